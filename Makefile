@@ -1,0 +1,55 @@
+# Everything a developer or a newcomer runs. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two workers is what a small machine carries: every worker may start a real Envoy.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format generate golden lock bench bench-quick clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/run: requirements.lock pyproject.toml scripts/venv
+	@scripts/venv $(PYTHON) $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/run
+	@scripts/venv $(PYTHON) $(VENV) requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/run ## Two gateway pods, a tenant and a trained model on this machine; prints what to try
+	@$(BIN)/tidegate standalone --state .demo --listen 127.0.0.1:8700 --demo
+
+test: $(VENV)/dev ## All tests that need Python only (a real Envoy included)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests
+
+check: $(VENV)/dev ## Format, lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.generate --check
+
+format: $(VENV)/dev ## Format the code and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: $(VENV)/dev ## Write the generated files anew (CRDs, OpenAPI)
+	@$(BIN)/python -m scripts.generate
+
+golden: $(VENV)/dev ## Rewrite the golden files; review them like code
+	@$(BIN)/pytest tests/golden --update-golden
+
+bench: $(VENV)/dev ## Every benchmark, with its floor or peer (long)
+	@$(BIN)/python -m benchmarks all
+
+bench-quick: $(VENV)/dev ## A short run of the benchmarks
+	@$(BIN)/python -m benchmarks quick
+
+lock: ## Resolve the dependencies anew (needs uv)
+	@scripts/lock
+
+clean: ## Remove what the targets above made
+	@rm -rf $(VENV) .demo .cache .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,52 @@
+"""Everything that is rendered for a gateway, a tenant and a model, in the order in which it is made.
+
+Make before break: what is referred to comes before what refers to it. Removal goes the other way round.
+"""
+
+from istio_templates.deployment import deployments
+from istio_templates.destination_rule import destination_rule
+from istio_templates.envoy_filter import insertion, slot_config
+from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
+from istio_templates.gateway import pool_gateway, tenant_gateway
+from istio_templates.gateway_workload import gateway_workload
+from istio_templates.namespace import pool_namespace, tenant_namespace
+from istio_templates.network_policy import network_policy
+from istio_templates.service import service
+from istio_templates.virtual_service import probe, virtual_service
+
+ORDER = (
+    "Namespace", "InferenceGateway", "ServiceAccount", "RoleBinding", "NetworkPolicy", "Service", "Deployment",
+    "PodDisruptionBudget", "HorizontalPodAutoscaler", "DestinationRule", "SlotEnvoyFilter", "EnvoyFilter", "Gateway",
+    "VirtualService",
+)  # fmt: skip
+
+
+def render_pool(pool: GatewayPool, tenants: list[Tenancy]) -> list[Manifest]:
+    """Return what belongs to a gateway, but its slots' configurations."""
+    head = [pool_namespace(pool)] if pool.managed else []
+    return [*head, *gateway_workload(pool), insertion(pool), *pool_gateway(pool, tenants), *probe(pool)]
+
+
+def render_slot(slot: SlotFacts) -> list[Manifest]:
+    """Return the configuration of one slot of a gateway."""
+    return [slot_config(slot)]
+
+
+def render_tenant(tenant: Tenancy) -> list[Manifest]:
+    """Return what belongs to a tenant, but its models."""
+    policy = [network_policy(tenant)] if tenant.strict else []
+    gateways = [obj for pool in tenant.gateways for obj in tenant_gateway(pool, tenant)]
+    return [tenant_namespace(tenant), *policy, *gateways]
+
+
+def render_model(model: ServedModel) -> list[Manifest]:
+    """Return what belongs to a model, but its limit, which lives in a slot."""
+    return [service(model), *deployments(model), destination_rule(model), virtual_service(model)]
+
+
+def stage(obj: Manifest) -> int:
+    """Return when an object is made: slot configurations before the filters that ask for them."""
+    kind = obj["kind"]
+    if kind == "EnvoyFilter" and obj["spec"]["configPatches"][0]["applyTo"] == "EXTENSION_CONFIG":
+        kind = "SlotEnvoyFilter"
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)

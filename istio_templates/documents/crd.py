@@ -1,0 +1,127 @@
+"""CustomResourceDefinitions, generated from the document types."""
+
+from typing import Any
+
+from istio_templates.documents.parse import SPECS, AnySpec
+
+GROUP = "tidegate.dev"
+VERSION = "v1alpha1"
+_KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems",
+         "minProperties", "description", "default")  # fmt: skip
+_COLUMNS: dict[str, list[tuple[str, str, str]]] = {
+    "InferenceGateway": [
+        ("Namespace", "string", ".spec.namespace"),
+        ("Pods", "integer", ".status.pods.total"),
+        ("Ready", "integer", ".status.pods.ready"),
+    ],
+    "Tenant": [
+        ("Namespace", "string", ".status.namespace"),
+        ("Gateway", "string", ".status.gateway"),
+        ("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].status'),
+    ],
+    "Model": [
+        ("Limit", "string", ".status.limit.total"),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+        ("URL", "string", ".status.url"),
+    ],
+}
+_PLURAL = {"InferenceGateway": "inferencegateways", "Tenant": "tenants", "Model": "models"}
+_CONDITION = {
+    "type": "object",
+    "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+    "properties": {
+        "type": {"type": "string"},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "reason": {"type": "string"},
+        "message": {"type": "string"},
+        "lastTransitionTime": {"type": "string", "format": "date-time"},
+        "observedGeneration": {"type": "integer", "format": "int64"},
+    },
+}
+
+
+def crds() -> list[dict[str, Any]]:
+    """Return one CustomResourceDefinition per document kind."""
+    return [_crd(kind, spec_type) for kind, spec_type in SPECS.items()]
+
+
+def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
+    plural = _PLURAL[kind]
+    schema = spec_type.model_json_schema(by_alias=True)
+    spec = _structural(schema, schema.get("$defs", {}))
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "tidegate"}},
+        "spec": {
+            "group": GROUP,
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "scope": "Namespaced" if kind == "Model" else "Cluster",
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": column, "jsonPath": path} for name, column, path in _COLUMNS[kind]
+                    ],
+                    "schema": {"openAPIV3Schema": _envelope(spec, (spec_type.__doc__ or kind).strip())},
+                }
+            ],
+        },
+    }
+
+
+def _envelope(spec: dict[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": {
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+                "properties": {
+                    "conditions": {
+                        "type": "array",
+                        "items": _CONDITION,
+                        "x-kubernetes-list-type": "map",
+                        "x-kubernetes-list-map-keys": ["type"],
+                    }
+                },
+            },
+        },
+    }
+
+
+def _structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a structural schema: references inlined, optional values unwrapped, no defaults.
+
+    Defaults stay out on purpose: a default that is stored can never be improved by a later release.
+    """
+    if "$ref" in schema:
+        return _structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    if "anyOf" in schema:
+        (inner,) = [option for option in schema["anyOf"] if option.get("type") != "null"]
+        return _structural(inner, definitions)
+    out = {key: schema[key] for key in _KEEP if key in schema and key != "default"}
+    if "const" in schema:
+        out["enum"] = [schema["const"]]
+    if "properties" in schema:
+        out["properties"] = {name: _structural(inner, definitions) for name, inner in schema["properties"].items()}
+        if schema.get("required"):
+            out["required"] = schema["required"]
+    elif schema.get("type") == "object":
+        values = schema.get("additionalProperties")
+        if isinstance(values, dict):
+            out["additionalProperties"] = _structural(values, definitions)
+        else:
+            out["x-kubernetes-preserve-unknown-fields"] = True
+    if "items" in schema:
+        out["items"] = _structural(schema["items"], definitions)
+    return out

@@ -1,0 +1,136 @@
+"""The types of single fields: each refuses with a sentence that says what is allowed."""
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
+PATH_MAX = 256
+_UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_RESERVED_HEADERS = ("x-envoy-", "x-tidegate-", ":")
+
+
+class Spec(BaseModel):
+    """A part of a document: camelCase outside, nothing unknown accepted, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+def dns_label(value: str) -> str:
+    """Return `value` if Kubernetes takes it as a DNS-1123 label."""
+    if len(value) > 63 or not re.fullmatch(LABEL, value):
+        raise ValueError(
+            f"{value!r} is not a DNS label; use lower-case letters, digits and '-', at most 63, "
+            "starting and ending with a letter or digit"
+        )
+    return value
+
+
+def host_name(value: str) -> str:
+    """Return the one spelling of a host: lower case, IDNA, no trailing dot, no port."""
+    bare = value.strip().lower().removesuffix(".")
+    if re.search(r":\d+$", bare):
+        raise ValueError(f"{value!r} carries a port; write the host alone")
+    try:
+        encoded = ".".join(_ascii_label(label) for label in bare.split("."))
+    except UnicodeError as error:
+        raise ValueError(f"{value!r} is no host name ({error}); write it like models.example.com") from error
+    labels = encoded.split(".")
+    if len(labels) < 2 or len(encoded) > 253 or not all(re.fullmatch(LABEL, label) for label in labels):
+        raise ValueError(f"{value!r} is no full host name; write it like models.example.com")
+    return encoded
+
+
+def _ascii_label(label: str) -> str:
+    return label if label.isascii() else label.encode("idna").decode("ascii")
+
+
+def route_path(value: str) -> str:
+    """Return `value` if it is a plain absolute path, without a trailing slash (but `/` itself)."""
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r} has no leading '/'; write /{value}")
+    if len(value) > PATH_MAX:
+        raise ValueError(f"is longer than {PATH_MAX} characters")
+    if not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", value):
+        raise ValueError(
+            f"{value!r} has characters that a path may not have; use letters, digits and ._~!$&'()*+,;=:@-/"
+        )
+    if "//" in value or any(part in (".", "..") for part in value.split("/")):
+        raise ValueError(f"{value!r} has an empty, '.' or '..' segment; proxies rewrite those")
+    return value.rstrip("/") or "/"
+
+
+def header_name(value: str) -> str:
+    """Return the lower-case name of a header that a tenant may match or set."""
+    name = value.lower()
+    if name.startswith(_RESERVED_HEADERS) or name in ("host", "connection", "transfer-encoding", "content-length"):
+        raise ValueError(f"{value!r} belongs to the gateway; choose a header of your own")
+    if not _HEADER.fullmatch(name):
+        raise ValueError(f"{value!r} is no header name; use letters, digits and '-'")
+    return name
+
+
+def header_value(value: str) -> str:
+    """Return `value` if it fits on one header line."""
+    if len(value) > 1024 or not value.isprintable() or not value.isascii():
+        raise ValueError("a header value is at most 1024 printable ASCII characters on one line")
+    if "%" in value:
+        raise ValueError("'%' starts a proxy command in a header value; leave it out")
+    return value
+
+
+def seconds(text: str) -> Fraction:
+    """Return the seconds in a duration such as `1m30s`; `ValueError` where there is no unit."""
+    if not re.fullmatch(DURATION, text):
+        raise ValueError(f"{text!r} is no duration; write a number with its unit, such as 200ms, 5s or 1m30s")
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+    return sum((Fraction(number) * _UNITS[unit] for number, unit in parts), Fraction(0))
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise ValueError(f"{value!r} is no duration; write a string with its unit, such as 200ms, 5s or 1m30s")
+    if seconds(value) > 86_400:
+        raise ValueError(f"{value!r} is longer than a day")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number; write requests per second, such as 40 or 0.5")
+    return value
+
+
+def host_or_wildcard(value: str) -> str:
+    """Return the one spelling of a host claim; a wildcard stands for one whole first label."""
+    return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
+
+
+DnsLabel = Annotated[
+    str, AfterValidator(dns_label), Field(json_schema_extra={"pattern": f"^{LABEL}$", "maxLength": 63})
+]
+Host = Annotated[str, AfterValidator(host_name)]
+Path = Annotated[str, AfterValidator(route_path), Field(json_schema_extra={"pattern": "^/", "maxLength": PATH_MAX})]
+HeaderName = Annotated[str, AfterValidator(header_name)]
+HeaderValue = Annotated[str, AfterValidator(header_value)]
+Duration = Annotated[
+    str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": 32})
+]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Count = Annotated[int, Field(ge=0, le=10_000, strict=True)]
+Rate = Annotated[float, BeforeValidator(_number), Field(ge=0.01, le=1_000_000, allow_inf_nan=False)]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
+LabelKey = Annotated[
+    str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+]
+Labels = dict[LabelKey, LabelValue]
+
+
+def exact(value: float) -> Fraction:
+    """Return the fraction that a person wrote: 0.1 is one tenth, not its binary neighbour."""
+    return Fraction(str(value))

@@ -1,0 +1,71 @@
+"""InferenceGateway: a set of gateway pods that tenants share, or one tenant's own."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from istio_templates.documents.fields import DnsLabel, Host, Labels, Port, Spec
+
+
+class Autoscale(Spec):
+    """Between how many pods an autoscaler may move."""
+
+    min: int = Field(ge=1, le=1000, strict=True)
+    max: int = Field(ge=1, le=1000, strict=True)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Autoscale":
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class Managed(Spec):
+    """Gateway pods that Tidegate renders: a fixed number, or an autoscaler's choice."""
+
+    replicas: int | None = Field(default=None, ge=0, le=1000, strict=True)
+    autoscale: Autoscale | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Managed":
+        if (self.replicas is None) == (self.autoscale is None):
+            raise ValueError("give exactly one of replicas and autoscale")
+        return self
+
+
+class Listener(Spec):
+    """One port. HTTPS with `domain` and `credentialName` serves that domain under one wildcard certificate;
+    HTTPS without them serves hosts under their tenants' own certificates."""
+
+    name: DnsLabel
+    port: Port
+    protocol: Literal["HTTP", "HTTPS"]
+    domain: Host | None = None
+    credential_name: DnsLabel | None = None
+
+    @model_validator(mode="after")
+    def _certificate(self) -> "Listener":
+        if self.protocol == "HTTP" and (self.domain or self.credential_name):
+            raise ValueError("an HTTP listener takes neither domain nor credentialName; use protocol HTTPS")
+        if (self.domain is None) != (self.credential_name is None):
+            raise ValueError("domain and credentialName go together: the wildcard certificate of that domain")
+        return self
+
+
+class InferenceGatewaySpec(Spec):
+    """What an operator says of a gateway. `managed` absent: somebody else runs its pods."""
+
+    namespace: DnsLabel
+    selector: Labels = Field(min_length=1)
+    managed: Managed | None = None
+    listeners: tuple[Listener, ...] = Field(min_length=1, max_length=64)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "InferenceGatewaySpec":
+        for what, values in (
+            ("name", [listener.name for listener in self.listeners]),
+            ("port", [listener.port for listener in self.listeners]),
+        ):
+            if len(set(values)) < len(values):
+                raise ValueError(f"two listeners have the same {what}; each needs its own")
+        return self

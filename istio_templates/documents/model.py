@@ -1,0 +1,217 @@
+"""Model: what a tenant serves, by which routes, from which versions, under which limit."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from istio_templates.documents.fields import (
+    Count,
+    DnsLabel,
+    Duration,
+    HeaderName,
+    HeaderValue,
+    Host,
+    Labels,
+    Path,
+    Port,
+    Rate,
+    Spec,
+    seconds,
+)
+
+
+class Retries(Spec):
+    """How often a request that never reached a model is sent again. A model is never run twice."""
+
+    attempts: int = Field(default=2, ge=0, le=5, strict=True)
+    per_try_timeout: Duration | None = None
+
+
+class HeaderChange(Spec):
+    """Headers to set, to add and to remove."""
+
+    set: dict[HeaderName, HeaderValue] = {}
+    add: dict[HeaderName, HeaderValue] = {}
+    remove: tuple[HeaderName, ...] = ()
+
+
+class Route(Spec):
+    """Requests for `host` at `path` and below it, with all `headers` equal."""
+
+    host: Host
+    path: Path
+    headers: dict[HeaderName, HeaderValue] = {}
+    protocol: Literal["http", "grpc"] = "http"
+    port: Port
+    timeout: Duration | None = None
+    retries: Retries = Retries()
+    request_headers: HeaderChange = HeaderChange()
+    response_headers: HeaderChange = HeaderChange()
+
+
+class OutlierDetection(Spec):
+    """When a replica that answers with gateway errors is left out, and for how long."""
+
+    consecutive_errors: int = Field(default=5, ge=1, le=1000, strict=True)
+    interval: Duration = "10s"
+    ejection_time: Duration = "30s"
+    max_ejection_percent: int = Field(default=50, ge=0, le=100, strict=True)
+
+
+class LoadBalancing(Spec):
+    """How a replica is chosen; `hash` keeps a header's or cookie's value on one replica."""
+
+    policy: Literal["leastRequest", "roundRobin", "hash"] = "leastRequest"
+    header: HeaderName | None = None
+    cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _hash_key(self) -> "LoadBalancing":
+        given = (self.header is not None) + (self.cookie is not None)
+        if given != (1 if self.policy == "hash" else 0):
+            raise ValueError("policy hash takes exactly one of header and cookie; the other policies take neither")
+        return self
+
+
+class TrafficPolicy(Spec):
+    """Bounds of each gateway pod towards the model, and how it balances."""
+
+    max_connections: int | None = Field(default=None, ge=1, strict=True)
+    max_requests: int | None = Field(default=None, ge=1, strict=True)
+    max_pending: int | None = Field(default=None, ge=1, strict=True)
+    outlier_detection: OutlierDetection = OutlierDetection()
+    load_balancing: LoadBalancing = LoadBalancing()
+
+
+class Workload(Spec):
+    """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number."""
+
+    replicas: Count | None = None
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[dict[str, Any], ...] = ()
+    resources: dict[str, Any] = {}
+    pod_template: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _image(self) -> "Workload":
+        containers = _containers(self.pod_template)
+        if self.image is None and not any(c.get("name") == "model" and c.get("image") for c in containers):
+            raise ValueError('give image, or podTemplate with an image in its container "model"')
+        return self
+
+
+def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the containers of a PodTemplateSpec; `ValueError` where it has not the shape of one."""
+    spec, metadata = template.get("spec", {}), template.get("metadata", {})
+    if template.keys() - {"metadata", "spec"} or not isinstance(spec, dict) or not isinstance(metadata, dict):
+        raise ValueError("podTemplate: give a PodTemplateSpec: metadata and spec, both mappings")
+    if not isinstance(metadata.get("labels", {}), dict):
+        raise ValueError("podTemplate: metadata.labels is a mapping of names to values")
+    containers = spec.get("containers", [])
+    named = isinstance(containers, list) and all(
+        isinstance(c, dict) and isinstance(c.get("name"), str) for c in containers
+    )
+    if not named:
+        raise ValueError("podTemplate: spec.containers is a list of containers, each with a name")
+    return list(containers)
+
+
+class Existing(Spec):
+    """Pods that somebody else runs, by their labels."""
+
+    labels: Labels = Field(min_length=1)
+
+
+class Version(Spec):
+    """One version of the model: rendered pods (`workload`) or found ones (`existing`)."""
+
+    name: DnsLabel
+    workload: Workload | None = None
+    existing: Existing | None = None
+    per_replica_qps: Rate | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Version":
+        if (self.workload is None) == (self.existing is None):
+            raise ValueError("give exactly one of workload and existing")
+        return self
+
+
+class TrafficShare(Spec):
+    """The percentage of requests that goes to a version."""
+
+    version: DnsLabel
+    weight: int = Field(ge=0, le=100, strict=True)
+
+
+class Patience(Spec):
+    """How long a change must hold still (`quiet`), and how long it may be put off at most (`longest`)."""
+
+    quiet: Duration
+    longest: Duration
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Patience":
+        if seconds(self.quiet) > seconds(self.longest):
+            raise ValueError(f"quiet {self.quiet} is above longest {self.longest}")
+        return self
+
+
+class Debounce(Spec):
+    """Cuts go out soon, since they protect replicas; raises when the count has been stable."""
+
+    down: Patience = Patience(quiet="200ms", longest="1s")
+    up: Patience = Patience(quiet="5s", longest="30s")
+
+
+class Fallback(Spec):
+    """The limit without a ready replica (`cold`) and without a fresh view of the world (`stale`)."""
+
+    cold: Literal["hold", "floor", "closed"] = "hold"
+    stale: Literal["hold", "floor", "closed"] = "hold"
+
+
+class RateLimit(Spec):
+    """Requests per second that the model takes. `burst` is in seconds of a gateway pod's rate."""
+
+    per_replica_qps: Rate
+    burst: Duration = "100ms"
+    floor: Rate = 1
+    ceiling: Rate | None = None
+    mode: Literal["off", "enforce"] = "enforce"
+    debounce: Debounce = Debounce()
+    fallback: Fallback = Fallback()
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "RateLimit":
+        if self.ceiling is not None and self.floor > self.ceiling:
+            raise ValueError(f"floor {self.floor:g} is above ceiling {self.ceiling:g}")
+        if seconds(self.burst) > 60:
+            raise ValueError(f"burst {self.burst} is longer than 60s")
+        return self
+
+
+class ModelSpec(Spec):
+    """What an algorithm engineer says of a model."""
+
+    routes: tuple[Route, ...] = Field(min_length=1, max_length=32)
+    traffic_policy: TrafficPolicy = TrafficPolicy()
+    versions: tuple[Version, ...] = Field(min_length=1, max_length=16)
+    traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
+    rate_limit: RateLimit | None = None
+
+    @model_validator(mode="after")
+    def _traffic_adds_up(self) -> "ModelSpec":
+        names = [version.name for version in self.versions]
+        if len(set(names)) < len(names):
+            raise ValueError("versions: two versions have the same name; each needs its own")
+        shares = [share.version for share in self.traffic]
+        if len(set(shares)) < len(shares):
+            raise ValueError("traffic: a version is listed twice; list it once")
+        if unknown := [share for share in shares if share not in names]:
+            raise ValueError(f"traffic: {unknown[0]!r} is no version of this model; versions are {', '.join(names)}")
+        if (total := sum(share.weight for share in self.traffic)) != 100:
+            raise ValueError(f"traffic: the weights sum to {total}; make them sum to 100")
+        return self

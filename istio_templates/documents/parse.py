@@ -1,0 +1,195 @@
+"""From text or a mapping to a typed document; whatever is wrong is named by its path in the document."""
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from istio_templates.documents.fields import dns_label
+from istio_templates.documents.gateway import InferenceGatewaySpec
+from istio_templates.documents.model import ModelSpec
+from istio_templates.documents.tenant import TenantSpec
+from istio_templates.errors import Invalid, Problem
+
+API_VERSION = "tidegate.dev/v1alpha1"
+AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec
+SPECS: dict[str, type[AnySpec]] = {"InferenceGateway": InferenceGatewaySpec, "Tenant": TenantSpec, "Model": ModelSpec}
+_TOP = {"apiVersion", "kind", "metadata", "spec", "status"}
+# What Kubernetes itself puts there is let through: a document read back must be accepted again.
+_METADATA = {
+    "name", "namespace", "labels", "annotations", "uid", "resourceVersion", "generation", "creationTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "managedFields", "ownerReferences", "selfLink",
+}  # fmt: skip
+MAX_DEPTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that is right in itself; whether it fits the fleet is decided elsewhere."""
+
+    kind: str
+    name: str
+    namespace: str | None
+    spec: AnySpec
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+class _StrictLoader(yaml.CSafeLoader):
+    """Refuses duplicate keys, aliases included, which YAML readers disagree about."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def load(text: str, source: str = "input") -> list[dict[str, Any]]:
+    """Return the mappings in a YAML or JSON text, one per document.
+
+    Raises `Invalid` with line and column where the text is broken.
+    """
+    try:
+        found = [item for item in yaml.load_all(text, Loader=_StrictLoader) if item is not None]
+    except yaml.YAMLError as error:
+        raise Invalid(source, [Problem("", _where(error))]) from error
+    except RecursionError as error:
+        raise Invalid(source, [Problem("", f"is nested deeper than {MAX_DEPTH} levels")]) from error
+    for item in found:
+        if not isinstance(item, dict):
+            raise Invalid(source, [Problem("", f"holds a {type(item).__name__} where a document is expected")])
+    return found
+
+
+def _where(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"broken YAML{place}: {getattr(error, 'problem', None) or 'unreadable characters'}; correct the syntax"
+
+
+def parse(raw: dict[str, Any]) -> Document:
+    """Return the typed document; raises `Invalid` listing every field that is wrong."""
+    kind = raw.get("kind")
+    if kind not in SPECS:
+        message = f"{kind!r} is no kind of {API_VERSION}; " + _nearest(str(kind), SPECS)
+        raise Invalid("document", [Problem("kind", message)])
+    metadata = raw.get("metadata")
+    problems = [*_envelope(raw), *_metadata(metadata)]
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    spec, found = _spec(raw.get("spec"), SPECS[kind])
+    if problems or found or spec is None:
+        raise Invalid(f"{kind} {name}", [*problems, *found])
+    assert isinstance(metadata, dict)
+    return Document(kind, metadata["name"], metadata.get("namespace") if kind == "Model" else None, spec)
+
+
+def _envelope(raw: dict[str, Any]) -> list[Problem]:
+    problems = [Problem(str(key), f"is unknown; {_nearest(str(key), _TOP)}") for key in raw.keys() - _TOP]
+    if raw.get("apiVersion") != API_VERSION:
+        problems.append(Problem("apiVersion", f"{raw.get('apiVersion')!r} is not {API_VERSION}; write that"))
+    if _depth(raw) > MAX_DEPTH:
+        problems.append(Problem("spec", f"is nested deeper than {MAX_DEPTH} levels"))
+    return problems
+
+
+def _metadata(metadata: Any) -> list[Problem]:
+    if not isinstance(metadata, dict):
+        return [Problem("metadata", "is missing; give at least metadata.name")]
+    problems = [
+        Problem(f"metadata.{key}", f"is unknown; {_nearest(str(key), _METADATA)}")
+        for key in metadata.keys() - _METADATA
+    ]
+    for field in ("name", "namespace"):
+        value = metadata.get(field)
+        if value is None and field == "namespace":
+            continue
+        try:
+            dns_label(value if isinstance(value, str) else repr(value))
+        except ValueError as error:
+            problems.append(Problem(f"metadata.{field}", str(error)))
+    return problems
+
+
+def _spec(raw: Any, spec_type: type[AnySpec]) -> tuple[AnySpec | None, list[Problem]]:
+    try:
+        return spec_type.model_validate({} if raw is None else raw), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        return None, [_problem(details, spec_type) for details in errors if not _follows(details, errors)]
+    except RecursionError:
+        return None, [Problem("spec", f"is nested deeper than {MAX_DEPTH} levels")]
+
+
+def _follows(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Tell whether a list is only short because its items were refused."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(e["loc"][: len(place)] == place and e is not details for e in errors)
+
+
+def _problem(details: ErrorDetails, spec_type: type[BaseModel]) -> Problem:
+    location = [part for part in details["loc"] if part != "[key]"]
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        known = _fields_at(spec_type, location[:-1])
+        message = f"is unknown; {_nearest(str(location[-1]), known)}"
+    elif details["type"] == "missing":
+        message = "is missing; it is required"
+    elif details["type"] == "literal_error" and isinstance(details.get("input"), str):
+        allowed = re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
+        message = f"{details['input']!r} is not allowed; {_nearest(details['input'], allowed)}"
+    elif inner := re.match(r"([a-z][A-Za-z]*): ", message):
+        location.append(inner[1])
+        message = message[inner.end() :]
+    return Problem(path_of(["spec", *location]), message)
+
+
+def path_of(location: list[Any]) -> str:
+    """Return `spec.routes[0].path` for `["spec", "routes", 0, "path"]`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _fields_at(spec_type: type[BaseModel], location: list[Any]) -> list[str]:
+    """Return the field names that are known at a place in a document."""
+    current: Any = spec_type
+    for part in location:
+        if isinstance(part, str):
+            fields = {info.alias: info for info in current.model_fields.values()}
+            if part not in fields:
+                return []
+            current = _model_in(fields[part].annotation)
+        if current is None:
+            return []
+    return [str(info.alias) for info in current.model_fields.values()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
+
+
+def _nearest(name: str, known: Any) -> str:
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    listed = f"one of {', '.join(names)} is allowed" if names else "nothing is allowed here"
+    return f"did you mean {close[0]}? ({listed})" if close else listed
+
+
+def _depth(value: Any, level: int = 0) -> int:
+    if level > MAX_DEPTH:
+        return level
+    if isinstance(value, dict):
+        return max((_depth(item, level + 1) for item in value.values()), default=level)
+    if isinstance(value, list):
+        return max((_depth(item, level + 1) for item in value), default=level)
+    return level

@@ -1,0 +1,63 @@
+"""Tenant: a team, its namespace, the gateway it uses and the hosts it owns."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from istio_templates.documents.fields import DnsLabel, Rate, Spec, host_or_wildcard
+
+
+class HostTls(Spec):
+    """The Secret, in the gateway's namespace, with the certificate of a host."""
+
+    credential_name: DnsLabel
+
+
+class HostClaim(Spec):
+    """A host that belongs to this tenant and to nobody else in the fleet."""
+
+    name: Annotated[str, AfterValidator(host_or_wildcard)]
+    tls: HostTls | None = None
+
+
+class Dedicated(Spec):
+    """Gateway pods of the tenant's own."""
+
+    replicas: int = Field(ge=1, le=1000, strict=True)
+
+
+class GatewayChoice(Spec):
+    """Which gateway serves the tenant: a shared one by name, or one of its own."""
+
+    name: DnsLabel | None = None
+    dedicated: Dedicated | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "GatewayChoice":
+        if (self.name is None) == (self.dedicated is None):
+            raise ValueError("give exactly one of name and dedicated")
+        return self
+
+
+class TenantRateLimit(Spec):
+    """Requests per second over all the tenant's models."""
+
+    ceiling: Rate
+
+
+class TenantSpec(Spec):
+    """What a platform team says of a tenant. `namespace` defaults to the tenant's name."""
+
+    namespace: DnsLabel | None = None
+    owners: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
+    gateway: GatewayChoice
+    hosts: tuple[HostClaim, ...] = Field(min_length=1, max_length=100)
+    rate_limit: TenantRateLimit | None = None
+    isolation: Literal["none", "strict"] = "none"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "TenantSpec":
+        names = [host.name for host in self.hosts]
+        if len(set(names)) < len(names):
+            raise ValueError("hosts: the same host is claimed twice; list it once")
+        return self

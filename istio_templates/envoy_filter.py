@@ -1,0 +1,164 @@
+"""EnvoyFilter: the limits of a gateway, in slots.
+
+With the gateway, one EnvoyFilter inserts N empty filters before the router, once. What a filter limits comes
+from an EnvoyFilter of its own (`EXTENSION_CONFIG`), which Istio pushes by ECDS: a changed limit drains no
+listener, rebuilds no route table, and refills no bucket but those of its own slot. A bucket on the route, the
+usual way, starts full again whenever anything else on the port changes.
+
+Source of the shapes: Envoy's LocalRateLimit v3 and ExtensionConfigSource; Istio's EnvoyFilter v1alpha3.
+"""
+
+import hashlib
+import json
+
+from istio_templates import names
+from istio_templates.facts import Bucket, GatewayPool, Manifest, SlotFacts
+
+LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+HTTP_CONNECTION_MANAGER = (
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+)
+MAX_CONNECTION_AGE = "600s"
+_HCM = "envoy.filters.network.http_connection_manager"
+_ROUTER = "envoy.filters.http.router"
+_API_VERSION = "networking.istio.io/v1alpha3"
+_UNLIMITED = {"max_tokens": 4294967295, "tokens_per_fill": 4294967295, "fill_interval": "1s"}
+_ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+_REVISION_BITS = 20
+
+
+def insertion(pool: GatewayPool) -> Manifest:
+    """Return the EnvoyFilter that puts all slots of a gateway before the router. It never changes."""
+    patches = [_insert(pool, slot) for slot in range(names.SLOTS)]
+    if pool.managed is not None:
+        patches.append(_connection_age())
+    return _envoy_filter(pool, names.insertion_object(pool), 10, patches)
+
+
+def slot_config(slot: SlotFacts) -> Manifest:
+    """Return the EnvoyFilter with the limits of one slot; without limits it lets everything pass."""
+    patch = {
+        "applyTo": "EXTENSION_CONFIG",
+        "match": {"context": "GATEWAY"},
+        "patch": {
+            "operation": "ADD",
+            "value": {"name": names.ecds_name(slot.pool, slot.index), "typed_config": _limiter(slot)},
+        },
+    }
+    return _envoy_filter(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
+
+
+def revision(slot: SlotFacts) -> int:
+    """Return the figure that a probe shows for this slot: its number and a hash of its limits."""
+    limits = [[identity, bucket.tokens, bucket.interval, bucket.burst] for identity, bucket in slot.limits]
+    digest = hashlib.sha256(json.dumps(limits).encode()).digest()
+    return (slot.index + 1 << _REVISION_BITS) + (int.from_bytes(digest[:4], "big") >> 32 - _REVISION_BITS)
+
+
+def limits_of(obj: Manifest) -> tuple[tuple[str, Bucket], ...]:
+    """Return the limits in a slot's EnvoyFilter as it was read back; what is not ours in it is left out."""
+    try:
+        descriptors = obj["spec"]["configPatches"][0]["patch"]["value"]["typed_config"].get("descriptors", [])
+        return tuple(
+            (entry["value"], _bucket(descriptor["token_bucket"]))
+            for descriptor in descriptors
+            if (entry := descriptor["entries"][0])["key"] == "vs"
+        )
+    except (KeyError, IndexError, TypeError, ValueError):
+        return ()
+
+
+def _bucket(raw: Manifest) -> Bucket:
+    return Bucket(int(raw["tokens_per_fill"]), int(raw["fill_interval"].removesuffix("s")), int(raw["max_tokens"]))
+
+
+def _envoy_filter(pool: GatewayPool, name: str, priority: int, patches: list[Manifest]) -> Manifest:
+    obj = names.manifest(_API_VERSION, "EnvoyFilter", name, pool.namespace, names.owned_by_gateway(pool))
+    selector = {"labels": dict(pool.selector)}
+    return {**obj, "spec": {"priority": priority, "workloadSelector": selector, "configPatches": patches}}
+
+
+def _insert(pool: GatewayPool, slot: int) -> Manifest:
+    return {
+        "applyTo": "HTTP_FILTER",
+        "match": {
+            "context": "GATEWAY",
+            "listener": {"filterChain": {"filter": {"name": _HCM, "subFilter": {"name": _ROUTER}}}},
+        },
+        "patch": {
+            "operation": "INSERT_BEFORE",
+            "value": {
+                "name": names.ecds_name(pool, slot),
+                "config_discovery": {
+                    "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
+                    "default_config": {
+                        "@type": LOCAL_RATE_LIMIT,
+                        "stat_prefix": _stat_prefix(slot),
+                        "token_bucket": _UNLIMITED,
+                    },
+                    "type_urls": [LOCAL_RATE_LIMIT],
+                },
+            },
+        },
+    }
+
+
+def _connection_age() -> Manifest:
+    """End connections now and then: a client on one long connection sees one gateway pod's share only."""
+    return {
+        "applyTo": "NETWORK_FILTER",
+        "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": {"name": _HCM}}}},
+        "patch": {
+            "operation": "MERGE",
+            "value": {
+                "typed_config": {
+                    "@type": HTTP_CONNECTION_MANAGER,
+                    "common_http_protocol_options": {"max_connection_duration": MAX_CONNECTION_AGE},
+                }
+            },
+        },
+    }
+
+
+def _stat_prefix(slot: int) -> str:
+    return f"tidegate_slot_{slot:02d}"
+
+
+def _limiter(slot: SlotFacts) -> Manifest:
+    by_model = {"descriptor_key": "vs", "metadata_key": {"key": "istio", "path": [{"key": "config"}]}}
+    rate_limits: list[Manifest] = [{"actions": [{"metadata": {**by_model, "source": "ROUTE_ENTRY"}}]}]
+    descriptors = [
+        {"entries": [{"key": "vs", "value": identity}], "token_bucket": _token_bucket(bucket)}
+        for identity, bucket in slot.limits
+    ]
+    if slot.pool.probe:
+        probe = {"header_name": names.PROBE_HEADER, "descriptor_key": "probe"}
+        rate_limits.append({"x_ratelimit_option": "DRAFT_VERSION_03", "actions": [{"request_headers": probe}]})
+        shown = revision(slot)
+        descriptors.append(
+            {
+                "entries": [{"key": "probe", "value": slot.pool.probe}],
+                "token_bucket": {"max_tokens": shown, "tokens_per_fill": shown, "fill_interval": "1s"},
+            }
+        )
+    retry_after = {"header": {"key": "retry-after", "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {
+        "@type": LOCAL_RATE_LIMIT,
+        "stat_prefix": _stat_prefix(slot.index),
+        "token_bucket": _UNLIMITED,
+        "always_consume_default_token_bucket": False,
+        "filter_enabled": _ALWAYS,
+        "filter_enforced": _ALWAYS,
+        "rate_limited_as_resource_exhausted": True,
+        "response_headers_to_add": [retry_after],
+        "rate_limits": rate_limits,
+        "descriptors": descriptors,
+    }
+
+
+def _token_bucket(bucket: Bucket) -> Manifest:
+    return {
+        "max_tokens": bucket.burst,
+        "tokens_per_fill": bucket.tokens,
+        "fill_interval": f"{bucket.interval}s",
+    }

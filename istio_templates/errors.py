@@ -1,0 +1,68 @@
+"""What can go wrong, sorted by what the reader should do about it.
+
+    TidegateError
+    ├── Invalid       the document is wrong; its author changes it (`problems` lists every field)
+    ├── Conflict      somebody else holds what is asked for; talk to the named owner or read again
+    ├── NotFound      what is named is not there
+    ├── Waiting       nothing is wrong; come back after `after` seconds
+    ├── Transient     a call failed in a way that passes; it is tried again
+    └── Stalled       only an operator can go on; the message says how
+
+A message has three parts: what happened, to which object, what to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a document: the field by its path, and what would be right."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class TidegateError(Exception):
+    """The root of the tree; never raised itself."""
+
+
+class Invalid(TidegateError):
+    """A document that its author has to change."""
+
+    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        super().__init__(f"{subject}: " + "; ".join(str(problem) for problem in self.problems))
+
+
+class Conflict(TidegateError):
+    """A claim on what another owner holds, or a write that came too late."""
+
+    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        super().__init__(f"{subject}: " + "; ".join(str(problem) for problem in self.problems))
+
+
+class NotFound(TidegateError):
+    """A name that leads nowhere."""
+
+
+class Waiting(TidegateError):
+    """Nothing to do yet; `after` is in seconds."""
+
+    def __init__(self, message: str, after: float) -> None:
+        self.after = after
+        super().__init__(message)
+
+
+class Transient(TidegateError):
+    """A failure that passes by itself."""
+
+
+class Stalled(TidegateError):
+    """A state that only an operator can end."""

@@ -1,0 +1,168 @@
+"""The inner vocabulary: what the renderers need to know, and nothing more.
+
+Every fact is frozen and compares by value, so that equal facts need not be rendered twice.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+Pairs = tuple[tuple[str, str], ...]
+Manifest = dict[str, Any]
+
+
+class ObjectKey(NamedTuple):
+    """The name of one Kubernetes object; `namespace` is empty for cluster-scoped kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One port of a gateway."""
+
+    name: str
+    port: int
+    protocol: str
+    domain: str | None = None
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPods:
+    """Gateway pods that we render: `replicas`, or between `least` and `most` of them."""
+
+    replicas: int | None = None
+    least: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPool:
+    """A set of gateway pods that share one configuration. `probe` is the secret header value, if any."""
+
+    name: str
+    namespace: str
+    selector: Pairs
+    listeners: tuple[Listener, ...]
+    managed: GatewayPods | None = None
+    probe: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedHost:
+    """A host of a tenant; with `credential`, under a certificate of its own."""
+
+    name: str
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """A tenant that was accepted, with the gateways that serve it (two while it moves)."""
+
+    name: str
+    namespace: str
+    gateways: tuple[GatewayPool, ...]
+    hosts: tuple[OwnedHost, ...]
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEdits:
+    """Headers to set, add and remove."""
+
+    set: Pairs = ()
+    add: Pairs = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFacts:
+    """One route of a model; `timeout` and `per_try` are durations as text."""
+
+    name: str
+    host: str
+    path: str
+    headers: Pairs
+    protocol: str
+    port: int
+    timeout: str | None
+    attempts: int
+    per_try: str | None
+    request: HeaderEdits = HeaderEdits()
+    response: HeaderEdits = HeaderEdits()
+
+
+@dataclass(frozen=True, slots=True)
+class PodsOfVersion:
+    """The pods of a version that we render; `template` is a PodTemplateSpec as the tenant wrote it."""
+
+    replicas: int | None
+    template: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """A version: the labels its pods carry, its share of traffic, and its pods if they are ours."""
+
+    name: str
+    labels: Pairs
+    weight: int
+    pods: PodsOfVersion | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """Bounds and balancing between a gateway pod and a model."""
+
+    max_connections: int | None
+    max_requests: int | None
+    max_pending: int | None
+    consecutive_errors: int
+    interval: str
+    ejection_time: str
+    max_ejection_percent: int
+    balancing: str
+    hash_header: str | None = None
+    hash_cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model that was accepted. `closed` is the sentence of its 503, where it takes no requests."""
+
+    tenant: Tenancy
+    name: str
+    routes: tuple[RouteFacts, ...]
+    versions: tuple[VersionFacts, ...]
+    policy: PolicyFacts
+    closed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What one gateway pod enforces: `tokens` every `interval` seconds, `burst` at most at once."""
+
+    tokens: int
+    interval: int
+    burst: int
+
+    @property
+    def rate(self) -> Fraction:
+        """Requests per second."""
+        return Fraction(self.tokens, self.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFacts:
+    """The limits in one slot of a gateway: a bucket for each VirtualService identity, in order."""
+
+    pool: GatewayPool
+    index: int
+    limits: tuple[tuple[str, Bucket], ...]

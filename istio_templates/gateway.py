@@ -1,0 +1,95 @@
+"""Gateway: the ports, and which tenant's routes may bind to which host.
+
+Hosts are always `<tenant namespace>/<host>`: Istio lets any namespace add routes to a host that is listed without one.
+"""
+
+from istio_templates import names
+from istio_templates.facts import GatewayPool, Listener, Manifest, OwnedHost, Tenancy
+
+
+def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
+    """Return the Gateway with a tenant's plain HTTP hosts and the hosts under its own certificates, if any."""
+    served = [(host, names.listener_for(pool, host.name, host.credential)) for host in tenant.hosts]
+    servers = [
+        *_plain(tenant, [(host, listener) for host, listener in served if listener and listener.protocol == "HTTP"]),
+        *(
+            _own_certificate(tenant, host, listener, number)
+            for number, (host, listener) in enumerate(served)
+            if host.credential and listener
+        ),
+        *_redirect(pool, tenant, [host for host, listener in served if listener and listener.protocol == "HTTPS"]),
+    ]
+    if not servers:
+        return []
+    obj = names.manifest(
+        "networking.istio.io/v1", "Gateway", names.tenant_gateway(tenant), pool.namespace, names.owned_by_tenant(tenant)
+    )
+    obj["metadata"]["labels"][names.GATEWAY] = pool.name
+    return [{**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}]
+
+
+def pool_gateway(pool: GatewayPool, tenants: list[Tenancy]) -> list[Manifest]:
+    """Return the Gateway with the servers that tenants share: wildcard certificates, and the probe's host."""
+    servers = [_wildcard(listener, tenants) for listener in pool.listeners if listener.domain]
+    servers = [server for server in servers if server["hosts"]]
+    plain = next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+    if pool.probe and plain:
+        servers.append(
+            {
+                "port": {"number": plain.port, "name": f"{plain.name}-probe", "protocol": "HTTP"},
+                "hosts": [f"./{names.PROBE_HOST}"],
+            }
+        )
+    if not servers:
+        return []
+    obj = names.manifest(
+        "networking.istio.io/v1", "Gateway", names.pool_gateway(pool), pool.namespace, names.owned_by_gateway(pool)
+    )
+    return [{**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}]
+
+
+def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, Listener]]) -> list[Manifest]:
+    if not served:
+        return []
+    listener = served[0][1]
+    return [
+        {
+            "port": {"number": listener.port, "name": f"{listener.name}-{tenant.name}", "protocol": "HTTP"},
+            "hosts": [f"{tenant.namespace}/{host.name}" for host, _ in served],
+        }
+    ]
+
+
+def _own_certificate(tenant: Tenancy, host: OwnedHost, listener: Listener, number: int) -> Manifest:
+    return {
+        "port": {"number": listener.port, "name": f"{listener.name}-{tenant.name}-{number}", "protocol": "HTTPS"},
+        "hosts": [f"{tenant.namespace}/{host.name}"],
+        "tls": {"mode": "SIMPLE", "credentialName": host.credential, "minProtocolVersion": "TLSV1_2"},
+    }
+
+
+def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> list[Manifest]:
+    plain = next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+    if plain is None or not hosts:
+        return []
+    return [
+        {
+            "port": {"number": plain.port, "name": f"{plain.name}-{tenant.name}-redirect", "protocol": "HTTP"},
+            "hosts": [f"{tenant.namespace}/{host.name}" for host in hosts],
+            "tls": {"httpsRedirect": True},
+        }
+    ]
+
+
+def _wildcard(listener: Listener, tenants: list[Tenancy]) -> Manifest:
+    domain = listener.domain or ""
+    namespaces = sorted(
+        tenant.namespace
+        for tenant in tenants
+        if any(not host.credential and names.under(host.name, domain) for host in tenant.hosts)
+    )
+    return {
+        "port": {"number": listener.port, "name": listener.name, "protocol": "HTTPS"},
+        "hosts": [f"{namespace}/*.{domain}" for namespace in namespaces],
+        "tls": {"mode": "SIMPLE", "credentialName": listener.credential, "minProtocolVersion": "TLSV1_2"},
+    }

@@ -1,0 +1,87 @@
+"""The pods of a managed gateway: Istio injects the proxy into an almost empty Deployment."""
+
+from istio_templates import names
+from istio_templates.facts import GatewayPods, GatewayPool, Manifest
+
+GATEWAY_ROLE = "tidegate-gateway"
+_STATS = 'proxyStatsMatcher:\n  inclusionRegexps:\n  - ".*http_local_rate_limit.*"\n'
+
+
+def gateway_workload(pool: GatewayPool) -> list[Manifest]:
+    """Return everything that runs a managed gateway; nothing for one whose pods somebody else runs."""
+    if pool.managed is None:
+        return []
+    return [
+        _service_account(pool),
+        _role_binding(pool),
+        _deployment(pool, pool.managed),
+        _service(pool),
+        _disruption_budget(pool),
+        *_autoscaler(pool, pool.managed),
+    ]
+
+
+def _head(pool: GatewayPool, api_version: str, kind: str) -> Manifest:
+    return names.manifest(api_version, kind, pool.name, pool.namespace, names.owned_by_gateway(pool))
+
+
+def _service_account(pool: GatewayPool) -> Manifest:
+    return _head(pool, "v1", "ServiceAccount")
+
+
+def _role_binding(pool: GatewayPool) -> Manifest:
+    """Bind the one shipped ClusterRole: the proxy reads its certificates with these rights."""
+    return {
+        **_head(pool, "rbac.authorization.k8s.io/v1", "RoleBinding"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": GATEWAY_ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": pool.name, "namespace": pool.namespace}],
+    }
+
+
+def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
+    ports = [{"name": listener.name, "containerPort": listener.port, "protocol": "TCP"} for listener in pool.listeners]
+    spec: Manifest = {
+        "selector": {"matchLabels": dict(pool.selector)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": {
+            "metadata": {
+                "labels": {**dict(pool.selector), names.GATEWAY: pool.name, "sidecar.istio.io/inject": "true"},
+                "annotations": {"inject.istio.io/templates": "gateway", "proxy.istio.io/config": _STATS},
+            },
+            "spec": {
+                "serviceAccountName": pool.name,
+                "terminationGracePeriodSeconds": 60,
+                "containers": [{"name": "istio-proxy", "image": "auto", "ports": ports}],
+            },
+        },
+    }
+    if pods.replicas is not None:
+        spec["replicas"] = pods.replicas
+    return {**_head(pool, "apps/v1", "Deployment"), "spec": spec}
+
+
+def _service(pool: GatewayPool) -> Manifest:
+    ports = [
+        {"name": listener.name, "port": listener.port, "targetPort": listener.port, "protocol": "TCP"}
+        for listener in pool.listeners
+    ]
+    spec = {"type": "LoadBalancer", "selector": dict(pool.selector), "ports": ports}
+    return {**_head(pool, "v1", "Service"), "spec": spec}
+
+
+def _disruption_budget(pool: GatewayPool) -> Manifest:
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": dict(pool.selector)}}
+    return {**_head(pool, "policy/v1", "PodDisruptionBudget"), "spec": spec}
+
+
+def _autoscaler(pool: GatewayPool, pods: GatewayPods) -> list[Manifest]:
+    if pods.most is None:
+        return []
+    target = {"type": "Utilization", "averageUtilization": 70}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": pool.name},
+        "minReplicas": pods.least,
+        "maxReplicas": pods.most,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+    }
+    return [{**_head(pool, "autoscaling/v2", "HorizontalPodAutoscaler"), "spec": spec}]

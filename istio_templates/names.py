@@ -1,0 +1,97 @@
+"""Names and labels of everything that is rendered: one place, so that nothing is named twice."""
+
+from istio_templates.facts import GatewayPool, Listener, Manifest, ObjectKey, ServedModel, Tenancy
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "tidegate"
+TENANT = "tidegate.dev/tenant"
+MODEL = "tidegate.dev/model"
+VERSION = "tidegate.dev/version"
+GATEWAY = "tidegate.dev/gateway"
+PROBE_HEADER = "x-tidegate-probe"
+PROBE_HOST = "probe.tidegate.internal"
+SLOTS = 16
+PINNED_SLOTS = 4
+
+
+def owned_by_gateway(pool: GatewayPool) -> dict[str, str]:
+    """Return the labels of what belongs to a gateway."""
+    return {MANAGED_BY: MANAGER, GATEWAY: pool.name}
+
+
+def owned_by_tenant(tenant: Tenancy) -> dict[str, str]:
+    """Return the labels of what belongs to a tenant."""
+    return {MANAGED_BY: MANAGER, TENANT: tenant.name}
+
+
+def owned_by_model(model: ServedModel) -> dict[str, str]:
+    """Return the labels of what belongs to a model."""
+    return {MANAGED_BY: MANAGER, TENANT: model.tenant.name, MODEL: model.name}
+
+
+def manifest(api_version: str, kind: str, name: str, namespace: str, labels: dict[str, str]) -> Manifest:
+    """Return the head of a manifest; an empty namespace means a cluster-scoped kind."""
+    metadata: Manifest = {"name": name, "labels": dict(labels)}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def key_of(obj: Manifest) -> ObjectKey:
+    """Return the key of a manifest or of a live object."""
+    metadata = obj["metadata"]
+    return ObjectKey(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def tenant_gateway(tenant: Tenancy) -> str:
+    """Return the name of the Gateway that carries a tenant's own servers."""
+    return f"tenant-{tenant.name}"
+
+
+def pool_gateway(pool: GatewayPool) -> str:
+    """Return the name of the Gateway that carries what all tenants of a gateway share."""
+    return f"gateway-{pool.name}"
+
+
+def ecds_name(pool: GatewayPool, slot: int) -> str:
+    """Return the name of a slot's configuration in Envoy. It carries the gateway's name, since one
+    duplicate in a gateway pod would freeze every slot of it."""
+    return f"tidegate.{pool.name}.slot-{slot:02d}"
+
+
+def slot_object(pool: GatewayPool, slot: int) -> str:
+    """Return the name of the EnvoyFilter that carries a slot's configuration."""
+    return f"tidegate-{pool.name}-slot-{slot:02d}"
+
+
+def insertion_object(pool: GatewayPool) -> str:
+    """Return the name of the EnvoyFilter that inserts a gateway's slots."""
+    return f"tidegate-{pool.name}-slots"
+
+
+def identity(namespace: str, virtual_service: str) -> str:
+    """Return what Istio writes into the route metadata of every route of a VirtualService."""
+    return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"
+
+
+def listener_for(pool: GatewayPool, host: str, credential: str | None) -> Listener | None:
+    """Return the one listener that serves a host: its own certificate, the wildcard's domain, else plain HTTP."""
+    for listener in pool.listeners:
+        if listener.protocol == "HTTPS" and credential is not None and listener.domain is None:
+            return listener
+        if listener.domain is not None and credential is None and under(host, listener.domain):
+            return listener
+    if credential is not None:
+        return None
+    return next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+
+
+def under(host: str, domain: str) -> bool:
+    """Tell whether a wildcard certificate for `*.domain` covers `host`: exactly one label more."""
+    first, _, rest = host.partition(".")
+    return bool(first) and rest == domain
+
+
+def covers(claim: str, host: str) -> bool:
+    """Tell whether a host claim (perhaps `*.domain`) covers a host."""
+    return claim == host or (claim.startswith("*.") and host.endswith(claim[1:]))

@@ -1,0 +1,30 @@
+"""Service: the stable name of a model inside the cluster, over the pods of all its versions."""
+
+from istio_templates import names
+from istio_templates.facts import Manifest, ServedModel
+
+
+def service_host(model: ServedModel) -> str:
+    """Return the full name of a model's Service."""
+    return f"{model.name}.{model.tenant.namespace}.svc.cluster.local"
+
+
+def service(model: ServedModel) -> Manifest:
+    """Return the Service of a model. Port names tell Istio the protocol: gateways do not sniff it."""
+    ports = sorted({(route.port, route.protocol) for route in model.routes})
+    obj = names.manifest("v1", "Service", model.name, model.tenant.namespace, names.owned_by_model(model))
+    return {
+        **obj,
+        "spec": {
+            "selector": dict(common_labels(model)),
+            "ports": [
+                {"name": f"{protocol}-{port}", "port": port, "targetPort": port, "protocol": "TCP"}
+                for port, protocol in ports
+            ],
+        },
+    }
+
+
+def common_labels(model: ServedModel) -> list[tuple[str, str]]:
+    """Return the labels that the pods of every version carry; empty where there is none."""
+    return sorted(set.intersection(*(set(version.labels) for version in model.versions)))

@@ -1,0 +1,128 @@
+"""VirtualService: one per model, with all its routes; one more per gateway for the probe.
+
+The limit of a model is keyed by the identity of its VirtualService, so every route of a model shares one
+bucket, and nothing else may route for it.
+"""
+
+import re
+
+from istio_templates import names
+from istio_templates.facts import GatewayPool, HeaderEdits, Manifest, RouteFacts, ServedModel
+from istio_templates.service import service_host
+
+# None of these is answered by a model: a request that may have run is never sent again.
+RETRY_ON = "connect-failure,refused-stream,reset-before-request"
+
+
+def virtual_service(model: ServedModel) -> Manifest:
+    """Return the VirtualService of a model."""
+    tenant = model.tenant
+    hosts = sorted({route.host for route in model.routes})
+    obj = names.manifest(
+        "networking.istio.io/v1", "VirtualService", model.name, tenant.namespace, names.owned_by_model(model)
+    )
+    return {
+        **obj,
+        "spec": {
+            "hosts": hosts,
+            "gateways": _gateways(model, hosts),
+            "exportTo": sorted({pool.namespace for pool in tenant.gateways}),
+            "http": [_http(model, route, len(hosts) > 1) for route in sorted(model.routes, key=_precedence)],
+        },
+    }
+
+
+def probe(pool: GatewayPool) -> list[Manifest]:
+    """Return the VirtualService that lets one GET tell which revision of every slot a gateway pod runs."""
+    if not pool.probe or not any(listener.protocol == "HTTP" for listener in pool.listeners):
+        return []
+    obj = names.manifest(
+        "networking.istio.io/v1",
+        "VirtualService",
+        f"tidegate-{pool.name}-probe",
+        pool.namespace,
+        names.owned_by_gateway(pool),
+    )
+    match = {"uri": {"prefix": "/"}, "headers": {names.PROBE_HEADER: {"exact": pool.probe}}}
+    return [
+        {
+            **obj,
+            "spec": {
+                "hosts": [names.PROBE_HOST],
+                "gateways": [f"{pool.namespace}/{names.pool_gateway(pool)}"],
+                "exportTo": ["."],
+                "http": [{"name": f"tidegate.{pool.name}.probe", "match": [match], "directResponse": {"status": 204}}],
+            },
+        }
+    ]
+
+
+def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
+    found = set()
+    for pool in model.tenant.gateways:
+        for host in hosts:
+            owned = next((owned for owned in model.tenant.hosts if names.covers(owned.name, host)), None)
+            listener = names.listener_for(pool, host, owned.credential if owned else None)
+            shared = listener is not None and listener.domain is not None
+            name = names.pool_gateway(pool) if shared else names.tenant_gateway(model.tenant)
+            found.add(f"{pool.namespace}/{name}")
+    return sorted(found)
+
+
+def _precedence(route: RouteFacts) -> tuple[int, int, str]:
+    """Put the longer path and the narrower match first: within one VirtualService the first match wins."""
+    return (-len(route.path.rstrip("/")), -len(route.headers), route.name)
+
+
+def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> Manifest:
+    out: Manifest = {"name": route.name, "match": _matches(route, by_authority)}
+    if model.closed is not None:
+        return {**out, "directResponse": {"status": 503, "body": {"string": model.closed}}}
+    out["route"] = [
+        {
+            "destination": {
+                "host": service_host(model),
+                "port": {"number": route.port},
+                "subset": version.name,
+            },
+            "weight": version.weight,
+        }
+        for version in model.versions
+        if version.weight > 0
+    ]
+    if route.timeout:
+        out["timeout"] = route.timeout
+    out["retries"] = _retries(route)
+    if headers := _headers(route.request, route.response):
+        out["headers"] = headers
+    return out
+
+
+def _matches(route: RouteFacts, by_authority: bool) -> list[Manifest]:
+    """Match a path and what lies below it: a bare prefix would take /ranker2 for /ranker."""
+    uris = [{"prefix": "/"}] if route.path == "/" else [{"exact": route.path}, {"prefix": f"{route.path}/"}]
+    common: Manifest = {}
+    if route.headers:
+        common["headers"] = {name: {"exact": value} for name, value in route.headers}
+    if by_authority:
+        common["authority"] = {"regex": f"{re.escape(route.host)}(:[0-9]+)?"}
+    return [{"uri": uri, **common} for uri in uris]
+
+
+def _retries(route: RouteFacts) -> Manifest:
+    if route.attempts == 0:
+        return {"attempts": 0}
+    out: Manifest = {"attempts": route.attempts, "retryOn": RETRY_ON}
+    if route.per_try:
+        out["perTryTimeout"] = route.per_try
+    return out
+
+
+def _headers(request: HeaderEdits, response: HeaderEdits) -> Manifest:
+    out = {"request": _edits(request), "response": _edits(response)}
+    return {side: edits for side, edits in out.items() if edits}
+
+
+def _edits(edits: HeaderEdits) -> Manifest:
+    out = {"set": dict(edits.set), "add": dict(edits.add), "remove": list(edits.remove)}
+    return {verb: value for verb, value in out.items() if value}

@@ -1,0 +1,182 @@
+"""The REST API's routes."""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import generate_latest
+
+from istio_templates import names
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager import explain
+from k8s_manager.api import problems
+from k8s_manager.api.backend import Backend
+from k8s_manager.api.body import mapping
+from k8s_manager.api.openapi import BODIES, RESPONSES, describe
+from k8s_manager.conditions import limit_status
+from k8s_manager.metrics import API_REQUESTS, REGISTRY
+
+_BEARER = HTTPBearer(auto_error=False, description="The token in the file that --token-file names.")
+DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]
+Match = Annotated[str | None, Header(alias="If-Match", description="The ETag of the version that is to be changed.")]
+Cascade = Annotated[bool, Query(description="Delete what depends on it too.")]
+
+
+def build(backend: Backend, token: str) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(title="Tidegate", version="v1", docs_url=None, redoc_url=None, responses=RESPONSES)
+    problems.install(app)
+    app.middleware("http")(_counted)
+
+    async def identified(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            raise problems.Unidentified(
+                "no valid bearer token; send 'Authorization: Bearer TOKEN' with the token of this manager"
+            )
+
+    _open(app, backend)
+    _documents(app, backend, identified)
+    _models(app, backend, identified)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _counted(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call(request)
+    API_REQUESTS.labels(request.method, str(response.status_code)).inc()
+    return response
+
+
+def _open(app: FastAPI, backend: Backend) -> None:
+    @app.get("/healthz", response_class=PlainTextResponse, summary="Is the process alive?")
+    async def healthz() -> str:
+        return "ok\n"
+
+    @app.get("/readyz", response_class=PlainTextResponse, summary="Has everything been read?")
+    async def readyz() -> Response:
+        reason = backend.unready()
+        return PlainTextResponse("ok\n" if reason is None else f"{reason}\n", 200 if reason is None else 503)
+
+    @app.get("/metrics", response_class=PlainTextResponse, summary="Metrics in Prometheus' format.")
+    async def metrics() -> Response:
+        return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+
+
+def _documents(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+    """Add the routes of gateways, tenants and models: five verbs, alike for all three."""
+    for path, kind in (
+        ("/v1/gateways", "InferenceGateway"),
+        ("/v1/tenants", "Tenant"),
+        ("/v1/tenants/{tenant}/models", "Model"),
+    ):
+        _collection(app, backend, identified, path, kind)
+        _object(app, backend, identified, path + "/{name}", kind)
+
+
+def _collection(app: FastAPI, backend: Backend, identified: Callable[..., Any], path: str, kind: str) -> None:
+    @app.get(path, tags=[kind], dependencies=[Depends(identified)], summary=f"List every {kind}.", name=f"list_{kind}")
+    async def many(request: Request) -> Response:
+        return _json({"items": backend.many(kind, _namespace(backend, request))})
+
+
+def _object(app: FastAPI, backend: Backend, identified: Callable[..., Any], path: str, kind: str) -> None:
+    options: dict[str, Any] = {"tags": [kind], "dependencies": [Depends(identified)]}
+
+    def key(request: Request) -> ObjectKey:
+        return ObjectKey(kind, _namespace(backend, request), request.path_params["name"])
+
+    @app.get(path, summary=f"Read one {kind}.", name=f"get_{kind}", **options)
+    async def get(request: Request) -> Response:
+        return _json(backend.one(key(request)))
+
+    @app.put(path, summary=f"Write a whole {kind}.", name=f"put_{kind}", openapi_extra=BODIES[kind], **options)
+    async def put(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
+        place = key(request)
+        answer, created = await backend.put(place, await mapping(request), dry_run, match)
+        return _json(answer, 201 if created and not dry_run else 200)
+
+    @app.patch(
+        path,
+        summary=f"Merge a patch (RFC 7396) into a {kind}.",
+        name=f"patch_{kind}",
+        openapi_extra=BODIES["patch"],
+        **options,
+    )
+    async def patch(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
+        place = key(request)
+        return _json(await backend.patch(place, await mapping(request), dry_run, match))
+
+    @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", **options)
+    async def delete(request: Request, cascade: Cascade = False, dry_run: DryRun = False) -> Response:
+        return _json(await backend.delete(key(request), cascade, dry_run), 200 if dry_run else 202)
+
+
+def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+    root = "/v1/tenants/{tenant}/models/{model}"
+    options: dict[str, Any] = {"tags": ["Model"], "dependencies": [Depends(identified)]}
+
+    def key(tenant: str, model: str) -> ObjectKey:
+        return ObjectKey("Model", backend.namespace(tenant), model)
+
+    @app.get(root + "/limit", summary="The limit of a model and what it comes from.", **options)
+    async def limit(tenant: str, model: str) -> Response:
+        place = key(tenant, model)
+        status = backend.one(place).get("status", {}).get("limit")
+        view = backend.limits.view(names.identity(place.namespace, model))
+        return _json({"model": f"{tenant}/{model}", **(limit_status(view, status) or {"total": None, "reason": "Off"})})
+
+    @app.get(root + "/explain", summary="Why the limit is what it is, in words.", **options)
+    async def explained(tenant: str, model: str) -> Response:
+        place = key(tenant, model)
+        status = backend.one(place).get("status", {}).get("limit")
+        view = backend.limits.view(names.identity(place.namespace, model))
+        return _json(explain.limit(f"{tenant}/{model}", view, status))
+
+    @app.put(
+        root + "/versions/{version}/scale",
+        summary="Set the replicas of a version.",
+        openapi_extra=BODIES["scale"],
+        **options,
+    )
+    async def scale(request: Request, tenant: str, model: str, version: str, dry_run: DryRun = False) -> Response:
+        place = key(tenant, model)
+        body = await mapping(request)
+        if set(body) != {"replicas"} or type(body["replicas"]) is not int or body["replicas"] < 0:
+            raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
+        return _json(await backend.scale(place, version, body["replicas"], dry_run))
+
+    @app.get(
+        "/v1/events",
+        summary="What happens, as server-sent events.",
+        tags=["Events"],
+        dependencies=[Depends(identified)],
+    )
+    async def events(after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
+        if follow:
+            return StreamingResponse(_stream(backend, after), media_type="text/event-stream")
+        return _json({"items": [_event(event) for event in backend.events.recent() if event.id > after]})
+
+
+async def _stream(backend: Backend, after: int) -> AsyncIterator[bytes]:
+    async for event in backend.events.listen(after):
+        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(_event(event)))
+
+
+def _event(event: Any) -> Manifest:
+    return {name: getattr(event, name) for name in ("id", "time", "type", "object", "message", "details")}
+
+
+def _namespace(backend: Backend, request: Request) -> str:
+    tenant = request.path_params.get("tenant")
+    return backend.namespace(tenant) if tenant is not None else ""
+
+
+def _json(body: Manifest, status: int = 200) -> Response:
+    version = body.get("metadata", {}).get("resourceVersion")
+    headers = {"ETag": f'"{version}"'} if version else None
+    return Response(orjson.dumps(body), status, media_type="application/json", headers=headers)

@@ -1,0 +1,264 @@
+"""What the REST API does: read documents, check and write them, say what a write would change."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
+from istio_templates.documents.parse import API_VERSION
+from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.problems import Outdated
+from k8s_manager.claims import refusals
+from k8s_manager.events import Events
+from k8s_manager.gather import Gatherer
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.store import Store
+from k8s_manager.kube.watch import Watcher
+from k8s_manager.limits import LimitLoop
+from k8s_manager.plan import fleet_of
+from k8s_manager.preview import preview
+from k8s_manager.reconcile import MainLoop
+from k8s_manager.world import Stored, World
+
+NAMESPACE_SECONDS = 10.0
+_SHOWN = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "labels",
+    "annotations",
+)
+
+
+class Backend:
+    """Everything that handlers call. Writes go one after another, so that of two claims one wins."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        loop: MainLoop,
+        limits: LimitLoop,
+        events: Events,
+        watchers: Sequence[Watcher],
+    ) -> None:
+        self._client, self._store, self._loop = client, store, loop
+        self.limits, self.events, self._watchers = limits, events, watchers
+        self._gatherer = Gatherer(store)
+        self._writing = asyncio.Lock()
+
+    def unready(self) -> str | None:
+        """Return why the API cannot be trusted yet; None when it can."""
+        if not self._store.synced.is_set():
+            waiting = next((watcher.problem for watcher in self._watchers if watcher.problem), "reading the cluster")
+            return f"not everything has been read yet: {waiting}"
+        return None
+
+    def many(self, kind: str, namespace: str = "") -> list[Manifest]:
+        """Return all documents of a kind (in a namespace), by name."""
+        self._require_sync()
+        found = self._store.inside(kind, namespace) if namespace else list(self._store.all(kind))
+        return [shown(obj) for obj in sorted(found, key=lambda obj: str(obj["metadata"]["name"]))]
+
+    def one(self, key: ObjectKey) -> Manifest:
+        """Return a document; raises `NotFound`."""
+        return shown(self._live(key))
+
+    def namespace(self, tenant: str) -> str:
+        """Return the namespace of a tenant; raises `NotFound`."""
+        obj = self._live(ObjectKey("Tenant", "", tenant))
+        return str(obj["spec"].get("namespace") or tenant)
+
+    def spec(self, key: ObjectKey) -> ModelSpec:
+        """Return the spec of a model; raises `NotFound` or, where it cannot be read, `Invalid`."""
+        spec = parse(self._live(key)).spec
+        assert isinstance(spec, ModelSpec)
+        return spec
+
+    async def put(self, key: ObjectKey, body: Manifest, dry_run: bool, match: str | None) -> tuple[Manifest, bool]:
+        """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new."""
+        async with self._writing:
+            document = self._checked(key, body)
+            live = self._store.get(key)
+            _matches(live, match, key)
+            if dry_run:
+                return {"dryRun": True, "changes": preview(self._world(), self._stored(document, live))}, live is None
+            return shown(await self._write(document, body, live)), live is None
+
+    async def patch(self, key: ObjectKey, patch: Manifest, dry_run: bool, match: str | None) -> Manifest:
+        """Merge a patch (RFC 7396) into a document."""
+        live = self._live(key)
+        merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
+        extra = {name: value for name, value in patch.items() if name != "spec"}
+        version = live["metadata"]["resourceVersion"]
+        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or version)
+        return answer
+
+    async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool) -> Manifest:
+        """Delete a document; what others depend on only with `cascade`."""
+        async with self._writing:
+            self._live(key)
+            dependents = self._dependents(key)
+            if dependents and not cascade:
+                listed = ", ".join(dependent.name for dependent in dependents)
+                message = f"is in use by {dependents[0].kind} {listed}; delete them first, or say ?cascade=true"
+                raise Conflict(str(key), [Problem("", message)])
+            going = [*(dependent for used in dependents for dependent in [*self._dependents(used), used]), key]
+            if dry_run:
+                return {"dryRun": True, "changes": [{"operation": "delete", "object": str(gone)} for gone in going]}
+            for gone in dict.fromkeys(going):
+                await self._client.delete(gone)
+            return {"deleted": [str(gone) for gone in dict.fromkeys(going)]}
+
+    async def scale(self, key: ObjectKey, version: str, replicas: Any, dry_run: bool) -> Manifest:
+        """Set the replicas of a version whose pods are ours."""
+        spec = self._live(key)["spec"]
+        found = next((v for v in spec["versions"] if v["name"] == version), None)
+        if found is None:
+            names = ", ".join(v["name"] for v in spec["versions"])
+            raise NotFound(f"{key} has no version {version!r}; versions are {names}")
+        if "workload" not in found:
+            raise Conflict(
+                str(key), [Problem("replicas", f"version {version} is run by somebody else; scale it there")]
+            )
+        scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
+        versions = [scaled if v["name"] == version else v for v in spec["versions"]]
+        return await self.patch(key, {"spec": {"versions": versions}}, dry_run, None)
+
+    def _require_sync(self) -> None:
+        if (reason := self.unready()) is not None:
+            raise Waiting(f"{reason}; try again soon", 1)
+
+    def _live(self, key: ObjectKey) -> Manifest:
+        self._require_sync()
+        obj = self._store.get(key)
+        if obj is None:
+            raise NotFound(f"there is no {key}")
+        return obj
+
+    def _world(self) -> World:
+        return self._gatherer.world()
+
+    def _checked(self, key: ObjectKey, body: Manifest) -> Document:
+        """Return the document in a body if it is right in itself and takes nothing from others."""
+        self._require_sync()
+        document = parse(completed(key, body))
+        found = refusals(document, fleet_of(self._world(), key))
+        if not found:
+            return document
+        problems = [refusal.problem for refusal in found]
+        if all(refusal.reason == "NotFound" for refusal in found):
+            raise NotFound(f"{document}: {problems[0]}")
+        if any(refusal.reason == "Invalid" for refusal in found):
+            raise Invalid(str(document), problems)
+        raise Conflict(str(document), problems)
+
+    def _stored(self, document: Document, live: Manifest | None) -> Stored:
+        metadata = live["metadata"] if live else {}
+        return Stored(
+            key=ObjectKey(document.kind, document.namespace or "", document.name),
+            uid=metadata.get("uid", "00000000-0000-0000-0000-000000000000"),
+            generation=metadata.get("generation", 0) + 1,
+            created=metadata.get("creationTimestamp", "9999"),
+            deleting=False,
+            finalizer=True,
+            document=document,
+            problems=(),
+            status={},
+        )
+
+    async def _write(self, document: Document, body: Manifest, live: Manifest | None) -> Manifest:
+        spec = body.get("spec", {})
+        if live is None:
+            metadata = {"name": document.name, **_user_metadata(body)}
+            if document.namespace:
+                metadata["namespace"] = document.namespace
+            obj = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": spec}
+            answer = await self._create(obj)
+        else:
+            metadata = {**live["metadata"], **_user_metadata(body)}
+            try:
+                answer = await self._client.replace({**live, "metadata": metadata, "spec": spec})
+            except WriteConflict as error:
+                raise Conflict(
+                    str(document), [Problem("", "has just been changed by somebody else; try again")]
+                ) from error
+        self._store.put(answer)
+        return answer
+
+    async def _create(self, obj: Manifest) -> Manifest:
+        """Create a document; the namespace of a tenant that is very new is waited for."""
+        deadline = asyncio.get_running_loop().time() + NAMESPACE_SECONDS
+        while True:
+            try:
+                return await self._client.create(obj)
+            except Absent as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    name = obj["metadata"].get("namespace")
+                    message = f"namespace {name} is not there yet; look at the tenant's conditions"
+                    raise Waiting(message, 2) from error
+                await asyncio.sleep(0.05)
+
+    def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
+        if key.kind == "InferenceGateway":
+            tenants = [s for s in self._world().tenants if s.document and isinstance(s.document.spec, TenantSpec)]
+            return [s.key for s in tenants if s.document and s.document.spec.gateway.name == key.name]  # type: ignore[union-attr]
+        if key.kind == "Tenant":
+            return [s.key for s in self._world().models if s.key.namespace == self.namespace(key.name)]
+        return []
+
+
+def completed(key: ObjectKey, body: Manifest) -> Manifest:
+    """Return a body as a whole document: the path says its kind and name; a body may say them too, but nothing else."""
+    metadata = body.get("metadata", {})
+    problems = []
+    if isinstance(metadata, dict):
+        if metadata.get("name", key.name) != key.name:
+            problems.append(Problem("metadata.name", f"{metadata['name']!r} is not {key.name}, which the path says"))
+        if key.namespace and metadata.get("namespace", key.namespace) != key.namespace:
+            problems.append(
+                Problem("metadata.namespace", f"{metadata['namespace']!r} is not the tenant's, {key.namespace}")
+            )
+        metadata = {**metadata, "name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
+    if body.get("kind", key.kind) != key.kind:
+        problems.append(Problem("kind", f"{body['kind']!r} is not {key.kind}, which the path says"))
+    if problems:
+        raise Invalid(str(key), problems)
+    return {"apiVersion": API_VERSION, **body, "kind": key.kind, "metadata": metadata}
+
+
+def shown(obj: Manifest) -> Manifest:
+    """Return a document as callers see it."""
+    metadata = {name: obj["metadata"][name] for name in _SHOWN if name in obj["metadata"]}
+    out = {"apiVersion": API_VERSION, "kind": obj["kind"], "metadata": metadata, "spec": obj.get("spec", {})}
+    return {**out, "status": obj["status"]} if "status" in obj else out
+
+
+def merged_patch(target: Any, patch: Any) -> Any:
+    """Return `target` with a merge patch (RFC 7396) applied."""
+    if not isinstance(patch, dict):
+        return patch
+    base = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            base.pop(name, None)
+        else:
+            base[name] = merged_patch(base.get(name), value)
+    return base
+
+
+def _user_metadata(body: Manifest) -> Manifest:
+    metadata = body.get("metadata") or {}
+    return {name: metadata[name] for name in ("labels", "annotations") if metadata.get(name)}
+
+
+def _matches(live: Manifest | None, match: str | None, key: ObjectKey) -> None:
+    version = live["metadata"]["resourceVersion"] if live else None
+    if match is not None and match.strip('"') != version:
+        raise Outdated(f"{key} is at version {version}, not {match}; read it again and repeat the change")

@@ -1,0 +1,52 @@
+"""Reading a request's body: JSON or YAML, at most 1 MiB, one mapping."""
+
+from typing import Any
+
+import orjson
+from fastapi import Request
+
+from istio_templates.documents import load
+from istio_templates.errors import Invalid, Problem
+from k8s_manager.api.problems import Broken, TooLarge
+
+LIMIT = 2**20
+
+
+async def mapping(request: Request) -> dict[str, Any]:
+    """Return the mapping in a body; raises `Broken`, `TooLarge` or `Invalid`."""
+    raw = await _raw(request)
+    found = _yaml(raw) if "yaml" in request.headers.get("content-type", "") else _json(raw)
+    if not isinstance(found, dict):
+        raise Invalid("the body", [Problem("", f"is a {type(found).__name__}; send one document, a mapping")])
+    return found
+
+
+async def _raw(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > LIMIT:
+        raise TooLarge(f"the body has {declared} bytes; at most {LIMIT} are read")
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > LIMIT:
+            raise TooLarge(f"the body has more than {LIMIT} bytes, which is all that is read")
+    return bytes(raw)
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except ValueError as error:
+        raise Broken(f"broken JSON: {error}; correct the syntax, or say content-type application/yaml") from error
+
+
+def _yaml(raw: bytes) -> Any:
+    try:
+        found = load(raw.decode(), "the body")
+    except UnicodeDecodeError as error:
+        raise Broken("the body is not UTF-8; save it as UTF-8") from error
+    except Invalid as error:
+        raise Broken(str(error)) from error
+    if len(found) != 1:
+        raise Invalid("the body", [Problem("", f"has {len(found)} documents; send one")])
+    return found[0]

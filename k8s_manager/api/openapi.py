@@ -1,0 +1,80 @@
+"""What the OpenAPI document says beyond what the framework finds out: bodies and problems."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from istio_templates.documents.crd import crds
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "problems"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "problems": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+_DESCRIPTIONS = {
+    400: "Broken syntax.",
+    401: "No identity.",
+    404: "Not there.",
+    409: "A claim that somebody else holds, or something in use.",
+    412: "Changed since it was read.",
+    413: "A body over 1 MiB.",
+    422: "Wrong fields, each with its path and the remedy.",
+    503: "Not ready yet; try again.",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+    for status, text in _DESCRIPTIONS.items()
+}
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    content = {kind: {"schema": schema} for kind in ("application/json", "application/yaml")}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _document(crd: dict[str, Any]) -> dict[str, Any]:
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    properties = {name: schema["properties"][name] for name in ("apiVersion", "kind", "metadata", "spec")}
+    return {"type": "object", "required": ["spec"], "properties": properties}
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    **{crd["spec"]["names"]["kind"]: _body(_document(crd)) for crd in crds()},
+    "patch": _body({"type": "object", "properties": {"spec": {"type": "object"}}}),
+    "scale": _body(
+        {"type": "object", "required": ["replicas"], "properties": {"replicas": {"type": "integer", "minimum": 0}}}
+    ),
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document; path parameters come from the path, whoever reads them."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                _complete(path, operation)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    given = {parameter["name"] for parameter in operation.get("parameters", [])}
+    for part in path.split("/"):
+        if part.startswith("{") and part[1:-1] not in given:
+            parameter = {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+            operation.setdefault("parameters", []).append(parameter)

@@ -1,0 +1,160 @@
+"""apply: carry out changes in order, side by side within a stage, each failure with its owner.
+
+A `Target` takes changes and says what became of each; the cluster is one, a Git tree will be another.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Protocol
+
+from istio_templates import names
+from istio_templates.catalog import stage
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.clock import Clock
+from k8s_manager.diff import Changes, Write
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.store import Store
+from k8s_manager.metrics import APPLIED
+from k8s_manager.plan import Owner, owner_of
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+_FOREIGN = ("Pod", "Service", "Deployment", "StatefulSet", "Job", "PersistentVolumeClaim", "ConfigMap", "Secret")
+_OF_KUBERNETES = ("kube-root-ca.crt", "istio-ca-root-cert", "kubernetes")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A write that did not arrive: why, how often by now, and when it is tried again."""
+
+    error: TidegateError
+    owner: Owner
+    attempts: int
+    again_at: float
+
+
+@dataclass(slots=True)
+class Results:
+    """What became of the changes: how many arrived, what stands out by object, who else had written."""
+
+    written: int = 0
+    failures: dict[ObjectKey, Failure] = field(default_factory=dict)
+    repaired: dict[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Target(Protocol):
+    """Where objects go."""
+
+    async def apply(self, changes: Changes) -> Results:
+        """Carry out what can be carried out, and say what could not."""
+
+
+class ClusterTarget:
+    """The cluster, by server-side apply. What fails is left alone for a growing while."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, in_flight: int) -> None:
+        self._client, self._store, self._clock = client, store, clock
+        self._places = asyncio.Semaphore(in_flight)
+        self._failures: dict[ObjectKey, Failure] = {}
+
+    async def apply(self, changes: Changes) -> Results:
+        """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
+        results = Results()
+        wanted = {names.key_of(write.obj) for write in changes.writes} | {names.key_of(obj) for obj in changes.deletes}
+        self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
+        for _, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
+            stopped = {failure.owner for failure in self._failures.values()}
+            await self._together(self._write(write, stopped, results) for write in group)
+        for _, group_of_deletes in groupby(changes.deletes, key=stage):
+            await self._together(self._delete(obj, results) for obj in group_of_deletes)
+        results.failures = dict(self._failures)
+        return results
+
+    async def _together(self, calls: Iterable[object]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(call)  # type: ignore[arg-type]
+
+    async def _write(self, write: Write, stopped: set[Owner], results: Results) -> None:
+        key, owner = names.key_of(write.obj), owner_of(write.obj["metadata"]["labels"])
+        if owner in stopped and not self._is_due(key):
+            return
+        async with self._places:
+            try:
+                if write.drifted:
+                    results.repaired[key] = await self._other_writers(key)
+                self._store.put(await self._client.apply(write.obj, force=not write.first))
+            except TidegateError as error:
+                self._fail(key, owner, error, "apply")
+            else:
+                self._succeed(key, "apply", results)
+
+    async def _delete(self, obj: Manifest, results: Results) -> None:
+        key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))
+        if key in self._failures and not self._is_due(key):
+            return
+        async with self._places:
+            try:
+                if key.kind == "Namespace" and await self._has_others(key.name):
+                    self._store.put(
+                        await self._client.apply({**names.manifest("v1", "Namespace", key.name, "", {})}, force=True)
+                    )
+                else:
+                    await self._client.delete(key, obj["metadata"]["uid"])
+                    self._store.leave(obj)
+            except Absent:
+                self._store.drop(obj)
+            except TidegateError as error:
+                self._fail(key, owner, error, "delete")
+                return
+            self._succeed(key, "delete", results)
+
+    def _is_due(self, key: ObjectKey) -> bool:
+        failure = self._failures.get(key)
+        return failure is not None and failure.again_at <= self._clock.now()
+
+    def _succeed(self, key: ObjectKey, operation: str, results: Results) -> None:
+        self._failures.pop(key, None)
+        results.written += 1
+        APPLIED.labels(key.kind, operation, "success").inc()
+
+    def _fail(self, key: ObjectKey, owner: Owner, error: TidegateError, operation: str) -> None:
+        before = self._failures.get(key)
+        attempts = before.attempts + 1 if before else 1
+        pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
+        self._failures[key] = Failure(error, owner, attempts, self._clock.now() + pause)
+        APPLIED.labels(key.kind, operation, "failure").inc()
+
+    async def _other_writers(self, key: ObjectKey) -> tuple[str, ...]:
+        try:
+            live = await self._client.get(key)
+        except Absent:
+            return ()
+        fields = live["metadata"].get("managedFields", [])
+        return tuple(
+            sorted(
+                {
+                    entry["manager"]
+                    for entry in fields
+                    if entry["manager"] != names.MANAGER and not entry.get("subresource")
+                }
+            )
+        )
+
+    async def _has_others(self, namespace: str) -> bool:
+        """Tell whether a namespace holds anything that we did not make and Kubernetes does not put there."""
+        for kind in _FOREIGN:
+            objects, _ = await self._client.list(RESOURCES[kind], namespace=namespace)
+            if any(_is_foreign(obj) for obj in objects):
+                return True
+        return False
+
+
+def _is_foreign(obj: Manifest) -> bool:
+    labels = obj["metadata"].get("labels", {})
+    ours = labels.get(names.MANAGED_BY) == names.MANAGER or names.MODEL in labels or names.GATEWAY in labels
+    return not ours and obj["metadata"]["name"] not in _OF_KUBERNETES

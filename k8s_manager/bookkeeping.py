@@ -1,0 +1,121 @@
+"""What the manager writes into the documents themselves: statuses and finalizers."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from istio_templates.documents.parse import API_VERSION
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.clock import Clock
+from k8s_manager.events import Events
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.store import Store
+from k8s_manager.plan import Plan, owner_of
+from k8s_manager.world import FINALIZER, Stored, World
+
+log = logging.getLogger(__name__)
+FINALIZER_MANAGER = "tidegate-finalizer"
+# Counts that flicker are told at most this often; conditions are told at once.
+STATUS_PAUSE = 1.0
+
+
+class Bookkeeper:
+    """Writes statuses where they differ, and finalizers as documents come and go."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events, in_flight: int) -> None:
+        self._client, self._store, self._clock, self._events = client, store, clock, events
+        self._places = asyncio.Semaphore(in_flight)
+        self._told_at: dict[ObjectKey, float] = {}
+
+    async def finalizers(self, world: World) -> None:
+        """Put our finalizer on every document that is not leaving, before anything is made for it."""
+        wanting = [stored for stored in world.documents() if not stored.finalizer and not stored.deleting]
+        await asyncio.gather(*(self._finalizer(stored, [FINALIZER]) for stored in wanting))
+
+    async def release(self, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> None:
+        """Let documents go for which nothing is left."""
+        left = {
+            owner_of(obj["metadata"]["labels"]) for obj in owned.values() if "deletionTimestamp" not in obj["metadata"]
+        }
+        for leaving in plan.leaving:
+            stored = leaving.stored
+            if leaving.waits is None and leaving.owner not in left and stored.finalizer:
+                await self._finalizer(stored, [])
+
+    async def tell(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
+        """Write the statuses that differ; return when to come back for those that were put off."""
+        now = self._clock.now()
+        differing = [stored for stored in world.documents() if _differs(stored.status, statuses[stored.key])]
+        put_off = [
+            s
+            for s in differing
+            if self._may_wait(s, statuses[s.key]) and now < self._told_at.get(s.key, -9e9) + STATUS_PAUSE
+        ]
+        waiting = {stored.key for stored in put_off}
+        await asyncio.gather(*(self._tell(s, statuses[s.key]) for s in differing if s.key not in waiting))
+        self._told_at = {s.key: self._told_at[s.key] for s in world.documents() if s.key in self._told_at}
+        return min((self._told_at[key] + STATUS_PAUSE for key in waiting), default=None)
+
+    def _may_wait(self, stored: Stored, status: Manifest) -> bool:
+        return _states(stored.status) == _states(status)
+
+    async def _tell(self, stored: Stored, status: Manifest) -> None:
+        time = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        for condition in status["conditions"]:
+            condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
+        gone = dict.fromkeys(stored.status.keys() - status.keys())
+        async with self._places:
+            try:
+                self._store.put(await self._client.merge(stored.key, {"status": {**status, **gone}}, "status"))
+                self._told_at[stored.key] = self._clock.now()
+            except Absent:
+                return
+            except TidegateError as error:
+                log.warning("status of %s was not written: %s", stored.key, error)
+                return
+        self._publish(stored, status)
+
+    def _publish(self, stored: Stored, status: Manifest) -> None:
+        before = _states(stored.status)
+        subject = f"{stored.key.namespace}/{stored.key.name}" if stored.key.namespace else stored.key.name
+        for condition in status["conditions"]:
+            state = (condition["type"], condition["status"], condition["reason"])
+            if state not in before:
+                message = (
+                    f"{condition['type']} is {condition['status']} ({condition['reason']}): {condition['message']}"
+                )
+                self._events.publish("condition", subject, message, kind=stored.key.kind)
+        if stored.status.get("versions") != status.get("versions"):
+            counts = ", ".join(f"{v['name']} {v['ready']}" for v in status.get("versions") or [])
+            self._events.publish("replicas", subject, f"ready replicas: {counts}", kind=stored.key.kind)
+
+    async def _finalizer(self, stored: Stored, finalizers: list[str]) -> None:
+        metadata: Manifest = {"name": stored.key.name, "uid": stored.uid, "finalizers": finalizers}
+        if stored.key.namespace:
+            metadata["namespace"] = stored.key.namespace
+        obj = {"apiVersion": API_VERSION, "kind": stored.key.kind, "metadata": metadata}
+        async with self._places:
+            try:
+                answer = await self._client.apply(obj, force=True, manager=FINALIZER_MANAGER)
+                if finalizers:
+                    self._store.put(answer)
+            except (Absent, WriteConflict):
+                return
+            except TidegateError as error:
+                log.warning("finalizer of %s was not written: %s", stored.key, error)
+
+
+def _differs(live: Manifest, wanted: Manifest) -> bool:
+    return _undated(live) != _undated(wanted)
+
+
+def _undated(status: Manifest) -> Manifest:
+    kept = {key: value for key, value in status.items() if value is not None and key != "conditions"}
+    conditions = [{**condition, "lastTransitionTime": ""} for condition in status.get("conditions", [])]
+    return {**kept, "conditions": conditions}
+
+
+def _states(status: Manifest) -> set[tuple[str, str, str]]:
+    return {(c["type"], c["status"], c["reason"]) for c in status.get("conditions", [])}

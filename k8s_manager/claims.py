@@ -1,0 +1,293 @@
+"""Who may have what: hosts, paths, namespaces and pods that only one document can hold.
+
+Each check is a pure function from a document and the fleet (all documents that hold something) to refusals. The
+REST API asks them before it writes, the loop asks them of what came by kubectl: one answer for both.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from istio_templates import names
+from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents.model import Route, Version
+from istio_templates.errors import Problem
+from k8s_manager.world import NamespaceSeen
+
+RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
+Reason = Literal["Invalid", "Conflict", "NotFound"]
+Place = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a document cannot hold what it asks for: the author's mistake, or another owner's right."""
+
+    reason: Reason
+    problem: Problem
+
+
+Holder = tuple[str, str]  # namespace and name of a Model
+
+
+class Fleet:
+    """What is held now, indexed by what can be asked for. A suffix of a host, or a folder of a path, leads to
+    what lies below it, so that a check costs the same in a fleet of ten and of ten thousand."""
+
+    def __init__(self, namespaces: Mapping[str, NamespaceSeen] | None = None) -> None:
+        self.namespaces = namespaces or {}
+        self.gateways: dict[str, InferenceGatewaySpec] = {}
+        self.gateways_in: dict[str, set[str]] = {}
+        self.tenants: dict[str, TenantSpec] = {}
+        self.tenant_of: dict[str, str] = {}
+        self.models: dict[Holder, ModelSpec] = {}
+        self.deployments: dict[Holder, str] = {}
+        self._hosts: dict[str, str] = {}
+        self._hosts_below: dict[str, dict[str, str]] = {}
+        self._paths: dict[Place, dict[str, Holder]] = {}
+        self._paths_below: dict[Place, dict[str, dict[str, Holder]]] = {}
+
+    def hold(self, document: Document) -> None:
+        """Add a document and all that it holds."""
+        match document.spec:
+            case InferenceGatewaySpec() as spec:
+                self.gateways[document.name] = spec
+                self.gateways_in.setdefault(spec.namespace, set()).add(document.name)
+            case TenantSpec() as spec:
+                self._hold_tenant(document.name, spec)
+            case ModelSpec() as spec:
+                self._hold_model((document.namespace or "", document.name), spec)
+
+    def owner(self, host: str) -> str | None:
+        """Return the tenant that may use a host."""
+        claims = [host, *(f"*.{suffix}" for suffix in _suffixes(host))]
+        return next((self._hosts[claim] for claim in claims if claim in self._hosts), None)
+
+    def claims_against(self, claim: str) -> Iterator[tuple[str, str]]:
+        """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
+        bare = claim.removeprefix("*.")
+        for wider in {claim, *(f"*.{suffix}" for suffix in _suffixes(bare))}:
+            if wider in self._hosts:
+                yield wider, self._hosts[wider]
+        if claim != bare:
+            yield from self._hosts_below.get(bare, {}).items()
+
+    def paths_against(self, route: Route) -> Iterator[tuple[str, Holder]]:
+        """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
+        place = _place(route)
+        held = self._paths.get(place, {})
+        for path in (route.path, *_folders(route.path)):
+            if path in held:
+                yield path, held[path]
+        yield from self._paths_below.get(place, {}).get(route.path, {}).items()
+
+    def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
+        self.tenants[name] = spec
+        self.tenant_of[namespace_of(name, spec)] = name
+        for host in spec.hosts:
+            self._hosts[host.name] = name
+            for suffix in _suffixes(host.name.removeprefix("*.")):
+                self._hosts_below.setdefault(suffix, {})[host.name] = name
+
+    def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
+        self.models[holder] = spec
+        for version in spec.versions:
+            if version.workload:
+                self.deployments[holder[0], f"{holder[1]}-{version.name}"] = holder[1]
+        for route in spec.routes:
+            self._paths.setdefault(_place(route), {})[route.path] = holder
+            for folder in _folders(route.path):
+                self._paths_below.setdefault(_place(route), {}).setdefault(folder, {})[route.path] = holder
+
+
+def _suffixes(host: str) -> list[str]:
+    labels = host.split(".")
+    return [".".join(labels[start:]) for start in range(1, len(labels))]
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(2, len(parts))]
+
+
+def namespace_of(tenant: str, spec: TenantSpec) -> str:
+    """Return the namespace of a tenant."""
+    return spec.namespace or tenant
+
+
+def dedicated_namespace(tenant: str) -> str:
+    """Return the namespace of a tenant's own gateway."""
+    return f"{tenant}-gateway"
+
+
+def gateway_name(tenant: str, spec: TenantSpec) -> str:
+    """Return the name of the gateway that serves a tenant."""
+    return spec.gateway.name or tenant
+
+
+def refusals(document: Document, fleet: Fleet) -> list[Refusal]:
+    """Return all reasons against a document; `fleet` must not hold an older form of it."""
+    match document.spec:
+        case InferenceGatewaySpec() as spec:
+            return list(_gateway(document.name, spec, fleet))
+        case TenantSpec() as spec:
+            return list(_tenant(document.name, spec, fleet))
+        case ModelSpec() as spec:
+            return list(_model(document, spec, fleet))
+
+
+def _gateway(name: str, spec: InferenceGatewaySpec, fleet: Fleet) -> Iterator[Refusal]:
+    yield from _reserved(spec.namespace)
+    if owner := fleet.tenant_of.get(spec.namespace):
+        yield _conflict("spec.namespace", f"{spec.namespace} belongs to tenant {owner}; choose another namespace")
+    label = (names.GATEWAY, name)
+    seen = fleet.namespaces.get(spec.namespace)
+    if spec.managed and seen and seen.labels.get(names.MANAGED_BY) != names.MANAGER and not _labelled(seen, label):
+        yield _foreign(spec.namespace, label)
+    for other in fleet.gateways_in.get(spec.namespace, set()) - {name}:
+        ours, theirs = spec.selector.items(), fleet.gateways[other].selector.items()
+        if ours <= theirs or theirs <= ours:
+            yield _conflict("spec.selector", f"selects the pods of gateway {other}; give its pods another label")
+
+
+def _tenant(name: str, spec: TenantSpec, fleet: Fleet) -> Iterator[Refusal]:
+    namespace = namespace_of(name, spec)
+    yield from _reserved(namespace)
+    if fleet.gateways_in.get(namespace):
+        yield _conflict("spec.namespace", f"{namespace} is a gateway's namespace; choose another")
+    if (owner := fleet.tenant_of.get(namespace)) and owner != name:
+        yield _conflict("spec.namespace", f"{namespace} belongs to tenant {owner}; choose another")
+    seen = fleet.namespaces.get(namespace)
+    if seen and not _labelled(seen, (names.TENANT, name)):
+        yield _foreign(namespace, (names.TENANT, name))
+    if seen and seen.leaving:
+        yield _conflict("spec.namespace", f"{namespace} is being deleted; wait until it is gone")
+    yield from _gateway_choice(spec, fleet)
+    for number, host in enumerate(spec.hosts):
+        yield from _host(name, spec, number, host.name, fleet)
+
+
+def _gateway_choice(spec: TenantSpec, fleet: Fleet) -> Iterator[Refusal]:
+    chosen = spec.gateway.name
+    if chosen is not None and chosen not in fleet.gateways:
+        there = ", ".join(sorted(fleet.gateways)) or "none yet"
+        yield _invalid("spec.gateway.name", f"there is no gateway {chosen!r}; gateways are: {there}")
+
+
+def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> Iterator[Refusal]:
+    field_path = f"spec.hosts[{number}].name"
+    if names.covers(host, names.PROBE_HOST):
+        yield _invalid(field_path, f"{host} is the gateway's own; choose another host")
+    for claim, owner in fleet.claims_against(host):
+        if owner != name:
+            yield _conflict(
+                field_path, f"{host} is claimed by tenant {owner} ({claim}); choose another host or ask its owner"
+            )
+    gateway = fleet.gateways.get(spec.gateway.name or "")
+    if gateway is None:
+        return
+    tls = spec.hosts[number].tls
+    plain = any(listener.protocol == "HTTP" for listener in gateway.listeners)
+    own = any(listener.protocol == "HTTPS" and listener.domain is None for listener in gateway.listeners)
+    domains = [listener.domain for listener in gateway.listeners if listener.domain]
+    if tls is not None and not own:
+        message = f"gateway {spec.gateway.name} has no HTTPS listener for certificates of tenants; leave tls out"
+        yield _invalid(f"spec.hosts[{number}].tls", message)
+    if tls is None and not plain and not any(names.under(host, domain) for domain in domains):
+        yield _invalid(
+            field_path,
+            f"no listener of gateway {spec.gateway.name} serves it; give tls or a host under {', '.join(domains)}",
+        )
+
+
+def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
+    key = (document.namespace or "", document.name)
+    tenant = fleet.tenant_of.get(key[0])
+    if tenant is None:
+        message = f"namespace {key[0]} belongs to no tenant; make the Tenant first"
+        yield Refusal("NotFound", Problem("metadata.namespace", message))
+        return
+    seen: set[tuple[object, str]] = set()
+    for number, route in enumerate(spec.routes):
+        yield from _route(key, tenant, number, route, fleet)
+        if (_place(route), route.path) in seen:
+            yield _invalid(f"spec.routes[{number}].path", "another route of this model is the same; leave one out")
+        seen.add((_place(route), route.path))
+    yield from _ports(spec)
+    yield from _workloads(key, spec, fleet)
+
+
+def _route(key: tuple[str, str], tenant: str, number: int, route: Route, fleet: Fleet) -> Iterator[Refusal]:
+    owner = fleet.owner(route.host)
+    if owner is None:
+        message = f"{route.host} is no host of tenant {tenant}; add it to the tenant's hosts"
+        yield _invalid(f"spec.routes[{number}].host", message)
+    elif owner != tenant:
+        yield _conflict(
+            f"spec.routes[{number}].host", f"{route.host} belongs to tenant {owner}; use a host of {tenant}"
+        )
+    for path, holder in fleet.paths_against(route):
+        if holder != key:
+            message = (
+                f"path {route.path} is taken by {'/'.join(holder)} ({path}); choose another path or delete that model"
+            )
+            yield _conflict(f"spec.routes[{number}].path", message)
+
+
+def _ports(spec: ModelSpec) -> Iterator[Refusal]:
+    protocols: dict[int, str] = {}
+    for number, route in enumerate(spec.routes):
+        if protocols.setdefault(route.port, route.protocol) != route.protocol:
+            message = f"port {route.port} speaks {protocols[route.port]} on another route; one port has one protocol"
+            yield _invalid(f"spec.routes[{number}].protocol", message)
+
+
+def _workloads(key: tuple[str, str], spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
+    for number, version in enumerate(spec.versions):
+        name = f"{key[1]}-{version.name}"
+        if len(name) > 52:
+            yield _invalid(
+                f"spec.versions[{number}].name", f"{name} is too long for a Deployment; at most 52 characters"
+            )
+        holder = fleet.deployments.get((key[0], name), key[1])
+        if version.workload and holder != key[1]:
+            yield _conflict(f"spec.versions[{number}].name", f"Deployment {name} belongs to model {holder}; rename it")
+    labels = [set(_labels(key[1], version)) for version in spec.versions]
+    if not set.intersection(*labels):
+        message = f"the versions share no label; give all their pods one, such as app: {key[1]}"
+        yield _invalid("spec.versions", message)
+
+
+def _labels(model: str, version: Version) -> list[tuple[str, str]]:
+    return list(version.existing.labels.items()) if version.existing else workload_labels(model, version.name)
+
+
+def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
+    """Return the labels of pods that we render, sorted."""
+    return sorted({"app": model, "version": version, names.MODEL: model, names.VERSION: version}.items())
+
+
+def _place(route: Route) -> Place:
+    return (route.host, frozenset(route.headers.items()))
+
+
+def _reserved(namespace: str) -> Iterator[Refusal]:
+    if namespace in RESERVED or namespace.startswith("kube-"):
+        yield _invalid("spec.namespace", f"{namespace} belongs to the cluster; choose another")
+
+
+def _labelled(seen: NamespaceSeen, label: tuple[str, str]) -> bool:
+    return seen.labels.get(label[0]) == label[1]
+
+
+def _foreign(namespace: str, label: tuple[str, str]) -> Refusal:
+    message = f"{namespace} exists and is not ours; choose another, or label it {label[0]}={label[1]} to hand it over"
+    return _conflict("spec.namespace", message)
+
+
+def _invalid(path: str, message: str) -> Refusal:
+    return Refusal("Invalid", Problem(path, message))
+
+
+def _conflict(path: str, message: str) -> Refusal:
+    return Refusal("Conflict", Problem(path, message))

@@ -1,0 +1,71 @@
+"""The command line's way to the REST API."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+class Failed(typer.Exit):
+    """A call that did not succeed; exit code 2 for a refusal, 3 where nothing answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the manager is, and who we are."""
+
+    server: str
+    token: str
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the answer to a call; a refusal is printed in full and ends the command."""
+        try:
+            with self._open(method, path, body) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from None
+        except (urllib.error.URLError, OSError) as error:
+            typer.echo(
+                f"tidegate: no answer from {self.server} ({error}); is the manager running? see --server and --state",
+                err=True,
+            )
+            raise Failed(3) from None
+
+    def stream(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yield the events of a stream until it ends or the user stops it."""
+        with self._open("GET", path, None) as answer:
+            for line in answer:
+                if line.startswith(b"data: "):
+                    yield json.loads(line[6:])
+
+    def _open(self, method: str, path: str, body: Any) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.server + path, data, headers, method=method)
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+
+
+def _refusal(error: urllib.error.HTTPError) -> Failed:
+    try:
+        problem = json.load(error)
+    except ValueError:
+        problem = {"title": error.reason, "detail": "", "problems": []}
+    typer.echo(f"tidegate: {error.code} {problem['title']}: {problem['detail']}", err=True)
+    return Failed(2)
+
+
+def connect(server: str | None, token_file: Path | None, state: Path) -> Connection:
+    """Return the connection that the options and the environment name; else the standalone in `state`."""
+    token = os.environ.get("TIDEGATE_TOKEN", "")
+    file = token_file or (state / "token")
+    if not token and file.exists():
+        token = file.read_text().strip()
+    address = state / "address"
+    found = server or (f"http://{address.read_text().strip()}" if address.exists() else "http://127.0.0.1:8700")
+    return Connection(found.rstrip("/"), token)

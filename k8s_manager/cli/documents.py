@@ -1,0 +1,243 @@
+"""Commands on documents: apply, get, delete, scale, limit, explain, events, render."""
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from istio_templates.documents import load
+from istio_templates.documents.parse import parse
+from istio_templates.errors import Invalid, Problem
+from k8s_manager.cli import output
+from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.output import Format
+
+Object = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """A kind of document, in the words of the command line."""
+
+    GATEWAY = "gateway"
+    TENANT = "tenant"
+    MODEL = "model"
+
+
+KINDS = {"InferenceGateway": Kind.GATEWAY, "Tenant": Kind.TENANT, "Model": Kind.MODEL}
+Server = Annotated[
+    str | None, typer.Option("--server", envvar="TIDEGATE_SERVER", help="The manager, such as http://127.0.0.1:8700.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", envvar="TIDEGATE_TOKEN_FILE", help="A file with the bearer token.")
+]
+State = Annotated[Path, typer.Option("--state", envvar="TIDEGATE_STATE", help="The folder of a standalone.")]
+Output = Annotated[Format, typer.Option("-o", "--output", help="How to show it.")]
+Files = Annotated[
+    list[str], typer.Option("-f", "--filename", help="A file, a folder, or - for standard input; may be repeated.")
+]
+TenantName = Annotated[str | None, typer.Option("-t", "--tenant", help="The tenant of a model.")]
+ModelName = Annotated[str, typer.Argument(metavar="TENANT/MODEL", help="A model.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")]
+DEMO = Path(".demo")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (apply, get, delete, scale, limit, explain, events, render):
+        app.command()(command)
+
+
+def apply(
+    filename: Files, dry_run: DryRun = False, server: Server = None, token_file: TokenFile = None, state: State = DEMO
+) -> None:
+    """Write documents: gateways first, then tenants, then models."""
+    connection = connect(server, token_file, state)
+    order = list(KINDS)
+    found = list(documents_in(filename))
+    for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
+        document = parse(raw)
+        path = _path(KINDS[document.kind], document.name, _tenant_of(connection, document.namespace))
+        answer = connection.call("PUT", f"{path}?dryRun={str(dry_run).lower()}", raw)
+        typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
+        for change in answer.get("changes", []):
+            typer.echo(f"  {change['operation']} {change['object']}")
+            typer.echo("".join(f"    {line}\n" for line in change["diff"].splitlines()), nl=False)
+
+
+def get(
+    kind: Annotated[Kind, typer.Argument(help="What to show.")],
+    name: Annotated[str | None, typer.Argument(help="One by its name (a model: TENANT/MODEL); absent: all.")] = None,
+    tenant: TenantName = None,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Show gateways, tenants or models with their state, replicas and limits."""
+    connection = connect(server, token_file, state)
+    found = list(_found(connection, kind, name, tenant))
+    if form is not Format.TABLE:
+        output.show(found[0] if name else {"items": found}, form)
+        return
+    output.table(kind.value, found)
+    for obj in found:
+        for sentence in output.trouble(obj):
+            typer.echo(f"{obj['metadata']['name']}: {sentence}")
+
+
+def delete(
+    kind: Annotated[Kind, typer.Argument(help="What to delete.")],
+    name: Annotated[str, typer.Argument(help="Its name (a model: TENANT/MODEL).")],
+    cascade: Annotated[bool, typer.Option("--cascade", help="Delete what depends on it too.")] = False,
+    dry_run: DryRun = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Delete a document and everything that was made for it."""
+    connection = connect(server, token_file, state)
+    tenant, _, model = name.rpartition("/")
+    flags = f"?cascade={str(cascade).lower()}&dryRun={str(dry_run).lower()}"
+    answer = connection.call("DELETE", _path(kind, model, tenant or None) + flags)
+    for gone in answer.get("deleted", []):
+        typer.echo(f"{gone} is being deleted")
+    for change in answer.get("changes", []):
+        typer.echo(f"{change['object']} would be deleted")
+
+
+def scale(
+    model: ModelName,
+    version: Annotated[str, typer.Argument(help="A version of it.")],
+    replicas: Annotated[int, typer.Argument(min=0, help="How many replicas.")],
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Set the replicas of a version; the limit follows when they are ready."""
+    connection = connect(server, token_file, state)
+    connection.call("PUT", f"{_model(model)}/versions/{version}/scale", {"replicas": replicas})
+    typer.echo(f"{model} {version}: {replicas} replicas")
+
+
+def limit(
+    model: ModelName,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Show the limit of a model."""
+    answer = connect(server, token_file, state).call("GET", f"{_model(model)}/limit")
+    if form is not Format.TABLE:
+        output.show(answer, form)
+    elif answer["total"] is None:
+        typer.echo(f"{model}: no limit ({answer['reason']})")
+    else:
+        each = answer["perGateway"]
+        typer.echo(
+            f"{model}: {answer['total']:g}/s ({answer['reason']}), "
+            f"{each['rate']:g}/s on each of {answer['gateways']} gateway pods"
+        )
+
+
+def explain(
+    model: ModelName,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Tell in words why the limit of a model is what it is."""
+    answer = connect(server, token_file, state).call("GET", f"{_model(model)}/explain")
+    if form is not Format.TABLE:
+        output.show(answer, form)
+        return
+    for sentence in answer["explanation"]:
+        typer.echo(sentence)
+    if formula := answer.get("formula"):
+        typer.echo(f"Formula: {formula}")
+
+
+def events(
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until Ctrl-C.")] = True,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Show what happens: limits, replicas, conditions."""
+    connection = connect(server, token_file, state)
+    source = connection.stream("/v1/events") if follow else connection.call("GET", "/v1/events?follow=false")["items"]
+    try:
+        for event in source:
+            typer.echo(f"{event['time']}  {event['type']:<9}  {event['object']}: {event['message']}")
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def render(filename: Files) -> None:
+    """Print the manifests that follow from documents; needs no cluster and no manager."""
+    from k8s_manager.offline import manifests
+
+    yaml.dump_all(manifests(documents_in(filename)), sys.stdout, Dumper=yaml.CSafeDumper, sort_keys=False)
+
+
+def documents_in(places: list[str]) -> Iterator[Object]:
+    """Yield the documents in files, folders and standard input."""
+    for place in places:
+        if place == "-":
+            yield from load(sys.stdin.read(), "standard input")
+            continue
+        path = Path(place)
+        files = (
+            sorted(file for end in ("yaml", "yml", "json") for file in path.rglob(f"*.{end}"))
+            if path.is_dir()
+            else [path]
+        )
+        for file in files:
+            try:
+                text = file.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                raise Invalid(str(file), [Problem("", f"cannot be read: {error}")]) from error
+            yield from load(text, str(file))
+
+
+def _found(connection: Connection, kind: Kind, name: str | None, tenant: str | None) -> Iterator[Object]:
+    if name is not None:
+        owner, _, last = name.rpartition("/")
+        yield connection.call("GET", _path(kind, last, owner or tenant))
+    elif kind is not Kind.MODEL:
+        yield from connection.call("GET", _path(kind, "", None))["items"]
+    else:
+        tenants = (
+            [tenant] if tenant else [t["metadata"]["name"] for t in connection.call("GET", "/v1/tenants")["items"]]
+        )
+        for owner in tenants:
+            yield from connection.call("GET", _path(kind, "", owner))["items"]
+
+
+def _path(kind: Kind, name: str, tenant: str | None) -> str:
+    if kind is Kind.MODEL and not tenant:
+        raise typer.BadParameter("a model is named TENANT/MODEL")
+    root = {Kind.GATEWAY: "/v1/gateways", Kind.TENANT: "/v1/tenants", Kind.MODEL: f"/v1/tenants/{tenant}/models"}[kind]
+    return f"{root}/{name}" if name else root
+
+
+def _model(name: str) -> str:
+    tenant, slash, model = name.partition("/")
+    if not slash or not tenant or not model:
+        raise typer.BadParameter(f"{name!r} is not TENANT/MODEL")
+    return f"/v1/tenants/{tenant}/models/{model}"
+
+
+def _tenant_of(connection: Connection, namespace: str | None) -> str | None:
+    if namespace is None:
+        return None
+    tenants = connection.call("GET", "/v1/tenants")["items"]
+    return next(
+        (t["metadata"]["name"] for t in tenants if (t["spec"].get("namespace") or t["metadata"]["name"]) == namespace),
+        namespace,
+    )

@@ -1,0 +1,85 @@
+"""How the command line shows things: a table for people, JSON or YAML for programs."""
+
+import json
+from enum import StrEnum
+from typing import Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+Object = dict[str, Any]
+
+
+class Format(StrEnum):
+    """An output format."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def show(value: Any, form: Format) -> None:
+    """Print a value as JSON or YAML."""
+    typer.echo(json.dumps(value, indent=2) if form is Format.JSON else yaml.safe_dump(value, sort_keys=False).rstrip())
+
+
+def table(kind: str, objects: list[Object]) -> None:
+    """Print documents as a table, a line each."""
+    columns = {
+        "gateway": ("NAME", "NAMESPACE", "PODS", "ADDRESSES", "STATE"),
+        "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
+        "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
+    }[kind]
+    out = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for obj in objects:
+        out.add_row(*_ROWS[kind](obj))
+    Console(soft_wrap=True).print(out)
+
+
+def _gateway(obj: Object) -> tuple[str, ...]:
+    status = obj.get("status", {})
+    pods = status.get("pods", {})
+    ready = f"{pods.get('ready', 0)}/{pods.get('total', 0)}"
+    return obj["metadata"]["name"], obj["spec"]["namespace"], ready, ", ".join(status.get("addresses", [])), state(obj)
+
+
+def _tenant(obj: Object) -> tuple[str, ...]:
+    status = obj.get("status", {})
+    hosts = ", ".join(host["name"] for host in obj["spec"]["hosts"])
+    return obj["metadata"]["name"], status.get("namespace", ""), status.get("gateway", ""), hosts, state(obj)
+
+
+def _model(obj: Object) -> tuple[str, ...]:
+    status = obj.get("status", {})
+    limit = status.get("limit") or {}
+    replicas = ", ".join(
+        f"{v['name']} {v['ready']}/{'-' if v.get('desired') is None else v['desired']}"
+        for v in status.get("versions", [])
+    )
+    bucket = limit.get("perGateway") or {}
+    each = f"{bucket['rate']:g}/s x {limit['gateways']}" if bucket else "-"
+    total = "-" if limit.get("total") is None else f"{limit['total']:g}/s"
+    metadata = obj["metadata"]
+    return metadata["name"], metadata.get("namespace", ""), replicas, total, each, status.get("url") or "-", state(obj)
+
+
+_ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model}
+
+
+def state(obj: Object) -> str:
+    """Return the worst condition of a document in a word."""
+    if "deletionTimestamp" in obj["metadata"]:
+        return "Deleting"
+    conditions = {c["type"]: c for c in obj.get("status", {}).get("conditions", [])}
+    for kind in ("Accepted", "Programmed", "Ready"):
+        if kind in conditions and conditions[kind]["status"] != "True":
+            return str(conditions[kind]["reason"])
+    return "Ready" if conditions else "Unknown"
+
+
+def trouble(obj: Object) -> list[str]:
+    """Return the sentences of the conditions that do not hold."""
+    conditions = obj.get("status", {}).get("conditions", [])
+    return [f"{c['type']}: {c['message']}" for c in conditions if c["status"] != "True" and c["type"] != "Limited"]

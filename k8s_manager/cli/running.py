@@ -1,0 +1,68 @@
+"""`tidegate serve` and `tidegate standalone`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from k8s_manager.settings import Settings
+
+Listen = Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where the REST API listens.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(serve)
+    app.command()(standalone)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`."""
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8700")
+    return host or "127.0.0.1", int(port)
+
+
+def serve(
+    kubeconfig: Annotated[
+        Path | None, typer.Option(envvar="KUBECONFIG", help="The cluster; absent: the pod's own account.")
+    ] = None,
+    listen: Listen = "127.0.0.1:8700",
+    token_file: Annotated[Path | None, typer.Option(help="A file with the bearer token of the REST API.")] = None,
+    in_flight: Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")] = 32,
+) -> None:
+    """Run the manager against a cluster, until SIGTERM."""
+    from k8s_manager.manager import run
+
+    settings = Settings(kubeconfig=kubeconfig, listen=address(listen), token_file=token_file, in_flight=in_flight)
+    uvloop.run(run(settings))
+
+
+def standalone(
+    state: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where everything is kept; started again, it goes on.")
+    ] = Path(".standalone"),
+    listen: Listen = "127.0.0.1:8700",
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Make a gateway, a tenant and a trained model, and say what to try.")
+    ] = False,
+    without_manager: Annotated[
+        bool,
+        typer.Option("--without-manager", help="Run the manager yourself: tidegate serve --kubeconfig DIR/kubeconfig"),
+    ] = False,
+) -> None:
+    """Run everything on this machine: a Kubernetes API, pods as processes, real Envoys, the manager.
+
+    For trying Tidegate out, for development and for tests; NEVER for production: one machine, no isolation, container
+    images are not used (a container's command runs as a local process). Needs Linux and tidegate[standalone].
+    Stays in the foreground; stop it with Ctrl-C. Writes DIR/token (REST API) and DIR/kubeconfig (kubectl).
+    """
+    try:
+        from k8s_manager.standalone import greeting, supervisor
+    except ImportError as error:
+        typer.echo(f"tidegate: {error.name} is missing; install tidegate[standalone]", err=True)
+        raise typer.Exit(1) from None
+    place = supervisor.Place(state.absolute(), address(listen))
+    uvloop.run(supervisor.run(place, not without_manager, greeting.Greeting(place, demo, not without_manager)))

@@ -1,0 +1,39 @@
+"""Time, passed in: seconds that only go forward, and the wall clock for what people read."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the loops know of time."""
+
+    def now(self) -> float:
+        """Return seconds since some moment, never going back."""
+
+    def utc(self) -> datetime:
+        """Return the wall clock, for people."""
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
+        """Wait for `event`, at most `seconds`; tell whether it came."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return the monotonic clock."""
+        return time.monotonic()
+
+    def utc(self) -> datetime:
+        """Return the wall clock in UTC."""
+        return datetime.now(UTC)
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
+        """Wait for `event`, at most `seconds`; tell whether it came."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await event.wait()
+        except TimeoutError:
+            return False

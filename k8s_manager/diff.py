@@ -1,0 +1,168 @@
+"""diff: what has to be written so that the cluster is as it should be. Pure.
+
+An object is in line when its digest annotation is the one of what we want and no field that we set differs. The
+digest tells a field that we no longer want from one that somebody else added; the comparison finds drift.
+"""
+
+import hashlib
+import operator
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import orjson
+
+from istio_templates import names
+from istio_templates.catalog import stage
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.plan import Plan, owner_of
+from k8s_manager.render import Desired
+
+DIGEST = "tidegate.dev/digest"
+# Kinds whose spec nobody completes with defaults: any difference is one.
+_EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
+_QUANTITY = re.compile(r"([0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_SCALE: dict[str, Fraction | int] = {"m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An object to apply. `first`: it was not ours, so nobody is pushed aside; `drifted`: somebody changed it."""
+
+    obj: Manifest
+    first: bool
+    drifted: bool = False
+
+
+@dataclass(slots=True)
+class Changes:
+    """What to write, by stage of making, and what to delete, in order."""
+
+    writes: list[Write] = field(default_factory=list)
+    deletes: list[Manifest] = field(default_factory=list)
+
+
+class Differ:
+    """Compares pass after pass; a pair of objects that was in line and is the same pair still is."""
+
+    def __init__(self) -> None:
+        self._in_line: dict[ObjectKey, tuple[Manifest | None, ...]] = {}
+        self._stamped: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
+
+    def diff(
+        self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
+    ) -> Changes:
+        """Return the changes from `owned` (live objects with our label) to `desired`."""
+        changes = Changes()
+        for key, wanted in desired.objects.items():
+            lent = key.kind == "Namespace" and key.name in plan.lent
+            held = owner_of(wanted["metadata"]["labels"]) in plan.held
+            if lent or held or _too_early(plan, key, owned, limited):
+                continue
+            self._compare(key, wanted, owned, changes)
+        changes.writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
+        changes.writes.sort(key=lambda write: stage(write.obj))
+        changes.deletes = sorted(_leftovers(plan, desired, owned), key=stage, reverse=True)
+        return changes
+
+    def _compare(self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], changes: Changes) -> None:
+        live = owned.get(key)
+        if live is None:
+            changes.writes.append(Write(self._stamp(key, wanted), True))
+            return
+        route = owned.get(key._replace(kind="VirtualService")) if key.kind == "DestinationRule" else None
+        compared = (wanted, live, route)
+        if all(map(operator.is_, self._in_line.get(key, ()), compared)) and key in self._in_line:
+            return
+        obj = self._stamp(key, with_referenced_subsets(wanted, live, route))
+        unchanged = live["metadata"].get("annotations", {}).get(DIGEST) == obj["metadata"]["annotations"][DIGEST]
+        if unchanged and in_line(obj, live):
+            self._in_line[key] = compared
+        else:
+            changes.writes.append(Write(obj, False, drifted=unchanged))
+
+    def _stamp(self, key: ObjectKey, wanted: Manifest) -> Manifest:
+        found = self._stamped.get(key)
+        if found is None or found[0] is not wanted:
+            found = self._stamped[key] = (wanted, stamped(wanted))
+        return found[1]
+
+
+def stamped(obj: Manifest) -> Manifest:
+    """Return the object with the digest of what we want in it."""
+    digest = hashlib.sha256(orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    annotations = {**obj["metadata"].get("annotations", {}), DIGEST: digest}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
+def in_line(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether every field that we set is in the live object as we set it."""
+    if wanted["kind"] in _EXACT:
+        return bool(wanted["spec"] == live.get("spec")) and _within(wanted["metadata"], live["metadata"])
+    return _within(wanted, live)
+
+
+def _within(wanted: object, live: object) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            (_empty(v) and k not in live) or _within(v, live.get(k)) for k, v in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and len(wanted) == len(live) and all(map(_within, wanted, live))
+    return wanted == live or (_quantity(wanted) is not None and _quantity(wanted) == _quantity(live))
+
+
+def _empty(value: object) -> bool:
+    return value in ({}, [], None)
+
+
+def _quantity(value: object) -> Fraction | None:
+    found = _QUANTITY.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if found is None or found[1].count(".") > 1 or found[1] == ".":
+        return None
+    return Fraction(found[1]) * Fraction(_SCALE.get(found[2], 1))
+
+
+def _too_early(
+    plan: Plan, key: ObjectKey, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
+) -> bool:
+    """Tell whether a route would open before its limit is in force."""
+    if key.kind != "VirtualService" or key in owned:
+        return False
+    limit = plan.limits.get(names.identity(key.namespace, key.name))
+    return limit is not None and any((pool, limit.terms.identity) not in limited for pool in limit.terms.pools)
+
+
+def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | None) -> Manifest:
+    """Return a DestinationRule that still has the subsets to which the live VirtualService sends requests."""
+    if route is None:
+        return wanted
+    ours = {subset["name"] for subset in wanted["spec"]["subsets"]}
+    needed = subsets_used(route) - ours
+    kept = [subset for subset in live.get("spec", {}).get("subsets", []) if subset["name"] in needed]
+    return {**wanted, "spec": {**wanted["spec"], "subsets": [*wanted["spec"]["subsets"], *kept]}} if kept else wanted
+
+
+def subsets_used(virtual_service: Manifest | None) -> set[str]:
+    """Return the subsets to which a VirtualService sends requests."""
+    if virtual_service is None:
+        return set()
+    routes = [route for http in virtual_service["spec"].get("http", []) for route in http.get("route", [])]
+    return {route["destination"].get("subset", "") for route in routes}
+
+
+def _leftovers(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]) -> Iterable[Manifest]:
+    for key, live in owned.items():
+        if key in desired.objects or key in desired.slots or "deletionTimestamp" in live["metadata"]:
+            continue
+        labels = live["metadata"].get("labels", {})
+        gateway, tenant, model = owner_of(labels)
+        if {(gateway, tenant, model), ("", tenant, "")} & plan.held and (gateway or tenant):
+            continue
+        if key.kind == "Deployment" and labels.get(names.VERSION) in subsets_used(
+            owned.get(ObjectKey("VirtualService", key.namespace, labels.get(names.MODEL, "")))
+        ):
+            continue
+        yield live

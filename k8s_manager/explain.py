@@ -1,0 +1,73 @@
+"""Why a limit is what it is, in words and figures. Pure."""
+
+from collections.abc import Mapping
+
+from istio_templates.facts import Manifest
+from k8s_manager.conditions import REASONS, bucket_status, limit_status, number, refill_bound
+from k8s_manager.limits import LimitView
+
+
+def limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None) -> Manifest:
+    """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces."""
+    if not view:
+        return {
+            "model": subject,
+            "mode": "off",
+            "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off."],
+        }
+    first = next(iter(view.values()))
+    target, terms = first.wanted.target, first.wanted.terms
+    bounds = terms.bounds
+    return {
+        "model": subject,
+        "mode": "enforce",
+        **(limit_status(view, status) or {}),
+        "formula": _formula(first),
+        "bounds": {
+            "floor": number(bounds.floor),
+            "ceiling": None if bounds.ceiling is None else number(bounds.ceiling),
+            "tenantCeiling": None if terms.tenant_ceiling is None else number(terms.tenant_ceiling),
+        },
+        "debounce": {name: _debounce(one) for name, one in view.items()},
+        "explanation": _sentences(subject, first, REASONS[target.total.reason]),
+    }
+
+
+def _formula(view: LimitView) -> str:
+    loads = [load for load in view.wanted.target.loads if load.share > 0]
+    parts = [f"{load.replicas} x {number(load.per_replica)} / {number(load.share)}" for load in loads]
+    whole = f"min({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0"
+    return f"{whole} = {number(view.wanted.target.total.capacity)}/s, over {view.wanted.target.gateways} gateway pods"
+
+
+def _debounce(view: LimitView) -> Manifest:
+    if view.pending is None:
+        return {"state": "settled"}
+    due = None if view.due_in is None else round(view.due_in, 3)
+    return {"state": "pending", "target": bucket_status(view.pending), "dueInSeconds": due}
+
+
+def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
+    target = view.wanted.target
+    said = [
+        f"Version {load.name}: {load.replicas} ready replicas, {number(load.per_replica)}/s each, "
+        f"{number(load.share * 100)} % of the traffic."
+        for load in target.loads
+    ]
+    said.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
+    if view.in_force is not None:
+        bucket = view.in_force
+        whole = number(bucket.rate * max(target.gateways, 1))
+        since = f" since {view.since.isoformat(timespec='seconds')}" if view.since else ""
+        said.append(f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods.")
+        said.append(
+            f"At most {bucket.burst} requests at once per gateway pod; {refill_bound(bucket, view.wanted.terms.burst)}."
+        )
+    else:
+        said.append(f"Nothing is in force yet: the slot of {subject} is not written.")
+    if view.pending is not None:
+        due = "now" if not view.due_in else f"in {view.due_in:.1f} s"
+        said.append(
+            f"A change to {number(view.pending.rate)}/s per gateway pod is due {due}, if the replicas hold still."
+        )
+    return said

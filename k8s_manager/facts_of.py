@@ -1,0 +1,179 @@
+"""From what people wrote (documents) to what renderers and limits need (facts)."""
+
+import hashlib
+from fractions import Fraction
+
+from istio_templates import names
+from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents.fields import exact, seconds
+from istio_templates.documents.gateway import Managed
+from istio_templates.documents.model import HeaderChange, Patience, Route, TrafficPolicy, Version, Workload
+from istio_templates.facts import (
+    GatewayPods,
+    GatewayPool,
+    HeaderEdits,
+    Listener,
+    Manifest,
+    OwnedHost,
+    PodsOfVersion,
+    PolicyFacts,
+    RouteFacts,
+    ServedModel,
+    Tenancy,
+    VersionFacts,
+)
+from k8s_manager.claims import namespace_of, workload_labels
+from ratelimiter import debounce
+from ratelimiter.capacity import Bounds, VersionLoad
+from ratelimiter.target import Terms
+
+
+def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
+    """Return the facts of a gateway. The probe's secret is derived from its UID, which nobody outside sees;
+    without one (rendering for Git) there is no probe."""
+    return GatewayPool(
+        name=name,
+        namespace=spec.namespace,
+        selector=tuple(sorted(spec.selector.items())),
+        listeners=tuple(
+            Listener(listener.name, listener.port, listener.protocol, listener.domain, listener.credential_name)
+            for listener in spec.listeners
+        ),
+        managed=_managed(spec.managed) if spec.managed else None,
+        probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
+    )
+
+
+def _managed(managed: Managed) -> GatewayPods:
+    scale = managed.autoscale
+    return GatewayPods(managed.replicas, scale.min if scale else None, scale.max if scale else None)
+
+
+def tenancy(name: str, spec: TenantSpec, pools: tuple[GatewayPool, ...], missing: frozenset[str]) -> Tenancy:
+    """Return the facts of a tenant; hosts whose certificate is `missing` stay out until it is there."""
+    hosts = [OwnedHost(host.name, host.tls.credential_name if host.tls else None) for host in spec.hosts]
+    return Tenancy(
+        name=name,
+        namespace=namespace_of(name, spec),
+        gateways=pools,
+        hosts=tuple(host for host in hosts if host.credential not in missing),
+        strict=spec.isolation == "strict",
+    )
+
+
+def served(tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None) -> ServedModel:
+    """Return the facts of a model."""
+    weights = {share.version: share.weight for share in spec.traffic}
+    return ServedModel(
+        tenant=tenant,
+        name=name,
+        routes=tuple(_route(tenant, name, number, route) for number, route in enumerate(spec.routes)),
+        versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
+        policy=_policy(spec.traffic_policy),
+        closed=closed,
+    )
+
+
+def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts:
+    return RouteFacts(
+        name=f"{tenant.name}.{model}.{number}",
+        host=route.host,
+        path=route.path,
+        headers=tuple(sorted(route.headers.items())),
+        protocol=route.protocol,
+        port=route.port,
+        timeout=route.timeout,
+        attempts=route.retries.attempts,
+        per_try=route.retries.per_try_timeout,
+        request=_edits(route.request_headers),
+        response=_edits(route.response_headers),
+    )
+
+
+def _edits(change: HeaderChange) -> HeaderEdits:
+    return HeaderEdits(tuple(sorted(change.set.items())), tuple(sorted(change.add.items())), change.remove)
+
+
+def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
+    """Return the labels by which a version's pods are known, sorted."""
+    return tuple(sorted(version.existing.labels.items()) if version.existing else workload_labels(model, version.name))
+
+
+def _version(model: str, version: Version, weight: int) -> VersionFacts:
+    workload = version.workload
+    pods = PodsOfVersion(workload.replicas, _pod_template(workload)) if workload else None
+    return VersionFacts(version.name, version_labels(model, version), weight, pods)
+
+
+def _pod_template(workload: Workload) -> Manifest:
+    """Return the template with the short fields merged into its container "model"."""
+    given = workload.pod_template.get("spec", {})
+    short: Manifest = {
+        "image": workload.image,
+        "command": list(workload.command),
+        "args": list(workload.args),
+        "env": list(workload.env),
+        "resources": workload.resources,
+    }
+    containers = [dict(container) for container in given.get("containers", [])]
+    if not any(container["name"] == "model" for container in containers):
+        containers.insert(0, {"name": "model"})
+    for container in containers:
+        if container["name"] == "model":
+            container.update({key: value for key, value in short.items() if value})
+    return {**workload.pod_template, "spec": {**given, "containers": containers}}
+
+
+def _policy(policy: TrafficPolicy) -> PolicyFacts:
+    outlier, balancing = policy.outlier_detection, policy.load_balancing
+    return PolicyFacts(
+        max_connections=policy.max_connections,
+        max_requests=policy.max_requests,
+        max_pending=policy.max_pending,
+        consecutive_errors=outlier.consecutive_errors,
+        interval=outlier.interval,
+        ejection_time=outlier.ejection_time,
+        max_ejection_percent=outlier.max_ejection_percent,
+        balancing=balancing.policy,
+        hash_header=balancing.header,
+        hash_cookie=balancing.cookie,
+    )
+
+
+def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -> Terms | None:
+    """Return what a model's document says of its limit; None where it has none."""
+    limit = spec.rate_limit
+    if limit is None or limit.mode == "off":
+        return None
+    return Terms(
+        namespace=tenant.namespace,
+        model=model,
+        tenant=tenant.name,
+        identity=names.identity(tenant.namespace, model),
+        pools=tuple(pool.name for pool in tenant.gateways),
+        bounds=Bounds(exact(limit.floor), None if limit.ceiling is None else exact(limit.ceiling)),
+        burst=seconds(limit.burst),
+        rules=debounce.Rules(_patience(limit.debounce.down), _patience(limit.debounce.up)),
+        cold=limit.fallback.cold,
+        stale=limit.fallback.stale,
+        tenant_ceiling=None if ceiling is None else exact(ceiling),
+    )
+
+
+def _patience(patience: Patience) -> debounce.Patience:
+    return debounce.Patience(float(seconds(patience.quiet)), float(seconds(patience.longest)))
+
+
+def loads(spec: ModelSpec, ready: dict[str, int]) -> tuple[VersionLoad, ...]:
+    """Return what each version contributes, from its ready replicas by name."""
+    assert spec.rate_limit is not None
+    weights = {share.version: share.weight for share in spec.traffic}
+    return tuple(
+        VersionLoad(
+            name=version.name,
+            replicas=ready.get(version.name, 0),
+            per_replica=exact(version.per_replica_qps or spec.rate_limit.per_replica_qps),
+            share=Fraction(weights.get(version.name, 0), 100),
+        )
+        for version in spec.versions
+    )

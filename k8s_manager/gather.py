@@ -1,0 +1,149 @@
+"""gather: from the store to a World. Reads what the watches have told, never the network."""
+
+from functools import partial
+
+from collectors.replicas import PodSeen, pod_seen, present, ready_replicas
+from istio_templates import names
+from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, parse
+from istio_templates.envoy_filter import limits_of
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import GatewayPool, Manifest, ObjectKey
+from k8s_manager.facts_of import version_labels
+from k8s_manager.kube.resources import OWNED
+from k8s_manager.kube.store import Store
+from k8s_manager.memo import Memo
+from k8s_manager.world import FINALIZER, NamespaceSeen, Stored, World
+from ratelimiter.controller import Limits, Slot
+
+
+class Gatherer:
+    """Builds one World after another; what has not changed in the store is not read again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._memo = Memo()
+
+    def world(self) -> World:
+        """Return the world as the store shows it now."""
+        models = self._documents("Model")
+        gateways = self._documents("InferenceGateway")
+        world = World(
+            gateways=gateways,
+            tenants=self._documents("Tenant"),
+            models=models,
+            namespaces=self._memo.get("namespaces", (self._store.changes("Namespace"),), self._namespaces),
+            ready={key: count for stored in models for key, count in self._ready(stored).items()},
+            gateway_pods={
+                stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document
+            },
+            limited=frozenset((pool, identity) for (pool, _), found in self.slots().items() for identity, _ in found),
+            secrets=frozenset((s["metadata"]["namespace"], s["metadata"]["name"]) for s in self._store.all("Secret")),
+        )
+        self._memo.end_round()
+        return world
+
+    def owned(self) -> dict[ObjectKey, Manifest]:
+        """Return the live objects that carry our label."""
+        found = (obj for kind in OWNED for obj in self._store.all(kind))
+        return {
+            names.key_of(obj): obj
+            for obj in found
+            if obj["metadata"].get("labels", {}).get(names.MANAGED_BY) == names.MANAGER
+        }
+
+    def pods(self, namespace: str) -> list[PodSeen]:
+        """Return the pods of a namespace."""
+        changes = self._store.changes("Pod", namespace)
+        return self._memo.get(
+            ("pods", namespace), (changes,), lambda: [pod_seen(pod) for pod in self._store.inside("Pod", namespace)]
+        )
+
+    def ready(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, int]:
+        """Return the ready replicas of each version of a model."""
+        pods = self.pods(namespace)
+        return {version.name: ready_replicas(pods, version_labels(model, version)) for version in spec.versions}
+
+    def gateway_pods(self, document: Document) -> tuple[PodSeen, ...]:
+        """Return the pods of a gateway, starting and leaving ones included."""
+        assert isinstance(document.spec, InferenceGatewaySpec)
+        return tuple(present(self.pods(document.spec.namespace), tuple(document.spec.selector.items())))
+
+    def gateway_pods_of(self, pool: GatewayPool) -> list[PodSeen]:
+        """Return the pods of a gateway by its facts."""
+        return present(self.pods(pool.namespace), pool.selector)
+
+    def end_round(self) -> None:
+        """Forget what was not asked for since the last call."""
+        self._memo.end_round()
+
+    def slots(self) -> dict[Slot, Limits]:
+        """Return what every slot of every gateway limits now."""
+        return {
+            slot: self._memo.get(("slot", slot), (obj["metadata"]["resourceVersion"],), partial(limits_of, obj))
+            for slot, obj in self.slot_objects().items()
+        }
+
+    def slot_objects(self) -> dict[Slot, Manifest]:
+        """Return the EnvoyFilter of every slot of every gateway."""
+        return self._memo.get("slots", (self._store.changes("EnvoyFilter"),), self._slot_objects)
+
+    def _slot_objects(self) -> dict[Slot, Manifest]:
+        out: dict[Slot, Manifest] = {}
+        for obj in self._store.all("EnvoyFilter"):
+            pool = obj["metadata"].get("labels", {}).get(names.GATEWAY, "")
+            number = obj["metadata"]["name"].removeprefix(f"tidegate-{pool}-slot-")
+            if pool and number.isdigit():
+                out[pool, int(number)] = obj
+        return out
+
+    def _documents(self, kind: str) -> tuple[Stored, ...]:
+        return tuple(
+            self._memo.get(
+                (kind, obj["metadata"]["uid"]), (obj["metadata"]["resourceVersion"],), partial(self._stored, obj)
+            )
+            for obj in self._store.all(kind)
+        )
+
+    def _stored(self, obj: Manifest) -> Stored:
+        metadata = obj["metadata"]
+        document, problems = self._memo.get(
+            ("document", metadata["uid"]), (metadata.get("generation", 0),), lambda: _parsed(obj)
+        )
+        return Stored(
+            key=names.key_of(obj),
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            created=metadata.get("creationTimestamp", ""),
+            deleting="deletionTimestamp" in metadata,
+            finalizer=FINALIZER in metadata.get("finalizers", []),
+            document=document,
+            problems=problems,
+            status=obj.get("status", {}),
+        )
+
+    def _namespaces(self) -> dict[str, NamespaceSeen]:
+        return {
+            obj["metadata"]["name"]: NamespaceSeen(
+                obj["metadata"].get("labels", {}), "deletionTimestamp" in obj["metadata"]
+            )
+            for obj in self._store.all("Namespace")
+        }
+
+    def _ready(self, stored: Stored) -> dict[tuple[str, str, str], int]:
+        if stored.document is None:
+            return {}
+        spec, namespace, model = stored.document.spec, stored.key.namespace, stored.key.name
+        assert isinstance(spec, ModelSpec)
+        changes = self._store.changes("Pod", namespace)
+        return self._memo.get(
+            ("ready", stored.key),
+            (spec, changes),
+            lambda: {(namespace, model, name): count for name, count in self.ready(namespace, model, spec).items()},
+        )
+
+
+def _parsed(obj: Manifest) -> tuple[Document | None, tuple[Problem, ...]]:
+    try:
+        return parse(obj), ()
+    except Invalid as error:
+        return None, error.problems

@@ -1,0 +1,150 @@
+"""The Kubernetes API in seven verbs, on plain dicts.
+
+Configuration and TLS come from the official client; the calls are our own, since typed models cost several
+times the time and memory and refuse fields that they do not know yet.
+"""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import MANAGER
+from k8s_manager.kube.errors import Expired, Unavailable, error_of
+from k8s_manager.kube.resources import RESOURCES, Resource, path_of
+from k8s_manager.metrics import KUBE_REQUESTS
+
+PAGE = 500
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+WATCH_SECONDS = 300
+# A watch that has been silent for longer than its bookmarks come is dead, whatever the socket says.
+WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=150)
+
+
+class KubeClient:
+    """One connection pool to one API server. Every failure is a member of the tree in `kube.errors`."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        self._server = server.rstrip("/")
+        self._session = session
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, key: ObjectKey) -> Manifest:
+        """Return one object."""
+        return await self._call("GET", path_of(key), f"get {key}")
+
+    async def list(self, resource: Resource, selector: str = "", namespace: str = "") -> tuple[list[Manifest], str]:
+        """Return all objects of a kind (in a namespace), read in pages, and the resourceVersion of the list."""
+        items: list[Manifest] = []
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        while True:
+            page = await self._call("GET", resource.path(namespace), f"list {resource.plural}", query)
+            for item in page["items"] or []:
+                item.setdefault("kind", resource.kind)
+                item.setdefault("apiVersion", resource.group_version)
+                items.append(item)
+            if not page["metadata"].get("continue"):
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = page["metadata"]["continue"]
+
+    async def watch(self, resource: Resource, version: str, selector: str = "") -> AsyncIterator[tuple[str, Manifest]]:
+        """Yield (type, object) from `version` on, bookmarks included, until the server ends the watch.
+
+        Raises `Expired` where the version is too old, also when the server says so inside the stream.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+            **({"labelSelector": selector} if selector else {}),
+        }
+        what = f"watch {resource.plural}"
+        try:
+            async with self._session.get(self._server + resource.path(), params=query, timeout=WATCH_TIMEOUT) as answer:
+                if answer.status != 200:
+                    raise error_of(answer.status, await _body(answer), what)
+                async for line in answer.content:
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        raise error_of(event["object"].get("code", 500), event["object"], what)
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(f"{what}: {error or type(error).__name__}; it is opened again") from error
+
+    async def apply(self, obj: Manifest, force: bool, manager: str = MANAGER, dry_run: bool = False) -> Manifest:
+        """Apply an object server-side and return what the server holds now."""
+        key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
+        return await self._call("PATCH", path_of(key), f"apply {key}", query, obj, _APPLY)
+
+    async def merge(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
+        """Merge a patch into an object or its subresource."""
+        query = {"fieldManager": MANAGER}
+        return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _MERGE)
+
+    async def create(self, obj: Manifest) -> Manifest:
+        """Create an object."""
+        resource = RESOURCES[obj["kind"]]
+        path = resource.path(obj["metadata"].get("namespace", ""))
+        name = obj["metadata"].get("name") or obj["metadata"].get("generateName")
+        return await self._call("POST", path, f"create {obj['kind']} {name}", {"fieldManager": MANAGER}, obj)
+
+    async def replace(self, obj: Manifest) -> Manifest:
+        """Replace an object that was read at its resourceVersion; raises `WriteConflict` if it has changed since."""
+        key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        return await self._call("PUT", path_of(key), f"replace {key}", {"fieldManager": MANAGER}, obj)
+
+    async def delete(self, key: ObjectKey, uid: str | None = None) -> None:
+        """Delete an object, if it still is the one with `uid`."""
+        body: Manifest = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        await self._call("DELETE", path_of(key), f"delete {key}", None, body)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        query: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": content_type} if data else {}
+        try:
+            async with self._session.request(
+                method, self._server + path, params=query, data=data, headers=headers, timeout=CALL_TIMEOUT
+            ) as answer:
+                content = await _body(answer)
+                KUBE_REQUESTS.labels(method, str(answer.status)).inc()
+                if answer.status >= 400:
+                    raise error_of(answer.status, content, what, answer.headers.get("Retry-After"))
+                return content
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{what}: {error or type(error).__name__}; it is tried again") from error
+
+
+async def _body(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    raw = await answer.read()
+    try:
+        found = orjson.loads(raw) if raw else {}
+    except ValueError:
+        found = {"message": raw[:200].decode("utf-8", "replace")}
+    return found if isinstance(found, dict) else {"message": str(found)}
+
+
+__all__ = ["Expired", "KubeClient"]

@@ -1,0 +1,84 @@
+"""What the Kubernetes API refuses, as members of our error tree.
+
+TidegateError
+├── NotFound ────── Absent
+├── Conflict ────── FieldConflict (another field manager), WriteConflict (an older resourceVersion)
+├── Invalid ─────── Refused       (a schema or an admission webhook said no)
+├── Transient ───── Unavailable   (no answer, 429, 5xx, or Istio's validator is away)
+│                └─ Expired       (410: list again)
+└── Stalled ─────── Forbidden     (a right is missing)
+"""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Stalled, TidegateError, Transient
+
+
+class Absent(NotFound):
+    """The object, or its whole kind, is not there."""
+
+
+class FieldConflict(Conflict):
+    """Another field manager holds fields that we apply; `managers` names them."""
+
+    managers: tuple[str, ...] = ()
+
+
+class WriteConflict(Conflict):
+    """The object has changed since it was read."""
+
+
+class Refused(Invalid):
+    """The API server or one of its admission webhooks refused an object."""
+
+
+class Unavailable(Transient):
+    """The API server, or a webhook that it asks, does not answer for now; `after` seconds if it said so."""
+
+    after: float | None = None
+    validator = False
+
+
+class Expired(Transient):
+    """The resourceVersion is too old; the caller lists again."""
+
+
+class Forbidden(Stalled):
+    """The manager lacks a right."""
+
+
+def error_of(status: int, body: dict[str, Any], what: str, retry_after: str | None = None) -> TidegateError:
+    """Return the error for an answer that is not a success; `what` is the verb and the object."""
+    message = str(body.get("message") or HTTPStatus(status).phrase)
+    problem = [Problem("", message)]
+    match status:
+        case 404:
+            return Absent(f"{what}: {message}")
+        case 409 if managers := _managers(body, message):
+            conflict = FieldConflict(what, problem)
+            conflict.managers = managers
+            return conflict
+        case 409:
+            return WriteConflict(what, problem)
+        case 410:
+            return Expired(f"{what}: {message}")
+        case 401 | 403:
+            return Forbidden(f"{what}: {message}; grant the right or renew the credentials")
+        case 429 | 502 | 503 | 504 | 500:
+            error = Unavailable(f"{what}: {message}; it is tried again")
+            error.after = float(retry_after) if retry_after and retry_after.isdigit() else None
+            error.validator = "failed calling webhook" in message
+            return error
+    causes = (body.get("details") or {}).get("causes") or []
+    found = [Problem(cause.get("field", ""), cause.get("message", "")) for cause in causes]
+    return Refused(what, found or problem)
+
+
+def _managers(body: dict[str, Any], message: str) -> tuple[str, ...]:
+    causes = (body.get("details") or {}).get("causes") or []
+    if not any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
+        return ()
+    text = " ".join([message, *(cause.get("message", "") for cause in causes)])
+    return tuple(sorted(set(re.findall(r'conflicts? with "([^"]+)"', text)))) or ("unknown",)

@@ -1,0 +1,65 @@
+"""Where each kind lives in the Kubernetes API."""
+
+from dataclasses import dataclass
+
+from istio_templates.facts import ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind, its API path and whether its objects live in namespaces."""
+
+    kind: str
+    group_version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """Return the path of a collection, an object or a subresource; no namespace means all of them."""
+        root = f"/api/{self.group_version}" if "/" not in self.group_version else f"/apis/{self.group_version}"
+        inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return "/".join(part for part in (f"{root}{inside}/{self.plural}", name, subresource) if part)
+
+
+_ALL = (
+    Resource("InferenceGateway", "tidegate.dev/v1alpha1", "inferencegateways", namespaced=False),
+    Resource("Tenant", "tidegate.dev/v1alpha1", "tenants", namespaced=False),
+    Resource("Model", "tidegate.dev/v1alpha1", "models"),
+    Resource("Namespace", "v1", "namespaces", namespaced=False),
+    Resource("Pod", "v1", "pods"),
+    Resource("Secret", "v1", "secrets"),
+    Resource("Service", "v1", "services"),
+    Resource("ServiceAccount", "v1", "serviceaccounts"),
+    Resource("ConfigMap", "v1", "configmaps"),
+    Resource("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+    Resource("Event", "v1", "events"),
+    Resource("StatefulSet", "apps/v1", "statefulsets"),
+    Resource("Job", "batch/v1", "jobs"),
+    Resource("Deployment", "apps/v1", "deployments"),
+    Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
+    Resource("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"),
+    Resource("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
+    Resource("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+    Resource("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
+    Resource("Gateway", "networking.istio.io/v1", "gateways"),
+    Resource("VirtualService", "networking.istio.io/v1", "virtualservices"),
+    Resource("DestinationRule", "networking.istio.io/v1", "destinationrules"),
+    Resource("EnvoyFilter", "networking.istio.io/v1alpha3", "envoyfilters"),
+)
+RESOURCES = {resource.kind: resource for resource in _ALL}
+DOCUMENTS = ("InferenceGateway", "Tenant", "Model")
+OWNED = (
+    "Namespace", "InferenceGateway", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget",
+    "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",
+    "EnvoyFilter",
+)  # fmt: skip
+
+
+def path_of(key: ObjectKey, subresource: str = "") -> str:
+    """Return the path of one object."""
+    return RESOURCES[key.kind].path(key.namespace, key.name, subresource)
+
+
+def selector_of(kind: str) -> str:
+    """Return which objects of a kind the manager follows: its own only, but for those it must see all of."""
+    return "" if kind in (*DOCUMENTS, "Namespace", "Pod", "Secret") else "app.kubernetes.io/managed-by=tidegate"

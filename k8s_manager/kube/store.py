@@ -1,0 +1,110 @@
+"""What the API server holds, as far as the watches have told.
+
+The store counts changes per kind and namespace, so that whoever derived something from a namespace can tell
+without comparing whether it still holds.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import key_of
+from k8s_manager.clock import Clock
+
+_BOOKKEEPING = ("managedFields", "selfLink")
+
+
+class Store:
+    """Objects by kind, namespace and name. Reading never waits; objects are never changed in place."""
+
+    def __init__(self, kinds: tuple[str, ...], clock: Clock) -> None:
+        self._clock = clock
+        self._objects: dict[str, dict[str, dict[str, Manifest]]] = {kind: defaultdict(dict) for kind in kinds}
+        self._changes: dict[tuple[str, str], int] = defaultdict(int)
+        self._unsynced = set(kinds)
+        self.heard: dict[str, float] = {}
+        self.changed_at: dict[str, float] = {}
+        self.synced = asyncio.Event()
+        self._listeners: list[tuple[frozenset[str], asyncio.Event]] = []
+
+    def signal(self, kinds: frozenset[str]) -> asyncio.Event:
+        """Return an event that is set whenever an object of one of `kinds` changes."""
+        event = asyncio.Event()
+        self._listeners.append((kinds, event))
+        return event
+
+    def get(self, key: ObjectKey) -> Manifest | None:
+        """Return an object, or None."""
+        return self._objects[key.kind].get(key.namespace, {}).get(key.name)
+
+    def all(self, kind: str) -> Iterator[Manifest]:
+        """Yield the objects of a kind."""
+        for inside in self._objects[kind].values():
+            yield from inside.values()
+
+    def inside(self, kind: str, namespace: str) -> list[Manifest]:
+        """Return the objects of a kind in one namespace."""
+        return list(self._objects[kind].get(namespace, {}).values())
+
+    def changes(self, kind: str, namespace: str = "") -> int:
+        """Return a number that differs whenever something of that kind has changed in that namespace."""
+        return self._changes[kind, namespace]
+
+    def put(self, obj: Manifest) -> None:
+        """Take in an object as it was listed, watched or answered; an older version than ours is dropped."""
+        key = key_of(obj)
+        before = self.get(key)
+        if before is not None and _version(before) >= _version(obj):
+            return
+        for name in _BOOKKEEPING:
+            obj["metadata"].pop(name, None)
+        self._objects[key.kind][key.namespace][key.name] = obj
+        self._changed(key)
+
+    def drop(self, obj: Manifest) -> None:
+        """Forget an object that was deleted, unless it has been made again since."""
+        key = key_of(obj)
+        before = self.get(key)
+        if before is not None and before["metadata"]["uid"] == obj["metadata"]["uid"]:
+            del self._objects[key.kind][key.namespace][key.name]
+            self._changed(key)
+
+    def leave(self, obj: Manifest) -> None:
+        """Note that an object is being deleted, before the watch says so."""
+        key = key_of(obj)
+        if self.get(key) is obj:
+            leaving = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": "now"}}
+            self._objects[key.kind][key.namespace][key.name] = leaving
+            self._changed(key)
+
+    def replace(self, kind: str, objects: list[Manifest]) -> None:
+        """Take a complete list: what is missing in it was deleted while nobody watched."""
+        listed = {key_of(obj) for obj in objects}
+        for obj in [obj for obj in self.all(kind) if key_of(obj) not in listed]:
+            self.drop(obj)
+        for obj in objects:
+            self.put(obj)
+        self._unsynced.discard(kind)
+        if not self._unsynced:
+            self.synced.set()
+            self._wake(kind)
+
+    def _changed(self, key: ObjectKey) -> None:
+        self._changes[key.kind, key.namespace] += 1
+        self._changes[key.kind, ""] += key.namespace != ""
+        self.changed_at[key.kind] = self._clock.now()
+        self._wake(key.kind)
+
+    def _wake(self, kind: str) -> None:
+        if self.synced.is_set():
+            for kinds, event in self._listeners:
+                if kind in kinds:
+                    event.set()
+
+
+def _version(obj: Manifest) -> int:
+    """Return a resourceVersion as a number. Kubernetes calls it opaque to clients, yet since 1.34 it promises
+    that versions of one kind can be compared, and has always kept that."""
+    version = obj["metadata"].get("resourceVersion", "0")
+    return int(version) if version.isdigit() else 0

@@ -1,0 +1,224 @@
+"""The limit loop: from pods to slots, as fast as the debounce allows and no faster.
+
+It shares the store with the main loop and has a loop of its own, so that a replica event waits for nothing else.
+What it decides comes from `ratelimiter`; here are only the reading, the writing and the waiting.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from istio_templates import names
+from istio_templates.catalog import render_slot
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Bucket, SlotFacts
+from k8s_manager import facts_of
+from k8s_manager.clock import Clock
+from k8s_manager.diff import in_line, stamped
+from k8s_manager.events import Events
+from k8s_manager.gather import Gatherer
+from k8s_manager.hold_off import hold_off
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.store import Store
+from k8s_manager.memo import Memo
+from k8s_manager.metrics import LIMIT, REACTION, RENDERED, REPLICAS, SLOT_WRITES
+from k8s_manager.plan import Limited, Plan
+from k8s_manager.settings import Settings
+from ratelimiter import controller, debounce
+from ratelimiter.capacity import VersionLoad
+from ratelimiter.controller import Observation, Slot, Wanted
+from ratelimiter.target import Total, target, total, within_tenant_ceilings
+
+log = logging.getLogger(__name__)
+RETRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """One model's limit on one gateway: what is wanted, what is in force since when, what waits until when."""
+
+    wanted: Wanted
+    in_force: Bucket | None
+    since: datetime | None
+    pending: Bucket | None
+    due_in: float | None
+
+
+class LimitLoop:
+    """Keeps every slot of every gateway in line with the ready replicas."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, settings: Settings, events: Events) -> None:
+        self._client, self._store, self._clock = client, store, clock
+        self._settings, self._events = settings, events
+        self._gatherer, self._memo = Gatherer(store), Memo()
+        self._plan = Plan()
+        self._wake_at: float | None = None
+        self._state = controller.State()
+        self._since: dict[controller.Entry, datetime] = {}
+        self.dirty = store.signal(frozenset({"Pod", "EnvoyFilter"}))
+        self.changed = asyncio.Event()
+        self._closed: dict[str, str] = {}
+        self._seen: Observation | None = None
+
+    @property
+    def closed(self) -> Mapping[str, str]:
+        """The sentences of models that take no requests for now, by identity."""
+        return self._closed
+
+    def follow(self, plan: Plan) -> None:
+        """Take over a new plan from the main loop."""
+        self._plan = plan
+        self.dirty.set()
+
+    async def run(self) -> None:
+        """Observe, decide, write; again at every event, and when something falls due. Never ends by itself."""
+        async for _ in hold_off(
+            self.dirty, self._settings.limit_quiet, self._settings.limit_quiet, self._clock, lambda: self._wake_at
+        ):
+            seen = self.observe()
+            now = self._clock.now()
+            decision, self._state = controller.decide(self._state, seen, now)
+            self._wake_at = decision.wake_at
+            if decision.writes:
+                self._wake_at = await self._write(seen, decision.writes, now)
+
+    def observe(self) -> Observation:
+        """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
+        fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
+        totals = {identity: self._total(limited, fresh) for identity, limited in self._plan.limits.items()}
+        scaled = within_tenant_ceilings({identity: (found[0].terms, found[1]) for identity, found in totals.items()})
+        slots = self._gatherer.slots()
+        in_force = {(pool, identity) for (pool, _), found in slots.items() for identity, _ in found}
+        gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
+        wanted = {
+            identity: self._wanted(
+                limited, scaled[identity], loads, gateways, (limited.terms.pools[0], identity) in in_force
+            )
+            for identity, (limited, _, loads) in totals.items()
+        }
+        self._tell(wanted)
+        live = {slot: found for slot, found in slots.items() if slot[0] in self._plan.pools}
+        spoilt = frozenset(slot for slot in live if self._spoilt(slot, live[slot]))
+        self._memo.end_round()
+        self._gatherer.end_round()
+        self._seen = Observation(self._moment(), wanted, self._kept(slots), live, spoilt)
+        return self._seen
+
+    def _moment(self) -> float:
+        """Return when what we see came about: the last pod event, if this pass follows it closely."""
+        now, changed = self._clock.now(), self._store.changed_at.get("Pod", 0.0)
+        return changed if now - changed < 5 * self._settings.limit_quiet else now
+
+    def _spoilt(self, slot: Slot, limits: controller.Limits) -> bool:
+        """Tell whether a slot's EnvoyFilter differs from what we would write for these limits."""
+        obj, pool = self._gatherer.slot_objects()[slot], self._plan.pools[slot[0]]
+
+        def differs() -> bool:
+            (wanted,) = render_slot(SlotFacts(pool, slot[1], limits))
+            return not in_line(wanted, obj)
+
+        return self._memo.get(("spoilt", slot), (obj["metadata"]["resourceVersion"], pool), differs)
+
+    def view(self, identity: str) -> dict[str, LimitView]:
+        """Return a model's limit on each of its gateways, for people."""
+        wanted = self._seen.wanted.get(identity) if self._seen else None
+        return {pool: self._view(pool, identity, wanted) for pool in wanted.terms.pools} if wanted else {}
+
+    def _view(self, pool: str, identity: str, wanted: Wanted) -> LimitView:
+        entry = (pool, identity)
+        limit = self._state.limits.get(entry)
+        if limit is None:
+            return LimitView(wanted, None, None, None, None)
+        due = debounce.due_at(limit, wanted.terms.rules)
+        waits = None if due is None else max(0.0, due - self._clock.now())
+        pending = limit.pending.target if limit.pending else None
+        return LimitView(wanted, limit.written, self._since.get(entry), pending, waits)
+
+    def _total(self, limited: Limited, fresh: bool) -> tuple[Limited, Total, tuple[VersionLoad, ...]]:
+        terms = limited.terms
+        changes = self._store.changes("Pod", terms.namespace)
+
+        def counted() -> tuple[VersionLoad, ...]:
+            ready = self._gatherer.ready(terms.namespace, terms.model, limited.spec)
+            REPLICAS.labels(terms.namespace, terms.model).set(sum(ready.values()))
+            return facts_of.loads(limited.spec, ready)
+
+        loads = self._memo.get(("loads", terms.identity), (limited.spec, changes), counted)
+        of_model = self._memo.get(("total", terms.identity), (terms, loads, fresh), lambda: total(terms, loads, fresh))
+        return limited, of_model, loads
+
+    def _wanted(
+        self, limited: Limited, of_model: Total, loads: tuple[VersionLoad, ...], gateways: dict[str, int], written: bool
+    ) -> Wanted:
+        terms = limited.terms
+        count = sum(gateways.get(pool, 0) for pool in terms.pools)
+        return self._memo.get(
+            ("wanted", terms.identity),
+            (terms, of_model, loads, count, written),
+            lambda: Wanted(terms, target(terms, of_model, loads, count, written)),
+        )
+
+    def _kept(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
+        """Return the identities of models whose document is refused: their limits stay as they are."""
+        if not self._plan.held:
+            return frozenset()
+        held = {names.identity(*key) for key in self._plan.held_models}
+        return frozenset(identity for found in slots.values() for identity, _ in found if identity in held)
+
+    def _tell(self, wanted: Mapping[str, Wanted]) -> None:
+        closed = {
+            identity: f"{found.terms.namespace}/{found.terms.model} takes no requests: no replica is ready"
+            for identity, found in wanted.items()
+            if found.target.total.closed
+        }
+        if closed != self._closed:
+            self._closed = closed
+            self.changed.set()
+
+    async def _write(self, seen: Observation, writes: Mapping[Slot, controller.Limits], now: float) -> float | None:
+        """Write slots side by side; return when to look again."""
+        outcomes = await asyncio.gather(*(self._write_slot(slot, limits) for slot, limits in writes.items()))
+        done = {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
+        before, at = self._state, self._clock.now()
+        self._state = controller.written(self._state, done, now)
+        self._announce(seen, before, at)
+        self.changed.set()
+        self.dirty.set()
+        return at + RETRY
+
+    async def _write_slot(self, slot: Slot, limits: controller.Limits) -> bool:
+        pool = self._plan.pools.get(slot[0])
+        if pool is None:
+            return False
+        RENDERED.labels("slot").inc()
+        (obj,) = render_slot(SlotFacts(pool, slot[1], limits))
+        try:
+            self._store.put(await self._client.apply(stamped(obj), force=True))
+        except TidegateError as error:
+            SLOT_WRITES.labels("failure").inc()
+            log.warning("slot %d of gateway %s was not written: %s", slot[1], slot[0], error)
+            return False
+        SLOT_WRITES.labels("success").inc()
+        return True
+
+    def _announce(self, seen: Observation, before: controller.State, at: float) -> None:
+        for entry, limit in self._state.limits.items():
+            earlier = before.limits[entry]
+            if limit.written == earlier.written or limit.written is None:
+                continue
+            wanted = seen.wanted[entry[1]]
+            self._since[entry] = self._clock.utc()
+            due = debounce.due_at(earlier, wanted.terms.rules)
+            if due is not None:
+                REACTION.observe(max(0.0, at - due))
+            whole = limit.written.rate * max(wanted.target.gateways, 1)
+            LIMIT.labels(wanted.terms.namespace, wanted.terms.model).set(float(whole))
+            self._events.publish(
+                "limit",
+                f"{wanted.terms.namespace}/{wanted.terms.model}",
+                f"limit is {float(whole):g}/s over {wanted.target.gateways} gateway pods",
+                total=float(whole),
+                gateway=entry[0],
+            )

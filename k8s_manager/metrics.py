@@ -1,0 +1,23 @@
+"""What the manager counts about itself."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+KUBE_REQUESTS = Counter("tidegate_k8s_requests", "Calls to the Kubernetes API.", ["verb", "code"], registry=REGISTRY)
+WATCH_RESTARTS = Counter("tidegate_watch_restarts", "Lists made anew.", ["kind"], registry=REGISTRY)
+PASSES = Counter("tidegate_reconcile", "Passes of the main loop.", ["result"], registry=REGISTRY)
+PASS_SECONDS = Histogram("tidegate_reconcile_time_seconds", "Length of a pass.", registry=REGISTRY)
+RENDERED = Counter("tidegate_rendered", "Gateways, tenants, models and slots rendered.", ["what"], registry=REGISTRY)
+APPLIED = Counter("tidegate_apply", "Objects written.", ["kind", "operation", "result"], registry=REGISTRY)
+LIMIT = Gauge("tidegate_ratelimit_target_rps", "Limit of a model.", ["namespace", "model"], registry=REGISTRY)
+REPLICAS = Gauge(
+    "tidegate_ratelimit_replicas_observed", "Ready replicas of a model.", ["namespace", "model"], registry=REGISTRY
+)
+SLOT_WRITES = Counter("tidegate_ratelimit_updates", "Slots written.", ["result"], registry=REGISTRY)
+REACTION = Histogram(
+    "tidegate_ratelimit_reaction_seconds",
+    "From the moment a limit was due to its write being accepted.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+    registry=REGISTRY,
+)
+API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

@@ -1,0 +1,69 @@
+"""From documents alone to manifests: what `tidegate render` shows, without any cluster."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from istio_templates.catalog import stage
+from istio_templates.documents import Document, parse
+from istio_templates.errors import Invalid
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.plan import Plan, Planner
+from k8s_manager.render import Renderer
+from k8s_manager.world import Stored, World
+
+
+def world_of(
+    documents: Iterable[Document],
+    uids: Mapping[str, str] | None = None,
+    secrets: Iterable[tuple[str, str]] | None = None,
+) -> World:
+    """Return a world that holds nothing but `documents`; every certificate is there unless `secrets` are given."""
+    by_kind: dict[str, list[Stored]] = {"InferenceGateway": [], "Tenant": [], "Model": []}
+    certificates = set(secrets or ())
+    for document in documents:
+        by_kind[document.kind].append(_stored(document, (uids or {}).get(document.name, "")))
+    if secrets is None:
+        certificates = _referred(by_kind)
+    return World(
+        gateways=tuple(by_kind["InferenceGateway"]),
+        tenants=tuple(by_kind["Tenant"]),
+        models=tuple(by_kind["Model"]),
+        namespaces={},
+        ready={},
+        gateway_pods={},
+        limited=frozenset(),
+        secrets=frozenset(certificates),
+    )
+
+
+def _referred(by_kind: Mapping[str, list[Stored]]) -> set[tuple[str, str]]:
+    namespaces = {s.document.spec.namespace for s in by_kind["InferenceGateway"] if s.document}  # type: ignore[union-attr]
+    names = {
+        host.tls.credential_name
+        for s in by_kind["Tenant"]
+        if s.document
+        for host in s.document.spec.hosts  # type: ignore[union-attr]
+        if host.tls
+    }
+    return {(str(namespace), name) for namespace in namespaces for name in names}
+
+
+def _stored(document: Document, uid: str) -> Stored:
+    key = ObjectKey(document.kind, document.namespace or "", document.name)
+    return Stored(key, uid, 1, "", False, True, document, (), {})
+
+
+def planned(world: World) -> Plan:
+    """Return the plan of a world; raises `Invalid` listing what is wrong with its documents."""
+    plan = Planner().plan(world, {})
+    wrong = [(key, verdict) for key, verdict in plan.verdicts.items() if not verdict.accepted]
+    if wrong:
+        raise Invalid(str(wrong[0][0]), [problem for _, verdict in wrong for problem in verdict.problems])
+    return plan
+
+
+def manifests(raw: Iterable[dict[str, Any]]) -> list[Manifest]:
+    """Return everything that follows from documents, in the order in which it is made."""
+    desired = Renderer().render(planned(world_of([parse(document) for document in raw])))
+    objects = [*desired.objects.values(), *desired.slots.values()]
+    return sorted(objects, key=lambda obj: (stage(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))

@@ -1,0 +1,267 @@
+"""plan: from the world to what should be, and the verdict on every document. Pure.
+
+Documents are judged in order: those that were accepted before keep what they hold, then the older come first. A
+document that is refused keeps its last good objects: nothing of its owner is changed or removed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from istio_templates import names
+from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents.tenant import TenantRateLimit
+from istio_templates.errors import Problem
+from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
+from k8s_manager import facts_of
+from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
+from k8s_manager.memo import Memo
+from k8s_manager.world import Stored, World
+from ratelimiter.target import Terms
+
+Owner = tuple[str, str, str]  # gateway, tenant and model as in the labels; what does not apply is empty
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a document holds what it asks for; `problems` say why not."""
+
+    accepted: bool
+    reason: Reason | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A document that is being deleted; `waits` says what has to go first."""
+
+    stored: Stored
+    owner: Owner
+    waits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A model under a limit: its terms and its document."""
+
+    terms: Terms
+    spec: ModelSpec
+
+
+@dataclass(slots=True)
+class Plan:
+    """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours."""
+
+    pools: dict[str, GatewayPool] = field(default_factory=dict)
+    tenants: dict[str, Tenancy] = field(default_factory=dict)
+    dedicated: dict[str, InferenceGatewaySpec] = field(default_factory=dict)
+    models: dict[tuple[str, str], ServedModel] = field(default_factory=dict)
+    limits: dict[str, Limited] = field(default_factory=dict)
+    verdicts: dict[ObjectKey, Verdict] = field(default_factory=dict)
+    waiting: dict[ObjectKey, str] = field(default_factory=dict)
+    held: set[Owner] = field(default_factory=set)
+    held_models: set[tuple[str, str]] = field(default_factory=set)
+    lent: set[str] = field(default_factory=set)
+    leaving: list[Leaving] = field(default_factory=list)
+
+
+class Planner:
+    """Plans pass after pass; what has not changed is taken from the pass before."""
+
+    def __init__(self) -> None:
+        self._memo = Memo()
+
+    def plan(self, world: World, closed: Mapping[str, str]) -> Plan:
+        """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity."""
+        verdicts = self._memo.get("verdicts", (_signature(world), world.namespaces), lambda: judge(world))
+        plan = Plan(verdicts=verdicts)
+        plan.lent = {
+            name for name, seen in world.namespaces.items() if seen.labels.get(names.MANAGED_BY) != names.MANAGER
+        }
+        _pools(world, plan, self._memo)
+        _tenants(world, plan, self._memo)
+        _models(world, plan, self._memo, closed)
+        _leaving(world, plan)
+        self._memo.end_round()
+        return plan
+
+
+def _signature(world: World) -> tuple[object, ...]:
+    return tuple((s.key, s.uid, s.generation, s.deleting, s.incumbent, s.document) for s in world.documents())
+
+
+def judge(world: World) -> dict[ObjectKey, Verdict]:
+    """Return the verdict on every document."""
+    fleet = Fleet(world.namespaces)
+    verdicts: dict[ObjectKey, Verdict] = {}
+    for stored in (s for kind in (world.gateways, world.tenants, world.models) for s in sorted(kind, key=_seniority)):
+        verdicts[stored.key] = verdict = _verdict(stored, fleet)
+        if verdict.accepted and stored.document:
+            fleet.hold(stored.document)
+    return verdicts
+
+
+def fleet_of(world: World, without: ObjectKey) -> Fleet:
+    """Return what all accepted documents but one hold."""
+    fleet = Fleet(world.namespaces)
+    verdicts = judge(world)
+    for stored in world.documents():
+        if stored.document and stored.key != without and verdicts[stored.key].accepted:
+            fleet.hold(stored.document)
+    return fleet
+
+
+def _seniority(stored: Stored) -> tuple[bool, str, str]:
+    return (not stored.incumbent, stored.created, str(stored.key))
+
+
+def _verdict(stored: Stored, fleet: Fleet) -> Verdict:
+    if stored.document is None:
+        return Verdict(False, "Invalid", stored.problems)
+    found = refusals(stored.document, fleet)
+    if not found:
+        return Verdict(True)
+    return Verdict(False, found[0].reason, tuple(refusal.problem for refusal in found))
+
+
+def _accepted(stored: Stored, plan: Plan) -> Document | None:
+    return stored.document if plan.verdicts[stored.key].accepted else None
+
+
+def _pools(world: World, plan: Plan, memo: Memo) -> None:
+    used = {
+        gateway_name(s.key.name, s.document.spec)
+        for s in world.tenants
+        if s.document and isinstance(s.document.spec, TenantSpec)
+    }
+    for stored in world.gateways:
+        name = stored.key.name
+        document = _accepted(stored, plan)
+        if document is None:
+            plan.held.add((name, "", ""))
+        elif not stored.deleting or name in used:
+            spec = document.spec
+            assert isinstance(spec, InferenceGatewaySpec)
+            plan.pools[name] = memo.get(stored.key, (spec, stored.uid), partial(facts_of.pool, name, spec, stored.uid))
+
+
+def _tenants(world: World, plan: Plan, memo: Memo) -> None:
+    busy = {stored.key.namespace for stored in world.models}
+    for stored in world.tenants:
+        name, document = stored.key.name, _accepted(stored, plan)
+        if document is None:
+            plan.held.add(("", name, ""))
+            continue
+        spec = document.spec
+        assert isinstance(spec, TenantSpec)
+        if stored.deleting and namespace_of(name, spec) not in busy:
+            continue
+        if spec.gateway.dedicated:
+            plan.dedicated[name] = memo.get(("own", name), (spec.gateway,), partial(_dedicated, name, spec))
+        pool = plan.pools.get(gateway_name(name, spec))
+        if pool is None:
+            plan.waiting[stored.key] = f"gateway {gateway_name(name, spec)} is not there yet; it is waited for"
+            plan.held.add(("", name, ""))
+            continue
+        missing = _missing_secrets(spec, pool, world)
+        if missing:
+            plan.waiting[stored.key] = (
+                f"no Secret {', '.join(sorted(missing))} in namespace {pool.namespace}; put the certificate there, "
+                "its hosts are left out until then"
+            )
+        plan.tenants[name] = memo.get(
+            stored.key, (spec, pool, missing), partial(facts_of.tenancy, name, spec, (pool,), missing)
+        )
+
+
+def _dedicated(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
+    assert spec.gateway.dedicated is not None
+    return InferenceGatewaySpec.model_validate(
+        {
+            "namespace": dedicated_namespace(tenant),
+            "selector": {"istio": dedicated_namespace(tenant)},
+            "managed": {"replicas": spec.gateway.dedicated.replicas},
+            "listeners": [{"name": "http", "port": 8080, "protocol": "HTTP"}],
+        }
+    )
+
+
+def _missing_secrets(spec: TenantSpec, pool: GatewayPool, world: World) -> frozenset[str]:
+    wanted = {host.tls.credential_name for host in spec.hosts if host.tls}
+    return frozenset(name for name in wanted if (pool.namespace, name) not in world.secrets)
+
+
+def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> None:
+    tenants = {tenancy.namespace: tenancy for tenancy in plan.tenants.values()}
+    ceilings = {
+        s.key.name: s.document.spec.rate_limit
+        for s in world.tenants
+        if s.document and isinstance(s.document.spec, TenantSpec)
+    }
+    for stored in world.models:
+        tenant, document = tenants.get(stored.key.namespace), _accepted(stored, plan)
+        name = stored.key.name
+        if document is None or tenant is None:
+            if not stored.deleting:
+                plan.held.add(("", _tenant_label(stored, world), name))
+                plan.held_models.add((stored.key.namespace, name))
+            continue
+        if stored.deleting:
+            continue
+        spec = document.spec
+        assert isinstance(spec, ModelSpec)
+        sentence = closed.get(names.identity(stored.key.namespace, name))
+        limit = ceilings.get(tenant.name)
+        served, terms = memo.get(
+            stored.key,
+            (spec, tenant, sentence, limit),
+            partial(_facts, tenant, name, spec, sentence, limit),
+        )
+        plan.models[tenant.namespace, name] = served
+        if terms is not None:
+            plan.limits[terms.identity] = Limited(terms, spec)
+
+
+def _facts(
+    tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None, limit: TenantRateLimit | None
+) -> tuple[ServedModel, Terms | None]:
+    ceiling = limit.ceiling if limit else None
+    return facts_of.served(tenant, name, spec, closed), facts_of.terms(tenant, name, spec, ceiling)
+
+
+def _tenant_label(stored: Stored, world: World) -> str:
+    seen = world.namespaces.get(stored.key.namespace)
+    return seen.labels.get(names.TENANT, "") if seen else ""
+
+
+def _leaving(world: World, plan: Plan) -> None:
+    for stored in world.gateways:
+        if stored.deleting:
+            users = sorted(s.key.name for s in world.tenants if _uses(s, stored.key.name))
+            waits = f"tenants use it: {', '.join(users)}; move or delete them first" if users else None
+            plan.leaving.append(Leaving(stored, (stored.key.name, "", ""), waits))
+    for stored in world.tenants:
+        if stored.deleting:
+            namespace = _namespace(stored)
+            left = sorted(s.key.name for s in world.models if s.key.namespace == namespace)
+            waits = f"it has models: {', '.join(left)}; delete them first" if left else None
+            plan.leaving.append(Leaving(stored, ("", stored.key.name, ""), waits))
+    for stored in world.models:
+        if stored.deleting:
+            plan.leaving.append(Leaving(stored, ("", _tenant_label(stored, world), stored.key.name)))
+
+
+def _uses(tenant: Stored, gateway: str) -> bool:
+    spec = tenant.document.spec if tenant.document else None
+    return isinstance(spec, TenantSpec) and spec.gateway.name == gateway
+
+
+def _namespace(tenant: Stored) -> str:
+    spec = tenant.document.spec if tenant.document else None
+    return namespace_of(tenant.key.name, spec) if isinstance(spec, TenantSpec) else tenant.key.name
+
+
+def owner_of(labels: Mapping[str, str]) -> Owner:
+    """Return whose an object is, by its labels."""
+    tenant = labels.get(names.TENANT, "")
+    return ("" if tenant else labels.get(names.GATEWAY, ""), tenant, labels.get(names.MODEL, ""))

@@ -1,0 +1,83 @@
+"""The main loop: bring the cluster in line with the documents, again and again.
+
+    watches ──> store ──> gather ──> World ──> plan ──> render ──> diff ──> apply ──> conditions
+
+Everything between the store and apply is pure. The limits have a loop of their own (`limits`), which takes its
+terms from the plan made here.
+"""
+
+import logging
+
+from k8s_manager.apply import Target
+from k8s_manager.bookkeeping import Bookkeeper
+from k8s_manager.clock import Clock
+from k8s_manager.conditions import statuses
+from k8s_manager.diff import Differ
+from k8s_manager.gather import Gatherer
+from k8s_manager.hold_off import hold_off
+from k8s_manager.kube.store import Store
+from k8s_manager.limits import LimitLoop
+from k8s_manager.metrics import PASS_SECONDS, PASSES
+from k8s_manager.plan import Plan, Planner
+from k8s_manager.render import Renderer
+from k8s_manager.settings import Settings
+from k8s_manager.world import World
+
+log = logging.getLogger(__name__)
+
+
+class MainLoop:
+    """What the loop carries from pass to pass: memories that save work, never decisions."""
+
+    def __init__(
+        self, store: Store, target: Target, books: Bookkeeper, limits: LimitLoop, clock: Clock, settings: Settings
+    ) -> None:
+        self._store, self._target, self._books, self._limits = store, target, books, limits
+        self._clock, self._settings = clock, settings
+        self.gatherer, self._planner, self._renderer, self._differ = Gatherer(store), Planner(), Renderer(), Differ()
+        self.dirty = store.signal(frozenset(KINDS))
+        self.world: World | None = None
+        self.plan = Plan()
+        self._wake_at: float | None = None
+        limits.changed = self.dirty
+
+    async def run(self) -> None:
+        """Run pass after pass until cancelled; a pass that fails is tried again."""
+        await self._store.synced.wait()
+        self.dirty.set()
+        async for _ in hold_off(
+            self.dirty, self._settings.quiet, self._settings.longest, self._clock, lambda: self._wake_at
+        ):
+            started = self._clock.now()
+            try:
+                self._wake_at = await self.once()
+                PASSES.labels("success").inc()
+            except Exception:
+                PASSES.labels("error").inc()
+                log.exception("a pass failed; it is tried again")
+                self._wake_at = self._clock.now() + 5
+            PASS_SECONDS.observe(self._clock.now() - started)
+
+    async def once(self) -> float | None:
+        """Make one pass; return when the next is due without an event."""
+        self.world = world = self.gatherer.world()
+        self.plan = plan = self._planner.plan(world, self._limits.closed)
+        self._limits.follow(plan)
+        await self._books.finalizers(world)
+        desired = self._renderer.render(plan)
+        changes = self._differ.diff(plan, desired, self.gatherer.owned(), world.limited)
+        results = await self._target.apply(changes)
+        owned = self.gatherer.owned()
+        await self._books.release(plan, owned)
+        views = {identity: self._limits.view(identity) for identity in plan.limits}
+        routed = frozenset(key for key in owned if key.kind == "VirtualService")
+        later = await self._books.tell(world, statuses(world, plan, results, views, routed))
+        again = [failure.again_at for failure in results.failures.values()]
+        return min([*again, *([later] if later is not None else [])], default=None)
+
+
+KINDS: tuple[str, ...] = (
+    "InferenceGateway", "Tenant", "Model", "Namespace", "Pod", "Secret", "ServiceAccount", "Service", "Deployment",
+    "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService",
+    "DestinationRule", "EnvoyFilter",
+)  # fmt: skip

@@ -1,0 +1,33 @@
+"""What an operator can set. Every setting is a flag of `tidegate serve` and an environment variable."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The manager's settings."""
+
+    kubeconfig: Path | None = None
+    """The cluster; absent: the pod's own service account."""
+
+    listen: tuple[str, int] = ("127.0.0.1", 8700)
+    """Where the REST API listens."""
+
+    token_file: Path | None = None
+    """A file with the bearer token that REST callers present."""
+
+    in_flight: int = 32
+    """How many writes to the Kubernetes API may be under way at once."""
+
+    quiet: float = 0.1
+    """Seconds without an event after which a pass starts."""
+
+    longest: float = 0.5
+    """Seconds after the first event when a pass starts in any case."""
+
+    limit_quiet: float = 0.01
+    """The same for replica and gateway pod events, whose proper debounce is each model's own."""
+
+    stale_after: float = 120.0
+    """Seconds without any word of the pods after which replica counts are not trusted."""

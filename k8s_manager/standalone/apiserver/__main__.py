@@ -1,0 +1,30 @@
+"""The embedded API as a process: python -m k8s_manager.standalone.apiserver HOST PORT FILE
+
+The token that callers must present is in the environment, as TIDEGATE_KUBE_TOKEN.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from k8s_manager.standalone.apiserver.http import serve
+
+
+async def run(host: str, port: int, file: Path | None, token: str | None) -> None:
+    """Serve until SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner, bound = await serve(host, port, file, token)
+    print(bound, flush=True)  # noqa: T201
+    await stop.wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    state = None if sys.argv[3] == "-" else Path(sys.argv[3])
+    uvloop.run(run(sys.argv[1], int(sys.argv[2]), state, os.environ.get("TIDEGATE_KUBE_TOKEN") or None))

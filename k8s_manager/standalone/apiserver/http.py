@@ -1,0 +1,253 @@
+"""The embedded Kubernetes API over HTTP."""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from aiohttp import web
+
+from k8s_manager.standalone.apiserver.errors import ApiError
+from k8s_manager.standalone.apiserver.registrar import Registrar, resource_of
+from k8s_manager.standalone.apiserver.registry import Kind
+from k8s_manager.standalone.apiserver.selectors import matcher
+from k8s_manager.standalone.apiserver.store import Change, Store
+
+Object = dict[str, Any]
+BOOKMARK_SECONDS = 15.0
+SNAPSHOT_SECONDS = 300.0
+REGISTRAR = web.AppKey("registrar", Registrar)
+
+
+class Api:
+    """Routes requests to the registrar. `counts` has every request by verb, resource and code."""
+
+    def __init__(self, registrar: Registrar, token: str | None) -> None:
+        self._registrar, self._token = registrar, token
+        self._snapshots: dict[str, tuple[float, list[Object], int]] = {}
+        self.counts: Counter[tuple[str, str, int]] = Counter()
+
+    def app(self) -> web.Application:
+        """Return the application."""
+        app = web.Application(client_max_size=3 * 2**20)
+        app[REGISTRAR] = self._registrar
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/{health:healthz|readyz|livez}", self._health)
+        app.router.add_get("/version", self._version)
+        app.router.add_route("*", "/{tail:.*}", self._serve)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return web.json_response({"major": "1", "minor": "34", "gitVersion": "v1.34.0-embedded"})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        lines = ["# TYPE apiserver_request_total counter"]
+        for (verb, resource, code), count in sorted(self.counts.items()):
+            lines.append(f'apiserver_request_total{{verb="{verb}",resource="{resource}",code="{code}"}} {count}')
+        return web.Response(text="\n".join(lines) + "\n")
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        verb, resource = request.method, ""
+        try:
+            if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":
+                raise ApiError(401, "Unauthorized", "Unauthorized")
+            group_version, namespace, resource, name, sub = _place(request.path)
+            kind = self._registrar.kind(group_version, resource)
+            if request.method == "GET" and not name:
+                verb = "WATCH" if request.query.get("watch") in ("true", "1") else "LIST"
+                answer = await (self._watch if verb == "WATCH" else self._list)(request, kind, namespace)
+            else:
+                body = await _body(request)
+                answer = _json(200, self._one(request, kind, namespace, name, sub, body))
+        except ApiError as error:
+            answer = _json(error.code, error.status())
+        self.counts[verb, resource, answer.status] += 1
+        return answer
+
+    def _one(self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str, body: Object) -> Object:
+        registrar, query = self._registrar, request.query
+        if sub not in ("", "status"):
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        manager = query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
+        dry, content_type = query.get("dryRun") == "All", request.content_type
+        match request.method:
+            case "GET":
+                return _shown(kind, registrar.get(kind, namespace, name))
+            case "POST" if not name:
+                return _shown(kind, registrar.create(kind, namespace, body, manager, dry))
+            case "PUT":
+                return _shown(kind, registrar.replace(kind, namespace, name, body, manager, sub, dry))
+            case "PATCH" if content_type == "application/apply-patch+yaml":
+                if "fieldManager" not in query:
+                    raise ApiError(400, "BadRequest", "fieldManager is required for apply patch")
+                force = query.get("force") == "true"
+                return _shown(kind, registrar.apply(kind, namespace, name, body, manager, force, sub, dry))
+            case "PATCH":
+                strategic = content_type == "application/strategic-merge-patch+json"
+                return _shown(kind, registrar.patch(kind, namespace, name, body, manager, strategic, sub, dry))
+            case "DELETE" if name:
+                return _shown(kind, registrar.delete(kind, namespace, name, body))
+        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+    async def _list(self, request: web.Request, kind: Kind, namespace: str) -> web.Response:
+        query = request.query
+        if token := query.get("continue"):
+            found = self._snapshots.pop(token, None)
+            if found is None:
+                raise ApiError(410, "Expired", "The provided continue parameter is too old")
+            _, items, version = found
+        else:
+            selected = _selected(request)
+            items = [obj for obj in self._registrar.store.every(resource_of(kind), namespace) if selected(obj)]
+            version = self._registrar.store.version
+        limit = int(query.get("limit") or 0)
+        metadata: Object = {"resourceVersion": str(version)}
+        if limit and len(items) > limit:
+            metadata |= {"continue": self._remember(items[limit:], version), "remainingItemCount": len(items) - limit}
+            items = items[:limit]
+        shown = [_shown(kind, obj) for obj in items]
+        return _json(
+            200, {"kind": f"{kind.kind}List", "apiVersion": kind.group_version, "metadata": metadata, "items": shown}
+        )
+
+    def _remember(self, items: list[Object], version: int) -> str:
+        now = time.monotonic()
+        self._snapshots = {
+            token: found for token, found in self._snapshots.items() if now - found[0] < SNAPSHOT_SECONDS
+        }
+        token = secrets.token_urlsafe(12)
+        self._snapshots[token] = (now, items, version)
+        return token
+
+    async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
+        query, selected, store = request.query, _selected(request), self._registrar.store
+        since = int(query.get("resourceVersion") or 0)
+        initial = [] if since else store.every(resource_of(kind), namespace)
+        if since == 0:
+            since = store.version
+        changes = store.watch(
+            resource_of(kind), since, BOOKMARK_SECONDS, _until(float(query.get("timeoutSeconds") or 3600))
+        )
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        first = True
+        try:
+            async for change in _started(changes):
+                if first:
+                    await response.prepare(request)
+                    first = False
+                    await response.write(
+                        b"".join(_line("ADDED", _shown(kind, obj)) for obj in initial if selected(obj))
+                    )
+                lines = _lines(change, kind, namespace, selected, store.version, "allowWatchBookmarks" in query)
+                if lines:
+                    await response.write(lines)
+        except ApiError as error:
+            if first:
+                raise
+            await response.write(_line("ERROR", error.status()))
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            await changes.aclose()
+        return response
+
+
+async def _started(changes: Any) -> Any:
+    """Yield a first None once the watch stands, so that its answer begins before anything happens."""
+    step = asyncio.ensure_future(anext(changes, StopAsyncIteration))
+    await asyncio.sleep(0)
+    if not step.done():
+        yield None
+    while (change := await step) is not StopAsyncIteration:
+        yield change
+        step = asyncio.ensure_future(anext(changes, StopAsyncIteration))
+
+
+def _until(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() < end
+
+
+def _lines(
+    change: Change | None, kind: Kind, namespace: str, selected: Callable[[Object], bool], version: int, bookmarks: bool
+) -> bytes:
+    if change is None:
+        bookmark = {"kind": kind.kind, "apiVersion": kind.group_version, "metadata": {"resourceVersion": str(version)}}
+        return _line("BOOKMARK", bookmark) if bookmarks else b""
+    obj = change.after or change.before or {}
+    if namespace and obj["metadata"].get("namespace") != namespace:
+        return b""
+    was = change.before is not None and selected(change.before)
+    is_now = change.after is not None and selected(change.after)
+    if not was and not is_now:
+        return b""
+    gone = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(change.version)}}
+    return _line(
+        "MODIFIED" if was and is_now else "ADDED" if is_now else "DELETED", _shown(kind, obj if is_now else gone)
+    )
+
+
+def _line(event: str, obj: Object) -> bytes:
+    return orjson.dumps({"type": event, "object": obj}) + b"\n"
+
+
+def _selected(request: web.Request) -> Callable[[Object], bool]:
+    return matcher(request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
+
+
+def _shown(kind: Kind, obj: Object) -> Object:
+    return obj if obj.get("apiVersion") == kind.group_version else {**obj, "apiVersion": kind.group_version}
+
+
+def _json(status: int, body: Object) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+
+
+async def _body(request: web.Request) -> Object:
+    raw = await request.read()
+    if not raw:
+        return {}
+    try:
+        found = (
+            yaml.load(raw, Loader=yaml.CSafeLoader)
+            if request.content_type == "application/apply-patch+yaml" and raw[:1] != b"{"
+            else orjson.loads(raw)
+        )
+    except (ValueError, yaml.YAMLError) as error:
+        raise ApiError(400, "BadRequest", f"the body cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ApiError(400, "BadRequest", "the body is not an object")
+    return found
+
+
+def _place(path: str) -> tuple[str, str, str, str, str]:
+    """Return (group/version, namespace, plural, name, subresource) of a path; raises 404."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api":
+        group_version, rest = "/".join(parts[1:2]), parts[2:]
+    elif parts[0] == "apis":
+        group_version, rest = "/".join(parts[1:3]), parts[3:]
+    else:
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+    namespace = ""
+    if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] != "status":
+        namespace, rest = rest[1], rest[2:]
+    plural, name, sub = (*rest, "", "", "")[:3]
+    return group_version, namespace, plural, name, sub
+
+
+async def serve(host: str, port: int, file: Path | None, token: str | None) -> tuple[web.AppRunner, int]:
+    """Start the API; return its runner and the port it listens on."""
+    runner = web.AppRunner(Api(Registrar(Store(file)), token).app(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    return runner, runner.addresses[0][1]

@@ -1,0 +1,193 @@
+"""The two controllers that pods need: Deployment (rolling update included) and EndpointSlice."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from typing import Any
+
+from k8s_manager.standalone.mirror import Api, Mirror, Object, Refused, selected
+
+log = logging.getLogger(__name__)
+HASH = "pod-template-hash"
+
+
+async def run_controllers(api: Api, mirror: Mirror) -> None:
+    """Keep Deployments and EndpointSlices in line until cancelled."""
+    async for _ in mirror.settled(0.005):
+        try:
+            for deployment in mirror.all("Deployment"):
+                await _deployment(api, mirror, deployment)
+            await _orphans(api, mirror)
+            for service in mirror.all("Service"):
+                await _endpoints(api, mirror, service)
+        except Refused as error:
+            log.info("a controller's write was refused and is tried again: %s", error)
+            await asyncio.sleep(0.1)
+            mirror.dirty.set()
+
+
+def is_ready(pod: Object) -> bool:
+    """Tell whether a pod's Ready condition holds."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
+
+
+def is_leaving(pod: Object) -> bool:
+    """Tell whether a pod is being deleted."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def pods_of(mirror: Mirror, deployment: Object) -> list[Object]:
+    """Return the pods that a Deployment made and that stay."""
+    uid = deployment["metadata"]["uid"]
+    pods = mirror.all("Pod", deployment["metadata"]["namespace"])
+    return [
+        p for p in pods if not is_leaving(p) and any(o["uid"] == uid for o in p["metadata"].get("ownerReferences", []))
+    ]
+
+
+async def _deployment(api: Api, mirror: Mirror, deployment: Object) -> None:
+    if "deletionTimestamp" in deployment["metadata"]:
+        return
+    spec = deployment["spec"]
+    template = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:10]
+    pods = pods_of(mirror, deployment)
+    new = [pod for pod in pods if pod["metadata"]["labels"].get(HASH) == template]
+    old = [pod for pod in pods if pod not in new]
+    replicas, surge = spec.get("replicas", 1), _rolling(spec, "maxSurge", 1)
+    for _ in range(min(replicas - len(new), replicas + surge - len(pods))):
+        await _create_pod(api, deployment, template)
+    for pod in _surplus(new, old, replicas, _rolling(spec, "maxUnavailable", 0)):
+        await _forgiving(api.call("DELETE", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], {}))
+    await _deployment_status(api, deployment, pods, new)
+
+
+def _rolling(spec: Object, name: str, default: int) -> int:
+    value = spec.get("strategy", {}).get("rollingUpdate", {}).get(name, default)
+    return value if isinstance(value, int) else default
+
+
+def _surplus(new: list[Object], old: list[Object], replicas: int, unavailable: int) -> list[Object]:
+    """Return the pods to delete: cold ones first, and never more ready ones than may be missing."""
+    surplus = sorted(new, key=lambda pod: (is_ready(pod), pod["metadata"]["creationTimestamp"]))[
+        : max(0, len(new) - replicas)
+    ]
+    spare = sum(map(is_ready, [*new, *old])) - len([p for p in surplus if is_ready(p)]) - (replicas - unavailable)
+    for pod in sorted(old, key=is_ready):
+        if not is_ready(pod):
+            surplus.append(pod)
+        elif spare > 0:
+            surplus.append(pod)
+            spare -= 1
+    return surplus
+
+
+async def _create_pod(api: Api, deployment: Object, template: str) -> None:
+    metadata, spec = deployment["metadata"], deployment["spec"]["template"]
+    labels = {**spec.get("metadata", {}).get("labels", {}), HASH: template}
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    pod = {
+        "metadata": {
+            "generateName": f"{metadata['name']}-{template}-",
+            "labels": labels,
+            "annotations": spec.get("metadata", {}).get("annotations", {}),
+            "ownerReferences": [owner],
+        },
+        "spec": {**spec["spec"], "nodeName": "standalone"},
+        "status": {"phase": "Pending"},
+    }
+    await api.call("POST", "Pod", metadata["namespace"], "", pod)
+
+
+async def _deployment_status(api: Api, deployment: Object, pods: list[Object], new: list[Object]) -> None:
+    ready = sum(map(is_ready, pods))
+    status = {
+        "observedGeneration": deployment["metadata"].get("generation", 1),
+        "replicas": len(pods),
+        "updatedReplicas": len(new),
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+    }
+    if status != deployment.get("status"):
+        metadata = deployment["metadata"]
+        await _forgiving(
+            api.call(
+                "PATCH",
+                "Deployment",
+                metadata["namespace"],
+                metadata["name"],
+                {"status": status},
+                sub="status",
+                patch="merge",
+            )
+        )
+
+
+async def _orphans(api: Api, mirror: Mirror) -> None:
+    """Delete pods whose Deployment has gone while nobody looked."""
+    alive = {deployment["metadata"]["uid"] for deployment in mirror.all("Deployment")}
+    for pod in mirror.all("Pod"):
+        owners = [owner["uid"] for owner in pod["metadata"].get("ownerReferences", []) if owner["kind"] == "Deployment"]
+        if owners and not alive & set(owners) and not is_leaving(pod):
+            await _forgiving(api.call("DELETE", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], {}))
+
+
+async def _endpoints(api: Api, mirror: Mirror, service: Object) -> None:
+    metadata, selector = service["metadata"], service["spec"].get("selector")
+    if not selector:
+        return
+    pods = [p for p in selected(mirror.all("Pod", metadata["namespace"]), selector) if p.get("status", {}).get("podIP")]
+    ports = service["spec"]["ports"]
+    wanted = {
+        "addressType": "IPv4",
+        "endpoints": [_endpoint(pod) for pod in pods],
+        "ports": [
+            {"name": p.get("name", ""), "port": p.get("targetPort", p["port"]), "protocol": "TCP"} for p in ports
+        ],
+    }
+    name = f"{metadata['name']}-endpoints"
+    live = mirror.get("EndpointSlice", metadata["namespace"], name)
+    if live is not None and all(live.get(field) == value for field, value in wanted.items()):
+        return
+    owner = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    obj = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name,
+            "labels": {"kubernetes.io/service-name": metadata["name"]},
+            "ownerReferences": [owner],
+        },
+        **wanted,
+    }
+    await _forgiving(api.call("PATCH", "EndpointSlice", metadata["namespace"], name, obj, patch="apply", force="true"))
+
+
+def _endpoint(pod: Object) -> Object:
+    ready, leaving = is_ready(pod), is_leaving(pod)
+    return {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": {"ready": ready and not leaving, "serving": ready, "terminating": leaving},
+        "targetRef": {"kind": "Pod", "name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]},
+    }
+
+
+async def _forgiving(call: Any) -> None:
+    """Make a call on an object that may have gone meanwhile."""
+    try:
+        await call
+    except Refused as error:
+        if error.status not in (404, 409):
+            raise

@@ -1,0 +1,225 @@
+"""`tidegate standalone`: everything that a cluster would be, started and stopped together on one machine.
+
+API server ── translator ── manager     a process each
+node and controllers                    in this process, with every pod's containers below it
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from istio_templates.documents.crd import crds
+from istio_templates.errors import Stalled
+from istio_templates.schema import istio_crds
+from k8s_manager.standalone.mirror import Api, Mirror
+from k8s_manager.standalone.node import process as processes
+from k8s_manager.standalone.node.controllers import run_controllers
+from k8s_manager.standalone.node.node import Addresses, Node
+
+log = logging.getLogger(__name__)
+START_SECONDS = 30
+STOP_SECONDS = 10
+NODE_KINDS = ("Pod", "Deployment", "Service", "EndpointSlice")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A standalone's folder, and where its manager listens."""
+
+    folder: Path
+    listen: tuple[str, int]
+
+    @property
+    def token_file(self) -> Path:
+        """The bearer token of the REST API."""
+        return self.folder / "token"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The configuration for `kubectl` and `tidegate serve`."""
+        return self.folder / "kubeconfig"
+
+
+class Standalone:
+    """Starts everything, keeps it running, stops it."""
+
+    def __init__(self, place: Place, with_manager: bool) -> None:
+        self.place, self._with_manager = place, with_manager
+        self._children: list[tuple[str, asyncio.subprocess.Process]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
+        self.server = ""
+        self._api: Api | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start everything; raises `Stalled` where this machine cannot."""
+        if sys.platform != "linux":
+            raise Stalled("standalone needs Linux (127.0.0.0/8 and /proc); elsewhere use a cluster")
+        folder = self.place.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "logs").mkdir(exist_ok=True)
+        _kept_secret(self.place.token_file)
+        token = _kept_secret(folder / "kube-token")
+        port = _port(folder / "kube-port")
+        self.server = f"http://127.0.0.1:{port}"
+        environment = {**os.environ, "TIDEGATE_KUBE_TOKEN": token}
+        await self._spawn(
+            "apiserver", [*_module("apiserver"), "127.0.0.1", str(port), str(folder / "state.db")], environment
+        )
+        self._api = api = Api(self.server, token, "node")
+        await self._answers(api)
+        self._write_kubeconfig(token)
+        for crd in [*crds(), *istio_crds()]:
+            await api.call(
+                "PATCH", "CustomResourceDefinition", "", crd["metadata"]["name"], crd, patch="apply", force="true"
+            )
+        xds = ("127.0.0.1", _port(folder / "xds-port"))
+        await self._spawn("translator", [*_module("translator"), self.server, xds[0], str(xds[1])], environment)
+        await self._start_node(api, xds)
+        if self._with_manager:
+            await self._spawn("manager", self._manager_command(), dict(os.environ))
+
+    async def stop(self) -> None:
+        """Stop everything, the last started first."""
+        self._stopping = True
+        children = dict(self._children)
+        if "manager" in children:
+            await processes.stop(children.pop("manager"), STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(processes.stop(child, STOP_SECONDS) for child in children.values()))
+        if self._api is not None:
+            await self._api.session.close()
+
+    async def _start_node(self, api: Api, xds: tuple[str, int]) -> None:
+        folder = self.place.folder
+        file = folder / "block"
+        addresses = Addresses(int(file.read_text()) if file.exists() else None)
+        file.write_text(str(addresses.block))
+        mirror = Mirror(api, NODE_KINDS)
+        seen = Mirror(api, NODE_KINDS)
+        node = Node(api, seen, addresses, folder / "pods", xds)
+        for part in (mirror.run(), seen.run(), run_controllers(api, mirror), node.run()):
+            task = asyncio.create_task(part)
+            task.add_done_callback(self._fell)
+            self._tasks.append(task)
+
+    def _fell(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception():
+            log.error("a part of the node failed", exc_info=task.exception())
+            self.failed.set()
+
+    async def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> None:
+        child = await processes.start(words, environment, Path.cwd(), self.place.folder / "logs" / f"{name}.log")
+        self._children.append((name, child))
+        self._tasks.append(asyncio.create_task(self._guard(name, child)))
+
+    async def _guard(self, name: str, child: asyncio.subprocess.Process) -> None:
+        code = await child.wait()
+        if self._stopping:
+            return
+        log.error(
+            "%s ended with %s; its last words: %s",
+            name,
+            code,
+            processes.tail(self.place.folder / "logs" / f"{name}.log"),
+        )
+        self.failed.set()
+
+    async def _answers(self, api: Api) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                while not self.failed.is_set():
+                    with contextlib.suppress(Exception):
+                        await api.call("GET", "Namespace", "", "")
+                        return
+                    await asyncio.sleep(0.05)
+        said = processes.tail(self.place.folder / "logs" / "apiserver.log")
+        raise Stalled(f"the embedded API did not start: {said}; look into {self.place.folder / 'logs'}")
+
+    def _manager_command(self) -> list[str]:
+        host, port = self.place.listen
+        options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", f"{host}:{port}"]
+        return [
+            sys.executable,
+            "-m",
+            "k8s_manager.cli.main",
+            "serve",
+            *options,
+            "--token-file",
+            str(self.place.token_file),
+        ]
+
+    def _write_kubeconfig(self, token: str) -> None:
+        body = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "standalone", "cluster": {"server": self.server}}],
+            "users": [{"name": "standalone", "user": {"token": token}}],
+            "contexts": [{"name": "standalone", "context": {"cluster": "standalone", "user": "standalone"}}],
+            "current-context": "standalone",
+        }
+        _write_private(self.place.kubeconfig, yaml.safe_dump(body))
+
+
+def _module(name: str) -> list[str]:
+    return [sys.executable, "-m", f"k8s_manager.standalone.{name}"]
+
+
+def _kept_secret(file: Path) -> str:
+    if not file.exists():
+        _write_private(file, secrets.token_urlsafe(32) + "\n")
+    return file.read_text().strip()
+
+
+def _write_private(file: Path, text: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+
+
+def _port(file: Path) -> int:
+    """Return the port of the last time if it is free, else a free one, and keep it for the next time."""
+    wanted = int(file.read_text()) if file.exists() else 0
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                file.write_text(str(probe.getsockname()[1]))
+                return int(probe.getsockname()[1])
+    raise Stalled("no free port on 127.0.0.1; stop something that listens there")
+
+
+async def run(place: Place, with_manager: bool, started: Callable[[Standalone], Coroutine[Any, Any, None]]) -> None:
+    """Run in the foreground until SIGTERM or SIGINT, or until a part fails."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    standalone = Standalone(place, with_manager)
+    waiters = [asyncio.ensure_future(event.wait()) for event in (stop, standalone.failed)]
+    greeting: asyncio.Future[None] | None = None
+    try:
+        await standalone.start()
+        greeting = asyncio.ensure_future(started(standalone))
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in (*waiters, greeting):
+            if future is not None:
+                future.cancel()
+        await standalone.stop()
+    if standalone.failed.is_set() and not stop.is_set():
+        raise Stalled(f"a part of standalone ended; look into {place.folder / 'logs'}")

@@ -1,0 +1,49 @@
+"""The translator as a process: python -m k8s_manager.standalone.translator SERVER HOST PORT
+
+The token of the API is in the environment, as TIDEGATE_KUBE_TOKEN.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+
+from k8s_manager.standalone.mirror import Api, Mirror
+from k8s_manager.standalone.translator.ads import Ads, serve
+from k8s_manager.standalone.translator.config import Config, GatewayPod
+from k8s_manager.standalone.translator.snapshot import Snapshot, snapshot
+
+KINDS = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Service", "EndpointSlice", "Pod", "Secret")
+QUIET = 0.01
+
+
+def config_of(mirror: Mirror) -> Config:
+    """Return the objects in a mirror as the translator reads them."""
+    return Config(*(mirror.all(kind) for kind in KINDS))
+
+
+async def run(server: str, host: str, port: int, token: str) -> None:
+    """Serve xDS until cancelled."""
+    mirror = Mirror(Api(server, token, "translator"), KINDS)
+    made: dict[tuple[str, str, str], tuple[int, Snapshot]] = {}
+
+    def source(pod: GatewayPod) -> Snapshot:
+        key = (pod.namespace, pod.address, str(sorted(pod.labels.items())))
+        if made.get(key, (-1, {}))[0] != mirror.changes:
+            made[key] = (mirror.changes, snapshot(config_of(mirror), pod))
+        return made[key][1]
+
+    ads = Ads(source)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(mirror.run())
+        await mirror.synced.wait()
+        # Kept in a name: a server that nobody holds is collected and stops.
+        listening, _ = await serve(ads, host, port)
+        async for _ in mirror.settled(QUIET):
+            ads.changed()
+        await listening.stop(None)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), os.environ["TIDEGATE_KUBE_TOKEN"]))

@@ -1,0 +1,113 @@
+"""Listeners: one per port, with the filters that EnvoyFilters put before the router."""
+
+import copy
+from typing import Any
+
+from k8s_manager.standalone.translator.config import Config, GatewayPod, gateways_for, patches_for, split_host
+from k8s_manager.standalone.translator.routes import route_name
+
+Object = dict[str, Any]
+_HCM = "envoy.filters.network.http_connection_manager"
+_TYPE = "type.googleapis.com/envoy.extensions.filters"
+_ADS = {"ads": {}, "resource_api_version": "V3"}
+
+
+def listeners(config: Config, pod: GatewayPod) -> dict[str, Object]:
+    """Return the listeners of a gateway pod by name."""
+    out: dict[str, Object] = {}
+    for gateway in gateways_for(config, pod):
+        for server in gateway["spec"]["servers"]:
+            number = server["port"]["number"]
+            name = f"0.0.0.0_{number}"
+            listener = out.setdefault(name, _listener(name, pod.address, number))
+            if server["port"]["protocol"] == "HTTP":
+                listener["filter_chains"] = listener["filter_chains"] or [_chain(config, pod, gateway, server)]
+            else:
+                listener["filter_chains"].append({**_chain(config, pod, gateway, server), **_tls(server)})
+                listener["listener_filters"] = [_tls_inspector()]
+    return out
+
+
+def _listener(name: str, address: str, port: int) -> Object:
+    place = {"socket_address": {"address": address, "port_value": port}}
+    return {"name": name, "address": place, "filter_chains": [], "traffic_direction": "OUTBOUND"}
+
+
+def _chain(config: Config, pod: GatewayPod, gateway: Object, server: Object) -> Object:
+    port = server["port"]["number"]
+    manager: Object = {
+        "@type": f"{_TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": f"outbound_0.0.0.0_{port}",
+        "rds": {"config_source": _ADS, "route_config_name": route_name(gateway, server)},
+        "http_filters": _http_filters(config, pod),
+        "use_remote_address": True,
+        "normalize_path": True,
+        "stream_idle_timeout": "0s",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+    }
+    for patch in patches_for(config, pod, "NETWORK_FILTER"):
+        if patch["patch"]["operation"] == "MERGE":
+            _merge(manager, copy.deepcopy(patch["patch"]["value"]["typed_config"]))
+    return {"filters": [{"name": _HCM, "typed_config": manager}]}
+
+
+def _http_filters(config: Config, pod: GatewayPod) -> list[Object]:
+    inserted = [
+        patch["patch"]["value"]
+        for patch in patches_for(config, pod, "HTTP_FILTER")
+        if patch["patch"]["operation"] == "INSERT_BEFORE"
+    ]
+    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}}
+    return [*inserted, router]
+
+
+def _merge(into: Object, new: Object) -> None:
+    for name, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def _tls(server: Object) -> Object:
+    names = sorted({split_host(host)[1] for host in server["hosts"]})
+    secret = {"name": f"kubernetes://{server['tls']['credentialName']}", "sds_config": _ADS}
+    context = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_params": {
+                "tls_minimum_protocol_version": server["tls"].get("minProtocolVersion", "TLSV1_2").replace("V1_", "v1_")
+            },
+            "tls_certificate_sds_secret_configs": [secret],
+        },
+        "require_client_certificate": False,
+    }
+    return {
+        "filter_chain_match": {"server_names": names},
+        "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context},
+    }
+
+
+def _tls_inspector() -> Object:
+    kind = f"{_TYPE}.listener.tls_inspector.v3.TlsInspector"
+    return {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": kind}}
+
+
+def extension_configs(config: Config, pod: GatewayPod) -> dict[str, Object]:
+    """Return the filter configurations that are sent apart from their listener, by name."""
+    values = [patch["patch"]["value"] for patch in patches_for(config, pod, "EXTENSION_CONFIG")]
+    return {value["name"]: value for value in values}
+
+
+def secrets(config: Config, pod: GatewayPod) -> dict[str, Object]:
+    """Return the certificates in the gateway pod's namespace, by the name that listeners use."""
+    out: dict[str, Object] = {}
+    for secret in config.secrets:
+        data = secret.get("data", {})
+        if secret["metadata"]["namespace"] == pod.namespace and {"tls.crt", "tls.key"} <= data.keys():
+            name = f"kubernetes://{secret['metadata']['name']}"
+            certificate = {"inline_bytes": data["tls.crt"]}
+            key = {"inline_bytes": data["tls.key"]}
+            out[name] = {"name": name, "tls_certificate": {"certificate_chain": certificate, "private_key": key}}
+    return out

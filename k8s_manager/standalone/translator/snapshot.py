@@ -1,0 +1,51 @@
+"""Everything that one gateway pod should run, by type and name. Pure."""
+
+from typing import Any
+
+from k8s_manager.standalone.translator.clusters import clusters, endpoints, hash_policies
+from k8s_manager.standalone.translator.config import Config, GatewayPod
+from k8s_manager.standalone.translator.listeners import extension_configs, listeners, secrets
+from k8s_manager.standalone.translator.routes import route_tables
+
+Object = dict[str, Any]
+Snapshot = dict[str, dict[str, Object]]
+# In this order types are sent: what is referred to before what refers to it.
+CLUSTER, ENDPOINT, LISTENER, EXTENSION, ROUTE, SECRET = (
+    "envoy.config.cluster.v3.Cluster",
+    "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "envoy.config.listener.v3.Listener",
+    "envoy.config.core.v3.TypedExtensionConfig",
+    "envoy.config.route.v3.RouteConfiguration",
+    "envoy.extensions.transport_sockets.tls.v3.Secret",
+)
+ORDER = (CLUSTER, ENDPOINT, SECRET, LISTENER, EXTENSION, ROUTE)
+
+
+def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
+    """Return what a gateway pod should run."""
+    tables = route_tables(config, pod)
+    hashes = hash_policies(config)
+    for table in tables.values() if hashes else ():
+        _add_hash_policies(table, hashes)
+    return {
+        CLUSTER: clusters(config, pod),
+        ENDPOINT: endpoints(config, pod),
+        LISTENER: listeners(config, pod),
+        EXTENSION: extension_configs(config, pod),
+        ROUTE: tables,
+        SECRET: secrets(config, pod),
+    }
+
+
+def _add_hash_policies(table: Object, hashes: dict[str, list[Object]]) -> None:
+    for virtual_host in table["virtual_hosts"]:
+        for route in virtual_host["routes"]:
+            action = route.get("route", {})
+            names = (
+                [action["cluster"]]
+                if "cluster" in action
+                else [c["name"] for c in action.get("weighted_clusters", {}).get("clusters", [])]
+            )
+            policies = [policy for name in names for policy in hashes.get(name.rsplit("|", 1)[1], [])]
+            if policies:
+                action["hash_policy"] = policies[:1]

@@ -1,0 +1,39 @@
+"""How many requests per second a model's ready replicas can serve, as an exact fraction.
+
+A version that gets half of the traffic and can serve 40/s lets the model take 80/s. The version that fills
+up first decides: `capacity = min over versions with traffic of (replicas x per-replica rate / share)`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLoad:
+    """One version: its ready replicas, the requests/s each can serve, and its share of traffic (0 to 1)."""
+
+    name: str
+    replicas: int
+    per_replica: Fraction
+    share: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between which the limit stays, in requests/s; no `ceiling` means none."""
+
+    floor: Fraction
+    ceiling: Fraction | None = None
+
+
+def capacity(versions: Sequence[VersionLoad]) -> Fraction:
+    """Return the requests/s that all versions together can serve at their shares of traffic."""
+    loads = [load.replicas * load.per_replica / load.share for load in versions if load.share > 0]
+    return min(loads, default=Fraction(0))
+
+
+def clamp(value: Fraction, bounds: Bounds) -> Fraction:
+    """Return `value` between floor and ceiling."""
+    bounded = max(value, bounds.floor)
+    return bounded if bounds.ceiling is None else min(bounded, bounds.ceiling)

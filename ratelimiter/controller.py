@@ -1,0 +1,142 @@
+"""Which slots to write now: the debounced limits of all models, gathered into one common tick.
+
+Pure: `decide` gets the state, what was observed and the time, and returns what to write and the next state.
+The caller writes, then tells with `written` what arrived; what did not arrive is decided again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from istio_templates.facts import Bucket
+from ratelimiter import debounce
+from ratelimiter.slots import slot_of
+from ratelimiter.target import Target, Terms
+
+# istiod batches pushes while events keep coming, endpoint removals among them: writers must leave it gaps.
+TICK = 1.0
+
+Entry = tuple[str, str]  # the name of a gateway and the identity of a VirtualService
+Slot = tuple[str, int]  # the name of a gateway and the number of a slot
+Limits = tuple[tuple[str, Bucket], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A model under a limit: its terms and what it should have."""
+
+    terms: Terms
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen `at` a moment: all models under a limit, by identity; identities whose limit stays untouched;
+    the slots as they are, and those of them that somebody has spoilt."""
+
+    at: float
+    wanted: Mapping[str, Wanted]
+    kept: frozenset[str]
+    live: Mapping[Slot, Limits]
+    spoilt: frozenset[Slot] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The debounce of every limit, when the last tick was, and when each value came into force."""
+
+    limits: Mapping[Entry, debounce.State] = field(default_factory=dict)
+    since: Mapping[Entry, float] = field(default_factory=dict)
+    ticked: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Slots to write now, with all their limits, and when to look again (None: at the next event)."""
+
+    writes: Mapping[Slot, Limits]
+    wake_at: float | None
+
+
+def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State]:
+    """Return what to write at `now`, and the state with everything observed."""
+    limits = {entry: _observed(state, seen, entry) for entry in _entries(seen)}
+    dues = {entry: due for entry, limit in limits.items() if (due := _due(seen, entry, limit)) is not None}
+    stale = seen.spoilt | _out_of_line(seen, limits)
+    earliest = min([*dues.values(), *([now] if stale else [])], default=None)
+    after = State(limits, {entry: at for entry, at in state.since.items() if entry in limits}, state.ticked)
+    if earliest is None:
+        return Decision({}, None), after
+    tick = max(earliest, state.ticked + TICK)
+    if now < tick:
+        return Decision({}, tick), after
+    slots = {_slot(seen, entry) for entry, due in dues.items() if due <= now} | stale
+    writes = {slot: _contents(seen, limits, slot, now) for slot in sorted(slots)}
+    return Decision(writes, None), after
+
+
+def written(state: State, writes: Mapping[Slot, Limits], now: float) -> State:
+    """Return the state after `writes` have arrived at `now`."""
+    limits, since = dict(state.limits), dict(state.since)
+    for (pool, _), contents in writes.items():
+        for identity, bucket in contents:
+            entry = (pool, identity)
+            if entry in limits and limits[entry].written != bucket:
+                since[entry] = now
+                limits[entry] = debounce.wrote(limits[entry], bucket, now)
+    return State(limits, since, now)
+
+
+def _entries(seen: Observation) -> list[Entry]:
+    return [(pool, identity) for identity, wanted in seen.wanted.items() for pool in wanted.terms.pools]
+
+
+def _observed(state: State, seen: Observation, entry: Entry) -> debounce.State:
+    """Return the debounce of one limit. What is in force is read from the slot itself, so that a restarted
+    manager goes on where the last one stopped."""
+    before = state.limits.get(entry)
+    if before is None:
+        before = debounce.State(_in_force(seen, entry))
+    bucket = seen.wanted[entry[1]].target.bucket
+    return debounce.State(before.written) if bucket is None else debounce.observe(before, bucket, seen.at)
+
+
+def _in_force(seen: Observation, entry: Entry) -> Bucket | None:
+    return dict(seen.live.get(_slot(seen, entry), ())).get(entry[1])
+
+
+def _due(seen: Observation, entry: Entry, limit: debounce.State) -> float | None:
+    return debounce.due_at(limit, seen.wanted[entry[1]].terms.rules)
+
+
+def _slot(seen: Observation, entry: Entry) -> Slot:
+    terms = seen.wanted[entry[1]].terms
+    return (entry[0], slot_of(terms.namespace, terms.model))
+
+
+def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.State]) -> frozenset[Slot]:
+    """Return the slots whose limits are not what was written: a model has gone, or somebody else has been there."""
+    expected: dict[Slot, dict[str, Bucket]] = {}
+    for entry, limit in limits.items():
+        if limit.written is not None:
+            expected.setdefault(_slot(seen, entry), {})[entry[1]] = limit.written
+    return frozenset(
+        slot
+        for slot, found in seen.live.items()
+        if {identity: bucket for identity, bucket in found if identity not in seen.kept} != expected.get(slot, {})
+    )
+
+
+def _contents(seen: Observation, limits: Mapping[Entry, debounce.State], slot: Slot, now: float) -> Limits:
+    contents = {identity: bucket for identity, bucket in seen.live.get(slot, ()) if identity in seen.kept}
+    for entry, limit in limits.items():
+        if entry[0] == slot[0] and _slot(seen, entry) == slot and (bucket := _value(seen, entry, limit, now)):
+            contents[entry[1]] = bucket
+    return tuple(sorted(contents.items()))
+
+
+def _value(seen: Observation, entry: Entry, limit: debounce.State, now: float) -> Bucket | None:
+    """Return what a rewritten slot says of one limit: what is due, a waiting cut too, else what is in force."""
+    if limit.pending is not None and debounce.is_urgent(limit):
+        return limit.pending.target
+    due = debounce.value_at(limit, seen.wanted[entry[1]].terms.rules, now)
+    return due if due is not None else limit.written

@@ -1,0 +1,111 @@
+"""When a changed limit is written: cuts soon, raises once the replicas have been stable.
+
+    settled ──(target differs)──> pending(since, changed, target) ──(due)──> settled on the new value
+       ^                               │
+       └───────(target is back)────────┘      what ends where it began is never written
+
+A pure state machine: the clock is an argument, in seconds, and only ever compared with itself.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from istio_templates.facts import Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a change must hold still (`quiet`), and may be put off at most (`longest`)."""
+
+    quiet: float
+    longest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How patient we are with cuts and with raises."""
+
+    down: Patience
+    up: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A change that waits: what it leads to, since when it differs, when it last moved, the least it was."""
+
+    target: Bucket
+    since: float
+    changed: float
+    least: Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the gateway pods were told last (`written`, None before the first time) and what waits."""
+
+    written: Bucket | None = None
+    pending: Pending | None = None
+
+
+def observe(state: State, target: Bucket, now: float) -> State:
+    """Return the state after the target was seen to be `target` at `now`."""
+    if target == state.written:
+        return State(state.written)
+    pending = state.pending
+    if pending is None or _direction(state.written, pending.target) != _direction(state.written, target):
+        return State(state.written, Pending(target, now, now, target))
+    if pending.target == target:
+        return state
+    least = min(pending.least, target, key=_by_rate)
+    return State(state.written, replace(pending, target=target, changed=now, least=least))
+
+
+def due_at(state: State, rules: Rules) -> float | None:
+    """Return when the pending change may be written; None where nothing waits."""
+    if state.pending is None:
+        return None
+    if state.written is None:
+        return state.pending.since
+    patience = rules.down if _is_cut(state) else rules.up
+    return min(state.pending.changed + patience.quiet, state.pending.since + patience.longest)
+
+
+def value_at(state: State, rules: Rules, now: float) -> Bucket | None:
+    """Return the value to write if the change is due at `now`.
+
+    A raise that was put off for as long as it may be goes to the least value seen meanwhile, since nothing above
+    that has been there all the time.
+    """
+    due = due_at(state, rules)
+    if state.pending is None or due is None or now < due:
+        return None
+    restless = now < state.pending.changed + rules.up.quiet
+    if state.written is not None and not _is_cut(state) and restless:
+        return state.pending.least
+    return state.pending.target
+
+
+def wrote(state: State, value: Bucket, now: float) -> State:
+    """Return the state after `value` was written at `now`; a target beyond it waits anew."""
+    settled = State(value)
+    return settled if state.pending is None else observe(settled, state.pending.target, now)
+
+
+def is_urgent(state: State) -> bool:
+    """Tell whether what waits is a cut, which may ride along with any write of its slot."""
+    return state.pending is not None and state.written is not None and _is_cut(state)
+
+
+def _is_cut(state: State) -> bool:
+    assert state.pending is not None
+    return _direction(state.written, state.pending.target) < 0
+
+
+def _direction(written: Bucket | None, target: Bucket) -> int:
+    if written is None:
+        return 1
+    return -1 if _by_rate(target) < _by_rate(written) else 1
+
+
+def _by_rate(bucket: Bucket) -> tuple[Fraction, int]:
+    return (bucket.rate, bucket.burst)

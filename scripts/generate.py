@@ -1,0 +1,48 @@
+"""Write the generated files anew, or with --check tell which are not current.
+
+python -m scripts.generate [--check]
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from istio_templates.documents.crd import crds
+
+ROOT = Path(__file__).parent.parent
+HEAD = "# Generated from the document types: make generate\n"
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Yield every generated file with its text."""
+    for crd in crds():
+        name = f"{crd['spec']['names']['plural']}.yaml"
+        yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
+    yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document of the REST API."""
+    from k8s_manager.api.app import build
+
+    nobody: Any = None
+    return dict(build(nobody, "token").openapi())
+
+
+def main(check: bool) -> int:
+    """Write or check; return the exit code."""
+    stale = [(file, text) for file, text in generated() if not file.exists() or file.read_text() != text]
+    for file, text in stale:
+        if check:
+            print(f"{file.relative_to(ROOT)} is not current; run: make generate", file=sys.stderr)  # noqa: T201
+        else:
+            file.write_text(text)
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("--check" in sys.argv[1:]))

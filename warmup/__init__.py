@@ -1,0 +1,1 @@
+"""Warm-up: plans, protocols, the verdict, the gate. Nothing is here yet (see docs/roadmap.md)."""
