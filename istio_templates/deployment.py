@@ -46,6 +46,8 @@ def _container(model: ServedModel, wanted: Manifest) -> Manifest:
     """Fill in what the tenant left open: named ports, a readiness probe, and a pause before it stops."""
     ports = sorted({(route.port, route.protocol) for route in model.routes})
     defaults: dict[str, Any] = {
+        "name": wanted["name"],
+        "image": wanted.get("image"),
         "ports": [{"name": f"{protocol}-{port}", "containerPort": port, "protocol": "TCP"} for port, protocol in ports],
         "readinessProbe": {"tcpSocket": {"port": ports[0][0]}, "periodSeconds": 2},
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},

@@ -26,5 +26,10 @@ def service(model: ServedModel) -> Manifest:
 
 
 def common_labels(model: ServedModel) -> list[tuple[str, str]]:
-    """Return the labels that the pods of every version carry; empty where there is none."""
-    return sorted(set.intersection(*(set(version.labels) for version in model.versions)))
+    """Return the labels that the pods of every version carry; empty where there is none.
+
+    Those that tell versions apart stay out, so that a second version does not change the Service.
+    """
+    common = set.intersection(*(set(version.labels) for version in model.versions))
+    lasting = {label for label in common if label[0] not in ("version", names.VERSION)}
+    return sorted(lasting or common)

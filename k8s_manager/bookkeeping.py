@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from istio_templates import names
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
@@ -34,14 +35,18 @@ class Bookkeeper:
         wanting = [stored for stored in world.documents() if not stored.finalizer and not stored.deleting]
         await asyncio.gather(*(self._finalizer(stored, [FINALIZER]) for stored in wanting))
 
-    async def release(self, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> None:
-        """Let documents go for which nothing is left."""
+    async def release(
+        self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
+    ) -> None:
+        """Let documents go for which nothing is left, limits included."""
         left = {
             owner_of(obj["metadata"]["labels"]) for obj in owned.values() if "deletionTimestamp" not in obj["metadata"]
         }
         for leaving in plan.leaving:
             stored = leaving.stored
-            if leaving.waits is None and leaving.owner not in left and stored.finalizer:
+            identity = names.identity(stored.key.namespace, stored.key.name)
+            in_a_slot = stored.key.kind == "Model" and any((pool, identity) in limited for pool in plan.pools)
+            if leaving.waits is None and leaving.owner not in left and stored.finalizer and not in_a_slot:
                 await self._finalizer(stored, [])
 
     async def tell(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:

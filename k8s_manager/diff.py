@@ -58,7 +58,8 @@ class Differ:
         changes = Changes()
         for key, wanted in desired.objects.items():
             lent = key.kind == "Namespace" and key.name in plan.lent
-            held = owner_of(wanted["metadata"]["labels"]) in plan.held
+            # A tenant that waits for its own gateway is held, but the gateway itself must come.
+            held = owner_of(wanted["metadata"]["labels"]) in plan.held and key.kind != "InferenceGateway"
             if lent or held or _too_early(plan, key, owned, limited):
                 continue
             self._compare(key, wanted, owned, changes)

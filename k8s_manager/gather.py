@@ -36,7 +36,7 @@ class Gatherer:
             gateway_pods={
                 stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document
             },
-            limited=frozenset((pool, identity) for (pool, _), found in self.slots().items() for identity, _ in found),
+            limited=self.limited(),
             secrets=frozenset((s["metadata"]["namespace"], s["metadata"]["name"]) for s in self._store.all("Secret")),
         )
         self._memo.end_round()
@@ -82,6 +82,10 @@ class Gatherer:
             slot: self._memo.get(("slot", slot), (obj["metadata"]["resourceVersion"],), partial(limits_of, obj))
             for slot, obj in self.slot_objects().items()
         }
+
+    def limited(self) -> frozenset[tuple[str, str]]:
+        """Return (gateway, identity) of every limit that is in a slot."""
+        return frozenset((pool, identity) for (pool, _), found in self.slots().items() for identity, _ in found)
 
     def slot_objects(self) -> dict[Slot, Manifest]:
         """Return the EnvoyFilter of every slot of every gateway."""

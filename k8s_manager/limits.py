@@ -68,8 +68,10 @@ class LimitLoop:
         return self._closed
 
     def follow(self, plan: Plan) -> None:
-        """Take over a new plan from the main loop."""
+        """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
         self._plan = plan
+        if self._seen is None or self._seen.wanted.keys() != plan.limits.keys():
+            self._decide()
         self.dirty.set()
 
     async def run(self) -> None:
@@ -77,12 +79,15 @@ class LimitLoop:
         async for _ in hold_off(
             self.dirty, self._settings.limit_quiet, self._settings.limit_quiet, self._clock, lambda: self._wake_at
         ):
-            seen = self.observe()
-            now = self._clock.now()
-            decision, self._state = controller.decide(self._state, seen, now)
+            seen, decision = self._decide()
             self._wake_at = decision.wake_at
             if decision.writes:
-                self._wake_at = await self._write(seen, decision.writes, now)
+                self._wake_at = await self._write(seen, decision.writes)
+
+    def _decide(self) -> tuple[Observation, controller.Decision]:
+        seen = self.observe()
+        decision, self._state = controller.decide(self._state, seen, self._clock.now())
+        return seen, decision
 
     def observe(self) -> Observation:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
@@ -177,12 +182,12 @@ class LimitLoop:
             self._closed = closed
             self.changed.set()
 
-    async def _write(self, seen: Observation, writes: Mapping[Slot, controller.Limits], now: float) -> float | None:
+    async def _write(self, seen: Observation, writes: Mapping[Slot, controller.Limits]) -> float | None:
         """Write slots side by side; return when to look again."""
         outcomes = await asyncio.gather(*(self._write_slot(slot, limits) for slot, limits in writes.items()))
         done = {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
         before, at = self._state, self._clock.now()
-        self._state = controller.written(self._state, done, now)
+        self._state = controller.written(self._state, done, at)
         self._announce(seen, before, at)
         self.changed.set()
         self.dirty.set()

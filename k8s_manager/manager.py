@@ -6,6 +6,7 @@ import logging
 import secrets
 import signal
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from k8s_manager.api.backend import Backend
 from k8s_manager.api.server import serve
 from k8s_manager.apply import ClusterTarget
 from k8s_manager.bookkeeping import Bookkeeper
-from k8s_manager.clock import SystemClock
+from k8s_manager.clock import Clock, SystemClock
 from k8s_manager.events import Events
+from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
@@ -27,29 +29,40 @@ from k8s_manager.settings import Settings
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """The parts of one manager, put together and not yet running."""
+
+    store: Store
+    loop: MainLoop
+    limits: LimitLoop
+    watchers: list[Watcher]
+    backend: Backend
+
+    def parts(self) -> list[Awaitable[None]]:
+        """Return everything that runs, but the REST API."""
+        return [*(watcher.run() for watcher in self.watchers), self.loop.run(), self.limits.run()]
+
+
+def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
+    """Put a manager together."""
+    events, store = Events(clock), Store(KINDS, clock)
+    limits = LimitLoop(client, store, clock, settings, events)
+    books = Bookkeeper(client, store, clock, events, settings.in_flight)
+    loop = MainLoop(store, ClusterTarget(client, store, clock, settings.in_flight), books, limits, clock, settings)
+    watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
+    return Manager(store, loop, limits, watchers, Backend(client, store, loop, limits, events, watchers))
+
+
 async def run(settings: Settings) -> None:
     """Run the manager until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await connect(settings.kubeconfig) as client:
-        clock = SystemClock()
-        events, store = Events(clock), Store(KINDS, clock)
-        limits = LimitLoop(client, store, clock, settings, events)
-        books = Bookkeeper(client, store, clock, events, settings.in_flight)
-        target = ClusterTarget(client, store, clock, settings.in_flight)
-        loop = MainLoop(store, target, books, limits, clock, settings)
-        watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-        backend = Backend(client, store, loop, limits, events, watchers)
-        app = build(backend, token(settings.token_file))
-        await _until(
-            stop,
-            *(watcher.run() for watcher in watchers),
-            _settle(store),
-            loop.run(),
-            limits.run(),
-            serve(app, settings.listen, stop),
-        )
+        manager = assemble(client, SystemClock(), settings)
+        api = serve(build(manager.backend, token(settings.token_file)), settings.listen, stop)
+        await until(stop, *manager.parts(), _settle(manager.store), api)
     log.info("stopped")
 
 
@@ -69,7 +82,7 @@ async def _settle(store: Store) -> None:
     gc.freeze()
 
 
-async def _until(stop: asyncio.Event, *parts: Awaitable[None]) -> None:
+async def until(stop: asyncio.Event, *parts: Awaitable[None]) -> None:
     """Run all parts until `stop`, or until one of them fails."""
     tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(part) for part in parts]
     waiter: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())

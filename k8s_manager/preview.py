@@ -4,9 +4,8 @@ import dataclasses
 import difflib
 from typing import Any
 
-import yaml
-
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.yaml_text import yaml_text
 from k8s_manager.plan import Planner
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
@@ -27,9 +26,7 @@ def preview(world: World, proposed: Stored) -> list[Manifest]:
 
 def difference(old: Manifest | None, new: Manifest | None, name: str) -> str:
     """Return a unified diff of two manifests."""
-    texts = [
-        yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False).splitlines(True) if obj else [] for obj in (old, new)
-    ]
+    texts = [yaml_text([obj]).splitlines(True) if obj else [] for obj in (old, new)]
     return "".join(difflib.unified_diff(texts[0], texts[1], f"live/{name}", f"proposed/{name}"))
 
 

@@ -68,7 +68,7 @@ class MainLoop:
         changes = self._differ.diff(plan, desired, self.gatherer.owned(), world.limited)
         results = await self._target.apply(changes)
         owned = self.gatherer.owned()
-        await self._books.release(plan, owned)
+        await self._books.release(plan, owned, self.gatherer.limited())
         views = {identity: self._limits.view(identity) for identity in plan.limits}
         routed = frozenset(key for key in owned if key.kind == "VirtualService")
         later = await self._books.tell(world, statuses(world, plan, results, views, routed))

@@ -1,8 +1,8 @@
 """How one limit is divided over the gateway pods that enforce it.
 
 Each gateway pod has a bucket of its own and knows nothing of the others, so each of G pods gets one G-th.
-Envoy refills continuously: a rate is written as tokens per whole seconds, and nothing is rounded. Where that
-would need figures beyond Envoy's 32 bits, the share is rounded down, never up.
+Envoy refills continuously: a rate is written as tokens per whole seconds, and nothing is rounded. Where the
+seconds would be more than a million, the share is rounded down, never up.
 """
 
 from fractions import Fraction
@@ -11,8 +11,7 @@ from math import floor
 from istio_templates.facts import Bucket
 
 SMALLEST_BURST = 2  # a bucket of one token loses about 2 % of its rate under pressure (measured on Envoy 1.40)
-LONGEST_INTERVAL = 3600
-SLOWEST = Fraction(1, LONGEST_INTERVAL)
+LONGEST_INTERVAL = 1_000_000  # seconds; only a unit to Envoy, which refills all the time
 
 
 def share(total: Fraction, gateways: int, burst: Fraction) -> Bucket:
@@ -33,6 +32,4 @@ def _representable(rate: Fraction) -> Fraction:
     if rate.denominator <= LONGEST_INTERVAL:
         return rate
     near = rate.limit_denominator(LONGEST_INTERVAL)
-    return (
-        near if near <= rate and near > 0 else max(Fraction(floor(rate * LONGEST_INTERVAL), LONGEST_INTERVAL), SLOWEST)
-    )
+    return near if 0 < near <= rate else Fraction(max(1, floor(rate * LONGEST_INTERVAL)), LONGEST_INTERVAL)

@@ -36,7 +36,10 @@ _DESCRIPTIONS = {
     503: "Not ready yet; try again.",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+    status: {
+        "description": text,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
     for status, text in _DESCRIPTIONS.items()
 }
 
@@ -65,6 +68,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document; path parameters come from the path, whoever reads them."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 _complete(path, operation)

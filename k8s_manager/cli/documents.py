@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from istio_templates.documents import load
 from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
+from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
@@ -182,7 +182,7 @@ def render(filename: Files) -> None:
     """Print the manifests that follow from documents; needs no cluster and no manager."""
     from k8s_manager.offline import manifests
 
-    yaml.dump_all(manifests(documents_in(filename)), sys.stdout, Dumper=yaml.CSafeDumper, sort_keys=False)
+    typer.echo(yaml_text(manifests(documents_in(filename))), nl=False)
 
 
 def documents_in(places: list[str]) -> Iterator[Object]:

@@ -78,7 +78,11 @@ class Ads(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc
         self._source = source
         self._streams: set[Stream] = set()
         self.rejections: list[Rejection] = []
-        self.accepted: dict[str, int] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether every Envoy has answered everything that was sent."""
+        return bool(self._streams) and all(stream.settled for stream in self._streams)
 
     def changed(self) -> None:
         """Send every Envoy what is new for it."""
@@ -111,6 +115,12 @@ class Stream:
         self._warm_again: set[str] = set()
         self.refresh = asyncio.Event()
         self._ended = False
+        self._unanswered: set[str] = set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the Envoy has answered everything, and nothing more waits to be sent."""
+        return not self._unanswered and not self.refresh.is_set() and bool(self._subscriptions)
 
     async def read(self, requests: AsyncIterator[Any]) -> None:
         """Take in what the Envoy asks, acknowledges and rejects."""
@@ -131,8 +141,8 @@ class Stream:
             rejection = Rejection(self._node, kind, request.error_detail.message)
             self._ads.rejections.append(rejection)
             log.error("%s rejected %s: %s", rejection.node, rejection.type, rejection.message)
-        elif request.response_nonce:
-            self._ads.accepted[kind] = self._ads.accepted.get(kind, 0) + 1
+        if request.response_nonce:
+            self._unanswered.discard(request.response_nonce)
         names = frozenset(request.resource_names)
         if request.response_nonce and request.response_nonce != subscription.nonce and names == subscription.names:
             return
@@ -179,6 +189,7 @@ class Stream:
         sent = wanted if kind in _WHOLE else {name: wanted[name] for name in sorted(changed)}
         subscription.sent = hashes
         subscription.nonce = str(next(self._nonces))
+        self._unanswered.add(subscription.nonce)
         return discovery_pb2.DiscoveryResponse(
             version_info=subscription.nonce,
             nonce=subscription.nonce,

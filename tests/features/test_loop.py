@@ -1,0 +1,329 @@
+"""The loop on an API server: what is made, kept, repaired and removed, counted at the server."""
+
+import asyncio
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.kube.errors import Absent
+from k8s_manager.metrics import RENDERED
+from tests.features.conftest import is_programmed, make_search
+from tests.support.documents import gateway, labels, model, tenant
+from tests.support.fleet import running_fleet
+from tests.support.waiting import until
+
+
+def rendered() -> float:
+    return sum(
+        sample.value for metric in RENDERED.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
+
+
+async def test_a_document_becomes_routes_workloads_and_a_limit(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        owned = await fleet.owned()
+    assert {
+        "Namespace /search",
+        "Service search/ranker",
+        "Deployment search/ranker-v1",
+        "DestinationRule search/ranker",
+        "VirtualService search/ranker",
+        "Gateway inference-gw/tenant-search",
+        "EnvoyFilter inference-gw/tidegate-shared-slots",
+    } <= owned
+    assert sum("-slot-" in name for name in owned) == 16
+
+
+async def test_a_pass_that_changes_nothing_writes_and_renders_nothing(fleet):
+    async with fleet.manager() as manager:
+        await make_search(fleet)
+        before, drawn = await fleet.settled(), rendered()
+        for _ in range(5):
+            manager.loop.dirty.set()
+            await asyncio.sleep(0.1)
+        assert await fleet.settled() == before
+        assert rendered() == drawn
+
+
+async def test_a_restarted_manager_writes_nothing_where_nothing_changed(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: limit_is(fleet, 20), what="the limit of one replica")
+        await fleet.settled()
+    before = fleet.writes()
+    async with fleet.manager():
+        await asyncio.sleep(1.5)
+        assert fleet.writes() == before
+
+
+async def limit_is(fleet, total: float) -> bool:
+    status = await fleet.status("Model", "ranker", "search")
+    return bool((status.get("limit") or {}).get("total") == total)
+
+
+async def test_the_limit_follows_the_ready_replicas_and_the_gateway_pods(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        first = await fleet.pod("search", labels())
+        second = await fleet.pod("search", labels(), ready=False)
+        await until(lambda: limit_is(fleet, 20))
+        await fleet.set_ready(second, True)
+        await until(lambda: limit_is(fleet, 40))
+        starting = await fleet.pod("inference-gw", {"istio": "shared"}, ready=False)
+        await until(lambda: per_gateway_is(fleet, 20))
+        await fleet.set_ready(first, False)
+        await until(lambda: limit_is(fleet, 20))
+        assert (await fleet.status("Model", "ranker", "search"))["limit"]["gateways"] == 2
+        await fleet.client.merge(starting, {"metadata": {"labels": {"istio": None}}})
+        await until(lambda: per_gateway_is(fleet, 20))
+
+
+async def per_gateway_is(fleet, rate: float) -> bool:
+    status = await fleet.status("Model", "ranker", "search")
+    return bool(((status.get("limit") or {}).get("perGateway") or {}).get("rate") == rate)
+
+
+async def test_replicas_that_flap_and_come_back_cost_no_slot_write(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        patient = {"down": {"quiet": "1s", "longest": "1s"}, "up": {"quiet": "1s", "longest": "1s"}}
+        await fleet.apply(model(rateLimit={"perReplicaQps": 20, "debounce": patient}))
+        pods = [await fleet.pod("search", labels()) for _ in range(2)]
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await until(lambda: limit_is(fleet, 40))
+        before = (await fleet.settled(1.2))["envoyfilters"]
+        for number in range(60):
+            await fleet.set_ready(pods[number % 2], False)
+            await fleet.set_ready(pods[number % 2], True)
+        await asyncio.sleep(1.5)
+        assert fleet.writes()["envoyfilters"] == before
+
+
+async def test_no_route_is_open_before_its_limit_is_in_a_slot(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+    service, slots = await fleet.get("VirtualService", "ranker", "search"), []
+    for number in range(16):
+        slots.append(await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{number:02d}", "inference-gw"))
+    limited = [slot for slot in slots if "virtual-service/ranker" in str(slot)]
+    assert len(limited) == 1
+    assert int(limited[0]["metadata"]["resourceVersion"]) < int(service["metadata"]["resourceVersion"])
+    insertion = await fleet.get("EnvoyFilter", "tidegate-shared-slots", "inference-gw")
+    created = [
+        int(slot["metadata"]["managedFields"][0]["time"] <= insertion["metadata"]["managedFields"][0]["time"])
+        for slot in slots
+    ]
+    assert all(created)
+
+
+async def test_deleting_a_model_removes_what_was_made_for_it_and_nothing_else(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply(model("tagger"))
+        await until(lambda: is_programmed(fleet, "tagger", "search"))
+        mine = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "mine", "namespace": "search"},
+            "spec": {"ports": []},
+        }
+        await fleet.apply(mine)
+        before = await fleet.owned()
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await until(lambda: gone(fleet, "Model", "ranker", "search"), what="the model being gone")
+        await fleet.settled()
+        after = await fleet.owned()
+        assert before - after == {
+            f"{kind} search/ranker" for kind in ("Service", "DestinationRule", "VirtualService")
+        } | {"Deployment search/ranker-v1"}
+        assert await fleet.get("Service", "mine", "search")
+        slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(16)]
+        assert not any("virtual-service/ranker" in str(slot) for slot in slots)
+
+
+async def gone(fleet, kind: str, name: str, namespace: str = "") -> bool:
+    return await fleet.get(kind, name, namespace) is None
+
+
+async def test_deleting_everything_leaves_nothing_over(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        for key in (
+            ObjectKey("Model", "search", "ranker"),
+            ObjectKey("Tenant", "", "search"),
+            ObjectKey("InferenceGateway", "", "shared"),
+        ):
+            await fleet.client.delete(key)
+        await until(lambda: gone(fleet, "InferenceGateway", "shared"), what="the gateway being gone")
+        await until(lambda: gone(fleet, "Namespace", "search"), what="the namespace that we made being gone")
+        assert await fleet.owned() == set()
+        assert await fleet.get("Namespace", "inference-gw")
+
+
+async def test_a_namespace_with_other_things_in_it_is_kept(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "search"}}
+        )
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await fleet.client.delete(ObjectKey("Tenant", "", "search"))
+        await until(lambda: gone(fleet, "Tenant", "search"), what="the tenant being gone")
+        await fleet.settled()
+        namespace = await fleet.get("Namespace", "search")
+        assert namespace and "deletionTimestamp" not in namespace["metadata"]
+        assert "tidegate.dev/tenant" not in namespace["metadata"]["labels"]
+        assert await fleet.get("ConfigMap", "mine", "search")
+
+
+async def test_a_tenant_that_is_deleted_with_models_says_what_it_waits_for_and_serves_on(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.client.delete(ObjectKey("Tenant", "", "search"))
+
+        async def waiting():
+            condition = await fleet.condition("Tenant", "search", "Programmed")
+            return condition.get("reason") == "Waiting" and "ranker" in condition["message"]
+
+        await until(waiting)
+        assert await fleet.get("VirtualService", "ranker", "search")
+        assert await fleet.get("Gateway", "tenant-search", "inference-gw")
+
+
+async def test_a_document_that_cannot_be_rendered_any_more_keeps_its_last_good_objects(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply(tenant("ads"), model("tagger"))
+        await until(lambda: is_programmed(fleet, "tagger", "search"))
+        before = await fleet.get("VirtualService", "ranker", "search")
+        await fleet.apply(model(traffic=[{"version": "v9", "weight": 100}]))
+
+        async def refused():
+            condition = await fleet.condition("Model", "ranker", "Accepted", "search")
+            return condition.get("status") == "False" and "v9" in condition["message"]
+
+        await until(refused)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels("tagger"))
+        await until(lambda: tagger_limit(fleet, 20), what="the other model's limit going on")
+        assert await fleet.get("VirtualService", "ranker", "search") == before
+        slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(16)]
+        assert any("virtual-service/ranker" in str(slot) for slot in slots)
+
+
+async def tagger_limit(fleet, total: float) -> bool:
+    status = await fleet.status("Model", "tagger", "search")
+    return bool((status.get("limit") or {}).get("total") == total)
+
+
+async def test_an_object_that_was_there_before_is_not_taken_by_force(fleet):
+    async with fleet.manager():
+        await fleet.apply(gateway(), tenant())
+        await until(lambda: fleet.get("Namespace", "search"))
+        theirs = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "ranker", "namespace": "search"},
+            "spec": {"selector": {"app": "legacy"}, "ports": [{"name": "web", "port": 8080, "protocol": "TCP"}]},
+        }
+        await fleet.apply(theirs, manager="helm")
+        await fleet.apply(model())
+
+        async def told():
+            condition = await fleet.condition("Model", "ranker", "Programmed", "search")
+            return condition.get("reason") == "FieldConflict" and "helm" in condition["message"]
+
+        await until(told)
+        assert (await fleet.get("Service", "ranker", "search"))["spec"]["selector"] == {"app": "legacy"}
+        assert await fleet.get("VirtualService", "ranker", "search") is None
+
+
+async def test_drift_is_repaired_and_the_writer_named(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        before = await fleet.get("VirtualService", "ranker", "search")
+        changed = {
+            "apiVersion": before["apiVersion"],
+            "kind": "VirtualService",
+            "metadata": {"name": "ranker", "namespace": "search"},
+        }
+        await fleet.apply({**changed, "spec": {"http": [{"directResponse": {"status": 418}}]}}, manager="kubectl-edit")
+
+        async def repaired():
+            found = await fleet.get("VirtualService", "ranker", "search")
+            return found["spec"] == before["spec"]
+
+        await until(repaired)
+
+        async def named():
+            condition = await fleet.condition("Model", "ranker", "Drift", "search")
+            return "kubectl-edit" in condition.get("message", "")
+
+        await until(named)
+
+
+async def test_a_new_version_is_made_before_it_gets_traffic_and_the_old_one_goes_after(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        versions = [{"name": "v2", "workload": {"replicas": 1, "image": "example.com/ranker:2"}}]
+        seen = []
+
+        async def record():
+            for kind in ("DestinationRule", "VirtualService"):
+                obj = await fleet.get(kind, "ranker", "search")
+                seen.append((kind, int(obj["metadata"]["resourceVersion"]), str(obj["spec"])))
+
+        await record()
+        await fleet.apply(model(versions=versions, traffic=[{"version": "v2", "weight": 100}]))
+
+        async def moved():
+            await record()
+            rule = await fleet.get("DestinationRule", "ranker", "search")
+            return [s["name"] for s in rule["spec"]["subsets"]] == ["v2"]
+
+        await until(moved)
+        ordered = sorted(set(seen), key=lambda entry: entry[1])
+        first_route_to_v2 = next(v for k, v, spec in ordered if k == "VirtualService" and "'subset': 'v2'" in spec)
+        rules = [(v, spec) for k, v, spec in ordered if k == "DestinationRule"]
+        assert all("'name': 'v1'" in spec for version, spec in rules if version < first_route_to_v2)
+        assert any("'name': 'v2'" in spec for version, spec in rules if version < first_route_to_v2)
+        await until(
+            lambda: gone(fleet, "Deployment", "ranker-v1", "search"), what="the old version's pods being removed"
+        )
+
+
+async def test_the_api_server_goes_away_and_comes_back(tmp_path):
+    file = tmp_path / "state.db"
+    async with running_fleet(file) as fleet:
+        port = int(fleet.server.rsplit(":", 1)[1])
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}})
+        manager = fleet.manager()
+        await manager.__aenter__()
+        await make_search(fleet)
+        await fleet.settled()
+    await asyncio.sleep(0.5)
+    async with running_fleet(file, port) as again:
+        before = again.writes()["virtualservices"]
+        await again.apply(model("tagger"))
+        await until(lambda: is_programmed(again, "tagger", "search"), what="the manager going on")
+        assert again.writes()["virtualservices"] == before + 1
+        await manager.__aexit__(None, None, None)
+
+
+async def test_a_dedicated_gateway_is_made_and_removed_with_its_tenant(fleet):
+    async with fleet.manager():
+        await fleet.apply(tenant("ads", gateway={"dedicated": {"replicas": 2}}))
+        await until(lambda: fleet.get("Deployment", "ads", "ads-gateway"), what="the gateway's Deployment")
+        await until(lambda: fleet.get("Gateway", "tenant-ads", "ads-gateway"), what="the tenant's Gateway")
+        await fleet.client.delete(ObjectKey("Tenant", "", "ads"))
+        await until(lambda: gone(fleet, "InferenceGateway", "ads"), what="the gateway being gone")
+        await until(lambda: nothing_owned(fleet), what="everything being gone")
+
+
+async def nothing_owned(fleet) -> bool:
+    try:
+        return await fleet.owned() == set()
+    except Absent:
+        return False

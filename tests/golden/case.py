@@ -1,0 +1,80 @@
+"""One golden case: documents and what is observed go in, every object that should be there comes out."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from istio_templates import names
+from istio_templates.catalog import render_slot, stage
+from istio_templates.documents import load, parse
+from istio_templates.envoy_filter import limits_of
+from istio_templates.facts import Manifest, ObjectKey, SlotFacts
+from k8s_manager import facts_of
+from k8s_manager.offline import planned, world_of
+from k8s_manager.plan import Plan
+from k8s_manager.render import Renderer
+from ratelimiter import controller
+from ratelimiter.controller import Observation, Wanted
+from ratelimiter.target import target, total, within_tenant_ceilings
+
+FOLDER = Path(__file__).parent / "cases"
+CASES = sorted(file.name.removesuffix(".in.yaml") for file in FOLDER.glob("*.in.yaml"))
+
+
+def rendered(case: str) -> list[Manifest]:
+    """Return what is rendered for a case, its limits included, in the order in which it is made."""
+    documents = load((FOLDER / f"{case}.in.yaml").read_text())
+    observed: dict[str, Any] = {}
+    if documents[0]["kind"] == "Observed":
+        observed = documents.pop(0)
+    world = world_of([parse(document) for document in documents], observed.get("uids", {}))
+    if observed.get("secrets") is not None:
+        world = dataclasses.replace(world, secrets=frozenset(tuple(s.split("/")) for s in observed["secrets"]))
+    plan = planned(world)
+    closed = _closed(plan, observed)
+    if closed:
+        from k8s_manager.plan import Planner
+
+        plan = Planner().plan(world, closed)
+    desired = Renderer().render(plan)
+    objects = {**desired.objects, **_slots(plan, observed)}
+    return sorted(objects.values(), key=lambda o: (stage(o), o["metadata"].get("namespace", ""), o["metadata"]["name"]))
+
+
+def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
+    ready = observed.get("ready", {})
+    totals = {}
+    for identity, limited in plan.limits.items():
+        place = f"{limited.terms.namespace}/{limited.terms.model}"
+        counts = {v.name: ready.get(f"{place}/{v.name}", 0) for v in limited.spec.versions}
+        loads = facts_of.loads(limited.spec, counts)
+        totals[identity] = (limited.terms, total(limited.terms, loads, True), loads)
+    scaled = within_tenant_ceilings({identity: found[:2] for identity, found in totals.items()})
+    pods = observed.get("gatewayPods", {})
+    return {
+        identity: Wanted(terms, target(terms, scaled[identity], loads, sum(pods.get(p, 1) for p in terms.pools), False))
+        for identity, (terms, _, loads) in totals.items()
+    }
+
+
+def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:
+    return {i: "no replica is ready" for i, w in _wanted(plan, observed).items() if w.target.total.closed}
+
+
+def _slots(plan: Plan, observed: dict[str, Any]) -> dict[ObjectKey, Manifest]:
+    seen = Observation(0.0, _wanted(plan, observed), frozenset(), {})
+    decision, _ = controller.decide(controller.State(), seen, 0.0)
+    slots = [
+        SlotFacts(pool, number, decision.writes.get((name, number), ()))
+        for name, pool in plan.pools.items()
+        for number in range(names.SLOTS)
+    ]
+    return {names.key_of(obj): obj for slot in slots for obj in render_slot(slot)}
+
+
+def shown(case: str) -> list[Manifest]:
+    """Return what a golden file holds: everything, but for the slots that stand the same in each gateway."""
+    objects = rendered(case)
+    if "full: true" in (FOLDER / f"{case}.in.yaml").read_text():
+        return objects
+    return [obj for obj in objects if obj["kind"] != "EnvoyFilter" or limits_of(obj)]

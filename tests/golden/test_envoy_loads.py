@@ -1,0 +1,82 @@
+"""A real Envoy loads what comes of every golden case: CRD schemas do not look inside an EnvoyFilter's value."""
+
+import asyncio
+import base64
+
+import pytest
+import trustme
+
+from k8s_manager.standalone.translator.config import Config
+from k8s_manager.standalone.translator.snapshot import EXTENSION, LISTENER, ROUTE, Snapshot, snapshot
+from tests.golden.case import CASES, rendered
+from tests.support.envoy import ENVOYS, EnvoyUnderTest, running_envoy
+
+
+def config_of(objects: list[dict]) -> Config:
+    """Return rendered objects as the translator reads them, with a certificate wherever one is asked for."""
+    by_kind: dict[str, list[dict]] = {}
+    for obj in objects:
+        by_kind.setdefault(obj["kind"], []).append(obj)
+    credentials = {
+        (gateway["metadata"]["namespace"], server["tls"]["credentialName"])
+        for gateway in by_kind.get("Gateway", [])
+        for server in gateway["spec"]["servers"]
+        if "credentialName" in server.get("tls", {})
+    }
+    return Config(
+        gateways=by_kind.get("Gateway", []),
+        virtual_services=by_kind.get("VirtualService", []),
+        destination_rules=by_kind.get("DestinationRule", []),
+        envoy_filters=by_kind.get("EnvoyFilter", []),
+        services=by_kind.get("Service", []),
+        secrets=[certificate(*credential) for credential in sorted(credentials)],
+    )
+
+
+def certificate(namespace: str, name: str) -> dict:
+    issued = trustme.CA().issue_cert("*.models.example.com")
+    data = {"tls.crt": issued.cert_chain_pems[0].bytes(), "tls.key": issued.private_key_pem.bytes()}
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"metadata": {"namespace": namespace, "name": name}, "data": encoded}
+
+
+def snapshots(case: str, envoy: EnvoyUnderTest) -> list[Snapshot]:
+    """Return what each gateway of a case runs."""
+    objects = rendered(case)
+    pools = {
+        (obj["metadata"]["namespace"], tuple(obj["spec"]["workloadSelector"]["labels"].items()))
+        for obj in objects
+        if obj["kind"] == "EnvoyFilter"
+    }
+    config = config_of(objects)
+    return [snapshot(config, envoy.pod(dict(labels), namespace)) for namespace, labels in sorted(pools)]
+
+
+@pytest.mark.xdist_group("envoy")
+@pytest.mark.parametrize("version", ENVOYS)
+async def test_envoy_loads_every_case(version: str, tmp_path):
+    async with running_envoy(tmp_path, ENVOYS[version]) as envoy:
+        for case in CASES:
+            for made in snapshots(case, envoy):
+                await envoy.load(made)
+                assert envoy.ads.rejections == [], case
+                if made[LISTENER]:
+                    loaded = await envoy.stats("extension_config_discovery.*config_reload|rds.*config_reload$")
+                    taken = [name for name, count in loaded.items() if count]
+                    missing = [n for n in (*made[EXTENSION], *made[ROUTE]) if not any(f".{n}." in t for t in taken)]
+                    assert missing == [], case
+
+
+@pytest.mark.xdist_group("envoy")
+async def test_a_limit_that_envoy_refuses_is_reported_in_its_words(tmp_path):
+    async with running_envoy(tmp_path) as envoy:
+        (made,) = snapshots("http-model", envoy)
+        name = next(iter(made[EXTENSION]))
+        made[EXTENSION][name]["typed_config"]["token_bucket"] = {
+            "max_tokens": 1,
+            "tokens_per_fill": 0,
+            "fill_interval": "1s",
+        }
+        await envoy.load(made)
+        assert "TokensPerFill" in envoy.ads.rejections[0].message
+    await asyncio.sleep(0)

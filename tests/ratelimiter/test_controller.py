@@ -1,0 +1,186 @@
+import dataclasses
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from istio_templates.facts import Bucket
+from istio_templates.names import identity
+from ratelimiter import controller
+from ratelimiter.capacity import Bounds, VersionLoad
+from ratelimiter.controller import TICK, Observation, State, Wanted
+from ratelimiter.debounce import Patience, Rules
+from ratelimiter.slots import slot_of
+from ratelimiter.target import Terms, target, total, within_tenant_ceilings
+
+RULES = Rules(down=Patience(0.2, 1.0), up=Patience(5.0, 30.0))
+
+
+def terms(model: str = "ranker", **changes) -> Terms:
+    made = Terms(
+        namespace="search",
+        model=model,
+        tenant="search",
+        identity=identity("search", model),
+        pools=("shared",),
+        bounds=Bounds(Fraction(1)),
+        burst=Fraction(1, 10),
+        rules=RULES,
+        cold="hold",
+        stale="hold",
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def loads(replicas: int) -> tuple[VersionLoad, ...]:
+    return (VersionLoad("v1", replicas, Fraction(20), Fraction(1)),)
+
+
+def wanted(replicas: int, gateways: int = 2, written: bool = True, fresh: bool = True, **changes) -> Wanted:
+    said = terms(**changes)
+    return Wanted(said, target(said, total(said, loads(replicas), fresh), loads(replicas), gateways, written))
+
+
+def seen(at: float, *found: Wanted, live=None, kept=()) -> Observation:
+    return Observation(at, {one.terms.identity: one for one in found}, frozenset(kept), live or {})
+
+
+class Cluster:
+    """A cluster in memory: what is written is there."""
+
+    def __init__(self) -> None:
+        self.state, self.live, self.writes = State(), {}, []
+
+    def step(self, now: float, *found: Wanted, kept=()) -> controller.Decision:
+        observation = seen(now, *found, live=dict(self.live), kept=kept)
+        decision, self.state = controller.decide(self.state, observation, now)
+        if decision.writes:
+            self.live.update(decision.writes)
+            self.writes.append((now, set(decision.writes)))
+            self.state = controller.written(self.state, decision.writes, now)
+        return decision
+
+    def limit(self, model: str = "ranker") -> Bucket | None:
+        return dict(self.live.get(("shared", slot_of("search", model)), ())).get(identity("search", model))
+
+
+def test_a_new_model_is_limited_at_once():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    assert cluster.limit() == Bucket(20, 1, 2)
+
+
+def test_a_cut_goes_out_after_its_quiet_and_a_raise_after_its_own():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    assert cluster.step(10.0, wanted(1)).wake_at == pytest.approx(10.2)
+    cluster.step(10.2, wanted(1))
+    assert cluster.limit().rate == 10
+    assert cluster.step(20.0, wanted(4)).wake_at == pytest.approx(25.0)
+    cluster.step(25.0, wanted(4))
+    assert cluster.limit().rate == 40
+
+
+def test_ticks_are_a_second_apart_and_a_slot_is_in_each_once():
+    cluster = Cluster()
+    models = [f"m{number}" for number in range(40)]
+    cluster.step(0.0, *(wanted(2, written=False, model=m) for m in models))
+    for number in range(100):
+        cluster.step(10 + number / 20, *(wanted(1 + (number + i) // 7 % 3, model=m) for i, m in enumerate(models)))
+    times = [time for time, _ in cluster.writes]
+    assert len(times) > 3
+    assert all(later - earlier >= TICK for earlier, later in zip(times, times[1:], strict=False))
+
+
+def test_a_restarted_controller_writes_nothing_where_nothing_changed():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    cluster.state = State()
+    decision = cluster.step(100.0, wanted(2))
+    assert decision.writes == {}
+    assert decision.wake_at is None
+
+
+def test_a_restarted_controller_debounces_what_changed_meanwhile():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    cluster.state = State()
+    assert cluster.step(100.0, wanted(4)).wake_at == pytest.approx(105.0)
+
+
+def test_a_model_that_has_gone_leaves_its_slot_and_nobody_else_does():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False), wanted(2, written=False, model="tagger"))
+    cluster.step(5.0, wanted(2, model="tagger"))
+    assert cluster.limit() is None
+    assert cluster.limit("tagger") == Bucket(20, 1, 2)
+
+
+def test_a_limit_of_a_refused_document_stays_as_it_is():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    assert cluster.step(5.0, kept=[identity("search", "ranker")]).writes == {}
+    assert cluster.limit() == Bucket(20, 1, 2)
+
+
+def test_a_limit_that_somebody_else_changed_is_set_back():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    cluster.live["shared", slot_of("search", "ranker")] = ((identity("search", "ranker"), Bucket(9999, 1, 2)),)
+    cluster.step(5.0, wanted(2))
+    assert cluster.limit() == Bucket(20, 1, 2)
+
+
+def test_a_starting_gateway_pod_cuts_the_share_of_the_others_before_it_serves():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, gateways=2, written=False))
+    cluster.step(10.0, wanted(2, gateways=3))
+    cluster.step(10.2, wanted(2, gateways=3))
+    assert cluster.limit().rate * 3 == 40
+
+
+def test_without_a_gateway_pod_the_last_share_stays():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    cluster.step(10.0, wanted(2, gateways=0))
+    cluster.step(100.0, wanted(2, gateways=0))
+    assert cluster.limit().rate == 20
+
+
+@pytest.mark.parametrize(("cold", "rate"), [("hold", 20), ("floor", Fraction(1, 2)), ("closed", Fraction(1, 2))])
+def test_without_a_ready_replica_the_fallback_holds(cold, rate):
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False, cold=cold))
+    cluster.step(10.0, wanted(0, cold=cold))
+    cluster.step(11.0, wanted(0, cold=cold))
+    assert cluster.limit().rate == rate
+
+
+def test_counts_that_are_not_fresh_do_not_move_a_limit():
+    cluster = Cluster()
+    cluster.step(0.0, wanted(2, written=False))
+    cluster.step(10.0, wanted(7, fresh=False))
+    cluster.step(60.0, wanted(7, fresh=False))
+    assert cluster.limit().rate == 20
+
+
+def test_models_of_a_tenant_over_its_ceiling_are_scaled_down_alike():
+    said = [terms(model, tenant_ceiling=Fraction(50)) for model in ("ranker", "tagger")]
+    totals = {one.identity: (one, total(one, loads(count), True)) for one, count in zip(said, (4, 1), strict=True)}
+    scaled = within_tenant_ceilings(totals)
+    assert [found.value for found in scaled.values()] == [40, 10]
+    assert {found.reason for found in scaled.values()} == {"TenantCeiling"}
+
+
+counts = st.lists(st.tuples(st.floats(0.05, 4.0), st.integers(0, 6), st.integers(1, 4)), min_size=1, max_size=40)
+
+
+@given(steps=counts)
+def test_in_the_end_the_gateway_pods_together_admit_what_the_replicas_serve(steps):
+    cluster, now = Cluster(), 0.0
+    cluster.step(now, wanted(3, written=False))
+    for pause, replicas, gateways in [*steps, (60.0, 5, 3), (60.0, 5, 3), (60.0, 5, 3)]:
+        now += pause
+        cluster.step(now, wanted(replicas, gateways))
+    assert cluster.limit().rate * 3 == 100

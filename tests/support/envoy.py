@@ -1,0 +1,81 @@
+"""A real Envoy, fed by the real translator."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from k8s_manager.standalone.node import process as processes
+from k8s_manager.standalone.node.gateway import ADMIN_PORT, envoy_binary, envoy_bootstrap
+from k8s_manager.standalone.node.node import Addresses
+from k8s_manager.standalone.translator.ads import Ads, serve
+from k8s_manager.standalone.translator.config import GatewayPod
+from k8s_manager.standalone.translator.snapshot import Snapshot
+from tests.support.waiting import until
+
+# Other Envoys to try too, as name=path,name=path (CI names those of the oldest and the middle supported Istio).
+ENVOYS = dict(entry.split("=", 1) for entry in os.environ.get("TIDEGATE_ENVOYS", "").split(",") if entry) or {
+    "installed": ""
+}
+
+
+class EnvoyUnderTest:
+    """One Envoy whose configuration the test sets."""
+
+    def __init__(self, address: str, session: aiohttp.ClientSession) -> None:
+        self.address, self._session = address, session
+        self.snapshot: Snapshot = {}
+        self.ads = Ads(lambda _: self.snapshot)
+
+    def pod(self, labels: dict[str, str], namespace: str) -> GatewayPod:
+        return GatewayPod(namespace, labels, self.address)
+
+    async def load(self, snapshot: Snapshot) -> None:
+        """Send a configuration and wait until Envoy has taken or rejected all of it, and nothing warms any more."""
+        self.snapshot = snapshot
+        self.ads.changed()
+        await until(self._loaded, what="Envoy loading its configuration")
+
+    async def stats(self, pattern: str) -> dict[str, int]:
+        async with self._session.get(f"http://{self.address}:{ADMIN_PORT}/stats?filter={pattern}") as answer:
+            lines = [line.rsplit(": ", 1) for line in (await answer.text()).splitlines()]
+        return {name: int(value) for name, value in lines if value.isdigit()}
+
+    async def _loaded(self) -> bool:
+        if not self.ads.settled:
+            return False
+        if self.ads.rejections:
+            return True
+        warming = await self.stats("total_listeners_warming|warming_clusters")
+        return bool(warming) and not any(warming.values()) and self.ads.settled
+
+
+@asynccontextmanager
+async def running_envoy(folder: Path, binary: str = "") -> AsyncIterator[EnvoyUnderTest]:
+    """Start an Envoy on an address of its own."""
+    addresses = Addresses(None)
+    address = addresses.of({"metadata": {"uid": "under-test"}})
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        envoy = EnvoyUnderTest(address, session)
+        server, port = await serve(envoy.ads, "127.0.0.1", 0)
+        pod = {"metadata": {"name": "gw-0", "namespace": "inference-gw", "labels": {"istio": "inference-gw"}}}
+        bootstrap = folder / "bootstrap.json"
+        bootstrap.write_text(json.dumps(envoy_bootstrap(pod, address, ("127.0.0.1", port))))
+        words = [binary or envoy_binary(), "-c", str(bootstrap), "--concurrency", "1", "--disable-hot-restart"]
+        child = await processes.start(
+            [*words, "--log-level", "warning"], dict(os.environ), folder, folder / "envoy.log"
+        )
+        try:
+            await until(
+                lambda: envoy.ads.settled or child.returncode is not None, what="Envoy asking for its configuration"
+            )
+            assert child.returncode is None, (folder / "envoy.log").read_text()
+            yield envoy
+        finally:
+            await processes.stop(child, 2)
+            await server.stop(None)
+            await asyncio.sleep(0)
