@@ -153,7 +153,7 @@ def _remove_item(items: list[Any], path: Path, shape: Shape, dotted: str) -> Non
     for item in [item for item in items if item_key(item, keys) == step]:
         if rest == (".",):
             items.remove(item)
-        elif rest:
+        elif rest and rest[0][2:] not in keys:
             remove(item, rest, shape, dotted)
 
 

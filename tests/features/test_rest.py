@@ -1,0 +1,274 @@
+"""The REST API: every wrong input gets its code and a problem that names the field; nothing is written."""
+
+import asyncio
+
+import pytest
+
+from tests.features.conftest import make_search
+from tests.support.documents import gateway, labels, model, tenant
+from tests.support.fleet import running_fleet
+from tests.support.waiting import until
+
+RANKER = "/v1/tenants/search/models/ranker"
+OTHER = "/v1/tenants/search/models/other"
+
+
+@pytest.fixture
+async def rest(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as calls:
+        await make_search(fleet)
+        await fleet.apply(tenant("ads"))
+        await until(lambda: fleet.get("Gateway", "tenant-ads", "inference-gw"))
+        calls.fleet = fleet
+        yield calls
+
+
+def spec(document: dict) -> dict:
+    return {"spec": document["spec"]}
+
+
+def route(**changes) -> dict:
+    base = {"host": "search.models.example.com", "path": "/other", "port": 8080}
+    return spec(model("other", routes=[{**base, **changes}]))
+
+
+def limited(**changes) -> dict:
+    return spec(model("other", routes=route()["spec"]["routes"], rateLimit={"perReplicaQps": 20, **changes}))
+
+
+BAD = [
+    ("an unknown kind", "PUT", OTHER, {**model("other"), "kind": "Modle"}, 422, "kind", "Model"),
+    ("an unknown field", "PUT", OTHER, route(protocl="grpc"), 422, "spec.routes[0].protocl", "did you mean protocol"),
+    ("a wrong type", "PUT", OTHER, route(port="8080"), 422, "spec.routes[0].port", "integer"),
+    ("a path without /", "PUT", OTHER, route(path="other"), 422, "spec.routes[0].path", "write /other"),
+    ("control characters in a path", "PUT", OTHER, route(path="/a\r\nb"), 422, "spec.routes[0].path", "characters"),
+    ("control characters in a header", "PUT", OTHER, route(headers={"x-a": "b\r\nc"}), 422, "spec.routes[0].headers.x-a", "one line"),
+    ("a header of the gateway", "PUT", OTHER, route(headers={"x-envoy-a": "b"}), 422, "spec.routes[0].headers.x-envoy-a", "gateway"),
+    ("a path that equals another's", "PUT", OTHER, route(path="/v2/models/ranker"), 409, "spec.routes[0].path", "search/ranker"),
+    ("a path that contains another's", "PUT", OTHER, route(path="/v2/models"), 409, "spec.routes[0].path", "search/ranker"),
+    ("a path within another's", "PUT", OTHER, route(path="/v2/models/ranker/x"), 409, "spec.routes[0].path", "search/ranker"),
+    ("a host of another tenant", "PUT", OTHER, route(host="ads.models.example.com"), 409, "spec.routes[0].host", "tenant ads"),
+    ("a host of nobody", "PUT", OTHER, route(host="x.example.com"), 422, "spec.routes[0].host", "add it to the tenant's hosts"),
+    ("negative replicas", "PUT", f"{RANKER}/versions/v1/scale", {"replicas": -1}, 422, "replicas", "from 0 on"),
+    ("a negative rate", "PUT", OTHER, limited(perReplicaQps=-5), 422, "spec.rateLimit.perReplicaQps", "greater than or equal"),
+    ("a duration without a unit", "PUT", OTHER, limited(burst=5), 422, "spec.rateLimit.burst", "with its unit"),
+    ("a duration text without a unit", "PUT", OTHER, limited(burst="5"), 422, "spec.rateLimit.burst", "with its unit"),
+    ("a floor above the ceiling", "PUT", OTHER, limited(floor=9, ceiling=3), 422, "spec.rateLimit", "above ceiling"),
+    (
+        "traffic to no version",
+        "PUT",
+        OTHER,
+        {"spec": {**route()["spec"], "traffic": [{"version": "v7", "weight": 100}]}},
+        422,
+        "spec.traffic",
+        "versions are v1",
+    ),
+    (
+        "traffic that does not sum to 100",
+        "PUT",
+        OTHER,
+        {"spec": {**route()["spec"], "traffic": [{"version": "v1", "weight": 90}]}},
+        422,
+        "spec.traffic",
+        "sum to 90",
+    ),
+    ("a tenant that is not there", "PUT", "/v1/tenants/nobody/models/other", route(), 404, None, "Tenant nobody"),
+    ("a gateway that is not there", "PUT", "/v1/tenants/new", spec(tenant("new", gateway={"name": "no"})), 422, "spec.gateway.name", "shared"),
+    ("kube-system", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="kube-system")), 422, "spec.namespace", "belongs to the cluster"),
+    ("a gateway's namespace", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="inference-gw")), 409, "spec.namespace", "gateway"),
+    ("another tenant's namespace", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="ads")), 409, "spec.namespace", "tenant ads"),
+    ("an unlabelled namespace", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="theirs")), 409, "spec.namespace", "label it"),
+    ("a name that is no DNS label", "PUT", "/v1/tenants/New_Tenant", spec(tenant("new")), 422, "metadata.name", "DNS label"),
+    ("another name in the body", "PUT", OTHER, model("else"), 422, "metadata.name", "the path says"),
+    ("broken JSON", "PUT", OTHER, '{"spec": ', 400, None, "broken JSON"),
+    ("a list", "PUT", OTHER, "[]", 422, "", "one document"),
+    ("a body of 10 MB", "PUT", OTHER, "x" * 10_000_000, 413, None, "1048576"),
+    ("a patch with an unknown field", "PATCH", RANKER, {"spec": {"trafic": []}}, 422, "spec.trafic", "did you mean traffic"),
+    ("a gateway over the same pods", "PUT", "/v1/gateways/twin", spec(gateway("shared")), 409, "spec.selector", "gateway shared"),
+    ("a gateway in a tenant's namespace", "PUT", "/v1/gateways/new", spec(gateway("new", "search")), 409, "spec.namespace", "tenant search"),
+    ("a gateway in use is deleted", "DELETE", "/v1/gateways/shared", None, 409, "", "cascade=true"),
+    ("a tenant with models is deleted", "DELETE", "/v1/tenants/search", None, 409, "", "ranker"),
+    ("a model that is not there", "GET", OTHER, None, 404, None, "there is no Model search/other"),
+    ("a version that is not there", "PUT", f"{RANKER}/versions/v9/scale", {"replicas": 1}, 404, None, "versions are v1"),
+    ("a path that is not there", "GET", "/v1/nothing", None, 404, None, "Not Found"),
+    ("a method that is not there", "POST", "/v1/tenants", {}, 405, None, "Method Not Allowed"),
+]  # fmt: skip
+
+
+async def test_every_wrong_input_is_named_with_its_remedy_and_writes_nothing(rest):
+    fleet = rest.fleet
+    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "theirs"}})
+    before = await fleet.settled()
+    for what, method, path, body, status, field, words in BAD:
+        got, problem, headers = await rest.full(method, path, body)
+        assert got == status, (what, got, problem)
+        assert headers["Content-Type"] == "application/problem+json", what
+        assert problem["status"] == status and problem["title"] and problem["type"].startswith("https://"), what
+        if field is not None:
+            assert field in [found["field"] for found in problem["problems"]], (what, problem)
+        assert words in problem["detail"], (what, problem)
+    assert await fleet.settled() == before
+
+
+SPELLINGS = [
+    "search.models.example.com",
+    "SEARCH.Models.Example.COM",
+    "search.models.example.com.",
+    "*.models.example.com",
+    "*.example.com",
+]
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+async def test_a_host_of_another_tenant_is_refused_in_every_spelling(rest, host):
+    status, problem = await rest.call("PUT", "/v1/tenants/thief", spec(tenant("thief", host=host)))
+    assert (status, problem["problems"][0]["field"]) == (409, "spec.hosts[0].name")
+    assert "tenant" in problem["detail"]
+
+
+async def test_a_host_with_a_port_is_refused(rest):
+    status, problem = await rest.call(
+        "PUT", "/v1/tenants/thief", spec(tenant("thief", host="search.models.example.com:8080"))
+    )
+    assert status == 422 and "port" in problem["detail"]
+
+
+async def test_a_host_in_unicode_and_in_punycode_is_one_host(rest):
+    status, made = await rest.call("PUT", "/v1/tenants/cafe", spec(tenant("cafe", host="café.example.com")))
+    assert status == 201, made
+    status, problem = await rest.call("PUT", "/v1/tenants/thief", spec(tenant("thief", host="xn--caf-dma.example.com")))
+    assert status == 409 and "tenant cafe" in problem["detail"]
+
+
+async def test_broken_yaml_is_named_by_line_and_column(rest):
+    status, problem = await rest.call("PUT", OTHER, "spec:\n  routes: [\n", {"Content-Type": "application/yaml"})
+    assert status == 400 and "line" in problem["detail"]
+
+
+async def test_a_key_that_stands_twice_is_refused(rest):
+    text = "spec:\n  routes: []\nspec:\n  routes: []\n"
+    status, problem = await rest.call("PUT", OTHER, text, {"Content-Type": "application/yaml"})
+    assert status == 400 and "stands twice" in problem["detail"]
+
+
+async def test_a_model_behind_a_slash_alone_may_stand_behind_the_others(rest):
+    status, made = await rest.call("PUT", OTHER, route(path="/"))
+    assert status == 201, made
+
+
+async def test_no_path_is_served_without_the_token(rest):
+    paths = (await rest.call("GET", "/openapi.json"))[1]["paths"]
+    guarded = [(method, path) for path, operations in paths.items() if path.startswith("/v1") for method in operations]
+    assert len(guarded) >= 15
+    for method, path in guarded:
+        place = (
+            path.replace("{tenant}", "search")
+            .replace("{name}", "ranker")
+            .replace("{model}", "ranker")
+            .replace("{version}", "v1")
+        )
+        for token in ("", "Bearer wrong", "Basic b2YtdGhlLXRlc3Rz"):
+            status, problem, headers = await rest.full(method.upper(), place, None, {"Authorization": token})
+            assert (status, headers["WWW-Authenticate"]) == (401, "Bearer"), (method, path, problem)
+
+
+async def test_what_is_put_is_read_back_and_serves(rest):
+    status, made = await rest.call("PUT", OTHER, route())
+    assert (status, made["metadata"]["namespace"]) == (201, "search")
+    await until(lambda: rest.fleet.get("VirtualService", "other", "search"))
+    status, read, headers = await rest.full("GET", OTHER)
+    assert (status, read["spec"]) == (200, made["spec"])
+    assert headers["ETag"].strip('"') == read["metadata"]["resourceVersion"]
+    listed = await rest.call("GET", "/v1/tenants/search/models")
+    assert [item["metadata"]["name"] for item in listed[1]["items"]] == ["other", "ranker"]
+
+
+async def test_a_write_against_an_older_version_is_refused(rest):
+    _, read = await rest.call("GET", RANKER)
+    status, _ = await rest.call("PUT", RANKER, {"spec": read["spec"]}, {"If-Match": '"1"'})
+    assert status == 412
+
+
+async def test_a_dry_run_tells_what_would_change_and_writes_nothing(rest):
+    before = await rest.fleet.settled()
+    status, plan = await rest.call("PUT", f"{OTHER}?dryRun=true", route())
+    assert status == 200
+    assert [(c["operation"], c["object"]) for c in plan["changes"]] == [
+        ("create", "Deployment search/other-v1"),
+        ("create", "DestinationRule search/other"),
+        ("create", "Service search/other"),
+        ("create", "VirtualService search/other"),
+    ]
+    status, plan = await rest.call(
+        "PATCH", f"{RANKER}?dryRun=true", {"spec": {"traffic": [{"version": "v1", "weight": 100}]}}
+    )
+    assert (status, plan["changes"]) == (200, [])
+    scaled = await rest.call("PUT", f"{RANKER}/versions/v1/scale?dryRun=true", {"replicas": 5})
+    assert "+  replicas: 5" in scaled[1]["changes"][0]["diff"]
+    status, plan = await rest.call("DELETE", "/v1/tenants/search?dryRun=true&cascade=true")
+    assert [c["object"] for c in plan["changes"]] == ["Model search/ranker", "Tenant search"]
+    assert await rest.fleet.settled() == before
+
+
+async def test_scaling_changes_the_deployment(rest):
+    status, _ = await rest.call("PUT", f"{RANKER}/versions/v1/scale", {"replicas": 0})
+    assert status == 200
+
+    async def scaled():
+        return (await rest.fleet.get("Deployment", "ranker-v1", "search"))["spec"]["replicas"] == 0
+
+    await until(scaled)
+
+
+async def test_a_tenant_is_deleted_with_its_models_if_that_is_asked_for(rest):
+    status, answer = await rest.call("DELETE", "/v1/tenants/search?cascade=true")
+    assert (status, answer["deleted"]) == (202, ["Model search/ranker", "Tenant search"])
+
+    async def gone():
+        return await rest.fleet.get("Tenant", "search") is None and await rest.fleet.get("Namespace", "search") is None
+
+    await until(gone)
+
+
+async def test_of_two_claims_at_once_one_wins(rest):
+    claims = [rest.call("PUT", f"/v1/tenants/t{n}", spec(tenant(f"t{n}", host="new.example.com"))) for n in range(8)]
+    answers = sorted(status for status, _ in await asyncio.gather(*claims))
+    assert answers == [201] + [409] * 7
+
+
+async def test_the_limit_is_explained_in_figures_and_words(rest):
+    await rest.fleet.pod("inference-gw", {"istio": "shared"})
+    await rest.fleet.pod("inference-gw", {"istio": "shared"}, ready=False)
+    await rest.fleet.pod("search", labels())
+
+    async def limit():
+        status, answer = await rest.call("GET", f"{RANKER}/limit")
+        return answer if status == 200 and answer["total"] == 20 else None
+
+    answer = await until(limit)
+    assert (answer["perGateway"]["rate"], answer["gateways"], answer["reason"]) == (10, 2, "Capacity")
+    assert answer["inputs"] == [{"version": "v1", "ready": 1, "perReplicaQps": 20, "share": 1}]
+    status, why = await rest.call("GET", f"{RANKER}/explain")
+    assert why["formula"] == "1 x 20 / 1 = 20/s, over 2 gateway pods"
+    assert "Together they can serve 20/s" in " ".join(why["explanation"])
+    events = (await rest.call("GET", "/v1/events?follow=false"))[1]["items"]
+    assert any(event["type"] == "limit" and "20/s over 2 gateway pods" in event["message"] for event in events)
+
+
+async def test_health_readiness_and_metrics_are_open(rest):
+    assert (await rest.call("GET", "/healthz", headers={"Authorization": ""}))[0] == 200
+    assert (await rest.call("GET", "/readyz", headers={"Authorization": ""}))[0] == 200
+    metrics = (await rest.call("GET", "/metrics"))[1]
+    assert "tidegate_rendered_total" in metrics and "tidegate_ratelimit_target_rps" in metrics
+
+
+async def test_an_api_that_has_not_read_everything_says_so():
+    async with running_fleet() as fleet:
+        fleet.api._token = "another"
+        manager = fleet.manager()
+        starting = asyncio.create_task(manager.__aenter__())
+        await asyncio.sleep(0.3)
+        assert not starting.done()
+        fleet.api._token = None
+        await starting
+        await manager.__aexit__(None, None, None)
