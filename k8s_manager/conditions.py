@@ -223,7 +223,7 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
         ],
         "refillBound": None if bucket is None else refill_bound(bucket, first.wanted.terms.burst),
     }
-    same = before is not None and {**before, "since": None} == {**out, "since": None}
+    same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
 

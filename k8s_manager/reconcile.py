@@ -6,6 +6,7 @@ Everything between the store and apply is pure. The limits have a loop of their 
 terms from the plan made here.
 """
 
+import asyncio
 import logging
 
 from k8s_manager.apply import Target
@@ -39,6 +40,7 @@ class MainLoop:
         self.world: World | None = None
         self.plan = Plan()
         self._wake_at: float | None = None
+        self.passed = asyncio.Event()
         limits.changed = self.dirty
 
     async def run(self) -> None:
@@ -51,6 +53,7 @@ class MainLoop:
             started = self._clock.now()
             try:
                 self._wake_at = await self.once()
+                self.passed.set()
                 PASSES.labels("success").inc()
             except Exception:
                 PASSES.labels("error").inc()

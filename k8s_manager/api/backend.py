@@ -58,7 +58,7 @@ class Backend:
         if not self._store.synced.is_set():
             waiting = next((watcher.problem for watcher in self._watchers if watcher.problem), "reading the cluster")
             return f"not everything has been read yet: {waiting}"
-        return None
+        return None if self._loop.passed.is_set() else "the first pass is under way"
 
     def many(self, kind: str, namespace: str = "") -> list[Manifest]:
         """Return all documents of a kind (in a namespace), by name."""

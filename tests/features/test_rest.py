@@ -248,7 +248,7 @@ async def test_the_limit_is_explained_in_figures_and_words(rest):
     answer = await until(limit)
     assert (answer["perGateway"]["rate"], answer["gateways"], answer["reason"]) == (10, 2, "Capacity")
     assert answer["inputs"] == [{"version": "v1", "ready": 1, "perReplicaQps": 20, "share": 1}]
-    status, why = await rest.call("GET", f"{RANKER}/explain")
+    _, why = await rest.call("GET", f"{RANKER}/explain")
     assert why["formula"] == "1 x 20 / 1 = 20/s, over 2 gateway pods"
     assert "Together they can serve 20/s" in " ".join(why["explanation"])
     events = (await rest.call("GET", "/v1/events?follow=false"))[1]["items"]

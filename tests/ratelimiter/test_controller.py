@@ -1,5 +1,6 @@
 import dataclasses
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -90,7 +91,7 @@ def test_ticks_are_a_second_apart_and_a_slot_is_in_each_once():
         cluster.step(10 + number / 20, *(wanted(1 + (number + i) // 7 % 3, model=m) for i, m in enumerate(models)))
     times = [time for time, _ in cluster.writes]
     assert len(times) > 3
-    assert all(later - earlier >= TICK for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= TICK for earlier, later in pairwise(times))
 
 
 def test_a_restarted_controller_writes_nothing_where_nothing_changed():

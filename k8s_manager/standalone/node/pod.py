@@ -139,10 +139,11 @@ class Pod:
     def _ended(self, container: Container, code: int, file: Path) -> None:
         ports = [int(port["containerPort"]) for port in container.spec.get("ports", [])]
         message = processes.tail(file)
-        if taken := processes.listens_everywhere(ports):
+        if processes.listens_everywhere(ports) or "ddress already in use" in message:
             message = (
-                f"a process listens on all addresses of port {taken[0]}, so a second replica cannot have it; "
-                f"here every pod has an address of its own: listen on $(POD_IP) (this one: {self.address}). {message}"
+                "its port is taken: a process that listens on all addresses collides with every other one on this "
+                f"machine; here each pod has an address of its own: listen on $(POD_IP) (this one: {self.address}). "
+                + message
             )
         ended = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}}
         container.last = ended

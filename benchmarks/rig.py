@@ -1,0 +1,128 @@
+"""What benchmarks share: the embedded API as a process of its own, a manager on it, documents in bulk."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from istio_templates.documents.crd import crds
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.schema import istio_crds
+from k8s_manager.kube.client import KubeClient
+from tests.support.standalone import free_port
+from tests.support.waiting import until
+
+
+class Cluster:
+    """An embedded API in a process of its own, a client of it, and its counters."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession, folder: Path) -> None:
+        self.server, self.session, self.folder = server, session, folder
+        self.client = KubeClient(server, session)
+
+    async def writes(self, resource: str | None = None) -> int:
+        """Return how many writes the API has taken."""
+        async with self.session.get(f"{self.server}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        kinds = ('verb="POST"', 'verb="PUT"', 'verb="PATCH"', 'verb="DELETE"')
+        wanted = "" if resource is None else f'resource="{resource}"'
+        return sum(int(line.rsplit(" ", 1)[1]) for line in lines if any(k in line for k in kinds) and wanted in line)
+
+    async def still(self, seconds: float = 2.0) -> int:
+        """Wait until no write has come for a while; return the writes so far."""
+        before = -1
+        while (now := await self.writes()) != before:
+            before = now
+            await asyncio.sleep(seconds)
+        return before
+
+    async def create(self, objects: Iterable[Manifest]) -> None:
+        """Apply many objects, 32 at a time."""
+        places = asyncio.Semaphore(32)
+
+        async def one(obj: Manifest) -> None:
+            async with places:
+                await self.client.apply(obj, force=True, manager="bench")
+
+        await asyncio.gather(*(one(obj) for obj in objects))
+
+    async def pod(self, namespace: str, name: str, labels: dict[str, str]) -> ObjectKey:
+        """Make a pod that is ready."""
+        await self.client.create(
+            {"kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": {}}
+        )
+        key = ObjectKey("Pod", namespace, name)
+        await self.set_ready(key, True)
+        return key
+
+    async def set_ready(self, key: ObjectKey, ready: bool) -> None:
+        """Change a pod's readiness."""
+        conditions = [{"type": "Ready", "status": str(ready)}]
+        await self.client.merge(key, {"status": {"podIP": "127.0.0.9", "conditions": conditions}}, "status")
+
+    @asynccontextmanager
+    async def manager(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run a manager as a process of its own, until the block ends."""
+        kubeconfig, token = self.folder / "kubeconfig", self.folder / "token"
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "bench", "cluster": {"server": self.server}}],
+            "users": [{"name": "bench", "user": {"token": "none"}}],
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+            "current-context": "bench",
+        }
+        kubeconfig.write_text(yaml.safe_dump(body))
+        token.write_text("bench")
+        port = free_port()
+        options = ["--kubeconfig", str(kubeconfig), "--token-file", str(token), "--listen", f"127.0.0.1:{port}"]
+        command = [sys.executable, "-m", "k8s_manager.cli.main", "serve", *options]
+        with (self.folder / "manager.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+        try:
+            await until(lambda: self._up(port), 120, "the manager")
+            yield process
+        finally:
+            process.terminate()
+            await process.wait()
+
+    async def _up(self, port: int) -> bool:
+        with contextlib.suppress(aiohttp.ClientError):
+            async with self.session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                return answer.status == 200
+        return False
+
+
+@asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[Cluster]:
+    """Run an embedded API with all CRDs, state in memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "k8s_manager.standalone.apiserver", "127.0.0.1", "0", "-"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=dict(os.environ))
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    connector = aiohttp.TCPConnector(limit=100)
+    try:
+        async with aiohttp.ClientSession(connector=connector, trust_env=False, read_bufsize=2**22) as session:
+            found = Cluster(f"http://127.0.0.1:{port}", session, folder)
+            await found.create([*crds(), *istio_crds()])
+            await found.create([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}}])
+            yield found
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def peak_memory(pid: int) -> float:
+    """Return a process's peak resident memory in MB (10^6 bytes)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError(f"no memory figure for process {pid}")
