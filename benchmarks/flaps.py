@@ -5,6 +5,7 @@ import random
 import tempfile
 import time
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.report import Figure, at_most, plain
@@ -34,7 +35,7 @@ async def run(quick: bool) -> list[Figure]:
                 rough = await _flap(found, pods, flaps, seconds, brief=False)
                 await asyncio.sleep(2)
                 watching.cancel()
-    gaps = [later - earlier for stamps in times.values() for earlier, later in zip(stamps, stamps[1:], strict=False)]
+    gaps = [later - earlier for stamps in times.values() for earlier, later in pairwise(stamps)]
     windows = int(seconds / TICK) + 4
     return [
         plain("flaps that end where they began, within the debounce", f"{flaps} in {brief:.0f} s over {MODELS} models"),

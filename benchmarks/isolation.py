@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Figure, at_most, plain, within
-from benchmarks.report import Figure as F
 from istio_templates.names import PINNED_SLOTS
 from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import LISTENER, ROUTE, Snapshot, snapshot
@@ -48,7 +47,7 @@ async def run(quick: bool) -> list[Figure]:
                 "another route 5 times a second, another slot's limit as fast as it may", changed, rest, 1
             )
             figures.append(
-                F(
+                Figure(
                     "RDS updates that arrived, both Envoys",
                     str(told["rds"]),
                     f"at least {seconds * 5}",
@@ -57,7 +56,7 @@ async def run(quick: bool) -> list[Figure]:
                 )
             )
             figures.append(
-                F(
+                Figure(
                     "ECDS updates that arrived, both Envoys",
                     str(told["ecds"]),
                     f"at least {seconds}",

@@ -58,6 +58,6 @@ async def _until_seen(found: Cluster, pod: ObjectKey, kind: str, ready: bool) ->
 
     watching = asyncio.create_task(seen())
     await asyncio.sleep(1.3)
-    started = time.monotonic()
     await found.set_ready(pod, ready)
-    return await asyncio.wait_for(watching, 20) - started
+    accepted = time.monotonic()
+    return await asyncio.wait_for(watching, 20) - accepted

@@ -29,6 +29,7 @@ class Bookkeeper:
         self._client, self._store, self._clock, self._events = client, store, clock, events
         self._places = asyncio.Semaphore(in_flight)
         self._told_at: dict[ObjectKey, float] = {}
+        self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
 
     async def finalizers(self, world: World) -> None:
         """Put our finalizer on every document that is not leaving, before anything is made for it."""
@@ -39,6 +40,8 @@ class Bookkeeper:
         self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
     ) -> None:
         """Let documents go for which nothing is left, limits included."""
+        if not plan.leaving:
+            return
         left = {
             owner_of(obj["metadata"]["labels"]) for obj in owned.values() if "deletionTimestamp" not in obj["metadata"]
         }
@@ -52,7 +55,7 @@ class Bookkeeper:
     async def tell(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
         """Write the statuses that differ; return when to come back for those that were put off."""
         now = self._clock.now()
-        differing = [stored for stored in world.documents() if _differs(stored.status, statuses[stored.key])]
+        differing = [stored for stored in world.documents() if self._differs(stored, statuses[stored.key])]
         put_off = [
             s
             for s in differing
@@ -60,8 +63,19 @@ class Bookkeeper:
         ]
         waiting = {stored.key for stored in put_off}
         await asyncio.gather(*(self._tell(s, statuses[s.key]) for s in differing if s.key not in waiting))
-        self._told_at = {s.key: self._told_at[s.key] for s in world.documents() if s.key in self._told_at}
+        here = statuses.keys()
+        self._told_at = {key: at for key, at in self._told_at.items() if key in here}
+        self._equal = {key: pair for key, pair in self._equal.items() if key in here}
         return min((self._told_at[key] + STATUS_PAUSE for key in waiting), default=None)
+
+    def _differs(self, stored: Stored, wanted: Manifest) -> bool:
+        equal = self._equal.get(stored.key)
+        if equal is not None and equal[0] is stored.status and equal[1] is wanted:
+            return False
+        if _undated(stored.status) != _undated(wanted):
+            return True
+        self._equal[stored.key] = (stored.status, wanted)
+        return False
 
     def _may_wait(self, stored: Stored, status: Manifest) -> bool:
         return _states(stored.status) == _states(status)
@@ -110,10 +124,6 @@ class Bookkeeper:
                 return
             except TidegateError as error:
                 log.warning("finalizer of %s was not written: %s", stored.key, error)
-
-
-def _differs(live: Manifest, wanted: Manifest) -> bool:
-    return _undated(live) != _undated(wanted)
 
 
 def _undated(status: Manifest) -> Manifest:

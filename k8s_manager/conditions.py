@@ -11,20 +11,21 @@ Limited     (models) where the limit comes from              Capacity | Floor | 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+from collectors.replicas import PodSeen
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Bucket, Manifest, ObjectKey
+from istio_templates.facts import Bucket, Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
 from k8s_manager.claims import gateway_name, namespace_of
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.limits import LimitView
-from k8s_manager.plan import Owner, Plan, Verdict
+from k8s_manager.memo import Memo
+from k8s_manager.plan import Leaving, Owner, Plan, Verdict
 from k8s_manager.world import Stored, World
-
-Views = Mapping[str, Mapping[str, LimitView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,85 +38,145 @@ class Told:
     message: str
 
 
-def statuses(
-    world: World, plan: Plan, results: Results, views: Views, routed: frozenset[ObjectKey]
-) -> dict[ObjectKey, Manifest]:
-    """Return the status of every document; `routed` are the VirtualServices that exist."""
-    repairs = _repairs(results)
-    out: dict[ObjectKey, Manifest] = {}
-    for stored in world.documents():
-        if stored.document is None:
-            out[stored.key] = _status(stored, {}, [_accepted(plan.verdicts[stored.key])])
-        elif isinstance(stored.document.spec, InferenceGatewaySpec):
-            out[stored.key] = _gateway(stored, world, plan, results)
-        elif isinstance(stored.document.spec, TenantSpec):
-            out[stored.key] = _tenant(stored, stored.document.spec, plan, results)
-        else:
-            out[stored.key] = _model(stored, stored.document.spec, world, plan, results, views, routed)
-        _note_repair(out[stored.key], stored, repairs)
+class Limits(Protocol):
+    """What is asked of the limit loop."""
+
+    def mark(self, identity: str) -> object:
+        """Return something that differs whenever `view` tells something else of a limit that is in force."""
+
+    def view(self, identity: str) -> Mapping[str, LimitView]:
+        """Return a model's limit on each of its gateways."""
+
+
+class Teller:
+    """Tells statuses pass after pass; what they come from and has not changed is not told anew."""
+
+    def __init__(self) -> None:
+        self._memo = Memo()
+
+    def statuses(
+        self, world: World, plan: Plan, results: Results, limits: Limits, owned: Mapping[ObjectKey, Manifest]
+    ) -> dict[ObjectKey, Manifest]:
+        """Return the status of every document."""
+        repairs, failures, leaving = _repairs(results), _failures(results), {s.stored.key: s for s in plan.leaving}
+        out: dict[ObjectKey, Manifest] = {}
+        for stored in world.documents():
+            key = stored.key
+            owner = _owner(stored, plan)
+            writing = Writing(
+                plan.verdicts[key],
+                failures.get(owner),
+                leaving.get(key),
+                plan.waiting.get(key),
+                _is_there(key, plan, owned),
+            )
+            of_kind = self._inputs(stored, world, plan, limits)
+            repaired = repairs.get((key.namespace, key.name))
+            out[key] = self._memo.get(
+                key,
+                (stored, stored.status, writing, of_kind, repaired),
+                partial(_told, stored, writing, of_kind, limits, repaired),
+            )
+        self._memo.end_round()
+        return out
+
+    def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits) -> tuple[Any, ...]:
+        if stored.key.kind == "InferenceGateway":
+            return (world.gateway_pods.get(stored.key.name, ()),)
+        if stored.key.kind == "Tenant" or stored.document is None:
+            return ()
+        key = (stored.key.namespace, stored.key.name)
+        spec = stored.document.spec
+        assert isinstance(spec, ModelSpec)
+        ready = tuple(world.ready.get((*key, version.name), 0) for version in spec.versions)
+        return (plan.models.get(key), ready, limits.mark(names.identity(*key)))
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How far a document has come: its verdict, a write that failed, what it waits for, whether all is there."""
+
+    verdict: Verdict
+    failure: tuple[ObjectKey, Failure] | None
+    leaving: Leaving | None
+    waiting: str | None
+    there: bool
+
+
+def _owner(stored: Stored, plan: Plan) -> Owner:
+    key = stored.key
+    if key.kind == "InferenceGateway":
+        return (key.name, "", "")
+    if key.kind == "Tenant":
+        return ("", key.name, "")
+    served = plan.models.get((key.namespace, key.name))
+    return ("", served.tenant.name if served else "", key.name)
+
+
+def _is_there(key: ObjectKey, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> bool:
+    if key.kind == "Model":
+        return key._replace(kind="VirtualService") in owned
+    return key.kind == "InferenceGateway" or key.name in plan.tenants
+
+
+def _failures(results: Results) -> dict[Owner, tuple[ObjectKey, Failure]]:
+    out: dict[Owner, tuple[ObjectKey, Failure]] = {}
+    for key, failure in sorted(results.failures.items(), reverse=True):
+        out[failure.owner] = (key, failure)
     return out
 
 
-def _gateway(stored: Stored, world: World, plan: Plan, results: Results) -> Manifest:
-    name = stored.key.name
-    pods = world.gateway_pods.get(name, ())
-    ready = [pod for pod in pods if pod.ready and not pod.leaving]
+def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Limits, repaired: str | None) -> Manifest:
     spec = stored.document.spec if stored.document else None
-    assert isinstance(spec, InferenceGatewaySpec)
+    match spec:
+        case InferenceGatewaySpec():
+            body, told = _gateway(spec, of_kind[0])
+        case TenantSpec():
+            body, told = (
+                {"namespace": namespace_of(stored.key.name, spec), "gateway": gateway_name(stored.key.name, spec)},
+                [],
+            )
+        case ModelSpec():
+            view = limits.view(names.identity(stored.key.namespace, stored.key.name))
+            body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
+        case _:
+            body, told = {}, []
+    conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
+    status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
+    _note_repair(status, stored, repaired)
+    return status
+
+
+def _gateway(spec: InferenceGatewaySpec, pods: tuple[PodSeen, ...]) -> tuple[Manifest, list[Told]]:
+    ready = [pod for pod in pods if pod.ready and not pod.leaving]
     addresses = sorted(f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in spec.listeners)
-    serves = Told("Ready", bool(ready), "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
+    serves = Told("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
     if not ready:
-        message = f"no gateway pod with {spec.selector} is ready in namespace {spec.namespace}; start or mend them"
+        labels = ", ".join(f"{name}={value}" for name, value in spec.selector.items())
+        message = f"no gateway pod with {labels} is ready in namespace {spec.namespace}; start or mend them"
         serves = Told("Ready", False, "NoGatewayPod", message)
-    body = {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}
-    told = [_accepted(plan.verdicts[stored.key]), _programmed(plan, stored, (name, "", ""), results, True), serves]
-    return _status(stored, body, told)
-
-
-def _tenant(stored: Stored, spec: TenantSpec, plan: Plan, results: Results) -> Manifest:
-    name = stored.key.name
-    body = {"namespace": namespace_of(name, spec), "gateway": gateway_name(name, spec)}
-    told = [
-        _accepted(plan.verdicts[stored.key]),
-        _programmed(plan, stored, ("", name, ""), results, name in plan.tenants),
-    ]
-    return _status(stored, body, told)
+    return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, [serves]
 
 
 def _model(
     stored: Stored,
     spec: ModelSpec,
-    world: World,
-    plan: Plan,
-    results: Results,
-    views: Views,
-    routed: frozenset[ObjectKey],
-) -> Manifest:
-    namespace, name = stored.key.namespace, stored.key.name
-    served = plan.models.get((namespace, name))
-    tenant = served.tenant.name if served else ""
-    ready = {version.name: world.ready.get((namespace, name, version.name), 0) for version in spec.versions}
-    identity = names.identity(namespace, name)
-    view = views.get(identity, {})
-    body = {
-        "url": _url(served, spec),
-        "versions": [
-            {"name": v.name, "desired": v.workload.replicas if v.workload else None, "ready": ready[v.name]}
-            for v in spec.versions
-        ],
-        "limit": limit_status(view, stored.status.get("limit")),
-    }
-    there = ObjectKey("VirtualService", namespace, name) in routed
-    told = [
-        _accepted(plan.verdicts[stored.key]),
-        _programmed(plan, stored, ("", tenant, name), results, there),
-        _serves(spec, ready, there),
-        _limited(view),
+    served: ServedModel | None,
+    counts: tuple[int, ...],
+    view: Mapping[str, LimitView],
+    writing: Writing,
+) -> tuple[Manifest, list[Told]]:
+    ready = {version.name: count for version, count in zip(spec.versions, counts, strict=True)}
+    versions = [
+        {"name": v.name, "desired": v.workload.replicas if v.workload else None, "ready": ready[v.name]}
+        for v in spec.versions
     ]
-    return _status(stored, body, told)
+    limit = limit_status(view, stored.status.get("limit"))
+    body = {"url": _url(served, spec), "versions": versions, "limit": limit}
+    return body, [_serves(spec, ready, writing.there), _limited(view)]
 
 
-def _url(served: Any, spec: ModelSpec) -> str | None:
+def _url(served: ServedModel | None, spec: ModelSpec) -> str | None:
     if served is None:
         return None
     route = spec.routes[0]
@@ -133,17 +194,15 @@ def _accepted(verdict: Verdict) -> Told:
     return Told("Accepted", False, verdict.reason or "Invalid", f"{said}. What was there before is kept")
 
 
-def _programmed(plan: Plan, stored: Stored, owner: Owner, results: Results, there: bool) -> Told:
-    failed = {key: failure for key, failure in results.failures.items() if failure.owner == owner}
-    leaving = next((leaving for leaving in plan.leaving if leaving.stored.key == stored.key), None)
-    if leaving and leaving.waits:
-        return Told("Programmed", False, "Waiting", f"is not deleted yet: {leaving.waits}")
-    if failed:
-        key, failure = min(failed.items())
+def _programmed(writing: Writing) -> Told:
+    if writing.leaving and writing.leaving.waits:
+        return Told("Programmed", False, "Waiting", f"is not deleted yet: {writing.leaving.waits}")
+    if writing.failure:
+        key, failure = writing.failure
         return Told("Programmed", False, _reason(failure.error), _sentence(key, failure))
-    if stored.key in plan.waiting:
-        return Told("Programmed", False, "Waiting", plan.waiting[stored.key])
-    if not plan.verdicts[stored.key].accepted or not there:
+    if writing.waiting:
+        return Told("Programmed", False, "Waiting", writing.waiting)
+    if not writing.verdict.accepted or not writing.there:
         return Told("Programmed", False, "Pending", "not everything is written yet")
     return Told("Programmed", True, "Programmed", "everything is written")
 
@@ -256,18 +315,12 @@ def _repairs(results: Results) -> dict[tuple[str, str], str]:
     return out
 
 
-def _note_repair(status: Manifest, stored: Stored, repairs: Mapping[tuple[str, str], str]) -> None:
-    note = repairs.get((stored.key.namespace, stored.key.name))
+def _note_repair(status: Manifest, stored: Stored, note: str | None) -> None:
     before = next((c for c in stored.status.get("conditions", []) if c["type"] == "Drift"), None)
     if note:
         status["conditions"].append(_dated(Told("Drift", True, "Repaired", note), stored))
     elif before:
         status["conditions"].append(before)
-
-
-def _status(stored: Stored, body: Manifest, told: list[Told]) -> Manifest:
-    conditions = [_dated(condition, stored) for condition in told]
-    return {**body, "observedGeneration": stored.generation, "conditions": conditions}
 
 
 def _dated(told: Told, stored: Stored) -> Manifest:

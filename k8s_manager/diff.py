@@ -50,11 +50,30 @@ class Differ:
     def __init__(self) -> None:
         self._in_line: dict[ObjectKey, tuple[Manifest | None, ...]] = {}
         self._stamped: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
+        self._nothing_to_do: tuple[object, ...] = ()
 
     def diff(
+        self,
+        plan: Plan,
+        desired: Desired,
+        owned: Mapping[ObjectKey, Manifest],
+        version: int,
+        limited: frozenset[tuple[str, str]],
+    ) -> Changes:
+        """Return the changes from `owned` (live objects with our label, at `version`) to `desired`.
+
+        Where nothing was to be done, nothing is looked at again until one of these is another.
+        """
+        seen = (id(plan), plan, id(desired), desired, version, limited)
+        if self._nothing_to_do[:1] == seen[:1] and self._nothing_to_do == seen:
+            return Changes()
+        changes = self._changes(plan, desired, owned, limited)
+        self._nothing_to_do = () if changes.writes or changes.deletes else seen
+        return changes
+
+    def _changes(
         self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
     ) -> Changes:
-        """Return the changes from `owned` (live objects with our label) to `desired`."""
         changes = Changes()
         for key, wanted in desired.objects.items():
             lent = key.kind == "Namespace" and key.name in plan.lent

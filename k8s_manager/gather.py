@@ -7,11 +7,11 @@ from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, parse
 from istio_templates.envoy_filter import limits_of
 from istio_templates.errors import Invalid, Problem
-from istio_templates.facts import GatewayPool, Manifest, ObjectKey
+from istio_templates.facts import GatewayPool, Manifest
 from k8s_manager.facts_of import version_labels
-from k8s_manager.kube.resources import OWNED
+from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
-from k8s_manager.memo import Memo
+from k8s_manager.memo import Last, Memo
 from k8s_manager.world import FINALIZER, NamespaceSeen, Stored, World
 from ratelimiter.controller import Limits, Slot
 
@@ -22,34 +22,28 @@ class Gatherer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._memo = Memo()
+        self._parsed = Memo()
+        self._documents = {kind: Last() for kind in DOCUMENTS}
+        self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
 
     def world(self) -> World:
         """Return the world as the store shows it now."""
-        models = self._documents("Model")
-        gateways = self._documents("InferenceGateway")
+        gateways, tenants, models = (self._all(kind) for kind in DOCUMENTS)
+        self._parsed.end_round()
         world = World(
             gateways=gateways,
-            tenants=self._documents("Tenant"),
+            tenants=tenants,
             models=models,
-            namespaces=self._memo.get("namespaces", (self._store.changes("Namespace"),), self._namespaces),
-            ready={key: count for stored in models for key, count in self._ready(stored).items()},
+            namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
+            ready={key: count for stored in models for key, count in self._ready(stored)},
             gateway_pods={
                 stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document
             },
             limited=self.limited(),
-            secrets=frozenset((s["metadata"]["namespace"], s["metadata"]["name"]) for s in self._store.all("Secret")),
+            secrets=self._secrets.get((self._store.changes("Secret"),), self._read_secrets),
         )
         self._memo.end_round()
         return world
-
-    def owned(self) -> dict[ObjectKey, Manifest]:
-        """Return the live objects that carry our label."""
-        found = (obj for kind in OWNED for obj in self._store.all(kind))
-        return {
-            names.key_of(obj): obj
-            for obj in found
-            if obj["metadata"].get("labels", {}).get(names.MANAGED_BY) == names.MANAGER
-        }
 
     def pods(self, namespace: str) -> list[PodSeen]:
         """Return the pods of a namespace."""
@@ -85,13 +79,16 @@ class Gatherer:
 
     def limited(self) -> frozenset[tuple[str, str]]:
         """Return (gateway, identity) of every limit that is in a slot."""
-        return frozenset((pool, identity) for (pool, _), found in self.slots().items() for identity, _ in found)
+        return self._limited.get((self._store.changes("EnvoyFilter"),), self._read_limited)
 
     def slot_objects(self) -> dict[Slot, Manifest]:
         """Return the EnvoyFilter of every slot of every gateway."""
-        return self._memo.get("slots", (self._store.changes("EnvoyFilter"),), self._slot_objects)
+        return self._slot_objects.get((self._store.changes("EnvoyFilter"),), self._read_slot_objects)
 
-    def _slot_objects(self) -> dict[Slot, Manifest]:
+    def _read_limited(self) -> frozenset[tuple[str, str]]:
+        return frozenset((pool, identity) for (pool, _), found in self.slots().items() for identity, _ in found)
+
+    def _read_slot_objects(self) -> dict[Slot, Manifest]:
         out: dict[Slot, Manifest] = {}
         for obj in self._store.all("EnvoyFilter"):
             pool = obj["metadata"].get("labels", {}).get(names.GATEWAY, "")
@@ -100,32 +97,41 @@ class Gatherer:
                 out[pool, int(number)] = obj
         return out
 
-    def _documents(self, kind: str) -> tuple[Stored, ...]:
+    def _all(self, kind: str) -> tuple[Stored, ...]:
+        """Return the documents of a kind; the same tuple while none of them has changed."""
+        documents = self._documents[kind].get((self._store.changes(kind),), lambda: self._read(kind))
+        for stored in documents:
+            self._parsed.keep(("document", stored.uid))
+            self._parsed.keep(("stored", stored.uid))
+        return documents
+
+    def _read(self, kind: str) -> tuple[Stored, ...]:
         return tuple(
-            self._memo.get(
-                (kind, obj["metadata"]["uid"]), (obj["metadata"]["resourceVersion"],), partial(self._stored, obj)
+            self._parsed.get(
+                ("stored", obj["metadata"]["uid"]), (obj["metadata"]["resourceVersion"],), partial(self._stored, obj)
             )
             for obj in self._store.all(kind)
         )
 
     def _stored(self, obj: Manifest) -> Stored:
-        metadata = obj["metadata"]
-        document, problems = self._memo.get(
-            ("document", metadata["uid"]), (metadata.get("generation", 0),), lambda: _parsed(obj)
-        )
+        metadata, status = obj["metadata"], obj.get("status", {})
+        generation = metadata.get("generation", 0)
+        document, problems = self._parsed.get(("document", metadata["uid"]), (generation,), partial(_parsed, obj))
+        accepted: Manifest = next((c for c in status.get("conditions", []) if c["type"] == "Accepted"), {})
         return Stored(
             key=names.key_of(obj),
             uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
+            generation=generation,
             created=metadata.get("creationTimestamp", ""),
             deleting="deletionTimestamp" in metadata,
             finalizer=FINALIZER in metadata.get("finalizers", []),
             document=document,
             problems=problems,
-            status=obj.get("status", {}),
+            incumbent=accepted.get("status") == "True" and accepted.get("observedGeneration") == generation,
+            status=status,
         )
 
-    def _namespaces(self) -> dict[str, NamespaceSeen]:
+    def _read_namespaces(self) -> dict[str, NamespaceSeen]:
         return {
             obj["metadata"]["name"]: NamespaceSeen(
                 obj["metadata"].get("labels", {}), "deletionTimestamp" in obj["metadata"]
@@ -133,16 +139,18 @@ class Gatherer:
             for obj in self._store.all("Namespace")
         }
 
-    def _ready(self, stored: Stored) -> dict[tuple[str, str, str], int]:
+    def _read_secrets(self) -> frozenset[tuple[str, str]]:
+        return frozenset((obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self._store.all("Secret"))
+
+    def _ready(self, stored: Stored) -> list[tuple[tuple[str, str, str], int]]:
         if stored.document is None:
-            return {}
+            return []
         spec, namespace, model = stored.document.spec, stored.key.namespace, stored.key.name
         assert isinstance(spec, ModelSpec)
-        changes = self._store.changes("Pod", namespace)
         return self._memo.get(
-            ("ready", stored.key),
-            (spec, changes),
-            lambda: {(namespace, model, name): count for name, count in self.ready(namespace, model, spec).items()},
+            stored.key,
+            (spec, self._store.changes("Pod", namespace)),
+            lambda: [((namespace, model, name), n) for name, n in self.ready(namespace, model, spec).items()],
         )
 
 

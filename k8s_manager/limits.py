@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from istio_templates import names
 from istio_templates.catalog import render_slot
@@ -46,6 +47,17 @@ class LimitView:
     due_in: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A model's replicas and its undivided limit, as of a number of changes of its namespace's pods."""
+
+    limited: Limited
+    changes: int
+    fresh: bool
+    loads: tuple[VersionLoad, ...]
+    total: Total
+
+
 class LimitLoop:
     """Keeps every slot of every gateway in line with the ready replicas."""
 
@@ -61,6 +73,9 @@ class LimitLoop:
         self.changed = asyncio.Event()
         self._closed: dict[str, str] = {}
         self._seen: Observation | None = None
+        self._seen_of: tuple[Any, ...] = ()
+        self._counted: dict[str, Counted] = {}
+        self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
 
     @property
     def closed(self) -> Mapping[str, str]:
@@ -92,20 +107,22 @@ class LimitLoop:
     def observe(self) -> Observation:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
-        totals = {identity: self._total(limited, fresh) for identity, limited in self._plan.limits.items()}
-        scaled = within_tenant_ceilings({identity: (found[0].terms, found[1]) for identity, found in totals.items()})
-        slots = self._gatherer.slots()
-        in_force = {(pool, identity) for (pool, _), found in slots.items() for identity, _ in found}
+        seen_of = (self._store.all_changes, id(self._plan), self._plan, fresh)
+        if self._seen is not None and self._seen_of[:2] == seen_of[:2] and self._seen_of[3] == fresh:
+            return self._seen
+        self._seen_of = seen_of
+        counted = {identity: self._count(identity, limited, fresh) for identity, limited in self._plan.limits.items()}
+        totals = within_tenant_ceilings({identity: (c.limited.terms, c.total) for identity, c in counted.items()})
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
+        in_force = self._gatherer.limited()
         wanted = {
-            identity: self._wanted(
-                limited, scaled[identity], loads, gateways, (limited.terms.pools[0], identity) in in_force
-            )
-            for identity, (limited, _, loads) in totals.items()
+            i: self._want(c, totals[i], gateways, (c.limited.terms.pools[0], i) in in_force) for i, c in counted.items()
         }
-        self._tell(wanted)
+        self._counted, self._wanted = counted, {i: self._wanted[i] for i in wanted}
+        slots = self._gatherer.slots()
         live = {slot: found for slot, found in slots.items() if slot[0] in self._plan.pools}
         spoilt = frozenset(slot for slot in live if self._spoilt(slot, live[slot]))
+        self._tell(wanted)
         self._memo.end_round()
         self._gatherer.end_round()
         self._seen = Observation(self._moment(), wanted, self._kept(slots), live, spoilt)
@@ -141,29 +158,32 @@ class LimitLoop:
         pending = limit.pending.target if limit.pending else None
         return LimitView(wanted, limit.written, self._since.get(entry), pending, waits)
 
-    def _total(self, limited: Limited, fresh: bool) -> tuple[Limited, Total, tuple[VersionLoad, ...]]:
-        terms = limited.terms
-        changes = self._store.changes("Pod", terms.namespace)
+    def _count(self, identity: str, limited: Limited, fresh: bool) -> Counted:
+        """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
+        before, changes = self._counted.get(identity), self._store.changes("Pod", limited.terms.namespace)
+        if before and before.limited is limited and before.changes == changes and before.fresh == fresh:
+            return before
+        ready = self._gatherer.ready(limited.terms.namespace, limited.terms.model, limited.spec)
+        REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
+        loads = facts_of.loads(limited.spec, ready)
+        return Counted(limited, changes, fresh, loads, total(limited.terms, loads, fresh))
 
-        def counted() -> tuple[VersionLoad, ...]:
-            ready = self._gatherer.ready(terms.namespace, terms.model, limited.spec)
-            REPLICAS.labels(terms.namespace, terms.model).set(sum(ready.values()))
-            return facts_of.loads(limited.spec, ready)
+    def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
+        terms = counted.limited.terms
+        inputs = (of_model, sum(gateways.get(pool, 0) for pool in terms.pools), written, counted.loads, terms)
+        before = self._wanted.get(terms.identity)
+        if before is None or before[0] != inputs:
+            made = Wanted(terms, target(terms, of_model, counted.loads, inputs[1], written))
+            before = self._wanted[terms.identity] = (inputs, made)
+        return before[1]
 
-        loads = self._memo.get(("loads", terms.identity), (limited.spec, changes), counted)
-        of_model = self._memo.get(("total", terms.identity), (terms, loads, fresh), lambda: total(terms, loads, fresh))
-        return limited, of_model, loads
-
-    def _wanted(
-        self, limited: Limited, of_model: Total, loads: tuple[VersionLoad, ...], gateways: dict[str, int], written: bool
-    ) -> Wanted:
-        terms = limited.terms
-        count = sum(gateways.get(pool, 0) for pool in terms.pools)
-        return self._memo.get(
-            ("wanted", terms.identity),
-            (terms, of_model, loads, count, written),
-            lambda: Wanted(terms, target(terms, of_model, loads, count, written)),
-        )
+    def mark(self, identity: str) -> object:
+        """Return something that differs whenever a limit that is in force, or what is wanted of it, is another."""
+        wanted = self._seen.wanted.get(identity) if self._seen else None
+        if wanted is None:
+            return None
+        limits = [self._state.limits.get((pool, identity)) for pool in wanted.terms.pools]
+        return (wanted, *(limit.written if limit else None for limit in limits))
 
     def _kept(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
         """Return the identities of models whose document is refused: their limits stay as they are."""

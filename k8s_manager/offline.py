@@ -50,7 +50,7 @@ def _referred(by_kind: Mapping[str, list[Stored]]) -> set[tuple[str, str]]:
 
 def _stored(document: Document, uid: str) -> Stored:
     key = ObjectKey(document.kind, document.namespace or "", document.name)
-    return Stored(key, uid, 1, "", False, True, document, (), {})
+    return Stored(key, uid, 1, "", False, True, document, ())
 
 
 def planned(world: World) -> Plan:

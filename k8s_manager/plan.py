@@ -15,7 +15,7 @@ from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of
 from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
-from k8s_manager.memo import Memo
+from k8s_manager.memo import Last, Memo
 from k8s_manager.world import Stored, World
 from ratelimiter.target import Terms
 
@@ -69,11 +69,19 @@ class Planner:
     """Plans pass after pass; what has not changed is taken from the pass before."""
 
     def __init__(self) -> None:
-        self._memo = Memo()
+        self._memo, self._last = Memo(), Last()
 
     def plan(self, world: World, closed: Mapping[str, str]) -> Plan:
-        """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity."""
-        verdicts = self._memo.get("verdicts", (_signature(world), world.namespaces), lambda: judge(world))
+        """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity.
+
+        The same plan is returned as long as documents, namespaces and certificates are the same.
+        """
+        inputs = (world.gateways, world.tenants, world.models, world.namespaces, world.secrets, dict(closed))
+        return self._last.get(inputs, lambda: self._make(world, closed))
+
+    def _make(self, world: World, closed: Mapping[str, str]) -> Plan:
+        judged = (world.gateways, world.tenants, world.models, world.namespaces)
+        verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
         plan = Plan(verdicts=verdicts)
         plan.lent = {
             name for name, seen in world.namespaces.items() if seen.labels.get(names.MANAGED_BY) != names.MANAGER
@@ -84,10 +92,6 @@ class Planner:
         _leaving(world, plan)
         self._memo.end_round()
         return plan
-
-
-def _signature(world: World) -> tuple[object, ...]:
-    return tuple((s.key, s.uid, s.generation, s.deleting, s.incumbent, s.document) for s in world.documents())
 
 
 def judge(world: World) -> dict[ObjectKey, Verdict]:
@@ -212,21 +216,21 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         assert isinstance(spec, ModelSpec)
         sentence = closed.get(names.identity(stored.key.namespace, name))
         limit = ceilings.get(tenant.name)
-        served, terms = memo.get(
+        served, limited = memo.get(
             stored.key,
             (spec, tenant, sentence, limit),
             partial(_facts, tenant, name, spec, sentence, limit),
         )
         plan.models[tenant.namespace, name] = served
-        if terms is not None:
-            plan.limits[terms.identity] = Limited(terms, spec)
+        if limited is not None:
+            plan.limits[limited.terms.identity] = limited
 
 
 def _facts(
     tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None, limit: TenantRateLimit | None
-) -> tuple[ServedModel, Terms | None]:
-    ceiling = limit.ceiling if limit else None
-    return facts_of.served(tenant, name, spec, closed), facts_of.terms(tenant, name, spec, ceiling)
+) -> tuple[ServedModel, Limited | None]:
+    terms = facts_of.terms(tenant, name, spec, limit.ceiling if limit else None)
+    return facts_of.served(tenant, name, spec, closed), Limited(terms, spec) if terms else None
 
 
 def _tenant_label(stored: Stored, world: World) -> str:

@@ -12,7 +12,7 @@ import logging
 from k8s_manager.apply import Target
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock
-from k8s_manager.conditions import statuses
+from k8s_manager.conditions import Teller
 from k8s_manager.diff import Differ
 from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
@@ -36,6 +36,7 @@ class MainLoop:
         self._store, self._target, self._books, self._limits = store, target, books, limits
         self._clock, self._settings = clock, settings
         self.gatherer, self._planner, self._renderer, self._differ = Gatherer(store), Planner(), Renderer(), Differ()
+        self._teller = Teller()
         self.dirty = store.signal(frozenset(KINDS))
         self.world: World | None = None
         self.plan = Plan()
@@ -68,13 +69,12 @@ class MainLoop:
         self._limits.follow(plan)
         await self._books.finalizers(world)
         desired = self._renderer.render(plan)
-        changes = self._differ.diff(plan, desired, self.gatherer.owned(), world.limited)
+        store = self._store
+        changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         results = await self._target.apply(changes)
-        owned = self.gatherer.owned()
-        await self._books.release(plan, owned, self.gatherer.limited())
-        views = {identity: self._limits.view(identity) for identity in plan.limits}
-        routed = frozenset(key for key in owned if key.kind == "VirtualService")
-        later = await self._books.tell(world, statuses(world, plan, results, views, routed))
+        await self._books.release(plan, store.owned, self.gatherer.limited())
+        told = self._teller.statuses(world, plan, results, self._limits, store.owned)
+        later = await self._books.tell(world, told)
         again = [failure.again_at for failure in results.failures.values()]
         return min([*again, *([later] if later is not None else [])], default=None)
 

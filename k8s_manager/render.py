@@ -6,7 +6,7 @@ from istio_templates import catalog, names
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.facts import Manifest, ObjectKey, SlotFacts
-from k8s_manager.memo import Memo
+from k8s_manager.memo import Last, Memo
 from k8s_manager.metrics import RENDERED
 from k8s_manager.plan import Plan
 
@@ -23,10 +23,13 @@ class Renderer:
     """Renders pass after pass; `tidegate_rendered_total` counts what was really rendered."""
 
     def __init__(self) -> None:
-        self._memo = Memo()
+        self._memo, self._last = Memo(), Last()
 
     def render(self, plan: Plan) -> Desired:
         """Return everything that should be there."""
+        return self._last.get((id(plan), plan), lambda: self._make(plan))
+
+    def _make(self, plan: Plan) -> Desired:
         tenants_of: dict[str, list[object]] = {name: [] for name in plan.pools}
         for tenant in plan.tenants.values():
             for pool in tenant.gateways:

@@ -1,7 +1,7 @@
 """World: everything that a decision needs to know, frozen at one moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collectors.replicas import PodSeen
 from istio_templates.documents import Document
@@ -13,7 +13,11 @@ FINALIZER = "tidegate.dev/cleanup"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as the API server holds it; `document` is None where it cannot be read, for `problems`."""
+    """A document as the API server holds it; `document` is None where it cannot be read, for `problems`.
+
+    An `incumbent` was accepted before in this very generation: it keeps what it holds against newcomers. What the
+    status says else decides nothing, and so has no part in comparing.
+    """
 
     key: ObjectKey
     uid: str
@@ -23,15 +27,8 @@ class Stored:
     finalizer: bool
     document: Document | None
     problems: tuple[Problem, ...]
-    status: Manifest
-
-    @property
-    def incumbent(self) -> bool:
-        """Whether this very generation was accepted before: it keeps what it holds against newcomers."""
-        return any(
-            c["type"] == "Accepted" and c["status"] == "True" and c.get("observedGeneration") == self.generation
-            for c in self.status.get("conditions", [])
-        )
+    incumbent: bool = False
+    status: Manifest = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

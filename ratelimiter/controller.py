@@ -42,11 +42,13 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The debounce of every limit, when the last tick was, and when each value came into force."""
+    """The debounce of every limit, when the last tick was, and what was seen then, so that only what differs from
+    it is looked at: `wanted`, and the slots that were found to be `in_line` with what was written."""
 
     limits: Mapping[Entry, debounce.State] = field(default_factory=dict)
-    since: Mapping[Entry, float] = field(default_factory=dict)
     ticked: float = float("-inf")
+    wanted: Mapping[str, Wanted] = field(default_factory=dict)
+    in_line: Mapping[Slot, Limits] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,15 @@ class Decision:
 
 def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State]:
     """Return what to write at `now`, and the state with everything observed."""
-    limits = {entry: _observed(state, seen, entry) for entry in _entries(seen)}
-    dues = {entry: due for entry, limit in limits.items() if (due := _due(seen, entry, limit)) is not None}
-    stale = seen.spoilt | _out_of_line(seen, limits)
+    limits = _observed(state, seen)
+    dues = {
+        entry: due for entry, limit in limits.items() if limit.pending and (due := _due(seen, entry, limit)) is not None
+    }
+    known = limits.keys() == state.limits.keys() and seen.live == state.in_line
+    stale = frozenset() if known else _out_of_line(seen, limits)
+    after = State(limits, state.ticked, seen.wanted, None if stale else seen.live)
+    stale |= seen.spoilt
     earliest = min([*dues.values(), *([now] if stale else [])], default=None)
-    after = State(limits, {entry: at for entry, at in state.since.items() if entry in limits}, state.ticked)
     if earliest is None:
         return Decision({}, None), after
     tick = max(earliest, state.ticked + TICK)
@@ -76,24 +82,34 @@ def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State
 
 def written(state: State, writes: Mapping[Slot, Limits], now: float) -> State:
     """Return the state after `writes` have arrived at `now`."""
-    limits, since = dict(state.limits), dict(state.since)
+    limits = dict(state.limits)
     for (pool, _), contents in writes.items():
         for identity, bucket in contents:
             entry = (pool, identity)
             if entry in limits and limits[entry].written != bucket:
-                since[entry] = now
                 limits[entry] = debounce.wrote(limits[entry], bucket, now)
-    return State(limits, since, now)
+    return State(limits, now, state.wanted)
 
 
-def _entries(seen: Observation) -> list[Entry]:
-    return [(pool, identity) for identity, wanted in seen.wanted.items() for pool in wanted.terms.pools]
+def _observed(state: State, seen: Observation) -> Mapping[Entry, debounce.State]:
+    """Return the debounce of every limit; those that want the same as before are as before."""
+    changed = [i for i, wanted in seen.wanted.items() if state.wanted.get(i) is not wanted]
+    if not changed and seen.wanted.keys() == state.wanted.keys():
+        return state.limits
+    fresh = set(changed)
+    return {
+        (pool, identity): _observed_one(state, seen, (pool, identity), identity in fresh)
+        for identity, wanted in seen.wanted.items()
+        for pool in wanted.terms.pools
+    }
 
 
-def _observed(state: State, seen: Observation, entry: Entry) -> debounce.State:
+def _observed_one(state: State, seen: Observation, entry: Entry, changed: bool) -> debounce.State:
     """Return the debounce of one limit. What is in force is read from the slot itself, so that a restarted
     manager goes on where the last one stopped."""
     before = state.limits.get(entry)
+    if before is not None and not changed:
+        return before
     if before is None:
         before = debounce.State(_in_force(seen, entry))
     bucket = seen.wanted[entry[1]].target.bucket

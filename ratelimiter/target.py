@@ -87,6 +87,8 @@ def within_tenant_ceilings(totals: Mapping[str, tuple[Terms, Total]]) -> dict[st
     for terms, of_model in totals.values():
         if terms.tenant_ceiling is not None and of_model.value is not None:
             sums[terms.tenant] = sums.get(terms.tenant, Fraction(0)) + of_model.value
+    if not sums:
+        return {identity: of_model for identity, (_, of_model) in totals.items()}
     return {identity: _scaled(terms, of_model, sums) for identity, (terms, of_model) in totals.items()}
 
 

@@ -170,7 +170,6 @@ class Backend:
             finalizer=True,
             document=document,
             problems=(),
-            status={},
         )
 
     async def _write(self, document: Document, body: Manifest, live: Manifest | None) -> Manifest:

@@ -9,14 +9,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import key_of
+from istio_templates.names import MANAGED_BY, MANAGER, key_of
 from k8s_manager.clock import Clock
 
 _BOOKKEEPING = ("managedFields", "selfLink")
 
 
 class Store:
-    """Objects by kind, namespace and name. Reading never waits; objects are never changed in place."""
+    """Objects by kind, namespace and name. Reading never waits; objects are never changed in place.
+
+    `owned` are the live objects that carry our label, `owned_changes` counts their changes, `all_changes` everybody's.
+    """
 
     def __init__(self, kinds: tuple[str, ...], clock: Clock) -> None:
         self._clock = clock
@@ -26,6 +29,9 @@ class Store:
         self.heard: dict[str, float] = {}
         self.changed_at: dict[str, float] = {}
         self.synced = asyncio.Event()
+        self.owned: dict[ObjectKey, Manifest] = {}
+        self.owned_changes = 0
+        self.all_changes = 0
         self._listeners: list[tuple[frozenset[str], asyncio.Event]] = []
 
     def signal(self, kinds: frozenset[str]) -> asyncio.Event:
@@ -91,10 +97,21 @@ class Store:
             self._wake(kind)
 
     def _changed(self, key: ObjectKey) -> None:
+        self._index(key)
+        self.all_changes += 1
         self._changes[key.kind, key.namespace] += 1
         self._changes[key.kind, ""] += key.namespace != ""
         self.changed_at[key.kind] = self._clock.now()
         self._wake(key.kind)
+
+    def _index(self, key: ObjectKey) -> None:
+        obj = self.get(key)
+        ours = obj is not None and obj["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER
+        if obj is not None and ours:
+            self.owned[key] = obj
+        elif self.owned.pop(key, None) is None:
+            return
+        self.owned_changes += 1
 
     def _wake(self, kind: str) -> None:
         if self.synced.is_set():

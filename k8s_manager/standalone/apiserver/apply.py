@@ -3,11 +3,11 @@
 Owners are kept per (manager, operation, subresource), as Kubernetes keeps them.
 """
 
-import copy
 from typing import Any
 
 from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.paths import Path, Paths, Shape, from_fields, leaves, merge, remove, to_fields
+from k8s_manager.standalone.apiserver.store import clone
 
 Object = dict[str, Any]
 Owner = tuple[str, str, str]
@@ -20,7 +20,7 @@ def applied(
     wanted = leaves(new, shape)
     owners = _owners(live)
     me = (manager, "Apply", subresource)
-    result = copy.deepcopy(live) if live else {}
+    result = clone(live) if live else {}
     conflicts = _conflicts(leaves(live, shape) if live else {}, wanted, owners, me)
     if conflicts and not force:
         raise _conflict(conflicts)
@@ -30,7 +30,7 @@ def applied(
         # An item of a keyed list goes as a whole, unless somebody else holds a part of it.
         if path[-1] != "." or not any(other[: len(path) - 1] == path[:-1] for other in held):
             remove(result, path, shape)
-    merge(result, copy.deepcopy(new), shape)
+    merge(result, clone(new), shape)
     for owner in {owner for _, owner in conflicts}:
         owners[owner] -= {path for path, other in conflicts if other == owner}
     owners[me] = frozenset(wanted)

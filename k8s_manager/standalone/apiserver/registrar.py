@@ -1,6 +1,5 @@
 """What each verb does to an object: versions, generations, finalizers, namespaces, owners."""
 
-import copy
 import re
 import secrets
 import uuid
@@ -11,7 +10,7 @@ from k8s_manager.standalone.apiserver import apply as owners
 from k8s_manager.standalone.apiserver.errors import ApiError, not_found
 from k8s_manager.standalone.apiserver.paths import merge
 from k8s_manager.standalone.apiserver.registry import Kind, built_in, custom
-from k8s_manager.standalone.apiserver.store import Store
+from k8s_manager.standalone.apiserver.store import Store, clone
 
 Object = dict[str, Any]
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -73,7 +72,7 @@ class Registrar:
         """Replace an object (or its status); raises 409 where it has changed since it was read."""
         live = self.get(kind, namespace, name)
         _check_version(kind, live, obj)
-        new = self._next(kind, live, copy.deepcopy(obj), sub)
+        new = self._next(kind, live, clone(obj), sub)
         new = owners.updated(live, new, manager, kind.shape, sub, now())
         return self._commit(kind, live, new, dry)
 
@@ -91,11 +90,11 @@ class Registrar:
         """Merge a patch into an object (or its status)."""
         live = self.get(kind, namespace, name)
         _check_version(kind, live, patch)
-        merged = copy.deepcopy(live)
+        merged = clone(live)
         if strategic:
-            merge(merged, copy.deepcopy(patch), kind.shape)
+            merge(merged, clone(patch), kind.shape)
         else:
-            merge_patch(merged, copy.deepcopy(patch))
+            merge_patch(merged, clone(patch))
         new = self._next(kind, live, merged, sub)
         new = owners.updated(live, new, manager, kind.shape, sub, now())
         return self._commit(kind, live, new, dry)
@@ -124,7 +123,7 @@ class Registrar:
             )
         if live is not None:
             _check_version(kind, live, obj)
-        wanted = kind.pruned(copy.deepcopy(obj))
+        wanted = kind.pruned(clone(obj))
         wanted.get("metadata", {}).pop("resourceVersion", None)
         if sub or (kind.has_status and kind.kind != "Pod"):
             wanted = {
@@ -153,7 +152,7 @@ class Registrar:
             return live
         if "deletionTimestamp" in live["metadata"]:
             return live
-        marked = copy.deepcopy(live)
+        marked = clone(live)
         marked["metadata"].update(deletionTimestamp=now(), deletionGracePeriodSeconds=grace or 0)
         if kind.kind == "Namespace":
             marked["status"] = {"phase": "Terminating"}
@@ -166,7 +165,7 @@ class Registrar:
         return stored
 
     def _new(self, kind: Kind, namespace: str, obj: Object) -> Object:
-        new = kind.pruned(copy.deepcopy(obj))
+        new = kind.pruned(clone(obj))
         new["apiVersion"], new["kind"] = kind.group_version, kind.kind
         metadata = new.setdefault("metadata", {})
         if not metadata.get("name") and metadata.get("generateName"):
@@ -197,9 +196,9 @@ class Registrar:
     def _next(self, kind: Kind, live: Object, new: Object, sub: str) -> Object:
         """Return what a write makes of the live object: fixed fields stay, status and the rest keep apart."""
         if sub == "status":
-            new = {**copy.deepcopy(live), "status": new.get("status", {})}
+            new = {**clone(live), "status": new.get("status", {})}
         elif kind.has_status and "status" in live:
-            new["status"] = copy.deepcopy(live["status"])
+            new["status"] = clone({"status": live["status"]})["status"]
         elif kind.has_status:
             new.pop("status", None)
         new = kind.pruned(new)

@@ -17,6 +17,12 @@ Object = dict[str, Any]
 HISTORY = 20_000
 
 
+def clone(obj: Object) -> Object:
+    """Return a copy that shares nothing; by way of JSON, which is several times faster than copying in Python."""
+    copied: Object = orjson.loads(orjson.dumps(obj))
+    return copied
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One committed write: `before` and `after` tell created, changed and deleted apart."""
