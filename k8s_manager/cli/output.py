@@ -32,10 +32,14 @@ def table(kind: str, objects: list[Object]) -> None:
         "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
         "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
     }[kind]
-    out = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        out.add_column(column, overflow="fold")
     for obj in objects:
         out.add_row(*_ROWS[kind](obj))
-    Console(soft_wrap=True).print(out)
+    console = Console()
+    # A pipe has no width: what is read by a program is not wrapped.
+    console.print(out, width=None if console.is_terminal else 400, crop=False)
 
 
 def _gateway(obj: Object) -> tuple[str, ...]:

@@ -327,3 +327,23 @@ async def nothing_owned(fleet) -> bool:
         return await fleet.owned() == set()
     except Absent:
         return False
+
+
+async def test_a_model_that_is_closed_while_cold_answers_503_and_opens_with_its_first_replica(fleet):
+    from tests.support.fleet import QUICK
+
+    async with fleet.manager():
+        await make_search(fleet)
+        closed = {"perReplicaQps": 20, "debounce": QUICK, "fallback": {"cold": "closed"}}
+        await fleet.apply(model(rateLimit=closed))
+
+        async def answers(word: str) -> bool:
+            found = await fleet.get("VirtualService", "ranker", "search")
+            return word in found["spec"]["http"][0]
+
+        await until(lambda: answers("directResponse"))
+        assert "no replica is ready" in str(await fleet.get("VirtualService", "ranker", "search"))
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: answers("route"))
+        await until(lambda: limit_is(fleet, 20))

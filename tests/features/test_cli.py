@@ -1,0 +1,107 @@
+"""The command line against a running manager, and without one."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.features.conftest import make_search
+from tests.support.documents import gateway, labels, model, tenant
+from tests.support.fleet import TOKEN
+from tests.support.waiting import until
+
+SAMPLE = Path(__file__).parents[2] / "manifests" / "samples" / "search.yaml"
+
+
+async def tidegate(*words: str, server: str = "http://127.0.0.1:9", stdin: str = "") -> tuple[int, str, str]:
+    """Run a command; return its exit code and what it printed."""
+    environment = {"TIDEGATE_SERVER": server, "TIDEGATE_TOKEN": TOKEN, "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    pipe = asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", "k8s_manager.cli.main", *words]
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+    out, error = await process.communicate(stdin.encode())
+    return process.returncode or 0, out.decode(), error.decode()
+
+
+@pytest.fixture
+async def server(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        yield f"http://127.0.0.1:{rest._session._base_url.port}"
+
+
+async def test_documents_are_applied_shown_explained_scaled_and_deleted(fleet, server):
+    text = yaml.safe_dump_all([model(), tenant(), gateway()])
+    code, out, error = await tidegate("apply", "-f", "-", server=server, stdin=text)
+    assert (code, error) == (0, "")
+    assert out.splitlines() == [
+        f"{what} is written" for what in ("InferenceGateway shared", "Tenant search", "Model search/ranker")
+    ]
+    await fleet.pod("inference-gw", {"istio": "shared"})
+    await fleet.pod("search", labels())
+
+    async def limited():
+        _, out, _ = await tidegate("limit", "search/ranker", server=server)
+        return out == "search/ranker: 20/s (Capacity), 20/s on each of 1 gateway pods\n"
+
+    await until(limited)
+    code, out, _ = await tidegate("get", "model", server=server)
+    assert "ranker" in out and "v1 1/2" in out and "http://search.models.example.com:8080/v2/models/ranker" in out
+    code, out, _ = await tidegate("get", "model", "search/ranker", "-o", "json", server=server)
+    assert json.loads(out)["spec"]["rateLimit"]["perReplicaQps"] == 20
+    code, out, _ = await tidegate("explain", "search/ranker", server=server)
+    assert "Together they can serve 20/s" in out and "Formula: 1 x 20 / 1 = 20/s" in out
+    code, out, _ = await tidegate("events", "--no-follow", server=server)
+    assert "limit is 20/s over 1 gateway pods" in out
+    code, out, _ = await tidegate("scale", "search/ranker", "v1", "3", server=server)
+    assert (code, out) == (0, "search/ranker v1: 3 replicas\n")
+    code, out, _ = await tidegate("apply", "--dry-run", "-f", "-", server=server, stdin=yaml.safe_dump(model()))
+    assert "update Deployment search/ranker-v1" in out and "+  replicas: 2" in out
+    code, _, error = await tidegate("delete", "tenant", "search", server=server)
+    assert code == 2 and "cascade" in error
+    code, out, _ = await tidegate("delete", "tenant", "search", "--cascade", server=server)
+    assert (code, out) == (0, "Model search/ranker is being deleted\nTenant search is being deleted\n")
+
+
+async def test_trouble_is_shown_in_sentences(fleet, server):
+    await make_search(fleet)
+    code, out, _ = await tidegate("get", "model", server=server)
+    assert code == 0 and "NoReadyReplica" in out
+    assert "ranker: Ready: version v1 has traffic but no ready replica; scale it up or look at its pods" in out
+
+
+async def test_a_wrong_document_is_refused_with_its_field_before_anything_is_sent():
+    code, _, error = await tidegate("apply", "-f", "-", stdin=yaml.safe_dump({**model(), "spec": {"rutes": []}}))
+    assert code == 2
+    assert "spec.rutes: is unknown; did you mean routes?" in error and "Traceback" not in error
+
+
+async def test_broken_yaml_in_a_file_is_named_by_file_line_and_column(tmp_path):
+    (tmp_path / "a.yaml").write_text("kind: [\n")
+    code, _, error = await tidegate("render", "-f", str(tmp_path))
+    assert code == 2 and "a.yaml" in error and "line 2" in error and "Traceback" not in error
+
+
+async def test_a_manager_that_does_not_answer_is_named():
+    code, _, error = await tidegate("get", "tenant")
+    assert code == 3 and "no answer from http://127.0.0.1:9" in error and "Traceback" not in error
+
+
+async def test_rendering_needs_no_cluster():
+    code, out, _ = await tidegate("render", "-f", str(SAMPLE))
+    kinds = [obj["kind"] for obj in yaml.safe_load_all(out)]
+    assert code == 0
+    assert kinds.count("EnvoyFilter") == 17 and {"Deployment", "VirtualService", "DestinationRule", "Gateway"} <= set(
+        kinds
+    )
+    assert "&id" not in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["standalone", "--help"], ["apply", "--help"]])
+async def test_help_teaches(words):
+    code, out, _ = await tidegate(*words)
+    assert code == 0 and len(out.splitlines()) > 10
+    if words[0] == "standalone":
+        assert "NEVER for production" in out
