@@ -1,6 +1,7 @@
 """How the command line shows things: a table for people, JSON or YAML for programs."""
 
 import json
+import sys
 from enum import StrEnum
 from typing import Any
 
@@ -37,9 +38,8 @@ def table(kind: str, objects: list[Object]) -> None:
         out.add_column(column, overflow="fold")
     for obj in objects:
         out.add_row(*_ROWS[kind](obj))
-    console = Console()
     # A pipe has no width: what is read by a program is not wrapped.
-    console.print(out, width=None if console.is_terminal else 400, crop=False)
+    Console(width=None if sys.stdout.isatty() else 400).print(out)
 
 
 def _gateway(obj: Object) -> tuple[str, ...]:

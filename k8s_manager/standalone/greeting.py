@@ -45,9 +45,10 @@ class Greeting:
     async def _make_demo(self, session: aiohttp.ClientSession) -> None:
         for path, document in DOCUMENTS:
             await _put(session, path, document)
-        typer.echo("  starting two gateway pods (Envoy) and two replicas of a model ...")
+        typer.echo("  starting two gateway pods (Envoy) and two replicas of a model, about ten seconds ...")
         gateway = await _serves(session, "/v1/gateways/shared")
         await _serves(session, "/v1/tenants/search/models/ranker")
+        await _limited(session, "/v1/tenants/search/models/ranker/limit")
         first = gateway["status"]["addresses"][0]
         await _answers(first)
         typer.echo(
@@ -90,6 +91,13 @@ async def _serves(session: aiohttp.ClientSession, path: str) -> Object:
             pods = found.get("status", {}).get("pods", {"total": 0, "ready": 0})
             if conditions.get("Ready") == "True" == conditions.get("Programmed") and pods["ready"] == pods["total"]:
                 return found
+            await asyncio.sleep(0.1)
+
+
+async def _limited(session: aiohttp.ClientSession, path: str) -> None:
+    """Wait until the limit is what the replicas can serve: the first raise waits for a stable count."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (found := await _get(session, path)).get("total") != found.get("capacity"):
             await asyncio.sleep(0.1)
 
 
