@@ -97,7 +97,10 @@ async def _serves(session: aiohttp.ClientSession, path: str) -> Object:
 async def _limited(session: aiohttp.ClientSession, path: str) -> None:
     """Wait until the limit is what the replicas can serve: the first raise waits for a stable count."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while (found := await _get(session, path)).get("total") != found.get("capacity"):
+        while True:
+            found = await _get(session, path)
+            if found.get("total") == found.get("capacity"):
+                return
             await asyncio.sleep(0.1)
 
 
