@@ -214,8 +214,8 @@ async def test_https_with_a_tenants_own_certificate(tmp_path):
         ) as answer:
             assert answer.status == 200
         await run.put(RANKER, ranker(rateLimit={"perReplicaQps": 20, "debounce": QUICK}))
-        pod = (await run.kubernetes("/api/v1/namespaces/inference-gw/pods"))["items"][0]
-        address = pod["status"]["podIP"]
+        # Two pods with two listeners each; the first address is of the first pod.
+        address = (await run.gateways(pods=2, addresses=4))[0].rsplit(":", 1)[0]
         trust = ssl.create_default_context()
         authority.configure_trust(trust)
 

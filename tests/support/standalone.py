@@ -65,16 +65,16 @@ class Running:
     process: asyncio.subprocess.Process
     writes: Callable[[], Any] = field(default=lambda: None)
 
-    async def gateways(self, count: int = 2) -> list[str]:
-        """Return the addresses of `count` gateway pods, once they are ready."""
+    async def gateways(self, pods: int = 2, addresses: int | None = None) -> list[str]:
+        """Return the addresses of so many gateway pods, once all of them are ready (by default one for each)."""
 
         async def ready() -> list[str]:
-            _, found = await self.rest.call("GET", "/v1/gateways/shared")
-            status = found.get("status", {})
-            addresses = status.get("addresses", [])
-            return addresses if len(addresses) == count == status["pods"]["total"] else []
+            _, shared = await self.rest.call("GET", "/v1/gateways/shared")
+            status = shared.get("status", {})
+            found = status.get("addresses", [])
+            return found if len(found) == (addresses or pods) and status["pods"]["total"] == pods else []
 
-        return await until(ready, 40, f"{count} gateway pods")
+        return await until(ready, 40, f"{pods} gateway pods")
 
     async def put(self, path: str, document: dict[str, Any]) -> None:
         """Write a document."""
