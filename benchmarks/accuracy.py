@@ -51,7 +51,7 @@ async def _admitted(addresses: list[str], limit: float, seconds: int) -> list[Fi
             f"admitted at a limit of {limit:g}/s, offered three times that for {seconds} s, burst taken off",
             beyond_burst / seconds,
             limit,
-            2,
+            2 if seconds >= 20 else 5,
             "/s",
         ),
         at_most("answers that are neither 200 nor 429", others, 0, count=True),

@@ -94,10 +94,14 @@ class LimitLoop:
         async for _ in hold_off(
             self.dirty, self._settings.limit_quiet, self._settings.limit_quiet, self._clock, lambda: self._wake_at
         ):
-            seen, decision = self._decide()
-            self._wake_at = decision.wake_at
-            if decision.writes:
-                self._wake_at = await self._write(seen, decision.writes)
+            try:
+                seen, decision = self._decide()
+                self._wake_at = decision.wake_at
+                if decision.writes:
+                    self._wake_at = await self._write(seen, decision.writes)
+            except Exception:
+                log.exception("limits were not looked at; it is tried again")
+                self._wake_at = self._clock.now() + RETRY
 
     def _decide(self) -> tuple[Observation, controller.Decision]:
         seen = self.observe()

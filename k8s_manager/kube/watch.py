@@ -4,9 +4,10 @@ import asyncio
 import logging
 import random
 
+from istio_templates.errors import TidegateError
 from k8s_manager.clock import Clock
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
+from k8s_manager.kube.errors import Expired
 from k8s_manager.kube.resources import Resource
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import WATCH_RESTARTS
@@ -34,7 +35,7 @@ class Watcher:
                     version = await self._watch(version)
             except Expired:
                 WATCH_RESTARTS.labels(self._resource.kind).inc()
-            except (Unavailable, Absent, Forbidden) as error:
+            except TidegateError as error:
                 self.problem = str(error)
                 log.warning("cannot follow %s: %s", self._resource.plural, error)
                 await self._sleep(pause * random.uniform(0.5, 1.5))
