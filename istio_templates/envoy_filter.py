@@ -64,12 +64,15 @@ def limits_of(obj: Manifest) -> tuple[tuple[str, Bucket], ...]:
             for descriptor in descriptors
             if (entry := descriptor["entries"][0])["key"] == "vs"
         )
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return ()
 
 
 def _bucket(raw: Manifest) -> Bucket:
-    return Bucket(int(raw["tokens_per_fill"]), int(raw["fill_interval"].removesuffix("s")), int(raw["max_tokens"]))
+    bucket = Bucket(int(raw["tokens_per_fill"]), int(raw["fill_interval"].removesuffix("s")), int(raw["max_tokens"]))
+    if min(bucket.tokens, bucket.interval) <= 0:
+        raise ValueError(f"{raw} is no bucket of ours")
+    return bucket
 
 
 def _envoy_filter(pool: GatewayPool, name: str, priority: int, patches: list[Manifest]) -> Manifest:

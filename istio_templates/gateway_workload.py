@@ -41,7 +41,8 @@ def _role_binding(pool: GatewayPool) -> Manifest:
 def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
     ports = [{"name": listener.name, "containerPort": listener.port, "protocol": "TCP"} for listener in pool.listeners]
     spec: Manifest = {
-        "selector": {"matchLabels": dict(pool.selector)},
+        # Not the gateway's own selector: that may change, and a Deployment's never can.
+        "selector": {"matchLabels": {names.GATEWAY: pool.name}},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
             "metadata": {

@@ -23,8 +23,12 @@ from k8s_manager.metrics import APPLIED
 from k8s_manager.plan import Owner, owner_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-_FOREIGN = ("Pod", "Service", "Deployment", "StatefulSet", "Job", "PersistentVolumeClaim", "ConfigMap", "Secret")
-_OF_KUBERNETES = ("kube-root-ca.crt", "istio-ca-root-cert", "kubernetes")
+_FOREIGN = (
+    "Model", "Pod", "Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "PersistentVolumeClaim",
+    "ConfigMap", "Secret", "ServiceAccount", "Ingress", "Role", "RoleBinding", "HorizontalPodAutoscaler",
+    "PodDisruptionBudget", "NetworkPolicy", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
+)  # fmt: skip
+_OF_KUBERNETES = ("kube-root-ca.crt", "istio-ca-root-cert", "kubernetes", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class ClusterTarget:
         key, owner = names.key_of(write.obj), owner_of(write.obj["metadata"]["labels"])
         if owner in stopped and not self._is_due(key):
             return
+        if write.first and self._store.get(key) is not None:
+            return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
         async with self._places:
             try:
                 if write.drifted:
@@ -148,7 +154,10 @@ class ClusterTarget:
     async def _has_others(self, namespace: str) -> bool:
         """Tell whether a namespace holds anything that we did not make and Kubernetes does not put there."""
         for kind in _FOREIGN:
-            objects, _ = await self._client.list(RESOURCES[kind], namespace=namespace)
+            try:
+                objects, _ = await self._client.list(RESOURCES[kind], namespace=namespace)
+            except Absent:
+                continue
             if any(_is_foreign(obj) for obj in objects):
                 return True
         return False
@@ -156,5 +165,7 @@ class ClusterTarget:
 
 def _is_foreign(obj: Manifest) -> bool:
     labels = obj["metadata"].get("labels", {})
+    if obj["kind"] == "Model":
+        return True
     ours = labels.get(names.MANAGED_BY) == names.MANAGER or names.MODEL in labels or names.GATEWAY in labels
     return not ours and obj["metadata"]["name"] not in _OF_KUBERNETES

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from typing import Any
 
 from istio_templates import names
 from istio_templates.documents.parse import API_VERSION
@@ -34,7 +35,7 @@ class Bookkeeper:
     async def finalizers(self, world: World) -> None:
         """Put our finalizer on every document that is not leaving, before anything is made for it."""
         wanting = [stored for stored in world.documents() if not stored.finalizer and not stored.deleting]
-        await asyncio.gather(*(self._finalizer(stored, [FINALIZER]) for stored in wanting))
+        await asyncio.gather(*(self._finalizer(stored) for stored in wanting))
 
     async def release(
         self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
@@ -50,7 +51,7 @@ class Bookkeeper:
             identity = names.identity(stored.key.namespace, stored.key.name)
             in_a_slot = stored.key.kind == "Model" and any((pool, identity) in limited for pool in plan.pools)
             if leaving.waits is None and leaving.owner not in left and stored.finalizer and not in_a_slot:
-                await self._finalizer(stored, [])
+                await self._let_go(stored)
 
     async def tell(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
         """Write the statuses that differ; return when to come back for those that were put off."""
@@ -110,15 +111,27 @@ class Bookkeeper:
             counts = ", ".join(f"{v['name']} {v['ready']}" for v in status.get("versions") or [])
             self._events.publish("replicas", subject, f"ready replicas: {counts}", kind=stored.key.kind)
 
-    async def _finalizer(self, stored: Stored, finalizers: list[str]) -> None:
-        metadata: Manifest = {"name": stored.key.name, "uid": stored.uid, "finalizers": finalizers}
+    async def _finalizer(self, stored: Stored) -> None:
+        metadata: Manifest = {"name": stored.key.name, "uid": stored.uid, "finalizers": [FINALIZER]}
         if stored.key.namespace:
             metadata["namespace"] = stored.key.namespace
         obj = {"apiVersion": API_VERSION, "kind": stored.key.kind, "metadata": metadata}
+        await self._bounded(stored, self._client.apply(obj, force=True, manager=FINALIZER_MANAGER))
+
+    async def _let_go(self, stored: Stored) -> None:
+        """Take our finalizer off, whoever put it there: a restored document carries it in another's name."""
+        live = self._store.get(stored.key)
+        if live is None:
+            return
+        left = [name for name in live["metadata"].get("finalizers", []) if name != FINALIZER]
+        metadata = {"finalizers": left, "uid": stored.uid, "resourceVersion": live["metadata"]["resourceVersion"]}
+        await self._bounded(stored, self._client.merge(stored.key, {"metadata": metadata}))
+
+    async def _bounded(self, stored: Stored, call: Awaitable[Manifest]) -> None:
         async with self._places:
             try:
-                answer = await self._client.apply(obj, force=True, manager=FINALIZER_MANAGER)
-                if finalizers:
+                answer = await call
+                if FINALIZER in answer["metadata"].get("finalizers", []):
                     self._store.put(answer)
             except (Absent, WriteConflict):
                 return
@@ -127,9 +140,16 @@ class Bookkeeper:
 
 
 def _undated(status: Manifest) -> Manifest:
-    kept = {key: value for key, value in status.items() if value is not None and key != "conditions"}
+    kept = {key: _given(value) for key, value in status.items() if value is not None and key != "conditions"}
     conditions = [{**condition, "lastTransitionTime": ""} for condition in status.get("conditions", [])]
     return {**kept, "conditions": conditions}
+
+
+def _given(value: Any) -> Any:
+    """Return a value without the keys that are null: the API server does not keep those."""
+    if isinstance(value, dict):
+        return {key: _given(inner) for key, inner in value.items() if inner is not None}
+    return [_given(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _states(status: Manifest) -> set[tuple[str, str, str]]:

@@ -162,6 +162,10 @@ def _tenant(name: str, spec: TenantSpec, fleet: Fleet) -> Iterator[Refusal]:
         yield _foreign(namespace, (names.TENANT, name))
     if seen and seen.leaving:
         yield _conflict("spec.namespace", f"{namespace} is being deleted; wait until it is gone")
+    for other, label in fleet.namespaces.items():
+        if other != namespace and not label.leaving and _labelled(label, (names.TENANT, name)):
+            message = f"the tenant lives in {other}; a namespace cannot be changed: delete the tenant and make it anew"
+            yield _conflict("spec.namespace", message)
     yield from _gateway_choice(spec, fleet)
     for number, host in enumerate(spec.hosts):
         yield from _host(name, spec, number, host.name, fleet)

@@ -22,7 +22,7 @@ from k8s_manager.render import Desired
 DIGEST = "tidegate.dev/digest"
 # Kinds whose spec nobody completes with defaults: any difference is one.
 _EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
-_QUANTITY = re.compile(r"([0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
 _SCALE: dict[str, Fraction | int] = {"m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
 
@@ -79,7 +79,7 @@ class Differ:
             lent = key.kind == "Namespace" and key.name in plan.lent
             # A tenant that waits for its own gateway is held, but the gateway itself must come.
             held = owner_of(wanted["metadata"]["labels"]) in plan.held and key.kind != "InferenceGateway"
-            if lent or held or _too_early(plan, key, owned, limited):
+            if lent or held or _too_early(plan, key, limited):
                 continue
             self._compare(key, wanted, owned, changes)
         changes.writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
@@ -135,21 +135,24 @@ def _within(wanted: object, live: object) -> bool:
 
 
 def _empty(value: object) -> bool:
-    return value in ({}, [], None)
+    """Tell whether an API server leaves a value out when it stores an object."""
+    return not value
 
 
 def _quantity(value: object) -> Fraction | None:
-    found = _QUANTITY.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    found = (
+        _QUANTITY.fullmatch(str(value))
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        else None
+    )
     if found is None or found[1].count(".") > 1 or found[1] == ".":
         return None
     return Fraction(found[1]) * Fraction(_SCALE.get(found[2], 1))
 
 
-def _too_early(
-    plan: Plan, key: ObjectKey, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
-) -> bool:
+def _too_early(plan: Plan, key: ObjectKey, limited: frozenset[tuple[str, str]]) -> bool:
     """Tell whether a route would open before its limit is in force."""
-    if key.kind != "VirtualService" or key in owned:
+    if key.kind != "VirtualService":
         return False
     limit = plan.limits.get(names.identity(key.namespace, key.name))
     return limit is not None and any((pool, limit.terms.identity) not in limited for pool in limit.terms.pools)
@@ -174,12 +177,13 @@ def subsets_used(virtual_service: Manifest | None) -> set[str]:
 
 
 def _leftovers(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]) -> Iterable[Manifest]:
+    leaving = {gone.owner for gone in plan.leaving if not gone.waits}
     for key, live in owned.items():
         if key in desired.objects or key in desired.slots or "deletionTimestamp" in live["metadata"]:
             continue
         labels = live["metadata"].get("labels", {})
-        gateway, tenant, model = owner_of(labels)
-        if {(gateway, tenant, model), ("", tenant, "")} & plan.held and (gateway or tenant):
+        owner = owner_of(labels)
+        if owner not in leaving and {owner, ("", owner[1], "")} & plan.held:
             continue
         if key.kind == "Deployment" and labels.get(names.VERSION) in subsets_used(
             owned.get(ObjectKey("VirtualService", key.namespace, labels.get(names.MODEL, "")))

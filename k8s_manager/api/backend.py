@@ -13,7 +13,7 @@ from k8s_manager.claims import refusals
 from k8s_manager.events import Events
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits import LimitLoop
@@ -83,10 +83,13 @@ class Backend:
 
     async def put(self, key: ObjectKey, body: Manifest, dry_run: bool, match: str | None) -> tuple[Manifest, bool]:
         """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new."""
+        await self._namespaced(key)
         async with self._writing:
             document = self._checked(key, body)
             live = self._store.get(key)
             _matches(live, match, key)
+            if live and "deletionTimestamp" in live["metadata"]:
+                raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
             if dry_run:
                 return {"dryRun": True, "changes": preview(self._world(), self._stored(document, live))}, live is None
             return shown(await self._write(document, body, live)), live is None
@@ -179,7 +182,7 @@ class Backend:
             if document.namespace:
                 metadata["namespace"] = document.namespace
             obj = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": spec}
-            answer = await self._create(obj)
+            answer = await self._client.create(obj)
         else:
             metadata = {**live["metadata"], **_user_metadata(body)}
             try:
@@ -191,18 +194,14 @@ class Backend:
         self._store.put(answer)
         return answer
 
-    async def _create(self, obj: Manifest) -> Manifest:
-        """Create a document; the namespace of a tenant that is very new is waited for."""
+    async def _namespaced(self, key: ObjectKey) -> None:
+        """Wait for the namespace of a tenant that is very new."""
         deadline = asyncio.get_running_loop().time() + NAMESPACE_SECONDS
-        while True:
-            try:
-                return await self._client.create(obj)
-            except Absent as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    name = obj["metadata"].get("namespace")
-                    message = f"namespace {name} is not there yet; look at the tenant's conditions"
-                    raise Waiting(message, 2) from error
-                await asyncio.sleep(0.05)
+        while key.namespace and self._store.get(ObjectKey("Namespace", "", key.namespace)) is None:
+            if asyncio.get_running_loop().time() > deadline:
+                message = f"namespace {key.namespace} is not there yet; look at the tenant's conditions"
+                raise Waiting(message, 2)
+            await asyncio.sleep(0.05)
 
     def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
         if key.kind == "InferenceGateway":

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import MANAGED_BY, MANAGER, key_of
+from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
 from k8s_manager.clock import Clock
+from k8s_manager.kube.resources import OWNED
 
+OWNERS = {TENANT, GATEWAY}
 _BOOKKEEPING = ("managedFields", "selfLink")
 
 
@@ -106,7 +108,8 @@ class Store:
 
     def _index(self, key: ObjectKey) -> None:
         obj = self.get(key)
-        ours = obj is not None and obj["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER
+        labels = {} if obj is None else obj["metadata"].get("labels", {})
+        ours = key.kind in OWNED and labels.get(MANAGED_BY) == MANAGER and not labels.keys().isdisjoint(OWNERS)
         if obj is not None and ours:
             self.owned[key] = obj
         elif self.owned.pop(key, None) is None:

@@ -34,6 +34,13 @@ def test_envoy_accepts_every_bucket(total, gateways):
     assert max(bucket.tokens, bucket.burst) < 2**32
 
 
+@given(rate=st.fractions(min_value=1, max_value=1_000_000), gateways=st.integers(1, 64))
+def test_no_figure_outgrows_what_envoy_takes(rate, gateways):
+    bucket = share(rate, gateways, burst=Fraction(60))
+    assert max(bucket.tokens, bucket.interval, bucket.burst) < 2**32
+    assert gateways * bucket.rate <= rate
+
+
 def test_a_third_is_written_as_tokens_per_whole_seconds():
     bucket = share(Fraction(100), 3, burst=Fraction(1, 2))
     assert (bucket.tokens, bucket.interval, bucket.burst) == (100, 3, 16)
