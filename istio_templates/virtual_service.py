@@ -57,6 +57,20 @@ def probe(pool: GatewayPool) -> list[Manifest]:
     ]
 
 
+def routes_of(obj: Manifest) -> list[tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]]]:
+    """Return (host, headers, path, (namespace, name)) of every route of a VirtualService as read back."""
+    metadata, spec = obj["metadata"], obj.get("spec", {})
+    holder = (metadata["namespace"], metadata["name"])
+    out = []
+    for match in [match for http in spec.get("http", []) for match in http.get("match", [])]:
+        path = match.get("uri", {}).get("exact") or match.get("uri", {}).get("prefix", "/")
+        headers = frozenset((name, value.get("exact", "")) for name, value in match.get("headers", {}).items())
+        authority = match.get("authority", {}).get("regex")
+        hosts = [host for host in spec.get("hosts", []) if authority is None or authority.startswith(re.escape(host))]
+        out += [(host, headers, path.rstrip("/") or "/", holder) for host in hosts]
+    return out
+
+
 def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
     found = set()
     for pool in model.tenant.gateways:

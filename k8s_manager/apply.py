@@ -87,7 +87,7 @@ class ClusterTarget:
         key, owner = names.key_of(write.obj), owner_of(write.obj["metadata"]["labels"])
         if owner in stopped and not self._is_due(key):
             return
-        if write.first and self._store.get(key) is not None:
+        if write.first and key.kind == "EnvoyFilter" and self._store.get(key) is not None:
             return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
         async with self._places:
             try:

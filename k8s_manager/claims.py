@@ -4,7 +4,7 @@ Each check is a pure function from a document and the fleet (all documents that 
 REST API asks them before it writes, the loop asks them of what came by kubectl: one answer for both.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.documents.model import Route, Version
 from istio_templates.errors import Problem
-from k8s_manager.world import NamespaceSeen
+from k8s_manager.world import Bound, NamespaceSeen
 
 RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
 Reason = Literal["Invalid", "Conflict", "NotFound"]
@@ -43,6 +43,7 @@ class Fleet:
         self.models: dict[Holder, ModelSpec] = {}
         self.deployments: dict[Holder, str] = {}
         self._hosts: dict[str, str] = {}
+        self._taken: dict[str, str] = {}
         self._hosts_below: dict[str, dict[str, str]] = {}
         self._paths: dict[Place, dict[str, Holder]] = {}
         self._paths_below: dict[Place, dict[str, dict[str, Holder]]] = {}
@@ -58,6 +59,15 @@ class Fleet:
             case ModelSpec() as spec:
                 self._hold_model((document.namespace or "", document.name), spec)
 
+    def reserve(self, bound: Bound, tenants: Collection[str], models: Collection[Holder]) -> None:
+        """Keep what live objects serve for those documents that are still there."""
+        for host, tenant in bound.hosts:
+            if tenant in tenants:
+                self._take(host, tenant)
+        for host, headers, path, holder in bound.routes:
+            if holder in models:
+                self._route((host, headers), path, holder)
+
     def owner(self, host: str) -> str | None:
         """Return the tenant that may use a host."""
         claims = [host, *(f"*.{suffix}" for suffix in _suffixes(host))]
@@ -67,8 +77,8 @@ class Fleet:
         """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
         bare = claim.removeprefix("*.")
         for wider in {claim, *(f"*.{suffix}" for suffix in _suffixes(bare))}:
-            if wider in self._hosts:
-                yield wider, self._hosts[wider]
+            if wider in self._taken:
+                yield wider, self._taken[wider]
         if claim != bare:
             yield from self._hosts_below.get(bare, {}).items()
 
@@ -86,8 +96,12 @@ class Fleet:
         self.tenant_of[namespace_of(name, spec)] = name
         for host in spec.hosts:
             self._hosts[host.name] = name
-            for suffix in _suffixes(host.name.removeprefix("*.")):
-                self._hosts_below.setdefault(suffix, {})[host.name] = name
+            self._take(host.name, name)
+
+    def _take(self, host: str, tenant: str) -> None:
+        self._taken[host] = tenant
+        for suffix in _suffixes(host.removeprefix("*.")):
+            self._hosts_below.setdefault(suffix, {})[host] = tenant
 
     def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
         self.models[holder] = spec
@@ -95,9 +109,12 @@ class Fleet:
             if version.workload:
                 self.deployments[holder[0], f"{holder[1]}-{version.name}"] = holder[1]
         for route in spec.routes:
-            self._paths.setdefault(_place(route), {})[route.path] = holder
-            for folder in _folders(route.path):
-                self._paths_below.setdefault(_place(route), {}).setdefault(folder, {})[route.path] = holder
+            self._route(_place(route), route.path, holder)
+
+    def _route(self, place: Place, path: str, holder: Holder) -> None:
+        self._paths.setdefault(place, {})[path] = holder
+        for folder in _folders(path):
+            self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
 
 
 def _suffixes(host: str) -> list[str]:

@@ -8,11 +8,12 @@ from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec,
 from istio_templates.envoy_filter import limits_of
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import GatewayPool, Manifest
+from istio_templates.virtual_service import routes_of
 from k8s_manager.facts_of import version_labels
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
-from k8s_manager.world import FINALIZER, NamespaceSeen, Stored, World
+from k8s_manager.world import FINALIZER, Bound, NamespaceSeen, Stored, World
 from ratelimiter.controller import Limits, Slot
 
 
@@ -25,6 +26,7 @@ class Gatherer:
         self._parsed = Memo()
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
+        self._bound = Last()
 
     def world(self) -> World:
         """Return the world as the store shows it now."""
@@ -41,6 +43,9 @@ class Gatherer:
             },
             limited=self.limited(),
             secrets=self._secrets.get((self._store.changes("Secret"),), self._read_secrets),
+            bound=self._bound.get(
+                (self._store.changes("Gateway"), self._store.changes("VirtualService")), self._read_bound
+            ),
         )
         self._memo.end_round()
         return world
@@ -128,6 +133,7 @@ class Gatherer:
             document=document,
             problems=problems,
             incumbent=accepted.get("status") == "True" and accepted.get("observedGeneration") == generation,
+            accepted_before=accepted.get("status") == "True",
             status=status,
         )
 
@@ -141,6 +147,19 @@ class Gatherer:
 
     def _read_secrets(self) -> frozenset[tuple[str, str]]:
         return frozenset((obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self._store.all("Secret"))
+
+    def _read_bound(self) -> Bound:
+        hosts: list[tuple[str, str]] = []
+        routes: list[tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]]] = []
+        for gateway in self._store.all("Gateway"):
+            if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
+                entries = [entry for server in gateway.get("spec", {}).get("servers", []) for entry in server["hosts"]]
+                hosts += [(entry.rpartition("/")[2], tenant) for entry in entries]
+        for service in self._store.all("VirtualService"):
+            if tenant := service["metadata"].get("labels", {}).get(names.TENANT):
+                hosts += [(host, tenant) for host in service.get("spec", {}).get("hosts", [])]
+                routes += routes_of(service)
+        return Bound(tuple(hosts), tuple(routes))
 
     def _ready(self, stored: Stored) -> list[tuple[tuple[str, str, str], int]]:
         if stored.document is None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from istio_templates import names
@@ -74,6 +75,7 @@ class LimitLoop:
         self._closed: dict[str, str] = {}
         self._seen: Observation | None = None
         self._seen_of: tuple[Any, ...] = ()
+        self._in_force: dict[str, Fraction] = {}
         self._counted: dict[str, Counted] = {}
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
 
@@ -96,12 +98,19 @@ class LimitLoop:
         ):
             try:
                 seen, decision = self._decide()
-                self._wake_at = decision.wake_at
+                self._wake_at = self._or_when_stale(decision.wake_at)
                 if decision.writes:
                     self._wake_at = await self._write(seen, decision.writes)
             except Exception:
                 log.exception("limits were not looked at; it is tried again")
                 self._wake_at = self._clock.now() + RETRY
+
+    def _or_when_stale(self, wake_at: float | None) -> float | None:
+        """Return when to look again: at the latest when the pods have not been heard of for too long."""
+        stale_at = self._store.heard.get("Pod", 0.0) + self._settings.stale_after
+        if stale_at <= self._clock.now():
+            return wake_at
+        return stale_at if wake_at is None else min(wake_at, stale_at)
 
     def _decide(self) -> tuple[Observation, controller.Decision]:
         seen = self.observe()
@@ -115,7 +124,9 @@ class LimitLoop:
         if self._seen is not None and self._seen_of[:2] == seen_of[:2] and self._seen_of[3] == fresh:
             return self._seen
         self._seen_of = seen_of
+        self._remember()
         counted = {identity: self._count(identity, limited, fresh) for identity, limited in self._plan.limits.items()}
+        self._in_force = {i: value for i, value in self._in_force.items() if i in counted}
         totals = within_tenant_ceilings({identity: (c.limited.terms, c.total) for identity, c in counted.items()})
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
         in_force = self._gatherer.limited()
@@ -162,6 +173,14 @@ class LimitLoop:
         pending = limit.pending.target if limit.pending else None
         return LimitView(wanted, limit.written, self._since.get(entry), pending, waits)
 
+    def _remember(self) -> None:
+        """Note the totals that are in force where nothing is known of them: this manager has just started."""
+        for (pool, _), found in self._gatherer.slots().items():
+            gateway = self._plan.pools.get(pool)
+            for identity, bucket in found if gateway else ():
+                if identity not in self._in_force and gateway:
+                    self._in_force[identity] = bucket.rate * max(1, len(self._gatherer.gateway_pods_of(gateway)))
+
     def _count(self, identity: str, limited: Limited, fresh: bool) -> Counted:
         """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
         before, changes = self._counted.get(identity), self._store.changes("Pod", limited.terms.namespace)
@@ -170,7 +189,7 @@ class LimitLoop:
         ready = self._gatherer.ready(limited.terms.namespace, limited.terms.model, limited.spec)
         REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
         loads = facts_of.loads(limited.spec, ready)
-        return Counted(limited, changes, fresh, loads, total(limited.terms, loads, fresh))
+        return Counted(limited, changes, fresh, loads, total(limited.terms, loads, fresh, self._in_force.get(identity)))
 
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
         terms = counted.limited.terms
@@ -190,11 +209,13 @@ class LimitLoop:
         return (wanted, *(limit.written if limit else None for limit in limits))
 
     def _kept(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
-        """Return the identities of models whose document is refused: their limits stay as they are."""
-        if not self._plan.held:
-            return frozenset()
+        """Return the identities whose limits stay as they are: of models whose document is refused, and of those
+        that leave, as long as a route leads to them."""
         held = {names.identity(*key) for key in self._plan.held_models}
-        return frozenset(identity for found in slots.values() for identity, _ in found if identity in held)
+        routed = {names.identity(*key[1:]) for key in self._store.owned if key.kind == "VirtualService"}
+        wanted = self._plan.limits.keys() | {names.identity(*key) for key in self._plan.models}
+        found = {identity for limits in slots.values() for identity, _ in limits}
+        return frozenset(found & (held | (routed - wanted)))
 
     def _tell(self, wanted: Mapping[str, Wanted]) -> None:
         closed = {
@@ -242,7 +263,7 @@ class LimitLoop:
             due = debounce.due_at(earlier, wanted.terms.rules)
             if due is not None:
                 REACTION.observe(max(0.0, at - due))
-            whole = limit.written.rate * max(wanted.target.gateways, 1)
+            whole = self._in_force[entry[1]] = limit.written.rate * max(wanted.target.gateways, 1)
             LIMIT.labels(wanted.terms.namespace, wanted.terms.model).set(float(whole))
             self._events.publish(
                 "limit",

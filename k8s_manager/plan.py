@@ -76,11 +76,19 @@ class Planner:
 
         The same plan is returned as long as documents, namespaces and certificates are the same.
         """
-        inputs = (world.gateways, world.tenants, world.models, world.namespaces, world.secrets, dict(closed))
+        inputs = (
+            world.gateways,
+            world.tenants,
+            world.models,
+            world.namespaces,
+            world.secrets,
+            world.bound,
+            dict(closed),
+        )
         return self._last.get(inputs, lambda: self._make(world, closed))
 
     def _make(self, world: World, closed: Mapping[str, str]) -> Plan:
-        judged = (world.gateways, world.tenants, world.models, world.namespaces)
+        judged = (world.gateways, world.tenants, world.models, world.namespaces, world.bound)
         verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
         plan = Plan(verdicts=verdicts)
         plan.lent = {
@@ -96,7 +104,7 @@ class Planner:
 
 def judge(world: World) -> dict[ObjectKey, Verdict]:
     """Return the verdict on every document."""
-    fleet = Fleet(world.namespaces)
+    fleet = _reserved(world)
     verdicts: dict[ObjectKey, Verdict] = {}
     for stored in (s for kind in (world.gateways, world.tenants, world.models) for s in sorted(kind, key=_seniority)):
         verdicts[stored.key] = verdict = _verdict(stored, fleet)
@@ -107,7 +115,7 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
 
 def fleet_of(world: World, without: ObjectKey) -> Fleet:
     """Return what all accepted documents but one hold."""
-    fleet = Fleet(world.namespaces)
+    fleet = _reserved(world)
     verdicts = judge(world)
     for stored in world.documents():
         if stored.document and stored.key != without and verdicts[stored.key].accepted:
@@ -115,8 +123,15 @@ def fleet_of(world: World, without: ObjectKey) -> Fleet:
     return fleet
 
 
-def _seniority(stored: Stored) -> tuple[bool, str, str]:
-    return (not stored.incumbent, stored.created, str(stored.key))
+def _reserved(world: World) -> Fleet:
+    fleet = Fleet(world.namespaces)
+    tenants = {stored.key.name for stored in world.tenants}
+    fleet.reserve(world.bound, tenants, {(s.key.namespace, s.key.name) for s in world.models})
+    return fleet
+
+
+def _seniority(stored: Stored) -> tuple[bool, bool, str, str]:
+    return (not stored.incumbent, not stored.accepted_before, stored.created, str(stored.key))
 
 
 def _verdict(stored: Stored, fleet: Fleet) -> Verdict:

@@ -15,8 +15,8 @@ FINALIZER = "tidegate.dev/cleanup"
 class Stored:
     """A document as the API server holds it; `document` is None where it cannot be read, for `problems`.
 
-    An `incumbent` was accepted before in this very generation: it keeps what it holds against newcomers. What the
-    status says else decides nothing, and so has no part in comparing.
+    An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
+    keep what they hold against newcomers. What the status says else decides nothing, and has no part in comparing.
     """
 
     key: ObjectKey
@@ -28,6 +28,7 @@ class Stored:
     document: Document | None
     problems: tuple[Problem, ...]
     incumbent: bool = False
+    accepted_before: bool = False
     status: Manifest = field(default_factory=dict, compare=False)
 
 
@@ -37,6 +38,17 @@ class NamespaceSeen:
 
     labels: Mapping[str, str]
     leaving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What live objects already serve: hosts by tenant, and (host, headers, path) by model's namespace and name.
+
+    It stays reserved for its owner, also while the owner's document is refused and its last good objects are kept.
+    """
+
+    hosts: tuple[tuple[str, str], ...] = ()
+    routes: tuple[tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,7 @@ class World:
     gateway_pods: Mapping[str, tuple[PodSeen, ...]]
     limited: frozenset[tuple[str, str]]
     secrets: frozenset[tuple[str, str]]
+    bound: Bound = Bound()
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

@@ -43,12 +43,13 @@ class Observation:
 @dataclass(frozen=True, slots=True)
 class State:
     """The debounce of every limit, when the last tick was, and what was seen then, so that only what differs from
-    it is looked at: `wanted`, and the slots that were found to be `in_line` with what was written."""
+    it is looked at: `wanted`, and the slots and what was kept in them that were found to be `in_line` with what
+    was written."""
 
     limits: Mapping[Entry, debounce.State] = field(default_factory=dict)
     ticked: float = float("-inf")
     wanted: Mapping[str, Wanted] = field(default_factory=dict)
-    in_line: Mapping[Slot, Limits] | None = None
+    in_line: tuple[Mapping[Slot, Limits], frozenset[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,9 @@ def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State
     dues = {
         entry: due for entry, limit in limits.items() if limit.pending and (due := _due(seen, entry, limit)) is not None
     }
-    known = limits.keys() == state.limits.keys() and seen.live == state.in_line
+    known = limits.keys() == state.limits.keys() and (seen.live, seen.kept) == state.in_line
     stale = frozenset() if known else _out_of_line(seen, limits)
-    after = State(limits, state.ticked, seen.wanted, None if stale else seen.live)
+    after = State(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept))
     stale |= seen.spoilt
     earliest = min([*dues.values(), *([now] if stale else [])], default=None)
     if earliest is None:
@@ -135,11 +136,12 @@ def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.State]) -> f
     for entry, limit in limits.items():
         if limit.written is not None:
             expected.setdefault(_slot(seen, entry), {})[entry[1]] = limit.written
-    return frozenset(
+    differing = {
         slot
         for slot, found in seen.live.items()
         if {identity: bucket for identity, bucket in found if identity not in seen.kept} != expected.get(slot, {})
-    )
+    }
+    return frozenset(differing | (expected.keys() - seen.live.keys()))
 
 
 def _contents(seen: Observation, limits: Mapping[Entry, debounce.State], slot: Slot, now: float) -> Limits:

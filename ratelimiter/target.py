@@ -51,20 +51,25 @@ class Target:
     bucket: Bucket | None
 
 
-def total(terms: Terms, loads: tuple[VersionLoad, ...], fresh: bool) -> Total:
-    """Return a model's limit before it is divided. `fresh` says whether the replica counts can be trusted."""
+def total(terms: Terms, loads: tuple[VersionLoad, ...], fresh: bool, held: Fraction | None = None) -> Total:
+    """Return a model's limit before it is divided. `fresh` says whether the replica counts can be trusted; `held` is
+    the limit in force, which a fallback may hold, though never above the ceiling of today."""
     served = capacity(loads)
     if not fresh:
-        return _fallback(terms, terms.stale, served, "Stale")
+        return _fallback(terms, terms.stale, served, "Stale", held)
     if not any(load.replicas for load in loads if load.share > 0):
-        return _fallback(terms, terms.cold, served, "Cold")
+        return _fallback(terms, terms.cold, served, "Cold", held)
     value = clamp(served, terms.bounds)
     reason: Reason = "Capacity" if value == served else "Floor" if value > served else "Ceiling"
     return Total(value, served, reason)
 
 
-def _fallback(terms: Terms, choice: Fallback, served: Fraction, reason: Reason) -> Total:
-    value = None if choice == "hold" else terms.bounds.floor
+def _fallback(terms: Terms, choice: Fallback, served: Fraction, reason: Reason, held: Fraction | None) -> Total:
+    value = terms.bounds.floor
+    if choice == "hold" and held is not None:
+        value = held if terms.bounds.ceiling is None else min(held, terms.bounds.ceiling)
+    elif choice == "hold":
+        return Total(None, served, reason)
     return Total(value, served, reason, closed=choice == "closed")
 
 

@@ -1,10 +1,12 @@
 """The loop on an API server: what is made, kept, repaired and removed, counted at the server."""
 
 import asyncio
+import copy
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.errors import Absent
 from k8s_manager.metrics import RENDERED
+from ratelimiter.slots import slot_of
 from tests.features.conftest import is_programmed, make_search
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import running_fleet
@@ -347,3 +349,115 @@ async def test_a_model_that_is_closed_while_cold_answers_503_and_opens_with_its_
         await fleet.pod("search", labels())
         await until(lambda: answers("route"))
         await until(lambda: limit_is(fleet, 20))
+
+
+async def test_a_refused_document_keeps_its_host_and_paths_reserved(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply({**tenant(), "spec": {**tenant()["spec"], "gateway": {"name": "nowhere"}}})
+        await until(lambda: accepted_is(fleet, "Tenant", "search", "False"))
+        await fleet.apply(tenant("thief", host="search.models.example.com"))
+        await until(lambda: accepted_is(fleet, "Tenant", "thief", "False"))
+        assert "tenant search" in (await fleet.condition("Tenant", "thief", "Accepted"))["message"]
+        await fleet.apply(tenant())
+        await until(lambda: accepted_is(fleet, "Tenant", "search", "True"))
+        await fleet.apply(model(traffic=[{"version": "v9", "weight": 100}]))
+        await until(lambda: accepted_is(fleet, "Model", "ranker", "False", "search"))
+        await fleet.apply(
+            model("other", routes=[{"host": "search.models.example.com", "path": "/v2/models/ranker/x", "port": 8080}])
+        )
+        await until(lambda: accepted_is(fleet, "Model", "other", "False", "search"))
+        assert "search/ranker" in (await fleet.condition("Model", "other", "Accepted", "search"))["message"]
+
+
+async def accepted_is(fleet, kind: str, name: str, status: str, namespace: str = "") -> bool:
+    return (await fleet.condition(kind, name, "Accepted", namespace)).get("status") == status
+
+
+async def test_a_refused_tenant_can_be_deleted_with_all_that_it_kept(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply({**tenant(), "spec": {**tenant()["spec"], "gateway": {"name": "nowhere"}}})
+        await until(lambda: accepted_is(fleet, "Tenant", "search", "False"))
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await until(lambda: gone(fleet, "Model", "ranker", "search"), what="the model being gone")
+        await fleet.client.delete(ObjectKey("Tenant", "", "search"))
+        await until(lambda: gone(fleet, "Tenant", "search"), what="the tenant being gone")
+        await until(lambda: gone(fleet, "Namespace", "search"), what="its namespace being gone")
+
+
+async def test_the_namespace_of_a_tenant_cannot_be_changed_and_its_models_stay(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply(tenant(namespace="elsewhere"))
+        await until(lambda: accepted_is(fleet, "Tenant", "search", "False"))
+        await fleet.settled()
+        assert await fleet.get("Model", "ranker", "search")
+        assert await fleet.get("VirtualService", "ranker", "search")
+
+
+async def test_a_document_that_carries_our_label_is_not_taken_for_an_object_of_ours(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        labelled = {
+            **model()["metadata"],
+            "labels": {"app.kubernetes.io/managed-by": "tidegate", "tidegate.dev/tenant": "search"},
+        }
+        await fleet.apply({**model(), "metadata": labelled})
+        await fleet.settled()
+        assert "deletionTimestamp" not in (await fleet.get("Model", "ranker", "search"))["metadata"]
+
+
+async def test_a_finalizer_that_somebody_else_restored_is_taken_off_too(fleet):
+    async with fleet.manager():
+        await fleet.apply(gateway())
+        restored = {**tenant(), "metadata": {"name": "search", "finalizers": ["tidegate.dev/cleanup", "other.dev/x"]}}
+        await fleet.apply(restored, manager="backup")
+        await until(lambda: fleet.get("Namespace", "search"))
+        await fleet.client.delete(ObjectKey("Tenant", "", "search"))
+
+        async def let_go():
+            found = await fleet.get("Tenant", "search")
+            return found["metadata"]["finalizers"] == ["other.dev/x"]
+
+        await until(let_go)
+
+
+async def test_a_slot_that_somebody_spoilt_is_set_back_and_stops_nothing(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: limit_is(fleet, 20))
+        slot = f"tidegate-shared-slot-{slot_of('search', 'ranker'):02d}"
+        before = await fleet.get("EnvoyFilter", slot, "inference-gw")
+        spoilt = copy.deepcopy(before["spec"])
+        spoilt["configPatches"][0]["patch"]["value"]["typed_config"]["descriptors"][0]["token_bucket"][
+            "fill_interval"
+        ] = 1
+        await fleet.client.merge(ObjectKey("EnvoyFilter", "inference-gw", slot), {"spec": spoilt})
+
+        async def mended():
+            return (await fleet.get("EnvoyFilter", slot, "inference-gw"))["spec"] == before["spec"]
+
+        await until(mended)
+        await fleet.client.delete(ObjectKey("EnvoyFilter", "inference-gw", slot))
+        await until(lambda: fleet.get("EnvoyFilter", slot, "inference-gw"))
+        await until(mended, what="the deleted slot having its limits again")
+
+
+async def test_a_limit_that_is_held_is_shared_anew_when_a_gateway_pod_comes(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        replica = await fleet.pod("search", labels())
+        await until(lambda: limit_is(fleet, 20))
+        await fleet.set_ready(replica, False)
+        await until(lambda: limited_by(fleet, "Cold"))
+        await fleet.pod("inference-gw", {"istio": "shared"}, ready=False)
+        await until(lambda: per_gateway_is(fleet, 10))
+        assert await limit_is(fleet, 20)
+
+
+async def limited_by(fleet, reason: str) -> bool:
+    return (await fleet.condition("Model", "ranker", "Limited", "search")).get("reason") == reason
