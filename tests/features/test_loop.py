@@ -5,6 +5,7 @@ import copy
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.metrics import RENDERED
 from ratelimiter.slots import slot_of
 from tests.features.conftest import is_programmed, make_search
@@ -104,20 +105,20 @@ async def test_replicas_that_flap_and_come_back_cost_no_slot_write(fleet):
 
 
 async def test_no_route_is_open_before_its_limit_is_in_a_slot(fleet):
+    _, version = await fleet.client.list(RESOURCES["EnvoyFilter"])
     async with fleet.manager():
         await make_search(fleet)
-    service, slots = await fleet.get("VirtualService", "ranker", "search"), []
-    for number in range(16):
-        slots.append(await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{number:02d}", "inference-gw"))
-    limited = [slot for slot in slots if "virtual-service/ranker" in str(slot)]
-    assert len(limited) == 1
-    assert int(limited[0]["metadata"]["resourceVersion"]) < int(service["metadata"]["resourceVersion"])
-    insertion = await fleet.get("EnvoyFilter", "tidegate-shared-slots", "inference-gw")
-    created = [
-        int(slot["metadata"]["managedFields"][0]["time"] <= insertion["metadata"]["managedFields"][0]["time"])
-        for slot in slots
-    ]
-    assert all(created)
+    route = await fleet.get("VirtualService", "ranker", "search")
+    made, limited_at = [], 0
+    async for kind, obj in fleet.client.watch(RESOURCES["EnvoyFilter"], version):
+        if kind == "ADDED":
+            made.append(obj["metadata"]["name"])
+        if "virtual-service/ranker" in str(obj["spec"]):
+            limited_at = int(obj["metadata"]["resourceVersion"])
+        if limited_at and len(made) == 17:
+            break
+    assert limited_at < int(route["metadata"]["resourceVersion"])
+    assert made[-1] == "tidegate-shared-slots", "the slots' configurations come before the filters that ask for them"
 
 
 async def test_deleting_a_model_removes_what_was_made_for_it_and_nothing_else(fleet):
