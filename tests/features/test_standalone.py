@@ -1,6 +1,7 @@
 """The main job end to end: documents in, routed and limited models out, on real Envoys."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,8 @@ import aiohttp
 import grpc
 import pytest
 
+from istio_templates.envoy_filter import limits_of, revision
+from istio_templates.facts import GatewayPool, SlotFacts
 from tests.support.standalone import GATEWAY, HOST, PATH, Running, manager_process, offer, ranker, standalone
 from tests.support.waiting import until
 
@@ -61,6 +64,27 @@ async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(t
         addresses = await again.gateways()
         await until(lambda: served(again, addresses), 20, "a 200 after the restart")
         assert (await again.rest.call("GET", f"{RANKER}/limit"))[1]["total"] == 20
+
+
+async def test_one_get_at_a_gateway_pod_tells_the_revision_of_every_slot(tmp_path):
+    async with standalone(tmp_path) as run:
+        (first, _) = await make_search(run)
+        _, shared = await run.rest.call("GET", "/v1/gateways/shared")
+        secret = hashlib.sha256(f"tidegate probe {shared['metadata']['uid']}".encode()).hexdigest()[:32]
+        filters = (await run.kubernetes("/apis/networking.istio.io/v1alpha3/namespaces/inference-gw/envoyfilters"))[
+            "items"
+        ]
+        pool = GatewayPool("shared", "inference-gw", (), (), None, secret)
+        slots = [obj for obj in filters if "-slot-" in obj["metadata"]["name"]]
+        wanted = {revision(SlotFacts(pool, int(obj["metadata"]["name"][-2:]), limits_of(obj))) for obj in slots}
+        headers = {"Host": "probe.tidegate.internal", "x-tidegate-probe": secret}
+        async with run.session.get(f"http://{first}/", headers=headers) as answer:
+            shown = {int(value.split(",")[0]) for value in answer.headers.getall("x-ratelimit-limit")}
+            assert (answer.status, shown) == (204, wanted)
+        async with run.session.get(f"http://{first}/", headers={**headers, "x-tidegate-probe": "guessed"}) as answer:
+            assert answer.status == 404
+        async with run.session.get(f"http://{first}{PATH}", headers={"Host": HOST}) as answer:
+            assert "x-ratelimit-limit" not in answer.headers
 
 
 async def test_a_manager_that_is_killed_leaves_traffic_and_limits_alone_and_writes_nothing_when_it_comes_back(tmp_path):
