@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from benchmarks.isolation import QUICK, _counters, _prepare, _sharing
+from benchmarks.isolation import _counters, _prepare, _sharing
 from benchmarks.report import Figure, at_most, plain
 from tests.support.standalone import offer, standalone
 
@@ -14,7 +14,6 @@ MODELS = 40
 async def run(quick: bool) -> list[Figure]:
     """Change limits and routes of forty models while requests go to a model that shares slots and port with them."""
     number = 100 if quick else 1000
-    assert QUICK
     with tempfile.TemporaryDirectory() as folder:
         async with standalone(Path(folder)) as run:
             addresses = await _prepare(run)

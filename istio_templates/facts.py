@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 Pairs = tuple[tuple[str, str], ...]
 Manifest = dict[str, Any]
+# A route that is there: host, headers that a request must carry, path, namespace and name of the model.
+LiveRoute = tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]]
 
 
 class ObjectKey(NamedTuple):

@@ -7,7 +7,7 @@ bucket, and nothing else may route for it.
 import re
 
 from istio_templates import names
-from istio_templates.facts import GatewayPool, HeaderEdits, Manifest, RouteFacts, ServedModel
+from istio_templates.facts import GatewayPool, HeaderEdits, LiveRoute, Manifest, RouteFacts, ServedModel
 from istio_templates.service import service_host
 
 # None of these is answered by a model: a request that may have run is never sent again.
@@ -57,7 +57,7 @@ def probe(pool: GatewayPool) -> list[Manifest]:
     ]
 
 
-def routes_of(obj: Manifest) -> list[tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]]]:
+def routes_of(obj: Manifest) -> list[LiveRoute]:
     """Return (host, headers, path, (namespace, name)) of every route of a VirtualService as read back."""
     metadata, spec = obj["metadata"], obj.get("spec", {})
     holder = (metadata["namespace"], metadata["name"])

@@ -132,10 +132,8 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
         case InferenceGatewaySpec():
             body, told = _gateway(spec, of_kind[0])
         case TenantSpec():
-            body, told = (
-                {"namespace": namespace_of(stored.key.name, spec), "gateway": gateway_name(stored.key.name, spec)},
-                [],
-            )
+            name = stored.key.name
+            body, told = {"namespace": namespace_of(name, spec), "gateway": gateway_name(name, spec)}, []
         case ModelSpec():
             view = limits.view(names.identity(stored.key.namespace, stored.key.name))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)

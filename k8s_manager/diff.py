@@ -65,7 +65,7 @@ class Differ:
         Where nothing was to be done, nothing is looked at again until one of these is another.
         """
         seen = (id(plan), plan, id(desired), desired, version, limited)
-        if self._nothing_to_do[:1] == seen[:1] and self._nothing_to_do == seen:
+        if self._nothing_to_do == seen:
             return Changes()
         changes = self._changes(plan, desired, owned, limited)
         self._nothing_to_do = () if changes.writes or changes.deletes else seen

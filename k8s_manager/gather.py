@@ -7,7 +7,7 @@ from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, parse
 from istio_templates.envoy_filter import limits_of
 from istio_templates.errors import Invalid, Problem
-from istio_templates.facts import GatewayPool, Manifest
+from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.virtual_service import routes_of
 from k8s_manager.facts_of import version_labels
 from k8s_manager.kube.resources import DOCUMENTS
@@ -150,7 +150,7 @@ class Gatherer:
 
     def _read_bound(self) -> Bound:
         hosts: list[tuple[str, str]] = []
-        routes: list[tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]]] = []
+        routes: list[LiveRoute] = []
         for gateway in self._store.all("Gateway"):
             if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
                 entries = [entry for server in gateway.get("spec", {}).get("servers", []) for entry in server["hosts"]]

@@ -120,8 +120,8 @@ class LimitLoop:
     def observe(self) -> Observation:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
-        seen_of = (self._store.all_changes, id(self._plan), self._plan, fresh)
-        if self._seen is not None and self._seen_of[:2] == seen_of[:2] and self._seen_of[3] == fresh:
+        seen_of = (self._store.all_changes, fresh, id(self._plan), self._plan)
+        if self._seen is not None and self._seen_of == seen_of:
             return self._seen
         self._seen_of = seen_of
         self._remember()
@@ -211,11 +211,13 @@ class LimitLoop:
     def _kept(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
         """Return the identities whose limits stay as they are: of models whose document is refused, and of those
         that leave, as long as a route leads to them."""
+        others = {identity for limits in slots.values() for identity, _ in limits} - self._plan.limits.keys()
+        if not others:
+            return frozenset()
         held = {names.identity(*key) for key in self._plan.held_models}
         routed = {names.identity(*key[1:]) for key in self._store.owned if key.kind == "VirtualService"}
-        wanted = self._plan.limits.keys() | {names.identity(*key) for key in self._plan.models}
-        found = {identity for limits in slots.values() for identity, _ in limits}
-        return frozenset(found & (held | (routed - wanted)))
+        unlimited = {names.identity(*key) for key in self._plan.models}
+        return frozenset(others & (held | (routed - unlimited)))
 
     def _tell(self, wanted: Mapping[str, Wanted]) -> None:
         closed = {

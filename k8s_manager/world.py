@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from collectors.replicas import PodSeen
 from istio_templates.documents import Document
 from istio_templates.errors import Problem
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import LiveRoute, Manifest, ObjectKey
 
 FINALIZER = "tidegate.dev/cleanup"
 
@@ -48,7 +48,7 @@ class Bound:
     """
 
     hosts: tuple[tuple[str, str], ...] = ()
-    routes: tuple[tuple[str, frozenset[tuple[str, str]], str, tuple[str, str]], ...] = ()
+    routes: tuple[LiveRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
