@@ -52,7 +52,9 @@ def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
             "spec": {
                 "serviceAccountName": pool.name,
                 "terminationGracePeriodSeconds": 60,
-                "containers": [{"name": "istio-proxy", "image": "auto", "ports": ports}],
+                "containers": [
+                    {"name": "istio-proxy", "image": "auto", "imagePullPolicy": "IfNotPresent", "ports": ports}
+                ],
             },
         },
     }

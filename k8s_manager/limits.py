@@ -91,16 +91,22 @@ class LimitLoop:
             self._decide()
         self.dirty.set()
 
-    async def run(self) -> None:
-        """Observe, decide, write; again at every event, and when something falls due. Never ends by itself."""
+    async def run(self, leads: bool = True) -> None:
+        """Observe, decide, write; again at every event, and when something falls due. Never ends by itself.
+
+        One that does not lead takes what the leader writes for its own, so that it can go on from there.
+        """
+        self.dirty.set()
         async for _ in hold_off(
             self.dirty, self._settings.limit_quiet, self._settings.limit_quiet, self._clock, lambda: self._wake_at
         ):
             try:
                 seen, decision = self._decide()
-                self._wake_at = self._or_when_stale(decision.wake_at)
-                if decision.writes:
+                self._wake_at = self._or_when_stale(decision.wake_at if leads else None)
+                if decision.writes and leads:
                     self._wake_at = await self._write(seen, decision.writes)
+                elif decision.writes:
+                    self._adopt(seen, seen.live)
             except Exception:
                 log.exception("limits were not looked at; it is tried again")
                 self._wake_at = self._clock.now() + RETRY
@@ -233,12 +239,17 @@ class LimitLoop:
         """Write slots side by side; return when to look again."""
         outcomes = await asyncio.gather(*(self._write_slot(slot, limits) for slot, limits in writes.items()))
         done = {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
-        before, at = self._state, self._clock.now()
-        self._state = controller.written(self._state, done, at)
-        self._announce(seen, before, at)
+        at = self._adopt(seen, done)
         self.changed.set()
         self.dirty.set()
         return at + RETRY
+
+    def _adopt(self, seen: Observation, slots: Mapping[Slot, controller.Limits]) -> float:
+        """Take what is in slots for what is in force; return when that was."""
+        before, at = self._state, self._clock.now()
+        self._state = controller.written(self._state, slots, at)
+        self._announce(seen, before, at)
+        return at
 
     async def _write_slot(self, slot: Slot, limits: controller.Limits) -> bool:
         pool = self._plan.pools.get(slot[0])

@@ -3,22 +3,23 @@
 import asyncio
 import gc
 import logging
-import secrets
 import signal
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.server import serve
+from k8s_manager.api.token import Token
 from k8s_manager.apply import ClusterTarget
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock, SystemClock
 from k8s_manager.events import Events
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
+from k8s_manager.kube.lease import Lease
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
@@ -38,10 +39,23 @@ class Manager:
     limits: LimitLoop
     watchers: list[Watcher]
     backend: Backend
+    lease: Lease | None
 
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
-        return [*(watcher.run() for watcher in self.watchers), self.loop.run(), self.limits.run()]
+        work = self.lease.run(self._lead, self._follow) if self.lease else self._lead()
+        return [*(watcher.run() for watcher in self.watchers), work]
+
+    async def _lead(self) -> None:
+        await self._both(leads=True)
+
+    async def _follow(self) -> None:
+        await self._both(leads=False)
+
+    async def _both(self, leads: bool) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.loop.run(leads))
+            group.create_task(self.limits.run(leads))
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
@@ -51,7 +65,15 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     books = Bookkeeper(client, store, clock, events, settings.in_flight)
     loop = MainLoop(store, ClusterTarget(client, store, clock, settings.in_flight), books, limits, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    return Manager(store, loop, limits, watchers, Backend(client, store, loop, limits, events, watchers))
+    backend = Backend(client, store, loop, limits, events, watchers)
+    return Manager(store, loop, limits, watchers, backend, _lease(client, clock, settings))
+
+
+def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:
+    """Return the candidate for the lease; None where this manager is the only one."""
+    if settings.lease is None:
+        return None
+    return Lease(client, clock, ObjectKey("Lease", *settings.lease), settings.identity, settings.lease_seconds)
 
 
 async def run(settings: Settings) -> None:
@@ -61,18 +83,10 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await connect(settings.kubeconfig) as client:
         manager = assemble(client, SystemClock(), settings)
-        api = serve(build(manager.backend, token(settings.token_file)), settings.listen, stop)
-        await until(stop, *manager.parts(), _settle(manager.store), api)
+        token = Token()
+        api = serve(build(manager.backend, token), settings.listen, stop)
+        await until(stop, *manager.parts(), _settle(manager.store), token.find(settings, client), api)
     log.info("stopped")
-
-
-def token(file: Path | None) -> str:
-    """Return the bearer token in a file; without a file, one that lives as long as this process."""
-    if file is None:
-        made = secrets.token_urlsafe(32)
-        log.warning("no --token-file: the REST API takes only the token %s until this process ends", made)
-        return made
-    return file.read_text().strip()
 
 
 async def _settle(store: Store) -> None:

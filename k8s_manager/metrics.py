@@ -20,4 +20,5 @@ REACTION = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     registry=REGISTRY,
 )
+LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

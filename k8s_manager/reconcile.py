@@ -44,8 +44,8 @@ class MainLoop:
         self.passed = asyncio.Event()
         limits.changed = self.dirty
 
-    async def run(self) -> None:
-        """Run pass after pass until cancelled; a pass that fails is tried again."""
+    async def run(self, leads: bool = True) -> None:
+        """Run pass after pass until cancelled; a pass that fails is tried again. Only one that leads writes."""
         await self._store.synced.wait()
         self.dirty.set()
         async for _ in hold_off(
@@ -53,7 +53,7 @@ class MainLoop:
         ):
             started = self._clock.now()
             try:
-                self._wake_at = await self.once()
+                self._wake_at = await self.once(leads)
                 self.passed.set()
                 PASSES.labels("success").inc()
             except Exception:
@@ -62,11 +62,13 @@ class MainLoop:
                 self._wake_at = self._clock.now() + 5
             PASS_SECONDS.observe(self._clock.now() - started)
 
-    async def once(self) -> float | None:
+    async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         self.world = world = self.gatherer.world()
         self.plan = plan = self._planner.plan(world, self._limits.closed)
         self._limits.follow(plan)
+        if not leads:
+            return None
         await self._books.finalizers(world)
         desired = self._renderer.render(plan)
         store = self._store

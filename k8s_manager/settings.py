@@ -1,6 +1,8 @@
 """What an operator can set. Every setting is a flag of `tidegate serve` and an environment variable."""
 
-from dataclasses import dataclass
+import secrets
+import socket
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -16,6 +18,19 @@ class Settings:
 
     token_file: Path | None = None
     """A file with the bearer token that REST callers present."""
+
+    token_secret: tuple[str, str] | None = None
+    """Namespace and name of a Secret that holds it (key `token`); made where it is missing."""
+
+    lease: tuple[str, str] | None = None
+    """Namespace and name of the Lease by which several managers agree on one that leads; absent: this is the only
+    one."""
+
+    lease_seconds: float = 15.0
+    """How long the others wait for a leader that is silent. One that ends properly hands over at once."""
+
+    identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}")
+    """Who this manager is to the others; a pod's host name is its name."""
 
     in_flight: int = 32
     """How many writes to the Kubernetes API may be under way at once."""

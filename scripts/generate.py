@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from istio_templates.documents.crd import crds
+from k8s_manager.rights import roles
 
 ROOT = Path(__file__).parent.parent
 HEAD = "# Generated from the document types: make generate\n"
@@ -22,6 +23,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     for crd in crds():
         name = f"{crd['spec']['names']['plural']}.yaml"
         yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
+    rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in roles())
+    yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/rights.py: make generate\n" + rights
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 
@@ -30,7 +33,7 @@ def openapi() -> dict[str, Any]:
     from k8s_manager.api.app import build
 
     nobody: Any = None
-    return dict(build(nobody, "token").openapi())
+    return dict(build(nobody, nobody).openapi())
 
 
 def main(check: bool) -> int:

@@ -18,23 +18,24 @@ from k8s_manager.api import problems
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
+from k8s_manager.api.token import Token
 from k8s_manager.conditions import limit_status
 from k8s_manager.metrics import API_REQUESTS, REGISTRY
 
-_BEARER = HTTPBearer(auto_error=False, description="The token in the file that --token-file names.")
+_BEARER = HTTPBearer(auto_error=False, description="The token in the file or the Secret that the manager was given.")
 DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]
 Match = Annotated[str | None, Header(alias="If-Match", description="The ETag of the version that is to be changed.")]
 Cascade = Annotated[bool, Query(description="Delete what depends on it too.")]
 
 
-def build(backend: Backend, token: str) -> FastAPI:
+def build(backend: Backend, token: Token) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="Tidegate", version="v1", docs_url=None, redoc_url=None, responses=RESPONSES)
     problems.install(app)
     app.middleware("http")(_counted)
 
     async def identified(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.get().encode()):
             raise problems.Unidentified(
                 "no valid bearer token; send 'Authorization: Bearer TOKEN' with the token of this manager"
             )

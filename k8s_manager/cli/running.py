@@ -25,18 +25,50 @@ def address(text: str) -> tuple[str, int]:
     return host or "127.0.0.1", int(port)
 
 
+def _pair(text: str | None) -> tuple[str, str] | None:
+    """Return namespace and name of `NAMESPACE/NAME`."""
+    if text is None:
+        return None
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise typer.BadParameter(f"{text!r} is not NAMESPACE/NAME, such as tidegate-system/tidegate")
+    return namespace, name
+
+
 def serve(
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="The cluster; absent: the pod's own account.")
     ] = None,
     listen: Listen = "127.0.0.1:8700",
     token_file: Annotated[Path | None, typer.Option(help="A file with the bearer token of the REST API.")] = None,
+    token_secret: Annotated[
+        str | None,
+        typer.Option(metavar="NAMESPACE/NAME", help="A Secret with that token (key token); made where it is missing."),
+    ] = None,
+    lease: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME",
+            help="The Lease by which several managers agree on one that leads; without it this is the only manager.",
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        float, typer.Option(min=3, max=120, help="How long the others wait for a leader that is silent.")
+    ] = 15.0,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")] = 32,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM."""
     from k8s_manager.manager import run
 
-    settings = Settings(kubeconfig=kubeconfig, listen=address(listen), token_file=token_file, in_flight=in_flight)
+    settings = Settings(
+        kubeconfig=kubeconfig,
+        listen=address(listen),
+        token_file=token_file,
+        token_secret=_pair(token_secret),
+        lease=_pair(lease),
+        lease_seconds=lease_seconds,
+        in_flight=in_flight,
+    )
     uvloop.run(run(settings))
 
 

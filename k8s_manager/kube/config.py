@@ -44,11 +44,14 @@ def _tls(settings: Configuration) -> ssl.SSLContext:
 
 
 def _authorized(settings: Configuration) -> aiohttp.ClientMiddlewareType:
-    """Add the bearer token to each request; the official client renews one that expires."""
+    """Add the bearer token to each request; the official client renews one that expires.
+
+    It comes bare, or with the scheme before it: from a pod's service account as `bearer TOKEN`.
+    """
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if token := await settings.get_api_key_with_prefix("BearerToken", alias="authorization"):
-            request.headers["Authorization"] = token if token.startswith("Bearer ") else f"Bearer {token}"
+            request.headers["Authorization"] = f"Bearer {token.rpartition(' ')[2]}"
         return await handler(request)
 
     return middleware

@@ -32,6 +32,7 @@ _ALL = (
     Resource("ServiceAccount", "v1", "serviceaccounts"),
     Resource("ConfigMap", "v1", "configmaps"),
     Resource("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+    Resource("Lease", "coordination.k8s.io/v1", "leases"),
     Resource("Event", "v1", "events"),
     Resource("StatefulSet", "apps/v1", "statefulsets"),
     Resource("DaemonSet", "apps/v1", "daemonsets"),

@@ -1,15 +1,5 @@
-import pytest
-
 from tests.support.documents import gateway, model, tenant
-from tests.support.fleet import running_fleet
 from tests.support.waiting import until
-
-
-@pytest.fixture
-async def fleet():
-    async with running_fleet() as running:
-        await running.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}})
-        yield running
 
 
 async def make_search(fleet) -> None:

@@ -18,6 +18,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
 from k8s_manager.api.app import build
 from k8s_manager.api.server import serve
+from k8s_manager.api.token import Token
 from k8s_manager.clock import SystemClock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
@@ -72,7 +73,7 @@ class Fleet:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(build(manager.backend, TOKEN), ("127.0.0.1", port), stop))
+        serving = asyncio.create_task(serve(build(manager.backend, Token(TOKEN)), ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             rest = Rest(session)
             await wait_until(rest.up, what="the REST API")

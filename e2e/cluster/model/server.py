@@ -1,0 +1,58 @@
+"""A model server for the scenarios: slow to load if told so, and it says which pod answered.
+
+Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes).
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+STARTED = time.monotonic()
+LOAD_SECONDS = float(os.environ.get("MODEL_LOAD_SECONDS", "0"))
+SECONDS = float(os.environ.get("MODEL_SECONDS", "0"))
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/v2/health/ready" and time.monotonic() - STARTED < LOAD_SECONDS:
+            self.answer(503, {"ready": False})
+            return
+        time.sleep(SECONDS)
+        self.answer(200, {"pod": os.environ.get("HOSTNAME", ""), "version": os.environ.get("MODEL_VERSION", "")})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.do_GET()
+
+    def answer(self, status: int, body: dict[str, object]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def main() -> None:
+    server = Server(("", int(os.environ.get("MODEL_PORT", "8080"))), Handler)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    server.serve_forever()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The cluster's own network: nothing in it reaches, or is reached from, any other."""
+
+from pathlib import Path
+
+from e2e.cluster.run import run
+
+BRIDGE = "kbr0"
+NODE = "10.244.0.1"
+PODS = "10.244.0.0/16"
+SERVICES = "10.96.0.0/16"
+DNS = "10.96.0.10"
+_FOLDER = Path("/run/netns")
+
+
+def make(name: str) -> None:
+    """Make the namespace with its loopback and a bridge for pods.
+
+    The route to the Services is for the host side: without it the API server cannot call webhooks.
+    """
+    run("ip", "netns", "add", name)
+    for words in (
+        "link set lo up",
+        f"link add {BRIDGE} type bridge",
+        f"addr add {NODE}/16 dev {BRIDGE}",
+        f"link set {BRIDGE} up",
+        f"route add {SERVICES} dev {BRIDGE}",
+    ):
+        run("ip", "-n", name, *words.split())
+    run("nsenter", f"--net={_FOLDER / name}", "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+
+
+def remove(name: str) -> None:
+    """Remove the namespace, and with it every interface in it."""
+    if (_FOLDER / name).exists():
+        run("ip", "netns", "delete", name)
+
+
+def exists(name: str) -> bool:
+    """Tell whether the namespace is there."""
+    return (_FOLDER / name).exists()
+
+
+def cni(data: Path) -> str:
+    """Return the configuration of the pods' network."""
+    return f"""{{
+  "cniVersion": "0.4.0",
+  "name": "tidegate-e2e",
+  "plugins": [{{
+    "type": "bridge", "bridge": "{BRIDGE}", "isGateway": true, "isDefaultGateway": true, "hairpinMode": true,
+    "ipam": {{"type": "host-local", "dataDir": "{data}", "ranges": [[{{
+      "subnet": "{PODS}", "rangeStart": "10.244.1.0", "rangeEnd": "10.244.254.254", "gateway": "{NODE}"}}]]}}
+  }}]
+}}
+"""

@@ -1,0 +1,169 @@
+"""One node: start everything in order, and take everything away again, also what a failure left behind."""
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from e2e.cluster import components, network, pki
+from e2e.cluster.errors import Failed
+from e2e.cluster.pki import Pki
+from e2e.cluster.place import Place
+from e2e.cluster.processes import Processes
+from e2e.cluster.run import run
+
+START_SECONDS = 90.0
+_CONTAINERD_LOGS = Path("/var/log/containers")
+
+
+class Node:
+    """The node of one cluster."""
+
+    def __init__(self, place: Place, programs: dict[str, Path]) -> None:
+        self.place, self._programs = place, programs
+        self.processes = Processes(place.state / "processes.json", place.logs)
+        self._pki = Pki(place.state / "pki")
+
+    def start(self, images: dict[str, Path]) -> None:
+        """Start everything, and return when the node is ready for pods."""
+        place = self.place
+        place.state.mkdir(parents=True, mode=0o700)
+        shutil.rmtree(place.logs, ignore_errors=True)
+        (place.logs / "pods").mkdir(parents=True)
+        network.make(place.name)
+        pki.make(self._pki.folder)
+        shutil.copy(self._pki.kubeconfig("admin"), place.kubeconfig)
+        self._write_configurations()
+        self._start_runtime()
+        self._start("etcd", components.etcd(place.state))
+        self.start_apiserver()
+        self._start("controller-manager", components.controller_manager(self.program("kube-controller-manager"), self._pki))
+        self._start("scheduler", components.scheduler(self.program("kube-scheduler"), self._pki))
+        for path in images.values():
+            run("ctr", "-a", place.containerd_socket, "-n", "k8s.io", "images", "import", path)
+        config = place.state / "kubelet.yaml"
+        self._start("kubelet", components.kubelet(self.program("kubelet"), self._pki, config, place))
+        proxy = place.state / "kube-proxy.yaml"
+        self._start("kube-proxy", components.kube_proxy(self.program("kube-proxy"), proxy))
+        self.until("the node is ready", lambda: "True" in self._node_ready())
+
+    def start_apiserver(self) -> None:
+        """Start the API server, and return when it is ready."""
+        self._start("apiserver", components.apiserver(self.program("kube-apiserver"), self._pki))
+        self.until("the API server is ready", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok")
+
+    def stop_apiserver(self) -> None:
+        """Stop the API server, and return when its port is free."""
+        self.processes.stop("apiserver")
+
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl as the administrator."""
+        command = (*self.place.inside, self.program("kubectl"), "--kubeconfig", self.place.kubeconfig)
+        return run(*command, *words, stdin=stdin, check=check)
+
+    def until(self, what: str, met: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Wait until a condition is met; raises `Failed` when a process has ended meanwhile or the time is over."""
+        until = time.monotonic() + seconds
+        while not met():
+            for started in self.processes.all():
+                if not started.runs():
+                    raise Failed(f"{started.name} has ended; read {self.processes.log(started.name)}")
+            if time.monotonic() > until:
+                raise Failed(f"waited {seconds:.0f} s in vain until {what}; the logs are in {self.place.logs}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Take everything away: pods, processes, mounts, the namespace. What is not there is passed over."""
+        place = self.place
+        self.processes.stop("kubelet")
+        self._stop_containers()
+        for started in reversed(self.processes.all()):
+            self.processes.stop(started.name, signal.SIGKILL if started.name == "etcd" else signal.SIGTERM)
+        _kill_all(_shims_of(place.containerd_socket))
+        _unmount_below(place.state)
+        network.remove(place.name)
+        _remove_cgroups()
+        _remove_links_into(place.logs)
+        shutil.rmtree(place.state, ignore_errors=True)
+
+    def _stop_containers(self) -> None:
+        if not self.place.containerd_socket.exists():
+            return
+        ctr = ("ctr", "-a", str(self.place.containerd_socket), "-n", "k8s.io")
+        for task in run(*ctr, "tasks", "ls", "-q", check=False).split():
+            run(*ctr, "tasks", "kill", "-s", "SIGKILL", "-a", task, check=False)
+            run(*ctr, "tasks", "delete", "-f", task, check=False)
+
+    def _start_runtime(self) -> None:
+        config = self.place.state / "containerd.toml"
+        self._start("containerd", ["containerd", "--config", str(config)])
+        answers = ("ctr", "-a", self.place.containerd_socket, "version")
+        self.until("containerd answers", lambda: "Server" in run(*answers, check=False))
+
+    def _write_configurations(self) -> None:
+        place = self.place
+        (place.state / "cni").mkdir()
+        (place.state / "cni" / "10-bridge.conflist").write_text(network.cni(place.state / "cni-addresses"))
+        (place.state / "containerd.toml").write_text(components.containerd_config(place))
+        (place.state / "kubelet.yaml").write_text(components.kubelet_config(self._pki, place))
+        (place.state / "kube-proxy.yaml").write_text(components.kube_proxy_config(self._pki))
+
+    def _node_ready(self) -> str:
+        path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+        return self.kubectl("get", "nodes", "-o", f"jsonpath={path}", check=False)
+
+    def _start(self, name: str, command: list[str]) -> None:
+        self.processes.start(name, [*self.place.inside, *command])
+
+    def program(self, name: str) -> Path:
+        """Return the path of a program."""
+        return self._programs[name]
+
+
+def _shims_of(socket: Path) -> list[int]:
+    """Return the ids of the shims that this cluster's containerd left behind."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if "containerd-shim" in words[0] and str(socket) in words:
+                found.append(int(entry.name))
+    return found
+
+
+def _kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _unmount_below(folder: Path) -> None:
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for path in sorted((path for path in mounted if path.startswith(f"{folder}/")), reverse=True):
+        run("umount", "-l", path, check=False)
+
+
+def _remove_cgroups() -> None:
+    """Remove the groups of the kubelet that are empty now; those of another kubelet are not."""
+    for root in Path("/sys/fs/cgroup").glob("**/kubepods"):
+        for folder, _, _ in os.walk(root, topdown=False):
+            try:
+                Path(folder).rmdir()
+            except OSError:
+                continue
+
+
+def _remove_links_into(logs: Path) -> None:
+    """Remove the links that the kubelet makes to the pods' logs."""
+    if _CONTAINERD_LOGS.exists():
+        for link in _CONTAINERD_LOGS.iterdir():
+            if link.is_symlink() and re.match(re.escape(str(logs)), str(link.readlink())):
+                link.unlink()

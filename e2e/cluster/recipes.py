@@ -1,0 +1,141 @@
+"""What is in each image. A layer is made once and kept in a folder that everything it is made of names."""
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from e2e.cluster.build import key_of, module_folder
+from e2e.cluster.errors import Failed
+from e2e.cluster.images import Image, archive, layer, layer_of_tree
+from e2e.cluster.place import PROJECT, SOURCES, Place
+from e2e.cluster.run import run
+from e2e.cluster.versions import COREDNS, DEBIAN, HUB, ISTIO, PYTHON
+
+PAUSE = f"{HUB}/pause:1"
+MODEL = f"{HUB}/model:1"
+TIDEGATE = "docker.io/library/tidegate:0.1.0"
+"""As the shipped manifests name it."""
+_ROOMS = ("istio_templates", "ratelimiter", "warmup", "collectors", "k8s_manager")
+_ISTIO_USER = b"root:x:0:0:root:/root:/bin/false\nistio-proxy:x:1337:1337::/:/bin/false\n"
+_PYTHON_HOME = f"usr/local/lib/python{PYTHON}/dist-packages"
+_NOT_NEEDED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/log")
+
+
+def images(place: Place, programs: dict[str, Path], go: Path, envoy: Path) -> dict[str, Path]:
+    """Return the archive of every image by its reference, making what is not in the cache."""
+    python = _python(place)
+    libraries = _libraries(place, python)
+    wanted = [
+        Image(PAUSE, (_single(place, programs["pause"]),), ("/pause",)),
+        Image(f"{HUB}/coredns:{COREDNS}", (_single(place, programs["coredns"]),), ("/coredns",)),
+        Image(f"{HUB}/pilot:{ISTIO}", (_pilot(place, programs),), ("/usr/local/bin/pilot-discovery",), "1337"),
+        Image(f"{HUB}/proxyv2:{ISTIO}", (_proxy(place, programs, go, envoy),), ("/usr/local/bin/pilot-agent",), "1337"),
+        Image(MODEL, (python, _model(place)), ("/usr/bin/python3", "/model/server.py"), "65532"),
+        Image(TIDEGATE, (python, libraries, _tidegate(place)), ("/usr/bin/python3", "-m", "k8s_manager.cli.main"),
+              "65532", {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}),
+    ]  # fmt: skip
+    return {image.reference: _archived(place, image) for image in wanted}
+
+
+def _archived(place: Place, image: Image) -> Path:
+    words = [image.reference, *image.entrypoint, image.user, *(str(path) for path in image.layers)]
+    target = place.cache / "images" / f"{key_of(words, [])}.tar"
+    return target if target.exists() else _made(target, lambda part: archive(image, part))
+
+
+def _made(target: Path, make: Callable[[Path], Path]) -> Path:
+    """Make a file beside its place and move it there, so that what is in its place is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        make(Path(folder) / "layer.tar").rename(target)
+    return target
+
+
+def _layer(place: Place, name: str, key: str, make: Callable[[Path], Path]) -> Path:
+    target = place.cache / "layers" / f"{name}-{key}.tar"
+    return target if target.exists() else _made(target, make)
+
+
+def _single(place: Place, program: Path) -> Path:
+    entries = [(program.name, program, 0o755)]
+    return _layer(place, program.name, program.parent.name, lambda part: layer(part, entries, {}))
+
+
+def _pilot(place: Place, programs: dict[str, Path]) -> Path:
+    program = programs["pilot-discovery"]
+    files = [("usr/local/bin/pilot-discovery", program, 0o755), ("etc/passwd", _ISTIO_USER, 0o644)]
+    return _layer(place, "pilot", program.parent.name, lambda part: layer(part, files, {"tmp": 0o1777}))
+
+
+def _proxy(place: Place, programs: dict[str, Path], go: Path, envoy: Path) -> Path:
+    """Return Istio's agent with an Envoy, the libraries that this Envoy is linked to, and Istio's bootstrap."""
+    agent = programs["pilot-agent"]
+    bootstrap = module_folder(go, "istio", "istio.io/istio") / "tools/packaging/common/envoy_bootstrap.json"
+    files: list[tuple[str, Path | bytes, int]] = [
+        ("usr/local/bin/pilot-agent", agent, 0o755),
+        ("usr/local/bin/envoy", envoy, 0o755),
+        ("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", bootstrap, 0o644),
+        ("etc/passwd", _ISTIO_USER, 0o644),
+        *((str(path).lstrip("/"), path, 0o755) for path in _linked(envoy)),
+    ]
+    key = key_of([agent.parent.name, run(envoy, "--version")], [])
+    return _layer(place, "proxyv2", key, lambda part: layer(part, files, {"tmp": 0o1777}))
+
+
+def _linked(program: Path) -> list[Path]:
+    return [Path(found) for found in re.findall(r"(/\S+) \(0x", run("ldd", program))]
+
+
+def _python(place: Place) -> Path:
+    """Return a small Debian with its Python."""
+
+    def make(part: Path) -> Path:
+        print(f"making a {DEBIAN} root with Python (once)", flush=True)
+        root = part.parent / "root"
+        run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", DEBIAN, root)
+        for name in _NOT_NEEDED:
+            shutil.rmtree(root / name, ignore_errors=True)
+        return layer_of_tree(part, root)
+
+    return _layer(place, f"python-{DEBIAN}", key_of(["python3", "ca-certificates", *_NOT_NEEDED], []), make)
+
+
+def _libraries(place: Place, python: Path) -> Path:
+    """Return what Tidegate needs, as the lock file says, compiled by the Python of the image."""
+    lock = PROJECT / "requirements-image.lock"
+
+    def make(part: Path) -> Path:
+        root = part.parent / "root"
+        root.mkdir()
+        run("tar", "-xf", python, "-C", root)
+        run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
+            "--only-binary=:all:", "--no-compile", "--no-deps", "--python-version", PYTHON,
+            "--target", root / _PYTHON_HOME, "--requirement", lock)  # fmt: skip
+        run("chroot", root, "/usr/bin/python3", "-m", "compileall", "-q", f"/{_PYTHON_HOME}")
+        return layer_of_tree(part, root / _PYTHON_HOME, _PYTHON_HOME)
+
+    return _layer(place, "libraries", key_of([PYTHON, python.name], [lock]), make)
+
+
+def _tidegate(place: Place) -> Path:
+    """Return Tidegate as it stands in the work tree."""
+    files = sorted(path for room in _ROOMS for path in (PROJECT / room).rglob("*") if _shipped(path))
+    if not files:
+        raise Failed(f"there is no Tidegate in {PROJECT}")
+    entries = [(f"{_PYTHON_HOME}/{path.relative_to(PROJECT)}", path, 0o644) for path in files]
+    command = b"#!/usr/bin/python3\nfrom k8s_manager.cli.main import main\n\nmain()\n"
+    entries_all = [*entries, ("usr/local/bin/tidegate", command, 0o755)]
+    return _layer(place, "tidegate", key_of([], files), lambda part: layer(part, entries_all, {}))
+
+
+def _shipped(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def _model(place: Place) -> Path:
+    files = sorted(path for path in (SOURCES / "model").glob("*.py"))
+    entries = [(f"model/{path.name}", path, 0o644) for path in files]
+    return _layer(place, "model", key_of([], files), lambda part: layer(part, entries, {}))

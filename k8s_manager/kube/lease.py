@@ -1,0 +1,143 @@
+"""Which of several managers leads: a Lease that the leader renews (coordination.k8s.io, as client-go elects).
+
+Nobody compares clocks. A candidate takes the Lease when it has seen it unchanged for a whole `seconds` on its own
+monotonic clock; the leader counts from before it sent its last successful renewal and gives up at two thirds, and
+what it had under way is cancelled then: when another takes over, nothing of the former leader is under way any more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.clock import Clock
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent
+from k8s_manager.metrics import LEADER
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A Lease as it was seen last, and since when it has not changed."""
+
+    version: str
+    since: float
+
+
+class Lease:
+    """One candidate for one Lease of `seconds`."""
+
+    def __init__(self, client: KubeClient, clock: Clock, key: ObjectKey, identity: str, seconds: float) -> None:
+        self._client, self._clock, self._key, self._identity = client, clock, key, identity
+        self.seconds = seconds
+        self._seen: Seen | None = None
+        self._held: Manifest | None = None
+        self._until = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two looks at the Lease, and the longest that one may take."""
+        return self.seconds / 6
+
+    async def run(self, lead: Callable[[], Awaitable[None]], follow: Callable[[], Awaitable[None]]) -> None:
+        """Follow until the Lease is ours, lead as long as it is; for ever. Gives the Lease back when cancelled."""
+        while True:
+            await _while(follow, self._acquired())
+            log.info("%s leads", self._identity)
+            LEADER.set(1)
+            try:
+                await _while(lead, self._lost())
+            finally:
+                LEADER.set(0)
+                await asyncio.shield(self._give_back())
+            log.warning("%s leads no more", self._identity)
+
+    async def _acquired(self) -> None:
+        while not await self._try():
+            await self._clock.wait(asyncio.Event(), self.pause)
+
+    async def _lost(self) -> None:
+        while (left := self._until - self._clock.now()) > 0:
+            await self._clock.wait(asyncio.Event(), min(self.pause, left))
+            try:
+                async with asyncio.timeout(max(0.0, self._until - self._clock.now())):
+                    if not await self._try() and self._held is None:
+                        return
+            except TimeoutError:
+                return
+
+    async def _try(self) -> bool:
+        """Take or renew the Lease if it is ours to take; tell whether that worked."""
+        before = self._clock.now()
+        try:
+            async with asyncio.timeout(self.pause):
+                live = await self._read()
+                if live is not None and not self._may_take(live):
+                    self._held = None
+                    return False
+                self._held = await self._write(live)
+        except (TidegateError, TimeoutError) as error:
+            log.warning("%s: %s; it is tried again", self._key, error or "no answer in time")
+            return False
+        self._until = before + self.seconds * 2 / 3
+        return True
+
+    async def _read(self) -> Manifest | None:
+        try:
+            return await self._client.get(self._key)
+        except Absent:
+            return None
+
+    def _may_take(self, live: Manifest) -> bool:
+        if live["spec"].get("holderIdentity") in (self._identity, "", None):
+            return True
+        version = live["metadata"]["resourceVersion"]
+        if self._seen is None or self._seen.version != version:
+            self._seen = Seen(version, self._clock.now())
+        theirs = max(float(live["spec"].get("leaseDurationSeconds") or 0), self.seconds)
+        return self._clock.now() - self._seen.since >= theirs
+
+    async def _write(self, live: Manifest | None) -> Manifest:
+        now = _micro(self._clock.utc())
+        spec = {"holderIdentity": self._identity, "leaseDurationSeconds": round(self.seconds), "renewTime": now}
+        if live is None:
+            metadata = {"name": self._key.name, "namespace": self._key.namespace}
+            spec |= {"acquireTime": now, "leaseTransitions": 0}
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+            return await self._client.create(lease)
+        if live["spec"].get("holderIdentity") != self._identity:
+            spec |= {"acquireTime": now, "leaseTransitions": live["spec"].get("leaseTransitions", 0) + 1}
+        return await self._client.replace({**live, "spec": {**live["spec"], **spec}})
+
+    async def _give_back(self) -> None:
+        """Let the next one lead at once."""
+        held, self._held, self._until = self._held, None, 0.0
+        if held is None:
+            return
+        try:
+            async with asyncio.timeout(self.pause):
+                await self._client.replace({**held, "spec": {**held["spec"], "holderIdentity": ""}})
+        except (TidegateError, TimeoutError) as error:
+            log.warning("%s was not given back: %s; the next leader waits until it expires", self._key, error)
+
+
+def _micro(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+async def _while(work: Callable[[], Awaitable[None]], end: Awaitable[None]) -> None:
+    """Run `work` until `end` comes; an error of either is raised."""
+    tasks = [asyncio.ensure_future(work()), asyncio.ensure_future(end)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
