@@ -79,7 +79,13 @@ def _config(image: Image) -> bytes:
         "WorkingDir": "/",
     }
     root = {"type": "layers", "diff_ids": [f"sha256:{digest_of(path)}" for path in image.layers]}
-    config = {"architecture": "amd64", "os": "linux", "config": started, "rootfs": root, "history": _history(image.layers)}
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": started,
+        "rootfs": root,
+        "history": _history(image.layers),
+    }
     return json.dumps(config, sort_keys=True).encode()
 
 

@@ -40,7 +40,9 @@ class Node:
         self._start_runtime()
         self._start("etcd", components.etcd(place.state))
         self.start_apiserver()
-        self._start("controller-manager", components.controller_manager(self.program("kube-controller-manager"), self._pki))
+        self._start(
+            "controller-manager", components.controller_manager(self.program("kube-controller-manager"), self._pki)
+        )
         self._start("scheduler", components.scheduler(self.program("kube-scheduler"), self._pki))
         for path in images.values():
             run("ctr", "-a", place.containerd_socket, "-n", "k8s.io", "images", "import", path)

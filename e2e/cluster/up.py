@@ -1,8 +1,8 @@
 """From nothing to a cluster with Istio, and back."""
 
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.cluster import build, istio, needs, network, recipes
