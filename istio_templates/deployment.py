@@ -33,7 +33,9 @@ def _template(model: ServedModel, version: VersionFacts, wanted: Manifest) -> Ma
     metadata = wanted.get("metadata", {})
     spec: Manifest = {"terminationGracePeriodSeconds": GRACE_SECONDS, **wanted.get("spec", {})}
     spec["containers"] = [
-        _container(model, container) if container["name"] == "model" else container
+        _container(model, container, spec["terminationGracePeriodSeconds"])
+        if container["name"] == "model"
+        else container
         for container in spec.get("containers", [])
     ]
     return {
@@ -42,14 +44,18 @@ def _template(model: ServedModel, version: VersionFacts, wanted: Manifest) -> Ma
     }
 
 
-def _container(model: ServedModel, wanted: Manifest) -> Manifest:
-    """Fill in what the tenant left open: named ports, a readiness probe, and a pause before it stops."""
+def _container(model: ServedModel, wanted: Manifest, grace: int) -> Manifest:
+    """Fill in what the tenant left open: named ports, a readiness probe, and a pause before it stops.
+
+    Kubernetes refuses a pause that is not shorter than the grace period: a tenant's short one shortens it.
+    """
     ports = sorted({(route.port, route.protocol) for route in model.routes})
     defaults: dict[str, Any] = {
         "name": wanted["name"],
         "image": wanted.get("image"),
         "ports": [{"name": f"{protocol}-{port}", "containerPort": port, "protocol": "TCP"} for port, protocol in ports],
         "readinessProbe": {"tcpSocket": {"port": ports[0][0]}, "periodSeconds": 2},
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
     }
+    if (pause := min(DRAIN_SECONDS, grace - 1)) > 0:
+        defaults["lifecycle"] = {"preStop": {"sleep": {"seconds": pause}}}
     return {**defaults, **wanted}

@@ -28,7 +28,7 @@ _FOREIGN = (
     "ConfigMap", "Secret", "ServiceAccount", "Ingress", "Role", "RoleBinding", "HorizontalPodAutoscaler",
     "PodDisruptionBudget", "NetworkPolicy", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
 )  # fmt: skip
-_OF_KUBERNETES = ("kube-root-ca.crt", "istio-ca-root-cert", "kubernetes", "default")
+_IN_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +168,4 @@ def _is_foreign(obj: Manifest) -> bool:
     if obj["kind"] == "Model":
         return True
     ours = labels.get(names.MANAGED_BY) == names.MANAGER or names.MODEL in labels or names.GATEWAY in labels
-    return not ours and obj["metadata"]["name"] not in _OF_KUBERNETES
+    return not ours and obj["metadata"]["name"] not in _IN_EVERY_NAMESPACE

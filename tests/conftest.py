@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.fleet import running_fleet
 
+pytest.register_assert_rewrite("tests.contract.kubernetes")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files; review them like code")

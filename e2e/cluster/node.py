@@ -45,12 +45,16 @@ class Node:
         )
         self._start("scheduler", components.scheduler(self.program("kube-scheduler"), self._pki))
         for path in images.values():
-            run("ctr", "-a", place.containerd_socket, "-n", "k8s.io", "images", "import", path)
+            self.load(path)
         config = place.state / "kubelet.yaml"
         self._start("kubelet", components.kubelet(self.program("kubelet"), self._pki, config, place))
         proxy = place.state / "kube-proxy.yaml"
         self._start("kube-proxy", components.kube_proxy(self.program("kube-proxy"), proxy))
         self.until("the node is ready", lambda: "True" in self._node_ready())
+
+    def load(self, archive: Path) -> None:
+        """Give the container runtime an image."""
+        run("ctr", "-a", self.place.containerd_socket, "-n", "k8s.io", "images", "import", archive)
 
     def start_apiserver(self) -> None:
         """Start the API server, and return when it is ready."""

@@ -43,6 +43,13 @@ def up(place: Place) -> Node:
     return node
 
 
+def load(place: Place) -> None:
+    """Bring the images of a running cluster up to date with the work tree."""
+    node, archives = Node(place, {}), images(place)
+    for reference in (recipes.TIDEGATE, recipes.MODEL):
+        node.load(archives[reference])
+
+
 def down(place: Place) -> None:
     """Take the cluster away; nothing is said where there is none."""
     needs.require()

@@ -165,6 +165,22 @@ async def test_deleting_everything_leaves_nothing_over(fleet):
         assert await fleet.get("Namespace", "inference-gw")
 
 
+async def test_what_kubernetes_and_istio_put_into_every_namespace_holds_none(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        for kind, name in (
+            ("ConfigMap", "kube-root-ca.crt"),
+            ("ConfigMap", "istio-ca-root-cert"),
+            ("ConfigMap", "istio-ca-crl"),
+            ("ServiceAccount", "default"),
+        ):
+            metadata = {"name": name, "namespace": "search"}
+            await fleet.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata})
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await fleet.client.delete(ObjectKey("Tenant", "", "search"))
+        await until(lambda: gone(fleet, "Namespace", "search"), what="the namespace being gone")
+
+
 async def test_a_namespace_with_other_things_in_it_is_kept(fleet):
     async with fleet.manager():
         await make_search(fleet)

@@ -44,6 +44,12 @@ class Fleet:
         self.session = session
         self._numbers = itertools.count(1)
 
+    def forgotten_version(self) -> str:
+        """Return a version from which no watch can go on any more."""
+        version = str(self.api._registrar.store.version - 1)
+        self.api._registrar.store.forget_history()
+        return version
+
     def writes(self) -> Counter[str]:
         """Return the writes that the API server has taken so far, by resource."""
         out: Counter[str] = Counter()

@@ -19,7 +19,7 @@ from k8s_manager.standalone.apiserver.selectors import matcher
 from k8s_manager.standalone.apiserver.store import Change, Store
 
 Object = dict[str, Any]
-BOOKMARK_SECONDS = 15.0
+BOOKMARK_SECONDS, BOOKMARK_BEFORE_END = 15.0, 2.0
 SNAPSHOT_SECONDS = 300.0
 REGISTRAR = web.AppKey("registrar", Registrar)
 
@@ -133,9 +133,9 @@ class Api:
         initial = [] if since else store.every(resource_of(kind), namespace)
         if since == 0:
             since = store.version
-        changes = store.watch(
-            resource_of(kind), since, BOOKMARK_SECONDS, _until(float(query.get("timeoutSeconds") or 3600))
-        )
+        length = float(query.get("timeoutSeconds") or 3600)
+        idle = max(0.1, min(BOOKMARK_SECONDS, length - BOOKMARK_BEFORE_END))
+        changes = store.watch(resource_of(kind), since, idle, _until(length))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         first = True
         try:

@@ -1,0 +1,57 @@
+"""What every scenario stands on: a cluster with Istio, Tidegate installed as a user would, a gateway of two pods."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from e2e.cluster.place import PROJECT
+from e2e.support.site import SYSTEM, Site, kubectl
+from e2e.support.site import site as connected
+from tests.support.waiting import until
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "own_cluster: stops parts of the cluster itself, or knows how it was built")
+    if "E2E_KUBECONFIG" not in os.environ:
+        raise pytest.UsageError("run the scenarios with: make e2e")
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[None]:
+    """Install Tidegate from the manifests that are shipped."""
+    there = "tidegate" in kubectl("-n", SYSTEM, "get", "deployments", "-o", "name", check=False)
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(PROJECT / "manifests"))
+    if there:
+        kubectl("-n", SYSTEM, "rollout", "restart", "deployment/tidegate")
+    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+    yield
+    if "E2E_OWN" not in os.environ:
+        kubectl("delete", "-k", str(PROJECT / "manifests"))
+
+
+@pytest.fixture
+async def site(installed: None) -> AsyncIterator[Site]:
+    """Give a scenario the cluster, and leave no tenant behind."""
+    async with connected() as found:
+        yield found
+        for tenant in await found.all("Tenant"):
+            await found.rest.call("DELETE", f"/v1/tenants/{tenant['metadata']['name']}?cascade=true")
+
+        async def empty() -> bool:
+            return not await found.all("Tenant")
+
+        await until(empty, 90, "the tenants being gone")
+
+
+@pytest.fixture
+async def gateways(site: Site) -> list[str]:
+    """Return the addresses of two ready gateway pods of the gateway `shared`."""
+    return await site.make_gateway("shared")
+
+
+@pytest.fixture
+def tenant() -> str:
+    """Return a name that no other scenario uses: a namespace of the same name may still be going away."""
+    return f"team-{secrets.token_hex(3)}"

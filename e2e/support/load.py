@@ -1,0 +1,98 @@
+"""Requests at a steady rate against gateway pods, and what came of them."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of the requests: by status (or the name of an error), and the moments of those that were admitted."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    admitted: list[float] = field(default_factory=list)
+    failed: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def strange(self) -> dict[str, int]:
+        """What was neither answered nor refused for its rate."""
+        return {status: count for status, count in self.counts.items() if status not in ("200", "429")}
+
+    def rate(self, since: float, to: float) -> float:
+        """Return admitted requests per second in a span."""
+        return sum(since <= at < to for at in self.admitted) / (to - since)
+
+
+class Load:
+    """An open-loop load: every pod gets its requests on time, whatever became of the earlier ones."""
+
+    def __init__(
+        self, host: str, path: str, rate: float, port: int = 8080, scheme: str = "http", ssl: object = True
+    ) -> None:
+        self._host, self._path, self._rate, self._port, self._scheme, self._ssl = host, path, rate, port, scheme, ssl
+        self.outcome = Outcome()
+        self._senders: dict[str, asyncio.Task[None]] = {}
+
+    @asynccontextmanager
+    async def on(self, *addresses: str) -> AsyncIterator["Load"]:
+        """Send to each of these pods until left."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl)  # type: ignore[arg-type]
+        timeout = aiohttp.ClientTimeout(total=15, sock_connect=5)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            self._session = session
+            for address in addresses:
+                self.start(address)
+            try:
+                yield self
+            finally:
+                for address in list(self._senders):
+                    await self.stop(address)
+
+    def start(self, address: str) -> None:
+        """Begin to send to one more pod."""
+        self._senders[address] = asyncio.create_task(self._send(address))
+
+    async def stop(self, address: str) -> None:
+        """Send no more to a pod; what is under way is finished."""
+        task = self._senders.pop(address, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def measure(self, seconds: float) -> tuple[float, float]:
+        """Let the load run; return when that began and ended."""
+        since = time.monotonic()
+        await asyncio.sleep(seconds)
+        return since, time.monotonic()
+
+    async def _send(self, address: str) -> None:
+        url = f"{self._scheme}://{address}:{self._port}{self._path}"
+        under_way: set[asyncio.Task[None]] = set()
+        due = time.monotonic()
+        try:
+            while True:
+                task = asyncio.create_task(self._one(url))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                due += 1 / self._rate
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+        finally:
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _one(self, url: str) -> None:
+        try:
+            async with self._session.get(url, headers={"Host": self._host}) as answer:
+                await answer.read()
+                status = str(answer.status)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            status = type(error).__name__
+        self.outcome.counts[status] += 1
+        if status == "200":
+            self.outcome.admitted.append(time.monotonic())
+        elif status != "429":
+            self.outcome.failed.append((time.monotonic(), status))

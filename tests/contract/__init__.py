@@ -1,0 +1,1 @@
+"""Suites that more than one thing has to pass."""
