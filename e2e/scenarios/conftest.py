@@ -11,6 +11,8 @@ from e2e.support.site import SYSTEM, Site, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
 
+pytest.register_assert_rewrite("tests.contract.kubernetes")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "own_cluster: stops parts of the cluster itself, or knows how it was built")

@@ -21,9 +21,10 @@ PAGE = 500
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
-WATCH_SECONDS = 300
-# A watch that has been silent for longer than its bookmarks come is dead, whatever the socket says.
-WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=150)
+# A kind in which nothing happens gets no bookmarks either where etcd reports no progress: only that a watch ends, and
+# can be opened again, shows that the server is still there. One that is not ended in time is dead, whatever the socket says.
+WATCH_SECONDS = 45
+WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SECONDS + 15)
 
 
 class KubeClient:

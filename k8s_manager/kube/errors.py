@@ -66,6 +66,8 @@ def error_of(status: int, body: dict[str, Any], what: str, retry_after: str | No
             return Expired(f"{what}: {message}")
         case 401 | 403:
             return Forbidden(f"{what}: {message}; grant the right or renew the credentials")
+        case 500 if message.startswith("failed to create typed patch object"):
+            return Refused(what, problem)  # an applied field that the schema does not know: the server calls it its own
         case 429 | 502 | 503 | 504 | 500:
             error = Unavailable(f"{what}: {message}; it is tried again")
             error.after = float(retry_after) if retry_after and retry_after.isdigit() else None

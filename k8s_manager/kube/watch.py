@@ -55,6 +55,7 @@ class Watcher:
                 self._store.drop(obj)
             elif kind != "BOOKMARK":
                 self._store.put(obj)
+        self._hear()
         return version
 
     def _hear(self) -> None:

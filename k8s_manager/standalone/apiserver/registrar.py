@@ -123,7 +123,11 @@ class Registrar:
             )
         if live is not None:
             _check_version(kind, live, obj)
-        wanted = kind.pruned(clone(obj))
+        if (unknown := kind.undeclared(obj)) is not None:
+            of = f"({namespace}/{name}; {kind.group_version}, Kind={kind.kind})"
+            said = f"failed to create typed patch object {of}: {unknown}: field not declared in schema"
+            raise ApiError(500, "InternalError", said)
+        wanted = clone(obj)
         wanted.get("metadata", {}).pop("resourceVersion", None)
         if sub or (kind.has_status and kind.kind != "Pod"):
             wanted = {

@@ -74,6 +74,13 @@ class Kind:
         return {**_pruned(obj, self.schema), **head}
 
 
+    def undeclared(self, obj: dict[str, Any]) -> str | None:
+        """Return the path of a field that the schema does not know: an apply, unlike other writes, is refused then."""
+        if self.schema is None:
+            return None
+        return _difference(obj, self.pruned(obj), "")
+
+
 def built_in() -> dict[tuple[str, str], Kind]:
     """Return the built-in kinds by (group/version, plural)."""
     return {
@@ -123,6 +130,20 @@ def _plain(schema: Any) -> Any:
     if schema.get("nullable") and isinstance(out.get("type"), str):
         out["type"] = [out["type"], "null"]
     return out
+
+
+def _difference(value: Any, kept: Any, path: str) -> str | None:
+    """Return the path of the first field in `value` that is not in `kept`."""
+    if isinstance(value, dict) and isinstance(kept, dict):
+        missing = next((name for name in value if name not in kept), None)
+        if missing is not None:
+            return f"{path}.{missing}"
+        found = (_difference(inner, kept[name], f"{path}.{name}") for name, inner in value.items())
+    elif isinstance(value, list) and isinstance(kept, list):
+        found = (_difference(*pair, f"{path}[{i}]") for i, pair in enumerate(zip(value, kept, strict=True)))
+    else:
+        return None
+    return next((path for path in found if path is not None), None)
 
 
 def _pruned(value: Any, schema: dict[str, Any]) -> Any:

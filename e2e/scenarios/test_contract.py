@@ -1,0 +1,85 @@
+"""The real API server keeps the contract that the embedded one keeps."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.cluster.place import PROJECT
+from e2e.support.site import SYSTEM, kubeconfig, kubectl
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.config import connect
+from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.resources import RESOURCES
+from tests.contract.kubernetes import *  # noqa: F403
+from tests.support.waiting import until
+
+TOUCHED = ("Service", "Deployment", "VirtualService", "ConfigMap", "Model")
+
+
+class RealFleet:
+    """What the suite asks of a fleet, on the cluster under test."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self.client, self.server, self.session = client, client._server, client._session
+
+    def forgotten_version(self) -> str:
+        """Return a version from before the kinds of documents were there: their history does not reach back to it."""
+        return "1"
+
+    async def apply(self, *documents: str | Manifest, manager: str = "kubectl") -> None:
+        """Apply documents as a person with kubectl would."""
+        for document in documents:
+            for obj in yaml.safe_load_all(document) if isinstance(document, str) else [document]:
+                await self.client.apply(obj, force=True, manager=manager)
+
+    async def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
+        """Return an object, or None."""
+        try:
+            return await self.client.get(ObjectKey(kind, namespace, name))
+        except Absent:
+            return None
+
+    async def clean(self) -> None:
+        """Remove what a test may have left in its namespace, and its tenant."""
+        found = [ObjectKey("Tenant", "", "t")]
+        for kind in TOUCHED:
+            objects, _ = await self.client.list(RESOURCES[kind], namespace="ns")
+            found += [ObjectKey(kind, "ns", obj["metadata"]["name"]) for obj in objects]
+        for key in found:
+            await self._remove(key)
+
+    async def _remove(self, key: ObjectKey) -> None:
+        async def gone() -> bool:
+            live: Any = await self.get(*(key.kind, key.name, key.namespace))
+            if live is None or key.name == "kube-root-ca.crt" or key.name.startswith("istio-ca-"):
+                return True
+            try:
+                if live["metadata"].get("finalizers"):
+                    await self.client.merge(key, {"metadata": {"finalizers": []}})
+                await self.client.delete(key)
+            except (Absent, WriteConflict):
+                return False
+            return False
+
+        await until(gone, 60, f"{key} being gone")
+
+
+@pytest.fixture(scope="module")
+def only_the_kinds() -> None:
+    """The kinds without a manager: it would answer to the documents that the suite writes."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(PROJECT / "manifests" / "crds"))
+    if "tidegate" in kubectl("-n", SYSTEM, "get", "deployments", "-o", "name", check=False):
+        kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=0")
+        kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=tidegate", "--timeout=60s")
+
+
+@pytest.fixture
+async def fleet(only_the_kinds: None) -> AsyncIterator[RealFleet]:
+    async with await connect(kubeconfig()) as client:
+        fleet = RealFleet(client)
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}})
+        yield fleet
+        await fleet.clean()
