@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate golden lock bench bench-quick clean
+.PHONY: help demo test check format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,18 @@ generate: $(VENV)/dev ## Write the generated files anew (CRDs, OpenAPI)
 golden: $(VENV)/dev ## Rewrite the golden files; review them like code
 	@$(BIN)/pytest tests/golden --update-golden
 
+cluster-up: $(VENV)/dev ## Start a real cluster on this machine: Kubernetes, Istio (root, Go; long the first time)
+	@$(BIN)/python -m e2e.cluster up
+
+cluster-down: $(VENV)/dev ## Take that cluster away, with everything that a failure may have left
+	@$(BIN)/python -m e2e.cluster down
+
+e2e: $(VENV)/dev ## The scenarios on a real cluster, its own or that of E2E_KUBECONFIG
+	@$(BIN)/python -m e2e -m "not long"
+
+e2e-full: $(VENV)/dev ## The scenarios with the long ones
+	@$(BIN)/python -m e2e
+
 bench: $(VENV)/dev ## Every benchmark, with its floor or peer (long)
 	@$(BIN)/python -m benchmarks all
 
@@ -52,4 +64,4 @@ lock: ## Resolve the dependencies anew (needs uv)
 	@scripts/lock
 
 clean: ## Remove what the targets above made
-	@rm -rf $(VENV) .demo .cache .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .demo .cache .pytest_cache .mypy_cache .ruff_cache .e2e

@@ -68,6 +68,17 @@ def limits_of(obj: Manifest) -> tuple[tuple[str, Bucket], ...]:
         return ()
 
 
+def gateways_of_slots(obj: Manifest) -> frozenset[str]:
+    """Return the gateways of whose slots an EnvoyFilter adds one, by the name that Envoy knows it by."""
+    found = set()
+    for patch in (obj.get("spec") or {}).get("configPatches") or []:
+        name = str(((patch.get("patch") or {}).get("value") or {}).get("name", ""))
+        parts = names.ECDS_NAME.fullmatch(name)
+        if patch.get("applyTo") == "EXTENSION_CONFIG" and parts:
+            found.add(parts[1])
+    return frozenset(found)
+
+
 def _bucket(raw: Manifest) -> Bucket:
     bucket = Bucket(int(raw["tokens_per_fill"]), int(raw["fill_interval"].removesuffix("s")), int(raw["max_tokens"]))
     if min(bucket.tokens, bucket.interval) <= 0:

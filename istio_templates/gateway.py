@@ -32,7 +32,7 @@ def pool_gateway(pool: GatewayPool, tenants: list[Tenancy]) -> list[Manifest]:
     """Return the Gateway with the servers that tenants share: wildcard certificates, and the probe's host."""
     servers = [_wildcard(listener, tenants) for listener in pool.listeners if listener.domain]
     servers = [server for server in servers if server["hosts"]]
-    plain = next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+    plain = names.plain_listener(pool)
     if pool.probe and plain:
         servers.append(
             {
@@ -69,7 +69,7 @@ def _own_certificate(tenant: Tenancy, host: OwnedHost, listener: Listener, numbe
 
 
 def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> list[Manifest]:
-    plain = next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+    plain = names.plain_listener(pool)
     if plain is None or not hosts:
         return []
     return [

@@ -1,5 +1,7 @@
 """Names and labels of everything that is rendered: one place, so that nothing is named twice."""
 
+import re
+
 from istio_templates.facts import GatewayPool, Listener, Manifest, ObjectKey, ServedModel, Tenancy
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -53,6 +55,9 @@ def pool_gateway(pool: GatewayPool) -> str:
     return f"gateway-{pool.name}"
 
 
+ECDS_NAME = re.compile(r"tidegate\.(.+)\.slot-\d+")
+
+
 def ecds_name(pool: GatewayPool, slot: int) -> str:
     """Return the name of a slot's configuration in Envoy. It carries the gateway's name, since one
     duplicate in a gateway pod would freeze every slot of it."""
@@ -72,6 +77,11 @@ def insertion_object(pool: GatewayPool) -> str:
 def identity(namespace: str, virtual_service: str) -> str:
     """Return what Istio writes into the route metadata of every route of a VirtualService."""
     return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"
+
+
+def plain_listener(pool: GatewayPool) -> Listener | None:
+    """Return the listener without TLS, if the gateway has one."""
+    return next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
 
 
 def listener_for(pool: GatewayPool, host: str, credential: str | None) -> Listener | None:

@@ -34,7 +34,7 @@ def virtual_service(model: ServedModel) -> Manifest:
 
 def probe(pool: GatewayPool) -> list[Manifest]:
     """Return the VirtualService that lets one GET tell which revision of every slot a gateway pod runs."""
-    if not pool.probe or not any(listener.protocol == "HTTP" for listener in pool.listeners):
+    if not pool.probe or names.plain_listener(pool) is None:
         return []
     obj = names.manifest(
         "networking.istio.io/v1",
@@ -72,14 +72,21 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
 
 
 def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
+    """Return the Gateways through which a model is reached, as namespace/name.
+
+    Under a shared certificate that is the tenant's own as well: its plain server redirects, and istiod answers there
+    only for hosts of VirtualServices that are bound to it.
+    """
     found = set()
     for pool in model.tenant.gateways:
         for host in hosts:
             owned = next((owned for owned in model.tenant.hosts if names.covers(owned.name, host)), None)
             listener = names.listener_for(pool, host, owned.credential if owned else None)
             shared = listener is not None and listener.domain is not None
-            name = names.pool_gateway(pool) if shared else names.tenant_gateway(model.tenant)
-            found.add(f"{pool.namespace}/{name}")
+            if shared:
+                found.add(f"{pool.namespace}/{names.pool_gateway(pool)}")
+            if not shared or names.plain_listener(pool):
+                found.add(f"{pool.namespace}/{names.tenant_gateway(model.tenant)}")
     return sorted(found)
 
 

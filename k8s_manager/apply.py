@@ -15,6 +15,7 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
 from k8s_manager.diff import Changes, Write
+from k8s_manager.drift import Repair, repair_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
@@ -47,7 +48,7 @@ class Results:
 
     written: int = 0
     failures: dict[ObjectKey, Failure] = field(default_factory=dict)
-    repaired: dict[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
+    repaired: dict[ObjectKey, Repair] = field(default_factory=dict)
 
 
 class Target(Protocol):
@@ -91,8 +92,8 @@ class ClusterTarget:
             return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
         async with self._places:
             try:
-                if write.drifted:
-                    results.repaired[key] = await self._other_writers(key)
+                if write.drifted and (repair := await repair_of(self._client, key)):
+                    results.repaired[key] = repair
                 self._store.put(await self._client.apply(write.obj, force=not write.first))
             except TidegateError as error:
                 self._fail(key, owner, error, "apply")
@@ -134,22 +135,6 @@ class ClusterTarget:
         pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
         self._failures[key] = Failure(error, owner, attempts, self._clock.now() + pause)
         APPLIED.labels(key.kind, operation, "failure").inc()
-
-    async def _other_writers(self, key: ObjectKey) -> tuple[str, ...]:
-        try:
-            live = await self._client.get(key)
-        except Absent:
-            return ()
-        fields = live["metadata"].get("managedFields", [])
-        return tuple(
-            sorted(
-                {
-                    entry["manager"]
-                    for entry in fields
-                    if entry["manager"] != names.MANAGER and not entry.get("subresource")
-                }
-            )
-        )
 
     async def _has_others(self, namespace: str) -> bool:
         """Tell whether a namespace holds anything that we did not make and Kubernetes does not put there."""

@@ -10,6 +10,7 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
+from k8s_manager.drift import Repair, record
 from k8s_manager.events import Events
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
@@ -31,6 +32,10 @@ class Bookkeeper:
         self._places = asyncio.Semaphore(in_flight)
         self._told_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
+
+    async def record(self, repairs: Mapping[ObjectKey, Repair]) -> None:
+        """Write an event for everything that was set back."""
+        await record(self._client, self._clock, repairs)
 
     async def finalizers(self, world: World) -> None:
         """Put our finalizer on every document that is not leaving, before anything is made for it."""

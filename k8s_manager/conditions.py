@@ -4,6 +4,7 @@ Accepted    the document holds what it asks for              Accepted | Invalid 
 Programmed  everything that follows from it is written       Programmed | Pending | Waiting | FieldConflict
                                                              | Refused | Forbidden | ValidatorUnavailable | Unavailable
 Ready       it serves                                        Ready | NoReadyReplica | NoGatewayPod | NotServed
+SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Off
 """
@@ -71,7 +72,7 @@ class Teller:
                 _is_there(key, plan, owned),
             )
             of_kind = self._inputs(stored, world, plan, limits)
-            repaired = repairs.get((key.namespace, key.name))
+            repaired = repairs.get(owner)
             out[key] = self._memo.get(
                 key,
                 (stored, stored.status, writing, of_kind, repaired),
@@ -82,7 +83,7 @@ class Teller:
 
     def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits) -> tuple[Any, ...]:
         if stored.key.kind == "InferenceGateway":
-            return (world.gateway_pods.get(stored.key.name, ()),)
+            return (world.gateway_pods.get(stored.key.name, ()), world.twins.get(stored.key.name, ()))
         if stored.key.kind == "Tenant" or stored.document is None:
             return ()
         key = (stored.key.namespace, stored.key.name)
@@ -130,7 +131,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     spec = stored.document.spec if stored.document else None
     match spec:
         case InferenceGatewaySpec():
-            body, told = _gateway(spec, of_kind[0])
+            body, told = _gateway(spec, of_kind[0], of_kind[1])
         case TenantSpec():
             name = stored.key.name
             body, told = {"namespace": namespace_of(name, spec), "gateway": gateway_name(name, spec)}, []
@@ -145,7 +146,9 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     return status
 
 
-def _gateway(spec: InferenceGatewaySpec, pods: tuple[PodSeen, ...]) -> tuple[Manifest, list[Told]]:
+def _gateway(
+    spec: InferenceGatewaySpec, pods: tuple[PodSeen, ...], twins: tuple[str, ...]
+) -> tuple[Manifest, list[Told]]:
     ready = [pod for pod in pods if pod.ready and not pod.leaving]
     addresses = sorted(f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in spec.listeners)
     serves = Told("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
@@ -153,7 +156,15 @@ def _gateway(spec: InferenceGatewaySpec, pods: tuple[PodSeen, ...]) -> tuple[Man
         labels = ", ".join(f"{name}={value}" for name, value in spec.selector.items())
         message = f"no gateway pod with {labels} is ready in namespace {spec.namespace}; start or mend them"
         serves = Told("Ready", False, "NoGatewayPod", message)
-    return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, [serves]
+    return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, [serves, _unique(twins)]
+
+
+def _unique(twins: tuple[str, ...]) -> Told:
+    """Tell whether the slots' names are ours alone: Envoy stops taking any limit when one of them comes twice."""
+    if twins:
+        message = f"EnvoyFilter {', '.join(twins)} has a slot's name: the gateway pods take no new limit; delete it"
+        return Told("SlotsUnique", False, "Duplicate", message)
+    return Told("SlotsUnique", True, "Unique", "no other EnvoyFilter has the name of a slot")
 
 
 def _model(
@@ -306,11 +317,11 @@ def number(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else round(float(value), 6)
 
 
-def _repairs(results: Results) -> dict[tuple[str, str], str]:
-    out: dict[tuple[str, str], str] = {}
-    for key, writers in results.repaired.items():
-        out[key.namespace, key.name] = f"{key} was changed by {', '.join(writers) or 'somebody'} and set back"
-    return out
+def _repairs(results: Results) -> dict[Owner, str]:
+    out: dict[Owner, list[str]] = {}
+    for key, repair in results.repaired.items():
+        out.setdefault(repair.owner, []).append(repair.sentence(key))
+    return {owner: "; ".join(said) for owner, said in out.items()}
 
 
 def _note_repair(status: Manifest, stored: Stored, note: str | None) -> None:

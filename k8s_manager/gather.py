@@ -5,7 +5,7 @@ from functools import partial
 from collectors.replicas import PodSeen, pod_seen, present, ready_replicas
 from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, parse
-from istio_templates.envoy_filter import limits_of
+from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.virtual_service import routes_of
@@ -26,7 +26,7 @@ class Gatherer:
         self._parsed = Memo()
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
-        self._bound = Last()
+        self._bound, self._twins = Last(), Last()
 
     def world(self) -> World:
         """Return the world as the store shows it now."""
@@ -42,6 +42,7 @@ class Gatherer:
                 stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document
             },
             limited=self.limited(),
+            twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
             secrets=self._secrets.get((self._store.changes("Secret"),), self._read_secrets),
             bound=self._bound.get(
                 (self._store.changes("Gateway"), self._store.changes("VirtualService")), self._read_bound
@@ -101,6 +102,14 @@ class Gatherer:
             if pool and number.isdigit():
                 out[pool, int(number)] = obj
         return out
+
+    def _read_twins(self) -> dict[str, tuple[str, ...]]:
+        out: dict[str, set[str]] = {}
+        for obj in self._store.all("EnvoyFilter"):
+            if names.key_of(obj) not in self._store.owned:
+                for gateway in gateways_of_slots(obj):
+                    out.setdefault(gateway, set()).add(f"{obj['metadata']['namespace']}/{obj['metadata']['name']}")
+        return {gateway: tuple(sorted(found)) for gateway, found in out.items()}
 
     def _all(self, kind: str) -> tuple[Stored, ...]:
         """Return the documents of a kind; the same tuple while none of them has changed."""

@@ -15,10 +15,11 @@ from typing import Any
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Bucket, SlotFacts
+from istio_templates.facts import Bucket, ObjectKey, SlotFacts
 from k8s_manager import facts_of
 from k8s_manager.clock import Clock
 from k8s_manager.diff import in_line, stamped
+from k8s_manager.drift import Repair, repair_of
 from k8s_manager.events import Events
 from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
@@ -77,6 +78,7 @@ class LimitLoop:
         self._seen_of: tuple[Any, ...] = ()
         self._in_force: dict[str, Fraction] = {}
         self._counted: dict[str, Counted] = {}
+        self._repaired: dict[ObjectKey, Repair] = {}
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
 
     @property
@@ -104,7 +106,7 @@ class LimitLoop:
                 seen, decision = self._decide()
                 self._wake_at = self._or_when_stale(decision.wake_at if leads else None)
                 if decision.writes and leads:
-                    self._wake_at = await self._write(seen, decision.writes)
+                    self._wake_at = await self._write(seen, decision)
                 elif decision.writes:
                     self._adopt(seen, seen.live)
             except Exception:
@@ -235,9 +237,12 @@ class LimitLoop:
             self._closed = closed
             self.changed.set()
 
-    async def _write(self, seen: Observation, writes: Mapping[Slot, controller.Limits]) -> float | None:
+    async def _write(self, seen: Observation, decision: controller.Decision) -> float | None:
         """Write slots side by side; return when to look again."""
-        outcomes = await asyncio.gather(*(self._write_slot(slot, limits) for slot, limits in writes.items()))
+        writes = decision.writes
+        outcomes = await asyncio.gather(
+            *(self._write_slot(slot, limits, slot in decision.stale) for slot, limits in writes.items())
+        )
         done = {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
         at = self._adopt(seen, done)
         self.changed.set()
@@ -251,19 +256,27 @@ class LimitLoop:
         self._announce(seen, before, at)
         return at
 
-    async def _write_slot(self, slot: Slot, limits: controller.Limits) -> bool:
+    def repaired(self) -> dict[ObjectKey, Repair]:
+        """Return the slots that were set back since the last call."""
+        out, self._repaired = self._repaired, {}
+        return out
+
+    async def _write_slot(self, slot: Slot, limits: controller.Limits, stale: bool) -> bool:
         pool = self._plan.pools.get(slot[0])
         if pool is None:
             return False
         RENDERED.labels("slot").inc()
         (obj,) = render_slot(SlotFacts(pool, slot[1], limits))
         try:
+            repair = await repair_of(self._client, names.key_of(obj)) if stale else None
             self._store.put(await self._client.apply(stamped(obj), force=True))
         except TidegateError as error:
             SLOT_WRITES.labels("failure").inc()
             log.warning("slot %d of gateway %s was not written: %s", slot[1], slot[0], error)
             return False
         SLOT_WRITES.labels("success").inc()
+        if repair and repair.writers:
+            self._repaired[names.key_of(obj)] = repair
         return True
 
     def _announce(self, seen: Observation, before: controller.State, at: float) -> None:

@@ -74,6 +74,8 @@ class MainLoop:
         store = self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         results = await self._target.apply(changes)
+        results.repaired |= self._limits.repaired()
+        await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
         told = self._teller.statuses(world, plan, results, self._limits, store.owned)
         later = await self._books.tell(world, told)

@@ -54,7 +54,8 @@ class Bound:
 @dataclass(frozen=True, slots=True)
 class World:
     """One moment. `ready` and `desired` count replicas by (namespace, model, version); `limited` holds (gateway,
-    identity) of every limit that is in a slot; `secrets` are (namespace, name)."""
+    identity) of every limit that is in a slot; `secrets` are (namespace, name); `twins` are, by gateway, the
+    EnvoyFilters of others that have the name of a slot."""
 
     gateways: tuple[Stored, ...]
     tenants: tuple[Stored, ...]
@@ -65,6 +66,7 @@ class World:
     limited: frozenset[tuple[str, str]]
     secrets: frozenset[tuple[str, str]]
     bound: Bound = Bound()
+    twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

@@ -54,10 +54,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Slots to write now, with all their limits, and when to look again (None: at the next event)."""
+    """Slots to write now, with all their limits, and when to look again (None: at the next event); `stale` are those of
+    them that are not what was written last."""
 
     writes: Mapping[Slot, Limits]
     wake_at: float | None
+    stale: frozenset[Slot] = frozenset()
 
 
 def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State]:
@@ -78,7 +80,7 @@ def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State
         return Decision({}, tick), after
     slots = {_slot(seen, entry) for entry, due in dues.items() if due <= now} | stale
     writes = {slot: _contents(seen, limits, slot, now) for slot in sorted(slots)}
-    return Decision(writes, None), after
+    return Decision(writes, None, stale), after
 
 
 def written(state: State, writes: Mapping[Slot, Limits], now: float) -> State:

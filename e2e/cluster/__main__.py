@@ -2,22 +2,28 @@
 
 import sys
 
-from e2e.cluster import up
+from e2e.cluster import needs, up
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.place import Place
 
 _HELP = """usage: python -m e2e.cluster COMMAND
 
-  build   build the programs and images that the cluster is made of (cached)
-  up      start the cluster; prints how to use it
-  down    take it away, with everything that a failure may have left
+  build     build the programs and images that the cluster is made of (cached)
+  up        start the cluster; prints how to use it
+  down      take it away, with everything that a failure may have left
+  packages  print the Debian packages that this machine lacks
 """
 
 
 def main(words: list[str]) -> int:
     """Run one command; return the exit code."""
     place = Place()
-    commands = {"build": lambda: up.images(place), "up": lambda: _up(place), "down": lambda: up.down(place)}
+    commands = {
+        "build": lambda: up.images(place),
+        "up": lambda: _up(place),
+        "down": lambda: up.down(place),
+        "packages": lambda: print(" ".join(needs.packages())),
+    }
     if len(words) != 1 or words[0] not in commands:
         print(_HELP, end="")
         return 0 if words in ([], ["--help"], ["-h"]) else 2

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from e2e.cluster.place import PROJECT
+from e2e.support.golden import in_namespaces
 from e2e.support.site import SYSTEM, Site, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
@@ -16,6 +17,7 @@ pytest.register_assert_rewrite("tests.contract.kubernetes")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "own_cluster: stops parts of the cluster itself, or knows how it was built")
+    config.addinivalue_line("markers", "long: minutes of its own; run by make e2e-full")
     if "E2E_KUBECONFIG" not in os.environ:
         raise pytest.UsageError("run the scenarios with: make e2e")
 
@@ -31,6 +33,23 @@ def installed() -> Iterator[None]:
     yield
     if "E2E_OWN" not in os.environ:
         kubectl("delete", "-k", str(PROJECT / "manifests"))
+
+
+@pytest.fixture(scope="module")
+def without_manager(installed: None) -> Iterator[None]:
+    """Everything but the manager: it would answer to documents and take away what carries its label."""
+    kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=0")
+    kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=tidegate", "--timeout=60s")
+    yield
+    kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=2")
+    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+
+
+@pytest.fixture(scope="session")
+def golden_namespaces() -> Iterator[None]:
+    """Have every namespace in which a golden case has objects."""
+    with in_namespaces():
+        yield
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.cluster.place import PROJECT
-from e2e.support.site import SYSTEM, kubeconfig, kubectl
+from e2e.support.site import kubeconfig
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
@@ -67,17 +66,8 @@ class RealFleet:
         await until(gone, 60, f"{key} being gone")
 
 
-@pytest.fixture(scope="module")
-def only_the_kinds() -> None:
-    """The kinds without a manager: it would answer to the documents that the suite writes."""
-    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(PROJECT / "manifests" / "crds"))
-    if "tidegate" in kubectl("-n", SYSTEM, "get", "deployments", "-o", "name", check=False):
-        kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=0")
-        kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=tidegate", "--timeout=60s")
-
-
 @pytest.fixture
-async def fleet(only_the_kinds: None) -> AsyncIterator[RealFleet]:
+async def fleet(without_manager: None) -> AsyncIterator[RealFleet]:
     async with await connect(kubeconfig()) as client:
         fleet = RealFleet(client)
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}})

@@ -17,7 +17,7 @@ def config_dump(namespace: str, pod: str) -> dict[str, Any]:
     """Return a pod's whole configuration, endpoints included."""
     path = "config_dump?include_eds"
     text = kubectl("-n", namespace, "exec", pod, "--", "pilot-agent", "request", "GET", path)
-    return dict(json.loads(text))
+    return dict(json.loads(text[text.index("{\n") :]))  # the agent warns first, on the same stream
 
 
 LISTENERS = "^listener_manager\\.listener_(modified|removed|added|in_place_updated)$"

@@ -1,13 +1,11 @@
-"""The golden cases on a real cluster: their namespaces, and their objects as they are applied."""
+"""The golden cases on a real cluster: the namespaces in which they have objects."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.kube.client import KubeClient
+from e2e.support.site import kubectl
 from tests.golden.case import CASES, rendered
-
-ISTIO = ("Gateway", "DestinationRule", "VirtualService", "EnvoyFilter")
 
 
 def namespaces() -> list[str]:
@@ -15,17 +13,14 @@ def namespaces() -> list[str]:
     return sorted({obj["metadata"].get("namespace", "") for case in CASES for obj in rendered(case)} - {""})
 
 
-@asynccontextmanager
-async def in_namespaces(client: KubeClient) -> AsyncIterator[None]:
+@contextmanager
+def in_namespaces() -> Iterator[None]:
     """Have the cases' namespaces, and take them away afterwards."""
     for name in namespaces():
-        await client.apply(_namespace(name), force=True, manager="golden")
+        kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=120s", check=False)
+        metadata = {"name": name, "labels": {"tidegate-e2e": "golden"}}
+        kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
     try:
         yield
     finally:
-        for name in namespaces():
-            await client.delete(ObjectKey("Namespace", "", name))
-
-
-def _namespace(name: str) -> Manifest:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"tidegate-e2e": "golden"}}}
+        kubectl("delete", "namespace", "-l", "tidegate-e2e=golden", "--wait=false")

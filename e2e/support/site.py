@@ -41,8 +41,14 @@ def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
 class Site:
     """One scenario's hands and eyes."""
 
-    def __init__(self, kube: KubeClient, rest: "Rest") -> None:
-        self.kube, self.rest = kube, rest
+    def __init__(self, kube: KubeClient, rest: "Rest", token: str) -> None:
+        self.kube, self.rest, self._token = kube, rest, token
+
+    @asynccontextmanager
+    async def at(self, address: str) -> AsyncIterator["Rest"]:
+        """Talk to one replica of the manager."""
+        async with _session(address, self._token) as session:
+            yield Rest(session)
 
     async def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
         """Return an object, or None."""
@@ -165,9 +171,13 @@ async def site() -> AsyncIterator[Site]:
         service = await kube.get(ObjectKey("Service", SYSTEM, "tidegate"))
         token = base64.b64decode(secret["data"]["token"]).decode()
         address = f"http://{service['spec']['clusterIP']}"
-        headers = {"Authorization": f"Bearer {token}"}
-        async with aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(30)) as session:
-            yield Site(kube, Rest(session))
+        async with _session(address, token) as session:
+            yield Site(kube, Rest(session), token)
+
+
+def _session(address: str, token: str) -> aiohttp.ClientSession:
+    headers = {"Authorization": f"Bearer {token}"}
+    return aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(30))
 
 
 QUICK = {"down": {"quiet": "50ms", "longest": "200ms"}, "up": {"quiet": "200ms", "longest": "1s"}}

@@ -22,7 +22,7 @@ _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # A kind in which nothing happens gets no bookmarks either where etcd reports no progress: only that a watch ends, and
-# can be opened again, shows that the server is still there. One that is not ended in time is dead, whatever the socket says.
+# can be opened again, shows that the server is still there. One that does not end in time is dead.
 WATCH_SECONDS = 45
 WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SECONDS + 15)
 

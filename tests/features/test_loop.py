@@ -478,3 +478,50 @@ async def test_a_limit_that_is_held_is_shared_anew_when_a_gateway_pod_comes(flee
 
 async def limited_by(fleet, reason: str) -> bool:
     return (await fleet.condition("Model", "ranker", "Limited", "search")).get("reason") == reason
+
+
+async def test_a_slot_changed_by_hand_is_set_back_and_its_writer_is_named_in_a_condition_and_an_event(fleet):
+    name = "tidegate-shared-slot-03"
+    async with fleet.manager():
+        await make_search(fleet)
+        before = await fleet.get("EnvoyFilter", name, "inference-gw")
+        spec = copy.deepcopy(before["spec"])
+        spec["configPatches"][0]["patch"]["value"]["typed_config"]["token_bucket"]["max_tokens"] = 7
+        await fleet.client.apply({**bare(before), "spec": spec}, force=True, manager="night-shift")
+
+        async def repaired():
+            live = await fleet.get("EnvoyFilter", name, "inference-gw")
+            return live["spec"] == before["spec"]
+
+        await until(repaired, what="the slot being set back")
+
+        async def told():
+            drift = await fleet.condition("InferenceGateway", "shared", "Drift")
+            return name in drift.get("message", "") and "night-shift" in drift["message"]
+
+        await until(told, what="the writer being named")
+        events, _ = await fleet.client.list(RESOURCES["Event"], namespace="inference-gw")
+    (event,) = [event for event in events if event["involvedObject"]["name"] == name]
+    assert (event["reason"], "night-shift" in event["message"]) == ("Repaired", True)
+
+
+async def test_an_envoy_filter_with_the_name_of_a_slot_is_noticed_until_it_goes(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        slot = await fleet.get("EnvoyFilter", "tidegate-shared-slot-03", "inference-gw")
+        twin = {**bare(slot), "metadata": {"name": "twin", "namespace": "inference-gw"}, "spec": slot["spec"]}
+        await fleet.apply(twin)
+
+        async def said(status):
+            told = await fleet.condition("InferenceGateway", "shared", "SlotsUnique")
+            return told.get("status") == status and ("inference-gw/twin" in told["message"]) == (status == "False")
+
+        await until(lambda: said("False"), what="the duplicate being told")
+        await fleet.client.delete(ObjectKey("EnvoyFilter", "inference-gw", "twin"))
+        await until(lambda: said("True"), what="the condition going back")
+
+
+def bare(obj: dict) -> dict:
+    """Return the head of a live object as somebody else would write it."""
+    metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}

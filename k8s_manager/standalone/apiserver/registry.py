@@ -73,7 +73,6 @@ class Kind:
         head = {name: obj[name] for name in ("apiVersion", "kind", "metadata") if name in obj}
         return {**_pruned(obj, self.schema), **head}
 
-
     def undeclared(self, obj: dict[str, Any]) -> str | None:
         """Return the path of a field that the schema does not know: an apply, unlike other writes, is refused then."""
         if self.schema is None:

@@ -83,7 +83,7 @@ def _http_options(pool: Object, port: Object) -> Object:
 
 def _balancing(balancer: Object) -> Object:
     if "consistentHash" in balancer:
-        return {"lb_policy": "RING_HASH"}
+        return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 1024}}
     return {"lb_policy": balancer.get("simple", "LEAST_REQUEST")}
 
 
@@ -109,8 +109,8 @@ def _assignment(
 ) -> Object:
     found = []
     for piece in slices:
-        numbers = [p["port"] for p in piece.get("ports", []) if p.get("name", "") == port.get("name", "")]
-        for endpoint in piece.get("endpoints", []):
+        numbers = [p["port"] for p in piece.get("ports") or [] if p.get("name", "") == port.get("name", "")]
+        for endpoint in piece.get("endpoints") or []:
             target = endpoint.get("targetRef", {})
             carried = labels.get((target.get("namespace", ""), target.get("name", "")), {})
             ready = endpoint["conditions"].get("ready") and not endpoint["conditions"].get("terminating")

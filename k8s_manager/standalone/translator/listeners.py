@@ -42,6 +42,7 @@ def _chain(config: Config, pod: GatewayPod, gateway: Object, server: Object) -> 
         "http_filters": _http_filters(config, pod),
         "use_remote_address": True,
         "normalize_path": True,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
     }

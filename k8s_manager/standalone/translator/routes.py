@@ -54,7 +54,7 @@ def _add(table: dict[str, Object], gateway: Object, server: Object, virtual_serv
             host,
             {
                 "name": f"{host}:{port}",
-                "domains": [host, f"{host}:*"],
+                "domains": [host],
                 "routes": [],
                 "include_request_attempt_count": True,
             },
@@ -78,7 +78,7 @@ def _table(name: str, hosts: dict[str, Object]) -> Object:
     for virtual_host in hosts.values():
         # Istio moves what matches everything behind the rest, and keeps the order of age otherwise.
         virtual_host["routes"].sort(
-            key=lambda route: set(route["match"]) == {"prefix"} and route["match"]["prefix"] == "/"
+            key=lambda route: route["match"].get("prefix") == "/" and "headers" not in route["match"]
         )
     table: Object = {"name": name, "virtual_hosts": list(hosts.values()), "validate_clusters": False}
     return {**table, "ignore_port_in_host_matching": True, "max_direct_response_body_size_bytes": 1048576}
@@ -109,8 +109,6 @@ def _match(match: Object) -> Object:
         headers.append({"name": ":authority", "string_match": _string(match["authority"])})
     if headers:
         out["headers"] = headers
-    if uri.get("prefix") == "/" and not headers:
-        return {"prefix": "/"}
     return out
 
 

@@ -49,3 +49,5 @@ def _add_hash_policies(table: Object, hashes: dict[str, list[Object]]) -> None:
             policies = [policy for name in names for policy in hashes.get(name.rsplit("|", 1)[1], [])]
             if policies:
                 action["hash_policy"] = policies[:1]
+                # istiod lets a retry go to the same host then: the hash decides where a request belongs.
+                action.get("retry_policy", {}).pop("retry_host_predicate", None)

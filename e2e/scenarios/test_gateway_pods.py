@@ -1,0 +1,81 @@
+"""Gateway pods come and go: each has its share, and all together never more than the limit."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+
+from e2e.support.load import Load
+from e2e.support.site import Site, host_of, is_ready, kubectl, path_of
+from istio_templates.envoy_filter import limits_of
+from istio_templates.facts import Manifest
+
+WATCHED = "istio=moving"
+
+
+@asynccontextmanager
+async def recorded(site: Site, tenant: str) -> AsyncIterator[list[tuple[int, Fraction]]]:
+    """Note, again and again, how many gateway pods admit requests and what share each of them has."""
+    seen: list[tuple[int, Fraction]] = []
+
+    async def look() -> None:
+        while True:
+            filters = await site.all("EnvoyFilter", "moving-gw")
+            pods = await site.gateway_pods("moving-gw", WATCHED)
+            rates = [bucket.rate for obj in filters for identity, bucket in limits_of(obj) if f"/{tenant}/" in identity]
+            if rates:
+                seen.append((sum(map(is_ready, pods)), rates[0]))
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(look())
+    try:
+        yield seen
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def scale(site: Site, replicas: int) -> list[str]:
+    gateway: Manifest = await site.rest.ok("GET", "/v1/gateways/moving")
+    gateway["spec"]["managed"]["replicas"] = replicas
+    await site.rest.ok("PUT", "/v1/gateways/moving", {"spec": gateway["spec"]})
+    return await site.ready_pods("moving-gw", WATCHED, replicas)
+
+
+async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_limit(site: Site, tenant: str):
+    first = await site.make_gateway("moving")
+    try:
+        await site.make_tenant(tenant, "moving")
+        await site.make_model(tenant, replicas=3)
+        await site.until_total(60, tenant)
+        load = Load(host_of(tenant), path_of("ranker"), rate=60)
+        async with recorded(site, tenant) as seen, load.on(*first):
+            await load.measure(3)
+            for address in set(await scale(site, 3)) - set(first):
+                load.start(address)
+            await load.measure(4)
+            since, to = await load.measure(6)
+            at_three = load.outcome.rate(since, to)
+            kubectl("-n", "moving-gw", "get", "pods")
+            gone = asyncio.create_task(scale(site, 1))
+            await asyncio.sleep(1)
+            leaving = {
+                pod["status"]["podIP"]
+                for pod in await site.gateway_pods("moving-gw", WATCHED)
+                if "deletionTimestamp" in pod["metadata"]
+            }
+            for address in leaving:
+                await load.stop(address)
+            await gone
+            await load.measure(4)
+            since, to = await load.measure(6)
+            at_one = load.outcome.rate(since, to)
+        assert not load.outcome.strange, load.outcome.counts
+        excess = [(pods, float(rate)) for pods, rate in seen if pods * rate > 60]
+        assert not excess, json.dumps(excess)
+        assert {pods for pods, _ in seen} >= {1, 2, 3}
+        assert 55 < at_three < 63 and 55 < at_one < 63, (at_three, at_one)
+    finally:
+        await site.rest.ok("DELETE", f"/v1/tenants/{tenant}?cascade=true")
+        await site.rest.call("DELETE", "/v1/gateways/moving?cascade=true")

@@ -1,0 +1,70 @@
+"""Two managers, one of which leads: when it dies, the other goes on where it stopped."""
+
+import asyncio
+import time
+
+from e2e.support.load import Load
+from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
+from istio_templates.facts import ObjectKey
+from tests.support.waiting import until
+
+LEASE = ObjectKey("Lease", SYSTEM, "tidegate")
+SILENCE = 15.0
+
+
+async def leader(site: Site) -> str:
+    lease = await site.kube.get(LEASE)
+    return str(lease["spec"].get("holderIdentity") or "")
+
+
+async def test_a_leader_killed_while_a_limit_must_change_is_replaced_and_the_limit_changes(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=2)
+    await site.until_total(40, tenant)
+    before = await leader(site)
+    pod = before.rpartition("-")[0]
+    load = Load(host_of(tenant), path_of("ranker"), rate=50)
+    async with load.on(*gateways):
+        await load.measure(2)
+        # The count changes and its manager dies before the raise is due.
+        spec = (await site.rest.ok("GET", f"/v1/tenants/{tenant}/models/ranker"))["spec"]
+        spec["versions"][0]["workload"]["replicas"] = 4
+        await site.kube.merge(ObjectKey("Model", tenant, "ranker"), {"spec": {"versions": spec["versions"]}})
+        kubectl("-n", SYSTEM, "delete", "pod", pod, "--grace-period=0", "--force")
+        killed = time.monotonic()
+        await until(lambda: changed(site, before), 2 * SILENCE, "another leader")
+        waited = time.monotonic() - killed
+        await site.until_total(80, tenant, seconds=40)
+        await load.measure(2)
+        since, to = await load.measure(6)
+    assert waited < SILENCE + 5
+    assert not load.outcome.strange
+    assert 75 < load.outcome.rate(since, to) < 84
+
+
+async def changed(site: Site, before: str) -> bool:
+    return await leader(site) not in ("", before)
+
+
+async def test_a_leader_that_is_told_to_stop_hands_over_at_once(site: Site, gateways: list[str]):
+    await until(lambda: leader(site), 30, "a leader")
+    before = await leader(site)
+    kubectl("-n", SYSTEM, "delete", "pod", before.rpartition("-")[0], "--wait=false")
+    started = time.monotonic()
+    await until(lambda: changed(site, before), 2 * SILENCE, "another leader")
+    assert time.monotonic() - started < SILENCE
+
+
+async def test_every_replica_serves_the_api(site: Site, gateways: list[str], tenant: str):
+    pods = await site.all("Pod", SYSTEM, "app.kubernetes.io/name=tidegate")
+    ready = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    await asyncio.sleep(0)
+    assert len(ready) == 2
+    for number, pod in enumerate(ready):
+        async with site.at(f"http://{pod['status']['podIP']}:8700") as rest:
+            name = f"{tenant}-{number}"
+            body = {"gateway": {"name": "shared"}, "hosts": [{"name": host_of(name)}]}
+            await rest.ok("PUT", f"/v1/tenants/{name}", {"spec": body})
+            assert (await rest.ok("GET", f"/v1/tenants/{name}"))["metadata"]["name"] == name

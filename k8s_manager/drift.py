@@ -1,0 +1,71 @@
+"""Who else has written to what is ours: named in a condition of the document that it follows from, and in an event."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from istio_templates import names
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.clock import Clock
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.plan import Owner, owner_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """An object that was set back: whose it is, and who had changed it."""
+
+    owner: Owner
+    uid: str
+    writers: tuple[str, ...]
+
+    def sentence(self, key: ObjectKey) -> str:
+        """Return what happened, for people."""
+        return f"{key} was changed by {', '.join(self.writers) or 'somebody'} and set back"
+
+
+async def repair_of(client: KubeClient, key: ObjectKey) -> Repair | None:
+    """Return who has written to an object as it is now, before it is set back; None where it is gone."""
+    try:
+        live = await client.get(key)
+    except Absent:
+        return None
+    return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], _others(live))
+
+
+def _others(live: Manifest) -> tuple[str, ...]:
+    fields = live["metadata"].get("managedFields", [])
+    others = {e["manager"] for e in fields if e["manager"] != names.MANAGER and not e.get("subresource")}
+    return tuple(sorted(others))
+
+
+async def record(client: KubeClient, clock: Clock, repairs: Mapping[ObjectKey, Repair]) -> None:
+    """Write an event for every repair, beside the object; one that cannot be written is not missed."""
+    for key, repair in repairs.items():
+        try:
+            await client.create(_event(key, repair, clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")))
+        except TidegateError as error:
+            log.warning("no event was written for %s: %s", key, error)
+
+
+def _event(key: ObjectKey, repair: Repair, time: str) -> Manifest:
+    about = {"kind": key.kind, "name": key.name, "namespace": key.namespace, "uid": repair.uid}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace or "default"},
+        "involvedObject": {**about, "apiVersion": RESOURCES[key.kind].group_version},
+        "type": "Warning",
+        "reason": "Repaired",
+        "message": repair.sentence(key),
+        "source": {"component": "tidegate"},
+        "reportingComponent": "tidegate.dev/manager",
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+    }
