@@ -54,12 +54,14 @@ class Teller:
 
     def __init__(self) -> None:
         self._memo = Memo()
+        self._notes: dict[Owner, str] = {}  # kept beyond their pass: a status that was put off tells them later
 
     def statuses(
         self, world: World, plan: Plan, results: Results, limits: Limits, owned: Mapping[ObjectKey, Manifest]
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document."""
-        repairs, failures, leaving = _repairs(results), _failures(results), {s.stored.key: s for s in plan.leaving}
+        failures, leaving = _failures(results), {s.stored.key: s for s in plan.leaving}
+        self._notes |= _repairs(results)
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key = stored.key
@@ -72,7 +74,7 @@ class Teller:
                 _is_there(key, plan, owned),
             )
             of_kind = self._inputs(stored, world, plan, limits)
-            repaired = repairs.get(owner)
+            repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
                 (stored, stored.status, writing, of_kind, repaired),

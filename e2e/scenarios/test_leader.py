@@ -1,11 +1,10 @@
 """Two managers, one of which leads: when it dies, the other goes on where it stopped."""
 
-import asyncio
 import time
 
 from e2e.support.load import Load
-from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
-from istio_templates.facts import ObjectKey
+from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of
+from istio_templates.facts import Manifest, ObjectKey
 from tests.support.waiting import until
 
 LEASE = ObjectKey("Lease", SYSTEM, "tidegate")
@@ -58,11 +57,13 @@ async def test_a_leader_that_is_told_to_stop_hands_over_at_once(site: Site, gate
 
 
 async def test_every_replica_serves_the_api(site: Site, gateways: list[str], tenant: str):
-    pods = await site.all("Pod", SYSTEM, "app.kubernetes.io/name=tidegate")
-    ready = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    await asyncio.sleep(0)
-    assert len(ready) == 2
-    for number, pod in enumerate(ready):
+
+    async def both() -> list[Manifest]:
+        pods = await site.all("Pod", SYSTEM, "app.kubernetes.io/name=tidegate")
+        ready = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
+        return ready if len(ready) == 2 else []
+
+    for number, pod in enumerate(await until(both, 60, "two ready managers")):
         async with site.at(f"http://{pod['status']['podIP']}:8700") as rest:
             name = f"{tenant}-{number}"
             body = {"gateway": {"name": "shared"}, "hosts": [{"name": host_of(name)}]}

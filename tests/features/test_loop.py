@@ -505,6 +505,21 @@ async def test_a_slot_changed_by_hand_is_set_back_and_its_writer_is_named_in_a_c
     assert (event["reason"], "night-shift" in event["message"]) == ("Repaired", True)
 
 
+async def test_two_changes_by_hand_within_a_second_are_both_told(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        for name in ("tidegate-shared-slot-03", "tidegate-shared-slots"):
+            before = await fleet.get("EnvoyFilter", name, "inference-gw")
+            spec = copy.deepcopy(before["spec"])
+            spec["priority"] = 77
+            await fleet.client.apply({**bare(before), "spec": spec}, force=True, manager="night-shift")
+
+            async def told(name=name):
+                return name in (await fleet.condition("InferenceGateway", "shared", "Drift")).get("message", "")
+
+            await until(told, what=f"the change of {name} being told")
+
+
 async def test_an_envoy_filter_with_the_name_of_a_slot_is_noticed_until_it_goes(fleet):
     async with fleet.manager():
         await make_search(fleet)

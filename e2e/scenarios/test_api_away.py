@@ -1,0 +1,50 @@
+"""The API server is away for half a minute: nothing that is served changes, and everything goes on afterwards."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import up
+from e2e.cluster.node import Node
+from e2e.cluster.place import Place
+from e2e.support.load import Load
+from e2e.support.site import Site, host_of, path_of
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.own_cluster
+AWAY_SECONDS = 30.0
+
+
+def node() -> Node:
+    place = Place()
+    assert Path(os.environ["E2E_KUBECONFIG"]) == place.kubeconfig
+    return Node(place, up.programs(place))
+
+
+async def test_the_api_server_may_be_away_for_half_a_minute(site: Site, gateways: list[str], tenant: str):
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=2)
+    await site.until_total(40, tenant)
+    load = Load(host_of(tenant), path_of("ranker"), rate=40)
+    async with load.on(*gateways):
+        await load.measure(1)
+        await asyncio.to_thread(node().stop_apiserver)
+        try:
+            since, to = await load.measure(AWAY_SECONDS)
+        finally:
+            await asyncio.to_thread(node().start_apiserver)
+        assert 38 < load.outcome.rate(since, to) < 42
+        await until(lambda: _scaled(site, tenant), 60, "a write being taken again")
+        await site.until_total(60, tenant, seconds=90)
+        await load.measure(2)
+        since, to = await load.measure(5)
+        assert 55 < load.outcome.rate(since, to) < 64
+    assert not load.outcome.strange, load.outcome.counts
+
+
+async def _scaled(site: Site, tenant: str) -> bool:
+    path = f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale"
+    status, _ = await site.rest.call("PUT", path, {"replicas": 3})
+    return status == 200
