@@ -25,6 +25,7 @@ from k8s_manager.claims import gateway_name, namespace_of
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.limits import LimitView
 from k8s_manager.memo import Memo
+from k8s_manager.moves import Binding
 from k8s_manager.plan import Leaving, Owner, Plan, Verdict
 from k8s_manager.world import Stored, World
 
@@ -86,7 +87,9 @@ class Teller:
     def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits) -> tuple[Any, ...]:
         if stored.key.kind == "InferenceGateway":
             return (world.gateway_pods.get(stored.key.name, ()), world.twins.get(stored.key.name, ()))
-        if stored.key.kind == "Tenant" or stored.document is None:
+        if stored.key.kind == "Tenant":
+            return (world.bindings.get(stored.key.name),)
+        if stored.document is None:
             return ()
         key = (stored.key.namespace, stored.key.name)
         spec = stored.document.spec
@@ -136,7 +139,8 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             body, told = _gateway(spec, of_kind[0], of_kind[1])
         case TenantSpec():
             name = stored.key.name
-            body, told = {"namespace": namespace_of(name, spec), "gateway": gateway_name(name, spec)}, []
+            bound = of_kind[0] or Binding((gateway_name(name, spec),))
+            body, told = {"namespace": namespace_of(name, spec), **bound.status()}, []
         case ModelSpec():
             view = limits.view(names.identity(stored.key.namespace, stored.key.name))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)

@@ -1,46 +1,52 @@
 """gather: from the store to a World. Reads what the watches have told, never the network."""
 
+from datetime import datetime
 from functools import partial
 
 from collectors.replicas import PodSeen, pod_seen, present, ready_replicas
 from istio_templates import names
-from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, parse
+from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec, parse
 from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.virtual_service import routes_of
+from k8s_manager.claims import gateway_name
 from k8s_manager.facts_of import version_labels
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
+from k8s_manager.moves import Binding, binding
 from k8s_manager.world import FINALIZER, Bound, NamespaceSeen, Stored, World
 from ratelimiter.controller import Limits, Slot
+
+# What DNS and the longest connection of a managed gateway take: its connections end after ten minutes.
+OVERLAP = 660.0
 
 
 class Gatherer:
     """Builds one World after another; what has not changed in the store is not read again."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, overlap: float = OVERLAP) -> None:
+        self._store, self._overlap = store, overlap
         self._memo = Memo()
         self._parsed = Memo()
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
         self._bound, self._twins = Last(), Last()
 
-    def world(self) -> World:
-        """Return the world as the store shows it now."""
+    def world(self, now: datetime) -> World:
+        """Return the world as the store shows it; `now` is the time by which moves begin and end."""
         gateways, tenants, models = (self._all(kind) for kind in DOCUMENTS)
         self._parsed.end_round()
+        gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
         world = World(
             gateways=gateways,
             tenants=tenants,
             models=models,
             namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
             ready={key: count for stored in models for key, count in self._ready(stored)},
-            gateway_pods={
-                stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document
-            },
+            gateway_pods=gateway_pods,
+            bindings=self._bindings(tenants, gateway_pods, now),
             limited=self.limited(),
             twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
             secrets=self._secrets.get((self._store.changes("Secret"),), self._read_secrets),
@@ -102,6 +108,17 @@ class Gatherer:
             if pool and number.isdigit():
                 out[pool, int(number)] = obj
         return out
+
+    def _bindings(
+        self, tenants: tuple[Stored, ...], pods: dict[str, tuple[PodSeen, ...]], now: datetime
+    ) -> dict[str, Binding]:
+        found = {}
+        for stored in tenants:
+            if stored.document and isinstance(stored.document.spec, TenantSpec):
+                wanted = gateway_name(stored.key.name, stored.document.spec)
+                ready = any(pod.ready and not pod.leaving for pod in pods.get(wanted, ()))
+                found[stored.key.name] = binding(stored.status, wanted, ready, now, self._overlap)
+        return found
 
     def _read_twins(self) -> dict[str, tuple[str, ...]]:
         out: dict[str, set[str]] = {}

@@ -16,6 +16,7 @@ from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of
 from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
 from k8s_manager.memo import Last, Memo
+from k8s_manager.moves import Binding
 from k8s_manager.world import Stored, World
 from ratelimiter.target import Terms
 
@@ -83,6 +84,7 @@ class Planner:
             world.namespaces,
             world.secrets,
             world.bound,
+            world.bindings,
             dict(closed),
         )
         return self._last.get(inputs, lambda: self._make(world, closed))
@@ -175,21 +177,27 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
         assert isinstance(spec, TenantSpec)
         if stored.deleting and namespace_of(name, spec) not in busy:
             continue
+        bound = world.bindings.get(name) or Binding((gateway_name(name, spec),))
         if spec.gateway.dedicated:
             plan.dedicated[name] = memo.get(("own", name), (spec.gateway,), partial(_dedicated, name, spec))
-        pool = plan.pools.get(gateway_name(name, spec))
-        if pool is None:
-            plan.waiting[stored.key] = f"gateway {gateway_name(name, spec)} is not there yet; it is waited for"
+        elif name in bound.gateways and (left := _own_gateway(name, world)):
+            plan.dedicated[name] = left
+        pools = _apart([plan.pools[gateway] for gateway in bound.gateways if gateway in plan.pools])
+        if bound.waits:
+            plan.waiting[stored.key] = bound.waits
+        if not pools or pools[0].name != bound.gateways[0]:
+            plan.waiting[stored.key] = f"gateway {bound.gateways[0]} is not there yet; it is waited for"
             plan.held.add(("", name, ""))
             continue
-        missing = _missing_secrets(spec, pool, world)
+        missing = frozenset(secret for pool in pools for secret in _missing_secrets(spec, pool, world))
         if missing:
+            namespaces = ", ".join(sorted({pool.namespace for pool in pools}))
             plan.waiting[stored.key] = (
-                f"no Secret {', '.join(sorted(missing))} in namespace {pool.namespace}; put the certificate there, "
+                f"no Secret {', '.join(sorted(missing))} in namespace {namespaces}; put the certificate there, "
                 "its hosts are left out until then"
             )
         plan.tenants[name] = memo.get(
-            stored.key, (spec, pool, missing), partial(facts_of.tenancy, name, spec, (pool,), missing)
+            stored.key, (spec, pools, missing), partial(facts_of.tenancy, name, spec, pools, missing)
         )
 
 
@@ -203,6 +211,20 @@ def _dedicated(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
             "listeners": [{"name": "http", "port": 8080, "protocol": "HTTP"}],
         }
     )
+
+
+def _apart(pools: list[GatewayPool]) -> tuple[GatewayPool, ...]:
+    """Return the gateways that can serve a tenant at once: its objects have the same names in each namespace."""
+    first = {pool.namespace: pool for pool in reversed(pools)}
+    return tuple(pool for pool in pools if first[pool.namespace] is pool)
+
+
+def _own_gateway(tenant: str, world: World) -> InferenceGatewaySpec | None:
+    """Return the gateway of its own that a tenant is about to leave, as it is."""
+    stored = next((gateway for gateway in world.gateways if gateway.key.name == tenant and not gateway.deleting), None)
+    spec = stored.document.spec if stored and stored.document else None
+    own = isinstance(spec, InferenceGatewaySpec) and spec.namespace == dedicated_namespace(tenant)
+    return spec if own and isinstance(spec, InferenceGatewaySpec) else None
 
 
 def _missing_secrets(spec: TenantSpec, pool: GatewayPool, world: World) -> frozenset[str]:
@@ -256,7 +278,7 @@ def _tenant_label(stored: Stored, world: World) -> str:
 def _leaving(world: World, plan: Plan) -> None:
     for stored in world.gateways:
         if stored.deleting:
-            users = sorted(s.key.name for s in world.tenants if _uses(s, stored.key.name))
+            users = sorted(s.key.name for s in world.tenants if _uses(s, stored.key.name, world))
             waits = f"tenants use it: {', '.join(users)}; move or delete them first" if users else None
             plan.leaving.append(Leaving(stored, (stored.key.name, "", ""), waits))
     for stored in world.tenants:
@@ -270,9 +292,12 @@ def _leaving(world: World, plan: Plan) -> None:
             plan.leaving.append(Leaving(stored, ("", _tenant_label(stored, world), stored.key.name)))
 
 
-def _uses(tenant: Stored, gateway: str) -> bool:
+def _uses(tenant: Stored, gateway: str, world: World) -> bool:
     spec = tenant.document.spec if tenant.document else None
-    return isinstance(spec, TenantSpec) and spec.gateway.name == gateway
+    if isinstance(spec, TenantSpec) and spec.gateway.name == gateway:
+        return True
+    bound = world.bindings.get(tenant.key.name)
+    return bound is not None and gateway in bound.gateways and gateway != tenant.key.name
 
 
 def _namespace(tenant: Stored) -> str:

@@ -9,6 +9,7 @@ terms from the plan made here.
 import asyncio
 import logging
 
+from k8s_manager import moves
 from k8s_manager.apply import Target
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock
@@ -35,7 +36,8 @@ class MainLoop:
     ) -> None:
         self._store, self._target, self._books, self._limits = store, target, books, limits
         self._clock, self._settings = clock, settings
-        self.gatherer, self._planner, self._renderer, self._differ = Gatherer(store), Planner(), Renderer(), Differ()
+        self.gatherer = Gatherer(store, settings.gateway_overlap)
+        self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
         self._teller = Teller()
         self.dirty = store.signal(frozenset(KINDS))
         self.world: World | None = None
@@ -64,7 +66,8 @@ class MainLoop:
 
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
-        self.world = world = self.gatherer.world()
+        now = self._clock.utc()
+        self.world = world = self.gatherer.world(now)
         self.plan = plan = self._planner.plan(world, self._limits.closed)
         self._limits.follow(plan)
         if not leads:
@@ -79,8 +82,11 @@ class MainLoop:
         await self._books.release(plan, store.owned, self.gatherer.limited())
         told = self._teller.statuses(world, plan, results, self._limits, store.owned)
         later = await self._books.tell(world, told)
+        ends = moves.due(world.bindings, now)
         again = [failure.again_at for failure in results.failures.values()]
-        return min([*again, *([later] if later is not None else [])], default=None)
+        again += [later] if later is not None else []
+        again += [self._clock.now() + ends + 1] if ends is not None else []
+        return min(again, default=None)
 
 
 KINDS: tuple[str, ...] = (

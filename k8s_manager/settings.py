@@ -44,5 +44,8 @@ class Settings:
     limit_quiet: float = 0.01
     """The same for replica and gateway pod events, whose proper debounce is each model's own."""
 
+    gateway_overlap: float = 660.0
+    """Seconds for which a tenant that moves is served by its old gateway too: DNS and the longest connection."""
+
     stale_after: float = 120.0
     """Seconds without any word of the pods after which replica counts are not trusted."""

@@ -7,6 +7,7 @@ from collectors.replicas import PodSeen
 from istio_templates.documents import Document
 from istio_templates.errors import Problem
 from istio_templates.facts import LiveRoute, Manifest, ObjectKey
+from k8s_manager.moves import Binding
 
 FINALIZER = "tidegate.dev/cleanup"
 
@@ -55,7 +56,7 @@ class Bound:
 class World:
     """One moment. `ready` and `desired` count replicas by (namespace, model, version); `limited` holds (gateway,
     identity) of every limit that is in a slot; `secrets` are (namespace, name); `twins` are, by gateway, the
-    EnvoyFilters of others that have the name of a slot."""
+    EnvoyFilters of others that have the name of a slot; `bindings` say, by tenant, which gateways serve it."""
 
     gateways: tuple[Stored, ...]
     tenants: tuple[Stored, ...]
@@ -67,6 +68,7 @@ class World:
     secrets: frozenset[tuple[str, str]]
     bound: Bound = Bound()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bindings: Mapping[str, Binding] = field(default_factory=dict)
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

@@ -16,9 +16,7 @@ def scale_istiod(replicas: int) -> None:
         kubectl("-n", "istio-system", "wait", "--for=delete", "pod", "-l", "app=istiod", "--timeout=90s")
 
 
-async def test_istiod_away_means_writes_wait_and_traffic_and_limits_go_on(
-    site: Site, gateways: list[str], tenant: str
-):
+async def test_istiod_away_means_writes_wait_and_traffic_and_limits_go_on(site: Site, gateways: list[str], tenant: str):
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
     await site.until_total(40, tenant)

@@ -86,7 +86,8 @@ class Load:
 
     async def _one(self, url: str) -> None:
         try:
-            async with self._session.get(url, headers={"Host": self._host}) as answer:
+            name = self._host if self._scheme == "https" else None
+            async with self._session.get(url, headers={"Host": self._host}, server_hostname=name) as answer:
                 await answer.read()
                 status = str(answer.status)
         except (aiohttp.ClientError, TimeoutError) as error:

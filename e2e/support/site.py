@@ -177,7 +177,7 @@ async def site() -> AsyncIterator[Site]:
 
 def _session(address: str, token: str) -> aiohttp.ClientSession:
     headers = {"Authorization": f"Bearer {token}"}
-    return aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(30))
+    return aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(30, sock_connect=3))
 
 
 QUICK = {"down": {"quiet": "50ms", "longest": "200ms"}, "up": {"quiet": "200ms", "longest": "1s"}}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
@@ -146,7 +147,7 @@ class Backend:
         return obj
 
     def _world(self) -> World:
-        return self._gatherer.world()
+        return self._gatherer.world(datetime.now(UTC))
 
     def _checked(self, key: ObjectKey, body: Manifest) -> Document:
         """Return the document in a body if it is right in itself and takes nothing from others."""

@@ -55,6 +55,14 @@ def serve(
     lease_seconds: Annotated[
         float, typer.Option(min=3, max=120, help="How long the others wait for a leader that is silent.")
     ] = 15.0,
+    gateway_overlap: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            envvar="TIDEGATE_GATEWAY_OVERLAP",
+            help="Seconds for which a tenant that moves is served by its old gateway too.",
+        ),
+    ] = 660.0,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")] = 32,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM."""
@@ -67,6 +75,7 @@ def serve(
         token_secret=_pair(token_secret),
         lease=_pair(lease),
         lease_seconds=lease_seconds,
+        gateway_overlap=gateway_overlap,
         in_flight=in_flight,
     )
     uvloop.run(run(settings))

@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
+import dataclasses
 
+from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
@@ -10,7 +12,7 @@ from k8s_manager.metrics import RENDERED
 from ratelimiter.slots import slot_of
 from tests.features.conftest import is_programmed, make_search
 from tests.support.documents import gateway, labels, model, tenant
-from tests.support.fleet import running_fleet
+from tests.support.fleet import SETTINGS, running_fleet
 from tests.support.waiting import until
 
 
@@ -540,3 +542,59 @@ def bare(obj: dict) -> dict:
     """Return the head of a live object as somebody else would write it."""
     metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
     return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+
+
+async def test_a_tenant_that_moves_is_served_by_both_gateways_and_then_by_the_new_one(fleet):
+    def ways(route):
+        return route["spec"]["gateways"], route["spec"]["exportTo"]
+
+    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3)):
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: limit_is(fleet, 20), what="the limit of one replica")
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other-gw"}})
+        await fleet.apply(gateway("other", "other-gw"), tenant(gateway={"name": "other"}))
+
+        async def waits():
+            told = await fleet.condition("Tenant", "search", "Programmed")
+            return told.get("reason") == "Waiting" and "gateway other has no ready pod yet" in told["message"]
+
+        await until(waits, what="the move waiting for a ready pod")
+        assert ways(await fleet.get("VirtualService", "ranker", "search")) == (
+            ["inference-gw/tenant-search"],
+            ["inference-gw"],
+        )
+        await fleet.pod("other-gw", {"istio": "other"})
+
+        async def both():
+            return ways(await fleet.get("VirtualService", "ranker", "search")) == (
+                ["inference-gw/tenant-search", "other-gw/tenant-search"],
+                ["inference-gw", "other-gw"],
+            )
+
+        await until(both, what="both gateways serving")
+        status = await fleet.status("Tenant", "search")
+        assert (status["gateway"], status["moving"]["from"]) == ("other", ["shared"])
+        shares = [share async for share in shares_of(fleet, "ranker")]
+        assert shares == [10, 10]
+
+        async def moved():
+            route = await fleet.get("VirtualService", "ranker", "search")
+            return ways(route) == (["other-gw/tenant-search"], ["other-gw"])
+
+        await until(moved, what="the old gateway being left")
+        await until(lambda: left(fleet), what="the tenant's Gateway at the old place being gone")
+
+
+async def left(fleet) -> bool:
+    return await fleet.get("Gateway", "tenant-search", "inference-gw") is None
+
+
+async def shares_of(fleet, name: str):
+    """Yield the rate of a model in each slot that holds it."""
+    objects, _ = await fleet.client.list(RESOURCES["EnvoyFilter"])
+    for obj in objects:
+        for identity, bucket in limits_of(obj):
+            if identity.endswith(f"/{name}"):
+                yield float(bucket.rate)
