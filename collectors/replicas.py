@@ -8,13 +8,17 @@ from istio_templates.facts import Manifest, Pairs
 
 @dataclass(frozen=True, slots=True)
 class PodSeen:
-    """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving."""
+    """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving.
+
+    `proxy` is the version of Istio's proxy in it, as its image says; None where there is none or it says none.
+    """
 
     name: str
     labels: frozenset[tuple[str, str]]
     ready: bool
     leaving: bool
     address: str | None
+    proxy: str | None = None
 
 
 def pod_seen(pod: Manifest) -> PodSeen:
@@ -27,7 +31,15 @@ def pod_seen(pod: Manifest) -> PodSeen:
         ready,
         "deletionTimestamp" in metadata,
         status.get("podIP"),
+        proxy_of(pod),
     )
+
+
+def proxy_of(pod: Manifest) -> str | None:
+    """Return the version of Istio's proxy in a pod."""
+    images = [c.get("image", "") for c in pod.get("spec", {}).get("containers", []) if c["name"] == "istio-proxy"]
+    _, colon, tag = images[0].rpartition("/")[2].partition(":") if images else ("", "", "")
+    return tag if colon else None
 
 
 def ready_replicas(pods: Iterable[PodSeen], labels: Pairs) -> int:

@@ -3,7 +3,8 @@
 Accepted    the document holds what it asks for              Accepted | Invalid | Conflict | NotFound
 Programmed  everything that follows from it is written       Programmed | Pending | Waiting | FieldConflict
                                                              | Refused | Forbidden | ValidatorUnavailable | Unavailable
-Ready       it serves                                        Ready | NoReadyReplica | NoGatewayPod | NotServed
+                                                             | KindAbsent | NamespaceAbsent
+Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld | NotServed
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Off
@@ -21,8 +22,10 @@ from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpe
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Bucket, Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
+from k8s_manager.checkup import too_old
 from k8s_manager.claims import gateway_name, namespace_of
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
+from k8s_manager.kube.resources import ISTIO
 from k8s_manager.limits import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
@@ -162,6 +165,10 @@ def _gateway(
         labels = ", ".join(f"{name}={value}" for name, value in spec.selector.items())
         message = f"no gateway pod with {labels} is ready in namespace {spec.namespace}; start or mend them"
         serves = Told("Ready", False, "NoGatewayPod", message)
+    if old := [pod for pod in pods if too_old(pod.proxy)]:
+        listed = ", ".join(f"{pod.name} ({pod.proxy})" for pod in old)
+        message = f"{listed}: a proxy before Istio 1.30 refuses the limits; upgrade Istio and restart these pods"
+        serves = Told("Ready", False, "ProxyTooOld", message)
     return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, [serves, _unique(twins)]
 
 
@@ -233,7 +240,7 @@ def _reason(error: TidegateError) -> str:
         case Forbidden():
             return "Forbidden"
         case Absent():
-            return "KindAbsent"
+            return "NamespaceAbsent" if "namespaces" in str(error) else "KindAbsent"
         case Refused():
             return "Refused"
     return "WriteConflict"
@@ -243,6 +250,11 @@ def _sentence(key: ObjectKey, failure: Failure) -> str:
     if isinstance(failure.error, FieldConflict):
         owners = ", ".join(failure.error.managers)
         return f"{key} is held by {owners}; delete it or let {owners} give up its fields"
+    match _reason(failure.error):
+        case "KindAbsent" if key.kind in ISTIO:
+            return f"{key}: the cluster has no {key.kind}; install Istio 1.30 or newer, it goes on by itself then"
+        case "NamespaceAbsent":
+            return f"{key}: namespace {key.namespace} does not exist; kubectl create namespace {key.namespace}"
     return f"{key}: {failure.error}"
 
 

@@ -38,8 +38,12 @@ def table(kind: str, objects: list[Object]) -> None:
         out.add_column(column, overflow="fold")
     for obj in objects:
         out.add_row(*_ROWS[kind](obj))
-    # A pipe has no width: what is read by a program is not wrapped.
-    Console(width=None if sys.stdout.isatty() else 400).print(out)
+    console().print(out)
+
+
+def console() -> Console:
+    """Return where tables go. A pipe has no width: what is read by a program is not wrapped."""
+    return Console(width=None if sys.stdout.isatty() else 400)
 
 
 def _gateway(obj: Object) -> tuple[str, ...]:

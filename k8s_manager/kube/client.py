@@ -42,6 +42,10 @@ class KubeClient:
     ) -> None:
         await self._session.close()
 
+    async def ask(self, path: str) -> Manifest:
+        """Return what is at a path that is no object, such as `/version`."""
+        return await self._call("GET", path, f"get {path}")
+
     async def get(self, key: ObjectKey) -> Manifest:
         """Return one object."""
         return await self._call("GET", path_of(key), f"get {key}")

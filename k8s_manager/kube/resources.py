@@ -32,6 +32,8 @@ _ALL = (
     Resource("ServiceAccount", "v1", "serviceaccounts"),
     Resource("ConfigMap", "v1", "configmaps"),
     Resource("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+    Resource("SubjectAccessReview", "authorization.k8s.io/v1", "subjectaccessreviews", namespaced=False),
+    Resource("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", namespaced=False),
     Resource("Lease", "coordination.k8s.io/v1", "leases"),
     Resource("Event", "v1", "events"),
     Resource("StatefulSet", "apps/v1", "statefulsets"),
@@ -52,6 +54,7 @@ _ALL = (
     Resource("EnvoyFilter", "networking.istio.io/v1alpha3", "envoyfilters"),
 )
 RESOURCES = {resource.kind: resource for resource in _ALL}
+ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
 DOCUMENTS = ("InferenceGateway", "Tenant", "Model")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget",

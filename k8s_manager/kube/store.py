@@ -98,6 +98,11 @@ class Store:
             self.synced.set()
             self._wake(kind)
 
+    def lack(self, kind: str) -> None:
+        """Note that a kind is not there, and so has no objects; what is known of it already is kept."""
+        if kind in self._unsynced:
+            self.replace(kind, [])
+
     def _changed(self, key: ObjectKey) -> None:
         self._index(key)
         self.all_changes += 1

@@ -7,8 +7,8 @@ import random
 from istio_templates.errors import TidegateError
 from k8s_manager.clock import Clock
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Expired
-from k8s_manager.kube.resources import Resource
+from k8s_manager.kube.errors import Absent, Expired
+from k8s_manager.kube.resources import DOCUMENTS, ISTIO, Resource
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import WATCH_RESTARTS
 
@@ -36,8 +36,7 @@ class Watcher:
             except Expired:
                 WATCH_RESTARTS.labels(self._resource.kind).inc()
             except TidegateError as error:
-                self.problem = str(error)
-                log.warning("cannot follow %s: %s", self._resource.plural, error)
+                self._fail(error)
                 await self._sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -57,6 +56,17 @@ class Watcher:
                 self._store.put(obj)
         self._hear()
         return version
+
+    def _fail(self, error: TidegateError) -> None:
+        kind, problem = self._resource.kind, str(error)
+        if isinstance(error, Absent) and kind in ISTIO:
+            problem = f"the cluster has no {self._resource.plural}; install Istio 1.30 or newer: it is looked for again"
+            self._store.lack(kind)
+        elif isinstance(error, Absent) and kind in DOCUMENTS:
+            problem = f"the cluster has no {self._resource.plural}; install them: kubectl apply -k manifests/"
+        if problem != self.problem:
+            log.warning("cannot follow %s: %s", self._resource.plural, problem)
+        self.problem = problem
 
     def _hear(self) -> None:
         self.problem = None

@@ -177,8 +177,8 @@ class Rest:
 
 
 @asynccontextmanager
-async def running_fleet(file: Path | None = None, port: int = 0) -> AsyncIterator[Fleet]:
-    """Run an embedded API with all CRDs."""
+async def running_fleet(file: Path | None = None, port: int = 0, istio: bool = True) -> AsyncIterator[Fleet]:
+    """Run an embedded API with all CRDs, or with our own only."""
     store = Store(file)
     api = Api(Registrar(store), None)
     runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=0.2)
@@ -187,7 +187,7 @@ async def running_fleet(file: Path | None = None, port: int = 0) -> AsyncIterato
     server = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession(read_bufsize=2**22) as session:
         fleet = Fleet(api, server, session)
-        for crd in [*crds(), *istio_crds()]:
+        for crd in [*crds(), *(istio_crds() if istio else [])]:
             await fleet.client.apply(crd, force=True)
         try:
             yield fleet

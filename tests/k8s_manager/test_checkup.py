@@ -1,0 +1,66 @@
+"""What `tidegate doctor` makes of what it has seen: each thing that can be missing is named, with what to run."""
+
+import dataclasses
+
+import pytest
+
+from k8s_manager.checkup import DOCUMENT_KINDS, ISTIO_KINDS, GatewaySeen, Seen, findings
+
+READY = GatewaySeen("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
+WELL = Seen(
+    kubernetes="v1.34.4",
+    kinds=frozenset({*DOCUMENT_KINDS, *ISTIO_KINDS}),
+    denied=(),
+    istiod=(("istio-system", "1.31.0", 1),),
+    webhook=None,
+    managers=(2, 2),
+    leader="tidegate-0",
+    gateways=(READY,),
+)
+
+
+def test_a_cluster_that_is_well_has_no_remedy():
+    assert {(finding.level, finding.remedy) for finding in findings(WELL)} == {("ok", "")}
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "remedy"),
+    [
+        ({"kubernetes": "v1.28.0"}, "Kubernetes v1.28.0 is too old", "upgrade"),
+        ({"kinds": frozenset(ISTIO_KINDS)}, "models.tidegate.dev", "kubectl apply -k manifests/"),
+        ({"kinds": frozenset(DOCUMENT_KINDS)}, "envoyfilters.networking.istio.io", "istioctl install"),
+        ({"istiod": ()}, "no istiod", "istioctl install"),
+        ({"istiod": (("istio-system", "1.29.2", 1),)}, "istiod 1.29.2 in istio-system is too old", "1.30"),
+        ({"istiod": (("istio-system", "1.31.0", 0),)}, "istiod in istio-system is not ready", "describe deployment"),
+        ({"webhook": "no answer"}, "does not take an EnvoyFilter: no answer", "istiod"),
+        ({"denied": (("bind", "clusterroles", "gateway pods"),)}, "may not bind clusterroles", "manifests/"),
+        ({"managers": None}, "no Deployment tidegate-system/tidegate", "manifests/"),
+        ({"managers": (0, 2)}, "0 of 2 managers are ready", "logs deployment/tidegate"),
+        ({"leader": ""}, "no manager leads", "get lease"),
+    ],
+)
+def test_what_is_missing_is_named_with_what_to_run(change, what, remedy):
+    (found,) = [finding for finding in findings(dataclasses.replace(WELL, **change)) if finding.level == "failure"]
+    assert what in found.what
+    assert remedy in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "what", "remedy"),
+    [
+        ({"namespace_exists": False}, "failure", "namespace inference-gw does not exist", "kubectl create namespace"),
+        ({"pods": ()}, "failure", "no pod with istio=shared", "spec.managed"),
+        ({"pods": (("gw-0", "1.31.0", False),)}, "failure", "0 of 1 pods are ready", "describe pods"),
+        ({"pods": (("a", None, True), ("b", None, False))}, "warning", "1 of 2 pods are ready", "describe pods"),
+        ({"pods": (("gw-0", "1.29.0", True),)}, "failure", "gw-0 runs the proxy of Istio 1.29.0", "upgrade Istio"),
+    ],
+)
+def test_a_gateway_that_cannot_serve_is_named(change, level, what, remedy):
+    seen = dataclasses.replace(WELL, gateways=(dataclasses.replace(READY, **change),))
+    (found,) = [finding for finding in findings(seen) if finding.level != "ok"]
+    assert (found.level, what in found.what, remedy in found.remedy) == (level, True, True)
+
+
+def test_rights_that_could_not_be_asked_for_are_no_failure():
+    (found,) = [finding for finding in findings(dataclasses.replace(WELL, denied=None)) if finding.level != "ok"]
+    assert found.level == "warning"
