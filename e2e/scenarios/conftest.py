@@ -8,6 +8,7 @@ import pytest
 
 from e2e.cluster.place import PROJECT
 from e2e.support.golden import in_namespaces
+from e2e.support.install import install
 from e2e.support.site import SYSTEM, Site, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
@@ -25,11 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def installed() -> Iterator[None]:
     """Install Tidegate from the manifests that are shipped."""
-    there = "tidegate" in kubectl("-n", SYSTEM, "get", "deployments", "-o", "name", check=False)
-    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(PROJECT / "manifests"))
-    if there:
-        kubectl("-n", SYSTEM, "rollout", "restart", "deployment/tidegate")
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+    install()
     yield
     if "E2E_OWN" not in os.environ:
         kubectl("delete", "-k", str(PROJECT / "manifests"))

@@ -1,0 +1,1 @@
+"""What the real cluster is measured for; the results stand in docs/benchmarks.md."""
