@@ -49,10 +49,10 @@ cluster-down: $(VENV)/dev ## Take that cluster away, with everything that a fail
 	@$(BIN)/python -m e2e.cluster down
 
 e2e: $(VENV)/dev ## The scenarios on a real cluster, its own or that of E2E_KUBECONFIG
-	@$(BIN)/python -m e2e -m "not long"
-
-e2e-full: $(VENV)/dev ## The scenarios with the long ones
 	@$(BIN)/python -m e2e
+
+e2e-full: e2e ## The scenarios, and then the figures of docs/benchmarks.md on such a cluster (long)
+	@$(BIN)/python -m e2e --figures
 
 bench: $(VENV)/dev ## Every benchmark, with its floor or peer (long)
 	@$(BIN)/python -m benchmarks all

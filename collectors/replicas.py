@@ -42,10 +42,20 @@ def proxy_of(pod: Manifest) -> str | None:
     return tag if colon else None
 
 
-def ready_replicas(pods: Iterable[PodSeen], labels: Pairs) -> int:
-    """Return how many pods with all `labels` are ready and stay."""
-    wanted = frozenset(labels)
-    return sum(pod.ready and not pod.leaving and wanted <= pod.labels for pod in pods)
+class ReadyPods:
+    """The pods that are ready and stay, found by their labels: a namespace may hold a thousand models."""
+
+    def __init__(self, pods: Iterable[PodSeen]) -> None:
+        self._by_label: dict[tuple[str, str], list[PodSeen]] = {}
+        for pod in pods:
+            if pod.ready and not pod.leaving:
+                for pair in pod.labels:
+                    self._by_label.setdefault(pair, []).append(pod)
+
+    def count(self, labels: frozenset[tuple[str, str]]) -> int:
+        """Return how many of them carry all `labels`, of which there is at least one."""
+        found = min((self._by_label.get(pair, []) for pair in labels), key=len)
+        return len(found) if len(labels) == 1 else sum(labels <= pod.labels for pod in found)
 
 
 def present(pods: Iterable[PodSeen], labels: Pairs) -> list[PodSeen]:

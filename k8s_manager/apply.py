@@ -75,9 +75,17 @@ class ClusterTarget:
             stopped = {failure.owner for failure in self._failures.values()}
             await self._together(self._write(write, stopped, results) for write in group)
         for _, group_of_deletes in groupby(changes.deletes, key=stage):
-            await self._together(self._delete(obj, results) for obj in group_of_deletes)
+            await self._together(
+                self._delete(obj, results) for obj in group_of_deletes if not self._is_still_bound(obj, changes)
+            )
         results.failures = dict(self._failures)
         return results
+
+    def _is_still_bound(self, obj: Manifest, changes: Changes) -> bool:
+        """Tell whether a tenant's Gateway may still be in use, since something of that tenant was not written."""
+        unwritten = {names.key_of(write.obj) for write in changes.writes} & self._failures.keys()
+        tenant = owner_of(obj["metadata"].get("labels", {}))[1]
+        return obj["kind"] == "Gateway" and tenant in {self._failures[key].owner[1] for key in unwritten} - {""}
 
     async def _together(self, calls: Iterable[object]) -> None:
         async with asyncio.TaskGroup() as group:

@@ -10,7 +10,7 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
-from k8s_manager.drift import Repair, record
+from k8s_manager.drift import Recorder, Repair
 from k8s_manager.events import Events
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
@@ -29,13 +29,13 @@ class Bookkeeper:
 
     def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events, in_flight: int) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
-        self._places = asyncio.Semaphore(in_flight)
+        self._places, self._recorder = asyncio.Semaphore(in_flight), Recorder(client, clock)
         self._told_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
 
     async def record(self, repairs: Mapping[ObjectKey, Repair]) -> None:
         """Write an event for everything that was set back."""
-        await record(self._client, self._clock, repairs)
+        await self._recorder.record(repairs)
 
     async def finalizers(self, world: World) -> None:
         """Put our finalizer on every document that is not leaving, before anything is made for it."""

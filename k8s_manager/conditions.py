@@ -144,15 +144,22 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             name = stored.key.name
             bound = of_kind[0] or Binding((gateway_name(name, spec),))
             body, told = {"namespace": namespace_of(name, spec), **bound.status()}, []
+            if not writing.verdict.accepted:
+                body |= _kept(stored)
         case ModelSpec():
             view = limits.view(names.identity(stored.key.namespace, stored.key.name))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
         case _:
-            body, told = {}, []
+            body, told = _kept(stored), []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
     status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
     _note_repair(status, stored, repaired)
     return status
+
+
+def _kept(stored: Stored) -> Manifest:
+    """Return where a tenant is served, as it was: a document that is refused moves nobody."""
+    return {name: stored.status[name] for name in ("namespace", "gateway", "moving") if name in stored.status}
 
 
 def _gateway(

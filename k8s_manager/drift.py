@@ -1,5 +1,6 @@
 """Who else has written to what is ours: named in a condition of the document that it follows from, and in an event."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.plan import Owner, owner_of
 
 log = logging.getLogger(__name__)
+EVENT_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,25 @@ def _others(live: Manifest) -> tuple[str, ...]:
     return tuple(sorted(others))
 
 
-async def record(client: KubeClient, clock: Clock, repairs: Mapping[ObjectKey, Repair]) -> None:
-    """Write an event for every repair, beside the object; one that cannot be written is not missed."""
-    for key, repair in repairs.items():
+class Recorder:
+    """Writes an event for every repair, beside the object, but not again and again where two writers fight."""
+
+    def __init__(self, client: KubeClient, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+        self._written: dict[ObjectKey, float] = {}
+
+    async def record(self, repairs: Mapping[ObjectKey, Repair]) -> None:
+        """Write the events that are due; one that cannot be written is not missed."""
+        now = self._clock.now()
+        self._written = {key: at for key, at in self._written.items() if now - at < EVENT_PAUSE}
+        due = {key: repair for key, repair in repairs.items() if key not in self._written}
+        self._written |= dict.fromkeys(due, now)
+        time = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        await asyncio.gather(*(self._write(key, _event(key, repair, time)) for key, repair in due.items()))
+
+    async def _write(self, key: ObjectKey, event: Manifest) -> None:
         try:
-            await client.create(_event(key, repair, clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")))
+            await self._client.create(event)
         except TidegateError as error:
             log.warning("no event was written for %s: %s", key, error)
 

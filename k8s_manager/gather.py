@@ -3,7 +3,7 @@
 from datetime import datetime
 from functools import partial
 
-from collectors.replicas import PodSeen, pod_seen, present, ready_replicas
+from collectors.replicas import PodSeen, ReadyPods, pod_seen, present
 from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec, parse
 from istio_templates.envoy_filter import gateways_of_slots, limits_of
@@ -30,6 +30,7 @@ class Gatherer:
         self._store, self._overlap = store, overlap
         self._memo = Memo()
         self._parsed = Memo()
+        self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
         self._bound, self._twins = Last(), Last()
@@ -39,6 +40,7 @@ class Gatherer:
         gateways, tenants, models = (self._all(kind) for kind in DOCUMENTS)
         self._parsed.end_round()
         gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
+        secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
         world = World(
             gateways=gateways,
             tenants=tenants,
@@ -46,15 +48,15 @@ class Gatherer:
             namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
             ready={key: count for stored in models for key, count in self._ready(stored)},
             gateway_pods=gateway_pods,
-            bindings=self._bindings(tenants, gateway_pods, now),
+            bindings=self._bindings(gateways, tenants, gateway_pods, secrets, now),
             limited=self.limited(),
             twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
-            secrets=self._secrets.get((self._store.changes("Secret"),), self._read_secrets),
+            secrets=secrets,
             bound=self._bound.get(
                 (self._store.changes("Gateway"), self._store.changes("VirtualService")), self._read_bound
             ),
         )
-        self._memo.end_round()
+        self.end_round(len(models))
         return world
 
     def pods(self, namespace: str) -> list[PodSeen]:
@@ -66,8 +68,13 @@ class Gatherer:
 
     def ready(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, int]:
         """Return the ready replicas of each version of a model."""
-        pods = self.pods(namespace)
-        return {version.name: ready_replicas(pods, version_labels(model, version)) for version in spec.versions}
+        changes = self._store.changes("Pod", namespace)
+        pods = self._memo.get(("ready", namespace), (changes,), lambda: ReadyPods(self.pods(namespace)))
+        found = self._labels.get((namespace, model))
+        if found is None or found[0] is not spec:
+            labels = tuple((version.name, frozenset(version_labels(model, version))) for version in spec.versions)
+            found = self._labels[namespace, model] = (spec, labels)
+        return {name: pods.count(wanted) for name, wanted in found[1]}
 
     def gateway_pods(self, document: Document) -> tuple[PodSeen, ...]:
         """Return the pods of a gateway, starting and leaving ones included."""
@@ -78,9 +85,11 @@ class Gatherer:
         """Return the pods of a gateway by its facts."""
         return present(self.pods(pool.namespace), pool.selector)
 
-    def end_round(self) -> None:
-        """Forget what was not asked for since the last call."""
+    def end_round(self, models: int) -> None:
+        """Forget what was not asked for since the last call, and labels when there are many more than `models`."""
         self._memo.end_round()
+        if len(self._labels) > 2 * models + 100:
+            self._labels.clear()
 
     def slots(self) -> dict[Slot, Limits]:
         """Return what every slot of every gateway limits now."""
@@ -110,14 +119,26 @@ class Gatherer:
         return out
 
     def _bindings(
-        self, tenants: tuple[Stored, ...], pods: dict[str, tuple[PodSeen, ...]], now: datetime
+        self,
+        gateways: tuple[Stored, ...],
+        tenants: tuple[Stored, ...],
+        pods: dict[str, tuple[PodSeen, ...]],
+        secrets: frozenset[tuple[str, str]],
+        now: datetime,
     ) -> dict[str, Binding]:
+        specs = {s.key.name: s.document.spec for s in gateways if s.document}
+        places = {name: spec.namespace for name, spec in specs.items() if isinstance(spec, InferenceGatewaySpec)}
         found = {}
         for stored in tenants:
             if stored.document and isinstance(stored.document.spec, TenantSpec):
-                wanted = gateway_name(stored.key.name, stored.document.spec)
-                ready = any(pod.ready and not pod.leaving for pod in pods.get(wanted, ()))
-                found[stored.key.name] = binding(stored.status, wanted, ready, now, self._overlap)
+                spec, wanted = stored.document.spec, gateway_name(stored.key.name, stored.document.spec)
+                named = sorted(host.tls.credential_name for host in spec.hosts if host.tls)
+                place = places.get(wanted, "")
+                missing = [name for name in named if (place, name) not in secrets]
+                lacks = f"has no Secret {', '.join(missing)} in namespace {place} yet" if missing else None
+                if not any(pod.ready and not pod.leaving for pod in pods.get(wanted, ())):
+                    lacks = "has no ready pod yet"
+                found[stored.key.name] = binding(stored.status, wanted, lacks, now, self._overlap)
         return found
 
     def _read_twins(self) -> dict[str, tuple[str, ...]]:

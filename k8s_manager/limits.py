@@ -56,6 +56,8 @@ class Counted:
     limited: Limited
     changes: int
     fresh: bool
+    ready: Mapping[str, int]
+    held: Fraction | None
     loads: tuple[VersionLoad, ...]
     total: Total
 
@@ -104,7 +106,7 @@ class LimitLoop:
         ):
             try:
                 seen, decision = self._decide()
-                self._wake_at = self._or_when_stale(decision.wake_at if leads else None)
+                self._wake_at = self._or_when_stale(decision.wake_at)
                 if decision.writes and leads:
                     self._wake_at = await self._write(seen, decision)
                 elif decision.writes:
@@ -147,7 +149,7 @@ class LimitLoop:
         spoilt = frozenset(slot for slot in live if self._spoilt(slot, live[slot]))
         self._tell(wanted)
         self._memo.end_round()
-        self._gatherer.end_round()
+        self._gatherer.end_round(len(counted))
         self._seen = Observation(self._moment(), wanted, self._kept(slots), live, spoilt)
         return self._seen
 
@@ -195,9 +197,13 @@ class LimitLoop:
         if before and before.limited is limited and before.changes == changes and before.fresh == fresh:
             return before
         ready = self._gatherer.ready(limited.terms.namespace, limited.terms.model, limited.spec)
+        held = self._in_force.get(identity)
+        same = before and before.limited is limited and before.fresh == fresh
+        if before and same and before.ready == ready and before.held == held:
+            return Counted(limited, changes, fresh, ready, held, before.loads, before.total)
         REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
         loads = facts_of.loads(limited.spec, ready)
-        return Counted(limited, changes, fresh, loads, total(limited.terms, loads, fresh, self._in_force.get(identity)))
+        return Counted(limited, changes, fresh, ready, held, loads, total(limited.terms, loads, fresh, held))
 
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
         terms = counted.limited.terms

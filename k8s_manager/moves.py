@@ -28,18 +28,18 @@ class Binding:
         return {"gateway": self.gateways[0], "moving": moving}
 
 
-def binding(status: Mapping[str, Any], wanted: str, ready: bool, now: datetime, overlap: float) -> Binding:
-    """Return where a tenant is served that asks for the gateway `wanted`, whose pods are `ready` or not."""
+def binding(status: Mapping[str, Any], wanted: str, lacks: str | None, now: datetime, overlap: float) -> Binding:
+    """Return where a tenant is served that asks for the gateway `wanted`; `lacks` says why that cannot serve yet."""
     bound, moving = status.get("gateway") or wanted, status.get("moving") or {}
     until = moving.get("until") if _lasts(moving, now) else None
     former = [str(name) for name in moving["from"]] if until else []
-    if bound != wanted and ready:
+    if bound != wanted and lacks is None:
         until = (now + timedelta(seconds=overlap)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return Binding(tuple(dict.fromkeys([wanted, bound, *former])), until)
     gateways = tuple(dict.fromkeys([bound, *former]))
     waits = None
     if bound != wanted:
-        waits = f"gateway {wanted} has no ready pod yet; gateway {bound} serves until it has"
+        waits = f"gateway {wanted} {lacks}; gateway {bound} serves until it has"
     return Binding(gateways, until if len(gateways) > 1 else None, waits)
 
 

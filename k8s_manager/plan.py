@@ -155,6 +155,7 @@ def _pools(world: World, plan: Plan, memo: Memo) -> None:
         for s in world.tenants
         if s.document and isinstance(s.document.spec, TenantSpec)
     }
+    used |= {gateway for bound in world.bindings.values() for gateway in bound.gateways}
     for stored in world.gateways:
         name = stored.key.name
         document = _accepted(stored, plan)
@@ -192,10 +193,11 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
         missing = frozenset(secret for pool in pools for secret in _missing_secrets(spec, pool, world))
         if missing:
             namespaces = ", ".join(sorted({pool.namespace for pool in pools}))
-            plan.waiting[stored.key] = (
+            said = (
                 f"no Secret {', '.join(sorted(missing))} in namespace {namespaces}; put the certificate there, "
                 "its hosts are left out until then"
             )
+            plan.waiting[stored.key] = f"{bound.waits}; {said}" if bound.waits else said
         plan.tenants[name] = memo.get(
             stored.key, (spec, pools, missing), partial(facts_of.tenancy, name, spec, pools, missing)
         )

@@ -26,7 +26,7 @@ def make(name: str) -> None:
         f"route add {SERVICES} dev {BRIDGE}",
     ):
         run("ip", "-n", name, *words.split())
-    run("nsenter", f"--net={_FOLDER / name}", "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+    run("nsenter", f"--net={_FOLDER / name}", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
 def remove(name: str) -> None:

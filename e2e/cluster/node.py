@@ -1,5 +1,7 @@
 """One node: start everything in order, and take everything away again, also what a failure left behind."""
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -26,11 +28,20 @@ class Node:
         self.place, self._programs = place, programs
         self.processes = Processes(place.state / "processes.json", place.logs)
         self._pki = Pki(place.state / "pki")
+        self._groups_before = place.state / "cgroups.json"
+
+    def claim(self) -> None:
+        """Make the cluster's folder: whoever makes it may start, and may take away what was started."""
+        try:
+            self.place.state.mkdir(parents=True, mode=0o700)
+        except FileExistsError as error:
+            what = f"{self.place.state} is there already: another cluster runs, or is left over"
+            raise Failed(f"{what}; end it with: make cluster-down") from error
+        self._groups_before.write_text(json.dumps([str(path) for path in _groups()]))
 
     def start(self, images: dict[str, Path]) -> None:
         """Start everything, and return when the node is ready for pods."""
         place = self.place
-        place.state.mkdir(parents=True, mode=0o700)
         shutil.rmtree(place.logs, ignore_errors=True)
         (place.logs / "pods").mkdir(parents=True)
         network.make(place.name)
@@ -91,7 +102,7 @@ class Node:
         _kill_all(_shims_of(place.containerd_socket))
         _unmount_below(place.state)
         network.remove(place.name)
-        _remove_cgroups()
+        self._remove_groups()
         _remove_links_into(place.logs)
         shutil.rmtree(place.state, ignore_errors=True)
 
@@ -99,9 +110,22 @@ class Node:
         if not self.place.containerd_socket.exists():
             return
         ctr = ("ctr", "-a", str(self.place.containerd_socket), "-n", "k8s.io")
-        for task in run(*ctr, "tasks", "ls", "-q", check=False).split():
-            run(*ctr, "tasks", "kill", "-s", "SIGKILL", "-a", task, check=False)
-            run(*ctr, "tasks", "delete", "-f", task, check=False)
+        try:
+            for task in run(*ctr, "tasks", "ls", "-q", check=False, timeout=20).split():
+                run(*ctr, "tasks", "kill", "-s", "SIGKILL", "-a", task, check=False, timeout=20)
+                run(*ctr, "tasks", "delete", "-f", task, check=False, timeout=20)
+        except Failed as error:
+            print(f"{error}; its processes are killed instead", flush=True)
+
+    def _remove_groups(self) -> None:
+        """Remove the kubelet's groups that were not there before."""
+        if not self._groups_before.exists():
+            return
+        before = json.loads(self._groups_before.read_text())
+        for root in [path for path in _groups() if str(path) not in before]:
+            for folder, _, _ in os.walk(root, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
 
     def _start_runtime(self) -> None:
         config = self.place.state / "containerd.toml"
@@ -135,7 +159,7 @@ def _shims_of(socket: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if "containerd-shim" in words[0] and str(socket) in words:
@@ -157,14 +181,9 @@ def _unmount_below(folder: Path) -> None:
         run("umount", "-l", path, check=False)
 
 
-def _remove_cgroups() -> None:
-    """Remove the groups of the kubelet that are empty now; those of another kubelet are not."""
-    for root in Path("/sys/fs/cgroup").glob("**/kubepods"):
-        for folder, _, _ in os.walk(root, topdown=False):
-            try:
-                Path(folder).rmdir()
-            except OSError:
-                continue
+def _groups() -> list[Path]:
+    """Return the roots of every kubelet's control groups on this machine."""
+    return list(Path("/sys/fs/cgroup").glob("**/kubepods"))
 
 
 def _remove_links_into(logs: Path) -> None:

@@ -1,5 +1,6 @@
 """The cluster's long-running processes: started with a log each, remembered in a file, stopped by their ids."""
 
+import contextlib
 import json
 import os
 import signal
@@ -63,8 +64,9 @@ class Processes:
         if started is None:
             return
         for attempt in (number, signal.SIGKILL):
-            if started.runs():
-                os.kill(started.pid, attempt)
+            with contextlib.suppress(ProcessLookupError):
+                if started.runs():
+                    os.kill(started.pid, attempt)
             if ended(started, STOP_SECONDS):
                 break
         self._save([other for other in self.all() if other.name != name])

@@ -32,6 +32,7 @@ def up(place: Place) -> Node:
     with timed("images"):
         archives = images(place)
     node = Node(place, built)
+    node.claim()
     try:
         with timed("Kubernetes"):
             node.start(archives)

@@ -18,7 +18,6 @@ pytest.register_assert_rewrite("tests.contract.kubernetes")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "own_cluster: stops parts of the cluster itself, or knows how it was built")
-    config.addinivalue_line("markers", "long: minutes of its own; run by make e2e-full")
     if "E2E_KUBECONFIG" not in os.environ:
         raise pytest.UsageError("run the scenarios with: make e2e")
 

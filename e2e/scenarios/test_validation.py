@@ -61,7 +61,14 @@ async def test_istioctl_finds_nothing_in_what_a_team_gets(site: Site, gateways: 
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=1)
     for namespace in (tenant, "shared-gw"):
-        command = [os.environ.get("E2E_ISTIOCTL", "istioctl"), "analyze", "--kubeconfig", str(kubeconfig()), "-n", namespace]
+        command = [
+            os.environ.get("E2E_ISTIOCTL", "istioctl"),
+            "analyze",
+            "--kubeconfig",
+            str(kubeconfig()),
+            "-n",
+            namespace,
+        ]
         ended = subprocess.run([*command, "-o", "json"], capture_output=True, text=True, check=False)
         found = [message for message in json.loads(ended.stdout or "[]") if message["code"] not in UNAVOIDABLE]
         assert (ended.returncode, found) == (0, []), ended.stderr

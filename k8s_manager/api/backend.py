@@ -206,8 +206,9 @@ class Backend:
 
     def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
         if key.kind == "InferenceGateway":
-            tenants = [s for s in self._world().tenants if s.document and isinstance(s.document.spec, TenantSpec)]
-            return [s.key for s in tenants if s.document and s.document.spec.gateway.name == key.name]  # type: ignore[union-attr]
+            world = self._world()
+            tenants = [s for s in world.tenants if s.document and isinstance(s.document.spec, TenantSpec)]
+            return [s.key for s in tenants if key.name in world.bindings[s.key.name].gateways]
         if key.kind == "Tenant":
             return [s.key for s in self._world().models if s.key.namespace == self.namespace(key.name)]
         return []

@@ -34,7 +34,7 @@ class Token:
         while self._value is None:
             try:
                 self._value = await token_of(settings, client)
-            except (TidegateError, OSError) as error:
+            except (TidegateError, OSError, ValueError) as error:
                 if str(error) != self.problem:
                     log.warning("no token for the REST API: %s", error)
                 self.problem = str(error)
@@ -44,7 +44,7 @@ class Token:
 async def token_of(settings: Settings, client: KubeClient) -> str:
     """Return the token that callers present; raises `Stalled` where the Secret holds none."""
     if settings.token_file is not None:
-        return settings.token_file.read_text().strip()
+        return _given(settings.token_file.read_text(), f"{settings.token_file}", "put one in")
     if settings.token_secret is not None:
         return _token_in(await _secret(client, *settings.token_secret))
     made = secrets.token_urlsafe(32)
@@ -69,11 +69,12 @@ async def _secret(client: KubeClient, namespace: str, name: str) -> Manifest:
 
 
 def _token_in(secret: Manifest) -> str:
-    text = base64.b64decode((secret.get("data") or {}).get(_KEY, "")).decode().strip()
-    if not text:
-        metadata = secret["metadata"]
-        raise Stalled(
-            f"Secret {metadata['namespace']}/{metadata['name']} has no {_KEY!r}; put one in, or delete the Secret: "
-            "the managers make a new one"
-        )
-    return text
+    text = base64.b64decode((secret.get("data") or {}).get(_KEY, "")).decode()
+    where = f"Secret {secret['metadata']['namespace']}/{secret['metadata']['name']}, key {_KEY!r}"
+    return _given(text, where, "put one in, or delete the Secret: the managers make a new one")
+
+
+def _given(text: str, where: str, remedy: str) -> str:
+    if not text.strip():
+        raise Stalled(f"there is no token in {where}; {remedy}")
+    return text.strip()

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from k8s_manager.kube.errors import Absent, Forbidden
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.rights import ACCOUNT, OWN_RIGHTS, RIGHTS, SYSTEM, Right
 
+FORGOTTEN = 60.0  # seconds after which a leader that is silent is none, were our clocks so much apart
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failure": "[red]failure[/]"}
 
 
@@ -63,7 +65,7 @@ async def look(kubeconfig: Path | None) -> Seen:
     """Return what is seen; raises `Stalled` where the cluster does not answer."""
     async with await connect(kubeconfig) as client:
         version = await _version(client, kubeconfig)
-        crds, _ = await client.list(RESOURCES["CustomResourceDefinition"])
+        crds = await _crds(client)
         return Seen(
             kubernetes=version,
             kinds=frozenset(crd["metadata"]["name"] for crd in crds),
@@ -74,6 +76,13 @@ async def look(kubeconfig: Path | None) -> Seen:
             leader=await _leader(client),
             gateways=await _gateways(client),
         )
+
+
+async def _crds(client: KubeClient) -> list[Manifest]:
+    try:
+        return (await client.list(RESOURCES["CustomResourceDefinition"]))[0]
+    except Forbidden as error:
+        raise Stalled(f"{error}; doctor looks as an administrator: give it such a --kubeconfig") from error
 
 
 async def _version(client: KubeClient, kubeconfig: Path | None) -> str:
@@ -151,9 +160,11 @@ async def _managers(client: KubeClient) -> tuple[int, int] | None:
 
 async def _leader(client: KubeClient) -> str:
     try:
-        return str((await client.get(ObjectKey("Lease", SYSTEM, "tidegate")))["spec"].get("holderIdentity") or "")
+        spec = (await client.get(ObjectKey("Lease", SYSTEM, "tidegate")))["spec"]
     except Absent:
         return ""
+    silent = datetime.now(UTC) - datetime.fromisoformat(spec.get("renewTime") or "1970-01-01T00:00:00Z")
+    return str(spec.get("holderIdentity") or "") if silent.total_seconds() < FORGOTTEN else ""
 
 
 async def _gateways(client: KubeClient) -> tuple[GatewaySeen, ...]:

@@ -77,7 +77,7 @@ class Lease:
         try:
             async with asyncio.timeout(self.pause):
                 live = await self._read()
-                if live is not None and not self._may_take(live):
+                if not (self._may_make() if live is None else self._may_take(live)):
                     self._held = None
                     return False
                 self._held = await self._write(live)
@@ -92,6 +92,10 @@ class Lease:
             return await self._client.get(self._key)
         except Absent:
             return None
+
+    def _may_make(self) -> bool:
+        """Tell whether a Lease that is not there may be made: whoever held one that was deleted has to notice first."""
+        return self._held is not None or self._seen is None or self._clock.now() - self._seen.since >= self.seconds
 
     def _may_take(self, live: Manifest) -> bool:
         if live["spec"].get("holderIdentity") in (self._identity, "", None):

@@ -598,3 +598,62 @@ async def shares_of(fleet, name: str):
         for identity, bucket in limits_of(obj):
             if identity.endswith(f"/{name}"):
                 yield float(bucket.rate)
+
+
+async def serves_at(fleet, *namespaces: str) -> bool:
+    route = await fleet.get("VirtualService", "ranker", "search")
+    return route["spec"]["exportTo"] == sorted(namespaces)
+
+
+async def begin_move(fleet, **spec) -> None:
+    """Have search served by `shared`, and ask for `other`, which has a ready pod."""
+    await make_search(fleet)
+    await fleet.pod("inference-gw", {"istio": "shared"})
+    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other-gw"}})
+    https = {"name": "own", "port": 8443, "protocol": "HTTPS"}
+    http = {"name": "http", "port": 8080, "protocol": "HTTP"}
+    await fleet.apply(gateway("other", "other-gw", listeners=[http, https]))
+    await fleet.pod("other-gw", {"istio": "other"})
+    await fleet.apply(tenant(gateway={"name": "other"}, **spec))
+
+
+async def test_a_gateway_that_is_deleted_while_its_tenant_moves_stays_until_the_move_is_over(fleet):
+    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3)):
+        await begin_move(fleet)
+        await until(lambda: serves_at(fleet, "inference-gw", "other-gw"), what="both gateways serving")
+        await fleet.client.delete(ObjectKey("InferenceGateway", "", "shared"))
+        await asyncio.sleep(0.5)
+        assert await fleet.get("EnvoyFilter", "tidegate-shared-slots", "inference-gw")
+        assert await serves_at(fleet, "inference-gw", "other-gw")
+        await until(lambda: gone(fleet, "InferenceGateway", "shared"), what="the old gateway being gone")
+        assert await serves_at(fleet, "other-gw")
+
+
+async def test_a_move_waits_for_the_certificates_at_the_new_gateway(fleet):
+    host = {"name": "search.models.example.com", "tls": {"credentialName": "search-cert"}}
+    async with fleet.manager():
+        await begin_move(fleet, hosts=[host])
+
+        async def waits():
+            told = await fleet.condition("Tenant", "search", "Programmed")
+            return "has no Secret search-cert in namespace other-gw yet" in told.get("message", "")
+
+        await until(waits, what="the missing certificate being told")
+        assert (await fleet.status("Tenant", "search"))["gateway"] == "shared"
+
+
+async def test_a_document_that_is_refused_moves_nobody(fleet):
+    taken = {"name": "ads.models.example.com"}
+    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3)):
+        await fleet.apply(gateway())
+        await fleet.apply(tenant("ads"))
+        await begin_move(fleet, hosts=[{"name": "search.models.example.com"}, taken])
+
+        async def refused():
+            return (await fleet.condition("Tenant", "search", "Accepted")).get("status") == "False"
+
+        await until(refused, what="the refusal")
+        await asyncio.sleep(1.5)
+        assert (await fleet.status("Tenant", "search"))["gateway"] == "shared"
+        await fleet.apply(tenant(gateway={"name": "other"}))
+        await until(lambda: serves_at(fleet, "inference-gw", "other-gw"), what="both gateways serving")
