@@ -101,9 +101,8 @@ class LimitLoop:
         One that does not lead takes what the leader writes for its own, so that it can go on from there.
         """
         self.dirty.set()
-        async for _ in hold_off(
-            self.dirty, self._settings.limit_quiet, self._settings.limit_quiet, self._clock, lambda: self._wake_at
-        ):
+        quiet = self._settings.limit_quiet if leads else self._settings.quiet
+        async for _ in hold_off(self.dirty, quiet, quiet, self._clock, lambda: self._wake_at):
             try:
                 seen, decision = self._decide()
                 self._wake_at = self._or_when_stale(decision.wake_at)
