@@ -51,6 +51,8 @@ def controller_manager(program: Path, pki: Pki) -> list[str]:
         "--use-service-account-credentials",
         f"--root-ca-file={pki.ca}",
         "--leader-elect=false",
+        # A scenario takes the API server away: the node's heartbeat may be late, and its pods are well all the same.
+        "--node-monitor-grace-period=150s",
     ]
 
 

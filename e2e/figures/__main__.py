@@ -5,16 +5,7 @@ import sys
 
 from benchmarks.report import Figure, show
 from e2e.figures import effect, isolation
-from e2e.support.site import Site, kubectl, site
-
-LEAVES_OUT = "PILOT_FILTER_GATEWAY_CLUSTER_CONFIG"
-"""With it istiod sends a gateway only the clusters that a route names."""
-
-
-def tell_istiod(setting: str) -> None:
-    """Set or take away (`NAME-`) an environment variable of istiod."""
-    kubectl("-n", "istio-system", "set", "env", "deployment/istiod", setting)
-    kubectl("-n", "istio-system", "rollout", "status", "deployment/istiod", "--timeout=120s")
+from e2e.support.site import Site, site
 
 
 async def main(quick: bool) -> int:
@@ -33,9 +24,6 @@ def _parts(found: Site, quick: bool):  # type: ignore[no-untyped-def]
     yield "effect, 1 model", effect.run(found, 1, 10 if quick else 100)
     if not quick:
         yield "effect, 1,000 models", effect.run(found, 1000, 100)
-        tell_istiod(f"{LEAVES_OUT}=true")
-        yield f"effect, 1,000 models, istiod with {LEAVES_OUT}", effect.run(found, 1000, 100)
-        tell_istiod(f"{LEAVES_OUT}-")
 
 
 if __name__ == "__main__":

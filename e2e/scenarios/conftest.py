@@ -8,7 +8,7 @@ import pytest
 
 from e2e.cluster.place import PROJECT
 from e2e.support.golden import in_namespaces
-from e2e.support.install import install
+from e2e.support.install import install, settled
 from e2e.support.site import SYSTEM, Site, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
@@ -38,7 +38,7 @@ def without_manager(installed: None) -> Iterator[None]:
     kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=tidegate", "--timeout=60s")
     yield
     kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=2")
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+    settled()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from e2e.support.install import settled
 from e2e.support.load import Load
 from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
 from tests.support.waiting import until
@@ -15,10 +16,10 @@ OVERLAP = 12
 async def short_overlap(site: Site) -> AsyncIterator[None]:
     """Let a move end within seconds instead of minutes."""
     kubectl("-n", SYSTEM, "set", "env", "deployment/tidegate", f"TIDEGATE_GATEWAY_OVERLAP={OVERLAP}")
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+    settled()
     yield
     kubectl("-n", SYSTEM, "set", "env", "deployment/tidegate", "TIDEGATE_GATEWAY_OVERLAP-")
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+    settled()
 
 
 async def moved(site: Site, tenant: str, to: str) -> bool:

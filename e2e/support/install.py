@@ -1,7 +1,12 @@
 """Install Tidegate as a user would."""
 
+import json
+import time
+
 from e2e.cluster.place import PROJECT
 from e2e.support.site import SYSTEM, kubectl
+
+REPLICAS = 2
 
 
 def install() -> None:
@@ -10,7 +15,17 @@ def install() -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(PROJECT / "manifests"))
     if there:
         kubectl("-n", SYSTEM, "rollout", "restart", "deployment/tidegate")
+    settled()
+
+
+def settled(seconds: float = 60) -> None:
+    """Wait until the managers are rolled out and no former one is left: it would lead to its last moment."""
     kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
+    until = time.monotonic() + seconds
+    while len(json.loads(kubectl("-n", SYSTEM, "get", "pods", "-o", "json"))["items"]) != REPLICAS:
+        if time.monotonic() > until:
+            raise AssertionError(f"there are not exactly {REPLICAS} managers after {seconds:.0f} s")
+        time.sleep(0.3)
 
 
 if __name__ == "__main__":
