@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+SETTLE_SECONDS = 20.0
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -39,12 +41,14 @@ class Load:
         self._senders: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
-    async def on(self, *addresses: str) -> AsyncIterator["Load"]:
-        """Send to each of these pods until left."""
+    async def on(self, *addresses: str, settled: bool = True) -> AsyncIterator["Load"]:
+        """Send to each of these pods until left; if `settled`, from when each knows the route on."""
         connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl)  # type: ignore[arg-type]
         timeout = aiohttp.ClientTimeout(total=15, sock_connect=5)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._session = session
+            if settled:
+                await asyncio.gather(*map(self._knows_the_route, addresses))
             for address in addresses:
                 self.start(address)
             try:
@@ -69,6 +73,17 @@ class Load:
         since = time.monotonic()
         await asyncio.sleep(seconds)
         return since, time.monotonic()
+
+    async def _knows_the_route(self, address: str) -> None:
+        """Wait, for a while, until a pod answers with anything but 404: what is written reaches it a moment later."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < until:
+            probe = Load(self._host, self._path, self._rate, self._port, self._scheme, self._ssl)
+            probe._session = self._session
+            await probe._one(f"{self._scheme}://{address}:{self._port}{self._path}")
+            if probe.outcome.counts.keys() & {"200", "429", "503"}:
+                return
+            await asyncio.sleep(0.05)
 
     async def _send(self, address: str) -> None:
         url = f"{self._scheme}://{address}:{self._port}{self._path}"
