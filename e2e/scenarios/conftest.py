@@ -28,7 +28,9 @@ def installed() -> Iterator[None]:
     install()
     yield
     if "E2E_OWN" not in os.environ:
-        kubectl("delete", "-k", str(PROJECT / "manifests"))
+        # The manager has to be there while documents go: it takes away what was made for them.
+        kubectl("delete", "inferencegateways", "--all", "--timeout=60s")
+        kubectl("delete", "-k", str(PROJECT / "manifests"), "--timeout=90s")
 
 
 @pytest.fixture(scope="module")
