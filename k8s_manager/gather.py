@@ -16,17 +16,15 @@ from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding, binding
+from k8s_manager.settings import GATEWAY_OVERLAP
 from k8s_manager.world import FINALIZER, Bound, NamespaceSeen, Stored, World
 from ratelimiter.controller import Limits, Slot
-
-# What DNS and the longest connection of a managed gateway take: its connections end after ten minutes.
-OVERLAP = 660.0
 
 
 class Gatherer:
     """Builds one World after another; what has not changed in the store is not read again."""
 
-    def __init__(self, store: Store, overlap: float = OVERLAP) -> None:
+    def __init__(self, store: Store, overlap: float = GATEWAY_OVERLAP) -> None:
         self._store, self._overlap = store, overlap
         self._memo = Memo()
         self._parsed = Memo()

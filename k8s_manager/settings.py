@@ -5,6 +5,9 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What DNS and the longest connection of a managed gateway take: its connections end after ten minutes.
+GATEWAY_OVERLAP = 660.0
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -44,7 +47,7 @@ class Settings:
     limit_quiet: float = 0.01
     """The same for replica and gateway pod events, whose proper debounce is each model's own."""
 
-    gateway_overlap: float = 660.0
+    gateway_overlap: float = GATEWAY_OVERLAP
     """Seconds for which a tenant that moves is served by its old gateway too: DNS and the longest connection."""
 
     stale_after: float = 120.0

@@ -4,42 +4,30 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import yaml
 
 from e2e.support.site import kubeconfig
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.resources import RESOURCES
 from tests.contract.kubernetes import *  # noqa: F403
+from tests.support.fleet import Hands
 from tests.support.waiting import until
 
 TOUCHED = ("Service", "Deployment", "VirtualService", "ConfigMap", "Model")
 
 
-class RealFleet:
+class RealFleet(Hands):
     """What the suite asks of a fleet, on the cluster under test."""
 
     def __init__(self, client: KubeClient) -> None:
-        self.client, self.server, self.session = client, client._server, client._session
+        super().__init__(client)
+        self.server, self.session = client._server, client._session
 
     def forgotten_version(self) -> str:
         """Return a version from before the kinds of documents were there: their history does not reach back to it."""
         return "1"
-
-    async def apply(self, *documents: str | Manifest, manager: str = "kubectl") -> None:
-        """Apply documents as a person with kubectl would."""
-        for document in documents:
-            for obj in yaml.safe_load_all(document) if isinstance(document, str) else [document]:
-                await self.client.apply(obj, force=True, manager=manager)
-
-    async def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
-        """Return an object, or None."""
-        try:
-            return await self.client.get(ObjectKey(kind, namespace, name))
-        except Absent:
-            return None
 
     async def clean(self) -> None:
         """Remove what a test may have left in its namespace, and its tenant."""

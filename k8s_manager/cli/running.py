@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from k8s_manager.settings import Settings
+from k8s_manager.settings import GATEWAY_OVERLAP, Settings
 
 Listen = Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where the REST API listens.")]
 
@@ -62,7 +62,7 @@ def serve(
             envvar="TIDEGATE_GATEWAY_OVERLAP",
             help="Seconds for which a tenant that moves is served by its old gateway too.",
         ),
-    ] = 660.0,
+    ] = GATEWAY_OVERLAP,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")] = 32,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM."""

@@ -35,12 +35,32 @@ SETTINGS = Settings(quiet=0.02, longest=0.1)
 QUICK = {"down": {"quiet": "20ms", "longest": "100ms"}, "up": {"quiet": "50ms", "longest": "200ms"}}
 
 
-class Fleet:
+class Hands:
+    """What a person with kubectl does, on any API server."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self.client = client
+
+    async def apply(self, *documents: str | Manifest, manager: str = "kubectl") -> None:
+        """Apply documents as a person with kubectl would."""
+        for document in documents:
+            for obj in yaml.safe_load_all(document) if isinstance(document, str) else [document]:
+                await self.client.apply(obj, force=True, manager=manager)
+
+    async def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
+        """Return an object, or None."""
+        try:
+            return await self.client.get(ObjectKey(kind, namespace, name))
+        except Absent:
+            return None
+
+
+class Fleet(Hands):
     """The API server, its counters, a client for the test, and the managers that run on it."""
 
     def __init__(self, api: Api, server: str, session: aiohttp.ClientSession) -> None:
         self.api, self.server = api, server
-        self.client = KubeClient(server, session)
+        super().__init__(KubeClient(server, session))
         self.session = session
         self._numbers = itertools.count(1)
 
@@ -86,19 +106,6 @@ class Fleet:
             yield rest
         stop.set()
         await serving
-
-    async def apply(self, *documents: str | Manifest, manager: str = "kubectl") -> None:
-        """Apply documents as a person with kubectl would."""
-        for document in documents:
-            for obj in yaml.safe_load_all(document) if isinstance(document, str) else [document]:
-                await self.client.apply(obj, force=True, manager=manager)
-
-    async def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
-        """Return an object, or None."""
-        try:
-            return await self.client.get(ObjectKey(kind, namespace, name))
-        except Absent:
-            return None
 
     async def status(self, kind: str, name: str, namespace: str = "") -> Manifest:
         """Return an object's status."""
