@@ -232,7 +232,7 @@ async def _floor(site: Site) -> float:
         _, version = await site.kube.list(RESOURCES["EnvoyFilter"], "figures=floor", "default")
         watching = site.kube.watch(RESOURCES["EnvoyFilter"], version, "figures=floor")
         first = asyncio.ensure_future(anext(aiter(watching)))
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(BETWEEN)
         started = time.monotonic()
         await site.kube.apply({**bare, "spec": spec}, force=True, manager="figures")
         await first
