@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks import accuracy, changes, flaps, isolation, reaction, scale, startup
+from benchmarks import accuracy, changes, flaps, isolation, reaction, scale, simulation, startup
 from benchmarks.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
@@ -13,6 +13,7 @@ ALL: dict[str, Benchmark] = {
     "isolation": isolation.run,
     "changes": changes.run,
     "flaps": flaps.run,
+    "simulation": simulation.run,
     "scale": scale.run,
     "reaction": reaction.run,
     "startup": startup.run,

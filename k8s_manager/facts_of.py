@@ -7,7 +7,7 @@ from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
-from istio_templates.documents.model import HeaderChange, Patience, Route, TrafficPolicy, Version, Workload
+from istio_templates.documents.model import HeaderChange, Route, TrafficPolicy, Version, Workload
 from istio_templates.facts import (
     GatewayPods,
     GatewayPool,
@@ -23,9 +23,9 @@ from istio_templates.facts import (
     VersionFacts,
 )
 from k8s_manager.claims import namespace_of, workload_labels
-from ratelimiter import debounce
-from ratelimiter.capacity import Bounds, VersionLoad
+from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
+from ratelimiter.terms import bounds_of, rules_of
 
 
 def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
@@ -151,17 +151,13 @@ def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -
         tenant=tenant.name,
         identity=names.identity(tenant.namespace, model),
         pools=tuple(pool.name for pool in tenant.gateways),
-        bounds=Bounds(exact(limit.floor), None if limit.ceiling is None else exact(limit.ceiling)),
+        bounds=bounds_of(limit),
         burst=seconds(limit.burst),
-        rules=debounce.Rules(_patience(limit.debounce.down), _patience(limit.debounce.up)),
+        rules=rules_of(limit),
         cold=limit.fallback.cold,
         stale=limit.fallback.stale,
         tenant_ceiling=None if ceiling is None else exact(ceiling),
     )
-
-
-def _patience(patience: Patience) -> debounce.Patience:
-    return debounce.Patience(float(seconds(patience.quiet)), float(seconds(patience.longest)))
 
 
 def loads(spec: ModelSpec, ready: dict[str, int]) -> tuple[VersionLoad, ...]:

@@ -48,7 +48,7 @@ def crds() -> list[dict[str, Any]]:
 def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
     plural = _PLURAL[kind]
     schema = spec_type.model_json_schema(by_alias=True)
-    spec = _structural(schema, schema.get("$defs", {}))
+    spec = structural(schema, schema.get("$defs", {}))
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -99,29 +99,29 @@ def _envelope(spec: dict[str, Any], description: str) -> dict[str, Any]:
     }
 
 
-def _structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return a structural schema: references inlined, optional values unwrapped, no defaults.
 
     Defaults stay out on purpose: a default that is stored can never be improved by a later release.
     """
     if "$ref" in schema:
-        return _structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+        return structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
     if "anyOf" in schema:
         (inner,) = [option for option in schema["anyOf"] if option.get("type") != "null"]
-        return _structural(inner, definitions)
+        return structural(inner, definitions)
     out = {key: schema[key] for key in _KEEP if key in schema and key != "default"}
     if "const" in schema:
         out["enum"] = [schema["const"]]
     if "properties" in schema:
-        out["properties"] = {name: _structural(inner, definitions) for name, inner in schema["properties"].items()}
+        out["properties"] = {name: structural(inner, definitions) for name, inner in schema["properties"].items()}
         if schema.get("required"):
             out["required"] = schema["required"]
     elif schema.get("type") == "object":
         values = schema.get("additionalProperties")
         if isinstance(values, dict):
-            out["additionalProperties"] = _structural(values, definitions)
+            out["additionalProperties"] = structural(values, definitions)
         else:
             out["x-kubernetes-preserve-unknown-fields"] = True
     if "items" in schema:
-        out["items"] = _structural(schema["items"], definitions)
+        out["items"] = structural(schema["items"], definitions)
     return out

@@ -121,10 +121,15 @@ def _spec(raw: Any, spec_type: type[AnySpec]) -> tuple[AnySpec | None, list[Prob
     try:
         return spec_type.model_validate({} if raw is None else raw), []
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        return None, [_problem(details, spec_type) for details in errors if not _follows(details, errors)]
+        return None, problems_of(error, spec_type, "spec")
     except RecursionError:
         return None, [Problem("spec", f"is nested deeper than {MAX_DEPTH} levels")]
+
+
+def problems_of(error: ValidationError, spec_type: type[BaseModel], *root: str) -> list[Problem]:
+    """Return every field that is wrong in what should be a `spec_type`; their paths begin with `root`."""
+    errors = error.errors(include_url=False)
+    return [_problem(details, spec_type, root) for details in errors if not _follows(details, errors)]
 
 
 def _follows(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
@@ -133,7 +138,7 @@ def _follows(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
     return details["type"] == "too_short" and any(e["loc"][: len(place)] == place and e is not details for e in errors)
 
 
-def _problem(details: ErrorDetails, spec_type: type[BaseModel]) -> Problem:
+def _problem(details: ErrorDetails, spec_type: type[BaseModel], root: tuple[str, ...]) -> Problem:
     location = [part for part in details["loc"] if part != "[key]"]
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
@@ -147,7 +152,7 @@ def _problem(details: ErrorDetails, spec_type: type[BaseModel]) -> Problem:
     elif inner := re.match(r"([a-z][A-Za-z]*): ", message):
         location.append(inner[1])
         message = message[inner.end() :]
-    return Problem(path_of(["spec", *location]), message)
+    return Problem(path_of([*root, *location]), message)
 
 
 def path_of(location: list[Any]) -> str:

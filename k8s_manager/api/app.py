@@ -14,7 +14,7 @@ from istio_templates import names
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
-from k8s_manager.api import problems
+from k8s_manager.api import problems, simulate
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
@@ -43,6 +43,7 @@ def build(backend: Backend, token: Token) -> FastAPI:
     _open(app, backend)
     _documents(app, backend, identified)
     _models(app, backend, identified)
+    simulate.add(app, identified)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 

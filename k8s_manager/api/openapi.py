@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from istio_templates.documents.crd import crds
+from istio_templates.documents.crd import crds, structural
+from ratelimiter.simulation.scenario import Scenario
 
 _PROBLEM = {
     "type": "object",
@@ -55,11 +56,25 @@ def _document(crd: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": ["spec"], "properties": properties}
 
 
+_SCENARIO = Scenario.model_json_schema(by_alias=True)
+_SETTINGS = structural(_SCENARIO, _SCENARIO["$defs"])
+_ROW = {
+    "type": "object",
+    "required": ["time", "requests"],
+    "properties": {"time": {"type": "number", "minimum": 0}, "requests": {"type": "integer", "minimum": 0}},
+}
 BODIES: dict[str, dict[str, Any]] = {
     **{crd["spec"]["names"]["kind"]: _body(_document(crd)) for crd in crds()},
     "patch": _body({"type": "object", "properties": {"spec": {"type": "object"}}}),
     "scale": _body(
         {"type": "object", "required": ["replicas"], "properties": {"replicas": {"type": "integer", "minimum": 0}}}
+    ),
+    "simulate": _body(
+        {
+            "type": "object",
+            "required": ["settings", "trace"],
+            "properties": {"settings": _SETTINGS, "trace": {"type": "array", "items": _ROW}},
+        }
     ),
 }
 

@@ -46,6 +46,11 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 400)
 
 
+def errors() -> Console:
+    """Return where progress goes: not among the results."""
+    return Console(stderr=True)
+
+
 def _gateway(obj: Object) -> tuple[str, ...]:
     status = obj.get("status", {})
     pods = status.get("pods", {})

@@ -99,7 +99,36 @@ async def test_rendering_needs_no_cluster():
     assert "&id" not in out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["standalone", "--help"], ["apply", "--help"]])
+async def test_a_limit_is_tried_against_a_trace_without_a_manager(tmp_path):
+    trace, settings, drawn = tmp_path / "trace.csv", tmp_path / "settings.yaml", tmp_path / "drawn.svg"
+    trace.write_text("time,requests\n0,600\n5,600\n")
+    settings.write_text("rateLimit: {ceiling: 30}\nreplicas: 9\n")
+    words = ["simulate", "--trace", str(trace), "--gateways", "2", "--per-replica-qps", "20", "--burst", "100ms"]
+    code, out, error = await tidegate(*words, "--replicas", "2", "-o", "json")
+    assert (code, error) == (0, "")
+    told = json.loads(out)
+    assert (told["offered"], told["admitted"], told["refused"]) == (1200, 402, 798)
+    code, out, _ = await tidegate(*words, "--settings", str(settings), "--picture", str(drawn))
+    assert code == 0 and "30/s" in out
+    assert drawn.read_text().startswith("<svg ")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--trace", "there-is-none.csv", "--replicas", "2", "--per-replica-qps", "20"], "there-is-none.csv"),
+        (["--generate", "constant", "--replicas", "2"], "rateLimit.perReplicaQps: is missing"),
+        (["--generate", "constant", "--replicas", "two", "--per-replica-qps", "20"], "write 4, or 4,30s=2"),
+        (["--replicas", "2", "--per-replica-qps", "20"], "exactly one of --trace and --generate"),
+    ],
+)
+async def test_a_simulation_that_makes_no_sense_is_refused(words, said):
+    code, _, error = await tidegate("simulate", *words)
+    assert code == 2
+    assert said in error
+
+
+@pytest.mark.parametrize("words", [["--help"], ["standalone", "--help"], ["apply", "--help"], ["simulate", "--help"]])
 async def test_help_teaches(words):
     code, out, _ = await tidegate(*words)
     assert code == 0 and len(out.splitlines()) > 10

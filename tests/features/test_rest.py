@@ -255,6 +255,31 @@ async def test_the_limit_is_explained_in_figures_and_words(rest):
     assert any(event["type"] == "limit" and "20/s over 2 gateway pods" in event["message"] for event in events)
 
 
+async def test_a_limit_is_tried_against_a_trace(rest):
+    settings = {"rateLimit": {"perReplicaQps": 20}, "replicas": 2, "gateways": 2}
+    body = {"settings": settings, "trace": [{"time": 0, "requests": 600}, {"time": 5, "requests": 600}]}
+    status, told = await rest.call("POST", "/v1/simulate", body)
+    assert status == 200
+    assert (told["offered"], told["admitted"], told["refused"]) == (1200, 402, 798)
+    assert len(told["series"]) == 10
+
+
+@pytest.mark.parametrize(
+    "body, field, said",
+    [
+        ({"trace": [], "more": 1}, "more", "is unknown"),
+        ({"settings": {}, "trace": "a"}, "trace", "is no list of rows"),
+        ({"settings": {}, "trace": [{"time": 0, "requests": 1}]}, "rateLimit", "is missing"),
+        ({"settings": {}, "trace": [{"time": 0}]}, "trace[0]", "requests is missing"),
+        ({"settings": {}, "trace": [{"time": 0, "requests": 10**6}]}, "trace", "at most 200000"),
+    ],
+)
+async def test_a_simulation_that_makes_no_sense_is_refused_with_the_field(rest, body, field, said):
+    status, problem = await rest.call("POST", "/v1/simulate", body)
+    assert status == 422
+    assert any(p["field"] == field and said in p["message"] for p in problem["problems"]), problem
+
+
 async def test_health_readiness_and_metrics_are_open(rest):
     assert (await rest.call("GET", "/healthz", headers={"Authorization": ""}))[0] == 200
     assert (await rest.call("GET", "/readyz", headers={"Authorization": ""}))[0] == 200

@@ -1,0 +1,47 @@
+"""`POST /v1/simulate`: limits against a trace, tried in a thread so that nobody else waits for it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from fastapi import Depends, FastAPI, Request, Response
+
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import Manifest
+from k8s_manager.api.body import mapping
+from k8s_manager.api.openapi import BODIES
+from ratelimiter.simulation import scenario, trace
+from ratelimiter.simulation.run import simulate
+
+MOST_REQUESTS = 200_000  # half a second of one core, which the manager can spare
+SUBJECT = "the simulation"
+
+
+def add(app: FastAPI, identified: Callable[..., Any]) -> None:
+    """Add the route."""
+
+    @app.post(
+        "/v1/simulate",
+        summary="What a limit would do to a traffic trace. Nothing is written.",
+        tags=["Limits"],
+        dependencies=[Depends(identified)],
+        openapi_extra=BODIES["simulate"],
+    )
+    async def simulated(request: Request) -> Response:
+        told = await asyncio.to_thread(_told, await mapping(request))
+        return Response(orjson.dumps(told), media_type="application/json")
+
+
+def _told(body: Manifest) -> Manifest:
+    if unknown := body.keys() - {"settings", "trace"}:
+        raise Invalid(SUBJECT, [Problem(sorted(unknown)[0], "is unknown; send settings and trace")])
+    rows = body.get("trace")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Invalid(SUBJECT, [Problem("trace", 'is no list of rows such as {"time": 0, "requests": 40}')])
+    traffic = trace.of_rows(enumerate(rows), "trace")
+    if (total := sum(row.requests for row in traffic.rows)) > MOST_REQUESTS:
+        message = f"has {total} requests; at most {MOST_REQUESTS} are tried here, more by `tidegate simulate`"
+        raise Invalid(SUBJECT, [Problem("trace", message)])
+    outcome = simulate(scenario.read(body.get("settings"), "settings"), traffic)
+    return {**outcome.figures(), "series": outcome.series.rows()}

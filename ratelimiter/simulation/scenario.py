@@ -1,0 +1,87 @@
+"""The settings of a simulation: what a Model says of its limit, and what happens around it."""
+
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from istio_templates.documents.fields import Count, Duration, Spec, exact, seconds
+from istio_templates.documents.model import RateLimit
+from istio_templates.documents.parse import problems_of
+from istio_templates.errors import Invalid
+from ratelimiter.capacity import VersionLoad
+from ratelimiter.target import Terms
+from ratelimiter.terms import bounds_of, rules_of
+
+MODEL, NAMESPACE, GATEWAY, IDENTITY = "simulated", "simulation", "gateway", "simulated"
+
+
+class Moment(Spec):
+    """From `at` (since the trace's beginning) on there are `count`."""
+
+    at: Duration = "0s"
+    count: Count
+
+
+def _timeline(value: Any) -> Any:
+    return [{"count": value}] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Timeline = Annotated[tuple[Moment, ...], BeforeValidator(_timeline), Field(min_length=1, max_length=100_000)]
+
+
+class Scenario(Spec):
+    """One model behind some gateway pods.
+
+    `connection_skew` is the share of requests that each gateway pod sees (absent: in turn); `slot_rewrites` are those
+    that other models in the slot cause, each minute; `time_to_effect` lies between a write and the proxies' enforcing
+    it (150 ms: the median of a real cluster, docs/benchmarks.md).
+    """
+
+    rate_limit: RateLimit
+    replicas: Timeline
+    gateways: Timeline
+    connection_skew: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    slot_rewrites: Annotated[float, Field(ge=0, le=60)] = 0
+    time_to_effect: Duration = "150ms"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Scenario":
+        for name, timeline in (("replicas", self.replicas), ("gateways", self.gateways)):
+            times = [seconds(moment.at) for moment in timeline]
+            if times[0] != 0 or sorted(set(times)) != times:
+                raise ValueError(f"{name}: begin at 0s and let every further moment be later than the one before")
+        if any(moment.count == 0 for moment in self.gateways):
+            raise ValueError("gateways: without a gateway pod nothing is answered; give at least 1")
+        if self.connection_skew and {len(self.connection_skew)} != {moment.count for moment in self.gateways}:
+            raise ValueError("connectionSkew: give one share for each gateway pod, whose number must not change then")
+        return self
+
+    @property
+    def terms(self) -> Terms:
+        """What the controller has to know of the model."""
+        limit = self.rate_limit
+        return Terms(
+            namespace=NAMESPACE,
+            model=MODEL,
+            tenant=NAMESPACE,
+            identity=IDENTITY,
+            pools=(GATEWAY,),
+            bounds=bounds_of(limit),
+            burst=seconds(limit.burst),
+            rules=rules_of(limit),
+            cold=limit.fallback.cold,
+            stale=limit.fallback.stale,
+        )
+
+    def loads(self, replicas: int) -> tuple[VersionLoad, ...]:
+        """Return what `replicas` contribute: one version with all the traffic."""
+        return (VersionLoad(MODEL, replicas, exact(self.rate_limit.per_replica_qps), Fraction(1)),)
+
+
+def read(raw: Any, name: str) -> Scenario:
+    """Return the scenario in a mapping. Raises `Invalid` with every field that is wrong."""
+    try:
+        return Scenario.model_validate(raw)
+    except ValidationError as error:
+        raise Invalid(name, problems_of(error, Scenario)) from error

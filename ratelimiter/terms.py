@@ -1,0 +1,20 @@
+"""From what a document says of a limit to what the arithmetic needs."""
+
+from istio_templates.documents.fields import exact, seconds
+from istio_templates.documents.model import Patience, RateLimit
+from ratelimiter import debounce
+from ratelimiter.capacity import Bounds
+
+
+def bounds_of(limit: RateLimit) -> Bounds:
+    """Return between which figures a limit stays, in requests/s."""
+    return Bounds(exact(limit.floor), None if limit.ceiling is None else exact(limit.ceiling))
+
+
+def rules_of(limit: RateLimit) -> debounce.Rules:
+    """Return how patient a limit is with cuts and with raises, in seconds."""
+    return debounce.Rules(_patience(limit.debounce.down), _patience(limit.debounce.up))
+
+
+def _patience(patience: Patience) -> debounce.Patience:
+    return debounce.Patience(float(seconds(patience.quiet)), float(seconds(patience.longest)))
