@@ -39,7 +39,8 @@ class Bookkeeper:
 
     async def finalizers(self, world: World) -> None:
         """Put our finalizer on every document that is not leaving, before anything is made for it."""
-        wanting = [stored for stored in world.documents() if not stored.finalizer and not stored.deleting]
+        made_for = (stored for stored in world.documents() if stored.key.kind != "LimitOverride")
+        wanting = [stored for stored in made_for if not stored.finalizer and not stored.deleting]
         await asyncio.gather(*(self._finalizer(stored) for stored in wanting))
 
     async def release(

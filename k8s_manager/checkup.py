@@ -8,7 +8,12 @@ from typing import Literal
 from k8s_manager.rights import ACCOUNT, SYSTEM
 
 OLDEST_KUBERNETES, OLDEST_ISTIO = (1, 30), (1, 30)
-DOCUMENT_KINDS = ("inferencegateways.tidegate.dev", "tenants.tidegate.dev", "models.tidegate.dev")
+DOCUMENT_KINDS = (
+    "inferencegateways.tidegate.dev",
+    "tenants.tidegate.dev",
+    "models.tidegate.dev",
+    "limitoverrides.tidegate.dev",
+)
 _ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
 ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)
 INSTALL = "kubectl apply -k manifests/"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from istio_templates import names
-from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents import Document, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
 from istio_templates.documents.model import Route, Version
 from istio_templates.errors import Problem
+from k8s_manager import overriding
 from k8s_manager.world import Bound, NamespaceSeen
 
 RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
@@ -151,6 +152,15 @@ def refusals(document: Document, fleet: Fleet) -> list[Refusal]:
             return list(_tenant(document.name, spec, fleet))
         case ModelSpec() as spec:
             return list(_model(document, spec, fleet))
+        case LimitOverrideSpec() as spec:
+            return list(_override(document, spec, fleet))
+
+
+def _override(document: Document, spec: LimitOverrideSpec, fleet: Fleet) -> Iterator[Refusal]:
+    place = document.namespace or ""
+    held = (fleet.tenants, fleet.tenant_of, fleet.gateways, fleet.models)
+    for absent, problem in overriding.wrong(place, spec, *held):
+        yield Refusal("NotFound" if absent else "Invalid", problem)
 
 
 def _gateway(name: str, spec: InferenceGatewaySpec, fleet: Fleet) -> Iterator[Refusal]:

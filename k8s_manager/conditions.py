@@ -5,20 +5,22 @@ Programmed  everything that follows from it is written       Programmed | Pendin
                                                              | Refused | Forbidden | ValidatorUnavailable | Unavailable
                                                              | KindAbsent | NamespaceAbsent
 Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld | NotServed
+Active      (overrides) it holds now                         Active | Expired
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
-                                                             | Cold | Stale | Off
+                                                             | Cold | Stale | Override | Frozen | Off | Lifted
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
 
 from collectors.replicas import PodSeen
 from istio_templates import names
-from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Bucket, Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
@@ -31,6 +33,7 @@ from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Leaving, Owner, Plan, Verdict
 from k8s_manager.world import Stored, World
+from ratelimiter.overrides import Override
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,15 @@ class Teller:
         self._notes: dict[Owner, str] = {}  # kept beyond their pass: a status that was put off tells them later
 
     def statuses(
-        self, world: World, plan: Plan, results: Results, limits: Limits, owned: Mapping[ObjectKey, Manifest]
+        self,
+        world: World,
+        plan: Plan,
+        results: Results,
+        limits: Limits,
+        owned: Mapping[ObjectKey, Manifest],
+        now: datetime,
     ) -> dict[ObjectKey, Manifest]:
-        """Return the status of every document."""
+        """Return the status of every document at `now`."""
         failures, leaving = _failures(results), {s.stored.key: s for s in plan.leaving}
         self._notes |= _repairs(results)
         out: dict[ObjectKey, Manifest] = {}
@@ -77,7 +86,7 @@ class Teller:
                 plan.waiting.get(key),
                 _is_there(key, plan, owned),
             )
-            of_kind = self._inputs(stored, world, plan, limits)
+            of_kind = self._inputs(stored, world, plan, limits, now)
             repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
@@ -87,11 +96,15 @@ class Teller:
         self._memo.end_round()
         return out
 
-    def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits) -> tuple[Any, ...]:
+    def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits, now: datetime) -> tuple[Any, ...]:
         if stored.key.kind == "InferenceGateway":
             return (world.gateway_pods.get(stored.key.name, ()), world.twins.get(stored.key.name, ()))
         if stored.key.kind == "Tenant":
             return (world.bindings.get(stored.key.name),)
+        if stored.key.kind == "LimitOverride":
+            override = plan.overrides.get(stored.key)
+            meant = sum(override in limited.overrides for limited in plan.limits.values()) if override else 0
+            return (meant, override, override is not None and now < override.expires)
         if stored.document is None:
             return ()
         key = (stored.key.namespace, stored.key.name)
@@ -146,6 +159,8 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             body, told = {"namespace": namespace_of(name, spec), **bound.status()}, []
             if not writing.verdict.accepted:
                 body |= _kept(stored)
+        case LimitOverrideSpec():
+            return _override_status(stored, writing.verdict, *of_kind)
         case ModelSpec():
             view = limits.view(names.identity(stored.key.namespace, stored.key.name))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
@@ -155,6 +170,17 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
     _note_repair(status, stored, repaired)
     return status
+
+
+def _override_status(stored: Stored, verdict: Verdict, meant: int, override: Override | None, active: bool) -> Manifest:
+    """Return the status of an override: how many models it is for, and whether it holds now."""
+    told = [_accepted(verdict)]
+    if override:
+        until = override.expires.isoformat(timespec="seconds")
+        said = f"holds until {until} unless a stronger one does" if active else f"ended at {until}; delete it"
+        told.append(Told("Active", active, "Active" if active else "Expired", said))
+    conditions = [_dated(c, stored) for c in told]
+    return {"models": meant, "observedGeneration": stored.generation, "conditions": conditions}
 
 
 def _kept(stored: Stored) -> Manifest:
@@ -279,7 +305,22 @@ def _limited(view: Mapping[str, LimitView]) -> Told:
     if not view:
         return Told("Limited", False, "Off", "no limit is set")
     first = next(iter(view.values()))
-    return Told("Limited", True, first.wanted.target.total.reason, REASONS[first.wanted.target.total.reason])
+    by = f" ({override_sentence(first.override)})" if first.override else ""
+    if first.lifted:
+        return Told("Limited", False, "Lifted" if first.override else "Off", f"no limit is set{by}")
+    reason = first.wanted.target.total.reason
+    return Told("Limited", True, reason, REASONS[reason] + by)
+
+
+def override_sentence(override: Override) -> str:
+    """Return who has set what for how long, and why."""
+    what = override.action or (f"mode {override.mode}" if override.mode else None)
+    if override.total is not None:
+        what = f"{number(override.total)}/s"
+    elif override.per_replica is not None:
+        what = f"{number(override.per_replica)}/s per replica"
+    until = override.expires.isoformat(timespec="seconds")
+    return f"{what} by {override.author} until {until}: {override.reason}"
 
 
 REASONS = {
@@ -288,6 +329,8 @@ REASONS = {
     "Ceiling": "the ready replicas can serve more than the ceiling; the ceiling holds",
     "TenantCeiling": "the tenant's models together exceed its ceiling; all are scaled down alike",
     "Cold": "no replica is ready; the fallback for cold holds",
+    "Override": "somebody has overridden it for a time",
+    "Frozen": "somebody has frozen it for a time",
     "Stale": "the pods have not been heard of for too long; the fallback for stale holds",
 }
 
@@ -297,6 +340,8 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     if not view:
         return None
     first = next(iter(view.values()))
+    if first.lifted and first.override is None:
+        return None
     target = first.wanted.target
     bucket = first.in_force
     out: Manifest = {
@@ -304,7 +349,8 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
         "perGateway": None if bucket is None else bucket_status(bucket),
         "gateways": target.gateways,
         "capacity": number(target.total.capacity),
-        "reason": target.total.reason,
+        "reason": "Lifted" if first.lifted else target.total.reason,
+        "override": override_status(first.override),
         "inputs": [
             {
                 "version": load.name,
@@ -319,6 +365,15 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
+
+
+def override_status(override: Override | None) -> Manifest | None:
+    """Return which override holds; None where none does."""
+    if override is None:
+        return None
+    expires = override.expires.isoformat(timespec="seconds")
+    said = {"name": override.name, "author": override.author, "reason": override.reason, "expires": expires}
+    return {**said, "sets": override_sentence(override).split(" by ", 1)[0]}
 
 
 def refill_bound(bucket: Bucket, burst: Fraction) -> str:

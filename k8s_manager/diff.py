@@ -155,7 +155,9 @@ def _too_early(plan: Plan, key: ObjectKey, limited: frozenset[tuple[str, str]]) 
     if key.kind != "VirtualService":
         return False
     limit = plan.limits.get(names.identity(key.namespace, key.name))
-    return limit is not None and any((pool, limit.terms.identity) not in limited for pool in limit.terms.pools)
+    if limit is None or limit.terms.identity in plan.lifted:
+        return False
+    return any((pool, limit.terms.identity) not in limited for pool in limit.terms.pools)
 
 
 def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | None) -> Manifest:

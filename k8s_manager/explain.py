@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from istio_templates.facts import Manifest
-from k8s_manager.conditions import REASONS, bucket_status, limit_status, number, refill_bound
+from k8s_manager.conditions import REASONS, bucket_status, limit_status, number, override_sentence, refill_bound
 from k8s_manager.limits import LimitView
 
 
@@ -16,11 +16,17 @@ def limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None) 
             "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off."],
         }
     first = next(iter(view.values()))
+    if first.lifted and first.override is None:
+        return {
+            "model": subject,
+            "mode": "off",
+            "explanation": [f"{subject} has no limit: spec.rateLimit.mode is off."],
+        }
     target, terms = first.wanted.target, first.wanted.terms
     bounds = terms.bounds
     return {
         "model": subject,
-        "mode": "enforce",
+        "mode": "off" if first.lifted else "enforce",
         **(limit_status(view, status) or {}),
         "formula": _formula(first),
         "bounds": {
@@ -55,6 +61,10 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
         for load in target.loads
     ]
     said.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
+    if view.override:
+        said.append(f"Override {view.override.name}: {override_sentence(view.override)}.")
+    if view.lifted:
+        return [*said, "It takes the limit away: every request is admitted."]
     if view.in_force is not None:
         bucket = view.in_force
         whole = number(bucket.rate * max(target.gateways, 1))

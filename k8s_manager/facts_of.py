@@ -141,9 +141,9 @@ def _policy(policy: TrafficPolicy) -> PolicyFacts:
 
 
 def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -> Terms | None:
-    """Return what a model's document says of its limit; None where it has none."""
+    """Return what a model's document says of its limit; None where it says nothing."""
     limit = spec.rate_limit
-    if limit is None or limit.mode == "off":
+    if limit is None:
         return None
     return Terms(
         namespace=tenant.namespace,
@@ -157,6 +157,7 @@ def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -
         cold=limit.fallback.cold,
         stale=limit.fallback.stale,
         tenant_ceiling=None if ceiling is None else exact(ceiling),
+        off=limit.mode == "off",
     )
 
 

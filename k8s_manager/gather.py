@@ -35,7 +35,7 @@ class Gatherer:
 
     def world(self, now: datetime) -> World:
         """Return the world as the store shows it; `now` is the time by which moves begin and end."""
-        gateways, tenants, models = (self._all(kind) for kind in DOCUMENTS)
+        gateways, tenants, models, overrides = (self._all(kind) for kind in DOCUMENTS)
         self._parsed.end_round()
         gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
         secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
@@ -43,6 +43,7 @@ class Gatherer:
             gateways=gateways,
             tenants=tenants,
             models=models,
+            overrides=overrides,
             namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
             ready={key: count for stored in models for key, count in self._ready(stored)},
             gateway_pods=gateway_pods,
@@ -180,6 +181,7 @@ class Gatherer:
             incumbent=accepted.get("status") == "True" and accepted.get("observedGeneration") == generation,
             accepted_before=accepted.get("status") == "True",
             status=status,
+            labels=metadata.get("labels", {}),
         )
 
     def _read_namespaces(self) -> dict[str, NamespaceSeen]:

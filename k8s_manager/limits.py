@@ -7,7 +7,7 @@ What it decides comes from `ratelimiter`; here are only the reading, the writing
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -26,13 +26,14 @@ from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Memo
-from k8s_manager.metrics import LIMIT, REACTION, RENDERED, REPLICAS, SLOT_WRITES
+from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, REPLICAS, SLOT_WRITES
 from k8s_manager.plan import Limited, Plan
 from k8s_manager.settings import Settings
-from ratelimiter import controller, debounce
+from ratelimiter import controller, debounce, overrides
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.controller import Observation, Slot, Wanted
-from ratelimiter.target import Total, target, total, within_tenant_ceilings
+from ratelimiter.overrides import Override
+from ratelimiter.target import Terms, Total, target, total, within_tenant_ceilings
 
 log = logging.getLogger(__name__)
 RETRY = 1.0
@@ -40,24 +41,30 @@ RETRY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """One model's limit on one gateway: what is wanted, what is in force since when, what waits until when."""
+    """One model's limit on one gateway: what is wanted, what is in force since when, what waits until when, which
+    override holds, and whether it takes the limit away (`lifted`)."""
 
     wanted: Wanted
     in_force: Bucket | None
     since: datetime | None
     pending: Bucket | None
     due_in: float | None
+    override: Override | None = None
+    lifted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A model's replicas and its undivided limit, as of a number of changes of its namespace's pods."""
+    """A model's replicas and its undivided limit, as of a number of changes of its namespace's pods, under the override
+    that holds."""
 
     limited: Limited
     changes: int
     fresh: bool
     ready: Mapping[str, int]
     held: Fraction | None
+    override: Override | None
+    terms: Terms
     loads: tuple[VersionLoad, ...]
     total: Total
 
@@ -82,6 +89,13 @@ class LimitLoop:
         self._counted: dict[str, Counted] = {}
         self._repaired: dict[ObjectKey, Repair] = {}
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
+        self._holding: dict[str, Override] = {}
+        self._lifted: dict[str, Wanted] = {}
+
+    @property
+    def lifted(self) -> frozenset[str]:
+        """The identities of models whose limit is taken away for now."""
+        return frozenset(self._lifted)
 
     @property
     def closed(self) -> Mapping[str, str]:
@@ -91,7 +105,7 @@ class LimitLoop:
     def follow(self, plan: Plan) -> None:
         """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
         self._plan = plan
-        if self._seen is None or self._seen.wanted.keys() != plan.limits.keys():
+        if self._seen is None or self._seen.wanted.keys() | self._lifted.keys() != plan.limits.keys():
             self._decide()
         self.dirty.set()
 
@@ -105,9 +119,9 @@ class LimitLoop:
         async for _ in hold_off(self.dirty, quiet, quiet, self._clock, lambda: self._wake_at):
             try:
                 seen, decision = self._decide()
-                self._wake_at = self._or_when_stale(decision.wake_at)
+                self._wake_at = self._earlier(self._or_when_stale(decision.wake_at), self._override_ends())
                 if decision.writes and leads:
-                    self._wake_at = await self._write(seen, decision)
+                    self._wake_at = self._earlier(await self._write(seen, decision), self._override_ends())
                 elif decision.writes:
                     self._adopt(seen, seen.live)
             except Exception:
@@ -121,6 +135,24 @@ class LimitLoop:
             return wake_at
         return stale_at if wake_at is None else min(wake_at, stale_at)
 
+    def _override_ends(self) -> float | None:
+        """Return when the next override of any model ends, by our own clock."""
+        now = self._clock.utc()
+        end = overrides.next_end((o for limited in self._plan.limits.values() for o in limited.overrides), now)
+        return None if end is None else self._clock.now() + (end - now).total_seconds() + 0.001
+
+    def _earlier(self, one: float | None, other: float | None) -> float | None:
+        return min((at for at in (one, other) if at is not None), default=None)
+
+    def _hold(self) -> dict[str, Override]:
+        """Return the override that holds for each model that has one."""
+        now = self._clock.utc()
+        found = {i: overrides.strongest(limited.overrides, now) for i, limited in self._overridden()}
+        return {identity: override for identity, override in found.items() if override}
+
+    def _overridden(self) -> list[tuple[str, Limited]]:
+        return [(identity, limited) for identity, limited in self._plan.limits.items() if limited.overrides]
+
     def _decide(self) -> tuple[Observation, controller.Decision]:
         seen = self.observe()
         decision, self._state = controller.decide(self._state, seen, self._clock.now())
@@ -129,24 +161,26 @@ class LimitLoop:
     def observe(self) -> Observation:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
-        seen_of = (self._store.all_changes, fresh, id(self._plan), self._plan)
+        holding = self._hold()
+        seen_of = (self._store.all_changes, fresh, id(self._plan), self._plan, holding)
         if self._seen is not None and self._seen_of == seen_of:
             return self._seen
-        self._seen_of = seen_of
+        self._seen_of, self._holding = seen_of, holding
+        OVERRIDES.set(len(holding))
         self._remember()
         counted = {identity: self._count(identity, limited, fresh) for identity, limited in self._plan.limits.items()}
         self._in_force = {i: value for i, value in self._in_force.items() if i in counted}
-        totals = within_tenant_ceilings({identity: (c.limited.terms, c.total) for identity, c in counted.items()})
+        totals = within_tenant_ceilings({identity: (c.terms, c.total) for identity, c in counted.items()})
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
         in_force = self._gatherer.limited()
-        wanted = {
-            i: self._want(c, totals[i], gateways, (c.limited.terms.pools[0], i) in in_force) for i, c in counted.items()
-        }
-        self._counted, self._wanted = counted, {i: self._wanted[i] for i in wanted}
+        every = {i: self._want(c, totals[i], gateways, (c.terms.pools[0], i) in in_force) for i, c in counted.items()}
+        self._counted, self._wanted = counted, {i: self._wanted[i] for i in every}
+        lifted = {i: w for i, w in every.items() if overrides.lifts(holding.get(i), w.terms)}
+        wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
         slots = self._gatherer.slots()
         live = {slot: found for slot, found in slots.items() if slot[0] in self._plan.pools}
         spoilt = frozenset(slot for slot in live if self._spoilt(slot, live[slot]))
-        self._tell(wanted)
+        self._tell(wanted, lifted)
         self._memo.end_round()
         self._gatherer.end_round(len(counted))
         self._seen = Observation(self._moment(), wanted, self._kept(slots), live, spoilt)
@@ -169,18 +203,22 @@ class LimitLoop:
 
     def view(self, identity: str) -> dict[str, LimitView]:
         """Return a model's limit on each of its gateways, for people."""
-        wanted = self._seen.wanted.get(identity) if self._seen else None
-        return {pool: self._view(pool, identity, wanted) for pool in wanted.terms.pools} if wanted else {}
+        override = self._holding.get(identity)
+        if identity in self._lifted:
+            wanted = self._lifted[identity]
+            return {pool: LimitView(wanted, None, None, None, None, override, True) for pool in wanted.terms.pools}
+        found = self._seen.wanted.get(identity) if self._seen else None
+        return {pool: self._view(pool, identity, found, override) for pool in found.terms.pools} if found else {}
 
-    def _view(self, pool: str, identity: str, wanted: Wanted) -> LimitView:
+    def _view(self, pool: str, identity: str, wanted: Wanted, override: Override | None) -> LimitView:
         entry = (pool, identity)
         limit = self._state.limits.get(entry)
         if limit is None:
-            return LimitView(wanted, None, None, None, None)
+            return LimitView(wanted, None, None, None, None, override)
         due = debounce.due_at(limit, wanted.terms.rules)
         waits = None if due is None else max(0.0, due - self._clock.now())
         pending = limit.pending.target if limit.pending else None
-        return LimitView(wanted, limit.written, self._since.get(entry), pending, waits)
+        return LimitView(wanted, limit.written, self._since.get(entry), pending, waits, override)
 
     def _remember(self) -> None:
         """Note the totals that are in force where nothing is known of them: this manager has just started."""
@@ -193,19 +231,22 @@ class LimitLoop:
     def _count(self, identity: str, limited: Limited, fresh: bool) -> Counted:
         """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
         before, changes = self._counted.get(identity), self._store.changes("Pod", limited.terms.namespace)
-        if before and before.limited is limited and before.changes == changes and before.fresh == fresh:
+        override = self._holding.get(identity)
+        same = before and before.limited is limited and before.fresh == fresh and before.override is override
+        if before and same and before.changes == changes:
             return before
         ready = self._gatherer.ready(limited.terms.namespace, limited.terms.model, limited.spec)
         held = self._in_force.get(identity)
-        same = before and before.limited is limited and before.fresh == fresh
         if before and same and before.ready == ready and before.held == held:
-            return Counted(limited, changes, fresh, ready, held, before.loads, before.total)
+            return replace(before, changes=changes)
         REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
-        loads = facts_of.loads(limited.spec, ready)
-        return Counted(limited, changes, fresh, ready, held, loads, total(limited.terms, loads, fresh, held))
+        terms = overrides.terms_under(override, limited.terms)
+        loads = overrides.loads_under(override, facts_of.loads(limited.spec, ready))
+        of_model = overrides.total_under(override, terms, total(terms, loads, fresh, held), held)
+        return Counted(limited, changes, fresh, ready, held, override, terms, loads, of_model)
 
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
-        terms = counted.limited.terms
+        terms = counted.terms
         inputs = (of_model, sum(gateways.get(pool, 0) for pool in terms.pools), written, counted.loads, terms)
         before = self._wanted.get(terms.identity)
         if before is None or before[0] != inputs:
@@ -215,16 +256,18 @@ class LimitLoop:
 
     def mark(self, identity: str) -> object:
         """Return something that differs whenever a limit that is in force, or what is wanted of it, is another."""
-        wanted = self._seen.wanted.get(identity) if self._seen else None
+        wanted = self._lifted.get(identity) or (self._seen.wanted.get(identity) if self._seen else None)
         if wanted is None:
             return None
+        override = self._holding.get(identity)
         limits = [self._state.limits.get((pool, identity)) for pool in wanted.terms.pools]
-        return (wanted, *(limit.written if limit else None for limit in limits))
+        return (wanted, override, identity in self._lifted, *(limit.written if limit else None for limit in limits))
 
     def _kept(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
         """Return the identities whose limits stay as they are: of models whose document is refused, and of those
         that leave, as long as a route leads to them."""
-        others = {identity for limits in slots.values() for identity, _ in limits} - self._plan.limits.keys()
+        limited = self._plan.limits.keys() - self._lifted.keys()
+        others = {identity for limits in slots.values() for identity, _ in limits} - limited
         if not others:
             return frozenset()
         held = {names.identity(*key) for key in self._plan.held_models}
@@ -232,15 +275,16 @@ class LimitLoop:
         unlimited = {names.identity(*key) for key in self._plan.models}
         return frozenset(others & (held | (routed - unlimited)))
 
-    def _tell(self, wanted: Mapping[str, Wanted]) -> None:
+    def _tell(self, wanted: Mapping[str, Wanted], lifted: dict[str, Wanted]) -> None:
+        """Let the main loop know which models are closed, and which have no limit for now."""
         closed = {
             identity: f"{found.terms.namespace}/{found.terms.model} takes no requests: no replica is ready"
             for identity, found in wanted.items()
             if found.target.total.closed
         }
-        if closed != self._closed:
-            self._closed = closed
+        if closed != self._closed or lifted.keys() != self._lifted.keys():
             self.changed.set()
+        self._closed, self._lifted = closed, lifted
 
     async def _write(self, seen: Observation, decision: controller.Decision) -> float | None:
         """Write slots side by side; return when to look again."""

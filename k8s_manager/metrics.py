@@ -13,6 +13,7 @@ LIMIT = Gauge("tidegate_ratelimit_target_rps", "Limit of a model.", ["namespace"
 REPLICAS = Gauge(
     "tidegate_ratelimit_replicas_observed", "Ready replicas of a model.", ["namespace", "model"], registry=REGISTRY
 )
+OVERRIDES = Gauge("tidegate_override_active", "Models whose limit is overridden now.", registry=REGISTRY)
 SLOT_WRITES = Counter("tidegate_ratelimit_updates", "Slots written.", ["result"], registry=REGISTRY)
 REACTION = Histogram(
     "tidegate_ratelimit_reaction_seconds",

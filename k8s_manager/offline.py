@@ -5,6 +5,7 @@ from typing import Any
 
 from istio_templates.catalog import stage
 from istio_templates.documents import Document, parse
+from istio_templates.documents.parse import SPECS
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.plan import Plan, Planner
@@ -18,7 +19,7 @@ def world_of(
     secrets: Iterable[tuple[str, str]] | None = None,
 ) -> World:
     """Return a world that holds nothing but `documents`; every certificate is there unless `secrets` are given."""
-    by_kind: dict[str, list[Stored]] = {"InferenceGateway": [], "Tenant": [], "Model": []}
+    by_kind: dict[str, list[Stored]] = {kind: [] for kind in SPECS}
     certificates = set(secrets or ())
     for document in documents:
         by_kind[document.kind].append(_stored(document, (uids or {}).get(document.name, "")))
@@ -28,6 +29,7 @@ def world_of(
         gateways=tuple(by_kind["InferenceGateway"]),
         tenants=tuple(by_kind["Tenant"]),
         models=tuple(by_kind["Model"]),
+        overrides=tuple(by_kind["LimitOverride"]),
         namespaces={},
         ready={},
         gateway_pods={},

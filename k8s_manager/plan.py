@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from istio_templates import names
-from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents import Document, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
 from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
-from k8s_manager import facts_of
+from k8s_manager import facts_of, overriding
 from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding
 from k8s_manager.world import Stored, World
+from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
 
 Owner = tuple[str, str, str]  # gateway, tenant and model as in the labels; what does not apply is empty
@@ -43,15 +44,17 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A model under a limit: its terms and its document."""
+    """A model under a limit: its terms, its document, and all overrides that are for it, ended ones included."""
 
     terms: Terms
     spec: ModelSpec
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(slots=True)
 class Plan:
-    """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours."""
+    """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours; `lifted`
+    are the identities of models that have no limit for now."""
 
     pools: dict[str, GatewayPool] = field(default_factory=dict)
     tenants: dict[str, Tenancy] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class Plan:
     held_models: set[tuple[str, str]] = field(default_factory=set)
     lent: set[str] = field(default_factory=set)
     leaving: list[Leaving] = field(default_factory=list)
+    lifted: frozenset[str] = frozenset()
+    overrides: dict[ObjectKey, Override] = field(default_factory=dict)
 
 
 class Planner:
@@ -72,8 +77,9 @@ class Planner:
     def __init__(self) -> None:
         self._memo, self._last = Memo(), Last()
 
-    def plan(self, world: World, closed: Mapping[str, str]) -> Plan:
-        """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity.
+    def plan(self, world: World, closed: Mapping[str, str], lifted: frozenset[str] = frozenset()) -> Plan:
+        """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity;
+        `lifted` those whose limit is taken away for now.
 
         The same plan is returned as long as documents, namespaces and certificates are the same.
         """
@@ -85,20 +91,23 @@ class Planner:
             world.secrets,
             world.bound,
             world.bindings,
+            world.overrides,
+            lifted,
             dict(closed),
         )
-        return self._last.get(inputs, lambda: self._make(world, closed))
+        return self._last.get(inputs, lambda: self._make(world, closed, lifted))
 
-    def _make(self, world: World, closed: Mapping[str, str]) -> Plan:
-        judged = (world.gateways, world.tenants, world.models, world.namespaces, world.bound)
+    def _make(self, world: World, closed: Mapping[str, str], lifted: frozenset[str]) -> Plan:
+        judged = (world.gateways, world.tenants, world.models, world.overrides, world.namespaces, world.bound)
         verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
-        plan = Plan(verdicts=verdicts)
+        plan = Plan(verdicts=verdicts, lifted=lifted)
         plan.lent = {
             name for name, seen in world.namespaces.items() if seen.labels.get(names.MANAGED_BY) != names.MANAGER
         }
         _pools(world, plan, self._memo)
         _tenants(world, plan, self._memo)
         _models(world, plan, self._memo, closed)
+        _overrides(world, plan, self._memo)
         _leaving(world, plan)
         self._memo.end_round()
         return plan
@@ -108,7 +117,8 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
     """Return the verdict on every document."""
     fleet = _reserved(world)
     verdicts: dict[ObjectKey, Verdict] = {}
-    for stored in (s for kind in (world.gateways, world.tenants, world.models) for s in sorted(kind, key=_seniority)):
+    kinds = (world.gateways, world.tenants, world.models, world.overrides)
+    for stored in (s for kind in kinds for s in sorted(kind, key=_seniority)):
         verdicts[stored.key] = verdict = _verdict(stored, fleet)
         if verdict.accepted and stored.document:
             fleet.hold(stored.document)
@@ -270,6 +280,32 @@ def _facts(
 ) -> tuple[ServedModel, Limited | None]:
     terms = facts_of.terms(tenant, name, spec, limit.ceiling if limit else None)
     return facts_of.served(tenant, name, spec, closed), Limited(terms, spec) if terms else None
+
+
+def _overrides(world: World, plan: Plan, memo: Memo) -> None:
+    owners = {tenancy.namespace: tenancy.name for tenancy in plan.tenants.values()}
+    specs = {s.key.name: s.document.spec for s in world.tenants if s.document}
+    for stored in world.overrides:
+        document = _accepted(stored, plan)
+        if document and not stored.deleting:
+            spec, owner = document.spec, owners.get(stored.key.namespace)
+            assert isinstance(spec, LimitOverrideSpec)
+            tenant = specs.get(owner or "")
+            limit = tenant.rate_limit if isinstance(tenant, TenantSpec) else None
+            own = limit.range if limit else None
+            plan.overrides[stored.key] = memo.get(
+                stored.key, (spec, owner, own), partial(overriding.override, stored.key, spec, owner, own)
+            )
+    if not plan.overrides:
+        return
+    labels = {names.identity(s.key.namespace, s.key.name): s.labels for s in world.models}
+    for identity, limited in plan.limits.items():
+        terms = limited.terms
+        found = tuple(o for o in plan.overrides.values() if o.target.matches(terms, labels.get(identity, {})))
+        if found:
+            plan.limits[identity] = memo.get(
+                ("overridden", identity), (limited, found), partial(Limited, terms, limited.spec, found)
+            )
 
 
 def _tenant_label(stored: Stored, world: World) -> str:

@@ -35,7 +35,9 @@ def _rendered(world: World) -> dict[ObjectKey, Manifest]:
 
 
 def _with(world: World, proposed: Stored) -> World:
-    group = {"InferenceGateway": "gateways", "Tenant": "tenants", "Model": "models"}[proposed.key.kind]
+    group = {"InferenceGateway": "gateways", "Tenant": "tenants", "Model": "models", "LimitOverride": "overrides"}[
+        proposed.key.kind
+    ]
     kept = tuple(stored for stored in getattr(world, group) if stored.key != proposed.key)
     change: Any = {group: (*kept, proposed)}
     return dataclasses.replace(world, **change)

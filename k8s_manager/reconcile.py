@@ -24,6 +24,7 @@ from k8s_manager.plan import Plan, Planner
 from k8s_manager.render import Renderer
 from k8s_manager.settings import Settings
 from k8s_manager.world import World
+from ratelimiter import overrides
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class MainLoop:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
         self.world = world = self.gatherer.world(now)
-        self.plan = plan = self._planner.plan(world, self._limits.closed)
+        self.plan = plan = self._planner.plan(world, self._limits.closed, self._limits.lifted)
         self._limits.follow(plan)
         if not leads:
             return None
@@ -80,17 +81,19 @@ class MainLoop:
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
-        told = self._teller.statuses(world, plan, results, self._limits, store.owned)
+        told = self._teller.statuses(world, plan, results, self._limits, store.owned, now)
         later = await self._books.tell(world, told)
         ends = moves.due(world.bindings, now)
+        override = overrides.next_end(plan.overrides.values(), now)
         again = [failure.again_at for failure in results.failures.values()]
         again += [later] if later is not None else []
         again += [self._clock.now() + ends + 1] if ends is not None else []
+        again += [self._clock.now() + (override - now).total_seconds() + 0.01] if override else []
         return min(again, default=None)
 
 
 KINDS: tuple[str, ...] = (
-    "InferenceGateway", "Tenant", "Model", "Namespace", "Pod", "Secret", "ServiceAccount", "Service", "Deployment",
-    "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService",
-    "DestinationRule", "EnvoyFilter",
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "Namespace", "Pod", "Secret", "ServiceAccount", "Service",
+    "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway",
+    "VirtualService", "DestinationRule", "EnvoyFilter",
 )  # fmt: skip

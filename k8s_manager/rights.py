@@ -37,9 +37,12 @@ class Right:
 
 
 RIGHTS = (
-    Right("documents", "tidegate.dev", ("inferencegateways", "tenants", "models"), (*_OWN, "update")),
+    Right("documents", "tidegate.dev", ("inferencegateways", "tenants", "models", "limitoverrides"), (*_OWN, "update")),
     Right(
-        "their statuses", "tidegate.dev", ("inferencegateways/status", "tenants/status", "models/status"), ("patch",)
+        "their statuses",
+        "tidegate.dev",
+        ("inferencegateways/status", "tenants/status", "models/status", "limitoverrides/status"),
+        ("patch",),
     ),
     Right("tenants' namespaces", "", ("namespaces",), _OWN),
     Right("replicas and gateway pods", "", ("pods",), _FOLLOW),

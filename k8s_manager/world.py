@@ -31,6 +31,7 @@ class Stored:
     incumbent: bool = False
     accepted_before: bool = False
     status: Manifest = field(default_factory=dict, compare=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class World:
     bound: Bound = Bound()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
+    overrides: tuple[Stored, ...] = ()
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""
-        return (*self.gateways, *self.tenants, *self.models)
+        return (*self.gateways, *self.tenants, *self.models, *self.overrides)

@@ -11,12 +11,15 @@ from ratelimiter.debounce import Rules
 from ratelimiter.shares import share
 
 Fallback = Literal["hold", "floor", "closed"]
-Reason = Literal["Capacity", "Floor", "Ceiling", "TenantCeiling", "Cold", "Stale"]
+Reason = Literal["Capacity", "Floor", "Ceiling", "TenantCeiling", "Cold", "Stale", "Override", "Frozen"]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a document says of a model's limit. `burst` is in seconds of a gateway pod's rate."""
+    """What a document says of a model's limit.
+
+    `burst` is in seconds of a gateway pod's rate; `off`: there is no limit unless somebody overrides that.
+    """
 
     namespace: str
     model: str
@@ -29,6 +32,7 @@ class Terms:
     cold: Fallback
     stale: Fallback
     tenant_ceiling: Fraction | None = None
+    off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from istio_templates.documents.parse import SPECS, AnySpec
+from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
 
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
@@ -24,8 +24,20 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
         ("URL", "string", ".status.url"),
     ],
+    "LimitOverride": [
+        ("Author", "string", ".spec.author"),
+        ("Expires", "string", ".spec.expires"),
+        ("Active", "string", '.status.conditions[?(@.type=="Active")].status'),
+        ("Models", "integer", ".status.models"),
+        ("Reason", "string", ".spec.reason"),
+    ],
 }
-_PLURAL = {"InferenceGateway": "inferencegateways", "Tenant": "tenants", "Model": "models"}
+_PLURAL = {
+    "InferenceGateway": "inferencegateways",
+    "Tenant": "tenants",
+    "Model": "models",
+    "LimitOverride": "limitoverrides",
+}
 _CONDITION = {
     "type": "object",
     "required": ["type", "status", "reason", "message", "lastTransitionTime"],
@@ -56,7 +68,7 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
         "spec": {
             "group": GROUP,
             "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
-            "scope": "Namespaced" if kind == "Model" else "Cluster",
+            "scope": "Namespaced" if kind in NAMESPACED else "Cluster",
             "versions": [
                 {
                     "name": VERSION,

@@ -12,12 +12,19 @@ from pydantic_core import ErrorDetails
 from istio_templates.documents.fields import dns_label
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
+from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.errors import Invalid, Problem
 
 API_VERSION = "tidegate.dev/v1alpha1"
-AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec
-SPECS: dict[str, type[AnySpec]] = {"InferenceGateway": InferenceGatewaySpec, "Tenant": TenantSpec, "Model": ModelSpec}
+AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec
+SPECS: dict[str, type[AnySpec]] = {
+    "InferenceGateway": InferenceGatewaySpec,
+    "Tenant": TenantSpec,
+    "Model": ModelSpec,
+    "LimitOverride": LimitOverrideSpec,
+}
+NAMESPACED = ("Model", "LimitOverride")
 _TOP = {"apiVersion", "kind", "metadata", "spec", "status"}
 # What Kubernetes itself puts there is let through: a document read back must be accepted again.
 _METADATA = {
@@ -87,7 +94,7 @@ def parse(raw: dict[str, Any]) -> Document:
     if problems or found or spec is None:
         raise Invalid(f"{kind} {name}", [*problems, *found])
     assert isinstance(metadata, dict)
-    return Document(kind, metadata["name"], metadata.get("namespace") if kind == "Model" else None, spec)
+    return Document(kind, metadata["name"], metadata.get("namespace") if kind in NAMESPACED else None, spec)
 
 
 def _envelope(raw: dict[str, Any]) -> list[Problem]:

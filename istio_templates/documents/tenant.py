@@ -39,10 +39,24 @@ class GatewayChoice(Spec):
         return self
 
 
-class TenantRateLimit(Spec):
-    """Requests per second over all the tenant's models."""
+class OwnRange(Spec):
+    """Between which totals (requests/s of a model) the tenant's own people may set a limit by a LimitOverride."""
 
-    ceiling: Rate
+    lowest: Rate
+    highest: Rate
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "OwnRange":
+        if self.lowest > self.highest:
+            raise ValueError(f"lowest {self.lowest:g} is above highest {self.highest:g}")
+        return self
+
+
+class TenantRateLimit(Spec):
+    """`ceiling`: requests per second over all the tenant's models. `range`: what its people may set themselves."""
+
+    ceiling: Rate | None = None
+    range: OwnRange | None = None
 
 
 class TenantSpec(Spec):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
@@ -14,18 +14,17 @@ from istio_templates import names
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
-from k8s_manager.api import problems, simulate
+from k8s_manager.api import overrides, problems, simulate
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
+from k8s_manager.api.options import Cascade, DryRun, Match
 from k8s_manager.api.token import Token
 from k8s_manager.conditions import limit_status
 from k8s_manager.metrics import API_REQUESTS, REGISTRY
+from k8s_manager.rights import SYSTEM
 
 _BEARER = HTTPBearer(auto_error=False, description="The token in the file or the Secret that the manager was given.")
-DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]
-Match = Annotated[str | None, Header(alias="If-Match", description="The ETag of the version that is to be changed.")]
-Cascade = Annotated[bool, Query(description="Delete what depends on it too.")]
 
 
 def build(backend: Backend, token: Token) -> FastAPI:
@@ -43,6 +42,7 @@ def build(backend: Backend, token: Token) -> FastAPI:
     _open(app, backend)
     _documents(app, backend, identified)
     _models(app, backend, identified)
+    overrides.add(app, backend, identified)
     simulate.add(app, identified)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
@@ -70,11 +70,12 @@ def _open(app: FastAPI, backend: Backend) -> None:
 
 
 def _documents(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
-    """Add the routes of gateways, tenants and models: five verbs, alike for all three."""
+    """Add the routes of gateways, tenants, models and operators' overrides: five verbs, alike for all."""
     for path, kind in (
         ("/v1/gateways", "InferenceGateway"),
         ("/v1/tenants", "Tenant"),
         ("/v1/tenants/{tenant}/models", "Model"),
+        ("/v1/overrides", "LimitOverride"),
     ):
         _collection(app, backend, identified, path, kind)
         _object(app, backend, identified, path + "/{name}", kind)
@@ -90,7 +91,8 @@ def _object(app: FastAPI, backend: Backend, identified: Callable[..., Any], path
     options: dict[str, Any] = {"tags": [kind], "dependencies": [Depends(identified)]}
 
     def key(request: Request) -> ObjectKey:
-        return ObjectKey(kind, _namespace(backend, request), request.path_params["name"])
+        namespace = SYSTEM if kind == "LimitOverride" else _namespace(backend, request)
+        return ObjectKey(kind, namespace, request.path_params["name"])
 
     @app.get(path, summary=f"Read one {kind}.", name=f"get_{kind}", **options)
     async def get(request: Request) -> Response:

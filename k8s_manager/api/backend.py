@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
+from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, TenantSpec, parse
+from istio_templates.documents.override import moment
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
@@ -21,6 +22,7 @@ from k8s_manager.limits import LimitLoop
 from k8s_manager.plan import fleet_of
 from k8s_manager.preview import preview
 from k8s_manager.reconcile import MainLoop
+from k8s_manager.rights import SYSTEM
 from k8s_manager.world import Stored, World
 
 NAMESPACE_SECONDS = 10.0
@@ -153,6 +155,7 @@ class Backend:
         """Return the document in a body if it is right in itself and takes nothing from others."""
         self._require_sync()
         document = parse(completed(key, body))
+        _not_over(document)
         found = refusals(document, fleet_of(self._world(), key))
         if not found:
             return document
@@ -196,7 +199,11 @@ class Backend:
         return answer
 
     async def _namespaced(self, key: ObjectKey) -> None:
-        """Wait for the namespace of a tenant that is very new."""
+        """Wait for the namespace of a tenant that is very new; make the manager's own where it runs outside of it."""
+        if key.namespace == SYSTEM and self._store.get(ObjectKey("Namespace", "", SYSTEM)) is None:
+            await self._client.apply(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}, force=False
+            )
         deadline = asyncio.get_running_loop().time() + NAMESPACE_SECONDS
         while key.namespace and self._store.get(ObjectKey("Namespace", "", key.namespace)) is None:
             if asyncio.get_running_loop().time() > deadline:
@@ -212,6 +219,13 @@ class Backend:
         if key.kind == "Tenant":
             return [s.key for s in self._world().models if s.key.namespace == self.namespace(key.name)]
         return []
+
+
+def _not_over(document: Document) -> None:
+    """Refuse an override that has ended before it begins."""
+    spec = document.spec
+    if isinstance(spec, LimitOverrideSpec) and moment(spec.expires) <= datetime.now(UTC):
+        raise Invalid(str(document), [Problem("spec.expires", f"{spec.expires} is in the past; give a later moment")])
 
 
 def completed(key: ObjectKey, body: Manifest) -> Manifest:

@@ -69,6 +69,21 @@ BODIES: dict[str, dict[str, Any]] = {
     "scale": _body(
         {"type": "object", "required": ["replicas"], "properties": {"replicas": {"type": "integer", "minimum": 0}}}
     ),
+    "override": _body(
+        {
+            "type": "object",
+            "required": ["reason", "ttl"],
+            "properties": {
+                "perReplicaQps": {"type": "number"},
+                "total": {"type": "number"},
+                "mode": {"type": "string", "enum": ["off", "enforce"]},
+                "action": {"type": "string", "enum": ["freeze", "unlimited", "floor"]},
+                "reason": {"type": "string"},
+                "ttl": {"type": "string", "description": "How long it holds, such as 2h."},
+                "author": {"type": "string"},
+            },
+        }
+    ),
     "simulate": _body(
         {
             "type": "object",

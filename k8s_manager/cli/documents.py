@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from istio_templates.documents import load
+from istio_templates.documents import Document, load
 from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
 from istio_templates.yaml_text import yaml_text
@@ -25,9 +25,10 @@ class Kind(StrEnum):
     GATEWAY = "gateway"
     TENANT = "tenant"
     MODEL = "model"
+    OVERRIDE = "override"
 
 
-KINDS = {"InferenceGateway": Kind.GATEWAY, "Tenant": Kind.TENANT, "Model": Kind.MODEL}
+KINDS = {"InferenceGateway": Kind.GATEWAY, "Tenant": Kind.TENANT, "Model": Kind.MODEL, "LimitOverride": Kind.OVERRIDE}
 Server = Annotated[
     str | None, typer.Option("--server", envvar="TIDEGATE_SERVER", help="The manager, such as http://127.0.0.1:8700.")
 ]
@@ -54,13 +55,13 @@ def add_to(app: typer.Typer) -> None:
 def apply(
     filename: Files, dry_run: DryRun = False, server: Server = None, token_file: TokenFile = None, state: State = DEMO
 ) -> None:
-    """Write documents: gateways first, then tenants, then models."""
+    """Write documents: gateways first, then tenants, models and overrides."""
     connection = connect(server, token_file, state)
     order = list(KINDS)
     found = list(documents_in(filename))
     for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
         document = parse(raw)
-        path = _path(KINDS[document.kind], document.name, _tenant_of(connection, document.namespace))
+        path = _path(KINDS[document.kind], document.name, _tenant_of(connection, document))
         answer = connection.call("PUT", f"{path}?dryRun={str(dry_run).lower()}", raw)
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
         for change in answer.get("changes", []):
@@ -222,7 +223,12 @@ def _found(connection: Connection, kind: Kind, name: str | None, tenant: str | N
 def _path(kind: Kind, name: str, tenant: str | None) -> str:
     if kind is Kind.MODEL and not tenant:
         raise typer.BadParameter("a model is named TENANT/MODEL")
-    root = {Kind.GATEWAY: "/v1/gateways", Kind.TENANT: "/v1/tenants", Kind.MODEL: f"/v1/tenants/{tenant}/models"}[kind]
+    root = {
+        Kind.GATEWAY: "/v1/gateways",
+        Kind.TENANT: "/v1/tenants",
+        Kind.MODEL: f"/v1/tenants/{tenant}/models",
+        Kind.OVERRIDE: "/v1/overrides",
+    }[kind]
     return f"{root}/{name}" if name else root
 
 
@@ -233,8 +239,9 @@ def _model(name: str) -> str:
     return f"/v1/tenants/{tenant}/models/{model}"
 
 
-def _tenant_of(connection: Connection, namespace: str | None) -> str | None:
-    if namespace is None:
+def _tenant_of(connection: Connection, document: Document) -> str | None:
+    namespace = document.namespace
+    if namespace is None or document.kind != "Model":
         return None
     tenants = connection.call("GET", "/v1/tenants")["items"]
     return next(

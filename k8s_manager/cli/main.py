@@ -9,7 +9,7 @@ import sys
 import typer
 
 from istio_templates.errors import Invalid, TidegateError
-from k8s_manager.cli import doctor, documents, running, simulate
+from k8s_manager.cli import doctor, documents, overrides, running, simulate
 
 app = typer.Typer(
     help="Tidegate: gateways, tenants, models and limits on Kubernetes and Istio.",
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 running.add_to(app)
 documents.add_to(app)
+overrides.add_to(app)
 simulate.add_to(app)
 doctor.add_to(app)
 

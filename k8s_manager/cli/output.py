@@ -31,6 +31,7 @@ def table(kind: str, objects: list[Object]) -> None:
     columns = {
         "gateway": ("NAME", "NAMESPACE", "PODS", "ADDRESSES", "STATE"),
         "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
+        "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
         "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
     }[kind]
     out = Table(box=None, pad_edge=False, header_style="bold")
@@ -74,11 +75,37 @@ def _model(obj: Object) -> tuple[str, ...]:
     bucket = limit.get("perGateway") or {}
     each = f"{bucket['rate']:g}/s x {limit['gateways']}" if bucket else "-"
     total = "-" if limit.get("total") is None else f"{limit['total']:g}/s"
+    if override := limit.get("override"):
+        total = f"{total} ({override['sets']} by {override['author']})"
     metadata = obj["metadata"]
     return metadata["name"], metadata.get("namespace", ""), replicas, total, each, status.get("url") or "-", state(obj)
 
 
-_ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model}
+def _override(obj: Object) -> tuple[str, ...]:
+    spec, metadata, status = obj["spec"], obj["metadata"], obj.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", [])}
+    shown = conditions.get("Active") or conditions.get("Accepted") or {"reason": "Unknown"}
+    models, target = str(status.get("models", "-")), _meant(spec["target"])
+    ends = (spec["author"], spec["expires"], shown["reason"], spec["reason"])
+    return (metadata["name"], _sets(spec), target, models, *ends)
+
+
+def _sets(spec: Object) -> str:
+    if "total" in spec:
+        return f"{spec['total']:g}/s"
+    if "perReplicaQps" in spec:
+        return f"{spec['perReplicaQps']:g}/s per replica"
+    return str(spec.get("action") or f"mode {spec['mode']}")
+
+
+def _meant(target: Object) -> str:
+    if target.get("everything"):
+        return "everything"
+    labels = [f"{key}={value}" for key, value in target.get("labels", {}).items()]
+    return ", ".join([*(f"{key} {target[key]}" for key in ("tenant", "model", "gateway") if key in target), *labels])
+
+
+_ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model, "override": _override}
 
 
 def state(obj: Object) -> str:

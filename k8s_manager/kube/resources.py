@@ -25,6 +25,7 @@ _ALL = (
     Resource("InferenceGateway", "tidegate.dev/v1alpha1", "inferencegateways", namespaced=False),
     Resource("Tenant", "tidegate.dev/v1alpha1", "tenants", namespaced=False),
     Resource("Model", "tidegate.dev/v1alpha1", "models"),
+    Resource("LimitOverride", "tidegate.dev/v1alpha1", "limitoverrides"),
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("Pod", "v1", "pods"),
     Resource("Secret", "v1", "secrets"),
@@ -55,7 +56,7 @@ _ALL = (
 )
 RESOURCES = {resource.kind: resource for resource in _ALL}
 ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
-DOCUMENTS = ("InferenceGateway", "Tenant", "Model")
+DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",

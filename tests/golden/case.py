@@ -45,6 +45,8 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
     ready = observed.get("ready", {})
     totals = {}
     for identity, limited in plan.limits.items():
+        if limited.terms.off:
+            continue
         place = f"{limited.terms.namespace}/{limited.terms.model}"
         counts = {v.name: ready.get(f"{place}/{v.name}", 0) for v in limited.spec.versions}
         loads = facts_of.loads(limited.spec, counts)

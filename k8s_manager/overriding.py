@@ -1,0 +1,100 @@
+"""LimitOverrides as the plan sees them: who may set one for whom, and which models each is for. Pure.
+
+An operator's stand in the manager's own namespace and may be for anything. In a tenant's namespace stand those of the
+tenant's own people: for their own models, inside the tenant's range. Kubernetes decides who may write where.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from istio_templates.documents.fields import exact
+from istio_templates.documents.override import LimitOverrideSpec, moment
+from istio_templates.documents.tenant import OwnRange, TenantSpec
+from istio_templates.errors import Problem
+from istio_templates.facts import ObjectKey
+from k8s_manager.rights import SYSTEM
+from ratelimiter.capacity import Bounds
+from ratelimiter.overrides import Override, Target
+
+Wrong = tuple[bool, Problem]  # whether something is merely absent, and what
+
+
+def wrong(
+    namespace: str,
+    spec: LimitOverrideSpec,
+    tenants: Mapping[str, TenantSpec],
+    tenant_of: Mapping[str, str],
+    gateways: Mapping[str, object],
+    models: Mapping[tuple[str, str], object],
+) -> Iterator[Wrong]:
+    """Yield what is wrong with an override that stands in `namespace`."""
+    if namespace == SYSTEM:
+        yield from _absent(spec, tenants, tenant_of, gateways, models)
+    elif (tenant := tenant_of.get(namespace)) is None:
+        message = f"{namespace} belongs to no tenant; operators' overrides go to namespace {SYSTEM}"
+        yield False, Problem("metadata.namespace", message)
+    else:
+        yield from _beyond(spec, tenant, tenants[tenant])
+        if spec.target.model and (namespace, spec.target.model) not in models:
+            yield True, Problem("spec.target.model", f"tenant {tenant} has no model {spec.target.model}")
+
+
+def _absent(
+    spec: LimitOverrideSpec,
+    tenants: Mapping[str, TenantSpec],
+    tenant_of: Mapping[str, str],
+    gateways: Mapping[str, object],
+    models: Mapping[tuple[str, str], object],
+) -> Iterator[Wrong]:
+    target = spec.target
+    if target.tenant and target.tenant not in tenants:
+        yield True, Problem("spec.target.tenant", f"there is no tenant {target.tenant}; tenants are {_some(tenants)}")
+    if target.gateway and target.gateway not in gateways:
+        message = f"there is no gateway {target.gateway}; gateways are {_some(gateways)}"
+        yield True, Problem("spec.target.gateway", message)
+    if target.model:
+        named = sorted(f"{tenant_of.get(place, place)}/{name}" for place, name in models)
+        wanted = [n for n in named if n.endswith(f"/{target.model}") and target.tenant in (None, n.split("/")[0])]
+        if not wanted:
+            of = f"tenant {target.tenant}" if target.tenant else "any tenant"
+            yield True, Problem("spec.target.model", f"there is no model {target.model} of {of}")
+
+
+def _some(names: Mapping[str, object]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "") or "none yet"
+
+
+def _beyond(spec: LimitOverrideSpec, tenant: str, owner: TenantSpec) -> Iterator[Wrong]:
+    own = owner.rate_limit.range if owner.rate_limit else None
+    if own is None:
+        message = f"tenant {tenant} has no spec.rateLimit.range; an operator gives it one, or sets the override"
+        yield False, Problem("metadata.namespace", message)
+        return
+    if spec.target.everything or spec.target.gateway or spec.target.tenant not in (None, tenant):
+        yield False, Problem("spec.target", f"is for others too; name models or labels of tenant {tenant} only")
+    if spec.action == "unlimited" or spec.mode is not None:
+        yield False, Problem("spec.action", "a limit is taken away by operators only; set a total")
+    if spec.total is not None and not own.lowest <= spec.total <= own.highest:
+        message = f"{spec.total:g} is outside the tenant's range, {own.lowest:g} to {own.highest:g}"
+        yield False, Problem("spec.total", message)
+
+
+def override(key: ObjectKey, spec: LimitOverrideSpec, tenant: str | None, own: OwnRange | None) -> Override:
+    """Return the facts of an override; `tenant` and its range where its own people made it."""
+    target = spec.target
+    return Override(
+        name=f"{key.namespace}/{key.name}",
+        author=spec.author,
+        reason=spec.reason,
+        expires=moment(spec.expires),
+        target=Target(tenant or target.tenant or "", target.model or "", target.gateway or "", _pairs(target.labels)),
+        per_replica=None if spec.per_replica_qps is None else exact(spec.per_replica_qps),
+        total=None if spec.total is None else exact(spec.total),
+        mode=spec.mode,
+        action=spec.action,
+        range_=Bounds(exact(own.lowest), exact(own.highest)) if tenant and own else None,
+    )
+
+
+def _pairs(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset(labels.items())

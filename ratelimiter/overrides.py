@@ -1,0 +1,112 @@
+"""Which override holds for a model, and what it makes of the limit.
+
+One holds at a time, the strongest: the kill switch before a freeze before a figure; among those an operator's before
+one of the tenant's own people; then the one that names its target more closely; then the one whose name comes first.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Literal
+
+from ratelimiter.capacity import Bounds, VersionLoad, clamp
+from ratelimiter.debounce import Patience, Rules
+from ratelimiter.target import Terms, Total
+
+Action = Literal["freeze", "unlimited", "floor"]
+AT_ONCE = Rules(Patience(0.0, 0.0), Patience(0.0, 0.0))
+_STRENGTH = {"floor": 3, "unlimited": 2, "freeze": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The models that an override is for; what is empty says nothing."""
+
+    tenant: str = ""
+    model: str = ""
+    gateway: str = ""
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+    def matches(self, terms: Terms, labels: Mapping[str, str]) -> bool:
+        """Tell whether a model is meant."""
+        return (
+            self.tenant in ("", terms.tenant)
+            and self.model in ("", terms.model)
+            and (not self.gateway or self.gateway in terms.pools)
+            and self.labels <= labels.items()
+        )
+
+    @property
+    def closeness(self) -> int:
+        """How closely it names its models."""
+        return 8 * bool(self.model) + 4 * bool(self.labels) + 2 * bool(self.tenant) + bool(self.gateway)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What is set in place of a limit; `range_` bounds the totals of one that a tenant's own people made."""
+
+    name: str
+    author: str
+    reason: str
+    expires: datetime
+    target: Target
+    per_replica: Fraction | None = None
+    total: Fraction | None = None
+    mode: Literal["off", "enforce"] | None = None
+    action: Action | None = None
+    range_: Bounds | None = None
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """How strong it is against others."""
+        return (_STRENGTH.get(self.action or "", 0), self.range_ is None, self.target.closeness)
+
+
+def strongest(overrides: Iterable[Override], now: datetime) -> Override | None:
+    """Return the one of a model's overrides that holds at `now`."""
+    holding = sorted((o for o in overrides if now < o.expires), key=lambda o: o.name)
+    return max(holding, key=lambda o: o.rank, default=None)
+
+
+def next_end(overrides: Iterable[Override], now: datetime) -> datetime | None:
+    """Return when the next override ends."""
+    return min((o.expires for o in overrides if now < o.expires), default=None)
+
+
+def lifts(override: Override | None, terms: Terms) -> bool:
+    """Tell whether a model has no limit: its document or an override says so."""
+    if override is None or (override.mode is None and override.action != "unlimited"):
+        return terms.off
+    return override.action == "unlimited" or override.mode == "off"
+
+
+def loads_under(override: Override | None, loads: tuple[VersionLoad, ...]) -> tuple[VersionLoad, ...]:
+    """Return what each version contributes."""
+    if override is None or override.per_replica is None:
+        return loads
+    return tuple(replace(load, per_replica=override.per_replica) for load in loads)
+
+
+def total_under(override: Override | None, terms: Terms, of_model: Total, held: Fraction | None) -> Total:
+    """Return a model's limit before it is divided; `held` is the one in force. A model that is closed stays closed."""
+    if override is None:
+        return of_model
+    match override.action:
+        case "freeze":
+            return replace(of_model, value=held, reason="Frozen")
+        case "floor":
+            return replace(of_model, value=terms.bounds.floor, reason="Override")
+    if override.total is not None:
+        of_model = replace(of_model, value=override.total, reason="Override")
+    elif override.per_replica is not None and of_model.reason == "Capacity":
+        of_model = replace(of_model, reason="Override")
+    if override.range_ is None or of_model.value is None:
+        return of_model
+    return replace(of_model, value=clamp(of_model.value, override.range_))
+
+
+def terms_under(override: Override | None, terms: Terms) -> Terms:
+    """Return the terms of a model: who overrides does not wait for the debounce; the way back does."""
+    return terms if override is None or override.action == "freeze" else replace(terms, rules=AT_ONCE)

@@ -1,0 +1,207 @@
+"""Overrides of limits: they hold at once, for whom they are meant, and end by themselves."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from istio_templates.envoy_filter import limits_of
+from ratelimiter.slots import slot_of
+from tests.features.conftest import make_search
+from tests.support.documents import API, labels, model, tenant
+from tests.support.waiting import until
+
+RANKER = "/v1/tenants/search/models/ranker"
+PATIENT = {"down": {"quiet": "60s", "longest": "60s"}, "up": {"quiet": "60s", "longest": "60s"}}
+
+
+def later(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def override(name="o", namespace="tidegate-system", seconds=3600.0, target=None, **change):
+    spec = {
+        "author": "anna",
+        "reason": "incident 4711",
+        "expires": later(seconds),
+        "target": target or {"everything": True},
+    }
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": API, "kind": "LimitOverride", "metadata": metadata, "spec": {**spec, **change}}
+
+
+async def in_force(fleet, name="ranker", namespace="search"):
+    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of(namespace, name):02d}", "inference-gw")
+    found = {identity.rsplit("/", 1)[1]: bucket for identity, bucket in limits_of(slot or {})}
+    return float(found[name].rate) if name in found else None
+
+
+async def is_limited(fleet, rate, name="ranker", namespace="search"):
+    await until(lambda: _is(fleet, rate, name, namespace), 15, f"{namespace}/{name} being limited to {rate}")
+
+
+async def _is(fleet, rate, name, namespace):
+    return await in_force(fleet, name, namespace) == rate
+
+
+@pytest.fixture
+async def rest(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as calls:
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await fleet.pod("search", labels())
+        await is_limited(fleet, 40)
+        calls.fleet = fleet
+        yield calls
+
+
+async def test_an_override_holds_at_once_is_told_everywhere_and_ends_by_itself(rest):
+    fleet = rest.fleet
+    await fleet.apply(
+        model(rateLimit={"perReplicaQps": 20, "debounce": {**PATIENT, "down": {"quiet": "1ms", "longest": "1ms"}}})
+    )
+    body = {"total": 100, "reason": "incident 4711", "ttl": "4s", "author": "anna"}
+    status, answer = await rest.call("PUT", f"{RANKER}/limit/override", body)
+    assert status == 201, answer
+    await is_limited(fleet, 100)
+    _, limit = await rest.call("GET", f"{RANKER}/limit")
+    assert (limit["total"], limit["reason"], limit["override"]["author"]) == (100, "Override", "anna")
+    _, explained = await rest.call("GET", f"{RANKER}/explain")
+    assert any(
+        "100/s by anna until" in sentence and "incident 4711" in sentence for sentence in explained["explanation"]
+    )
+    await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Override"), 5)
+    name = answer["metadata"]["name"]
+    assert (await fleet.status("LimitOverride", name, "tidegate-system"))["models"] == 1
+    await is_limited(fleet, 40)
+    await until(lambda: _told(fleet, "LimitOverride", name, "tidegate-system", "Active", "Expired"), 5)
+    await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Capacity"), 5)
+
+
+async def _told(fleet, kind, name, namespace, type_, reason):
+    return (await fleet.condition(kind, name, type_, namespace)).get("reason") == reason
+
+
+async def test_an_override_that_is_deleted_is_over(rest):
+    await rest.call("PUT", f"{RANKER}/limit/override", {"perReplicaQps": 5, "reason": "slow card", "ttl": "1h"})
+    await is_limited(rest.fleet, 10)
+    status, _ = await rest.call("DELETE", f"{RANKER}/limit/override")
+    assert status == 202
+    await is_limited(rest.fleet, 40)
+
+
+async def test_an_override_that_ended_while_no_manager_ran_does_not_hold(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await is_limited(fleet, 20)
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+        await fleet.apply(override(total=70, seconds=3))
+        await is_limited(fleet, 70)
+    await asyncio.sleep(3)
+    async with fleet.manager():
+        await is_limited(fleet, 20)
+
+
+async def test_the_kill_switch_takes_the_limit_away_and_gives_it_back(rest):
+    fleet = rest.fleet
+    status, _ = await rest.call("PUT", "/v1/overrides/all", {"spec": override(action="unlimited")["spec"]})
+    assert status == 201
+    await is_limited(fleet, None)
+    await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Lifted"), 5)
+    _, limit = await rest.call("GET", f"{RANKER}/limit")
+    assert (limit["total"], limit["reason"]) == (None, "Lifted")
+    await rest.call("DELETE", "/v1/overrides/all")
+    await is_limited(fleet, 40)
+
+
+async def test_a_model_that_comes_under_the_kill_switch_is_served_without_a_limit(rest):
+    await rest.call("PUT", "/v1/overrides/all", {"spec": override(action="unlimited")["spec"]})
+    await rest.fleet.apply(model("other"))
+    await until(lambda: rest.fleet.get("VirtualService", "other", "search"), 5, "the route")
+    assert await in_force(rest.fleet, "other") is None
+
+
+async def test_all_at_their_floor(rest):
+    await rest.call("PUT", "/v1/overrides/all", {"spec": override(action="floor", target={"tenant": "search"})["spec"]})
+    await is_limited(rest.fleet, 1)
+
+
+async def test_a_freeze_keeps_the_limit_while_replicas_come_and_gateway_pods_share_it(rest):
+    fleet = rest.fleet
+    await rest.call(
+        "PUT", "/v1/overrides/hold", {"spec": override(action="freeze", target={"gateway": "shared"})["spec"]}
+    )
+    await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Frozen"), 5)
+    await fleet.pod("search", labels())
+    await fleet.pod("inference-gw", {"istio": "shared"})
+    await is_limited(fleet, 20)
+    _, limit = await rest.call("GET", f"{RANKER}/limit")
+    assert (limit["total"], limit["capacity"], limit["reason"]) == (40, 60, "Frozen")
+
+
+async def test_labels_choose_the_models(rest):
+    fleet = rest.fleet
+    gold = model("gold", versions=[{"name": "v1", "existing": {"labels": {"app": "gold"}}}])
+    gold["metadata"]["labels"] = {"tier": "gold"}
+    await fleet.apply(gold)
+    await fleet.pod("search", {"app": "gold"})
+    await is_limited(fleet, 20, "gold")
+    target = {"labels": {"tier": "gold"}}
+    await rest.call("PUT", "/v1/overrides/gold", {"spec": override(target=target, total=90)["spec"]})
+    await is_limited(fleet, 90, "gold")
+    assert await in_force(fleet) == 40
+
+
+async def test_a_tenants_own_people_move_their_limits_inside_their_range(rest):
+    fleet = rest.fleet
+    await fleet.apply(tenant(rateLimit={"range": {"lowest": 10, "highest": 60}}))
+    await fleet.apply(override(namespace="search", target={"model": "ranker"}, total=55))
+    await is_limited(fleet, 55)
+    await fleet.apply(override(namespace="search", target={"model": "ranker"}, total=90))
+    await until(lambda: _told(fleet, "LimitOverride", "o", "search", "Accepted", "Invalid"), 5)
+    said = (await fleet.condition("LimitOverride", "o", "Accepted", "search"))["message"]
+    assert "90 is outside the tenant's range, 10 to 60" in said
+    await is_limited(fleet, 40)
+
+
+REFUSED = [
+    ("no reason", {"total": 9, "ttl": "1h"}, "reason", "is missing"),
+    ("no end", {"total": 9, "reason": "because"}, "ttl", "is missing"),
+    ("no unit", {"total": 9, "reason": "because", "ttl": "5"}, "ttl", "with its unit"),
+    ("no change", {"reason": "because", "ttl": "1h"}, "spec", "exactly one of"),
+    ("two changes", {"total": 9, "action": "freeze", "reason": "because", "ttl": "1h"}, "spec", "exactly one of"),
+    ("a negative total", {"total": -9, "reason": "because", "ttl": "1h"}, "spec.total", "greater than or equal"),
+    ("an unknown word", {"totl": 9, "reason": "because", "ttl": "1h"}, "totl", "is unknown"),
+    ("longer than a day", {"total": 9, "reason": "because", "ttl": "48h"}, "ttl", "/v1/overrides"),
+]
+
+
+@pytest.mark.parametrize("name, body, field, said", REFUSED, ids=[case[0] for case in REFUSED])
+async def test_an_override_that_makes_no_sense_is_refused_with_its_field(rest, name, body, field, said):
+    status, problem = await rest.call("PUT", f"{RANKER}/limit/override", body)
+    assert status == 422, problem
+    assert any(p["field"] == field and said in p["message"] for p in problem["problems"]), problem
+
+
+REFUSED_WHOLE = [
+    ("in the past", override(seconds=-1, total=9), 422, "spec.expires", "is in the past"),
+    ("no moment", {**override(total=9), "spec": {**override(total=9)["spec"], "expires": "soon"}}, 422, "spec.expires", "2026-"),
+    ("no time zone", {**override(total=9), "spec": {**override(total=9)["spec"], "expires": "2030-01-01T00:00:00"}}, 422, "spec.expires", "time zone"),
+    ("for nobody", override(target={"labels": {}}, total=9), 422, "spec.target", "give some of"),
+    ("for all and one", override(target={"everything": True, "model": "ranker"}, total=9), 422, "spec.target", "alone"),
+    ("a tenant that is not there", override(target={"tenant": "nobody"}, total=9), 404, "", "no tenant nobody"),
+    ("a gateway that is not there", override(target={"gateway": "nowhere"}, total=9), 404, "", "no gateway nowhere"),
+    ("a model that is not there", override(target={"tenant": "search", "model": "none"}, total=9), 404, "", "no model none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, document, code, field, said", REFUSED_WHOLE, ids=[case[0] for case in REFUSED_WHOLE])
+async def test_a_document_that_makes_no_sense_is_refused_with_its_field(rest, name, document, code, field, said):
+    status, problem = await rest.call("PUT", "/v1/overrides/o", {"spec": document["spec"]})
+    assert status == code, problem
+    if field:
+        assert any(p["field"] == field and said in p["message"] for p in problem["problems"]), problem
+    assert said in problem["detail"]
