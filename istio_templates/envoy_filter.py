@@ -55,6 +55,12 @@ def revision(slot: SlotFacts) -> int:
     return (slot.index + 1 << _REVISION_BITS) + (int.from_bytes(digest[:4], "big") >> 32 - _REVISION_BITS)
 
 
+def slot_of_revision(value: int) -> int | None:
+    """Return the slot that shows a revision; None where no slot of ours does."""
+    slot = (value >> _REVISION_BITS) - 1
+    return slot if 0 <= slot < names.SLOTS else None
+
+
 def limits_of(obj: Manifest) -> tuple[tuple[str, Bucket], ...]:
     """Return the limits in a slot's EnvoyFilter as it was read back; what is not ours in it is left out."""
     try:

@@ -7,6 +7,7 @@ Programmed  everything that follows from it is written       Programmed | Pendin
 Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld | NotServed
 Active      (overrides) it holds now                         Active | Expired
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
+LimitsApplied (gateways) every pod runs what was written        Applied | Rejected | NoAnswer
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
 """
@@ -14,36 +15,27 @@ Limited     (models) where the limit comes from              Capacity | Floor | 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
 
-from collectors.replicas import PodSeen
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Bucket, Manifest, ObjectKey, ServedModel
+from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
-from k8s_manager.checkup import too_old
 from k8s_manager.claims import gateway_name, namespace_of
+from k8s_manager.gateway_status import gateway_status
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
+from k8s_manager.limit_status import limit_status, override_sentence
 from k8s_manager.limits import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Leaving, Owner, Plan, Verdict
+from k8s_manager.proofs import Trouble
+from k8s_manager.told import Told
 from k8s_manager.world import Stored, World
 from ratelimiter.overrides import Override
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One condition before it is dated."""
-
-    type: str
-    holds: bool
-    reason: str
-    message: str
 
 
 class Limits(Protocol):
@@ -54,6 +46,17 @@ class Limits(Protocol):
 
     def view(self, identity: str) -> Mapping[str, LimitView]:
         """Return a model's limit on each of its gateways."""
+
+    @property
+    def rolled_back(self) -> Mapping[tuple[str, int], object]:
+        """The slots whose limits no gateway pod took."""
+
+
+class Proofs(Protocol):
+    """What is asked of the proof loop."""
+
+    def trouble(self, gateway: str) -> Trouble | None:
+        """Return (pod, state, slots) of gateway pods that do not run what was written; None where none was asked."""
 
 
 class Teller:
@@ -69,6 +72,7 @@ class Teller:
         plan: Plan,
         results: Results,
         limits: Limits,
+        proofs: Proofs,
         owned: Mapping[ObjectKey, Manifest],
         now: datetime,
     ) -> dict[ObjectKey, Manifest]:
@@ -86,7 +90,10 @@ class Teller:
                 plan.waiting.get(key),
                 _is_there(key, plan, owned),
             )
-            of_kind = self._inputs(stored, world, plan, limits, now)
+            if key.kind == "InferenceGateway":
+                of_kind = (*self._of_gateway(key.name, world), proofs.trouble(key.name), _rolled_back(key.name, limits))
+            else:
+                of_kind = self._inputs(stored, world, plan, limits, now)
             repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
@@ -96,9 +103,10 @@ class Teller:
         self._memo.end_round()
         return out
 
+    def _of_gateway(self, name: str, world: World) -> tuple[Any, ...]:
+        return (world.gateway_pods.get(name, ()), world.twins.get(name, ()))
+
     def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits, now: datetime) -> tuple[Any, ...]:
-        if stored.key.kind == "InferenceGateway":
-            return (world.gateway_pods.get(stored.key.name, ()), world.twins.get(stored.key.name, ()))
         if stored.key.kind == "Tenant":
             return (world.bindings.get(stored.key.name),)
         if stored.key.kind == "LimitOverride":
@@ -152,7 +160,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     spec = stored.document.spec if stored.document else None
     match spec:
         case InferenceGatewaySpec():
-            body, told = _gateway(spec, of_kind[0], of_kind[1])
+            body, told = gateway_status(spec, *of_kind)
         case TenantSpec():
             name = stored.key.name
             bound = of_kind[0] or Binding((gateway_name(name, spec),))
@@ -169,7 +177,16 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
     status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
     _note_repair(status, stored, repaired)
+    if isinstance(spec, InferenceGatewaySpec):
+        _keep_proof(status, stored)
     return status
+
+
+def _keep_proof(status: Manifest, stored: Stored) -> None:
+    """Let what was proved before stand until the gateway pods have been asked anew."""
+    before = next((c for c in stored.status.get("conditions", []) if c["type"] == "LimitsApplied"), None)
+    if before and all(condition["type"] != "LimitsApplied" for condition in status["conditions"]):
+        status["conditions"].append(before)
 
 
 def _override_status(stored: Stored, verdict: Verdict, meant: int, override: Override | None, active: bool) -> Manifest:
@@ -188,29 +205,8 @@ def _kept(stored: Stored) -> Manifest:
     return {name: stored.status[name] for name in ("namespace", "gateway", "moving") if name in stored.status}
 
 
-def _gateway(
-    spec: InferenceGatewaySpec, pods: tuple[PodSeen, ...], twins: tuple[str, ...]
-) -> tuple[Manifest, list[Told]]:
-    ready = [pod for pod in pods if pod.ready and not pod.leaving]
-    addresses = sorted(f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in spec.listeners)
-    serves = Told("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
-    if not ready:
-        labels = ", ".join(f"{name}={value}" for name, value in spec.selector.items())
-        message = f"no gateway pod with {labels} is ready in namespace {spec.namespace}; start or mend them"
-        serves = Told("Ready", False, "NoGatewayPod", message)
-    if old := [pod for pod in pods if too_old(pod.proxy)]:
-        listed = ", ".join(f"{pod.name} ({pod.proxy})" for pod in old)
-        message = f"{listed}: a proxy before Istio 1.30 refuses the limits; upgrade Istio and restart these pods"
-        serves = Told("Ready", False, "ProxyTooOld", message)
-    return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, [serves, _unique(twins)]
-
-
-def _unique(twins: tuple[str, ...]) -> Told:
-    """Tell whether the slots' names are ours alone: Envoy stops taking any limit when one of them comes twice."""
-    if twins:
-        message = f"EnvoyFilter {', '.join(twins)} has a slot's name: the gateway pods take no new limit; delete it"
-        return Told("SlotsUnique", False, "Duplicate", message)
-    return Told("SlotsUnique", True, "Unique", "no other EnvoyFilter has the name of a slot")
+def _rolled_back(gateway: str, limits: Limits) -> tuple[int, ...]:
+    return tuple(sorted(slot for name, slot in limits.rolled_back if name == gateway))
 
 
 def _model(
@@ -312,17 +308,6 @@ def _limited(view: Mapping[str, LimitView]) -> Told:
     return Told("Limited", True, reason, REASONS[reason] + by)
 
 
-def override_sentence(override: Override) -> str:
-    """Return who has set what for how long, and why."""
-    what = override.action or (f"mode {override.mode}" if override.mode else None)
-    if override.total is not None:
-        what = f"{number(override.total)}/s"
-    elif override.per_replica is not None:
-        what = f"{number(override.per_replica)}/s per replica"
-    until = override.expires.isoformat(timespec="seconds")
-    return f"{what} by {override.author} until {until}: {override.reason}"
-
-
 REASONS = {
     "Capacity": "the limit is what the ready replicas can serve",
     "Floor": "the ready replicas can serve less than the floor; the floor holds",
@@ -333,68 +318,6 @@ REASONS = {
     "Frozen": "somebody has frozen it for a time",
     "Stale": "the pods have not been heard of for too long; the fallback for stale holds",
 }
-
-
-def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Manifest | None:
-    """Return what a model's status says of its limit; None without one."""
-    if not view:
-        return None
-    first = next(iter(view.values()))
-    if first.lifted and first.override is None:
-        return None
-    target = first.wanted.target
-    bucket = first.in_force
-    out: Manifest = {
-        "total": None if bucket is None else number(bucket.rate * max(target.gateways, 1)),
-        "perGateway": None if bucket is None else bucket_status(bucket),
-        "gateways": target.gateways,
-        "capacity": number(target.total.capacity),
-        "reason": "Lifted" if first.lifted else target.total.reason,
-        "override": override_status(first.override),
-        "inputs": [
-            {
-                "version": load.name,
-                "ready": load.replicas,
-                "perReplicaQps": number(load.per_replica),
-                "share": number(load.share),
-            }
-            for load in target.loads
-        ],
-        "refillBound": None if bucket is None else refill_bound(bucket, first.wanted.terms.burst),
-    }
-    same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
-    since = before.get("since") if same and before else None
-    return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
-
-
-def override_status(override: Override | None) -> Manifest | None:
-    """Return which override holds; None where none does."""
-    if override is None:
-        return None
-    expires = override.expires.isoformat(timespec="seconds")
-    said = {"name": override.name, "author": override.author, "reason": override.reason, "expires": expires}
-    return {**said, "sets": override_sentence(override).split(" by ", 1)[0]}
-
-
-def refill_bound(bucket: Bucket, burst: Fraction) -> str:
-    """Return how much one rewrite of the slot may admit beyond the limit."""
-    seconds = max(burst, 2 / bucket.rate)
-    return f"a rewrite of its slot may admit up to {number(seconds)} s worth of requests more"
-
-
-def bucket_status(bucket: Bucket) -> Manifest:
-    """Return a bucket as people read it."""
-    return {
-        "rate": number(bucket.rate),
-        "tokens": bucket.tokens,
-        "interval": f"{bucket.interval}s",
-        "burst": bucket.burst,
-    }
-
-
-def number(value: Fraction) -> int | float:
-    """Return a figure for JSON: whole where it is whole, else to six digits."""
-    return int(value) if value.denominator == 1 else round(float(value), 6)
 
 
 def _repairs(results: Results) -> dict[Owner, str]:

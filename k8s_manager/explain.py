@@ -1,13 +1,16 @@
 """Why a limit is what it is, in words and figures. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from istio_templates.facts import Manifest
-from k8s_manager.conditions import REASONS, bucket_status, limit_status, number, override_sentence, refill_bound
+from k8s_manager.conditions import REASONS
+from k8s_manager.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
 from k8s_manager.limits import LimitView
 
 
-def limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None) -> Manifest:
+def limit(
+    subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest] = ()
+) -> Manifest:
     """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces."""
     if not view:
         return {
@@ -35,7 +38,8 @@ def limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None) 
             "tenantCeiling": None if terms.tenant_ceiling is None else number(terms.tenant_ceiling),
         },
         "debounce": {name: _debounce(one) for name, one in view.items()},
-        "explanation": _sentences(subject, first, REASONS[target.total.reason]),
+        "pods": list(pods),
+        "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_proof(pods)],
     }
 
 
@@ -51,6 +55,14 @@ def _debounce(view: LimitView) -> Manifest:
         return {"state": "settled"}
     due = None if view.due_in is None else round(view.due_in, 3)
     return {"state": "pending", "target": bucket_status(view.pending), "dueInSeconds": due}
+
+
+def _proof(pods: Sequence[Manifest]) -> list[str]:
+    if not pods:
+        return []
+    applied = sum(pod["state"] == "Applied" for pod in pods)
+    others = ", ".join(f"{pod['pod']} {pod['state']}" for pod in pods if pod["state"] != "Applied")
+    return [f"Proved by the probe on {applied} of {len(pods)} gateway pods{f' ({others})' if others else ''}."]
 
 
 def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:

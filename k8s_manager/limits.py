@@ -15,7 +15,7 @@ from typing import Any
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Bucket, ObjectKey, SlotFacts
+from istio_templates.facts import Bucket, GatewayPool, ObjectKey, SlotFacts
 from k8s_manager import facts_of
 from k8s_manager.clock import Clock
 from k8s_manager.diff import in_line, stamped
@@ -91,6 +91,24 @@ class LimitLoop:
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
         self._holding: dict[str, Override] = {}
         self._lifted: dict[str, Wanted] = {}
+        self._rolled_back: dict[Slot, tuple[controller.Limits, controller.Limits]] = {}
+        self.wrote = asyncio.Event()
+
+    @property
+    def pools(self) -> Mapping[str, GatewayPool]:
+        """All gateways, by name."""
+        return self._plan.pools
+
+    @property
+    def rolled_back(self) -> Mapping[Slot, tuple[controller.Limits, controller.Limits]]:
+        """The slots whose limits no gateway pod took: what was rejected, and what is written instead."""
+        return self._rolled_back
+
+    def roll_back(self, slot: Slot, rejected: controller.Limits, good: controller.Limits) -> None:
+        """Write `good` to a slot until something else than `rejected` is wanted of it."""
+        self._rolled_back[slot] = (rejected, good)
+        self._seen_of = ()
+        self.dirty.set()
 
     @property
     def lifted(self) -> frozenset[str]:
@@ -178,8 +196,8 @@ class LimitLoop:
         lifted = {i: w for i, w in every.items() if overrides.lifts(holding.get(i), w.terms)}
         wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
         slots = self._gatherer.slots()
-        live = {slot: found for slot, found in slots.items() if slot[0] in self._plan.pools}
-        spoilt = frozenset(slot for slot in live if self._spoilt(slot, live[slot]))
+        live = {slot: self._meant(slot, found) for slot, found in slots.items() if slot[0] in self._plan.pools}
+        spoilt = frozenset(slot for slot in live if self._spoilt(slot, self._instead(slot, live[slot])))
         self._tell(wanted, lifted)
         self._memo.end_round()
         self._gatherer.end_round(len(counted))
@@ -191,6 +209,16 @@ class LimitLoop:
         now, changed = self._clock.now(), self._store.changed_at.get("Pod", 0.0)
         return changed if now - changed < 5 * self._settings.limit_quiet else now
 
+    def _meant(self, slot: Slot, found: controller.Limits) -> controller.Limits:
+        """Return the limits of a slot as the controller knows them: rolled back, it holds what was meant."""
+        rejected, good = self._rolled_back.get(slot, (None, None))
+        return rejected if rejected is not None and found == good else found
+
+    def _instead(self, slot: Slot, limits: controller.Limits) -> controller.Limits:
+        """Return the limits that are really written for those that the controller wants."""
+        rejected, good = self._rolled_back.get(slot, (None, None))
+        return good if good is not None and limits == rejected else limits
+
     def _spoilt(self, slot: Slot, limits: controller.Limits) -> bool:
         """Tell whether a slot's EnvoyFilter differs from what we would write for these limits."""
         obj, pool = self._gatherer.slot_objects()[slot], self._plan.pools[slot[0]]
@@ -199,7 +227,7 @@ class LimitLoop:
             (wanted,) = render_slot(SlotFacts(pool, slot[1], limits))
             return not in_line(wanted, obj)
 
-        return self._memo.get(("spoilt", slot), (obj["metadata"]["resourceVersion"], pool), differs)
+        return self._memo.get(("spoilt", slot), (obj["metadata"]["resourceVersion"], pool, limits), differs)
 
     def view(self, identity: str) -> dict[str, LimitView]:
         """Return a model's limit on each of its gateways, for people."""
@@ -315,7 +343,10 @@ class LimitLoop:
         if pool is None:
             return False
         RENDERED.labels("slot").inc()
-        (obj,) = render_slot(SlotFacts(pool, slot[1], limits))
+        written = self._instead(slot, limits)
+        if written is limits:
+            self._rolled_back.pop(slot, None)
+        (obj,) = render_slot(SlotFacts(pool, slot[1], written))
         try:
             repair = await repair_of(self._client, names.key_of(obj)) if stale else None
             self._store.put(await self._client.apply(stamped(obj), force=True))
@@ -324,6 +355,7 @@ class LimitLoop:
             log.warning("slot %d of gateway %s was not written: %s", slot[1], slot[0], error)
             return False
         SLOT_WRITES.labels("success").inc()
+        self.wrote.set()
         if repair and repair.writers:
             self._repaired[names.key_of(obj)] = repair
         return True

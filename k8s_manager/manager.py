@@ -24,6 +24,7 @@ from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits import LimitLoop
+from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import KINDS, MainLoop
 from k8s_manager.settings import Settings
 
@@ -37,6 +38,7 @@ class Manager:
     store: Store
     loop: MainLoop
     limits: LimitLoop
+    proofs: ProofLoop
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
@@ -56,6 +58,7 @@ class Manager:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.loop.run(leads))
             group.create_task(self.limits.run(leads))
+            group.create_task(self.proofs.run())
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
@@ -63,10 +66,12 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     events, store = Events(clock), Store(KINDS, clock)
     limits = LimitLoop(client, store, clock, settings, events)
     books = Bookkeeper(client, store, clock, events, settings.in_flight)
-    loop = MainLoop(store, ClusterTarget(client, store, clock, settings.in_flight), books, limits, clock, settings)
+    proofs = ProofLoop(store, limits, clock, settings, events)
+    target = ClusterTarget(client, store, clock, settings.in_flight)
+    loop = MainLoop(store, target, books, limits, proofs, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = Backend(client, store, loop, limits, events, watchers)
-    return Manager(store, loop, limits, watchers, backend, _lease(client, clock, settings))
+    backend = Backend(client, store, loop, limits, proofs, events, watchers)
+    return Manager(store, loop, limits, proofs, watchers, backend, _lease(client, clock, settings))
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -21,5 +21,14 @@ REACTION = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     registry=REGISTRY,
 )
+EFFECT = Histogram(
+    "tidegate_ratelimit_effect_seconds",
+    "From a slot's write being seen to every gateway pod of it running it, as the probe proves.",
+    buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30),
+    registry=REGISTRY,
+)
+PROVED = Gauge(
+    "tidegate_gateway_pods", "Gateway pods, by how far they run what was written.", ["state"], registry=REGISTRY
+)
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

@@ -21,6 +21,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.limits import LimitLoop
 from k8s_manager.metrics import PASS_SECONDS, PASSES
 from k8s_manager.plan import Plan, Planner
+from k8s_manager.proofs import ProofLoop
 from k8s_manager.render import Renderer
 from k8s_manager.settings import Settings
 from k8s_manager.world import World
@@ -33,9 +34,17 @@ class MainLoop:
     """What the loop carries from pass to pass: memories that save work, never decisions."""
 
     def __init__(
-        self, store: Store, target: Target, books: Bookkeeper, limits: LimitLoop, clock: Clock, settings: Settings
+        self,
+        store: Store,
+        target: Target,
+        books: Bookkeeper,
+        limits: LimitLoop,
+        proofs: ProofLoop,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         self._store, self._target, self._books, self._limits = store, target, books, limits
+        self._proofs = proofs
         self._clock, self._settings = clock, settings
         self.gatherer = Gatherer(store, settings.gateway_overlap)
         self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
@@ -45,7 +54,7 @@ class MainLoop:
         self.plan = Plan()
         self._wake_at: float | None = None
         self.passed = asyncio.Event()
-        limits.changed = self.dirty
+        limits.changed = proofs.changed = self.dirty
 
     async def run(self, leads: bool = True) -> None:
         """Run pass after pass until cancelled; a pass that fails is tried again. Only one that leads writes."""
@@ -81,7 +90,7 @@ class MainLoop:
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
-        told = self._teller.statuses(world, plan, results, self._limits, store.owned, now)
+        told = self._teller.statuses(world, plan, results, self._limits, self._proofs, store.owned, now)
         later = await self._books.tell(world, told)
         ends = moves.due(world.bindings, now)
         override = overrides.next_end(plan.overrides.values(), now)

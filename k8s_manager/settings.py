@@ -50,5 +50,9 @@ class Settings:
     gateway_overlap: float = GATEWAY_OVERLAP
     """Seconds for which a tenant that moves is served by its old gateway too: DNS and the longest connection."""
 
+    proof_patience: float = 15.0
+    """Seconds after which a gateway pod that does not run what was written has rejected it. istiod alone may put a push
+    off for ten."""
+
     stale_after: float = 120.0
     """Seconds without any word of the pods after which replica counts are not trusted."""

@@ -21,6 +21,7 @@ from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits import LimitLoop
 from k8s_manager.plan import fleet_of
 from k8s_manager.preview import preview
+from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
 from k8s_manager.rights import SYSTEM
 from k8s_manager.world import Stored, World
@@ -48,11 +49,12 @@ class Backend:
         store: Store,
         loop: MainLoop,
         limits: LimitLoop,
+        proofs: ProofLoop,
         events: Events,
         watchers: Sequence[Watcher],
     ) -> None:
         self._client, self._store, self._loop = client, store, loop
-        self.limits, self.events, self._watchers = limits, events, watchers
+        self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
         self._gatherer = Gatherer(store)
         self._writing = asyncio.Lock()
 

@@ -1,0 +1,62 @@
+"""What a gateway is told about itself: its pods, foreign names in its slots, whether its pods run what was written."""
+
+from collectors.replicas import PodSeen
+from istio_templates.documents import InferenceGatewaySpec
+from istio_templates.facts import Manifest
+from k8s_manager.checkup import too_old
+from k8s_manager.proofs import Trouble
+from k8s_manager.told import Told
+
+
+def gateway_status(
+    spec: InferenceGatewaySpec,
+    pods: tuple[PodSeen, ...],
+    twins: tuple[str, ...],
+    trouble: Trouble | None,
+    rolled_back: tuple[int, ...],
+) -> tuple[Manifest, list[Told]]:
+    """Return status and conditions of a gateway, from its pods, foreign EnvoyFilters, and what its pods run."""
+    ready = [pod for pod in pods if pod.ready and not pod.leaving]
+    addresses = sorted(f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in spec.listeners)
+    serves = Told("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
+    if not ready:
+        labels = ", ".join(f"{name}={value}" for name, value in spec.selector.items())
+        message = f"no gateway pod with {labels} is ready in namespace {spec.namespace}; start or mend them"
+        serves = Told("Ready", False, "NoGatewayPod", message)
+    if old := [pod for pod in pods if too_old(pod.proxy)]:
+        listed = ", ".join(f"{pod.name} ({pod.proxy})" for pod in old)
+        message = f"{listed}: a proxy before Istio 1.30 refuses the limits; upgrade Istio and restart these pods"
+        serves = Told("Ready", False, "ProxyTooOld", message)
+    told = [serves, _unique(twins), *([] if trouble is None else [_proved(trouble, rolled_back)])]
+    return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, told
+
+
+def _proved(trouble: Trouble, rolled_back: tuple[int, ...]) -> Told:
+    """Tell whether every gateway pod runs the limits that were written."""
+    if rolled_back:
+        message = (
+            f"no gateway pod took the new limits of slot {_listed(rolled_back)}; those proved last are written again; "
+            "look at istiod's pilot_total_xds_rejects and at the pods' logs"
+        )
+        return Told("LimitsApplied", False, "Rejected", message)
+    if not trouble:
+        return Told("LimitsApplied", True, "Applied", "every gateway pod runs what was written, or is about to")
+    pod, state, slots = trouble[0]
+    who = f"{pod} (and {len(trouble) - 1} more)" if len(trouble) > 1 else pod
+    if state == "NoAnswer":
+        message = f"{who} does not answer the probe, what it limits is not known; let the manager reach its HTTP port"
+    else:
+        message = f"{who} does not run what was written for slot {_listed(slots)}; look at its log and at istiod's"
+    return Told("LimitsApplied", False, state, message)
+
+
+def _listed(slots: tuple[int, ...]) -> str:
+    return ", ".join(map(str, slots))
+
+
+def _unique(twins: tuple[str, ...]) -> Told:
+    """Tell whether the slots' names are ours alone: Envoy stops taking any limit when one of them comes twice."""
+    if twins:
+        message = f"EnvoyFilter {', '.join(twins)} has a slot's name: the gateway pods take no new limit; delete it"
+        return Told("SlotsUnique", False, "Duplicate", message)
+    return Told("SlotsUnique", True, "Unique", "no other EnvoyFilter has the name of a slot")

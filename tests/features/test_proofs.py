@@ -1,0 +1,143 @@
+"""What gateway pods run is read back from them, compared with what was written, and rolled back where they refuse it."""
+
+import dataclasses
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from istio_templates import names
+from istio_templates.envoy_filter import limits_of, revision
+from istio_templates.facts import SlotFacts
+from k8s_manager.kube.resources import RESOURCES
+from ratelimiter.slots import slot_of
+from tests.features.conftest import is_programmed
+from tests.support.documents import gateway, labels, model, tenant
+from tests.support.fleet import SETTINGS
+from tests.support.standalone import free_port
+from tests.support.waiting import until
+
+ADDRESS = "127.0.0.9"  # where the fleet's pods are
+SLOT = slot_of("search", "ranker")
+RANKER = "/v1/tenants/search/models/ranker"
+IMPATIENT = dataclasses.replace(SETTINGS, proof_patience=0.6)
+
+
+class GatewayPod:
+    """A gateway pod that takes slots as an Envoy does: whole, or not at all."""
+
+    def __init__(self, fleet, manager):
+        self._fleet, self._manager = fleet, manager
+        self._running = {}
+        self.refuses = lambda limits: False
+        self.silent = False
+
+    async def answer(self, request):
+        (pool,) = self._manager.loop.plan.pools.values()
+        if self.silent or request.headers.get(names.PROBE_HEADER) != pool.probe:
+            return web.Response(status=404)
+        objects, _ = await self._fleet.client.list(RESOURCES["EnvoyFilter"])
+        for obj in objects:
+            number = obj["metadata"]["name"].rpartition("-slot-")[2]
+            if number.isdigit() and not self.refuses(limits_of(obj)):
+                self._running[int(number)] = revision(SlotFacts(pool, int(number), limits_of(obj)))
+        answer = web.Response(status=204)
+        for shown in self._running.values():
+            answer.headers.add("x-ratelimit-limit", f"{shown}, {shown};w=1")
+        return answer
+
+
+@asynccontextmanager
+async def serving(pod, port):
+    app = web.Application()
+    app.router.add_get("/", pod.answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, ADDRESS, port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def search(fleet):
+    """A fleet with one gateway pod that answers and a model with two replicas."""
+    port = free_port()
+    async with fleet.manager(IMPATIENT) as manager, fleet.rest(manager) as rest:
+        pod = GatewayPod(fleet, manager)
+        async with serving(pod, port):
+            await fleet.apply(gateway(listeners=[{"name": "http", "port": port, "protocol": "HTTP"}]), tenant())
+            await until(lambda: fleet.get("Namespace", "search"))
+            await fleet.apply(model())
+            await fleet.pod("inference-gw", {"istio": "shared"})
+            await fleet.pod("search", labels())
+            await until(lambda: is_programmed(fleet, "ranker", "search"))
+            fleet.calls, fleet.gateway_pod, fleet.running = rest, pod, manager
+            yield fleet
+
+
+async def told(fleet, reason):
+    return (await fleet.condition("InferenceGateway", "shared", "LimitsApplied")).get("reason") == reason
+
+
+async def pods(fleet):
+    _, limit = await fleet.calls.call("GET", f"{RANKER}/limit")
+    return [pod["state"] for pod in limit["pods"]], limit["total"]
+
+
+async def proved(fleet, total):
+    await until(lambda: _proved(fleet, total), 10, f"{total}/s being proved")
+
+
+async def _proved(fleet, total):
+    return await pods(fleet) == (["Applied"], total)
+
+
+async def in_slot(fleet):
+    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{SLOT:02d}", "inference-gw")
+    return [float(bucket.rate) for _, bucket in limits_of(slot)]
+
+
+async def test_a_limit_is_proved_at_every_gateway_pod(search):
+    await proved(search, 20)
+    await until(lambda: told(search, "Applied"), 5)
+    _, explained = await search.calls.call("GET", f"{RANKER}/explain")
+    assert "Proved by the probe on 1 of 1 gateway pods." in explained["explanation"]
+    await search.pod("search", labels())
+    await proved(search, 40)
+    _, metrics = await search.calls.call("GET", "/metrics")
+    assert 'tidegate_gateway_pods{state="Applied"} 1.0' in metrics
+    assert "tidegate_ratelimit_effect_seconds_count" in metrics
+
+
+async def test_limits_that_no_gateway_pod_takes_are_rolled_back_until_others_are_wanted(search):
+    await proved(search, 20)
+    search.gateway_pod.refuses = lambda limits: any(bucket.rate == 40 for _, bucket in limits)
+    await search.pod("search", labels())
+    await until(lambda: told(search, "Rejected"), 10)
+    said = (await search.condition("InferenceGateway", "shared", "LimitsApplied"))["message"]
+    assert f"slot {SLOT}" in said and "proved last" in said
+    await until(lambda: _is(search, [20.0]), 5, "the limits that were proved last")
+    before = await search.settled(1.2)
+    assert (await search.settled(1.2))["envoyfilters"] == before["envoyfilters"]
+    await search.pod("search", labels())
+    await proved(search, 60)
+    await until(lambda: told(search, "Applied"), 5)
+
+
+async def _is(fleet, rates):
+    return await in_slot(fleet) == rates
+
+
+async def test_a_gateway_pod_that_does_not_answer_is_named_and_nothing_is_rolled_back(search):
+    await proved(search, 20)
+    search.gateway_pod.silent = True
+    await search.pod("search", labels())
+    await until(lambda: told(search, "NoAnswer"), 10)
+    assert await in_slot(search) == [40.0]
+    assert (await pods(search))[0] == ["NoAnswer"]
+    search.gateway_pod.silent = False
+    await search.pod("search", labels())
+    await proved(search, 60)
+    await until(lambda: told(search, "Applied"), 5)
