@@ -40,7 +40,9 @@ def render_tenant(tenant: Tenancy) -> list[Manifest]:
 
 
 def render_model(model: ServedModel) -> list[Manifest]:
-    """Return what belongs to a model, but its limit, which lives in a slot."""
+    """Return what belongs to a model, but its limit, which lives in a slot. Where it is attached, nothing else does."""
+    if model.attached:
+        return []
     return [service(model), *deployments(model), destination_rule(model), virtual_service(model)]
 
 

@@ -137,7 +137,11 @@ class PolicyFacts:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that was accepted. `closed` is the sentence of its 503, where it takes no requests."""
+    """A model that was accepted.
+
+    `closed` is the sentence of its 503, where it takes no requests; `attached` the name of somebody else's
+    VirtualService that routes for it.
+    """
 
     tenant: Tenancy
     name: str
@@ -145,6 +149,7 @@ class ServedModel:
     versions: tuple[VersionFacts, ...]
     policy: PolicyFacts
     closed: str | None = None
+    attached: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

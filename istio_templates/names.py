@@ -79,6 +79,11 @@ def identity(namespace: str, virtual_service: str) -> str:
     return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"
 
 
+def identity_of(model: ServedModel) -> str:
+    """Return the identity of the VirtualService that routes for a model, its own or somebody else's."""
+    return identity(model.tenant.namespace, model.attached or model.name)
+
+
 def plain_listener(pool: GatewayPool) -> Listener | None:
     """Return the listener without TLS, if the gateway has one."""
     return next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)

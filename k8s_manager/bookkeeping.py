@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from istio_templates import names
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
@@ -15,7 +14,7 @@ from k8s_manager.events import Events
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.store import Store
-from k8s_manager.plan import Plan, owner_of
+from k8s_manager.plan import Plan, identity_of, owner_of
 from k8s_manager.world import FINALIZER, Stored, World
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class Bookkeeper:
         }
         for leaving in plan.leaving:
             stored = leaving.stored
-            identity = names.identity(stored.key.namespace, stored.key.name)
+            identity = identity_of(stored)
             in_a_slot = stored.key.kind == "Model" and any((pool, identity) in limited for pool in plan.pools)
             if leaving.waits is None and leaving.owner not in left and stored.finalizer and not in_a_slot:
                 await self._let_go(stored)

@@ -13,7 +13,7 @@ from istio_templates.documents import Document, InferenceGatewaySpec, LimitOverr
 from istio_templates.documents.model import Route, Version
 from istio_templates.errors import Problem
 from k8s_manager import overriding
-from k8s_manager.world import Bound, NamespaceSeen
+from k8s_manager.world import Bound, Foreign, NamespaceSeen
 
 RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
 Reason = Literal["Invalid", "Conflict", "NotFound"]
@@ -35,8 +35,13 @@ class Fleet:
     """What is held now, indexed by what can be asked for. A suffix of a host, or a folder of a path, leads to
     what lies below it, so that a check costs the same in a fleet of ten and of ten thousand."""
 
-    def __init__(self, namespaces: Mapping[str, NamespaceSeen] | None = None) -> None:
-        self.namespaces = namespaces or {}
+    def __init__(
+        self,
+        namespaces: Mapping[str, NamespaceSeen] | None = None,
+        foreign: Mapping[Holder, Foreign] | None = None,
+    ) -> None:
+        self.namespaces, self.foreign = namespaces or {}, foreign
+        self.attached: dict[Holder, str] = {}
         self.gateways: dict[str, InferenceGatewaySpec] = {}
         self.gateways_in: dict[str, set[str]] = {}
         self.tenants: dict[str, TenantSpec] = {}
@@ -106,6 +111,8 @@ class Fleet:
 
     def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
         self.models[holder] = spec
+        if spec.attach_to:
+            self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
         for version in spec.versions:
             if version.workload:
                 self.deployments[holder[0], f"{holder[1]}-{version.name}"] = holder[1]
@@ -238,6 +245,9 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
         message = f"namespace {key[0]} belongs to no tenant; make the Tenant first"
         yield Refusal("NotFound", Problem("metadata.namespace", message))
         return
+    if spec.attach_to:
+        yield from _attached(key, tenant, spec.attach_to.virtual_service, fleet)
+        return
     seen: set[tuple[object, str]] = set()
     for number, route in enumerate(spec.routes):
         yield from _route(key, tenant, number, route, fleet)
@@ -246,6 +256,36 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
         seen.add((_place(route), route.path))
     yield from _ports(spec)
     yield from _workloads(key, spec, fleet)
+
+
+def _attached(key: Holder, tenant: str, name: str, fleet: Fleet) -> Iterator[Refusal]:
+    """Yield what speaks against limiting a VirtualService of somebody else."""
+    field_path, place = "spec.attachTo.virtualService", (key[0], name)
+    holder = fleet.attached.get(place, key[1])
+    if holder != key[1]:
+        yield _conflict(field_path, f"{name} is limited by model {holder}; one VirtualService has one limit")
+    own = fleet.models.get(place)
+    if own and not own.attach_to:
+        yield _conflict(field_path, f"{name} is what Tidegate renders for model {name}; set the limit there")
+    elif fleet.foreign is not None and place not in fleet.foreign:
+        message = f"there is no VirtualService {name} in namespace {key[0]}; make it first"
+        yield Refusal("NotFound", Problem(field_path, message))
+    elif fleet.foreign is not None:
+        yield from _reached(field_path, place, fleet.foreign[place], tenant, fleet)
+
+
+def _reached(field_path: str, place: Holder, found: Foreign, tenant: str, fleet: Fleet) -> Iterator[Refusal]:
+    spec = fleet.tenants[tenant]
+    chosen = fleet.gateways.get(gateway_name(tenant, spec))
+    namespace = chosen.namespace if chosen else dedicated_namespace(tenant)
+    if not {"*", namespace} & set(found.export_to) and not ("." in found.export_to and namespace == place[0]):
+        message = f"{place[1]} is not exported to the gateway's namespace; add {namespace} to its exportTo"
+        yield _invalid(field_path, message)
+    if not any((name if "/" in name else f"{place[0]}/{name}").startswith(f"{namespace}/") for name in found.gateways):
+        listed = ", ".join(found.gateways) or "none"
+        chosen_by = f"gateway {gateway_name(tenant, spec)} (namespace {namespace})"
+        message = f"{place[1]} is not reached through {chosen_by}; its gateways: {listed}"
+        yield _invalid(field_path, message)
 
 
 def _route(key: tuple[str, str], tenant: str, number: int, route: Route, fleet: Fleet) -> Iterator[Refusal]:

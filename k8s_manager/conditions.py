@@ -31,7 +31,7 @@ from k8s_manager.limit_status import limit_status, override_sentence
 from k8s_manager.limits import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
-from k8s_manager.plan import Leaving, Owner, Plan, Verdict
+from k8s_manager.plan import Leaving, Owner, Plan, Verdict, identity_of
 from k8s_manager.proofs import Trouble
 from k8s_manager.told import Told
 from k8s_manager.world import Stored, World
@@ -119,7 +119,7 @@ class Teller:
         spec = stored.document.spec
         assert isinstance(spec, ModelSpec)
         ready = tuple(world.ready.get((*key, version.name), 0) for version in spec.versions)
-        return (plan.models.get(key), ready, limits.mark(names.identity(*key)))
+        return (plan.models.get(key), ready, limits.mark(identity_of(stored)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,9 @@ def _owner(stored: Stored, plan: Plan) -> Owner:
 
 
 def _is_there(key: ObjectKey, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> bool:
+    served = plan.models.get((key.namespace, key.name))
+    if served and served.attached:
+        return True
     if key.kind == "Model":
         return key._replace(kind="VirtualService") in owned
     return key.kind == "InferenceGateway" or key.name in plan.tenants
@@ -170,7 +173,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
         case LimitOverrideSpec():
             return _override_status(stored, writing.verdict, *of_kind)
         case ModelSpec():
-            view = limits.view(names.identity(stored.key.namespace, stored.key.name))
+            view = limits.view(identity_of(stored))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
         case _:
             body, told = _kept(stored), []
@@ -228,7 +231,7 @@ def _model(
 
 
 def _url(served: ServedModel | None, spec: ModelSpec) -> str | None:
-    if served is None:
+    if served is None or served.attached:
         return None
     route = spec.routes[0]
     owned = next((host for host in served.tenant.hosts if names.covers(host.name, route.host)), None)
@@ -312,7 +315,7 @@ REASONS = {
     "Capacity": "the limit is what the ready replicas can serve",
     "Floor": "the ready replicas can serve less than the floor; the floor holds",
     "Ceiling": "the ready replicas can serve more than the ceiling; the ceiling holds",
-    "TenantCeiling": "the tenant's models together exceed its ceiling; all are scaled down alike",
+    "TenantCeiling": "the tenant's models together exceed its ceiling; each gets its share of it",
     "Cold": "no replica is ready; the fallback for cold holds",
     "Override": "somebody has overridden it for a time",
     "Frozen": "somebody has frozen it for a time",

@@ -71,7 +71,13 @@ def served(tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None) -> S
         versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
         policy=_policy(spec.traffic_policy),
         closed=closed,
+        attached=spec.attach_to.virtual_service if spec.attach_to else None,
     )
+
+
+def identity_of(namespace: str, model: str, spec: ModelSpec) -> str:
+    """Return the identity of the VirtualService that routes for a model."""
+    return names.identity(namespace, spec.attach_to.virtual_service if spec.attach_to else model)
 
 
 def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts:
@@ -149,7 +155,7 @@ def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -
         namespace=tenant.namespace,
         model=model,
         tenant=tenant.name,
-        identity=names.identity(tenant.namespace, model),
+        identity=identity_of(tenant.namespace, model, spec),
         pools=tuple(pool.name for pool in tenant.gateways),
         bounds=bounds_of(limit),
         burst=seconds(limit.burst),
@@ -158,6 +164,7 @@ def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -
         stale=limit.fallback.stale,
         tenant_ceiling=None if ceiling is None else exact(ceiling),
         off=limit.mode == "off",
+        weight=limit.weight,
     )
 
 

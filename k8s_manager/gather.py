@@ -17,7 +17,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding, binding
 from k8s_manager.settings import GATEWAY_OVERLAP
-from k8s_manager.world import FINALIZER, Bound, NamespaceSeen, Stored, World
+from k8s_manager.world import FINALIZER, Bound, Foreign, NamespaceSeen, Stored, World
 from ratelimiter.controller import Limits, Slot
 
 
@@ -31,7 +31,7 @@ class Gatherer:
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
-        self._bound, self._twins = Last(), Last()
+        self._bound, self._twins, self._foreign = Last(), Last(), Last()
 
     def world(self, now: datetime) -> World:
         """Return the world as the store shows it; `now` is the time by which moves begin and end."""
@@ -51,6 +51,7 @@ class Gatherer:
             limited=self.limited(),
             twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
             secrets=secrets,
+            foreign=self._foreign.get((self._store.changes("VirtualService"),), self._read_foreign),
             bound=self._bound.get(
                 (self._store.changes("Gateway"), self._store.changes("VirtualService")), self._read_bound
             ),
@@ -148,6 +149,15 @@ class Gatherer:
                     out.setdefault(gateway, set()).add(f"{obj['metadata']['namespace']}/{obj['metadata']['name']}")
         return {gateway: tuple(sorted(found)) for gateway, found in out.items()}
 
+    def _read_foreign(self) -> dict[tuple[str, str], Foreign]:
+        out = {}
+        for obj in self._store.all("VirtualService"):
+            if names.key_of(obj) not in self._store.owned:
+                metadata, spec = obj["metadata"], obj.get("spec") or {}
+                found = Foreign(tuple(spec.get("exportTo") or ("*",)), tuple(spec.get("gateways") or ()))
+                out[metadata["namespace"], metadata["name"]] = found
+        return out
+
     def _all(self, kind: str) -> tuple[Stored, ...]:
         """Return the documents of a kind; the same tuple while none of them has changed."""
         documents = self._documents[kind].get((self._store.changes(kind),), lambda: self._read(kind))
@@ -203,7 +213,8 @@ class Gatherer:
                 entries = [entry for server in gateway.get("spec", {}).get("servers", []) for entry in server["hosts"]]
                 hosts += [(entry.rpartition("/")[2], tenant) for entry in entries]
         for service in self._store.all("VirtualService"):
-            if tenant := service["metadata"].get("labels", {}).get(names.TENANT):
+            tenant = service["metadata"].get("labels", {}).get(names.TENANT)
+            if tenant and names.key_of(service) in self._store.owned:
                 hosts += [(host, tenant) for host in service.get("spec", {}).get("hosts", [])]
                 routes += routes_of(service)
         return Bound(tuple(hosts), tuple(routes))

@@ -298,9 +298,9 @@ class LimitLoop:
         others = {identity for limits in slots.values() for identity, _ in limits} - limited
         if not others:
             return frozenset()
-        held = {names.identity(*key) for key in self._plan.held_models}
+        held = self._plan.held_identities
         routed = {names.identity(*key[1:]) for key in self._store.owned if key.kind == "VirtualService"}
-        unlimited = {names.identity(*key) for key in self._plan.models}
+        unlimited = {names.identity_of(model) for model in self._plan.models.values()}
         return frozenset(others & (held | (routed - unlimited)))
 
     def _tell(self, wanted: Mapping[str, Wanted], lifted: dict[str, Wanted]) -> None:

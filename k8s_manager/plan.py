@@ -64,7 +64,7 @@ class Plan:
     verdicts: dict[ObjectKey, Verdict] = field(default_factory=dict)
     waiting: dict[ObjectKey, str] = field(default_factory=dict)
     held: set[Owner] = field(default_factory=set)
-    held_models: set[tuple[str, str]] = field(default_factory=set)
+    held_identities: set[str] = field(default_factory=set)
     lent: set[str] = field(default_factory=set)
     leaving: list[Leaving] = field(default_factory=list)
     lifted: frozenset[str] = frozenset()
@@ -92,13 +92,15 @@ class Planner:
             world.bound,
             world.bindings,
             world.overrides,
+            world.foreign,
             lifted,
             dict(closed),
         )
         return self._last.get(inputs, lambda: self._make(world, closed, lifted))
 
     def _make(self, world: World, closed: Mapping[str, str], lifted: frozenset[str]) -> Plan:
-        judged = (world.gateways, world.tenants, world.models, world.overrides, world.namespaces, world.bound)
+        documents = (world.gateways, world.tenants, world.models, world.overrides)
+        judged = (*documents, world.namespaces, world.bound, world.foreign)
         verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
         plan = Plan(verdicts=verdicts, lifted=lifted)
         plan.lent = {
@@ -136,7 +138,7 @@ def fleet_of(world: World, without: ObjectKey) -> Fleet:
 
 
 def _reserved(world: World) -> Fleet:
-    fleet = Fleet(world.namespaces)
+    fleet = Fleet(world.namespaces, world.foreign)
     tenants = {stored.key.name for stored in world.tenants}
     fleet.reserve(world.bound, tenants, {(s.key.namespace, s.key.name) for s in world.models})
     return fleet
@@ -257,13 +259,13 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         if document is None or tenant is None:
             if not stored.deleting:
                 plan.held.add(("", _tenant_label(stored, world), name))
-                plan.held_models.add((stored.key.namespace, name))
+                plan.held_identities.add(identity_of(stored))
             continue
         if stored.deleting:
             continue
         spec = document.spec
         assert isinstance(spec, ModelSpec)
-        sentence = closed.get(names.identity(stored.key.namespace, name))
+        sentence = closed.get(identity_of(stored))
         limit = ceilings.get(tenant.name)
         served, limited = memo.get(
             stored.key,
@@ -298,7 +300,7 @@ def _overrides(world: World, plan: Plan, memo: Memo) -> None:
             )
     if not plan.overrides:
         return
-    labels = {names.identity(s.key.namespace, s.key.name): s.labels for s in world.models}
+    labels = {identity_of(stored): stored.labels for stored in world.models}
     for identity, limited in plan.limits.items():
         terms = limited.terms
         found = tuple(o for o in plan.overrides.values() if o.target.matches(terms, labels.get(identity, {})))
@@ -306,6 +308,14 @@ def _overrides(world: World, plan: Plan, memo: Memo) -> None:
             plan.limits[identity] = memo.get(
                 ("overridden", identity), (limited, found), partial(Limited, terms, limited.spec, found)
             )
+
+
+def identity_of(stored: Stored) -> str:
+    """Return the identity of the VirtualService that routes for a model, as far as its document can be read."""
+    spec = stored.document.spec if stored.document else None
+    if isinstance(spec, ModelSpec):
+        return facts_of.identity_of(stored.key.namespace, stored.key.name, spec)
+    return names.identity(stored.key.namespace, stored.key.name)
 
 
 def _tenant_label(stored: Stored, world: World) -> str:

@@ -54,10 +54,22 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """A VirtualService of somebody else: where it is exported to, and through which Gateways it is reached."""
+
+    export_to: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class World:
-    """One moment. `ready` and `desired` count replicas by (namespace, model, version); `limited` holds (gateway,
-    identity) of every limit that is in a slot; `secrets` are (namespace, name); `twins` are, by gateway, the
-    EnvoyFilters of others that have the name of a slot; `bindings` say, by tenant, which gateways serve it."""
+    """One moment.
+
+    `ready` counts replicas by (namespace, model, version). `limited` holds (gateway, identity) of every limit that is
+    in a slot. `secrets` are (namespace, name). `twins` are, by gateway, the EnvoyFilters of others that have the name
+    of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
+    (namespace, name); None where nobody can know them (rendering for Git).
+    """
 
     gateways: tuple[Stored, ...]
     tenants: tuple[Stored, ...]
@@ -71,6 +83,7 @@ class World:
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     overrides: tuple[Stored, ...] = ()
+    foreign: Mapping[tuple[str, str], Foreign] | None = None
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

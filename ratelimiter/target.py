@@ -1,7 +1,7 @@
 """The limit that a model should have now, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -33,6 +33,7 @@ class Terms:
     stale: Fallback
     tenant_ceiling: Fraction | None = None
     off: bool = False
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +92,39 @@ def target(terms: Terms, of_model: Total, loads: tuple[VersionLoad, ...], gatewa
 
 
 def within_tenant_ceilings(totals: Mapping[str, tuple[Terms, Total]]) -> dict[str, Total]:
-    """Return every model's limit, scaled down alike where a tenant's models together exceed its ceiling."""
-    sums: dict[str, Fraction] = {}
-    for terms, of_model in totals.values():
+    """Return every model's limit, cut where a tenant's models together exceed its ceiling.
+
+    Where none of them declares a weight, all are scaled down alike. Else each gets its share of the ceiling by weight
+    (1 where it declares none); what one does not need goes to the others.
+    """
+    out = {identity: of_model for identity, (_, of_model) in totals.items()}
+    tenants: dict[str, dict[str, tuple[Terms, Fraction]]] = {}
+    for identity, (terms, of_model) in totals.items():
         if terms.tenant_ceiling is not None and of_model.value is not None:
-            sums[terms.tenant] = sums.get(terms.tenant, Fraction(0)) + of_model.value
-    if not sums:
-        return {identity: of_model for identity, (_, of_model) in totals.items()}
-    return {identity: _scaled(terms, of_model, sums) for identity, (terms, of_model) in totals.items()}
+            tenants.setdefault(terms.tenant, {})[identity] = (terms, of_model.value)
+    for models in tenants.values():
+        for identity, value in _within(models).items():
+            if value != out[identity].value:
+                out[identity] = replace(out[identity], value=value, reason="TenantCeiling")
+    return out
 
 
-def _scaled(terms: Terms, of_model: Total, sums: Mapping[str, Fraction]) -> Total:
-    ceiling = terms.tenant_ceiling
-    whole = sums.get(terms.tenant)
-    if ceiling is None or of_model.value is None or whole is None or whole <= ceiling:
-        return of_model
-    return Total(of_model.value * ceiling / whole, of_model.capacity, "TenantCeiling", of_model.closed)
+def _within(models: Mapping[str, tuple[Terms, Fraction]]) -> dict[str, Fraction]:
+    """Return what each of one tenant's models gets of its ceiling."""
+    wanted = {identity: value for identity, (_, value) in models.items()}
+    ceiling, whole = next(iter(models.values()))[0].tenant_ceiling, sum(wanted.values())
+    if ceiling is None or whole <= ceiling:
+        return wanted
+    if all(terms.weight is None for terms, _ in models.values()):
+        return {identity: value * ceiling / whole for identity, value in wanted.items()}
+    return _by_weight(wanted, {identity: terms.weight or 1 for identity, (terms, _) in models.items()}, ceiling)
+
+
+def _by_weight(wanted: Mapping[str, Fraction], weights: Mapping[str, int], ceiling: Fraction) -> dict[str, Fraction]:
+    """Share out `ceiling`: those that want less than their share get what they want, the rest is shared anew."""
+    out: dict[str, Fraction] = {}
+    left, shares = ceiling, sum(weights.values())
+    for identity in sorted(wanted, key=lambda i: (wanted[i] / weights[i], i)):
+        out[identity] = min(wanted[identity], left * weights[identity] / shares)
+        left, shares = left - out[identity], shares - weights[identity]
+    return out

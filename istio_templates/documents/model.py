@@ -174,12 +174,16 @@ class Fallback(Spec):
 
 
 class RateLimit(Spec):
-    """Requests per second that the model takes. `burst` is in seconds of a gateway pod's rate."""
+    """Requests per second that the model takes.
+
+    `burst` is in seconds of a gateway pod's rate. `weight` says how much of the tenant's ceiling it gets beside others.
+    """
 
     per_replica_qps: Rate
     burst: Duration = "100ms"
     floor: Rate = 1
     ceiling: Rate | None = None
+    weight: int | None = Field(default=None, ge=1, le=1000, strict=True)
     mode: Literal["off", "enforce"] = "enforce"
     debounce: Debounce = Debounce()
     fallback: Fallback = Fallback()
@@ -193,14 +197,35 @@ class RateLimit(Spec):
         return self
 
 
-class ModelSpec(Spec):
-    """What an algorithm engineer says of a model."""
+class AttachTo(Spec):
+    """A VirtualService of somebody else, in the model's namespace, whose requests are limited. It is never written."""
 
-    routes: tuple[Route, ...] = Field(min_length=1, max_length=32)
+    virtual_service: DnsLabel
+
+
+class ModelSpec(Spec):
+    """What an algorithm engineer says of a model. With `routes` it is served, with `attachTo` only limited."""
+
+    routes: tuple[Route, ...] = Field(default=(), max_length=32)
+    attach_to: AttachTo | None = None
     traffic_policy: TrafficPolicy = TrafficPolicy()
     versions: tuple[Version, ...] = Field(min_length=1, max_length=16)
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
     rate_limit: RateLimit | None = None
+
+    @model_validator(mode="after")
+    def _served_or_attached(self) -> "ModelSpec":
+        if bool(self.routes) == (self.attach_to is not None):
+            raise ValueError("give exactly one of routes (at least one) and attachTo")
+        if self.attach_to is None:
+            return self
+        if own := next((version.name for version in self.versions if version.workload), None):
+            raise ValueError(f"versions: {own} has a workload; with attachTo all versions are existing ones")
+        if self.rate_limit and "closed" in (self.rate_limit.fallback.cold, self.rate_limit.fallback.stale):
+            raise ValueError(
+                "rateLimit: a fallback of closed needs a route of ours; choose hold or floor with attachTo"
+            )
+        return self
 
     @model_validator(mode="after")
     def _traffic_adds_up(self) -> "ModelSpec":

@@ -10,7 +10,6 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
 
-from istio_templates import names
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
@@ -132,16 +131,14 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
     @app.get(root + "/limit", summary="The limit of a model and what it comes from.", **options)
     async def limit(tenant: str, model: str) -> Response:
         place = key(tenant, model)
-        status = backend.one(place).get("status", {}).get("limit")
-        view = backend.limits.view(names.identity(place.namespace, model))
+        status, view = backend.limit(place)
         found = limit_status(view, status) or {"total": None, "reason": "Off"}
         return _json({"model": f"{tenant}/{model}", **found, "pods": _pods(backend, view, place)})
 
     @app.get(root + "/explain", summary="Why the limit is what it is, in words.", **options)
     async def explained(tenant: str, model: str) -> Response:
         place = key(tenant, model)
-        status = backend.one(place).get("status", {}).get("limit")
-        view = backend.limits.view(names.identity(place.namespace, model))
+        status, view = backend.limit(place)
         return _json(explain.limit(f"{tenant}/{model}", view, status, _pods(backend, view, place)))
 
     @app.put(

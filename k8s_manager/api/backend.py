@@ -1,10 +1,11 @@
 """What the REST API does: read documents, check and write them, say what a write would change."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from istio_templates import names
 from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, TenantSpec, parse
 from istio_templates.documents.override import moment
 from istio_templates.documents.parse import API_VERSION
@@ -18,7 +19,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
-from k8s_manager.limits import LimitLoop
+from k8s_manager.limits import LimitLoop, LimitView
 from k8s_manager.plan import fleet_of
 from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop
@@ -79,6 +80,12 @@ class Backend:
         """Return the namespace of a tenant; raises `NotFound`."""
         obj = self._live(ObjectKey("Tenant", "", tenant))
         return str(obj["spec"].get("namespace") or tenant)
+
+    def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
+        """Return what a model's status says of its limit, and the limit on each of its gateways as it is now."""
+        attached = (self._live(key).get("spec") or {}).get("attachTo") or {}
+        view = self.limits.view(names.identity(key.namespace, attached.get("virtualService", key.name)))
+        return self._live(key).get("status", {}).get("limit"), view
 
     def spec(self, key: ObjectKey) -> ModelSpec:
         """Return the spec of a model; raises `NotFound` or, where it cannot be read, `Invalid`."""

@@ -1,0 +1,159 @@
+"""A model that is attached to somebody else's VirtualService: it is limited, and nothing of theirs is written."""
+
+import copy
+
+import pytest
+
+from istio_templates.envoy_filter import limits_of
+from ratelimiter.slots import slot_of
+from tests.support.documents import API, gateway, tenant
+from tests.support.fleet import QUICK
+from tests.support.waiting import until
+
+HOST = "search.models.example.com"
+IDENTITY = "/apis/networking.istio.io/v1/namespaces/search/virtual-service/theirs"
+
+
+def theirs(name="theirs", **spec):
+    base = {
+        "hosts": [HOST],
+        "gateways": ["inference-gw/tenant-search"],
+        "http": [{"route": [{"destination": {"host": "theirs.search.svc.cluster.local"}}]}],
+    }
+    metadata = {"name": name, "namespace": "search"}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": metadata,
+        "spec": {**base, **spec},
+    }
+
+
+def deployment():
+    labels = {"app": "theirs"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "m", "image": "example.com/m:1"}]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "theirs", "namespace": "search"},
+        "spec": spec,
+    }
+
+
+def attached(name="ranker", virtual_service="theirs", **spec):
+    base = {
+        "attachTo": {"virtualService": virtual_service},
+        "versions": [{"name": "v1", "existing": {"labels": {"app": "theirs"}}}],
+        "traffic": [{"version": "v1", "weight": 100}],
+        "rateLimit": {"perReplicaQps": 20, "debounce": QUICK},
+    }
+    metadata = {"name": name, "namespace": "search"}
+    return copy.deepcopy({"apiVersion": API, "kind": "Model", "metadata": metadata, "spec": {**base, **spec}})
+
+
+@pytest.fixture
+async def search(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await fleet.apply(gateway(), tenant())
+        await until(lambda: fleet.get("Namespace", "search"))
+        await fleet.apply(theirs(), deployment(), manager="helm")
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", {"app": "theirs"})
+        fleet.calls = rest
+        await until(lambda: manager.loop.world and ("search", "theirs") in (manager.loop.world.foreign or {}))
+        yield fleet
+
+
+async def limit_is(fleet, rate):
+    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of('search', 'ranker'):02d}", "inference-gw")
+    return {identity: float(bucket.rate) for identity, bucket in limits_of(slot or {})} == (
+        {IDENTITY: rate} if rate else {}
+    )
+
+
+async def versions(fleet):
+    found = [await fleet.get(kind, "theirs", "search") for kind in ("VirtualService", "Deployment")]
+    return [obj["metadata"]["resourceVersion"] for obj in found]
+
+
+async def test_it_is_limited_by_its_identity_and_nothing_of_theirs_is_written(search):
+    before, owned = await versions(search), await search.owned()
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), 10, "the limit of one replica")
+    await search.pod("search", {"app": "theirs"})
+    await until(lambda: limit_is(search, 40), 10, "the limit of two replicas")
+    condition = await search.condition("Model", "ranker", "Programmed", "search")
+    assert condition["status"] == "True", condition
+    _, limit = await search.calls.call("GET", "/v1/tenants/search/models/ranker/limit")
+    assert limit["total"] == 40
+    assert await search.owned() == owned
+    await search.client.delete(_key())
+    await until(lambda: limit_is(search, None), 10, "the limit being gone")
+    assert await versions(search) == before
+
+
+def _key():
+    from istio_templates.facts import ObjectKey
+
+    return ObjectKey("Model", "search", "ranker")
+
+
+async def test_the_limit_stays_when_their_virtual_service_goes_and_the_condition_says_so(search):
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await search.client.delete(_key()._replace(kind="VirtualService", name="theirs"))
+
+    async def told():
+        condition = await search.condition("Model", "ranker", "Accepted", "search")
+        return condition.get("reason") == "NotFound" and "make it first" in condition["message"]
+
+    await until(told, 10, "the condition")
+    assert await limit_is(search, 20)
+    await search.apply(theirs(), manager="helm")
+    await until(lambda: _accepted(search), 10, "the model being accepted again")
+
+
+async def _accepted(fleet):
+    return (await fleet.condition("Model", "ranker", "Accepted", "search"))["status"] == "True"
+
+
+REFUSED = [
+    ("one that is not there", attached(virtual_service="none"), 404, "there is no VirtualService none"),
+    ("one that is not exported", attached(virtual_service="hidden"), 422, "add inference-gw to its exportTo"),
+    ("one behind another gateway", attached(virtual_service="elsewhere"), 422, "its gateways: other-gw/public"),
+    ("one in the mesh only", attached(virtual_service="mesh"), 422, "its gateways: mesh"),
+    ("one that another model limits", attached("second"), 409, "is limited by model ranker"),
+    ("with routes", attached(routes=[{"host": HOST, "path": "/x", "port": 80}]), 422, "exactly one of routes"),
+    ("with a workload", attached(versions=[{"name": "v1", "workload": {"replicas": 1, "image": "a"}}]), 422, "has a workload"),
+    ("closed when cold", attached(rateLimit={"perReplicaQps": 2, "fallback": {"cold": "closed"}}), 422, "choose hold or floor"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("document, code, said", [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+async def test_what_cannot_be_limited_is_refused_before_anything_is_written(search, document, code, said):
+    await search.apply(
+        theirs("hidden", exportTo=["other-gw"]),
+        theirs("elsewhere", gateways=["other-gw/public"]),
+        theirs("mesh", gateways=["mesh"]),
+        manager="helm",
+    )
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), 10, "the limit")
+    name = document["metadata"]["name"]
+    status, problem = await search.calls.call("PUT", f"/v1/tenants/search/models/{name}", {"spec": document["spec"]})
+    assert status == code, problem
+    assert said in problem["detail"]
+    assert await limit_is(search, 20)
+
+
+async def test_a_virtual_service_that_tidegate_renders_is_not_attached_to(search):
+    route = {"host": HOST, "path": "/own", "port": 8080}
+    spec = {k: v for k, v in attached("own", routes=[route])["spec"].items() if k != "attachTo"}
+    status, _ = await search.calls.call("PUT", "/v1/tenants/search/models/own", {"spec": spec})
+    assert status == 201
+    status, problem = await search.calls.call(
+        "PUT", "/v1/tenants/search/models/ranker", {"spec": attached(virtual_service="own")["spec"]}
+    )
+    assert status == 409
+    assert "is what Tidegate renders for model own" in problem["detail"]

@@ -1,0 +1,71 @@
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratelimiter.capacity import Bounds
+from ratelimiter.debounce import Patience, Rules
+from ratelimiter.target import Terms, Total, within_tenant_ceilings
+
+RULES = Rules(Patience(0.2, 1), Patience(5, 30))
+rates = st.fractions(min_value=1, max_value=1000, max_denominator=100)
+
+
+def of(tenant, ceiling, models):
+    """Return totals of a tenant's models from (value, weight) pairs."""
+    return {
+        f"{tenant}/{number}": (
+            Terms(tenant, str(number), tenant, f"{tenant}/{number}", ("shared",), Bounds(Fraction(1)), Fraction(1, 10), RULES,
+                  "hold", "hold", None if ceiling is None else Fraction(ceiling), weight=weight),
+            Total(None if value is None else Fraction(value), Fraction(value or 0), "Capacity"),
+        )
+        for number, (value, weight) in enumerate(models)
+    }  # fmt: skip
+
+
+def values(totals):
+    return [found.value for found in within_tenant_ceilings(totals).values()]
+
+
+def test_below_the_ceiling_nothing_is_cut():
+    assert values(of("a", 100, [(60, 1), (40, 3)])) == [60, 40]
+
+
+def test_without_weights_all_are_scaled_alike():
+    assert values(of("a", 50, [(60, None), (40, None)])) == [30, 20]
+
+
+def test_with_weights_each_gets_its_share():
+    assert values(of("a", 40, [(60, 3), (60, 1)])) == [30, 10]
+
+
+def test_a_model_that_declares_none_weighs_one():
+    assert values(of("a", 40, [(60, 3), (60, None)])) == [30, 10]
+
+
+def test_what_one_does_not_need_goes_to_the_others():
+    assert values(of("a", 40, [(60, 1), (5, 1), (60, 1)])) == [Fraction(35, 2), 5, Fraction(35, 2)]
+
+
+def test_one_that_holds_what_it_has_takes_no_part():
+    assert values(of("a", 40, [(None, 1), (60, 1)])) == [None, 40]
+
+
+def test_tenants_do_not_touch_each_other():
+    totals = {**of("a", 10, [(60, 1)]), **of("b", None, [(60, 1)])}
+    assert values(totals) == [10, 60]
+
+
+@given(rates, st.lists(st.tuples(rates, st.none() | st.integers(1, 1000)), min_size=1, max_size=12))
+def test_together_they_never_exceed_the_ceiling_and_use_all_of_it_that_they_want(ceiling, models):
+    found = values(of("a", ceiling, models))
+    assert sum(found) == min(ceiling, sum(value for value, _ in models))
+    assert all(0 < got <= wanted for got, (wanted, _) in zip(found, models, strict=True))
+
+
+@given(rates, st.lists(st.tuples(rates, st.integers(1, 1000)), min_size=2, max_size=8))
+def test_who_is_cut_has_at_least_its_share_by_weight(ceiling, models):
+    found = values(of("a", ceiling, models))
+    whole = sum(weight for _, weight in models)
+    for got, (wanted, weight) in zip(found, models, strict=True):
+        assert got == wanted or got >= ceiling * weight / whole
