@@ -8,6 +8,7 @@ Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | Proxy
 Active      (overrides) it holds now                         Active | Expired
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 LimitsApplied (gateways) every pod runs what was written        Applied | Rejected | NoAnswer
+AutoscalerAgrees (models) with the limit                     Agrees | CeilingUnreachable | TargetAboveLimit
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
 """
@@ -35,6 +36,7 @@ from k8s_manager.plan import Leaving, Owner, Plan, Verdict, identity_of
 from k8s_manager.proofs import Trouble
 from k8s_manager.told import Told
 from k8s_manager.world import Stored, World
+from ratelimiter.autoscaler import Scaler, disagreement
 from ratelimiter.overrides import Override
 
 
@@ -119,7 +121,8 @@ class Teller:
         spec = stored.document.spec
         assert isinstance(spec, ModelSpec)
         ready = tuple(world.ready.get((*key, version.name), 0) for version in spec.versions)
-        return (plan.models.get(key), ready, limits.mark(identity_of(stored)))
+        scaled = tuple((v.name, world.scalers.get((key[0], f"{key[1]}-{v.name}"))) for v in spec.versions)
+        return (plan.models.get(key), ready, tuple(scaled), limits.mark(identity_of(stored)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
         case ModelSpec():
             view = limits.view(identity_of(stored))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
+            told += _autoscaled(view, {name: scaler for name, scaler in of_kind[2] if scaler})
         case _:
             body, told = _kept(stored), []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
@@ -309,6 +313,16 @@ def _limited(view: Mapping[str, LimitView]) -> Told:
         return Told("Limited", False, "Lifted" if first.override else "Off", f"no limit is set{by}")
     reason = first.wanted.target.total.reason
     return Told("Limited", True, reason, REASONS[reason] + by)
+
+
+def _autoscaled(view: Mapping[str, LimitView], scalers: Mapping[str, Scaler]) -> list[Told]:
+    """Tell whether limit and autoscalers agree, where there are both."""
+    if not view or not scalers:
+        return []
+    wanted = next(iter(view.values())).wanted
+    if found := disagreement(wanted.terms, wanted.target.loads, scalers):
+        return [Told("AutoscalerAgrees", False, *found)]
+    return [Told("AutoscalerAgrees", True, "Agrees", "the autoscalers can follow what the limit lets through")]
 
 
 REASONS = {

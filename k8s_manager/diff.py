@@ -6,25 +6,21 @@ digest tells a field that we no longer want from one that somebody else added; t
 
 import hashlib
 import operator
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import orjson
 
 from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.quantity import quantity
 from k8s_manager.plan import Plan, owner_of
 from k8s_manager.render import Desired
 
 DIGEST = "tidegate.dev/digest"
 # Kinds whose spec nobody completes with defaults: any difference is one.
 _EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
-_QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
-_SCALE: dict[str, Fraction | int] = {"m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +127,12 @@ def _within(wanted: object, live: object) -> bool:
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and len(wanted) == len(live) and all(map(_within, wanted, live))
-    return wanted == live or (_quantity(wanted) is not None and _quantity(wanted) == _quantity(live))
+    return wanted == live or (quantity(wanted) is not None and quantity(wanted) == quantity(live))
 
 
 def _empty(value: object) -> bool:
     """Tell whether an API server leaves a value out when it stores an object."""
     return not value
-
-
-def _quantity(value: object) -> Fraction | None:
-    found = (
-        _QUANTITY.fullmatch(str(value))
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-        else None
-    )
-    if found is None or found[1].count(".") > 1 or found[1] == ".":
-        return None
-    return Fraction(found[1]) * Fraction(_SCALE.get(found[2], 1))
 
 
 def _too_early(plan: Plan, key: ObjectKey, limited: frozenset[tuple[str, str]]) -> bool:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from functools import partial
 
+from collectors import autoscalers
 from collectors.replicas import PodSeen, ReadyPods, pod_seen, present
 from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec, parse
@@ -18,6 +19,7 @@ from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding, binding
 from k8s_manager.settings import GATEWAY_OVERLAP
 from k8s_manager.world import FINALIZER, Bound, Foreign, NamespaceSeen, Stored, World
+from ratelimiter.autoscaler import Scaler
 from ratelimiter.controller import Limits, Slot
 
 
@@ -31,7 +33,7 @@ class Gatherer:
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
-        self._bound, self._twins, self._foreign = Last(), Last(), Last()
+        self._bound, self._twins, self._foreign, self._scalers = Last(), Last(), Last(), Last()
 
     def world(self, now: datetime) -> World:
         """Return the world as the store shows it; `now` is the time by which moves begin and end."""
@@ -52,6 +54,7 @@ class Gatherer:
             twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
             secrets=secrets,
             foreign=self._foreign.get((self._store.changes("VirtualService"),), self._read_foreign),
+            scalers=self._scalers.get((self._store.changes("HorizontalPodAutoscaler"),), self._read_scalers),
             bound=self._bound.get(
                 (self._store.changes("Gateway"), self._store.changes("VirtualService")), self._read_bound
             ),
@@ -148,6 +151,14 @@ class Gatherer:
                 for gateway in gateways_of_slots(obj):
                     out.setdefault(gateway, set()).add(f"{obj['metadata']['namespace']}/{obj['metadata']['name']}")
         return {gateway: tuple(sorted(found)) for gateway, found in out.items()}
+
+    def _read_scalers(self) -> dict[tuple[str, str], Scaler]:
+        out = {}
+        for obj in self._store.all("HorizontalPodAutoscaler"):
+            if deployment := autoscalers.deployment_of(obj):
+                metadata, most = obj["metadata"], obj["spec"].get("maxReplicas", 0)
+                out[metadata["namespace"], deployment] = Scaler(metadata["name"], most, autoscalers.targets(obj))
+        return out
 
     def _read_foreign(self) -> dict[tuple[str, str], Foreign]:
         out = {}

@@ -8,6 +8,7 @@ from istio_templates.documents import Document
 from istio_templates.errors import Problem
 from istio_templates.facts import LiveRoute, Manifest, ObjectKey
 from k8s_manager.moves import Binding
+from ratelimiter.autoscaler import Scaler
 
 FINALIZER = "tidegate.dev/cleanup"
 
@@ -68,7 +69,8 @@ class World:
     `ready` counts replicas by (namespace, model, version). `limited` holds (gateway, identity) of every limit that is
     in a slot. `secrets` are (namespace, name). `twins` are, by gateway, the EnvoyFilters of others that have the name
     of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
-    (namespace, name); None where nobody can know them (rendering for Git).
+    (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
+    Deployment).
     """
 
     gateways: tuple[Stored, ...]
@@ -84,6 +86,7 @@ class World:
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     overrides: tuple[Stored, ...] = ()
     foreign: Mapping[tuple[str, str], Foreign] | None = None
+    scalers: Mapping[tuple[str, str], Scaler] = field(default_factory=dict)
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

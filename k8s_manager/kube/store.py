@@ -14,6 +14,8 @@ from k8s_manager.clock import Clock
 from k8s_manager.kube.resources import OWNED
 
 OWNERS = {TENANT, GATEWAY}
+# Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
+_RESTLESS = ("HorizontalPodAutoscaler",)
 _BOOKKEEPING = ("managedFields", "selfLink")
 
 
@@ -68,6 +70,10 @@ class Store:
         for name in _BOOKKEEPING:
             obj["metadata"].pop(name, None)
         self._objects[key.kind][key.namespace][key.name] = obj
+        if key.kind in _RESTLESS and before is not None and _wanted(before) == _wanted(obj):
+            if key in self.owned:
+                self.owned[key] = obj
+            return
         self._changed(key)
 
     def drop(self, obj: Manifest) -> None:
@@ -126,6 +132,12 @@ class Store:
             for kinds, event in self._listeners:
                 if kind in kinds:
                     event.set()
+
+
+def _wanted(obj: Manifest) -> tuple[object, ...]:
+    """Return what people say of an object, its status left out."""
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+    return metadata, obj.get("spec")
 
 
 def _version(obj: Manifest) -> int:

@@ -657,3 +657,32 @@ async def test_a_document_that_is_refused_moves_nobody(fleet):
         assert (await fleet.status("Tenant", "search"))["gateway"] == "shared"
         await fleet.apply(tenant(gateway={"name": "other"}))
         await until(lambda: serves_at(fleet, "inference-gw", "other-gw"), what="both gateways serving")
+
+
+async def test_an_autoscaler_that_the_limit_works_against_is_told(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        metric = {
+            "type": "Pods",
+            "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "30"}},
+        }
+        spec = {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-v1"},
+            "maxReplicas": 5,
+            "metrics": [metric],
+        }
+        metadata = {"name": "theirs", "namespace": "search"}
+        scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+        await fleet.apply(scaler)
+        await until(lambda: told(fleet, "TargetAboveLimit"), what="the target being above the limit")
+        metric["pods"]["target"]["averageValue"] = "15"
+        await fleet.apply(scaler)
+        await until(lambda: told(fleet, "Agrees"), what="the autoscaler agreeing")
+        await fleet.apply(model(rateLimit={"perReplicaQps": 20, "ceiling": 101}))
+        await until(lambda: told(fleet, "CeilingUnreachable"), what="the ceiling being out of reach")
+
+
+async def told(fleet, reason):
+    return (await fleet.condition("Model", "ranker", "AutoscalerAgrees", "search")).get("reason") == reason

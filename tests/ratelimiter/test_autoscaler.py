@@ -1,0 +1,57 @@
+from dataclasses import replace
+from fractions import Fraction
+
+from collectors.autoscalers import deployment_of, targets
+from ratelimiter.autoscaler import Scaler, disagreement
+from ratelimiter.capacity import Bounds, VersionLoad
+from ratelimiter.debounce import Patience, Rules
+from ratelimiter.target import Terms
+
+RULES = Rules(Patience(0.2, 1), Patience(5, 30))
+TERMS = Terms(
+    "search", "ranker", "search", "id", ("shared",), Bounds(Fraction(1)), Fraction(1, 10), RULES, "hold", "hold"
+)
+LOADS = (VersionLoad("v1", 2, Fraction(20), Fraction(1)),)
+
+
+def with_ceiling(ceiling):
+    return replace(TERMS, bounds=Bounds(Fraction(1), Fraction(ceiling)))
+
+
+def test_a_ceiling_that_max_replicas_reach_is_fine_and_one_beyond_is_told():
+    assert disagreement(with_ceiling(200), LOADS, {"v1": Scaler("s", 10)}) is None
+    reason, said = disagreement(with_ceiling(201), LOADS, {"v1": Scaler("s", 10)})
+    assert reason == "CeilingUnreachable"
+    assert "201/s" in said and "200/s" in said
+
+
+def test_nothing_is_known_of_a_version_without_an_autoscaler():
+    assert disagreement(with_ceiling(9999), LOADS, {}) is None
+
+
+def test_a_target_above_what_a_replica_may_take_hides_the_demand():
+    scaler = Scaler("s", 10, (("http_requests_per_second", Fraction(25)),))
+    reason, said = disagreement(TERMS, LOADS, {"v1": scaler})
+    assert reason == "TargetAboveLimit"
+    assert "25 http_requests_per_second" in said and "20/s" in said
+    assert disagreement(TERMS, LOADS, {"v1": replace(scaler, targets=(("rps", Fraction(15)),))}) is None
+
+
+def test_a_target_that_is_no_rate_of_requests_says_nothing():
+    assert disagreement(TERMS, LOADS, {"v1": Scaler("s", 10, (("queue_length", Fraction(100)),))}) is None
+
+
+def test_targets_are_read_as_kubernetes_writes_them():
+    metrics = [
+        {
+            "type": "Pods",
+            "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "12500m"}},
+        },
+        {"type": "External", "external": {"metric": {"name": "qps"}, "target": {"averageValue": "30"}}},
+        {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 60}}},
+        {"type": "Pods", "pods": {"metric": {"name": "odd"}, "target": {"averageValue": "many"}}},
+    ]
+    scaler = {"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "ranker-v1"}, "metrics": metrics}}
+    assert targets(scaler) == (("rps", Fraction(25, 2)), ("qps", Fraction(30)))
+    assert deployment_of(scaler) == "ranker-v1"
+    assert deployment_of({"spec": {"scaleTargetRef": {"kind": "StatefulSet", "name": "x"}}}) is None
