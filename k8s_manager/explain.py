@@ -37,10 +37,37 @@ def limit(
             "ceiling": None if bounds.ceiling is None else number(bounds.ceiling),
             "tenantCeiling": None if terms.tenant_ceiling is None else number(terms.tenant_ceiling),
         },
+        "sources": _sources(first),
         "debounce": {name: _debounce(one) for name, one in view.items()},
         "pods": list(pods),
         "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_proof(pods)],
     }
+
+
+def _sources(view: LimitView) -> Manifest:
+    """Return where each input comes from, and of when it is."""
+    heard = view.heard.isoformat(timespec="seconds") if view.heard else None
+    override = view.override
+    return {
+        "replicas": {"from": "the pods, by watch", "asOf": heard},
+        "gatewayPods": {"from": "the gateway's pods, by watch; starting and leaving ones count", "asOf": heard},
+        "perReplicaQps": {"from": f"override {override.name}" if override and override.per_replica else "the Model"},
+        "inForce": {
+            "from": "the gateway's slot",
+            "asOf": view.since.isoformat(timespec="seconds") if view.since else None,
+        },
+    }
+
+
+def _share(view: LimitView) -> str:
+    """Return how the total becomes what one gateway pod enforces, and what that costs in exactness."""
+    bucket, total = view.in_force, view.wanted.target.total.value
+    if bucket is None or total is None or view.pending is not None:
+        return ""
+    share = total / max(view.wanted.target.gateways, 1)
+    exact = "exactly" if share == bucket.rate else f"rounded down from {float(share):.9g}/s, never up"
+    each = "second" if bucket.interval == 1 else f"{bucket.interval} s"
+    return f"A gateway pod's share is {bucket.tokens} requests each {each}, {exact}."
 
 
 def _formula(view: LimitView) -> str:
@@ -82,6 +109,7 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
         whole = number(bucket.rate * max(target.gateways, 1))
         since = f" since {view.since.isoformat(timespec='seconds')}" if view.since else ""
         said.append(f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods.")
+        said += [share] if (share := _share(view)) else []
         said.append(
             f"At most {bucket.burst} requests at once per gateway pod; {refill_bound(bucket, view.wanted.terms.burst)}."
         )

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -42,7 +42,7 @@ RETRY = 1.0
 @dataclass(frozen=True, slots=True)
 class LimitView:
     """One model's limit on one gateway: what is wanted, what is in force since when, what waits until when, which
-    override holds, and whether it takes the limit away (`lifted`)."""
+    override holds, whether it takes the limit away (`lifted`), and when the pods were last heard of."""
 
     wanted: Wanted
     in_force: Bucket | None
@@ -51,6 +51,7 @@ class LimitView:
     due_in: float | None
     override: Override | None = None
     lifted: bool = False
+    heard: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,8 @@ class LimitLoop:
         override = self._holding.get(identity)
         if identity in self._lifted:
             wanted = self._lifted[identity]
-            return {pool: LimitView(wanted, None, None, None, None, override, True) for pool in wanted.terms.pools}
+            view = LimitView(wanted, None, None, None, None, override, True, self._heard())
+            return dict.fromkeys(wanted.terms.pools, view)
         found = self._seen.wanted.get(identity) if self._seen else None
         return {pool: self._view(pool, identity, found, override) for pool in found.terms.pools} if found else {}
 
@@ -242,11 +244,17 @@ class LimitLoop:
         entry = (pool, identity)
         limit = self._state.limits.get(entry)
         if limit is None:
-            return LimitView(wanted, None, None, None, None, override)
+            return LimitView(wanted, None, None, None, None, override, heard=self._heard())
         due = debounce.due_at(limit, wanted.terms.rules)
         waits = None if due is None else max(0.0, due - self._clock.now())
         pending = limit.pending.target if limit.pending else None
-        return LimitView(wanted, limit.written, self._since.get(entry), pending, waits, override)
+        since = self._since.get(entry)
+        return LimitView(wanted, limit.written, since, pending, waits, override, heard=self._heard())
+
+    def _heard(self) -> datetime | None:
+        """Return when the watch of pods last gave any sign of life."""
+        at = self._store.heard.get("Pod")
+        return None if at is None else self._clock.utc() - timedelta(seconds=self._clock.now() - at)
 
     def _remember(self) -> None:
         """Note the totals that are in force where nothing is known of them: this manager has just started."""

@@ -251,8 +251,18 @@ async def test_the_limit_is_explained_in_figures_and_words(rest):
     _, why = await rest.call("GET", f"{RANKER}/explain")
     assert why["formula"] == "1 x 20 / 1 = 20/s, over 2 gateway pods"
     assert "Together they can serve 20/s" in " ".join(why["explanation"])
+    assert "A gateway pod's share is 10 requests each second, exactly." in why["explanation"]
+    assert why["sources"]["replicas"]["asOf"] is not None
+    await rest.fleet.pod("inference-gw", {"istio": "shared"})
+    said = "A gateway pod's share is 20 requests each 3 s, exactly."
+    await until(lambda: _explained(rest, said), what="a third of it on each pod")
     events = (await rest.call("GET", "/v1/events?follow=false"))[1]["items"]
     assert any(event["type"] == "limit" and "20/s over 2 gateway pods" in event["message"] for event in events)
+
+
+async def _explained(rest, sentence):
+    _, why = await rest.call("GET", f"{RANKER}/explain")
+    return sentence in why["explanation"]
 
 
 async def test_a_limit_is_tried_against_a_trace(rest):
