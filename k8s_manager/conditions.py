@@ -8,6 +8,7 @@ Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | Proxy
 Active      (overrides) it holds now                         Active | Expired
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 LimitsApplied (gateways) every pod runs what was written        Applied | Rejected | NoAnswer
+SourcesAgree (models) Prometheus with the watch                  Agree | Disagree
 AutoscalerAgrees (models) with the limit                     Agrees | CeilingUnreachable | TargetAboveLimit
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
@@ -48,6 +49,9 @@ class Limits(Protocol):
 
     def view(self, identity: str) -> Mapping[str, LimitView]:
         """Return a model's limit on each of its gateways."""
+
+    def disagreement(self, identity: str) -> str | None:
+        """Return how Prometheus and the watch disagree over a model's replicas."""
 
     @property
     def rolled_back(self) -> Mapping[tuple[str, int], object]:
@@ -122,7 +126,8 @@ class Teller:
         assert isinstance(spec, ModelSpec)
         ready = tuple(world.ready.get((*key, version.name), 0) for version in spec.versions)
         scaled = tuple((v.name, world.scalers.get((key[0], f"{key[1]}-{v.name}"))) for v in spec.versions)
-        return (plan.models.get(key), ready, tuple(scaled), limits.mark(identity_of(stored)))
+        identity = identity_of(stored)
+        return (plan.models.get(key), ready, tuple(scaled), limits.disagreement(identity), limits.mark(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             view = limits.view(identity_of(stored))
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
             told += _autoscaled(view, {name: scaler for name, scaler in of_kind[2] if scaler})
+            told += _sources(of_kind[3], stored)
         case _:
             body, told = _kept(stored), []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
@@ -313,6 +319,16 @@ def _limited(view: Mapping[str, LimitView]) -> Told:
         return Told("Limited", False, "Lifted" if first.override else "Off", f"no limit is set{by}")
     reason = first.wanted.target.total.reason
     return Told("Limited", True, reason, REASONS[reason] + by)
+
+
+def _sources(disagreement: str | None, stored: Stored) -> list[Told]:
+    """Tell whether Prometheus and the watch agree; where they always did, nothing is told."""
+    if disagreement:
+        said = f"{disagreement}; the watch counts. Look at kube-state-metrics and its scrapes"
+        return [Told("SourcesAgree", False, "Disagree", said)]
+    if any(condition["type"] == "SourcesAgree" for condition in stored.status.get("conditions", [])):
+        return [Told("SourcesAgree", True, "Agree", "the watch and Prometheus count the same replicas")]
+    return []
 
 
 def _autoscaled(view: Mapping[str, LimitView], scalers: Mapping[str, Scaler]) -> list[Told]:

@@ -28,6 +28,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.memo import Memo
 from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, REPLICAS, SLOT_WRITES
 from k8s_manager.plan import Limited, Plan
+from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
 from ratelimiter import controller, debounce, overrides
 from ratelimiter.capacity import VersionLoad
@@ -60,7 +61,7 @@ class Counted:
     that holds."""
 
     limited: Limited
-    changes: int
+    changes: tuple[int, int]
     fresh: bool
     ready: Mapping[str, int]
     held: Fraction | None
@@ -73,15 +74,24 @@ class Counted:
 class LimitLoop:
     """Keeps every slot of every gateway in line with the ready replicas."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, settings: Settings, events: Events) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        events: Events,
+        samples: SampleLoop | None = None,
+    ) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._settings, self._events = settings, events
+        self._samples = samples or SampleLoop(None, clock)
         self._gatherer, self._memo = Gatherer(store), Memo()
         self._plan = Plan()
         self._wake_at: float | None = None
         self._state = controller.State()
         self._since: dict[controller.Entry, datetime] = {}
-        self.dirty = store.signal(frozenset({"Pod", "EnvoyFilter"}))
+        self.dirty = self._samples.changed = store.signal(frozenset({"Pod", "EnvoyFilter"}))
         self.changed = asyncio.Event()
         self._closed: dict[str, str] = {}
         self._seen: Observation | None = None
@@ -92,6 +102,7 @@ class LimitLoop:
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
         self._holding: dict[str, Override] = {}
         self._lifted: dict[str, Wanted] = {}
+        self._disagreeing: dict[str, str] = {}
         self._rolled_back: dict[Slot, tuple[controller.Limits, controller.Limits]] = {}
         self.wrote = asyncio.Event()
 
@@ -181,12 +192,13 @@ class LimitLoop:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
         holding = self._hold()
-        seen_of = (self._store.all_changes, fresh, id(self._plan), self._plan, holding)
+        seen_of = (self._store.all_changes, self._samples.version, fresh, id(self._plan), self._plan, holding)
         if self._seen is not None and self._seen_of == seen_of:
             return self._seen
         self._seen_of, self._holding = seen_of, holding
         OVERRIDES.set(len(holding))
         self._remember()
+        self._compare()
         counted = {identity: self._count(identity, limited, fresh) for identity, limited in self._plan.limits.items()}
         self._in_force = {i: value for i, value in self._in_force.items() if i in counted}
         totals = within_tenant_ceilings({identity: (c.terms, c.total) for identity, c in counted.items()})
@@ -266,12 +278,14 @@ class LimitLoop:
 
     def _count(self, identity: str, limited: Limited, fresh: bool) -> Counted:
         """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
-        before, changes = self._counted.get(identity), self._store.changes("Pod", limited.terms.namespace)
+        before = self._counted.get(identity)
+        changes = (self._store.changes("Pod", limited.terms.namespace), self._samples.version)
         override = self._holding.get(identity)
-        same = before and before.limited is limited and before.fresh == fresh and before.override is override
-        if before and same and before.changes == changes:
+        known = before and before.limited is limited and before.override is override
+        if before and known and before.fresh == fresh and before.changes == changes and self._by_watch:
             return before
-        ready = self._gatherer.ready(limited.terms.namespace, limited.terms.model, limited.spec)
+        ready, fresh = self._replicas(limited, fresh)
+        same = known and before is not None and before.fresh == fresh
         held = self._in_force.get(identity)
         if before and same and before.ready == ready and before.held == held:
             return replace(before, changes=changes)
@@ -281,6 +295,22 @@ class LimitLoop:
         of_model = overrides.total_under(override, terms, total(terms, loads, fresh, held), held)
         return Counted(limited, changes, fresh, ready, held, override, terms, loads, of_model)
 
+    @property
+    def _by_watch(self) -> bool:
+        return self._settings.replica_source != "prometheus"
+
+    def _replicas(self, limited: Limited, fresh: bool) -> tuple[dict[str, int], bool]:
+        """Return the replicas of each version, and whether they can be trusted. Prometheus knows Deployments: pods that
+        somebody else runs are always counted by watch."""
+        terms = limited.terms
+        ready = self._gatherer.ready(terms.namespace, terms.model, limited.spec)
+        if self._by_watch:
+            return ready, fresh
+        told = self._samples.counts(terms.namespace, terms.model, limited.spec)
+        young = all(self._samples.fresh(found, self._settings.stale_after) for found in told.values())
+        counted = {name: found.count if found else 0 for name, found in told.items()}
+        return {**ready, **counted}, young and (fresh or len(told) == len(ready))
+
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
         terms = counted.terms
         inputs = (of_model, sum(gateways.get(pool, 0) for pool in terms.pools), written, counted.loads, terms)
@@ -289,6 +319,24 @@ class LimitLoop:
             made = Wanted(terms, target(terms, of_model, counted.loads, inputs[1], written))
             before = self._wanted[terms.identity] = (inputs, made)
         return before[1]
+
+    def disagreement(self, identity: str) -> str | None:
+        """Return how Prometheus and the watch disagree over a model's replicas; None where they agree or only one of
+        them is asked."""
+        return self._disagreeing.get(identity)
+
+    def _compare(self) -> None:
+        """Find the models over whose replicas Prometheus and the watch have disagreed for a while."""
+        if self._settings.replica_source != "both":
+            return
+        found = {}
+        for identity, limited in self._plan.limits.items():
+            place = (limited.terms.namespace, limited.terms.model, limited.spec)
+            if said := self._samples.disagreement(*place, self._gatherer.ready(*place)):
+                found[identity] = said
+        if found != self._disagreeing:
+            self._disagreeing = found
+            self.changed.set()
 
     def mark(self, identity: str) -> object:
         """Return something that differs whenever a limit that is in force, or what is wanted of it, is another."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
+from collectors.prometheus import Prometheus
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.backend import Backend
@@ -26,6 +27,7 @@ from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits import LimitLoop
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import KINDS, MainLoop
+from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Manager:
     loop: MainLoop
     limits: LimitLoop
     proofs: ProofLoop
+    samples: SampleLoop
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
@@ -46,7 +49,7 @@ class Manager:
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
         work = self.lease.run(self._lead, self._follow) if self.lease else self._lead()
-        return [*(watcher.run() for watcher in self.watchers), work]
+        return [*(watcher.run() for watcher in self.watchers), self.samples.run(), work]
 
     async def _lead(self) -> None:
         await self._both(leads=True)
@@ -64,14 +67,16 @@ class Manager:
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     """Put a manager together."""
     events, store = Events(clock), Store(KINDS, clock)
-    limits = LimitLoop(client, store, clock, settings, events)
+    source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
+    samples = SampleLoop(source, clock, settings.sample_every, settings.sample_patience)
+    limits = LimitLoop(client, store, clock, settings, events, samples)
     books = Bookkeeper(client, store, clock, events, settings.in_flight)
     proofs = ProofLoop(store, limits, clock, settings, events)
     target = ClusterTarget(client, store, clock, settings.in_flight)
     loop = MainLoop(store, target, books, limits, proofs, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     backend = Backend(client, store, loop, limits, proofs, events, watchers)
-    return Manager(store, loop, limits, proofs, watchers, backend, _lease(client, clock, settings))
+    return Manager(store, loop, limits, proofs, samples, watchers, backend, _lease(client, clock, settings))
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -21,6 +21,7 @@ REACTION = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     registry=REGISTRY,
 )
+SOURCE_READS = Counter("tidegate_replica_source_reads", "Times Prometheus was asked.", ["result"], registry=REGISTRY)
 EFFECT = Histogram(
     "tidegate_ratelimit_effect_seconds",
     "From a slot's write being seen to every gateway pod of it running it, as the probe proves.",

@@ -50,6 +50,19 @@ class Settings:
     gateway_overlap: float = GATEWAY_OVERLAP
     """Seconds for which a tenant that moves is served by its old gateway too: DNS and the longest connection."""
 
+    replica_source: str = "watch"
+    """Where replica counts come from: `watch` (the pods), `prometheus` (kube-state-metrics), or `both`: the watch, and
+    a condition where Prometheus says otherwise."""
+
+    prometheus_url: str | None = None
+    """The Prometheus to ask, for `prometheus` and `both`."""
+
+    sample_every: float = 5.0
+    """Seconds between two questions to it."""
+
+    sample_patience: float = 120.0
+    """Seconds after which Prometheus and the watch are said to disagree."""
+
     proof_patience: float = 15.0
     """Seconds after which a gateway pod that does not run what was written has rejected it. istiod alone may put a push
     off for ten."""

@@ -1,5 +1,6 @@
 """`tidegate serve` and `tidegate standalone`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,15 @@ import typer
 import uvloop
 
 from k8s_manager.settings import GATEWAY_OVERLAP, Settings
+
+
+class ReplicaSource(StrEnum):
+    """Where replica counts come from."""
+
+    WATCH = "watch"
+    PROMETHEUS = "prometheus"
+    BOTH = "both"
+
 
 Listen = Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where the REST API listens.")]
 
@@ -63,11 +73,20 @@ def serve(
             help="Seconds for which a tenant that moves is served by its old gateway too.",
         ),
     ] = GATEWAY_OVERLAP,
+    replica_source: Annotated[
+        ReplicaSource,
+        typer.Option(help="Where replica counts come from; both: the pods count, a condition says where they differ."),
+    ] = ReplicaSource.WATCH,
+    prometheus_url: Annotated[
+        str | None, typer.Option(envvar="TIDEGATE_PROMETHEUS_URL", help="The Prometheus that has kube-state-metrics.")
+    ] = None,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")] = 32,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM."""
     from k8s_manager.manager import run
 
+    if replica_source is not ReplicaSource.WATCH and prometheus_url is None:
+        raise typer.BadParameter(f"--replica-source {replica_source.value} needs --prometheus-url")
     settings = Settings(
         kubeconfig=kubeconfig,
         listen=address(listen),
@@ -77,6 +96,8 @@ def serve(
         lease_seconds=lease_seconds,
         gateway_overlap=gateway_overlap,
         in_flight=in_flight,
+        replica_source=replica_source.value,
+        prometheus_url=None if replica_source is ReplicaSource.WATCH else prometheus_url,
     )
     uvloop.run(run(settings))
 
