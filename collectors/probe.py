@@ -23,9 +23,10 @@ def revisions(values: Iterable[str]) -> dict[int, int]:
 
 async def running(session: aiohttp.ClientSession, address: str, port: int, secret: str) -> Mapping[int, int] | None:
     """Return the revision of each slot that a gateway pod runs; None where it does not answer the probe."""
+    host = f"[{address}]" if ":" in address else address
     headers = {"Host": names.PROBE_HOST, names.PROBE_HEADER: secret}
     try:
-        async with session.get(f"http://{address}:{port}/", headers=headers, timeout=PATIENCE) as answer:
+        async with session.get(f"http://{host}:{port}/", headers=headers, timeout=PATIENCE) as answer:
             return revisions(answer.headers.getall("x-ratelimit-limit", [])) if answer.status == 204 else None
     except (TimeoutError, aiohttp.ClientError, OSError):
         return None

@@ -54,7 +54,11 @@ class Bookkeeper:
         for leaving in plan.leaving:
             stored = leaving.stored
             identity = identity_of(stored)
-            in_a_slot = stored.key.kind == "Model" and any((pool, identity) in limited for pool in plan.pools)
+            in_a_slot = (
+                stored.key.kind == "Model"
+                and identity not in plan.limits
+                and any((pool, identity) in limited for pool in plan.pools)
+            )
             if leaving.waits is None and leaving.owner not in left and stored.finalizer and not in_a_slot:
                 await self._let_go(stored)
 

@@ -13,6 +13,7 @@ from istio_templates.documents import Document, InferenceGatewaySpec, LimitOverr
 from istio_templates.documents.model import Route, Version
 from istio_templates.errors import Problem
 from k8s_manager import overriding
+from k8s_manager.moves import Binding
 from k8s_manager.world import Bound, Foreign, NamespaceSeen
 
 RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
@@ -39,8 +40,9 @@ class Fleet:
         self,
         namespaces: Mapping[str, NamespaceSeen] | None = None,
         foreign: Mapping[Holder, Foreign] | None = None,
+        bindings: Mapping[str, Binding] | None = None,
     ) -> None:
-        self.namespaces, self.foreign = namespaces or {}, foreign
+        self.namespaces, self.foreign, self.bindings = namespaces or {}, foreign, bindings or {}
         self.attached: dict[Holder, str] = {}
         self.gateways: dict[str, InferenceGatewaySpec] = {}
         self.gateways_in: dict[str, set[str]] = {}
@@ -248,6 +250,9 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
     if spec.attach_to:
         yield from _attached(key, tenant, spec.attach_to.virtual_service, fleet)
         return
+    if (holder := fleet.attached.get(key, key[1])) != key[1]:
+        message = f"VirtualService {key[1]} is limited by model {holder}; choose another name"
+        yield _conflict("metadata.name", message)
     seen: set[tuple[object, str]] = set()
     for number, route in enumerate(spec.routes):
         yield from _route(key, tenant, number, route, fleet)
@@ -275,16 +280,20 @@ def _attached(key: Holder, tenant: str, name: str, fleet: Fleet) -> Iterator[Ref
 
 
 def _reached(field_path: str, place: Holder, found: Foreign, tenant: str, fleet: Fleet) -> Iterator[Refusal]:
-    spec = fleet.tenants[tenant]
-    chosen = fleet.gateways.get(gateway_name(tenant, spec))
-    namespace = chosen.namespace if chosen else dedicated_namespace(tenant)
-    if not {"*", namespace} & set(found.export_to) and not ("." in found.export_to and namespace == place[0]):
-        message = f"{place[1]} is not exported to the gateway's namespace; add {namespace} to its exportTo"
+    """Yield what keeps a VirtualService from all gateways that serve the tenant; while it moves, one is enough."""
+    wanted = gateway_name(tenant, fleet.tenants[tenant])
+    bound = fleet.bindings.get(tenant)
+    there = {name: fleet.gateways[name].namespace for name in bound.gateways if name in fleet.gateways} if bound else {}
+    namespaces = there or {wanted: dedicated_namespace(tenant)}
+    spaces = sorted(set(namespaces.values()))
+    exported = [n for n in spaces if {"*", n} & set(found.export_to) or ("." in found.export_to and n == place[0])]
+    if not exported:
+        message = f"{place[1]} is not exported to the gateway's namespace; add {spaces[0]} to its exportTo"
         yield _invalid(field_path, message)
-    if not any((name if "/" in name else f"{place[0]}/{name}").startswith(f"{namespace}/") for name in found.gateways):
+    reached = {(name if "/" in name else f"{place[0]}/{name}").partition("/")[0] for name in found.gateways}
+    if reached.isdisjoint(spaces):
         listed = ", ".join(found.gateways) or "none"
-        chosen_by = f"gateway {gateway_name(tenant, spec)} (namespace {namespace})"
-        message = f"{place[1]} is not reached through {chosen_by}; its gateways: {listed}"
+        message = f"{place[1]} is not reached through gateway {wanted} (namespace {spaces[0]}); its gateways: {listed}"
         yield _invalid(field_path, message)
 
 

@@ -38,7 +38,7 @@ from k8s_manager.proofs import Trouble
 from k8s_manager.told import Told
 from k8s_manager.world import Stored, World
 from ratelimiter.autoscaler import Scaler, disagreement
-from ratelimiter.overrides import Override
+from ratelimiter.overrides import Override, takes_away
 
 
 class Limits(Protocol):
@@ -60,6 +60,9 @@ class Limits(Protocol):
 
 class Proofs(Protocol):
     """What is asked of the proof loop."""
+
+    started: bool
+    """Whether gateway pods have been asked at all since this manager began."""
 
     def trouble(self, gateway: str) -> Trouble | None:
         """Return (pod, state, slots) of gateway pods that do not run what was written; None where none was asked."""
@@ -97,7 +100,12 @@ class Teller:
                 _is_there(key, plan, owned),
             )
             if key.kind == "InferenceGateway":
-                of_kind = (*self._of_gateway(key.name, world), proofs.trouble(key.name), _rolled_back(key.name, limits))
+                of_kind = (
+                    *self._of_gateway(key.name, world),
+                    proofs.trouble(key.name),
+                    _rolled_back(key.name, limits),
+                    proofs.started,
+                )
             else:
                 of_kind = self._inputs(stored, world, plan, limits, now)
             repaired = self._notes.get(owner)
@@ -171,7 +179,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     spec = stored.document.spec if stored.document else None
     match spec:
         case InferenceGatewaySpec():
-            body, told = gateway_status(spec, *of_kind)
+            body, told = gateway_status(spec, *of_kind[:-1])
         case TenantSpec():
             name = stored.key.name
             bound = of_kind[0] or Binding((gateway_name(name, spec),))
@@ -190,7 +198,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
     status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
     _note_repair(status, stored, repaired)
-    if isinstance(spec, InferenceGatewaySpec):
+    if isinstance(spec, InferenceGatewaySpec) and not of_kind[-1]:
         _keep_proof(status, stored)
     return status
 
@@ -316,7 +324,7 @@ def _limited(view: Mapping[str, LimitView]) -> Told:
     first = next(iter(view.values()))
     by = f" ({override_sentence(first.override)})" if first.override else ""
     if first.lifted:
-        return Told("Limited", False, "Lifted" if first.override else "Off", f"no limit is set{by}")
+        return Told("Limited", False, "Lifted" if takes_away(first.override) else "Off", f"no limit is set{by}")
     reason = first.wanted.target.total.reason
     return Told("Limited", True, reason, REASONS[reason] + by)
 

@@ -6,6 +6,7 @@ from istio_templates.facts import Manifest
 from k8s_manager.conditions import REASONS
 from k8s_manager.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
 from k8s_manager.limits import LimitView
+from ratelimiter.overrides import takes_away
 
 
 def limit(
@@ -19,7 +20,7 @@ def limit(
             "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off."],
         }
     first = next(iter(view.values()))
-    if first.lifted and first.override is None:
+    if first.lifted and not takes_away(first.override):
         return {
             "model": subject,
             "mode": "off",

@@ -44,7 +44,7 @@ def _proved(trouble: Trouble, rolled_back: tuple[int, ...]) -> Told:
     pod, state, slots = trouble[0]
     who = f"{pod} (and {len(trouble) - 1} more)" if len(trouble) > 1 else pod
     if state == "NoAnswer":
-        message = f"{who} does not answer the probe, what it limits is not known; let the manager reach its HTTP port"
+        message = f"{who} does not answer the probe; what it limits is not known. Let the manager reach its HTTP port"
     else:
         message = f"{who} does not run what was written for slot {_listed(slots)}; look at its log and at istiod's"
     return Told("LimitsApplied", False, state, message)

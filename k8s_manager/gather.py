@@ -1,5 +1,6 @@
 """gather: from the store to a World. Reads what the watches have told, never the network."""
 
+import logging
 from datetime import datetime
 from functools import partial
 
@@ -21,6 +22,8 @@ from k8s_manager.settings import GATEWAY_OVERLAP
 from k8s_manager.world import FINALIZER, Bound, Foreign, NamespaceSeen, Stored, World
 from ratelimiter.autoscaler import Scaler
 from ratelimiter.controller import Limits, Slot
+
+log = logging.getLogger(__name__)
 
 
 class Gatherer:
@@ -247,3 +250,6 @@ def _parsed(obj: Manifest) -> tuple[Document | None, tuple[Problem, ...]]:
         return parse(obj), ()
     except Invalid as error:
         return None, error.problems
+    except Exception as error:  # one document that nobody foresaw must not stop all the others
+        log.exception("%s cannot be read", names.key_of(obj))
+        return None, (Problem("", f"cannot be read ({error!r}); change it"),)

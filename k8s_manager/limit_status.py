@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from istio_templates.facts import Bucket, Manifest
 from k8s_manager.limits import LimitView
-from ratelimiter.overrides import Override
+from ratelimiter.overrides import Override, takes_away
 from ratelimiter.proof import Proof
 
 
@@ -14,7 +14,7 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     if not view:
         return None
     first = next(iter(view.values()))
-    if first.lifted and first.override is None:
+    if first.lifted and not takes_away(first.override):
         return None
     target = first.wanted.target
     bucket = first.in_force
@@ -84,7 +84,10 @@ def override_sentence(override: Override) -> str:
 
 def pods_status(proofs: Mapping[str, Proof], slot: int) -> list[Manifest]:
     """Return how far each gateway pod is with the slot of a limit."""
-    return [
-        {"pod": pod, "state": "Applied" if slot not in proof.behind and proof.state != "NoAnswer" else proof.state}
-        for pod, proof in sorted(proofs.items())
-    ]
+    return [{"pod": pod, "state": _state(proof, slot)} for pod, proof in sorted(proofs.items())]
+
+
+def _state(proof: Proof, slot: int) -> str:
+    if proof.silent:
+        return proof.state
+    return "Rejected" if slot in proof.late else "Pending" if slot in proof.behind else "Applied"

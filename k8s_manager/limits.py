@@ -27,13 +27,14 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Memo
 from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, REPLICAS, SLOT_WRITES
-from k8s_manager.plan import Limited, Plan
+from k8s_manager.plan import Limited, Plan, identity_of
 from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
 from ratelimiter import controller, debounce, overrides
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.controller import Observation, Slot, Wanted
 from ratelimiter.overrides import Override
+from ratelimiter.slots import slot_of
 from ratelimiter.target import Terms, Total, target, total, within_tenant_ceilings
 
 log = logging.getLogger(__name__)
@@ -58,17 +59,34 @@ class LimitView:
 @dataclass(frozen=True, slots=True)
 class Counted:
     """A model's replicas and its undivided limit, as of a number of changes of its namespace's pods, under the override
-    that holds."""
+    that holds. `held` is what is in force, `earned` what was in force last without an override."""
 
     limited: Limited
     changes: tuple[int, int]
     fresh: bool
     ready: Mapping[str, int]
     held: Fraction | None
+    earned: Fraction | None
     override: Override | None
-    terms: Terms
     loads: tuple[VersionLoad, ...]
     total: Total
+
+    @property
+    def terms(self) -> Terms:
+        """What the document says."""
+        return self.limited.terms
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Limits that no gateway pod took, those that are written instead, and when the first are tried again (seconds)."""
+
+    rejected: controller.Limits
+    good: controller.Limits
+    until: float
+
+
+HOLDING = ("Cold", "Stale", "Frozen")  # what is held then is not measured again: a ceiling would cut it ever further
 
 
 class LimitLoop:
@@ -103,7 +121,9 @@ class LimitLoop:
         self._holding: dict[str, Override] = {}
         self._lifted: dict[str, Wanted] = {}
         self._disagreeing: dict[str, str] = {}
-        self._rolled_back: dict[Slot, tuple[controller.Limits, controller.Limits]] = {}
+        self._earned: dict[str, Fraction] = {}
+        self._applied: dict[str, Override] = {}
+        self._rolled_back: dict[Slot, RolledBack] = {}
         self.wrote = asyncio.Event()
 
     @property
@@ -112,15 +132,29 @@ class LimitLoop:
         return self._plan.pools
 
     @property
-    def rolled_back(self) -> Mapping[Slot, tuple[controller.Limits, controller.Limits]]:
+    def rolled_back(self) -> Mapping[Slot, RolledBack]:
         """The slots whose limits no gateway pod took: what was rejected, and what is written instead."""
         return self._rolled_back
 
-    def roll_back(self, slot: Slot, rejected: controller.Limits, good: controller.Limits) -> None:
-        """Write `good` to a slot until something else than `rejected` is wanted of it."""
-        self._rolled_back[slot] = (rejected, good)
-        self._seen_of = ()
-        self.dirty.set()
+    def roll_back(self, slot: Slot, rejected: controller.Limits, good: controller.Limits, until: float) -> None:
+        """Write `good` to a slot that holds `rejected`, until something else is wanted of it or it is tried again."""
+        if self._gatherer.slots().get(slot) == rejected:
+            self._rolled_back[slot] = RolledBack(rejected, good, until)
+            self._seen_of = ()
+            self.dirty.set()
+            self.changed.set()
+
+    def _end_rollbacks(self, slots: Mapping[Slot, controller.Limits]) -> None:
+        """Forget what is over: its time, its gateway, or what was written there."""
+        now = self._clock.now()
+        over = [
+            slot
+            for slot, found in self._rolled_back.items()
+            if now >= found.until or slots.get(slot) not in (found.rejected, found.good)
+        ]
+        for slot in over:
+            del self._rolled_back[slot]
+            self.changed.set()
 
     @property
     def lifted(self) -> frozenset[str]:
@@ -149,11 +183,12 @@ class LimitLoop:
         async for _ in hold_off(self.dirty, quiet, quiet, self._clock, lambda: self._wake_at):
             try:
                 seen, decision = self._decide()
-                self._wake_at = self._earlier(self._or_when_stale(decision.wake_at), self._override_ends())
+                self._wake_at = self._earlier(self._or_when_stale(decision.wake_at), self._next_end())
                 if decision.writes and leads:
-                    self._wake_at = self._earlier(await self._write(seen, decision), self._override_ends())
+                    self._wake_at = self._earlier(await self._write(seen, decision), self._next_end())
                 elif decision.writes:
                     self._adopt(seen, seen.live)
+                    self.wrote.set()
             except Exception:
                 log.exception("limits were not looked at; it is tried again")
                 self._wake_at = self._clock.now() + RETRY
@@ -165,11 +200,14 @@ class LimitLoop:
             return wake_at
         return stale_at if wake_at is None else min(wake_at, stale_at)
 
-    def _override_ends(self) -> float | None:
-        """Return when the next override of any model ends, by our own clock."""
+    def _next_end(self) -> float | None:
+        """Return when the next override or rollback ends, by our own clock."""
         now = self._clock.utc()
         end = overrides.next_end((o for limited in self._plan.limits.values() for o in limited.overrides), now)
-        return None if end is None else self._clock.now() + (end - now).total_seconds() + 0.001
+        rollback = min((found.until for found in self._rolled_back.values()), default=None)
+        if end is None:
+            return rollback
+        return self._earlier(rollback, self._clock.now() + (end - now).total_seconds() + 0.001)
 
     def _earlier(self, one: float | None, other: float | None) -> float | None:
         return min((at for at in (one, other) if at is not None), default=None)
@@ -192,23 +230,31 @@ class LimitLoop:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
         holding = self._hold()
-        seen_of = (self._store.all_changes, self._samples.version, fresh, id(self._plan), self._plan, holding)
+        over = any(self._clock.now() >= found.until for found in self._rolled_back.values())
+        seen_of = (self._store.all_changes, self._samples.version, fresh, over, id(self._plan), self._plan, holding)
         if self._seen is not None and self._seen_of == seen_of:
             return self._seen
+        if holding != self._holding:
+            self.changed.set()
         self._seen_of, self._holding = seen_of, holding
         OVERRIDES.set(len(holding))
         self._remember()
         self._compare()
         counted = {identity: self._count(identity, limited, fresh) for identity, limited in self._plan.limits.items()}
         self._in_force = {i: value for i, value in self._in_force.items() if i in counted}
-        totals = within_tenant_ceilings({identity: (c.terms, c.total) for identity, c in counted.items()})
+        self._earned = {i: value for i, value in self._earned.items() if i in counted}
+        free = {i for i, c in counted.items() if overrides.lifts(holding.get(i), c.terms)}
+        totals = within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
+        totals |= {i: counted[i].total for i in free}
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
         in_force = self._gatherer.limited()
         every = {i: self._want(c, totals[i], gateways, (c.terms.pools[0], i) in in_force) for i, c in counted.items()}
         self._counted, self._wanted = counted, {i: self._wanted[i] for i in every}
-        lifted = {i: w for i, w in every.items() if overrides.lifts(holding.get(i), w.terms)}
+        lifted = {i: every[i] for i in free}
         wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
+        self._note_applied(wanted)
         slots = self._gatherer.slots()
+        self._end_rollbacks(slots)
         live = {slot: self._meant(slot, found) for slot, found in slots.items() if slot[0] in self._plan.pools}
         spoilt = frozenset(slot for slot in live if self._spoilt(slot, self._instead(slot, live[slot])))
         self._tell(wanted, lifted)
@@ -217,6 +263,19 @@ class LimitLoop:
         self._seen = Observation(self._moment(), wanted, self._kept(slots), live, spoilt)
         return self._seen
 
+    def _note_applied(self, wanted: Mapping[str, Wanted]) -> None:
+        """Note the overrides that are in force: from then on changes under them wait for the debounce."""
+        held = {i: override for i, override in self._holding.items() if i in wanted}
+        self._applied = {
+            identity: override
+            for identity, override in held.items()
+            if self._applied.get(identity) == override or self._is_in_force(wanted[identity])
+        }
+
+    def _is_in_force(self, wanted: Wanted) -> bool:
+        found = [self._state.limits.get((pool, wanted.terms.identity)) for pool in wanted.terms.pools]
+        return all(limit is not None and limit.written == wanted.target.bucket for limit in found)
+
     def _moment(self) -> float:
         """Return when what we see came about: the last pod event, if this pass follows it closely."""
         now, changed = self._clock.now(), self._store.changed_at.get("Pod", 0.0)
@@ -224,13 +283,13 @@ class LimitLoop:
 
     def _meant(self, slot: Slot, found: controller.Limits) -> controller.Limits:
         """Return the limits of a slot as the controller knows them: rolled back, it holds what was meant."""
-        rejected, good = self._rolled_back.get(slot, (None, None))
-        return rejected if rejected is not None and found == good else found
+        back = self._rolled_back.get(slot)
+        return back.rejected if back and found == back.good else found
 
     def _instead(self, slot: Slot, limits: controller.Limits) -> controller.Limits:
         """Return the limits that are really written for those that the controller wants."""
-        rejected, good = self._rolled_back.get(slot, (None, None))
-        return good if good is not None and limits == rejected else limits
+        back = self._rolled_back.get(slot)
+        return back.good if back and limits == back.rejected else limits
 
     def _spoilt(self, slot: Slot, limits: controller.Limits) -> bool:
         """Tell whether a slot's EnvoyFilter differs from what we would write for these limits."""
@@ -271,10 +330,17 @@ class LimitLoop:
     def _remember(self) -> None:
         """Note the totals that are in force where nothing is known of them: this manager has just started."""
         for (pool, _), found in self._gatherer.slots().items():
-            gateway = self._plan.pools.get(pool)
-            for identity, bucket in found if gateway else ():
-                if identity not in self._in_force and gateway:
-                    self._in_force[identity] = bucket.rate * max(1, len(self._gatherer.gateway_pods_of(gateway)))
+            for identity, bucket in found if pool in self._plan.pools else ():
+                limited = self._plan.limits.get(identity)
+                if identity not in self._in_force and limited:
+                    whole = bucket.rate * max(1, self._pods(limited.terms.pools))
+                    self._in_force[identity] = whole
+                    self._earned.setdefault(identity, whole)
+
+    def _pods(self, pools: tuple[str, ...]) -> int:
+        """Return how many pods some gateways have together."""
+        found = [self._plan.pools[pool] for pool in pools if pool in self._plan.pools]
+        return sum(len(self._gatherer.gateway_pods_of(pool)) for pool in found)
 
     def _count(self, identity: str, limited: Limited, fresh: bool) -> Counted:
         """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
@@ -286,14 +352,15 @@ class LimitLoop:
             return before
         ready, fresh = self._replicas(limited, fresh)
         same = known and before is not None and before.fresh == fresh
-        held = self._in_force.get(identity)
-        if before and same and before.ready == ready and before.held == held:
+        held, earned = self._in_force.get(identity), self._earned.get(identity)
+        if before and before.total.reason in HOLDING:
+            held, earned = before.held, before.earned
+        if before and same and (before.ready, before.held, before.earned) == (ready, held, earned):
             return replace(before, changes=changes)
         REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
-        terms = overrides.terms_under(override, limited.terms)
         loads = overrides.loads_under(override, facts_of.loads(limited.spec, ready))
-        of_model = overrides.total_under(override, terms, total(terms, loads, fresh, held), held)
-        return Counted(limited, changes, fresh, ready, held, override, terms, loads, of_model)
+        of_model = overrides.total_under(override, limited.terms, total(limited.terms, loads, fresh, earned), held)
+        return Counted(limited, changes, fresh, ready, held, earned, override, loads, of_model)
 
     @property
     def _by_watch(self) -> bool:
@@ -313,6 +380,8 @@ class LimitLoop:
 
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
         terms = counted.terms
+        if counted.override is not None and self._applied.get(terms.identity) != counted.override:
+            terms = overrides.at_once(terms)
         inputs = (of_model, sum(gateways.get(pool, 0) for pool in terms.pools), written, counted.loads, terms)
         before = self._wanted.get(terms.identity)
         if before is None or before[0] != inputs:
@@ -354,10 +423,27 @@ class LimitLoop:
         others = {identity for limits in slots.values() for identity, _ in limits} - limited
         if not others:
             return frozenset()
-        held = self._plan.held_identities
+        held = self._held_in(slots)
         routed = {names.identity(*key[1:]) for key in self._store.owned if key.kind == "VirtualService"}
         unlimited = {names.identity_of(model) for model in self._plan.models.values()}
         return frozenset(others & (held | (routed - unlimited)))
+
+    def _held_in(self, slots: Mapping[Slot, controller.Limits]) -> set[str]:
+        """Return the identities in the slots of models whose document is refused. Which of them is theirs cannot always
+        be told (a document may be unreadable), so all of their namespace stay that nobody else has or gives up."""
+        places = {
+            (names.identity(namespace, ""), slot_of(namespace, name)) for namespace, name in self._plan.held_models
+        }
+        if not places:
+            return set()
+        given_up = {identity_of(leaving.stored) for leaving in self._plan.leaving if leaving.stored.key.kind == "Model"}
+        found = {
+            identity
+            for (_, number), limits in slots.items()
+            for identity, _ in limits
+            if (identity.rpartition("/")[0] + "/", number) in places
+        }
+        return found - given_up
 
     def _tell(self, wanted: Mapping[str, Wanted], lifted: dict[str, Wanted]) -> None:
         """Let the main loop know which models are closed, and which have no limit for now."""
@@ -400,8 +486,6 @@ class LimitLoop:
             return False
         RENDERED.labels("slot").inc()
         written = self._instead(slot, limits)
-        if written is limits:
-            self._rolled_back.pop(slot, None)
         (obj,) = render_slot(SlotFacts(pool, slot[1], written))
         try:
             repair = await repair_of(self._client, names.key_of(obj)) if stale else None
@@ -427,6 +511,8 @@ class LimitLoop:
             if due is not None:
                 REACTION.observe(max(0.0, at - due))
             whole = self._in_force[entry[1]] = limit.written.rate * max(wanted.target.gateways, 1)
+            if entry[1] not in self._holding:
+                self._earned[entry[1]] = whole
             LIMIT.labels(wanted.terms.namespace, wanted.terms.model).set(float(whole))
             self._events.publish(
                 "limit",

@@ -61,7 +61,7 @@ class Manager:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.loop.run(leads))
             group.create_task(self.limits.run(leads))
-            group.create_task(self.proofs.run())
+            group.create_task(self.proofs.run(leads))
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:

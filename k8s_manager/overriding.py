@@ -4,7 +4,11 @@ An operator's stand in the manager's own namespace and may be for anything. In a
 tenant's own people: for their own models, inside the tenant's range. Kubernetes decides who may write where.
 """
 
+import hashlib
+import json
+import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from istio_templates.documents.fields import exact
 from istio_templates.documents.override import LimitOverrideSpec, moment
@@ -16,6 +20,18 @@ from ratelimiter.capacity import Bounds
 from ratelimiter.overrides import Override, Target
 
 Wrong = tuple[bool, Problem]  # whether something is merely absent, and what
+
+
+def override_name(target: Mapping[str, Any]) -> str:
+    """Return a name that says for whom an override is.
+
+    The same target has the same name, so that the newer replaces the older; no two targets share one.
+    """
+    labels = [f"{key}-{value}" for key, value in sorted(target.get("labels", {}).items())]
+    named = [str(target[part]) for part in ("gateway", "tenant", "model") if part in target]
+    words = re.sub(r"[^a-z0-9]+", "-", "-".join([*named, *labels]).lower()).strip("-") or "everything"
+    digest = hashlib.blake2b(json.dumps(target, sort_keys=True).encode(), digest_size=3).hexdigest()
+    return f"{words[:56].rstrip('-')}-{digest}"
 
 
 def wrong(
@@ -72,16 +88,22 @@ def _beyond(spec: LimitOverrideSpec, tenant: str, owner: TenantSpec) -> Iterator
         return
     if spec.target.everything or spec.target.gateway or spec.target.tenant not in (None, tenant):
         yield False, Problem("spec.target", f"is for others too; name models or labels of tenant {tenant} only")
-    if spec.action == "unlimited" or spec.mode is not None:
-        yield False, Problem("spec.action", "a limit is taken away by operators only; set a total")
+    if spec.action or spec.mode:
+        message = "freezes, the kill switch and modes are for operators; set total or perReplicaQps"
+        yield False, Problem("spec.action" if spec.action else "spec.mode", message)
     if spec.total is not None and not own.lowest <= spec.total <= own.highest:
         message = f"{spec.total:g} is outside the tenant's range, {own.lowest:g} to {own.highest:g}"
         yield False, Problem("spec.total", message)
 
 
-def override(key: ObjectKey, spec: LimitOverrideSpec, tenant: str | None, own: OwnRange | None) -> Override:
-    """Return the facts of an override; `tenant` and its range where its own people made it."""
-    target = spec.target
+def override(key: ObjectKey, spec: LimitOverrideSpec, owner: tuple[str, OwnRange | None] | None) -> Override | None:
+    """Return the facts of an override, by where it stands: an operator's, or one of the people of the tenant that owns
+    the namespace and has a range; None where it is neither."""
+    target, tenant, own = spec.target, None, None
+    if key.namespace != SYSTEM:
+        tenant, own = owner or (None, None)
+        if tenant is None or own is None:
+            return None
     return Override(
         name=f"{key.namespace}/{key.name}",
         author=spec.author,
@@ -92,7 +114,7 @@ def override(key: ObjectKey, spec: LimitOverrideSpec, tenant: str | None, own: O
         total=None if spec.total is None else exact(spec.total),
         mode=spec.mode,
         action=spec.action,
-        range_=Bounds(exact(own.lowest), exact(own.highest)) if tenant and own else None,
+        range_=Bounds(exact(own.lowest), exact(own.highest)) if own else None,
     )
 
 

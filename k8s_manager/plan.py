@@ -64,7 +64,7 @@ class Plan:
     verdicts: dict[ObjectKey, Verdict] = field(default_factory=dict)
     waiting: dict[ObjectKey, str] = field(default_factory=dict)
     held: set[Owner] = field(default_factory=set)
-    held_identities: set[str] = field(default_factory=set)
+    held_models: set[tuple[str, str]] = field(default_factory=set)
     lent: set[str] = field(default_factory=set)
     leaving: list[Leaving] = field(default_factory=list)
     lifted: frozenset[str] = frozenset()
@@ -138,7 +138,7 @@ def fleet_of(world: World, without: ObjectKey) -> Fleet:
 
 
 def _reserved(world: World) -> Fleet:
-    fleet = Fleet(world.namespaces, world.foreign)
+    fleet = Fleet(world.namespaces, world.foreign, world.bindings)
     tenants = {stored.key.name for stored in world.tenants}
     fleet.reserve(world.bound, tenants, {(s.key.namespace, s.key.name) for s in world.models})
     return fleet
@@ -259,7 +259,7 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         if document is None or tenant is None:
             if not stored.deleting:
                 plan.held.add(("", _tenant_label(stored, world), name))
-                plan.held_identities.add(identity_of(stored))
+                plan.held_models.add((stored.key.namespace, name))
             continue
         if stored.deleting:
             continue
@@ -285,22 +285,23 @@ def _facts(
 
 
 def _overrides(world: World, plan: Plan, memo: Memo) -> None:
-    owners = {tenancy.namespace: tenancy.name for tenancy in plan.tenants.values()}
-    specs = {s.key.name: s.document.spec for s in world.tenants if s.document}
+    owners = {}
+    for stored in world.tenants:
+        tenant = document.spec if (document := _accepted(stored, plan)) else None
+        if isinstance(tenant, TenantSpec):
+            limit = tenant.rate_limit
+            owners[namespace_of(stored.key.name, tenant)] = (stored.key.name, limit.range if limit else None)
     for stored in world.overrides:
         document = _accepted(stored, plan)
         if document and not stored.deleting:
             spec, owner = document.spec, owners.get(stored.key.namespace)
             assert isinstance(spec, LimitOverrideSpec)
-            tenant = specs.get(owner or "")
-            limit = tenant.rate_limit if isinstance(tenant, TenantSpec) else None
-            own = limit.range if limit else None
-            plan.overrides[stored.key] = memo.get(
-                stored.key, (spec, owner, own), partial(overriding.override, stored.key, spec, owner, own)
-            )
+            made = memo.get(stored.key, (spec, owner), partial(overriding.override, stored.key, spec, owner))
+            if made:
+                plan.overrides[stored.key] = made
     if not plan.overrides:
         return
-    labels = {identity_of(stored): stored.labels for stored in world.models}
+    labels = {identity_of(stored): stored.labels for stored in world.models if plan.verdicts[stored.key].accepted}
     for identity, limited in plan.limits.items():
         terms = limited.terms
         found = tuple(o for o in plan.overrides.values() if o.target.matches(terms, labels.get(identity, {})))

@@ -1,7 +1,7 @@
 """The proof loop: asks every gateway pod which limits it runs, and compares with what was written.
 
-It asks often while something is on its way and seldom when all is proved. What no gateway pod takes is rolled back to
-what was proved last; what was proved stays written until something else is wanted.
+It asks often where something is on its way and seldom where all is proved. What no gateway pod takes is rolled back to
+what was proved last, if that admits no more, and tried again later.
 """
 
 import asyncio
@@ -23,31 +23,41 @@ from k8s_manager.kube.store import Store
 from k8s_manager.limits import LimitLoop
 from k8s_manager.metrics import EFFECT, PROVED
 from k8s_manager.settings import Settings
-from ratelimiter.controller import Limits, Slot
-from ratelimiter.proof import Proof, Written, judge, rejected_by_all
+from ratelimiter import proof
+from ratelimiter.controller import Limits
+from ratelimiter.proof import Lag, Proof
 
 log = logging.getLogger(__name__)
 FAST, SLOW = 0.1, 15.0
-Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
+PAUSES = {"Applied": SLOW, "Pending": FAST, "Rejected": 1.0, "NoAnswer": SLOW}  # seconds until a pod is asked again
+RETRY, LONGEST_RETRY = 60.0, 3600.0
 IN_FLIGHT = 32
+Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 
 
 @dataclass(slots=True)
 class Seen:
-    """What is known of a gateway: what was written, what was proved last, how far each of its pods is and when it
-    answered last, and the slots that were written while there were pods to prove them."""
+    """What is known of a gateway.
 
-    written: dict[int, Written] = field(default_factory=dict)
+    What is in its slots and what of that was proved last; how far each pod is, where it lags, when it answered last;
+    slots that were written while there were pods to prove them; how often a slot was rolled back; what was told.
+    """
+
     limits: dict[int, Limits] = field(default_factory=dict)
+    revisions: dict[int, int] = field(default_factory=dict)
     good: dict[int, Limits] = field(default_factory=dict)
     proofs: dict[str, Proof] = field(default_factory=dict)
+    lags: dict[str, dict[int, Lag]] = field(default_factory=dict)
     answered: dict[str, float] = field(default_factory=dict)
     unproved: dict[int, float] = field(default_factory=dict)
+    rolled_back: dict[int, int] = field(default_factory=dict)
+    told: Trouble | None = None
+    due: float = float("-inf")
 
     def trouble(self) -> Trouble:
-        """Return (pod, state, slots) of the pods that are not as they should be, those on their way left out."""
-        bad = {pod: proof for pod, proof in self.proofs.items() if proof.state in ("Rejected", "NoAnswer")}
-        return tuple((pod, proof.state, tuple(sorted(proof.behind))) for pod, proof in sorted(bad.items()))
+        """Return the pods that are not as they should be, those on their way left out."""
+        bad = {pod: found for pod, found in self.proofs.items() if found.state in ("Rejected", "NoAnswer")}
+        return tuple((pod, found.state, tuple(sorted(found.late))) for pod, found in sorted(bad.items()))
 
 
 class ProofLoop:
@@ -58,86 +68,120 @@ class ProofLoop:
         self._gatherer, self._patience = Gatherer(store), settings.proof_patience
         self._seen: dict[str, Seen] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
+        self._leads = False
         self.changed = asyncio.Event()
+        self.started = False
 
-    async def run(self) -> None:
-        """Ask again and again until cancelled."""
+    async def run(self, leads: bool = True) -> None:
+        """Ask again and again until cancelled. Only one that leads rolls back."""
+        self._leads = leads
         async with aiohttp.ClientSession(trust_env=False) as session:
             while True:
                 try:
-                    settled = await self.once(session)
+                    await self.once(session)
                 except Exception:
                     log.exception("the gateway pods were not asked; it is tried again")
-                    settled = False
-                await self._clock.wait(self._limits.wrote, SLOW if settled else FAST)
+                due = min((seen.due for seen in self._seen.values()), default=0.0) - self._clock.now()
+                await self._clock.wait(self._limits.wrote, max(FAST, due))
                 self._limits.wrote.clear()
 
-    async def once(self, session: aiohttp.ClientSession) -> bool:
-        """Ask every gateway pod once; tell whether all is proved."""
+    async def once(self, session: aiohttp.ClientSession) -> None:
+        """Ask the pods of every gateway that is due, or whose slots have been written."""
         pools = {name: pool for name, pool in self._limits.pools.items() if _port(pool)}
         self._seen = {name: self._seen.get(name, Seen()) for name in pools}
-        slots = self._gatherer.slots()
-        await asyncio.gather(*(self._gateway(session, pool, slots) for pool in pools.values()))
+        now, slots = self._clock.now(), self._slots()
+        for name, pool in pools.items():
+            self._note_written(self._seen[name], pool, slots.get(name, {}))
+        asked = [pool for name, pool in pools.items() if self._seen[name].due <= now]
+        await asyncio.gather(*(self._gateway(session, pool) for pool in asked))
         self._gatherer.end_round(0)
-        proofs = [proof.state for seen in self._seen.values() for proof in seen.proofs.values()]
+        states = [found.state for seen in self._seen.values() for found in seen.proofs.values()]
         for state in ("Applied", "Pending", "Rejected", "NoAnswer"):
-            PROVED.labels(state).set(proofs.count(state))
-        return "Pending" not in proofs
+            PROVED.labels(state).set(states.count(state))
+        if not self.started and self._limits.pools:
+            self.started = True
+            self.changed.set()
 
     def of(self, gateway: str) -> Mapping[str, Proof]:
-        """Return how far each pod of a gateway is, by its name."""
-        return self._seen[gateway].proofs if gateway in self._seen else {}
+        """Return how far each pod of a gateway is, by its name; what was written since it was asked is on its way."""
+        seen = self._seen.get(gateway)
+        if seen is None:
+            return {}
+        newer = {slot for slot, limits in self._slots().get(gateway, {}).items() if seen.limits.get(slot) != limits}
+        return {pod: Proof(p.state, p.behind | newer, p.late - newer, p.silent) for pod, p in seen.proofs.items()}
 
     def trouble(self, gateway: str) -> Trouble | None:
-        """Return the pods of a gateway that are not as they should be; None where nothing is known yet."""
-        return self._seen[gateway].trouble() if gateway in self._seen and self._seen[gateway].proofs else None
+        """Return the pods of a gateway that are not as they should be; None where none can be asked."""
+        return self._seen[gateway].trouble() if gateway in self._seen else None
 
-    async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, slots: Mapping[Slot, Limits]) -> None:
-        seen, before = self._seen[pool.name], self._seen[pool.name].trouble()
-        self._note_written(seen, pool, slots)
+    def _slots(self) -> dict[str, dict[int, Limits]]:
+        out: dict[str, dict[int, Limits]] = {}
+        for (gateway, number), limits in self._gatherer.slots().items():
+            out.setdefault(gateway, {})[number] = limits
+        return out
+
+    async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool) -> None:
+        seen = self._seen[pool.name]
         pods = [pod for pod in self._gatherer.gateway_pods_of(pool) if pod.ready and not pod.leaving and pod.address]
         found = await asyncio.gather(*(self._pod(session, seen, pool, pod) for pod in pods))
         seen.proofs = dict(zip((pod.name for pod in pods), found, strict=True))
+        seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.proofs}
+        seen.lags = {pod: at for pod, at in seen.lags.items() if pod in seen.proofs}
         self._note_proved(seen)
-        for slot in rejected_by_all(seen.proofs):
-            if seen.good.get(slot) not in (None, seen.limits[slot]):
-                self._limits.roll_back((pool.name, slot), seen.limits[slot], seen.good[slot])
-        if seen.trouble() != before:
+        if self._leads:
+            self._roll_back(pool.name, seen)
+        seen.due = self._clock.now() + min((PAUSES[found.state] for found in seen.proofs.values()), default=SLOW)
+        if seen.trouble() != seen.told:
             self._announce(pool.name, seen)
 
-    def _note_written(self, seen: Seen, pool: GatewayPool, slots: Mapping[Slot, Limits]) -> None:
-        now = self._clock.now()
-        for (name, number), limits in slots.items():
-            if name == pool.name and seen.limits.get(number) != limits:
+    def _note_written(self, seen: Seen, pool: GatewayPool, slots: Mapping[int, Limits]) -> None:
+        for number, limits in slots.items():
+            if seen.limits.get(number) != limits:
                 seen.limits[number] = limits
-                seen.written[number] = Written(revision(SlotFacts(pool, number, limits)), now)
+                seen.revisions[number] = revision(SlotFacts(pool, number, limits))
+                seen.due = float("-inf")
                 if seen.proofs:
-                    seen.unproved[number] = now
+                    seen.unproved[number] = self._clock.now()
 
     async def _pod(self, session: aiohttp.ClientSession, seen: Seen, pool: GatewayPool, pod: PodSeen) -> Proof:
         assert pod.address is not None and pool.probe is not None
         async with self._places:
+            written = dict(seen.revisions)
             running = await probe.running(session, pod.address, _port(pool), pool.probe)
         now = self._clock.now()
-        if running is not None or pod.name not in seen.answered:
-            seen.answered[pod.name] = now
-        return judge(seen.written, running, now - seen.answered[pod.name], now, self._patience)
+        if running is None:
+            return proof.silent(written, now - seen.answered.setdefault(pod.name, now), self._patience)
+        seen.answered[pod.name] = now
+        seen.lags[pod.name] = proof.lags(seen.lags.get(pod.name, {}), written, running, now)
+        return proof.judge(seen.lags[pod.name], now, self._patience)
 
     def _note_proved(self, seen: Seen) -> None:
-        """Note the slots that every gateway pod runs as written, and how long it took."""
-        behind = frozenset().union(*(proof.behind for proof in seen.proofs.values()))
-        seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.proofs}
-        if not seen.proofs:
+        """Note the slots that every gateway pod which answers runs as written, and how long it took."""
+        if all(found.silent for found in seen.proofs.values()):
             return
+        behind = proof.behind_at_any(seen.proofs)
         seen.good |= {slot: limits for slot, limits in seen.limits.items() if slot not in behind}
         for slot in seen.unproved.keys() - behind:
-            EFFECT.observe(self._clock.now() - seen.unproved.pop(slot))
+            took = self._clock.now() - seen.unproved.pop(slot)
+            if self._leads:
+                EFFECT.observe(took)
+
+    def _roll_back(self, gateway: str, seen: Seen) -> None:
+        for slot in proof.late_at_all(seen.proofs):
+            rejected, good = seen.limits[slot], seen.good.get(slot)
+            if good is not None and good != rejected and proof.may_replace(good, rejected):
+                times = seen.rolled_back[slot] = seen.rolled_back.get(slot, 0) + 1
+                again = self._clock.now() + min(LONGEST_RETRY, RETRY * 2 ** (times - 1))
+                self._limits.roll_back((gateway, slot), rejected, good, again)
+        stuck = {slot for _, slot in self._limits.rolled_back} | proof.behind_at_any(seen.proofs)
+        seen.rolled_back = {slot: times for slot, times in seen.rolled_back.items() if slot in stuck}
 
     def _announce(self, gateway: str, seen: Seen) -> None:
-        told = (
-            "; ".join(f"{pod}: {state}" for pod, state, _ in seen.trouble()) or "all gateway pods run what was written"
-        )
-        self._events.publish("proof", gateway, told)
+        trouble = seen.trouble()
+        if trouble or seen.told is not None:
+            said = "; ".join(f"{pod}: {state}" for pod, state, _ in trouble)
+            self._events.publish("proof", gateway, said or "all gateway pods run what was written")
+        seen.told = trouble
         self.changed.set()
 
 

@@ -77,9 +77,12 @@ def next_end(overrides: Iterable[Override], now: datetime) -> datetime | None:
 
 def lifts(override: Override | None, terms: Terms) -> bool:
     """Tell whether a model has no limit: its document or an override says so."""
-    if override is None or (override.mode is None and override.action != "unlimited"):
-        return terms.off
-    return override.action == "unlimited" or override.mode == "off"
+    return takes_away(override) or (terms.off and not (override and override.mode == "enforce"))
+
+
+def takes_away(override: Override | None) -> bool:
+    """Tell whether an override takes a limit away."""
+    return override is not None and (override.action == "unlimited" or override.mode == "off")
 
 
 def loads_under(override: Override | None, loads: tuple[VersionLoad, ...]) -> tuple[VersionLoad, ...]:
@@ -95,7 +98,7 @@ def total_under(override: Override | None, terms: Terms, of_model: Total, held: 
         return of_model
     match override.action:
         case "freeze":
-            return replace(of_model, value=held, reason="Frozen")
+            return of_model if held is None else replace(of_model, value=held, reason="Frozen")
         case "floor":
             return replace(of_model, value=terms.bounds.floor, reason="Override")
     if override.total is not None:
@@ -107,6 +110,6 @@ def total_under(override: Override | None, terms: Terms, of_model: Total, held: 
     return replace(of_model, value=clamp(of_model.value, override.range_))
 
 
-def terms_under(override: Override | None, terms: Terms) -> Terms:
-    """Return the terms of a model: who overrides does not wait for the debounce; the way back does."""
-    return terms if override is None or override.action == "freeze" else replace(terms, rules=AT_ONCE)
+def at_once(terms: Terms) -> Terms:
+    """Return the terms of a model for the first write under an override: it does not wait for the debounce."""
+    return replace(terms, rules=AT_ONCE)

@@ -124,7 +124,7 @@ def _by_weight(wanted: Mapping[str, Fraction], weights: Mapping[str, int], ceili
     """Share out `ceiling`: those that want less than their share get what they want, the rest is shared anew."""
     out: dict[str, Fraction] = {}
     left, shares = ceiling, sum(weights.values())
-    for identity in sorted(wanted, key=lambda i: (wanted[i] / weights[i], i)):
+    for identity in sorted(wanted, key=lambda i: (float(wanted[i] / weights[i]), wanted[i] / weights[i], i)):
         out[identity] = min(wanted[identity], left * weights[identity] / shares)
         left, shares = left - out[identity], shares - weights[identity]
     return out

@@ -13,11 +13,11 @@ def moment(text: str) -> datetime:
     said = f"{text!r} is no moment; write it as 2026-11-21T03:00:00Z, with its time zone"
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        if found.tzinfo is None:
+            raise ValueError(said)
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(said) from error
-    if found.tzinfo is None:
-        raise ValueError(said)
-    return found.astimezone(UTC)
 
 
 def _moment(value: Any) -> Any:

@@ -58,6 +58,13 @@ class _StrictLoader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# A moment stays the text that was written: JSON knows no other, and kubectl reads it so.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def load(text: str, source: str = "input") -> list[dict[str, Any]]:
     """Return the mappings in a YAML or JSON text, one per document.
 

@@ -95,7 +95,7 @@ class Backend:
 
     async def put(self, key: ObjectKey, body: Manifest, dry_run: bool, match: str | None) -> tuple[Manifest, bool]:
         """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new."""
-        await self._namespaced(key)
+        await self._namespaced(key, dry_run)
         async with self._writing:
             document = self._checked(key, body)
             live = self._store.get(key)
@@ -207,9 +207,11 @@ class Backend:
         self._store.put(answer)
         return answer
 
-    async def _namespaced(self, key: ObjectKey) -> None:
+    async def _namespaced(self, key: ObjectKey, dry_run: bool) -> None:
         """Wait for the namespace of a tenant that is very new; make the manager's own where it runs outside of it."""
-        if key.namespace == SYSTEM and self._store.get(ObjectKey("Namespace", "", SYSTEM)) is None:
+        if key.namespace == SYSTEM and (dry_run or self._store.get(ObjectKey("Namespace", "", SYSTEM)) is not None):
+            return
+        if key.namespace == SYSTEM:
             await self._client.apply(
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}, force=False
             )

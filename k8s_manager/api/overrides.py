@@ -1,6 +1,5 @@
 """Overrides in the REST API: as documents under `/v1/overrides`, and the short way for one model."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES
 from k8s_manager.api.options import DryRun
+from k8s_manager.overriding import override_name
 from k8s_manager.rights import SYSTEM
 
 NOBODY = "a holder of the API token"
@@ -25,8 +25,7 @@ _ROOT = "/v1/tenants/{tenant}/models/{model}/limit/override"
 
 def key_of(tenant: str, model: str) -> ObjectKey:
     """Return the key of the override of one model that the short way writes."""
-    digest = hashlib.blake2b(f"{tenant}/{model}".encode(), digest_size=4).hexdigest()
-    return ObjectKey("LimitOverride", SYSTEM, f"{f'{tenant}-{model}'[:54].rstrip('-')}-{digest}")
+    return ObjectKey("LimitOverride", SYSTEM, override_name({"tenant": tenant, "model": model}))
 
 
 def add(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:

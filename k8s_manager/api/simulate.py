@@ -40,8 +40,10 @@ def _told(body: Manifest) -> Manifest:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Invalid(SUBJECT, [Problem("trace", 'is no list of rows such as {"time": 0, "requests": 40}')])
     traffic = trace.of_rows(enumerate(rows), "trace")
-    if (total := sum(row.requests for row in traffic.rows)) > MOST_REQUESTS:
-        message = f"has {total} requests; at most {MOST_REQUESTS} are tried here, more by `tidegate simulate`"
-        raise Invalid(SUBJECT, [Problem("trace", message)])
-    outcome = simulate(scenario.read(body.get("settings"), "settings"), traffic)
+    settings = scenario.read(body.get("settings"), "settings")
+    total = sum(row.requests for row in traffic.rows)
+    if settings.effort(total, traffic.ends - traffic.starts) > MOST_REQUESTS:
+        message = f"has {total} requests; at most {MOST_REQUESTS} (or as many rewrites) are tried here"
+        raise Invalid(SUBJECT, [Problem("trace", f"{message}, more by `tidegate simulate`")])
+    outcome = simulate(settings, traffic)
     return {**outcome.figures(), "series": outcome.series.rows()}

@@ -10,6 +10,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from k8s_manager.rights import SYSTEM
+
 Object = dict[str, Any]
 
 
@@ -87,7 +89,8 @@ def _override(obj: Object) -> tuple[str, ...]:
     shown = conditions.get("Active") or conditions.get("Accepted") or {"reason": "Unknown"}
     models, target = str(status.get("models", "-")), _meant(spec["target"])
     ends = (spec["author"], spec["expires"], shown["reason"], spec["reason"])
-    return (metadata["name"], _sets(spec), target, models, *ends)
+    name = metadata["name"] if metadata["namespace"] == SYSTEM else f"{metadata['namespace']}/{metadata['name']}"
+    return (name, _sets(spec), target, models, *ends)
 
 
 def _sets(spec: Object) -> str:
@@ -95,7 +98,7 @@ def _sets(spec: Object) -> str:
         return f"{spec['total']:g}/s"
     if "perReplicaQps" in spec:
         return f"{spec['perReplicaQps']:g}/s per replica"
-    return str(spec.get("action") or f"mode {spec['mode']}")
+    return str(spec.get("action") or (f"mode {spec['mode']}" if "mode" in spec else "-"))
 
 
 def _meant(target: Object) -> str:

@@ -1,18 +1,17 @@
 """`tidegate override`: set, list and end what holds in place of limits for a time."""
 
 import getpass
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from istio_templates.documents.fields import seconds
-from istio_templates.documents.override import moment
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import connect
 from k8s_manager.cli.documents import DEMO, Output, Server, State, TokenFile
 from k8s_manager.cli.output import Format
+from k8s_manager.overriding import override_name
 
 Object = dict[str, Any]
 app = typer.Typer(
@@ -72,7 +71,7 @@ def set_(
         "target": target,
         **{key: value for key, value in changes.items() if value is not None},
     }
-    chosen = name or _name(target)
+    chosen = name or override_name(target)
     connect(server, token_file, state).call("PUT", f"/v1/overrides/{chosen}", {"spec": spec})
     typer.echo(f"override {chosen} holds until {spec['expires']}; end it with: tidegate override end {chosen}")
 
@@ -92,6 +91,9 @@ def list_(
 @app.command()
 def end(name: Name, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
     """End an override now; the limit goes back to what the replicas can serve."""
+    if "/" in name:
+        namespace, _, own = name.partition("/")
+        raise typer.BadParameter(f"it is a tenant's own; kubectl -n {namespace} delete limitoverride {own}")
     connect(server, token_file, state).call("DELETE", f"/v1/overrides/{name}")
     typer.echo(f"override {name} is ended")
 
@@ -118,16 +120,7 @@ def _target(model: str | None, tenant: str | None, gateway: str | None, labels: 
 
 def _expires(ttl: str) -> str:
     try:
-        length = seconds(ttl)
-    except ValueError as error:
-        raise typer.BadParameter(f"--for {error}") from error
-    end = datetime.now(UTC) + timedelta(seconds=float(length))
-    return moment(end.isoformat(timespec="seconds")).isoformat().replace("+00:00", "Z")
-
-
-def _name(target: Object) -> str:
-    """Return a name that says for whom it is: the same target has the same, so that the newer replaces the older."""
-    labels = [f"{key}-{value}" for key, value in target.get("labels", {}).items()]
-    named = [target[part] for part in ("gateway", "tenant", "model") if part in target]
-    words = "-".join([*named, *labels]) or "everything"
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:63].rstrip("-")
+        end = datetime.now(UTC) + timedelta(seconds=float(seconds(ttl)))
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"--for {ttl}: {error}") from error
+    return end.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -75,11 +75,18 @@ def simulate(
         task = bar.add_task("simulating", total=1.0)
         outcome = simulated(found, traffic, lambda done: bar.update(task, completed=done))
     if picture_file:
-        picture_file.write_text(picture(outcome.series.rows(), f"{trace or generate}: what the limit would have done"))
+        _draw(picture_file, picture(outcome.series.rows(), f"{trace or generate}: what the limit would have done"))
     if form is Format.TABLE:
         _table(outcome)
     else:
         output.show({**outcome.figures(), "series": outcome.series.rows()}, form)
+
+
+def _draw(file: Path, drawing: str) -> None:
+    try:
+        file.write_text(drawing)
+    except OSError as error:
+        raise Invalid(str(file), [Problem("", f"cannot be written ({error}); give a folder that is there")]) from error
 
 
 def _trace(file: str | None, shape: Shape | None, rate: float, peak: float | None, seconds: int) -> Trace:
@@ -117,7 +124,7 @@ def timeline(text: str) -> list[Object]:
     out = []
     for part in text.split(","):
         at, _, count = part.strip().rpartition("=")
-        if not count.isdigit():
+        if not (count.isascii() and count.isdigit()):
             raise typer.BadParameter(f"{part!r} is no number of replicas or pods; write 4, or 4,30s=2 for a timeline")
         out.append({"at": at or "0s", "count": int(count)})
     return out

@@ -70,11 +70,23 @@ class Store:
         for name in _BOOKKEEPING:
             obj["metadata"].pop(name, None)
         self._objects[key.kind][key.namespace][key.name] = obj
-        if key.kind in _RESTLESS and before is not None and _wanted(before) == _wanted(obj):
+        if before is not None and self._is_quiet(key, before, obj):
             if key in self.owned:
                 self.owned[key] = obj
             return
         self._changed(key)
+
+    def _is_quiet(self, key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
+        """Tell whether a change decides nothing here.
+
+        That is what an autoscaler tells of itself, and what others write into their VirtualServices, but how those are
+        reached.
+        """
+        if key.kind in _RESTLESS:
+            return _wanted(before) == _wanted(obj)
+        if key.kind == "VirtualService" and not (_is_ours(before) or _is_ours(obj)):
+            return _reached(before) == _reached(obj)
+        return False
 
     def drop(self, obj: Manifest) -> None:
         """Forget an object that was deleted, unless it has been made again since."""
@@ -119,9 +131,7 @@ class Store:
 
     def _index(self, key: ObjectKey) -> None:
         obj = self.get(key)
-        labels = {} if obj is None else obj["metadata"].get("labels", {})
-        ours = key.kind in OWNED and labels.get(MANAGED_BY) == MANAGER and not labels.keys().isdisjoint(OWNERS)
-        if obj is not None and ours:
+        if obj is not None and key.kind in OWNED and _is_ours(obj):
             self.owned[key] = obj
         elif self.owned.pop(key, None) is None:
             return
@@ -132,6 +142,17 @@ class Store:
             for kinds, event in self._listeners:
                 if kind in kinds:
                     event.set()
+
+
+def _is_ours(obj: Manifest) -> bool:
+    labels = obj["metadata"].get("labels", {})
+    return labels.get(MANAGED_BY) == MANAGER and not labels.keys().isdisjoint(OWNERS)
+
+
+def _reached(obj: Manifest) -> tuple[object, ...]:
+    """Return where a VirtualService is exported to, and through which Gateways it is reached."""
+    spec = obj.get("spec") or {}
+    return spec.get("exportTo"), spec.get("gateways"), "deletionTimestamp" in obj["metadata"]
 
 
 def _wanted(obj: Manifest) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
 
 from istio_templates.documents.fields import seconds
 from istio_templates.facts import Bucket
@@ -200,9 +201,7 @@ class Simulation:
         """Choose pods by their shares, as evenly as whole requests allow (smooth weighted round robin)."""
         weights = [Fraction(str(share)) for share in self._scenario.connection_skew]
         whole = sum(weights)
-        scale = 1
-        for weight in weights:
-            scale *= weight.denominator
+        scale = lcm(*(weight.denominator for weight in weights))
         units = [int(weight * scale) for weight in weights]
         credit, everything = [0] * len(units), int(whole * scale)
 

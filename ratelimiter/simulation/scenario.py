@@ -13,6 +13,7 @@ from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
 from ratelimiter.terms import bounds_of, rules_of
 
+MOST_GATEWAYS = 1000
 MODEL, NAMESPACE, GATEWAY, IDENTITY = "simulated", "simulation", "gateway", "simulated"
 
 
@@ -53,9 +54,19 @@ class Scenario(Spec):
                 raise ValueError(f"{name}: begin at 0s and let every further moment be later than the one before")
         if any(moment.count == 0 for moment in self.gateways):
             raise ValueError("gateways: without a gateway pod nothing is answered; give at least 1")
+        if self.rate_limit.mode == "off":
+            raise ValueError("rateLimit: mode off limits nothing; leave it out to see what the limit would do")
+        if any(moment.count > MOST_GATEWAYS for moment in self.gateways):
+            raise ValueError(f"gateways: at most {MOST_GATEWAYS} are simulated")
         if self.connection_skew and {len(self.connection_skew)} != {moment.count for moment in self.gateways}:
             raise ValueError("connectionSkew: give one share for each gateway pod, whose number must not change then")
         return self
+
+    def effort(self, requests: int, length: Fraction) -> int:
+        """Return how much work it is to try so many requests over `length` seconds, in requests."""
+        pods = max(moment.count for moment in self.gateways)
+        rewrites = int(length * exact(self.slot_rewrites) / 60) + len(self.replicas) + len(self.gateways)
+        return requests * max(1, len(self.connection_skew)) + rewrites * pods
 
     @property
     def terms(self) -> Terms:

@@ -179,6 +179,6 @@ def _figure(raw: Any, column: str) -> Fraction:
         raise ValueError(f"{column} is missing" if raw is None else f"{column} {str(raw)[:40]!r} is no number")
     try:
         value = float(str(raw))
-        return Fraction(str(raw).strip()) if abs(value) < 1e12 else Fraction(-1)
+        return Fraction(repr(value)) if abs(value) < 1e12 else Fraction(-1)
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"{column} {raw!r} is no number") from error

@@ -114,6 +114,59 @@ async def test_the_limit_stays_when_their_virtual_service_goes_and_the_condition
     await until(lambda: _accepted(search), 10, "the model being accepted again")
 
 
+async def test_a_refused_edit_keeps_the_limit(search):
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), 10, "the limit")
+    for broken in (attached(virtual_service="typo"), attached(traffic=[{"version": "v1", "weight": 90}])):
+        await search.apply(broken)
+        await until(lambda: _refused(search), 10, "the edit being refused")
+        await search.pod("search", {"app": "else"})
+        await search.settled(1.2)
+        assert await limit_is(search, 20)
+        await search.apply(attached())
+        await until(lambda: _accepted(search), 10, "the model being accepted again")
+
+
+async def _refused(fleet):
+    return (await fleet.condition("Model", "ranker", "Accepted", "search"))["status"] == "False"
+
+
+async def test_of_two_that_limit_the_same_either_can_be_deleted(search):
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await search.apply(attached("second"))
+    await until(lambda: _has_finalizer(search, "second"), 10, "the second being seen")
+    await search.client.delete(_key()._replace(name="second"))
+    await until(lambda: _gone(search, "second"), 10, "the second being gone")
+    assert await limit_is(search, 20)
+    await search.apply(attached("second"))
+    await until(lambda: _has_finalizer(search, "second"), 10, "the second being seen")
+    await search.client.delete(_key())
+    await until(lambda: _gone(search, "ranker"), 10, "the first being gone")
+
+
+async def _has_finalizer(fleet, name):
+    obj = await fleet.get("Model", name, "search")
+    return bool(obj and obj["metadata"].get("finalizers"))
+
+
+async def _gone(fleet, name):
+    return await fleet.get("Model", name, "search") is None
+
+
+async def test_a_model_of_the_name_of_an_attached_virtual_service_is_refused(search):
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), 10, "the limit")
+    spec = {
+        k: v
+        for k, v in attached(routes=[{"host": HOST, "path": "/own", "port": 8080}])["spec"].items()
+        if k != "attachTo"
+    }
+    status, problem = await search.calls.call("PUT", "/v1/tenants/search/models/theirs", {"spec": spec})
+    assert status == 409
+    assert "is limited by model ranker" in problem["detail"]
+
+
 async def _accepted(fleet):
     return (await fleet.condition("Model", "ranker", "Accepted", "search"))["status"] == "True"
 

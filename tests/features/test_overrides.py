@@ -9,6 +9,7 @@ from istio_templates.envoy_filter import limits_of
 from ratelimiter.slots import slot_of
 from tests.features.conftest import make_search
 from tests.support.documents import API, labels, model, tenant
+from tests.support.fleet import QUICK
 from tests.support.waiting import until
 
 RANKER = "/v1/tenants/search/models/ranker"
@@ -36,7 +37,10 @@ async def in_force(fleet, name="ranker", namespace="search"):
     return float(found[name].rate) if name in found else None
 
 
-async def is_limited(fleet, rate, name="ranker", namespace="search"):
+async def is_limited(fleet, rate, name="ranker", namespace="search", less=False):
+    if less:
+        await until(lambda: in_force(fleet, name, namespace), 15, f"{namespace}/{name} being limited")
+        return
     await until(lambda: _is(fleet, rate, name, namespace), 15, f"{namespace}/{name} being limited to {rate}")
 
 
@@ -167,6 +171,77 @@ async def test_a_tenants_own_people_move_their_limits_inside_their_range(rest):
     await is_limited(fleet, 40)
 
 
+async def test_a_document_that_nobody_foresaw_stops_nothing(rest):
+    fleet = rest.fleet
+    broken = override("broken", total=9)
+    broken["spec"]["expires"] = "9999-12-31T23:59:59-12:00"
+    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+    await fleet.apply(broken)
+    await until(lambda: _told(fleet, "LimitOverride", "broken", "tidegate-system", "Accepted", "Invalid"), 5)
+    await fleet.pod("search", labels())
+    await is_limited(fleet, 60)
+
+
+async def test_a_freeze_is_told_no_longer_than_it_holds(rest):
+    await rest.call("PUT", "/v1/overrides/hold", {"spec": override(action="freeze")["spec"]})
+    await until(lambda: _told(rest.fleet, "Model", "ranker", "search", "Limited", "Frozen"), 5)
+    await rest.call("DELETE", "/v1/overrides/hold")
+    await until(lambda: _told(rest.fleet, "Model", "ranker", "search", "Limited", "Capacity"), 5)
+
+
+async def _second(fleet, **limit):
+    await fleet.apply(
+        model(
+            "second",
+            versions=[{"name": "v1", "existing": {"labels": {"app": "second"}}}],
+            rateLimit={"perReplicaQps": 20, "debounce": QUICK, **limit},
+        )
+    )
+    await fleet.pod("search", {"app": "second"})
+
+
+async def test_a_frozen_limit_does_not_shrink_under_the_tenants_ceiling_while_others_change(rest):
+    fleet = rest.fleet
+    await fleet.apply(tenant(rateLimit={"ceiling": 50}))
+    await rest.call(
+        "PUT",
+        "/v1/overrides/hold",
+        {"spec": override(action="freeze", target={"tenant": "search", "model": "ranker"})["spec"]},
+    )
+    await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Frozen"), 5)
+    await _second(fleet)
+    await is_limited(fleet, 20, "second", less=True)
+    for _ in range(4):
+        before = await in_force(fleet, "second")
+        await fleet.pod("search", {"app": "second"})
+        await until(lambda before=before: _above(fleet, before), 10, "the second growing")
+    # 40 frozen beside 100 wanted under a ceiling of 50: its share of it is 40 / 140 and stays that
+    assert await in_force(fleet) == pytest.approx(50 * 40 / 140, rel=0.01)
+
+
+async def _above(fleet, before):
+    found = await in_force(fleet, "second")
+    return found is not None and found > before
+
+
+async def test_a_model_without_a_limit_takes_nothing_of_the_tenants_ceiling(rest):
+    fleet = rest.fleet
+    await fleet.apply(tenant(rateLimit={"ceiling": 50}))
+    await _second(fleet, mode="off")
+    await fleet.pod("search", {"app": "second"})
+    await until(lambda: _told(fleet, "Model", "second", "search", "Limited", "Off"), 5)
+    await fleet.pod("inference-gw", {"istio": "shared"})
+    await is_limited(fleet, 20)
+
+
+async def test_what_is_new_during_a_freeze_begins_with_what_its_replicas_can_serve(rest):
+    fleet = rest.fleet
+    await rest.call("PUT", "/v1/overrides/hold", {"spec": override(action="freeze")["spec"]})
+    await fleet.pod("search", {"app": "second"})
+    await _second(fleet)
+    await is_limited(fleet, 40, "second")
+
+
 REFUSED = [
     ("no reason", {"total": 9, "ttl": "1h"}, "reason", "is missing"),
     ("no end", {"total": 9, "reason": "because"}, "ttl", "is missing"),
@@ -189,6 +264,7 @@ async def test_an_override_that_makes_no_sense_is_refused_with_its_field(rest, n
 REFUSED_WHOLE = [
     ("in the past", override(seconds=-1, total=9), 422, "spec.expires", "is in the past"),
     ("no moment", {**override(total=9), "spec": {**override(total=9)["spec"], "expires": "soon"}}, 422, "spec.expires", "2026-"),
+    ("beyond all years", {**override(total=9), "spec": {**override(total=9)["spec"], "expires": "9999-12-31T23:59:59-12:00"}}, 422, "spec.expires", "is no moment"),
     ("no time zone", {**override(total=9), "spec": {**override(total=9)["spec"], "expires": "2030-01-01T00:00:00"}}, 422, "spec.expires", "time zone"),
     ("for nobody", override(target={"labels": {}}, total=9), 422, "spec.target", "give some of"),
     ("for all and one", override(target={"everything": True, "model": "ranker"}, total=9), 422, "spec.target", "alone"),

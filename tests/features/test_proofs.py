@@ -126,6 +126,18 @@ async def test_limits_that_no_gateway_pod_takes_are_rolled_back_until_others_are
     await until(lambda: told(search, "Applied"), 5)
 
 
+async def test_a_cut_that_no_gateway_pod_takes_stays_written(search):
+    second = await search.pod("search", labels())
+    await proved(search, 40)
+    search.gateway_pod.refuses = lambda limits: any(bucket.rate == 20 for _, bucket in limits)
+    await search.set_ready(second, False)
+    await until(lambda: told(search, "Rejected"), 10)
+    await search.settled(1.2)
+    assert await in_slot(search) == [20.0]
+    search.gateway_pod.refuses = lambda limits: False
+    await proved(search, 20)
+
+
 async def _is(fleet, rates):
     return await in_slot(fleet) == rates
 

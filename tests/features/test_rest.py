@@ -36,6 +36,8 @@ def limited(**changes) -> dict:
     return spec(model("other", routes=route()["spec"]["routes"], rateLimit={"perReplicaQps": 20, **changes}))
 
 
+TRIED = {"rateLimit": {"perReplicaQps": 20}, "replicas": [{"count": 2}], "gateways": [{"count": 2}]}
+LONG = [{"time": 0, "requests": 1}, {"time": 10**9, "requests": 1}]
 BAD = [
     ("an unknown kind", "PUT", OTHER, {**model("other"), "kind": "Modle"}, 422, "kind", "Model"),
     ("an unknown field", "PUT", OTHER, route(protocl="grpc"), 422, "spec.routes[0].protocl", "did you mean protocol"),
@@ -281,7 +283,14 @@ async def test_a_limit_is_tried_against_a_trace(rest):
         ({"settings": {}, "trace": "a"}, "trace", "is no list of rows"),
         ({"settings": {}, "trace": [{"time": 0, "requests": 1}]}, "rateLimit", "is missing"),
         ({"settings": {}, "trace": [{"time": 0}]}, "trace[0]", "requests is missing"),
-        ({"settings": {}, "trace": [{"time": 0, "requests": 10**6}]}, "trace", "at most 200000"),
+        ({"settings": TRIED, "trace": [{"time": 0, "requests": 10**6}]}, "trace", "at most 200000"),
+        ({"settings": {**TRIED, "slotRewrites": 60}, "trace": LONG}, "trace", "at most 200000"),
+        ({"settings": TRIED, "trace": [{"time": "1e-999999999", "requests": -1}]}, "trace[0]", "requests -1"),
+        (
+            {"settings": {**TRIED, "rateLimit": {"perReplicaQps": 2, "mode": "off"}}, "trace": LONG},
+            "rateLimit",
+            "limits nothing",
+        ),
     ],
 )
 async def test_a_simulation_that_makes_no_sense_is_refused_with_the_field(rest, body, field, said):

@@ -12,11 +12,11 @@ from ratelimiter.overrides import (
     AT_ONCE,
     Override,
     Target,
+    at_once,
     lifts,
     loads_under,
     next_end,
     strongest,
-    terms_under,
     total_under,
 )
 from ratelimiter.target import Terms, total
@@ -101,6 +101,10 @@ def test_a_freeze_keeps_what_is_in_force():
     assert limit(override(action="freeze"), (replace(LOADS[0], replicas=9),)).value == 40
 
 
+def test_a_freeze_of_what_was_never_in_force_begins_with_what_the_replicas_can_serve():
+    assert limit(override(action="freeze"), held=None).value == 40
+
+
 def test_the_floor_is_the_floor():
     assert limit(override(action="floor")).value == 1
 
@@ -134,6 +138,6 @@ def test_only_the_document_a_mode_or_the_kill_switch_lift_a_limit(given, off, li
     assert lifts(given, replace(TERMS, off=off)) is lifted
 
 
-def test_an_override_waits_for_no_debounce_and_the_way_back_does():
-    assert terms_under(override(total=Fraction(9)), TERMS).rules == AT_ONCE
-    assert terms_under(None, TERMS).rules == RULES
+def test_the_first_write_under_an_override_waits_for_no_debounce():
+    assert at_once(TERMS).rules == AT_ONCE
+    assert at_once(TERMS).bounds == BOUNDS

@@ -1,43 +1,72 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimiter.proof import Proof, Written, judge, rejected_by_all
+from istio_templates.facts import Bucket
+from ratelimiter.proof import Lag, Proof, behind_at_any, judge, lags, late_at_all, may_replace, silent
 
-WRITTEN = {4: Written(70, 100.0), 5: Written(80, 100.0)}
-
-
-def judged(running, now=101.0, silent=0.0):
-    return judge(WRITTEN, running, silent, now, patience=10.0)
+WRITTEN = {4: 70, 5: 80}
 
 
 def test_a_pod_that_shows_every_revision_has_applied_them():
-    assert judged({4: 70, 5: 80, 6: 9}) == Proof("Applied")
+    assert lags({}, WRITTEN, {4: 70, 5: 80, 6: 9}, 1.0) == {}
+    assert judge({}, 1.0, 10.0) == Proof("Applied")
 
 
 def test_a_pod_that_shows_another_is_on_its_way_until_patience_ends():
-    assert judged({4: 70, 5: 79}) == Proof("Pending", frozenset({5}))
-    assert judged({4: 70, 5: 79}, now=110.5) == Proof("Rejected", frozenset({5}))
+    lagging = lags({}, WRITTEN, {4: 70, 5: 79}, 100.0)
+    assert lagging == {5: Lag(79, 100.0)}
+    assert judge(lagging, 101.0, 10.0) == Proof("Pending", frozenset({5}))
+    assert judge(lagging, 110.5, 10.0) == Proof("Rejected", frozenset({5}), frozenset({5}))
 
 
-def test_a_pod_without_a_slot_does_not_run_it():
-    assert judged({4: 70}).behind == {5}
+def test_a_slot_that_is_written_often_is_late_all_the_same_if_the_pod_does_not_move():
+    lagging = {}
+    for second in range(20):
+        lagging = lags(lagging, {5: 80 + second}, {5: 79}, 100.0 + second)
+    assert judge(lagging, 120.0, 10.0).late == {5}
+
+
+def test_a_pod_that_moves_is_given_new_patience():
+    lagging = lags(lags({}, {5: 80}, {5: 70}, 100.0), {5: 90}, {5: 80}, 109.0)
+    assert judge(lagging, 112.0, 10.0).state == "Pending"
+
+
+def test_only_what_is_late_is_rejected_not_what_was_written_just_now():
+    lagging = {4: Lag(1, 100.0), 5: Lag(2, 119.9)}
+    assert judge(lagging, 120.0, 10.0).late == {4}
 
 
 def test_a_pod_that_is_silent_tells_nothing():
-    assert judged(None).state == "Pending"
-    assert judged(None, silent=11.0) == Proof("NoAnswer", frozenset({4, 5}))
+    assert silent(WRITTEN, 1.0, 10.0).state == "Pending"
+    assert silent(WRITTEN, 11.0, 10.0) == Proof("NoAnswer", frozenset({4, 5}), silent=True)
 
 
 @given(st.dictionaries(st.integers(0, 15), st.integers(1, 5)), st.floats(0, 100))
 def test_applied_means_all_of_it(running, now):
-    found = judged(running, now=100 + now)
-    assert (found.state == "Applied") == all(running.get(slot) == written.revision for slot, written in WRITTEN.items())
+    found = judge(lags({}, WRITTEN, running, now), now, 10.0)
+    assert (found.state == "Applied") == all(running.get(slot) == revision for slot, revision in WRITTEN.items())
 
 
 def test_only_what_every_pod_that_answers_refuses_is_the_configurations_fault():
-    refused, other = Proof("Rejected", frozenset({4, 5})), Proof("Rejected", frozenset({5}))
-    assert rejected_by_all({"a": refused, "b": other}) == {5}
-    assert rejected_by_all({"a": refused, "b": Proof("NoAnswer", frozenset({4}))}) == {4, 5}
-    assert rejected_by_all({"a": refused, "b": Proof("Applied")}) == frozenset()
-    assert rejected_by_all({"a": refused, "b": Proof("Pending", frozenset({4}))}) == frozenset()
-    assert rejected_by_all({"b": Proof("NoAnswer", frozenset({4}))}) == frozenset()
+    refused = Proof("Rejected", frozenset({4, 5}), frozenset({4, 5}))
+    other = Proof("Rejected", frozenset({4, 5}), frozenset({5}))
+    quiet = Proof("NoAnswer", frozenset({4, 5}), silent=True)
+    assert late_at_all({"a": refused, "b": other}) == {5}
+    assert late_at_all({"a": refused, "b": quiet}) == {4, 5}
+    assert late_at_all({"a": refused, "b": Proof("Applied")}) == frozenset()
+    assert late_at_all({"b": quiet}) == frozenset()
+    assert behind_at_any({"a": other, "b": quiet, "c": Proof("Applied")}) == {4, 5}
+
+
+def bucket(rate, burst=2):
+    return Bucket(rate, 1, burst)
+
+
+def test_a_raise_may_be_rolled_back_and_a_cut_may_not():
+    assert may_replace((("a", bucket(20)),), (("a", bucket(40)),))
+    assert not may_replace((("a", bucket(40)),), (("a", bucket(20)),))
+    assert not may_replace((("a", bucket(20, burst=9)),), (("a", bucket(40)),))
+
+
+def test_a_limit_that_is_new_is_not_rolled_back_to_nothing():
+    assert not may_replace((("a", bucket(20)),), (("a", bucket(40)), ("b", bucket(5))))
