@@ -35,6 +35,7 @@ from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Leaving, Owner, Plan, Verdict, identity_of
 from k8s_manager.proofs import Trouble
+from k8s_manager.rollbacks import Rollbacks
 from k8s_manager.told import Told
 from k8s_manager.world import Stored, World
 from ratelimiter.autoscaler import Scaler, disagreement
@@ -53,9 +54,8 @@ class Limits(Protocol):
     def disagreement(self, identity: str) -> str | None:
         """Return how Prometheus and the watch disagree over a model's replicas."""
 
-    @property
-    def rolled_back(self) -> Mapping[tuple[str, int], object]:
-        """The slots whose limits no gateway pod took."""
+    rolled_back: Rollbacks
+    """The slots whose limits no gateway pod took."""
 
 
 class Proofs(Protocol):
@@ -227,7 +227,7 @@ def _kept(stored: Stored) -> Manifest:
 
 
 def _rolled_back(gateway: str, limits: Limits) -> tuple[int, ...]:
-    return tuple(sorted(slot for name, slot in limits.rolled_back if name == gateway))
+    return tuple(slot for name, slot in limits.rolled_back if name == gateway)
 
 
 def _model(

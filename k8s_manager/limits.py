@@ -7,17 +7,16 @@ What it decides comes from `ratelimiter`; here are only the reading, the writing
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import Any
 
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Bucket, GatewayPool, ObjectKey, SlotFacts
-from k8s_manager import facts_of
 from k8s_manager.clock import Clock
+from k8s_manager.counting import Counted, Counting
 from k8s_manager.diff import in_line, stamped
 from k8s_manager.drift import Repair, repair_of
 from k8s_manager.events import Events
@@ -26,16 +25,16 @@ from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Memo
-from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, REPLICAS, SLOT_WRITES
+from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, SLOT_WRITES
 from k8s_manager.plan import Limited, Plan, identity_of
+from k8s_manager.rollbacks import Rollbacks, RolledBack
 from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
 from ratelimiter import controller, debounce, overrides
-from ratelimiter.capacity import VersionLoad
 from ratelimiter.controller import Observation, Slot, Wanted
 from ratelimiter.overrides import Override
 from ratelimiter.slots import slot_of
-from ratelimiter.target import Terms, Total, target, total, within_tenant_ceilings
+from ratelimiter.target import Total, target, within_tenant_ceilings
 
 log = logging.getLogger(__name__)
 RETRY = 1.0
@@ -56,39 +55,6 @@ class LimitView:
     heard: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A model's replicas and its undivided limit, as of a number of changes of its namespace's pods, under the override
-    that holds. `held` is what is in force, `earned` what was in force last without an override."""
-
-    limited: Limited
-    changes: tuple[int, int]
-    fresh: bool
-    ready: Mapping[str, int]
-    held: Fraction | None
-    earned: Fraction | None
-    override: Override | None
-    loads: tuple[VersionLoad, ...]
-    total: Total
-
-    @property
-    def terms(self) -> Terms:
-        """What the document says."""
-        return self.limited.terms
-
-
-@dataclass(frozen=True, slots=True)
-class RolledBack:
-    """Limits that no gateway pod took, those that are written instead, and when the first are tried again (seconds)."""
-
-    rejected: controller.Limits
-    good: controller.Limits
-    until: float
-
-
-HOLDING = ("Cold", "Stale", "Frozen")  # what is held then is not measured again: a ceiling would cut it ever further
-
-
 class LimitLoop:
     """Keeps every slot of every gateway in line with the ready replicas."""
 
@@ -105,6 +71,8 @@ class LimitLoop:
         self._settings, self._events = settings, events
         self._samples = samples or SampleLoop(None, clock)
         self._gatherer, self._memo = Gatherer(store), Memo()
+        self._counting = Counting(store, self._gatherer, settings, self._samples)
+        self.rolled_back = Rollbacks()
         self._plan = Plan()
         self._wake_at: float | None = None
         self._state = controller.State()
@@ -114,16 +82,11 @@ class LimitLoop:
         self._closed: dict[str, str] = {}
         self._seen: Observation | None = None
         self._seen_of: tuple[Any, ...] = ()
-        self._in_force: dict[str, Fraction] = {}
-        self._counted: dict[str, Counted] = {}
         self._repaired: dict[ObjectKey, Repair] = {}
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
         self._holding: dict[str, Override] = {}
         self._lifted: dict[str, Wanted] = {}
-        self._disagreeing: dict[str, str] = {}
-        self._earned: dict[str, Fraction] = {}
         self._applied: dict[str, Override] = {}
-        self._rolled_back: dict[Slot, RolledBack] = {}
         self.wrote = asyncio.Event()
 
     @property
@@ -131,29 +94,12 @@ class LimitLoop:
         """All gateways, by name."""
         return self._plan.pools
 
-    @property
-    def rolled_back(self) -> Mapping[Slot, RolledBack]:
-        """The slots whose limits no gateway pod took: what was rejected, and what is written instead."""
-        return self._rolled_back
-
     def roll_back(self, slot: Slot, rejected: controller.Limits, good: controller.Limits, until: float) -> None:
         """Write `good` to a slot that holds `rejected`, until something else is wanted of it or it is tried again."""
         if self._gatherer.slots().get(slot) == rejected:
-            self._rolled_back[slot] = RolledBack(rejected, good, until)
+            self.rolled_back.add(slot, RolledBack(rejected, good, until))
             self._seen_of = ()
             self.dirty.set()
-            self.changed.set()
-
-    def _end_rollbacks(self, slots: Mapping[Slot, controller.Limits]) -> None:
-        """Forget what is over: its time, its gateway, or what was written there."""
-        now = self._clock.now()
-        over = [
-            slot
-            for slot, found in self._rolled_back.items()
-            if now >= found.until or slots.get(slot) not in (found.rejected, found.good)
-        ]
-        for slot in over:
-            del self._rolled_back[slot]
             self.changed.set()
 
     @property
@@ -204,7 +150,7 @@ class LimitLoop:
         """Return when the next override or rollback ends, by our own clock."""
         now = self._clock.utc()
         end = overrides.next_end((o for limited in self._plan.limits.values() for o in limited.overrides), now)
-        rollback = min((found.until for found in self._rolled_back.values()), default=None)
+        rollback = self.rolled_back.next_end()
         if end is None:
             return rollback
         return self._earlier(rollback, self._clock.now() + (end - now).total_seconds() + 0.001)
@@ -230,33 +176,31 @@ class LimitLoop:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
         holding = self._hold()
-        over = any(self._clock.now() >= found.until for found in self._rolled_back.values())
+        slots = self._gatherer.slots()
+        over = self.rolled_back.end(slots, self._clock.now())
         seen_of = (self._store.all_changes, self._samples.version, fresh, over, id(self._plan), self._plan, holding)
         if self._seen is not None and self._seen_of == seen_of:
             return self._seen
-        if holding != self._holding:
+        disagreeing = self._counting.disagreeing
+        counted = self._counting.count(self._plan, holding, fresh)
+        if over or holding != self._holding or disagreeing != self._counting.disagreeing:
             self.changed.set()
         self._seen_of, self._holding = seen_of, holding
         OVERRIDES.set(len(holding))
-        self._remember()
-        self._compare()
-        counted = {identity: self._count(identity, limited, fresh) for identity, limited in self._plan.limits.items()}
-        self._in_force = {i: value for i, value in self._in_force.items() if i in counted}
-        self._earned = {i: value for i, value in self._earned.items() if i in counted}
         free = {i for i, c in counted.items() if overrides.lifts(holding.get(i), c.terms)}
         totals = within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
         totals |= {i: counted[i].total for i in free}
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
         in_force = self._gatherer.limited()
         every = {i: self._want(c, totals[i], gateways, (c.terms.pools[0], i) in in_force) for i, c in counted.items()}
-        self._counted, self._wanted = counted, {i: self._wanted[i] for i in every}
+        self._wanted = {i: self._wanted[i] for i in every}
         lifted = {i: every[i] for i in free}
         wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
         self._note_applied(wanted)
-        slots = self._gatherer.slots()
-        self._end_rollbacks(slots)
-        live = {slot: self._meant(slot, found) for slot, found in slots.items() if slot[0] in self._plan.pools}
-        spoilt = frozenset(slot for slot in live if self._spoilt(slot, self._instead(slot, live[slot])))
+        live = {
+            slot: self.rolled_back.meant(slot, found) for slot, found in slots.items() if slot[0] in self._plan.pools
+        }
+        spoilt = frozenset(slot for slot in live if self._spoilt(slot, self.rolled_back.instead(slot, live[slot])))
         self._tell(wanted, lifted)
         self._memo.end_round()
         self._gatherer.end_round(len(counted))
@@ -280,16 +224,6 @@ class LimitLoop:
         """Return when what we see came about: the last pod event, if this pass follows it closely."""
         now, changed = self._clock.now(), self._store.changed_at.get("Pod", 0.0)
         return changed if now - changed < 5 * self._settings.limit_quiet else now
-
-    def _meant(self, slot: Slot, found: controller.Limits) -> controller.Limits:
-        """Return the limits of a slot as the controller knows them: rolled back, it holds what was meant."""
-        back = self._rolled_back.get(slot)
-        return back.rejected if back and found == back.good else found
-
-    def _instead(self, slot: Slot, limits: controller.Limits) -> controller.Limits:
-        """Return the limits that are really written for those that the controller wants."""
-        back = self._rolled_back.get(slot)
-        return back.good if back and limits == back.rejected else limits
 
     def _spoilt(self, slot: Slot, limits: controller.Limits) -> bool:
         """Tell whether a slot's EnvoyFilter differs from what we would write for these limits."""
@@ -327,57 +261,6 @@ class LimitLoop:
         at = self._store.heard.get("Pod")
         return None if at is None else self._clock.utc() - timedelta(seconds=self._clock.now() - at)
 
-    def _remember(self) -> None:
-        """Note the totals that are in force where nothing is known of them: this manager has just started."""
-        for (pool, _), found in self._gatherer.slots().items():
-            for identity, bucket in found if pool in self._plan.pools else ():
-                limited = self._plan.limits.get(identity)
-                if identity not in self._in_force and limited:
-                    whole = bucket.rate * max(1, self._pods(limited.terms.pools))
-                    self._in_force[identity] = whole
-                    self._earned.setdefault(identity, whole)
-
-    def _pods(self, pools: tuple[str, ...]) -> int:
-        """Return how many pods some gateways have together."""
-        found = [self._plan.pools[pool] for pool in pools if pool in self._plan.pools]
-        return sum(len(self._gatherer.gateway_pods_of(pool)) for pool in found)
-
-    def _count(self, identity: str, limited: Limited, fresh: bool) -> Counted:
-        """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
-        before = self._counted.get(identity)
-        changes = (self._store.changes("Pod", limited.terms.namespace), self._samples.version)
-        override = self._holding.get(identity)
-        known = before and before.limited is limited and before.override is override
-        if before and known and before.fresh == fresh and before.changes == changes and self._by_watch:
-            return before
-        ready, fresh = self._replicas(limited, fresh)
-        same = known and before is not None and before.fresh == fresh
-        held, earned = self._in_force.get(identity), self._earned.get(identity)
-        if before and before.total.reason in HOLDING:
-            held, earned = before.held, before.earned
-        if before and same and (before.ready, before.held, before.earned) == (ready, held, earned):
-            return replace(before, changes=changes)
-        REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
-        loads = overrides.loads_under(override, facts_of.loads(limited.spec, ready))
-        of_model = overrides.total_under(override, limited.terms, total(limited.terms, loads, fresh, earned), held)
-        return Counted(limited, changes, fresh, ready, held, earned, override, loads, of_model)
-
-    @property
-    def _by_watch(self) -> bool:
-        return self._settings.replica_source != "prometheus"
-
-    def _replicas(self, limited: Limited, fresh: bool) -> tuple[dict[str, int], bool]:
-        """Return the replicas of each version, and whether they can be trusted. Prometheus knows Deployments: pods that
-        somebody else runs are always counted by watch."""
-        terms = limited.terms
-        ready = self._gatherer.ready(terms.namespace, terms.model, limited.spec)
-        if self._by_watch:
-            return ready, fresh
-        told = self._samples.counts(terms.namespace, terms.model, limited.spec)
-        young = all(self._samples.fresh(found, self._settings.stale_after) for found in told.values())
-        counted = {name: found.count if found else 0 for name, found in told.items()}
-        return {**ready, **counted}, young and (fresh or len(told) == len(ready))
-
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
         terms = counted.terms
         if counted.override is not None and self._applied.get(terms.identity) != counted.override:
@@ -392,20 +275,7 @@ class LimitLoop:
     def disagreement(self, identity: str) -> str | None:
         """Return how Prometheus and the watch disagree over a model's replicas; None where they agree or only one of
         them is asked."""
-        return self._disagreeing.get(identity)
-
-    def _compare(self) -> None:
-        """Find the models over whose replicas Prometheus and the watch have disagreed for a while."""
-        if self._settings.replica_source != "both":
-            return
-        found = {}
-        for identity, limited in self._plan.limits.items():
-            place = (limited.terms.namespace, limited.terms.model, limited.spec)
-            if said := self._samples.disagreement(*place, self._gatherer.ready(*place)):
-                found[identity] = said
-        if found != self._disagreeing:
-            self._disagreeing = found
-            self.changed.set()
+        return self._counting.disagreeing.get(identity)
 
     def mark(self, identity: str) -> object:
         """Return something that differs whenever a limit that is in force, or what is wanted of it, is another."""
@@ -485,8 +355,7 @@ class LimitLoop:
         if pool is None:
             return False
         RENDERED.labels("slot").inc()
-        written = self._instead(slot, limits)
-        (obj,) = render_slot(SlotFacts(pool, slot[1], written))
+        (obj,) = render_slot(SlotFacts(pool, slot[1], self.rolled_back.instead(slot, limits)))
         try:
             repair = await repair_of(self._client, names.key_of(obj)) if stale else None
             self._store.put(await self._client.apply(stamped(obj), force=True))
@@ -510,9 +379,8 @@ class LimitLoop:
             due = debounce.due_at(earlier, wanted.terms.rules)
             if due is not None:
                 REACTION.observe(max(0.0, at - due))
-            whole = self._in_force[entry[1]] = limit.written.rate * max(wanted.target.gateways, 1)
-            if entry[1] not in self._holding:
-                self._earned[entry[1]] = whole
+            whole = limit.written.rate * max(wanted.target.gateways, 1)
+            self._counting.is_in_force(entry[1], whole, entry[1] in self._holding)
             LIMIT.labels(wanted.terms.namespace, wanted.terms.model).set(float(whole))
             self._events.publish(
                 "limit",
