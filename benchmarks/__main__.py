@@ -4,12 +4,13 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks import accuracy, changes, flaps, isolation, reaction, scale, simulation, startup
+from benchmarks import accuracy, changes, flaps, isolation, reaction, scale, simulation, startup, steady
 from benchmarks.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
 ALL: dict[str, Benchmark] = {
     "accuracy": accuracy.run,
+    "steady": steady.run,
     "isolation": isolation.run,
     "changes": changes.run,
     "flaps": flaps.run,

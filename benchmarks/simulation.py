@@ -7,21 +7,14 @@ from pathlib import Path
 
 import aiohttp
 
+from benchmarks.limited import HOST, limited
 from benchmarks.report import Figure
-from istio_templates import names
-from istio_templates.catalog import render_slot
-from istio_templates.envoy_filter import insertion
-from istio_templates.facts import Bucket, GatewayPool, Listener, SlotFacts
-from k8s_manager.standalone.translator.config import Config
-from k8s_manager.standalone.translator.snapshot import Snapshot, snapshot
+from istio_templates.facts import Bucket
 from ratelimiter.simulation.bucket import TokenBucket
-from ratelimiter.slots import slot_of
 from tests.support.envoy import EnvoyUnderTest, running_envoy
 from tests.support.waiting import until
 
-POOL = GatewayPool("shared", "inference-gw", (("istio", "inference-gw"),), (Listener("http", 8080, "HTTP"),))
 NANOS = 1_000_000_000
-HOST = "search.models.example.com"
 CASES = (
     ("20/s, three times that offered", Bucket(20, 1, 2), 60.0, 0.0),
     ("37 per 3 s, burst 4, twice that offered", Bucket(37, 3, 4), 25.0, 0.0),
@@ -37,7 +30,7 @@ async def run(quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         async with running_envoy(Path(folder)) as envoy:
             for name, bucket, rate, every in CASES:
-                await envoy.load(_limited(envoy, bucket))
+                await envoy.load(limited(envoy, bucket))
                 await asyncio.sleep(0.2)
                 sent, admitted, rewrites = await _offer(envoy, bucket, rate, seconds, every)
                 figures.append(_compared(name, admitted, _simulated(bucket, sent, rewrites), bucket, len(rewrites)))
@@ -80,7 +73,7 @@ async def _offer(
         for number in range(int(seconds / every) - 1):
             await asyncio.sleep(max(0.0, started + (number + 1) * every - time.monotonic()))
             before = await _reloads(envoy)
-            envoy.snapshot = _limited(envoy, bucket, number + 1)
+            envoy.snapshot = limited(envoy, bucket, number + 1)
             envoy.ads.changed()
             await until(lambda known=before: _more(envoy, known), 5, "the rewrite")
             rewrites.append(time.monotonic())
@@ -96,28 +89,3 @@ async def _more(envoy: EnvoyUnderTest, known: int) -> bool:
 
 async def _reloads(envoy: EnvoyUnderTest) -> int:
     return sum((await envoy.stats("extension_config_discovery.*config_reload$")).values())
-
-
-def _limited(envoy: EnvoyUnderTest, bucket: Bucket, neighbour: int = 0) -> Snapshot:
-    """Return a gateway with one route under a limit, and a neighbour in its slot whose limit is another each time."""
-    number, limited = slot_of("search", "ranker"), names.identity("search", "ranker")
-    contents = ((limited, bucket), (names.identity("search", "neighbour"), Bucket(10 + neighbour, 1, 2)))
-    slots = [render_slot(SlotFacts(POOL, n, contents if n == number else ())) for n in range(names.SLOTS)]
-    gateway = {
-        "metadata": {"name": "g", "namespace": "inference-gw"},
-        "spec": {
-            "selector": {"istio": "inference-gw"},
-            "servers": [{"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*/*"]}],
-        },
-    }
-    route = {
-        "metadata": {"name": "ranker", "namespace": "search"},
-        "spec": {
-            "hosts": [HOST],
-            "gateways": ["inference-gw/g"],
-            "http": [{"name": "r", "match": [{"uri": {"prefix": "/"}}], "directResponse": {"status": 200}}],
-        },
-    }
-    filters = [insertion(POOL), *(obj for slot in slots for obj in slot)]
-    config = Config(gateways=[gateway], virtual_services=[route], envoy_filters=filters)
-    return snapshot(config, envoy.pod({"istio": "inference-gw"}, "inference-gw"))

@@ -55,10 +55,11 @@ class EnvoyUnderTest:
 
 
 @asynccontextmanager
-async def running_envoy(folder: Path, binary: str = "") -> AsyncIterator[EnvoyUnderTest]:
-    """Start an Envoy on an address of its own."""
+async def running_envoy(folder: Path, binary: str = "", number: int = 0) -> AsyncIterator[EnvoyUnderTest]:
+    """Start an Envoy on an address of its own; several at once have numbers."""
     addresses = Addresses(None)
-    address = addresses.of({"metadata": {"uid": "under-test"}})
+    for other in range(number + 1):
+        address = addresses.of({"metadata": {"uid": f"under-test-{other}"}})
     async with aiohttp.ClientSession(trust_env=False) as session:
         envoy = EnvoyUnderTest(address, session)
         server, port = await serve(envoy.ads, "127.0.0.1", 0)
