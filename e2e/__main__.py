@@ -58,7 +58,18 @@ def _pytest(inside: tuple[str, ...], words: list[str], environment: dict[str, st
         command = [*inside, sys.executable, "-m", "e2e.figures", *(word for word in words if word == "quick")]
         return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
     named = [word for word in words if word.startswith("e2e/")]
-    command = [*inside, sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", *words]
+    command = [
+        *inside,
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "pyproject.toml",
+        "-p",
+        "no:cacheprovider",
+        "--durations=15",
+        *words,
+    ]
     return subprocess.run(
         [*command, *([] if named else ["e2e/scenarios"])], cwd=PROJECT, env=environment, check=False
     ).returncode
