@@ -16,7 +16,7 @@ async def test_an_override_is_enforced_proved_and_ends_by_itself(site: Site, gat
     async with load.on(*gateways):
         since, to = await load.measure(4)
         before = load.outcome.rate(since, to)
-        body = {"total": 10, "reason": "the scenario", "ttl": "20s", "author": "e2e"}
+        body = {"total": 10, "reason": "the scenario", "ttl": "14s", "author": "e2e"}
         await site.rest.ok("PUT", f"{place}/override", body)
         await until(lambda: proved(site, place, 10), 10, "10/s being proved at every gateway pod")
         since, to = await load.measure(5)

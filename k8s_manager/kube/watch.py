@@ -13,7 +13,8 @@ from k8s_manager.kube.store import Store
 from k8s_manager.metrics import WATCH_RESTARTS
 
 log = logging.getLogger(__name__)
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+# A limit must not wait long for an API server that is back: that decides the longest pause.
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 class Watcher:
