@@ -74,6 +74,11 @@ def insertion_object(pool: GatewayPool) -> str:
     return f"tidegate-{pool.name}-slots"
 
 
+def deployment(model: str, version: str) -> str:
+    """Return the name of the Deployment of a version that we render."""
+    return f"{model}-{version}"
+
+
 def identity(namespace: str, virtual_service: str) -> str:
     """Return what Istio writes into the route metadata of every route of a VirtualService."""
     return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"

@@ -117,7 +117,7 @@ class Fleet:
             self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
         for version in spec.versions:
             if version.workload:
-                self.deployments[holder[0], f"{holder[1]}-{version.name}"] = holder[1]
+                self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
         for route in spec.routes:
             self._route(_place(route), route.path, holder)
 
@@ -166,9 +166,7 @@ def refusals(document: Document, fleet: Fleet) -> list[Refusal]:
 
 
 def _override(document: Document, spec: LimitOverrideSpec, fleet: Fleet) -> Iterator[Refusal]:
-    place = document.namespace or ""
-    held = (fleet.tenants, fleet.tenant_of, fleet.gateways, fleet.models)
-    for absent, problem in overriding.wrong(place, spec, *held):
+    for absent, problem in overriding.wrong(document.namespace or "", spec, fleet):
         yield Refusal("NotFound" if absent else "Invalid", problem)
 
 
@@ -324,7 +322,7 @@ def _ports(spec: ModelSpec) -> Iterator[Refusal]:
 
 def _workloads(key: tuple[str, str], spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
     for number, version in enumerate(spec.versions):
-        name = f"{key[1]}-{version.name}"
+        name = names.deployment(key[1], version.name)
         if len(name) > 52:
             yield _invalid(
                 f"spec.versions[{number}].name", f"{name} is too long for a Deployment; at most 52 characters"

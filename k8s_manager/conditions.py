@@ -99,15 +99,7 @@ class Teller:
                 plan.waiting.get(key),
                 _is_there(key, plan, owned),
             )
-            if key.kind == "InferenceGateway":
-                of_kind = (
-                    *self._of_gateway(key.name, world),
-                    proofs.trouble(key.name),
-                    _rolled_back(key.name, limits),
-                    proofs.started,
-                )
-            else:
-                of_kind = self._inputs(stored, world, plan, limits, now)
+            of_kind = self._inputs(stored, world, plan, limits, proofs, now)
             repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
@@ -117,25 +109,27 @@ class Teller:
         self._memo.end_round()
         return out
 
-    def _of_gateway(self, name: str, world: World) -> tuple[Any, ...]:
-        return (world.gateway_pods.get(name, ()), world.twins.get(name, ()))
-
-    def _inputs(self, stored: Stored, world: World, plan: Plan, limits: Limits, now: datetime) -> tuple[Any, ...]:
+    def _inputs(
+        self, stored: Stored, world: World, plan: Plan, limits: Limits, proofs: Proofs, now: datetime
+    ) -> tuple[Any, ...]:
+        if stored.key.kind == "InferenceGateway":
+            name = stored.key.name
+            pods, twins = world.gateway_pods.get(name, ()), world.twins.get(name, ())
+            return (pods, twins, proofs.trouble(name), _rolled_back(name, limits), proofs.started)
         if stored.key.kind == "Tenant":
             return (world.bindings.get(stored.key.name),)
         if stored.key.kind == "LimitOverride":
             override = plan.overrides.get(stored.key)
-            meant = sum(override in limited.overrides for limited in plan.limits.values()) if override else 0
-            return (meant, override, override is not None and now < override.expires)
+            return (plan.meant[stored.key], override, override is not None and now < override.expires)
         if stored.document is None:
             return ()
         key = (stored.key.namespace, stored.key.name)
         spec = stored.document.spec
         assert isinstance(spec, ModelSpec)
         ready = tuple(world.ready.get((*key, version.name), 0) for version in spec.versions)
-        scaled = tuple((v.name, world.scalers.get((key[0], f"{key[1]}-{v.name}"))) for v in spec.versions)
+        scaled = tuple((v.name, world.scalers.get((key[0], names.deployment(key[1], v.name)))) for v in spec.versions)
         identity = identity_of(stored)
-        return (plan.models.get(key), ready, tuple(scaled), limits.disagreement(identity), limits.mark(identity))
+        return (plan.models.get(key), ready, scaled, limits.disagreement(identity), limits.mark(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +199,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
 
 def _keep_proof(status: Manifest, stored: Stored) -> None:
     """Let what was proved before stand until the gateway pods have been asked anew."""
-    before = next((c for c in stored.status.get("conditions", []) if c["type"] == "LimitsApplied"), None)
+    before = _before(stored, "LimitsApplied")
     if before and all(condition["type"] != "LimitsApplied" for condition in status["conditions"]):
         status["conditions"].append(before)
 
@@ -334,7 +328,7 @@ def _sources(disagreement: str | None, stored: Stored) -> list[Told]:
     if disagreement:
         said = f"{disagreement}; the watch counts. Look at kube-state-metrics and its scrapes"
         return [Told("SourcesAgree", False, "Disagree", said)]
-    if any(condition["type"] == "SourcesAgree" for condition in stored.status.get("conditions", [])):
+    if _before(stored, "SourcesAgree"):
         return [Told("SourcesAgree", True, "Agree", "the watch and Prometheus count the same replicas")]
     return []
 
@@ -369,17 +363,22 @@ def _repairs(results: Results) -> dict[Owner, str]:
 
 
 def _note_repair(status: Manifest, stored: Stored, note: str | None) -> None:
-    before = next((c for c in stored.status.get("conditions", []) if c["type"] == "Drift"), None)
+    before = _before(stored, "Drift")
     if note:
         status["conditions"].append(_dated(Told("Drift", True, "Repaired", note), stored))
     elif before:
         status["conditions"].append(before)
 
 
+def _before(stored: Stored, type_: str) -> Manifest | None:
+    """Return a condition as the document has it."""
+    return next((c for c in stored.status.get("conditions", []) if c["type"] == type_), None)
+
+
 def _dated(told: Told, stored: Stored) -> Manifest:
     """Date a condition: a status that has not changed keeps its date; an empty one is filled in on writing."""
     holds = "True" if told.holds else "False"
-    before = next((c for c in stored.status.get("conditions", []) if c["type"] == told.type), None)
+    before = _before(stored, told.type)
     since = before["lastTransitionTime"] if before and before["status"] == holds else ""
     return {
         "type": told.type,

@@ -125,6 +125,6 @@ class Counting:
         if self._by_watch:
             return ready, fresh
         told = self._samples.counts(terms.namespace, terms.model, limited.spec)
-        young = all(self._samples.fresh(found, self._settings.stale_after) for found in told.values())
+        young = all(self._samples.fresh(found) for found in told.values())
         counted = {name: found.count if found else 0 for name, found in told.items()}
         return {**ready, **counted}, young and (fresh or len(told) == len(ready))

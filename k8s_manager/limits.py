@@ -65,15 +65,16 @@ class LimitLoop:
         clock: Clock,
         settings: Settings,
         events: Events,
-        samples: SampleLoop | None = None,
+        samples: SampleLoop,
     ) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._settings, self._events = settings, events
-        self._samples = samples or SampleLoop(None, clock)
+        self._samples = samples
         self._gatherer, self._memo = Gatherer(store), Memo()
         self._counting = Counting(store, self._gatherer, settings, self._samples)
         self.rolled_back = Rollbacks()
         self._plan = Plan()
+        self._overridden: dict[str, Limited] = {}
         self._wake_at: float | None = None
         self._state = controller.State()
         self._since: dict[controller.Entry, datetime] = {}
@@ -115,6 +116,7 @@ class LimitLoop:
     def follow(self, plan: Plan) -> None:
         """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
         self._plan = plan
+        self._overridden = {identity: limited for identity, limited in plan.limits.items() if limited.overrides}
         if self._seen is None or self._seen.wanted.keys() | self._lifted.keys() != plan.limits.keys():
             self._decide()
         self.dirty.set()
@@ -129,9 +131,9 @@ class LimitLoop:
         async for _ in hold_off(self.dirty, quiet, quiet, self._clock, lambda: self._wake_at):
             try:
                 seen, decision = self._decide()
-                self._wake_at = self._earlier(self._or_when_stale(decision.wake_at), self._next_end())
+                self._wake_at = _earliest(decision.wake_at, self._stale_at(), *self._ends())
                 if decision.writes and leads:
-                    self._wake_at = self._earlier(await self._write(seen, decision), self._next_end())
+                    self._wake_at = _earliest(await self._write(seen, decision), *self._ends())
                 elif decision.writes:
                     self._adopt(seen, seen.live)
                     self.wrote.set()
@@ -139,33 +141,23 @@ class LimitLoop:
                 log.exception("limits were not looked at; it is tried again")
                 self._wake_at = self._clock.now() + RETRY
 
-    def _or_when_stale(self, wake_at: float | None) -> float | None:
-        """Return when to look again: at the latest when the pods have not been heard of for too long."""
+    def _stale_at(self) -> float | None:
+        """Return when the pods will not have been heard of for too long; None where that is so already."""
         stale_at = self._store.heard.get("Pod", 0.0) + self._settings.stale_after
-        if stale_at <= self._clock.now():
-            return wake_at
-        return stale_at if wake_at is None else min(wake_at, stale_at)
+        return stale_at if stale_at > self._clock.now() else None
 
-    def _next_end(self) -> float | None:
-        """Return when the next override or rollback ends, by our own clock."""
+    def _ends(self) -> tuple[float | None, float | None]:
+        """Return when the next rollback and the next override end, by our own clock."""
         now = self._clock.utc()
-        end = overrides.next_end((o for limited in self._plan.limits.values() for o in limited.overrides), now)
-        rollback = self.rolled_back.next_end()
-        if end is None:
-            return rollback
-        return self._earlier(rollback, self._clock.now() + (end - now).total_seconds() + 0.001)
-
-    def _earlier(self, one: float | None, other: float | None) -> float | None:
-        return min((at for at in (one, other) if at is not None), default=None)
+        end = overrides.next_end((o for limited in self._overridden.values() for o in limited.overrides), now)
+        override = None if end is None else self._clock.now() + (end - now).total_seconds() + 0.001
+        return self.rolled_back.next_end(), override
 
     def _hold(self) -> dict[str, Override]:
         """Return the override that holds for each model that has one."""
         now = self._clock.utc()
-        found = {i: overrides.strongest(limited.overrides, now) for i, limited in self._overridden()}
+        found = {i: overrides.strongest(limited.overrides, now) for i, limited in self._overridden.items()}
         return {identity: override for identity, override in found.items() if override}
-
-    def _overridden(self) -> list[tuple[str, Limited]]:
-        return [(identity, limited) for identity, limited in self._plan.limits.items() if limited.overrides]
 
     def _decide(self) -> tuple[Observation, controller.Decision]:
         seen = self.observe()
@@ -389,3 +381,7 @@ class LimitLoop:
                 total=float(whole),
                 gateway=entry[0],
             )
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((at for at in moments if at is not None), default=None)

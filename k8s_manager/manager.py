@@ -68,7 +68,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     """Put a manager together."""
     events, store = Events(clock), Store(KINDS, clock)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
-    samples = SampleLoop(source, clock, settings.sample_every, settings.sample_patience)
+    samples = SampleLoop(source, clock, settings)
     limits = LimitLoop(client, store, clock, settings, events, samples)
     books = Bookkeeper(client, store, clock, events, settings.in_flight)
     proofs = ProofLoop(store, limits, clock, settings, events)

@@ -8,8 +8,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
+from istio_templates.documents import InferenceGatewaySpec, ModelSpec
 from istio_templates.documents.fields import exact
 from istio_templates.documents.override import LimitOverrideSpec, moment
 from istio_templates.documents.tenant import OwnRange, TenantSpec
@@ -34,41 +35,38 @@ def override_name(target: Mapping[str, Any]) -> str:
     return f"{words[:56].rstrip('-')}-{digest}"
 
 
-def wrong(
-    namespace: str,
-    spec: LimitOverrideSpec,
-    tenants: Mapping[str, TenantSpec],
-    tenant_of: Mapping[str, str],
-    gateways: Mapping[str, object],
-    models: Mapping[tuple[str, str], object],
-) -> Iterator[Wrong]:
+class Held(Protocol):
+    """What is asked of the fleet."""
+
+    tenants: dict[str, TenantSpec]
+    tenant_of: dict[str, str]
+    gateways: dict[str, InferenceGatewaySpec]
+    models: dict[tuple[str, str], ModelSpec]
+
+
+def wrong(namespace: str, spec: LimitOverrideSpec, held: Held) -> Iterator[Wrong]:
     """Yield what is wrong with an override that stands in `namespace`."""
     if namespace == SYSTEM:
-        yield from _absent(spec, tenants, tenant_of, gateways, models)
-    elif (tenant := tenant_of.get(namespace)) is None:
+        yield from _absent(spec, held)
+    elif (tenant := held.tenant_of.get(namespace)) is None:
         message = f"{namespace} belongs to no tenant; operators' overrides go to namespace {SYSTEM}"
         yield False, Problem("metadata.namespace", message)
     else:
-        yield from _beyond(spec, tenant, tenants[tenant])
-        if spec.target.model and (namespace, spec.target.model) not in models:
+        yield from _beyond(spec, tenant, held.tenants[tenant])
+        if spec.target.model and (namespace, spec.target.model) not in held.models:
             yield True, Problem("spec.target.model", f"tenant {tenant} has no model {spec.target.model}")
 
 
-def _absent(
-    spec: LimitOverrideSpec,
-    tenants: Mapping[str, TenantSpec],
-    tenant_of: Mapping[str, str],
-    gateways: Mapping[str, object],
-    models: Mapping[tuple[str, str], object],
-) -> Iterator[Wrong]:
+def _absent(spec: LimitOverrideSpec, held: Held) -> Iterator[Wrong]:
     target = spec.target
-    if target.tenant and target.tenant not in tenants:
-        yield True, Problem("spec.target.tenant", f"there is no tenant {target.tenant}; tenants are {_some(tenants)}")
-    if target.gateway and target.gateway not in gateways:
-        message = f"there is no gateway {target.gateway}; gateways are {_some(gateways)}"
+    if target.tenant and target.tenant not in held.tenants:
+        message = f"there is no tenant {target.tenant}; tenants are {_some(held.tenants)}"
+        yield True, Problem("spec.target.tenant", message)
+    if target.gateway and target.gateway not in held.gateways:
+        message = f"there is no gateway {target.gateway}; gateways are {_some(held.gateways)}"
         yield True, Problem("spec.target.gateway", message)
     if target.model:
-        named = sorted(f"{tenant_of.get(place, place)}/{name}" for place, name in models)
+        named = sorted(f"{held.tenant_of.get(place, place)}/{name}" for place, name in held.models)
         wanted = [n for n in named if n.endswith(f"/{target.model}") and target.tenant in (None, n.split("/")[0])]
         if not wanted:
             of = f"tenant {target.tenant}" if target.tenant else "any tenant"

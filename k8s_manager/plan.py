@@ -4,6 +4,7 @@ Documents are judged in order: those that were accepted before keep what they ho
 document that is refused keeps its last good objects: nothing of its owner is changed or removed.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,7 +55,7 @@ class Limited:
 @dataclass(slots=True)
 class Plan:
     """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours; `lifted`
-    are the identities of models that have no limit for now."""
+    are the identities of models that have no limit for now; `meant` says for how many models each override is."""
 
     pools: dict[str, GatewayPool] = field(default_factory=dict)
     tenants: dict[str, Tenancy] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Plan:
     leaving: list[Leaving] = field(default_factory=list)
     lifted: frozenset[str] = frozenset()
     overrides: dict[ObjectKey, Override] = field(default_factory=dict)
+    meant: Counter[ObjectKey] = field(default_factory=Counter)
 
 
 class Planner:
@@ -304,8 +306,10 @@ def _overrides(world: World, plan: Plan, memo: Memo) -> None:
     labels = {identity_of(stored): stored.labels for stored in world.models if plan.verdicts[stored.key].accepted}
     for identity, limited in plan.limits.items():
         terms = limited.terms
-        found = tuple(o for o in plan.overrides.values() if o.target.matches(terms, labels.get(identity, {})))
-        if found:
+        keys = [key for key, o in plan.overrides.items() if o.target.matches(terms, labels.get(identity, {}))]
+        plan.meant.update(keys)
+        if keys:
+            found = tuple(plan.overrides[key] for key in keys)
             plan.limits[identity] = memo.get(
                 ("overridden", identity), (limited, found), partial(Limited, terms, limited.spec, found)
             )

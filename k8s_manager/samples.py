@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from collectors.samples import Held, Sample, held
+from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.errors import TidegateError
 from k8s_manager.clock import Clock
 from k8s_manager.metrics import SOURCE_READS
+from k8s_manager.settings import Settings
 
 log = logging.getLogger(__name__)
-EVERY = 5.0
-PATIENCE = 120.0  # seconds for which the two may differ: a scrape interval, and what a replica takes to come and go
 Key = tuple[str, str]  # namespace and Deployment
 
 
@@ -27,8 +27,8 @@ class Source(Protocol):
 class SampleLoop:
     """What is believed of replica counts that a metrics system tells."""
 
-    def __init__(self, source: Source | None, clock: Clock, every: float = EVERY, patience: float = PATIENCE) -> None:
-        self._source, self._clock, self._every, self._patience = source, clock, every, patience
+    def __init__(self, source: Source | None, clock: Clock, settings: Settings) -> None:
+        self._source, self._clock, self._settings = source, clock, settings
         self._held: dict[Key, Held] = {}
         self._differs_since: dict[tuple[str, str, str], float] = {}
         self.version = 0
@@ -40,7 +40,7 @@ class SampleLoop:
         never = asyncio.Event()
         while self._source is not None:
             await self.once(self._source)
-            await self._clock.wait(never, self._every)
+            await self._clock.wait(never, self._settings.sample_every)
 
     async def once(self, source: Source) -> None:
         """Ask once."""
@@ -58,7 +58,9 @@ class SampleLoop:
 
     def counts(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, Held | None]:
         """Return what is believed of each version whose Deployment is ours."""
-        return {v.name: self._held.get((namespace, f"{model}-{v.name}")) for v in spec.versions if v.workload}
+        return {
+            v.name: self._held.get((namespace, names.deployment(model, v.name))) for v in spec.versions if v.workload
+        }
 
     def disagreement(self, namespace: str, model: str, spec: ModelSpec, ready: Mapping[str, int]) -> str | None:
         """Return where the watch says otherwise and has done so for a while."""
@@ -67,10 +69,10 @@ class SampleLoop:
             key = (namespace, model, name)
             if found is None or found.count == ready.get(name, 0):
                 self._differs_since.pop(key, None)
-            elif now - self._differs_since.setdefault(key, now) > self._patience:
+            elif now - self._differs_since.setdefault(key, now) > self._settings.sample_patience:
                 said.append(f"version {name}: {ready.get(name, 0)} ready by watch, {found.count} by Prometheus")
         return "; ".join(said) or None
 
-    def fresh(self, found: Held | None, patience: float) -> bool:
+    def fresh(self, found: Held | None) -> bool:
         """Tell whether a count is young enough to be trusted."""
-        return found is not None and self._clock.utc().timestamp() - found.at < patience
+        return found is not None and self._clock.utc().timestamp() - found.at < self._settings.stale_after

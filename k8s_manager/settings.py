@@ -61,7 +61,7 @@ class Settings:
     """Seconds between two questions to it."""
 
     sample_patience: float = 120.0
-    """Seconds after which Prometheus and the watch are said to disagree."""
+    """Seconds after which Prometheus and the watch are said to disagree: a scrape, and a replica's coming and going."""
 
     proof_patience: float = 15.0
     """Seconds after which a gateway pod that does not run what was written has rejected it. istiod alone may put a push

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from istio_templates.facts import Bucket
+from ratelimiter.controller import Limits
 
 State = Literal["Applied", "Pending", "Rejected", "NoAnswer"]
-Limits = tuple[tuple[str, Bucket], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.report import Figure, at_most, median, plain
+from collectors.probe import revisions
 from e2e.support.site import Site, host_of, path_of
 from istio_templates import names
 from istio_templates.envoy_filter import limits_of
@@ -185,12 +186,8 @@ class Watch:
         number = slot_of(TENANT, MODEL)
         while True:
             async with session.get(f"http://{address}:8080/", headers=headers) as answer:
-                shown = [
-                    int(found)
-                    for value in answer.headers.getall("x-ratelimit-limit", [])
-                    for found in re.findall(r"^\d+", value)
-                ]
-            revision = next((value for value in shown if value >> 20 == number + 1), 0)
+                shown = revisions(answer.headers.getall("x-ratelimit-limit", []))
+            revision = shown.get(number, 0)
             if self.revisions.setdefault(address, revision) != revision:
                 self.revisions[address] = revision
                 self._change.running[address] = time.monotonic()

@@ -83,9 +83,10 @@ class Backend:
 
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
         """Return what a model's status says of its limit, and the limit on each of its gateways as it is now."""
-        attached = (self._live(key).get("spec") or {}).get("attachTo") or {}
+        live = self._live(key)
+        attached = (live.get("spec") or {}).get("attachTo") or {}
         view = self.limits.view(names.identity(key.namespace, attached.get("virtualService", key.name)))
-        return self._live(key).get("status", {}).get("limit"), view
+        return live.get("status", {}).get("limit"), view
 
     def spec(self, key: ObjectKey) -> ModelSpec:
         """Return the spec of a model; raises `NotFound` or, where it cannot be read, `Invalid`."""

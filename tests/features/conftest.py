@@ -1,3 +1,5 @@
+from istio_templates.envoy_filter import limits_of
+from ratelimiter.slots import slot_of
 from tests.support.documents import gateway, model, tenant
 from tests.support.waiting import until
 
@@ -8,6 +10,12 @@ async def make_search(fleet) -> None:
     await until(lambda: fleet.get("Namespace", "search"), what="the tenant's namespace")
     await fleet.apply(model())
     await until(lambda: is_programmed(fleet, "ranker", "search"), what="the model being programmed")
+
+
+async def in_slot(fleet, name: str = "ranker", namespace: str = "search") -> dict[str, float]:
+    """Return the rate of every limit in the slot of a model on the shared gateway, by identity."""
+    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of(namespace, name):02d}", "inference-gw")
+    return {identity: float(bucket.rate) for identity, bucket in limits_of(slot or {})}
 
 
 async def is_programmed(fleet, name: str, namespace: str) -> bool:

@@ -4,8 +4,7 @@ import copy
 
 import pytest
 
-from istio_templates.envoy_filter import limits_of
-from ratelimiter.slots import slot_of
+from tests.features.conftest import in_slot
 from tests.support.documents import API, gateway, tenant
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
@@ -66,10 +65,7 @@ async def search(fleet):
 
 
 async def limit_is(fleet, rate):
-    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of('search', 'ranker'):02d}", "inference-gw")
-    return {identity: float(bucket.rate) for identity, bucket in limits_of(slot or {})} == (
-        {IDENTITY: rate} if rate else {}
-    )
+    return await in_slot(fleet) == ({IDENTITY: rate} if rate else {})
 
 
 async def versions(fleet):

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from istio_templates.envoy_filter import limits_of
-from ratelimiter.slots import slot_of
-from tests.features.conftest import make_search
+from istio_templates.names import identity
+from tests.features.conftest import in_slot, make_search
 from tests.support.documents import API, labels, model, tenant
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
@@ -32,9 +31,7 @@ def override(name="o", namespace="tidegate-system", seconds=3600.0, target=None,
 
 
 async def in_force(fleet, name="ranker", namespace="search"):
-    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of(namespace, name):02d}", "inference-gw")
-    found = {identity.rsplit("/", 1)[1]: bucket for identity, bucket in limits_of(slot or {})}
-    return float(found[name].rate) if name in found else None
+    return (await in_slot(fleet, name, namespace)).get(identity(namespace, name))
 
 
 async def is_limited(fleet, rate, name="ranker", namespace="search", less=False):

@@ -6,9 +6,7 @@ import time
 import pytest
 from aiohttp import web
 
-from istio_templates.envoy_filter import limits_of
-from ratelimiter.slots import slot_of
-from tests.features.conftest import make_search
+from tests.features.conftest import in_slot, make_search
 from tests.support.documents import labels, model
 from tests.support.fleet import QUICK, SETTINGS
 from tests.support.waiting import until
@@ -48,8 +46,7 @@ def asking(fake, source, **given):
 
 
 async def limit_is(fleet, rate):
-    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of('search', 'ranker'):02d}", "inference-gw")
-    return [float(bucket.rate) for _, bucket in limits_of(slot or {})] == [rate]
+    return list((await in_slot(fleet)).values()) == [rate]
 
 
 async def followed(fleet, rate):

@@ -11,7 +11,7 @@ from istio_templates.envoy_filter import limits_of, revision
 from istio_templates.facts import SlotFacts
 from k8s_manager.kube.resources import RESOURCES
 from ratelimiter.slots import slot_of
-from tests.features.conftest import is_programmed
+from tests.features.conftest import in_slot, is_programmed
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS
 from tests.support.standalone import free_port
@@ -94,9 +94,8 @@ async def _proved(fleet, total):
     return await pods(fleet) == (["Applied"], total)
 
 
-async def in_slot(fleet):
-    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{SLOT:02d}", "inference-gw")
-    return [float(bucket.rate) for _, bucket in limits_of(slot)]
+async def rates(fleet):
+    return list((await in_slot(fleet)).values())
 
 
 async def test_a_limit_is_proved_at_every_gateway_pod(search):
@@ -133,13 +132,13 @@ async def test_a_cut_that_no_gateway_pod_takes_stays_written(search):
     await search.set_ready(second, False)
     await until(lambda: told(search, "Rejected"), 10)
     await search.settled(1.2)
-    assert await in_slot(search) == [20.0]
+    assert await rates(search) == [20.0]
     search.gateway_pod.refuses = lambda limits: False
     await proved(search, 20)
 
 
-async def _is(fleet, rates):
-    return await in_slot(fleet) == rates
+async def _is(fleet, wanted):
+    return await rates(fleet) == wanted
 
 
 async def test_a_gateway_pod_that_does_not_answer_is_named_and_nothing_is_rolled_back(search):
@@ -147,7 +146,7 @@ async def test_a_gateway_pod_that_does_not_answer_is_named_and_nothing_is_rolled
     search.gateway_pod.silent = True
     await search.pod("search", labels())
     await until(lambda: told(search, "NoAnswer"), 10)
-    assert await in_slot(search) == [40.0]
+    assert await rates(search) == [40.0]
     assert (await pods(search))[0] == ["NoAnswer"]
     search.gateway_pod.silent = False
     await search.pod("search", labels())
