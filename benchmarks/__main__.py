@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks import accuracy, changes, flaps, isolation, reaction, scale, simulation, startup, steady
+from benchmarks import accuracy, changes, cost, flaps, isolation, reaction, scale, simulation, startup, steady
 from benchmarks.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
@@ -15,6 +15,7 @@ ALL: dict[str, Benchmark] = {
     "changes": changes.run,
     "flaps": flaps.run,
     "simulation": simulation.run,
+    "cost": cost.run,
     "scale": scale.run,
     "reaction": reaction.run,
     "startup": startup.run,

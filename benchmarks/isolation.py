@@ -12,17 +12,19 @@ from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import LISTENER, ROUTE, Snapshot, snapshot
 from ratelimiter.slots import slot_of
 from tests.support.envoy import EnvoyUnderTest, running_envoy
-from tests.support.standalone import GATEWAY, HOST, Running, offer, ranker, standalone
+from tests.support.standalone import GATEWAY, HOST, PATH, Running, offer, ranker, standalone
 
 RATE = 40.0
+FIRST = "first"
+OTHERS = "others.models.example.com"
 QUICK = {"down": {"quiet": "1ms", "longest": "1ms"}, "up": {"quiet": "1ms", "longest": "1ms"}}
 LOCAL = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 
 
 def _name_in_slot(slot: int, same: bool) -> str:
-    """Return the name of a model that shares a slot with search/ranker, or does not."""
+    """Return the name of a model that is in a slot, or in another one. All of them count somebody else's pods."""
     names = (f"other-{number}" for number in itertools.count())
-    return next(name for name in names if (slot_of("search", name) == slot) == same)
+    return next(name for name in names if (slot_of("search", name, restless=True) == slot) == same)
 
 
 async def run(quick: bool) -> list[Figure]:
@@ -32,7 +34,7 @@ async def run(quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         async with standalone(Path(folder)) as run:
             addresses = await _prepare(run)
-            slot = slot_of("search", "ranker")
+            slot = slot_of("search", FIRST, restless=True)
             elsewhere, beside = _name_in_slot(slot, False), _name_in_slot(slot, True)
             for name in (elsewhere, beside):
                 await run.put(f"/v1/tenants/search/models/{name}", _sharing(name))
@@ -76,23 +78,24 @@ def _moved(what: str, rate: float, rest: float, bound: float) -> list[Figure]:
 
 async def _prepare(run: Running) -> list[str]:
     await run.put("/v1/gateways/shared", GATEWAY)
-    hosts = [{"name": HOST}, {"name": "others.models.example.com"}]
+    hosts = [{"name": HOST}, {"name": OTHERS}]
     await run.put("/v1/tenants/search", {"spec": {"gateway": {"name": "shared"}, "hosts": hosts}})
-    await run.put("/v1/tenants/search/models/ranker", ranker(rateLimit={"perReplicaQps": 20, "debounce": QUICK}))
+    await run.put("/v1/tenants/search/models/ranker", ranker())
+    await run.put(f"/v1/tenants/search/models/{FIRST}", _sharing(FIRST))
     addresses = await run.gateways()
-    await run.limit(RATE)
+    await run.limit(RATE, f"search/{FIRST}")
     return addresses
 
 
 def _sharing(name: str, rate: float = 20, timeout: str = "10s") -> dict[str, Any]:
     """Return a model of its own limit and route over the first one's pods."""
-    route = {"host": "others.models.example.com", "path": f"/{name}", "port": 8080, "timeout": timeout}
+    route = {"host": OTHERS, "path": PATH if name == FIRST else f"/{name}", "port": 8080, "timeout": timeout}
     versions = [{"name": "v1", "existing": {"labels": {"app": "ranker"}}}]
     return ranker(routes=[route], versions=versions, rateLimit={"perReplicaQps": rate, "debounce": QUICK})
 
 
 async def _admitted(addresses: list[str], seconds: int) -> float:
-    load = await offer(addresses, 3 * RATE, seconds)
+    load = await offer(addresses, 3 * RATE, seconds, OTHERS, PATH)
     assert not load.errors, load.errors[:3]
     return (load.answers[200] - 2 * len(addresses)) / seconds
 

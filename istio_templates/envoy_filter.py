@@ -23,13 +23,21 @@ _HCM = "envoy.filters.network.http_connection_manager"
 _ROUTER = "envoy.filters.http.router"
 _API_VERSION = "networking.istio.io/v1alpha3"
 _UNLIMITED = {"max_tokens": 4294967295, "tokens_per_fill": 4294967295, "fill_interval": "1s"}
-_ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+# Envoy counts what it would refuse: a bucket that is always empty counts everything (but its first request).
+COUNTING = Bucket(1, 1_000_000, 1, 0)
 _REVISION_BITS = 20
+_BY_MODEL = {
+    "metadata": {
+        "descriptor_key": "vs",
+        "metadata_key": {"key": "istio", "path": [{"key": "config"}]},
+        "source": "ROUTE_ENTRY",
+    }
+}
 
 
-def insertion(pool: GatewayPool) -> Manifest:
+def insertion(pool: GatewayPool, slots: int = names.SLOTS) -> Manifest:
     """Return the EnvoyFilter that puts all slots of a gateway before the router. It never changes."""
-    patches = [_insert(pool, slot) for slot in range(names.SLOTS)]
+    patches = [_insert(pool, slot) for slot in range(slots)]
     if pool.managed is not None:
         patches.append(_connection_age())
     return _envoy_filter(pool, names.insertion_object(pool), 10, patches)
@@ -50,7 +58,7 @@ def slot_config(slot: SlotFacts) -> Manifest:
 
 def revision(slot: SlotFacts) -> int:
     """Return the figure that a probe shows for this slot: its number and a hash of its limits."""
-    limits = [[identity, bucket.tokens, bucket.interval, bucket.burst] for identity, bucket in slot.limits]
+    limits = [[key, bucket.tokens, bucket.interval, bucket.burst, bucket.enforced] for key, bucket in slot.limits]
     digest = hashlib.sha256(json.dumps(limits).encode()).digest()
     return (slot.index + 1 << _REVISION_BITS) + (int.from_bytes(digest[:4], "big") >> 32 - _REVISION_BITS)
 
@@ -64,11 +72,12 @@ def slot_of_revision(value: int) -> int | None:
 def limits_of(obj: Manifest) -> tuple[tuple[str, Bucket], ...]:
     """Return the limits in a slot's EnvoyFilter as it was read back; what is not ours in it is left out."""
     try:
-        descriptors = obj["spec"]["configPatches"][0]["patch"]["value"]["typed_config"].get("descriptors", [])
+        limiter = obj["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
+        enforced = int(limiter["filter_enforced"]["default_value"]["numerator"])
         return tuple(
-            (entry["value"], _bucket(descriptor["token_bucket"]))
-            for descriptor in descriptors
-            if (entry := descriptor["entries"][0])["key"] == "vs"
+            _limit_of(descriptor, enforced)
+            for descriptor in limiter.get("descriptors", [])
+            if descriptor["entries"][0]["key"] == "vs"
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return ()
@@ -85,9 +94,18 @@ def gateways_of_slots(obj: Manifest) -> frozenset[str]:
     return frozenset(found)
 
 
-def _bucket(raw: Manifest) -> Bucket:
-    bucket = Bucket(int(raw["tokens_per_fill"]), int(raw["fill_interval"].removesuffix("s")), int(raw["max_tokens"]))
-    if min(bucket.tokens, bucket.interval) <= 0:
+def _limit_of(descriptor: Manifest, enforced: int) -> tuple[str, Bucket]:
+    bucket = _bucket(descriptor["token_bucket"], enforced)
+    key, *parts = [str(entry["value"]) for entry in descriptor["entries"]]
+    if bucket == COUNTING:
+        parts = [names.REQUESTS]
+    return (names.limit_key(key, parts[0]) if parts else key, bucket)
+
+
+def _bucket(raw: Manifest, enforced: int) -> Bucket:
+    interval = int(raw["fill_interval"].removesuffix("s"))
+    bucket = Bucket(int(raw["tokens_per_fill"]), interval, int(raw["max_tokens"]), enforced)
+    if min(bucket.tokens, bucket.interval) <= 0 or not 0 <= enforced <= 100:
         raise ValueError(f"{raw} is no bucket of ours")
     return bucket
 
@@ -113,7 +131,7 @@ def _insert(pool: GatewayPool, slot: int) -> Manifest:
                     "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
                     "default_config": {
                         "@type": LOCAL_RATE_LIMIT,
-                        "stat_prefix": _stat_prefix(slot),
+                        "stat_prefix": stat_prefix(slot),
                         "token_bucket": _UNLIMITED,
                     },
                     "type_urls": [LOCAL_RATE_LIMIT],
@@ -140,17 +158,16 @@ def _connection_age() -> Manifest:
     }
 
 
-def _stat_prefix(slot: int) -> str:
+def stat_prefix(slot: int) -> str:
+    """Return the name under which a gateway pod counts what a slot does."""
     return f"tidegate_slot_{slot:02d}"
 
 
 def _limiter(slot: SlotFacts) -> Manifest:
-    by_model = {"descriptor_key": "vs", "metadata_key": {"key": "istio", "path": [{"key": "config"}]}}
-    rate_limits: list[Manifest] = [{"actions": [{"metadata": {**by_model, "source": "ROUTE_ENTRY"}}]}]
-    descriptors = [
-        {"entries": [{"key": "vs", "value": identity}], "token_bucket": _token_bucket(bucket)}
-        for identity, bucket in slot.limits
-    ]
+    rate_limits: list[Manifest] = [{"actions": [_BY_MODEL]}]
+    if any(_cluster_of(key) for key, _ in slot.limits):
+        rate_limits.append({"actions": [_BY_MODEL, {"destination_cluster": {}}]})
+    descriptors = [_descriptor(key, bucket) for key, bucket in slot.limits]
     if slot.pool.probe:
         probe = {"header_name": names.PROBE_HEADER, "descriptor_key": "probe"}
         rate_limits.append({"x_ratelimit_option": "DRAFT_VERSION_03", "actions": [{"request_headers": probe}]})
@@ -164,16 +181,33 @@ def _limiter(slot: SlotFacts) -> Manifest:
     retry_after = {"header": {"key": "retry-after", "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     return {
         "@type": LOCAL_RATE_LIMIT,
-        "stat_prefix": _stat_prefix(slot.index),
+        "stat_prefix": stat_prefix(slot.index),
         "token_bucket": _UNLIMITED,
         "always_consume_default_token_bucket": False,
-        "filter_enabled": _ALWAYS,
-        "filter_enforced": _ALWAYS,
+        "filter_enabled": _per_cent(100),
+        "filter_enforced": _per_cent(min((bucket.enforced for _, bucket in slot.limits), default=100)),
         "rate_limited_as_resource_exhausted": True,
         "response_headers_to_add": [retry_after],
         "rate_limits": rate_limits,
         "descriptors": descriptors,
     }
+
+
+def _per_cent(numerator: int) -> Manifest:
+    return {"default_value": {"numerator": numerator, "denominator": "HUNDRED"}}
+
+
+def _cluster_of(key: str) -> str:
+    """Return the cluster to which a limit is confined; empty where it is not."""
+    part = names.part_of(key)
+    return "" if part == names.REQUESTS else part
+
+
+def _descriptor(key: str, bucket: Bucket) -> Manifest:
+    entries = [{"key": "vs", "value": names.identity_in(key)}]
+    if cluster := _cluster_of(key):
+        entries.append({"key": "destination_cluster", "value": cluster})
+    return {"entries": entries, "token_bucket": _token_bucket(bucket)}
 
 
 def _token_bucket(bucket: Bucket) -> Manifest:

@@ -154,11 +154,15 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What one gateway pod enforces: `tokens` every `interval` seconds, `burst` at most at once."""
+    """What one gateway pod enforces: `tokens` every `interval` seconds, `burst` at most at once.
+
+    It counts every request, and refuses for `enforced` per cent of them.
+    """
 
     tokens: int
     interval: int
     burst: int
+    enforced: int = 100
 
     @property
     def rate(self) -> Fraction:
@@ -168,7 +172,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """The limits in one slot of a gateway: a bucket for each VirtualService identity, in order."""
+    """The limits in one slot of a gateway: a bucket for each key, in order.
+
+    A key is the identity of a VirtualService, perhaps with a part (`names.limit_key`). For how many per cent of the
+    requests limits are enforced is the whole slot's: where it is not all, the slot is one model's.
+    """
 
     pool: GatewayPool
     index: int

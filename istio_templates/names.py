@@ -12,8 +12,14 @@ VERSION = "tidegate.dev/version"
 GATEWAY = "tidegate.dev/gateway"
 PROBE_HEADER = "x-tidegate-probe"
 PROBE_HOST = "probe.tidegate.internal"
-SLOTS = 16
-PINNED_SLOTS = 4
+# Pinned slots come in pairs: the first counts a model's requests, the second limits some share of them.
+PINNED_SLOTS = 8
+QUIET_SLOTS = 4
+SLOTS = 20
+
+
+REQUESTS = "requests"  # the part of a key that counts a model's requests and limits nothing
+_PART = "#"  # in no name of Kubernetes
 
 
 def owned_by_gateway(pool: GatewayPool) -> dict[str, str]:
@@ -82,6 +88,32 @@ def deployment(model: str, version: str) -> str:
 def identity(namespace: str, virtual_service: str) -> str:
     """Return what Istio writes into the route metadata of every route of a VirtualService."""
     return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"
+
+
+def limit_key(identity: str, part: str) -> str:
+    """Return the key of a further limit under an identity: its version's cluster, or `REQUESTS`."""
+    return f"{identity}{_PART}{part}"
+
+
+def identity_in(key: str) -> str:
+    """Return the identity under which a limit stands."""
+    return key.partition(_PART)[0]
+
+
+def part_of(key: str) -> str:
+    """Return what a key names beside its identity; empty where it names the whole."""
+    return key.partition(_PART)[2]
+
+
+def place_of(identity: str) -> tuple[str, str]:
+    """Return namespace and name of the VirtualService behind an identity."""
+    namespace, _, name = identity_in(identity).split("/")[-3:]
+    return namespace, name
+
+
+def cluster(namespace: str, service: str, port: int, version: str) -> str:
+    """Return the name by which Envoy knows the endpoints of a version, as Istio makes it."""
+    return f"outbound|{port}|{version}|{service}.{namespace}.svc.cluster.local"
 
 
 def identity_of(model: ServedModel) -> str:

@@ -8,10 +8,12 @@ Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | Proxy
 Active      (overrides) it holds now                         Active | Expired
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 LimitsApplied (gateways) every pod runs what was written        Applied | Rejected | NoAnswer
+LoadEven    (gateways) no pod refuses while another idles       Even | Uneven
 SourcesAgree (models) Prometheus with the watch                  Agree | Disagree
 AutoscalerAgrees (models) with the limit                     Agrees | CeilingUnreachable | TargetAboveLimit
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
+                                                             | Shadow | Ramp | AwaitsVerdict | NoPinnedSlot
 """
 
 from collections.abc import Mapping
@@ -26,19 +28,21 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
 from k8s_manager.claims import gateway_name, namespace_of
-from k8s_manager.gateway_status import gateway_status
+from k8s_manager.gateway_status import even, gateway_status
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.limit_status import limit_status, override_sentence
-from k8s_manager.limits import LimitView
+from k8s_manager.limit_view import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Leaving, Owner, Plan, Verdict, identity_of
 from k8s_manager.proofs import Trouble
 from k8s_manager.rollbacks import Rollbacks
+from k8s_manager.stage_status import staged
 from k8s_manager.told import Told
 from k8s_manager.world import Stored, World
 from ratelimiter.autoscaler import Scaler, disagreement
+from ratelimiter.fairness import Uneven
 from ratelimiter.overrides import Override, takes_away
 
 
@@ -68,6 +72,13 @@ class Proofs(Protocol):
         """Return (pod, state, slots) of gateway pods that do not run what was written; None where none was asked."""
 
 
+class Counters(Protocol):
+    """What is asked of the counter loop."""
+
+    def uneven(self, gateway: str) -> Uneven | None:
+        """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
+
+
 class Teller:
     """Tells statuses pass after pass; what they come from and has not changed is not told anew."""
 
@@ -82,6 +93,7 @@ class Teller:
         results: Results,
         limits: Limits,
         proofs: Proofs,
+        counters: Counters,
         owned: Mapping[ObjectKey, Manifest],
         now: datetime,
     ) -> dict[ObjectKey, Manifest]:
@@ -99,7 +111,7 @@ class Teller:
                 plan.waiting.get(key),
                 _is_there(key, plan, owned),
             )
-            of_kind = self._inputs(stored, world, plan, limits, proofs, now)
+            of_kind = self._inputs(stored, world, plan, limits, proofs, counters, now)
             repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
@@ -110,12 +122,20 @@ class Teller:
         return out
 
     def _inputs(
-        self, stored: Stored, world: World, plan: Plan, limits: Limits, proofs: Proofs, now: datetime
+        self,
+        stored: Stored,
+        world: World,
+        plan: Plan,
+        limits: Limits,
+        proofs: Proofs,
+        counters: Counters,
+        now: datetime,
     ) -> tuple[Any, ...]:
         if stored.key.kind == "InferenceGateway":
             name = stored.key.name
             pods, twins = world.gateway_pods.get(name, ()), world.twins.get(name, ())
-            return (pods, twins, proofs.trouble(name), _rolled_back(name, limits), proofs.started)
+            uneven = counters.uneven(name)
+            return (pods, twins, proofs.trouble(name), _rolled_back(name, limits), uneven, proofs.started)
         if stored.key.kind == "Tenant":
             return (world.bindings.get(stored.key.name),)
         if stored.key.kind == "LimitOverride":
@@ -173,7 +193,8 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
     spec = stored.document.spec if stored.document else None
     match spec:
         case InferenceGatewaySpec():
-            body, told = gateway_status(spec, *of_kind[:-1])
+            body, told = gateway_status(spec, *of_kind[:-2])
+            told += even(of_kind[-2], _before(stored, "LoadEven") is not None)
         case TenantSpec():
             name = stored.key.name
             bound = of_kind[0] or Binding((gateway_name(name, spec),))
@@ -316,6 +337,8 @@ def _limited(view: Mapping[str, LimitView]) -> Told:
     if not view:
         return Told("Limited", False, "Off", "no limit is set")
     first = next(iter(view.values()))
+    if first.holders is not None or first.stage is not None:
+        return staged(first)
     by = f" ({override_sentence(first.override)})" if first.override else ""
     if first.lifted:
         return Told("Limited", False, "Lifted" if takes_away(first.override) else "Off", f"no limit is set{by}")

@@ -98,8 +98,9 @@ class Counting:
             held, earned = before.held, before.earned
         if before and same and (before.ready, before.held, before.earned) == (ready, held, earned):
             return replace(before, changes=changes)
-        REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
-        loads = overrides.loads_under(override, facts_of.loads(limited.spec, ready))
+        if not limited.terms.version:
+            REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
+        loads = overrides.loads_under(override, facts_of.loads(limited.spec, ready, limited.terms.version))
         of_model = overrides.total_under(override, limited.terms, total(limited.terms, loads, fresh, earned), held)
         return Counted(limited, changes, fresh, ready, held, earned, override, loads, of_model)
 
@@ -109,6 +110,8 @@ class Counting:
             return
         self.disagreeing = {}
         for identity, limited in plan.limits.items():
+            if limited.terms.version:
+                continue
             place = (limited.terms.namespace, limited.terms.model, limited.spec)
             if said := self._samples.disagreement(*place, self._gatherer.ready(*place)):
                 self.disagreeing[identity] = said

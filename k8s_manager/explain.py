@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from istio_templates.facts import Manifest
 from k8s_manager.conditions import REASONS
 from k8s_manager.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
-from k8s_manager.limits import LimitView
+from k8s_manager.limit_view import LimitView
+from k8s_manager.stage_status import staged
 from ratelimiter.overrides import takes_away
 
 
@@ -20,6 +21,8 @@ def limit(
             "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off."],
         }
     first = next(iter(view.values()))
+    if first.holders is not None:
+        return {"model": subject, "mode": "off", "explanation": [f"{subject}: {staged(first).message}."]}
     if first.lifted and not takes_away(first.override):
         return {
             "model": subject,
@@ -30,7 +33,7 @@ def limit(
     bounds = terms.bounds
     return {
         "model": subject,
-        "mode": "off" if first.lifted else "enforce",
+        "mode": _mode(first),
         **(limit_status(view, status) or {}),
         "formula": _formula(first),
         "bounds": {
@@ -43,6 +46,14 @@ def limit(
         "pods": list(pods),
         "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_proof(pods)],
     }
+
+
+def _mode(view: LimitView) -> str:
+    if view.lifted:
+        return "off"
+    if view.stage is None or view.stage.enforced == 100:
+        return "enforce"
+    return "ramp" if view.stage.enforced else "shadow"
 
 
 def _sources(view: LimitView) -> Manifest:
@@ -116,6 +127,8 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
         )
     else:
         said.append(f"Nothing is in force yet: the slot of {subject} is not written.")
+    if view.stage is not None:
+        said.append(f"{staged(view).reason}: {staged(view).message}.")
     if view.pending is not None:
         due = "now" if not view.due_in else f"in {view.due_in:.1f} s"
         said.append(

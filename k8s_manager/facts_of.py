@@ -1,13 +1,14 @@
 """From what people wrote (documents) to what renderers and limits need (facts)."""
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
-from istio_templates.documents.model import HeaderChange, Route, TrafficPolicy, Version, Workload
+from istio_templates.documents.model import HeaderChange, RateLimit, Route, TrafficPolicy, Version, Workload
 from istio_templates.facts import (
     GatewayPods,
     GatewayPool,
@@ -25,7 +26,7 @@ from istio_templates.facts import (
 from k8s_manager.claims import namespace_of, workload_labels
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
-from ratelimiter.terms import bounds_of, rules_of
+from ratelimiter.terms import bounds_of, rules_of, verdict_of
 
 
 def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
@@ -146,11 +147,31 @@ def _policy(policy: TrafficPolicy) -> PolicyFacts:
     )
 
 
-def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -> Terms | None:
-    """Return what a model's document says of its limit; None where it says nothing."""
+def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -> tuple[Terms, ...]:
+    """Return what a model's document says of its limits: the whole one's, then those of versions with their own."""
     limit = spec.rate_limit
     if limit is None:
-        return None
+        return ()
+    whole = _whole(tenant, model, spec, limit, ceiling)
+    return (whole, *(_own(whole, spec.routes[0].port, version) for version in spec.versions if version.rate_limit))
+
+
+def _own(whole: Terms, port: int, version: Version) -> Terms:
+    """Return the terms of a version's own limit. Whether the model is closed without replicas is not for it to say."""
+    assert version.rate_limit is not None
+    cluster = names.cluster(whole.namespace, whole.model, port, version.name)
+    return replace(
+        whole,
+        identity=names.limit_key(whole.identity, cluster),
+        bounds=bounds_of(version.rate_limit),
+        tenant_ceiling=None,
+        version=version.name,
+        cold="floor" if whole.cold == "closed" else whole.cold,
+        stale="floor" if whole.stale == "closed" else whole.stale,
+    )
+
+
+def _whole(tenant: Tenancy, model: str, spec: ModelSpec, limit: RateLimit, ceiling: float | None) -> Terms:
     return Terms(
         namespace=tenant.namespace,
         model=model,
@@ -163,14 +184,20 @@ def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -
         cold=limit.fallback.cold,
         stale=limit.fallback.stale,
         tenant_ceiling=None if ceiling is None else exact(ceiling),
-        off=limit.mode == "off",
         weight=limit.weight,
+        restless=any(v.workload is None or v.workload.replicas is None for v in spec.versions),
+        mode=limit.mode,
+        ramp=float(seconds(limit.ramp.over)),
+        verdict=verdict_of(limit.verdict) if limit.verdict else None,
     )
 
 
-def loads(spec: ModelSpec, ready: dict[str, int]) -> tuple[VersionLoad, ...]:
-    """Return what each version contributes, from its ready replicas by name."""
+def loads(spec: ModelSpec, ready: dict[str, int], own: str = "") -> tuple[VersionLoad, ...]:
+    """Return what each version contributes, from its ready replicas by name; of the one version whose `own` limit is
+    asked for, all that it serves."""
     assert spec.rate_limit is not None
+    if own:
+        return tuple(replace(load, share=Fraction(1), own=False) for load in loads(spec, ready) if load.name == own)
     weights = {share.version: share.weight for share in spec.traffic}
     return tuple(
         VersionLoad(
@@ -178,6 +205,7 @@ def loads(spec: ModelSpec, ready: dict[str, int]) -> tuple[VersionLoad, ...]:
             replicas=ready.get(version.name, 0),
             per_replica=exact(version.per_replica_qps or spec.rate_limit.per_replica_qps),
             share=Fraction(weights.get(version.name, 0), 100),
+            own=version.rate_limit is not None,
         )
         for version in spec.versions
     )

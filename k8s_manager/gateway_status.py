@@ -6,6 +6,7 @@ from istio_templates.facts import Manifest
 from k8s_manager.checkup import too_old
 from k8s_manager.proofs import Trouble
 from k8s_manager.told import Told
+from ratelimiter.fairness import Uneven
 
 
 def gateway_status(
@@ -29,6 +30,18 @@ def gateway_status(
         serves = Told("Ready", False, "ProxyTooOld", message)
     told = [serves, _unique(twins), *([] if trouble is None else [_proved(trouble, rolled_back)])]
     return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, told
+
+
+def even(uneven: Uneven | None, told_before: bool) -> list[Told]:
+    """Tell whether one gateway pod refuses while another idles; where none ever did, nothing is told."""
+    if uneven is None:
+        return [Told("LoadEven", True, "Even", "no gateway pod refuses while another idles")] if told_before else []
+    message = (
+        f"{uneven.refusing} gets {uneven.its_share:.0%} of the requests and refused {uneven.refused} in the last "
+        f"minute, {uneven.idle} gets {uneven.idle_share:.0%} and refuses none: clients keep few long connections. Let "
+        "them open more, or balance requests and not connections before the gateway; fewer gateway pods help too"
+    )
+    return [Told("LoadEven", False, "Uneven", message)]
 
 
 def _proved(trouble: Trouble, rolled_back: tuple[int, ...]) -> Told:

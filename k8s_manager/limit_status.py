@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from istio_templates.facts import Bucket, Manifest
-from k8s_manager.limits import LimitView
+from k8s_manager.limit_view import LimitView
+from k8s_manager.stage_status import stage_status
 from ratelimiter.overrides import Override, takes_away
 from ratelimiter.proof import Proof
 
@@ -36,9 +37,21 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
         ],
         "refillBound": None if bucket is None else refill_bound(bucket, first.wanted.terms.burst),
     }
+    out |= stage_status(first)
+    if first.own:
+        out["versions"] = [_own(view) for view in first.own]
     same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
+
+
+def _own(view: LimitView) -> Manifest:
+    """Return what is told of the limit of one version."""
+    bucket, version = view.in_force, view.wanted.terms.version
+    if bucket is None:
+        return {"version": version, "total": None, "perGateway": None}
+    total = number(bucket.rate * max(view.wanted.target.gateways, 1))
+    return {"version": version, "total": total, "perGateway": bucket_status(bucket)}
 
 
 def override_status(override: Override | None) -> Manifest | None:

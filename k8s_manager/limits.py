@@ -7,14 +7,15 @@ What it decides comes from `ratelimiter`; here are only the reading, the writing
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Bucket, GatewayPool, ObjectKey, SlotFacts
+from istio_templates.facts import GatewayPool, ObjectKey, SlotFacts
+from k8s_manager import keeping
 from k8s_manager.clock import Clock
 from k8s_manager.counting import Counted, Counting
 from k8s_manager.diff import in_line, stamped
@@ -24,35 +25,22 @@ from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
+from k8s_manager.limit_view import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, SLOT_WRITES
-from k8s_manager.plan import Limited, Plan, identity_of
+from k8s_manager.plan import Limited, Plan
 from k8s_manager.rollbacks import Rollbacks, RolledBack
 from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
-from ratelimiter import controller, debounce, overrides
+from k8s_manager.staging import Staged, Staging, live_bucket
+from k8s_manager.tally import Tally
+from ratelimiter import controller, debounce, overrides, pins
 from ratelimiter.controller import Observation, Slot, Wanted
 from ratelimiter.overrides import Override
-from ratelimiter.slots import slot_of
-from ratelimiter.target import Total, target, within_tenant_ceilings
+from ratelimiter.target import Terms, Total, target, within_tenant_ceilings
 
 log = logging.getLogger(__name__)
 RETRY = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LimitView:
-    """One model's limit on one gateway: what is wanted, what is in force since when, what waits until when, which
-    override holds, whether it takes the limit away (`lifted`), and when the pods were last heard of."""
-
-    wanted: Wanted
-    in_force: Bucket | None
-    since: datetime | None
-    pending: Bucket | None
-    due_in: float | None
-    override: Override | None = None
-    lifted: bool = False
-    heard: datetime | None = None
 
 
 class LimitLoop:
@@ -66,19 +54,23 @@ class LimitLoop:
         settings: Settings,
         events: Events,
         samples: SampleLoop,
+        tally: Tally,
     ) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._settings, self._events = settings, events
-        self._samples = samples
+        self._samples, self._tally = samples, tally
+        self._staging, self._staged = Staging(tally), Staged()
         self._gatherer, self._memo = Gatherer(store), Memo()
         self._counting = Counting(store, self._gatherer, settings, self._samples)
         self.rolled_back = Rollbacks()
         self._plan = Plan()
         self._overridden: dict[str, Limited] = {}
+        self._stageable: dict[str, Limited] = {}
+        self._own: dict[str, list[str]] = {}
         self._wake_at: float | None = None
         self._state = controller.State()
         self._since: dict[controller.Entry, datetime] = {}
-        self.dirty = self._samples.changed = store.signal(frozenset({"Pod", "EnvoyFilter"}))
+        self.dirty = self._samples.changed = tally.changed = store.signal(frozenset({"Pod", "EnvoyFilter"}))
         self.changed = asyncio.Event()
         self._closed: dict[str, str] = {}
         self._seen: Observation | None = None
@@ -87,6 +79,7 @@ class LimitLoop:
         self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
         self._holding: dict[str, Override] = {}
         self._lifted: dict[str, Wanted] = {}
+        self._told: tuple[Any, ...] = ()
         self._applied: dict[str, Override] = {}
         self.wrote = asyncio.Event()
 
@@ -117,7 +110,9 @@ class LimitLoop:
         """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
         self._plan = plan
         self._overridden = {identity: limited for identity, limited in plan.limits.items() if limited.overrides}
-        if self._seen is None or self._seen.wanted.keys() | self._lifted.keys() != plan.limits.keys():
+        self._own = _own(plan)
+        self._stageable = {i: limited for i, limited in plan.limits.items() if _may_be_staged(limited)}
+        if self._seen is None or plan.limits.keys() - self._seen.wanted.keys() - self._lifted.keys():
             self._decide()
         self.dirty.set()
 
@@ -131,9 +126,10 @@ class LimitLoop:
         async for _ in hold_off(self.dirty, quiet, quiet, self._clock, lambda: self._wake_at):
             try:
                 seen, decision = self._decide()
-                self._wake_at = _earliest(decision.wake_at, self._stale_at(), *self._ends())
+                self._wake_at = _earliest(decision.wake_at, self._stale_at(), self._staged.next_at, *self._ends())
                 if decision.writes and leads:
-                    self._wake_at = _earliest(await self._write(seen, decision), *self._ends())
+                    written = await self._write(seen, decision)
+                    self._wake_at = _earliest(written, self._staged.next_at, *self._ends())
                 elif decision.writes:
                     self._adopt(seen, seen.live)
                     self.wrote.set()
@@ -170,21 +166,35 @@ class LimitLoop:
         holding = self._hold()
         slots = self._gatherer.slots()
         over = self.rolled_back.end(slots, self._clock.now())
-        seen_of = (self._store.all_changes, self._samples.version, fresh, over, id(self._plan), self._plan, holding)
+        kept = keeping.kept(self._plan, self._lifted.keys(), slots, self._store.owned)
+        staged = self._stage(holding, slots, kept)
+        seen_of = (
+            self._store.all_changes,
+            self._samples.version,
+            fresh,
+            over,
+            staged,
+            self._tally.version,
+            self._plan,
+            holding,
+        )
         if self._seen is not None and self._seen_of == seen_of:
             return self._seen
         disagreeing = self._counting.disagreeing
         counted = self._counting.count(self._plan, holding, fresh)
-        if over or holding != self._holding or disagreeing != self._counting.disagreeing:
+        told = (holding, staged, self._tally.version)
+        if over or told != self._told or disagreeing != self._counting.disagreeing:
             self.changed.set()
-        self._seen_of, self._holding = seen_of, holding
+        self._seen_of, self._holding, self._staged, self._told = seen_of, holding, staged, told
         OVERRIDES.set(len(holding))
         free = {i for i, c in counted.items() if overrides.lifts(holding.get(i), c.terms)}
+        free |= {i for i in counted if names.identity_in(i) in staged.holders} if staged.holders else set()
         totals = within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
         totals |= {i: counted[i].total for i in free}
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
         in_force = self._gatherer.limited()
         every = {i: self._want(c, totals[i], gateways, (c.terms.pools[0], i) in in_force) for i, c in counted.items()}
+        every |= {key: self._counter(key, counted) for _, key in staged.placed if names.part_of(key) == names.REQUESTS}
         self._wanted = {i: self._wanted[i] for i in every}
         lifted = {i: every[i] for i in free}
         wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
@@ -196,7 +206,7 @@ class LimitLoop:
         self._tell(wanted, lifted)
         self._memo.end_round()
         self._gatherer.end_round(len(counted))
-        self._seen = Observation(self._moment(), wanted, self._kept(slots), live, spoilt)
+        self._seen = Observation(self._moment(), wanted, kept, live, spoilt, staged.placed)
         return self._seen
 
     def _note_applied(self, wanted: Mapping[str, Wanted]) -> None:
@@ -229,24 +239,39 @@ class LimitLoop:
 
     def view(self, identity: str) -> dict[str, LimitView]:
         """Return a model's limit on each of its gateways, for people."""
-        override = self._holding.get(identity)
-        if identity in self._lifted:
-            wanted = self._lifted[identity]
-            view = LimitView(wanted, None, None, None, None, override, True, self._heard())
-            return dict.fromkeys(wanted.terms.pools, view)
-        found = self._seen.wanted.get(identity) if self._seen else None
-        return {pool: self._view(pool, identity, found, override) for pool in found.terms.pools} if found else {}
+        found = self._lifted.get(identity) or (self._seen.wanted.get(identity) if self._seen else None)
+        if found is None:
+            return {}
+        own = [self._seen.wanted[key] for key in self._own.get(identity, ()) if self._seen and key in self._seen.wanted]
+        return {
+            pool: replace(self._view(pool, found), own=tuple(self._view(pool, of_version) for of_version in own))
+            for pool in found.terms.pools
+        }
 
-    def _view(self, pool: str, identity: str, wanted: Wanted, override: Override | None) -> LimitView:
-        entry = (pool, identity)
+    def _view(self, pool: str, wanted: Wanted) -> LimitView:
+        terms = wanted.terms
+        entry = (pool, terms.identity)
+        view = LimitView(
+            wanted,
+            slot=self._staged.placed.get(entry, terms.slot),
+            override=self._holding.get(terms.identity),
+            lifted=terms.identity in self._lifted,
+            heard=self._heard(),
+            holders=self._staged.holders.get(terms.identity),
+        )
         limit = self._state.limits.get(entry)
-        if limit is None:
-            return LimitView(wanted, None, None, None, None, override, heard=self._heard())
-        due = debounce.due_at(limit, wanted.terms.rules)
-        waits = None if due is None else max(0.0, due - self._clock.now())
-        pending = limit.pending.target if limit.pending else None
-        since = self._since.get(entry)
-        return LimitView(wanted, limit.written, since, pending, waits, override, heard=self._heard())
+        if limit is None or view.lifted:
+            return view
+        due = debounce.due_at(limit, terms.rules)
+        return replace(
+            view,
+            in_force=limit.written,
+            since=self._since.get(entry),
+            pending=limit.pending.target if limit.pending else None,
+            due_in=None if due is None else max(0.0, due - self._clock.now()),
+            stage=self._staged.stages.get(terms.identity),
+            evidence=self._tally.evidence(terms.identity),
+        )
 
     def _heard(self) -> datetime | None:
         """Return when the watch of pods last gave any sign of life."""
@@ -255,14 +280,42 @@ class LimitLoop:
 
     def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
         terms = counted.terms
-        if counted.override is not None and self._applied.get(terms.identity) != counted.override:
+        stage = self._staged.stages.get(names.identity_in(terms.identity))
+        enforced = stage.enforced if stage else 100
+        overridden = counted.override is not None and self._applied.get(terms.identity) != counted.override
+        if overridden or self._is_at_another_stage(terms, enforced):
             terms = overrides.at_once(terms)
-        inputs = (of_model, sum(gateways.get(pool, 0) for pool in terms.pools), written, counted.loads, terms)
+        pods = sum(gateways.get(pool, 0) for pool in terms.pools)
+        inputs = (of_model, pods, written, counted.loads, terms, enforced)
         before = self._wanted.get(terms.identity)
         if before is None or before[0] != inputs:
-            made = Wanted(terms, target(terms, of_model, counted.loads, inputs[1], written))
-            before = self._wanted[terms.identity] = (inputs, made)
+            wanted = target(terms, of_model, counted.loads, pods, written, enforced)
+            held = live_bucket(terms, self._gatherer.slots()) if wanted.bucket is None else None
+            if held and held.enforced != enforced:
+                wanted = replace(wanted, bucket=replace(held, enforced=enforced))
+            before = self._wanted[terms.identity] = (inputs, Wanted(terms, wanted))
         return before[1]
+
+    def _is_at_another_stage(self, terms: Terms, enforced: int) -> bool:
+        """Tell whether a limit is enforced for another share than it should be: a mode does not wait for replicas."""
+        found = [self._state.limits.get((pool, terms.identity)) for pool in terms.pools]
+        return any(limit and limit.written and limit.written.enforced != enforced for limit in found)
+
+    def _counter(self, key: str, counted: Mapping[str, Counted]) -> Wanted:
+        """Return the limit that limits nothing and counts the requests of a pinned model."""
+        terms = counted[names.identity_in(key)].terms
+        before = self._wanted.get(key)
+        if before is None or before[0] != (terms,):
+            before = self._wanted[key] = ((terms,), pins.counting(terms))
+        return before[1]
+
+    def _stage(
+        self, holding: Mapping[str, Override], slots: Mapping[Slot, controller.Limits], kept: frozenset[str]
+    ) -> Staged:
+        """Return how far the limits have come that are not simply enforced."""
+        set_so = {i for i, override in holding.items() if override.mode == "shadow"}
+        found = self._stageable | {i: self._plan.limits[i] for i in set_so if i in self._plan.limits}
+        return self._staging.look(found, holding, slots, kept, self._clock.now()) if found else Staged()
 
     def disagreement(self, identity: str) -> str | None:
         """Return how Prometheus and the watch disagree over a model's replicas; None where they agree or only one of
@@ -275,37 +328,16 @@ class LimitLoop:
         if wanted is None:
             return None
         override = self._holding.get(identity)
-        limits = [self._state.limits.get((pool, identity)) for pool in wanted.terms.pools]
-        return (wanted, override, identity in self._lifted, *(limit.written if limit else None for limit in limits))
-
-    def _kept(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
-        """Return the identities whose limits stay as they are: of models whose document is refused, and of those
-        that leave, as long as a route leads to them."""
-        limited = self._plan.limits.keys() - self._lifted.keys()
-        others = {identity for limits in slots.values() for identity, _ in limits} - limited
-        if not others:
-            return frozenset()
-        held = self._held_in(slots)
-        routed = {names.identity(*key[1:]) for key in self._store.owned if key.kind == "VirtualService"}
-        unlimited = {names.identity_of(model) for model in self._plan.models.values()}
-        return frozenset(others & (held | (routed - unlimited)))
-
-    def _held_in(self, slots: Mapping[Slot, controller.Limits]) -> set[str]:
-        """Return the identities in the slots of models whose document is refused. Which of them is theirs cannot always
-        be told (a document may be unreadable), so all of their namespace stay that nobody else has or gives up."""
-        places = {
-            (names.identity(namespace, ""), slot_of(namespace, name)) for namespace, name in self._plan.held_models
-        }
-        if not places:
-            return set()
-        given_up = {identity_of(leaving.stored) for leaving in self._plan.leaving if leaving.stored.key.kind == "Model"}
-        found = {
-            identity
-            for (_, number), limits in slots.items()
-            for identity, _ in limits
-            if (identity.rpartition("/")[0] + "/", number) in places
-        }
-        return found - given_up
+        keys = (identity, *self._own.get(identity, ()))
+        limits = [self._state.limits.get((pool, key)) for pool in wanted.terms.pools for key in keys]
+        told = (self._staged.stages.get(identity), self._staged.holders.get(identity), self._tally.evidence(identity))
+        return (
+            wanted,
+            override,
+            told,
+            identity in self._lifted,
+            *(limit.written if limit else None for limit in limits),
+        )
 
     def _tell(self, wanted: Mapping[str, Wanted], lifted: dict[str, Wanted]) -> None:
         """Let the main loop know which models are closed, and which have no limit for now."""
@@ -366,6 +398,8 @@ class LimitLoop:
             earlier = before.limits[entry]
             if limit.written == earlier.written or limit.written is None:
                 continue
+            if names.part_of(entry[1]) == names.REQUESTS:
+                continue
             wanted = seen.wanted[entry[1]]
             self._since[entry] = self._clock.utc()
             due = debounce.due_at(earlier, wanted.terms.rules)
@@ -373,14 +407,27 @@ class LimitLoop:
                 REACTION.observe(max(0.0, at - due))
             whole = limit.written.rate * max(wanted.target.gateways, 1)
             self._counting.is_in_force(entry[1], whole, entry[1] in self._holding)
-            LIMIT.labels(wanted.terms.namespace, wanted.terms.model).set(float(whole))
-            self._events.publish(
-                "limit",
-                f"{wanted.terms.namespace}/{wanted.terms.model}",
-                f"limit is {float(whole):g}/s over {wanted.target.gateways} gateway pods",
-                total=float(whole),
-                gateway=entry[0],
-            )
+            terms, share = wanted.terms, limit.written.enforced
+            LIMIT.labels(terms.namespace, terms.model, terms.version).set(float(whole))
+            subject = f"{terms.namespace}/{terms.model}"
+            of = f" of version {terms.version}" if terms.version else ""
+            said = f"limit{of} is {float(whole):g}/s over {wanted.target.gateways} gateway pods"
+            said += "" if share == 100 else f", enforced for {share} % of the requests"
+            self._events.publish("limit", subject, said, total=float(whole), gateway=entry[0], enforced=share)
+
+
+def _own(plan: Plan) -> dict[str, list[str]]:
+    """Return the keys of the limits that versions have of their own, by the identity of their model."""
+    out: dict[str, list[str]] = {}
+    for key, limited in plan.limits.items():
+        if limited.terms.version:
+            out.setdefault(names.identity_in(key), []).append(key)
+    return out
+
+
+def _may_be_staged(limited: Limited) -> bool:
+    terms = limited.terms
+    return terms.mode in ("shadow", "ramp") or terms.verdict is not None
 
 
 def _earliest(*moments: float | None) -> float | None:

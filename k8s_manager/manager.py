@@ -17,6 +17,7 @@ from k8s_manager.api.token import Token
 from k8s_manager.apply import ClusterTarget
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock, SystemClock
+from k8s_manager.counters import CounterLoop
 from k8s_manager.events import Events
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
@@ -29,6 +30,7 @@ from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import KINDS, MainLoop
 from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
+from k8s_manager.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Manager:
     loop: MainLoop
     limits: LimitLoop
     proofs: ProofLoop
+    counters: CounterLoop
     samples: SampleLoop
     watchers: list[Watcher]
     backend: Backend
@@ -62,6 +65,7 @@ class Manager:
             group.create_task(self.loop.run(leads))
             group.create_task(self.limits.run(leads))
             group.create_task(self.proofs.run(leads))
+            group.create_task(self.counters.run())
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
@@ -69,14 +73,16 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     events, store = Events(clock), Store(KINDS, clock)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
     samples = SampleLoop(source, clock, settings)
-    limits = LimitLoop(client, store, clock, settings, events, samples)
+    tally = Tally()
+    limits = LimitLoop(client, store, clock, settings, events, samples, tally)
+    counters = CounterLoop(store, limits, tally, clock, settings)
     books = Bookkeeper(client, store, clock, events, settings.in_flight)
     proofs = ProofLoop(store, limits, clock, settings, events)
     target = ClusterTarget(client, store, clock, settings.in_flight)
-    loop = MainLoop(store, target, books, limits, proofs, clock, settings)
+    loop = MainLoop(store, target, books, limits, proofs, counters, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     backend = Backend(client, store, loop, limits, proofs, events, watchers)
-    return Manager(store, loop, limits, proofs, samples, watchers, backend, _lease(client, clock, settings))
+    return Manager(store, loop, limits, proofs, counters, samples, watchers, backend, _lease(client, clock, settings))
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -9,7 +9,12 @@ PASSES = Counter("tidegate_reconcile", "Passes of the main loop.", ["result"], r
 PASS_SECONDS = Histogram("tidegate_reconcile_time_seconds", "Length of a pass.", registry=REGISTRY)
 RENDERED = Counter("tidegate_rendered", "Gateways, tenants, models and slots rendered.", ["what"], registry=REGISTRY)
 APPLIED = Counter("tidegate_apply", "Objects written.", ["kind", "operation", "result"], registry=REGISTRY)
-LIMIT = Gauge("tidegate_ratelimit_target_rps", "Limit of a model.", ["namespace", "model"], registry=REGISTRY)
+LIMIT = Gauge(
+    "tidegate_ratelimit_target_rps",
+    "Limit of a model, or of one of its versions.",
+    ["namespace", "model", "version"],
+    registry=REGISTRY,
+)
 REPLICAS = Gauge(
     "tidegate_ratelimit_replicas_observed", "Ready replicas of a model.", ["namespace", "model"], registry=REGISTRY
 )
@@ -30,6 +35,24 @@ EFFECT = Histogram(
 )
 PROVED = Gauge(
     "tidegate_gateway_pods", "Gateway pods, by how far they run what was written.", ["state"], registry=REGISTRY
+)
+POD_REQUESTS = Counter(
+    "tidegate_gateway_pod_requests", "Requests that came to a gateway pod.", ["gateway", "pod"], registry=REGISTRY
+)
+POD_REFUSED = Counter(
+    "tidegate_gateway_pod_refused", "Requests that a gateway pod refused.", ["gateway", "pod"], registry=REGISTRY
+)
+SHADOW_REQUESTS = Counter(
+    "tidegate_shadow_requests",
+    "Requests of a model in shadow or ramp.",
+    ["namespace", "virtual_service"],
+    registry=REGISTRY,
+)
+SHADOW_REFUSED = Counter(
+    "tidegate_shadow_beyond_limit",
+    "Of those, the ones beyond the limit.",
+    ["namespace", "virtual_service"],
+    registry=REGISTRY,
 )
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

@@ -45,7 +45,8 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A model under a limit: its terms, its document, and all overrides that are for it, ended ones included."""
+    """A limit of a model, the whole one's or a version's: its terms, its document, and all overrides that are for it,
+    ended ones included."""
 
     terms: Terms
     spec: ModelSpec
@@ -269,21 +270,20 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         assert isinstance(spec, ModelSpec)
         sentence = closed.get(identity_of(stored))
         limit = ceilings.get(tenant.name)
-        served, limited = memo.get(
+        served, limits = memo.get(
             stored.key,
             (spec, tenant, sentence, limit),
             partial(_facts, tenant, name, spec, sentence, limit),
         )
         plan.models[tenant.namespace, name] = served
-        if limited is not None:
-            plan.limits[limited.terms.identity] = limited
+        plan.limits.update((limited.terms.identity, limited) for limited in limits)
 
 
 def _facts(
     tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None, limit: TenantRateLimit | None
-) -> tuple[ServedModel, Limited | None]:
-    terms = facts_of.terms(tenant, name, spec, limit.ceiling if limit else None)
-    return facts_of.served(tenant, name, spec, closed), Limited(terms, spec) if terms else None
+) -> tuple[ServedModel, tuple[Limited, ...]]:
+    found = facts_of.terms(tenant, name, spec, limit.ceiling if limit else None)
+    return facts_of.served(tenant, name, spec, closed), tuple(Limited(terms, spec) for terms in found)
 
 
 def _overrides(world: World, plan: Plan, memo: Memo) -> None:
@@ -306,8 +306,9 @@ def _overrides(world: World, plan: Plan, memo: Memo) -> None:
     labels = {identity_of(stored): stored.labels for stored in world.models if plan.verdicts[stored.key].accepted}
     for identity, limited in plan.limits.items():
         terms = limited.terms
-        keys = [key for key, o in plan.overrides.items() if o.target.matches(terms, labels.get(identity, {}))]
-        plan.meant.update(keys)
+        of_model = labels.get(names.identity_in(identity), {})
+        keys = [key for key, o in plan.overrides.items() if o.target.matches(terms, of_model)]
+        plan.meant.update(keys if not terms.version else ())
         if keys:
             found = tuple(plan.overrides[key] for key in keys)
             plan.limits[identity] = memo.get(

@@ -14,6 +14,7 @@ from k8s_manager.apply import Target
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock
 from k8s_manager.conditions import Teller
+from k8s_manager.counters import CounterLoop
 from k8s_manager.diff import Differ
 from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
@@ -40,11 +41,12 @@ class MainLoop:
         books: Bookkeeper,
         limits: LimitLoop,
         proofs: ProofLoop,
+        counters: CounterLoop,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._store, self._target, self._books, self._limits = store, target, books, limits
-        self._proofs = proofs
+        self._proofs, self._counters = proofs, counters
         self._clock, self._settings = clock, settings
         self.gatherer = Gatherer(store, settings.gateway_overlap)
         self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
@@ -54,7 +56,7 @@ class MainLoop:
         self.plan = Plan()
         self._wake_at: float | None = None
         self.passed = asyncio.Event()
-        limits.changed = proofs.changed = self.dirty
+        limits.changed = proofs.changed = counters.changed = self.dirty
 
     async def run(self, leads: bool = True) -> None:
         """Run pass after pass until cancelled; a pass that fails is tried again. Only one that leads writes."""
@@ -90,7 +92,7 @@ class MainLoop:
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
-        told = self._teller.statuses(world, plan, results, self._limits, self._proofs, store.owned, now)
+        told = self._teller.statuses(world, plan, results, self._limits, self._proofs, self._counters, store.owned, now)
         later = await self._books.tell(world, told)
         ends = moves.due(world.bindings, now)
         override = overrides.next_end(plan.overrides.values(), now)

@@ -63,6 +63,12 @@ class Settings:
     sample_patience: float = 120.0
     """Seconds after which Prometheus and the watch are said to disagree: a scrape, and a replica's coming and going."""
 
+    stats_port: int = 15090
+    """Where gateway pods show Envoy's statistics; Istio's own, unless somebody has changed it."""
+
+    stats_every: float = 15.0
+    """Seconds between two readings of them; a third of that while a model of the gateway is in shadow or ramp."""
+
     proof_patience: float = 15.0
     """Seconds after which a gateway pod that does not run what was written has rejected it. istiod alone may put a push
     off for ten."""

@@ -11,12 +11,14 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class VersionLoad:
-    """One version: its ready replicas, the requests/s each can serve, and its share of traffic (0 to 1)."""
+    """One version: its ready replicas, the requests/s each can serve, its share of traffic (0 to 1), and whether it has
+    a limit of its own, which then bounds it alone."""
 
     name: str
     replicas: int
     per_replica: Fraction
     share: Fraction
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,14 @@ class Bounds:
 
 
 def capacity(versions: Sequence[VersionLoad]) -> Fraction:
-    """Return the requests/s that all versions together can serve at their shares of traffic."""
-    loads = [load.replicas * load.per_replica / load.share for load in versions if load.share > 0]
-    return min(loads, default=Fraction(0))
+    """Return the requests/s that all versions together can serve at their shares of traffic.
+
+    A version with a limit of its own holds nobody up; where all have one, the model takes what they take together.
+    """
+    loads = [load for load in versions if load.share > 0]
+    if shared := [load.replicas * load.per_replica / load.share for load in loads if not load.own]:
+        return min(shared)
+    return sum((load.replicas * load.per_replica for load in loads), Fraction(0))
 
 
 def clamp(value: Fraction, bounds: Bounds) -> Fraction:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from istio_templates.facts import Bucket
 from ratelimiter import debounce
-from ratelimiter.slots import slot_of
 from ratelimiter.target import Target, Terms
 
 # istiod batches pushes while events keep coming, endpoint removals among them: writers must leave it gaps.
@@ -31,25 +30,27 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen `at` a moment: all models under a limit, by identity; identities whose limit stays untouched;
-    the slots as they are, and those of them that somebody has spoilt."""
+    the slots as they are, and those of them that somebody has spoilt; the limits that are `placed` in a slot other than
+    their hash's."""
 
     at: float
     wanted: Mapping[str, Wanted]
     kept: frozenset[str]
     live: Mapping[Slot, Limits]
     spoilt: frozenset[Slot] = frozenset()
+    placed: Mapping[Entry, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """The debounce of every limit, when the last tick was, and what was seen then, so that only what differs from
-    it is looked at: `wanted`, and the slots and what was kept in them that were found to be `in_line` with what
-    was written."""
+    it is looked at: `wanted`, and the slots, what was kept and what was placed in them, that were found to be `in_line`
+    with what was written."""
 
     limits: Mapping[Entry, debounce.State] = field(default_factory=dict)
     ticked: float = float("-inf")
     wanted: Mapping[str, Wanted] = field(default_factory=dict)
-    in_line: tuple[Mapping[Slot, Limits], frozenset[str]] | None = None
+    in_line: tuple[Mapping[Slot, Limits], frozenset[str], Mapping[Entry, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State
     dues = {
         entry: due for entry, limit in limits.items() if limit.pending and (due := _due(seen, entry, limit)) is not None
     }
-    known = limits.keys() == state.limits.keys() and (seen.live, seen.kept) == state.in_line
+    known = limits.keys() == state.limits.keys() and (seen.live, seen.kept, seen.placed) == state.in_line
     stale = frozenset() if known else _out_of_line(seen, limits)
-    after = State(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept))
+    after = State(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept, seen.placed))
     stale |= seen.spoilt
     earliest = min([*dues.values(), *([now] if stale else [])], default=None)
     if earliest is None:
@@ -129,7 +130,8 @@ def _due(seen: Observation, entry: Entry, limit: debounce.State) -> float | None
 
 def _slot(seen: Observation, entry: Entry) -> Slot:
     terms = seen.wanted[entry[1]].terms
-    return (entry[0], slot_of(terms.namespace, terms.model))
+    placed = seen.placed.get(entry)
+    return (entry[0], terms.slot if placed is None else placed)
 
 
 def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.State]) -> frozenset[Slot]:

@@ -56,7 +56,7 @@ def observe(state: State, target: Bucket, now: float) -> State:
         return State(state.written, Pending(target, now, now, target))
     if pending.target == target:
         return state
-    least = min(pending.least, target, key=_by_rate)
+    least = min(pending.least, target, key=_by_admission)
     return State(state.written, replace(pending, target=target, changed=now, least=least))
 
 
@@ -104,8 +104,8 @@ def _is_cut(state: State) -> bool:
 def _direction(written: Bucket | None, target: Bucket) -> int:
     if written is None:
         return 1
-    return -1 if _by_rate(target) < _by_rate(written) else 1
+    return -1 if _by_admission(target) < _by_admission(written) else 1
 
 
-def _by_rate(bucket: Bucket) -> tuple[Fraction, int]:
-    return (bucket.rate, bucket.burst)
+def _by_admission(bucket: Bucket) -> tuple[int, Fraction, int]:
+    return (-bucket.enforced, bucket.rate, bucket.burst)

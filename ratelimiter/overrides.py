@@ -12,6 +12,7 @@ from typing import Literal
 
 from ratelimiter.capacity import Bounds, VersionLoad, clamp
 from ratelimiter.debounce import Patience, Rules
+from ratelimiter.modes import Mode
 from ratelimiter.target import Terms, Total
 
 Action = Literal["freeze", "unlimited", "floor"]
@@ -54,7 +55,7 @@ class Override:
     target: Target
     per_replica: Fraction | None = None
     total: Fraction | None = None
-    mode: Literal["off", "enforce"] | None = None
+    mode: Mode | None = None
     action: Action | None = None
     range_: Bounds | None = None
 
@@ -77,7 +78,12 @@ def next_end(overrides: Iterable[Override], now: datetime) -> datetime | None:
 
 def lifts(override: Override | None, terms: Terms) -> bool:
     """Tell whether a model has no limit: its document or an override says so."""
-    return takes_away(override) or (terms.off and not (override and override.mode == "enforce"))
+    return takes_away(override) or mode_under(override, terms) == "off"
+
+
+def mode_under(override: Override | None, terms: Terms) -> Mode:
+    """Return the mode that holds: a document's, or that of an override."""
+    return override.mode if override and override.mode else terms.mode
 
 
 def takes_away(override: Override | None) -> bool:
@@ -94,7 +100,7 @@ def loads_under(override: Override | None, loads: tuple[VersionLoad, ...]) -> tu
 
 def total_under(override: Override | None, terms: Terms, of_model: Total, held: Fraction | None) -> Total:
     """Return a model's limit before it is divided; `held` is the one in force. A model that is closed stays closed."""
-    if override is None:
+    if override is None or (terms.version and not override.action):
         return of_model
     match override.action:
         case "freeze":

@@ -1,20 +1,26 @@
 """Which slot of a gateway carries a model's limit.
 
-Rendezvous hashing: every model ranks all slots by a hash and takes the first, so nothing is stored, every
-manager agrees, and a model that comes or goes moves nobody else. The first slots are pinned: they are kept
-for models that need a slot of their own.
+Rendezvous hashing: every model ranks the slots of its kind by a hash and takes the first, so nothing is stored, every
+manager agrees, and a model that comes or goes moves nobody else.
+
+A rewrite of a slot fills every bucket in it up. So models whose replicas an autoscaler moves have slots apart from
+those whose replicas stay as they were declared, and only refill each other. The first slots are pinned: they are kept
+for models that need slots of their own.
 """
 
 import hashlib
 from functools import lru_cache
 
-from istio_templates.names import PINNED_SLOTS, SLOTS
+from istio_templates.names import PINNED_SLOTS, QUIET_SLOTS, SLOTS
+
+QUIET = range(PINNED_SLOTS, PINNED_SLOTS + QUIET_SLOTS)
+RESTLESS = range(PINNED_SLOTS + QUIET_SLOTS, SLOTS)
 
 
 @lru_cache(maxsize=65_536)
-def slot_of(namespace: str, model: str) -> int:
-    """Return the number of the shared slot of a model."""
-    return max(range(PINNED_SLOTS, SLOTS), key=lambda slot: _weight(slot, f"{namespace}/{model}"))
+def slot_of(namespace: str, model: str, restless: bool = False) -> int:
+    """Return the number of the shared slot of a model; `restless`: not its document moves its replicas."""
+    return max(RESTLESS if restless else QUIET, key=lambda slot: _weight(slot, f"{namespace}/{model}"))
 
 
 def _weight(slot: int, key: str) -> bytes:

@@ -8,7 +8,9 @@ from typing import Literal
 from istio_templates.facts import Bucket
 from ratelimiter.capacity import Bounds, VersionLoad, capacity, clamp
 from ratelimiter.debounce import Rules
+from ratelimiter.modes import Mode, Verdict
 from ratelimiter.shares import share
+from ratelimiter.slots import slot_of
 
 Fallback = Literal["hold", "floor", "closed"]
 Reason = Literal["Capacity", "Floor", "Ceiling", "TenantCeiling", "Cold", "Stale", "Override", "Frozen"]
@@ -18,7 +20,9 @@ Reason = Literal["Capacity", "Floor", "Ceiling", "TenantCeiling", "Cold", "Stale
 class Terms:
     """What a document says of a model's limit.
 
-    `burst` is in seconds of a gateway pod's rate; `off`: there is no limit unless somebody overrides that.
+    `burst` is in seconds of a gateway pod's rate; `mode` off: there is no limit unless somebody overrides that; `ramp`
+    is in seconds. `version`: the one whose own limit this is; empty for the whole model's. `restless`: somebody else
+    than the document moves its replicas.
     """
 
     namespace: str
@@ -32,8 +36,17 @@ class Terms:
     cold: Fallback
     stale: Fallback
     tenant_ceiling: Fraction | None = None
-    off: bool = False
     weight: int | None = None
+    mode: Mode = "enforce"
+    ramp: float = 0.0
+    verdict: Verdict | None = None
+    version: str = ""
+    restless: bool = False
+
+    @property
+    def slot(self) -> int:
+        """The shared slot in which the limit stands, unless it is pinned elsewhere."""
+        return slot_of(self.namespace, self.model, self.restless)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +91,15 @@ def _fallback(terms: Terms, choice: Fallback, served: Fraction, reason: Reason, 
     return Total(value, served, reason, closed=choice == "closed")
 
 
-def target(terms: Terms, of_model: Total, loads: tuple[VersionLoad, ...], gateways: int, written: bool) -> Target:
-    """Return the share of each of `gateways` pods.
+def target(
+    terms: Terms,
+    of_model: Total,
+    loads: tuple[VersionLoad, ...],
+    gateways: int,
+    written: bool,
+    enforced: int = 100,
+) -> Target:
+    """Return the share of each of `gateways` pods, which is `enforced` for so many per cent of the requests.
 
     A model that never had a limit has nothing to hold: it starts at its floor. Without a gateway pod nothing
     is enforced and nothing changes.
@@ -87,7 +107,7 @@ def target(terms: Terms, of_model: Total, loads: tuple[VersionLoad, ...], gatewa
     value = of_model.value if of_model.value is not None or written else terms.bounds.floor
     if written and gateways == 0:
         value = None
-    bucket = None if value is None else share(value, max(gateways, 1), terms.burst)
+    bucket = None if value is None else replace(share(value, max(gateways, 1), terms.burst), enforced=enforced)
     return Target(of_model, gateways, loads, bucket)
 
 

@@ -1,12 +1,13 @@
 """From what a document says of a limit to what the arithmetic needs."""
 
 from istio_templates.documents.fields import exact, seconds
-from istio_templates.documents.model import Patience, RateLimit
+from istio_templates.documents.model import Patience, RateLimit, ShadowVerdict, VersionLimit
 from ratelimiter import debounce
 from ratelimiter.capacity import Bounds
+from ratelimiter.modes import Verdict
 
 
-def bounds_of(limit: RateLimit) -> Bounds:
+def bounds_of(limit: RateLimit | VersionLimit) -> Bounds:
     """Return between which figures a limit stays, in requests/s."""
     return Bounds(exact(limit.floor), None if limit.ceiling is None else exact(limit.ceiling))
 
@@ -14,6 +15,11 @@ def bounds_of(limit: RateLimit) -> Bounds:
 def rules_of(limit: RateLimit) -> debounce.Rules:
     """Return how patient a limit is with cuts and with raises, in seconds."""
     return debounce.Rules(_patience(limit.debounce.down), _patience(limit.debounce.up))
+
+
+def verdict_of(verdict: ShadowVerdict) -> Verdict:
+    """Return what shadow has to show, as a share and seconds."""
+    return Verdict(exact(verdict.refused_at_most) / 100, float(seconds(verdict.over)))
 
 
 def _patience(patience: Patience) -> debounce.Patience:

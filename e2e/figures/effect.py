@@ -147,7 +147,7 @@ class Watch:
         self._change = Change(0.0)
         self._wanted: bool | None = None
         self.revisions: dict[str, int] = {}
-        self._slot = f"tidegate-{GATEWAY}-slot-{slot_of(TENANT, MODEL):02d}"
+        self._slot = f"tidegate-{GATEWAY}-slot-{slot_of(TENANT, MODEL, restless=True):02d}"
 
     async def change(self, ready: bool) -> Change:
         """Make one change and return its moments as soon as both gateway pods run it."""
@@ -183,7 +183,7 @@ class Watch:
     async def probes(self, session: aiohttp.ClientSession, address: str, secret: str) -> None:
         """Note when a gateway pod runs another revision of the slot."""
         headers = {"Host": names.PROBE_HOST, names.PROBE_HEADER: secret}
-        number = slot_of(TENANT, MODEL)
+        number = slot_of(TENANT, MODEL, restless=True)
         while True:
             async with session.get(f"http://{address}:8080/", headers=headers) as answer:
                 shown = revisions(answer.headers.getall("x-ratelimit-limit", []))
@@ -218,7 +218,9 @@ async def _observed(site: Site, addresses: list[str], pod: ObjectKey) -> AsyncIt
 
 async def _floor(site: Site) -> float:
     """Return how long the API server takes to take in a slot and tell of it: nobody decides anything in between."""
-    key = ObjectKey("EnvoyFilter", f"{GATEWAY}-gw", f"tidegate-{GATEWAY}-slot-{slot_of(TENANT, MODEL):02d}")
+    key = ObjectKey(
+        "EnvoyFilter", f"{GATEWAY}-gw", f"tidegate-{GATEWAY}-slot-{slot_of(TENANT, MODEL, restless=True):02d}"
+    )
     live = await site.kube.get(key)
     metadata = {"name": "floor", "namespace": "default", "labels": {"figures": "floor"}}
     selector = {"workloadSelector": {"labels": {"nobody": "has-this"}}}

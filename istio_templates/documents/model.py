@@ -124,13 +124,34 @@ class Existing(Spec):
     labels: Labels = Field(min_length=1)
 
 
+class VersionLimit(Spec):
+    """A limit of one version's own, in requests/s: what its ready replicas serve, between floor and ceiling."""
+
+    floor: Rate = 1
+    ceiling: Rate | None = None
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "VersionLimit":
+        _ordered(self.floor, self.ceiling)
+        return self
+
+
+def _ordered(floor: float, ceiling: float | None) -> None:
+    if ceiling is not None and floor > ceiling:
+        raise ValueError(f"floor {floor:g} is above ceiling {ceiling:g}")
+
+
 class Version(Spec):
-    """One version of the model: rendered pods (`workload`) or found ones (`existing`)."""
+    """One version of the model: rendered pods (`workload`) or found ones (`existing`).
+
+    With a `rateLimit` of its own it bounds itself, and no longer the whole model.
+    """
 
     name: DnsLabel
     workload: Workload | None = None
     existing: Existing | None = None
     per_replica_qps: Rate | None = None
+    rate_limit: VersionLimit | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "Version":
@@ -173,10 +194,32 @@ class Fallback(Spec):
     stale: Literal["hold", "floor", "closed"] = "hold"
 
 
+class Ramp(Spec):
+    """In how long a limit in mode ramp comes to be enforced for all requests, in steps of five per cent."""
+
+    over: Duration = "30m"
+
+
+class ShadowVerdict(Spec):
+    """What a limit in shadow has to show before it is enforced: over so long, at most so many per cent of the requests
+    beyond it."""
+
+    refused_at_most: float = Field(default=1, ge=0, le=100, allow_inf_nan=False)
+    over: Duration = "10m"
+
+    @model_validator(mode="after")
+    def _counted(self) -> "ShadowVerdict":
+        if not 60 <= seconds(self.over) <= 3600:
+            raise ValueError(f"over {self.over} is not between 1m and 1h; counts are kept by the minute for an hour")
+        return self
+
+
 class RateLimit(Spec):
     """Requests per second that the model takes.
 
     `burst` is in seconds of a gateway pod's rate. `weight` says how much of the tenant's ceiling it gets beside others.
+    In mode `shadow` nothing is refused and what would have been is counted; `ramp` enforces for a growing share. With a
+    `verdict`, shadow is left only once it has shown enough.
     """
 
     per_replica_qps: Rate
@@ -184,14 +227,15 @@ class RateLimit(Spec):
     floor: Rate = 1
     ceiling: Rate | None = None
     weight: int | None = Field(default=None, ge=1, le=1000, strict=True)
-    mode: Literal["off", "enforce"] = "enforce"
+    mode: Literal["off", "shadow", "ramp", "enforce"] = "enforce"
+    ramp: Ramp = Ramp()
+    verdict: ShadowVerdict | None = None
     debounce: Debounce = Debounce()
     fallback: Fallback = Fallback()
 
     @model_validator(mode="after")
     def _bounds(self) -> "RateLimit":
-        if self.ceiling is not None and self.floor > self.ceiling:
-            raise ValueError(f"floor {self.floor:g} is above ceiling {self.ceiling:g}")
+        _ordered(self.floor, self.ceiling)
         if seconds(self.burst) > 60:
             raise ValueError(f"burst {self.burst} is longer than 60s")
         return self
@@ -224,6 +268,23 @@ class ModelSpec(Spec):
         if self.rate_limit and "closed" in (self.rate_limit.fallback.cold, self.rate_limit.fallback.stale):
             raise ValueError(
                 "rateLimit: a fallback of closed needs a route of ours; choose hold or floor with attachTo"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_limits(self) -> "ModelSpec":
+        own = next((version.name for version in self.versions if version.rate_limit), None)
+        if own is None:
+            return self
+        if self.rate_limit is None:
+            raise ValueError(
+                f"versions: {own} has a rateLimit; give the model one too, its perReplicaQps and debounce hold"
+            )
+        if self.attach_to is not None:
+            raise ValueError(f"versions: {own} has a rateLimit; with attachTo its cluster is not known, leave it out")
+        if len({route.port for route in self.routes}) > 1:
+            raise ValueError(
+                f"versions: {own} has a rateLimit; it needs all routes on one port, each has a bucket of its own"
             )
         return self
 

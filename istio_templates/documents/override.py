@@ -61,7 +61,7 @@ class LimitOverrideSpec(Spec):
     target: OverrideTarget
     per_replica_qps: Rate | None = None
     total: Rate | None = None
-    mode: Literal["off", "enforce"] | None = None
+    mode: Literal["off", "shadow", "enforce"] | None = None
     action: Literal["freeze", "unlimited", "floor"] | None = None
 
     @model_validator(mode="after")

@@ -20,10 +20,9 @@ from k8s_manager.api.openapi import BODIES, RESPONSES, describe
 from k8s_manager.api.options import Cascade, DryRun, Match
 from k8s_manager.api.token import Token
 from k8s_manager.limit_status import limit_status, pods_status
-from k8s_manager.limits import LimitView
+from k8s_manager.limit_view import LimitView
 from k8s_manager.metrics import API_REQUESTS, REGISTRY
 from k8s_manager.rights import SYSTEM
-from ratelimiter.slots import slot_of
 
 _BEARER = HTTPBearer(auto_error=False, description="The token in the file or the Secret that the manager was given.")
 
@@ -133,13 +132,13 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
         place = key(tenant, model)
         status, view = backend.limit(place)
         found = limit_status(view, status) or {"total": None, "reason": "Off"}
-        return _json({"model": f"{tenant}/{model}", **found, "pods": _pods(backend, view, place)})
+        return _json({"model": f"{tenant}/{model}", **found, "pods": _pods(backend, view)})
 
     @app.get(root + "/explain", summary="Why the limit is what it is, in words.", **options)
     async def explained(tenant: str, model: str) -> Response:
         place = key(tenant, model)
         status, view = backend.limit(place)
-        return _json(explain.limit(f"{tenant}/{model}", view, status, _pods(backend, view, place)))
+        return _json(explain.limit(f"{tenant}/{model}", view, status, _pods(backend, view)))
 
     @app.put(
         root + "/versions/{version}/scale",
@@ -166,10 +165,9 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
         return _json({"items": [_event(event) for event in backend.events.recent() if event.id > after]})
 
 
-def _pods(backend: Backend, view: Mapping[str, LimitView], place: ObjectKey) -> list[Manifest]:
+def _pods(backend: Backend, view: Mapping[str, LimitView]) -> list[Manifest]:
     """Return how far every gateway pod is with a model's limit."""
-    slot = slot_of(place.namespace, place.name)
-    return [pod for gateway in view for pod in pods_status(backend.proofs.of(gateway), slot)]
+    return [pod for gateway, limit in view.items() for pod in pods_status(backend.proofs.of(gateway), limit.slot)]
 
 
 async def _stream(backend: Backend, after: int) -> AsyncIterator[bytes]:

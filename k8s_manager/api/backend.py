@@ -19,7 +19,8 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
-from k8s_manager.limits import LimitLoop, LimitView
+from k8s_manager.limit_view import LimitView
+from k8s_manager.limits import LimitLoop
 from k8s_manager.plan import fleet_of
 from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop

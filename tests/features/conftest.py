@@ -13,9 +13,13 @@ async def make_search(fleet) -> None:
 
 
 async def in_slot(fleet, name: str = "ranker", namespace: str = "search") -> dict[str, float]:
-    """Return the rate of every limit in the slot of a model on the shared gateway, by identity."""
-    slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{slot_of(namespace, name):02d}", "inference-gw")
-    return {identity: float(bucket.rate) for identity, bucket in limits_of(slot or {})}
+    """Return the rate of every limit in the slots in which a model on the shared gateway may be, by identity."""
+    found = {}
+    for restless in (False, True):
+        number = slot_of(namespace, name, restless)
+        slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{number:02d}", "inference-gw")
+        found |= {identity: float(bucket.rate) for identity, bucket in limits_of(slot or {})}
+    return found
 
 
 async def is_programmed(fleet, name: str, namespace: str) -> bool:

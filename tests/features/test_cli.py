@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from istio_templates.names import SLOTS
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import TOKEN
@@ -93,9 +94,12 @@ async def test_rendering_needs_no_cluster():
     code, out, _ = await tidegate("render", "-f", str(SAMPLE))
     kinds = [obj["kind"] for obj in yaml.safe_load_all(out)]
     assert code == 0
-    assert kinds.count("EnvoyFilter") == 17 and {"Deployment", "VirtualService", "DestinationRule", "Gateway"} <= set(
-        kinds
-    )
+    assert kinds.count("EnvoyFilter") == SLOTS + 1 and {
+        "Deployment",
+        "VirtualService",
+        "DestinationRule",
+        "Gateway",
+    } <= set(kinds)
     assert "&id" not in out
 
 

@@ -6,6 +6,7 @@ import dataclasses
 
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import ObjectKey
+from istio_templates.names import SLOTS
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.metrics import RENDERED
@@ -35,7 +36,7 @@ async def test_a_document_becomes_routes_workloads_and_a_limit(fleet):
         "Gateway inference-gw/tenant-search",
         "EnvoyFilter inference-gw/tidegate-shared-slots",
     } <= owned
-    assert sum("-slot-" in name for name in owned) == 16
+    assert sum("-slot-" in name for name in owned) == SLOTS
 
 
 async def test_a_pass_that_changes_nothing_writes_and_renders_nothing(fleet):
@@ -117,7 +118,7 @@ async def test_no_route_is_open_before_its_limit_is_in_a_slot(fleet):
             made.append(obj["metadata"]["name"])
         if "virtual-service/ranker" in str(obj["spec"]):
             limited_at = int(obj["metadata"]["resourceVersion"])
-        if limited_at and len(made) == 17:
+        if limited_at and len(made) == SLOTS + 1:
             break
     assert limited_at < int(route["metadata"]["resourceVersion"])
     assert made[-1] == "tidegate-shared-slots", "the slots' configurations come before the filters that ask for them"
@@ -144,7 +145,7 @@ async def test_deleting_a_model_removes_what_was_made_for_it_and_nothing_else(fl
             f"{kind} search/ranker" for kind in ("Service", "DestinationRule", "VirtualService")
         } | {"Deployment search/ranker-v1"}
         assert await fleet.get("Service", "mine", "search")
-        slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(16)]
+        slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(SLOTS)]
         assert not any("virtual-service/ranker" in str(slot) for slot in slots)
 
 
@@ -230,7 +231,7 @@ async def test_a_document_that_cannot_be_rendered_any_more_keeps_its_last_good_o
         await fleet.pod("search", labels("tagger"))
         await until(lambda: tagger_limit(fleet, 20), what="the other model's limit going on")
         assert await fleet.get("VirtualService", "ranker", "search") == before
-        slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(16)]
+        slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(SLOTS)]
         assert any("virtual-service/ranker" in str(slot) for slot in slots)
 
 

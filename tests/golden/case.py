@@ -13,7 +13,9 @@ from k8s_manager import facts_of
 from k8s_manager.offline import planned, world_of
 from k8s_manager.plan import Plan
 from k8s_manager.render import Renderer
-from ratelimiter import controller
+from k8s_manager.staging import Staged, Staging
+from k8s_manager.tally import Tally
+from ratelimiter import controller, pins
 from ratelimiter.controller import Observation, Wanted
 from ratelimiter.target import target, total, within_tenant_ceilings
 
@@ -45,18 +47,26 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
     ready = observed.get("ready", {})
     totals = {}
     for identity, limited in plan.limits.items():
-        if limited.terms.off:
+        if limited.terms.mode == "off":
             continue
         place = f"{limited.terms.namespace}/{limited.terms.model}"
         counts = {v.name: ready.get(f"{place}/{v.name}", 0) for v in limited.spec.versions}
-        loads = facts_of.loads(limited.spec, counts)
+        loads = facts_of.loads(limited.spec, counts, limited.terms.version)
         totals[identity] = (limited.terms, total(limited.terms, loads, True), loads)
     scaled = within_tenant_ceilings({identity: found[:2] for identity, found in totals.items()})
-    pods = observed.get("gatewayPods", {})
-    return {
-        identity: Wanted(terms, target(terms, scaled[identity], loads, sum(pods.get(p, 1) for p in terms.pools), False))
-        for identity, (terms, _, loads) in totals.items()
-    }
+    pods, staged = observed.get("gatewayPods", {}), _staged(plan)
+    wanted = {}
+    for identity, (terms, _, loads) in totals.items():
+        found = staged.stages.get(names.identity_in(identity))
+        gateways, enforced = sum(pods.get(p, 1) for p in terms.pools), found.enforced if found else 100
+        wanted[identity] = Wanted(terms, target(terms, scaled[identity], loads, gateways, False, enforced))
+        if found and found.pinned and not terms.version:
+            wanted[names.limit_key(identity, names.REQUESTS)] = pins.counting(terms)
+    return wanted
+
+
+def _staged(plan: Plan) -> Staged:
+    return Staging(Tally()).look(plan.limits, {}, {}, frozenset(), 0.0)
 
 
 def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:
@@ -64,7 +74,7 @@ def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:
 
 
 def _slots(plan: Plan, observed: dict[str, Any]) -> dict[ObjectKey, Manifest]:
-    seen = Observation(0.0, _wanted(plan, observed), frozenset(), {})
+    seen = Observation(0.0, _wanted(plan, observed), frozenset(), {}, placed=_staged(plan).placed)
     decision, _ = controller.decide(controller.State(), seen, 0.0)
     slots = [
         SlotFacts(pool, number, decision.writes.get((name, number), ()))

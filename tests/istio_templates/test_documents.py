@@ -9,6 +9,11 @@ from istio_templates.documents.fields import host_name, route_path, seconds
 from istio_templates.errors import Invalid
 from tests.support.documents import gateway, model, tenant
 
+ROUTE = {"host": "search.models.example.com", "path": "/a", "port": 8080}
+OWN = model(versions=[{"name": "v1", "workload": {"image": "example.com/ranker:1"}, "rateLimit": {"ceiling": 9}}])
+ATTACHED = model(attachTo={"virtualService": "theirs"}, versions=[{"name": "v1", "existing": {"labels": {"app": "a"}}}])
+del ATTACHED["spec"]["routes"]
+
 
 def problems(document: dict) -> dict[str, str]:
     with pytest.raises(Invalid) as refused:
@@ -46,7 +51,14 @@ def test_a_right_document_is_read(document):
         (model(), "spec.versions.0.workload.podTemplate", {"spec": {"containers": [{}]}}, "spec.versions[0].workload.podTemplate", "name"),
         (model(), "spec.versions.0.existing", {"labels": {"a": "b"}}, "spec.versions[0]", "exactly one of workload and existing"),
         (model(), "spec.rateLimit.perReplicaQps", float("nan"), "spec.rateLimit.perReplicaQps", ""),
-        (model(), "spec.rateLimit.mode", "shadow", "spec.rateLimit.mode", "enforce, off"),
+        (model(), "spec.rateLimit.mode", "shadwo", "spec.rateLimit.mode", "did you mean shadow"),
+        (model(), "spec.rateLimit.verdict", {"over": "2h"}, "spec.rateLimit.verdict", "between 1m and 1h"),
+        (model(), "spec.rateLimit.verdict", {"refusedAtMost": 101}, "spec.rateLimit.verdict.refusedAtMost", "100"),
+        (model(), "spec.rateLimit.ramp", {"over": 30}, "spec.rateLimit.ramp.over", "with its unit"),
+        (model(), "spec.versions.0.rateLimit", {"floor": 9, "ceiling": 3}, "spec.versions[0].rateLimit", "above ceiling"),
+        (OWN, "spec.rateLimit", None, "spec.versions", "give the model one too"),
+        (OWN, "spec.routes", [ROUTE, {**ROUTE, "path": "/b", "port": 8001}], "spec.versions", "all routes on one port"),
+        (ATTACHED, "spec.versions.0.rateLimit", {"ceiling": 9}, "spec.versions", "its cluster is not known"),
         (model(), "spec.rateLimit.debounce.up", {"quiet": "9s", "longest": "1s"}, "spec.rateLimit.debounce.up", "above longest"),
         (model(), "spec.trafficPolicy", {"loadBalancing": {"policy": "hash"}}, "spec.trafficPolicy.loadBalancing", "header and cookie"),
         (tenant(), "spec.gateway", {}, "spec.gateway", "exactly one of name and dedicated"),

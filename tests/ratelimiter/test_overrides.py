@@ -135,7 +135,7 @@ def test_what_a_tenants_own_people_set_stays_in_their_range(replicas, rate):
     ],
 )
 def test_only_the_document_a_mode_or_the_kill_switch_lift_a_limit(given, off, lifted):
-    assert lifts(given, replace(TERMS, off=off)) is lifted
+    assert lifts(given, replace(TERMS, mode="off" if off else "enforce")) is lifted
 
 
 def test_the_first_write_under_an_override_waits_for_no_debounce():

@@ -28,6 +28,7 @@ class EnvoyUnderTest:
 
     def __init__(self, address: str, session: aiohttp.ClientSession) -> None:
         self.address, self._session = address, session
+        self.pid = 0
         self.snapshot: Snapshot = {}
         self.ads = Ads(lambda _: self.snapshot)
 
@@ -70,6 +71,7 @@ async def running_envoy(folder: Path, binary: str = "", number: int = 0) -> Asyn
         child = await processes.start(
             [*words, "--log-level", "warning"], dict(os.environ), folder, folder / "envoy.log"
         )
+        envoy.pid = child.pid
         try:
             await until(
                 lambda: envoy.ads.settled or child.returncode is not None, what="Envoy asking for its configuration"

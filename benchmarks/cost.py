@@ -1,0 +1,123 @@
+"""What the slots cost each request: CPU of a real Envoy with 0 to 64 of them, answering itself and proxying."""
+
+import asyncio
+import random
+import tempfile
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from statistics import median
+
+from benchmarks.limited import HOST, POOL
+from benchmarks.report import Figure, at_most, plain
+from istio_templates import names
+from istio_templates.catalog import render_slot
+from istio_templates.envoy_filter import insertion
+from istio_templates.facts import Bucket, Manifest, SlotFacts
+from k8s_manager.standalone.translator.config import Config
+from k8s_manager.standalone.translator.snapshot import CLUSTER, ROUTE, Snapshot, snapshot
+from tests.support.envoy import EnvoyUnderTest, running_envoy
+
+SLOTS = (0, 8, 16, 32, 64)
+MODELS = 1000
+AMPLE = Bucket(1_000_000, 1, 100_000)
+CONNECTIONS = 4
+REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+NANOS = 1_000_000_000
+
+
+async def run(quick: bool) -> list[Figure]:
+    """Send the same requests through each number of slots, in changing order; compare CPU time, not the clock."""
+    rounds, requests = (2, 1_000) if quick else (7, 6_000)
+    slots = (0, 16) if quick else SLOTS
+    taken: dict[tuple[str, int], list[float]] = {(mode, n): [] for mode in ("direct", "proxied") for n in slots}
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncExitStack() as stack:
+            model, gateway = [await stack.enter_async_context(_envoy(Path(folder), number)) for number in (0, 1)]
+            await model.load(_gateway(model, 0, None))
+            for _ in range(rounds):
+                for mode, number in random.sample(list(taken), len(taken)):
+                    await gateway.load(_gateway(gateway, number, model if mode == "proxied" else None))
+                    await _send(gateway.address, requests // 10)
+                    before = _cpu(gateway.pid)
+                    await _send(gateway.address, requests)
+                    taken[mode, number].append((_cpu(gateway.pid) - before) / requests * 1e6)
+    return [figure for mode in ("direct", "proxied") for figure in _figures(mode, slots, taken)]
+
+
+def _figures(mode: str, slots: tuple[int, ...], taken: dict[tuple[str, int], list[float]]) -> list[Figure]:
+    none = median(taken[mode, 0])
+    out = [plain(f"{mode}: CPU of a request without a slot", f"{none:.1f} us")]
+    for number in slots[1:]:
+        each = median(taken[mode, number])
+        what = f"{mode}: CPU of a request with {number} slots, over none"
+        value = f"{each / none:.3f} ({each:.1f} us, {(each - none) / number:.2f} us a slot)"
+        out.append(at_most(what, each / none, 1.5) if number == names.SLOTS else plain(what, value))
+        if number == names.SLOTS:
+            out.append(plain("  that is", value))
+    return out
+
+
+def _envoy(folder: Path, number: int) -> AbstractAsyncContextManager[EnvoyUnderTest]:
+    place = folder / str(number)
+    place.mkdir()
+    return running_envoy(place, number=number)
+
+
+def _cpu(pid: int) -> float:
+    """Return the CPU seconds that all threads of a process have had."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / NANOS
+
+
+async def _send(address: str, requests: int) -> None:
+    """Send requests one after another over a few connections, and read every answer."""
+
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection(address, 8080)
+        for _ in range(requests // CONNECTIONS):
+            writer.write(REQUEST)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), head
+        writer.close()
+
+    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+
+
+def _gateway(envoy: EnvoyUnderTest, number: int, model: EnvoyUnderTest | None) -> Snapshot:
+    """Return a gateway whose slots, so many, hold a thousand models; its route answers, or leads to `model`."""
+    contents: list[list[tuple[str, Bucket]]] = [[] for _ in range(number)]
+    for index in range(MODELS if number else 0):
+        contents[index % number].append((names.identity("search", f"model-{index}"), AMPLE))
+    if number:
+        contents[number // 2].append((names.identity("search", "ranker"), AMPLE))
+    slots = [obj for n in range(number) for obj in render_slot(SlotFacts(POOL, n, tuple(contents[n])))]
+    filters: list[Manifest] = [insertion(POOL, number), *slots] if number else []
+    gateway = {
+        "metadata": {"name": "g", "namespace": "inference-gw"},
+        "spec": {
+            "selector": {"istio": "inference-gw"},
+            "servers": [{"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*/*"]}],
+        },
+    }
+    route = {
+        "metadata": {"name": "ranker", "namespace": "search"},
+        "spec": {
+            "hosts": [HOST],
+            "gateways": ["inference-gw/g"],
+            "http": [{"name": "r", "match": [{"uri": {"prefix": "/"}}], "directResponse": {"status": 200}}],
+        },
+    }
+    config = Config(gateways=[gateway], virtual_services=[route], envoy_filters=filters)
+    made = snapshot(config, envoy.pod({"istio": "inference-gw"}, "inference-gw"))
+    return made if model is None else _proxied(made, model)
+
+
+def _proxied(made: Snapshot, model: EnvoyUnderTest) -> Snapshot:
+    (table,) = made[ROUTE].values()
+    for entry in (entry for host in table["virtual_hosts"] for entry in host["routes"]):
+        if entry.pop("direct_response", None):
+            entry["route"] = {"cluster": "model"}
+    endpoint = {"address": {"socket_address": {"address": model.address, "port_value": 8080}}}
+    load = {"cluster_name": "model", "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
+    cluster = {"name": "model", "type": "STATIC", "connect_timeout": "1s", "load_assignment": load}
+    return {**made, CLUSTER: {**made[CLUSTER], "model": cluster}}

@@ -1,0 +1,144 @@
+"""The counter loop: reads what the gateway pods have counted in their slots.
+
+From it come the evidence of models in shadow and ramp, and how even the load is over the pods of a gateway.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import aiohttp
+
+from collectors import counters
+from collectors.counters import Counts
+from istio_templates import names
+from istio_templates.facts import GatewayPool
+from k8s_manager.clock import Clock
+from k8s_manager.gather import Gatherer
+from k8s_manager.kube.store import Store
+from k8s_manager.metrics import POD_REFUSED, POD_REQUESTS, SHADOW_REFUSED, SHADOW_REQUESTS
+from k8s_manager.settings import Settings
+from k8s_manager.tally import Tally
+from ratelimiter import fairness
+from ratelimiter.fairness import Load, Uneven
+from ratelimiter.pins import counter, held, limiter
+
+log = logging.getLogger(__name__)
+SPAN = 60.0  # seconds over which loads are compared
+IN_FLIGHT = 32
+
+
+class Pools(Protocol):
+    """What is asked of the limit loop."""
+
+    @property
+    def pools(self) -> Mapping[str, GatewayPool]:
+        """Return all gateways, by name."""
+
+
+@dataclass(slots=True)
+class Read:
+    """What was read of a gateway: when, the last counts of each pod, who was in each pair of slots then, and the loads
+    of the last minute with their times."""
+
+    at: float = float("-inf")
+    counts: dict[str, Mapping[int, Counts]] = field(default_factory=dict)
+    pairs: dict[int, str] = field(default_factory=dict)
+    loads: list[tuple[float, dict[str, Load]]] = field(default_factory=list)
+
+
+class CounterLoop:
+    """What the gateway pods count, and what follows from it."""
+
+    def __init__(self, store: Store, limits: Pools, tally: Tally, clock: Clock, settings: Settings) -> None:
+        self._limits, self._tally, self._clock = limits, tally, clock
+        self._port, self._seldom, self._often = settings.stats_port, settings.stats_every, settings.stats_every / 3
+        self._gatherer = Gatherer(store)
+        self._read: dict[str, Read] = {}
+        self._uneven: dict[str, Uneven | None] = {}
+        self._places = asyncio.Semaphore(IN_FLIGHT)
+        self.changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read again and again until cancelled."""
+        never = asyncio.Event()
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            while True:
+                try:
+                    await self.once(session)
+                except Exception:
+                    log.exception("counters were not read; it is tried again")
+                await self._clock.wait(never, self._often)
+
+    async def once(self, session: aiohttp.ClientSession) -> None:
+        """Read the counters of the pods of every gateway that is due."""
+        pools = dict(self._limits.pools)
+        self._read = {name: self._read.get(name, Read()) for name in pools}
+        pairs = held(self._gatherer.slots())
+        for name, pool in pools.items():
+            found = pairs.get(name, {})
+            if found or self._clock.now() - self._read[name].at > self._seldom - self._often / 2:
+                await self._gateway(session, pool, found)
+        self._tally.end_round({i for found in pairs.values() for i in found.values()})
+        self._gatherer.end_round(0)
+
+    def uneven(self, gateway: str) -> Uneven | None:
+        """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
+        return self._uneven.get(gateway)
+
+    async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, str]) -> None:
+        pods = [pod for pod in self._gatherer.gateway_pods_of(pool) if pod.ready and not pod.leaving and pod.address]
+        answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
+        counts = {pod.name: found for pod, found in zip(pods, answers, strict=True) if found is not None}
+        before, now = self._read[pool.name], self._clock.now()
+        added = {
+            pod: {slot: counters.increase(before.counts[pod].get(slot, Counts()), c) for slot, c in found.items()}
+            for pod, found in counts.items()
+            if pod in before.counts
+        }
+        for pair, identity in pairs.items():
+            if before.pairs.get(pair) == identity and added:
+                self._count(identity, pair, added, (before.at, now))
+        loads = {pod: _load(found) for pod, found in added.items()}
+        recent = [(at, each) for at, each in before.loads if at > now - SPAN]
+        self._read[pool.name] = Read(now, counts, pairs, [*recent, (now, loads)])
+        self._compare(pool.name)
+
+    async def _pod(self, session: aiohttp.ClientSession, address: str) -> Mapping[int, Counts] | None:
+        async with self._places:
+            return await counters.read(session, address, self._port)
+
+    def _count(
+        self, identity: str, pair: int, added: Mapping[str, Mapping[int, Counts]], span: tuple[float, float]
+    ) -> None:
+        none = Counts()
+        refused = sum(found.get(limiter(pair), none).beyond for found in added.values())
+        requests = sum(found.get(counter(pair), none).beyond for found in added.values())
+        self._tally.add(identity, refused, requests, *span)
+        place = names.place_of(identity)
+        SHADOW_REFUSED.labels(*place).inc(refused)
+        SHADOW_REQUESTS.labels(*place).inc(requests)
+
+    def _compare(self, gateway: str) -> None:
+        """Say how even the load of the last minute was, over the pods that were read."""
+        loads: dict[str, Load] = {}
+        for _, each in self._read[gateway].loads:
+            for pod, load in each.items():
+                if pod in self._read[gateway].counts:
+                    was = loads.get(pod, Load(0, 0))
+                    loads[pod] = Load(was.requests + load.requests, was.refused + load.refused)
+        found = fairness.uneven(loads)
+        if found != self._uneven.get(gateway):
+            self.changed.set()
+        self._uneven[gateway] = found
+        for pod, load in self._read[gateway].loads[-1][1].items():
+            POD_REQUESTS.labels(gateway, pod).inc(load.requests)
+            POD_REFUSED.labels(gateway, pod).inc(load.refused)
+
+
+def _load(added: Mapping[int, Counts]) -> Load:
+    """Return a pod's load: every request comes to its first slot, unless that is away; refusals are told by each."""
+    requests = max((found.requests for found in added.values()), default=0)
+    return Load(requests, sum(found.refused for found in added.values()))

@@ -1,0 +1,45 @@
+"""Whether the load is even over the gateway pods. Pure.
+
+Every pod has an equal share of each limit. Where clients keep a few long connections, one pod refuses what another
+would have admitted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FEWEST = 100  # requests at a gateway in the window, below which nothing is said
+REFUSING = 0.01  # share of a pod's requests
+IDLE = 0.5  # of the busiest pod
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came to one gateway pod in some time, and how much of it was refused."""
+
+    requests: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uneven:
+    """A pod that refuses while another idles, with what share of the gateway's requests each gets."""
+
+    refusing: str
+    refused: int
+    its_share: float
+    idle: str
+    idle_share: float
+
+
+def uneven(loads: Mapping[str, Load]) -> Uneven | None:
+    """Return the worst of it; None where the load is even, or nobody is refused."""
+    whole = sum(load.requests for load in loads.values())
+    if len(loads) < 2 or whole < FEWEST:
+        return None
+    busiest = max(sorted(loads), key=lambda pod: loads[pod].requests)
+    idlest = min(sorted(loads), key=lambda pod: loads[pod].requests)
+    busy, idle = loads[busiest], loads[idlest]
+    refusing = busy.refused >= REFUSING * busy.requests and busy.refused > 0
+    if not refusing or idle.refused > REFUSING * idle.requests or idle.requests > IDLE * busy.requests:
+        return None
+    return Uneven(busiest, busy.refused, busy.requests / whole, idlest, idle.requests / whole)

@@ -1,0 +1,75 @@
+"""Which models have a pair of pinned slots, by themselves: the first counts their requests, the second limits a share.
+
+Nothing is stored: whoever is in a pair and still asks for one keeps it, newcomers take what is free, in order.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from istio_templates.envoy_filter import COUNTING
+from istio_templates.names import PINNED_SLOTS, REQUESTS, identity_in, limit_key
+from ratelimiter.controller import Entry, Limits, Slot, Wanted
+from ratelimiter.overrides import at_once
+from ratelimiter.target import Target, Terms, Total
+
+PAIRS = PINNED_SLOTS // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The pair of each limit that has one, and of those that got none: who holds the pairs of their gateway."""
+
+    pairs: Mapping[Entry, int] = field(default_factory=dict)
+    holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def counter(pair: int) -> int:
+    """Return the slot of a pair that counts requests. It comes first: refused requests go no further."""
+    return 2 * pair
+
+
+def limiter(pair: int) -> int:
+    """Return the slot of a pair that limits."""
+    return 2 * pair + 1
+
+
+def counting(terms: Terms) -> Wanted:
+    """Return the limit that limits nothing and counts every request of a pinned model."""
+    of_requests = replace(at_once(terms), identity=limit_key(terms.identity, REQUESTS))
+    return Wanted(of_requests, Target(Total(None, Fraction(0), "Capacity"), 0, (), COUNTING))
+
+
+def held(slots: Mapping[Slot, Limits]) -> dict[str, dict[int, str]]:
+    """Return the identity in each pair of each gateway, by what its slots hold."""
+    out: dict[str, dict[int, str]] = {}
+    for (gateway, number), limits in sorted(slots.items(), reverse=True):
+        if number < PINNED_SLOTS and limits:
+            out.setdefault(gateway, {})[number // 2] = identity_in(limits[0][0])
+    return out
+
+
+def assign(asking: Iterable[tuple[str, tuple[str, ...]]], slots: Mapping[Slot, Limits], kept: frozenset[str]) -> Pinned:
+    """Return who gets which pair: `asking` are identities with the gateways that limit them; `kept` keep what they have
+    without asking. A model that moves between gateways needs a pair in each: it gets all or none."""
+    live, wanting = held(slots), sorted(asking)
+    names = {identity for identity, _ in wanting} | kept
+    taken = {g: {pair: i for pair, i in pairs.items() if i in names} for g, pairs in live.items()}
+    pairs: dict[Entry, int] = {}
+    holders: dict[str, tuple[str, ...]] = {}
+    for identity, gateways in wanting:
+        found = {gateway: _pair(identity, taken.setdefault(gateway, {})) for gateway in gateways}
+        if any(pair is None for pair in found.values()):
+            full = next(gateway for gateway, pair in found.items() if pair is None)
+            holders[identity] = tuple(sorted(set(taken[full].values())))
+            continue
+        for gateway, pair in found.items():
+            assert pair is not None
+            taken[gateway][pair] = identity
+            pairs[gateway, identity] = pair
+    return Pinned(pairs, holders)
+
+
+def _pair(identity: str, taken: Mapping[int, str]) -> int | None:
+    own = next((pair for pair, holder in sorted(taken.items()) if holder == identity), None)
+    return own if own is not None else next((pair for pair in range(PAIRS) if pair not in taken), None)

@@ -1,0 +1,281 @@
+"""Modes of limits as documents and conditions show them; what gateway pods count is played by the test."""
+
+import asyncio
+import dataclasses
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from istio_templates.envoy_filter import COUNTING, limits_of
+from istio_templates.facts import ObjectKey
+from istio_templates.names import PINNED_SLOTS, SLOTS, identity
+from ratelimiter.slots import slot_of
+from tests.features.conftest import in_slot, make_search
+from tests.features.test_overrides import override
+from tests.support.documents import labels, model
+from tests.support.fleet import QUICK, SETTINGS
+from tests.support.standalone import free_port
+from tests.support.waiting import until
+
+RANKER = identity("search", "ranker")
+LINE = 'envoy_http_local_rate_limit_{}{{envoy_local_http_ratelimit_prefix="tidegate_slot_{:02d}"}} {}'
+
+
+def staged(name="ranker", **limit):
+    return model(name, rateLimit={"perReplicaQps": 20, "debounce": QUICK, **limit})
+
+
+async def pinned(fleet):
+    """Return what each pinned slot limits: its number, the model, and the share for which it is enforced."""
+    out = {}
+    for number in range(PINNED_SLOTS):
+        slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{number:02d}", "inference-gw")
+        for key, bucket in limits_of(slot or {}):
+            out[number] = (key.split("/")[-1], "counts" if bucket == COUNTING else bucket.enforced)
+    return out
+
+
+async def reason(fleet, name="ranker"):
+    return (await fleet.condition("Model", name, "Limited", "search")).get("reason")
+
+
+async def becomes(fleet, wanted, name="ranker", seconds=10):
+    async def is_so():
+        return await reason(fleet, name) == wanted
+
+    await until(is_so, seconds, f"{name} being {wanted}")
+
+
+async def has_pins(fleet, wanted, seconds=10):
+    found = {}
+
+    async def is_so():
+        nonlocal found
+        found = await pinned(fleet)
+        return found == wanted
+
+    try:
+        await until(is_so, seconds, f"pinned slots being {wanted}")
+    except AssertionError:
+        assert found == wanted
+
+
+async def test_a_model_moves_between_slots_as_its_mode_changes_and_leaves_none_behind(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await fleet.apply(staged(mode="shadow"))
+        await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
+        assert RANKER not in await in_slot(fleet)
+        await becomes(fleet, "Shadow")
+        await fleet.apply(staged(mode="ramp", ramp={"over": "2s"}))
+        await until(lambda: _is_enforced(fleet), 15, "the end of the ramp")
+        assert await pinned(fleet) == {}
+        await becomes(fleet, "Ramp")
+        await fleet.apply(staged(mode="enforce"))
+        await becomes(fleet, "Capacity")
+        await fleet.apply(staged(mode="shadow"))
+        await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
+        await fleet.client.delete(_model())
+        await has_pins(fleet, {})
+        assert await in_slot(fleet) == {}
+
+
+def _model(name="ranker"):
+    return ObjectKey("Model", "search", name)
+
+
+async def _is_enforced(fleet):
+    return RANKER in await in_slot(fleet)
+
+
+async def test_a_model_whose_replicas_an_autoscaler_takes_over_moves_to_the_restless_slots(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: _slots_of(fleet, {slot_of("search", "ranker")}), 10, "the quiet slot")
+        version = {"name": "v1", "workload": {"image": "example.com/ranker:1"}}
+        await fleet.apply(model(versions=[version]))
+        await until(lambda: _slots_of(fleet, {slot_of("search", "ranker", restless=True)}), 10, "the restless slot")
+
+
+async def _slots_of(fleet, wanted):
+    found = set()
+    for number in range(PINNED_SLOTS, SLOTS):
+        slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{number:02d}", "inference-gw")
+        found |= {number for key, _ in limits_of(slot or {}) if key == RANKER}
+    return found == wanted
+
+
+async def test_a_ramp_and_a_pinned_slot_outlive_the_manager(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await fleet.apply(staged("first", mode="shadow"))
+        await has_pins(fleet, {0: ("first#requests", "counts"), 1: ("first", 0)})
+        await fleet.apply(staged(mode="shadow"))
+        await until(lambda: _share(fleet, 0), 20, "the shadow")
+        await fleet.apply(staged(mode="ramp", ramp={"over": "200s"}))
+        await until(lambda: _share(fleet, 10), 20, "the second step")
+    writes = await fleet.settled()
+    async with fleet.manager():
+        await fleet.client.delete(_model("first"))
+        await until(lambda: _share(fleet, 15), 20, "the third step")
+        assert set(await pinned(fleet)) == {2, 3}  # it stays where it is
+    assert fleet.writes()["envoyfilters"] - writes["envoyfilters"] <= 4
+
+
+async def _share(fleet, share):
+    return (await pinned(fleet)).get(3) == ("ranker", share)
+
+
+async def test_when_all_pinned_slots_are_taken_the_condition_names_who_holds_them(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        for name in ("a", "b", "c", "d"):
+            await fleet.apply(staged(name, mode="shadow"))
+        await until(lambda: _taken(fleet, 8), 10, "four models in shadow")
+        await fleet.apply(staged("ranker", mode="shadow"))
+        await becomes(fleet, "NoPinnedSlot")
+        condition = await fleet.condition("Model", "ranker", "Limited", "search")
+        assert condition["status"] == "False"
+        assert "search/a, search/b, search/c, search/d" in condition["message"]
+        await fleet.apply(staged("b", mode="enforce"))
+        await becomes(fleet, "Shadow")
+
+
+async def _taken(fleet, number):
+    return len(await pinned(fleet)) == number
+
+
+async def test_a_limit_in_shadow_stays_there_until_its_verdict_unless_an_operator_says_otherwise(fleet):
+    verdict = {"refusedAtMost": 1, "over": "1m"}
+    async with fleet.manager() as manager, fleet.rest(manager) as calls:
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await fleet.apply(staged(mode="shadow", verdict=verdict))
+        await becomes(fleet, "Shadow")
+        await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
+        await fleet.apply(staged(mode="enforce", verdict=verdict))
+        await becomes(fleet, "AwaitsVerdict")
+        condition = await fleet.condition("Model", "ranker", "Limited", "search")
+        assert "at most 1 % over 1 min; so far: no gateway pod has shown its counters" in condition["message"]
+        _, explained = await calls.call("GET", "/v1/tenants/search/models/ranker/explain")
+        assert explained["mode"] == "shadow" and any("stays in shadow" in said for said in explained["explanation"])
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+        await fleet.apply(override(mode="enforce", target={"model": "ranker"}))
+        await until(lambda: _is_enforced(fleet), 10, "the override")
+        assert await pinned(fleet) == {}
+
+
+async def test_an_override_can_put_a_limit_into_shadow_for_a_time(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: _is_enforced(fleet), 10, "the limit")
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+        await fleet.apply(override(mode="shadow", seconds=3, target={"model": "ranker"}))
+        await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
+        await until(lambda: _is_enforced(fleet), 10, "its end")
+        assert await pinned(fleet) == {}
+
+
+async def test_the_kill_switch_reaches_a_limit_in_shadow(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await fleet.apply(staged(mode="shadow", floor=3))
+        await becomes(fleet, "Shadow")
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+        await fleet.apply(override(action="floor"))
+        await until(lambda: _is_at(fleet, 3), 10, "the floor being enforced")
+        assert await pinned(fleet) == {}
+
+
+async def _is_at(fleet, rate):
+    return (await in_slot(fleet)).get(RANKER) == rate
+
+
+class Statistics:
+    """What two gateway pods show of their Envoys."""
+
+    def __init__(self):
+        self.lines = {"127.0.0.10": [], "127.0.0.11": []}
+
+    async def answer(self, request):
+        assert request.query["filter"] == "http_local_rate_limit"
+        return web.Response(text="\n".join(self.lines[request.host.split(":")[0]]) + "\n")
+
+    def count(self, address, slot, **values):
+        self.lines[address] += [LINE.format(what, slot, value) for what, value in values.items()]
+
+
+@asynccontextmanager
+async def serving(statistics, port):
+    app = web.Application()
+    app.router.add_get("/stats/prometheus", statistics.answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    for address in statistics.lines:
+        await web.TCPSite(runner, address, port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def counted(fleet):
+    """Yield the statistics of two gateway pods, and the manager that reads them often."""
+    statistics, port = Statistics(), free_port()
+    settings = dataclasses.replace(SETTINGS, stats_port=port, stats_every=0.6)
+    async with serving(statistics, port), fleet.manager(settings):
+        await make_search(fleet)
+        for address in statistics.lines:
+            key = await fleet.pod("inference-gw", {"istio": "shared"})
+            await fleet.client.merge(key, {"status": {"podIP": address}}, "status")
+        yield statistics
+
+
+async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, counted):
+    counted.count("127.0.0.10", 0, enabled=10, enforced=0)
+    counted.count("127.0.0.11", 0, enabled=10, enforced=0)
+    await asyncio.sleep(1.5)  # two readings
+    counted.count("127.0.0.10", 0, enabled=2010, enforced=0)
+    counted.count("127.0.0.10", 9, enabled=2010, enforced=900)
+    counted.count("127.0.0.11", 0, enabled=60, enforced=0)
+
+    async def uneven():
+        return (await fleet.condition("InferenceGateway", "shared", "LoadEven")).get("reason") == "Uneven"
+
+    await until(uneven, 10, "the condition")
+    said = (await fleet.condition("InferenceGateway", "shared", "LoadEven"))["message"]
+    assert "gets 98% of the requests and refused 900" in said and "2% and refuses none" in said
+
+
+async def test_what_shadow_would_have_refused_is_told(fleet, counted):
+    await fleet.apply(staged(mode="shadow"))
+    await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
+    for address in counted.lines:
+        counted.count(address, 0, enabled=100, rate_limited=100)
+        counted.count(address, 1, enabled=100, rate_limited=50)
+    await asyncio.sleep(1.5)  # two readings
+    counted.count("127.0.0.10", 0, enabled=300, rate_limited=300)
+    counted.count("127.0.0.10", 1, enabled=300, rate_limited=70)
+
+    async def told():
+        condition = await fleet.condition("Model", "ranker", "Limited", "search")
+        return "would have refused 20 of 200 requests" in condition["message"]
+
+    await until(told, 10, "the counts")
+    limit = (await fleet.status("Model", "ranker", "search"))["limit"]
+    assert limit["enforcedPercent"] == 0
+    assert (limit["observed"]["refused"], limit["observed"]["requests"]) == (20, 200)
