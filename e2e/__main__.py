@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from e2e.cluster import network, up
+from e2e.cluster import debian, network, up
 from e2e.cluster.errors import ClusterError, Missing
 from e2e.cluster.place import PROJECT, Place
 
@@ -28,6 +28,7 @@ def main(words: list[str]) -> int:
 def _own(place: Place, words: list[str], keep: bool) -> int:
     there = network.exists(place.name)
     programs = up.programs(place)
+    prometheus = debian.unpacked(place, "prometheus")
     if there:
         up.load(place)
     else:
@@ -37,6 +38,7 @@ def _own(place: Place, words: list[str], keep: bool) -> int:
         "E2E_KUBECONFIG": str(place.kubeconfig),
         "E2E_KUBECTL": str(programs["kubectl"]),
         "E2E_ISTIOCTL": str(programs["istioctl"]),
+        "E2E_PROMETHEUS": str(prometheus),
         "E2E_OWN": "yes",
     }
     try:

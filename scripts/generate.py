@@ -13,6 +13,7 @@ import yaml
 
 from istio_templates.documents.crd import crds
 from k8s_manager.rights import roles
+from scripts.dashboard import dashboard
 
 ROOT = Path(__file__).parent.parent
 HEAD = "# Generated from the document types: make generate\n"
@@ -25,6 +26,8 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
     rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in roles())
     yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/rights.py: make generate\n" + rights
+    board = json.dumps(dashboard(), indent=1) + "\n"
+    yield ROOT / "manifests" / "monitoring" / "dashboard.json", board
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 

@@ -38,6 +38,7 @@ def set_(
     per_replica_qps: Annotated[float | None, typer.Option(help="Requests/s that one replica can serve.")] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Keep what is in force, whatever the replicas do.")] = False,
     unlimited: Annotated[bool, typer.Option("--unlimited", help="Kill switch: no limit at all.")] = False,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Refuse nothing and count what would have been.")] = False,
     floor: Annotated[bool, typer.Option("--floor", help="Kill switch: every model at its floor.")] = False,
     tenant: Annotated[str | None, typer.Option(help="For all models of a tenant.")] = None,
     gateway: Annotated[str | None, typer.Option(help="For all models on a gateway.")] = None,
@@ -58,11 +59,13 @@ def set_(
     changes = {
         "total": total,
         "perReplicaQps": per_replica_qps,
+        "mode": "shadow" if shadow else None,
         "action": "freeze" if freeze else "unlimited" if unlimited else "floor" if floor else None,
     }
-    given = [value for value in (total, per_replica_qps, freeze or None, unlimited or None, floor or None) if value]
-    if len(given) != 1:
-        raise typer.BadParameter("give exactly one of --total, --per-replica-qps, --freeze, --unlimited and --floor")
+    switches = (freeze, unlimited, floor, shadow)
+    if sum(value is not None for value in (total, per_replica_qps)) + sum(switches) != 1:
+        said = "give exactly one of --total, --per-replica-qps, --freeze, --unlimited, --floor and --shadow"
+        raise typer.BadParameter(said)
     target = _target(model, tenant, gateway, label or [], everything)
     spec = {
         "author": author or getpass.getuser(),
