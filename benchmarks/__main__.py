@@ -4,7 +4,20 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks import accuracy, changes, cost, flaps, isolation, reaction, scale, simulation, startup, steady
+from benchmarks import (
+    accuracy,
+    changes,
+    cost,
+    events,
+    flaps,
+    isolation,
+    reaction,
+    refills,
+    scale,
+    simulation,
+    startup,
+    steady,
+)
 from benchmarks.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
@@ -15,9 +28,11 @@ ALL: dict[str, Benchmark] = {
     "changes": changes.run,
     "flaps": flaps.run,
     "simulation": simulation.run,
+    "refills": refills.run,
     "cost": cost.run,
     "scale": scale.run,
     "reaction": reaction.run,
+    "events": events.run,
     "startup": startup.run,
 }
 

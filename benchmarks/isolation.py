@@ -127,13 +127,13 @@ async def _peer(seconds: int) -> list[Figure]:
     """Return how far the usual way strays, a bucket on the route: one Envoy, the same changes five times a second."""
     with tempfile.TemporaryDirectory() as folder:
         async with running_envoy(Path(folder)) as envoy:
-            await envoy.load(_per_route(envoy, 0))
+            await envoy.load(per_route(envoy, 0))
             address = [f"{envoy.address}:8080"]
             rest = await _admitted_by_peer(address, seconds)
 
             async def stir() -> None:
                 for number in range(seconds * 5):
-                    envoy.snapshot = _per_route(envoy, number + 1)
+                    envoy.snapshot = per_route(envoy, number + 1)
                     envoy.ads.changed()
                     await asyncio.sleep(0.2)
 
@@ -152,8 +152,9 @@ async def _admitted_by_peer(address: list[str], seconds: int) -> float:
     return load.answers[200] / seconds
 
 
-def _per_route(envoy: EnvoyUnderTest, number: int) -> Snapshot:
-    """Return a configuration with the limit on the route, as examples have it, and a second route that changes."""
+def per_route(envoy: EnvoyUnderTest, number: int, each: int = int(RATE / 2)) -> Snapshot:
+    """Return a configuration with a limit of `each` per second on the route, as examples have it, and a second route
+    that changes."""
     gateway = {
         "metadata": {"name": "g", "namespace": "inference-gw"},
         "spec": {
@@ -167,7 +168,6 @@ def _per_route(envoy: EnvoyUnderTest, number: int) -> Snapshot:
     name = "envoy.filters.http.local_ratelimit"
     filters.insert(0, {"name": name, "typed_config": {"@type": LOCAL, "stat_prefix": "base"}})
     always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    each = int(RATE / 2)
     bucket = {"max_tokens": each, "tokens_per_fill": each, "fill_interval": "1s"}
     limiter = {
         "@type": LOCAL,

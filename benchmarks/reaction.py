@@ -28,10 +28,10 @@ async def run(quick: bool) -> list[Figure]:
             pods = [await found.pod("t0000", f"ranker-{index}", labels()) for index in range(2)]
             async with found.manager():
                 await found.still()
-                floor = [await _until_seen(found, pods[0], "Pod", turn % 2 == 1) for turn in range(10)]
+                floor = [await until_seen(found, pods[0], "Pod", turn % 2 == 1) for turn in range(10)]
                 await found.still()
                 taken = [
-                    await _until_seen(found, pods[1], "EnvoyFilter", turn % 2 == 1) - QUIET for turn in range(rounds)
+                    await until_seen(found, pods[1], "EnvoyFilter", turn % 2 == 1) - QUIET for turn in range(rounds)
                 ]
     return [
         plain("floor: median from a pod's write to its being seen in a watch", f"{median(floor) * 1000:.1f} ms"),
@@ -45,7 +45,7 @@ async def run(quick: bool) -> list[Figure]:
     ]
 
 
-async def _until_seen(found: Cluster, pod: ObjectKey, kind: str, ready: bool) -> float:
+async def until_seen(found: Cluster, pod: ObjectKey, kind: str, ready: bool) -> float:
     """Change a pod's readiness; return the seconds from its being accepted until a change of `kind` is seen."""
     resource = RESOURCES[kind]
     _, version = await found.client.list(resource)

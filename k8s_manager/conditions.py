@@ -68,6 +68,9 @@ class Proofs(Protocol):
     started: bool
     """Whether gateway pods have been asked at all since this manager began."""
 
+    rejects: Mapping[str, int] | None
+    """How often istiod saw each type of configuration rejected; None where it was not asked or did not answer."""
+
     def trouble(self, gateway: str) -> Trouble | None:
         """Return (pod, state, slots) of gateway pods that do not run what was written; None where none was asked."""
 
@@ -135,7 +138,9 @@ class Teller:
             name = stored.key.name
             pods, twins = world.gateway_pods.get(name, ()), world.twins.get(name, ())
             uneven = counters.uneven(name)
-            return (pods, twins, proofs.trouble(name), _rolled_back(name, limits), uneven, proofs.started)
+            trouble, back = proofs.trouble(name), _rolled_back(name, limits)
+            rejects = tuple(sorted((proofs.rejects or {}).items())) if trouble or back else ()
+            return (pods, twins, trouble, back, rejects, uneven, proofs.started)
         if stored.key.kind == "Tenant":
             return (world.bindings.get(stored.key.name),)
         if stored.key.kind == "LimitOverride":

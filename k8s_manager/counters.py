@@ -77,10 +77,9 @@ class CounterLoop:
         pools = dict(self._limits.pools)
         self._read = {name: self._read.get(name, Read()) for name in pools}
         pairs = held(self._gatherer.slots())
-        for name, pool in pools.items():
-            found = pairs.get(name, {})
-            if found or self._clock.now() - self._read[name].at > self._seldom - self._often / 2:
-                await self._gateway(session, pool, found)
+        now = self._clock.now()
+        due = [n for n in pools if n in pairs or now - self._read[n].at > self._seldom - self._often / 2]
+        await asyncio.gather(*(self._gateway(session, pools[name], pairs.get(name, {})) for name in due))
         self._tally.end_round({i for found in pairs.values() for i in found.values()})
         self._gatherer.end_round(0)
 
@@ -101,6 +100,12 @@ class CounterLoop:
         for pair, identity in pairs.items():
             if before.pairs.get(pair) == identity and added:
                 self._count(identity, pair, added, (before.at, now))
+        for pod in before.counts.keys() - counts.keys():
+            POD_REQUESTS.remove(pool.name, pod)
+            POD_REFUSED.remove(pool.name, pod)
+        for pod in counts:
+            POD_REQUESTS.labels(pool.name, pod)
+            POD_REFUSED.labels(pool.name, pod)
         loads = {pod: _load(found) for pod, found in added.items()}
         recent = [(at, each) for at, each in before.loads if at > now - SPAN]
         self._read[pool.name] = Read(now, counts, pairs, [*recent, (now, loads)])
@@ -123,13 +128,9 @@ class CounterLoop:
 
     def _compare(self, gateway: str) -> None:
         """Say how even the load of the last minute was, over the pods that were read."""
-        loads: dict[str, Load] = {}
-        for _, each in self._read[gateway].loads:
-            for pod, load in each.items():
-                if pod in self._read[gateway].counts:
-                    was = loads.get(pod, Load(0, 0))
-                    loads[pod] = Load(was.requests + load.requests, was.refused + load.refused)
-        found = fairness.uneven(loads)
+        pods = self._read[gateway].counts.keys()
+        rounds = [each for _, each in self._read[gateway].loads if pods <= each.keys()]
+        found = fairness.uneven({pod: fairness.summed(each[pod] for each in rounds) for pod in pods})
         if found != self._uneven.get(gateway):
             self.changed.set()
         self._uneven[gateway] = found

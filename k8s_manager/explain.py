@@ -84,8 +84,11 @@ def _share(view: LimitView) -> str:
 
 def _formula(view: LimitView) -> str:
     loads = [load for load in view.wanted.target.loads if load.share > 0]
-    parts = [f"{load.replicas} x {number(load.per_replica)} / {number(load.share)}" for load in loads]
+    bounding = [load for load in loads if not load.own]
+    parts = [f"{load.replicas} x {number(load.per_replica)} / {number(load.share)}" for load in bounding]
     whole = f"min({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0"
+    if loads and not bounding:
+        whole = " + ".join(f"{load.replicas} x {number(load.per_replica)}" for load in loads)
     return f"{whole} = {number(view.wanted.target.total.capacity)}/s, over {view.wanted.target.gateways} gateway pods"
 
 

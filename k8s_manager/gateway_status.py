@@ -15,6 +15,7 @@ def gateway_status(
     twins: tuple[str, ...],
     trouble: Trouble | None,
     rolled_back: tuple[int, ...],
+    rejects: tuple[tuple[str, int], ...],
 ) -> tuple[Manifest, list[Told]]:
     """Return status and conditions of a gateway, from its pods, foreign EnvoyFilters, and what its pods run."""
     ready = [pod for pod in pods if pod.ready and not pod.leaving]
@@ -28,7 +29,7 @@ def gateway_status(
         listed = ", ".join(f"{pod.name} ({pod.proxy})" for pod in old)
         message = f"{listed}: a proxy before Istio 1.30 refuses the limits; upgrade Istio and restart these pods"
         serves = Told("Ready", False, "ProxyTooOld", message)
-    told = [serves, _unique(twins), *([] if trouble is None else [_proved(trouble, rolled_back)])]
+    told = [serves, _unique(twins), *([] if trouble is None else [_proved(trouble, rolled_back, _by_istiod(rejects))])]
     return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, told
 
 
@@ -44,12 +45,18 @@ def even(uneven: Uneven | None, told_before: bool) -> list[Told]:
     return [Told("LoadEven", False, "Uneven", message)]
 
 
-def _proved(trouble: Trouble, rolled_back: tuple[int, ...]) -> Told:
+def _by_istiod(rejects: tuple[tuple[str, int], ...]) -> str:
+    """Return what istiod says of rejections, or where to look."""
+    counted = ", ".join(f"{count} of {kind.upper()}" for kind, count in rejects if count)
+    return f"istiod has counted rejections: {counted}" if counted else "look at istiod's pilot_total_xds_rejects"
+
+
+def _proved(trouble: Trouble, rolled_back: tuple[int, ...], istiod: str) -> Told:
     """Tell whether every gateway pod runs the limits that were written."""
     if rolled_back:
         message = (
             f"no gateway pod took the new limits of slot {_listed(rolled_back)}; those proved last are written again; "
-            "look at istiod's pilot_total_xds_rejects and at the pods' logs"
+            f"{istiod}; the pods' logs say why"
         )
         return Told("LimitsApplied", False, "Rejected", message)
     if not trouble:
@@ -59,7 +66,7 @@ def _proved(trouble: Trouble, rolled_back: tuple[int, ...]) -> Told:
     if state == "NoAnswer":
         message = f"{who} does not answer the probe; what it limits is not known. Let the manager reach its HTTP port"
     else:
-        message = f"{who} does not run what was written for slot {_listed(slots)}; look at its log and at istiod's"
+        message = f"{who} does not run what was written for slot {_listed(slots)}; {istiod}; its log says why"
     return Told("LimitsApplied", False, state, message)
 
 

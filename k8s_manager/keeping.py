@@ -41,4 +41,4 @@ def _of_refused(plan: Plan, slots: Mapping[Slot, Limits]) -> set[str]:
         if (prefix := identity.rpartition("/")[0] + "/") in inside
         and (number < names.PINNED_SLOTS or (prefix, number) in places)
     }
-    return found - given_up
+    return found - given_up - {names.identity_of(model) for model in plan.models.values()}

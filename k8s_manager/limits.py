@@ -270,7 +270,7 @@ class LimitLoop:
             pending=limit.pending.target if limit.pending else None,
             due_in=None if due is None else max(0.0, due - self._clock.now()),
             stage=self._staged.stages.get(terms.identity),
-            evidence=self._tally.evidence(terms.identity),
+            evidence=self._tally.told(terms.identity),
         )
 
     def _heard(self) -> datetime | None:
@@ -283,9 +283,11 @@ class LimitLoop:
         stage = self._staged.stages.get(names.identity_in(terms.identity))
         enforced = stage.enforced if stage else 100
         overridden = counted.override is not None and self._applied.get(terms.identity) != counted.override
+        if stage and stage.pinned:
+            terms = replace(terms, pools=self._staged.pools(terms) or terms.pools)
         if overridden or self._is_at_another_stage(terms, enforced):
             terms = overrides.at_once(terms)
-        pods = sum(gateways.get(pool, 0) for pool in terms.pools)
+        pods = sum(gateways.get(pool, 0) for pool in counted.terms.pools)
         inputs = (of_model, pods, written, counted.loads, terms, enforced)
         before = self._wanted.get(terms.identity)
         if before is None or before[0] != inputs:
@@ -315,7 +317,7 @@ class LimitLoop:
         """Return how far the limits have come that are not simply enforced."""
         set_so = {i for i, override in holding.items() if override.mode == "shadow"}
         found = self._stageable | {i: self._plan.limits[i] for i in set_so if i in self._plan.limits}
-        return self._staging.look(found, holding, slots, kept, self._clock.now()) if found else Staged()
+        return self._staging.look(found, holding, slots, kept, self._clock.now())
 
     def disagreement(self, identity: str) -> str | None:
         """Return how Prometheus and the watch disagree over a model's replicas; None where they agree or only one of
@@ -330,7 +332,7 @@ class LimitLoop:
         override = self._holding.get(identity)
         keys = (identity, *self._own.get(identity, ()))
         limits = [self._state.limits.get((pool, key)) for pool in wanted.terms.pools for key in keys]
-        told = (self._staged.stages.get(identity), self._staged.holders.get(identity), self._tally.evidence(identity))
+        told = (self._staged.stages.get(identity), self._staged.holders.get(identity), self._tally.told(identity))
         return (
             wanted,
             override,
@@ -344,7 +346,7 @@ class LimitLoop:
         closed = {
             identity: f"{found.terms.namespace}/{found.terms.model} takes no requests: no replica is ready"
             for identity, found in wanted.items()
-            if found.target.total.closed
+            if found.target.total.closed and not self._staged.is_partial(identity)
         }
         if closed != self._closed or lifted.keys() != self._lifted.keys():
             self.changed.set()
@@ -352,15 +354,23 @@ class LimitLoop:
 
     async def _write(self, seen: Observation, decision: controller.Decision) -> float | None:
         """Write slots side by side; return when to look again."""
-        writes = decision.writes
-        outcomes = await asyncio.gather(
-            *(self._write_slot(slot, limits, slot in decision.stale) for slot, limits in writes.items())
-        )
-        done = {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
+        giving = controller.giving(seen.live, decision.writes)
+        done = await self._write_slots({s: w for s, w in decision.writes.items() if s not in giving}, decision)
+        may_give = {slot for slot, takers in giving.items() if all(taker in done for taker in takers - giving.keys())}
+        done |= await self._write_slots({s: w for s, w in decision.writes.items() if s in may_give}, decision)
         at = self._adopt(seen, done)
         self.changed.set()
         self.dirty.set()
         return at + RETRY
+
+    async def _write_slots(
+        self, writes: Mapping[Slot, controller.Limits], decision: controller.Decision
+    ) -> dict[Slot, controller.Limits]:
+        """Write slots side by side; return those that arrived."""
+        outcomes = await asyncio.gather(
+            *(self._write_slot(slot, limits, slot in decision.stale) for slot, limits in writes.items())
+        )
+        return {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
 
     def _adopt(self, seen: Observation, slots: Mapping[Slot, controller.Limits]) -> float:
         """Take what is in slots for what is in force; return when that was."""

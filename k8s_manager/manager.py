@@ -73,7 +73,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     events, store = Events(clock), Store(KINDS, clock)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
     samples = SampleLoop(source, clock, settings)
-    tally = Tally()
+    tally = Tally(clock)
     limits = LimitLoop(client, store, clock, settings, events, samples, tally)
     counters = CounterLoop(store, limits, tally, clock, settings)
     books = Bookkeeper(client, store, clock, events, settings.in_flight)

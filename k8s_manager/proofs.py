@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from collectors import probe
-from collectors.replicas import PodSeen
+from collectors import istiod, probe
+from collectors.replicas import PodSeen, pod_seen
 from istio_templates import names
 from istio_templates.envoy_filter import revision
 from istio_templates.facts import GatewayPool, SlotFacts
@@ -65,7 +65,9 @@ class ProofLoop:
 
     def __init__(self, store: Store, limits: LimitLoop, clock: Clock, settings: Settings, events: Events) -> None:
         self._limits, self._clock, self._events = limits, clock, events
-        self._gatherer, self._patience = Gatherer(store), settings.proof_patience
+        self._store, self._gatherer, self._patience = store, Gatherer(store), settings.proof_patience
+        self.rejects: Mapping[str, int] | None = None
+        self._rejects_at = float("-inf")
         self._seen: dict[str, Seen] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
         self._leads = False
@@ -96,6 +98,8 @@ class ProofLoop:
         await asyncio.gather(*(self._gateway(session, pool) for pool in asked))
         self._gatherer.end_round(0)
         states = [found.state for seen in self._seen.values() for found in seen.proofs.values()]
+        if "Rejected" in states:
+            await self._ask_istiod(session)
         for state in ("Applied", "Pending", "Rejected", "NoAnswer"):
             PROVED.labels(state).set(states.count(state))
         if not self.started and self._limits.pools:
@@ -113,6 +117,17 @@ class ProofLoop:
     def trouble(self, gateway: str) -> Trouble | None:
         """Return the pods of a gateway that are not as they should be; None where none can be asked."""
         return self._seen[gateway].trouble() if gateway in self._seen else None
+
+    async def _ask_istiod(self, session: aiohttp.ClientSession) -> None:
+        """Read what istiod has counted of rejections, now and then while there are any."""
+        if self._clock.now() < self._rejects_at + SLOW:
+            return
+        self._rejects_at = self._clock.now()
+        pods = [pod_seen(pod) for pod in self._store.all("Pod") if istiod.is_istiod(pod)]
+        found = await istiod.read(session, [str(pod.address) for pod in pods if pod.ready and pod.address])
+        if found != self.rejects:
+            self.rejects = found
+            self.changed.set()
 
     def _slots(self) -> dict[str, dict[int, Limits]]:
         out: dict[str, dict[int, Limits]] = {}

@@ -1,14 +1,16 @@
 """How far every limit in shadow or ramp has come, and in which pinned slots it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from istio_templates import names
+from istio_templates.documents import ModelSpec
 from istio_templates.facts import Bucket
 from k8s_manager.plan import Limited
 from ratelimiter import modes, overrides, pins
 from ratelimiter.controller import Entry, Limits, Slot
+from ratelimiter.evidence import HOUR
 from ratelimiter.modes import Evidence, Stage
 from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
@@ -17,8 +19,11 @@ from ratelimiter.target import Terms
 class Evidences(Protocol):
     """Where evidence comes from."""
 
-    def evidence(self, identity: str) -> Evidence | None:
-        """Return what was counted of a model; None where nothing was yet."""
+    def evidence(self, identity: str, over: float = HOUR) -> Evidence | None:
+        """Return what was counted of a model in the last seconds; None where nothing was yet."""
+
+    def forget(self, identity: str) -> None:
+        """Count anew from now on: the limit is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +36,32 @@ class Staged:
     holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     next_at: float | None = None
 
+    def pools(self, terms: Terms) -> tuple[str, ...]:
+        """Return the gateways in which a limit is pinned; while a tenant moves, one of two may have no slots free."""
+        return tuple(pool for pool in terms.pools if (pool, terms.identity) in self.placed)
+
+    def is_partial(self, identity: str) -> bool:
+        """Tell whether a limit is not enforced for all requests: then a model is not closed either."""
+        stage = self.stages.get(identity)
+        return stage is not None and stage.pinned
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a limit has come by its own document: for how many per cent it is enforced (None: not at all yet), when
+    its ramp began and how long that takes, and the figures that were counted against."""
+
+    share: int | None
+    ramp: tuple[float, float] | None = None
+    figures: object = None
+
 
 class Staging:
-    """Looks pass after pass; what it keeps between them is only when ramps began, which slots tell too."""
+    """Looks pass after pass. What it remembers between them the slots tell too, as long as no override holds."""
 
     def __init__(self, evidences: Evidences) -> None:
         self._evidences = evidences
-        self._began: dict[str, float] = {}
+        self._progress: dict[str, Progress] = {}
 
     def look(
         self,
@@ -48,39 +72,80 @@ class Staging:
         now: float,
     ) -> Staged:
         """Return where the limits of models stand. `limits` are all limits of those that may be staged."""
-        whole = {i: limited.terms for i, limited in limits.items() if not limited.terms.version}
-        stages = {i: s for i, terms in whole.items() if (s := self._stage(terms, holding.get(i), slots, now))}
-        self._began = {i: at for i, at in self._began.items() if i in stages}
-        if not stages:
-            return Staged()
-        asking = [(i, whole[i].pools) for i, stage in stages.items() if stage.pinned]
+        whole = {i: limited for i, limited in limits.items() if not limited.terms.version}
+        self._progress = {i: self._known(i, limited, slots) for i, limited in whole.items()}
+        found = {i: self._stage(limited.terms, holding.get(i), now) for i, limited in whole.items()}
+        stages = {i: s for i, s in found.items() if s and (s.pinned or whole[i].terms.mode != "enforce")}
+        asking = [(i, whole[i].terms.pools) for i, stage in stages.items() if stage.pinned]
         pinned = pins.assign(asking, slots, kept)
-        following = [stage.next_at for stage in stages.values() if stage.next_at is not None]
+        self._note(found, holding, pinned.holders)
+        following = [stage.next_at for i, stage in stages.items() if stage.next_at and i not in pinned.holders]
         return Staged(stages, _placed(pinned, limits), pinned.holders, min(following, default=None))
 
-    def _stage(self, terms: Terms, override: Override | None, slots: Mapping[Slot, Limits], now: float) -> Stage | None:
-        """Return where a limit stands; None where it is simply enforced, or off."""
-        mode, found = overrides.mode_under(override, terms), live_bucket(terms, slots)
-        live = found.enforced if found else None
-        if mode == "off" or overrides.takes_away(override) or (override and override.action == "floor"):
+    def _known(self, identity: str, limited: Limited, slots: Mapping[Slot, Limits]) -> Progress:
+        """Return what is known of a limit; what was counted of another figure is forgotten."""
+        figures = (limited.terms.bounds, limited.terms.burst, per_replica(limited.spec))
+        known = self._progress.get(identity)
+        if known is None:
+            live = live_bucket(limited.terms, slots)
+            return Progress(live.enforced if live else None, figures=figures)
+        if known.figures != figures:
+            self._evidences.forget(identity)
+            known.figures = figures
+        return known
+
+    def _stage(self, terms: Terms, override: Override | None, now: float) -> Stage | None:
+        """Return where a limit stands; None where there is none."""
+        mode, known = overrides.mode_under(override, terms), self._progress[terms.identity]
+        if mode == "off" or overrides.takes_away(override):
             return None
-        if override and override.action == "freeze" and live is not None:
-            return Stage(live)
-        began = self._began.get(terms.identity)
-        if mode == "ramp" and began is None:
-            began = modes.begun(live, terms.ramp, now)
-        verdict = None if override and override.mode else terms.verdict
-        stage = modes.stage(mode, live, began or now, terms.ramp, now)
-        stage = modes.held_back(stage, live, verdict, self._evidences.evidence(terms.identity))
-        if mode == "ramp" and not stage.awaits and began is not None:
-            self._began[terms.identity] = began
-        return stage if stage.pinned or mode != "enforce" else None
+        if override and (override.mode or override.action == "floor"):
+            return Stage(0 if mode == "shadow" and override.mode else 100)
+        if override and override.action == "freeze" and known.share is not None:
+            return Stage(known.share)
+        return self._by_document(terms, known, now)
+
+    def _by_document(self, terms: Terms, known: Progress, now: float) -> Stage:
+        over = terms.ramp
+        began, of = known.ramp or (now, None)
+        if of != over:
+            began = modes.begun(known.share, over, now)
+        stage = modes.stage(terms.mode, known.share, began, over, now)
+        if terms.verdict:
+            evidence = self._evidences.evidence(terms.identity, terms.verdict.over)
+            stage = modes.held_back(stage, known.share, terms.verdict, evidence)
+        known.ramp = (began, over) if terms.mode == "ramp" and not stage.awaits else None
+        return stage
+
+    def _note(
+        self, found: Mapping[str, Stage | None], holding: Mapping[str, Override], waiting: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        """Note how far each has come. What an override does is not its own, and who waits for slots does not move."""
+        for identity, stage in found.items():
+            known = self._progress[identity]
+            if identity in waiting or _sets_a_stage(holding.get(identity)):
+                known.ramp = None
+            else:
+                known.share = stage.enforced if stage else None
+
+
+def _sets_a_stage(override: Override | None) -> bool:
+    return override is not None and (override.mode is not None or override.action is not None)
+
+
+def per_replica(spec: ModelSpec) -> tuple[float | None, ...]:
+    """Return what one replica of each version serves, as the document says."""
+    whole = spec.rate_limit.per_replica_qps if spec.rate_limit else None
+    return tuple(version.per_replica_qps or whole for version in spec.versions)
 
 
 def live_bucket(terms: Terms, slots: Mapping[Slot, Limits]) -> Bucket | None:
-    """Return what a gateway pod enforces of a limit now; None where it is in no slot. Of several the laxest."""
+    """Return what a gateway pod enforces of a limit now; None where it is in no slot. Of several the laxest.
+
+    In a shared slot it is enforced for all requests, or somebody has spoilt it.
+    """
     found = [
-        bucket
+        bucket if number < names.PINNED_SLOTS else replace(bucket, enforced=100)
         for pool in terms.pools
         for number in (*range(names.PINNED_SLOTS), terms.slot)
         if (bucket := _limit(terms.identity, slots.get((pool, number), ())))

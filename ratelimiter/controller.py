@@ -4,7 +4,7 @@ Pure: `decide` gets the state, what was observed and the time, and returns what 
 The caller writes, then tells with `written` what arrived; what did not arrive is decided again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from istio_templates.facts import Bucket
@@ -65,11 +65,13 @@ class Decision:
 
 def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State]:
     """Return what to write at `now`, and the state with everything observed."""
-    limits = _observed(state, seen)
+    fresh = {i for i, wanted in seen.wanted.items() if state.wanted.get(i) is not wanted}
+    limits = _observed(state, seen, fresh)
     dues = {
         entry: due for entry, limit in limits.items() if limit.pending and (due := _due(seen, entry, limit)) is not None
     }
-    known = limits.keys() == state.limits.keys() and (seen.live, seen.kept, seen.placed) == state.in_line
+    stay = not any(_moves(state.wanted.get(i), seen.wanted[i]) for i in fresh)
+    known = stay and limits.keys() == state.limits.keys() and (seen.live, seen.kept, seen.placed) == state.in_line
     stale = frozenset() if known else _out_of_line(seen, limits)
     after = State(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept, seen.placed))
     stale |= seen.spoilt
@@ -95,33 +97,63 @@ def written(state: State, writes: Mapping[Slot, Limits], now: float) -> State:
     return State(limits, now, state.wanted)
 
 
-def _observed(state: State, seen: Observation) -> Mapping[Entry, debounce.State]:
-    """Return the debounce of every limit; those that want the same as before are as before."""
-    changed = [i for i, wanted in seen.wanted.items() if state.wanted.get(i) is not wanted]
-    if not changed and seen.wanted.keys() == state.wanted.keys():
+def giving(live: Mapping[Slot, Limits], writes: Mapping[Slot, Limits]) -> dict[Slot, set[Slot]]:
+    """Return the slots of which a write takes a limit away that another brings, each with those others. They come last:
+    a limit that moves is in two slots for a moment, and never in none."""
+    brought: dict[Entry, set[Slot]] = {}
+    for slot, limits in writes.items():
+        there = {key for key, _ in live.get(slot, ())}
+        for key, _ in limits:
+            if key not in there:
+                brought.setdefault((slot[0], key), set()).add(slot)
+    out: dict[Slot, set[Slot]] = {}
+    for slot in writes if brought else ():
+        left = {key for key, _ in live.get(slot, ())} - {key for key, _ in writes[slot]}
+        if takers := {taker for key in left for taker in brought.get((slot[0], key), ())}:
+            out[slot] = takers
+    return out
+
+
+def _moves(before: Wanted | None, wanted: Wanted) -> bool:
+    return before is not None and before.terms.slot != wanted.terms.slot
+
+
+def _observed(state: State, seen: Observation, fresh: Set[str]) -> Mapping[Entry, debounce.State]:
+    """Return the debounce of every limit; those that are not `fresh` want the same as before and are as before."""
+    if not fresh and seen.wanted.keys() == state.wanted.keys():
         return state.limits
-    fresh = set(changed)
+    unknown = any((pool, i) not in state.limits for i in fresh for pool in seen.wanted[i].terms.pools)
+    live = _in_force(seen) if unknown else {}
     return {
-        (pool, identity): _observed_one(state, seen, (pool, identity), identity in fresh)
+        (pool, identity): _observed_one(state, seen, (pool, identity), identity in fresh, live)
         for identity, wanted in seen.wanted.items()
         for pool in wanted.terms.pools
     }
 
 
-def _observed_one(state: State, seen: Observation, entry: Entry, changed: bool) -> debounce.State:
-    """Return the debounce of one limit. What is in force is read from the slot itself, so that a restarted
-    manager goes on where the last one stopped."""
+def _observed_one(
+    state: State, seen: Observation, entry: Entry, changed: bool, live: Mapping[Entry, Bucket]
+) -> debounce.State:
+    """Return the debounce of one limit. What is in force is read from the slots themselves, so that a restarted
+    manager goes on where the last one stopped, also where a limit has to move."""
     before = state.limits.get(entry)
     if before is not None and not changed:
         return before
     if before is None:
-        before = debounce.State(_in_force(seen, entry))
+        before = debounce.State(live.get(entry))
     bucket = seen.wanted[entry[1]].target.bucket
     return debounce.State(before.written) if bucket is None else debounce.observe(before, bucket, seen.at)
 
 
-def _in_force(seen: Observation, entry: Entry) -> Bucket | None:
-    return dict(seen.live.get(_slot(seen, entry), ())).get(entry[1])
+def _in_force(seen: Observation) -> dict[Entry, Bucket]:
+    """Return every limit that is in a slot; of one in two, that of its own slot."""
+    found: dict[Entry, Bucket] = {}
+    for slot, limits in seen.live.items():
+        for key, bucket in limits:
+            entry = (slot[0], key)
+            if entry not in found or (key in seen.wanted and _slot(seen, entry) == slot):
+                found[entry] = bucket
+    return found
 
 
 def _due(seen: Observation, entry: Entry, limit: debounce.State) -> float | None:

@@ -9,16 +9,17 @@ MINUTE, HOUR = 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What was counted in one minute."""
+    """What was counted in one minute, and how many seconds of it were counted at all."""
 
     begin: float
     refused: int = 0
     requests: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The minutes of the last hour, the oldest first, from the first counting on; up to one more than sixty."""
+    """The minutes of the last hour, the oldest first; up to one more than sixty."""
 
     minutes: tuple[Minute, ...] = ()
 
@@ -26,16 +27,21 @@ class Window:
         """Return the window with what was counted from `since` until `now`."""
         begin = now - now % MINUTE
         kept = tuple(minute for minute in self.minutes if minute.begin > now - HOUR - MINUTE)
-        if not self.minutes:
-            kept = (Minute(since),)
-        elif not kept or kept[-1].begin + MINUTE <= now:
-            kept = (*kept, Minute(begin))
-        last = kept[-1]
-        return Window((*kept[:-1], replace(last, refused=last.refused + refused, requests=last.requests + requests)))
+        *older, last = kept if kept and kept[-1].begin == begin else (*kept, Minute(begin))
+        added = replace(
+            last,
+            refused=last.refused + refused,
+            requests=last.requests + requests,
+            seconds=last.seconds + now - since,
+        )
+        return Window((*older, added))
 
-    def evidence(self, now: float) -> Evidence:
-        """Return what the window shows at `now`. A refusal is a request too, though counters are read one by one."""
-        refused = sum(minute.refused for minute in self.minutes)
-        requests = sum(minute.requests for minute in self.minutes)
-        over = now - self.minutes[0].begin if self.minutes else 0.0
-        return Evidence(refused, max(requests, refused), over)
+    def evidence(self, now: float, over: float = HOUR) -> Evidence:
+        """Return what the minutes of the last `over` seconds show, the first of them whole.
+
+        What was not read was not seen: only seconds that were counted are told. A refusal is a request too, though
+        counters are read one by one.
+        """
+        recent = [minute for minute in self.minutes if minute.begin > now - over - MINUTE]
+        refused, requests = sum(minute.refused for minute in recent), sum(minute.requests for minute in recent)
+        return Evidence(refused, max(requests, refused), sum(minute.seconds for minute in recent))

@@ -4,7 +4,7 @@ Every pod has an equal share of each limit. Where clients keep a few long connec
 would have admitted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 FEWEST = 100  # requests at a gateway in the window, below which nothing is said
@@ -29,6 +29,14 @@ class Uneven:
     its_share: float
     idle: str
     idle_share: float
+
+
+def summed(loads: Iterable[Load]) -> Load:
+    """Return what came to a pod over several readings."""
+    requests, refused = 0, 0
+    for load in loads:
+        requests, refused = requests + load.requests, refused + load.refused
+    return Load(requests, refused)
 
 
 def uneven(loads: Mapping[str, Load]) -> Uneven | None:

@@ -51,7 +51,7 @@ def held(slots: Mapping[Slot, Limits]) -> dict[str, dict[int, str]]:
 
 def assign(asking: Iterable[tuple[str, tuple[str, ...]]], slots: Mapping[Slot, Limits], kept: frozenset[str]) -> Pinned:
     """Return who gets which pair: `asking` are identities with the gateways that limit them; `kept` keep what they have
-    without asking. A model that moves between gateways needs a pair in each: it gets all or none."""
+    without asking. Who gets one in some of its gateways only is limited there."""
     live, wanting = held(slots), sorted(asking)
     names = {identity for identity, _ in wanting} | kept
     taken = {g: {pair: i for pair, i in pairs.items() if i in names} for g, pairs in live.items()}
@@ -59,12 +59,10 @@ def assign(asking: Iterable[tuple[str, tuple[str, ...]]], slots: Mapping[Slot, L
     holders: dict[str, tuple[str, ...]] = {}
     for identity, gateways in wanting:
         found = {gateway: _pair(identity, taken.setdefault(gateway, {})) for gateway in gateways}
-        if any(pair is None for pair in found.values()):
-            full = next(gateway for gateway, pair in found.items() if pair is None)
-            holders[identity] = tuple(sorted(set(taken[full].values())))
-            continue
-        for gateway, pair in found.items():
-            assert pair is not None
+        got = {gateway: pair for gateway, pair in found.items() if pair is not None}
+        if not got:
+            holders[identity] = tuple(sorted({held for gateway in gateways for held in taken[gateway].values()}))
+        for gateway, pair in got.items():
             taken[gateway][pair] = identity
             pairs[gateway, identity] = pair
     return Pinned(pairs, holders)

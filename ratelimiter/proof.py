@@ -76,6 +76,7 @@ def may_replace(good: Limits, rejected: Limits) -> bool:
     any. A cut that was rejected stays written: a gateway pod that starts anew may take it."""
     known = dict(good)
     return all(
-        identity in known and known[identity].rate <= bucket.rate and known[identity].burst <= bucket.burst
+        (found := known.get(identity)) is not None
+        and (found.rate <= bucket.rate and found.burst <= bucket.burst and found.enforced >= bucket.enforced)
         for identity, bucket in rejected
     )

@@ -46,7 +46,7 @@ async def told_of(site: Site, name: str) -> bool:
     return name in (await drift(site)).get("message", "")
 
 
-async def test_a_duplicate_of_a_slot_name_is_noticed_and_named(site: Site, gateways: list[str]):
+async def test_a_duplicate_of_a_slot_name_is_noticed_and_named(site: Site, gateways: list[str], tenant: str):
     slot = await site.get("EnvoyFilter", SLOT, "shared-gw") or {}
     twin = {
         "apiVersion": slot["apiVersion"],
@@ -62,6 +62,14 @@ async def test_a_duplicate_of_a_slot_name_is_noticed_and_named(site: Site, gatew
             return told.get("status") == "False" and "shared-gw/twin" in told["message"]
 
         await until(noticed, 30, "the duplicate being told")
+        await site.make_tenant(tenant)
+        await site.make_model(tenant, replicas=1)  # its limit comes to no gateway pod
+
+        async def rejected() -> bool:
+            told = await site.condition("InferenceGateway", "shared", "LimitsApplied")
+            return told.get("reason") == "Rejected" and "istiod has counted rejections" in told["message"]
+
+        await until(rejected, 60, "the rejection being told with istiod's count")
     finally:
         await site.kube.delete(ObjectKey("EnvoyFilter", "shared-gw", "twin"))
 

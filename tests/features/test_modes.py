@@ -279,3 +279,35 @@ async def test_what_shadow_would_have_refused_is_told(fleet, counted):
     limit = (await fleet.status("Model", "ranker", "search"))["limit"]
     assert limit["enforcedPercent"] == 0
     assert (limit["observed"]["refused"], limit["observed"]["requests"]) == (20, 200)
+
+
+async def test_a_refused_document_keeps_no_other_models_limit(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.apply(staged(mode="shadow"), model("broken"))
+        await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
+        await fleet.apply(model("broken", traffic=[{"version": "v9", "weight": 100}]))
+
+        async def refused():
+            return (await fleet.condition("Model", "broken", "Accepted", "search")).get("status") == "False"
+
+        await until(refused, 10, "the refusal")
+        await fleet.client.merge(_model(), {"spec": {"rateLimit": None}})
+        await has_pins(fleet, {})
+
+
+async def test_a_model_in_shadow_is_not_closed(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.apply(staged(mode="shadow", fallback={"cold": "closed"}))
+        await becomes(fleet, "Shadow")
+        route = await fleet.get("VirtualService", "ranker", "search")
+        assert "directResponse" not in str(route["spec"])
+        await fleet.apply(staged(mode="enforce", fallback={"cold": "closed"}))
+
+        async def closed():
+            return "directResponse" in str((await fleet.get("VirtualService", "ranker", "search"))["spec"])
+
+        await until(closed, 10, "the model being closed")

@@ -10,6 +10,7 @@ from istio_templates.documents import load, parse
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey, SlotFacts
 from k8s_manager import facts_of
+from k8s_manager.clock import SystemClock
 from k8s_manager.offline import planned, world_of
 from k8s_manager.plan import Plan
 from k8s_manager.render import Renderer
@@ -66,7 +67,7 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
 
 
 def _staged(plan: Plan) -> Staged:
-    return Staging(Tally()).look(plan.limits, {}, {}, frozenset(), 0.0)
+    return Staging(Tally(SystemClock())).look(plan.limits, {}, {}, frozenset(), 0.0)
 
 
 def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:

@@ -185,3 +185,43 @@ def test_in_the_end_the_gateway_pods_together_admit_what_the_replicas_serve(step
         now += pause
         cluster.step(now, wanted(replicas, gateways))
     assert cluster.limit().rate * 3 == 100
+
+
+def in_slots(cluster, model):
+    key = identity("search", model)
+    return {slot[1] for slot, limits in cluster.live.items() if key in dict(limits)}
+
+
+def beside(restless):
+    """Return a model in the same slot of a kind as `ranker`."""
+    mine = slot_of("search", "ranker", restless)
+    return next(name for name in map(str, range(1000)) if slot_of("search", name, restless) == mine)
+
+
+def test_a_model_that_becomes_restless_moves_at_once_though_nothing_else_is_due():
+    cluster = Cluster()
+    other = wanted(2, model=beside(False))
+    cluster.step(0.0, wanted(2), other)
+    cluster.step(10.0, wanted(2, restless=True), other)
+    assert in_slots(cluster, "ranker") == {slot_of("search", "ranker", restless=True)}
+    assert in_slots(cluster, beside(False)) == {slot_of("search", "ranker")}
+    assert cluster.limit() is None
+
+
+def test_a_manager_that_finds_a_limit_in_another_slot_moves_it_with_no_gateway_pod_to_share_it():
+    cluster = Cluster()
+    old = slot_of("search", "ranker", restless=True)
+    cluster.live["shared", old] = ((identity("search", "ranker"), Bucket(7, 1, 2)),)
+    cluster.step(0.0, wanted(2, gateways=0))
+    assert cluster.limit() == Bucket(7, 1, 2)
+    assert in_slots(cluster, "ranker") == {slot_of("search", "ranker")}
+
+
+def test_a_slot_gives_a_limit_away_only_after_the_other_has_it():
+    a, b, bucket = ("shared", 8), ("shared", 12), Bucket(1, 1, 2)
+    live = {a: (("x", bucket), ("y", bucket)), b: ()}
+    assert controller.giving(live, {a: (("y", bucket),), b: (("x", bucket),)}) == {a: {b}}
+    assert controller.giving(live, {a: (("y", bucket),)}) == {}  # gone, not moved
+    assert controller.giving(live, {a: (("x", Bucket(2, 1, 2)), ("y", bucket))}) == {}
+    swapped = {a: (("y", bucket),), b: (("x", bucket),)}
+    assert controller.giving({a: (("x", bucket),), b: (("y", bucket),)}, swapped) == {a: {b}, b: {a}}

@@ -91,3 +91,17 @@ def test_a_young_window_says_how_young_it_is():
 
 def test_refusals_are_requests_too():
     assert Window().add(4, 3, 0.0, 5.0).evidence(5.0).requests == 4
+
+
+def test_what_was_not_read_was_not_seen():
+    window = Window().add(0, 5, 0.0, 5.0).add(0, 6, 600.0, 605.0)
+    assert window.evidence(605.0) == Evidence(0, 11, 10.0)
+
+
+def test_a_verdict_is_about_its_own_minutes():
+    window, now = Window(), 0.0
+    while now < 3600:
+        now += 5
+        window = window.add(6 if now > 3000 else 0, 100, now - 5, now)
+    assert passes(VERDICT, window.evidence(3600.0)) is True
+    assert passes(VERDICT, window.evidence(3600.0, VERDICT.over)) is False

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +68,7 @@ def test_a_raise_may_be_rolled_back_and_a_cut_may_not():
     assert may_replace((("a", bucket(20)),), (("a", bucket(40)),))
     assert not may_replace((("a", bucket(40)),), (("a", bucket(20)),))
     assert not may_replace((("a", bucket(20, burst=9)),), (("a", bucket(40)),))
+    assert not may_replace((("a", replace(bucket(20), enforced=5)),), (("a", bucket(20)),))
 
 
 def test_a_limit_that_is_new_is_not_rolled_back_to_nothing():

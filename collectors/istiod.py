@@ -1,0 +1,38 @@
+"""What istiod counts of configurations that gateway pods rejected: `pilot_total_xds_rejects`, at its metrics port."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import aiohttp
+
+from istio_templates.facts import Manifest
+
+PORT = 15014
+_PATIENCE = aiohttp.ClientTimeout(total=3, sock_connect=1)
+_LINE = re.compile(r'^pilot_total_xds_rejects\{[^}]*type="(\w+)"[^}]*\} (\d+)', re.MULTILINE)
+
+
+def is_istiod(pod: Manifest) -> bool:
+    """Tell whether a pod is an istiod, by the label that Istio's installation gives it."""
+    return bool(pod["metadata"].get("labels", {}).get("app") == "istiod")
+
+
+def rejects(text: str) -> dict[str, int]:
+    """Return how often each type of configuration was rejected since istiod began."""
+    return {kind: int(count) for kind, count in _LINE.findall(text)}
+
+
+async def read(session: aiohttp.ClientSession, addresses: Iterable[str], port: int = PORT) -> Mapping[str, int] | None:
+    """Return the rejections that several istiods have counted together; None where none of them tells."""
+    whole: Counter[str] = Counter()
+    answered = False
+    for address in addresses:
+        host = f"[{address}]" if ":" in address else address
+        try:
+            async with session.get(f"http://{host}:{port}/metrics", timeout=_PATIENCE) as answer:
+                whole.update(rejects(await answer.text()) if answer.status == 200 else {})
+                answered = True
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            continue
+    return dict(whole) if answered else None

@@ -1,0 +1,34 @@
+from aiohttp import ClientSession, web
+
+from collectors import istiod
+from tests.support.standalone import free_port
+
+METRICS = """\
+# TYPE pilot_total_xds_rejects counter
+pilot_total_xds_rejects{type="ecds"} 3
+pilot_total_xds_rejects{type="lds"} 0
+pilot_xds_pushes{type="ecds"} 900
+"""
+
+
+def test_rejections_are_read_by_type():
+    assert istiod.rejects(METRICS) == {"ecds": 3, "lds": 0}
+    assert istiod.rejects("pilot_total_xds_rejects NaN\n") == {}
+
+
+async def test_several_istiods_count_together_and_silent_ones_are_left_out():
+    async def answer(_):
+        return web.Response(text=METRICS)
+
+    port = free_port()
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    for address in ("127.0.0.12", "127.0.0.13"):
+        await web.TCPSite(runner, address, port).start()
+    async with ClientSession() as session:
+        found = await istiod.read(session, ["127.0.0.12", "127.0.0.14", "127.0.0.13"], port)
+        nobody = await istiod.read(session, ["127.0.0.14"], port)
+    await runner.cleanup()
+    assert found == {"ecds": 6, "lds": 0} and nobody is None

@@ -1,0 +1,169 @@
+"""How far limits in shadow and ramp come, pass after pass; slots hold what the pass before wanted."""
+
+import dataclasses
+from datetime import UTC, datetime
+
+import pytest
+
+from istio_templates.documents import parse
+from istio_templates.facts import Bucket
+from istio_templates.names import identity
+from k8s_manager.offline import world_of
+from k8s_manager.plan import Planner
+from k8s_manager.staging import Staging
+from ratelimiter.modes import Evidence
+from ratelimiter.overrides import Override, Target
+from ratelimiter.pins import limiter
+from tests.support.documents import gateway, model, tenant
+
+RANKER = identity("search", "ranker")
+RAMP = {"mode": "ramp", "ramp": {"over": "1000s"}}  # a step each 50 s
+VERDICT = {"verdict": {"refusedAtMost": 1, "over": "10m"}}
+
+
+class Counted:
+    """Evidence that a test gives."""
+
+    def __init__(self):
+        self.found, self.forgotten = None, []
+
+    def evidence(self, _, over=3600.0):
+        return self.found
+
+    def forget(self, key):
+        self.found = None
+        self.forgotten.append(key)
+
+
+class Stand:
+    """A gateway on which models are staged: what a pass wants is in the slots at the next."""
+
+    def __init__(self, slots=None):
+        self.counted, self.slots = Counted(), slots or {}
+        self.staging = Staging(self.counted)
+
+    def look(self, now, override=None, models=("ranker",), slots=None, **limit):
+        spec = {"rateLimit": {"perReplicaQps": 20, **limit}}
+        documents = [gateway(), tenant(), *(model(name, **spec) for name in models)]
+        plan = Planner().plan(world_of([parse(document) for document in documents]), {})
+        holding = dict.fromkeys(plan.limits, override) if override else {}
+        found = self.staging.look(plan.limits, holding, self.slots if slots is None else slots, frozenset(), now)
+        self.slots = {
+            (pool, number): ((key, Bucket(10, 1, 2, found.stages[key].enforced)),)
+            for (pool, key), number in found.placed.items()
+            if key in found.stages
+        }
+        for key, limited in plan.limits.items():
+            lifted = override and (override.action == "unlimited" or override.mode == "off")
+            if key not in found.holders and not lifted and (key not in found.stages or not found.stages[key].pinned):
+                self.slots["shared", limited.terms.slot] = ((key, Bucket(10, 1, 2)),)
+        return found
+
+    def share(self, now, override=None, **limit):
+        """Return for how many per cent the model's limit is enforced."""
+        stage = self.look(now, override, **limit).stages.get(RANKER)
+        return stage.enforced if stage else 100
+
+
+def override(**change):
+    end = datetime(2999, 1, 1, tzinfo=UTC)
+    return dataclasses.replace(Override("o", "anna", "because", end, Target()), **change)
+
+
+def ramped(share):
+    """Return a stand at which the model's ramp has come to so many per cent, and when that was."""
+    stand = Stand()
+    now = 50.0 * (share // 5 - 1)
+    stand.share(0.0, **RAMP)
+    assert stand.share(now, **RAMP) == share
+    return stand, now
+
+
+def test_a_ramp_that_goes_back_to_shadow_begins_again_from_the_start():
+    stand, now = ramped(20)
+    assert stand.share(now + 10, mode="shadow") == 0
+    assert stand.share(now + 90_000, **RAMP) == 5
+
+
+def test_a_model_that_is_made_again_begins_again():
+    stand, now = ramped(20)
+    stand.look(now + 1, models=())
+    stand.slots = {}
+    assert stand.share(now + 90_000, **RAMP) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mode": "shadow"},
+        {"mode": "off"},
+        {"mode": "enforce"},
+        {"action": "freeze"},
+        {"action": "floor"},
+        {"action": "unlimited"},
+    ],
+)
+def test_a_ramp_goes_on_where_it_was_when_an_override_ends(change):
+    stand, now = ramped(20)
+    for later in (1, 1800, 3600):
+        stand.look(now + later, override(**change), **RAMP)
+    assert stand.share(now + 3601, **RAMP) == 20
+    assert stand.share(now + 3652, **RAMP) == 25
+
+
+@pytest.mark.parametrize("change", [{"mode": "off"}, {"action": "unlimited"}, {"mode": "shadow"}])
+def test_a_ramp_that_is_over_stays_over_after_an_override(change):
+    stand, now = ramped(100)
+    stand.look(now + 1, override(**change), **RAMP)
+    assert stand.share(now + 100, **RAMP) == 100
+
+
+@pytest.mark.parametrize("change", [{"action": "unlimited"}, {"action": "floor"}, {"mode": "enforce"}, {"mode": "off"}])
+def test_who_waits_for_a_verdict_goes_on_waiting_after_an_override(change):
+    stand = Stand()
+    stand.look(0.0, mode="shadow", **VERDICT)
+    assert stand.look(1.0, mode="enforce", **VERDICT).stages[RANKER].awaits
+    stand.look(2.0, override(**change), mode="enforce", **VERDICT)
+    assert stand.look(3.0, mode="enforce", **VERDICT).stages[RANKER].awaits
+    stand.counted.found = Evidence(0, 100, 600)
+    assert stand.share(4.0, mode="enforce", **VERDICT) == 100
+
+
+def test_what_was_counted_against_another_limit_is_no_evidence():
+    stand = Stand()
+    stand.look(0.0, mode="shadow", **VERDICT)
+    stand.counted.found = Evidence(0, 100, 600)
+    found = stand.look(1.0, mode="enforce", perReplicaQps=2, **VERDICT)
+    assert found.stages[RANKER].awaits and stand.counted.forgotten == [RANKER]
+
+
+def test_a_ramp_that_is_made_longer_stays_where_it_is():
+    stand, now = ramped(55)
+    assert stand.share(now + 1, mode="ramp", ramp={"over": "1h"}) == 55
+
+
+def test_a_ramp_without_a_pair_of_slots_does_not_go_on_in_secret():
+    stand = Stand(
+        {("shared", limiter(pair)): ((identity("search", n), Bucket(9, 1, 2, 0)),) for pair, n in enumerate("abcd")}
+    )
+    held = dict(stand.slots)
+    names = ("a", "b", "c", "d", "ranker")
+    for later in (0.0, 900.0, 2000.0):
+        found = stand.look(later, models=names, slots=held, mode="ramp", ramp={"over": "1000s"})
+        if later == 0.0:
+            assert found.holders.keys() == {RANKER}
+    assert found.stages[RANKER].enforced == 5
+
+
+def test_a_shared_slot_that_somebody_has_edited_is_no_shadow():
+    stand = Stand()
+    stand.look(0.0, mode="enforce", **VERDICT)
+    ((slot, limits),) = stand.slots.items()
+    spoilt = {slot: tuple((key, dataclasses.replace(bucket, enforced=0)) for key, bucket in limits)}
+    assert Stand(spoilt).share(1.0, mode="enforce", **VERDICT) == 100
+    assert Stand(spoilt).share(1.0, **RAMP) == 100
+
+
+def test_another_manager_goes_on_from_the_slots():
+    stand, now = ramped(35)
+    assert Stand(stand.slots).share(now, **RAMP) == 35
