@@ -22,11 +22,12 @@ async def main(server: str, pod: str, files: list[Path]) -> None:
         client = KubeClient(server, session)
         _, version = await client.list(RESOURCES["Pod"])
         print("watching", flush=True)
-        async for event, obj in client.watch(RESOURCES["Pod"], version):
-            metadata = obj["metadata"]
-            if event == "MODIFIED" and f"{metadata['namespace']}/{metadata['name']}" == pod:
-                await client.apply(bodies[turn % 2], force=True, manager="tidegate")
-                turn += 1
+        while True:
+            async for event, obj in client.watch(RESOURCES["Pod"], version):
+                metadata, version = obj["metadata"], obj["metadata"]["resourceVersion"]
+                if event == "MODIFIED" and f"{metadata['namespace']}/{metadata['name']}" == pod:
+                    await client.apply(bodies[turn % 2], force=True, manager="tidegate")
+                    turn += 1
 
 
 if __name__ == "__main__":

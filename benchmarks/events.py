@@ -1,4 +1,4 @@
-"""From a replica's event to its slot's write while 100 other events a second come in, beside a loop that only writes."""
+"""From a replica's event to its slot's write while 100 others a second come in, beside a loop that only writes."""
 
 import asyncio
 import copy
@@ -98,5 +98,6 @@ async def _bare(found: Cluster, pod: ObjectKey, bodies: list[Manifest]) -> Async
     try:
         yield
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
