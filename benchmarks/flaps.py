@@ -11,7 +11,6 @@ from pathlib import Path
 from benchmarks.report import Figure, at_most, plain
 from benchmarks.rig import Cluster, cluster
 from istio_templates.facts import ObjectKey
-from k8s_manager.kube.resources import RESOURCES
 from ratelimiter.controller import TICK
 from tests.support.documents import gateway, labels, model, tenant
 
@@ -31,7 +30,7 @@ async def run(quick: bool) -> list[Figure]:
                 await asyncio.sleep(2)
                 unneeded = await found.writes("envoyfilters") - before
                 times: dict[str, list[float]] = defaultdict(list)
-                watching = asyncio.create_task(_watch(found, times))
+                watching = asyncio.create_task(found.note_slot_writes(times))
                 rough = await _flap(found, pods, flaps, seconds, brief=False)
                 await asyncio.sleep(2)
                 watching.cancel()
@@ -90,13 +89,3 @@ async def _flap(found: Cluster, pods: list[ObjectKey], flaps: int, seconds: floa
 
     await asyncio.gather(*(bounded(number) for number in range(flaps)))
     return time.monotonic() - started
-
-
-async def _watch(found: Cluster, times: dict[str, list[float]]) -> None:
-    resource = RESOURCES["EnvoyFilter"]
-    _, version = await found.client.list(resource)
-    while True:
-        async for kind, obj in found.client.watch(resource, version):
-            version = obj["metadata"]["resourceVersion"]
-            if kind == "MODIFIED":
-                times[obj["metadata"]["name"]].append(time.monotonic())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from istio_templates.documents.crd import crds
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
 from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.resources import RESOURCES
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -34,6 +36,15 @@ class Cluster:
         kinds = ('verb="POST"', 'verb="PUT"', 'verb="PATCH"', 'verb="DELETE"')
         wanted = "" if resource is None else f'resource="{resource}"'
         return sum(int(line.rsplit(" ", 1)[1]) for line in lines if any(k in line for k in kinds) and wanted in line)
+
+    async def note_slot_writes(self, times: dict[str, list[float]]) -> None:
+        """Note when each slot is written, until cancelled."""
+        _, version = await self.client.list(RESOURCES["EnvoyFilter"])
+        while True:
+            async for event, obj in self.client.watch(RESOURCES["EnvoyFilter"], version):
+                version = obj["metadata"]["resourceVersion"]
+                if event == "MODIFIED":
+                    times[obj["metadata"]["name"]].append(time.monotonic())
 
     async def still(self, seconds: float = 2.0) -> int:
         """Wait until no write has come for a while; return the writes so far."""

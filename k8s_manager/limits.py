@@ -17,7 +17,7 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, ObjectKey, SlotFacts
 from k8s_manager import keeping
 from k8s_manager.clock import Clock
-from k8s_manager.counting import Counted, Counting
+from k8s_manager.counting import Counting
 from k8s_manager.diff import in_line, stamped
 from k8s_manager.drift import Repair, repair_of
 from k8s_manager.events import Events
@@ -32,12 +32,13 @@ from k8s_manager.plan import Limited, Plan
 from k8s_manager.rollbacks import Rollbacks, RolledBack
 from k8s_manager.samples import SampleLoop
 from k8s_manager.settings import Settings
-from k8s_manager.staging import Staged, Staging, live_bucket
+from k8s_manager.staging import Staged, Staging
 from k8s_manager.tally import Tally
-from ratelimiter import controller, debounce, overrides, pins
+from k8s_manager.wanting import Wanting
+from ratelimiter import controller, debounce, overrides
 from ratelimiter.controller import Observation, Slot, Wanted
 from ratelimiter.overrides import Override
-from ratelimiter.target import Terms, Total, target, within_tenant_ceilings
+from ratelimiter.target import Terms, within_tenant_ceilings
 
 log = logging.getLogger(__name__)
 RETRY = 1.0
@@ -76,7 +77,7 @@ class LimitLoop:
         self._seen: Observation | None = None
         self._seen_of: tuple[Any, ...] = ()
         self._repaired: dict[ObjectKey, Repair] = {}
-        self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
+        self._wanting = Wanting(self._gatherer)
         self._holding: dict[str, Override] = {}
         self._lifted: dict[str, Wanted] = {}
         self._told: tuple[Any, ...] = ()
@@ -192,10 +193,7 @@ class LimitLoop:
         totals = within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
         totals |= {i: counted[i].total for i in free}
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
-        in_force = self._gatherer.limited()
-        every = {i: self._want(c, totals[i], gateways, (c.terms.pools[0], i) in in_force) for i, c in counted.items()}
-        every |= {key: self._counter(key, counted) for _, key in staged.placed if names.part_of(key) == names.REQUESTS}
-        self._wanted = {i: self._wanted[i] for i in every}
+        every = self._wanting.every(counted, totals, gateways, staged, self._is_urgent)
         lifted = {i: every[i] for i in free}
         wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
         self._note_applied(wanted)
@@ -278,38 +276,13 @@ class LimitLoop:
         at = self._store.heard.get("Pod")
         return None if at is None else self._clock.utc() - timedelta(seconds=self._clock.now() - at)
 
-    def _want(self, counted: Counted, of_model: Total, gateways: dict[str, int], written: bool) -> Wanted:
-        terms = counted.terms
-        stage = self._staged.stages.get(names.identity_in(terms.identity))
-        enforced = stage.enforced if stage else 100
-        overridden = counted.override is not None and self._applied.get(terms.identity) != counted.override
-        if stage and stage.pinned:
-            terms = replace(terms, pools=self._staged.pools(terms) or terms.pools)
-        if overridden or self._is_at_another_stage(terms, enforced):
-            terms = overrides.at_once(terms)
-        pods = sum(gateways.get(pool, 0) for pool in counted.terms.pools)
-        inputs = (of_model, pods, written, counted.loads, terms, enforced)
-        before = self._wanted.get(terms.identity)
-        if before is None or before[0] != inputs:
-            wanted = target(terms, of_model, counted.loads, pods, written, enforced)
-            held = live_bucket(terms, self._gatherer.slots()) if wanted.bucket is None else None
-            if held and held.enforced != enforced:
-                wanted = replace(wanted, bucket=replace(held, enforced=enforced))
-            before = self._wanted[terms.identity] = (inputs, Wanted(terms, wanted))
-        return before[1]
-
-    def _is_at_another_stage(self, terms: Terms, enforced: int) -> bool:
-        """Tell whether a limit is enforced for another share than it should be: a mode does not wait for replicas."""
+    def _is_urgent(self, override: Override | None, terms: Terms, enforced: int) -> bool:
+        """Tell whether a limit waits for no debounce: an override is not in force yet, or it is enforced for another
+        share than it should be."""
+        if override is not None and self._applied.get(terms.identity) != override:
+            return True
         found = [self._state.limits.get((pool, terms.identity)) for pool in terms.pools]
         return any(limit and limit.written and limit.written.enforced != enforced for limit in found)
-
-    def _counter(self, key: str, counted: Mapping[str, Counted]) -> Wanted:
-        """Return the limit that limits nothing and counts the requests of a pinned model."""
-        terms = counted[names.identity_in(key)].terms
-        before = self._wanted.get(key)
-        if before is None or before[0] != (terms,):
-            before = self._wanted[key] = ((terms,), pins.counting(terms))
-        return before[1]
 
     def _stage(
         self, holding: Mapping[str, Override], slots: Mapping[Slot, controller.Limits], kept: frozenset[str]

@@ -77,6 +77,9 @@ def _model(obj: Object) -> tuple[str, ...]:
     bucket = limit.get("perGateway") or {}
     each = f"{bucket['rate']:g}/s x {limit['gateways']}" if bucket else "-"
     total = "-" if limit.get("total") is None else f"{limit['total']:g}/s"
+    share = limit.get("enforcedPercent", 100)
+    if share < 100:
+        total = f"{total} ({f'ramp, {share} %' if share else 'shadow'})"
     if override := limit.get("override"):
         total = f"{total} ({override['sets']} by {override['author']})"
     metadata = obj["metadata"]

@@ -66,6 +66,18 @@ async def test_documents_are_applied_shown_explained_scaled_and_deleted(fleet, s
     assert (code, out) == (0, "Model search/ranker is being deleted\nTenant search is being deleted\n")
 
 
+async def test_a_limit_in_shadow_is_marked_in_the_table(fleet, server):
+    await make_search(fleet)
+    await fleet.pod("inference-gw", {"istio": "shared"})
+    await fleet.apply({**model(), "spec": {**model()["spec"], "rateLimit": {"perReplicaQps": 20, "mode": "shadow"}}})
+
+    async def marked():
+        _, out, _ = await tidegate("get", "model", server=server)
+        return "1/s (shadow)" in out
+
+    await until(marked, 20, "the mark")
+
+
 async def test_trouble_is_shown_in_sentences(fleet, server):
     await make_search(fleet)
     code, out, _ = await tidegate("get", "model", server=server)

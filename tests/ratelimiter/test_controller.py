@@ -225,3 +225,27 @@ def test_a_slot_gives_a_limit_away_only_after_the_other_has_it():
     assert controller.giving(live, {a: (("x", Bucket(2, 1, 2)), ("y", bucket))}) == {}
     swapped = {a: (("y", bucket),), b: (("x", bucket),)}
     assert controller.giving({a: (("x", bucket),), b: (("y", bucket),)}, swapped) == {a: {b}, b: {a}}
+
+
+@given(steps=counts, pods=st.integers(1, 4))
+def test_the_pods_together_never_admit_more_than_the_replicas_could_serve_a_moment_ago(steps, pods):
+    """Whatever the replicas do, in any order: what all pods admit together is no more than was served at some moment
+    within the longest patience for cuts and a tick. So no raise runs ahead of its replicas, and no cut stays behind."""
+    cluster, now, replicas = Cluster(), 0.0, 3
+    decision = cluster.step(now, wanted(replicas, pods, written=False))
+    history = [(now, replicas)]
+    for pause, after, _ in steps:
+        until = now + pause
+        while decision.wake_at is not None and decision.wake_at < until:
+            now = max(now, decision.wake_at)
+            decision = cluster.step(now, wanted(replicas, pods))
+            assert cluster.limit().rate * pods <= 20 * _served_lately(history, now)
+        now, replicas = until, max(1, after)
+        history.append((now, replicas))
+        decision = cluster.step(now, wanted(replicas, pods))
+        assert cluster.limit().rate * pods <= 20 * _served_lately(history, now)
+
+
+def _served_lately(history, now):
+    since = now - RULES.down.longest - TICK
+    return max([count for at, count in history if at > since] + [count for at, count in history if at <= since][-1:])

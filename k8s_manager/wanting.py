@@ -1,0 +1,76 @@
+"""From a model's undivided limit to what each gateway pod should have, with its stage. Kept while nothing differs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from istio_templates import names
+from k8s_manager.counting import Counted
+from k8s_manager.gather import Gatherer
+from k8s_manager.staging import Staged, live_bucket
+from ratelimiter import overrides, pins
+from ratelimiter.controller import Wanted
+from ratelimiter.overrides import Override
+from ratelimiter.target import Terms, Total, target
+
+Urgent = Callable[[Override | None, Terms, int], bool]
+
+
+class Wanting:
+    """Wants pass after pass; a limit whose inputs are the same is the same object."""
+
+    def __init__(self, gatherer: Gatherer) -> None:
+        self._gatherer = gatherer
+        self._wanted: dict[str, tuple[tuple[Any, ...], Wanted]] = {}
+
+    def every(
+        self,
+        counted: Mapping[str, Counted],
+        totals: Mapping[str, Total],
+        gateways: Mapping[str, int],
+        staged: Staged,
+        urgent: Urgent,
+    ) -> dict[str, Wanted]:
+        """Return what is wanted of every limit, and the counters of the pinned ones; `gateways` are pods by gateway."""
+        in_force = self._gatherer.limited()
+        out = {
+            i: self._want(c, totals[i], gateways, staged, urgent, (c.terms.pools[0], i) in in_force)
+            for i, c in counted.items()
+        }
+        out |= {key: self._counter(key, counted) for _, key in staged.placed if names.part_of(key) == names.REQUESTS}
+        self._wanted = {i: self._wanted[i] for i in out}
+        return out
+
+    def _want(
+        self,
+        counted: Counted,
+        of_model: Total,
+        gateways: Mapping[str, int],
+        staged: Staged,
+        urgent: Urgent,
+        written: bool,
+    ) -> Wanted:
+        terms, stage = counted.terms, staged.stages.get(names.identity_in(counted.terms.identity))
+        enforced = stage.enforced if stage else 100
+        if stage and stage.pinned:
+            terms = replace(terms, pools=staged.pools(terms) or terms.pools)
+        if urgent(counted.override, terms, enforced):
+            terms = overrides.at_once(terms)
+        pods = sum(gateways.get(pool, 0) for pool in counted.terms.pools)
+        inputs = (of_model, pods, written, counted.loads, terms, enforced)
+        before = self._wanted.get(terms.identity)
+        if before is None or before[0] != inputs:
+            wanted = target(terms, of_model, counted.loads, pods, written, enforced)
+            held = live_bucket(terms, self._gatherer.slots()) if wanted.bucket is None else None
+            if held and held.enforced != enforced:
+                wanted = replace(wanted, bucket=replace(held, enforced=enforced))
+            before = self._wanted[terms.identity] = (inputs, Wanted(terms, wanted))
+        return before[1]
+
+    def _counter(self, key: str, counted: Mapping[str, Counted]) -> Wanted:
+        """Return the limit that limits nothing and counts the requests of a pinned model."""
+        terms = counted[names.identity_in(key)].terms
+        before = self._wanted.get(key)
+        if before is None or before[0] != (terms,):
+            before = self._wanted[key] = ((terms,), pins.counting(terms))
+        return before[1]
