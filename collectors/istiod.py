@@ -1,5 +1,6 @@
 """What istiod counts of configurations that gateway pods rejected: `pilot_total_xds_rejects`, at its metrics port."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from istio_templates.facts import Manifest
 
 PORT = 15014
 _PATIENCE = aiohttp.ClientTimeout(total=3, sock_connect=1)
-_LINE = re.compile(r'^pilot_total_xds_rejects\{[^}]*type="(\w+)"[^}]*\} (\d+)', re.MULTILINE)
+_LINE = re.compile(r'^pilot_total_xds_rejects\{[^}]*type="(\w+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 
 
 def is_istiod(pod: Manifest) -> bool:
@@ -20,19 +21,20 @@ def is_istiod(pod: Manifest) -> bool:
 
 def rejects(text: str) -> dict[str, int]:
     """Return how often each type of configuration was rejected since istiod began."""
-    return {kind: int(count) for kind, count in _LINE.findall(text)}
+    return {kind: int(float(count)) for kind, count in _LINE.findall(text)}
 
 
 async def read(session: aiohttp.ClientSession, addresses: Iterable[str], port: int = PORT) -> Mapping[str, int] | None:
     """Return the rejections that several istiods have counted together; None where none of them tells."""
-    whole: Counter[str] = Counter()
-    answered = False
-    for address in addresses:
-        host = f"[{address}]" if ":" in address else address
-        try:
-            async with session.get(f"http://{host}:{port}/metrics", timeout=_PATIENCE) as answer:
-                whole.update(rejects(await answer.text()) if answer.status == 200 else {})
-                answered = True
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            continue
-    return dict(whole) if answered else None
+    answers = await asyncio.gather(*(_one(session, address, port) for address in addresses))
+    found = [answer for answer in answers if answer is not None]
+    return dict(sum((Counter(answer) for answer in found), Counter())) if found else None
+
+
+async def _one(session: aiohttp.ClientSession, address: str, port: int) -> dict[str, int] | None:
+    host = f"[{address}]" if ":" in address else address
+    try:
+        async with session.get(f"http://{host}:{port}/metrics", timeout=_PATIENCE) as answer:
+            return rejects(await answer.text()) if answer.status == 200 else None
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+        return None

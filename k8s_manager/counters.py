@@ -5,7 +5,7 @@ From it come the evidence of models in shadow and ramp, and how even the load is
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,6 +75,9 @@ class CounterLoop:
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read the counters of the pods of every gateway that is due."""
         pools = dict(self._limits.pools)
+        for name in self._read.keys() - pools.keys():
+            self._forget(name, self._read[name].counts.keys())
+            self._uneven.pop(name, None)
         self._read = {name: self._read.get(name, Read()) for name in pools}
         pairs = held(self._gatherer.slots())
         now = self._clock.now()
@@ -100,9 +103,7 @@ class CounterLoop:
         for pair, identity in pairs.items():
             if before.pairs.get(pair) == identity and added:
                 self._count(identity, pair, added, (before.at, now))
-        for pod in before.counts.keys() - counts.keys():
-            POD_REQUESTS.remove(pool.name, pod)
-            POD_REFUSED.remove(pool.name, pod)
+        self._forget(pool.name, before.counts.keys() - counts.keys())
         for pod in counts:
             POD_REQUESTS.labels(pool.name, pod)
             POD_REFUSED.labels(pool.name, pod)
@@ -110,6 +111,11 @@ class CounterLoop:
         recent = [(at, each) for at, each in before.loads if at > now - SPAN]
         self._read[pool.name] = Read(now, counts, pairs, [*recent, (now, loads)])
         self._compare(pool.name)
+
+    def _forget(self, gateway: str, pods: Iterable[str]) -> None:
+        for pod in pods:
+            POD_REQUESTS.remove(gateway, pod)
+            POD_REFUSED.remove(gateway, pod)
 
     async def _pod(self, session: aiohttp.ClientSession, address: str) -> Mapping[int, Counts] | None:
         async with self._places:

@@ -1,6 +1,7 @@
 """gather: from the store to a World. Reads what the watches have told, never the network."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -100,7 +101,7 @@ class Gatherer:
     def slots(self) -> dict[Slot, Limits]:
         """Return what every slot of every gateway limits now."""
         return {
-            slot: self._memo.get(("slot", slot), (obj["metadata"]["resourceVersion"],), partial(limits_of, obj))
+            slot: self._memo.get(("slot", slot), (obj["metadata"]["resourceVersion"],), partial(_limits, slot, obj))
             for slot, obj in self.slot_objects().items()
         }
 
@@ -243,6 +244,12 @@ class Gatherer:
             (spec, self._store.changes("Pod", namespace)),
             lambda: [((namespace, model, name), n) for name, n in self.ready(namespace, model, spec).items()],
         )
+
+
+def _limits(slot: Slot, obj: Manifest) -> Limits:
+    """Return what a slot limits. In a shared one all is enforced for all requests, whatever somebody has made of it."""
+    found = limits_of(obj)
+    return found if slot[1] < names.PINNED_SLOTS else tuple((key, replace(b, enforced=100)) for key, b in found)
 
 
 def _parsed(obj: Manifest) -> tuple[Document | None, tuple[Problem, ...]]:

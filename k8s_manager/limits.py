@@ -122,6 +122,8 @@ class LimitLoop:
 
         One that does not lead takes what the leader writes for its own, so that it can go on from there.
         """
+        if leads:
+            self._staging = Staging(self._tally)  # what another leader has come to stands in the slots
         self.dirty.set()
         quiet = self._settings.limit_quiet if leads else self._settings.quiet
         async for _ in hold_off(self.dirty, quiet, quiet, self._clock, lambda: self._wake_at):
@@ -328,9 +330,10 @@ class LimitLoop:
     async def _write(self, seen: Observation, decision: controller.Decision) -> float | None:
         """Write slots side by side; return when to look again."""
         giving = controller.giving(seen.live, decision.writes)
-        done = await self._write_slots({s: w for s, w in decision.writes.items() if s not in giving}, decision)
-        may_give = {slot for slot, takers in giving.items() if all(taker in done for taker in takers - giving.keys())}
-        done |= await self._write_slots({s: w for s, w in decision.writes.items() if s in may_give}, decision)
+        done, tried = dict[Slot, controller.Limits](), set[Slot]()
+        while turn := controller.next_writes(decision.writes.keys(), giving, done.keys(), tried):
+            done |= await self._write_slots({slot: decision.writes[slot] for slot in turn}, decision)
+            tried |= turn
         at = self._adopt(seen, done)
         self.changed.set()
         self.dirty.set()

@@ -1,11 +1,10 @@
 """How far every limit in shadow or ramp has come, and in which pinned slots it is."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from istio_templates import names
-from istio_templates.documents import ModelSpec
 from istio_templates.facts import Bucket
 from k8s_manager.plan import Limited
 from ratelimiter import modes, overrides, pins
@@ -53,7 +52,7 @@ class Progress:
 
     share: int | None
     ramp: tuple[float, float] | None = None
-    figures: object = None
+    figures: Hashable = None
 
 
 class Staging:
@@ -73,24 +72,27 @@ class Staging:
     ) -> Staged:
         """Return where the limits of models stand. `limits` are all limits of those that may be staged."""
         whole = {i: limited for i, limited in limits.items() if not limited.terms.version}
-        self._progress = {i: self._known(i, limited, slots) for i, limited in whole.items()}
+        resting = {i: p for i, p in self._progress.items() if i in kept and i not in whole}
+        figures = _figures(limits, holding)
+        self._progress = resting | {i: self._known(limited.terms, figures[i], slots) for i, limited in whole.items()}
         found = {i: self._stage(limited.terms, holding.get(i), now) for i, limited in whole.items()}
         stages = {i: s for i, s in found.items() if s and (s.pinned or whole[i].terms.mode != "enforce")}
         asking = [(i, whole[i].terms.pools) for i, stage in stages.items() if stage.pinned]
         pinned = pins.assign(asking, slots, kept)
-        self._note(found, holding, pinned.holders)
-        following = [stage.next_at for i, stage in stages.items() if stage.next_at and i not in pinned.holders]
+        still = {i for i in found if i in pinned.holders or _sets_a_stage(holding.get(i))}
+        stages |= {i: replace(stages[i], next_at=None) for i in still & stages.keys()}
+        self._note(found, whole, still)
+        following = [stage.next_at for stage in stages.values() if stage.next_at is not None]
         return Staged(stages, _placed(pinned, limits), pinned.holders, min(following, default=None))
 
-    def _known(self, identity: str, limited: Limited, slots: Mapping[Slot, Limits]) -> Progress:
-        """Return what is known of a limit; what was counted of another figure is forgotten."""
-        figures = (limited.terms.bounds, limited.terms.burst, per_replica(limited.spec))
-        known = self._progress.get(identity)
+    def _known(self, terms: Terms, figures: Hashable, slots: Mapping[Slot, Limits]) -> Progress:
+        """Return what is known of a limit; what was counted of other figures is forgotten."""
+        known = self._progress.get(terms.identity)
         if known is None:
-            live = live_bucket(limited.terms, slots)
+            live = live_bucket(terms, slots)
             return Progress(live.enforced if live else None, figures=figures)
         if known.figures != figures:
-            self._evidences.forget(identity)
+            self._evidences.forget(terms.identity)
             known.figures = figures
         return known
 
@@ -117,26 +119,36 @@ class Staging:
         known.ramp = (began, over) if terms.mode == "ramp" and not stage.awaits else None
         return stage
 
-    def _note(
-        self, found: Mapping[str, Stage | None], holding: Mapping[str, Override], waiting: Mapping[str, tuple[str, ...]]
-    ) -> None:
-        """Note how far each has come. What an override does is not its own, and who waits for slots does not move."""
+    def _note(self, found: Mapping[str, Stage | None], whole: Mapping[str, Limited], still: Set[str]) -> None:
+        """Note how far each has come. Those that stand still, under an override or for want of slots, do not move; but
+        who asks for shadow is in shadow, slots or none."""
         for identity, stage in found.items():
             known = self._progress[identity]
-            if identity in waiting or _sets_a_stage(holding.get(identity)):
-                known.ramp = None
-            else:
+            if identity not in still:
                 known.share = stage.enforced if stage else None
+                continue
+            known.ramp = None
+            if stage and (stage.awaits or whole[identity].terms.mode == "shadow"):
+                known.share = 0
 
 
 def _sets_a_stage(override: Override | None) -> bool:
     return override is not None and (override.mode is not None or override.action is not None)
 
 
-def per_replica(spec: ModelSpec) -> tuple[float | None, ...]:
-    """Return what one replica of each version serves, as the document says."""
-    whole = spec.rate_limit.per_replica_qps if spec.rate_limit else None
-    return tuple(version.per_replica_qps or whole for version in spec.versions)
+def _figures(limits: Mapping[str, Limited], holding: Mapping[str, Override]) -> dict[str, Hashable]:
+    """Return, by identity, all that is counted against: what documents and overrides say of a limit, versions' own
+    limits included."""
+    out: dict[str, tuple[Hashable, ...]] = {}
+    for key, limited in limits.items():
+        override, spec = holding.get(key), limited.spec
+        own = [version.per_replica_qps for version in spec.versions]
+        each = (spec.rate_limit.per_replica_qps if spec.rate_limit else None, *own)
+        said = (limited.terms.bounds, limited.terms.burst, each)
+        set_so = (override.total, override.per_replica) if override else (None, None)
+        identity = names.identity_in(key)
+        out[identity] = (*out.get(identity, ()), key, said, set_so)
+    return dict(out)
 
 
 def live_bucket(terms: Terms, slots: Mapping[Slot, Limits]) -> Bucket | None:

@@ -37,7 +37,9 @@ class Wanting:
             i: self._want(c, totals[i], gateways, staged, urgent, (c.terms.pools[0], i) in in_force)
             for i, c in counted.items()
         }
-        out |= {key: self._counter(key, counted) for _, key in staged.placed if names.part_of(key) == names.REQUESTS}
+        out |= {
+            key: self._counter(key, counted, staged) for _, key in staged.placed if names.part_of(key) == names.REQUESTS
+        }
         self._wanted = {i: self._wanted[i] for i in out}
         return out
 
@@ -67,9 +69,10 @@ class Wanting:
             before = self._wanted[terms.identity] = (inputs, Wanted(terms, wanted))
         return before[1]
 
-    def _counter(self, key: str, counted: Mapping[str, Counted]) -> Wanted:
-        """Return the limit that limits nothing and counts the requests of a pinned model."""
+    def _counter(self, key: str, counted: Mapping[str, Counted], staged: Staged) -> Wanted:
+        """Return the limit that limits nothing and counts the requests of a pinned model, where it is pinned."""
         terms = counted[names.identity_in(key)].terms
+        terms = replace(terms, pools=staged.pools(terms))
         before = self._wanted.get(key)
         if before is None or before[0] != (terms,):
             before = self._wanted[key] = ((terms,), pins.counting(terms))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from istio_templates.facts import Bucket
+from istio_templates.names import PINNED_SLOTS
 from ratelimiter import debounce
 from ratelimiter.target import Target, Terms
 
@@ -114,6 +115,20 @@ def giving(live: Mapping[Slot, Limits], writes: Mapping[Slot, Limits]) -> dict[S
     return out
 
 
+def next_writes(
+    slots: Set[Slot], giving: Mapping[Slot, Set[Slot]], done: Set[Slot], tried: Set[Slot]
+) -> frozenset[Slot]:
+    """Return the slots to write next: those whose takers have all arrived. Slots that give to each other in a ring go
+    together, last; who waits for a write that failed is left out."""
+    left = slots - tried
+    if ready := frozenset(slot for slot in left if giving.get(slot, set()) <= done):
+        return ready
+    blocked = tried - done
+    while more := {slot for slot in left - blocked if giving.get(slot, set()) & blocked}:
+        blocked = blocked | more
+    return frozenset(left - blocked)
+
+
 def _moves(before: Wanted | None, wanted: Wanted) -> bool:
     return before is not None and before.terms.slot != wanted.terms.slot
 
@@ -181,11 +196,14 @@ def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.State]) -> f
 
 
 def _contents(seen: Observation, limits: Mapping[Entry, debounce.State], slot: Slot, now: float) -> Limits:
+    """Return what a rewritten slot holds. For how many per cent it is enforced is the whole slot's, so what is not
+    enforced for all requests never comes into a shared one."""
     contents = {identity: bucket for identity, bucket in seen.live.get(slot, ()) if identity in seen.kept}
     for entry, limit in limits.items():
         if entry[0] == slot[0] and _slot(seen, entry) == slot and (bucket := _value(seen, entry, limit, now)):
             contents[entry[1]] = bucket
-    return tuple(sorted(contents.items()))
+    pinned = slot[1] < PINNED_SLOTS
+    return tuple(sorted((key, bucket) for key, bucket in contents.items() if pinned or bucket.enforced == 100))
 
 
 def _value(seen: Observation, entry: Entry, limit: debounce.State, now: float) -> Bucket | None:

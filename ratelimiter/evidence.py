@@ -22,9 +22,10 @@ class Window:
     """The minutes of the last hour, the oldest first; up to one more than sixty."""
 
     minutes: tuple[Minute, ...] = ()
+    until: float = float("-inf")
 
     def add(self, refused: int, requests: int, since: float, now: float) -> "Window":
-        """Return the window with what was counted from `since` until `now`."""
+        """Return the window with what was counted from `since` until `now`; seconds that two gateways count are one."""
         begin = now - now % MINUTE
         kept = tuple(minute for minute in self.minutes if minute.begin > now - HOUR - MINUTE)
         *older, last = kept if kept and kept[-1].begin == begin else (*kept, Minute(begin))
@@ -32,9 +33,9 @@ class Window:
             last,
             refused=last.refused + refused,
             requests=last.requests + requests,
-            seconds=last.seconds + now - since,
+            seconds=last.seconds + max(0.0, now - max(since, self.until)),
         )
-        return Window((*older, added))
+        return Window((*older, added), now)
 
     def evidence(self, now: float, over: float = HOUR) -> Evidence:
         """Return what the minutes of the last `over` seconds show, the first of them whole.

@@ -2,18 +2,22 @@
 
 import dataclasses
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 
 from istio_templates.documents import parse
 from istio_templates.facts import Bucket
-from istio_templates.names import identity
+from istio_templates.names import REQUESTS, identity, limit_key
+from k8s_manager.counting import Counted
 from k8s_manager.offline import world_of
-from k8s_manager.plan import Planner
-from k8s_manager.staging import Staging
-from ratelimiter.modes import Evidence
+from k8s_manager.plan import Limited, Planner
+from k8s_manager.staging import Staged, Staging
+from k8s_manager.wanting import Wanting
+from ratelimiter.modes import Evidence, Stage
 from ratelimiter.overrides import Override, Target
 from ratelimiter.pins import limiter
+from ratelimiter.target import Total
 from tests.support.documents import gateway, model, tenant
 
 RANKER = identity("search", "ranker")
@@ -21,7 +25,7 @@ RAMP = {"mode": "ramp", "ramp": {"over": "1000s"}}  # a step each 50 s
 VERDICT = {"verdict": {"refusedAtMost": 1, "over": "10m"}}
 
 
-class Counted:
+class Given:
     """Evidence that a test gives."""
 
     def __init__(self):
@@ -39,7 +43,7 @@ class Stand:
     """A gateway on which models are staged: what a pass wants is in the slots at the next."""
 
     def __init__(self, slots=None):
-        self.counted, self.slots = Counted(), slots or {}
+        self.counted, self.slots = Given(), slots or {}
         self.staging = Staging(self.counted)
 
     def look(self, now, override=None, models=("ranker",), slots=None, **limit):
@@ -167,3 +171,57 @@ def test_a_shared_slot_that_somebody_has_edited_is_no_shadow():
 def test_another_manager_goes_on_from_the_slots():
     stand, now = ramped(35)
     assert Stand(stand.slots).share(now, **RAMP) == 35
+
+
+def test_a_model_that_waits_for_slots_or_is_frozen_wakes_nobody():
+    slots = {("shared", limiter(pair)): ((identity("search", n), Bucket(9, 1, 2, 0)),) for pair, n in enumerate("abcd")}
+    stand, names = Stand(), ("a", "b", "c", "d", "ranker")
+    shadows = {"models": names, "slots": slots, **RAMP}
+    assert stand.look(0.0, **shadows).stages[RANKER] == stand.look(7.0, **shadows).stages[RANKER]
+    frozen = override(action="freeze")
+    fresh = Stand()
+    assert fresh.look(0.0, frozen, **RAMP) == fresh.look(7.0, frozen, **RAMP)
+
+
+def test_who_asked_for_shadow_and_got_no_slots_is_in_shadow_all_the_same():
+    slots = {("shared", limiter(pair)): ((identity("search", n), Bucket(9, 1, 2, 0)),) for pair, n in enumerate("abcd")}
+    stand = Stand()
+    names = ("a", "b", "c", "d", "ranker")
+    assert RANKER in stand.look(0.0, models=names, slots=slots, mode="shadow", **VERDICT).holders
+    assert stand.look(1.0, slots={}, mode="enforce", **VERDICT).stages[RANKER].awaits
+
+
+def test_what_was_counted_under_an_override_of_the_figure_is_no_evidence():
+    stand = Stand()
+    stand.look(0.0, mode="shadow", **VERDICT)
+    stand.look(1.0, override(total=Fraction(100_000)), mode="shadow", **VERDICT)
+    stand.counted.found = Evidence(0, 100, 600)
+    assert stand.look(2.0, mode="enforce", **VERDICT).stages[RANKER].awaits
+
+
+class Slots:
+    """A gatherer that shows no slot."""
+
+    def limited(self):
+        return frozenset()
+
+    def slots(self):
+        return {}
+
+
+def test_a_model_that_is_pinned_in_one_of_two_gateways_is_counted_and_limited_there_only():
+    terms = dataclasses.replace(_terms(), pools=("full", "free"))
+    counted = {RANKER: Counted(Limited(terms, None), (0, 0), True, {}, None, None, None, (), TOTAL)}
+    placed = {("free", RANKER): 1, ("free", limit_key(RANKER, REQUESTS)): 0}
+    staged = Staged({RANKER: Stage(0)}, placed)
+    found = Wanting(Slots()).every(counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, lambda *_: False)
+    assert {key: wanted.terms.pools for key, wanted in found.items()} == dict.fromkeys(found, ("free",))
+    assert len(found) == 2 and found[RANKER].target.gateways == 2
+
+
+TOTAL = Total(Fraction(40), Fraction(40), "Capacity")
+
+
+def _terms():
+    documents = [gateway(), tenant(), model(rateLimit={"perReplicaQps": 20, "mode": "shadow"})]
+    return Planner().plan(world_of([parse(document) for document in documents]), {}).limits[RANKER].terms

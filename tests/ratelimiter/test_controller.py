@@ -249,3 +249,32 @@ def test_the_pods_together_never_admit_more_than_the_replicas_could_serve_a_mome
 def _served_lately(history, now):
     since = now - RULES.down.longest - TICK
     return max([count for at, count in history if at > since] + [count for at, count in history if at <= since][-1:])
+
+
+def test_what_is_not_enforced_for_all_never_comes_into_a_shared_slot():
+    cluster = Cluster()
+    partial = wanted(2, model=beside(False))
+    bucket = dataclasses.replace(partial.target.bucket, enforced=0)
+    partial = Wanted(partial.terms, dataclasses.replace(partial.target, bucket=bucket))
+    cluster.step(0.0, wanted(2, written=False), partial)
+    assert {b.enforced for limits in cluster.live.values() for _, b in limits} == {100}
+
+
+A, B, C = ("shared", 1), ("shared", 9), ("shared", 3)
+
+
+def writes_in_turn(giving, failing=frozenset()):
+    done, tried, out = set(), set(), []
+    while turn := controller.next_writes({A, B, C}, giving, done, tried):
+        out.append(set(turn))
+        tried |= turn
+        done |= turn - failing
+    return out
+
+
+def test_slots_that_give_wait_for_those_that_take():
+    assert writes_in_turn({}) == [{A, B, C}]
+    assert writes_in_turn({A: {B}, B: {C}}) == [{C}, {B}, {A}]
+    assert writes_in_turn({A: {B}, B: {C}}, failing={C}) == [{C}]
+    assert writes_in_turn({A: {B}, B: {A}}) == [{C}, {A, B}]
+    assert writes_in_turn({A: {B, C}, B: {A}}, failing={C}) == [{C}]

@@ -105,3 +105,8 @@ def test_a_verdict_is_about_its_own_minutes():
         window = window.add(6 if now > 3000 else 0, 100, now - 5, now)
     assert passes(VERDICT, window.evidence(3600.0)) is True
     assert passes(VERDICT, window.evidence(3600.0, VERDICT.over)) is False
+
+
+def test_seconds_that_two_gateways_count_are_one():
+    window = Window().add(1, 5, 0.0, 5.0).add(1, 5, 0.0, 5.0).add(0, 5, 4.0, 10.0)
+    assert window.evidence(10.0) == Evidence(2, 15, 10.0)
