@@ -29,6 +29,8 @@ from k8s_manager.rights import SYSTEM
 from k8s_manager.world import Stored, World
 
 NAMESPACE_SECONDS = 10.0
+ATTEMPTS = 4
+_LABELLED = ("labels", "annotations")
 _SHOWN = (
     "name",
     "namespace",
@@ -95,13 +97,18 @@ class Backend:
         assert isinstance(spec, ModelSpec)
         return spec
 
-    async def put(self, key: ObjectKey, body: Manifest, dry_run: bool, match: str | None) -> tuple[Manifest, bool]:
-        """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new."""
+    async def put(
+        self, key: ObjectKey, body: Manifest, dry_run: bool, match: str | None, made_from: Manifest | None = None
+    ) -> tuple[Manifest, bool]:
+        """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new. One that was
+        `made_from` another is not written where that has been edited meanwhile."""
         await self._namespaced(key, dry_run)
         async with self._writing:
             document = self._checked(key, body)
             live = self._store.get(key)
             _matches(live, match, key)
+            if made_from and (live is None or _edited(live) != _edited(made_from)):
+                raise Outdated(f"{key} has been changed meanwhile; repeat the change")
             if live and "deletionTimestamp" in live["metadata"]:
                 raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
             if dry_run:
@@ -113,8 +120,7 @@ class Backend:
         live = self._live(key)
         merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
         extra = {name: value for name, value in patch.items() if name != "spec"}
-        version = live["metadata"]["resourceVersion"]
-        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or version)
+        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match, live)
         return answer
 
     async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool) -> Manifest:
@@ -200,14 +206,23 @@ class Backend:
             answer = await self._client.create(obj)
         else:
             metadata = {**live["metadata"], **_user_metadata(body)}
-            try:
-                answer = await self._client.replace({**live, "metadata": metadata, "spec": spec})
-            except WriteConflict as error:
-                raise Conflict(
-                    str(document), [Problem("", "has just been changed by somebody else; try again")]
-                ) from error
+            answer = await self._replace(live, {**live, "metadata": metadata, "spec": spec})
         self._store.put(answer)
         return answer
+
+    async def _replace(self, live: Manifest, wanted: Manifest) -> Manifest:
+        """Replace a document; our own writes of its status meanwhile are no change of it."""
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._client.replace(wanted)
+            except WriteConflict as error:
+                conflict = error
+            newer = await self._client.get(names.key_of(live))
+            if _edited(newer) != _edited(live):
+                break
+            wanted = {**newer, "metadata": {**newer["metadata"], **_user_metadata(wanted)}, "spec": wanted["spec"]}
+        said = [Problem("", "has just been changed by somebody else; try again")]
+        raise Conflict(str(names.key_of(live)), said) from conflict
 
     async def _namespaced(self, key: ObjectKey, dry_run: bool) -> None:
         """Wait for the namespace of a tenant that is very new; make the manager's own where it runs outside of it."""
@@ -282,7 +297,13 @@ def merged_patch(target: Any, patch: Any) -> Any:
 
 def _user_metadata(body: Manifest) -> Manifest:
     metadata = body.get("metadata") or {}
-    return {name: metadata[name] for name in ("labels", "annotations") if metadata.get(name)}
+    return {name: metadata[name] for name in _LABELLED if metadata.get(name)}
+
+
+def _edited(live: Manifest) -> tuple[Any, ...]:
+    """Return what differs whenever somebody has changed a document, and not when its status is written."""
+    metadata = live["metadata"]
+    return tuple(metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "finalizers", *_LABELLED))
 
 
 def _matches(live: Manifest | None, match: str | None, key: ObjectKey) -> None:

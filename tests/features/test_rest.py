@@ -1,9 +1,11 @@
 """The REST API: every wrong input gets its code and a problem that names the field; nothing is written."""
 
 import asyncio
+import itertools
 
 import pytest
 
+from istio_templates.facts import ObjectKey
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import running_fleet
@@ -316,3 +318,23 @@ async def test_an_api_that_has_not_read_everything_says_so():
         fleet.api._token = None
         await starting
         await manager.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_a_change_is_not_refused_because_the_status_was_written_meanwhile(fleet, rest, method):
+    key, stop = ObjectKey("Model", "search", "ranker"), asyncio.Event()
+
+    async def tell() -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            await fleet.client.merge(key, {"status": {"url": str(number)}}, "status")
+
+    telling = asyncio.create_task(tell())
+    answers = []
+    for number in range(20):
+        body = spec(model(rateLimit={"perReplicaQps": 20 + number}))
+        answers.append((await rest.call(method, RANKER, body))[0])
+    stop.set()
+    await telling
+    assert set(answers) == {200}

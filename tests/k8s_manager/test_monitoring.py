@@ -28,7 +28,7 @@ def queries():
         yield from ((panel["title"], target["expr"]) for target in panel.get("targets", []))
 
 
-@pytest.mark.parametrize("title, query", queries())
+@pytest.mark.parametrize("title, query", list(queries()))
 def test_every_query_is_about_metrics_that_are_exported(title, query):
     asked = SERIES.findall(query)
     assert asked
