@@ -29,7 +29,7 @@ from k8s_manager.rights import SYSTEM
 from k8s_manager.world import Stored, World
 
 NAMESPACE_SECONDS = 10.0
-ATTEMPTS = 4
+ATTEMPTS = 8
 _LABELLED = ("labels", "annotations")
 _SHOWN = (
     "name",

@@ -329,6 +329,7 @@ async def test_a_change_is_not_refused_because_the_status_was_written_meanwhile(
             if stop.is_set():
                 return
             await fleet.client.merge(key, {"status": {"url": str(number)}}, "status")
+            await asyncio.sleep(0.03)  # far more often than any status is written
 
     telling = asyncio.create_task(tell())
     answers = []
