@@ -7,14 +7,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from statistics import median
 
-from benchmarks.limited import HOST, POOL
+from benchmarks.limited import HOST, with_slots
 from benchmarks.report import Figure, plain
 from istio_templates import names
-from istio_templates.catalog import render_slot
-from istio_templates.envoy_filter import insertion
-from istio_templates.facts import Bucket, Manifest, SlotFacts
-from k8s_manager.standalone.translator.config import Config
-from k8s_manager.standalone.translator.snapshot import CLUSTER, ROUTE, Snapshot, snapshot
+from istio_templates.facts import Bucket
+from k8s_manager.standalone.translator.snapshot import CLUSTER, ROUTE, Snapshot
 from tests.support.envoy import EnvoyUnderTest, running_envoy
 
 SLOTS = (0, 8, 16, names.SLOTS, 32, 64)
@@ -88,25 +85,7 @@ def _gateway(envoy: EnvoyUnderTest, number: int, model: EnvoyUnderTest | None) -
         contents[index % number].append((names.identity("search", f"model-{index}"), AMPLE))
     if number:
         contents[number // 2].append((names.identity("search", "ranker"), AMPLE))
-    slots = [obj for n in range(number) for obj in render_slot(SlotFacts(POOL, n, tuple(contents[n])))]
-    filters: list[Manifest] = [insertion(POOL, number), *slots] if number else []
-    gateway = {
-        "metadata": {"name": "g", "namespace": "inference-gw"},
-        "spec": {
-            "selector": {"istio": "inference-gw"},
-            "servers": [{"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*/*"]}],
-        },
-    }
-    route = {
-        "metadata": {"name": "ranker", "namespace": "search"},
-        "spec": {
-            "hosts": [HOST],
-            "gateways": ["inference-gw/g"],
-            "http": [{"name": "r", "match": [{"uri": {"prefix": "/"}}], "directResponse": {"status": 200}}],
-        },
-    }
-    config = Config(gateways=[gateway], virtual_services=[route], envoy_filters=filters)
-    made = snapshot(config, envoy.pod({"istio": "inference-gw"}, "inference-gw"))
+    made = with_slots(envoy, {n: tuple(inside) for n, inside in enumerate(contents)}, {"ranker": "/"}, number)
     return made if model is None else _proxied(made, model)
 
 

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.reaction import DEBOUNCE, QUIET, until_seen
+from benchmarks.reaction import QUIET, prepare, until_seen
 from benchmarks.report import Figure, at_most, median, plain
 from benchmarks.rig import Cluster, cluster
-from benchmarks.scale import fleet, models
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.diff import stamped
 from ratelimiter.slots import slot_of
-from tests.support.documents import labels, model
 
 RATE = 100
 
@@ -29,11 +27,7 @@ async def run(quick: bool) -> list[Figure]:
     number, rounds = (100, 6) if quick else (1000, 60)
     with tempfile.TemporaryDirectory() as folder:
         async with cluster(Path(folder)) as found:
-            await found.create(fleet(number))
-            await found.create(models(number))
-            await found.create([model("ranker", "t0000", rateLimit={"perReplicaQps": 20, "debounce": DEBOUNCE})])
-            await found.pod("inference-gw", "gw-0", {"istio": "shared"})
-            mine = [await found.pod("t0000", f"ranker-{index}", labels()) for index in range(2)]
+            mine = await prepare(found, number)
             others = [
                 await found.pod(f"t{index % number:04d}", f"other-{index}", {"app": "other"}) for index in range(200)
             ]

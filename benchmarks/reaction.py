@@ -21,11 +21,7 @@ async def run(quick: bool) -> list[Figure]:
     number, rounds = (100, 6) if quick else (1000, 60)
     with tempfile.TemporaryDirectory() as folder:
         async with cluster(Path(folder)) as found:
-            await found.create(fleet(number))
-            await found.create(models(number))
-            await found.create([model("ranker", "t0000", rateLimit={"perReplicaQps": 20, "debounce": DEBOUNCE})])
-            await found.pod("inference-gw", "gw-0", {"istio": "shared"})
-            pods = [await found.pod("t0000", f"ranker-{index}", labels()) for index in range(2)]
+            pods = await prepare(found, number)
             async with found.manager():
                 await found.still()
                 floor = [await until_seen(found, pods[0], "Pod", turn % 2 == 1) for turn in range(10)]
@@ -43,6 +39,15 @@ async def run(quick: bool) -> list[Figure]:
         ),
         plain("the slowest tenth of them begins at", f"{sorted(taken)[int(len(taken) * 0.9)] * 1000:.1f} ms"),
     ]
+
+
+async def prepare(found: Cluster, number: int) -> list[ObjectKey]:
+    """Make so many tenants with a model each, and a gateway pod; return both replicas of the model that is measured."""
+    await found.create(fleet(number))
+    await found.create(models(number))
+    await found.create([model("ranker", "t0000", rateLimit={"perReplicaQps": 20, "debounce": DEBOUNCE})])
+    await found.pod("inference-gw", "gw-0", {"istio": "shared"})
+    return [await found.pod("t0000", f"ranker-{index}", labels()) for index in range(2)]
 
 
 async def until_seen(found: Cluster, pod: ObjectKey, kind: str, ready: bool) -> float:

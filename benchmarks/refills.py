@@ -17,14 +17,12 @@ from pathlib import Path
 import orjson
 
 from benchmarks.isolation import per_route
-from benchmarks.limited import HOST, POOL
+from benchmarks.limited import HOST, POOL, with_slots
 from benchmarks.report import Figure, at_most, plain
 from istio_templates import names
 from istio_templates.catalog import render_slot
-from istio_templates.envoy_filter import insertion
-from istio_templates.facts import Bucket, Manifest, SlotFacts
-from k8s_manager.standalone.translator.config import Config
-from k8s_manager.standalone.translator.snapshot import EXTENSION, Snapshot, snapshot
+from istio_templates.facts import Bucket, SlotFacts
+from k8s_manager.standalone.translator.snapshot import EXTENSION, Snapshot
 from ratelimiter import controller
 from ratelimiter.capacity import Bounds, VersionLoad
 from ratelimiter.controller import Limits, Observation, Slot, State, Wanted
@@ -72,23 +70,7 @@ class Gateway:
         self.envoy.ads.changed()
 
     def _snapshot(self) -> Snapshot:
-        slots = [o for n in range(names.SLOTS) for o in render_slot(SlotFacts(POOL, n, self.slots.get(n, ())))]
-        port = {"number": 8080, "name": "http", "protocol": "HTTP"}
-        selector = dict(POOL.selector)
-        gateway = {
-            "metadata": {"name": "g", "namespace": "inference-gw"},
-            "spec": {"selector": selector, "servers": [{"port": port, "hosts": ["*/*"]}]},
-        }
-        routes = [_route(f"rate-{rate}") for rate in RATES]
-        filters: list[Manifest] = [insertion(POOL), *slots]
-        config = Config(gateways=[gateway], virtual_services=routes, envoy_filters=filters)
-        return snapshot(config, self.envoy.pod(selector, "inference-gw"))
-
-
-def _route(name: str) -> Manifest:
-    answer = {"name": name, "match": [{"uri": {"prefix": f"/{name}/"}}], "directResponse": {"status": 200}}
-    spec = {"hosts": [HOST], "gateways": ["inference-gw/g"], "http": [answer]}
-    return {"metadata": {"name": name, "namespace": "search"}, "spec": spec}
+        return with_slots(self.envoy, self.slots, {f"rate-{rate}": f"/rate-{rate}/" for rate in RATES})
 
 
 def _bucket(rate: int) -> Bucket:

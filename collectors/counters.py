@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from collectors import http
+
 _QUERY = "filter=http_local_rate_limit"
-_PATIENCE = aiohttp.ClientTimeout(total=3, sock_connect=1)
 # Envoy takes the prefix out of the name and into a label; where a bootstrap names other tags, it stays in the name.
 _LINE = re.compile(
     r"^envoy_(?:tidegate_slot_(?P<named>\d+)_)?http_local_rate_limit_(?P<what>enabled|rate_limited|enforced)"
@@ -55,9 +56,5 @@ def _added(before: int, after: int) -> int:
 
 async def read(session: aiohttp.ClientSession, address: str, port: int) -> Mapping[int, Counts] | None:
     """Return what each slot of a gateway pod has counted; None where it does not tell."""
-    host = f"[{address}]" if ":" in address else address
-    try:
-        async with session.get(f"http://{host}:{port}/stats/prometheus?{_QUERY}", timeout=_PATIENCE) as answer:
-            return parse(await answer.text()) or None if answer.status == 200 else None
-    except (TimeoutError, aiohttp.ClientError, OSError, UnicodeDecodeError):
-        return None
+    shown = await http.text(session, address, port, f"/stats/prometheus?{_QUERY}")
+    return (parse(shown) or None) if shown is not None else None

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import aiohttp
 
+from collectors import http
 from istio_templates.facts import Manifest
 
 PORT = 15014
-_PATIENCE = aiohttp.ClientTimeout(total=3, sock_connect=1)
 _LINE = re.compile(r'^pilot_total_xds_rejects\{[^}]*type="(\w+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 
 
@@ -26,15 +26,6 @@ def rejects(text: str) -> dict[str, int]:
 
 async def read(session: aiohttp.ClientSession, addresses: Iterable[str], port: int = PORT) -> Mapping[str, int] | None:
     """Return the rejections that several istiods have counted together; None where none of them tells."""
-    answers = await asyncio.gather(*(_one(session, address, port) for address in addresses))
-    found = [answer for answer in answers if answer is not None]
-    return dict(sum((Counter(answer) for answer in found), Counter())) if found else None
-
-
-async def _one(session: aiohttp.ClientSession, address: str, port: int) -> dict[str, int] | None:
-    host = f"[{address}]" if ":" in address else address
-    try:
-        async with session.get(f"http://{host}:{port}/metrics", timeout=_PATIENCE) as answer:
-            return rejects(await answer.text()) if answer.status == 200 else None
-    except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
-        return None
+    answers = await asyncio.gather(*(http.text(session, address, port, "/metrics") for address in addresses))
+    found = [Counter(rejects(answer)) for answer in answers if answer is not None]
+    return dict(sum(found, Counter())) if found else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import aiohttp
 
+from collectors import http
 from istio_templates import names
 from istio_templates.envoy_filter import slot_of_revision
 
@@ -23,10 +24,9 @@ def revisions(values: Iterable[str]) -> dict[int, int]:
 
 async def running(session: aiohttp.ClientSession, address: str, port: int, secret: str) -> Mapping[int, int] | None:
     """Return the revision of each slot that a gateway pod runs; None where it does not answer the probe."""
-    host = f"[{address}]" if ":" in address else address
     headers = {"Host": names.PROBE_HOST, names.PROBE_HEADER: secret}
     try:
-        async with session.get(f"http://{host}:{port}/", headers=headers, timeout=PATIENCE) as answer:
+        async with session.get(http.url(address, port, "/"), headers=headers, timeout=PATIENCE) as answer:
             return revisions(answer.headers.getall("x-ratelimit-limit", [])) if answer.status == 204 else None
     except (TimeoutError, aiohttp.ClientError, OSError):
         return None

@@ -131,7 +131,7 @@ def _insert(pool: GatewayPool, slot: int) -> Manifest:
                     "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
                     "default_config": {
                         "@type": LOCAL_RATE_LIMIT,
-                        "stat_prefix": stat_prefix(slot),
+                        "stat_prefix": _stat_prefix(slot),
                         "token_bucket": _UNLIMITED,
                     },
                     "type_urls": [LOCAL_RATE_LIMIT],
@@ -158,8 +158,7 @@ def _connection_age() -> Manifest:
     }
 
 
-def stat_prefix(slot: int) -> str:
-    """Return the name under which a gateway pod counts what a slot does."""
+def _stat_prefix(slot: int) -> str:
     return f"tidegate_slot_{slot:02d}"
 
 
@@ -181,7 +180,7 @@ def _limiter(slot: SlotFacts) -> Manifest:
     retry_after = {"header": {"key": "retry-after", "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     return {
         "@type": LOCAL_RATE_LIMIT,
-        "stat_prefix": stat_prefix(slot.index),
+        "stat_prefix": _stat_prefix(slot.index),
         "token_bucket": _UNLIMITED,
         "always_consume_default_token_bucket": False,
         "filter_enabled": _per_cent(100),

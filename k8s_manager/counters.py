@@ -91,7 +91,7 @@ class CounterLoop:
         return self._uneven.get(gateway)
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, str]) -> None:
-        pods = [pod for pod in self._gatherer.gateway_pods_of(pool) if pod.ready and not pod.leaving and pod.address]
+        pods = self._gatherer.answering_pods(pool)
         answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
         counts = {pod.name: found for pod, found in zip(pods, answers, strict=True) if found is not None}
         before, now = self._read[pool.name], self._clock.now()

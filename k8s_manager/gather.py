@@ -92,6 +92,10 @@ class Gatherer:
         """Return the pods of a gateway by its facts."""
         return present(self.pods(pool.namespace), pool.selector)
 
+    def answering_pods(self, pool: GatewayPool) -> list[PodSeen]:
+        """Return the pods of a gateway that can be asked something: ready ones that stay, with an address."""
+        return [pod for pod in self.gateway_pods_of(pool) if pod.ready and not pod.leaving and pod.address]
+
     def end_round(self, models: int) -> None:
         """Forget what was not asked for since the last call, and labels when there are many more than `models`."""
         self._memo.end_round()

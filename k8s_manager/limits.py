@@ -26,7 +26,7 @@ from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limit_view import LimitView
-from k8s_manager.memo import Memo
+from k8s_manager.memo import Last, Memo
 from k8s_manager.metrics import LIMIT, OVERRIDES, REACTION, RENDERED, SLOT_WRITES
 from k8s_manager.plan import Limited, Plan
 from k8s_manager.rollbacks import Rollbacks, RolledBack
@@ -61,7 +61,7 @@ class LimitLoop:
         self._settings, self._events = settings, events
         self._samples, self._tally = samples, tally
         self._staging, self._staged = Staging(tally), Staged()
-        self._gatherer, self._memo = Gatherer(store), Memo()
+        self._gatherer, self._memo, self._kept = Gatherer(store), Memo(), Last()
         self._counting = Counting(store, self._gatherer, settings, self._samples)
         self.rolled_back = Rollbacks()
         self._plan = Plan()
@@ -109,13 +109,18 @@ class LimitLoop:
 
     def follow(self, plan: Plan) -> None:
         """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
+        if plan is not self._plan:
+            self._read(plan)
+        if self._seen is None or plan.limits.keys() - self._seen.wanted.keys() - self._lifted.keys():
+            self._decide()
+        self.dirty.set()
+
+    def _read(self, plan: Plan) -> None:
+        """Note which limits of a plan need more than counting."""
         self._plan = plan
         self._overridden = {identity: limited for identity, limited in plan.limits.items() if limited.overrides}
         self._own = _own(plan)
         self._stageable = {i: limited for i, limited in plan.limits.items() if _may_be_staged(limited)}
-        if self._seen is None or plan.limits.keys() - self._seen.wanted.keys() - self._lifted.keys():
-            self._decide()
-        self.dirty.set()
 
     async def run(self, leads: bool = True) -> None:
         """Observe, decide, write; again at every event, and when something falls due. Never ends by itself.
@@ -169,7 +174,7 @@ class LimitLoop:
         holding = self._hold()
         slots = self._gatherer.slots()
         over = self.rolled_back.end(slots, self._clock.now())
-        kept = keeping.kept(self._plan, self._lifted.keys(), slots, self._store.owned)
+        kept = self._keep(slots)
         staged = self._stage(holding, slots, kept)
         seen_of = (
             self._store.all_changes,
@@ -178,6 +183,7 @@ class LimitLoop:
             over,
             staged,
             self._tally.version,
+            id(self._plan),
             self._plan,
             holding,
         )
@@ -285,6 +291,12 @@ class LimitLoop:
             return True
         found = [self._state.limits.get((pool, terms.identity)) for pool in terms.pools]
         return any(limit and limit.written and limit.written.enforced != enforced for limit in found)
+
+    def _keep(self, slots: Mapping[Slot, controller.Limits]) -> frozenset[str]:
+        """Return the keys whose limits stay though nobody asks for them; looked for anew only where that may differ."""
+        changes = (self._store.changes("EnvoyFilter"), self._store.owned_changes)
+        of = (*changes, id(self._plan), self._plan, frozenset(self._lifted))
+        return self._kept.get(of, lambda: keeping.kept(self._plan, self._lifted.keys(), slots, self._store.owned))
 
     def _stage(
         self, holding: Mapping[str, Override], slots: Mapping[Slot, controller.Limits], kept: frozenset[str]

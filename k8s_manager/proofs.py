@@ -137,7 +137,7 @@ class ProofLoop:
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool) -> None:
         seen = self._seen[pool.name]
-        pods = [pod for pod in self._gatherer.gateway_pods_of(pool) if pod.ready and not pod.leaving and pod.address]
+        pods = self._gatherer.answering_pods(pool)
         found = await asyncio.gather(*(self._pod(session, seen, pool, pod) for pod in pods))
         seen.proofs = dict(zip((pod.name for pod in pods), found, strict=True))
         seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.proofs}

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from collectors.prometheus import Prometheus, SourceDown
 from e2e.cluster.place import PROJECT
+from tests.support.serving import serving
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -50,13 +51,9 @@ class StateMetrics:
 @pytest.fixture
 async def metrics() -> AsyncIterator[tuple[StateMetrics, int]]:
     """Show replica counts at a port."""
-    shown, app = StateMetrics(), web.Application()
-    app.router.add_get("/metrics", shown.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield shown, runner.addresses[0][1]
-    await runner.cleanup()
+    shown = StateMetrics()
+    async with serving("/metrics", shown.answer) as port:
+        yield shown, port
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from aiohttp import ClientSession, web
 
 from collectors import istiod
+from tests.support.serving import serving
 from tests.support.standalone import free_port
 
 METRICS = """\
@@ -21,14 +22,7 @@ async def test_several_istiods_count_together_and_silent_ones_are_left_out():
         return web.Response(text=METRICS)
 
     port = free_port()
-    app = web.Application()
-    app.router.add_get("/metrics", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    for address in ("127.0.0.12", "127.0.0.13"):
-        await web.TCPSite(runner, address, port).start()
-    async with ClientSession() as session:
+    async with serving("/metrics", answer, port, "127.0.0.12", "127.0.0.13"), ClientSession() as session:
         found = await istiod.read(session, ["127.0.0.12", "127.0.0.14", "127.0.0.13"], port)
         nobody = await istiod.read(session, ["127.0.0.14"], port)
-    await runner.cleanup()
     assert found == {"ecds": 6} and nobody is None

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -15,6 +14,7 @@ from tests.features.conftest import in_slot, make_search
 from tests.features.test_overrides import override
 from tests.support.documents import labels, model
 from tests.support.fleet import QUICK, SETTINGS
+from tests.support.serving import serving
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -218,26 +218,12 @@ class Statistics:
         self.lines[address] += [LINE.format(what, slot, value) for what, value in values.items()]
 
 
-@asynccontextmanager
-async def serving(statistics, port):
-    app = web.Application()
-    app.router.add_get("/stats/prometheus", statistics.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    for address in statistics.lines:
-        await web.TCPSite(runner, address, port).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-
-
 @pytest.fixture
 async def counted(fleet):
     """Yield the statistics of two gateway pods, and the manager that reads them often."""
     statistics, port = Statistics(), free_port()
     settings = dataclasses.replace(SETTINGS, stats_port=port, stats_every=0.6)
-    async with serving(statistics, port), fleet.manager(settings):
+    async with serving("/stats/prometheus", statistics.answer, port, *statistics.lines), fleet.manager(settings):
         await make_search(fleet)
         for address in statistics.lines:
             key = await fleet.pod("inference-gw", {"istio": "shared"})

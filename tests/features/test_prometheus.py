@@ -9,6 +9,7 @@ from aiohttp import web
 from tests.features.conftest import in_slot, make_search
 from tests.support.documents import labels, model
 from tests.support.fleet import QUICK, SETTINGS
+from tests.support.serving import serving
 from tests.support.waiting import until
 
 
@@ -30,14 +31,9 @@ class FakePrometheus:
 @pytest.fixture
 async def prometheus():
     fake = FakePrometheus()
-    app = web.Application()
-    app.router.add_get("/api/v1/query", fake.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield fake
-    await runner.cleanup()
+    async with serving("/api/v1/query", fake.answer) as port:
+        fake.url = f"http://127.0.0.1:{port}"
+        yield fake
 
 
 def asking(fake, source, **given):

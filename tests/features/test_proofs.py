@@ -1,7 +1,6 @@
 """What gateway pods run is read back from them, compared with what was written, and rolled back where they refuse it."""
 
 import dataclasses
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -14,6 +13,7 @@ from ratelimiter.slots import slot_of
 from tests.features.conftest import in_slot, is_programmed
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS
+from tests.support.serving import serving
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -47,26 +47,13 @@ class GatewayPod:
         return answer
 
 
-@asynccontextmanager
-async def serving(pod, port):
-    app = web.Application()
-    app.router.add_get("/", pod.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, ADDRESS, port).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-
-
 @pytest.fixture
 async def search(fleet):
     """A fleet with one gateway pod that answers and a model with two replicas."""
     port = free_port()
     async with fleet.manager(IMPATIENT) as manager, fleet.rest(manager) as rest:
         pod = GatewayPod(fleet, manager)
-        async with serving(pod, port):
+        async with serving("/", pod.answer, port, ADDRESS):
             await fleet.apply(gateway(listeners=[{"name": "http", "port": port, "protocol": "HTTP"}]), tenant())
             await until(lambda: fleet.get("Namespace", "search"))
             await fleet.apply(model())
