@@ -10,6 +10,7 @@ Source of the shapes: Envoy's LocalRateLimit v3 and ExtensionConfigSource; Istio
 
 import hashlib
 import json
+from functools import lru_cache
 
 from istio_templates import names
 from istio_templates.facts import Bucket, GatewayPool, Manifest, SlotFacts
@@ -202,7 +203,9 @@ def _cluster_of(key: str) -> str:
     return "" if part == names.REQUESTS else part
 
 
+@lru_cache(maxsize=65_536)
 def _descriptor(key: str, bucket: Bucket) -> Manifest:
+    """Return the descriptor of one limit; made once, since a slot is written anew for each of hundreds."""
     entries = [{"key": "vs", "value": names.identity_in(key)}]
     if cluster := _cluster_of(key):
         entries.append({"key": "destination_cluster", "value": cluster})

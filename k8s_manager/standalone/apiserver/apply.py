@@ -16,7 +16,8 @@ Owner = tuple[str, str, str]
 def applied(
     live: Object | None, new: Object, manager: str, force: bool, shape: Shape, subresource: str, now: str
 ) -> Object:
-    """Return the object after `manager` has applied `new`; raises 409 where another manager holds a field."""
+    """Return the object after `manager` has applied `new`, of which it takes parts over; raises 409 where another
+    manager holds a field."""
     wanted = leaves(new, shape)
     owners = _owners(live)
     me = (manager, "Apply", subresource)
@@ -30,7 +31,7 @@ def applied(
         # An item of a keyed list goes as a whole, unless somebody else holds a part of it.
         if path[-1] != "." or not any(other[: len(path) - 1] == path[:-1] for other in held):
             remove(result, path, shape)
-    merge(result, clone(new), shape)
+    merge(result, new, shape)
     for owner in {owner for _, owner in conflicts}:
         owners[owner] -= {path for path, other in conflicts if other == owner}
     owners[me] = frozenset(wanted)

@@ -133,6 +133,8 @@ def _plain(schema: Any) -> Any:
 
 def _difference(value: Any, kept: Any, path: str) -> str | None:
     """Return the path of the first field in `value` that is not in `kept`."""
+    if value is kept:
+        return None
     if isinstance(value, dict) and isinstance(kept, dict):
         missing = next((name for name in value if name not in kept), None)
         if missing is not None:
