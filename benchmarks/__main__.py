@@ -18,6 +18,7 @@ from benchmarks import (
     simulation,
     startup,
     steady,
+    warmup,
 )
 from benchmarks.report import Figure, show
 
@@ -36,6 +37,7 @@ ALL: dict[str, Benchmark] = {
     "reaction": reaction.run,
     "events": events.run,
     "startup": startup.run,
+    "warmup": warmup.run,
 }
 
 

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest, Pairs
+from istio_templates.warm_gate import has_gate, is_proved
 
 
 @dataclass(frozen=True, slots=True)
 class PodSeen:
-    """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving.
+    """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving, and whether
+    it is `gated` by a warm-up. One that is gated is ready only if the container that runs was found warm.
 
     `proxy` is the version of Istio's proxy in it, as its image says; None where there is none or it says none.
     """
@@ -19,6 +21,7 @@ class PodSeen:
     leaving: bool
     address: str | None
     proxy: str | None = None
+    gated: bool = False
 
 
 def pod_seen(pod: Manifest) -> PodSeen:
@@ -28,10 +31,11 @@ def pod_seen(pod: Manifest) -> PodSeen:
     return PodSeen(
         metadata["name"],
         frozenset(metadata.get("labels", {}).items()),
-        ready,
+        ready and is_proved(pod),
         "deletionTimestamp" in metadata,
         status.get("podIP"),
         proxy_of(pod),
+        has_gate(pod),
     )
 
 

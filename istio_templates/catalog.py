@@ -13,9 +13,11 @@ from istio_templates.namespace import pool_namespace, tenant_namespace
 from istio_templates.network_policy import network_policy
 from istio_templates.service import service
 from istio_templates.virtual_service import probe, virtual_service
+from istio_templates.warmup_plan import warmup_plan
 
 ORDER = (
-    "Namespace", "InferenceGateway", "ServiceAccount", "RoleBinding", "NetworkPolicy", "Service", "Deployment",
+    "Namespace", "InferenceGateway", "ServiceAccount", "RoleBinding", "NetworkPolicy", "ConfigMap", "Service",
+    "Deployment",
     "PodDisruptionBudget", "HorizontalPodAutoscaler", "DestinationRule", "SlotEnvoyFilter", "EnvoyFilter", "Gateway",
     "VirtualService",
 )  # fmt: skip
@@ -41,9 +43,10 @@ def render_tenant(tenant: Tenancy) -> list[Manifest]:
 
 def render_model(model: ServedModel) -> list[Manifest]:
     """Return what belongs to a model, but its limit, which lives in a slot. Where it is attached, nothing else does."""
+    plan = [warmup_plan(model)] if model.warmup and model.warmup.plan else []
     if model.attached:
-        return []
-    return [service(model), *deployments(model), destination_rule(model), virtual_service(model)]
+        return plan
+    return [*plan, service(model), *deployments(model), destination_rule(model), virtual_service(model)]
 
 
 def stage(obj: Manifest) -> int:

@@ -3,11 +3,15 @@
 from typing import Any
 
 from istio_templates import names
+from istio_templates.agent import with_agent
 from istio_templates.facts import Manifest, ServedModel, VersionFacts
+from istio_templates.probes import probes
+from istio_templates.warm_gate import GATE
 
 # Endpoint removal reaches a gateway after Kubernetes and istiod have batched it; until then a leaving pod serves.
 DRAIN_SECONDS = 15
 GRACE_SECONDS = 60
+PLAN_ANNOTATION = "tidegate.dev/warmup-plan"
 
 
 def deployments(model: ServedModel) -> list[Manifest]:
@@ -40,10 +44,21 @@ def _template(model: ServedModel, version: VersionFacts, wanted: Manifest) -> Ma
         else container
         for container in spec.get("containers", [])
     ]
-    return {
-        "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **dict(version.labels)}},
-        "spec": spec,
-    }
+    metadata = {**metadata, "labels": {**metadata.get("labels", {}), **dict(version.labels)}}
+    return _warmed(model, metadata, spec)
+
+
+def _warmed(model: ServedModel, metadata: Manifest, spec: Manifest) -> Manifest:
+    """Return a pod template with what its warm-up needs. Another mode or plan is another template: a rollout."""
+    warmup = model.warmup
+    if warmup and warmup.plan:
+        metadata = {**metadata, "annotations": {**metadata.get("annotations", {}), PLAN_ANNOTATION: warmup.hash}}
+    if warmup and warmup.mode == "agent":
+        spec = with_agent(model.name, warmup, spec)
+    if warmup and warmup.mode == "gate":
+        others = [gate for gate in spec.get("readinessGates", []) if gate.get("conditionType") != GATE]
+        spec = {**spec, "readinessGates": [*others, {"conditionType": GATE}]}
+    return {"metadata": metadata, "spec": spec}
 
 
 def _container(model: ServedModel, wanted: Manifest, grace: int) -> Manifest:
@@ -52,12 +67,13 @@ def _container(model: ServedModel, wanted: Manifest, grace: int) -> Manifest:
     Kubernetes refuses a pause that is not shorter than the grace period: a tenant's short one shortens it.
     """
     ports = sorted({(route.port, route.protocol) for route in model.routes})
+    probed = probes(model.warmup, ports[0][0], wanted)
     defaults: dict[str, Any] = {
         "name": wanted["name"],
         "image": wanted.get("image"),
         "ports": [{"name": f"{protocol}-{port}", "containerPort": port, "protocol": "TCP"} for port, protocol in ports],
-        "readinessProbe": {"tcpSocket": {"port": ports[0][0]}, "periodSeconds": 2},
+        **probed,
     }
     if (pause := min(DRAIN_SECONDS, grace - 1)) > 0:
         defaults["lifecycle"] = {"preStop": {"sleep": {"seconds": pause}}}
-    return {**defaults, **wanted}
+    return {**defaults, **wanted, **probed}

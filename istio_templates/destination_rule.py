@@ -42,6 +42,9 @@ def _balancer(policy: PolicyFacts) -> Manifest:
         return {**out, "consistentHash": {"httpHeaderName": policy.hash_header}}
     if policy.hash_cookie:
         return {**out, "consistentHash": {"httpCookie": {"name": policy.hash_cookie, "ttl": "0s"}}}
+    if policy.slow_start:
+        slow = policy.slow_start
+        out["warmup"] = {"duration": slow.duration, "minimumPercent": slow.least, "aggression": slow.aggression}
     return {**out, "simple": {"leastRequest": "LEAST_REQUEST", "roundRobin": "ROUND_ROBIN"}[policy.balancing]}
 
 

@@ -120,6 +120,15 @@ class VersionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowStart:
+    """How a replica that is new to a gateway pod gets its share: over `duration`, from `least` per cent."""
+
+    duration: str
+    least: int
+    aggression: float
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyFacts:
     """Bounds and balancing between a gateway pod and a model."""
 
@@ -133,6 +142,29 @@ class PolicyFacts:
     balancing: str
     hash_header: str | None = None
     hash_cookie: str | None = None
+    slow_start: SlowStart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupFacts:
+    """How a model's replicas prove that they are warm.
+
+    `plan` is the text of its plan and `hash` its name; empty where there is none. `ready_port` and, where it has one,
+    `ready_path` are the server's own readiness; without a port it has none that is known. `delay`, `load` and `warm`
+    are whole seconds: from a container's start to its first readiness probe, and what fixedDelay grants (with an
+    agent, `load` is the whole plan's timeout). `image` is the agent's; `restarts`: what is not warm in time restarts.
+    """
+
+    mode: str
+    plan: str = ""
+    hash: str = ""
+    ready_port: int | None = None
+    ready_path: str | None = None
+    delay: int = 0
+    load: int = 0
+    warm: int = 0
+    image: str = ""
+    restarts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +182,7 @@ class ServedModel:
     policy: PolicyFacts
     closed: str | None = None
     attached: str | None = None
+    warmup: WarmupFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

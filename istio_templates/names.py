@@ -85,6 +85,11 @@ def deployment(model: str, version: str) -> str:
     return f"{model}-{version}"
 
 
+def warmup_object(model: str) -> str:
+    """Return the name of the ConfigMap with a model's warm-up plan."""
+    return f"tidegate-{model}-warmup"
+
+
 def identity(namespace: str, virtual_service: str) -> str:
     """Return what Istio writes into the route metadata of every route of a VirtualService."""
     return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 FINALIZER_MANAGER = "tidegate-finalizer"
 # Counts that flicker are told at most this often; conditions are told at once.
 STATUS_PAUSE = 1.0
+_MAKES_NOTHING = ("LimitOverride", "WarmupPlan")
 
 
 class Bookkeeper:
@@ -38,7 +39,7 @@ class Bookkeeper:
 
     async def finalizers(self, world: World) -> None:
         """Put our finalizer on every document that is not leaving, before anything is made for it."""
-        made_for = (stored for stored in world.documents() if stored.key.kind != "LimitOverride")
+        made_for = (stored for stored in world.documents() if stored.key.kind not in _MAKES_NOTHING)
         wanting = [stored for stored in made_for if not stored.finalizer and not stored.deleting]
         await asyncio.gather(*(self._finalizer(stored) for stored in wanting))
 

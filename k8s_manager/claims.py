@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from istio_templates import names
-from istio_templates.documents import Document, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import (
+    Document,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    TenantSpec,
+    WarmupPlanSpec,
+)
 from istio_templates.documents.model import Route, Version
 from istio_templates.errors import Problem
-from k8s_manager import overriding
+from k8s_manager import overriding, warming
 from k8s_manager.moves import Binding
 from k8s_manager.world import Bound, Foreign, NamespaceSeen
 
@@ -41,8 +48,12 @@ class Fleet:
         namespaces: Mapping[str, NamespaceSeen] | None = None,
         foreign: Mapping[Holder, Foreign] | None = None,
         bindings: Mapping[str, Binding] | None = None,
+        files: warming.FilesInCluster | None = None,
+        ungated: frozenset[tuple[str, str, str]] = frozenset(),
     ) -> None:
         self.namespaces, self.foreign, self.bindings = namespaces or {}, foreign, bindings or {}
+        self.files, self.ungated = files or {}, ungated
+        self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
         self.attached: dict[Holder, str] = {}
         self.gateways: dict[str, InferenceGatewaySpec] = {}
         self.gateways_in: dict[str, set[str]] = {}
@@ -66,6 +77,8 @@ class Fleet:
                 self._hold_tenant(document.name, spec)
             case ModelSpec() as spec:
                 self._hold_model((document.namespace or "", document.name), spec)
+            case WarmupPlanSpec() as spec:
+                self.warmup_plans[document.namespace or "", document.name] = spec
 
     def reserve(self, bound: Bound, tenants: Collection[str], models: Collection[Holder]) -> None:
         """Keep what live objects serve for those documents that are still there."""
@@ -163,6 +176,12 @@ def refusals(document: Document, fleet: Fleet) -> list[Refusal]:
             return list(_model(document, spec, fleet))
         case LimitOverrideSpec() as spec:
             return list(_override(document, spec, fleet))
+        case WarmupPlanSpec() as spec:
+            return [_refused(wrong) for wrong in warming.wrong_in_plan(document.namespace or "", spec, fleet.files)]
+
+
+def _refused(wrong: warming.Wrong) -> Refusal:
+    return Refusal("NotFound" if wrong.absent else "Invalid", wrong.problem)
 
 
 def _override(document: Document, spec: LimitOverrideSpec, fleet: Fleet) -> Iterator[Refusal]:
@@ -245,6 +264,7 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
         message = f"namespace {key[0]} belongs to no tenant; make the Tenant first"
         yield Refusal("NotFound", Problem("metadata.namespace", message))
         return
+    yield from map(_refused, warming.wrong_in_model(key, spec, fleet.warmup_plans, fleet.files, fleet.ungated))
     if spec.attach_to:
         yield from _attached(key, tenant, spec.attach_to.virtual_service, fleet)
         return

@@ -10,6 +10,7 @@ SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicat
 LimitsApplied (gateways) every pod runs what was written        Applied | Rejected | NoAnswer
 LoadEven    (gateways) no pod refuses while another idles       Even | Uneven
 SourcesAgree (models) Prometheus with the watch                  Agree | Disagree
+Warm        (models with a gate) every replica has proved it  Warm | Admitted | Waiting | Warming | TimedOut | Failed
 AutoscalerAgrees (models) with the limit                     Agrees | CeilingUnreachable | TargetAboveLimit
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
@@ -17,15 +18,15 @@ Limited     (models) where the limit comes from              Capacity | Floor | 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
 from istio_templates import names
-from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec, WarmupPlanSpec
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Manifest, ObjectKey, ServedModel
+from istio_templates.facts import Manifest, ObjectKey, Pairs, ServedModel
 from k8s_manager.apply import Failure, Results
 from k8s_manager.claims import gateway_name, namespace_of
 from k8s_manager.gateway_status import even, gateway_status
@@ -40,6 +41,7 @@ from k8s_manager.proofs import Trouble
 from k8s_manager.rollbacks import Rollbacks
 from k8s_manager.stage_status import staged
 from k8s_manager.told import Told
+from k8s_manager.warmth import PodWarmth, warm, warmup_status
 from k8s_manager.world import Stored, World
 from ratelimiter.autoscaler import Scaler, disagreement
 from ratelimiter.fairness import Uneven
@@ -82,6 +84,31 @@ class Counters(Protocol):
         """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
 
 
+class Gates(Protocol):
+    """What is asked of the gate loop."""
+
+    def view(self, namespace: str, versions: Mapping[str, Pairs]) -> list[PodWarmth]:
+        """Return how far the gated pods of a model have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The loops that know more than the store."""
+
+    limits: Limits
+    proofs: Proofs
+    counters: Counters
+    gates: Gates
+
+
+def _warmth(served: ServedModel | None, gates: Gates) -> tuple[PodWarmth, ...] | None:
+    """Return how far the replicas of a model have come, live progress left out; None where they have no gates."""
+    if served is None or served.warmup is None or served.warmup.mode != "gate":
+        return None
+    found = gates.view(served.tenant.namespace, {version.name: version.labels for version in served.versions})
+    return tuple(replace(pod, progress=None) for pod in found)
+
+
 class Teller:
     """Tells statuses pass after pass; what they come from and has not changed is not told anew."""
 
@@ -94,9 +121,7 @@ class Teller:
         world: World,
         plan: Plan,
         results: Results,
-        limits: Limits,
-        proofs: Proofs,
-        counters: Counters,
+        asked: Asked,
         owned: Mapping[ObjectKey, Manifest],
         now: datetime,
     ) -> dict[ObjectKey, Manifest]:
@@ -114,30 +139,22 @@ class Teller:
                 plan.waiting.get(key),
                 _is_there(key, plan, owned),
             )
-            of_kind = self._inputs(stored, world, plan, limits, proofs, counters, now)
+            of_kind = self._inputs(stored, world, plan, asked, now)
             repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
                 (stored, stored.status, writing, of_kind, repaired),
-                partial(_told, stored, writing, of_kind, limits, repaired),
+                partial(_told, stored, writing, of_kind, asked.limits, repaired),
             )
         self._memo.end_round()
         return out
 
-    def _inputs(
-        self,
-        stored: Stored,
-        world: World,
-        plan: Plan,
-        limits: Limits,
-        proofs: Proofs,
-        counters: Counters,
-        now: datetime,
-    ) -> tuple[Any, ...]:
+    def _inputs(self, stored: Stored, world: World, plan: Plan, asked: Asked, now: datetime) -> tuple[Any, ...]:
+        limits, proofs = asked.limits, asked.proofs
         if stored.key.kind == "InferenceGateway":
             name = stored.key.name
             pods, twins = world.gateway_pods.get(name, ()), world.twins.get(name, ())
-            uneven = counters.uneven(name)
+            uneven = asked.counters.uneven(name)
             trouble, back = proofs.trouble(name), _rolled_back(name, limits)
             rejects = tuple(sorted((proofs.rejects or {}).items())) if trouble or back else ()
             return (pods, twins, trouble, back, rejects, uneven, proofs.started)
@@ -146,7 +163,7 @@ class Teller:
         if stored.key.kind == "LimitOverride":
             override = plan.overrides.get(stored.key)
             return (plan.meant[stored.key], override, override is not None and now < override.expires)
-        if stored.document is None:
+        if stored.document is None or stored.key.kind == "WarmupPlan":
             return ()
         key = (stored.key.namespace, stored.key.name)
         spec = stored.document.spec
@@ -154,7 +171,9 @@ class Teller:
         ready = tuple(world.ready.get((*key, version.name), 0) for version in spec.versions)
         scaled = tuple((v.name, world.scalers.get((key[0], names.deployment(key[1], v.name)))) for v in spec.versions)
         identity = identity_of(stored)
-        return (plan.models.get(key), ready, scaled, limits.disagreement(identity), limits.mark(identity))
+        served = plan.models.get(key)
+        warmth = _warmth(served, asked.gates)
+        return (served, ready, scaled, limits.disagreement(identity), warmth, limits.mark(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +225,9 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             body, told = {"namespace": namespace_of(name, spec), **bound.status()}, []
             if not writing.verdict.accepted:
                 body |= _kept(stored)
+        case WarmupPlanSpec():
+            accepted = _dated(_accepted(writing.verdict), stored)
+            return {"observedGeneration": stored.generation, "conditions": [accepted]}
         case LimitOverrideSpec():
             return _override_status(stored, writing.verdict, *of_kind)
         case ModelSpec():
@@ -213,6 +235,9 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             body, told = _model(stored, spec, of_kind[0], of_kind[1], view, writing)
             told += _autoscaled(view, {name: scaler for name, scaler in of_kind[2] if scaler})
             told += _sources(of_kind[3], stored)
+            if of_kind[4] is not None and of_kind[0].warmup:
+                body["warmup"] = warmup_status(of_kind[0].warmup.mode, of_kind[0].warmup.hash, of_kind[4])
+                told.append(warm(of_kind[4]))
         case _:
             body, told = _kept(stored), []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]

@@ -1,12 +1,13 @@
-"""Why a limit is what it is, in words and figures. Pure."""
+"""Why a limit is what it is, and which replicas are warm, in words and figures. Pure."""
 
 from collections.abc import Mapping, Sequence
 
-from istio_templates.facts import Manifest
+from istio_templates.facts import Manifest, WarmupFacts
 from k8s_manager.conditions import REASONS
 from k8s_manager.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
 from k8s_manager.limit_view import LimitView
 from k8s_manager.stage_status import staged
+from k8s_manager.warmth import PodWarmth
 from ratelimiter.overrides import takes_away
 
 
@@ -138,3 +139,24 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
             f"A change to {number(view.pending.rate)}/s per gateway pod is due {due}, if the replicas hold still."
         )
     return said
+
+
+def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodWarmth]) -> Manifest:
+    """Return how far each replica of a model has come, and what that means for requests."""
+    if warmup is None:
+        none = f"{subject} has no warm-up: a replica takes requests as soon as its own readiness probe passes."
+        return {"model": subject, "mode": "none", "explanation": [none], "replicas": []}
+    head = f"{subject} is warmed in mode {warmup.mode}" + (f" by plan {warmup.hash}." if warmup.hash else ".")
+    if warmup.mode != "gate":
+        return {"model": subject, "mode": warmup.mode, "plan": warmup.hash, "explanation": [head], "replicas": []}
+    opened = [pod for pod in pods if pod.state in ("verified", "admitted", "released")]
+    said = [head, f"{len(opened)} of {len(pods)} replicas take requests; only those count for the limit."]
+    said += [f"{pod.name} (version {pod.version}) {_warm(pod)}" for pod in pods]
+    replicas = [pod.live() for pod in pods]
+    return {"model": subject, "mode": "gate", "plan": warmup.hash, "explanation": said, "replicas": replicas}
+
+
+def _warm(pod: PodWarmth) -> str:
+    told = pod.live()
+    took = f", after {told['seconds']:g} s" if "seconds" in told else ""
+    return f"is {pod.state} since {pod.since or 'its start'}{took}: {told['message']}."

@@ -3,12 +3,15 @@
 import hashlib
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
 from istio_templates.documents.model import HeaderChange, RateLimit, Route, TrafficPolicy, Version, Workload
+from istio_templates.documents.warmup import SlowStart as SlowStartSpec
+from istio_templates.documents.warmup import Target, Warmup
 from istio_templates.facts import (
     GatewayPods,
     GatewayPool,
@@ -20,13 +23,17 @@ from istio_templates.facts import (
     PolicyFacts,
     RouteFacts,
     ServedModel,
+    SlowStart,
     Tenancy,
     VersionFacts,
+    WarmupFacts,
 )
 from k8s_manager.claims import namespace_of, workload_labels
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
 from ratelimiter.terms import bounds_of, rules_of, verdict_of
+from warmup.bundle import Bundle, hash_of
+from warmup.protocols import Server, dialect_of
 
 
 def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
@@ -62,18 +69,46 @@ def tenancy(name: str, spec: TenantSpec, pools: tuple[GatewayPool, ...], missing
     )
 
 
-def served(tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None) -> ServedModel:
-    """Return the facts of a model."""
+def served(tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None, plan: Bundle | None = None) -> ServedModel:
+    """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one."""
     weights = {share.version: share.weight for share in spec.traffic}
     return ServedModel(
         tenant=tenant,
         name=name,
         routes=tuple(_route(tenant, name, number, route) for number, route in enumerate(spec.routes)),
         versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
-        policy=_policy(spec.traffic_policy),
+        policy=_policy(spec.traffic_policy, spec.warmup.slow_start),
         closed=closed,
         attached=spec.attach_to.virtual_service if spec.attach_to else None,
+        warmup=_warmup(spec.warmup, plan),
     )
+
+
+def _warmup(warmup: Warmup, plan: Bundle | None) -> WarmupFacts | None:
+    if warmup.how == "none":
+        return None
+    text = plan.text() if plan else ""
+    port, path = _native(plan.spec.target, plan) if plan else (None, None)
+    return WarmupFacts(
+        mode=warmup.how,
+        plan=text,
+        hash=hash_of(text) if text else "",
+        ready_port=port,
+        ready_path=path,
+        delay=ceil(seconds(warmup.restart_delay)),
+        load=ceil(seconds(plan.spec.timeout if plan and warmup.how == "agent" else warmup.fixed_delay.load)),
+        warm=ceil(seconds(warmup.fixed_delay.warm)),
+        image=warmup.agent_image,
+        restarts=plan is not None and plan.spec.on_timeout == "restart",
+    )
+
+
+def _native(target: Target, plan: Bundle) -> tuple[int, str | None]:
+    """Return the port, and over HTTP the path, where the server itself says that it is ready."""
+    if target.protocol.endswith("grpc"):
+        return target.port, None
+    asked = dialect_of(target, plan.files).ready(Server(target, target.model or plan.model))
+    return target.port, asked.path if asked else None
 
 
 def identity_of(namespace: str, model: str, spec: ModelSpec) -> str:
@@ -131,7 +166,7 @@ def _pod_template(workload: Workload) -> Manifest:
     return {**workload.pod_template, "spec": {**given, "containers": containers}}
 
 
-def _policy(policy: TrafficPolicy) -> PolicyFacts:
+def _policy(policy: TrafficPolicy, slow: SlowStartSpec | None) -> PolicyFacts:
     outlier, balancing = policy.outlier_detection, policy.load_balancing
     return PolicyFacts(
         max_connections=policy.max_connections,
@@ -144,6 +179,7 @@ def _policy(policy: TrafficPolicy) -> PolicyFacts:
         balancing=balancing.policy,
         hash_header=balancing.header,
         hash_cookie=balancing.cookie,
+        slow_start=SlowStart(slow.duration, slow.minimum_percent, slow.aggression) if slow else None,
     )
 
 

@@ -1,5 +1,6 @@
 """gather: from the store to a World. Reads what the watches have told, never the network."""
 
+import base64
 import logging
 from dataclasses import replace
 from datetime import datetime
@@ -37,11 +38,11 @@ class Gatherer:
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
-        self._bound, self._twins, self._foreign, self._scalers = Last(), Last(), Last(), Last()
+        self._bound, self._twins, self._foreign, self._scalers, self._files = Last(), Last(), Last(), Last(), Last()
 
     def world(self, now: datetime) -> World:
         """Return the world as the store shows it; `now` is the time by which moves begin and end."""
-        gateways, tenants, models, overrides = (self._all(kind) for kind in DOCUMENTS)
+        gateways, tenants, models, overrides, warmup_plans = (self._all(kind) for kind in DOCUMENTS)
         self._parsed.end_round()
         gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
         secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
@@ -50,6 +51,9 @@ class Gatherer:
             tenants=tenants,
             models=models,
             overrides=overrides,
+            warmup_plans=warmup_plans,
+            files=self._files.get((self._store.changes("ConfigMap"),), self._read_files),
+            ungated=frozenset().union(*(self._ungated(stored) for stored in models)),
             namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
             ready={key: count for stored in models for key, count in self._ready(stored)},
             gateway_pods=gateway_pods,
@@ -159,6 +163,34 @@ class Gatherer:
                 for gateway in gateways_of_slots(obj):
                     out.setdefault(gateway, set()).add(f"{obj['metadata']['namespace']}/{obj['metadata']['name']}")
         return {gateway: tuple(sorted(found)) for gateway, found in out.items()}
+
+    def _read_files(self) -> dict[tuple[str, str], dict[str, bytes]]:
+        out = {}
+        for obj in self._store.all("ConfigMap"):
+            if names.key_of(obj) not in self._store.owned:
+                texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
+                raw = {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
+                out[obj["metadata"]["namespace"], obj["metadata"]["name"]] = texts | raw
+        return out
+
+    def _ungated(self, stored: Stored) -> frozenset[tuple[str, str, str]]:
+        document = stored.document
+        if document is None or not isinstance(document.spec, ModelSpec) or document.spec.warmup.how != "gate":
+            return frozenset()
+        changes = self._store.changes("Pod", stored.key.namespace)
+        return self._memo.get(("ungated", stored.key), (document, changes), partial(self.ungated, document))
+
+    def ungated(self, document: Document) -> frozenset[tuple[str, str, str]]:
+        """Return the versions of a model that asks for gates of whose existing pods one has none."""
+        spec, namespace = document.spec, document.namespace or ""
+        if not isinstance(spec, ModelSpec) or spec.warmup.how != "gate":
+            return frozenset()
+        existing = [version for version in spec.versions if version.existing]
+        return frozenset(
+            (namespace, document.name, version.name)
+            for version in existing
+            if any(not pod.gated for pod in present(self.pods(namespace), version_labels(document.name, version)))
+        )
 
     def _read_scalers(self) -> dict[tuple[str, str], Scaler]:
         out = {}

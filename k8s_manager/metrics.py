@@ -54,5 +54,13 @@ SHADOW_REFUSED = Counter(
     ["namespace", "virtual_service"],
     registry=REGISTRY,
 )
+WARMING = Gauge("tidegate_warmup_pods", "Replicas that are being warmed now.", registry=REGISTRY)
+WARMED = Histogram(
+    "tidegate_warmup_seconds",
+    "How long warm-ups took, by what came of them.",
+    ["result"],
+    buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+    registry=REGISTRY,
+)
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

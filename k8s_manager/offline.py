@@ -30,6 +30,7 @@ def world_of(
         tenants=tuple(by_kind["Tenant"]),
         models=tuple(by_kind["Model"]),
         overrides=tuple(by_kind["LimitOverride"]),
+        warmup_plans=tuple(by_kind["WarmupPlan"]),
         namespaces={},
         ready={},
         gateway_pods={},

@@ -10,17 +10,25 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from istio_templates import names
-from istio_templates.documents import Document, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import (
+    Document,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    TenantSpec,
+    WarmupPlanSpec,
+)
 from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
-from k8s_manager import facts_of, overriding
+from k8s_manager import facts_of, overriding, warming
 from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding
 from k8s_manager.world import Stored, World
 from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
+from warmup.bundle import Bundle
 
 Owner = tuple[str, str, str]  # gateway, tenant and model as in the labels; what does not apply is empty
 
@@ -96,14 +104,17 @@ class Planner:
             world.bindings,
             world.overrides,
             world.foreign,
+            world.warmup_plans,
+            world.files,
+            world.ungated,
             lifted,
             dict(closed),
         )
         return self._last.get(inputs, lambda: self._make(world, closed, lifted))
 
     def _make(self, world: World, closed: Mapping[str, str], lifted: frozenset[str]) -> Plan:
-        documents = (world.gateways, world.tenants, world.models, world.overrides)
-        judged = (*documents, world.namespaces, world.bound, world.foreign)
+        documents = (world.gateways, world.tenants, world.models, world.overrides, world.warmup_plans)
+        judged = (*documents, world.namespaces, world.bound, world.foreign, world.files, world.ungated)
         verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
         plan = Plan(verdicts=verdicts, lifted=lifted)
         plan.lent = {
@@ -122,7 +133,7 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
     """Return the verdict on every document."""
     fleet = _reserved(world)
     verdicts: dict[ObjectKey, Verdict] = {}
-    kinds = (world.gateways, world.tenants, world.models, world.overrides)
+    kinds = (world.gateways, world.tenants, world.warmup_plans, world.models, world.overrides)
     for stored in (s for kind in kinds for s in sorted(kind, key=_seniority)):
         verdicts[stored.key] = verdict = _verdict(stored, fleet)
         if verdict.accepted and stored.document:
@@ -141,7 +152,7 @@ def fleet_of(world: World, without: ObjectKey) -> Fleet:
 
 
 def _reserved(world: World) -> Fleet:
-    fleet = Fleet(world.namespaces, world.foreign, world.bindings)
+    fleet = Fleet(world.namespaces, world.foreign, world.bindings, world.files, world.ungated)
     tenants = {stored.key.name for stored in world.tenants}
     fleet.reserve(world.bound, tenants, {(s.key.namespace, s.key.name) for s in world.models})
     return fleet
@@ -256,6 +267,7 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         for s in world.tenants
         if s.document and isinstance(s.document.spec, TenantSpec)
     }
+    plans = _warmup_plans(world, plan)
     for stored in world.models:
         tenant, document = tenants.get(stored.key.namespace), _accepted(stored, plan)
         name = stored.key.name
@@ -270,20 +282,33 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         assert isinstance(spec, ModelSpec)
         sentence = closed.get(identity_of(stored))
         limit = ceilings.get(tenant.name)
+        found = warming.bundle_of((stored.key.namespace, name), spec, plans, world.files)
         served, limits = memo.get(
             stored.key,
-            (spec, tenant, sentence, limit),
-            partial(_facts, tenant, name, spec, sentence, limit),
+            (spec, tenant, sentence, limit, found),
+            partial(_facts, tenant, name, spec, sentence, limit, found),
         )
         plan.models[tenant.namespace, name] = served
         plan.limits.update((limited.terms.identity, limited) for limited in limits)
 
 
 def _facts(
-    tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None, limit: TenantRateLimit | None
+    tenant: Tenancy,
+    name: str,
+    spec: ModelSpec,
+    closed: str | None,
+    limit: TenantRateLimit | None,
+    plan: Bundle | None,
 ) -> tuple[ServedModel, tuple[Limited, ...]]:
     found = facts_of.terms(tenant, name, spec, limit.ceiling if limit else None)
-    return facts_of.served(tenant, name, spec, closed), tuple(Limited(terms, spec) for terms in found)
+    return facts_of.served(tenant, name, spec, closed, plan), tuple(Limited(terms, spec) for terms in found)
+
+
+def _warmup_plans(world: World, plan: Plan) -> dict[tuple[str, str], WarmupPlanSpec]:
+    found = {
+        (s.key.namespace, s.key.name): document.spec for s in world.warmup_plans if (document := _accepted(s, plan))
+    }
+    return {key: spec for key, spec in found.items() if isinstance(spec, WarmupPlanSpec)}
 
 
 def _overrides(world: World, plan: Plan, memo: Memo) -> None:

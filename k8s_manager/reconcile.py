@@ -13,9 +13,10 @@ from k8s_manager import moves
 from k8s_manager.apply import Target
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock
-from k8s_manager.conditions import Teller
+from k8s_manager.conditions import Asked, Teller
 from k8s_manager.counters import CounterLoop
 from k8s_manager.diff import Differ
+from k8s_manager.gates import GateLoop
 from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.store import Store
@@ -42,11 +43,12 @@ class MainLoop:
         limits: LimitLoop,
         proofs: ProofLoop,
         counters: CounterLoop,
+        gates: GateLoop,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._store, self._target, self._books, self._limits = store, target, books, limits
-        self._proofs, self._counters = proofs, counters
+        self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
         self.gatherer = Gatherer(store, settings.gateway_overlap)
         self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
@@ -92,7 +94,8 @@ class MainLoop:
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
-        told = self._teller.statuses(world, plan, results, self._limits, self._proofs, self._counters, store.owned, now)
+        asked = Asked(self._limits, self._proofs, self._counters, self._gates)
+        told = self._teller.statuses(world, plan, results, asked, store.owned, now)
         later = await self._books.tell(world, told)
         ends = moves.due(world.bindings, now)
         override = overrides.next_end(plan.overrides.values(), now)
@@ -104,7 +107,7 @@ class MainLoop:
 
 
 KINDS: tuple[str, ...] = (
-    "InferenceGateway", "Tenant", "Model", "LimitOverride", "Namespace", "Pod", "Secret", "ServiceAccount", "Service",
-    "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway",
-    "VirtualService", "DestinationRule", "EnvoyFilter",
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "Namespace", "Pod", "Secret",
+    "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
+    "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
 )  # fmt: skip

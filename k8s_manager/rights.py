@@ -37,17 +37,24 @@ class Right:
 
 
 RIGHTS = (
-    Right("documents", "tidegate.dev", ("inferencegateways", "tenants", "models", "limitoverrides"), (*_OWN, "update")),
+    Right(
+        "documents",
+        "tidegate.dev",
+        ("inferencegateways", "tenants", "models", "limitoverrides", "warmupplans"),
+        (*_OWN, "update"),
+    ),
     Right(
         "their statuses",
         "tidegate.dev",
-        ("inferencegateways/status", "tenants/status", "models/status", "limitoverrides/status"),
+        ("inferencegateways/status", "tenants/status", "models/status", "limitoverrides/status", "warmupplans/status"),
         ("patch",),
     ),
     Right("tenants' namespaces", "", ("namespaces",), _OWN),
     Right("replicas and gateway pods", "", ("pods",), _FOLLOW),
+    Right("the warm-up of replicas", "", ("pods/status",), ("patch",)),
+    Right("replicas that are to restart", "", ("pods",), ("delete",)),
     Right("whether a certificate is there", "", ("secrets",), _FOLLOW),
-    Right("workloads", "", ("services", "serviceaccounts"), _OWN),
+    Right("workloads", "", ("services", "serviceaccounts", "configmaps"), _OWN),
     Right("workloads", "apps", ("deployments",), _OWN),
     Right("workloads", "policy", ("poddisruptionbudgets",), _OWN),
     Right("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
@@ -56,7 +63,7 @@ RIGHTS = (
     Right("the rights of gateway pods", "rbac.authorization.k8s.io", ("clusterroles",), ("bind",), (GATEWAY_ROLE,)),
     Right("routes", "networking.istio.io", ("gateways", "virtualservices", "destinationrules", "envoyfilters"), _OWN),
     Right("events for people", "", ("events",), ("create",)),
-    Right("whether a namespace is empty", "", ("configmaps", "persistentvolumeclaims"), ("list",)),
+    Right("whether a namespace is empty", "", ("persistentvolumeclaims",), ("list",)),
     Right("whether a namespace is empty", "apps", ("statefulsets", "daemonsets"), ("list",)),
     Right("whether a namespace is empty", "batch", ("jobs", "cronjobs"), ("list",)),
     Right("whether a namespace is empty", "networking.k8s.io", ("ingresses",), ("list",)),

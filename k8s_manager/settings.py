@@ -73,5 +73,11 @@ class Settings:
     """Seconds after which a gateway pod that does not run what was written has rejected it. istiod alone may put a push
     off for ten."""
 
+    warming: int = 32
+    """How many replicas may be warmed up at once."""
+
+    warming_per_node: int = 8
+    """The same on one node, whose other replicas serve meanwhile."""
+
     stale_after: float = 120.0
     """Seconds without any word of the pods after which replica counts are not trusted."""

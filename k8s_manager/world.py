@@ -70,7 +70,8 @@ class World:
     in a slot. `secrets` are (namespace, name). `twins` are, by gateway, the EnvoyFilters of others that have the name
     of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
     (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
-    Deployment).
+    Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
+    `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
     """
 
     gateways: tuple[Stored, ...]
@@ -87,7 +88,10 @@ class World:
     overrides: tuple[Stored, ...] = ()
     foreign: Mapping[tuple[str, str], Foreign] | None = None
     scalers: Mapping[tuple[str, str], Scaler] = field(default_factory=dict)
+    warmup_plans: tuple[Stored, ...] = ()
+    files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
+    ungated: frozenset[tuple[str, str, str]] = frozenset()
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""
-        return (*self.gateways, *self.tenants, *self.models, *self.overrides)
+        return (*self.gateways, *self.tenants, *self.models, *self.overrides, *self.warmup_plans)

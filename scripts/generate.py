@@ -14,13 +14,21 @@ import yaml
 from istio_templates.documents.crd import crds
 from k8s_manager.rights import roles
 from scripts.dashboard import dashboard
+from scripts.protos import descriptor_set
 
 ROOT = Path(__file__).parent.parent
 HEAD = "# Generated from the document types: make generate\n"
 
 
-def generated() -> Iterator[tuple[Path, str]]:
-    """Yield every generated file with its text."""
+def generated() -> Iterator[tuple[Path, bytes]]:
+    """Yield every generated file with its content."""
+    for file, text in texts():
+        yield file, text.encode()
+    yield ROOT / "warmup" / "protos" / "protocols.binpb", descriptor_set()
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    """Yield every generated text."""
     for crd in crds():
         name = f"{crd['spec']['names']['plural']}.yaml"
         yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
@@ -41,12 +49,12 @@ def openapi() -> dict[str, Any]:
 
 def main(check: bool) -> int:
     """Write or check; return the exit code."""
-    stale = [(file, text) for file, text in generated() if not file.exists() or file.read_text() != text]
-    for file, text in stale:
+    stale = [(file, content) for file, content in generated() if not file.exists() or file.read_bytes() != content]
+    for file, content in stale:
         if check:
             print(f"{file.relative_to(ROOT)} is not current; run: make generate", file=sys.stderr)  # noqa: T201
         else:
-            file.write_text(text)
+            file.write_bytes(content)
     return int(check and bool(stale))
 
 

@@ -34,8 +34,16 @@ class Load:
     """An open-loop load: every pod gets its requests on time, whatever became of the earlier ones."""
 
     def __init__(
-        self, host: str, path: str, rate: float, port: int = 8080, scheme: str = "http", ssl: object = True
+        self,
+        host: str,
+        path: str,
+        rate: float,
+        port: int = 8080,
+        scheme: str = "http",
+        ssl: object = True,
+        method: str = "GET",
     ) -> None:
+        self._method = method
         self._host, self._path, self._rate, self._port, self._scheme, self._ssl = host, path, rate, port, scheme, ssl
         self.outcome = Outcome()
         self._senders: dict[str, asyncio.Task[None]] = {}
@@ -78,7 +86,7 @@ class Load:
         """Wait, for a while, until a pod answers with anything but 404: what is written reaches it a moment later."""
         until = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < until:
-            probe = Load(self._host, self._path, self._rate, self._port, self._scheme, self._ssl)
+            probe = Load(self._host, self._path, self._rate, self._port, self._scheme, self._ssl, self._method)
             probe._session = self._session
             await probe._one(f"{self._scheme}://{address}:{self._port}{self._path}")
             if probe.outcome.counts.keys() & {"200", "429", "503"}:
@@ -102,7 +110,9 @@ class Load:
     async def _one(self, url: str) -> None:
         try:
             name = self._host if self._scheme == "https" else None
-            async with self._session.get(url, headers={"Host": self._host}, server_hostname=name) as answer:
+            async with self._session.request(
+                self._method, url, headers={"Host": self._host}, server_hostname=name
+            ) as answer:
                 await answer.read()
                 status = str(answer.status)
         except (aiohttp.ClientError, TimeoutError) as error:

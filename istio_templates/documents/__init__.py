@@ -1,9 +1,20 @@
-"""The documents that people write: InferenceGateway, Tenant, Model, LimitOverride (group `tidegate.dev/v1alpha1`)."""
+"""The documents that people write: InferenceGateway, Tenant, Model, LimitOverride, WarmupPlan (group
+`tidegate.dev/v1alpha1`)."""
 
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.parse import Document, load, parse
 from istio_templates.documents.tenant import TenantSpec
+from istio_templates.documents.warmup import WarmupPlanSpec
 
-__all__ = ["Document", "InferenceGatewaySpec", "LimitOverrideSpec", "ModelSpec", "TenantSpec", "load", "parse"]
+__all__ = [
+    "Document",
+    "InferenceGatewaySpec",
+    "LimitOverrideSpec",
+    "ModelSpec",
+    "TenantSpec",
+    "WarmupPlanSpec",
+    "load",
+    "parse",
+]

@@ -31,12 +31,18 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Models", "integer", ".status.models"),
         ("Reason", "string", ".spec.reason"),
     ],
+    "WarmupPlan": [
+        ("Protocol", "string", ".spec.target.protocol"),
+        ("Timeout", "string", ".spec.timeout"),
+        ("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].status'),
+    ],
 }
 _PLURAL = {
     "InferenceGateway": "inferencegateways",
     "Tenant": "tenants",
     "Model": "models",
     "LimitOverride": "limitoverrides",
+    "WarmupPlan": "warmupplans",
 }
 _CONDITION = {
     "type": "object",
@@ -136,4 +142,6 @@ def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
             out["x-kubernetes-preserve-unknown-fields"] = True
     if "items" in schema:
         out["items"] = structural(schema["items"], definitions)
+    if "type" not in out and "enum" not in out:
+        out["x-kubernetes-preserve-unknown-fields"] = True  # any JSON
     return out

@@ -18,6 +18,7 @@ from istio_templates.documents.fields import (
     Spec,
     seconds,
 )
+from istio_templates.documents.warmup import Warmup
 
 
 class Retries(Spec):
@@ -256,6 +257,19 @@ class ModelSpec(Spec):
     versions: tuple[Version, ...] = Field(min_length=1, max_length=16)
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
     rate_limit: RateLimit | None = None
+    warmup: Warmup = Warmup()
+
+    @model_validator(mode="after")
+    def _warmed(self) -> "ModelSpec":
+        if self.warmup.slow_start and self.traffic_policy.load_balancing.policy == "hash":
+            raise ValueError("warmup: slowStart has no effect where a hash chooses the replica; leave one of them out")
+        if self.warmup.slow_start and self.attach_to:
+            raise ValueError("warmup: slowStart needs a DestinationRule of ours; leave it out with attachTo")
+        if self.warmup.how in ("fixedDelay", "agent") and all(version.existing for version in self.versions):
+            raise ValueError(
+                f"warmup: mode {self.warmup.how} changes pods, and all versions are existing ones; use gate"
+            )
+        return self
 
     @model_validator(mode="after")
     def _served_or_attached(self) -> "ModelSpec":

@@ -14,17 +14,19 @@ from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
+from istio_templates.documents.warmup import WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
 
 API_VERSION = "tidegate.dev/v1alpha1"
-AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec
+AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec
 SPECS: dict[str, type[AnySpec]] = {
     "InferenceGateway": InferenceGatewaySpec,
     "Tenant": TenantSpec,
     "Model": ModelSpec,
     "LimitOverride": LimitOverrideSpec,
+    "WarmupPlan": WarmupPlanSpec,
 }
-NAMESPACED = ("Model", "LimitOverride")
+NAMESPACED = ("Model", "LimitOverride", "WarmupPlan")
 _TOP = {"apiVersion", "kind", "metadata", "spec", "status"}
 # What Kubernetes itself puts there is let through: a document read back must be accepted again.
 _METADATA = {

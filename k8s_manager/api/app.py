@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -134,9 +134,11 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
         found = limit_status(view, status) or {"total": None, "reason": "Off"}
         return _json({"model": f"{tenant}/{model}", **found, "pods": _pods(backend, view)})
 
-    @app.get(root + "/explain", summary="Why the limit is what it is, in words.", **options)
-    async def explained(tenant: str, model: str) -> Response:
+    @app.get(root + "/explain", summary="Why the limit is what it is, or which replicas are warm, in words.", **options)
+    async def explained(tenant: str, model: str, about: Literal["limit", "ready"] = "limit") -> Response:
         place = key(tenant, model)
+        if about == "ready":
+            return _json(explain.ready(f"{tenant}/{model}", *backend.warmth(place)))
         status, view = backend.limit(place)
         return _json(explain.limit(f"{tenant}/{model}", view, status, _pods(backend, view)))
 

@@ -10,10 +10,11 @@ from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, Te
 from istio_templates.documents.override import moment
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.problems import Outdated
 from k8s_manager.claims import refusals
 from k8s_manager.events import Events
+from k8s_manager.gates import GateLoop
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
@@ -26,6 +27,7 @@ from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
 from k8s_manager.rights import SYSTEM
+from k8s_manager.warmth import PodWarmth
 from k8s_manager.world import Stored, World
 
 NAMESPACE_SECONDS = 10.0
@@ -54,11 +56,13 @@ class Backend:
         loop: MainLoop,
         limits: LimitLoop,
         proofs: ProofLoop,
+        gates: GateLoop,
         events: Events,
         watchers: Sequence[Watcher],
     ) -> None:
         self._client, self._store, self._loop = client, store, loop
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
+        self.gates = gates
         self._gatherer = Gatherer(store)
         self._writing = asyncio.Lock()
 
@@ -83,6 +87,14 @@ class Backend:
         """Return the namespace of a tenant; raises `NotFound`."""
         obj = self._live(ObjectKey("Tenant", "", tenant))
         return str(obj["spec"].get("namespace") or tenant)
+
+    def warmth(self, key: ObjectKey) -> tuple[WarmupFacts | None, list[PodWarmth]]:
+        """Return how a model is warmed up, and how far its replicas have come; raises `NotFound`."""
+        self.one(key)
+        served = self._loop.plan.models.get((key.namespace, key.name))
+        if served is None or served.warmup is None:
+            return None, []
+        return served.warmup, self.gates.view(key.namespace, {v.name: v.labels for v in served.versions})
 
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
         """Return what a model's status says of its limit, and the limit on each of its gateways as it is now."""
@@ -173,7 +185,9 @@ class Backend:
         self._require_sync()
         document = parse(completed(key, body))
         _not_over(document)
-        found = refusals(document, fleet_of(self._world(), key))
+        fleet = fleet_of(self._world(), key)
+        fleet.ungated |= self._gatherer.ungated(document)
+        found = refusals(document, fleet)
         if not found:
             return document
         problems = [refusal.problem for refusal in found]

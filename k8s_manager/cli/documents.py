@@ -19,6 +19,13 @@ from k8s_manager.cli.output import Format
 Object = dict[str, Any]
 
 
+class About(StrEnum):
+    """What can be explained."""
+
+    LIMIT = "limit"
+    READY = "ready"
+
+
 class Kind(StrEnum):
     """A kind of document, in the words of the command line."""
 
@@ -147,13 +154,14 @@ def limit(
 
 def explain(
     model: ModelName,
+    about: Annotated[About, typer.Option("--about", help="The limit, or which replicas are warm.")] = About.LIMIT,
     form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Tell in words why the limit of a model is what it is."""
-    answer = connect(server, token_file, state).call("GET", f"{_model(model)}/explain")
+    """Tell in words why the limit of a model is what it is, or how far its replicas have come with their warm-up."""
+    answer = connect(server, token_file, state).call("GET", f"{_model(model)}/explain?about={about.value}")
     if form is not Format.TABLE:
         output.show(answer, form)
         return

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from istio_templates.errors import Invalid, TidegateError
-from k8s_manager.cli import doctor, documents, overrides, running, simulate
+from k8s_manager.cli import doctor, documents, overrides, running, simulate, warmup
 
 app = typer.Typer(
     help="Tidegate: gateways, tenants, models and limits on Kubernetes and Istio.",
@@ -22,6 +22,7 @@ running.add_to(app)
 documents.add_to(app)
 overrides.add_to(app)
 simulate.add_to(app)
+warmup.add_to(app)
 doctor.add_to(app)
 
 

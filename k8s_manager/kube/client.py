@@ -20,6 +20,7 @@ from k8s_manager.metrics import KUBE_REQUESTS
 PAGE = 500
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 # A kind in which nothing happens gets no bookmarks either where etcd reports no progress: only that a watch ends, and
 # can be opened again, shows that the server is still there. One that does not end in time is dead.
@@ -99,6 +100,11 @@ class KubeClient:
         """Merge a patch into an object or its subresource."""
         query = {"fieldManager": MANAGER}
         return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _MERGE)
+
+    async def strategic(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
+        """Merge a patch into an object of a built-in kind, its keyed lists item by item."""
+        query = {"fieldManager": MANAGER}
+        return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _STRATEGIC)
 
     async def create(self, obj: Manifest) -> Manifest:
         """Create an object."""

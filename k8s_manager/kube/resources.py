@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from istio_templates.facts import ObjectKey
+from istio_templates.warmup_plan import LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ _ALL = (
     Resource("Tenant", "tidegate.dev/v1alpha1", "tenants", namespaced=False),
     Resource("Model", "tidegate.dev/v1alpha1", "models"),
     Resource("LimitOverride", "tidegate.dev/v1alpha1", "limitoverrides"),
+    Resource("WarmupPlan", "tidegate.dev/v1alpha1", "warmupplans"),
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("Pod", "v1", "pods"),
     Resource("Secret", "v1", "secrets"),
@@ -56,9 +58,9 @@ _ALL = (
 )
 RESOURCES = {resource.kind: resource for resource in _ALL}
 ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
-DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride")
+DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan")
 OWNED = (
-    "Namespace", "InferenceGateway", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget",
+    "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",
     "EnvoyFilter",
 )  # fmt: skip
@@ -73,4 +75,6 @@ def selector_of(kind: str) -> str:
     """Return which objects of a kind the manager follows: its own only, but for those it must see all of."""
     everything = (*DOCUMENTS, "Namespace", "Pod", "Secret", "EnvoyFilter", "VirtualService",
                   "HorizontalPodAutoscaler")  # fmt: skip
+    if kind == "ConfigMap":
+        return LABEL
     return "" if kind in everything else "app.kubernetes.io/managed-by=tidegate"

@@ -25,7 +25,11 @@ PLACES = {
     "DestinationRule": "apis/networking.istio.io/v1/destinationrules",
     "EnvoyFilter": "apis/networking.istio.io/v1alpha3/envoyfilters",
 }
-_PATCHES = {"merge": "application/merge-patch+json", "apply": "application/apply-patch+yaml"}
+_PATCHES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
 
 
 class Refused(Exception):

@@ -1,6 +1,10 @@
 """A model server for the scenarios: slow to load if told so, and it says which pod answered.
 
-Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes).
+Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes),
+MODEL_COLD_CALLS (so many first calls by POST are slow), MODEL_COLD_SECONDS (how slow).
+
+It counts for itself: `/counts` tells the requests of warm-ups and of people, and of those the ones that came while it
+was cold. `/crash` ends the process.
 """
 
 import json
@@ -14,6 +18,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 STARTED = time.monotonic()
 LOAD_SECONDS = float(os.environ.get("MODEL_LOAD_SECONDS", "0"))
 SECONDS = float(os.environ.get("MODEL_SECONDS", "0"))
+COLD_SECONDS = float(os.environ.get("MODEL_COLD_SECONDS", "0.3"))
+COUNTS: dict[str, int] = {
+    "warmup": 0,
+    "real": 0,
+    "realWhileCold": 0,
+    "cold": int(os.environ.get("MODEL_COLD_CALLS", "0")),
+}
+LOCK = threading.Lock()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,11 +35,23 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/v2/health/ready" and time.monotonic() - STARTED < LOAD_SECONDS:
             self.answer(503, {"ready": False})
             return
+        if self.path == "/crash":
+            os._exit(1)
+        if self.path == "/counts":
+            self.answer(200, {**COUNTS, "started": STARTED})
+            return
         time.sleep(SECONDS)
         self.answer(200, {"pod": os.environ.get("HOSTNAME", ""), "version": os.environ.get("MODEL_VERSION", "")})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
+        with LOCK:
+            is_cold = COUNTS["cold"] > 0
+            COUNTS["cold"] -= is_cold
+            kind = "warmup" if "x-tidegate-warmup" in self.headers else "real"
+            COUNTS[kind] += 1
+            COUNTS["realWhileCold"] += is_cold and kind == "real"
+        time.sleep(COLD_SECONDS if is_cold else 0)
         self.do_GET()
 
     def answer(self, status: int, body: dict[str, object]) -> None:

@@ -200,7 +200,9 @@ class Registrar:
     def _next(self, kind: Kind, live: Object, new: Object, sub: str) -> Object:
         """Return what a write makes of the live object: fixed fields stay, status and the rest keep apart."""
         if sub == "status":
-            new = {**clone(live), "status": new.get("status", {})}
+            # Of a pod, its metadata can be written beside its status, as Kubernetes has it.
+            beside = {"metadata": new.get("metadata", {})} if kind.kind == "Pod" else {}
+            new = {**clone(live), **beside, "status": new.get("status", {})}
         elif kind.has_status and "status" in live:
             new["status"] = clone({"status": live["status"]})["status"]
         elif kind.has_status:

@@ -216,14 +216,12 @@ class Pod:
             self._changed.clear()
 
     async def _write(self, status: Object) -> None:
+        """Write what the kubelet would, and leave others' conditions alone."""
         metadata = self.pod["metadata"]
-        ours = {condition["type"] for condition in status["conditions"]}
-        others = [c for c in self.pod.get("status", {}).get("conditions", []) if c["type"] not in ours]
-        body = {
-            "metadata": {"uid": metadata["uid"]},
-            "status": {**status, "conditions": [*status["conditions"], *others]},
-        }
-        await self._api.call("PATCH", "Pod", metadata["namespace"], metadata["name"], body, sub="status", patch="merge")
+        body = {"metadata": {"uid": metadata["uid"]}, "status": status}
+        await self._api.call(
+            "PATCH", "Pod", metadata["namespace"], metadata["name"], body, sub="status", patch="strategic"
+        )
 
     def _status(self) -> Object:
         ready = all(container.ready for container in self._containers)

@@ -84,7 +84,16 @@ def _http_options(pool: Object, port: Object) -> Object:
 def _balancing(balancer: Object) -> Object:
     if "consistentHash" in balancer:
         return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 1024}}
-    return {"lb_policy": balancer.get("simple", "LEAST_REQUEST")}
+    policy = balancer.get("simple", "LEAST_REQUEST")
+    slow = balancer.get("warmup")
+    if slow is None:
+        return {"lb_policy": policy}
+    config = {
+        "slow_start_window": seconds(slow["duration"]),
+        "aggression": {"default_value": slow["aggression"]},
+        "min_weight_percent": {"value": slow["minimumPercent"]},
+    }
+    return {"lb_policy": policy, f"{policy.lower()}_lb_config": {"slow_start_config": config}}
 
 
 def _outliers(outlier: Object | None) -> Object:

@@ -1,0 +1,217 @@
+"""A replica takes no request before it has proved that it is warm: on start, after a restart in place, over rollouts."""
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import aiohttp
+
+from e2e.support.load import Load
+from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
+from istio_templates.facts import Manifest
+from istio_templates.warm_gate import GATE, verdict_of
+from k8s_manager.kube.resources import RESOURCES
+from tests.support.waiting import until
+
+COLD = {"MODEL_COLD_CALLS": "15", "MODEL_COLD_SECONDS": "0.2"}
+PLAN = {
+    "target": {"protocol": "http", "port": 8080, "path": "/v2/models/ranker", "readyPath": "/v2/health/ready"},
+    "ready": {"interval": "200ms"},
+    "cases": [{"name": "typical", "body": {"text": "hello"}}],
+    "load": {"minRequests": 20},
+    "success": {"window": 10, "latency": {"max": "100ms"}},
+    "timeout": "60s",
+}
+
+
+def spec(tenant: str, replicas: int, **changes: Any) -> Manifest:
+    """Return a model with cold replicas behind a gate, its retries off, its limit out of the way."""
+    route = {"host": host_of(tenant), "path": path_of("ranker"), "port": 8080, "retries": {"attempts": 0}}
+    return {
+        "routes": [route],
+        "versions": [version(replicas, **COLD)],
+        "traffic": [{"version": "v1", "weight": 100}],
+        "rateLimit": {"perReplicaQps": 1000, "burst": "1s"},
+        "warmup": {"plan": PLAN, "restartDelay": "3s"},
+        **changes,
+    }
+
+
+async def put(site: Site, tenant: str, body: Manifest) -> None:
+    await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker", {"spec": body})
+
+
+async def serves(site: Site, tenant: str, replicas: int) -> list[Manifest]:
+    """Wait until so many replicas, and no others, are open and ready; return them."""
+
+    async def look() -> list[Manifest]:
+        pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
+        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return staying if len(staying) == replicas == len(pods) and all(map(is_ready, staying)) else []
+
+    return await until(look, 120, f"{replicas} open replicas")
+
+
+async def asked(pod: Manifest, path: str) -> Any:
+    """Return what a model pod itself answers."""
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+        session.get(f"http://{pod['status']['podIP']}:8080{path}") as answer,
+    ):
+        return await answer.json()
+
+
+def gate_of(pod: Manifest) -> str:
+    return next((c["status"] for c in pod["status"].get("conditions", []) if c["type"] == GATE), "")
+
+
+class Watch:
+    """Sees every state of the pods of a tenant: whether one was ready over a container that nobody had found warm."""
+
+    def __init__(self, site: Site, tenant: str) -> None:
+        self._site, self._tenant = site, tenant
+        self.wrong: list[str] = []
+
+    async def run(self) -> None:
+        _, since = await self._site.kube.list(RESOURCES["Pod"], namespace=self._tenant)
+        async for event, pod in self._site.kube.watch(RESOURCES["Pod"], since):
+            if event == "MODIFIED" and pod["metadata"]["namespace"] == self._tenant and is_ready(pod):
+                status = pod["status"]["containerStatuses"][0]
+                verdict = verdict_of(pod)
+                if verdict is None or verdict.container != status["containerID"]:
+                    self.wrong.append(f"{pod['metadata']['name']}: {verdict} over {status['containerID']}")
+
+
+async def test_replicas_open_after_their_plan_and_a_killed_container_only_after_a_new_one(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    retried = spec(tenant, 2)
+    retried["routes"][0].pop("retries")
+    await put(site, tenant, retried)
+    pods = await serves(site, tenant, 2)
+    for pod in pods:
+        verdict = verdict_of(pod)
+        assert verdict is not None and verdict.result == "Verified" and verdict.requests >= 25
+        counts = await asked(pod, "/counts")
+        assert (counts["real"], counts["cold"]) == (0, 0) and counts["warmup"] == verdict.requests
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    load = Load(host_of(tenant), path_of("ranker"), rate=40, method="POST")
+    async with load.on(*gateways):
+        await load.measure(2)
+        before = await asked(pods[0], "/counts")
+        with contextlib.suppress(aiohttp.ClientError):
+            await asked(pods[0], "/crash")
+
+        async def again() -> bool:
+            pod = await site.get("Pod", pods[0]["metadata"]["name"], tenant)
+            verdict = verdict_of(pod or {"metadata": {}})
+            running = (pod or {})["status"]["containerStatuses"][0]
+            return bool(verdict and running["restartCount"] == 1 and verdict.container == running["containerID"])
+
+        await until(again, 60, "the new container being found warm")
+        await serves(site, tenant, 2)
+        await load.measure(3)
+    watching.cancel()
+    after = await asked(pods[0], "/counts")
+    assert after["started"] != before["started"]
+    assert after["realWhileCold"] == 0 and after["real"] > 0
+    assert watch.wrong == []
+    assert sum(load.outcome.strange.values()) <= 3, load.outcome.counts
+
+
+async def test_rollout_scale_in_version_switch_and_rollback_lose_nothing_with_retries_off(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 2))
+    await serves(site, tenant, 2)
+    load = Load(host_of(tenant), path_of("ranker"), rate=40, method="POST")
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    async with load.on(*gateways):
+        await load.measure(1)
+        rolled = [version(2, **COLD, CHANGED="yes")]
+        await put(site, tenant, spec(tenant, 2, versions=rolled))
+        await asyncio.sleep(2)
+        await serves(site, tenant, 2)
+        await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": 1})
+        await asyncio.sleep(1)
+        await serves(site, tenant, 1)
+        both = [version(1, **COLD, CHANGED="yes"), version(1, name="v2", **COLD)]
+        await put(site, tenant, spec(tenant, 1, versions=both))
+        await asyncio.sleep(1)
+        await serves(site, tenant, 2)
+        for name in ("v2", "v1"):
+            await put(site, tenant, spec(tenant, 1, versions=both, traffic=[{"version": name, "weight": 100}]))
+            await load.measure(3)
+    watching.cancel()
+    assert set(load.outcome.counts) == {"200"}, load.outcome.counts
+    assert load.outcome.counts["200"] > 1000
+    assert watch.wrong == []
+    for pod in await serves(site, tenant, 2):
+        assert (await asked(pod, "/counts"))["realWhileCold"] == 0
+
+
+async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_ends_warm(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 1))
+    (warm,) = await serves(site, tenant, 1)
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    slow = {"MODEL_COLD_CALLS": "100", "MODEL_COLD_SECONDS": "0.1"}
+    await put(site, tenant, spec(tenant, 1, versions=[version(1, **COLD), version(1, name="v2", **slow)]))
+
+    async def under_way() -> bool:
+        pods = await site.all("Pod", tenant, "tidegate.dev/version=v2")
+        return bool(pods) and pods[0]["status"].get("podIP") and (await asked(pods[0], "/counts"))["warmup"] > 5
+
+    await until(lambda: quiet(under_way), 60, "the warm-up of v2")
+    kubectl("-n", SYSTEM, "delete", "pods", "-l", "app.kubernetes.io/name=tidegate", "--force", "--grace-period=0")
+    found = await site.get("Pod", warm["metadata"]["name"], tenant)
+    assert found and gate_of(found) == "True"
+    pods = await serves(site, tenant, 2)
+    watching.cancel()
+    assert watch.wrong == []
+    for pod in pods:
+        assert (await asked(pod, "/counts"))["realWhileCold"] == 0
+    await until(lambda: site.holds("Model", "ranker", "Warm", tenant), 60, "the condition Warm")
+
+
+async def quiet(look: Any) -> bool:
+    try:
+        return bool(await look())
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_the_manager_may_turn_its_own_gate_and_touch_nothing_else_of_a_pod(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 1))
+    (pod,) = await serves(site, tenant, 1)
+    name = pod["metadata"]["name"]
+
+    def attempt(patch: Manifest, pod_name: str = name) -> str:
+        words = ["-n", tenant, "patch", "pod", pod_name, "--subresource=status", "--type=strategic"]
+        as_manager = f"--as=system:serviceaccount:{SYSTEM}:tidegate"
+        try:
+            return kubectl(*words, as_manager, "-p", json.dumps(patch))
+        except AssertionError as refused:
+            return str(refused)
+
+    ours = {"type": GATE, "status": "True", "reason": "Verified", "message": "again"}
+    assert "patched" in attempt({"status": {"conditions": [ours]}})
+    assert "only tidegate.dev/warm may change" in attempt(
+        {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    )
+    assert "labels, finalizers" in attempt({"metadata": {"labels": {"app": "other"}}})
+    assert "only tidegate.dev/verdict may change" in attempt({"metadata": {"annotations": {"else": "x"}}})
+    assert "the rest of the status" in attempt({"status": {"phase": "Failed"}})
+    kubectl("-n", tenant, "run", "other", "--image", version(1)["workload"]["image"], "--restart=Never")
+    assert "does not wait for the readiness gate" in attempt({"status": {"conditions": [ours]}}, "other")

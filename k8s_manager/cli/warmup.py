@@ -1,0 +1,247 @@
+"""Commands on warm-up plans: check one, and run one against a server anywhere."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from aiohttp import web
+from pydantic import ValidationError
+from rich.live import Live
+from rich.table import Table
+
+from istio_templates.documents import load
+from istio_templates.documents.parse import problems_of
+from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
+from istio_templates.errors import Invalid, Problem
+from k8s_manager.cli import output
+from k8s_manager.cli.output import Format
+from k8s_manager.clock import SystemClock
+from warmup import compiling
+from warmup.agent import Agent
+from warmup.bundle import Bundle, bundle_from
+from warmup.clients import connect
+from warmup.engine import Outcome, Progress, Row, warm
+from warmup.incarnation import listening
+
+PlanFile = Annotated[Path, typer.Argument(help="A WarmupPlan, a Model with a plan, or a bare plan (YAML or JSON).")]
+Files = Annotated[Path | None, typer.Option("--files", help="Folder with the plan's files: CONFIGMAP/KEY.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="The model's name at the server; else the plan's own.")
+]
+Output = Annotated[Format, typer.Option("-o", "--output", help="table, json or yaml.")]
+REFUSED, NOT_WARM = 2, 4
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    commands = typer.Typer(help="Try a warm-up plan before replicas depend on it.", no_args_is_help=True)
+    commands.command()(check)
+    commands.command()(run)
+    commands.command(hidden=True)(agent)
+    app.add_typer(commands, name="warmup")
+
+
+def check(plan: PlanFile, files: Files = None, model: ModelOption = None, form: Output = Format.TABLE) -> None:
+    """Check a plan without any server, and show the requests that it makes."""
+    bundle = read(plan, files, model)
+    if problems := compiling.problems_of(bundle):
+        raise Invalid(str(plan), problems)
+    calls = [] if compiling.is_open(bundle) else list(compiling.compiled(bundle).calls)
+    told: dict[str, Any] = {
+        "model": bundle.spec.target.model or bundle.model,
+        "hash": bundle.hash,
+        "calls": [
+            {
+                "case": call.case,
+                "batch": call.batch,
+                "requests": len(call.requests),
+                "path": call.requests[0].path,
+                "bytes": max(len(request.body) for request in call.requests),
+            }
+            for call in calls
+        ],
+    }
+    if form is not Format.TABLE:
+        output.show(told, form)
+        return
+    if calls:
+        columns = ("CASE", "BATCH", "REQUESTS", "PATH", "LARGEST BODY")
+        table = _table(*columns)
+        for call in told["calls"]:
+            size = f"{call['bytes']} B"
+            table.add_row(call["case"], str(call["batch"]), str(call["requests"]), call["path"], size)
+        output.console().print(table)
+    else:
+        typer.echo("The server is asked for what the plan leaves out; warmup run shows the requests.")
+    typer.echo(f"The plan is good. Its name is {bundle.hash}.")
+
+
+def run(
+    plan: PlanFile,
+    address: Annotated[str, typer.Option("--address", help="The server: HOST, or HOST:PORT for another port.")],
+    files: Files = None,
+    model: ModelOption = None,
+    form: Output = Format.TABLE,
+) -> None:
+    """Send a plan's requests to a server, as the manager would to a new replica. Exit code 4: it is not warm."""
+    bundle = read(plan, files, model)
+    host, port = _address(address, bundle)
+    outcome = asyncio.run(_run(bundle, host, port, form))
+    if form is Format.TABLE:
+        output.console().print(_progress(outcome.rows))
+        verdict = "is warm" if outcome.result == "Verified" else f"is not warm ({outcome.result})"
+        typer.echo(f"{address} {verdict} after {outcome.seconds:.1f} s: {outcome.said}.")
+    else:
+        output.show(_told(outcome), form)
+    if outcome.result != "Verified":
+        raise typer.Exit(REFUSED if outcome.result == "PlanWrong" else NOT_WARM)
+
+
+def agent(
+    plan: Annotated[Path, typer.Option("--plan", help="The plan as the manager renders it (plan.json).")],
+    state: Annotated[Path, typer.Option("--state", help="Where to keep what was found.")],
+    listen: Annotated[str, typer.Option("--listen", help="HOST:PORT for the probes.")] = "0.0.0.0:8701",
+) -> None:
+    """Warm the server beside this container, and answer its probes. The manager renders this into pods."""
+    bundle = bundle_from(plan.read_text())
+    host, _, port = listen.rpartition(":")
+    asyncio.run(_agent(bundle, state, host, int(port)))
+
+
+async def _agent(bundle: Bundle, state: Path, host: str, port: int) -> None:
+    target = bundle.spec.target
+    found = Agent(
+        bundle,
+        state,
+        SystemClock(),
+        lambda: listening(target.port),
+        lambda: connect(target, os.environ.get("POD_IP", "127.0.0.1"), bundle.hash, bundle.spec.load.concurrency),
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(found.app(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    working = asyncio.create_task(found.run())
+    try:
+        await asyncio.wait([working, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        working.cancel()
+        await runner.cleanup()
+
+
+async def _run(bundle: Bundle, host: str, port: int, form: Format) -> Outcome:
+    target = bundle.spec.target.model_copy(update={"port": port})
+    client = connect(target, host, bundle.hash, bundle.spec.load.concurrency)
+    shown = Live(console=output.errors(), refresh_per_second=4, transient=True)
+    try:
+        with shown:
+
+            def tell(progress: Progress) -> None:
+                if form is Format.TABLE:
+                    shown.update(_progress(progress.rows, progress.said))
+
+            return await warm(bundle, client, SystemClock(), tell)
+    finally:
+        await client.close()
+
+
+def read(file: Path, files: Path | None, model: str | None) -> Bundle:
+    """Return the plan in a file with all that belongs to it; raises `Invalid` where it is none."""
+    try:
+        documents = load(file.read_text(), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(str(file), [Problem("", f"cannot be read ({error})")]) from error
+    found = [plan for document in documents if (plan := _plan(document, str(file)))]
+    if len(found) != 1:
+        raise Invalid(str(file), [Problem("", f"holds {len(found)} plans; give a file with one")])
+    name, spec = found[0]
+    return Bundle(model or name, spec, _contents(spec, files))
+
+
+def _plan(document: dict[str, Any], source: str) -> tuple[str, WarmupPlanSpec] | None:
+    """Return a plan and the name of its model, from whatever form it has."""
+    name = str((document.get("metadata") or {}).get("name", "model"))
+    raw, root = document, ""
+    if document.get("kind") == "WarmupPlan":
+        raw, root = document.get("spec") or {}, "spec"
+    elif document.get("kind") == "Model":
+        warmup = (document.get("spec") or {}).get("warmup") or {}
+        if "plan" not in warmup:
+            return None
+        raw, root = warmup["plan"], "spec.warmup.plan"
+    elif "kind" in document:
+        return None
+    try:
+        return name, WarmupPlanSpec.model_validate(raw)
+    except ValidationError as error:
+        raise Invalid(source, problems_of(error, WarmupPlanSpec, *([root] if root else []))) from error
+
+
+def _contents(spec: WarmupPlanSpec, files: Path | None) -> dict[FileRef, bytes]:
+    out: dict[FileRef, bytes] = {}
+    for ref in spec.files():
+        place = (files or Path()) / ref.config_map / ref.key
+        try:
+            out[ref] = place.read_bytes()
+        except OSError as error:
+            said = f"file {ref.config_map}/{ref.key} cannot be read ({error}); name its folder with --files"
+            raise Invalid("warm-up plan", [Problem("", said)]) from error
+    return out
+
+
+def _address(address: str, bundle: Bundle) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or address.endswith("]") or (host.count(":") > 0 and not host.startswith("[")):
+        return address.strip("[]"), bundle.spec.target.port
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise Invalid("--address", [Problem("", f"{port!r} is no port; write HOST or HOST:PORT")])
+    return host.strip("[]"), int(port)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _progress(rows: tuple[Row, ...], said: str = "") -> Table:
+    table = _table("CASE", "BATCH", "CALLS", "FAILED", "FIRST", "LAST", "QUANTILE", "STATE")
+    for row in rows:
+        state = f"{row.state}: {row.said}" if row.said else row.state
+        figures = (_ms(row.first), _ms(row.last), _ms(row.latency))
+        table.add_row(row.case, str(row.batch), str(row.calls), str(row.failures), *figures, state)
+    if said and not rows:
+        table.add_row("-", "", "", "", "", "", "", said)
+    return table
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    rows = [
+        {
+            "case": r.case,
+            "batch": r.batch,
+            "calls": r.calls,
+            "failures": r.failures,
+            "state": r.state,
+            "message": r.said,
+        }
+        | {"firstMs": _number(r.first), "lastMs": _number(r.last), "quantileMs": _number(r.latency)}
+        for r in outcome.rows
+    ]
+    return {"result": outcome.result, "message": outcome.said, "seconds": round(outcome.seconds, 3), "cases": rows}
+
+
+def _number(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -1,0 +1,188 @@
+"""The gate loop: lets the keeper of the gate see pods and plans, and does to pods what it says.
+
+It works for the leader only. What others know of a pod's warm-up stands at the pod.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from istio_templates.facts import Manifest, ObjectKey, Pairs
+from istio_templates.names import MODEL, key_of
+from istio_templates.warm_gate import GATE, VERDICT, has_gate
+from istio_templates.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
+from k8s_manager.clock import Clock
+from k8s_manager.events import Events
+from k8s_manager.hold_off import hold_off
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.store import Store
+from k8s_manager.memo import Memo
+from k8s_manager.metrics import WARMED, WARMING
+from k8s_manager.settings import Settings
+from k8s_manager.warmth import PodWarmth, warmth_of
+from warmup.bundle import Bundle, hash_of
+from warmup.clients import connect
+from warmup.controller import Keeper
+from warmup.engine import Outcome
+from warmup.gate import Bounds, Turn
+from warmup.pods import Claim, GatedPod, gated_pod
+from warmup.wire import Client
+
+log = logging.getLogger(__name__)
+
+
+class PodGates:
+    """Turns gates in the cluster. A patch names the pod's UID and touches our condition and annotation alone."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock) -> None:
+        self._client, self._store, self._clock = client, store, clock
+
+    async def turn(self, turn: Turn) -> None:
+        """Set a pod's gate; a pod that has gone needs none."""
+        now = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        condition: Manifest = {
+            "type": GATE,
+            "status": str(turn.open),
+            "reason": turn.reason,
+            "message": turn.said[:1024],
+            "lastTransitionTime": now,
+        }
+        metadata: Manifest = {"uid": turn.pod.uid}
+        if turn.verdict:
+            metadata["annotations"] = {VERDICT: turn.verdict.text()}
+        patch = {"metadata": metadata, "status": {"conditions": [condition]}}
+        try:
+            self._store.put(await self._client.strategic(_key(turn.pod), patch, "status"))
+        except Absent:
+            return
+
+    async def delete(self, pod: GatedPod) -> None:
+        """Delete a pod, if it still is the one that was seen."""
+        try:
+            await self._client.delete(_key(pod), pod.uid)
+        except Absent:
+            return
+
+
+def _key(pod: GatedPod) -> ObjectKey:
+    return ObjectKey("Pod", pod.namespace, pod.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plans:
+    """The claims in the cluster, and by namespace those of mode fixedDelay, whose pods have no gate."""
+
+    claims: tuple[Claim, ...]
+    delayed: Mapping[str, tuple[Claim, ...]]
+
+
+class GateLoop:
+    """Warms replicas, and knows how far each has come."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, settings: Settings, events: Events) -> None:
+        self._store, self._clock, self._events = store, clock, events
+        self._gates = PodGates(client, store, clock)
+        self._bounds = Bounds(settings.warming, settings.warming_per_node)
+        self._memo = Memo()
+        self._keeper: Keeper | None = None
+        self._wake_at: float | None = None
+        self.dirty = store.signal(frozenset({"Pod", "ConfigMap"}))
+
+    async def run(self, leads: bool = True) -> None:
+        """Look again and again until cancelled; one that does not lead does nothing."""
+        await self._store.synced.wait()
+        if not leads:
+            await asyncio.Event().wait()
+        self._keeper = keeper = Keeper(self._gates, self._clock, self._bounds, _connect, self, self.dirty.set)
+        self.dirty.set()
+        try:
+            async for _ in hold_off(self.dirty, 0.02, 0.1, self._clock, lambda: self._wake_at):
+                try:
+                    self._wake_at = await self.once(keeper)
+                except Exception:
+                    log.exception("gates were not looked at; it is tried again")
+                    self._wake_at = self._clock.now() + 1
+        finally:
+            self._keeper = None
+            await keeper.close()
+
+    async def once(self, keeper: Keeper) -> float:
+        """Look at all pods and plans; return when to look again at the latest."""
+        plans = self._plans()
+        pods = [
+            self._memo.get(
+                ("pod", pod["metadata"]["uid"]), (pod["metadata"]["resourceVersion"],), partial(gated_pod, pod)
+            )
+            for pod in self._store.all("Pod")
+            if has_gate(pod) or _is_delayed(pod, plans)
+        ]
+        self._memo.end_round()
+        again = await keeper.look(pods, plans.claims)
+        WARMING.set(len(keeper.progress))
+        return again
+
+    def ended(self, pod: GatedPod, claim: Claim, outcome: Outcome) -> None:
+        """Tell people what came of a pod."""
+        WARMED.labels(outcome.result).observe(outcome.seconds)
+        said = f"pod {pod.name}: {outcome.result}, {outcome.said} ({outcome.seconds:.1f} s)"
+        level = logging.INFO if outcome.result == "Verified" else logging.WARNING
+        log.log(level, "warm-up of %s/%s, %s", claim.namespace, claim.model, said)
+        self._events.publish("warmup", f"{claim.namespace}/{claim.model}", said, pod=pod.name, result=outcome.result)
+
+    def view(self, namespace: str, versions: Mapping[str, Pairs]) -> list[PodWarmth]:
+        """Return how far the gated pods of a model have come, from the labels of its versions."""
+        keeper = self._keeper
+        progress = keeper.progress if keeper else {}
+        found = []
+        for pod in self._store.inside("Pod", namespace):
+            labels = (pod["metadata"].get("labels") or {}).items()
+            version = next((name for name, wanted in versions.items() if set(wanted) <= labels), None)
+            if version is not None and has_gate(pod):
+                found.append(warmth_of(pod, version, progress.get(pod["metadata"]["uid"])))
+        return sorted(found, key=lambda warmth: warmth.name)
+
+    def _plans(self) -> _Plans:
+        return self._memo.get("plans", (self._store.changes("ConfigMap"),), self._read_plans)
+
+    def _read_plans(self) -> _Plans:
+        claims = tuple(claim for obj in self._store.all("ConfigMap") if (claim := _claim(self._store, obj)))
+        delayed: dict[str, tuple[Claim, ...]] = {}
+        for claim in claims:
+            if claim.mode == "fixedDelay":
+                delayed[claim.namespace] = (*delayed.get(claim.namespace, ()), claim)
+        return _Plans(claims, delayed)
+
+
+def _claim(store: Store, obj: Manifest) -> Claim | None:
+    """Return the claim in a plan's ConfigMap that we rendered; None of any other."""
+    metadata: dict[str, Any] = obj["metadata"]
+    labels = metadata.get("labels") or {}
+    if key_of(obj) not in store.owned or "deletionTimestamp" in metadata:
+        return None
+    try:
+        data = obj["data"]
+        versions = tuple(tuple(sorted(found.items())) for found in json.loads(data[VERSIONS_KEY]))
+        plan = str(data[PLAN_KEY])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        log.warning(
+            "ConfigMap %s/%s holds no plan any more; it is written anew", metadata["namespace"], metadata["name"]
+        )
+        return None
+    return Claim(metadata["namespace"], labels.get(MODEL, ""), labels.get(LABEL, ""), versions, plan, hash_of(plan))
+
+
+def _is_delayed(pod: Manifest, plans: _Plans) -> bool:
+    claims = plans.delayed.get(pod["metadata"].get("namespace", ""))
+    if not claims:
+        return False
+    labels = (pod["metadata"].get("labels") or {}).items()
+    return any(set(version) <= labels for claim in claims for version in claim.versions)
+
+
+def _connect(bundle: Bundle, address: str, plan: str) -> Client:
+    return connect(bundle.spec.target, address, plan, bundle.spec.load.concurrency)

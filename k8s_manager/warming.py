@@ -1,0 +1,110 @@
+"""Warm-up plans among documents: where a model's plan is, what belongs to it, and what is wrong with it. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from istio_templates.documents import ModelSpec, WarmupPlanSpec
+from istio_templates.documents.warmup import PLAN_BYTES
+from istio_templates.errors import Problem
+from istio_templates.warm_gate import GATE
+from warmup.bundle import Bundle
+from warmup.compiling import problems_of
+from warmup.tensors import Files
+
+FilesInCluster = Mapping[tuple[str, str], Mapping[str, bytes]]
+Plans = Mapping[tuple[str, str], WarmupPlanSpec]
+Key = tuple[str, str]  # namespace and name
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Something that is wrong with a warm-up; `absent`: what it refers to is not there."""
+
+    problem: Problem
+    absent: bool = False
+
+
+def bundle_of(key: Key, spec: ModelSpec, plans: Plans, files: FilesInCluster) -> Bundle | None:
+    """Return the plan of a model with all that belongs to it, as far as that is there; None without one."""
+    warmup = spec.warmup
+    plan = warmup.plan or (plans.get((key[0], warmup.plan_ref.name)) if warmup.plan_ref else None)
+    if plan is None or warmup.how == "none":
+        return None
+    return Bundle(key[1], plan, files_of(key[0], plan, files))
+
+
+def files_of(namespace: str, plan: WarmupPlanSpec, files: FilesInCluster) -> Files:
+    """Return the files of a plan that are there."""
+    found = {ref: files.get((namespace, ref.config_map), {}).get(ref.key) for ref in plan.files()}
+    return {ref: content for ref, content in found.items() if content is not None}
+
+
+def wrong_in_plan(namespace: str, plan: WarmupPlanSpec, files: FilesInCluster) -> Iterator[Wrong]:
+    """Yield what is wrong with a plan that stands alone; the name of its model is not known."""
+    yield from _wrong("spec", Bundle("model", plan, files_of(namespace, plan, files)))
+
+
+def wrong_in_model(
+    key: Key, spec: ModelSpec, plans: Plans, files: FilesInCluster, ungated: frozenset[tuple[str, str, str]]
+) -> Iterator[Wrong]:
+    """Yield what is wrong with a model's warm-up."""
+    warmup = spec.warmup
+    if warmup.how == "none":
+        return
+    if warmup.plan_ref and (key[0], warmup.plan_ref.name) not in plans:
+        said = f"there is no WarmupPlan {warmup.plan_ref.name} in namespace {key[0]} that holds; make it first"
+        yield Wrong(Problem("spec.warmup.planRef.name", said), absent=True)
+    bundle = bundle_of(key, spec, plans, files)
+    if bundle:
+        yield from _wrong("spec.warmup.plan", bundle)
+    for number, version in enumerate(spec.versions):
+        if warmup.how == "gate" and version.existing and (*key, version.name) in ungated:
+            yield Wrong(Problem(f"spec.versions[{number}].existing", _gate_missing(version.name)))
+
+
+def _gate_missing(version: str) -> str:
+    return (
+        f"pods of version {version} have no readiness gate, and one cannot be added to pods that exist; add to their "
+        f"template's spec: readinessGates: [{{conditionType: {GATE}}}]"
+    )
+
+
+def _wrong(root: str, bundle: Bundle) -> Iterator[Wrong]:
+    missing = sorted(f"{ref.config_map}/{ref.key}" for ref in bundle.spec.files() - bundle.files.keys())
+    for name in missing:
+        said = f"there is no file {name}; make the ConfigMap with that key and the label tidegate.dev/warmup: file"
+        yield Wrong(Problem(root, said), absent=True)
+    if not missing:
+        for problem in _checked(_Same(bundle)):
+            yield Wrong(Problem(f"{root}.{problem.field}" if problem.field else root, problem.message))
+
+
+class _Same:
+    """A bundle that is the same as another only if its parts are the very same objects: comparing it costs nothing."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._parts = (bundle.model, bundle.spec, *bundle.files.values())
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self._parts[1:])))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Same) or len(self._parts) != len(other._parts):
+            return False
+        return all(
+            a is b or (i == 0 and a == b) for i, (a, b) in enumerate(zip(self._parts, other._parts, strict=True))
+        )
+
+
+@lru_cache(maxsize=8192)
+def _checked(same: _Same) -> tuple[Problem, ...]:
+    """Return what is wrong with a bundle; every pass asks again, and making all its requests takes time."""
+    bundle = same.bundle
+    if (size := len(bundle.text())) > PLAN_BYTES:
+        said = (
+            f"with its files it is {size} bytes; at most {PLAN_BYTES} fit into a ConfigMap, use smaller or fewer files"
+        )
+        return (Problem("", said),)
+    return tuple(problems_of(bundle))

@@ -1,0 +1,26 @@
+"""Plans that tests start from."""
+
+from typing import Any
+
+from istio_templates.documents.warmup import WarmupPlanSpec
+from warmup.bundle import Bundle
+
+FAST = {"window": 5, "latency": {"max": "30ms"}}
+
+
+def plan(**parts: Any) -> dict[str, Any]:
+    """Return a plan for a server of the Open Inference Protocol: one case, two batch sizes."""
+    return {
+        "target": {"protocol": "oip-rest", "port": 8080},
+        "ready": {"interval": "50ms"},
+        "cases": [{"name": "typical", "batchSizes": [1, 8], "inputs": {"x": {"dtype": "FP32", "shape": [-1, 4]}}}],
+        "load": {"minRequests": 5, "maxRequests": 200, "perRequestTimeout": "2s"},
+        "success": FAST,
+        "timeout": "10s",
+        **parts,
+    }
+
+
+def bundle(files: Any = None, **parts: Any) -> Bundle:
+    """Return a plan with its files."""
+    return Bundle("ranker", WarmupPlanSpec.model_validate(plan(**parts)), files or {})

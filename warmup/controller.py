@@ -1,0 +1,151 @@
+"""The keeper of the gate: warms pods side by side and turns their gates. What to do, `gate` decides.
+
+It holds nothing that a restart could not find again: a gate's verdict stands at its pod, and what was under way begins
+anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from istio_templates.errors import TidegateError
+from warmup import gate
+from warmup.bundle import Bundle, bundle_from
+from warmup.engine import Outcome, Progress, warm
+from warmup.gate import Bounds, Decision, State, Turn
+from warmup.pods import Claim, GatedPod
+from warmup.wire import Client
+
+log = logging.getLogger(__name__)
+RESYNC, RETRY = 30.0, 1.0
+
+
+class Clock(Protocol):
+    """What is known of time here."""
+
+    def now(self) -> float:
+        """Return seconds since some moment, never going back."""
+
+    def utc(self) -> datetime:
+        """Return the wall clock, for people."""
+
+
+class Gates(Protocol):
+    """What is done to pods; every call names the UID that it is meant for, and fails with a `TidegateError`."""
+
+    async def turn(self, turn: Turn) -> None:
+        """Set a pod's gate and verdict."""
+
+    async def delete(self, pod: GatedPod) -> None:
+        """Delete a pod, so that another takes its place."""
+
+
+class Told(Protocol):
+    """Who is told what comes of pods."""
+
+    def ended(self, pod: GatedPod, claim: Claim, outcome: Outcome) -> None:
+        """Note what came of a pod."""
+
+
+class Keeper:
+    """Keeps the gates of all pods, as long as `look` is called."""
+
+    def __init__(
+        self,
+        gates: Gates,
+        clock: Clock,
+        bounds: Bounds,
+        connect: Callable[[Bundle, str, str], Client],
+        told: Told,
+        changed: Callable[[], None],
+    ) -> None:
+        self._gates, self._clock, self._bounds = gates, clock, bounds
+        self._connect, self._told, self._changed = connect, told, changed
+        self._state = State()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._progress: dict[str, Progress] = {}
+        self._failed = False
+
+    @property
+    def progress(self) -> Mapping[str, Progress]:
+        """How far the pods have come that are being warmed, by UID."""
+        return self._progress
+
+    @property
+    def state(self) -> State:
+        """What is under way, and what came of pods that are not open."""
+        return self._state
+
+    async def look(self, pods: Iterable[GatedPod], claims: Iterable[Claim]) -> float:
+        """Do what has to be done now; return when to look again at the latest."""
+        decision, self._state = gate.decide(self._state, pods, claims, self._clock.now(), self._bounds)
+        self._stop(decision.stop)
+        for pod, claim in decision.begin:
+            self._tasks[pod.uid] = asyncio.create_task(self._warm(pod, claim))
+        self._failed = False
+        await asyncio.gather(*(self._turn(turn) for turn in decision.turns))
+        return self._again(decision)
+
+    async def close(self) -> None:
+        """Stop everything that is under way; gates stay as they are."""
+        tasks = list(self._tasks.values())
+        self._stop(frozenset(self._tasks))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _again(self, decision: Decision) -> float:
+        resync = self._clock.now() + (RETRY if self._failed else RESYNC)
+        return resync if decision.wake_at is None else min(resync, decision.wake_at)
+
+    def _stop(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            if task := self._tasks.pop(uid, None):
+                task.cancel()
+            self._progress.pop(uid, None)
+
+    async def _warm(self, pod: GatedPod, claim: Claim) -> None:
+        """Warm one pod and do what its plan says of the outcome."""
+        try:
+            bundle = bundle_from(claim.plan)
+            outcome = await self._outcome(pod, claim, bundle)
+            policy = bundle.spec.on_timeout
+        except TidegateError as error:
+            outcome, policy = Outcome("PlanWrong", str(error)), "hold"
+        except Exception as error:
+            log.exception("the warm-up of %s failed; it is tried again", pod)
+            outcome, policy = Outcome("TimedOut", f"the warm-up itself failed: {error!r}; it is tried again"), "hold"
+        self._tasks.pop(pod.uid, None)
+        self._progress.pop(pod.uid, None)
+        at = self._clock.utc().isoformat(timespec="seconds")
+        opens = gate.opening(pod, claim, outcome, policy, at)
+        self._state = gate.ended(self._state, pod, outcome, opens, self._clock.now())
+        if opens is None and policy == "restart" and outcome.result != "PlanWrong":
+            await self._delete(pod)
+        self._told.ended(pod, claim, outcome)
+        self._changed()
+
+    async def _outcome(self, pod: GatedPod, claim: Claim, bundle: Bundle) -> Outcome:
+        assert pod.address is not None
+        client = self._connect(bundle, pod.address, claim.hash)
+
+        def tell(progress: Progress) -> None:
+            self._progress[pod.uid] = progress
+
+        try:
+            return await warm(bundle, client, self._clock, tell)
+        finally:
+            await client.close()
+
+    async def _turn(self, turn: Turn) -> None:
+        try:
+            await self._gates.turn(turn)
+        except TidegateError as error:
+            log.warning("the gate of %s was not turned (%s): %s; it is tried again", turn.pod, turn.reason, error)
+            self._failed = True
+
+    async def _delete(self, pod: GatedPod) -> None:
+        try:
+            await self._gates.delete(pod)
+        except TidegateError as error:
+            log.warning("%s was not deleted: %s", pod, error)

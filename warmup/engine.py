@@ -1,0 +1,251 @@
+"""The engine: takes one replica through its plan, and says what came of it. The same for the gate, the agent, the CLI.
+
+native readiness ──> what the server says of its inputs ──> each case, each batch size, until it passes
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from istio_templates.documents.fields import seconds
+from istio_templates.errors import Invalid
+from warmup.bundle import Bundle
+from warmup.compiling import Call, Compiled, compiled, is_open, reflected
+from warmup.protocols import Dialect, Server, Wrong, dialect_of
+from warmup.protocols.plain_grpc import files_in_answer
+from warmup.success import Tally
+from warmup.tensors import Described
+from warmup.wire import Answer, Client, Fault, Request
+
+AFTER_FAILURE = 0.1  # seconds between a failed call and the next of the same worker: nobody is helped by a hot loop
+ASKING = 5.0  # seconds that a question for readiness or metadata may take
+
+Result = Literal["Verified", "NotFastEnough", "TimedOut", "PlanWrong"]
+State = Literal["WaitingForServer", "Warming"]
+
+
+class Clock(Protocol):
+    """What is known of time here."""
+
+    def now(self) -> float:
+        """Return seconds since some moment, never going back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of one case at one batch size; latencies in seconds."""
+
+    case: str
+    batch: int
+    calls: int
+    failures: int
+    first: float | None
+    last: float | None
+    latency: float | None
+    state: Literal["passed", "running", "failed"]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replica has come."""
+
+    state: State
+    seconds: float
+    rows: tuple[Row, ...] = ()
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a replica's warm-up, and why."""
+
+    result: Result
+    said: str
+    rows: tuple[Row, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def requests(self) -> int:
+        """Return how many requests were answered or failed."""
+        return sum(row.calls for row in self.rows)
+
+    @property
+    def latency(self) -> float | None:
+        """Return the slowest case's latency, as its plan asks about it."""
+        return max((row.latency for row in self.rows if row.latency is not None), default=None)
+
+
+class _Ended(Exception):
+    """The warm-up is over before its last case."""
+
+    def __init__(self, result: Result, said: str) -> None:
+        self.result = result
+        super().__init__(said)
+
+
+@dataclass(slots=True)
+class _Run:
+    bundle: Bundle
+    client: Client
+    clock: Clock
+    tell: Callable[[Progress], None]
+    started: float
+    rows: list[Row] = field(default_factory=list)
+    said: str = ""
+    state: State = "WaitingForServer"
+
+    async def all(self) -> None:
+        """Take the replica through everything; raises `_Ended` where it does not pass."""
+        plan = await self._prepare()
+        self.state, self.said = "Warming", ""
+        for call in plan.calls:
+            await self._case(plan, call)
+
+    async def _prepare(self) -> Compiled:
+        try:
+            dialect = dialect_of(self.bundle.spec.target, self.bundle.files)
+            target = self.bundle.spec.target
+            server = Server(target, target.model or self.bundle.model)
+            await self._until_ready(dialect, server)
+            return await self._compiled(dialect, server)
+        except Wrong as error:
+            raise _Ended("PlanWrong", str(error)) from error
+        except Invalid as error:
+            raise _Ended("PlanWrong", "; ".join(map(str, error.problems))) from error
+
+    async def _until_ready(self, dialect: Dialect, server: Server) -> None:
+        asked = dialect.ready(server)
+        pause = max(0.05, float(seconds(self.bundle.spec.ready.interval)))
+        while True:
+            self._told("waiting for the server to be ready")
+            if asked is None:
+                if await self.client.connects(ASKING):
+                    return
+            else:
+                answer = await self.client.send(asked, ASKING)
+                if dialect.is_ready(server, answer):
+                    return
+                self._told(answer.fault.said if answer.fault else "the server says that it is not ready")
+            await asyncio.sleep(pause)
+
+    async def _compiled(self, dialect: Dialect, server: Server) -> Compiled:
+        asked = dialect.describe(server) if is_open(self.bundle) else ()
+        if not asked:
+            return compiled(self.bundle)
+        answer = await self._insist(asked)
+        if self.bundle.spec.target.protocol == "grpc":
+            return compiled(self.bundle, dialect=reflected(files_in_answer(answer.body)))
+        return compiled(self.bundle, self._described(dialect, server, answer))
+
+    def _described(self, dialect: Dialect, server: Server, answer: Answer) -> dict[str, Described]:
+        try:
+            return dict(dialect.described(server, answer.body))
+        except ValueError as error:
+            raise Wrong(f"what the server says of its inputs is no use: {error}; give dtype and shape") from error
+
+    async def _insist(self, forms: tuple[Request, ...]) -> Answer:
+        """Ask until there is an answer; where no form of the question is known, the plan has to say it."""
+        form = 0
+        while True:
+            answer = await self.client.send(forms[form], ASKING)
+            if answer.fault is None:
+                return answer
+            self._told(answer.fault.said)
+            if answer.fault.kind == "plan" and form + 1 < len(forms):
+                form += 1
+                continue
+            if answer.fault.kind == "plan":
+                raise Wrong(f"the server does not describe its inputs: {answer.fault.said}; give them in the plan")
+            await asyncio.sleep(1)
+
+    async def _case(self, plan: Compiled, call: Call) -> None:
+        load, success = self.bundle.spec.load, self.bundle.spec.success
+        tally, began = Tally(load, success), self.clock.now()
+        place = len(self.rows)
+        self.rows.append(_row(call, tally, "running"))
+        pace = _Pace(self.clock, load.rate)
+        wrong: list[Fault] = []
+
+        async def worker() -> None:
+            while not wrong and tally.verdict(self.clock.now() - began) is None:
+                await pace.turn()
+                fault = await self._one(plan, call, tally)
+                self.rows[place] = _row(call, tally, "running")
+                self._told("")
+                if fault and fault.kind == "plan":
+                    wrong.append(fault)
+                elif fault:
+                    await asyncio.sleep(AFTER_FAILURE)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(load.concurrency):
+                group.create_task(worker())
+        passed = not wrong and tally.verdict(self.clock.now() - began) == "passed"
+        said = wrong[0].said if wrong else "" if passed else tally.objection() or ""
+        self.rows[place] = _row(call, tally, "passed" if passed else "failed", said)
+        if wrong:
+            raise _Ended("PlanWrong", f"case {call.case}, batch {call.batch}: {said}; correct the plan")
+        if not passed:
+            raise _Ended("NotFastEnough", f"case {call.case}, batch {call.batch} after {tally.calls} requests: {said}")
+
+    async def _one(self, plan: Compiled, call: Call, tally: Tally) -> Fault | None:
+        request = call.requests[tally.calls % len(call.requests)]
+        sent = self.clock.now()
+        answer = await self.client.send(request, float(seconds(self.bundle.spec.load.per_request_timeout)))
+        took = self.clock.now() - sent
+        fault = answer.fault
+        if fault is None:
+            objection = plan.dialect.objection(plan.server, self.bundle.spec.success.check, answer.body)
+            fault = Fault("passing", objection) if objection else None
+        tally.add(None if fault else took, fault.said if fault else "")
+        return fault
+
+    def _told(self, said: str) -> None:
+        self.said = said
+        self.tell(Progress(self.state, self.clock.now() - self.started, tuple(self.rows), said))
+
+
+class _Pace:
+    """Lets calls go no faster than `rate` a second, evenly."""
+
+    def __init__(self, clock: Clock, rate: float | None) -> None:
+        self._clock, self._gap = clock, 1 / rate if rate else 0.0
+        self._next = clock.now()
+
+    async def turn(self) -> None:
+        if self._gap:
+            now = self._clock.now()
+            at = max(self._next, now)
+            self._next = at + self._gap
+            await asyncio.sleep(at - now)
+
+
+async def warm(bundle: Bundle, client: Client, clock: Clock, tell: Callable[[Progress], None]) -> Outcome:
+    """Take a replica through a plan; `tell` is called with every step. Ends within the plan's timeout."""
+    started = clock.now()
+    run = _Run(bundle, client, clock, tell, started)
+    try:
+        async with asyncio.timeout(float(seconds(bundle.spec.timeout))):
+            await run.all()
+        result: Result = "Verified"
+        said = f"{len(run.rows)} cases passed"
+    except _Ended as ended:
+        result, said = ended.result, str(ended)
+    except TimeoutError:
+        result, said = "TimedOut", f"after {bundle.spec.timeout}: {_last(run)}"
+    return Outcome(result, said, tuple(run.rows), clock.now() - started)
+
+
+def _last(run: _Run) -> str:
+    if run.state == "WaitingForServer":
+        return f"the server was not ready ({run.said})"
+    row = run.rows[-1]
+    return f"case {row.case}, batch {row.batch} had not passed ({row.said or 'it was still running'})"
+
+
+def _row(call: Call, tally: Tally, state: Literal["passed", "running", "failed"], said: str = "") -> Row:
+    objection = said or (tally.objection() or "" if state == "running" else "")
+    latency = tally.latency()
+    return Row(call.case, call.batch, tally.calls, tally.failures, tally.first, tally.last, latency, state, objection)

@@ -1,0 +1,220 @@
+"""What to do with each pod that waits for the gate. Pure: the pods, the plans, what is under way, and the time.
+
+    no verdict ──> queued ──> WaitingForServer ──> Warming ──> Verified            the gate opens
+                     ^                                ├──────> NotFastEnough ─┐
+                     │                                ├──────> TimedOut ──────┴──> hold | admit | restart
+                     └──── after a pause (hold) ──────┘
+                                                      └──────> PlanWrong           closed until the plan is another
+
+A verdict is about one container: where another one runs, the gate is closed and the pod begins anew. A pod that was
+found warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from istio_templates.warm_gate import Verdict
+from warmup.engine import Outcome
+from warmup.pods import Claim, GatedPod
+
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # seconds until a pod that was held is warmed again
+RELEASE_AFTER = 10.0  # seconds without anybody who cares for a pod: a model's plan may only be about to be written
+Policy = Literal["hold", "admit", "restart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many replicas may be warmed at once, in all and on one node."""
+
+    overall: int = 32
+    per_node: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The gate of a pod has to be set: open or not, with reason and sentence, and a new verdict where there is one."""
+
+    pod: GatedPod
+    open: bool
+    reason: str
+    said: str
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is known of one container under one plan: whether it is being warmed, how often that failed and why, when
+    it is tried again (None: never), and the turn that opens its gate, until that has arrived."""
+
+    container: str
+    plan: str
+    running: bool = False
+    failures: int = 0
+    again_at: float | None = 0.0
+    result: str = ""
+    said: str = ""
+    opens: Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is under way, and since when nobody cares for a pod, by the pods' UIDs."""
+
+    works: Mapping[str, Work] = field(default_factory=dict)
+    uncared: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Gates to turn, pods to begin with under their model's claim, UIDs of those to stop, and when to look again."""
+
+    turns: tuple[Turn, ...] = ()
+    begin: tuple[tuple[GatedPod, Claim], ...] = ()
+    stop: frozenset[str] = frozenset()
+    wake_at: float | None = None
+
+
+def claims_by_pod(pods: Iterable[GatedPod], claims: Iterable[Claim]) -> dict[str, Claim]:
+    """Return the claim on each pod, by UID."""
+    inside: dict[str, list[Claim]] = {}
+    for claim in claims:
+        inside.setdefault(claim.namespace, []).append(claim)
+    found = {pod.uid: next((c for c in inside.get(pod.namespace, ()) if c.is_of(pod)), None) for pod in pods}
+    return {uid: claim for uid, claim in found.items() if claim}
+
+
+def decide(
+    state: State, pods: Iterable[GatedPod], claims: Iterable[Claim], now: float, bounds: Bounds
+) -> tuple[Decision, State]:
+    """Return what to do at `now`, and what is under way after it."""
+    pods = list(pods)
+    claimed = claims_by_pod(pods, claims)
+    works = _works(state, pods, claimed)
+    stop = frozenset(
+        uid for uid, work in state.works.items() if work.running and not (uid in works and works[uid].running)
+    )
+    begin = _next(pods, claimed, works, now, bounds)
+    for pod, _ in begin:
+        works[pod.uid] = replace(works[pod.uid], running=True)
+    closed = [pod.uid for pod in pods if pod.gated and not pod.is_open and pod.uid not in claimed]
+    uncared = {uid: state.uncared.get(uid, now) for uid in closed}
+    free = {uid for uid, since in uncared.items() if since + RELEASE_AFTER <= now}
+    turns = [turn for pod in pods if (turn := _turn(pod, claimed.get(pod.uid), works.get(pod.uid), pod.uid in free))]
+    waits = [w.again_at for w in works.values() if not w.running and w.again_at is not None and w.again_at > now]
+    waits += [since + RELEASE_AFTER for uid, since in uncared.items() if uid not in free]
+    return Decision(tuple(turns), tuple(begin), stop, min(waits, default=None)), State(works, uncared)
+
+
+def _works(state: State, pods: list[GatedPod], claimed: Mapping[str, Claim]) -> dict[str, Work]:
+    """Return the work on every pod that has to be warmed; what was about another container or plan begins anew."""
+    works: dict[str, Work] = {}
+    for pod in pods:
+        claim = claimed.get(pod.uid)
+        if claim is None or pod.leaving or pod.container is None or pod.address is None or _is_done(pod):
+            continue
+        before = state.works.get(pod.uid)
+        same = before is not None and (before.container, before.plan) == (pod.container, claim.hash)
+        works[pod.uid] = before if before is not None and same else Work(pod.container, claim.hash)
+    return works
+
+
+def _is_done(pod: GatedPod) -> bool:
+    """Tell whether a pod needs no warm-up: it was found warm, or takes requests without being asked."""
+    return pod.holds if pod.gated else pod.serves
+
+
+def _next(
+    pods: list[GatedPod], claimed: Mapping[str, Claim], works: Mapping[str, Work], now: float, bounds: Bounds
+) -> list[tuple[GatedPod, Claim]]:
+    """Return the pods to begin with, first come first served, within the bounds."""
+    nodes = Counter(pod.node for pod in pods if pod.uid in works and works[pod.uid].running)
+    out: list[tuple[GatedPod, Claim]] = []
+    for pod in pods:
+        work = works.get(pod.uid)
+        if work is None or work.running or work.opens or work.again_at is None or work.again_at > now:
+            continue
+        if nodes.total() < bounds.overall and nodes[pod.node] < bounds.per_node:
+            nodes[pod.node] += 1
+            out.append((pod, claimed[pod.uid]))
+    return out
+
+
+def _turn(pod: GatedPod, claim: Claim | None, work: Work | None, free: bool) -> Turn | None:
+    if pod.leaving or not pod.gated:
+        return None
+    if claim is None:
+        said = "no model with a plan cares for this pod; make one, or take the readiness gate out of its template"
+        return Turn(pod, True, "Released", said) if free else None
+    if pod.holds:
+        return None if pod.is_open else Turn(pod, True, str(pod.verdict and pod.verdict.result), "it was found warm")
+    if pod.is_open:
+        return Turn(pod, False, "Restarted" if pod.verdict else "Unproved", _stale(pod))
+    if work and work.opens:
+        return work.opens
+    reason, said = _waiting(pod, work)
+    return Turn(pod, False, reason, said) if pod.condition != ("False", reason) else None
+
+
+def _stale(pod: GatedPod) -> str:
+    if pod.verdict is None:
+        return "the gate was open, and nobody has found the container warm"
+    if pod.container is None:
+        return "the container that was found warm does not run"
+    return "another container runs than the one that was found warm"
+
+
+def _waiting(pod: GatedPod, work: Work | None) -> tuple[str, str]:
+    if work is None or pod.container is None:
+        return "WaitingForContainer", "the model's container does not run yet"
+    if work.running:
+        return "Warming", "its plan's requests are being sent"
+    if work.result:
+        return work.result, work.said
+    return "Queued", "waits for its turn: so many replicas are warmed at once, and no more"
+
+
+def ended(state: State, pod: GatedPod, outcome: Outcome, opens: Turn | None, now: float) -> State:
+    """Return the state after a warm-up has ended; what does not open the gate is tried again after a pause, unless the
+    plan is wrong."""
+    work = state.works.get(pod.uid)
+    if work is None or work.container != pod.container:
+        return state
+    failures = work.failures + (opens is None)
+    never = outcome.result == "PlanWrong" or not pod.gated
+    again = None if never else now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1))
+    after = replace(
+        work,
+        running=False,
+        failures=failures,
+        again_at=again,
+        result=outcome.result,
+        said=outcome.said,
+        opens=opens,
+    )
+    return replace(state, works={**state.works, pod.uid: after})
+
+
+def opening(pod: GatedPod, claim: Claim, outcome: Outcome, policy: Policy, at: str) -> Turn | None:
+    """Return the turn that opens a gate after a warm-up; None where it stays closed. A wrong plan opens nothing."""
+    admitted = outcome.result in ("NotFastEnough", "TimedOut") and policy == "admit"
+    if not pod.gated or (outcome.result != "Verified" and not admitted):
+        return None
+    result = "Admitted" if admitted else "Verified"
+    verdict = Verdict(
+        uid=pod.uid,
+        container=pod.container or "",
+        plan=claim.hash,
+        result=result,
+        at=at,
+        requests=outcome.requests,
+        seconds=round(outcome.seconds, 3),
+        latency=outcome.latency,
+    )
+    tail = (pod.container or "").rpartition("/")[2][:12]
+    took = f"{outcome.requests} requests in {outcome.seconds:.1f} s, container {tail}, plan {claim.hash}"
+    said = (
+        f"{outcome.said}; {took}" if result == "Verified" else f"admitted by its plan, not warm: {outcome.said}; {took}"
+    )
+    return Turn(pod, True, result, said, verdict)
