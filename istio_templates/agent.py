@@ -13,6 +13,8 @@ NAME = "tidegate-warmup"
 PORT = 8701
 _PLAN, _STATE = "/etc/tidegate-warmup", "/var/lib/tidegate-warmup"
 A_DAY = 86_400
+# Probes in a row that may fail: a new agent takes some seconds, and a model container that ends is not ready at once.
+PATIENCE = 8
 
 
 def with_agent(model: str, warmup: WarmupFacts, spec: Manifest) -> Manifest:
@@ -66,5 +68,5 @@ def probes(warmup: WarmupFacts) -> dict[str, Any]:
     patience = warmup.load if warmup.restarts else A_DAY
     return {
         "startupProbe": {**asked, "failureThreshold": max(1, patience)},
-        "readinessProbe": {**asked, "failureThreshold": 2},
+        "readinessProbe": {**asked, "failureThreshold": PATIENCE},
     }

@@ -1,6 +1,7 @@
 """From what people wrote (documents) to what renderers and limits need (facts)."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
@@ -29,6 +30,7 @@ from istio_templates.facts import (
     WarmupFacts,
 )
 from k8s_manager.claims import namespace_of, workload_labels
+from k8s_manager.splitting import can_be_split, declared, split
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
 from ratelimiter.terms import bounds_of, rules_of, verdict_of
@@ -69,9 +71,17 @@ def tenancy(name: str, spec: TenantSpec, pools: tuple[GatewayPool, ...], missing
     )
 
 
-def served(tenant: Tenancy, name: str, spec: ModelSpec, closed: str | None, plan: Bundle | None = None) -> ServedModel:
-    """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one."""
-    weights = {share.version: share.weight for share in spec.traffic}
+def served(
+    tenant: Tenancy,
+    name: str,
+    spec: ModelSpec,
+    closed: str | None,
+    plan: Bundle | None = None,
+    weights: Mapping[str, int] | None = None,
+) -> ServedModel:
+    """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one, and `weights`
+    are those that hold, if they are not the document's."""
+    weights = declared(spec) if weights is None else weights
     return ServedModel(
         tenant=tenant,
         name=name,
@@ -234,7 +244,9 @@ def loads(spec: ModelSpec, ready: dict[str, int], own: str = "") -> tuple[Versio
     assert spec.rate_limit is not None
     if own:
         return tuple(replace(load, share=Fraction(1), own=False) for load in loads(spec, ready) if load.name == own)
-    weights = {share.version: share.weight for share in spec.traffic}
+    weights = declared(spec)
+    if can_be_split(spec):
+        weights = split(weights, [name for name, count in ready.items() if count])
     return tuple(
         VersionLoad(
             name=version.name,

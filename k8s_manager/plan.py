@@ -25,6 +25,7 @@ from k8s_manager import facts_of, overriding, warming
 from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding
+from k8s_manager.splitting import can_be_split, declared, split
 from k8s_manager.world import Stored, World
 from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
@@ -107,6 +108,7 @@ class Planner:
             world.warmup_plans,
             world.files,
             world.ungated,
+            _splits(world),
             lifted,
             dict(closed),
         )
@@ -282,11 +284,12 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         assert isinstance(spec, ModelSpec)
         sentence = closed.get(identity_of(stored))
         limit = ceilings.get(tenant.name)
+        weights = _weights(stored, spec, world)
         found = warming.bundle_of((stored.key.namespace, name), spec, plans, world.files)
         served, limits = memo.get(
             stored.key,
-            (spec, tenant, sentence, limit, found),
-            partial(_facts, tenant, name, spec, sentence, limit, found),
+            (spec, tenant, sentence, limit, found, weights),
+            partial(_facts, tenant, name, spec, sentence, limit, found, weights),
         )
         plan.models[tenant.namespace, name] = served
         plan.limits.update((limited.terms.identity, limited) for limited in limits)
@@ -299,9 +302,33 @@ def _facts(
     closed: str | None,
     limit: TenantRateLimit | None,
     plan: Bundle | None,
+    weights: Mapping[str, int] | None,
 ) -> tuple[ServedModel, tuple[Limited, ...]]:
     found = facts_of.terms(tenant, name, spec, limit.ceiling if limit else None)
-    return facts_of.served(tenant, name, spec, closed, plan), tuple(Limited(terms, spec) for terms in found)
+    return facts_of.served(tenant, name, spec, closed, plan, weights), tuple(Limited(terms, spec) for terms in found)
+
+
+def _weights(stored: Stored, spec: ModelSpec, world: World) -> Mapping[str, int] | None:
+    """Return the weights that hold, where they may differ from the document's."""
+    if not can_be_split(spec):
+        return None
+    warm = [v.name for v in spec.versions if world.ready.get((*_place(stored), v.name))]
+    return split(declared(spec), warm)
+
+
+def _place(stored: Stored) -> tuple[str, str]:
+    return stored.key.namespace, stored.key.name
+
+
+def _splits(world: World) -> frozenset[tuple[str, str, str]]:
+    """Return the versions with warm replicas of models whose traffic is split."""
+    return frozenset(
+        (*_place(stored), version.name)
+        for stored in world.models
+        if stored.document and isinstance(stored.document.spec, ModelSpec) and can_be_split(stored.document.spec)
+        for version in stored.document.spec.versions
+        if world.ready.get((*_place(stored), version.name))
+    )
 
 
 def _warmup_plans(world: World, plan: Plan) -> dict[tuple[str, str], WarmupPlanSpec]:

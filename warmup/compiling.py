@@ -9,7 +9,7 @@ from istio_templates.errors import Invalid, Problem
 from warmup.bundle import Bundle
 from warmup.protocols import Dialect, Server, Wrong, dialect_of
 from warmup.protocols.plain_grpc import PlainGrpc
-from warmup.tensors import Described, Files, Unresolved, filled
+from warmup.tensors import Described, Files, Filled, Unresolved, filled
 from warmup.wire import Request
 
 BODY_BYTES = 16 * 2**20
@@ -100,8 +100,13 @@ def _calls(
         yield Call(case.name, 1, tuple(_sized(dialect.replay(server, body)) for body in _bodies(case, files)))
         return
     for batch in case.batch_sizes:
-        tensors = tuple(filled(name, tensor, batch, described.get(name), files) for name, tensor in case.inputs.items())
-        yield Call(case.name, batch, (_sized(dialect.request(server, tensors)),))
+        yield Call(case.name, batch, (_sized(dialect.request(server, tensors(case, batch, described, files))),))
+
+
+def tensors(case: Case, batch: int, described: Mapping[str, Described], files: Files) -> tuple[Filled, ...]:
+    """Return the tensors of a case at a batch size; raises `Unresolved` where one cannot be made."""
+    inputs = case.inputs or {}
+    return tuple(filled(name, tensor, batch, described.get(name), files) for name, tensor in inputs.items())
 
 
 def _bodies(case: Case, files: Files) -> list[bytes]:

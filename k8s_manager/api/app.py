@@ -155,6 +155,22 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
             raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
         return _json(await backend.scale(place, version, body["replicas"], dry_run))
 
+    @app.put(
+        root + "/traffic",
+        summary="Move a model's traffic between its versions.",
+        openapi_extra=BODIES["traffic"],
+        **options,
+    )
+    async def traffic(
+        request: Request, tenant: str, model: str, force: bool = False, dry_run: DryRun = False
+    ) -> Response:
+        place = key(tenant, model)
+        body = await mapping(request)
+        if set(body) != {"traffic"}:
+            said = 'send {"traffic": [{"version": NAME, "weight": PER CENT}, ...]}'
+            raise Invalid(str(place), [Problem("traffic", said)])
+        return _json(await backend.traffic(place, body["traffic"], force, dry_run))
+
     @app.get(
         "/v1/events",
         summary="What happens, as server-sent events.",

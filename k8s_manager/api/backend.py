@@ -12,6 +12,7 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.problems import Outdated
+from k8s_manager.carrying import objections
 from k8s_manager.claims import refusals
 from k8s_manager.events import Events
 from k8s_manager.gates import GateLoop
@@ -165,6 +166,19 @@ class Backend:
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
         versions = [scaled if v["name"] == version else v for v in spec["versions"]]
         return await self.patch(key, {"spec": {"versions": versions}}, dry_run, None)
+
+    async def traffic(self, key: ObjectKey, shares: Any, force: bool, dry_run: bool) -> Manifest:
+        """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
+        unless `force` lets the limit fall."""
+        spec = self._live(key)["spec"]
+        body = {"spec": {**spec, "traffic": shares}}
+        after = parse(completed(key, body)).spec
+        before = self.spec(key)
+        assert isinstance(after, ModelSpec)
+        found = objections(before, after, self._gatherer.ready(key.namespace, key.name, after))
+        if found and not force:
+            raise Conflict(str(key), found)
+        return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, None)
 
     def _require_sync(self) -> None:
         if (reason := self.unready()) is not None:

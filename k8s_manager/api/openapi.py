@@ -69,6 +69,25 @@ BODIES: dict[str, dict[str, Any]] = {
     "scale": _body(
         {"type": "object", "required": ["replicas"], "properties": {"replicas": {"type": "integer", "minimum": 0}}}
     ),
+    "traffic": _body(
+        {
+            "type": "object",
+            "required": ["traffic"],
+            "properties": {
+                "traffic": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["version", "weight"],
+                        "properties": {
+                            "version": {"type": "string"},
+                            "weight": {"type": "integer", "minimum": 0, "maximum": 100},
+                        },
+                    },
+                }
+            },
+        }
+    ),
     "override": _body(
         {
             "type": "object",

@@ -1,4 +1,4 @@
-"""Commands on documents: apply, get, delete, scale, limit, explain, events, render."""
+"""Commands on documents: apply, get, delete, scale, traffic, limit, explain, events, render."""
 
 import sys
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ DEMO = Path(".demo")
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (apply, get, delete, scale, limit, explain, events, render):
+    for command in (apply, get, delete, scale, traffic, limit, explain, events, render):
         app.command()(command)
 
 
@@ -129,6 +129,28 @@ def scale(
     connection = connect(server, token_file, state)
     connection.call("PUT", f"{_model(model)}/versions/{version}/scale", {"replicas": replicas})
     typer.echo(f"{model} {version}: {replicas} replicas")
+
+
+def traffic(
+    model: ModelName,
+    shares: Annotated[list[str], typer.Argument(help="VERSION=PER CENT, such as v1=90 v2=10.")],
+    force: Annotated[bool, typer.Option("--force", help="Also where the limit has to fall for it.")] = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Move the traffic of a model between its versions; to go back, say the old shares."""
+    wanted = [_share(share) for share in shares]
+    connection = connect(server, token_file, state)
+    connection.call("PUT", f"{_model(model)}/traffic?force={str(force).lower()}", {"traffic": wanted})
+    typer.echo(f"{model}: " + ", ".join(f"{share['version']} {share['weight']} %" for share in wanted))
+
+
+def _share(text: str) -> dict[str, Any]:
+    version, _, weight = text.partition("=")
+    if not weight.isdigit():
+        raise Invalid("traffic", [Problem("", f"{text!r} is no share; write VERSION=PER CENT, such as v2=10")])
+    return {"version": version, "weight": int(weight)}
 
 
 def limit(

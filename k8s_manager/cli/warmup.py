@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
 from k8s_manager.cli.output import Format
 from k8s_manager.clock import SystemClock
-from warmup import compiling
+from warmup import compiling, export
 from warmup.agent import Agent
 from warmup.bundle import Bundle, bundle_from
 from warmup.clients import connect
@@ -40,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
     commands = typer.Typer(help="Try a warm-up plan before replicas depend on it.", no_args_is_help=True)
     commands.command()(check)
     commands.command()(run)
+    commands.command(name="export")(export_plan)
     commands.command(hidden=True)(agent)
     app.add_typer(commands, name="warmup")
 
@@ -98,6 +100,31 @@ def run(
         output.show(_told(outcome), form)
     if outcome.result != "Verified":
         raise typer.Exit(REFUSED if outcome.result == "PlanWrong" else NOT_WARM)
+
+
+class Own(StrEnum):
+    """A server that can warm itself."""
+
+    TFS = "tfs"
+    TRITON = "triton"
+
+
+def export_plan(
+    plan: PlanFile,
+    server: Annotated[Own, typer.Option("--for", help="TensorFlow Serving or Triton.")],
+    out: Annotated[Path, typer.Option("--out", help="The model's folder, into which the files are written.")],
+    files: Files = None,
+    model: ModelOption = None,
+) -> None:
+    """Write a plan in a server's own words, so that it warms itself while it loads."""
+    found = read(plan, files, model)
+    for name, content in (export.tfs if server is Own.TFS else export.triton)(found).items():
+        place = out / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        typer.echo(f"{place} ({len(content)} bytes)")
+    if server is Own.TRITON:
+        typer.echo(f"Put {export.TRITON_FILE} into the model's config.pbtxt; the data stay where they are.")
 
 
 def agent(

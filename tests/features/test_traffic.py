@@ -1,0 +1,83 @@
+from tests.support.documents import gateway, labels, model, tenant
+from tests.support.waiting import until
+
+TRAFFIC = "/v1/tenants/search/models/ranker/traffic"
+VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
+
+
+def shares(v1, v2):
+    return [{"version": "v1", "weight": v1}, {"version": "v2", "weight": v2}]
+
+
+async def setup(fleet, v1, v2):
+    await fleet.apply(gateway(), tenant())
+    await until(lambda: fleet.get("Namespace", "search"), what="the tenant's namespace")
+    await fleet.apply(model(versions=VERSIONS, traffic=shares(v1, v2)))
+    await fleet.pod("inference-gw", {"istio": "shared"})
+    return [await fleet.pod("search", labels(version="v1")) for _ in range(2)]
+
+
+async def weights(fleet):
+    found = await fleet.get("VirtualService", "ranker", "search") or {}
+    routes = found.get("spec", {}).get("http", [{}])[0].get("route", [])
+    return {route["destination"]["subset"]: route["weight"] for route in routes}
+
+
+async def total(fleet):
+    return ((await fleet.status("Model", "ranker", "search")).get("limit") or {}).get("total")
+
+
+async def test_a_version_without_warm_replicas_gets_no_request_until_it_has_one(fleet):
+    async with fleet.manager():
+        old = await setup(fleet, 50, 50)
+
+        async def are(limit, **weighted):
+            return await weights(fleet) == weighted and await total(fleet) == limit
+
+        await until(lambda: are(40, v1=100), what="all traffic at the warm version")
+        await fleet.pod("search", labels(version="v2"))
+        await until(lambda: are(40, v1=50, v2=50), what="the declared shares")
+        for pod in old:
+            await fleet.set_ready(pod, False)
+        await until(lambda: are(20, v2=100), what="all traffic at the other version")
+
+
+async def test_traffic_is_moved_only_where_it_can_be_carried(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await setup(fleet, 100, 0)
+        await until(lambda: _is(total(fleet), 40), what="the limit of two replicas")
+        status, answer = await rest.call("PUT", TRAFFIC, {"traffic": shares(0, 100)})
+        assert (status, answer["problems"][0]["field"]) == (409, "traffic")
+        assert "version v2 has no warm replica" in answer["problems"][0]["message"]
+        await fleet.pod("search", labels(version="v2"))
+
+        async def refused_for_its_size():
+            status, answer = await rest.call("PUT", TRAFFIC, {"traffic": shares(0, 100)})
+            return status == 409 and "could serve 20/s and no longer 40/s; scale it to 2" in str(answer)
+
+        await until(refused_for_its_size, what="the refusal with figures")
+        status, _ = await rest.call("PUT", f"{TRAFFIC}?force=true", {"traffic": shares(0, 100)})
+        assert status == 200
+        await until(lambda: _is(total(fleet), 20), what="the limit of one replica")
+        status, _ = await rest.call("PUT", TRAFFIC, {"traffic": shares(100, 0)})
+        assert status == 200
+        await until(lambda: _is(total(fleet), 40), what="the limit as before")
+
+
+async def test_shares_that_are_none_are_refused_with_their_field(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await setup(fleet, 100, 0)
+        await until(lambda: _is(total(fleet), 40), what="the limit of two replicas")
+        for body, said in (
+            ({"traffic": shares(60, 60)}, "the weights sum to 120"),
+            ({"traffic": [{"version": "v9", "weight": 100}]}, "'v9' is no version of this model"),
+            ({"weights": {}}, 'send {"traffic": '),
+            ({"traffic": "all"}, "traffic"),
+        ):
+            status, answer = await rest.call("PUT", TRAFFIC, body)
+            assert status == 422, answer
+            assert said in str(answer["problems"])
+
+
+async def _is(found, value):
+    return await found == value
