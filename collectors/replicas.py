@@ -10,7 +10,7 @@ from istio_templates.warm_gate import has_gate, is_proved
 @dataclass(frozen=True, slots=True)
 class PodSeen:
     """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving, and whether
-    it is `gated` by a warm-up. One that is gated is ready only if the container that runs was found warm.
+    it is `gated` by a warm-up, and if so `proved`: the container that runs was found warm.
 
     `proxy` is the version of Istio's proxy in it, as its image says; None where there is none or it says none.
     """
@@ -22,6 +22,7 @@ class PodSeen:
     address: str | None
     proxy: str | None = None
     gated: bool = False
+    proved: bool = True
 
 
 def pod_seen(pod: Manifest) -> PodSeen:
@@ -31,11 +32,12 @@ def pod_seen(pod: Manifest) -> PodSeen:
     return PodSeen(
         metadata["name"],
         frozenset(metadata.get("labels", {}).items()),
-        ready and is_proved(pod),
+        ready,
         "deletionTimestamp" in metadata,
         status.get("podIP"),
         proxy_of(pod),
         has_gate(pod),
+        is_proved(pod),
     )
 
 

@@ -19,8 +19,8 @@ PATIENCE = 8
 
 def with_agent(model: str, warmup: WarmupFacts, spec: Manifest) -> Manifest:
     """Return a pod's spec with the agent and its volumes."""
-    others = [container for container in spec.get("initContainers", []) if container.get("name") != NAME]
-    volumes = [volume for volume in spec.get("volumes", []) if not str(volume.get("name", "")).startswith(NAME)]
+    others = [container for container in spec.get("initContainers") or [] if container.get("name") != NAME]
+    volumes = [volume for volume in spec.get("volumes") or [] if not str(volume.get("name", "")).startswith(NAME)]
     return {
         **spec,
         "initContainers": [_sidecar(warmup), *others],
@@ -46,7 +46,7 @@ def _sidecar(warmup: WarmupFacts) -> Manifest:
         ],
         "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
         "ports": [{"name": "http-warmup", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

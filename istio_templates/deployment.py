@@ -52,11 +52,11 @@ def _warmed(model: ServedModel, metadata: Manifest, spec: Manifest) -> Manifest:
     """Return a pod template with what its warm-up needs. Another mode or plan is another template: a rollout."""
     warmup = model.warmup
     if warmup and warmup.plan:
-        metadata = {**metadata, "annotations": {**metadata.get("annotations", {}), PLAN_ANNOTATION: warmup.hash}}
+        metadata = {**metadata, "annotations": {**(metadata.get("annotations") or {}), PLAN_ANNOTATION: warmup.hash}}
     if warmup and warmup.mode == "agent":
         spec = with_agent(model.name, warmup, spec)
     if warmup and warmup.mode == "gate":
-        others = [gate for gate in spec.get("readinessGates", []) if gate.get("conditionType") != GATE]
+        others = [gate for gate in spec.get("readinessGates") or [] if gate.get("conditionType") != GATE]
         spec = {**spec, "readinessGates": [*others, {"conditionType": GATE}]}
     return {"metadata": metadata, "spec": spec}
 
@@ -76,4 +76,5 @@ def _container(model: ServedModel, wanted: Manifest, grace: int) -> Manifest:
     }
     if (pause := min(DRAIN_SECONDS, grace - 1)) > 0:
         defaults["lifecycle"] = {"preStop": {"sleep": {"seconds": pause}}}
-    return {**defaults, **wanted, **probed}
+    given = {key: value for key, value in wanted.items() if value is not None}
+    return {**defaults, **given, **probed}

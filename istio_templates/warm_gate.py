@@ -12,13 +12,18 @@ from istio_templates.facts import Manifest
 GATE = "tidegate.dev/warm"
 VERDICT = "tidegate.dev/verdict"
 CONTAINER = "model"
-_OPEN = ("Verified", "Admitted")
+RELEASED = "Released"
+_OPEN = ("Verified", "Admitted", RELEASED)
+_LONGEST = 4096  # bytes of a verdict; what is longer is none of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a container's warm-up: how it ended, by which plan, after how many requests and seconds, and the
-    latency (seconds) that its plan asks about at the slowest case."""
+    latency (seconds) that its plan asks about at the slowest case.
+
+    `Released`: it served while nobody cared for its warm-up, and goes on until somebody has looked at it.
+    """
 
     uid: str
     container: str
@@ -45,29 +50,35 @@ def has_gate(pod: Manifest) -> bool:
 
 
 def verdict_of(pod: Manifest) -> Verdict | None:
-    """Return the verdict in a pod's annotations; None where there is none that can be read."""
+    """Return the verdict in a pod's annotations; None where there is none that can be read. Anybody may write there."""
     text = (pod["metadata"].get("annotations") or {}).get(VERDICT)
-    if text is None:
+    if not isinstance(text, str) or len(text) > _LONGEST:
         return None
     try:
-        return Verdict(**json.loads(text))
-    except (TypeError, ValueError):
+        found = Verdict(**json.loads(text))
+    except (TypeError, ValueError, RecursionError):
         return None
+    return found if _is_sound(found) else None
 
 
-def model_container(pod: Manifest) -> Manifest | None:
-    """Return the status of the container that serves the model: the one of that name, else the first."""
+def _is_sound(found: Verdict) -> bool:
+    texts = (found.uid, found.container, found.plan, found.result, found.at)
+    numbers = (found.requests, found.seconds, 0 if found.latency is None else found.latency)
+    return all(isinstance(t, str) for t in texts) and all(isinstance(n, int | float) for n in numbers)
+
+
+def model_containers(pod: Manifest) -> list[Manifest]:
+    """Return the statuses of the containers that serve the model: the one of that name, else all there are."""
     statuses: list[Manifest] = pod.get("status", {}).get("containerStatuses") or []
     named = [status for status in statuses if status.get("name") == CONTAINER]
-    return next(iter(named or statuses), None)
+    return named or statuses
 
 
 def running_container(pod: Manifest) -> str | None:
-    """Return the ID of the model's container while it runs."""
-    status = model_container(pod)
-    if status is None or "running" not in (status.get("state") or {}):
-        return None
-    return status.get("containerID") or None
+    """Return the ID of the model's container while it runs; of several, all their IDs, while all run."""
+    found = model_containers(pod)
+    running = [s["containerID"] for s in found if "running" in (s.get("state") or {}) and s.get("containerID")]
+    return ",".join(sorted(running)) if running and len(running) == len(found) else None
 
 
 def is_proved(pod: Manifest) -> bool:

@@ -22,7 +22,13 @@ def objections(before: ModelSpec, after: ModelSpec, warm: Mapping[str, int]) -> 
     held, lower = _capacity(before, warm), _capacity(after, warm)
     if lower >= held:
         return []
-    fullest = min((load for load in loads(after, dict(warm)) if load.share and not load.own), key=_served)
+    bounding = [load for load in loads(after, dict(warm)) if load.share and not load.own]
+    if not bounding:
+        said = (
+            f"the model could serve {float(lower):g}/s and no longer {float(held):g}/s; send force=true to let it fall"
+        )
+        return [Problem("traffic", said)]
+    fullest = min(bounding, key=_served)
     needed = ceil(held * fullest.share / fullest.per_replica)
     said = (
         f"version {fullest.name} has {fullest.replicas} warm replicas for {float(fullest.share):.0%} of the traffic: "

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from istio_templates.facts import Manifest, ObjectKey, Pairs
-from istio_templates.names import MODEL, key_of
+from istio_templates.names import MODEL, key_of, warmup_object
 from istio_templates.warm_gate import GATE, VERDICT, has_gate
 from istio_templates.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
 from k8s_manager.clock import Clock
@@ -29,7 +29,8 @@ from warmup.bundle import Bundle, hash_of
 from warmup.clients import connect
 from warmup.controller import Keeper
 from warmup.engine import Outcome
-from warmup.gate import Bounds, Turn
+from warmup.gate import Turn
+from warmup.places import Bounds
 from warmup.pods import Claim, GatedPod, gated_pod
 from warmup.wire import Client
 
@@ -91,7 +92,7 @@ class GateLoop:
         self._memo = Memo()
         self._keeper: Keeper | None = None
         self._wake_at: float | None = None
-        self.dirty = store.signal(frozenset({"Pod", "ConfigMap"}))
+        self.dirty = store.signal(frozenset({"Pod", "ConfigMap", "Model"}))
 
     async def run(self, leads: bool = True) -> None:
         """Look again and again until cancelled; one that does not lead does nothing."""
@@ -147,7 +148,8 @@ class GateLoop:
         return sorted(found, key=lambda warmth: warmth.name)
 
     def _plans(self) -> _Plans:
-        return self._memo.get("plans", (self._store.changes("ConfigMap"),), self._read_plans)
+        changes = (self._store.changes("ConfigMap"), self._store.changes("Model"))
+        return self._memo.get("plans", changes, self._read_plans)
 
     def _read_plans(self) -> _Plans:
         claims = tuple(claim for obj in self._store.all("ConfigMap") if (claim := _claim(self._store, obj)))
@@ -159,21 +161,27 @@ class GateLoop:
 
 
 def _claim(store: Store, obj: Manifest) -> Claim | None:
-    """Return the claim in a plan's ConfigMap that we rendered; None of any other."""
+    """Return the claim in a plan's ConfigMap that we rendered for a Model that is there; None of any other."""
     metadata: dict[str, Any] = obj["metadata"]
-    labels = metadata.get("labels") or {}
-    if key_of(obj) not in store.owned or "deletionTimestamp" in metadata:
+    labels, namespace = metadata.get("labels") or {}, metadata["namespace"]
+    model = labels.get(MODEL, "")
+    ours = key_of(obj) in store.owned and metadata["name"] == warmup_object(model)
+    if not ours or "deletionTimestamp" in metadata or store.get(ObjectKey("Model", namespace, model)) is None:
         return None
     try:
         data = obj["data"]
-        versions = tuple(tuple(sorted(found.items())) for found in json.loads(data[VERSIONS_KEY]))
+        versions = tuple(_labels(found) for found in json.loads(data[VERSIONS_KEY]))
         plan = str(data[PLAN_KEY])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        log.warning(
-            "ConfigMap %s/%s holds no plan any more; it is written anew", metadata["namespace"], metadata["name"]
-        )
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        log.warning("ConfigMap %s/%s holds no plan any more; it is written anew", namespace, metadata["name"])
         return None
-    return Claim(metadata["namespace"], labels.get(MODEL, ""), labels.get(LABEL, ""), versions, plan, hash_of(plan))
+    return Claim(namespace, model, labels.get(LABEL, ""), versions, plan, hash_of(plan))
+
+
+def _labels(found: dict[str, str]) -> Pairs:
+    if not found or not all(isinstance(text, str) for pair in found.items() for text in pair):
+        raise ValueError("labels are texts, and at least one")
+    return tuple(sorted(found.items()))
 
 
 def _is_delayed(pod: Manifest, plans: _Plans) -> bool:

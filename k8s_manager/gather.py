@@ -34,7 +34,7 @@ class Gatherer:
     def __init__(self, store: Store, overlap: float = GATEWAY_OVERLAP) -> None:
         self._store, self._overlap = store, overlap
         self._memo = Memo()
-        self._parsed = Memo()
+        self._parsed, self._files_in = Memo(), Memo()
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
@@ -80,12 +80,18 @@ class Gatherer:
     def ready(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, int]:
         """Return the ready replicas of each version of a model."""
         changes = self._store.changes("Pod", namespace)
-        pods = self._memo.get(("ready", namespace), (changes,), lambda: ReadyPods(self.pods(namespace)))
+        proved = spec.warmup.how == "gate"
+        pods = self._memo.get(("ready", namespace, proved), (changes,), lambda: self._ready_pods(namespace, proved))
         found = self._labels.get((namespace, model))
         if found is None or found[0] is not spec:
             labels = tuple((version.name, frozenset(version_labels(model, version))) for version in spec.versions)
             found = self._labels[namespace, model] = (spec, labels)
         return {name: pods.count(wanted) for name, wanted in found[1]}
+
+    def _ready_pods(self, namespace: str, proved: bool) -> ReadyPods:
+        """Return the ready pods of a namespace; of those with a gate only `proved` ones, where their model asks for
+        that."""
+        return ReadyPods(pod for pod in self.pods(namespace) if pod.proved or not proved)
 
     def gateway_pods(self, document: Document) -> tuple[PodSeen, ...]:
         """Return the pods of a gateway, starting and leaving ones included."""
@@ -165,13 +171,15 @@ class Gatherer:
         return {gateway: tuple(sorted(found)) for gateway, found in out.items()}
 
     def _read_files(self) -> dict[tuple[str, str], dict[str, bytes]]:
-        out = {}
-        for obj in self._store.all("ConfigMap"):
-            if names.key_of(obj) not in self._store.owned:
-                texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
-                raw = {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
-                out[obj["metadata"]["namespace"], obj["metadata"]["name"]] = texts | raw
-        return out
+        found: dict[tuple[str, str], dict[str, bytes]] = {
+            (obj["metadata"]["namespace"], obj["metadata"]["name"]): self._files_in.get(
+                obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(_contents, obj)
+            )
+            for obj in self._store.all("ConfigMap")
+            if names.key_of(obj) not in self._store.owned
+        }
+        self._files_in.end_round()
+        return found
 
     def _ungated(self, stored: Stored) -> frozenset[tuple[str, str, str]]:
         document = stored.document
@@ -280,6 +288,12 @@ class Gatherer:
             (spec, self._store.changes("Pod", namespace)),
             lambda: [((namespace, model, name), n) for name, n in self.ready(namespace, model, spec).items()],
         )
+
+
+def _contents(obj: Manifest) -> dict[str, bytes]:
+    """Return what is in a ConfigMap, by its keys."""
+    texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
+    return texts | {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
 
 
 def _limits(slot: Slot, obj: Manifest) -> Limits:

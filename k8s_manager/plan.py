@@ -4,6 +4,7 @@ Documents are judged in order: those that were accepted before keep what they ho
 document that is refused keeps its last good objects: nothing of its owner is changed or removed.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
 from warmup.bundle import Bundle
 
+log = logging.getLogger(__name__)
 Owner = tuple[str, str, str]  # gateway, tenant and model as in the labels; what does not apply is empty
 
 
@@ -167,7 +169,11 @@ def _seniority(stored: Stored) -> tuple[bool, bool, str, str]:
 def _verdict(stored: Stored, fleet: Fleet) -> Verdict:
     if stored.document is None:
         return Verdict(False, "Invalid", stored.problems)
-    found = refusals(stored.document, fleet)
+    try:
+        found = refusals(stored.document, fleet)
+    except Exception as error:  # one document that nobody foresaw must not stop all the others
+        log.exception("%s cannot be judged", stored.key)
+        return Verdict(False, "Invalid", (Problem("", f"cannot be judged ({error!r}); change it"),))
     if not found:
         return Verdict(True)
     return Verdict(False, found[0].reason, tuple(refusal.problem for refusal in found))

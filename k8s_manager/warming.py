@@ -1,8 +1,8 @@
 """Warm-up plans among documents: where a model's plan is, what belongs to it, and what is wrong with it. Pure."""
 
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from istio_templates.documents import ModelSpec, WarmupPlanSpec
 from istio_templates.documents.warmup import PLAN_BYTES
@@ -76,32 +76,32 @@ def _wrong(root: str, bundle: Bundle) -> Iterator[Wrong]:
         said = f"there is no file {name}; make the ConfigMap with that key and the label tidegate.dev/warmup: file"
         yield Wrong(Problem(root, said), absent=True)
     if not missing:
-        for problem in _checked(_Same(bundle)):
+        for problem in _checks.of(bundle):
             yield Wrong(Problem(f"{root}.{problem.field}" if problem.field else root, problem.message))
 
 
-class _Same:
-    """A bundle that is the same as another only if its parts are the very same objects: comparing it costs nothing."""
+class _Checks:
+    """What was found of plans. Every pass asks again, and making all requests of a plan takes time; what is kept goes
+    with the plan's document."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self._parts = (bundle.model, bundle.spec, *bundle.files.values())
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[weakref.ref[WarmupPlanSpec], object, tuple[Problem, ...]]] = {}
 
-    def __hash__(self) -> int:
-        return hash(tuple(map(id, self._parts[1:])))
+    def of(self, bundle: Bundle) -> tuple[Problem, ...]:
+        """Return what is wrong with a plan and its files."""
+        place = (id(bundle.spec), bundle.model)
+        files = frozenset((ref, hash(content)) for ref, content in bundle.files.items())
+        known = self._known.get(place)
+        if known is None or known[0]() is not bundle.spec or known[1] != files:
+            forget = weakref.ref(bundle.spec, lambda _: self._known.pop(place, None))
+            known = self._known[place] = (forget, files, _looked_at(bundle))
+        return known[2]
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Same) or len(self._parts) != len(other._parts):
-            return False
-        return all(
-            a is b or (i == 0 and a == b) for i, (a, b) in enumerate(zip(self._parts, other._parts, strict=True))
-        )
+
+_checks = _Checks()
 
 
-@lru_cache(maxsize=8192)
-def _checked(same: _Same) -> tuple[Problem, ...]:
-    """Return what is wrong with a bundle; every pass asks again, and making all its requests takes time."""
-    bundle = same.bundle
+def _looked_at(bundle: Bundle) -> tuple[Problem, ...]:
     if (size := len(bundle.text())) > PLAN_BYTES:
         said = (
             f"with its files it is {size} bytes; at most {PLAN_BYTES} fit into a ConfigMap, use smaller or fewer files"

@@ -102,7 +102,7 @@ class Agent:
             warming.cancel()
             await asyncio.gather(warming, return_exceptions=True)
             self._progress = None
-        outcome = warming.result()
+        outcome = _outcome_of(warming)
         self._found = Found(
             incarnation, outcome.result, outcome.said, self._bundle.hash, round(outcome.seconds, 3), outcome.requests
         )
@@ -133,6 +133,15 @@ class Agent:
         app.router.add_get("/ready", ready)
         app.router.add_get("/status", status)
         return app
+
+
+def _outcome_of(warming: "asyncio.Task[Outcome]") -> Outcome:
+    """Return what came of a warm-up; one that broke is tried again."""
+    error = warming.exception()
+    if error is None:
+        return warming.result()
+    log.error("the warm-up itself failed", exc_info=error)
+    return Outcome("TimedOut", f"the warm-up itself failed: {error!r}")
 
 
 def _read(file: Path) -> Found | None:

@@ -9,7 +9,7 @@ import grpc
 from istio_templates.documents.warmup import Target
 from warmup.wire import Answer, Client, Fault, FaultKind, Request
 
-ANSWER_BYTES = 64 * 2**20
+ANSWER_BYTES = 8 * 2**20
 _PLAN_WRONG = (400, 405, 413, 414, 415, 422)
 _GRPC_WRONG = ("INVALID_ARGUMENT", "UNIMPLEMENTED")
 

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from istio_templates.documents.warmup import Case
 from istio_templates.errors import Invalid, Problem
 from warmup.bundle import Bundle
 from warmup.protocols import Dialect, Server, Wrong, dialect_of
 from warmup.protocols.plain_grpc import PlainGrpc
-from warmup.tensors import Described, Files, Filled, Unresolved, filled
+from warmup.tensors import ELEMENTS, Described, Files, Filled, Unresolved, filled
 from warmup.wire import Request
 
 BODY_BYTES = 16 * 2**20
@@ -78,6 +79,8 @@ def _made(
 ) -> tuple[list[Call], list[Problem]]:
     calls: list[Call] = []
     problems: list[Problem] = []
+    if (count := _elements(cases, described)) > ELEMENTS:
+        return [], [Problem("cases", f"have {count} elements in all their batches; at most {ELEMENTS} are sent")]
     try:
         speaks = dialect or dialect_of(bundle.spec.target, bundle.files)
     except Wrong as error:
@@ -88,9 +91,22 @@ def _made(
             calls += _calls(case, speaks, _server(bundle), described, bundle.files)
         except (Unresolved, Wrong) as error:
             problems.append(Problem(f"{place}.inputs" if isinstance(error, Unresolved) else place, str(error)))
+        except Exception as error:  # what nobody foresaw in one plan must not stop the others
+            problems.append(Problem(place, f"cannot be made into requests ({error!r}); change it"))
     if not problems and (size := sum(len(r.body) for call in calls for r in call.requests)) > ALL_BYTES:
         problems.append(Problem("cases", f"their bodies are {size} bytes together; at most {ALL_BYTES} are kept"))
     return calls, problems
+
+
+def _elements(cases: tuple[Case, ...], described: Mapping[str, Described]) -> int:
+    """Return how many elements all tensors of all batches have, as far as shapes are known."""
+    total = 0
+    for case in cases:
+        for name, tensor in (case.inputs or {}).items():
+            known = described.get(name)
+            shape = tensor.shape if tensor.shape is not None else known.shape if known else ()
+            total += sum(prod(batch if size == -1 else size for size in shape) for batch in case.batch_sizes)
+    return total
 
 
 def _calls(

@@ -14,7 +14,8 @@ from istio_templates.errors import TidegateError
 from warmup import gate
 from warmup.bundle import Bundle, bundle_from
 from warmup.engine import Outcome, Progress, warm
-from warmup.gate import Bounds, Decision, State, Turn
+from warmup.gate import Decision, State, Turn
+from warmup.places import Bounds, Places
 from warmup.pods import Claim, GatedPod
 from warmup.wire import Client
 
@@ -61,7 +62,7 @@ class Keeper:
         told: Told,
         changed: Callable[[], None],
     ) -> None:
-        self._gates, self._clock, self._bounds = gates, clock, bounds
+        self._gates, self._clock, self._places = gates, clock, Places(bounds)
         self._connect, self._told, self._changed = connect, told, changed
         self._state = State()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -80,7 +81,7 @@ class Keeper:
 
     async def look(self, pods: Iterable[GatedPod], claims: Iterable[Claim]) -> float:
         """Do what has to be done now; return when to look again at the latest."""
-        decision, self._state = gate.decide(self._state, pods, claims, self._clock.now(), self._bounds)
+        decision, self._state = gate.decide(self._state, pods, claims, self._clock.now())
         self._stop(decision.stop)
         for pod, claim in decision.begin:
             self._tasks[pod.uid] = asyncio.create_task(self._warm(pod, claim))
@@ -120,7 +121,7 @@ class Keeper:
         at = self._clock.utc().isoformat(timespec="seconds")
         opens = gate.opening(pod, claim, outcome, policy, at)
         self._state = gate.ended(self._state, pod, outcome, opens, self._clock.now())
-        if opens is None and policy == "restart" and outcome.result != "PlanWrong":
+        if policy == "restart" and outcome.result in ("NotFastEnough", "TimedOut"):
             await self._delete(pod)
         self._told.ended(pod, claim, outcome)
         self._changed()
@@ -133,7 +134,7 @@ class Keeper:
             self._progress[pod.uid] = progress
 
         try:
-            return await warm(bundle, client, self._clock, tell)
+            return await warm(bundle, client, self._clock, tell, self._places.place(pod))
         finally:
             await client.close()
 

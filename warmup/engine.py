@@ -5,6 +5,7 @@ native readiness ──> what the server says of its inputs ──> each case, e
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -19,6 +20,7 @@ from warmup.tensors import Described
 from warmup.wire import Answer, Client, Fault, Request
 
 AFTER_FAILURE = 0.1  # seconds between a failed call and the next of the same worker: nobody is helped by a hot loop
+SAID = 500  # characters
 ASKING = 5.0  # seconds that a question for readiness or metadata may take
 
 Result = Literal["Verified", "NotFastEnough", "TimedOut", "PlanWrong"]
@@ -93,15 +95,19 @@ class _Run:
     tell: Callable[[Progress], None]
     started: float
     rows: list[Row] = field(default_factory=list)
+    place: AbstractAsyncContextManager[None] | None = None
     said: str = ""
     state: State = "WaitingForServer"
 
     async def all(self) -> None:
         """Take the replica through everything; raises `_Ended` where it does not pass."""
         plan = await self._prepare()
-        self.state, self.said = "Warming", ""
-        for call in plan.calls:
-            await self._case(plan, call)
+        self._told("the server is ready; waits for its turn")
+        async with self.place or nullcontext():
+            self.state = "Warming"
+            self._told("")
+            for call in plan.calls:
+                await self._case(plan, call)
 
     async def _prepare(self) -> Compiled:
         try:
@@ -133,16 +139,16 @@ class _Run:
     async def _compiled(self, dialect: Dialect, server: Server) -> Compiled:
         asked = dialect.describe(server) if is_open(self.bundle) else ()
         if not asked:
-            return compiled(self.bundle)
+            return await asyncio.to_thread(compiled, self.bundle)
         answer = await self._insist(asked)
         if self.bundle.spec.target.protocol == "grpc":
             return compiled(self.bundle, dialect=reflected(files_in_answer(answer.body)))
-        return compiled(self.bundle, self._described(dialect, server, answer))
+        return await asyncio.to_thread(compiled, self.bundle, self._described(dialect, server, answer))
 
     def _described(self, dialect: Dialect, server: Server, answer: Answer) -> dict[str, Described]:
         try:
             return dict(dialect.described(server, answer.body))
-        except ValueError as error:
+        except (ValueError, OverflowError, RecursionError, Wrong) as error:
             raise Wrong(f"what the server says of its inputs is no use: {error}; give dtype and shape") from error
 
     async def _insist(self, forms: tuple[Request, ...]) -> Answer:
@@ -183,7 +189,7 @@ class _Run:
             for _ in range(load.concurrency):
                 group.create_task(worker())
         passed = not wrong and tally.verdict(self.clock.now() - began) == "passed"
-        said = wrong[0].said if wrong else "" if passed else tally.objection() or ""
+        said = plain(wrong[0].said) if wrong else "" if passed else tally.objection() or ""
         self.rows[place] = _row(call, tally, "passed" if passed else "failed", said)
         if wrong:
             raise _Ended("PlanWrong", f"case {call.case}, batch {call.batch}: {said}; correct the plan")
@@ -196,13 +202,19 @@ class _Run:
         answer = await self.client.send(request, float(seconds(self.bundle.spec.load.per_request_timeout)))
         took = self.clock.now() - sent
         fault = answer.fault
-        if fault is None:
-            objection = plan.dialect.objection(plan.server, self.bundle.spec.success.check, answer.body)
-            fault = Fault("passing", objection) if objection else None
-        tally.add(None if fault else took, fault.said if fault else "")
+        if fault is None and (objection := self._objection(plan, answer)):
+            fault = Fault("passing", objection)
+        tally.add(None if fault else took, plain(fault.said) if fault else "")
         return fault
 
+    def _objection(self, plan: Compiled, answer: Answer) -> str | None:
+        try:
+            return plan.dialect.objection(plan.server, self.bundle.spec.success.check, answer.body)
+        except (RecursionError, OverflowError, ValueError) as error:
+            return f"the answer cannot be read ({type(error).__name__})"
+
     def _told(self, said: str) -> None:
+        said = plain(said)
         self.said = said
         self.tell(Progress(self.state, self.clock.now() - self.started, tuple(self.rows), said))
 
@@ -222,20 +234,35 @@ class _Pace:
             await asyncio.sleep(at - now)
 
 
-async def warm(bundle: Bundle, client: Client, clock: Clock, tell: Callable[[Progress], None]) -> Outcome:
-    """Take a replica through a plan; `tell` is called with every step. Ends within the plan's timeout."""
+async def warm(
+    bundle: Bundle,
+    client: Client,
+    clock: Clock,
+    tell: Callable[[Progress], None],
+    place: AbstractAsyncContextManager[None] | None = None,
+) -> Outcome:
+    """Take a replica through a plan; `tell` is called with every step. Ends within the plan's timeout.
+
+    `place` is held while the cases are sent: so many replicas are warmed at once, and no more.
+    """
     started = clock.now()
-    run = _Run(bundle, client, clock, tell, started)
+    run = _Run(bundle, client, clock, tell, started, place=place)
     try:
         async with asyncio.timeout(float(seconds(bundle.spec.timeout))):
             await run.all()
         result: Result = "Verified"
         said = f"{len(run.rows)} cases passed"
     except _Ended as ended:
-        result, said = ended.result, str(ended)
+        result, said = ended.result, plain(str(ended))
     except TimeoutError:
         result, said = "TimedOut", f"after {bundle.spec.timeout}: {_last(run)}"
     return Outcome(result, said, tuple(run.rows), clock.now() - started)
+
+
+def plain(said: str) -> str:
+    """Return words, some of which a server may have chosen, so that they can be told anywhere: short, and text."""
+    text = said.encode("utf-8", "replace").decode()
+    return text if len(text) <= SAID else f"{text[:SAID]}..."
 
 
 def _last(run: _Run) -> str:

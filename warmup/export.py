@@ -49,8 +49,8 @@ def triton(bundle: Bundle) -> dict[str, bytes]:
             f"    batch_size: {batch}",
             f"    count: {bundle.spec.success.window}",
         ]
-        for tensor in inputs:
-            data = f"{name}-{tensor.name}"
+        for number, tensor in enumerate(inputs):
+            data = f"{name}-{number}"
             files[f"warmup/{data}"] = tensor.raw()
             lines += _input(tensor, batch, data)
         blocks.append("\n".join(["  {", *lines, "  }"]))

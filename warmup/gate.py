@@ -1,6 +1,6 @@
 """What to do with each pod that waits for the gate. Pure: the pods, the plans, what is under way, and the time.
 
-    no verdict ──> queued ──> WaitingForServer ──> Warming ──> Verified            the gate opens
+    no verdict ──> waiting ──> WaitingForServer ──> Warming ──> Verified           the gate opens
                      ^                                ├──────> NotFastEnough ─┐
                      │                                ├──────> TimedOut ──────┴──> hold | admit | restart
                      └──── after a pause (hold) ──────┘
@@ -10,26 +10,17 @@ A verdict is about one container: where another one runs, the gate is closed and
 found warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from istio_templates.warm_gate import Verdict
+from istio_templates.warm_gate import RELEASED, Verdict
 from warmup.engine import Outcome
 from warmup.pods import Claim, GatedPod
 
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # seconds until a pod that was held is warmed again
 RELEASE_AFTER = 10.0  # seconds without anybody who cares for a pod: a model's plan may only be about to be written
 Policy = Literal["hold", "admit", "restart"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many replicas may be warmed at once, in all and on one node."""
-
-    overall: int = 32
-    per_node: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +76,7 @@ def claims_by_pod(pods: Iterable[GatedPod], claims: Iterable[Claim]) -> dict[str
     return {uid: claim for uid, claim in found.items() if claim}
 
 
-def decide(
-    state: State, pods: Iterable[GatedPod], claims: Iterable[Claim], now: float, bounds: Bounds
-) -> tuple[Decision, State]:
+def decide(state: State, pods: Iterable[GatedPod], claims: Iterable[Claim], now: float) -> tuple[Decision, State]:
     """Return what to do at `now`, and what is under way after it."""
     pods = list(pods)
     claimed = claims_by_pod(pods, claims)
@@ -95,7 +84,7 @@ def decide(
     stop = frozenset(
         uid for uid, work in state.works.items() if work.running and not (uid in works and works[uid].running)
     )
-    begin = _next(pods, claimed, works, now, bounds)
+    begin = [(pod, claimed[pod.uid]) for pod in pods if _is_next(works.get(pod.uid), now)]
     for pod, _ in begin:
         works[pod.uid] = replace(works[pod.uid], running=True)
     closed = [pod.uid for pod in pods if pod.gated and not pod.is_open and pod.uid not in claimed]
@@ -122,23 +111,14 @@ def _works(state: State, pods: list[GatedPod], claimed: Mapping[str, Claim]) -> 
 
 def _is_done(pod: GatedPod) -> bool:
     """Tell whether a pod needs no warm-up: it was found warm, or takes requests without being asked."""
-    return pod.holds if pod.gated else pod.serves
+    return (pod.holds and not pod.is_released) if pod.gated else pod.serves
 
 
-def _next(
-    pods: list[GatedPod], claimed: Mapping[str, Claim], works: Mapping[str, Work], now: float, bounds: Bounds
-) -> list[tuple[GatedPod, Claim]]:
-    """Return the pods to begin with, first come first served, within the bounds."""
-    nodes = Counter(pod.node for pod in pods if pod.uid in works and works[pod.uid].running)
-    out: list[tuple[GatedPod, Claim]] = []
-    for pod in pods:
-        work = works.get(pod.uid)
-        if work is None or work.running or work.opens or work.again_at is None or work.again_at > now:
-            continue
-        if nodes.total() < bounds.overall and nodes[pod.node] < bounds.per_node:
-            nodes[pod.node] += 1
-            out.append((pod, claimed[pod.uid]))
-    return out
+def _is_next(work: Work | None, now: float) -> bool:
+    """Tell whether a pod is to be begun with now."""
+    if work is None or work.running or work.opens:
+        return False
+    return work.again_at is not None and work.again_at <= now
 
 
 def _turn(pod: GatedPod, claim: Claim | None, work: Work | None, free: bool) -> Turn | None:
@@ -146,7 +126,10 @@ def _turn(pod: GatedPod, claim: Claim | None, work: Work | None, free: bool) -> 
         return None
     if claim is None:
         said = "no model with a plan cares for this pod; make one, or take the readiness gate out of its template"
-        return Turn(pod, True, "Released", said) if free else None
+        return Turn(pod, True, RELEASED, said, _released(pod)) if free else None
+    if pod.is_released and pod.is_open:
+        # It served before anybody cared: it is not taken away, and warmed beside that.
+        return work.opens if work and work.opens else None
     if pod.holds:
         return None if pod.is_open else Turn(pod, True, str(pod.verdict and pod.verdict.result), "it was found warm")
     if pod.is_open:
@@ -155,6 +138,10 @@ def _turn(pod: GatedPod, claim: Claim | None, work: Work | None, free: bool) -> 
         return work.opens
     reason, said = _waiting(pod, work)
     return Turn(pod, False, reason, said) if pod.condition != ("False", reason) else None
+
+
+def _released(pod: GatedPod) -> Verdict | None:
+    return Verdict(pod.uid, pod.container, "", RELEASED, "") if pod.container else None
 
 
 def _stale(pod: GatedPod) -> str:
@@ -169,10 +156,8 @@ def _waiting(pod: GatedPod, work: Work | None) -> tuple[str, str]:
     if work is None or pod.container is None:
         return "WaitingForContainer", "the model's container does not run yet"
     if work.running:
-        return "Warming", "its plan's requests are being sent"
-    if work.result:
-        return work.result, work.said
-    return "Queued", "waits for its turn: so many replicas are warmed at once, and no more"
+        return "Warming", "its server is waited for, then its plan's requests are sent"
+    return work.result or "Waiting", work.said or "is about to be warmed"
 
 
 def ended(state: State, pod: GatedPod, outcome: Outcome, opens: Turn | None, now: float) -> State:
@@ -183,7 +168,7 @@ def ended(state: State, pod: GatedPod, outcome: Outcome, opens: Turn | None, now
         return state
     failures = work.failures + (opens is None)
     never = outcome.result == "PlanWrong" or not pod.gated
-    again = None if never else now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1))
+    again = None if never else now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
     after = replace(
         work,
         running=False,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from istio_templates.facts import Manifest, Pairs
-from istio_templates.warm_gate import GATE, Verdict, has_gate, model_container, running_container, verdict_of
+from istio_templates.warm_gate import GATE, RELEASED, Verdict, has_gate, model_containers, running_container, verdict_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class GatedPod:
             and (verdict.uid, verdict.container) == (self.uid, self.container)
         )
 
+    @property
+    def is_released(self) -> bool:
+        """Tell whether it serves only because nobody cared for its warm-up."""
+        return self.holds and self.verdict is not None and self.verdict.result == RELEASED
+
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 
@@ -56,7 +61,7 @@ def gated_pod(pod: Manifest) -> GatedPod:
         name=metadata["name"],
         uid=metadata["uid"],
         gated=has_gate(pod),
-        serves=bool((model_container(pod) or {}).get("ready")),
+        serves=bool(found := model_containers(pod)) and all(status.get("ready") for status in found),
         labels=frozenset((metadata.get("labels") or {}).items()),
         leaving="deletionTimestamp" in metadata or status.get("phase") in ("Succeeded", "Failed"),
         address=status.get("podIP"),

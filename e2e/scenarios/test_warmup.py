@@ -113,11 +113,16 @@ async def test_replicas_open_after_their_plan_and_a_killed_container_only_after_
 
         await until(again, 60, "the new container being found warm")
         await serves(site, tenant, 2)
-        await load.measure(3)
+
+        async def serves_again() -> bool:
+            return bool((await asked(pods[0], "/counts"))["real"])
+
+        # The gateway pods may have ejected it for its refused connections: for 30 s.
+        await until(serves_again, 60, "requests coming to the new container")
     watching.cancel()
     after = await asked(pods[0], "/counts")
     assert after["started"] != before["started"]
-    assert after["realWhileCold"] == 0 and after["real"] > 0
+    assert after["realWhileCold"] == 0
     assert watch.wrong == []
     assert sum(load.outcome.strange.values()) <= 3, load.outcome.counts
 
@@ -223,13 +228,15 @@ async def test_an_agent_warms_its_server_and_every_new_one_and_may_itself_be_kil
 
         async def agent_again() -> bool:
             pod = await site.get("Pod", name, tenant) or {}
-            assert is_ready(pod)
             (agent,) = pod["status"]["initContainerStatuses"]
-            return agent["restartCount"] == 1 and "running" in agent["state"]
+            return agent["restartCount"] == 1 and is_ready(pod)
 
-        await until(agent_again, 60, "the agent being started again")
+        # Kubernetes counts a sidecar for a pod's readiness: it is out while the agent starts, and not warmed anew.
+        warmed = (await asked(pods[0], "/counts"))["warmup"]
+        await until(agent_again, 60, "the agent being started again, and its pod ready")
         await load.measure(10)
         assert is_ready(await site.get("Pod", name, tenant) or {})
+        assert (await asked(pods[0], "/counts"))["warmup"] == warmed
         assert load.outcome.counts.keys() == {"200"}
         before = await asked(pods[1], "/counts")
         with contextlib.suppress(aiohttp.ClientError):
@@ -241,10 +248,15 @@ async def test_an_agent_warms_its_server_and_every_new_one_and_may_itself_be_kil
             return server["restartCount"] == 1 and is_ready(pod)
 
         await until(server_again, 60, "the new server being ready")
-        await load.measure(3)
+
+        async def serves_again() -> bool:
+            return bool((await asked(pods[1], "/counts"))["real"])
+
+        # The gateway pods may have ejected it for its refused connections: for 30 s.
+        await until(serves_again, 60, "requests coming to the new server")
     after = await asked(pods[1], "/counts")
     assert after["started"] != before["started"]
-    assert after["warmup"] >= 25 and after["realWhileCold"] == 0 and after["real"] > 0
+    assert after["warmup"] >= 25 and after["realWhileCold"] == 0
     assert (await asked(pods[0], "/counts"))["realWhileCold"] == 0
     assert sum(load.outcome.strange.values()) <= 3, load.outcome.counts
 

@@ -9,6 +9,7 @@ Two configurations with the same behaviour route, limit and balance every reques
   entry's namespace in it, and no request has such a host; and the routes behind a redirect, which nothing reaches;
 - clusters of Services outside the tenants' namespaces, which no route of ours reaches;
 - route tables and slot configurations that no listener refers to: a pod keeps what an earlier case left;
+- the `runtime_key` of a slow start's aggression: a runtime flag that nobody sets, which istiod names after a number;
 - `decorator`, `max_grpc_timeout`, `auto_host_rewrite` and the names of virtual hosts: how a request is named in a trace.
 """
 
@@ -128,13 +129,19 @@ def _route(route: Object) -> Object:
     return out
 
 
+def _without_flag(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_flag(inner) for name, inner in value.items() if name != "runtime_key"}
+
+
 def _cluster(cluster: Object) -> Object:
     thresholds = (cluster.get("circuit_breakers", {}).get("thresholds") or [{}])[0]
     outlier = cluster.get("outlier_detection", {})
     options = next(iter(cluster.get("typed_extension_protocol_options", {}).values()), {})
     explicit = options.get("explicit_http_config", {})
     return {
-        **{name: cluster[name] for name in _CLUSTER if name in cluster},
+        **{name: _without_flag(cluster[name]) for name in _CLUSTER if name in cluster},
         "panic": cluster.get("common_lb_config", {}).get("healthy_panic_threshold"),
         "locality": cluster.get("common_lb_config", {}).get("locality_weighted_lb_config"),
         "thresholds": {name: thresholds[name] for name in _THRESHOLDS if name in thresholds},

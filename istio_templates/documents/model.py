@@ -110,12 +110,21 @@ def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
         raise ValueError("podTemplate: give a PodTemplateSpec: metadata and spec, both mappings")
     if not isinstance(metadata.get("labels", {}), dict):
         raise ValueError("podTemplate: metadata.labels is a mapping of names to values")
+    if not isinstance(metadata.get("annotations") or {}, dict):
+        raise ValueError("podTemplate: metadata.annotations is a mapping of names to texts")
+    for field in ("initContainers", "volumes", "readinessGates"):
+        found = spec.get(field) or []
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise ValueError(f"podTemplate: spec.{field} is a list of mappings")
     containers = spec.get("containers", [])
     named = isinstance(containers, list) and all(
         isinstance(c, dict) and isinstance(c.get("name"), str) for c in containers
     )
     if not named:
         raise ValueError("podTemplate: spec.containers is a list of containers, each with a name")
+    for container in containers:
+        if not all(isinstance(container.get(name) or {}, dict) for name in ("startupProbe", "readinessProbe")):
+            raise ValueError(f"podTemplate: the probes of container {container['name']} are mappings")
     return list(containers)
 
 

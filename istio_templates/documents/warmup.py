@@ -113,7 +113,7 @@ class Case(Spec):
 
     name: DnsLabel
     batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536, strict=True)], ...], Field(max_length=16)] = (1,)
-    inputs: dict[Text, Tensor] | None = None
+    inputs: Annotated[dict[Text, Tensor], Field(max_length=64)] | None = None
     body: JsonValue = None
     text: str | None = None
     file: FileRef | None = None
@@ -146,7 +146,7 @@ class Target(Spec):
     path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)] | None = None
     ready_path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)] | None = None
     method: Text | None = None
-    headers: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")], HeaderValue] = {}
+    headers: dict[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")], HeaderValue] = {}
     descriptors: FileRef | None = None
 
     @model_validator(mode="after")
@@ -155,6 +155,10 @@ class Target(Spec):
         given = self.model_dump(by_alias=True, exclude_none=True, exclude={"protocol", "port", "headers"})
         if strange := sorted(given.keys() - set(allowed)):
             raise ValueError(f"{strange[0]}: protocol {self.protocol} takes {', '.join(allowed)} only; leave it out")
+        if binary := next((name for name in self.headers if name.endswith("-bin")), None):
+            raise ValueError(f"headers: {binary} would be binary in gRPC; choose another name")
+        if self.version is not None and len(self.version) > 18 and self.protocol.startswith("tfs"):
+            raise ValueError("version: TensorFlow Serving's versions are numbers of at most 18 digits")
         if self.protocol == "http" and self.method not in (None, "GET", "POST", "PUT", "PATCH"):
             raise ValueError(f"method: {self.method!r} is not GET, POST, PUT or PATCH")
         if self.protocol == "http" and self.path is None:
@@ -179,7 +183,7 @@ class Load(Spec):
     that each is met.
     """
 
-    concurrency: int = Field(default=1, ge=1, le=256, strict=True)
+    concurrency: int = Field(default=1, ge=1, le=64, strict=True)
     min_requests: int = Field(default=20, ge=1, le=100_000, strict=True)
     max_requests: int = Field(default=2000, ge=1, le=100_000, strict=True)
     min_duration: Duration = "0s"
@@ -197,7 +201,7 @@ class Latency(Spec):
 class SteadyState(Spec):
     """The medians of so many windows in a row differ by at most `tolerance`: the slowest over the fastest, less one."""
 
-    windows: int = Field(default=3, ge=2, le=20, strict=True)
+    windows: int = Field(default=3, ge=2, le=5, strict=True)
     tolerance: float = Field(default=0.1, gt=0, le=10, allow_inf_nan=False)
 
 
@@ -212,7 +216,7 @@ class Sanity(Spec):
 class Success(Spec):
     """When a case and batch size has passed: by its last `window` calls."""
 
-    window: int = Field(default=20, ge=1, le=10_000, strict=True)
+    window: int = Field(default=20, ge=1, le=1000, strict=True)
     latency: Latency
     max_failures: int = Field(default=0, ge=0, strict=True)
     steady_state: SteadyState | None = None

@@ -194,12 +194,13 @@ def read(file: Path, files: Path | None, model: str | None) -> Bundle:
 
 def _plan(document: dict[str, Any], source: str) -> tuple[str, WarmupPlanSpec] | None:
     """Return a plan and the name of its model, from whatever form it has."""
-    name = str((document.get("metadata") or {}).get("name", "model"))
+    name = str(_mapping(document.get("metadata")).get("name", "model"))
+    raw: Any
     raw, root = document, ""
     if document.get("kind") == "WarmupPlan":
-        raw, root = document.get("spec") or {}, "spec"
+        raw, root = document.get("spec"), "spec"
     elif document.get("kind") == "Model":
-        warmup = (document.get("spec") or {}).get("warmup") or {}
+        warmup = _mapping(_mapping(document.get("spec")).get("warmup"))
         if "plan" not in warmup:
             return None
         raw, root = warmup["plan"], "spec.warmup.plan"
@@ -209,6 +210,10 @@ def _plan(document: dict[str, Any], source: str) -> tuple[str, WarmupPlanSpec] |
         return name, WarmupPlanSpec.model_validate(raw)
     except ValidationError as error:
         raise Invalid(source, problems_of(error, WarmupPlanSpec, *([root] if root else []))) from error
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _contents(spec: WarmupPlanSpec, files: Path | None) -> dict[FileRef, bytes]:

@@ -34,6 +34,21 @@ def test_a_ceiling_that_holds_anyway_leaves_room():
     assert objections(spec(0, ceiling=30), spec(50, ceiling=30), {"v1": 4, "v2": 1}) == []
 
 
+def test_versions_with_limits_of_their_own_only_lower_the_sum():
+    def own(v2):
+        found = model(
+            versions=[
+                {"name": n, "workload": {"replicas": 2, "image": "example.com/ranker:1"}, "rateLimit": {"floor": 1}}
+                for n in ("v1", "v2")
+            ],
+            traffic=[{"version": "v1", "weight": 100 - v2}, {"version": "v2", "weight": v2}],
+        )
+        return ModelSpec.model_validate(found["spec"])
+
+    (problem,) = objections(own(50), own(0), {"v1": 2, "v2": 2})
+    assert problem.message == "the model could serve 40/s and no longer 80/s; send force=true to let it fall"
+
+
 @pytest.mark.parametrize("back", [0, 10])
 def test_going_back_is_always_possible_while_the_old_version_is_warm(back):
     assert objections(spec(100), spec(back), {"v1": 4, "v2": 4}) == []

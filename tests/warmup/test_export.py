@@ -37,10 +37,10 @@ def test_triton_gets_a_block_for_each_case_and_batch_and_its_data():
     files = triton(bundle(cases=CASES))
     text = files[TRITON_FILE].decode()
     assert text.count("batch_size: ") == 2
-    assert 'value { data_type: TYPE_FP32 dims: [3] input_data_file: "a-2-x" }' in text
+    assert 'value { data_type: TYPE_FP32 dims: [3] input_data_file: "a-2-0" }' in text
     assert "data_type: TYPE_STRING dims: []" in text
-    assert len(files["warmup/a-2-x"]) == 24
-    assert files["warmup/a-1-s"] == b"\x01\x00\x00\x00q"
+    assert len(files["warmup/a-2-0"]) == 24
+    assert files["warmup/a-1-1"] == b"\x01\x00\x00\x00q"
 
 
 def test_what_has_no_tensors_cannot_be_exported():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from istio_templates.warm_gate import Verdict
 from warmup import gate
 from warmup.engine import Outcome, Row
-from warmup.gate import Bounds, State
+from warmup.gate import State
 from warmup.pods import Claim, GatedPod
 
 LABELS = (("app", "ranker"),)
@@ -29,8 +29,8 @@ def verified(found: GatedPod, **parts) -> GatedPod:
     return replace(found, verdict=Verdict(**{**base, **parts}), condition=("True", "Verified"))
 
 
-def decide(pods, claims=(CLAIM,), state=None, now=100.0, bounds=None):
-    return gate.decide(state or State(), pods, claims, now, bounds or Bounds())
+def decide(pods, claims=(CLAIM,), state=None, now=100.0):
+    return gate.decide(state or State(), pods, claims, now)
 
 
 def test_a_new_pod_is_closed_and_begun_with():
@@ -105,9 +105,21 @@ def test_a_pod_whose_plan_is_about_to_be_written_is_not_released():
     assert decide([pod()], claims=[], state=state, now=112.0)[0].turns == ()
 
 
-def test_a_released_pod_is_closed_again_when_a_model_cares_for_it():
-    decision, _ = decide([pod(condition=("True", "Released"))])
-    assert [turn.open for turn in decision.turns] == [False]
+def test_a_released_pod_serves_on_while_it_is_warmed_for_a_model_that_came():
+    (turn,) = decide([pod()], claims=[], state=State(uncared={"uid-ranker-1": 0.0}))[0].turns
+    found = pod(condition=("True", "Released"), verdict=turn.verdict)
+    decision, state = decide([found])
+    assert (decision.turns, len(decision.begin)) == ((), 1)
+    assert decide([found], state=gate.ended(state, found, LATE, None, 101))[0].turns == ()
+    opens = gate.opening(found, CLAIM, GOOD, "hold", "now")
+    decision, _ = decide([found], state=gate.ended(state, found, GOOD, opens, 101), now=102)
+    assert [(turn.open, turn.reason) for turn in decision.turns] == [(True, "Verified")]
+
+
+def test_a_released_pod_whose_container_is_another_by_now_is_closed():
+    (turn,) = decide([pod()], claims=[], state=State(uncared={"uid-ranker-1": 0.0}))[0].turns
+    found = pod(container="c2", condition=("True", "Released"), verdict=turn.verdict)
+    assert [(turn.open, turn.reason) for turn in decide([found])[0].turns] == [(False, "Restarted")]
 
 
 def test_what_opens_a_gate_is_kept_until_it_has_arrived():
@@ -170,27 +182,6 @@ def test_a_pod_without_a_gate_is_warmed_once_before_it_serves_and_never_turned()
     )
     assert not decide([pod(gated=False)], claims=[delayed], state=state, now=9999)[0].begin
     assert not decide([pod(gated=False, serves=True)], claims=[delayed])[0].begin
-
-
-@given(
-    nodes=st.lists(st.integers(0, 5), min_size=1, max_size=60),
-    overall=st.integers(1, 20),
-    per_node=st.integers(1, 8),
-    ends=st.lists(st.integers(0, 59), max_size=30),
-)
-def test_no_more_pods_are_warmed_at_once_than_allowed_and_each_gets_its_turn(nodes, overall, per_node, ends):
-    pods = {f"p{i}": pod(f"p{i}", node=f"n{node}") for i, node in enumerate(nodes)}
-    state, bounds, done = State(), Bounds(overall, per_node), set()
-    for step in range(200):
-        left = [found for name, found in pods.items() if name not in done]
-        _, state = gate.decide(state, left, [CLAIM], float(step), bounds)
-        running = [found for found in left if state.works[found.uid].running]
-        assert len(running) <= overall
-        assert all(sum(f.node == found.node for f in running) <= per_node for found in running)
-        if not running:
-            break
-        done.add(running[ends[step % len(ends)] % len(running)].name if ends else running[0].name)
-    assert len(done) == len(pods)
 
 
 @given(

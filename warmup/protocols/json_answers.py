@@ -27,7 +27,7 @@ def mapping(body: bytes) -> dict[str, Any]:
 def objection(check: Sanity, body: bytes, outputs: Mapping[str, Any]) -> str | None:
     """Return what speaks against an answer with these `outputs`."""
     if missing := [name for name in check.outputs if name not in outputs]:
-        return f"output {missing[0]} is missing; there are {', '.join(sorted(outputs)) or 'none'}"
+        return f"output {missing[0]} is missing; there are {_some(outputs)}"
     looked_at = [outputs[name] for name in check.outputs] if check.outputs else list(outputs.values())
     return _told(check, body, not check.finite or all(map(is_finite, looked_at)))
 
@@ -35,8 +35,12 @@ def objection(check: Sanity, body: bytes, outputs: Mapping[str, Any]) -> str | N
 def of_names(check: Sanity, body: bytes, names: Collection[str], finite: bool) -> str | None:
     """Return what speaks against an answer whose outputs have these `names` and hold `finite` numbers only."""
     if missing := [name for name in check.outputs if name not in names]:
-        return f"output {missing[0]} is missing; there are {', '.join(sorted(names)) or 'none'}"
+        return f"output {missing[0]} is missing; there are {_some(names)}"
     return _told(check, body, not check.finite or finite)
+
+
+def _some(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:10]) or "none"
 
 
 def _told(check: Sanity, body: bytes, finite: bool) -> str | None:
