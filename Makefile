@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick clean
+.PHONY: help demo test test-servers check format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/run
 
 demo: $(VENV)/run ## Two gateway pods, a tenant and a trained model on this machine; prints what to try
 	@$(BIN)/tidegate standalone --state .demo --listen 127.0.0.1:8700 --demo
+
+test-servers: $(VENV)/dev ## Warm-up plans against a real MLServer and a real Triton (900 MB the first time)
+	@$(BIN)/pytest tests/servers/test_servers.py
 
 test: $(VENV)/dev ## All tests that need Python only (a real Envoy included)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests
@@ -64,4 +67,4 @@ lock: ## Resolve the dependencies anew (needs uv)
 	@scripts/lock
 
 clean: ## Remove what the targets above made
-	@rm -rf $(VENV) .demo .cache .pytest_cache .mypy_cache .ruff_cache .e2e
+	@rm -rf $(VENV) .demo .servers .cache .pytest_cache .mypy_cache .ruff_cache .e2e

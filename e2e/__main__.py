@@ -1,4 +1,4 @@
-"""`python -m e2e [--keep] [PYTEST ARGUMENTS]`: run the scenarios. `python -m e2e --figures [quick]`: measure.
+"""`python -m e2e [--keep] [PYTEST ARGUMENTS]`: run the scenarios. `python -m e2e --figures [quick] [NAME ...]`: measure.
 
 With E2E_KUBECONFIG they run against that cluster, where Istio must be installed already; without, against a cluster
 of their own, which is started for them and taken away afterwards.
@@ -57,7 +57,7 @@ def _given(words: list[str]) -> int:
 def _pytest(inside: tuple[str, ...], words: list[str], environment: dict[str, str]) -> int:
     if "--figures" in words:
         subprocess.run([*inside, sys.executable, "-m", "e2e.support.install"], cwd=PROJECT, env=environment, check=True)
-        command = [*inside, sys.executable, "-m", "e2e.figures", *(word for word in words if word == "quick")]
+        command = [*inside, sys.executable, "-m", "e2e.figures", *(word for word in words if word != "--figures")]
         return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
     named = [word for word in words if word.startswith("e2e/")]
     command = [

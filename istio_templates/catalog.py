@@ -5,6 +5,7 @@ Make before break: what is referred to comes before what refers to it. Removal g
 
 from istio_templates.deployment import deployments
 from istio_templates.destination_rule import destination_rule
+from istio_templates.disruption_budget import disruption_budgets
 from istio_templates.envoy_filter import insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
 from istio_templates.gateway import pool_gateway, tenant_gateway
@@ -46,7 +47,8 @@ def render_model(model: ServedModel) -> list[Manifest]:
     plan = [warmup_plan(model)] if model.warmup and model.warmup.plan else []
     if model.attached:
         return plan
-    return [*plan, service(model), *deployments(model), destination_rule(model), virtual_service(model)]
+    workloads = [*deployments(model), *disruption_budgets(model)]
+    return [*plan, service(model), *workloads, destination_rule(model), virtual_service(model)]
 
 
 def stage(obj: Manifest) -> int:

@@ -11,6 +11,7 @@ from istio_templates.warm_gate import GATE
 # Endpoint removal reaches a gateway after Kubernetes and istiod have batched it; until then a leaving pod serves.
 DRAIN_SECONDS = 15
 GRACE_SECONDS = 60
+PROGRESS_SECONDS = 600  # Kubernetes' own default: a rollout that stands still for longer is told as failed
 PLAN_ANNOTATION = "tidegate.dev/warmup-plan"
 
 
@@ -30,6 +31,8 @@ def _deployment(model: ServedModel, version: VersionFacts) -> Manifest:
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": _template(model, version, version.pods.template),
     }
+    if model.warmup and model.warmup.deadline > PROGRESS_SECONDS:
+        spec["progressDeadlineSeconds"] = model.warmup.deadline
     if version.pods.replicas is not None:
         spec["replicas"] = version.pods.replicas
     return {**obj, "spec": spec}

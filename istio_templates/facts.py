@@ -153,6 +153,7 @@ class WarmupFacts:
     `ready_path` are the server's own readiness; without a port it has none that is known. `delay`, `load` and `warm`
     are whole seconds: from a container's start to its first readiness probe, and what fixedDelay grants (with an
     agent, `load` is the whole plan's timeout). `image` is the agent's; `restarts`: what is not warm in time restarts.
+    `deadline` is how long a rollout may stand still while one replica is warmed.
     """
 
     mode: str
@@ -165,6 +166,7 @@ class WarmupFacts:
     warm: int = 0
     image: str = ""
     restarts: bool = False
+    deadline: int = 0
 
 
 @dataclass(frozen=True, slots=True)

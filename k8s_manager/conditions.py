@@ -5,6 +5,7 @@ Programmed  everything that follows from it is written       Programmed | Pendin
                                                              | Refused | Forbidden | ValidatorUnavailable | Unavailable
                                                              | KindAbsent | NamespaceAbsent
 Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld | NotServed
+                                                             | Paused
 Active      (overrides) it holds now                         Active | Expired
 SlotsUnique (gateways) no other EnvoyFilter has a slot's name  Unique | Duplicate
 LimitsApplied (gateways) every pod runs what was written        Applied | Rejected | NoAnswer
@@ -354,9 +355,14 @@ def _sentence(key: ObjectKey, failure: Failure) -> str:
 
 
 def _serves(spec: ModelSpec, ready: Mapping[str, int], there: bool) -> Told:
-    empty = [share.version for share in spec.traffic if share.weight and not ready.get(share.version)]
+    if spec.paused:
+        return Told("Ready", False, "Paused", f"its routes answer 503: {spec.paused}; take paused away to resume")
+    carried = [share.version for share in spec.traffic if share.weight]
+    empty = [version for version in carried if not ready.get(version)]
     if empty:
         message = f"version {', '.join(empty)} has traffic but no ready replica; scale it up or look at its pods"
+        if len(empty) < len(carried):
+            message += "; until then its share goes to the others"
         return Told("Ready", False, "NoReadyReplica", message)
     if not there:
         return Told("Ready", False, "NotServed", "its routes are not written yet")

@@ -110,7 +110,15 @@ def _warmup(warmup: Warmup, plan: Bundle | None) -> WarmupFacts | None:
         warm=ceil(seconds(warmup.fixed_delay.warm)),
         image=warmup.agent_image,
         restarts=plan is not None and plan.spec.on_timeout == "restart",
+        deadline=_deadline(warmup, plan),
     )
+
+
+def _deadline(warmup: Warmup, plan: Bundle | None) -> int:
+    """Return the seconds that one replica may take to become warm, and a minute to be scheduled and pulled."""
+    delayed = seconds(warmup.fixed_delay.load) + seconds(warmup.fixed_delay.warm)
+    proved = seconds(plan.spec.timeout) + seconds(warmup.restart_delay) if plan else Fraction(0)
+    return ceil(delayed if warmup.how == "fixedDelay" else proved) + 60
 
 
 def _native(target: Target, plan: Bundle) -> tuple[int, str | None]:

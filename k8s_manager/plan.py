@@ -288,7 +288,7 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
             continue
         spec = document.spec
         assert isinstance(spec, ModelSpec)
-        sentence = closed.get(identity_of(stored))
+        sentence = f"{name} is paused: {spec.paused}" if spec.paused else closed.get(identity_of(stored))
         limit = ceilings.get(tenant.name)
         weights = _weights(stored, spec, world)
         found = warming.bundle_of((stored.key.namespace, name), spec, plans, world.files)

@@ -1,30 +1,41 @@
-"""`python -m e2e.figures [quick]`, inside the cluster's network: see `python -m e2e --figures`."""
+"""`python -m e2e.figures [quick] [NAME ...]`, inside the cluster's network: see `python -m e2e --figures`."""
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from benchmarks.report import Figure, show
-from e2e.figures import effect, isolation
+from e2e.figures import effect, isolation, lossless
 from e2e.support.site import Site, site
 
+Measure = Callable[[Site], Awaitable[list[Figure]]]
 
-async def main(quick: bool) -> int:
-    """Measure everything; return 1 if a promise was not met."""
+
+async def main(words: list[str]) -> int:
+    """Measure everything, or what is named; return 1 if a promise was not met."""
+    quick, names = "quick" in words, [word for word in words if word != "quick"]
+    known = _parts(quick)
+    if unknown := [name for name in names if name not in known]:
+        print(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    missed = False
     async with site() as found:
-        parts: list[tuple[str, list[Figure]]] = []
-        for name, measure in _parts(found, quick):
-            figures = await measure
+        for name in names or known:
+            figures = await known[name](found)
             show(name, figures)
-            parts.append((name, figures))
-    return int(any(figure.met is False for _, figures in parts for figure in figures))
+            missed |= any(figure.met is False for figure in figures)
+    return int(missed)
 
 
-def _parts(found: Site, quick: bool):  # type: ignore[no-untyped-def]
-    yield "isolation on real gateways", isolation.run(found, 6 if quick else 20)
-    yield "effect, 1 model", effect.run(found, 1, 10 if quick else 100)
-    if not quick:
-        yield "effect, 1,000 models", effect.run(found, 1000, 100)
+def _parts(quick: bool) -> dict[str, Measure]:
+    parts: dict[str, Measure] = {
+        "isolation": partial(isolation.run, seconds=6 if quick else 20),
+        "effect-1": partial(effect.run, models=1, changes=10 if quick else 100),
+        "lossless": partial(lossless.run, requests=5_000 if quick else 100_000),
+    }
+    return parts if quick else {**parts, "effect-1000": partial(effect.run, models=1000, changes=100)}
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main("quick" in sys.argv[1:])))
+    sys.exit(asyncio.run(main(sys.argv[1:])))

@@ -258,7 +258,10 @@ class AttachTo(Spec):
 
 
 class ModelSpec(Spec):
-    """What an algorithm engineer says of a model. With `routes` it is served, with `attachTo` only limited."""
+    """What an algorithm engineer says of a model. With `routes` it is served, with `attachTo` only limited.
+
+    While it is `paused`, its routes answer 503 with the reason that is given here; its replicas stay.
+    """
 
     routes: tuple[Route, ...] = Field(default=(), max_length=32)
     attach_to: AttachTo | None = None
@@ -267,6 +270,13 @@ class ModelSpec(Spec):
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
     rate_limit: RateLimit | None = None
     warmup: Warmup = Warmup()
+    paused: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[ -~]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _pausable(self) -> "ModelSpec":
+        if self.paused is not None and self.attach_to is not None:
+            raise ValueError("paused: needs a route of ours; with attachTo, close the route where it is written")
+        return self
 
     @model_validator(mode="after")
     def _warmed(self) -> "ModelSpec":

@@ -1,4 +1,5 @@
-"""Commands on documents: apply, get, delete, scale, traffic, limit, explain, events, render."""
+"""Commands on documents: apply, get, delete, scale, traffic, pause, resume, limit, explain,
+events, render."""
 
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ DEMO = Path(".demo")
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (apply, get, delete, scale, traffic, limit, explain, events, render):
+    for command in (apply, get, delete, scale, traffic, pause, resume, limit, explain, events, render):
         app.command()(command)
 
 
@@ -144,6 +145,24 @@ def traffic(
     connection = connect(server, token_file, state)
     connection.call("PUT", f"{_model(model)}/traffic?force={str(force).lower()}", {"traffic": wanted})
     typer.echo(f"{model}: " + ", ".join(f"{share['version']} {share['weight']} %" for share in wanted))
+
+
+def pause(
+    model: ModelName,
+    reason: Annotated[str, typer.Option("--reason", help="What its callers are told.")],
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Have the routes of a model answer 503 with a reason; its replicas stay."""
+    connect(server, token_file, state).call("PATCH", _model(model), {"spec": {"paused": reason}})
+    typer.echo(f"{model} is paused: {reason}")
+
+
+def resume(model: ModelName, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
+    """Open the routes of a paused model again."""
+    connect(server, token_file, state).call("PATCH", _model(model), {"spec": {"paused": None}})
+    typer.echo(f"{model} is served again")
 
 
 def _share(text: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ async def test_deleting_a_model_removes_what_was_made_for_it_and_nothing_else(fl
         after = await fleet.owned()
         assert before - after == {
             f"{kind} search/ranker" for kind in ("Service", "DestinationRule", "VirtualService")
-        } | {"Deployment search/ranker-v1"}
+        } | {"Deployment search/ranker-v1", "PodDisruptionBudget search/ranker-v1"}
         assert await fleet.get("Service", "mine", "search")
         slots = [await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{n:02d}", "inference-gw") for n in range(SLOTS)]
         assert not any("virtual-service/ranker" in str(slot) for slot in slots)

@@ -200,6 +200,7 @@ async def test_a_dry_run_tells_what_would_change_and_writes_nothing(rest):
     assert [(c["operation"], c["object"]) for c in plan["changes"]] == [
         ("create", "Deployment search/other-v1"),
         ("create", "DestinationRule search/other"),
+        ("create", "PodDisruptionBudget search/other-v1"),
         ("create", "Service search/other"),
         ("create", "VirtualService search/other"),
     ]

@@ -79,5 +79,26 @@ async def test_shares_that_are_none_are_refused_with_their_field(fleet):
             assert said in str(answer["problems"])
 
 
+async def test_a_paused_model_answers_with_its_reason_until_it_is_resumed(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await setup(fleet, 100, 0)
+        await until(lambda: _is(total(fleet), 40), what="the limit of two replicas")
+        path = "/v1/tenants/search/models/ranker"
+        status, _ = await rest.call("PATCH", path, {"spec": {"paused": "new weights are being checked"}})
+        assert status == 200
+
+        async def answers(wanted):
+            found = await fleet.get("VirtualService", "ranker", "search")
+            return found is not None and found["spec"]["http"][0].get("directResponse") == wanted
+
+        said = {"status": 503, "body": {"string": "ranker is paused: new weights are being checked"}}
+        await until(lambda: answers(said), what="the route being closed with the reason")
+        ready = await fleet.condition("Model", "ranker", "Ready", "search")
+        assert (ready["status"], ready["reason"]) == ("False", "Paused")
+        assert await total(fleet) == 40
+        status, _ = await rest.call("PATCH", path, {"spec": {"paused": None}})
+        await until(lambda: answers(None), what="the route being open again")
+
+
 async def _is(found, value):
     return await found == value

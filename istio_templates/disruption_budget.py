@@ -1,0 +1,27 @@
+"""PodDisruptionBudget: how many replicas of a version a drained node may take away at once.
+
+Replicas that are not ready, being warmed for instance, never keep a node from being drained.
+"""
+
+from istio_templates import names
+from istio_templates.facts import Manifest, ServedModel, VersionFacts
+
+
+def disruption_budgets(model: ServedModel) -> list[Manifest]:
+    """Return a budget for each version of which there is more than one replica; a single one cannot be kept."""
+    return [_budget(model, version) for version in model.versions if _is_kept(version)]
+
+
+def _is_kept(version: VersionFacts) -> bool:
+    return version.pods is not None and (version.pods.replicas is None or version.pods.replicas > 1)
+
+
+def _budget(model: ServedModel, version: VersionFacts) -> Manifest:
+    labels = {**names.owned_by_model(model), names.VERSION: version.name}
+    name = names.deployment(model.name, version.name)
+    obj = names.manifest("policy/v1", "PodDisruptionBudget", name, model.tenant.namespace, labels)
+    selector = {"matchLabels": {names.MODEL: model.name, names.VERSION: version.name}}
+    return {
+        **obj,
+        "spec": {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": selector},
+    }
