@@ -22,13 +22,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec, WarmupPlanSpec
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Manifest, ObjectKey, Pairs, ServedModel
+from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
+from k8s_manager.asked import Asked, Gates, Limits
 from k8s_manager.claims import gateway_name, namespace_of
 from k8s_manager.gateway_status import even, gateway_status
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
@@ -38,68 +39,12 @@ from k8s_manager.limit_view import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Leaving, Owner, Plan, Verdict, identity_of
-from k8s_manager.proofs import Trouble
-from k8s_manager.rollbacks import Rollbacks
 from k8s_manager.stage_status import staged
 from k8s_manager.told import Told
 from k8s_manager.warmth import PodWarmth, warm, warmup_status
 from k8s_manager.world import Stored, World
 from ratelimiter.autoscaler import Scaler, disagreement
-from ratelimiter.fairness import Uneven
 from ratelimiter.overrides import Override, takes_away
-
-
-class Limits(Protocol):
-    """What is asked of the limit loop."""
-
-    def mark(self, identity: str) -> object:
-        """Return something that differs whenever `view` tells something else of a limit that is in force."""
-
-    def view(self, identity: str) -> Mapping[str, LimitView]:
-        """Return a model's limit on each of its gateways."""
-
-    def disagreement(self, identity: str) -> str | None:
-        """Return how Prometheus and the watch disagree over a model's replicas."""
-
-    rolled_back: Rollbacks
-    """The slots whose limits no gateway pod took."""
-
-
-class Proofs(Protocol):
-    """What is asked of the proof loop."""
-
-    started: bool
-    """Whether gateway pods have been asked at all since this manager began."""
-
-    rejects: Mapping[str, int] | None
-    """How often istiod saw each type of configuration rejected; None where it was not asked or did not answer."""
-
-    def trouble(self, gateway: str) -> Trouble | None:
-        """Return (pod, state, slots) of gateway pods that do not run what was written; None where none was asked."""
-
-
-class Counters(Protocol):
-    """What is asked of the counter loop."""
-
-    def uneven(self, gateway: str) -> Uneven | None:
-        """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
-
-
-class Gates(Protocol):
-    """What is asked of the gate loop."""
-
-    def view(self, namespace: str, versions: Mapping[str, Pairs]) -> list[PodWarmth]:
-        """Return how far the gated pods of a model have come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The loops that know more than the store."""
-
-    limits: Limits
-    proofs: Proofs
-    counters: Counters
-    gates: Gates
 
 
 def _warmth(served: ServedModel | None, gates: Gates) -> tuple[PodWarmth, ...] | None:

@@ -11,9 +11,10 @@ import logging
 
 from k8s_manager import moves
 from k8s_manager.apply import Target
+from k8s_manager.asked import Asked
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock
-from k8s_manager.conditions import Asked, Teller
+from k8s_manager.conditions import Teller
 from k8s_manager.counters import CounterLoop
 from k8s_manager.diff import Differ
 from k8s_manager.gates import GateLoop

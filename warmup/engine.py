@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from istio_templates.documents.fields import seconds
-from istio_templates.errors import Invalid
+from istio_templates.errors import Invalid, Problem
 from warmup.bundle import Bundle
 from warmup.compiling import Call, Compiled, compiled, is_open, reflected
 from warmup.protocols import Dialect, Server, Wrong, dialect_of
@@ -101,7 +101,7 @@ class _Run:
 
     async def all(self) -> None:
         """Take the replica through everything; raises `_Ended` where it does not pass."""
-        plan = await self._prepare()
+        plan = await self.prepare()
         self._told("the server is ready; waits for its turn")
         async with self.place or nullcontext():
             self.state = "Warming"
@@ -109,7 +109,8 @@ class _Run:
             for call in plan.calls:
                 await self._case(plan, call)
 
-    async def _prepare(self) -> Compiled:
+    async def prepare(self) -> Compiled:
+        """Wait until the server is ready, and make the requests; raises `_Ended` where that cannot be."""
         try:
             dialect = dialect_of(self.bundle.spec.target, self.bundle.files)
             target = self.bundle.spec.target
@@ -257,6 +258,19 @@ async def warm(
     except TimeoutError:
         result, said = "TimedOut", f"after {bundle.spec.timeout}: {_last(run)}"
     return Outcome(result, said, tuple(run.rows), clock.now() - started)
+
+
+async def prepared(bundle: Bundle, client: Client, clock: Clock) -> Compiled:
+    """Wait until a server is ready and return the plan's requests for it; raises `Invalid` where there are none."""
+    run = _Run(bundle, client, clock, lambda _: None, clock.now())
+    try:
+        async with asyncio.timeout(float(seconds(bundle.spec.timeout))):
+            return await run.prepare()
+    except _Ended as ended:
+        raise Invalid(f"warm-up plan of {bundle.model}", [Problem("", str(ended))]) from ended
+    except TimeoutError as error:
+        said = f"after {bundle.spec.timeout}: {_last(run)}; look at the server"
+        raise Invalid(f"warm-up plan of {bundle.model}", [Problem("", said)]) from error
 
 
 def plain(said: str) -> str:

@@ -155,6 +155,10 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
             raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
         return _json(await backend.scale(place, version, body["replicas"], dry_run))
 
+    @app.get(root + "/replicas", summary="The replicas of a model, where they are and which take requests.", **options)
+    async def replicas(tenant: str, model: str) -> Response:
+        return _json({"items": backend.replicas(key(tenant, model))})
+
     @app.put(
         root + "/traffic",
         summary="Move a model's traffic between its versions.",

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from collectors.replicas import present
 from istio_templates import names
 from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, TenantSpec, parse
 from istio_templates.documents.override import moment
@@ -15,6 +16,7 @@ from k8s_manager.api.problems import Outdated
 from k8s_manager.carrying import objections
 from k8s_manager.claims import refusals
 from k8s_manager.events import Events
+from k8s_manager.facts_of import version_labels
 from k8s_manager.gates import GateLoop
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
@@ -28,6 +30,7 @@ from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
 from k8s_manager.rights import SYSTEM
+from k8s_manager.splitting import declared
 from k8s_manager.warmth import PodWarmth
 from k8s_manager.world import Stored, World
 
@@ -179,6 +182,24 @@ class Backend:
         if found and not force:
             raise Conflict(str(key), found)
         return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, None)
+
+    def replicas(self, key: ObjectKey) -> list[Manifest]:
+        """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's
+        weight."""
+        spec = self.spec(key)
+        weights = declared(spec)
+        return [
+            {
+                "name": pod.name,
+                "version": version.name,
+                "address": pod.address,
+                "ready": pod.ready and (pod.proved or spec.warmup.how != "gate"),
+                "weight": weights.get(version.name, 0),
+            }
+            for version in spec.versions
+            for pod in present(self._gatherer.pods(key.namespace), version_labels(key.name, version))
+            if not pod.leaving
+        ]
 
     def _require_sync(self) -> None:
         if (reason := self.unready()) is not None:

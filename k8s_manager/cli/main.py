@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from istio_templates.errors import Invalid, TidegateError
-from k8s_manager.cli import doctor, documents, overrides, running, simulate, warmup
+from istio_templates.errors import Conflict, Invalid, TidegateError
+from k8s_manager.cli import doctor, documents, measure, overrides, running, simulate, warmup
 
 app = typer.Typer(
     help="Tidegate: gateways, tenants, models and limits on Kubernetes and Istio.",
@@ -23,6 +23,7 @@ documents.add_to(app)
 overrides.add_to(app)
 simulate.add_to(app)
 warmup.add_to(app)
+measure.add_to(app)
 doctor.add_to(app)
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         app()
-    except Invalid as error:
+    except (Conflict, Invalid) as error:
         typer.echo(f"tidegate: {error.subject}:", err=True)
         for problem in error.problems:
             typer.echo(f"  {problem}", err=True)

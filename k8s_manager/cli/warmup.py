@@ -90,7 +90,7 @@ def run(
 ) -> None:
     """Send a plan's requests to a server, as the manager would to a new replica. Exit code 4: it is not warm."""
     bundle = read(plan, files, model)
-    host, port = _address(address, bundle)
+    host, port = address_of(address, bundle)
     outcome = asyncio.run(_run(bundle, host, port, form))
     if form is Format.TABLE:
         output.console().print(_progress(outcome.rows))
@@ -185,14 +185,19 @@ def read(file: Path, files: Path | None, model: str | None) -> Bundle:
         documents = load(file.read_text(), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(str(file), [Problem("", f"cannot be read ({error})")]) from error
-    found = [plan for document in documents if (plan := _plan(document, str(file)))]
+    found = [plan for document in documents if (plan := plan_in(document, str(file)))]
     if len(found) != 1:
         raise Invalid(str(file), [Problem("", f"holds {len(found)} plans; give a file with one")])
     name, spec = found[0]
-    return Bundle(model or name, spec, _contents(spec, files))
+    return bundle_of(model or name, spec, files)
 
 
-def _plan(document: dict[str, Any], source: str) -> tuple[str, WarmupPlanSpec] | None:
+def bundle_of(model: str, spec: WarmupPlanSpec, files: Path | None) -> Bundle:
+    """Return a plan with its files from a folder."""
+    return Bundle(model, spec, _contents(spec, files))
+
+
+def plan_in(document: dict[str, Any], source: str) -> tuple[str, WarmupPlanSpec] | None:
     """Return a plan and the name of its model, from whatever form it has."""
     name = str(_mapping(document.get("metadata")).get("name", "model"))
     raw: Any
@@ -228,7 +233,8 @@ def _contents(spec: WarmupPlanSpec, files: Path | None) -> dict[FileRef, bytes]:
     return out
 
 
-def _address(address: str, bundle: Bundle) -> tuple[str, int]:
+def address_of(address: str, bundle: Bundle) -> tuple[str, int]:
+    """Return host and port of a server; without a port, the plan's."""
     host, colon, port = address.rpartition(":")
     if not colon or address.endswith("]") or (host.count(":") > 0 and not host.startswith("[")):
         return address.strip("[]"), bundle.spec.target.port
