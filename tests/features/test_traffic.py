@@ -93,8 +93,12 @@ async def test_a_paused_model_answers_with_its_reason_until_it_is_resumed(fleet)
 
         said = {"status": 503, "body": {"string": "ranker is paused: new weights are being checked"}}
         await until(lambda: answers(said), what="the route being closed with the reason")
-        ready = await fleet.condition("Model", "ranker", "Ready", "search")
-        assert (ready["status"], ready["reason"]) == ("False", "Paused")
+
+        async def told():
+            ready = await fleet.condition("Model", "ranker", "Ready", "search")
+            return (ready["status"], ready["reason"]) == ("False", "Paused")
+
+        await until(told, what="the condition saying so")
         assert await total(fleet) == 40
         status, _ = await rest.call("PATCH", path, {"spec": {"paused": None}})
         await until(lambda: answers(None), what="the route being open again")

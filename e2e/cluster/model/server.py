@@ -4,7 +4,7 @@ Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SEC
 MODEL_COLD_CALLS (so many first calls by POST are slow), MODEL_COLD_SECONDS (how slow).
 
 It counts for itself: `/counts` tells the requests of warm-ups and of people, and of those the ones that came while it
-was cold. `/crash` ends the process.
+was cold; and the seconds that the first hundred real ones took, and the hundred after them. `/crash` ends the process.
 """
 
 import json
@@ -25,6 +25,8 @@ COUNTS: dict[str, int] = {
     "realWhileCold": 0,
     "cold": int(os.environ.get("MODEL_COLD_CALLS", "0")),
 }
+FIRST: list[float] = []
+NEXT: list[float] = []
 LOCK = threading.Lock()
 
 
@@ -38,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/crash":
             os._exit(1)
         if self.path == "/counts":
-            self.answer(200, {**COUNTS, "started": STARTED})
+            self.answer(200, {**COUNTS, "started": STARTED, "first": FIRST, "next": NEXT})
             return
         time.sleep(SECONDS)
         self.answer(200, {"pod": os.environ.get("HOSTNAME", ""), "version": os.environ.get("MODEL_VERSION", "")})
@@ -51,8 +53,13 @@ class Handler(BaseHTTPRequestHandler):
             kind = "warmup" if "x-tidegate-warmup" in self.headers else "real"
             COUNTS[kind] += 1
             COUNTS["realWhileCold"] += is_cold and kind == "real"
+        began = time.monotonic()
         time.sleep(COLD_SECONDS if is_cold else 0)
         self.do_GET()
+        if kind == "real":
+            times = FIRST if len(FIRST) < 100 else NEXT
+            if len(times) < 100:
+                times.append(time.monotonic() - began)
 
     def answer(self, status: int, body: dict[str, object]) -> None:
         data = json.dumps(body).encode()
