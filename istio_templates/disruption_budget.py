@@ -13,7 +13,8 @@ def disruption_budgets(model: ServedModel) -> list[Manifest]:
 
 
 def _is_kept(version: VersionFacts) -> bool:
-    return version.pods is not None and (version.pods.replicas is None or version.pods.replicas > 1)
+    pods = version.pods
+    return pods is not None and pods.budget and (pods.replicas is None or pods.replicas > 1)
 
 
 def _budget(model: ServedModel, version: VersionFacts) -> Manifest:

@@ -103,10 +103,12 @@ class RouteFacts:
 
 @dataclass(frozen=True, slots=True)
 class PodsOfVersion:
-    """The pods of a version that we render; `template` is a PodTemplateSpec as the tenant wrote it."""
+    """The pods of a version that we render; `template` is a PodTemplateSpec as the tenant wrote it. `budget`: a drained
+    node takes one of them at a time."""
 
     replicas: int | None
     template: Manifest
+    budget: bool = True
 
 
 @dataclass(frozen=True, slots=True)

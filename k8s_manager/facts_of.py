@@ -161,7 +161,7 @@ def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
 
 def _version(model: str, version: Version, weight: int) -> VersionFacts:
     workload = version.workload
-    pods = PodsOfVersion(workload.replicas, _pod_template(workload)) if workload else None
+    pods = PodsOfVersion(workload.replicas, _pod_template(workload), workload.disruption_budget) if workload else None
     return VersionFacts(version.name, version_labels(model, version), weight, pods)
 
 

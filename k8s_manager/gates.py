@@ -89,7 +89,7 @@ class GateLoop:
         self._store, self._clock, self._events = store, clock, events
         self._gates = PodGates(client, store, clock)
         self._bounds = Bounds(settings.warming, settings.warming_per_node)
-        self._memo = Memo()
+        self._memo, self._claims = Memo(), Memo()
         self._keeper: Keeper | None = None
         self._wake_at: float | None = None
         self.dirty = store.signal(frozenset({"Pod", "ConfigMap", "Model"}))
@@ -151,8 +151,17 @@ class GateLoop:
         changes = (self._store.changes("ConfigMap"), self._store.changes("Model"))
         return self._memo.get("plans", changes, self._read_plans)
 
+    def _claim(self, obj: Manifest) -> Claim | None:
+        metadata = obj["metadata"]
+        return self._claims.get(metadata["uid"], (metadata["resourceVersion"],), partial(_claim, obj))
+
     def _read_plans(self) -> _Plans:
-        claims = tuple(claim for obj in self._store.all("ConfigMap") if (claim := _claim(self._store, obj)))
+        claims = tuple(
+            claim
+            for obj in self._store.all("ConfigMap")
+            if _is_plan_of_a_model(self._store, obj) and (claim := self._claim(obj))
+        )
+        self._claims.end_round()
         delayed: dict[str, tuple[Claim, ...]] = {}
         for claim in claims:
             if claim.mode == "fixedDelay":
@@ -160,22 +169,26 @@ class GateLoop:
         return _Plans(claims, delayed)
 
 
-def _claim(store: Store, obj: Manifest) -> Claim | None:
-    """Return the claim in a plan's ConfigMap that we rendered for a Model that is there; None of any other."""
+def _is_plan_of_a_model(store: Store, obj: Manifest) -> bool:
+    """Tell whether a ConfigMap is the one that we render for a Model that is there: anybody can write labels."""
     metadata: dict[str, Any] = obj["metadata"]
-    labels, namespace = metadata.get("labels") or {}, metadata["namespace"]
-    model = labels.get(MODEL, "")
+    model = (metadata.get("labels") or {}).get(MODEL, "")
     ours = key_of(obj) in store.owned and metadata["name"] == warmup_object(model)
-    if not ours or "deletionTimestamp" in metadata or store.get(ObjectKey("Model", namespace, model)) is None:
-        return None
+    there = ours and store.get(ObjectKey("Model", metadata["namespace"], model)) is not None
+    return there and "deletionTimestamp" not in metadata
+
+
+def _claim(obj: Manifest) -> Claim | None:
+    """Return the claim in a plan's ConfigMap; None where it can no longer be read."""
+    labels, namespace, name = obj["metadata"]["labels"], obj["metadata"]["namespace"], obj["metadata"]["name"]
     try:
         data = obj["data"]
         versions = tuple(_labels(found) for found in json.loads(data[VERSIONS_KEY]))
         plan = str(data[PLAN_KEY])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        log.warning("ConfigMap %s/%s holds no plan any more; it is written anew", namespace, metadata["name"])
+        log.warning("ConfigMap %s/%s holds no plan any more; it is written anew", namespace, name)
         return None
-    return Claim(namespace, model, labels.get(LABEL, ""), versions, plan, hash_of(plan))
+    return Claim(namespace, labels[MODEL], labels.get(LABEL, ""), versions, plan, hash_of(plan))
 
 
 def _labels(found: dict[str, str]) -> Pairs:

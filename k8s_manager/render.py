@@ -1,14 +1,17 @@
 """render: from the plan to every object that should be there. Pure; equal facts are rendered once."""
 
+import logging
 from dataclasses import dataclass
 
 from istio_templates import catalog, names
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.facts import Manifest, ObjectKey, SlotFacts
+from istio_templates.facts import Manifest, ObjectKey, ServedModel, SlotFacts
 from k8s_manager.memo import Last, Memo
 from k8s_manager.metrics import RENDERED
 from k8s_manager.plan import Plan
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class Renderer:
         ]
         found += [self._get("own gateway", name, (name, spec), _dedicated) for name, spec in plan.dedicated.items()]
         found += [self._get("tenant", name, (tenant,), catalog.render_tenant) for name, tenant in plan.tenants.items()]
-        found += [self._get("model", key, (model,), catalog.render_model) for key, model in plan.models.items()]
+        found += [self._model(plan, model) for model in plan.models.values()]
         slots = [
             self._get("slot", (name, number), (SlotFacts(pool, number, ()),), catalog.render_slot)
             for name, pool in plan.pools.items()
@@ -48,6 +51,16 @@ class Renderer:
         ]
         self._memo.end_round()
         return Desired(_merged(found), _merged(slots))
+
+    def _model(self, plan: Plan, model: ServedModel) -> dict[ObjectKey, Manifest]:
+        """Return a model's objects; one that nobody foresaw keeps what it has, and stops no other."""
+        try:
+            return self._get("model", (model.tenant.namespace, model.name), (model,), catalog.render_model)
+        except Exception:
+            log.exception("model %s/%s cannot be rendered; it keeps what it has", model.tenant.namespace, model.name)
+            plan.held.add(("", model.tenant.name, model.name))
+            plan.held_models.add((model.tenant.namespace, model.name))
+            return {}
 
     def _get(self, what: str, name: object, facts: tuple[object, ...], make: object) -> dict[ObjectKey, Manifest]:
         def rendered() -> dict[ObjectKey, Manifest]:

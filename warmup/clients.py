@@ -100,7 +100,7 @@ class GrpcClient:
     def __init__(self, address: str, port: int, headers: Mapping[str, str]) -> None:
         self._address, self._port = address, port
         self._metadata = tuple(headers.items())
-        sizes = [("grpc.max_receive_message_length", ANSWER_BYTES), ("grpc.max_send_message_length", ANSWER_BYTES)]
+        sizes = [("grpc.max_receive_message_length", ANSWER_BYTES), ("grpc.max_send_message_length", -1)]
         pauses = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
         options = [*sizes, *pauses, ("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.aio.insecure_channel(f"{_host(address)}:{port}", options=options)

@@ -121,7 +121,7 @@ class Keeper:
         at = self._clock.utc().isoformat(timespec="seconds")
         opens = gate.opening(pod, claim, outcome, policy, at)
         self._state = gate.ended(self._state, pod, outcome, opens, self._clock.now())
-        if policy == "restart" and outcome.result in ("NotFastEnough", "TimedOut"):
+        if policy == "restart" and outcome.result in ("NotFastEnough", "TimedOut") and not pod.is_released:
             await self._delete(pod)
         self._told.ended(pod, claim, outcome)
         self._changed()

@@ -4,8 +4,8 @@ native readiness ──> what the server says of its inputs ──> each case, e
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -99,11 +99,11 @@ class _Run:
     said: str = ""
     state: State = "WaitingForServer"
 
-    async def all(self) -> None:
-        """Take the replica through everything; raises `_Ended` where it does not pass."""
-        plan = await self.prepare()
-        self._told("the server is ready; waits for its turn")
-        async with self.place or nullcontext():
+    async def all(self, limit: asyncio.Timeout) -> None:
+        """Take the replica through everything within `limit`; raises `_Ended` where it does not pass."""
+        dialect, server = await self._ready()
+        async with self._turn(limit):
+            plan = await self._made(dialect, server)
             self.state = "Warming"
             self._told("")
             for call in plan.calls:
@@ -111,11 +111,32 @@ class _Run:
 
     async def prepare(self) -> Compiled:
         """Wait until the server is ready, and make the requests; raises `_Ended` where that cannot be."""
+        return await self._made(*await self._ready())
+
+    @asynccontextmanager
+    async def _turn(self, limit: asyncio.Timeout) -> AsyncIterator[None]:
+        """Hold a place; while it is waited for, the plan's time stands still."""
+        ends = limit.when()
+        loop = asyncio.get_running_loop()
+        left = None if ends is None else ends - loop.time()
+        self._told("the server is ready; waits for its turn")
+        limit.reschedule(None)
+        async with self.place or nullcontext():
+            limit.reschedule(None if left is None else loop.time() + left)
+            yield
+
+    async def _ready(self) -> tuple[Dialect, Server]:
+        target = self.bundle.spec.target
         try:
-            dialect = dialect_of(self.bundle.spec.target, self.bundle.files)
-            target = self.bundle.spec.target
-            server = Server(target, target.model or self.bundle.model)
-            await self._until_ready(dialect, server)
+            dialect = dialect_of(target, self.bundle.files)
+        except Wrong as error:
+            raise _Ended("PlanWrong", str(error)) from error
+        server = Server(target, target.model or self.bundle.model)
+        await self._until_ready(dialect, server)
+        return dialect, server
+
+    async def _made(self, dialect: Dialect, server: Server) -> Compiled:
+        try:
             return await self._compiled(dialect, server)
         except Wrong as error:
             raise _Ended("PlanWrong", str(error)) from error
@@ -244,13 +265,14 @@ async def warm(
 ) -> Outcome:
     """Take a replica through a plan; `tell` is called with every step. Ends within the plan's timeout.
 
-    `place` is held while the cases are sent: so many replicas are warmed at once, and no more.
+    `place` is held while the requests are made and sent: so many replicas are warmed at once, and no more. Waiting for
+    it takes nothing from the plan's time.
     """
     started = clock.now()
     run = _Run(bundle, client, clock, tell, started, place=place)
     try:
-        async with asyncio.timeout(float(seconds(bundle.spec.timeout))):
-            await run.all()
+        async with asyncio.timeout(float(seconds(bundle.spec.timeout))) as limit:
+            await run.all(limit)
         result: Result = "Verified"
         said = f"{len(run.rows)} cases passed"
     except _Ended as ended:

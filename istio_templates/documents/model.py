@@ -85,7 +85,10 @@ class TrafficPolicy(Spec):
 
 
 class Workload(Spec):
-    """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number."""
+    """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number.
+
+    With `disruptionBudget: false` there is none of ours: Kubernetes evicts no pod that has two.
+    """
 
     replicas: Count | None = None
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
@@ -94,6 +97,7 @@ class Workload(Spec):
     env: tuple[dict[str, Any], ...] = ()
     resources: dict[str, Any] = {}
     pod_template: dict[str, Any] = {}
+    disruption_budget: bool = Field(default=True, strict=True)
 
     @model_validator(mode="after")
     def _image(self) -> "Workload":
@@ -101,6 +105,13 @@ class Workload(Spec):
         if self.image is None and not any(c.get("name") == "model" and c.get("image") for c in containers):
             raise ValueError('give image, or podTemplate with an image in its container "model"')
         return self
+
+
+_PROBES = ("startupProbe", "readinessProbe")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
@@ -116,6 +127,8 @@ def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
         found = spec.get(field) or []
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             raise ValueError(f"podTemplate: spec.{field} is a list of mappings")
+    if not _is_count(spec.get("terminationGracePeriodSeconds", 0)):
+        raise ValueError("podTemplate: spec.terminationGracePeriodSeconds is a whole number from 0 on")
     containers = spec.get("containers", [])
     named = isinstance(containers, list) and all(
         isinstance(c, dict) and isinstance(c.get("name"), str) for c in containers
@@ -123,8 +136,10 @@ def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
     if not named:
         raise ValueError("podTemplate: spec.containers is a list of containers, each with a name")
     for container in containers:
-        if not all(isinstance(container.get(name) or {}, dict) for name in ("startupProbe", "readinessProbe")):
+        if not all(isinstance(container.get(name) or {}, dict) for name in _PROBES):
             raise ValueError(f"podTemplate: the probes of container {container['name']} are mappings")
+        if not all(_is_count((container.get(name) or {}).get("initialDelaySeconds", 0)) for name in _PROBES):
+            raise ValueError(f"podTemplate: initialDelaySeconds of container {container['name']} is a whole number")
     return list(containers)
 
 

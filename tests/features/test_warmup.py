@@ -317,3 +317,25 @@ async def test_two_hundred_pods_at_once_are_warmed_within_the_bounds_while_the_a
             assert status == 200
         await asyncio.gather(*(until(replica.is_open, 60, "all gates") for replica in replicas))
         assert most <= 16
+
+
+async def test_one_document_that_cannot_be_rendered_stops_no_other(fleet):
+    async with fleet.manager():
+        await setup(fleet, 9209)
+        broken = {
+            "spec": {
+                "containers": [
+                    {"name": "model", "readinessProbe": {"httpGet": {"port": 1}, "initialDelaySeconds": "5s"}}
+                ]
+            }
+        }
+        workload = {"replicas": 1, "image": "example.com/ranker:1", "podTemplate": broken}
+        await fleet.apply(model("odd", versions=[{"name": "v1", "workload": workload}]))
+
+        async def refused():
+            found = await fleet.condition("Model", "odd", "Accepted", "search")
+            return "initialDelaySeconds of container model is a whole number" in found.get("message", "")
+
+        await until(refused, what="the odd document to be refused")
+        await fleet.apply(model("other"))
+        await until(lambda: fleet.get("VirtualService", "other", "search"), what="the other model's routes")

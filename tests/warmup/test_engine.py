@@ -143,6 +143,20 @@ async def test_progress_names_the_case_its_calls_and_the_last_latency():
     assert last[1].last > 0
 
 
+async def test_waiting_for_a_place_takes_nothing_from_the_plans_time():
+    @asynccontextmanager
+    async def late():
+        await asyncio.sleep(0.6)
+        yield
+
+    found = bundle(timeout="500ms", cases=[{"name": "a", "inputs": {"x": {"dtype": "FP32", "shape": [-1, 4]}}}])
+    async with model_server(Cold()) as port:
+        client = connect(found.spec.target.model_copy(update={"port": port}), "127.0.0.1", found.hash, 1)
+        outcome = await warm(found, client, SystemClock(), lambda _: None, late())
+        await client.close()
+    assert outcome.result == "Verified"
+
+
 @asynccontextmanager
 async def oip_grpc(slow_calls=0, value=0.5):
     calls = 0

@@ -52,6 +52,14 @@ async def test_the_curve_ends_where_the_replica_queues_up():
     assert max(step.offered for step in steps) < 80
 
 
+async def test_a_replica_that_is_slow_but_takes_any_number_at_once_is_measured_to_the_end():
+    cold = Cold(slow_calls=10**6, slow=0.3)
+    async with model_server(cold) as port:
+        steps = await curve(port, Rates(first=20, most=40, hold=1.0, target=2.0))
+    assert [step.broke for step in steps] == ["", "", ""]
+    assert proposal(steps) == 36
+
+
 async def test_a_server_that_refuses_the_plan_is_an_error_with_its_words():
     async with model_server(Cold(ready_after=10**6)) as port:
         with pytest.raises(Invalid, match="after 300ms: the server was not ready"):
