@@ -149,7 +149,7 @@ def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodWarmth]) -
     head = f"{subject} is warmed in mode {warmup.mode}" + (f" by plan {warmup.hash}." if warmup.hash else ".")
     if warmup.mode != "gate":
         return {"model": subject, "mode": warmup.mode, "plan": warmup.hash, "explanation": [head], "replicas": []}
-    opened = [pod for pod in pods if pod.state in ("verified", "admitted", "released")]
+    opened = [pod for pod in pods if pod.is_open]
     said = [head, f"{len(opened)} of {len(pods)} replicas take requests; only those count for the limit."]
     said += [f"{pod.name} (version {pod.version}) {_warm(pod)}" for pod in pods]
     replicas = [pod.live() for pod in pods]

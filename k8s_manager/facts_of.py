@@ -35,7 +35,7 @@ from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
 from ratelimiter.terms import bounds_of, rules_of, verdict_of
 from warmup.bundle import Bundle, hash_of
-from warmup.protocols import Server, dialect_of
+from warmup.protocols import dialect_of
 
 
 def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
@@ -125,7 +125,7 @@ def _native(target: Target, plan: Bundle) -> tuple[int, str | None]:
     """Return the port, and over HTTP the path, where the server itself says that it is ready."""
     if target.protocol.endswith("grpc"):
         return target.port, None
-    asked = dialect_of(target, plan.files).ready(Server(target, target.model or plan.model))
+    asked = dialect_of(target, plan.files).ready(plan.server)
     return target.port, asked.path if asked else None
 
 

@@ -6,7 +6,7 @@ It works for the leader only. What others know of a pod's warm-up stands at the 
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.store import Store
-from k8s_manager.memo import Memo
+from k8s_manager.memo import Last, Memo
 from k8s_manager.metrics import WARMED, WARMING
 from k8s_manager.settings import Settings
 from k8s_manager.warmth import PodWarmth, warmth_of
@@ -90,6 +90,7 @@ class GateLoop:
         self._gates = PodGates(client, store, clock)
         self._bounds = Bounds(settings.warming, settings.warming_per_node)
         self._memo, self._claims = Memo(), Memo()
+        self._inside: dict[str, Last] = {}
         self._keeper: Keeper | None = None
         self._wake_at: float | None = None
         self.dirty = store.signal(frozenset({"Pod", "ConfigMap", "Model"}))
@@ -140,12 +141,17 @@ class GateLoop:
         keeper = self._keeper
         progress = keeper.progress if keeper else {}
         found = []
-        for pod in self._store.inside("Pod", namespace):
-            labels = (pod["metadata"].get("labels") or {}).items()
-            version = next((name for name, wanted in versions.items() if set(wanted) <= labels), None)
-            if version is not None and has_gate(pod):
+        for pod in self._gated(namespace):
+            version = next((name for name, wanted in versions.items() if set(wanted) <= _labels_of(pod)), None)
+            if version is not None:
                 found.append(warmth_of(pod, version, progress.get(pod["metadata"]["uid"])))
         return sorted(found, key=lambda warmth: warmth.name)
+
+    def _gated(self, namespace: str) -> list[Manifest]:
+        """Return the pods with a gate in a namespace; every model in it asks for them in each pass."""
+        inside = self._inside.setdefault(namespace, Last())
+        changes = (self._store.changes("Pod", namespace),)
+        return inside.get(changes, lambda: [pod for pod in self._store.inside("Pod", namespace) if has_gate(pod)])
 
     def _plans(self) -> _Plans:
         changes = (self._store.changes("ConfigMap"), self._store.changes("Model"))
@@ -197,11 +203,15 @@ def _labels(found: dict[str, str]) -> Pairs:
     return tuple(sorted(found.items()))
 
 
+def _labels_of(pod: Manifest) -> Set[tuple[str, str]]:
+    return (pod["metadata"].get("labels") or {}).items()
+
+
 def _is_delayed(pod: Manifest, plans: _Plans) -> bool:
     claims = plans.delayed.get(pod["metadata"].get("namespace", ""))
     if not claims:
         return False
-    labels = (pod["metadata"].get("labels") or {}).items()
+    labels = _labels_of(pod)
     return any(set(version) <= labels for claim in claims for version in claim.versions)
 
 

@@ -35,6 +35,11 @@ class PodWarmth:
     verdict: Verdict | None = None
     progress: Progress | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it takes requests."""
+        return self.state in ("verified", "admitted", "released")
+
     def status(self) -> Manifest:
         """Return it for a status or an answer: what moves fast is left to `live`."""
         out: Manifest = {
@@ -108,7 +113,7 @@ def warmup_status(mode: str, plan: str, pods: Iterable[PodWarmth]) -> Manifest:
     """Return what a model's status says of its warm-up: counts, and the pods that are not open."""
     pods = list(pods)
     counts = Counter(pod.state for pod in pods)
-    closed = [pod.status() for pod in pods if pod.state not in ("verified", "admitted", "released")]
+    closed = [pod.status() for pod in pods if not pod.is_open]
     return {"mode": mode, "plan": plan, "counts": dict(sorted(counts.items())), "notOpen": closed[:SHOWN]}
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
+from warmup.protocols.base import Server
 from warmup.tensors import Files
 
 
@@ -28,6 +29,11 @@ class Bundle:
         }
         spec = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
         return json.dumps({"model": self.model, "plan": spec, "files": files}, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def server(self) -> Server:
+        """Return whom its requests are for."""
+        return Server(self.spec.target, self.spec.target.model or self.model)
 
     @property
     def hash(self) -> str:

@@ -53,7 +53,7 @@ def compiled(
     if problems:
         raise Invalid(f"warm-up plan of {bundle.model}", problems)
     speaks = dialect or dialect_of(bundle.spec.target, bundle.files)
-    return Compiled(speaks, _server(bundle), tuple(calls))
+    return Compiled(speaks, bundle.server, tuple(calls))
 
 
 def problems_of(bundle: Bundle) -> list[Problem]:
@@ -70,10 +70,6 @@ def _is_open(case: Case) -> bool:
     return any(tensor.dtype is None or tensor.shape is None for tensor in (case.inputs or {}).values())
 
 
-def _server(bundle: Bundle) -> Server:
-    return Server(bundle.spec.target, bundle.spec.target.model or bundle.model)
-
-
 def _made(
     bundle: Bundle, described: Mapping[str, Described], dialect: Dialect | None, cases: tuple[Case, ...]
 ) -> tuple[list[Call], list[Problem]]:
@@ -88,7 +84,7 @@ def _made(
     for case in cases:
         place = f"cases[{bundle.spec.cases.index(case)}]"
         try:
-            calls += _calls(case, speaks, _server(bundle), described, bundle.files)
+            calls += _calls(case, speaks, bundle.server, described, bundle.files)
         except (Unresolved, Wrong) as error:
             problems.append(Problem(f"{place}.inputs" if isinstance(error, Unresolved) else place, str(error)))
         except Exception as error:  # what nobody foresaw in one plan must not stop the others

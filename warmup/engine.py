@@ -126,14 +126,12 @@ class _Run:
             yield
 
     async def _ready(self) -> tuple[Dialect, Server]:
-        target = self.bundle.spec.target
         try:
-            dialect = dialect_of(target, self.bundle.files)
+            dialect = dialect_of(self.bundle.spec.target, self.bundle.files)
         except Wrong as error:
             raise _Ended("PlanWrong", str(error)) from error
-        server = Server(target, target.model or self.bundle.model)
-        await self._until_ready(dialect, server)
-        return dialect, server
+        await self._until_ready(dialect, self.bundle.server)
+        return dialect, self.bundle.server
 
     async def _made(self, dialect: Dialect, server: Server) -> Compiled:
         try:
@@ -164,7 +162,7 @@ class _Run:
             return await asyncio.to_thread(compiled, self.bundle)
         answer = await self._insist(asked)
         if self.bundle.spec.target.protocol == "grpc":
-            return compiled(self.bundle, dialect=reflected(files_in_answer(answer.body)))
+            return await asyncio.to_thread(compiled, self.bundle, dialect=reflected(files_in_answer(answer.body)))
         return await asyncio.to_thread(compiled, self.bundle, self._described(dialect, server, answer))
 
     def _described(self, dialect: Dialect, server: Server, answer: Answer) -> dict[str, Described]:
@@ -223,17 +221,9 @@ class _Run:
         sent = self.clock.now()
         answer = await self.client.send(request, float(seconds(self.bundle.spec.load.per_request_timeout)))
         took = self.clock.now() - sent
-        fault = answer.fault
-        if fault is None and (objection := self._objection(plan, answer)):
-            fault = Fault("passing", objection)
+        fault = fault_in(answer, self.bundle, plan)
         tally.add(None if fault else took, plain(fault.said) if fault else "")
         return fault
-
-    def _objection(self, plan: Compiled, answer: Answer) -> str | None:
-        try:
-            return plan.dialect.objection(plan.server, self.bundle.spec.success.check, answer.body)
-        except (RecursionError, OverflowError, ValueError) as error:
-            return f"the answer cannot be read ({type(error).__name__})"
 
     def _told(self, said: str) -> None:
         said = plain(said)
@@ -293,6 +283,17 @@ async def prepared(bundle: Bundle, client: Client, clock: Clock) -> Compiled:
     except TimeoutError as error:
         said = f"after {bundle.spec.timeout}: {_last(run)}; look at the server"
         raise Invalid(f"warm-up plan of {bundle.model}", [Problem("", said)]) from error
+
+
+def fault_in(answer: Answer, bundle: Bundle, plan: Compiled) -> Fault | None:
+    """Return what was wrong with a call: that it failed, or what the plan's check has against its answer."""
+    if answer.fault is not None:
+        return answer.fault
+    try:
+        objection = plan.dialect.objection(plan.server, bundle.spec.success.check, answer.body)
+    except (RecursionError, OverflowError, ValueError) as error:
+        objection = f"the answer cannot be read ({type(error).__name__})"
+    return Fault("passing", objection) if objection else None
 
 
 def plain(said: str) -> str:

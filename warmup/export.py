@@ -13,7 +13,6 @@ from istio_templates.documents.warmup import Case
 from istio_templates.errors import Invalid, Problem
 from warmup.bundle import Bundle
 from warmup.compiling import tensors
-from warmup.protocols import Server
 from warmup.protocols.tfs_grpc import predict
 from warmup.protos import message
 from warmup.tensors import Filled, Unresolved
@@ -26,11 +25,10 @@ _TRITON_TYPES = {"BYTES": "TYPE_STRING"}
 
 def tfs(bundle: Bundle) -> dict[str, bytes]:
     """Return TensorFlow Serving's warm-up file by its path in the model's folder."""
-    server = Server(bundle.spec.target, bundle.spec.target.model or bundle.model)
     records = []
     for _, _, inputs in _all(bundle):
         log = message("tensorflow.PredictionLog")()
-        log.predict_log.request.CopyFrom(predict(server, inputs))
+        log.predict_log.request.CopyFrom(predict(bundle.server, inputs))
         records.append(log.SerializeToString())
     if len(records) > TFS_RECORDS:
         raise Invalid(bundle.model, [Problem("cases", f"make {len(records)} records; the server takes {TFS_RECORDS}")])

@@ -69,11 +69,17 @@ class Decision:
 
 def claims_by_pod(pods: Iterable[GatedPod], claims: Iterable[Claim]) -> dict[str, Claim]:
     """Return the claim on each pod, by UID."""
-    inside: dict[str, list[Claim]] = {}
-    for claim in claims:
-        inside.setdefault(claim.namespace, []).append(claim)
-    found = {pod.uid: next((c for c in inside.get(pod.namespace, ()) if c.is_of(pod)), None) for pod in pods}
-    return {uid: claim for uid, claim in found.items() if claim}
+    claims = list(claims)
+    by_label: dict[tuple[str, tuple[str, str]], list[int]] = {}  # a namespace may hold a thousand models
+    for number, claim in enumerate(claims):
+        for labels in claim.versions:
+            by_label.setdefault((claim.namespace, min(labels)), []).append(number)
+    found = {}
+    for pod in pods:
+        numbers = [n for pair in pod.labels for n in by_label.get((pod.namespace, pair), ())]
+        if fitting := [n for n in numbers if claims[n].is_of(pod)]:
+            found[pod.uid] = claims[min(fitting)]
+    return found
 
 
 def decide(state: State, pods: Iterable[GatedPod], claims: Iterable[Claim], now: float) -> tuple[Decision, State]:

@@ -9,7 +9,7 @@ from istio_templates.documents.fields import seconds
 from warmup import rising
 from warmup.bundle import Bundle
 from warmup.compiling import Compiled
-from warmup.engine import Clock, plain, prepared
+from warmup.engine import Clock, fault_in, plain, prepared
 from warmup.rising import Step
 from warmup.success import nearest_rank
 from warmup.wire import Client, Request
@@ -73,10 +73,8 @@ async def _one(
     began = clock.now()
     answer = await client.send(request, patience)
     took = clock.now() - began
-    said = answer.fault.said if answer.fault else None
-    said = said or plan.dialect.objection(plan.server, bundle.spec.success.check, answer.body)
-    if said is None:
-        sent.latencies.append(took)
-    else:
+    if fault := fault_in(answer, bundle, plan):
         sent.failed += 1
-        sent.said = plain(said)
+        sent.said = plain(fault.said)
+    else:
+        sent.latencies.append(took)

@@ -107,9 +107,7 @@ async def _run(bundle: Bundle, host: str, port: int, rates: Rates, form: Format)
 
 
 def _table(steps: Sequence[Step]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("OFFERED", "ANSWERED", "LATENCY", "FAILED", "STATE"):
-        table.add_column(column, overflow="fold")
+    table = output.empty("OFFERED", "ANSWERED", "LATENCY", "FAILED", "STATE")
     for step in steps:
         latency = "-" if step.latency is None else f"{step.latency * 1000:.1f} ms"
         table.add_row(

@@ -36,12 +36,18 @@ def table(kind: str, objects: list[Object]) -> None:
         "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
         "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
     }[kind]
-    out = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        out.add_column(column, overflow="fold")
+    out = empty(*columns)
     for obj in objects:
         out.add_row(*_ROWS[kind](obj))
     console().print(out)
+
+
+def empty(*columns: str) -> Table:
+    """Return a table without rows yet."""
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        out.add_column(column, overflow="fold")
+    return out
 
 
 def console() -> Console:

@@ -71,7 +71,7 @@ def check(plan: PlanFile, files: Files = None, model: ModelOption = None, form: 
         return
     if calls:
         columns = ("CASE", "BATCH", "REQUESTS", "PATH", "LARGEST BODY")
-        table = _table(*columns)
+        table = output.empty(*columns)
         for call in told["calls"]:
             size = f"{call['bytes']} B"
             table.add_row(call["case"], str(call["batch"]), str(call["requests"]), call["path"], size)
@@ -243,15 +243,8 @@ def address_of(address: str, bundle: Bundle) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _progress(rows: tuple[Row, ...], said: str = "") -> Table:
-    table = _table("CASE", "BATCH", "CALLS", "FAILED", "FIRST", "LAST", "QUANTILE", "STATE")
+    table = output.empty("CASE", "BATCH", "CALLS", "FAILED", "FIRST", "LAST", "QUANTILE", "STATE")
     for row in rows:
         state = f"{row.state}: {row.said}" if row.said else row.state
         figures = (_ms(row.first), _ms(row.last), _ms(row.latency))

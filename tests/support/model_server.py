@@ -15,7 +15,8 @@ from tests.support.grpc_server import grpc_server
 @dataclass
 class Cold:
     """How a server behaves: so many slow calls for each shape, of so many seconds; when it says that it is ready; and
-    what it answers instead of an inference, if not one."""
+    what it answers instead of an inference, if not one. Every call is `work`, in seconds; `most` of them were under way
+    at once."""
 
     slow_calls: int = 0
     slow: float = 0.05
@@ -25,10 +26,17 @@ class Cold:
     hang: bool = False
     seen: Counter[str] = field(default_factory=Counter)
     headers: list[str] = field(default_factory=list)
+    work: float = 0.0
+    under_way: int = 0
+    most: int = 0
 
     async def answer(self, shape: str, good: bytes) -> tuple[int, bytes]:
         """Return what a call of a shape is answered with."""
         self.seen[shape] += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(self.work)
+        self.under_way -= 1
         if self.hang:
             await asyncio.sleep(60)
         if self.seen[shape] <= self.slow_calls:

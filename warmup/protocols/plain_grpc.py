@@ -24,6 +24,7 @@ class PlainGrpc:
 
     def __init__(self, files: Iterable[bytes] = ()) -> None:
         self._files = tuple(files)
+        self._found: tuple[type[Any], type[Any]] | None = None
 
     def ready(self, server: Server) -> Request:
         """Ask for the health of the whole server."""
@@ -76,6 +77,12 @@ class PlainGrpc:
         return json_answers.objection(check, json_format.MessageToJson(found, indent=None).encode(), values)
 
     def _messages(self, server: Server) -> tuple[type[Any], type[Any]]:
+        """Return the classes of request and answer, looked for once: every answer is read with them."""
+        if self._found is None:
+            self._found = self._look(server)
+        return self._found
+
+    def _look(self, server: Server) -> tuple[type[Any], type[Any]]:
         name, _, method = (server.target.method or "").partition("/")
         pool = descriptor_pool.DescriptorPool()
         try:
