@@ -38,7 +38,7 @@ async def run(quick: bool) -> list[Figure]:
     windows = int(seconds / TICK) + 4
     return [
         plain("flaps that end where they began, within the debounce", f"{flaps} in {brief:.0f} s over {MODELS} models"),
-        at_most("slot writes that they cost", unneeded, 0, count=True),
+        at_most("slot writes that they cost", unneeded, 0),
         plain("flaps at random, which stay for up to a second", f"{flaps} in {rough:.0f} s"),
         plain("slot writes that they cost", f"{sum(map(len, times.values()))} over {len(times)} slots"),
         at_most(
@@ -49,7 +49,6 @@ async def run(quick: bool) -> list[Figure]:
             f"{min(gaps, default=9):.2f} s",
             f"at least {TICK * 0.9:g} s",
             min(gaps, default=9) >= TICK * 0.9,
-            True,
         ),
     ]
 

@@ -10,6 +10,7 @@ class Figure:
     """One measured figure. `met` None: shown for information, nothing is promised of it.
 
     A `count` holds on any machine and decides the exit code of every run; other figures only that of a full one.
+    A count of what time brings about (writes that a late event costs) is none: a busy machine makes events late.
     """
 
     what: str
