@@ -28,7 +28,7 @@ def _deployment(model: ServedModel, version: VersionFacts) -> Manifest:
     )
     spec: Manifest = {
         "selector": {"matchLabels": {names.MODEL: model.name, names.VERSION: version.name}},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling(version.pods.spare)},
         "template": _template(model, version, version.pods.template),
     }
     if model.warmup and model.warmup.deadline > PROGRESS_SECONDS:
@@ -36,6 +36,11 @@ def _deployment(model: ServedModel, version: VersionFacts) -> Manifest:
     if version.pods.replicas is not None:
         spec["replicas"] = version.pods.replicas
     return {**obj, "spec": spec}
+
+
+def _rolling(spare: bool) -> Manifest:
+    """Return by how many pods a rollout may exceed what is wanted, or fall below: one must change first."""
+    return {"maxSurge": 1, "maxUnavailable": 0} if spare else {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def _template(model: ServedModel, version: VersionFacts, wanted: Manifest) -> Manifest:

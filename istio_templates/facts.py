@@ -104,11 +104,12 @@ class RouteFacts:
 @dataclass(frozen=True, slots=True)
 class PodsOfVersion:
     """The pods of a version that we render; `template` is a PodTemplateSpec as the tenant wrote it. `budget`: a drained
-    node takes one of them at a time."""
+    node takes one of them at a time. `spare`: a rollout may have one more than `replicas`, and so needs none less."""
 
     replicas: int | None
     template: Manifest
     budget: bool = True
+    spare: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,8 +161,12 @@ def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
 
 def _version(model: str, version: Version, weight: int) -> VersionFacts:
     workload = version.workload
-    pods = PodsOfVersion(workload.replicas, _pod_template(workload), workload.disruption_budget) if workload else None
-    return VersionFacts(version.name, version_labels(model, version), weight, pods)
+    return VersionFacts(version.name, version_labels(model, version), weight, _pods(workload) if workload else None)
+
+
+def _pods(workload: Workload) -> PodsOfVersion:
+    spare = workload.capacity_mode == "availability"
+    return PodsOfVersion(workload.replicas, _pod_template(workload), workload.disruption_budget, spare)
 
 
 def _pod_template(workload: Workload) -> Manifest:

@@ -87,7 +87,8 @@ class TrafficPolicy(Spec):
 class Workload(Spec):
     """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number.
 
-    With `disruptionBudget: false` there is none of ours: Kubernetes evicts no pod that has two.
+    With `disruptionBudget: false` there is none of ours: Kubernetes evicts no pod that has two. A rollout adds a replica
+    before it takes one away (`availability`); where there is no card for one more, `resourceAware` takes one away first.
     """
 
     replicas: Count | None = None
@@ -98,12 +99,23 @@ class Workload(Spec):
     resources: dict[str, Any] = {}
     pod_template: dict[str, Any] = {}
     disruption_budget: bool = Field(default=True, strict=True)
+    capacity_mode: Literal["availability", "resourceAware"] = "availability"
+    accept_outage: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
     def _image(self) -> "Workload":
         containers = _containers(self.pod_template)
         if self.image is None and not any(c.get("name") == "model" and c.get("image") for c in containers):
             raise ValueError('give image, or podTemplate with an image in its container "model"')
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_a_rollout(self) -> "Workload":
+        if self.capacity_mode == "resourceAware" and self.replicas == 1 and not self.accept_outage:
+            raise ValueError(
+                "capacityMode resourceAware: a rollout takes the only replica away before it has another; "
+                "ask for 2 replicas or more, or say acceptOutage: true"
+            )
         return self
 
 
