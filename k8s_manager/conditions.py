@@ -31,6 +31,8 @@ from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
 from k8s_manager.asked import Asked, Gates, Limits
 from k8s_manager.claims import gateway_name, namespace_of
+from k8s_manager.diff import Changes
+from k8s_manager.draining import Draining
 from k8s_manager.gateway_status import even, gateway_status
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
@@ -69,6 +71,7 @@ class Teller:
         results: Results,
         asked: Asked,
         owned: Mapping[ObjectKey, Manifest],
+        changes: Changes,
         now: datetime,
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
@@ -82,10 +85,10 @@ class Teller:
                 plan.verdicts[key],
                 failures.get(owner),
                 leaving.get(key),
-                plan.waiting.get(key),
+                plan.waiting.get(key) or changes.waiting.get(key),
                 _is_there(key, plan, owned),
             )
-            of_kind = self._inputs(stored, world, plan, asked, now)
+            of_kind = self._inputs(stored, world, plan, asked, changes.draining, now)
             repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
@@ -95,7 +98,9 @@ class Teller:
         self._memo.end_round()
         return out
 
-    def _inputs(self, stored: Stored, world: World, plan: Plan, asked: Asked, now: datetime) -> tuple[Any, ...]:
+    def _inputs(
+        self, stored: Stored, world: World, plan: Plan, asked: Asked, draining: Draining, now: datetime
+    ) -> tuple[Any, ...]:
         limits, proofs = asked.limits, asked.proofs
         if stored.key.kind == "InferenceGateway":
             name = stored.key.name
@@ -119,7 +124,8 @@ class Teller:
         identity = identity_of(stored)
         served = plan.models.get(key)
         warmth = _warmth(served, asked.gates)
-        return (served, ready, scaled, limits.disagreement(identity), warmth, limits.mark(identity))
+        leaving = draining.status(*key)
+        return (served, ready, scaled, limits.disagreement(identity), warmth, leaving, limits.mark(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,8 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             if of_kind[4] is not None and of_kind[0].warmup:
                 body["warmup"] = warmup_status(of_kind[0].warmup.mode, of_kind[0].warmup.hash, of_kind[4])
                 told.append(warm(of_kind[4]))
+            if of_kind[5]:
+                body["draining"] = of_kind[5]
         case _:
             body, told = _kept(stored), []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]

@@ -17,6 +17,7 @@ from k8s_manager.clock import Clock
 from k8s_manager.conditions import Teller
 from k8s_manager.counters import CounterLoop
 from k8s_manager.diff import Differ
+from k8s_manager.draining import held_back
 from k8s_manager.gates import GateLoop
 from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
@@ -90,19 +91,20 @@ class MainLoop:
         await self._books.finalizers(world)
         desired = self._renderer.render(plan)
         store = self._store
-        changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
+        changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world)
+        changes.deletes, changes.draining = held_back(changes.deletes, world.models, now)
         results = await self._target.apply(changes)
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
         asked = Asked(self._limits, self._proofs, self._counters, self._gates)
-        told = self._teller.statuses(world, plan, results, asked, store.owned, now)
+        told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
         later = await self._books.tell(world, told)
-        ends = moves.due(world.bindings, now)
+        ends = [due for due in (moves.due(world.bindings, now), changes.draining.due(now)) if due is not None]
         override = overrides.next_end(plan.overrides.values(), now)
         again = [failure.again_at for failure in results.failures.values()]
         again += [later] if later is not None else []
-        again += [self._clock.now() + ends + 1] if ends is not None else []
+        again += [self._clock.now() + end + 1 for end in ends]
         again += [self._clock.now() + (override - now).total_seconds() + 0.01] if override else []
         return min(again, default=None)
 

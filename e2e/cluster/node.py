@@ -57,8 +57,7 @@ class Node:
         self._start("scheduler", components.scheduler(self.program("kube-scheduler"), self._pki))
         for path in images.values():
             self.load(path)
-        config = place.state / "kubelet.yaml"
-        self._start("kubelet", components.kubelet(self.program("kubelet"), self._pki, config, place))
+        self.start_kubelet()
         proxy = place.state / "kube-proxy.yaml"
         self._start("kube-proxy", components.kube_proxy(self.program("kube-proxy"), proxy))
         self.until("the node is ready", lambda: "True" in self._node_ready())
@@ -75,6 +74,15 @@ class Node:
     def stop_apiserver(self) -> None:
         """Stop the API server, and return when its port is free."""
         self.processes.stop("apiserver")
+
+    def start_kubelet(self) -> None:
+        """Start the kubelet; pods that run already go on running."""
+        config = self.place.state / "kubelet.yaml"
+        self._start("kubelet", components.kubelet(self.program("kubelet"), self._pki, config, self.place))
+
+    def stop_kubelet(self) -> None:
+        """Stop the kubelet, and return when it has ended."""
+        self.processes.stop("kubelet")
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl as the administrator."""

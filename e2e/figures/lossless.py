@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 from benchmarks.report import Figure, at_most, plain
-from e2e.scenarios.test_warmup import COLD, put, serves, spec
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, path_of, version
+from e2e.support.warming import COLD, put, serves, spec
 
 RATE = 130  # requests a second to each of two gateway pods
 TENANT = "lossless"

@@ -1,26 +1,16 @@
 """The API server is away for half a minute: nothing that is served changes, and everything goes on afterwards."""
 
 import asyncio
-import os
-from pathlib import Path
 
 import pytest
 
-from e2e.cluster import up
-from e2e.cluster.node import Node
-from e2e.cluster.place import Place
 from e2e.support.load import Load
+from e2e.support.own_node import own_node
 from e2e.support.site import Site, host_of, path_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
 AWAY_SECONDS = 30.0
-
-
-def node() -> Node:
-    place = Place()
-    assert Path(os.environ["E2E_KUBECONFIG"]) == place.kubeconfig
-    return Node(place, up.programs(place))
 
 
 async def test_the_api_server_may_be_away_for_half_a_minute(site: Site, gateways: list[str], tenant: str):
@@ -30,11 +20,11 @@ async def test_the_api_server_may_be_away_for_half_a_minute(site: Site, gateways
     load = Load(host_of(tenant), path_of("ranker"), rate=40)
     async with load.on(*gateways):
         await load.measure(1)
-        await asyncio.to_thread(node().stop_apiserver)
+        await asyncio.to_thread(own_node().stop_apiserver)
         try:
             since, to = await load.measure(AWAY_SECONDS)
         finally:
-            await asyncio.to_thread(node().start_apiserver)
+            await asyncio.to_thread(own_node().start_apiserver)
         assert 38 < load.outcome.rate(since, to) < 42
         await until(lambda: _scaled(site, tenant), 60, "a write being taken again")
         await site.until_total(60, tenant, seconds=90)

@@ -3,84 +3,15 @@
 import asyncio
 import contextlib
 import json
-from typing import Any
 
 import aiohttp
 
 from e2e.support.load import Load
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
+from e2e.support.warming import COLD, PLAN, Watch, asked, gate_of, put, quiet, serves, spec
 from istio_templates.facts import Manifest
 from istio_templates.warm_gate import GATE, verdict_of
-from k8s_manager.kube.resources import RESOURCES
 from tests.support.waiting import until
-
-COLD = {"MODEL_COLD_CALLS": "15", "MODEL_COLD_SECONDS": "0.2"}
-PLAN = {
-    "target": {"protocol": "http", "port": 8080, "path": "/v2/models/ranker", "readyPath": "/v2/health/ready"},
-    "ready": {"interval": "200ms"},
-    "cases": [{"name": "typical", "body": {"text": "hello"}}],
-    "load": {"minRequests": 20},
-    "success": {"window": 10, "latency": {"max": "100ms"}},
-    "timeout": "60s",
-}
-
-
-def spec(tenant: str, replicas: int, **changes: Any) -> Manifest:
-    """Return a model with cold replicas behind a gate, its retries off, its limit out of the way."""
-    route = {"host": host_of(tenant), "path": path_of("ranker"), "port": 8080, "retries": {"attempts": 0}}
-    return {
-        "routes": [route],
-        "versions": [version(replicas, **COLD)],
-        "traffic": [{"version": "v1", "weight": 100}],
-        "rateLimit": {"perReplicaQps": 1000, "burst": "1s"},
-        "warmup": {"plan": PLAN, "restartDelay": "3s"},
-        **changes,
-    }
-
-
-async def put(site: Site, tenant: str, body: Manifest) -> None:
-    await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker", {"spec": body})
-
-
-async def serves(site: Site, tenant: str, replicas: int) -> list[Manifest]:
-    """Wait until so many replicas, and no others, are open and ready; return them."""
-
-    async def look() -> list[Manifest]:
-        pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
-        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        return staying if len(staying) == replicas == len(pods) and all(map(is_ready, staying)) else []
-
-    return await until(look, 120, f"{replicas} open replicas")
-
-
-async def asked(pod: Manifest, path: str) -> Any:
-    """Return what a model pod itself answers."""
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-        session.get(f"http://{pod['status']['podIP']}:8080{path}") as answer,
-    ):
-        return await answer.json()
-
-
-def gate_of(pod: Manifest) -> str:
-    return next((c["status"] for c in pod["status"].get("conditions", []) if c["type"] == GATE), "")
-
-
-class Watch:
-    """Sees every state of the pods of a tenant: whether one was ready over a container that nobody had found warm."""
-
-    def __init__(self, site: Site, tenant: str) -> None:
-        self._site, self._tenant = site, tenant
-        self.wrong: list[str] = []
-
-    async def run(self) -> None:
-        _, since = await self._site.kube.list(RESOURCES["Pod"], namespace=self._tenant)
-        async for event, pod in self._site.kube.watch(RESOURCES["Pod"], since):
-            if event == "MODIFIED" and pod["metadata"]["namespace"] == self._tenant and is_ready(pod):
-                status = pod["status"]["containerStatuses"][0]
-                verdict = verdict_of(pod)
-                if verdict is None or verdict.container != status["containerID"]:
-                    self.wrong.append(f"{pod['metadata']['name']}: {verdict} over {status['containerID']}")
 
 
 async def test_replicas_open_after_their_plan_and_a_killed_container_only_after_a_new_one(
@@ -197,13 +128,6 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
     for pod in pods:
         assert (await asked(pod, "/counts"))["realWhileCold"] == 0
     await until(lambda: site.holds("Model", "ranker", "Warm", tenant), 60, "the condition Warm")
-
-
-async def quiet(look: Any) -> bool:
-    try:
-        return bool(await look())
-    except aiohttp.ClientError:
-        return False
 
 
 async def test_an_agent_warms_its_server_and_every_new_one_and_may_itself_be_killed(

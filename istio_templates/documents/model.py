@@ -87,8 +87,9 @@ class TrafficPolicy(Spec):
 class Workload(Spec):
     """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number.
 
-    With `disruptionBudget: false` there is none of ours: Kubernetes evicts no pod that has two. A rollout adds a replica
-    before it takes one away (`availability`); where there is no card for one more, `resourceAware` takes one away first.
+    With `disruptionBudget: false` there is none of ours: Kubernetes evicts no pod that has two. A rollout adds a
+    replica before it takes one away (`availability`); where there is no card for one more, `resourceAware` takes one
+    away first.
     """
 
     replicas: Count | None = None
@@ -287,7 +288,9 @@ class AttachTo(Spec):
 class ModelSpec(Spec):
     """What an algorithm engineer says of a model. With `routes` it is served, with `attachTo` only limited.
 
-    While it is `paused`, its routes answer 503 with the reason that is given here; its replicas stay.
+    While it is `paused`, its routes answer 503 with the reason that is given here; its replicas stay. A version that
+    leaves the document gets no request any more, and its replicas stay for `drain`: what is under way may end, and who
+    takes the change back finds them warm.
     """
 
     routes: tuple[Route, ...] = Field(default=(), max_length=32)
@@ -297,12 +300,19 @@ class ModelSpec(Spec):
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
     rate_limit: RateLimit | None = None
     warmup: Warmup = Warmup()
+    drain: Duration = "30s"
     paused: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[ -~]*$")] | None = None
 
     @model_validator(mode="after")
     def _pausable(self) -> "ModelSpec":
         if self.paused is not None and self.attach_to is not None:
             raise ValueError("paused: needs a route of ours; with attachTo, close the route where it is written")
+        return self
+
+    @model_validator(mode="after")
+    def _drained(self) -> "ModelSpec":
+        if seconds(self.drain) > 86_400:
+            raise ValueError(f"drain {self.drain} is longer than 24h; keep the version in the document for that long")
         return self
 
     @model_validator(mode="after")

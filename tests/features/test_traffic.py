@@ -1,3 +1,4 @@
+from istio_templates.facts import ObjectKey
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.waiting import until
 
@@ -106,3 +107,36 @@ async def test_a_paused_model_answers_with_its_reason_until_it_is_resumed(fleet)
 
 async def _is(found, value):
     return await found == value
+
+
+async def draining(fleet):
+    return [entry["version"] for entry in (await fleet.status("Model", "ranker", "search")).get("draining") or []]
+
+
+async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_drain_time(fleet):
+    async with fleet.manager() as manager:
+        await setup(fleet, 100, 0)
+        await until(lambda: _is(total(fleet), 40), what="the limit of two replicas")
+        key = ObjectKey("Deployment", "search", "ranker-v1")
+        await fleet.client.merge(key, {"status": {"readyReplicas": 2}}, "status")
+        await until(lambda: manager.store.owned[key].get("status"), what="the manager having seen that")
+        only = {"versions": VERSIONS[1:], "traffic": [{"version": "v2", "weight": 100}], "drain": "4s"}
+        await fleet.apply(model(**only))
+
+        async def waits():
+            told = await fleet.condition("Model", "ranker", "Programmed", "search")
+            return "version v2 has no warm replica yet" in told.get("message", "") and "v1 serves" in told["message"]
+
+        await until(waits, what="the model saying what it waits for")
+        assert (await weights(fleet), await total(fleet)) == ({"v1": 100}, 40)
+        for kind in ("Deployment", "PodDisruptionBudget"):
+            assert await fleet.get(kind, "ranker-v1", "search")
+        await fleet.pod("search", labels(version="v2"))
+        await until(lambda: _is(weights(fleet), {"v2": 100}), what="the new version being served")
+        await until(lambda: _is(draining(fleet), ["v1"]), what="the old version draining")
+        assert await fleet.get("PodDisruptionBudget", "ranker-v1", "search")
+
+        async def gone():
+            return not await fleet.get("Deployment", "ranker-v1", "search") and not await draining(fleet)
+
+        await until(gone, what="the old version being gone")

@@ -1,0 +1,104 @@
+"""The node under warm replicas: drained while requests come, and its kubelet restarted while a replica is warmed."""
+
+import asyncio
+
+import pytest
+
+from e2e.support.load import Load
+from e2e.support.own_node import own_node
+from e2e.support.site import Site, host_of, is_ready, kubectl, path_of, version
+from e2e.support.warming import COLD, Watch, asked, put, quiet, serves, spec
+from istio_templates.warm_gate import verdict_of
+from tests.support.waiting import until
+
+
+async def test_a_drained_node_gives_up_one_replica_at_a_time_and_no_request_is_lost(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 2))
+    before = {pod["metadata"]["name"] for pod in await serves(site, tenant, 2)}
+    await site.until_total(2000, tenant)
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    load = Load(host_of(tenant), path_of("ranker"), rate=40, method="POST")
+    async with load.on(*gateways):
+        await load.measure(2)
+        load.outcome.counts.clear()
+        counting = asyncio.create_task(_open_replicas(site, tenant, open_ := []))
+        await _drain(site, tenant)
+        pods = await serves(site, tenant, 2)
+        counting.cancel()
+        await load.measure(2)
+    watching.cancel()
+    assert before.isdisjoint(pod["metadata"]["name"] for pod in pods)
+    assert min(open_) == 1
+    assert load.outcome.counts.keys() == {"200"}
+    assert watch.wrong == []
+    for pod in pods:
+        assert (await asked(pod, "/counts"))["realWhileCold"] == 0
+
+
+async def _drain(site: Site, tenant: str) -> None:
+    """Have kubectl drain the node of a tenant's replicas.
+
+    What replaces them needs room: where there is one node, that one takes pods again while it is drained.
+    """
+    pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
+    node = pods[0]["spec"]["nodeName"]
+    selector = ("--pod-selector=tidegate.dev/model=ranker", "--ignore-daemonsets", "--timeout=150s")
+    draining = asyncio.create_task(asyncio.to_thread(kubectl, "drain", node, *selector))
+
+    async def cordoned() -> bool:
+        return "true" in await asyncio.to_thread(kubectl, "get", "node", node, "-o", "jsonpath={.spec.unschedulable}")
+
+    try:
+        await until(cordoned, 30, "the node being cordoned")
+    finally:
+        await asyncio.to_thread(kubectl, "uncordon", node)
+    said = await draining
+    assert f"node/{node} drained" in said
+
+
+async def _open_replicas(site: Site, tenant: str, counts: list[int]) -> None:
+    """Note again and again how many replicas are open and stay."""
+    while True:
+        pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
+        counts.append(sum(is_ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in pods))
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.own_cluster
+async def test_a_kubelet_restarted_during_a_warm_up_closes_no_warm_replica_and_opens_no_cold_one(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 1))
+    (warm,) = await serves(site, tenant, 1)
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    slow = {"MODEL_COLD_CALLS": "100", "MODEL_COLD_SECONDS": "0.1"}
+    await put(site, tenant, spec(tenant, 1, versions=[version(1, **COLD), version(1, name="v2", **slow)]))
+
+    async def under_way() -> bool:
+        pods = await site.all("Pod", tenant, "tidegate.dev/version=v2")
+        return bool(pods) and pods[0]["status"].get("podIP") and (await asked(pods[0], "/counts"))["warmup"] > 5
+
+    load = Load(host_of(tenant), path_of("ranker"), rate=20, method="POST")
+    async with load.on(*gateways):
+        await load.measure(2)
+        load.outcome.counts.clear()
+        await until(lambda: quiet(under_way), 60, "the warm-up of v2")
+        await asyncio.to_thread(own_node().stop_kubelet)
+        await load.measure(3)
+        await asyncio.to_thread(own_node().start_kubelet)
+        pods = await serves(site, tenant, 2)
+        await load.measure(5)
+    watching.cancel()
+    assert load.outcome.counts.keys() == {"200"}
+    assert watch.wrong == []
+    (kept,) = [pod for pod in pods if pod["metadata"]["name"] == warm["metadata"]["name"]]
+    assert verdict_of(kept) == verdict_of(warm)
+    for pod in pods:
+        counts = await asked(pod, "/counts")
+        assert (counts["realWhileCold"], pod["status"]["containerStatuses"][0]["restartCount"]) == (0, 0)

@@ -1,0 +1,76 @@
+"""Versions that have left their model's document: how long their pods stay. Pure.
+
+Nothing is routed to them any more. They stay so that what is under way may end, and so that whoever takes the change
+back within that time finds them warm. Until when stands in the model's status, so that a restarted manager keeps to it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.fields import seconds
+from istio_templates.facts import Manifest
+from k8s_manager.world import Stored
+
+OF_VERSION = ("Deployment", "PodDisruptionBudget")
+
+
+@dataclass(slots=True)
+class Draining:
+    """By namespace and model, until when each version that has left stays."""
+
+    until: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
+
+    def due(self, now: datetime) -> float | None:
+        """Return in how many seconds the next of them goes."""
+        ends = [end for versions in self.until.values() for end in versions.values()]
+        return max(0.0, (min(ends) - now).total_seconds()) if ends else None
+
+    def status(self, namespace: str, model: str) -> list[dict[str, str]]:
+        """Return what a model's status says of it."""
+        versions = self.until.get((namespace, model), {})
+        return [{"version": name, "until": _text(end)} for name, end in sorted(versions.items())]
+
+
+def held_back(deletes: Iterable[Manifest], models: Iterable[Stored], now: datetime) -> tuple[list[Manifest], Draining]:
+    """Return which of these objects are to be deleted now, and which versions stay for a while."""
+    found, draining = list(deletes), Draining()
+    if not any(obj["kind"] in OF_VERSION for obj in found):
+        return found, draining
+    by_place = {(stored.key.namespace, stored.key.name): stored for stored in models}
+    going = []
+    for obj in found:
+        labels = obj["metadata"].get("labels", {})
+        place, version = (obj["metadata"].get("namespace", ""), labels.get(names.MODEL, "")), labels.get(names.VERSION)
+        stored = by_place.get(place)
+        end = _end(stored, version, now) if obj["kind"] in OF_VERSION and stored and version else now
+        if end > now:
+            draining.until.setdefault(place, {})[version] = end
+        else:
+            going.append(obj)
+    return going, draining
+
+
+def _end(stored: Stored, version: str, now: datetime) -> datetime:
+    """Return until when a version stays: as the status says, or from now on as long as the document says."""
+    if stored.deleting or stored.document is None or not isinstance(stored.document.spec, ModelSpec):
+        return now
+    longest = now + timedelta(seconds=float(seconds(stored.document.spec.drain)))
+    return min(longest, _told(stored, version) or longest)
+
+
+def _told(stored: Stored, version: str) -> datetime | None:
+    """Return what the status says; None where that is nothing that can be read, or somebody else's words."""
+    try:
+        ends = {told["version"]: datetime.fromisoformat(told["until"]) for told in stored.status.get("draining") or []}
+        end = ends.get(version)
+        return end if end is None or end.tzinfo else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _text(moment: datetime) -> str:
+    """Return a moment to the second, never an earlier one."""
+    return (moment + timedelta(microseconds=999_999)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,70 @@
+"""Versions that have left their document stay until their drain time is over, also over a restart."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from istio_templates.documents import parse
+from istio_templates.facts import ObjectKey
+from k8s_manager.draining import held_back
+from k8s_manager.world import Stored
+from tests.support.documents import model
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, 300, tzinfo=UTC)
+KEY = ObjectKey("Model", "search", "ranker")
+
+
+def stored(status: dict | None = None, **spec) -> Stored:
+    document = parse(model(**spec))
+    return Stored(KEY, "u", 1, "", False, True, document, (), status=status or {})
+
+
+def leaving(kind: str = "Deployment", version: str = "v0") -> dict:
+    labels = {"tidegate.dev/model": "ranker", "tidegate.dev/version": version}
+    return {"kind": kind, "metadata": {"name": f"ranker-{version}", "namespace": "search", "labels": labels}}
+
+
+OBJECTS = [leaving(), leaving("PodDisruptionBudget")]
+
+
+def test_a_version_stays_for_its_drain_time_and_then_goes():
+    deletes, draining = held_back(OBJECTS, [stored(drain="2m")], NOW)
+    assert deletes == []
+    told = draining.status("search", "ranker")
+    assert told == [{"version": "v0", "until": "2026-11-21T12:02:01Z"}]
+    assert draining.due(NOW) == 120
+    again = stored({"draining": told}, drain="2m")
+    deletes, draining = held_back(OBJECTS, [again], NOW + timedelta(seconds=90))
+    assert (deletes, draining.status("search", "ranker")) == ([], told)
+    deletes, draining = held_back(OBJECTS, [again], NOW + timedelta(seconds=122))
+    assert (deletes, draining.due(NOW)) == (OBJECTS, None)
+
+
+def test_a_shorter_drain_shortens_one_that_is_under_way():
+    told = [{"version": "v0", "until": "2026-11-21T13:00:00Z"}]
+    _, draining = held_back(OBJECTS, [stored({"draining": told}, drain="10s")], NOW)
+    assert draining.due(NOW) == 10
+
+
+@pytest.mark.parametrize(
+    "found",
+    [stored(drain="0s"), replace(stored(), deleting=True), replace(stored(), document=None), None],
+    ids=["no drain", "a model that is deleted", "unreadable", "no document"],
+)
+def test_without_a_drain_or_a_model_nothing_stays(found):
+    assert held_back(OBJECTS, [found] if found else [], NOW)[0] == OBJECTS
+
+
+def test_objects_that_are_no_versions_go_at_once():
+    others = [leaving("VirtualService"), {"kind": "Namespace", "metadata": {"name": "search"}}]
+    deletes, _ = held_back([*OBJECTS, *others], [stored()], NOW)
+    assert deletes == others
+
+
+@pytest.mark.parametrize(
+    "told", ["soon", [{}], [{"version": "v0", "until": "soon"}], [{"version": "v0", "until": "2026-11-21T13:00:00"}]]
+)
+def test_a_status_that_cannot_be_read_says_nothing(told):
+    _, draining = held_back(OBJECTS, [stored({"draining": told}, drain="1m")], NOW)
+    assert draining.due(NOW) == 60
