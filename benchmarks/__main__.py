@@ -16,6 +16,7 @@ from benchmarks import (
     refills,
     scale,
     simulation,
+    slow_start,
     startup,
     steady,
     warmup,
@@ -38,6 +39,7 @@ ALL: dict[str, Benchmark] = {
     "events": events.run,
     "startup": startup.run,
     "warmup": warmup.run,
+    "slow-start": slow_start.run,
 }
 
 

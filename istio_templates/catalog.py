@@ -6,7 +6,7 @@ Make before break: what is referred to comes before what refers to it. Removal g
 from istio_templates.deployment import deployments
 from istio_templates.destination_rule import destination_rule
 from istio_templates.disruption_budget import disruption_budgets
-from istio_templates.envoy_filter import insertion, slot_config
+from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
 from istio_templates.gateway import pool_gateway, tenant_gateway
 from istio_templates.gateway_workload import gateway_workload
@@ -27,7 +27,8 @@ ORDER = (
 def render_pool(pool: GatewayPool, tenants: list[Tenancy]) -> list[Manifest]:
     """Return what belongs to a gateway, but its slots' configurations."""
     head = [pool_namespace(pool)] if pool.managed else []
-    return [*head, *gateway_workload(pool), insertion(pool), *pool_gateway(pool, tenants), *probe(pool)]
+    filters = [insertion(pool), *endpoint_stats(pool)]
+    return [*head, *gateway_workload(pool), *filters, *pool_gateway(pool, tenants), *probe(pool)]
 
 
 def render_slot(slot: SlotFacts) -> list[Manifest]:

@@ -57,6 +57,19 @@ def slot_config(slot: SlotFacts) -> Manifest:
     return _envoy_filter(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
 
 
+def endpoint_stats(pool: GatewayPool) -> list[Manifest]:
+    """Return the EnvoyFilter by which a gateway counts what it sends to each replica, where that is asked for."""
+    if not pool.endpoint_stats:
+        return []
+    value = {"track_cluster_stats": {"per_endpoint_stats": True}}
+    patch = {
+        "applyTo": "CLUSTER",
+        "match": {"context": "GATEWAY"},
+        "patch": {"operation": "MERGE", "value": value},
+    }
+    return [_envoy_filter(pool, names.endpoint_stats_object(pool), 10, [patch])]
+
+
 def revision(slot: SlotFacts) -> int:
     """Return the figure that a probe shows for this slot: its number and a hash of its limits."""
     limits = [[key, bucket.tokens, bucket.interval, bucket.burst, bucket.enforced] for key, bucket in slot.limits]

@@ -46,7 +46,8 @@ class GatewayPods:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPool:
-    """A set of gateway pods that share one configuration. `probe` is the secret header value, if any."""
+    """A set of gateway pods that share one configuration. `probe` is the secret header value, if any. With
+    `endpoint_stats` they count what they send to each replica."""
 
     name: str
     namespace: str
@@ -54,6 +55,7 @@ class GatewayPool:
     listeners: tuple[Listener, ...]
     managed: GatewayPods | None = None
     probe: str | None = None
+    endpoint_stats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

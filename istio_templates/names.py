@@ -80,6 +80,11 @@ def insertion_object(pool: GatewayPool) -> str:
     return f"tidegate-{pool.name}-slots"
 
 
+def endpoint_stats_object(pool: GatewayPool) -> str:
+    """Return the name of the EnvoyFilter by which a gateway counts by endpoint."""
+    return f"tidegate-{pool.name}-endpoint-stats"
+
+
 def deployment(model: str, version: str) -> str:
     """Return the name of the Deployment of a version that we render."""
     return f"{model}-{version}"

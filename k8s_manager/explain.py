@@ -159,4 +159,5 @@ def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodWarmth]) -
 def _warm(pod: PodWarmth) -> str:
     told = pod.live()
     took = f", after {told['seconds']:g} s" if "seconds" in told else ""
-    return f"is {pod.state} since {pod.since or 'its start'}{took}: {told['message']}."
+    first = f" Its first request came at {told['firstRequest']}." if "firstRequest" in told else ""
+    return f"is {pod.state} since {pod.since or 'its start'}{took}: {told['message']}.{first}"

@@ -51,6 +51,7 @@ def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
         ),
         managed=_managed(spec.managed) if spec.managed else None,
         probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
+        endpoint_stats=spec.endpoint_stats,
     )
 
 

@@ -17,6 +17,7 @@ from istio_templates.warm_gate import GATE, VERDICT, has_gate
 from istio_templates.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
 from k8s_manager.clock import Clock
 from k8s_manager.events import Events
+from k8s_manager.firsts import FirstRequests
 from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
@@ -85,8 +86,16 @@ class _Plans:
 class GateLoop:
     """Warms replicas, and knows how far each has come."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, settings: Settings, events: Events) -> None:
-        self._store, self._clock, self._events = store, clock, events
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        events: Events,
+        firsts: FirstRequests,
+    ) -> None:
+        self._store, self._clock, self._events, self._firsts = store, clock, events, firsts
         self._gates = PodGates(client, store, clock)
         self._bounds = Bounds(settings.warming, settings.warming_per_node)
         self._memo, self._claims = Memo(), Memo()
@@ -144,7 +153,8 @@ class GateLoop:
         for pod in self._gated(namespace):
             version = next((name for name, wanted in versions.items() if set(wanted) <= _labels_of(pod)), None)
             if version is not None:
-                found.append(warmth_of(pod, version, progress.get(pod["metadata"]["uid"])))
+                uid = pod["metadata"]["uid"]
+                found.append(warmth_of(pod, version, progress.get(uid), self._firsts.of(uid)))
         return sorted(found, key=lambda warmth: warmth.name)
 
     def _gated(self, namespace: str) -> list[Manifest]:

@@ -19,6 +19,7 @@ from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock, SystemClock
 from k8s_manager.counters import CounterLoop
 from k8s_manager.events import Events
+from k8s_manager.firsts import FirstRequests
 from k8s_manager.gates import GateLoop
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
@@ -46,6 +47,7 @@ class Manager:
     proofs: ProofLoop
     counters: CounterLoop
     gates: GateLoop
+    firsts: FirstRequests
     samples: SampleLoop
     watchers: list[Watcher]
     backend: Backend
@@ -69,6 +71,7 @@ class Manager:
             group.create_task(self.proofs.run(leads))
             group.create_task(self.counters.run())
             group.create_task(self.gates.run(leads))
+            group.create_task(self.firsts.run())
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
@@ -81,13 +84,14 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     counters = CounterLoop(store, limits, tally, clock, settings)
     books = Bookkeeper(client, store, clock, events, settings.in_flight)
     proofs = ProofLoop(store, limits, clock, settings, events)
-    gates = GateLoop(client, store, clock, settings, events)
+    firsts = FirstRequests(store, limits, clock, settings)
+    gates = GateLoop(client, store, clock, settings, events, firsts)
     target = ClusterTarget(client, store, clock, settings.in_flight)
     loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     backend = Backend(client, store, loop, limits, proofs, gates, events, watchers)
     lease = _lease(client, clock, settings)
-    return Manager(store, loop, limits, proofs, counters, gates, samples, watchers, backend, lease)
+    return Manager(store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease)
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -62,5 +62,11 @@ WARMED = Histogram(
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
     registry=REGISTRY,
 )
+FIRST_REQUEST = Histogram(
+    "tidegate_first_request_seconds",
+    "From a replica being ready to its first request through a gateway that counts by endpoint.",
+    buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+    registry=REGISTRY,
+)
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

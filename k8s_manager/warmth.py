@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from istio_templates.facts import Manifest
 from istio_templates.warm_gate import GATE, Verdict, is_proved, verdict_of
@@ -24,7 +25,7 @@ SHOWN = 50
 @dataclass(frozen=True, slots=True)
 class PodWarmth:
     """A gated pod: its version, its state in a word, the reason and sentence of its gate and since when, its verdict,
-    and how far it is now."""
+    how far it is now, and when it got its first request, as far as that is known."""
 
     name: str
     version: str
@@ -34,6 +35,7 @@ class PodWarmth:
     since: str
     verdict: Verdict | None = None
     progress: Progress | None = None
+    first_request: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +55,8 @@ class PodWarmth:
         if self.verdict and self.state in ("verified", "admitted"):
             out["seconds"] = self.verdict.seconds
             out["requests"] = self.verdict.requests
+        if self.first_request:
+            out["firstRequest"] = self.first_request.strftime("%Y-%m-%dT%H:%M:%SZ")
         return out
 
     def live(self) -> Manifest:
@@ -87,7 +91,9 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 2)
 
 
-def warmth_of(pod: Manifest, version: str, progress: Progress | None) -> PodWarmth:
+def warmth_of(
+    pod: Manifest, version: str, progress: Progress | None, first_request: datetime | None = None
+) -> PodWarmth:
     """Return how far a gated pod has come."""
     conditions = pod.get("status", {}).get("conditions") or []
     gate: Manifest = next((condition for condition in conditions if condition.get("type") == GATE), {})
@@ -106,6 +112,7 @@ def warmth_of(pod: Manifest, version: str, progress: Progress | None) -> PodWarm
         since=gate.get("lastTransitionTime", ""),
         verdict=verdict_of(pod),
         progress=progress,
+        first_request=first_request,
     )
 
 

@@ -215,3 +215,30 @@ async def test_the_manager_may_turn_its_own_gate_and_touch_nothing_else_of_a_pod
     assert "the rest of the status" in attempt({"status": {"phase": "Failed"}})
     kubectl("-n", tenant, "run", "other", "--image", version(1)["workload"]["image"], "--restart=Never")
     assert "does not wait for the readiness gate" in attempt({"status": {"conditions": [ours]}}, "other")
+
+
+async def test_a_gateway_that_counts_by_endpoint_tells_when_each_replica_got_its_first_request(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.rest.ok("PATCH", "/v1/gateways/shared", {"spec": {"endpointStats": True}})
+    try:
+        await site.make_tenant(tenant)
+        await put(site, tenant, spec(tenant, 2))
+        await serves(site, tenant, 2)
+        await site.until_total(2000, tenant)
+        path = f"/v1/tenants/{tenant}/models/ranker/explain?about=ready"
+
+        async def moments() -> list[str | None]:
+            return [row.get("firstRequest") for row in (await site.rest.ok("GET", path))["replicas"]]
+
+        await asyncio.sleep(6)  # the gateway pods are read every 5 s
+        assert await moments() == [None, None]
+        load = Load(host_of(tenant), path_of("ranker"), rate=20, method="POST")
+        async with load.on(*gateways):
+
+            async def known() -> bool:
+                return all(await moments())
+
+            await until(known, 30, "the first request of each replica being told")
+    finally:
+        await site.rest.ok("PATCH", "/v1/gateways/shared", {"spec": {"endpointStats": False}})

@@ -26,7 +26,14 @@ _ROUTE = (
     "name", "match", "direct_response", "redirect", "request_headers_to_add", "request_headers_to_remove",
     "response_headers_to_add", "response_headers_to_remove",
 )  # fmt: skip
-_CLUSTER = ("lb_policy", "connect_timeout", "ring_hash_lb_config", "least_request_lb_config", "slow_start_config")
+_CLUSTER = (
+    "lb_policy",
+    "connect_timeout",
+    "ring_hash_lb_config",
+    "least_request_lb_config",
+    "slow_start_config",
+    "track_cluster_stats",
+)
 _OUTLIER = ("consecutive_gateway_failure", "enforcing_consecutive_gateway_failure", "consecutive_5xx",
             "enforcing_consecutive_5xx", "interval", "base_ejection_time", "max_ejection_percent")  # fmt: skip
 _THRESHOLDS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")

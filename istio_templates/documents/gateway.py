@@ -53,12 +53,17 @@ class Listener(Spec):
 
 
 class InferenceGatewaySpec(Spec):
-    """What an operator says of a gateway. `managed` absent: somebody else runs its pods."""
+    """What an operator says of a gateway. `managed` absent: somebody else runs its pods.
+
+    With `endpointStats` its pods count what they send to each replica, and show it to whoever reads their statistics:
+    some lines more for every replica in the fleet.
+    """
 
     namespace: DnsLabel
     selector: Labels = Field(min_length=1)
     managed: Managed | None = None
     listeners: tuple[Listener, ...] = Field(min_length=1, max_length=64)
+    endpoint_stats: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
     def _distinct(self) -> "InferenceGatewaySpec":

@@ -1,19 +1,19 @@
 """The REST API's routes."""
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
-from k8s_manager.api import overrides, problems, simulate
+from k8s_manager.api import events, measurements, overrides, problems, simulate
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
@@ -43,6 +43,8 @@ def build(backend: Backend, token: Token) -> FastAPI:
     _documents(app, backend, identified)
     _models(app, backend, identified)
     overrides.add(app, backend, identified)
+    measurements.add(app, backend, identified)
+    events.add(app, backend, identified)
     simulate.add(app, identified)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
@@ -175,30 +177,10 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
             raise Invalid(str(place), [Problem("traffic", said)])
         return _json(await backend.traffic(place, body["traffic"], force, dry_run))
 
-    @app.get(
-        "/v1/events",
-        summary="What happens, as server-sent events.",
-        tags=["Events"],
-        dependencies=[Depends(identified)],
-    )
-    async def events(after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
-        if follow:
-            return StreamingResponse(_stream(backend, after), media_type="text/event-stream")
-        return _json({"items": [_event(event) for event in backend.events.recent() if event.id > after]})
-
 
 def _pods(backend: Backend, view: Mapping[str, LimitView]) -> list[Manifest]:
     """Return how far every gateway pod is with a model's limit."""
     return [pod for gateway, limit in view.items() for pod in pods_status(backend.proofs.of(gateway), limit.slot)]
-
-
-async def _stream(backend: Backend, after: int) -> AsyncIterator[bytes]:
-    async for event in backend.events.listen(after):
-        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(_event(event)))
-
-
-def _event(event: Any) -> Manifest:
-    return {name: getattr(event, name) for name in ("id", "time", "type", "object", "message", "details")}
 
 
 def _namespace(backend: Backend, request: Request) -> str:

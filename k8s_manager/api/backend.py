@@ -25,6 +25,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limit_view import LimitView
 from k8s_manager.limits import LimitLoop
+from k8s_manager.measuring import reserve
 from k8s_manager.plan import fleet_of
 from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop
@@ -182,6 +183,12 @@ class Backend:
         if found and not force:
             raise Conflict(str(key), found)
         return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, None)
+
+    async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
+        """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""
+        self._live(key)
+        await self._namespaced(ObjectKey("Lease", SYSTEM, key.name), False)
+        return await reserve(self._client, key, holder, seconds, datetime.now(UTC))
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

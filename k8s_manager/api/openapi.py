@@ -88,6 +88,16 @@ BODIES: dict[str, dict[str, Any]] = {
             },
         }
     ),
+    "measurement": _body(
+        {
+            "type": "object",
+            "required": ["holder", "seconds"],
+            "properties": {
+                "holder": {"type": "string", "minLength": 8, "maxLength": 64, "pattern": "^[A-Za-z0-9]+$"},
+                "seconds": {"type": "integer", "minimum": 0, "maximum": 60, "description": "0 gives it back."},
+            },
+        }
+    ),
     "override": _body(
         {
             "type": "object",

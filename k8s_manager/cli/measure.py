@@ -15,6 +15,7 @@ from k8s_manager.cli import output
 from k8s_manager.cli.connection import connect as connect_to_manager
 from k8s_manager.cli.documents import DEMO, Output, Server, State, TokenFile
 from k8s_manager.cli.output import Format
+from k8s_manager.cli.reservation import Reserve, free, reservation, reserved
 from k8s_manager.cli.warmup import Files, address_of, bundle_of, plan_in, read
 from k8s_manager.clock import SystemClock
 from warmup import rising
@@ -48,20 +49,24 @@ def measure(
 ) -> None:
     """Drive one replica with its plan's requests at rising rates until its latency breaks; propose perReplicaQps.
 
-    It takes a replica without traffic, or one of several with it, never the only one. Ctrl-C stops it. It has to run
-    where replicas can be reached: in the cluster, or beside a standalone.
+    It takes a replica without traffic, or one of several with it, never the only one, and no second one while somebody
+    measures the model. Ctrl-C stops it. It has to run where replicas can be reached: in the cluster, or beside a
+    standalone.
     """
     bundle: Bundle | None = read(plan, files, None) if plan else None
+    reserve: Reserve = free
     if address is None or bundle is None:
         connection = connect_to_manager(server, token_file, state)
         tenant, _, name = model.partition("/")
         path = f"/v1/tenants/{tenant}/models/{name}"
         bundle = bundle or _own(connection.call("GET", path), model, files)
-        address = address or chosen(connection.call("GET", f"{path}/replicas")["items"], model)
+        if address is None:
+            reserve = reservation(connection, path)
+            address = chosen(connection.call("GET", f"{path}/replicas")["items"], model)
     host, port = address_of(address, bundle)
     longest = float(seconds(target or bundle.spec.success.latency.max))
     rates = Rates(first, most, hold, longest)
-    steps = asyncio.run(_run(bundle, host, port, rates, form))
+    steps = asyncio.run(reserved(reserve, lambda: _run(bundle, host, port, rates, form)))
     proposed = rising.proposal(steps)
     if picture:
         picture.write_text(svg(f"{model} at {address}", steps, longest, proposed))

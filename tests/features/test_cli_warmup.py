@@ -1,10 +1,12 @@
 """The commands around warm-up, as people call them."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 import yaml
 
+from istio_templates.facts import ObjectKey
 from tests.features.test_cli import server, tidegate
 from tests.features.test_warmup import Replica, setup
 from tests.support.documents import labels, model
@@ -104,6 +106,13 @@ async def test_replicas_are_explained_and_one_without_traffic_is_measured(fleet,
                     return code == 0 and json.loads(out)
 
                 told = await until(measured, 30, "both replicas being ready")
+                key = ObjectKey("Lease", "tidegate-system", "measure.search.ranker")
+                assert (await fleet.client.get(key))["spec"]["holderIdentity"] == ""
+                now = datetime.now(UTC).isoformat()
+                theirs = {"holderIdentity": "b" * 16, "leaseDurationSeconds": 60, "renewTime": now}
+                await fleet.client.merge(key, {"spec": theirs})
+                code, _, error = await tidegate("measure", "search/ranker", server=server)
+                assert code == 2 and "somebody else measures it" in error
     assert told["perReplicaQps"] == 36
     assert [step["offered"] for step in told["curve"]] == [20, 30, 40]
     assert picture.read_text().startswith("<svg")

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +19,11 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.xdist_group("standalone")
 QUICK = {"down": {"quiet": "100ms", "longest": "1s"}, "up": {"quiet": "200ms", "longest": "1s"}}
 RANKER = "/v1/tenants/search/models/ranker"
+PLAN = {
+    "target": {"protocol": "oip-rest", "port": 8080, "model": "ranker"},
+    "cases": [{"name": "typical", "inputs": {"features": {"dtype": "FP32", "shape": [-1, 4]}}}],
+    "success": {"latency": {"max": "2s"}},
+}
 
 
 async def make_search(run: Running, **spec) -> list[str]:
@@ -256,3 +262,29 @@ async def test_https_with_a_tenants_own_certificate(tmp_path):
         async with plain as answer:
             assert answer.status == 301
             assert answer.headers["Location"].startswith("https://")
+
+
+async def test_a_gateway_that_counts_by_endpoint_tells_when_each_replica_got_its_first_request(tmp_path):
+    async with standalone(tmp_path) as run:
+        counting = {"spec": {**GATEWAY["spec"], "endpointStats": True}}
+        await run.put("/v1/gateways/shared", counting)
+        await run.put("/v1/tenants/search", {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": HOST}]}})
+        await run.put(RANKER, ranker(warmup={"plan": PLAN}))
+        addresses = await run.gateways()
+        await run.limit(40)
+        await asyncio.sleep(6)  # the gateway pods are read every 5 s
+        assert [row.get("firstRequest") for row in await _replicas(run)] == [None, None]
+        before = datetime.now(UTC).replace(microsecond=0)
+        await offer(addresses, 40, 2)
+
+        async def told():
+            return all("firstRequest" in row for row in await _replicas(run))
+
+        await until(told, 15, "the first requests")
+        for row in await _replicas(run):
+            assert before <= datetime.fromisoformat(row["firstRequest"]) <= before + timedelta(seconds=15)
+        assert "tidegate_first_request_seconds_count 2.0" in (await run.rest.call("GET", "/metrics"))[1]
+
+
+async def _replicas(run):
+    return (await run.rest.call("GET", f"{RANKER}/explain?about=ready"))[1]["replicas"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from k8s_manager.standalone.translator.config import Config, GatewayPod, exported, namespace_of
+from k8s_manager.standalone.translator.config import Config, GatewayPod, exported, merge, namespace_of, patches_for
 from k8s_manager.standalone.translator.routes import seconds
 
 Object = dict[str, Any]
@@ -12,7 +12,12 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 def clusters(config: Config, pod: GatewayPod) -> dict[str, Object]:
     """Return the clusters that a gateway pod sees, by name."""
-    return {name: _cluster(name, rule, port) for name, rule, port, _, _ in _seen(config, pod)}
+    found = {name: _cluster(name, rule, port) for name, rule, port, _, _ in _seen(config, pod)}
+    for patch in patches_for(config, pod, "CLUSTER"):
+        if patch["patch"]["operation"] == "MERGE":
+            for cluster in found.values():
+                merge(cluster, patch["patch"]["value"])
+    return found
 
 
 def endpoints(config: Config, pod: GatewayPod) -> dict[str, Object]:

@@ -1,5 +1,6 @@
 """The Istio and Kubernetes objects that the translator reads, and what of them a gateway pod sees."""
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,15 @@ def filters_for(config: Config, pod: GatewayPod) -> list[Object]:
 def patches_for(config: Config, pod: GatewayPod, apply_to: str) -> list[Object]:
     """Return the patches of one kind for a pod, in order."""
     return [p for f in filters_for(config, pod) for p in f["spec"]["configPatches"] if p["applyTo"] == apply_to]
+
+
+def merge(into: Object, new: Object) -> None:
+    """Merge a patch into a configuration, as the operation MERGE does where lists are not concerned."""
+    for name, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            merge(into[name], value)
+        else:
+            into[name] = copy.deepcopy(value)
 
 
 def split_host(host: str) -> tuple[str, str]:

@@ -1,9 +1,8 @@
 """Listeners: one per port, with the filters that EnvoyFilters put before the router."""
 
-import copy
 from typing import Any
 
-from k8s_manager.standalone.translator.config import Config, GatewayPod, gateways_for, patches_for, split_host
+from k8s_manager.standalone.translator.config import Config, GatewayPod, gateways_for, merge, patches_for, split_host
 from k8s_manager.standalone.translator.routes import route_name
 
 Object = dict[str, Any]
@@ -48,7 +47,7 @@ def _chain(config: Config, pod: GatewayPod, gateway: Object, server: Object) -> 
     }
     for patch in patches_for(config, pod, "NETWORK_FILTER"):
         if patch["patch"]["operation"] == "MERGE":
-            _merge(manager, copy.deepcopy(patch["patch"]["value"]["typed_config"]))
+            merge(manager, patch["patch"]["value"]["typed_config"])
     return {"filters": [{"name": _HCM, "typed_config": manager}]}
 
 
@@ -60,14 +59,6 @@ def _http_filters(config: Config, pod: GatewayPod) -> list[Object]:
     ]
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}}
     return [*inserted, router]
-
-
-def _merge(into: Object, new: Object) -> None:
-    for name, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
-        else:
-            into[name] = value
 
 
 def _tls(server: Object) -> Object:

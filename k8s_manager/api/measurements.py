@@ -1,0 +1,38 @@
+"""The route by which a measurement keeps a model to itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from fastapi import Depends, FastAPI, Request, Response
+
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import ObjectKey
+from k8s_manager.api.backend import Backend
+from k8s_manager.api.body import mapping
+from k8s_manager.api.openapi import BODIES
+
+LONGEST = 60
+
+
+def add(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+    """Add the route."""
+
+    @app.put(
+        "/v1/tenants/{tenant}/models/{model}/measurement",
+        summary="Keep other measurements off a model for some seconds.",
+        openapi_extra=BODIES["measurement"],
+        tags=["Model"],
+        dependencies=[Depends(identified)],
+    )
+    async def reserve(request: Request, tenant: str, model: str) -> Response:
+        key = ObjectKey("Model", backend.namespace(tenant), model)
+        body = await mapping(request)
+        holder, seconds = body.get("holder"), body.get("seconds")
+        if not (isinstance(holder, str) and 8 <= len(holder) <= 64 and holder.isascii() and holder.isalnum()):
+            raise Invalid(str(key), [Problem("holder", "give 8 to 64 letters and digits that nobody else uses")])
+        if type(seconds) is not int or not 0 <= seconds <= LONGEST:
+            raise Invalid(str(key), [Problem("seconds", f"give a whole number from 0 (it is over) to {LONGEST}")])
+        until = await backend.reserve(key, holder, seconds)
+        told = {"holder": holder, "until": until.isoformat(timespec="seconds")}
+        return Response(orjson.dumps(told), media_type="application/json")

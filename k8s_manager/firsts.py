@@ -1,0 +1,96 @@
+"""When each replica got its first request through a gateway: the moment at which its warm-up has paid off, or not.
+
+What was sent before this manager first read a gateway has no known moment. It is forgotten when the manager restarts.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+import aiohttp
+
+from collectors import endpoints
+from istio_templates.facts import GatewayPool, Manifest
+from k8s_manager.clock import Clock
+from k8s_manager.gather import Gatherer
+from k8s_manager.kube.store import Store
+from k8s_manager.metrics import FIRST_REQUEST
+from k8s_manager.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Pools(Protocol):
+    """What is asked of the limit loop."""
+
+    @property
+    def pools(self) -> Mapping[str, GatewayPool]:
+        """Return all gateways, by name."""
+
+
+class FirstRequests:
+    """Reads again and again which replicas the gateway pods have sent requests to."""
+
+    def __init__(self, store: Store, limits: Pools, clock: Clock, settings: Settings) -> None:
+        self._store, self._limits, self._clock = store, limits, clock
+        self._port, self._every = settings.stats_port, settings.stats_every / 3
+        self._gatherer = Gatherer(store)
+        self._moments: dict[str, datetime | None] = {}
+        self._read: set[str] = set()
+
+    def of(self, uid: str) -> datetime | None:
+        """Return when a pod got its first request; None where it got none yet, or nobody can know."""
+        return self._moments.get(uid)
+
+    async def run(self) -> None:
+        """Read again and again until cancelled."""
+        never = asyncio.Event()
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            while True:
+                try:
+                    await self.once(session)
+                except Exception:
+                    log.exception("first requests were not read; it is tried again")
+                await self._clock.wait(never, self._every)
+
+    async def once(self, session: aiohttp.ClientSession) -> None:
+        """Read every gateway that counts by endpoint."""
+        pools = [pool for pool in self._limits.pools.values() if pool.endpoint_stats]
+        self._read &= {pool.name for pool in pools}
+        if not pools:
+            self._moments.clear()
+            return
+        for pool in pools:
+            pods = [str(pod.address) for pod in self._gatherer.answering_pods(pool)]
+            answers = await asyncio.gather(*(endpoints.read(session, address, self._port) for address in pods))
+            told = [answer for answer in answers if answer is not None]
+            if told:
+                self._note({address for answer in told for address, count in answer.items() if count}, pool.name)
+        self._gatherer.end_round(0)
+        self._moments = {pod["metadata"]["uid"]: self._moments[pod["metadata"]["uid"]] for pod in self._seen()}
+
+    def _note(self, busy: set[str], gateway: str) -> None:
+        """Note the replicas at these addresses; on the first reading of a gateway, without a moment."""
+        now = self._clock.utc()
+        for pod in self._store.all("Pod"):
+            uid = pod["metadata"]["uid"]
+            if pod.get("status", {}).get("podIP") in busy and uid not in self._moments:
+                self._moments[uid] = now if gateway in self._read else None
+                if gateway in self._read and (open_since := _ready_since(pod)):
+                    FIRST_REQUEST.observe(max(0.0, (now - open_since).total_seconds()))
+        self._read.add(gateway)
+
+    def _seen(self) -> Iterable[Manifest]:
+        return (pod for pod in self._store.all("Pod") if pod["metadata"]["uid"] in self._moments)
+
+
+def _ready_since(pod: Manifest) -> datetime | None:
+    for condition in pod["status"].get("conditions") or []:
+        if condition.get("type") == "Ready" and condition.get("status") == "True":
+            try:
+                return datetime.fromisoformat(condition["lastTransitionTime"])
+            except (KeyError, TypeError, ValueError):
+                return None
+    return None
