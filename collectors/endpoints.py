@@ -3,6 +3,7 @@
 A gateway pod shows that where its clusters have `per_endpoint_stats` (`endpointStats` of the InferenceGateway).
 """
 
+import asyncio
 import re
 
 import aiohttp
@@ -28,4 +29,4 @@ def parse(text: str) -> dict[str, int]:
 async def read(session: aiohttp.ClientSession, address: str, port: int) -> dict[str, int] | None:
     """Return what a gateway pod has sent to each endpoint; None where it does not tell."""
     shown = await http.text(session, address, port, f"/stats/prometheus?{_QUERY}")
-    return None if shown is None else parse(shown)
+    return None if shown is None else await asyncio.to_thread(parse, shown)

@@ -85,7 +85,7 @@ class Teller:
                 plan.verdicts[key],
                 failures.get(owner),
                 leaving.get(key),
-                plan.waiting.get(key) or changes.waiting.get(key),
+                plan.waiting.get(key) or world.handovers.get((key.namespace, key.name)),
                 _is_there(key, plan, owned),
             )
             of_kind = self._inputs(stored, world, plan, asked, changes.draining, now)

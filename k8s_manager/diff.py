@@ -15,12 +15,9 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.quantity import quantity
-from k8s_manager import handover
-from k8s_manager.draining import OF_VERSION, Draining
-from k8s_manager.handover import subsets_used
+from k8s_manager.draining import Draining
 from k8s_manager.plan import Plan, owner_of
 from k8s_manager.render import Desired
-from k8s_manager.world import World
 
 DIGEST = "tidegate.dev/digest"
 # Kinds whose spec nobody completes with defaults: any difference is one.
@@ -38,12 +35,10 @@ class Write:
 
 @dataclass(slots=True)
 class Changes:
-    """What to write, by stage of making, and what to delete, in order; which routes wait for another version, by their
-    model, and which versions are deleted later."""
+    """What to write, by stage of making, and what to delete, in order; and which versions are deleted later."""
 
     writes: list[Write] = field(default_factory=list)
     deletes: list[Manifest] = field(default_factory=list)
-    waiting: dict[ObjectKey, str] = field(default_factory=dict)
     draining: Draining = field(default_factory=Draining)
 
 
@@ -61,36 +56,36 @@ class Differ:
         desired: Desired,
         owned: Mapping[ObjectKey, Manifest],
         version: int,
-        world: World,
+        limited: frozenset[tuple[str, str]],
     ) -> Changes:
         """Return the changes from `owned` (live objects with our label, at `version`) to `desired`.
 
         Where nothing was to be done, nothing is looked at again until one of these is another.
         """
-        seen = (id(plan), plan, id(desired), desired, version, world.limited)
+        seen = (id(plan), plan, id(desired), desired, version, limited)
         if self._nothing_to_do == seen:
             return Changes()
-        changes = self._changes(plan, desired, owned, world)
-        self._nothing_to_do = () if changes.writes or changes.deletes or changes.waiting else seen
+        changes = self._changes(plan, desired, owned, limited)
+        self._nothing_to_do = () if changes.writes or changes.deletes else seen
         return changes
 
-    def _changes(self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], world: World) -> Changes:
+    def _changes(
+        self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
+    ) -> Changes:
         changes = Changes()
         for key, wanted in desired.objects.items():
             lent = key.kind == "Namespace" and key.name in plan.lent
             # A tenant that waits for its own gateway is held, but the gateway itself must come.
             held = owner_of(wanted["metadata"]["labels"]) in plan.held and key.kind != "InferenceGateway"
-            if lent or held or _too_early(plan, key, world.limited):
+            if lent or held or _too_early(plan, key, limited):
                 continue
-            self._compare(key, wanted, owned, world, changes)
+            self._compare(key, wanted, owned, changes)
         changes.writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
         changes.writes.sort(key=lambda write: stage(write.obj))
         changes.deletes = sorted(_leftovers(plan, desired, owned), key=stage, reverse=True)
         return changes
 
-    def _compare(
-        self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], world: World, changes: Changes
-    ) -> None:
+    def _compare(self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], changes: Changes) -> None:
         live = owned.get(key)
         if live is None:
             changes.writes.append(Write(self._stamp(key, wanted), True))
@@ -103,8 +98,6 @@ class Differ:
         unchanged = live["metadata"].get("annotations", {}).get(DIGEST) == obj["metadata"]["annotations"][DIGEST]
         if unchanged and in_line(obj, live):
             self._in_line[key] = compared
-        elif why := _waits(key, wanted, live, world, owned):
-            changes.waiting[key._replace(kind="Model")] = why
         else:
             changes.writes.append(Write(obj, False, drifted=unchanged))
 
@@ -154,14 +147,6 @@ def _too_early(plan: Plan, key: ObjectKey, limited: frozenset[tuple[str, str]]) 
     return any((pool, limit.terms.identity) not in limited for pool in limit.terms.pools)
 
 
-def _waits(
-    key: ObjectKey, wanted: Manifest, live: Manifest, world: World, owned: Mapping[ObjectKey, Manifest]
-) -> str | None:
-    if key.kind != "VirtualService" or names.MODEL not in wanted["metadata"]["labels"]:
-        return None
-    return handover.waits(wanted, live, world.ready, owned)
-
-
 def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | None) -> Manifest:
     """Return a DestinationRule that still has the subsets to which the live VirtualService sends requests."""
     if route is None:
@@ -170,6 +155,14 @@ def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | 
     needed = subsets_used(route) - ours
     kept = [subset for subset in live.get("spec", {}).get("subsets", []) if subset["name"] in needed]
     return {**wanted, "spec": {**wanted["spec"], "subsets": [*wanted["spec"]["subsets"], *kept]}} if kept else wanted
+
+
+def subsets_used(virtual_service: Manifest | None) -> set[str]:
+    """Return the subsets to which a VirtualService sends requests."""
+    if virtual_service is None:
+        return set()
+    routes = [route for http in virtual_service["spec"].get("http", []) for route in http.get("route", [])]
+    return {route["destination"].get("subset", "") for route in routes}
 
 
 def _leftovers(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]) -> Iterable[Manifest]:
@@ -181,8 +174,18 @@ def _leftovers(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]
         owner = owner_of(labels)
         if owner not in leaving and {owner, ("", owner[1], "")} & plan.held:
             continue
-        if key.kind in OF_VERSION and labels.get(names.VERSION) in subsets_used(
-            owned.get(ObjectKey("VirtualService", key.namespace, labels.get(names.MODEL, "")))
-        ):
+        if key.kind == "Deployment" and _still_serves(key, labels, desired, owned):
             continue
         yield live
+
+
+def _still_serves(
+    key: ObjectKey, labels: Mapping[str, str], desired: Desired, owned: Mapping[ObjectKey, Manifest]
+) -> bool:
+    """Tell whether requests go to a version that nobody else's pods stand for now."""
+    model, version = labels.get(names.MODEL, ""), labels.get(names.VERSION)
+    rule = desired.objects.get(ObjectKey("DestinationRule", key.namespace, model))
+    others = [subset for subset in rule["spec"]["subsets"] if subset["name"] == version] if rule else []
+    if any(subset["labels"].get(names.VERSION) != version for subset in others):
+        return False
+    return version in subsets_used(owned.get(ObjectKey("VirtualService", key.namespace, model)))

@@ -12,7 +12,7 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.fields import seconds
 from istio_templates.facts import Manifest
-from k8s_manager.world import Stored
+from k8s_manager.world import Stored, World
 
 OF_VERSION = ("Deployment", "PodDisruptionBudget")
 
@@ -34,29 +34,45 @@ class Draining:
         return [{"version": name, "until": _text(end)} for name, end in sorted(versions.items())]
 
 
-def held_back(deletes: Iterable[Manifest], models: Iterable[Stored], now: datetime) -> tuple[list[Manifest], Draining]:
+def held_back(deletes: Iterable[Manifest], world: World, now: datetime) -> tuple[list[Manifest], Draining]:
     """Return which of these objects are to be deleted now, and which versions stay for a while."""
     found, draining = list(deletes), Draining()
     if not any(obj["kind"] in OF_VERSION for obj in found):
         return found, draining
-    by_place = {(stored.key.namespace, stored.key.name): stored for stored in models}
+    models = {(stored.key.namespace, stored.key.name): stored for stored in world.models}
     going = []
     for obj in found:
         labels = obj["metadata"].get("labels", {})
         place, version = (obj["metadata"].get("namespace", ""), labels.get(names.MODEL, "")), labels.get(names.VERSION)
-        stored = by_place.get(place)
-        end = _end(stored, version, now) if obj["kind"] in OF_VERSION and stored and version else now
-        if end > now:
+        stored = models.get(place)
+        if obj["kind"] not in OF_VERSION or not version or stored is None or not _has_left(stored, version, world):
+            going.append(obj)
+        elif version in _versions(stored):
+            continue  # it serves until another version can
+        elif (end := _end(stored, version, now)) > now:
             draining.until.setdefault(place, {})[version] = end
         else:
             going.append(obj)
     return going, draining
 
 
+def _has_left(stored: Stored, version: str, world: World) -> bool:
+    """Tell whether a version is none of the document; it may serve nevertheless."""
+    if stored.deleting or stored.document is None:
+        return False
+    return version in world.departed.get((stored.key.namespace, stored.key.name), ()) or version not in _versions(
+        stored
+    )
+
+
+def _versions(stored: Stored) -> set[str]:
+    spec = stored.document.spec if stored.document else None
+    return {version.name for version in spec.versions} if isinstance(spec, ModelSpec) else set()
+
+
 def _end(stored: Stored, version: str, now: datetime) -> datetime:
     """Return until when a version stays: as the status says, or from now on as long as the document says."""
-    if stored.deleting or stored.document is None or not isinstance(stored.document.spec, ModelSpec):
-        return now
+    assert stored.document is not None and isinstance(stored.document.spec, ModelSpec)
     longest = now + timedelta(seconds=float(seconds(stored.document.spec.drain)))
     return min(longest, _told(stored, version) or longest)
 

@@ -39,13 +39,15 @@ class FirstRequests:
         self._gatherer = Gatherer(store)
         self._moments: dict[str, datetime | None] = {}
         self._read: set[str] = set()
+        self._leads = True
 
     def of(self, uid: str) -> datetime | None:
         """Return when a pod got its first request; None where it got none yet, or nobody can know."""
         return self._moments.get(uid)
 
-    async def run(self) -> None:
-        """Read again and again until cancelled."""
+    async def run(self, leads: bool = True) -> None:
+        """Read again and again until cancelled; only one that leads counts for the metric."""
+        self._leads = leads
         never = asyncio.Event()
         async with aiohttp.ClientSession(trust_env=False) as session:
             while True:
@@ -64,22 +66,27 @@ class FirstRequests:
             return
         for pool in pools:
             pods = [str(pod.address) for pod in self._gatherer.answering_pods(pool)]
-            answers = await asyncio.gather(*(endpoints.read(session, address, self._port) for address in pods))
-            told = [answer for answer in answers if answer is not None]
-            if told:
+            answers = [await endpoints.read(session, address, self._port) for address in pods]
+            if answers and all(answers):
+                told = [answer for answer in answers if answer]
                 self._note({address for answer in told for address, count in answer.items() if count}, pool.name)
         self._gatherer.end_round(0)
         self._moments = {pod["metadata"]["uid"]: self._moments[pod["metadata"]["uid"]] for pod in self._seen()}
 
     def _note(self, busy: set[str], gateway: str) -> None:
-        """Note the replicas at these addresses; on the first reading of a gateway, without a moment."""
-        now = self._clock.utc()
+        """Note the replicas at these addresses. Those that are ready when a gateway is first read may have had requests
+        before that, which its Envoys did not count: nobody can know when."""
+        now, is_first = self._clock.utc(), gateway not in self._read
         for pod in self._store.all("Pod"):
-            uid = pod["metadata"]["uid"]
-            if pod.get("status", {}).get("podIP") in busy and uid not in self._moments:
-                self._moments[uid] = now if gateway in self._read else None
-                if gateway in self._read and (open_since := _ready_since(pod)):
-                    FIRST_REQUEST.observe(max(0.0, (now - open_since).total_seconds()))
+            uid, since = pod["metadata"]["uid"], _ready_since(pod)
+            if since is None or uid in self._moments:
+                continue
+            if is_first:
+                self._moments[uid] = None
+            elif pod["status"].get("podIP") in busy:
+                self._moments[uid] = now
+                if self._leads:
+                    FIRST_REQUEST.observe(max(0.0, (now - since).total_seconds()))
         self._read.add(gateway)
 
     def _seen(self) -> Iterable[Manifest]:
@@ -87,7 +94,7 @@ class FirstRequests:
 
 
 def _ready_since(pod: Manifest) -> datetime | None:
-    for condition in pod["status"].get("conditions") or []:
+    for condition in pod.get("status", {}).get("conditions") or []:
         if condition.get("type") == "Ready" and condition.get("status") == "True":
             try:
                 return datetime.fromisoformat(condition["lastTransitionTime"])

@@ -16,6 +16,7 @@ from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.virtual_service import routes_of
 from k8s_manager.claims import gateway_name
 from k8s_manager.facts_of import version_labels
+from k8s_manager.handovers import Handovers
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
@@ -36,6 +37,7 @@ class Gatherer:
         self._memo = Memo()
         self._parsed, self._files_in = Memo(), Memo()
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
+        self._handovers = Handovers(store)
         self._documents = {kind: Last() for kind in DOCUMENTS}
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
         self._bound, self._twins, self._foreign, self._scalers, self._files = Last(), Last(), Last(), Last(), Last()
@@ -46,6 +48,12 @@ class Gatherer:
         self._parsed.end_round()
         gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
         secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
+        ready = {key: count for stored in models for key, count in self._ready(stored)}
+        ungated = frozenset().union(*(self._ungated(stored) for stored in models))
+        handed = self._handovers.of(models, ready)
+        if handed:
+            models = tuple(handed[s.key].stored if s.key in handed else s for s in models)
+            ready |= {key: count for found in handed.values() for key, count in self._ready(found.stored)}
         world = World(
             gateways=gateways,
             tenants=tenants,
@@ -53,9 +61,11 @@ class Gatherer:
             overrides=overrides,
             warmup_plans=warmup_plans,
             files=self._files.get((self._store.changes("ConfigMap"),), self._read_files),
-            ungated=frozenset().union(*(self._ungated(stored) for stored in models)),
+            ungated=ungated,
+            departed={(key.namespace, key.name): found.departed for key, found in handed.items()},
+            handovers={(key.namespace, key.name): found.said for key, found in handed.items()},
             namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
-            ready={key: count for stored in models for key, count in self._ready(stored)},
+            ready=ready,
             gateway_pods=gateway_pods,
             bindings=self._bindings(gateways, tenants, gateway_pods, secrets, now),
             limited=self.limited(),

@@ -71,7 +71,7 @@ class Manager:
             group.create_task(self.proofs.run(leads))
             group.create_task(self.counters.run())
             group.create_task(self.gates.run(leads))
-            group.create_task(self.firsts.run())
+            group.create_task(self.firsts.run(leads))
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:

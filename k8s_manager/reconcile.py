@@ -91,8 +91,8 @@ class MainLoop:
         await self._books.finalizers(world)
         desired = self._renderer.render(plan)
         store = self._store
-        changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world)
-        changes.deletes, changes.draining = held_back(changes.deletes, world.models, now)
+        changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
+        changes.deletes, changes.draining = held_back(changes.deletes, world, now)
         results = await self._target.apply(changes)
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)

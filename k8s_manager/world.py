@@ -71,6 +71,9 @@ class World:
     of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
     (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
     Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
+    `departed` are, by (namespace, model), versions that serve though their document no longer has them, and `handovers`
+    what a model is told whose requests stay where they are until another version is warm: its document is then not the
+    one that is stored (`handover.effective`).
     `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
     """
 
@@ -91,6 +94,8 @@ class World:
     warmup_plans: tuple[Stored, ...] = ()
     files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     ungated: frozenset[tuple[str, str, str]] = frozenset()
+    departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

@@ -7,7 +7,7 @@ import pytest
 from e2e.support.load import Load
 from e2e.support.own_node import own_node
 from e2e.support.site import Site, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, Watch, asked, put, quiet, serves, spec
+from e2e.support.warming import COLD, Watch, asked, put, quiet, serves, spec, stopped
 from istio_templates.warm_gate import verdict_of
 from tests.support.waiting import until
 
@@ -17,7 +17,8 @@ async def test_a_drained_node_gives_up_one_replica_at_a_time_and_no_request_is_l
 ):
     await site.make_tenant(tenant)
     await put(site, tenant, spec(tenant, 2))
-    before = {pod["metadata"]["name"] for pod in await serves(site, tenant, 2)}
+    first = await serves(site, tenant, 2)
+    before = {pod["metadata"]["name"] for pod in first if pod["spec"]["nodeName"] == first[0]["spec"]["nodeName"]}
     await site.until_total(2000, tenant)
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())
@@ -26,11 +27,11 @@ async def test_a_drained_node_gives_up_one_replica_at_a_time_and_no_request_is_l
         await load.measure(2)
         load.outcome.counts.clear()
         counting = asyncio.create_task(_open_replicas(site, tenant, open_ := []))
-        await _drain(site, tenant)
+        await _drain(first[0]["spec"]["nodeName"])
         pods = await serves(site, tenant, 2)
-        counting.cancel()
+        await stopped(counting)
         await load.measure(2)
-    watching.cancel()
+    await stopped(watching)
     assert before.isdisjoint(pod["metadata"]["name"] for pod in pods)
     assert min(open_) == 1
     assert load.outcome.counts.keys() == {"200"}
@@ -39,13 +40,11 @@ async def test_a_drained_node_gives_up_one_replica_at_a_time_and_no_request_is_l
         assert (await asked(pod, "/counts"))["realWhileCold"] == 0
 
 
-async def _drain(site: Site, tenant: str) -> None:
-    """Have kubectl drain the node of a tenant's replicas.
+async def _drain(node: str) -> None:
+    """Have kubectl drain a node of the replicas on it.
 
     What replaces them needs room: where there is one node, that one takes pods again while it is drained.
     """
-    pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
-    node = pods[0]["spec"]["nodeName"]
     selector = ("--pod-selector=tidegate.dev/model=ranker", "--ignore-daemonsets", "--timeout=150s")
     draining = asyncio.create_task(asyncio.to_thread(kubectl, "drain", node, *selector))
 
@@ -75,6 +74,7 @@ async def test_a_kubelet_restarted_during_a_warm_up_closes_no_warm_replica_and_o
     await site.make_tenant(tenant)
     await put(site, tenant, spec(tenant, 1))
     (warm,) = await serves(site, tenant, 1)
+    await site.until_total(1000, tenant)
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())
     slow = {"MODEL_COLD_CALLS": "100", "MODEL_COLD_SECONDS": "0.1"}
@@ -90,11 +90,13 @@ async def test_a_kubelet_restarted_during_a_warm_up_closes_no_warm_replica_and_o
         load.outcome.counts.clear()
         await until(lambda: quiet(under_way), 60, "the warm-up of v2")
         await asyncio.to_thread(own_node().stop_kubelet)
-        await load.measure(3)
-        await asyncio.to_thread(own_node().start_kubelet)
+        try:
+            await load.measure(3)
+        finally:
+            await asyncio.to_thread(own_node().start_kubelet)
         pods = await serves(site, tenant, 2)
         await load.measure(5)
-    watching.cancel()
+    await stopped(watching)
     assert load.outcome.counts.keys() == {"200"}
     assert watch.wrong == []
     (kept,) = [pod for pod in pods if pod["metadata"]["name"] == warm["metadata"]["name"]]

@@ -8,7 +8,7 @@ import aiohttp
 
 from e2e.support.load import Load
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, PLAN, Watch, asked, gate_of, put, quiet, serves, spec
+from e2e.support.warming import COLD, PLAN, Watch, asked, gate_of, put, quiet, serves, spec, stopped
 from istio_templates.facts import Manifest
 from istio_templates.warm_gate import GATE, verdict_of
 from tests.support.waiting import until
@@ -50,7 +50,7 @@ async def test_replicas_open_after_their_plan_and_a_killed_container_only_after_
 
         # The gateway pods may have ejected it for its refused connections: for 30 s.
         await until(serves_again, 60, "requests coming to the new container")
-    watching.cancel()
+    await stopped(watching)
     after = await asked(pods[0], "/counts")
     assert after["started"] != before["started"]
     assert after["realWhileCold"] == 0
@@ -95,12 +95,42 @@ async def test_rollout_scale_in_version_switch_and_rollback_lose_nothing_with_re
             await put(site, tenant, spec(tenant, 1, versions=both, traffic=[{"version": name, "weight": 100}]))
             await load.measure(3)
             ended(f"switch to {name}")
-    watching.cancel()
+    await stopped(watching)
     assert {phase: counts for phase, counts in phases.items() if counts.keys() != {"200"}} == {}
     assert sum(counts["200"] for counts in phases.values()) > 1000
     assert watch.wrong == []
     for pod in await serves(site, tenant, 2):
         assert (await asked(pod, "/counts"))["realWhileCold"] == 0
+
+
+async def test_a_version_that_is_renamed_serves_until_its_successor_is_warm(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 2, drain="5s"))
+    await serves(site, tenant, 2)
+    await site.until_total(2000, tenant)
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    load = Load(host_of(tenant), path_of("ranker"), rate=40, method="POST")
+    async with load.on(*gateways):
+        await load.measure(2)
+        load.outcome.counts.clear()
+        renamed = {"versions": [version(2, name="v2", **COLD)], "traffic": [{"version": "v2", "weight": 100}]}
+        await put(site, tenant, spec(tenant, 2, drain="5s", **renamed))
+
+        async def old_ones_are_gone() -> bool:
+            return not await site.all("Pod", tenant, "tidegate.dev/version=v1")
+
+        await until(old_ones_are_gone, 120, "the replicas of v1 being gone")
+        pods = await serves(site, tenant, 2)
+        await load.measure(2)
+    await stopped(watching)
+    assert load.outcome.counts.keys() == {"200"}
+    assert watch.wrong == []
+    for pod in pods:
+        counts = await asked(pod, "/counts")
+        assert counts["real"] > 0 and counts["realWhileCold"] == 0
 
 
 async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_ends_warm(
@@ -123,7 +153,7 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
     found = await site.get("Pod", warm["metadata"]["name"], tenant)
     assert found and gate_of(found) == "True"
     pods = await serves(site, tenant, 2)
-    watching.cancel()
+    await stopped(watching)
     assert watch.wrong == []
     for pod in pods:
         assert (await asked(pod, "/counts"))["realWhileCold"] == 0

@@ -71,12 +71,19 @@ class Watch:
 
     async def run(self) -> None:
         _, since = await self._site.kube.list(RESOURCES["Pod"], namespace=self._tenant)
+        while True:
+            since = await self._follow(since)
+
+    async def _follow(self, since: str) -> str:
+        """Follow one watch to its end; return from where the next one goes on."""
         async for event, pod in self._site.kube.watch(RESOURCES["Pod"], since):
+            since = pod["metadata"]["resourceVersion"]
             if event == "MODIFIED" and pod["metadata"]["namespace"] == self._tenant and is_ready(pod):
                 status = pod["status"]["containerStatuses"][0]
                 verdict = verdict_of(pod)
                 if verdict is None or verdict.container != status["containerID"]:
                     self.wrong.append(f"{pod['metadata']['name']}: {verdict} over {status['containerID']}")
+        return since
 
 
 async def quiet(look: Any) -> bool:
@@ -84,3 +91,10 @@ async def quiet(look: Any) -> bool:
         return bool(await look())
     except aiohttp.ClientError:
         return False
+
+
+async def stopped(task: asyncio.Task[None]) -> None:
+    """End a task that should run for ever; fails with its error where it no longer does."""
+    assert not task.done(), f"it has ended before its time: {task.exception()!r}"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

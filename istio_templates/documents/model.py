@@ -112,9 +112,9 @@ class Workload(Spec):
 
     @model_validator(mode="after")
     def _room_for_a_rollout(self) -> "Workload":
-        if self.capacity_mode == "resourceAware" and self.replicas == 1 and not self.accept_outage:
+        if self.capacity_mode == "resourceAware" and self.replicas in (None, 1) and not self.accept_outage:
             raise ValueError(
-                "capacityMode resourceAware: a rollout takes the only replica away before it has another; "
+                "capacityMode resourceAware: a rollout takes a replica away before it has another, also the only one; "
                 "ask for 2 replicas or more, or say acceptOutage: true"
             )
         return self

@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 
+PATIENCE = 60  # seconds without a byte of an answer; a stream of events may be silent for longer
+
 
 class Failed(typer.Exit):
     """A call that did not succeed; exit code 2 for a refusal, 3 where nothing answered."""
@@ -26,7 +28,7 @@ class Connection:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Return the answer to a call; a refusal is printed in full and ends the command."""
         try:
-            with self._open(method, path, body) as answer:
+            with self._open(method, path, body, PATIENCE) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise _refusal(error) from None
@@ -39,16 +41,16 @@ class Connection:
 
     def stream(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield the events of a stream until it ends or the user stops it."""
-        with self._open("GET", path, None) as answer:
+        with self._open("GET", path, None, None) as answer:
             for line in answer:
                 if line.startswith(b"data: "):
                     yield json.loads(line[6:])
 
-    def _open(self, method: str, path: str, body: Any) -> Any:
+    def _open(self, method: str, path: str, body: Any, patience: float | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.server + path, data, headers, method=method)
-        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=patience)
 
 
 def _refusal(error: urllib.error.HTTPError) -> Failed:

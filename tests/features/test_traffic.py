@@ -1,6 +1,7 @@
 from istio_templates.facts import ObjectKey
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.waiting import until
+from tests.warmup.plans import plan
 
 TRAFFIC = "/v1/tenants/search/models/ranker/traffic"
 VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
@@ -140,3 +141,48 @@ async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_
             return not await fleet.get("Deployment", "ranker-v1", "search") and not await draining(fleet)
 
         await until(gone, what="the old version being gone")
+
+
+async def test_a_disruption_budget_that_its_version_no_longer_needs_goes_at_once(fleet):
+    async with fleet.manager():
+        await setup(fleet, 100, 0)
+        await until(lambda: fleet.get("PodDisruptionBudget", "ranker-v1", "search"), what="the budget")
+        bare = {"replicas": 2, "image": "example.com/ranker:1", "disruptionBudget": False}
+        await fleet.apply(model(versions=[{"name": "v1", "workload": bare}, VERSIONS[1]], traffic=shares(100, 0)))
+
+        async def gone():
+            return not await fleet.get("PodDisruptionBudget", "ranker-v1", "search")
+
+        await until(gone, 10, "the budget being gone")
+        assert await fleet.get("Deployment", "ranker-v1", "search")
+        assert await draining(fleet) == []
+
+
+async def test_a_version_that_waits_for_its_successor_keeps_its_gate_and_follows_its_tenant(fleet):
+    async with fleet.manager() as manager:
+        gated = {"plan": plan()}
+        await fleet.apply(gateway(), gateway("other"), tenant())
+        await until(lambda: fleet.get("Namespace", "search"), what="the tenant's namespace")
+        await fleet.apply(model(versions=VERSIONS[:1], traffic=[{"version": "v1", "weight": 100}], warmup=gated))
+        key = ObjectKey("Deployment", "search", "ranker-v1")
+        await until(lambda: key in manager.store.owned, what="the Deployment")
+        await fleet.client.merge(key, {"status": {"readyReplicas": 2}}, "status")
+        await until(lambda: manager.store.owned[key].get("status"), what="the manager having seen that")
+        await fleet.apply(model(versions=VERSIONS[1:], traffic=[{"version": "v2", "weight": 100}], warmup=gated))
+
+        async def cared_for():
+            claims = await fleet.get("ConfigMap", "tidegate-ranker-warmup", "search")
+            return '"v1"' in claims["data"]["versions.json"] and '"v2"' in claims["data"]["versions.json"]
+
+        await until(cared_for, what="both versions being cared for")
+        path = "/v2/models/renamed"
+        route = {"host": "search.models.example.com", "path": path, "protocol": "http", "port": 8080}
+        await fleet.apply(
+            model(versions=VERSIONS[1:], traffic=[{"version": "v2", "weight": 100}], warmup=gated, routes=[route])
+        )
+
+        async def moved():
+            found = await fleet.get("VirtualService", "ranker", "search")
+            return path in str(found["spec"]) and await weights(fleet) == {"v1": 100}
+
+        await until(moved, what="the new path leading to the old version")

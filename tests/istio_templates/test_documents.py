@@ -48,7 +48,7 @@ def test_a_right_document_is_read(document):
         (model(), "spec.routes.0.port", 70000, "spec.routes[0].port", "65535"),
         (model(), "spec.versions.0.workload.replicas", -1, "spec.versions[0].workload.replicas", "greater than or equal to 0"),
         (model(), "spec.versions.0.workload", {"replicas": 1}, "spec.versions[0].workload", "give image"),
-        (model(), "spec.versions.0.workload", {"replicas": 1, "image": "a", "capacityMode": "resourceAware"}, "spec.versions[0].workload", "acceptOutage"),
+        (model(), "spec.versions.0.workload", {"image": "a", "capacityMode": "resourceAware"}, "spec.versions[0].workload", "acceptOutage"),
         (model(), "spec.versions.0.workload.podTemplate", {"spec": {"containers": [{}]}}, "spec.versions[0].workload.podTemplate", "name"),
         (model(), "spec.versions.0.existing", {"labels": {"a": "b"}}, "spec.versions[0]", "exactly one of workload and existing"),
         (model(), "spec.rateLimit.perReplicaQps", float("nan"), "spec.rateLimit.perReplicaQps", ""),
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_named_by_its_path_with_what_is_allowed(document, path,
     assert words in problems(changed(document, path, value))[field]
 
 
-@pytest.mark.parametrize("more", [{"replicas": 2}, {}, {"replicas": 1, "acceptOutage": True}])
+@pytest.mark.parametrize("more", [{"replicas": 2}, {"acceptOutage": True}, {"replicas": 1, "acceptOutage": True}])
 def test_a_rollout_may_take_a_replica_away_first_where_another_stays_or_an_outage_is_accepted(more):
     workload = {"image": "a", "capacityMode": "resourceAware", **more}
     assert parse(changed(model(), "spec.versions.0.workload", workload))

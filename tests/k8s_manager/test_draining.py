@@ -7,8 +7,8 @@ import pytest
 
 from istio_templates.documents import parse
 from istio_templates.facts import ObjectKey
-from k8s_manager.draining import held_back
-from k8s_manager.world import Stored
+from k8s_manager import draining
+from k8s_manager.world import Stored, World
 from tests.support.documents import model
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 300, tzinfo=UTC)
@@ -25,26 +25,32 @@ def leaving(kind: str = "Deployment", version: str = "v0") -> dict:
     return {"kind": kind, "metadata": {"name": f"ranker-{version}", "namespace": "search", "labels": labels}}
 
 
+def held_back(deletes, models, now, departed=None):
+    world = World((), (), tuple(models), {}, {}, {}, frozenset(), frozenset(), departed=departed or {})
+    return draining.held_back(deletes, world, now)
+
+
+BOTH = [{"name": "v1", "workload": {"image": "a"}}, {"name": "v0", "existing": {"labels": {"app": "ranker"}}}]
 OBJECTS = [leaving(), leaving("PodDisruptionBudget")]
 
 
 def test_a_version_stays_for_its_drain_time_and_then_goes():
-    deletes, draining = held_back(OBJECTS, [stored(drain="2m")], NOW)
+    deletes, stays = held_back(OBJECTS, [stored(drain="2m")], NOW)
     assert deletes == []
-    told = draining.status("search", "ranker")
+    told = stays.status("search", "ranker")
     assert told == [{"version": "v0", "until": "2026-11-21T12:02:01Z"}]
-    assert draining.due(NOW) == 120
+    assert stays.due(NOW) == 120
     again = stored({"draining": told}, drain="2m")
-    deletes, draining = held_back(OBJECTS, [again], NOW + timedelta(seconds=90))
-    assert (deletes, draining.status("search", "ranker")) == ([], told)
-    deletes, draining = held_back(OBJECTS, [again], NOW + timedelta(seconds=122))
-    assert (deletes, draining.due(NOW)) == (OBJECTS, None)
+    deletes, stays = held_back(OBJECTS, [again], NOW + timedelta(seconds=90))
+    assert (deletes, stays.status("search", "ranker")) == ([], told)
+    deletes, stays = held_back(OBJECTS, [again], NOW + timedelta(seconds=122))
+    assert (deletes, stays.due(NOW)) == (OBJECTS, None)
 
 
 def test_a_shorter_drain_shortens_one_that_is_under_way():
     told = [{"version": "v0", "until": "2026-11-21T13:00:00Z"}]
-    _, draining = held_back(OBJECTS, [stored({"draining": told}, drain="10s")], NOW)
-    assert draining.due(NOW) == 10
+    _, stays = held_back(OBJECTS, [stored({"draining": told}, drain="10s")], NOW)
+    assert stays.due(NOW) == 10
 
 
 @pytest.mark.parametrize(
@@ -66,5 +72,16 @@ def test_objects_that_are_no_versions_go_at_once():
     "told", ["soon", [{}], [{"version": "v0", "until": "soon"}], [{"version": "v0", "until": "2026-11-21T13:00:00"}]]
 )
 def test_a_status_that_cannot_be_read_says_nothing(told):
-    _, draining = held_back(OBJECTS, [stored({"draining": told}, drain="1m")], NOW)
-    assert draining.due(NOW) == 60
+    _, stays = held_back(OBJECTS, [stored({"draining": told}, drain="1m")], NOW)
+    assert stays.due(NOW) == 60
+
+
+def test_a_version_that_serves_until_another_can_stays_and_does_not_drain():
+    deletes, stays = held_back(OBJECTS, [stored(versions=BOTH)], NOW, {("search", "ranker"): ("v0",)})
+    assert (deletes, stays.until) == ([], {})
+
+
+def test_what_a_version_of_the_document_no_longer_needs_goes_at_once():
+    objects = [leaving("PodDisruptionBudget", "v1"), leaving("Deployment", "v1")]
+    deletes, stays = held_back(objects, [stored()], NOW)
+    assert (deletes, stays.until) == (objects, {})
