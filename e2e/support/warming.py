@@ -1,5 +1,6 @@
 """Cold replicas behind a gate: their document, what they count themselves, and a watch over every state of their pods."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
