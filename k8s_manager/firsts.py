@@ -1,6 +1,7 @@
 """When each replica got its first request through a gateway: the moment at which its warm-up has paid off, or not.
 
-What was sent before this manager first read a gateway has no known moment. It is forgotten when the manager restarts.
+For replicas that were ready before this manager began to read a gateway it is not known. All is forgotten when the
+manager restarts.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ class FirstRequests:
         self._port, self._every = settings.stats_port, settings.stats_every / 3
         self._gatherer = Gatherer(store)
         self._moments: dict[str, datetime | None] = {}
-        self._read: set[str] = set()
+        self._since: dict[str, datetime] = {}
         self._leads = True
 
     def of(self, uid: str) -> datetime | None:
@@ -60,34 +61,26 @@ class FirstRequests:
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read every gateway that counts by endpoint."""
         pools = [pool for pool in self._limits.pools.values() if pool.endpoint_stats]
-        self._read &= {pool.name for pool in pools}
-        if not pools:
-            self._moments.clear()
-            return
+        now = self._clock.utc()
+        self._since = {pool.name: self._since.get(pool.name, now) for pool in pools}
         for pool in pools:
             pods = [str(pod.address) for pod in self._gatherer.answering_pods(pool)]
             answers = [await endpoints.read(session, address, self._port) for address in pods]
-            if answers and all(answers):
-                told = [answer for answer in answers if answer]
-                self._note({address for answer in told for address, count in answer.items() if count}, pool.name)
+            self._note({address for told in answers if told for address, count in told.items() if count}, pool.name)
         self._gatherer.end_round(0)
         self._moments = {pod["metadata"]["uid"]: self._moments[pod["metadata"]["uid"]] for pod in self._seen()}
 
     def _note(self, busy: set[str], gateway: str) -> None:
-        """Note the replicas at these addresses. Those that are ready when a gateway is first read may have had requests
-        before that, which its Envoys did not count: nobody can know when."""
-        now, is_first = self._clock.utc(), gateway not in self._read
-        for pod in self._store.all("Pod"):
-            uid, since = pod["metadata"]["uid"], _ready_since(pod)
-            if since is None or uid in self._moments:
+        """Note the replicas at these addresses. Those that were ready before the gateway began to count may have had
+        requests then: nobody can know when."""
+        now, since = self._clock.utc(), self._since[gateway].replace(microsecond=0)
+        for pod in self._store.all("Pod") if busy else ():
+            uid, ready = pod["metadata"]["uid"], _ready_since(pod)
+            if ready is None or uid in self._moments or pod["status"].get("podIP") not in busy:
                 continue
-            if is_first:
-                self._moments[uid] = None
-            elif pod["status"].get("podIP") in busy:
-                self._moments[uid] = now
-                if self._leads:
-                    FIRST_REQUEST.observe(max(0.0, (now - since).total_seconds()))
-        self._read.add(gateway)
+            self._moments[uid] = now if ready >= since else None
+            if ready >= since and self._leads:
+                FIRST_REQUEST.observe(max(0.0, (now - ready).total_seconds()))
 
     def _seen(self) -> Iterable[Manifest]:
         return (pod for pod in self._store.all("Pod") if pod["metadata"]["uid"] in self._moments)

@@ -298,7 +298,7 @@ async def test_a_new_version_is_made_before_it_gets_traffic_and_the_old_one_goes
                 seen.append((kind, int(obj["metadata"]["resourceVersion"]), str(obj["spec"])))
 
         await record()
-        await fleet.apply(model(versions=versions, traffic=[{"version": "v2", "weight": 100}]))
+        await fleet.apply(model(versions=versions, traffic=[{"version": "v2", "weight": 100}], drain="1s"))
 
         async def moved():
             await record()
