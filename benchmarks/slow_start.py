@@ -1,4 +1,4 @@
-"""Which share of the requests does a new replica get while it starts slowly, and is it what Envoy's formula says?"""
+"""Which share of the requests does a new replica get while it starts slowly, beside what Envoy's formula says?"""
 
 import asyncio
 import tempfile
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.report import Figure, plain
+from benchmarks.report import Figure, at_most, plain, within
 from collectors import endpoints
 from k8s_manager.standalone.node.gateway import STATS_PORT
 from tests.support.standalone import GATEWAY, HOST, Running, offer, ranker, standalone
 from tests.support.waiting import until
 
-WINDOW, LEAST, RATE = 20, 0.1, 200
+WINDOW, LEAST, RATE, FULL = 20, 0.1, 200, 50.0
 STEPS = (0, 4, 8, 12, 16, 20, 26)
 SLOW = {"duration": f"{WINDOW}s", "minimumPercent": round(LEAST * 100), "aggression": 1}
 Seen = list[tuple[float, int, int]]
@@ -41,7 +41,13 @@ async def run(quick: bool) -> list[Figure]:
             seen = await _watch(addresses, old)
             load = await loading
     others = sum(load.answers.values()) - load.answers[200] + len(load.errors)
-    return [plain("answers but 200", str(others)), *(_figure(seen, *step) for step in pairwise(STEPS))]
+    shares = [_share(seen, *step) for step in pairwise(STEPS)]
+    return [
+        plain("answers but 200", str(others)),
+        at_most(f"share of a new replica in the first {STEPS[1]} of {WINDOW} s", shares[0][0], FULL / 2, " %"),
+        *(_told(*step, *share) for step, share in zip(pairwise(STEPS[1:-1]), shares[1:-1], strict=True)),
+        within("share of it afterwards", shares[-1][0], FULL, 5, " %"),
+    ]
 
 
 async def _replicas(running: Running) -> list[str]:
@@ -71,14 +77,16 @@ async def _watch(addresses: list[str], old: str) -> Seen:
     return seen
 
 
-def _figure(seen: Seen, since: int, to: int) -> Figure:
-    """Compare the share in a step with that of the formula, by at most a quarter of it."""
+def _share(seen: Seen, since: int, to: int) -> tuple[float, float]:
+    """Return the share of the new replica in a step, and that of the formula, in per cent."""
     first, last = next(row for row in seen if row[0] >= since), next(row for row in seen if row[0] >= to)
-    share = (last[1] - first[1]) / max(1, last[2] - first[2])
-    wanted = _mean(first[0], last[0])
-    what = f"share of a replica {since} to {to} s after its first request, slow start over {WINDOW} s"
-    bound = f"{wanted * 100:.1f} % by Envoy's formula, within a quarter of that"
-    return Figure(what, f"{share * 100:.1f} %", bound, abs(share - wanted) <= wanted / 4)
+    return 100 * (last[1] - first[1]) / max(1, last[2] - first[2]), 100 * _mean(first[0], last[0])
+
+
+def _told(since: int, to: int, share: float, formula: float) -> Figure:
+    return plain(
+        f"share {since} to {to} s after its first request", f"{share:.1f} % (Envoy's formula: {formula:.1f} %)"
+    )
 
 
 def _mean(since: float, to: float) -> float:
