@@ -160,6 +160,14 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
     await until(lambda: site.holds("Model", "ranker", "Warm", tenant), 60, "the condition Warm")
 
 
+KILL_THE_AGENT = """
+import os, signal
+children = [int(p) for p in os.listdir("/proc") if p.isdigit() and open(f"/proc/{p}/stat").read().split()[3] == "1"]
+[os.kill(child, signal.SIGKILL) for child in children]
+print("killed", len(children))
+"""
+
+
 async def test_an_agent_warms_its_server_and_every_new_one_and_may_itself_be_killed(
     site: Site, gateways: list[str], tenant: str
 ):
@@ -176,9 +184,15 @@ async def test_an_agent_warms_its_server_and_every_new_one_and_may_itself_be_kil
     async with load.on(*gateways):
         await load.measure(2)
         load.outcome.counts.clear()
-        words = ("import os, signal; os.kill(1, signal.SIGTERM)",)
         name = pods[0]["metadata"]["name"]
-        kubectl("-n", tenant, "exec", name, "-c", "tidegate-warmup", "--", "/usr/bin/python3", "-c", *words)
+        inside = ("-n", tenant, "exec", name, "-c", "tidegate-warmup", "--", "/usr/bin/python3", "-c")
+        assert "killed 1" in kubectl(*inside, KILL_THE_AGENT)
+        for _ in range(40):
+            assert is_ready(await site.get("Pod", name, tenant) or {})
+            await asyncio.sleep(0.2)
+        agent = (await site.get("Pod", name, tenant) or {})["status"]["initContainerStatuses"][0]
+        assert (agent["restartCount"], (await asked(pods[0], "/status", 8701))["ready"]) == (0, True)
+        kubectl(*inside, "import os, signal; os.kill(1, signal.SIGTERM)")
 
         async def agent_again() -> bool:
             pod = await site.get("Pod", name, tenant) or {}

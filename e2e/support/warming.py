@@ -50,11 +50,11 @@ async def serves(site: Site, tenant: str, replicas: int, seconds: float = 120) -
     return await until(look, seconds, f"{replicas} open replicas")
 
 
-async def asked(pod: Manifest, path: str) -> Any:
+async def asked(pod: Manifest, path: str, port: int = 8080) -> Any:
     """Return what a model pod itself answers."""
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-        session.get(f"http://{pod['status']['podIP']}:8080{path}") as answer,
+        session.get(f"http://{pod['status']['podIP']}:{port}{path}") as answer,
     ):
         return await answer.json()
 

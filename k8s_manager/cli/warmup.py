@@ -19,6 +19,7 @@ from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
 from k8s_manager.cli.output import Format
+from k8s_manager.cli.supervise import supervise
 from k8s_manager.clock import SystemClock
 from warmup import compiling, export
 from warmup.agent import Agent
@@ -133,6 +134,7 @@ def agent(
     listen: Annotated[str, typer.Option("--listen", help="HOST:PORT for the probes.")] = "0.0.0.0:8701",
 ) -> None:
     """Warm the server beside this container, and answer its probes. The manager renders this into pods."""
+    supervise()
     bundle = bundle_from(plan.read_text())
     host, _, port = listen.rpartition(":")
     asyncio.run(_agent(bundle, state, host, int(port)))
