@@ -244,11 +244,19 @@ def _whole(tenant: Tenancy, model: str, spec: ModelSpec, limit: RateLimit, ceili
         stale=limit.fallback.stale,
         tenant_ceiling=None if ceiling is None else exact(ceiling),
         weight=limit.weight,
-        restless=any(v.workload is None or v.workload.replicas is None for v in spec.versions),
+        restless=any(_is_restless(version) for version in spec.versions),
         mode=limit.mode,
         ramp=float(seconds(limit.ramp.over)),
         verdict=verdict_of(limit.verdict) if limit.verdict else None,
     )
+
+
+def _is_restless(version: Version) -> bool:
+    """Tell whether somebody else moves a version's replicas; not so where it is one of ours that has left its document
+    and serves on."""
+    if version.existing:
+        return names.VERSION not in version.existing.labels
+    return version.workload is None or version.workload.replicas is None
 
 
 def loads(spec: ModelSpec, ready: dict[str, int], own: str = "") -> tuple[VersionLoad, ...]:

@@ -53,7 +53,7 @@ class Gatherer:
         handed = self._handovers.of(models, ready)
         if handed:
             models = tuple(handed[s.key].stored if s.key in handed else s for s in models)
-            ready |= {key: count for found in handed.values() for key, count in self._ready(found.stored)}
+            ready |= {key: count for found in handed.values() for key, count in self._ready(found.stored, "handed")}
         world = World(
             gateways=gateways,
             tenants=tenants,
@@ -288,13 +288,13 @@ class Gatherer:
                 routes += routes_of(service)
         return Bound(tuple(hosts), tuple(routes))
 
-    def _ready(self, stored: Stored) -> list[tuple[tuple[str, str, str], int]]:
+    def _ready(self, stored: Stored, which: str = "stored") -> list[tuple[tuple[str, str, str], int]]:
         if stored.document is None:
             return []
         spec, namespace, model = stored.document.spec, stored.key.namespace, stored.key.name
         assert isinstance(spec, ModelSpec)
         return self._memo.get(
-            stored.key,
+            (which, stored.key),
             (spec, self._store.changes("Pod", namespace)),
             lambda: [((namespace, model, name), n) for name, n in self.ready(namespace, model, spec).items()],
         )

@@ -5,7 +5,7 @@ that had them: a version that it no longer has, or that it gives none any more. 
 routes, subsets, gates, the limit.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from istio_templates.documents import ModelSpec
@@ -17,28 +17,31 @@ from k8s_manager.splitting import declared, split
 
 
 @dataclass(frozen=True, slots=True)
-class Departed:
-    """A version that has a Deployment and is none of its document; when it was made, and whether a replica is ready."""
+class Deployed:
+    """A version that has a Deployment of ours: its ready replicas, how many are wanted, when it was made."""
 
     version: str
-    ready: bool
+    ready: int
+    wanted: int
     created: str
 
 
 def effective(
-    model: str, spec: ModelSpec, warm: Collection[str], departed: Sequence[Departed], live: Mapping[str, int]
+    model: str, spec: ModelSpec, warm: Mapping[str, int], deployed: Sequence[Deployed], live: Mapping[str, int]
 ) -> ModelSpec | None:
     """Return the spec to go by in place of `spec`; None where `spec` holds.
 
-    `warm` are the versions of the document with warm replicas, `live` the weights by which requests go now.
+    `warm` counts the warm replicas of the document's versions, `live` are the weights by which requests go now.
     """
-    coming = [version for version in spec.versions if declared(spec).get(version.name)]
-    if spec.attach_to or spec.paused or any(version.name in warm for version in coming):
-        return None
-    if all(_may_be_empty(version) for version in coming):
-        return None
-    weights = _weights(live, {*warm, *(gone.version for gone in departed if gone.ready)}, departed)
     known = {version.name for version in spec.versions}
+    departed = [found for found in deployed if found.version not in known]
+    idle = {found.version for found in deployed if not found.wanted}
+    coming = [version for version in spec.versions if declared(spec).get(version.name)]
+    if spec.attach_to or spec.paused or _can_serve(coming, warm, departed, live):
+        return None
+    if all(_may_be_empty(version) or version.name in idle for version in coming):
+        return None
+    weights = _weights(spec, warm, departed, live)
     added = tuple(_found(model, version) for version in weights if version not in known)
     versions = (*spec.versions, *added)
     if not weights or not set.intersection(*(set(version_labels(model, version)) for version in versions)):
@@ -58,12 +61,35 @@ def sentence(spec: ModelSpec, instead: ModelSpec) -> str:
     )
 
 
-def _weights(live: Mapping[str, int], serving: Collection[str], departed: Sequence[Departed]) -> dict[str, int]:
-    """Return the weights of those that have requests and can serve, or else all for the newest that departed."""
+def _can_serve(
+    coming: Sequence[Version], warm: Mapping[str, int], departed: Sequence[Deployed], live: Mapping[str, int]
+) -> bool:
+    """Tell whether requests go where the document says: as soon as a replica there is warm; but from a version that it
+    no longer has, which cannot be given a share any more, only to as many as are wanted or as that one has."""
+    if not any(warm.get(version.name) for version in coming):
+        return False
+    leaving = sum(gone.ready for gone in departed if live.get(gone.version))
+    if any(live.get(version.name) for version in coming):
+        return True
+    return all(warm.get(version.name, 0) >= min(_wanted(version), leaving) for version in coming)
+
+
+def _wanted(version: Version) -> int:
+    return (version.workload.replicas if version.workload else None) or 1
+
+
+def _weights(
+    spec: ModelSpec, warm: Mapping[str, int], departed: Sequence[Deployed], live: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the weights of those that have requests and can serve, or else all for the newest that departed. Where
+    nobody can serve, weights that the document has set to 0 stay: who had them may be back in a moment."""
+    serving = {name for name, count in warm.items() if count} | {gone.version for gone in departed if gone.ready}
     if kept := {version: weight for version, weight in live.items() if weight and version in serving}:
         return {version: weight for version, weight in split(live, kept).items() if version in kept}
-    ready = [gone for gone in departed if gone.ready]
-    return {max(ready, key=lambda gone: (gone.created, gone.version)).version: 100} if ready else {}
+    if ready := [gone for gone in departed if gone.ready]:
+        return {max(ready, key=lambda gone: (gone.created, gone.version)).version: 100}
+    carrying = {version: weight for version, weight in live.items() if weight}
+    return carrying if all(declared(spec).get(version) == 0 for version in carrying) else {}
 
 
 def _found(model: str, version: str) -> Version:

@@ -8,7 +8,7 @@ from istio_templates import names
 from istio_templates.documents import Document, ModelSpec
 from istio_templates.facts import ObjectKey
 from k8s_manager import handover
-from k8s_manager.handover import Departed
+from k8s_manager.handover import Deployed
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
 from k8s_manager.world import Stored
@@ -39,34 +39,33 @@ class Handovers:
         for stored in models:
             spec = stored.document.spec if stored.document and not stored.deleting else None
             place = (stored.key.namespace, stored.key.name)
-            if not isinstance(spec, ModelSpec) or _is_served(spec, place, ready):
+            found_here = deployments.get(place, ())
+            if not isinstance(spec, ModelSpec) or _is_settled(spec, place, ready, found_here):
                 continue
-            if handed := self._handover(stored, spec, deployments.get(place, ()), ready):
+            if handed := self._handover(stored, spec, found_here, ready):
                 found[stored.key] = handed
         self._memo.end_round()
         return found
 
     def _handover(
-        self, stored: Stored, spec: ModelSpec, deployments: tuple[Departed, ...], ready: Ready
+        self, stored: Stored, spec: ModelSpec, deployments: tuple[Deployed, ...], ready: Ready
     ) -> Handover | None:
         known = [version.name for version in spec.versions]
-        warm = frozenset(name for name in known if ready.get((stored.key.namespace, stored.key.name, name)))
-        departed = tuple(found for found in deployments if found.version not in known)
+        warm = {name: ready.get((stored.key.namespace, stored.key.name, name), 0) for name in known}
         route = self._store.owned.get(stored.key._replace(kind="VirtualService"))
         live = handover.weights_of(route)
-        if stored.document is None or not (departed or warm):
-            return None
-        inputs = (stored.document, warm, departed, tuple(live.items()))
-        instead = self._memo.get(stored.key, inputs, partial(_document, stored.document, spec, warm, departed, live))
+        assert stored.document is not None
+        inputs = (stored.document, warm, deployments, live)
+        instead = self._memo.get(stored.key, inputs, partial(_document, stored.document, spec, *inputs[1:]))
         if instead is None:
             return None
         assert isinstance(instead.spec, ModelSpec)
         added = tuple(version.name for version in instead.spec.versions if version.name not in known)
         return Handover(replace(stored, document=instead), added, handover.sentence(spec, instead.spec))
 
-    def _read(self) -> dict[tuple[str, str], tuple[Departed, ...]]:
+    def _read(self) -> dict[tuple[str, str], tuple[Deployed, ...]]:
         """Return the versions that have a Deployment of ours, by model."""
-        found: dict[tuple[str, str], tuple[Departed, ...]] = {}
+        found: dict[tuple[str, str], tuple[Deployed, ...]] = {}
         for obj in self._store.all("Deployment"):
             metadata = obj["metadata"]
             labels = metadata.get("labels") or {}
@@ -76,22 +75,26 @@ class Handovers:
                 and "deletionTimestamp" not in metadata
             ):
                 place = (metadata["namespace"], labels.get(names.MODEL, ""))
-                ready = bool((obj.get("status") or {}).get("readyReplicas"))
-                one = Departed(labels[names.VERSION], ready, metadata.get("creationTimestamp", ""))
+                ready, wanted = (obj.get("status") or {}).get("readyReplicas") or 0, obj["spec"].get("replicas", 1)
+                one = Deployed(labels[names.VERSION], ready, wanted, metadata.get("creationTimestamp", ""))
                 found[place] = (*found.get(place, ()), one)
         return found
 
 
-def _is_served(spec: ModelSpec, place: tuple[str, str], ready: Ready) -> bool:
-    return any(share.weight and ready.get((*place, share.version)) for share in spec.traffic)
+def _is_settled(spec: ModelSpec, place: tuple[str, str], ready: Ready, deployments: tuple[Deployed, ...]) -> bool:
+    """Tell, at little cost, that a model has nothing to wait for: nobody left, and somebody serves."""
+    if not any(share.weight and ready.get((*place, share.version)) for share in spec.traffic):
+        return False
+    known = {version.name for version in spec.versions}
+    return all(found.version in known for found in deployments)
 
 
 def _document(
     document: Document,
     spec: ModelSpec,
-    warm: frozenset[str],
-    departed: tuple[Departed, ...],
+    warm: Mapping[str, int],
+    deployed: tuple[Deployed, ...],
     live: Mapping[str, int],
 ) -> Document | None:
-    instead = handover.effective(document.name, spec, warm, departed, live)
+    instead = handover.effective(document.name, spec, warm, deployed, live)
     return replace(document, spec=instead) if instead else None

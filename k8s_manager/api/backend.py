@@ -194,17 +194,23 @@ class Backend:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's
         weight."""
         spec = self.spec(key)
+        served = self._loop.plan.models.get((key.namespace, key.name))
         weights = declared(spec)
+        versions = (
+            [(version.name, version.labels, version.weight) for version in served.versions]
+            if served
+            else [(v.name, version_labels(key.name, v), weights.get(v.name, 0)) for v in spec.versions]
+        )
         return [
             {
                 "name": pod.name,
-                "version": version.name,
+                "version": version,
                 "address": pod.address,
                 "ready": pod.ready and (pod.proved or spec.warmup.how != "gate"),
-                "weight": weights.get(version.name, 0),
+                "weight": weight,
             }
-            for version in spec.versions
-            for pod in present(self._gatherer.pods(key.namespace), version_labels(key.name, version))
+            for version, labels, weight in versions
+            for pod in present(self._gatherer.pods(key.namespace), labels)
             if not pod.leaving
         ]
 

@@ -57,6 +57,7 @@ class _Supervisor:
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self.stopping = True
-        if not self._child:
+        try:
+            os.kill(self._child, number) if self._child else sys.exit(0)
+        except ProcessLookupError:
             sys.exit(0)
-        os.kill(self._child, number)

@@ -110,6 +110,10 @@ async def _is(found, value):
     return await found == value
 
 
+def _slots(manager):
+    return {slot for slot, limits in manager.loop.gatherer.slots().items() if limits}
+
+
 async def draining(fleet):
     return [entry["version"] for entry in (await fleet.status("Model", "ranker", "search")).get("draining") or []]
 
@@ -121,6 +125,8 @@ async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_
         key = ObjectKey("Deployment", "search", "ranker-v1")
         await fleet.client.merge(key, {"status": {"readyReplicas": 2}}, "status")
         await until(lambda: manager.store.owned[key].get("status"), what="the manager having seen that")
+        slots = _slots(manager)
+        assert len(slots) == 1
         only = {"versions": VERSIONS[1:], "traffic": [{"version": "v2", "weight": 100}], "drain": "4s"}
         await fleet.apply(model(**only))
 
@@ -130,9 +136,13 @@ async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_
 
         await until(waits, what="the model saying what it waits for")
         assert (await weights(fleet), await total(fleet)) == ({"v1": 100}, 40)
+        assert _slots(manager) == slots
+        serving = manager.backend.replicas(ObjectKey("Model", "search", "ranker"))
+        assert [(row["version"], row["weight"]) for row in serving] == [("v1", 100), ("v1", 100)]
         for kind in ("Deployment", "PodDisruptionBudget"):
             assert await fleet.get(kind, "ranker-v1", "search")
-        await fleet.pod("search", labels(version="v2"))
+        for _ in range(2):
+            await fleet.pod("search", labels(version="v2"))
         await until(lambda: _is(weights(fleet), {"v2": 100}), what="the new version being served")
         await until(lambda: _is(draining(fleet), ["v1"]), what="the old version draining")
         assert await fleet.get("PodDisruptionBudget", "ranker-v1", "search")
