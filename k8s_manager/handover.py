@@ -1,8 +1,8 @@
 """Handover from one version to another: requests leave a version that serves only for one that can. Pure.
 
 Where no version with traffic has a warm replica, the model is taken as if its document still sent the requests to those
-that had them: a version that it no longer has, or that it gives none any more. Everything follows from that document:
-routes, subsets, gates, the limit.
+that had them: a version that it gives none any more, or one that it no longer has (which serves until enough replicas
+of the new one are warm). Everything follows from that document: routes, subsets, gates, the limit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def sentence(spec: ModelSpec, instead: ModelSpec) -> str:
     to = ", ".join(version for version, weight in declared(spec).items() if weight)
     of = ", ".join(version for version, weight in declared(instead).items() if weight)
     return (
-        f"version {to} has no warm replica yet; {of} serves until it has one. "
+        f"version {to} has too few warm replicas yet; {of} serves until it has enough. "
         f"Where {of} takes the room that {to} needs, pause the model, or say acceptOutage"
     )
 
