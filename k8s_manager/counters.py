@@ -4,10 +4,8 @@ From it come the evidence of models in shadow and ramp, and how even the load is
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import aiohttp
 
@@ -19,23 +17,15 @@ from k8s_manager.clock import Clock
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import POD_REFUSED, POD_REQUESTS, SHADOW_REFUSED, SHADOW_REQUESTS
+from k8s_manager.reading import Pools, again_and_again
 from k8s_manager.settings import Settings
 from k8s_manager.tally import Tally
 from ratelimiter import fairness
 from ratelimiter.fairness import Load, Uneven
 from ratelimiter.pins import counter, held, limiter
 
-log = logging.getLogger(__name__)
 SPAN = 60.0  # seconds over which loads are compared
 IN_FLIGHT = 32
-
-
-class Pools(Protocol):
-    """What is asked of the limit loop."""
-
-    @property
-    def pools(self) -> Mapping[str, GatewayPool]:
-        """Return all gateways, by name."""
 
 
 @dataclass(slots=True)
@@ -63,14 +53,7 @@ class CounterLoop:
 
     async def run(self) -> None:
         """Read again and again until cancelled."""
-        never = asyncio.Event()
-        async with aiohttp.ClientSession(trust_env=False) as session:
-            while True:
-                try:
-                    await self.once(session)
-                except Exception:
-                    log.exception("counters were not read; it is tried again")
-                await self._clock.wait(never, self._often)
+        await again_and_again("counters", self.once, self._often, self._clock)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read the counters of the pods of every gateway that is due."""

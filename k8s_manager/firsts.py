@@ -4,31 +4,18 @@ For replicas that were ready before this manager began to read a gateway it is n
 manager restarts.
 """
 
-import asyncio
-import logging
-from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Protocol
 
 import aiohttp
 
 from collectors import endpoints
-from istio_templates.facts import GatewayPool, Manifest
+from istio_templates.facts import Manifest
 from k8s_manager.clock import Clock
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import FIRST_REQUEST
+from k8s_manager.reading import Pools, again_and_again
 from k8s_manager.settings import Settings
-
-log = logging.getLogger(__name__)
-
-
-class Pools(Protocol):
-    """What is asked of the limit loop."""
-
-    @property
-    def pools(self) -> Mapping[str, GatewayPool]:
-        """Return all gateways, by name."""
 
 
 class FirstRequests:
@@ -49,14 +36,7 @@ class FirstRequests:
     async def run(self, leads: bool = True) -> None:
         """Read again and again until cancelled; only one that leads counts for the metric."""
         self._leads = leads
-        never = asyncio.Event()
-        async with aiohttp.ClientSession(trust_env=False) as session:
-            while True:
-                try:
-                    await self.once(session)
-                except Exception:
-                    log.exception("first requests were not read; it is tried again")
-                await self._clock.wait(never, self._every)
+        await again_and_again("first requests", self.once, self._every, self._clock)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read every gateway that counts by endpoint."""
@@ -68,7 +48,9 @@ class FirstRequests:
             answers = [await endpoints.read(session, address, self._port) for address in pods]
             self._note({address for told in answers if told for address, count in told.items() if count}, pool.name)
         self._gatherer.end_round(0)
-        self._moments = {pod["metadata"]["uid"]: self._moments[pod["metadata"]["uid"]] for pod in self._seen()}
+        if self._moments:
+            there = {pod["metadata"]["uid"] for pod in self._store.all("Pod")}
+            self._moments = {uid: moment for uid, moment in self._moments.items() if uid in there}
 
     def _note(self, busy: set[str], gateway: str) -> None:
         """Note the replicas at these addresses. Those that were ready before the gateway began to count may have had
@@ -81,9 +63,6 @@ class FirstRequests:
             self._moments[uid] = now if ready >= since else None
             if ready >= since and self._leads:
                 FIRST_REQUEST.observe(max(0.0, (now - ready).total_seconds()))
-
-    def _seen(self) -> Iterable[Manifest]:
-        return (pod for pod in self._store.all("Pod") if pod["metadata"]["uid"] in self._moments)
 
 
 def _ready_since(pod: Manifest) -> datetime | None:

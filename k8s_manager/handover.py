@@ -36,17 +36,18 @@ def effective(
     known = {version.name for version in spec.versions}
     departed = [found for found in deployed if found.version not in known]
     idle = {found.version for found in deployed if not found.wanted}
-    coming = [version for version in spec.versions if declared(spec).get(version.name)]
+    wanted = declared(spec)
+    coming = [version for version in spec.versions if wanted.get(version.name)]
     if spec.attach_to or spec.paused or _can_serve(coming, warm, departed, live):
         return None
     if all(_may_be_empty(version) or version.name in idle for version in coming):
         return None
-    weights = _weights(spec, warm, departed, live)
+    weights = _weights(wanted, warm, departed, live)
     added = tuple(_found(model, version) for version in weights if version not in known)
     versions = (*spec.versions, *added)
     if not weights or not set.intersection(*(set(version_labels(model, version)) for version in versions)):
         return None
-    shares = {**dict.fromkeys(declared(spec), 0), **weights}
+    shares = {**dict.fromkeys(wanted, 0), **weights}
     traffic = tuple(TrafficShare(version=version, weight=weight) for version, weight in shares.items())
     return spec.model_copy(update={"versions": versions, "traffic": traffic})
 
@@ -79,7 +80,7 @@ def _wanted(version: Version) -> int:
 
 
 def _weights(
-    spec: ModelSpec, warm: Mapping[str, int], departed: Sequence[Deployed], live: Mapping[str, int]
+    wanted: Mapping[str, int], warm: Mapping[str, int], departed: Sequence[Deployed], live: Mapping[str, int]
 ) -> dict[str, int]:
     """Return the weights of those that have requests and can serve, or else all for the newest that departed. Where
     nobody can serve, weights that the document has set to 0 stay: who had them may be back in a moment."""
@@ -89,7 +90,7 @@ def _weights(
     if ready := [gone for gone in departed if gone.ready]:
         return {max(ready, key=lambda gone: (gone.created, gone.version)).version: 100}
     carrying = {version: weight for version, weight in live.items() if weight}
-    return carrying if all(declared(spec).get(version) == 0 for version in carrying) else {}
+    return carrying if all(wanted.get(version) == 0 for version in carrying) else {}
 
 
 def _found(model: str, version: str) -> Version:

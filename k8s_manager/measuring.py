@@ -6,9 +6,8 @@ from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.lease import micro_time
 from k8s_manager.rights import SYSTEM
-
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: int, now: datetime) -> datetime:
@@ -27,7 +26,7 @@ async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: in
     spec = {
         "holderIdentity": holder if seconds else "",
         "leaseDurationSeconds": max(1, seconds),
-        "renewTime": now.strftime(_FORMAT),
+        "renewTime": micro_time(now),
     }
     metadata = live["metadata"] if live else {"name": key.name, "namespace": key.namespace}
     lease: Manifest = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

@@ -7,7 +7,7 @@ import pytest
 from e2e.support.load import Load
 from e2e.support.own_node import own_node
 from e2e.support.site import Site, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, Watch, asked, put, quiet, serves, spec, stopped
+from e2e.support.warming import COLD, SLOW, Watch, asked, put, serves, spec, stopped, until_warming
 from istio_templates.warm_gate import verdict_of
 from tests.support.waiting import until
 
@@ -77,18 +77,13 @@ async def test_a_kubelet_restarted_during_a_warm_up_closes_no_warm_replica_and_o
     await site.until_total(1000, tenant)
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())
-    slow = {"MODEL_COLD_CALLS": "100", "MODEL_COLD_SECONDS": "0.1"}
-    await put(site, tenant, spec(tenant, 1, versions=[version(1, **COLD), version(1, name="v2", **slow)]))
-
-    async def under_way() -> bool:
-        pods = await site.all("Pod", tenant, "tidegate.dev/version=v2")
-        return bool(pods) and pods[0]["status"].get("podIP") and (await asked(pods[0], "/counts"))["warmup"] > 5
+    await put(site, tenant, spec(tenant, 1, versions=[version(1, **COLD), version(1, name="v2", **SLOW)]))
 
     load = Load(host_of(tenant), path_of("ranker"), rate=20, method="POST")
     async with load.on(*gateways):
         await load.measure(2)
         load.outcome.counts.clear()
-        await until(lambda: quiet(under_way), 60, "the warm-up of v2")
+        await until_warming(site, tenant, "v2")
         await asyncio.to_thread(own_node().stop_kubelet)
         try:
             await load.measure(3)

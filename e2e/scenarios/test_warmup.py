@@ -8,7 +8,7 @@ import aiohttp
 
 from e2e.support.load import Load
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, PLAN, Watch, asked, gate_of, put, quiet, serves, spec, stopped
+from e2e.support.warming import COLD, PLAN, SLOW, Watch, asked, gate_of, put, serves, spec, stopped, until_warming
 from istio_templates.facts import Manifest
 from istio_templates.warm_gate import GATE, verdict_of
 from tests.support.waiting import until
@@ -141,14 +141,9 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
     (warm,) = await serves(site, tenant, 1)
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())
-    slow = {"MODEL_COLD_CALLS": "100", "MODEL_COLD_SECONDS": "0.1"}
-    await put(site, tenant, spec(tenant, 1, versions=[version(1, **COLD), version(1, name="v2", **slow)]))
+    await put(site, tenant, spec(tenant, 1, versions=[version(1, **COLD), version(1, name="v2", **SLOW)]))
 
-    async def under_way() -> bool:
-        pods = await site.all("Pod", tenant, "tidegate.dev/version=v2")
-        return bool(pods) and pods[0]["status"].get("podIP") and (await asked(pods[0], "/counts"))["warmup"] > 5
-
-    await until(lambda: quiet(under_way), 60, "the warm-up of v2")
+    await until_warming(site, tenant, "v2")
     kubectl("-n", SYSTEM, "delete", "pods", "-l", "app.kubernetes.io/name=tidegate", "--force", "--grace-period=0")
     found = await site.get("Pod", warm["metadata"]["name"], tenant)
     assert found and gate_of(found) == "True"

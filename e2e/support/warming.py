@@ -12,6 +12,7 @@ from k8s_manager.kube.resources import RESOURCES
 from tests.support.waiting import until
 
 COLD = {"MODEL_COLD_CALLS": "15", "MODEL_COLD_SECONDS": "0.2"}
+SLOW = {"MODEL_COLD_CALLS": "100", "MODEL_COLD_SECONDS": "0.1"}
 PLAN = {
     "target": {"protocol": "http", "port": 8080, "path": "/v2/models/ranker", "readyPath": "/v2/health/ready"},
     "ready": {"interval": "200ms"},
@@ -87,11 +88,17 @@ class Watch:
         return since
 
 
-async def quiet(look: Any) -> bool:
-    try:
-        return bool(await look())
-    except aiohttp.ClientError:
-        return False
+async def until_warming(site: Site, tenant: str, name: str) -> None:
+    """Wait until the first replica of a version is being warmed."""
+
+    async def under_way() -> bool:
+        pods = await site.all("Pod", tenant, f"tidegate.dev/version={name}")
+        try:
+            return bool(pods and pods[0]["status"].get("podIP") and (await asked(pods[0], "/counts"))["warmup"] > 5)
+        except aiohttp.ClientError:
+            return False
+
+    await until(under_way, 60, f"the warm-up of {name}")
 
 
 async def stopped(task: asyncio.Task[None]) -> None:

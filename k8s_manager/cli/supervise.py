@@ -57,7 +57,9 @@ class _Supervisor:
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self.stopping = True
+        if not self._child:
+            sys.exit(0)
         try:
-            os.kill(self._child, number) if self._child else sys.exit(0)
-        except ProcessLookupError:
+            os.kill(self._child, number)
+        except ProcessLookupError:  # it ended in this very moment
             sys.exit(0)

@@ -107,7 +107,7 @@ class Lease:
         return self._clock.now() - self._seen.since >= theirs
 
     async def _write(self, live: Manifest | None) -> Manifest:
-        now = _micro(self._clock.utc())
+        now = micro_time(self._clock.utc())
         spec = {"holderIdentity": self._identity, "leaseDurationSeconds": round(self.seconds), "renewTime": now}
         if live is None:
             metadata = {"name": self._key.name, "namespace": self._key.namespace}
@@ -130,7 +130,8 @@ class Lease:
             log.warning("%s was not given back: %s; the next leader waits until it expires", self._key, error)
 
 
-def _micro(moment: datetime) -> str:
+def micro_time(moment: datetime) -> str:
+    """Return a moment as Leases hold it (MicroTime)."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
