@@ -53,7 +53,7 @@ async def _one(
         counts = await asyncio.gather(*(asked(pod, "/counts") for pod in pods))
         return all(count["real"] >= 2 * REQUESTS for count in counts)
 
-    async with load.on(*gateways, settled=False):
+    async with load.on(*gateways, once=frozenset()):
         await until(enough, 180, "every replica having answered enough")
     counts = [await asked(pod, "/counts") for pod in pods]
     await found.rest.ok("DELETE", f"/v1/tenants/{TENANT}/models/ranker")

@@ -67,7 +67,7 @@ async def test_a_gateway_pod_that_starts_under_load_never_admits_beyond_its_shar
 
     address = await until(fresh, 60, "a new gateway pod with an address")
     load = Load(host_of(tenant), path_of("ranker"), rate=50)
-    async with load.on(address, settled=False):
+    async with load.on(address, once=frozenset()):
         began = time.monotonic()
         await until(lambda: load.outcome.counts["200"], 90, "the first answer of the new pod")
         await load.measure(5)

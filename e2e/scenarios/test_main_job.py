@@ -3,7 +3,7 @@
 import pytest
 
 from e2e.support.envoy import DRAINED, LISTENERS, stats
-from e2e.support.load import Load
+from e2e.support.load import ROUTED, Load
 from e2e.support.site import QUICK, Site, host_of, path_of
 from tests.support.waiting import until
 
@@ -83,7 +83,7 @@ async def test_zero_replicas_are_legal_and_the_first_one_opens_the_route_again(
     )
     await until(lambda: site.holds("Model", "ranker", "Programmed", tenant), 30, "the model being programmed")
     load = Load(host_of(tenant), path_of("ranker"), rate=10)
-    async with load.on(*gateways):
+    async with load.on(*gateways, once=ROUTED):
         await until(lambda: load.outcome.counts["503"], 20, "the closed route")
         load.outcome.counts.clear()
         await load.measure(2)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 30.0
+SERVED = frozenset({"200", "429"})
+ROUTED = SERVED | {"503"}
 
 
 @dataclass(slots=True)
@@ -49,14 +51,13 @@ class Load:
         self._senders: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
-    async def on(self, *addresses: str, settled: bool = True) -> AsyncIterator["Load"]:
-        """Send to each of these pods until left; if `settled`, from when each knows the route on."""
+    async def on(self, *addresses: str, once: frozenset[str] = SERVED) -> AsyncIterator["Load"]:
+        """Send to each of these pods until left, from when each gives one of the answers `once` on."""
         connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl)  # type: ignore[arg-type]
         timeout = aiohttp.ClientTimeout(total=15, sock_connect=5)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._session = session
-            if settled:
-                await asyncio.gather(*map(self._knows_the_route, addresses))
+            await asyncio.gather(*(self._answers(address, once) for address in addresses if once))
             for address in addresses:
                 self.start(address)
             try:
@@ -82,14 +83,14 @@ class Load:
         await asyncio.sleep(seconds)
         return since, time.monotonic()
 
-    async def _knows_the_route(self, address: str) -> None:
-        """Wait, for a while, until a pod answers with anything but 404: what is written reaches it a moment later."""
+    async def _answers(self, address: str, once: frozenset[str]) -> None:
+        """Wait, for a while, for such an answer: routes and endpoints reach a gateway pod after they were written."""
         until = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < until:
             probe = Load(self._host, self._path, self._rate, self._port, self._scheme, self._ssl, self._method)
             probe._session = self._session
             await probe._one(f"{self._scheme}://{address}:{self._port}{self._path}")
-            if probe.outcome.counts.keys() & {"200", "429", "503"}:
+            if probe.outcome.counts.keys() & once:
                 return
             await asyncio.sleep(0.05)
 

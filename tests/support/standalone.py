@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -231,6 +231,22 @@ class Load:
     errors: list[str] = field(default_factory=list)
     connections: int = 0
     closed_by_server: int = 0
+    sent: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def admissible(self, rate: float, bucket: float = 2) -> tuple[float, float]:
+        """Return how many answers a limit of `rate` in each gateway pod explains, from least to most.
+
+        Reckoned from the moments at which requests were really sent: on a busy machine a sender pauses, and what a full
+        bucket would have gained meanwhile is lost.
+        """
+        ideal = 0
+        for moments in self.sent.values():
+            tokens, last = bucket, moments[0]
+            for moment in moments:
+                tokens, last = min(bucket, tokens + (moment - last) * rate), moment
+                if tokens >= 1:
+                    tokens, ideal = tokens - 1, ideal + 1
+        return 0.95 * ideal - bucket * len(self.sent), 1.05 * ideal + bucket * len(self.sent)
 
 
 async def offer(
@@ -250,10 +266,10 @@ async def offer(
     async def work(session: aiohttp.ClientSession) -> None:
         for number in turn:
             await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            address = addresses[number % len(addresses)]
+            load.sent[address].append(time.monotonic())
             try:
-                async with session.get(
-                    f"http://{addresses[number % len(addresses)]}{path}", headers={"Host": host}
-                ) as answer:
+                async with session.get(f"http://{address}{path}", headers={"Host": host}) as answer:
                     load.answers[answer.status] += 1
                     load.retry_after += answer.status == 429 and "retry-after" in answer.headers
                     load.by_second[int(time.monotonic() - started)] += answer.status == 200
