@@ -15,15 +15,15 @@ async def test_an_override_is_enforced_proved_and_ends_by_itself(site: Site, gat
     load = Load(host_of(tenant), path_of("ranker"), rate=60)
     async with load.on(*gateways):
         since, to = await load.measure(4)
-        before = load.outcome.rate(since, to)
+        before = load.outcome.is_limited_to(40, since, to)
         body = {"total": 10, "reason": "the scenario", "ttl": "14s", "author": "e2e"}
         await site.rest.ok("PUT", f"{place}/override", body)
         await until(lambda: proved(site, place, 10), 10, "10/s being proved at every gateway pod")
         since, to = await load.measure(5)
-        meanwhile = load.outcome.rate(since, to)
+        meanwhile = load.outcome.is_limited_to(10, since, to)
         await until(lambda: proved(site, place, 40), 40, "40/s being proved again")
     assert not load.outcome.strange, load.outcome.counts
-    assert 36 < before < 44 and 9 < meanwhile < 11.5, (before, meanwhile)
+    assert before and meanwhile, (before, meanwhile)
     assert await site.holds("InferenceGateway", "shared", "LimitsApplied")
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
+
+from tests.support.bucket import admissible
 
 SETTLE_SECONDS = 30.0
 SERVED = frozenset({"200", "429"})
@@ -21,11 +23,19 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter)
     admitted: list[float] = field(default_factory=list)
     failed: list[tuple[float, str]] = field(default_factory=list)
+    sent: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def strange(self) -> dict[str, int]:
         """What was neither answered nor refused for its rate."""
         return {status: count for status, count in self.counts.items() if status not in ("200", "429")}
+
+    def is_limited_to(self, total: float, since: float, to: float) -> bool:
+        """Say whether a limit of `total` over the pods that were asked explains what was admitted in a span."""
+        sent = [[at for at in moments if since <= at < to] for moments in self.sent.values()]
+        asked = sum(map(bool, sent))
+        least, most = admissible(sent, total / asked) if asked else (0, 0)
+        return least <= sum(since <= at < to for at in self.admitted) <= most
 
     def rate(self, since: float, to: float) -> float:
         """Return admitted requests per second in a span."""
@@ -100,6 +110,7 @@ class Load:
         due = time.monotonic()
         try:
             while True:
+                self.outcome.sent[address].append(time.monotonic())
                 task = asyncio.create_task(self._one(url))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)

@@ -233,21 +233,6 @@ class Load:
     closed_by_server: int = 0
     sent: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def admissible(self, rate: float, bucket: float = 2) -> tuple[float, float]:
-        """Return how many answers a limit of `rate` in each gateway pod explains, from least to most.
-
-        Reckoned from the moments at which requests were really sent: on a busy machine a sender pauses, and what a full
-        bucket would have gained meanwhile is lost.
-        """
-        ideal = 0
-        for moments in self.sent.values():
-            tokens, last = bucket, moments[0]
-            for moment in moments:
-                tokens, last = min(bucket, tokens + (moment - last) * rate), moment
-                if tokens >= 1:
-                    tokens, ideal = tokens - 1, ideal + 1
-        return 0.95 * ideal - bucket * len(self.sent), 1.05 * ideal + bucket * len(self.sent)
-
 
 async def offer(
     addresses: list[str], rate: float, seconds: float, host: str = HOST, path: str = PATH, workers: int = 8
