@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 FINALIZER_MANAGER = "tidegate-finalizer"
 # Counts that flicker are told at most this often; conditions are told at once.
 STATUS_PAUSE = 1.0
-_MAKES_NOTHING = ("LimitOverride", "WarmupPlan")
+_MAKES_NOTHING = ("LimitOverride", "WarmupPlan", "AccessGrant")
 
 
 class Bookkeeper:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from istio_templates import names
 from istio_templates.documents import (
+    AccessGrantSpec,
     Document,
     InferenceGatewaySpec,
     LimitOverrideSpec,
@@ -178,6 +179,8 @@ def refusals(document: Document, fleet: Fleet) -> list[Refusal]:
             return list(_override(document, spec, fleet))
         case WarmupPlanSpec() as spec:
             return [_refused(wrong) for wrong in warming.wrong_in_plan(document.namespace or "", spec, fleet.files)]
+        case AccessGrantSpec():
+            return []
 
 
 def _refused(wrong: warming.Wrong) -> Refusal:

@@ -25,7 +25,14 @@ from functools import partial
 from typing import Any
 
 from istio_templates import names
-from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec, WarmupPlanSpec
+from istio_templates.documents import (
+    AccessGrantSpec,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    TenantSpec,
+    WarmupPlanSpec,
+)
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
@@ -114,7 +121,7 @@ class Teller:
         if stored.key.kind == "LimitOverride":
             override = plan.overrides.get(stored.key)
             return (plan.meant[stored.key], override, override is not None and now < override.expires)
-        if stored.document is None or stored.key.kind == "WarmupPlan":
+        if stored.document is None or stored.key.kind in ("WarmupPlan", "AccessGrant"):
             return ()
         key = (stored.key.namespace, stored.key.name)
         spec = stored.document.spec
@@ -177,7 +184,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             body, told = {"namespace": namespace_of(name, spec), **bound.status()}, []
             if not writing.verdict.accepted:
                 body |= _kept(stored)
-        case WarmupPlanSpec():
+        case WarmupPlanSpec() | AccessGrantSpec():
             accepted = _dated(_accepted(writing.verdict), stored)
             return {"observedGeneration": stored.generation, "conditions": [accepted]}
         case LimitOverrideSpec():

@@ -44,7 +44,7 @@ class Gatherer:
 
     def world(self, now: datetime) -> World:
         """Return the world as the store shows it; `now` is the time by which moves begin and end."""
-        gateways, tenants, models, overrides, warmup_plans = (self._all(kind) for kind in DOCUMENTS)
+        gateways, tenants, models, overrides, warmup_plans, access_grants = (self._all(kind) for kind in DOCUMENTS)
         self._parsed.end_round()
         gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
         secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
@@ -60,6 +60,7 @@ class Gatherer:
             models=models,
             overrides=overrides,
             warmup_plans=warmup_plans,
+            access_grants=access_grants,
             files=self._files.get((self._store.changes("ConfigMap"),), self._read_files),
             ungated=ungated,
             departed={(key.namespace, key.name): found.departed for key, found in handed.items()},

@@ -8,12 +8,21 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import FastAPI
+
 from collectors.prometheus import Prometheus
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
+from k8s_manager.api.audit import Audit, sink_of
 from k8s_manager.api.backend import Backend
+from k8s_manager.api.guard import Directory, Guard, Pace
+from k8s_manager.api.identity.fetch import fetcher
+from k8s_manager.api.identity.oidc import Oidc
+from k8s_manager.api.identity.own_token import Token
+from k8s_manager.api.identity.proofs import Proof, Proofs
+from k8s_manager.api.identity.static_tokens import StaticTokens
+from k8s_manager.api.identity.token_review import TokenReviews
 from k8s_manager.api.server import serve
-from k8s_manager.api.token import Token
 from k8s_manager.apply import ClusterTarget
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock, SystemClock
@@ -101,15 +110,37 @@ def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None
     return Lease(client, clock, ObjectKey("Lease", *settings.lease), settings.identity, settings.lease_seconds)
 
 
+def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Proof) -> Proofs:
+    """Return the kinds of bearer token that are taken; raises `Invalid` for a file of tokens that cannot be read."""
+    found = [own]
+    if settings.tokens_file:
+        static = StaticTokens(settings.tokens_file)
+        static.read()
+        found.append(static)
+    if settings.oidc:
+        found.append(Oidc(settings.oidc, fetcher(settings.oidc_ca_file), clock))
+    if settings.token_review:
+        found.append(TokenReviews(client, clock, settings.token_review))
+    return Proofs(found)
+
+
+def application(manager: Manager, taken: Proofs, clock: Clock, settings: Settings) -> FastAPI:
+    """Return the REST API of a manager."""
+    pace = Pace(settings.calls_per_second, 2 * settings.calls_per_second)
+    guard = Guard(taken, Directory(manager.store), clock, pace)
+    return build(manager.backend, guard, Audit(clock, sink_of(settings.audit)))
+
+
 async def run(settings: Settings) -> None:
     """Run the manager until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await connect(settings.kubeconfig) as client:
-        manager = assemble(client, SystemClock(), settings)
-        token = Token()
-        api = serve(build(manager.backend, token), settings.listen, stop)
+        clock, token = SystemClock(), Token()
+        manager = assemble(client, clock, settings)
+        app = application(manager, proofs(settings, client, clock, token), clock, settings)
+        api = serve(app, settings.listen, stop)
         await until(stop, *manager.parts(), _settle(manager.store), token.find(settings, client), api)
     log.info("stopped")
 

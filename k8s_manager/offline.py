@@ -31,6 +31,7 @@ def world_of(
         models=tuple(by_kind["Model"]),
         overrides=tuple(by_kind["LimitOverride"]),
         warmup_plans=tuple(by_kind["WarmupPlan"]),
+        access_grants=tuple(by_kind["AccessGrant"]),
         namespaces={},
         ready={},
         gateway_pods={},

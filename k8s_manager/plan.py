@@ -108,6 +108,7 @@ class Planner:
             world.overrides,
             world.foreign,
             world.warmup_plans,
+            world.access_grants,
             world.files,
             world.ungated,
             _splits(world),
@@ -118,7 +119,15 @@ class Planner:
 
     def _make(self, world: World, closed: Mapping[str, str], lifted: frozenset[str]) -> Plan:
         documents = (world.gateways, world.tenants, world.models, world.overrides, world.warmup_plans)
-        judged = (*documents, world.namespaces, world.bound, world.foreign, world.files, world.ungated)
+        judged = (
+            *documents,
+            world.access_grants,
+            world.namespaces,
+            world.bound,
+            world.foreign,
+            world.files,
+            world.ungated,
+        )
         verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
         plan = Plan(verdicts=verdicts, lifted=lifted)
         plan.lent = {
@@ -137,7 +146,7 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
     """Return the verdict on every document."""
     fleet = _reserved(world)
     verdicts: dict[ObjectKey, Verdict] = {}
-    kinds = (world.gateways, world.tenants, world.warmup_plans, world.models, world.overrides)
+    kinds = (world.gateways, world.tenants, world.warmup_plans, world.models, world.overrides, world.access_grants)
     for stored in (s for kind in kinds for s in sorted(kind, key=_seniority)):
         verdicts[stored.key] = verdict = _verdict(stored, fleet)
         if verdict.accepted and stored.document:

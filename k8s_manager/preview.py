@@ -10,6 +10,14 @@ from k8s_manager.plan import Planner
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
 
+_GROUPS = {
+    "InferenceGateway": "gateways",
+    "Tenant": "tenants",
+    "Model": "models",
+    "LimitOverride": "overrides",
+    "AccessGrant": "access_grants",
+}
+
 
 def preview(world: World, proposed: Stored) -> list[Manifest]:
     """Return, for each object, what would happen to it and the difference as a text."""
@@ -35,9 +43,7 @@ def _rendered(world: World) -> dict[ObjectKey, Manifest]:
 
 
 def _with(world: World, proposed: Stored) -> World:
-    group = {"InferenceGateway": "gateways", "Tenant": "tenants", "Model": "models", "LimitOverride": "overrides"}[
-        proposed.key.kind
-    ]
+    group = _GROUPS[proposed.key.kind]
     kept = tuple(stored for stored in getattr(world, group) if stored.key != proposed.key)
     change: Any = {group: (*kept, proposed)}
     return dataclasses.replace(world, **change)

@@ -110,7 +110,7 @@ class MainLoop:
 
 
 KINDS: tuple[str, ...] = (
-    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "Namespace", "Pod", "Secret",
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "Namespace", "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
     "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
 )  # fmt: skip

@@ -5,6 +5,8 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k8s_manager.access.issuer import Issuer
+
 # What DNS and the longest connection of a managed gateway take: its connections end after ten minutes.
 GATEWAY_OVERLAP = 660.0
 
@@ -21,6 +23,24 @@ class Settings:
 
     token_file: Path | None = None
     """A file with the bearer token that REST callers present."""
+
+    tokens_file: Path | None = None
+    """A file with the hashes of people's and machines' tokens."""
+
+    oidc: Issuer | None = None
+    """The OpenID Connect issuer whose tokens are taken."""
+
+    oidc_ca_file: Path | None = None
+    """The authorities for its certificate, where it is not publicly known."""
+
+    token_review: str | None = None
+    """The audience of the Kubernetes tokens that are taken; absent: none are."""
+
+    audit: str = "-"
+    """Where the audit trail goes: `-` for standard output, a file, or `off`."""
+
+    calls_per_second: float = 200.0
+    """How often one caller of the REST API may call; twice as many at once."""
 
     token_secret: tuple[str, str] | None = None
     """Namespace and name of a Secret that holds it (key `token`); made where it is missing."""

@@ -92,6 +92,7 @@ class World:
     foreign: Mapping[tuple[str, str], Foreign] | None = None
     scalers: Mapping[tuple[str, str], Scaler] = field(default_factory=dict)
     warmup_plans: tuple[Stored, ...] = ()
+    access_grants: tuple[Stored, ...] = ()
     files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     ungated: frozenset[tuple[str, str, str]] = frozenset()
     departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -99,4 +100,4 @@ class World:
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""
-        return (*self.gateways, *self.tenants, *self.models, *self.overrides, *self.warmup_plans)
+        return (*self.gateways, *self.tenants, *self.models, *self.overrides, *self.warmup_plans, *self.access_grants)

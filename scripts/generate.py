@@ -42,9 +42,10 @@ def texts() -> Iterator[tuple[Path, str]]:
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the REST API."""
     from k8s_manager.api.app import build
+    from k8s_manager.api.guard import Guard, Pace
 
     nobody: Any = None
-    return dict(build(nobody, nobody).openapi())
+    return dict(build(nobody, Guard(nobody, nobody, nobody, Pace()), nobody).openapi())
 
 
 def main(check: bool) -> int:

@@ -1,6 +1,7 @@
-"""The documents that people write: InferenceGateway, Tenant, Model, LimitOverride, WarmupPlan (group
-`tidegate.dev/v1alpha1`)."""
+"""The documents that people write: InferenceGateway, Tenant, Model, LimitOverride, WarmupPlan, AccessGrant
+(group `tidegate.dev/v1alpha1`)."""
 
+from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
@@ -9,6 +10,7 @@ from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
 
 __all__ = [
+    "AccessGrantSpec",
     "Document",
     "InferenceGatewaySpec",
     "LimitOverrideSpec",

@@ -36,6 +36,12 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Timeout", "string", ".spec.timeout"),
         ("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].status'),
     ],
+    "AccessGrant": [
+        ("Role", "string", ".spec.role"),
+        ("Tenants", "string", ".spec.tenants"),
+        ("Users", "string", ".spec.users"),
+        ("Groups", "string", ".spec.groups"),
+    ],
 }
 _PLURAL = {
     "InferenceGateway": "inferencegateways",
@@ -43,6 +49,7 @@ _PLURAL = {
     "Model": "models",
     "LimitOverride": "limitoverrides",
     "WarmupPlan": "warmupplans",
+    "AccessGrant": "accessgrants",
 }
 _CONDITION = {
     "type": "object",

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.fields import dns_label
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
@@ -18,13 +19,14 @@ from istio_templates.documents.warmup import WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
 
 API_VERSION = "tidegate.dev/v1alpha1"
-AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec
+AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec | AccessGrantSpec
 SPECS: dict[str, type[AnySpec]] = {
     "InferenceGateway": InferenceGatewaySpec,
     "Tenant": TenantSpec,
     "Model": ModelSpec,
     "LimitOverride": LimitOverrideSpec,
     "WarmupPlan": WarmupPlanSpec,
+    "AccessGrant": AccessGrantSpec,
 }
 NAMESPACED = ("Model", "LimitOverride", "WarmupPlan")
 _TOP = {"apiVersion", "kind", "metadata", "spec", "status"}

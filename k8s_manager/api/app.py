@@ -1,59 +1,54 @@
 """The REST API's routes."""
 
-import hmac
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import orjson
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import generate_latest
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
-from k8s_manager.api import events, measurements, overrides, problems, simulate
+from k8s_manager.access.roles import Right
+from k8s_manager.api import callers, events, guard, measurements, overrides, problems, simulate
+from k8s_manager.api.audit import Audit
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
+from k8s_manager.api.exchange import Exchanges, note
+from k8s_manager.api.guard import Guard, caller_of
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
 from k8s_manager.api.options import Cascade, DryRun, Match
-from k8s_manager.api.token import Token
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
-from k8s_manager.metrics import API_REQUESTS, REGISTRY
+from k8s_manager.metrics import REGISTRY
 from k8s_manager.rights import SYSTEM
 
-_BEARER = HTTPBearer(auto_error=False, description="The token in the file or the Secret that the manager was given.")
 
-
-def build(backend: Backend, token: Token) -> FastAPI:
+def build(backend: Backend, guarding: Guard, audit: Audit) -> FastAPI:
     """Return the application."""
-    app = FastAPI(title="Tidegate", version="v1", docs_url=None, redoc_url=None, responses=RESPONSES)
+    app = FastAPI(
+        title="Tidegate",
+        version="v1",
+        docs_url=None,
+        redoc_url=None,
+        responses=RESPONSES,
+        dependencies=[Depends(guarding)],
+    )
     problems.install(app)
-    app.middleware("http")(_counted)
-
-    async def identified(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.get().encode()):
-            raise problems.Unidentified(
-                "no valid bearer token; send 'Authorization: Bearer TOKEN' with the token of this manager"
-            )
-
+    app.add_middleware(Exchanges, audit=audit)
     _open(app, backend)
-    _documents(app, backend, identified)
-    _models(app, backend, identified)
-    overrides.add(app, backend, identified)
-    measurements.add(app, backend, identified)
-    events.add(app, backend, identified)
-    simulate.add(app, identified)
+    _documents(app, backend)
+    _models(app, backend)
+    overrides.add(app, backend)
+    measurements.add(app, backend)
+    events.add(app, backend)
+    simulate.add(app)
+    callers.add(app)
+    guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
-
-
-async def _counted(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call(request)
-    API_REQUESTS.labels(request.method, str(response.status_code)).inc()
-    return response
 
 
 def _open(app: FastAPI, backend: Backend) -> None:
@@ -71,26 +66,30 @@ def _open(app: FastAPI, backend: Backend) -> None:
         return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
 
 
-def _documents(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
-    """Add the routes of gateways, tenants, models and operators' overrides: five verbs, alike for all."""
+def _documents(app: FastAPI, backend: Backend) -> None:
+    """Add the routes of gateways, tenants, models, operators' overrides and grants: five verbs, alike for all."""
     for path, kind in (
         ("/v1/gateways", "InferenceGateway"),
         ("/v1/tenants", "Tenant"),
         ("/v1/tenants/{tenant}/models", "Model"),
         ("/v1/overrides", "LimitOverride"),
+        ("/v1/grants", "AccessGrant"),
     ):
-        _collection(app, backend, identified, path, kind)
-        _object(app, backend, identified, path + "/{name}", kind)
+        _collection(app, backend, path, kind)
+        _object(app, backend, path + "/{name}", kind)
 
 
-def _collection(app: FastAPI, backend: Backend, identified: Callable[..., Any], path: str, kind: str) -> None:
-    @app.get(path, tags=[kind], dependencies=[Depends(identified)], summary=f"List every {kind}.", name=f"list_{kind}")
+def _collection(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+    @app.get(path, tags=[kind], summary=f"List every {kind}.", name=f"list_{kind}")
     async def many(request: Request) -> Response:
-        return _json({"items": backend.many(kind, _namespace(backend, request))})
+        found = backend.many(kind, _namespace(backend, request))
+        if kind == "Tenant":
+            found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
+        return _json({"items": found})
 
 
-def _object(app: FastAPI, backend: Backend, identified: Callable[..., Any], path: str, kind: str) -> None:
-    options: dict[str, Any] = {"tags": [kind], "dependencies": [Depends(identified)]}
+def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+    options: dict[str, Any] = {"tags": [kind]}
 
     def key(request: Request) -> ObjectKey:
         namespace = SYSTEM if kind == "LimitOverride" else _namespace(backend, request)
@@ -103,7 +102,11 @@ def _object(app: FastAPI, backend: Backend, identified: Callable[..., Any], path
     @app.put(path, summary=f"Write a whole {kind}.", name=f"put_{kind}", openapi_extra=BODIES[kind], **options)
     async def put(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
         place = key(request)
-        answer, created = await backend.put(place, await mapping(request), dry_run, match)
+        body = await mapping(request)
+        if kind == "LimitOverride":
+            overrides.authored(body, caller_of(request).identity)
+        answer, created = await backend.put(place, body, dry_run, match)
+        note(request, place, answer)
         return _json(answer, 201 if created and not dry_run else 200)
 
     @app.patch(
@@ -114,17 +117,24 @@ def _object(app: FastAPI, backend: Backend, identified: Callable[..., Any], path
         **options,
     )
     async def patch(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
-        place = key(request)
-        return _json(await backend.patch(place, await mapping(request), dry_run, match))
+        place, body = key(request), await mapping(request)
+        if kind == "LimitOverride":
+            overrides.authored(body, caller_of(request).identity)
+        answer = await backend.patch(place, body, dry_run, match)
+        note(request, place, answer)
+        return _json(answer)
 
     @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", **options)
     async def delete(request: Request, cascade: Cascade = False, dry_run: DryRun = False) -> Response:
-        return _json(await backend.delete(key(request), cascade, dry_run), 200 if dry_run else 202)
+        place = key(request)
+        answer = await backend.delete(place, cascade, dry_run)
+        note(request, place, answer)
+        return _json(answer, 200 if dry_run else 202)
 
 
-def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+def _models(app: FastAPI, backend: Backend) -> None:
     root = "/v1/tenants/{tenant}/models/{model}"
-    options: dict[str, Any] = {"tags": ["Model"], "dependencies": [Depends(identified)]}
+    options: dict[str, Any] = {"tags": ["Model"]}
 
     def key(tenant: str, model: str) -> ObjectKey:
         return ObjectKey("Model", backend.namespace(tenant), model)
@@ -155,7 +165,9 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
         body = await mapping(request)
         if set(body) != {"replicas"} or type(body["replicas"]) is not int or body["replicas"] < 0:
             raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
-        return _json(await backend.scale(place, version, body["replicas"], dry_run))
+        answer = await backend.scale(place, version, body["replicas"], dry_run)
+        note(request, place, answer)
+        return _json(answer)
 
     @app.get(root + "/replicas", summary="The replicas of a model, where they are and which take requests.", **options)
     async def replicas(tenant: str, model: str) -> Response:
@@ -175,7 +187,9 @@ def _models(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> N
         if set(body) != {"traffic"}:
             said = 'send {"traffic": [{"version": NAME, "weight": PER CENT}, ...]}'
             raise Invalid(str(place), [Problem("traffic", said)])
-        return _json(await backend.traffic(place, body["traffic"], force, dry_run))
+        answer = await backend.traffic(place, body["traffic"], force, dry_run)
+        note(request, place, answer)
+        return _json(answer)
 
 
 def _pods(backend: Backend, view: Mapping[str, LimitView]) -> list[Manifest]:

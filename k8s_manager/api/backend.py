@@ -88,10 +88,20 @@ class Backend:
         """Return a document; raises `NotFound`."""
         return shown(self._live(key))
 
+    def holds(self, key: ObjectKey) -> bool:
+        """Tell whether a document is there."""
+        self._require_sync()
+        return self._store.get(key) is not None
+
+    def tenant_of(self, namespace: str) -> str | None:
+        """Return the tenant that a namespace belongs to."""
+        tenants = self._store.all("Tenant")
+        return next((t["metadata"]["name"] for t in tenants if _namespace_of(t) == namespace), None)
+
     def namespace(self, tenant: str) -> str:
         """Return the namespace of a tenant; raises `NotFound`."""
         obj = self._live(ObjectKey("Tenant", "", tenant))
-        return str(obj["spec"].get("namespace") or tenant)
+        return _namespace_of(obj)
 
     def warmth(self, key: ObjectKey) -> tuple[WarmupFacts | None, list[PodWarmth]]:
         """Return how a model is warmed up, and how far its replicas have come; raises `NotFound`."""
@@ -309,6 +319,10 @@ class Backend:
         if key.kind == "Tenant":
             return [s.key for s in self._world().models if s.key.namespace == self.namespace(key.name)]
         return []
+
+
+def _namespace_of(tenant: Manifest) -> str:
+    return str(tenant["spec"].get("namespace") or tenant["metadata"]["name"])
 
 
 def _not_over(document: Document) -> None:

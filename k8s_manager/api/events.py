@@ -1,36 +1,50 @@
 """The route that tells what happens."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
-from fastapi import Depends, FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from istio_templates.facts import Manifest
+from k8s_manager.access.roles import Caller, Right
 from k8s_manager.api.backend import Backend
+from k8s_manager.events import Event
 
 
-def add(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+def add(app: FastAPI, backend: Backend) -> None:
     """Add the route."""
 
     @app.get(
         "/v1/events",
         summary="What happens, as server-sent events.",
         tags=["Events"],
-        dependencies=[Depends(identified)],
     )
-    async def events(after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
+    async def events(request: Request, after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
+        def shown(event: Event) -> bool:
+            return is_shown(event, request.state.caller_now(), backend.tenant_of)
+
         if follow:
-            return StreamingResponse(_stream(backend, after), media_type="text/event-stream")
-        items = [_event(event) for event in backend.events.recent() if event.id > after]
+            return StreamingResponse(_stream(backend, after, shown), media_type="text/event-stream")
+        items = [_event(event) for event in backend.events.recent() if event.id > after and shown(event)]
         return Response(orjson.dumps({"items": items}), media_type="application/json")
 
 
-async def _stream(backend: Backend, after: int) -> AsyncIterator[bytes]:
+def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None]) -> bool:
+    """Tell whether a caller may see an event: a tenant's own, a model's by its namespace, others by the whole fleet."""
+    namespace, model = event.object.partition("/")[::2]
+    if model:
+        return caller.may(Right.READ, tenant_of(namespace) or "")
+    return caller.may(Right.READ, event.object if event.details.get("kind") == "Tenant" else None)
+
+
+async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) -> AsyncIterator[bytes]:
     async for event in backend.events.listen(after):
+        if not shown(event):
+            continue
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(_event(event)))
 
 
-def _event(event: Any) -> Manifest:
+def _event(event: Event) -> Manifest:
     return {name: getattr(event, name) for name in ("id", "time", "type", "object", "message", "details")}

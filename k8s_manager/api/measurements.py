@@ -1,10 +1,7 @@
 """The route by which a measurement keeps a model to itself."""
 
-from collections.abc import Callable
-from typing import Any
-
 import orjson
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import ObjectKey
@@ -15,7 +12,7 @@ from k8s_manager.api.openapi import BODIES
 LONGEST = 60
 
 
-def add(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+def add(app: FastAPI, backend: Backend) -> None:
     """Add the route."""
 
     @app.put(
@@ -23,7 +20,6 @@ def add(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
         summary="Keep other measurements off a model for some seconds.",
         openapi_extra=BODIES["measurement"],
         tags=["Model"],
-        dependencies=[Depends(identified)],
     )
     async def reserve(request: Request, tenant: str, model: str) -> Response:
         key = ObjectKey("Model", backend.namespace(tenant), model)

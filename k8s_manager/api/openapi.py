@@ -6,16 +6,18 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from istio_templates.documents.crd import crds, structural
+from k8s_manager.access.endpoints import NEEDS, Place
 from ratelimiter.simulation.scenario import Scenario
 
 _PROBLEM = {
     "type": "object",
-    "required": ["type", "title", "status", "detail", "problems"],
+    "required": ["type", "title", "status", "detail", "problems", "requestId"],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "requestId": {"type": "string", "description": "Also in the header X-Request-Id, the audit trail and the log."},
         "problems": {
             "type": "array",
             "items": {
@@ -26,14 +28,22 @@ _PROBLEM = {
         },
     },
 }
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A JWT of the configured issuer, a Kubernetes token, a static token, or the manager's own.",
+}
 _DESCRIPTIONS = {
     400: "Broken syntax.",
     401: "No identity.",
-    404: "Not there.",
+    403: "The caller lacks the right.",
+    404: "Not there, or not the caller's to see.",
     409: "A claim that somebody else holds, or something in use.",
     412: "Changed since it was read.",
     413: "A body over 1 MiB.",
     422: "Wrong fields, each with its path and the remedy.",
+    428: "An overwrite that does not say of which version (If-Match).",
+    429: "More calls than one caller may make.",
     503: "Not ready yet; try again.",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -127,10 +137,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document; path parameters come from the path, whoever reads them."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = _PROBLEM
+        components["securitySchemes"] = {"bearer": _BEARER}
         for path, operations in document["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 _complete(path, operation)
+                if NEEDS[method.upper(), path].place is not Place.OPEN:
+                    operation["security"] = [{"bearer": []}]
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -1,51 +1,71 @@
 """Overrides in the REST API: as documents under `/v1/overrides`, and the short way for one model."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.access.roles import Identity, Right
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
+from k8s_manager.api.exchange import note
+from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import BODIES
 from k8s_manager.api.options import DryRun
 from k8s_manager.overriding import override_name
 from k8s_manager.rights import SYSTEM
 
-NOBODY = "a holder of the API token"
 LONGEST = 86_400
 _FIELDS = ("perReplicaQps", "total", "mode", "action")
 _ROOT = "/v1/tenants/{tenant}/models/{model}/limit/override"
 
 
-def key_of(tenant: str, model: str) -> ObjectKey:
-    """Return the key of the override of one model that the short way writes."""
-    return ObjectKey("LimitOverride", SYSTEM, override_name({"tenant": tenant, "model": model}))
+def key_of(tenant: str, model: str, namespace: str = SYSTEM) -> ObjectKey:
+    """Return the key of the override of one model that the short way writes: an operator's, or in the tenant's
+    namespace its own people's."""
+    return ObjectKey("LimitOverride", namespace, override_name({"tenant": tenant, "model": model}))
 
 
-def add(app: FastAPI, backend: Backend, identified: Callable[..., Any]) -> None:
+def authored(body: Manifest, identity: Identity) -> None:
+    """Write the caller into a LimitOverride as its author. Only the manager's own token, which has no name, may say who
+    holds it."""
+    spec = body.get("spec")
+    if isinstance(spec, dict) and (identity.is_person or not spec.get("author")):
+        spec["author"] = identity.user
+
+
+def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes of one model's override."""
-    options: dict[str, Any] = {"tags": ["LimitOverride"], "dependencies": [Depends(identified)]}
+    options: dict[str, Any] = {"tags": ["LimitOverride"]}
+
+    def place(request: Request, tenant: str, model: str) -> ObjectKey:
+        namespace = backend.namespace(tenant)
+        return key_of(tenant, model, SYSTEM if caller_of(request).may(Right.OVERRIDE, tenant) else namespace)
 
     @app.get(_ROOT, summary="The override of a model that was set here.", **options)
     async def get(tenant: str, model: str) -> Response:
-        return _json(backend.one(key_of(tenant, model)))
+        operators, own = key_of(tenant, model), key_of(tenant, model, backend.namespace(tenant))
+        return _json(backend.one(own if backend.holds(own) and not backend.holds(operators) else operators))
 
     @app.put(_ROOT, summary="Override a model's limit for a time.", openapi_extra=BODIES["override"], **options)
     async def put(request: Request, tenant: str, model: str, dry_run: DryRun = False) -> Response:
-        key = key_of(tenant, model)
-        spec = spec_of(await mapping(request), tenant, model, datetime.now(UTC))
-        answer, created = await backend.put(key, {"spec": spec}, dry_run, None)
+        key = place(request, tenant, model)
+        body = {"spec": spec_of(await mapping(request), tenant, model, datetime.now(UTC))}
+        authored(body, caller_of(request).identity)
+        answer, created = await backend.put(key, body, dry_run, None)
+        note(request, key, answer)
         return _json(answer, 201 if created and not dry_run else 200)
 
     @app.delete(_ROOT, summary="End the override of a model.", **options)
-    async def delete(tenant: str, model: str) -> Response:
-        return _json(await backend.delete(key_of(tenant, model), False, False), 202)
+    async def delete(request: Request, tenant: str, model: str) -> Response:
+        key = place(request, tenant, model)
+        answer = await backend.delete(key, False, False)
+        note(request, key, answer)
+        return _json(answer, 202)
 
 
 def spec_of(body: Manifest, tenant: str, model: str, now: datetime) -> Manifest:
@@ -55,7 +75,7 @@ def spec_of(body: Manifest, tenant: str, model: str, now: datetime) -> Manifest:
         allowed = ", ".join(_FIELDS)
         raise Invalid(subject, [Problem(unknown[0], f"is unknown; send one of {allowed}, with reason and ttl")])
     changes = {name: body[name] for name in _FIELDS if name in body}
-    said = {"author": body.get("author", NOBODY), "reason": body.get("reason")}
+    said = {"author": body.get("author"), "reason": body.get("reason")}
     problems = [Problem(name, "is missing; it is required") for name in ("reason", "ttl") if not body.get(name)]
     if problems:
         raise Invalid(subject, problems)

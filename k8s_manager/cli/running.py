@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from k8s_manager.access.issuer import Issuer
 from k8s_manager.settings import GATEWAY_OVERLAP, Settings
 
 
@@ -55,6 +56,48 @@ def serve(
         str | None,
         typer.Option(metavar="NAMESPACE/NAME", help="A Secret with that token (key token); made where it is missing."),
     ] = None,
+    tokens_file: Annotated[
+        Path | None,
+        typer.Option(envvar="TIDEGATE_TOKENS_FILE", help="A file with people's tokens, hashed; see `tidegate token`."),
+    ] = None,
+    oidc_issuer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="TIDEGATE_OIDC_ISSUER", help="Take the tokens of this OpenID Connect issuer."
+        ),
+    ] = None,
+    oidc_audience: Annotated[
+        str, typer.Option(envvar="TIDEGATE_OIDC_AUDIENCE", help="Whom those tokens must be meant for.")
+    ] = "tidegate",
+    oidc_algorithms: Annotated[
+        str, typer.Option(envvar="TIDEGATE_OIDC_ALGORITHMS", help="How they may be signed.")
+    ] = "RS256,ES256",
+    oidc_user_claim: Annotated[
+        str, typer.Option(envvar="TIDEGATE_OIDC_USER_CLAIM", help="The claim with the user's name.")
+    ] = "sub",
+    oidc_groups_claim: Annotated[
+        str, typer.Option(envvar="TIDEGATE_OIDC_GROUPS_CLAIM", help="The claim with the groups.")
+    ] = "groups",
+    oidc_keys: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="TIDEGATE_OIDC_KEYS", help="Where its keys are; absent: as it says itself."),
+    ] = None,
+    oidc_ca_file: Annotated[
+        Path | None, typer.Option(envvar="TIDEGATE_OIDC_CA_FILE", help="The authorities for the issuer's certificate.")
+    ] = None,
+    token_review: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AUDIENCE",
+            envvar="TIDEGATE_TOKEN_REVIEW",
+            help="Take Kubernetes tokens that are for this audience.",
+        ),
+    ] = None,
+    audit: Annotated[
+        str,
+        typer.Option(envvar="TIDEGATE_AUDIT", help="Where the audit trail goes: - (standard output), a file, or off."),
+    ] = "-",
+    calls_per_second: Annotated[float, typer.Option(min=1, help="How often one caller may call the REST API.")] = 200.0,
     lease: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +135,21 @@ def serve(
         listen=address(listen),
         token_file=token_file,
         token_secret=_pair(token_secret),
+        tokens_file=tokens_file,
+        oidc=None
+        if oidc_issuer is None
+        else Issuer(
+            oidc_issuer,
+            oidc_audience,
+            tuple(name.strip() for name in oidc_algorithms.split(",")),
+            oidc_user_claim,
+            oidc_groups_claim,
+            oidc_keys,
+        ),
+        oidc_ca_file=oidc_ca_file,
+        token_review=token_review,
+        audit=audit,
+        calls_per_second=calls_per_second,
         lease=_pair(lease),
         lease_seconds=lease_seconds,
         gateway_overlap=gateway_overlap,

@@ -28,6 +28,7 @@ _ALL = (
     Resource("Model", "tidegate.dev/v1alpha1", "models"),
     Resource("LimitOverride", "tidegate.dev/v1alpha1", "limitoverrides"),
     Resource("WarmupPlan", "tidegate.dev/v1alpha1", "warmupplans"),
+    Resource("AccessGrant", "tidegate.dev/v1alpha1", "accessgrants", namespaced=False),
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("Pod", "v1", "pods"),
     Resource("Secret", "v1", "secrets"),
@@ -35,6 +36,7 @@ _ALL = (
     Resource("ServiceAccount", "v1", "serviceaccounts"),
     Resource("ConfigMap", "v1", "configmaps"),
     Resource("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+    Resource("TokenReview", "authentication.k8s.io/v1", "tokenreviews", namespaced=False),
     Resource("SubjectAccessReview", "authorization.k8s.io/v1", "subjectaccessreviews", namespaced=False),
     Resource("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", namespaced=False),
     Resource("Lease", "coordination.k8s.io/v1", "leases"),
@@ -58,7 +60,7 @@ _ALL = (
 )
 RESOURCES = {resource.kind: resource for resource in _ALL}
 ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
-DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan")
+DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",

@@ -1,6 +1,7 @@
 """A manager on the embedded Kubernetes API, both in this process; pods are objects that the test writes."""
 
 import asyncio
+import dataclasses
 import itertools
 import socket
 from collections import Counter
@@ -16,14 +17,14 @@ from aiohttp import web
 from istio_templates.documents.crd import crds
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
-from k8s_manager.api.app import build
+from k8s_manager.api.identity.own_token import Token
+from k8s_manager.api.identity.proofs import Proof, Proofs
 from k8s_manager.api.server import serve
-from k8s_manager.api.token import Token
 from k8s_manager.clock import SystemClock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES
-from k8s_manager.manager import Manager, assemble, until
+from k8s_manager.manager import Manager, application, assemble, until
 from k8s_manager.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
 from k8s_manager.standalone.apiserver.registrar import Registrar
@@ -93,13 +94,15 @@ class Fleet(Hands):
                 await running
 
     @asynccontextmanager
-    async def rest(self, manager: Manager) -> AsyncIterator["Rest"]:
+    async def rest(self, manager: Manager, *proofs: Proof, audit: str = "off") -> AsyncIterator["Rest"]:
         """Serve a manager's REST API."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(build(manager.backend, Token(TOKEN)), ("127.0.0.1", port), stop))
+        taken = Proofs([Token(TOKEN), *proofs])
+        app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, audit=audit))
+        serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             rest = Rest(session)
             await wait_until(rest.up, what="the REST API")

@@ -1,12 +1,15 @@
-"""The bearer token of the REST API: from a file, from a Secret that all managers share, or made for this process."""
+"""The manager's own token, which may do everything: from a file, from a Secret that all managers share, or made for
+this process. It says nothing of who holds it."""
 
 import asyncio
 import base64
+import hmac
 import logging
 import secrets
 
 from istio_templates.errors import Stalled, TidegateError, Waiting
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.access.roles import MASTERS, Identity
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.settings import Settings
@@ -14,6 +17,7 @@ from k8s_manager.settings import Settings
 log = logging.getLogger(__name__)
 _KEY = "token"
 RETRY = 2.0
+HOLDER = Identity("a holder of the API token", frozenset({MASTERS}), is_person=False)
 
 
 class Token:
@@ -28,6 +32,10 @@ class Token:
         if self._value is None:
             raise Waiting(f"the token of this API is not known yet: {self.problem}", RETRY)
         return self._value
+
+    async def identity(self, token: str) -> Identity | None:
+        """Return who holds it: nobody knows."""
+        return HOLDER if hmac.compare_digest(token.encode(), self.get().encode()) else None
 
     async def find(self, settings: Settings, client: KubeClient) -> None:
         """Find the token; what stands in the way may go away, so this goes on until it has it."""

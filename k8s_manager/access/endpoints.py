@@ -1,0 +1,91 @@
+"""The right that each endpoint of the REST API asks for. What does not stand here is not served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from k8s_manager.access.roles import RIGHTS, Caller, Right, Role
+
+
+class Place(Enum):
+    """Where a right has to hold."""
+
+    OPEN = "open"
+    """Nowhere: anybody may call."""
+    KNOWN = "known"
+    """Nowhere, but the caller has to be known."""
+    ANYWHERE = "anywhere"
+    """In some tenant or in the fleet; the answer holds what the caller may see."""
+    TENANT = "tenant"
+    """In the tenant that the path names."""
+    FLEET = "fleet"
+    """In the fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A right and where it has to hold; `parameter` is the part of the path that names the tenant."""
+
+    place: Place
+    right: Right = Right.READ
+    parameter: str = "tenant"
+
+
+class Decision(Enum):
+    """What becomes of a call."""
+
+    ALLOWED = "allowed"
+    HIDDEN = "hidden"
+    """It is answered as if there were nothing."""
+    DENIED = "denied"
+
+
+def _crud(path: str, read: Need, write: Need, many: Need | None = None) -> dict[tuple[str, str], Need]:
+    one = path + "/{name}"
+    writes = {(method, one): write for method in ("PUT", "PATCH", "DELETE")}
+    return {("GET", path): many or read, ("GET", one): read, **writes}
+
+
+_FLEET_READ, _FLEET_MANAGE = Need(Place.FLEET), Need(Place.FLEET, Right.MANAGE)
+_READ, _OPERATE = Need(Place.TENANT), Need(Place.TENANT, Right.OPERATE)
+_MODELS = "/v1/tenants/{tenant}/models"
+_MODEL = _MODELS + "/{model}"
+_OVERRIDE = _MODEL + "/limit/override"
+
+NEEDS: Mapping[tuple[str, str], Need] = {
+    **{("GET", path): Need(Place.OPEN) for path in ("/healthz", "/readyz", "/metrics")},
+    ("GET", "/v1/whoami"): Need(Place.KNOWN),
+    ("GET", "/v1/events"): Need(Place.ANYWHERE),
+    ("POST", "/v1/simulate"): Need(Place.ANYWHERE),
+    **_crud("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
+    **_crud("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
+    **_crud("/v1/overrides", _FLEET_READ, Need(Place.FLEET, Right.OVERRIDE)),
+    **_crud("/v1/tenants", Need(Place.TENANT, parameter="name"), _FLEET_MANAGE, Need(Place.ANYWHERE)),
+    **_crud(_MODELS, _READ, Need(Place.TENANT, Right.EDIT)),
+    **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas")},
+    **{("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/measurement", "/versions/{version}/scale")},
+    ("GET", _OVERRIDE): _READ,
+    ("PUT", _OVERRIDE): _OPERATE,
+    ("DELETE", _OVERRIDE): _OPERATE,
+}
+
+
+def decide(caller: Caller, need: Need, parameters: Mapping[str, str]) -> Decision:
+    """Return what becomes of a call; pure."""
+    match need.place:
+        case Place.OPEN | Place.KNOWN:
+            return Decision.ALLOWED
+        case Place.ANYWHERE:
+            return Decision.ALLOWED if caller.grants else Decision.DENIED
+        case Place.FLEET:
+            return Decision.ALLOWED if caller.may(need.right) else Decision.DENIED
+        case Place.TENANT:
+            tenant = parameters[need.parameter]
+            if not caller.may(Right.READ, tenant):
+                return Decision.HIDDEN
+            return Decision.ALLOWED if caller.may(need.right, tenant) else Decision.DENIED
+
+
+def needed(need: Need) -> tuple[Role, ...]:
+    """Return the roles that would do, the least first."""
+    return tuple(role for role in Role if need.right in RIGHTS[role])

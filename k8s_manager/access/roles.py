@@ -1,0 +1,110 @@
+"""Roles, what each may do, and the decision over a caller's grants.
+
+A right counts in a tenant or, for what belongs to no tenant, in the fleet. Who may not read a thing is told the same as
+where there is none: whether it exists is nobody else's business.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+OWN_PREFIX = "tidegate:"
+"""What begins so is never taken from a token: it is given by the manager itself."""
+
+MASTERS = f"{OWN_PREFIX}masters"
+"""The group of whoever holds the manager's own token."""
+
+
+class Right(StrEnum):
+    """What a call asks for."""
+
+    READ = "read"
+    OPERATE = "operate"
+    """Limits for a time, scale, traffic, measurements."""
+    EDIT = "edit"
+    """Models."""
+    OVERRIDE = "override"
+    """Overrides beyond a tenant's own range, and over several tenants."""
+    MANAGE = "manage"
+    """Gateways, tenants, and who may do what."""
+
+
+class Role(StrEnum):
+    """A set of rights, as an AccessGrant names it."""
+
+    VIEWER = "viewer"
+    TENANT_OPERATOR = "tenantOperator"
+    TENANT_ADMIN = "tenantAdmin"
+    PLATFORM_OPERATOR = "platformOperator"
+    PLATFORM_ADMIN = "platformAdmin"
+
+
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.VIEWER: frozenset({Right.READ}),
+    Role.TENANT_OPERATOR: frozenset({Right.READ, Right.OPERATE}),
+    Role.TENANT_ADMIN: frozenset({Right.READ, Right.OPERATE, Right.EDIT}),
+    Role.PLATFORM_OPERATOR: frozenset({Right.READ, Right.OPERATE, Right.OVERRIDE}),
+    Role.PLATFORM_ADMIN: frozenset(Right),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls, as it was proved: a name, and the groups that the proof names.
+
+    `is_person` is false for the manager's own token, which says nothing of who holds it.
+    """
+
+    user: str
+    groups: frozenset[str] = frozenset()
+    is_person: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role for users and groups, in some tenants; without tenants in all of them and in the fleet."""
+
+    role: Role
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
+
+    def holds_in(self, tenant: str | None) -> bool:
+        """Tell whether it holds in a tenant, or for None in the fleet."""
+        return not self.tenants or tenant in self.tenants
+
+
+class Grants:
+    """All grants, found by the users and groups that they are for."""
+
+    def __init__(self, grants: Iterable[Grant]) -> None:
+        self._by_user: defaultdict[str, list[Grant]] = defaultdict(list)
+        self._by_group: defaultdict[str, list[Grant]] = defaultdict(list)
+        for grant in (Grant(Role.PLATFORM_ADMIN, groups=frozenset({MASTERS})), *grants):
+            for user in grant.users:
+                self._by_user[user].append(grant)
+            for group in grant.groups:
+                self._by_group[group].append(grant)
+
+    def of(self, identity: Identity) -> tuple[Grant, ...]:
+        """Return the grants of a caller."""
+        found = [self._by_user.get(identity.user, []), *(self._by_group.get(g, []) for g in sorted(identity.groups))]
+        return tuple(dict.fromkeys(grant for grants in found for grant in grants))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who calls, and the grants that count for this call."""
+
+    identity: Identity
+    grants: tuple[Grant, ...]
+
+    def may(self, right: Right, tenant: str | None = None) -> bool:
+        """Tell whether the caller has a right in a tenant, or with None in the fleet."""
+        return any(right in RIGHTS[grant.role] and grant.holds_in(tenant) for grant in self.grants)
+
+    def roles_in(self, tenant: str | None) -> tuple[Role, ...]:
+        """Return the roles that the caller has there, the lesser first."""
+        held = {grant.role for grant in self.grants if grant.holds_in(tenant)}
+        return tuple(role for role in Role if role in held)

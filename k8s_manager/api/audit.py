@@ -1,0 +1,68 @@
+"""The audit trail: one JSON line for every change that was asked for, and for every refusal.
+
+A line tells who, when, what and how it ended. It holds nothing of a body and no message that might repeat one: whoever
+puts a password into the wrong field does not find it here again.
+"""
+
+import logging
+import logging.handlers
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.types import Scope
+
+from k8s_manager.access.roles import Identity
+from k8s_manager.clock import Clock
+
+FILE_BYTES, FILES = 64 * 2**20, 10
+LONGEST = 512
+"""Characters of a path or a query that are kept."""
+
+
+class Audit:
+    """Writes the trail to a `sink`, a line at a time."""
+
+    def __init__(self, clock: Clock, sink: Callable[[str], None]) -> None:
+        self._clock, self._sink = clock, sink
+
+    def record(
+        self, scope: Scope, request: str, identity: Identity | None, status: int, notes: Mapping[str, Any]
+    ) -> None:
+        """Write what became of one request."""
+        client = scope.get("client")
+        line = {
+            "time": self._clock.utc().isoformat(timespec="milliseconds"),
+            "request": request,
+            "user": identity.user if identity else None,
+            "groups": sorted(identity.groups) if identity else [],
+            "from": client[0] if client else None,
+            "method": scope["method"],
+            "path": scope["path"][:LONGEST],
+            "query": scope.get("query_string", b"").decode("ascii", "replace")[:LONGEST],
+            "status": status,
+            "outcome": "done" if status < 400 else "refused" if status < 500 else "failed",
+            **notes,
+        }
+        self._sink(orjson.dumps(line).decode())
+
+
+def sink_of(place: str) -> Callable[[str], None]:
+    """Return where the trail goes: `-` for standard output, `off` for nowhere, else a file that is rotated."""
+    if place == "off":
+        return lambda _: None
+    log = logging.getLogger(f"{__name__}.{place}")
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        log.addHandler(_handler(place))
+    return log.info
+
+
+def _handler(place: str) -> logging.Handler:
+    if place == "-":
+        return logging.StreamHandler(sys.stdout)
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    return logging.handlers.RotatingFileHandler(place, maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8")

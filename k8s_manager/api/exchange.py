@@ -1,0 +1,78 @@
+"""What every request and answer have around them: an id, headers, a count, a line of the audit trail."""
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.access.roles import Identity
+from k8s_manager.api.audit import Audit
+from k8s_manager.metrics import API_REQUESTS
+
+ID_HEADER = "X-Request-Id"
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request as it goes on: its id, who it came from, and what handlers note of it for the audit trail."""
+
+    id: str
+    identity: Identity | None = None
+    refused: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def note(request: Request, key: ObjectKey, answer: Manifest) -> None:
+    """Note for the audit trail what a call wrote, and which version of it came of that."""
+    metadata = answer.get("metadata") or {}
+    said = {"object": str(key), "uid": metadata.get("uid"), "generation": metadata.get("generation")}
+    request.state.exchange.notes.update({name: value for name, value in said.items() if value is not None})
+
+
+class Exchanges:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, audit: Audit) -> None:
+        self._app, self._audit = app, audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(ID_HEADER, "")
+        exchange = Exchange(given if _SANE_ID.fullmatch(given) else str(uuid.uuid4()))
+        scope.setdefault("state", {})["exchange"] = exchange
+        status = 500
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[ID_HEADER] = exchange.id
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answered)
+        finally:
+            API_REQUESTS.labels(scope["method"] if scope["method"] in ("GET", *_WRITES) else "other", str(status)).inc()
+            if exchange.refused or (scope["method"] in _WRITES and scope["path"].startswith("/v1/")):
+                self._audit.record(scope, exchange.id, exchange.identity, status, exchange.notes)

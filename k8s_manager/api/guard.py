@@ -1,0 +1,130 @@
+"""The one place that decides every call: who it is, how often, and by what right."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
+
+from istio_templates.errors import NotFound, Waiting
+from k8s_manager.access.endpoints import NEEDS, Decision, Need, Place, decide, needed
+from k8s_manager.access.grants import of_documents
+from k8s_manager.access.roles import Caller, Grants, Identity
+from k8s_manager.api.identity.proofs import Proofs, Unidentified
+from k8s_manager.api.problems import Denied, TooMany
+from k8s_manager.clock import Clock
+from k8s_manager.kube.store import Store
+from k8s_manager.memo import Last
+
+MOST_CALLERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often one caller may call: calls per second, and how many at once."""
+
+    rate: float = 200.0
+    burst: float = 400.0
+
+
+class Directory:
+    """The grants in force, from the documents that the store holds."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last = Last()
+
+    def grants(self) -> Grants:
+        """Return them; raises `Waiting` until the documents have been read."""
+        if not self._store.synced.is_set():
+            raise Waiting("who may do what has not been read yet; try again soon", 1)
+        seen = (self._store.changes("AccessGrant"), self._store.changes("Tenant"))
+        return self._last.get(
+            seen, lambda: Grants(of_documents(self._store.all("AccessGrant"), self._store.all("Tenant")))
+        )
+
+
+class Guard:
+    """Stands before every route of the application."""
+
+    def __init__(self, proofs: Proofs, directory: Directory, clock: Clock, pace: Pace) -> None:
+        self._proofs, self._directory = proofs, directory
+        self._buckets = _Buckets(clock, pace)
+
+    async def __call__(self, request: Request) -> None:
+        """Let a request pass with its caller in `request.state.caller`, or raise why not."""
+        need = NEEDS[request.method, request.scope["route"].path]
+        if need.place is Place.OPEN:
+            return
+        caller = await self._caller(request)
+        request.state.caller = caller
+        request.state.caller_now = lambda: self._with_grants(caller.identity)
+        decision = decide(caller, need, request.path_params)
+        if decision is Decision.ALLOWED:
+            return
+        request.state.exchange.refused = True
+        if decision is Decision.HIDDEN:
+            raise NotFound(f"there is no Tenant {request.path_params[need.parameter]}")
+        raise Denied(_denied(caller, need))
+
+    async def _caller(self, request: Request) -> Caller:
+        exchange, address = request.state.exchange, request.client.host if request.client else ""
+        try:
+            identity = await self._proofs.identity(_bearer(request))
+        except Unidentified:
+            exchange.refused = True
+            self._buckets.take(f"address {address}", f"callers without an identity from {address}")
+            raise
+        exchange.identity = identity
+        self._buckets.take(f"user {identity.user}", identity.user)
+        return self._with_grants(identity)
+
+    def _with_grants(self, identity: Identity) -> Caller:
+        grants = self._directory.grants() if identity.is_person else Grants(())
+        return Caller(identity, grants.of(identity))
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who makes a call that was let pass."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def install(app: FastAPI) -> None:
+    """Make sure that every route stands in the table of rights; raises `KeyError` for the first that does not."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            for method in route.methods or ():
+                NEEDS[method, route.path]
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _denied(caller: Caller, need: Need) -> str:
+    place = "for this tenant" if need.place is Place.TENANT else "for the whole fleet"
+    roles = " or ".join(role.value for role in needed(need))
+    return f"{caller.identity.user} may not {need.right.value} {place}; a platform admin can grant the role {roles}"
+
+
+class _Buckets:
+    """A token bucket for each caller; those who called longest ago are forgotten first."""
+
+    def __init__(self, clock: Clock, pace: Pace) -> None:
+        self._clock, self._pace = clock, pace
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, name: str, who: str) -> None:
+        """Take one token; raises `TooMany` where there is none."""
+        now = self._clock.now()
+        tokens, since = self._buckets.pop(name, (self._pace.burst, now))
+        tokens = min(self._pace.burst, tokens + (now - since) * self._pace.rate)
+        self._buckets[name] = (max(tokens - 1, 0) if tokens >= 1 else tokens, now)
+        while len(self._buckets) > MOST_CALLERS:
+            self._buckets.popitem(last=False)
+        if tokens < 1:
+            raise TooMany(
+                f"{who}: more than {self._pace.rate:g} calls a second; slow down", (1 - tokens) / self._pace.rate
+            )
