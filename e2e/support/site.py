@@ -176,7 +176,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 def _session(address: str, token: str) -> aiohttp.ClientSession:
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}", "If-Match": "*"}
     return aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(30, sock_connect=3))
 
 

@@ -12,14 +12,15 @@ from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
 from k8s_manager.access.roles import Right
-from k8s_manager.api import callers, events, guard, measurements, overrides, problems, simulate
+from k8s_manager.api import callers, events, guard, measurements, overrides, pages, problems, simulate
 from k8s_manager.api.audit import Audit
-from k8s_manager.api.backend import Backend
+from k8s_manager.api.backend import Backend, shown
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import Exchanges, note
 from k8s_manager.api.guard import Guard, caller_of
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
-from k8s_manager.api.options import Cascade, DryRun, Match
+from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Selector
+from k8s_manager.api.versions import etag
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
 from k8s_manager.metrics import REGISTRY
@@ -81,11 +82,13 @@ def _documents(app: FastAPI, backend: Backend) -> None:
 
 def _collection(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     @app.get(path, tags=[kind], summary=f"List every {kind}.", name=f"list_{kind}")
-    async def many(request: Request) -> Response:
+    async def many(
+        request: Request, limit: Limit = pages.MOST, after: Continue = None, selector: Selector = None
+    ) -> Response:
         found = backend.many(kind, _namespace(backend, request))
         if kind == "Tenant":
             found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
-        return _json({"items": found})
+        return _json(pages.page(pages.selected(found, selector), limit, after, shown))
 
 
 def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
@@ -125,9 +128,11 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         return _json(answer)
 
     @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", **options)
-    async def delete(request: Request, cascade: Cascade = False, dry_run: DryRun = False) -> Response:
+    async def delete(
+        request: Request, cascade: Cascade = False, dry_run: DryRun = False, match: Match = None
+    ) -> Response:
         place = key(request)
-        answer = await backend.delete(place, cascade, dry_run)
+        answer = await backend.delete(place, cascade, dry_run, match)
         note(request, place, answer)
         return _json(answer, 200 if dry_run else 202)
 
@@ -203,6 +208,6 @@ def _namespace(backend: Backend, request: Request) -> str:
 
 
 def _json(body: Manifest, status: int = 200) -> Response:
-    version = body.get("metadata", {}).get("resourceVersion")
-    headers = {"ETag": f'"{version}"'} if version else None
+    tag = etag(body)
+    headers = {"ETag": tag} if tag else None
     return Response(orjson.dumps(body), status, media_type="application/json", headers=headers)

@@ -12,7 +12,9 @@ from istio_templates.documents.override import moment
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
+from k8s_manager.api import pages
 from k8s_manager.api.problems import Outdated
+from k8s_manager.api.versions import WHATEVER, require
 from k8s_manager.carrying import objections
 from k8s_manager.claims import refusals
 from k8s_manager.events import Events
@@ -79,10 +81,10 @@ class Backend:
         return None if self._loop.passed.is_set() else "the first pass is under way"
 
     def many(self, kind: str, namespace: str = "") -> list[Manifest]:
-        """Return all documents of a kind (in a namespace), by name."""
+        """Return all documents of a kind (in a namespace), by name and namespace."""
         self._require_sync()
         found = self._store.inside(kind, namespace) if namespace else list(self._store.all(kind))
-        return [shown(obj) for obj in sorted(found, key=lambda obj: str(obj["metadata"]["name"]))]
+        return sorted(found, key=pages.place)
 
     def one(self, key: ObjectKey) -> Manifest:
         """Return a document; raises `NotFound`."""
@@ -129,31 +131,33 @@ class Backend:
     ) -> tuple[Manifest, bool]:
         """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new. One that was
         `made_from` another is not written where that has been edited meanwhile."""
-        await self._namespaced(key, dry_run)
+        await self._namespaced(key)
         async with self._writing:
             document = self._checked(key, body)
             live = self._store.get(key)
-            _matches(live, match, key)
+            if not dry_run:
+                require(live, match, key)
             if made_from and (live is None or _edited(live) != _edited(made_from)):
                 raise Outdated(f"{key} has been changed meanwhile; repeat the change")
             if live and "deletionTimestamp" in live["metadata"]:
                 raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
             if dry_run:
                 return {"dryRun": True, "changes": preview(self._world(), self._stored(document, live))}, live is None
-            return shown(await self._write(document, body, live)), live is None
+            await self._housed(key)
+            return shown(await self._write(document, body, live, match)), live is None
 
     async def patch(self, key: ObjectKey, patch: Manifest, dry_run: bool, match: str | None) -> Manifest:
         """Merge a patch (RFC 7396) into a document."""
         live = self._live(key)
         merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
         extra = {name: value for name, value in patch.items() if name != "spec"}
-        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match, live)
+        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live)
         return answer
 
-    async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool) -> Manifest:
+    async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool, match: str | None = None) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
         async with self._writing:
-            self._live(key)
+            require(self._live(key), match or WHATEVER, key)
             dependents = self._dependents(key)
             if dependents and not cascade:
                 listed = ", ".join(dependent.name for dependent in dependents)
@@ -197,7 +201,7 @@ class Backend:
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""
         self._live(key)
-        await self._namespaced(ObjectKey("Lease", SYSTEM, key.name), False)
+        await self._housed(ObjectKey("Lease", SYSTEM, key.name))
         return await reserve(self._client, key, holder, seconds, datetime.now(UTC))
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
@@ -268,7 +272,7 @@ class Backend:
             problems=(),
         )
 
-    async def _write(self, document: Document, body: Manifest, live: Manifest | None) -> Manifest:
+    async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
         spec = body.get("spec", {})
         if live is None:
             metadata = {"name": document.name, **_user_metadata(body)}
@@ -278,7 +282,12 @@ class Backend:
             answer = await self._client.create(obj)
         else:
             metadata = {**live["metadata"], **_user_metadata(body)}
-            answer = await self._replace(live, {**live, "metadata": metadata, "spec": spec})
+            try:
+                answer = await self._replace(live, {**live, "metadata": metadata, "spec": spec})
+            except Conflict as error:
+                if match in (None, WHATEVER):
+                    raise
+                raise Outdated(f"{document} has just been changed by somebody else; read it again") from error
         self._store.put(answer)
         return answer
 
@@ -296,14 +305,17 @@ class Backend:
         said = [Problem("", "has just been changed by somebody else; try again")]
         raise Conflict(str(names.key_of(live)), said) from conflict
 
-    async def _namespaced(self, key: ObjectKey, dry_run: bool) -> None:
-        """Wait for the namespace of a tenant that is very new; make the manager's own where it runs outside of it."""
-        if key.namespace == SYSTEM and (dry_run or self._store.get(ObjectKey("Namespace", "", SYSTEM)) is not None):
-            return
-        if key.namespace == SYSTEM:
+    async def _housed(self, key: ObjectKey) -> None:
+        """Make the manager's own namespace where something goes there and the manager runs outside of it."""
+        if key.namespace == SYSTEM and self._store.get(ObjectKey("Namespace", "", SYSTEM)) is None:
             await self._client.apply(
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}, force=False
             )
+
+    async def _namespaced(self, key: ObjectKey) -> None:
+        """Wait for the namespace of a tenant that is very new."""
+        if key.namespace == SYSTEM:
+            return
         deadline = asyncio.get_running_loop().time() + NAMESPACE_SECONDS
         while key.namespace and self._store.get(ObjectKey("Namespace", "", key.namespace)) is None:
             if asyncio.get_running_loop().time() > deadline:
@@ -380,9 +392,3 @@ def _edited(live: Manifest) -> tuple[Any, ...]:
     """Return what differs whenever somebody has changed a document, and not when its status is written."""
     metadata = live["metadata"]
     return tuple(metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "finalizers", *_LABELLED))
-
-
-def _matches(live: Manifest | None, match: str | None, key: ObjectKey) -> None:
-    version = live["metadata"]["resourceVersion"] if live else None
-    if match is not None and match.strip('"') != version:
-        raise Outdated(f"{key} is at version {version}, not {match}; read it again and repeat the change")

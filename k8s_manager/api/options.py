@@ -4,6 +4,16 @@ from typing import Annotated
 
 from fastapi import Header, Query
 
+from k8s_manager.api.pages import MOST
+
 DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]
-Match = Annotated[str | None, Header(alias="If-Match", description="The ETag of the version that is to be changed.")]
+Match = Annotated[
+    str | None,
+    Header(alias="If-Match", description="The ETag of the version that is to be changed; * for whatever is there."),
+]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at once; `continue` in the answer leads on.")]
+Continue = Annotated[str | None, Query(alias="continue", max_length=200, description="What the last page said.")]
+Selector = Annotated[
+    str | None, Query(alias="labelSelector", max_length=1000, description="KEY=VALUE, several with commas.")
+]
 Cascade = Annotated[bool, Query(description="Delete what depends on it too.")]

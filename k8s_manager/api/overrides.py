@@ -16,6 +16,7 @@ from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import BODIES
 from k8s_manager.api.options import DryRun
+from k8s_manager.api.versions import WHATEVER
 from k8s_manager.overriding import override_name
 from k8s_manager.rights import SYSTEM
 
@@ -56,7 +57,7 @@ def add(app: FastAPI, backend: Backend) -> None:
         key = place(request, tenant, model)
         body = {"spec": spec_of(await mapping(request), tenant, model, datetime.now(UTC))}
         authored(body, caller_of(request).identity)
-        answer, created = await backend.put(key, body, dry_run, None)
+        answer, created = await backend.put(key, body, dry_run, WHATEVER)
         note(request, key, answer)
         return _json(answer, 201 if created and not dry_run else 200)
 

@@ -34,9 +34,16 @@ class Kind(StrEnum):
     TENANT = "tenant"
     MODEL = "model"
     OVERRIDE = "override"
+    GRANT = "grant"
 
 
-KINDS = {"InferenceGateway": Kind.GATEWAY, "Tenant": Kind.TENANT, "Model": Kind.MODEL, "LimitOverride": Kind.OVERRIDE}
+KINDS = {
+    "InferenceGateway": Kind.GATEWAY,
+    "Tenant": Kind.TENANT,
+    "Model": Kind.MODEL,
+    "LimitOverride": Kind.OVERRIDE,
+    "AccessGrant": Kind.GRANT,
+}
 Server = Annotated[
     str | None, typer.Option("--server", envvar="TIDEGATE_SERVER", help="The manager, such as http://127.0.0.1:8700.")
 ]
@@ -70,7 +77,7 @@ def apply(
     for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
         document = parse(raw)
         path = _path(KINDS[document.kind], document.name, _tenant_of(connection, document))
-        answer = connection.call("PUT", f"{path}?dryRun={str(dry_run).lower()}", raw)
+        answer = connection.write(path, raw, f"?dryRun={str(dry_run).lower()}")
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
         for change in answer.get("changes", []):
             typer.echo(f"  {change['operation']} {change['object']}")
@@ -260,13 +267,11 @@ def _found(connection: Connection, kind: Kind, name: str | None, tenant: str | N
         owner, _, last = name.rpartition("/")
         yield connection.call("GET", _path(kind, last, owner or tenant))
     elif kind is not Kind.MODEL:
-        yield from connection.call("GET", _path(kind, "", None))["items"]
+        yield from connection.items(_path(kind, "", None))
     else:
-        tenants = (
-            [tenant] if tenant else [t["metadata"]["name"] for t in connection.call("GET", "/v1/tenants")["items"]]
-        )
+        tenants = [tenant] if tenant else [t["metadata"]["name"] for t in connection.items("/v1/tenants")]
         for owner in tenants:
-            yield from connection.call("GET", _path(kind, "", owner))["items"]
+            yield from connection.items(_path(kind, "", owner))
 
 
 def _path(kind: Kind, name: str, tenant: str | None) -> str:
@@ -277,6 +282,7 @@ def _path(kind: Kind, name: str, tenant: str | None) -> str:
         Kind.TENANT: "/v1/tenants",
         Kind.MODEL: f"/v1/tenants/{tenant}/models",
         Kind.OVERRIDE: "/v1/overrides",
+        Kind.GRANT: "/v1/grants",
     }[kind]
     return f"{root}/{name}" if name else root
 
@@ -292,7 +298,7 @@ def _tenant_of(connection: Connection, document: Document) -> str | None:
     namespace = document.namespace
     if namespace is None or document.kind != "Model":
         return None
-    tenants = connection.call("GET", "/v1/tenants")["items"]
+    tenants = connection.items("/v1/tenants")
     return next(
         (t["metadata"]["name"] for t in tenants if (t["spec"].get("namespace") or t["metadata"]["name"]) == namespace),
         namespace,

@@ -34,6 +34,7 @@ def table(kind: str, objects: list[Object]) -> None:
         "gateway": ("NAME", "NAMESPACE", "PODS", "ADDRESSES", "STATE"),
         "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
         "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
+        "grant": ("NAME", "ROLE", "TENANTS", "USERS", "GROUPS", "STATE"),
         "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
     }[kind]
     out = empty(*columns)
@@ -117,7 +118,14 @@ def _meant(target: Object) -> str:
     return ", ".join([*(f"{key} {target[key]}" for key in ("tenant", "model", "gateway") if key in target), *labels])
 
 
-_ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model, "override": _override}
+def _grant(obj: Object) -> tuple[str, ...]:
+    spec = obj["spec"]
+    listed = (", ".join(spec.get(name) or ()) for name in ("tenants", "users", "groups"))
+    tenants, users, groups = listed
+    return (obj["metadata"]["name"], spec["role"], tenants or "all", users or "-", groups or "-", state(obj))
+
+
+_ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model, "override": _override, "grant": _grant}
 
 
 def state(obj: Object) -> str:

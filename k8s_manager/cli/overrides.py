@@ -75,7 +75,7 @@ def set_(
         **{key: value for key, value in changes.items() if value is not None},
     }
     chosen = name or override_name(target)
-    connect(server, token_file, state).call("PUT", f"/v1/overrides/{chosen}", {"spec": spec})
+    connect(server, token_file, state).write(f"/v1/overrides/{chosen}", {"spec": spec})
     typer.echo(f"override {chosen} holds until {spec['expires']}; end it with: tidegate override end {chosen}")
 
 
@@ -84,7 +84,7 @@ def list_(
     form: Output = Format.TABLE, server: Server = None, token_file: TokenFile = None, state: State = DEMO
 ) -> None:
     """Show all overrides, those of tenants' own people and ended ones included."""
-    found = connect(server, token_file, state).call("GET", "/v1/overrides")["items"]
+    found = list(connect(server, token_file, state).items("/v1/overrides"))
     if form is not Format.TABLE:
         output.show({"items": found}, form)
         return

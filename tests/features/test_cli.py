@@ -1,6 +1,7 @@
 """The command line against a running manager, and without one."""
 
 import asyncio
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -150,3 +151,23 @@ async def test_help_teaches(words):
     assert code == 0 and len(out.splitlines()) > 10
     if words[0] == "standalone":
         assert "NEVER for production" in out
+
+
+async def test_who_one_is_and_what_one_may_is_shown_and_tokens_are_made(fleet, server):
+    grant = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": "ml"}}
+    text = yaml.safe_dump({**grant, "spec": {"role": "viewer", "groups": ["ml"], "tenants": ["search"]}})
+    code, out, error = await tidegate("apply", "-f", "-", server=server, stdin=text)
+    assert (code, out, error) == (0, "AccessGrant ml is written\n", "")
+    code, out, _ = await tidegate("get", "grant", server=server)
+    assert [*out.splitlines()[1].split()][:5] == ["ml", "viewer", "search", "-", "ml"]
+    code, out, _ = await tidegate("whoami", server=server)
+    assert out.splitlines() == [
+        "a holder of the API token, in tidegate:masters",
+        "  platformAdmin in all tenants: edit, manage, operate, override, read",
+    ]
+    code, out, error = await tidegate("token", "ci-search", "--group", "ml")
+    (entry,) = yaml.safe_load(out)
+    assert entry["user"] == "ci-search" and entry["groups"] == ["ml"]
+    assert entry["sha256"] == hashlib.sha256(error.split(": ")[1].strip().encode()).hexdigest()
+    code, _, error = await tidegate("get", "grant", "none", server=server)
+    assert code == 2 and "there is no AccessGrant none" in error

@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from istio_templates.facts import ObjectKey
+from k8s_manager.api.versions import etag
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import running_fleet
@@ -182,7 +183,7 @@ async def test_what_is_put_is_read_back_and_serves(rest):
     await until(lambda: rest.fleet.get("VirtualService", "other", "search"))
     status, read, headers = await rest.full("GET", OTHER)
     assert (status, read["spec"]) == (200, made["spec"])
-    assert headers["ETag"].strip('"') == read["metadata"]["resourceVersion"]
+    assert headers["ETag"] == etag(read)
     listed = await rest.call("GET", "/v1/tenants/search/models")
     assert [item["metadata"]["name"] for item in listed[1]["items"]] == ["other", "ranker"]
 
@@ -340,3 +341,67 @@ async def test_a_change_is_not_refused_because_the_status_was_written_meanwhile(
     stop.set()
     await telling
     assert set(answers) == {200}
+
+
+async def test_a_blind_overwrite_is_refused_and_of_200_writers_who_saw_one_version_one_wins(rest):
+    status, problem = await rest.call("PUT", RANKER, spec(model()), {})
+    assert status == 428 and "If-Match" in problem["detail"]
+    _, read, headers = await rest.full("GET", RANKER)
+
+    async def write(rate: int) -> int:
+        body = {"spec": {**read["spec"], "rateLimit": {"perReplicaQps": rate}}}
+        return (await rest.call("PUT", RANKER, body, {"If-Match": headers["ETag"]}))[0]
+
+    for turn in range(1, 4):
+        answers = await asyncio.gather(*(write(1000 * turn + number) for number in range(200)))
+        assert sorted(answers) == [200] + [412] * 199
+        _, read, headers = await rest.full("GET", RANKER)
+
+
+async def test_of_writers_at_two_managers_one_wins_too(fleet):
+    async with fleet.manager() as one, fleet.manager() as two, fleet.rest(one) as first, fleet.rest(two) as second:
+        await make_search(fleet)
+        for _ in range(5):
+            _, read, headers = await first.full("GET", RANKER)
+            await until(lambda tag=headers["ETag"]: _same(second, tag), what="the other manager seeing it")
+
+            async def write(rest, number: int, read=read, tag=headers["ETag"]) -> int:
+                body = {
+                    "spec": {
+                        **read["spec"],
+                        "rateLimit": {"perReplicaQps": read["spec"]["rateLimit"]["perReplicaQps"] + number},
+                    }
+                }
+                return (await rest.call("PUT", RANKER, body, {"If-Match": tag}))[0]
+
+            answers = await asyncio.gather(
+                *(write(rest, number) for number in range(1, 11) for rest in (first, second))
+            )
+            assert sorted(answers) == [200] + [412] * 19
+
+
+async def _same(rest, tag: str) -> bool:
+    return (await rest.full("GET", RANKER))[2]["ETag"] == tag
+
+
+async def test_lists_come_in_pages_and_by_their_labels(rest):
+    for name in ("a", "b", "c"):
+        body = {
+            **spec(model(name, routes=[{"host": "search.models.example.com", "path": f"/{name}", "port": 8080}])),
+            "metadata": {"labels": {"team": name}},
+        }
+        assert (await rest.call("PUT", f"/v1/tenants/search/models/{name}", body))[0] == 201
+    path, seen = "/v1/tenants/search/models?limit=2", []
+    _, page = await rest.call("GET", path)
+    seen += page["items"]
+    _, page = await rest.call("GET", f"{path}&continue={page['continue']}")
+    assert [obj["metadata"]["name"] for obj in seen + page["items"]] == [
+        "a",
+        "b",
+        "c",
+        "ranker",
+    ] and "continue" not in page
+    _, page = await rest.call("GET", "/v1/tenants/search/models?labelSelector=team=b")
+    assert [obj["metadata"]["name"] for obj in page["items"]] == ["b"]
+    for wrong in ("limit=0", "limit=501", "limit=x", "continue=%00", "labelSelector=x"):
+        assert (await rest.call("GET", f"/v1/tenants/search/models?{wrong}"))[0] == 422, wrong

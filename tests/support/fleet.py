@@ -180,7 +180,8 @@ class Rest:
         sent: dict[str, Any] = (
             {"data": body} if isinstance(body, str | bytes) else {"json": body} if body is not None else {}
         )
-        given = {"Authorization": f"Bearer {TOKEN}", **(headers or {})}
+        seen = {"If-Match": "*"} if method == "PUT" and headers is None else {}
+        given = {"Authorization": f"Bearer {TOKEN}", **seen, **(headers or {})}
         async with self._session.request(method, path, headers=given, **sent) as answer:
             is_json = "json" in answer.content_type
             return answer.status, await (answer.json() if is_json else answer.text()), answer.headers

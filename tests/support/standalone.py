@@ -184,7 +184,7 @@ class _Authorized(Rest):
     async def full(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, Any]:
-        async with self._session.request(method, path, json=body, headers=headers) as answer:
+        async with self._session.request(method, path, json=body, headers=headers or {"If-Match": "*"}) as answer:
             is_json = "json" in answer.content_type
             return answer.status, await (answer.json() if is_json else answer.text()), answer.headers
 

@@ -1,0 +1,51 @@
+"""Long lists in pages, and those of its items that a selector asks for."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import Manifest
+
+MOST = 500
+
+
+def place(obj: Manifest) -> tuple[str, str]:
+    """Return by what lists are ordered."""
+    return str(obj["metadata"]["name"]), str(obj["metadata"].get("namespace", ""))
+
+
+def selected(found: Sequence[Manifest], selector: str | None) -> list[Manifest]:
+    """Return the objects with all the labels of `KEY=VALUE,...`; raises `Invalid`."""
+    wanted = {}
+    for part in selector.split(",") if selector else ():
+        key, sign, value = part.strip().partition("=")
+        if not sign or not key:
+            raise Invalid("the list", [Problem("labelSelector", f"{part.strip()!r} is not KEY=VALUE")])
+        wanted[key] = value
+    return [obj for obj in found if wanted.items() <= (obj["metadata"].get("labels") or {}).items()]
+
+
+def page(found: Sequence[Manifest], limit: int, after: str | None, shown: Callable[[Manifest], Manifest]) -> Manifest:
+    """Return a page of an ordered list, and under `continue` what leads to the next one; raises `Invalid`.
+
+    A page is told by where the last one ended: what comes and goes meanwhile moves nobody else.
+    """
+    rest = [obj for obj in found if after is None or place(obj) > _place(after)]
+    answer: Manifest = {"items": [shown(obj) for obj in rest[:limit]]}
+    if len(rest) > limit:
+        answer["continue"] = _token(place(rest[limit - 1]))
+    return answer
+
+
+def _token(ends: tuple[str, str]) -> str:
+    return base64.urlsafe_b64encode("/".join(ends).encode()).decode()
+
+
+def _place(token: str) -> tuple[str, str]:
+    try:
+        name, _, namespace = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode().partition("/")
+    except (binascii.Error, ValueError) as error:
+        said = "is not what a page of this list has said; begin again without it"
+        raise Invalid("the list", [Problem("continue", said)]) from error
+    return name, namespace

@@ -1,0 +1,234 @@
+"""Tokens: whose they are, and which are none. Issuers and files are replaced at their transport."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from istio_templates.errors import Invalid, Transient, Waiting
+from k8s_manager.access.issuer import Issuer
+from k8s_manager.access.roles import MASTERS, Identity
+from k8s_manager.api.identity.oidc import KEYS_HOLD, PAUSE, Oidc
+from k8s_manager.api.identity.own_token import HOLDER, Token
+from k8s_manager.api.identity.proofs import Proofs, Unidentified
+from k8s_manager.api.identity.static_tokens import StaticTokens, hashed, new_token
+
+URL = "https://issuer.example.com"
+NOW = 1_800_000_000
+PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+CURVE = ec.generate_private_key(ec.SECP256R1())
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def utc(self) -> datetime:
+        return datetime.fromtimestamp(NOW + self.time, UTC)
+
+
+class Published:
+    """What the issuer answers, and how often it was asked."""
+
+    def __init__(self, **keys) -> None:
+        self.keys, self.asked, self.away = keys, [], False
+
+    async def __call__(self, address: str) -> dict:
+        self.asked.append(address)
+        if self.away:
+            raise Transient("away")
+        if address.endswith("openid-configuration"):
+            return {"issuer": URL, "jwks_uri": f"{URL}/keys"}
+        return {
+            "keys": [public(kid, key) for kid, key in self.keys.items()] + [{"kty": "oct", "k": "c2VjcmV0", "kid": "s"}]
+        }
+
+
+def public(kid: str, key) -> dict:
+    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
+
+
+def token(key=PRIVATE, algorithm="RS256", kid="k1", **claims) -> str:
+    told = {"iss": URL, "aud": "tidegate", "sub": "anna", "groups": ["ml"], "exp": NOW + 300, **claims}
+    return jwt.encode({k: v for k, v in told.items() if v is not None}, key, algorithm, headers={"kid": kid})
+
+
+def unsigned(**claims) -> str:
+    told = {"iss": URL, "aud": "tidegate", "sub": "root", "exp": NOW + 300, **claims}
+    parts = [{"alg": "none", "kid": "k1", "typ": "JWT"}, told]
+    return ".".join([*(base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts), ""])
+
+
+def oidc(**changes):
+    clock, published = Clock(), Published(k1=PRIVATE, e1=CURVE)
+    return Oidc(Issuer(URL, "tidegate", **changes), published, clock), published, clock
+
+
+async def test_a_token_of_the_issuer_names_its_user_and_groups_with_either_kind_of_key():
+    taken, published, _ = oidc()
+    assert await taken.identity(token()) == Identity("anna", frozenset({"ml"}))
+    assert await taken.identity(token(CURVE, "ES256", "e1")) == Identity("anna", frozenset({"ml"}))
+    assert published.asked == [f"{URL}/.well-known/openid-configuration", f"{URL}/keys"]
+
+
+async def test_other_claims_may_hold_the_names_and_one_group_may_stand_alone():
+    taken, _, _ = oidc(user_claim="email", groups_claim="team")
+    assert await taken.identity(token(email="a@example.com", team="ml")) == Identity("a@example.com", frozenset({"ml"}))
+
+
+PEM = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def signed_with_the_public_key() -> str:
+    """Return the classic forgery: the public key taken for a shared secret."""
+    parts = [{"alg": "HS256", "kid": "k1"}, {"iss": URL, "aud": "tidegate", "sub": "root", "exp": NOW + 300}]
+    said = ".".join(base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts)
+    mac = hmac.new(PEM, said.encode(), hashlib.sha256).digest()
+    return said + "." + base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+def tampered() -> str:
+    head, _, signature = token().split(".")
+    claims = base64.urlsafe_b64encode(
+        json.dumps({"iss": URL, "aud": "tidegate", "sub": "root", "exp": NOW + 300}).encode()
+    )
+    return ".".join([head, claims.decode().rstrip("="), signature])
+
+
+FORGED = [
+    ("expired", token(exp=NOW - 60), "expired"),
+    ("without an end", token(exp=None), "exp"),
+    ("not yet valid", token(nbf=NOW + 600), "compare the clocks"),
+    ("meant for somebody else", token(aud="other"), "Audience"),
+    ("meant for nobody", token(aud=None), "aud"),
+    ("of another key under a known id", token(OTHER), "Signature"),
+    ("of a key that is not published", token(OTHER, kid="k9"), "does not publish"),
+    ("without a signature", unsigned(), "'none'"),
+    ("signed with the public key as a secret", signed_with_the_public_key(), "HS256"),
+    ("with an algorithm that is not taken", token(algorithm="RS512"), "RS512"),
+    ("with its claims changed", tampered(), "Signature"),
+    ("without a user", token(sub=None), "names no user"),
+    ("with a user that is no text", token(sub="") , "names no user"),
+    ("with the manager's own name", token(sub="tidegate:root"), "names no user"),
+    ("of a curve under the id of another key", token(CURVE, "ES256", "k1"), "does not hold"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "forged", "words"), FORGED, ids=[what for what, _, _ in FORGED])
+async def test_what_does_not_hold_is_refused_with_its_reason_and_without_the_token(what, forged, words):
+    taken, _, _ = oidc()
+    with pytest.raises(Unidentified, match=words) as caught:
+        await taken.identity(forged)
+    assert forged not in str(caught.value)
+
+
+@pytest.mark.parametrize("foreign", ["", "abc", "a.b.c", token(iss="https://evil.example.com"), "x" * 20_000, "é.ü.ö"])
+async def test_what_is_not_the_issuers_is_left_to_other_proofs(foreign):
+    taken, published, _ = oidc()
+    assert await taken.identity(foreign) is None
+    assert published.asked == []
+
+
+async def test_a_new_key_is_found_and_unknown_ones_do_not_make_the_issuer_be_asked_again_and_again():
+    taken, published, clock = oidc()
+    await taken.identity(token())
+    asked = len(published.asked)
+    published.keys["k2"] = OTHER
+    clock.time += PAUSE
+    assert await taken.identity(token(OTHER, kid="k2")) == Identity("anna", frozenset({"ml"}))
+    for number in range(50):
+        with pytest.raises(Unidentified):
+            await taken.identity(token(OTHER, kid=f"guess-{number}"))
+    assert len(published.asked) == asked + 2
+
+
+async def test_a_key_that_is_withdrawn_counts_no_longer_than_the_keys_hold():
+    taken, published, clock = oidc()
+    await taken.identity(token())
+    del published.keys["k1"]
+    clock.time += KEYS_HOLD + 1
+    with pytest.raises(Unidentified, match="does not publish"):
+        await taken.identity(token(exp=NOW + 10_000))
+
+
+async def test_an_issuer_that_is_away_leaves_known_keys_in_force_and_at_the_start_means_to_wait():
+    taken, published, clock = oidc()
+    published.away = True
+    with pytest.raises(Waiting, match="could not be read yet"):
+        await taken.identity(token())
+    published.away, clock.time = False, clock.time + PAUSE
+    await taken.identity(token())
+    published.away, clock.time = True, clock.time + KEYS_HOLD + 1
+    assert (await taken.identity(token(exp=NOW + 10_000))).user == "anna"
+
+
+async def test_groups_that_are_the_managers_own_are_not_taken_from_a_token():
+    taken, _, _ = oidc()
+    assert await taken.identity(token(groups=["ml", MASTERS, 7, ""])) == Identity("anna", frozenset({"ml"}))
+
+
+@pytest.mark.parametrize("algorithms", [("HS256",), ("none",), ()])
+def test_secret_and_missing_algorithms_cannot_be_configured(algorithms):
+    with pytest.raises(Invalid, match="is not taken"):
+        Issuer(URL, "tidegate", algorithms)
+    with pytest.raises(Invalid, match="audience"):
+        Issuer(URL, "")
+
+
+def tokens_file(folder: Path, *entries: dict) -> Path:
+    file = folder / "tokens.yaml"
+    file.write_text(json.dumps({"tokens": list(entries)}))
+    return file
+
+
+async def test_a_static_token_is_known_by_its_hash_and_a_changed_file_is_read_again(tmp_path):
+    anna, bob = new_token(), new_token()
+    file = tokens_file(tmp_path, {"user": "anna", "groups": ["ml"], "sha256": hashed(anna)})
+    static = StaticTokens(file)
+    static.read()
+    assert await static.identity(anna) == Identity("anna", frozenset({"ml"}))
+    assert await static.identity(bob) is None and await static.identity(hashed(anna)) is None
+    tokens_file(tmp_path, {"user": "bob", "sha256": hashed(bob)}, {"user": "eve", "sha256": hashed("e")})
+    assert await static.identity(anna) is None
+    assert (await static.identity(bob)).user == "bob"
+    file.write_text("tokens: [broken")
+    assert (await static.identity(bob)).user == "bob"
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"user": "anna", "token": "plain"}, "token"),
+        ({"user": "anna", "sha256": "abc"}, "sha256"),
+        ({"user": "", "sha256": "0" * 64}, "user"),
+        ({"user": "anna", "groups": [MASTERS], "sha256": "0" * 64}, "manager's own"),
+    ],
+)
+def test_a_file_of_tokens_that_is_wrong_is_refused_with_the_field(tmp_path, entry, words):
+    with pytest.raises(Invalid, match=words):
+        StaticTokens(tokens_file(tmp_path, entry)).read()
+
+
+async def test_proofs_are_asked_in_turn_and_nobody_is_let_in_without_one(tmp_path):
+    anna = new_token()
+    static = StaticTokens(tokens_file(tmp_path, {"user": "anna", "sha256": hashed(anna)}))
+    taken, _, _ = oidc()
+    proofs = Proofs([Token("own"), static, taken])
+    assert await proofs.identity("own") == HOLDER
+    assert (await proofs.identity(anna)).user == "anna"
+    assert (await proofs.identity(token(sub="carl"))).user == "carl"
+    for wrong in (None, "", "guessed"):
+        with pytest.raises(Unidentified):
+            await proofs.identity(wrong)
