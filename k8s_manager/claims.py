@@ -324,9 +324,12 @@ def _route(key: tuple[str, str], tenant: str, number: int, route: Route, fleet: 
         message = f"{route.host} is no host of tenant {tenant}; add it to the tenant's hosts"
         yield _invalid(f"spec.routes[{number}].host", message)
     elif owner != tenant:
+        # Whose it is, and which paths are taken there, is not this tenant's to know.
         yield _conflict(
-            f"spec.routes[{number}].host", f"{route.host} belongs to tenant {owner}; use a host of {tenant}"
+            f"spec.routes[{number}].host", f"{route.host} belongs to another tenant; use a host of {tenant}"
         )
+    if owner != tenant:
+        return
     for path, holder in fleet.paths_against(route):
         if holder != key:
             message = (

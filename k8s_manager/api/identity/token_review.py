@@ -1,5 +1,6 @@
 """Kubernetes' own tokens: the API server is asked whose each is. A verdict is kept for a short time."""
 
+import asyncio
 from collections import OrderedDict
 
 from istio_templates.facts import Manifest
@@ -11,6 +12,8 @@ from k8s_manager.kube.client import KubeClient
 
 KNOWN_SECONDS, UNKNOWN_SECONDS = 60.0, 10.0
 MOST = 10_000
+AT_ONCE = 8
+"""Questions under way: who guesses tokens is slowed down here and not the API server."""
 
 
 class TokenReviews:
@@ -18,19 +21,25 @@ class TokenReviews:
 
     def __init__(self, client: KubeClient, clock: Clock, audience: str) -> None:
         self._client, self._clock, self._audience = client, clock, audience
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._verdicts: OrderedDict[str, tuple[float, Identity | None]] = OrderedDict()
 
     async def identity(self, token: str) -> Identity | None:
         """Return whose token it is."""
-        name, now = hashed(token), self._clock.now()
-        until, known = self._verdicts.get(name, (-1.0, None))
-        if now < until:
-            return known
-        found = await self._asked(token)
-        self._verdicts[name] = (now + (KNOWN_SECONDS if found else UNKNOWN_SECONDS), found)
+        name = hashed(token)
+        if not self._is_known(name):
+            async with self._places:
+                if not self._is_known(name):  # nobody has asked while we waited
+                    self._keep(name, await self._asked(token))
+        return self._verdicts[name][1]
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._verdicts and self._clock.now() < self._verdicts[name][0]
+
+    def _keep(self, name: str, found: Identity | None) -> None:
+        self._verdicts[name] = (self._clock.now() + (KNOWN_SECONDS if found else UNKNOWN_SECONDS), found)
         while len(self._verdicts) > MOST:
             self._verdicts.popitem(last=False)
-        return found
 
     async def _asked(self, token: str) -> Identity | None:
         review: Manifest = {

@@ -1,14 +1,18 @@
 """Tokens: whose they are, and which are none. Issuers and files are replaced at their transport."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -19,6 +23,8 @@ from k8s_manager.api.identity.oidc import KEYS_HOLD, PAUSE, Oidc
 from k8s_manager.api.identity.own_token import HOLDER, Token
 from k8s_manager.api.identity.proofs import Proofs, Unidentified
 from k8s_manager.api.identity.static_tokens import StaticTokens, hashed, new_token
+from k8s_manager.api.identity.token_review import AT_ONCE, TokenReviews
+from k8s_manager.kube.client import KubeClient
 
 URL = "https://issuer.example.com"
 NOW = 1_800_000_000
@@ -232,3 +238,58 @@ async def test_proofs_are_asked_in_turn_and_nobody_is_let_in_without_one(tmp_pat
     for wrong in (None, "", "guessed"):
         with pytest.raises(Unidentified):
             await proofs.identity(wrong)
+
+
+class Reviews:
+    """An API server that knows one token, at its transport."""
+
+    def __init__(self, audiences=("tidegate",)) -> None:
+        self.asked, self._audiences = 0, list(audiences)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        spec = (await request.json())["spec"]
+        assert spec["audiences"] == ["tidegate"]
+        user = {"username": "system:serviceaccount:ci:deploy", "groups": ["system:authenticated", MASTERS]}
+        good = {"authenticated": True, "audiences": self._audiences, "user": user}
+        return web.json_response({"status": good if spec["token"] == "right" else {"authenticated": False}})
+
+
+@contextlib.asynccontextmanager
+async def reviewing(reviews: Reviews, clock: Clock):
+    app = web.Application()
+    app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", reviews.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as session:
+        client = KubeClient(f"http://127.0.0.1:{runner.addresses[0][1]}", session)
+        yield TokenReviews(client, clock, "tidegate")
+    await runner.cleanup()
+
+
+async def test_the_api_server_says_whose_a_token_is_and_is_asked_once_in_a_while():
+    reviews, clock = Reviews(), Clock()
+    async with reviewing(reviews, clock) as taken:
+        found = await asyncio.gather(*(taken.identity("right") for _ in range(50)))
+        assert set(found) == {Identity("system:serviceaccount:ci:deploy", frozenset({"system:authenticated"}))}
+        assert reviews.asked <= AT_ONCE
+        asked = reviews.asked
+        assert await taken.identity("wrong") is None and await taken.identity("wrong") is None
+        assert reviews.asked == asked + 1
+        clock.time += 61
+        await taken.identity("right")
+        assert reviews.asked == asked + 2
+
+
+@pytest.mark.parametrize("audiences", [(), ("https://kubernetes.default.svc",)])
+async def test_a_token_that_was_not_checked_for_our_audience_is_not_taken(audiences):
+    async with reviewing(Reviews(audiences), Clock()) as taken:
+        assert await taken.identity("right") is None
+
+
+async def test_an_api_server_that_is_away_is_no_refusal():
+    taken = TokenReviews(KubeClient("http://127.0.0.1:9", aiohttp.ClientSession()), Clock(), "tidegate")
+    with pytest.raises(Transient):
+        await taken.identity("right")
+    await taken._client._session.close()
