@@ -11,7 +11,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
-from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.event import event
 from k8s_manager.plan import Owner, owner_of
 
 log = logging.getLogger(__name__)
@@ -59,29 +59,12 @@ class Recorder:
         self._written = {key: at for key, at in self._written.items() if now - at < EVENT_PAUSE}
         due = {key: repair for key, repair in repairs.items() if key not in self._written}
         self._written |= dict.fromkeys(due, now)
-        time = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
-        await asyncio.gather(*(self._write(key, _event(key, repair, time)) for key, repair in due.items()))
+        time = self._clock.utc()
+        events = {key: event(key, r.uid, "Warning", "Repaired", r.sentence(key), time) for key, r in due.items()}
+        await asyncio.gather(*(self._write(key, told) for key, told in events.items()))
 
-    async def _write(self, key: ObjectKey, event: Manifest) -> None:
+    async def _write(self, key: ObjectKey, told: Manifest) -> None:
         try:
-            await self._client.create(event)
+            await self._client.create(told)
         except TidegateError as error:
             log.warning("no event was written for %s: %s", key, error)
-
-
-def _event(key: ObjectKey, repair: Repair, time: str) -> Manifest:
-    about = {"kind": key.kind, "name": key.name, "namespace": key.namespace, "uid": repair.uid}
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace or "default"},
-        "involvedObject": {**about, "apiVersion": RESOURCES[key.kind].group_version},
-        "type": "Warning",
-        "reason": "Repaired",
-        "message": repair.sentence(key),
-        "source": {"component": "tidegate"},
-        "reportingComponent": "tidegate.dev/manager",
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-    }

@@ -30,6 +30,7 @@ from k8s_manager.counters import CounterLoop
 from k8s_manager.events import Events
 from k8s_manager.firsts import FirstRequests
 from k8s_manager.gates import GateLoop
+from k8s_manager.history import History
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.lease import Lease
@@ -61,6 +62,7 @@ class Manager:
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
+    history: History
 
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
@@ -81,6 +83,7 @@ class Manager:
             group.create_task(self.counters.run())
             group.create_task(self.gates.run(leads))
             group.create_task(self.firsts.run(leads))
+            group.create_task(self.history.run(leads))
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
@@ -98,9 +101,10 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     target = ClusterTarget(client, store, clock, settings.in_flight)
     loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = Backend(client, store, loop, limits, proofs, gates, events, watchers)
+    history = History(client, store, clock)
+    backend = Backend(client, store, loop, limits, proofs, gates, events, watchers, history)
     lease = _lease(client, clock, settings)
-    return Manager(store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease)
+    return Manager(store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease, history)
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -70,6 +70,7 @@ RIGHTS = (
     Right("the rights of gateway pods", "rbac.authorization.k8s.io", ("clusterroles",), ("bind",), (GATEWAY_ROLE,)),
     Right("routes", "networking.istio.io", ("gateways", "virtualservices", "destinationrules", "envoyfilters"), _OWN),
     Right("who a caller of the REST API is", "authentication.k8s.io", ("tokenreviews",), ("create",)),
+    Right("the history of documents", "apps", ("controllerrevisions",), ("list", "create", "delete")),
     Right("events for people", "", ("events",), ("create",)),
     Right("whether a namespace is empty", "", ("persistentvolumeclaims",), ("list",)),
     Right("whether a namespace is empty", "apps", ("statefulsets", "daemonsets"), ("list",)),

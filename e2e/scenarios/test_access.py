@@ -33,7 +33,7 @@ def bearing(audience: str) -> dict[str, str]:
 
 
 async def test_a_service_account_operates_its_tenant_and_sees_no_other(
-    site: Site, as_oncall: aiohttp.ClientSession, tenant: str
+    site: Site, gateways: list[str], as_oncall: aiohttp.ClientSession, tenant: str
 ):
     await site.make_tenant(tenant)
     await site.make_tenant(f"{tenant}-b")

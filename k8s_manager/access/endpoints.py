@@ -46,6 +46,11 @@ def _crud(path: str, read: Need, write: Need, many: Need | None = None) -> dict[
     return {("GET", path): many or read, ("GET", one): read, **writes}
 
 
+def _history(path: str, read: Need, write: Need) -> dict[tuple[str, str], Need]:
+    reads = {("GET", path + "/{name}/history" + tail): read for tail in ("", "/{revision}")}
+    return {**reads, ("POST", path + "/{name}/rollback"): write}
+
+
 _FLEET_READ, _FLEET_MANAGE = Need(Place.FLEET), Need(Place.FLEET, Right.MANAGE)
 _READ, _OPERATE = Need(Place.TENANT), Need(Place.TENANT, Right.OPERATE)
 _MODELS = "/v1/tenants/{tenant}/models"
@@ -62,6 +67,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_crud("/v1/overrides", _FLEET_READ, Need(Place.FLEET, Right.OVERRIDE)),
     **_crud("/v1/tenants", Need(Place.TENANT, parameter="name"), _FLEET_MANAGE, Need(Place.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Place.TENANT, Right.EDIT)),
+    **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
+    **_history("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
+    **_history("/v1/tenants", Need(Place.TENANT, parameter="name"), _FLEET_MANAGE),
+    **_history(_MODELS, _READ, Need(Place.TENANT, Right.EDIT)),
     **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas")},
     **{("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/measurement", "/versions/{version}/scale")},
     ("GET", _OVERRIDE): _READ,

@@ -12,14 +12,14 @@ from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
 from k8s_manager.access.roles import Right
-from k8s_manager.api import callers, events, guard, measurements, overrides, pages, problems, simulate
+from k8s_manager.api import callers, events, guard, history, measurements, overrides, pages, problems, simulate
 from k8s_manager.api.audit import Audit
 from k8s_manager.api.backend import Backend, shown
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import Exchanges, note
-from k8s_manager.api.guard import Guard, caller_of
+from k8s_manager.api.guard import Guard, caller_of, change_by
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
-from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Selector
+from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Reason, Selector, Ticket
 from k8s_manager.api.versions import etag
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
@@ -47,6 +47,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit) -> FastAPI:
     events.add(app, backend)
     simulate.add(app)
     callers.add(app)
+    history.add(app, backend)
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
@@ -103,12 +104,15 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         return _json(backend.one(key(request)))
 
     @app.put(path, summary=f"Write a whole {kind}.", name=f"put_{kind}", openapi_extra=BODIES[kind], **options)
-    async def put(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
+    async def put(
+        request: Request, dry_run: DryRun = False, match: Match = None, reason: Reason = "", ticket: Ticket = ""
+    ) -> Response:
         place = key(request)
         body = await mapping(request)
         if kind == "LimitOverride":
             overrides.authored(body, caller_of(request).identity)
-        answer, created = await backend.put(place, body, dry_run, match)
+        why = change_by(request, reason, ticket)
+        answer, created = await backend.put(place, body, dry_run, match, change=why)
         note(request, place, answer)
         return _json(answer, 201 if created and not dry_run else 200)
 
@@ -119,11 +123,13 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         openapi_extra=BODIES["patch"],
         **options,
     )
-    async def patch(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
+    async def patch(
+        request: Request, dry_run: DryRun = False, match: Match = None, reason: Reason = "", ticket: Ticket = ""
+    ) -> Response:
         place, body = key(request), await mapping(request)
         if kind == "LimitOverride":
             overrides.authored(body, caller_of(request).identity)
-        answer = await backend.patch(place, body, dry_run, match)
+        answer = await backend.patch(place, body, dry_run, match, change_by(request, reason, ticket))
         note(request, place, answer)
         return _json(answer)
 
@@ -165,12 +171,21 @@ def _models(app: FastAPI, backend: Backend) -> None:
         openapi_extra=BODIES["scale"],
         **options,
     )
-    async def scale(request: Request, tenant: str, model: str, version: str, dry_run: DryRun = False) -> Response:
+    async def scale(
+        request: Request,
+        tenant: str,
+        model: str,
+        version: str,
+        dry_run: DryRun = False,
+        reason: Reason = "",
+        ticket: Ticket = "",
+    ) -> Response:
         place = key(tenant, model)
         body = await mapping(request)
         if set(body) != {"replicas"} or type(body["replicas"]) is not int or body["replicas"] < 0:
             raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
-        answer = await backend.scale(place, version, body["replicas"], dry_run)
+        why = change_by(request, reason, ticket)
+        answer = await backend.scale(place, version, body["replicas"], dry_run, why)
         note(request, place, answer)
         return _json(answer)
 
@@ -185,14 +200,21 @@ def _models(app: FastAPI, backend: Backend) -> None:
         **options,
     )
     async def traffic(
-        request: Request, tenant: str, model: str, force: bool = False, dry_run: DryRun = False
+        request: Request,
+        tenant: str,
+        model: str,
+        force: bool = False,
+        dry_run: DryRun = False,
+        reason: Reason = "",
+        ticket: Ticket = "",
     ) -> Response:
         place = key(tenant, model)
         body = await mapping(request)
         if set(body) != {"traffic"}:
             said = 'send {"traffic": [{"version": NAME, "weight": PER CENT}, ...]}'
             raise Invalid(str(place), [Problem("traffic", said)])
-        answer = await backend.traffic(place, body["traffic"], force, dry_run)
+        why = change_by(request, reason, ticket)
+        answer = await backend.traffic(place, body["traffic"], force, dry_run, why)
         note(request, place, answer)
         return _json(answer)
 

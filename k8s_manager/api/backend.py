@@ -1,6 +1,8 @@
 """What the REST API does: read documents, check and write them, say what a write would change."""
 
 import asyncio
+import dataclasses
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +23,9 @@ from k8s_manager.events import Events
 from k8s_manager.facts_of import version_labels
 from k8s_manager.gates import GateLoop
 from k8s_manager.gather import Gatherer
+from k8s_manager.history import KINDS as RECORDED
+from k8s_manager.history import History
+from k8s_manager.housing import housed
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.store import Store
@@ -32,6 +37,7 @@ from k8s_manager.plan import fleet_of
 from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
+from k8s_manager.revisions import MARK, Change, mark
 from k8s_manager.rights import SYSTEM
 from k8s_manager.splitting import declared
 from k8s_manager.warmth import PodWarmth
@@ -66,10 +72,11 @@ class Backend:
         gates: GateLoop,
         events: Events,
         watchers: Sequence[Watcher],
+        history: History,
     ) -> None:
         self._client, self._store, self._loop = client, store, loop
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
-        self.gates = gates
+        self.gates, self.history = gates, history
         self._gatherer = Gatherer(store)
         self._writing = asyncio.Lock()
 
@@ -127,10 +134,16 @@ class Backend:
         return spec
 
     async def put(
-        self, key: ObjectKey, body: Manifest, dry_run: bool, match: str | None, made_from: Manifest | None = None
+        self,
+        key: ObjectKey,
+        body: Manifest,
+        dry_run: bool,
+        match: str | None,
+        made_from: Manifest | None = None,
+        change: Change | None = None,
     ) -> tuple[Manifest, bool]:
         """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new. One that was
-        `made_from` another is not written where that has been edited meanwhile."""
+        `made_from` another is not written where that has been edited meanwhile. `change` says who and why."""
         await self._namespaced(key)
         async with self._writing:
             document = self._checked(key, body)
@@ -143,15 +156,17 @@ class Backend:
                 raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
             if dry_run:
                 return {"dryRun": True, "changes": preview(self._world(), self._stored(document, live))}, live is None
-            await self._housed(key)
-            return shown(await self._write(document, body, live, match)), live is None
+            await housed(self._client, self._store, key.namespace)
+            return shown(await self._write(document, _marked(body, live, change), live, match)), live is None
 
-    async def patch(self, key: ObjectKey, patch: Manifest, dry_run: bool, match: str | None) -> Manifest:
+    async def patch(
+        self, key: ObjectKey, patch: Manifest, dry_run: bool, match: str | None, change: Change | None = None
+    ) -> Manifest:
         """Merge a patch (RFC 7396) into a document."""
         live = self._live(key)
         merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
         extra = {name: value for name, value in patch.items() if name != "spec"}
-        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live)
+        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live, change)
         return answer
 
     async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool, match: str | None = None) -> Manifest:
@@ -170,7 +185,9 @@ class Backend:
                 await self._client.delete(gone)
             return {"deleted": [str(gone) for gone in dict.fromkeys(going)]}
 
-    async def scale(self, key: ObjectKey, version: str, replicas: Any, dry_run: bool) -> Manifest:
+    async def scale(
+        self, key: ObjectKey, version: str, replicas: Any, dry_run: bool, change: Change | None = None
+    ) -> Manifest:
         """Set the replicas of a version whose pods are ours."""
         spec = self._live(key)["spec"]
         found = next((v for v in spec["versions"] if v["name"] == version), None)
@@ -183,9 +200,11 @@ class Backend:
             )
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
         versions = [scaled if v["name"] == version else v for v in spec["versions"]]
-        return await self.patch(key, {"spec": {"versions": versions}}, dry_run, None)
+        return await self.patch(key, {"spec": {"versions": versions}}, dry_run, None, change)
 
-    async def traffic(self, key: ObjectKey, shares: Any, force: bool, dry_run: bool) -> Manifest:
+    async def traffic(
+        self, key: ObjectKey, shares: Any, force: bool, dry_run: bool, change: Change | None = None
+    ) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
         unless `force` lets the limit fall."""
         spec = self._live(key)["spec"]
@@ -196,12 +215,12 @@ class Backend:
         found = objections(before, after, self._gatherer.ready(key.namespace, key.name, after))
         if found and not force:
             raise Conflict(str(key), found)
-        return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, None)
+        return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, None, change)
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""
         self._live(key)
-        await self._housed(ObjectKey("Lease", SYSTEM, key.name))
+        await housed(self._client, self._store, SYSTEM)
         return await reserve(self._client, key, holder, seconds, datetime.now(UTC))
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
@@ -288,6 +307,8 @@ class Backend:
                 if match in (None, WHATEVER):
                     raise
                 raise Outdated(f"{document} has just been changed by somebody else; read it again") from error
+        if answer["kind"] in RECORDED and (live is None or _generation(answer) != _generation(live)):
+            self.history.soon(answer)
         self._store.put(answer)
         return answer
 
@@ -304,13 +325,6 @@ class Backend:
             wanted = {**newer, "metadata": {**newer["metadata"], **_user_metadata(wanted)}, "spec": wanted["spec"]}
         said = [Problem("", "has just been changed by somebody else; try again")]
         raise Conflict(str(names.key_of(live)), said) from conflict
-
-    async def _housed(self, key: ObjectKey) -> None:
-        """Make the manager's own namespace where something goes there and the manager runs outside of it."""
-        if key.namespace == SYSTEM and self._store.get(ObjectKey("Namespace", "", SYSTEM)) is None:
-            await self._client.apply(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}, force=False
-            )
 
     async def _namespaced(self, key: ObjectKey) -> None:
         """Wait for the namespace of a tenant that is very new."""
@@ -381,6 +395,24 @@ def merged_patch(target: Any, patch: Any) -> Any:
         else:
             base[name] = merged_patch(base.get(name), value)
     return base
+
+
+def _generation(obj: Manifest) -> int:
+    return int(obj["metadata"].get("generation", 0))
+
+
+def _marked(body: Manifest, live: Manifest | None, change: Change | None) -> Manifest:
+    """Return a body that tells who changed the document and why, beside its own annotations or those that are there."""
+    metadata = body.get("metadata") or {}
+    kept = (live or {}).get("metadata", {}).get("annotations") or {}
+    annotations = {**(metadata.get("annotations") or kept)}
+    annotations.pop(MARK, None)
+    is_changed = live is None or live.get("spec") != body.get("spec")
+    if change is not None and is_changed:
+        annotations |= mark(dataclasses.replace(change, id=uuid.uuid4().hex))
+    elif MARK in kept:
+        annotations[MARK] = kept[MARK]
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _user_metadata(body: Manifest) -> Manifest:

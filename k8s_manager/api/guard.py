@@ -15,6 +15,7 @@ from k8s_manager.api.problems import Denied, TooMany
 from k8s_manager.clock import Clock
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last
+from k8s_manager.revisions import Change
 
 MOST_CALLERS = 10_000
 
@@ -88,6 +89,11 @@ def caller_of(request: Request) -> Caller:
     """Return who makes a call that was let pass."""
     caller: Caller = request.state.caller
     return caller
+
+
+def change_by(request: Request, reason: str, ticket: str) -> Change:
+    """Return what is told of a change: its author is who calls."""
+    return Change(caller_of(request).identity.user, reason, ticket)
 
 
 def install(app: FastAPI) -> None:

@@ -98,6 +98,17 @@ BODIES: dict[str, dict[str, Any]] = {
             },
         }
     ),
+    "rollback": _body(
+        {
+            "type": "object",
+            "required": ["revision"],
+            "properties": {
+                "revision": {"type": "integer", "minimum": 1},
+                "reason": {"type": "string"},
+                "ticket": {"type": "string"},
+            },
+        }
+    ),
     "measurement": _body(
         {
             "type": "object",

@@ -11,6 +11,8 @@ Match = Annotated[
     str | None,
     Header(alias="If-Match", description="The ETag of the version that is to be changed; * for whatever is there."),
 ]
+Reason = Annotated[str, Query(max_length=500, description="Why, for the history.")]
+Ticket = Annotated[str, Query(max_length=100, description="A ticket or a change request, for the history.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at once; `continue` in the answer leads on.")]
 Continue = Annotated[str | None, Query(alias="continue", max_length=200, description="What the last page said.")]
 Selector = Annotated[

@@ -41,6 +41,7 @@ _ALL = (
     Resource("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", namespaced=False),
     Resource("Lease", "coordination.k8s.io/v1", "leases"),
     Resource("Event", "v1", "events"),
+    Resource("ControllerRevision", "apps/v1", "controllerrevisions"),
     Resource("StatefulSet", "apps/v1", "statefulsets"),
     Resource("DaemonSet", "apps/v1", "daemonsets"),
     Resource("Job", "batch/v1", "jobs"),

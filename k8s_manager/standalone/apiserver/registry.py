@@ -15,6 +15,7 @@ _BUILT_IN = [
     ("v1", "Service", "services", True),
     ("v1", "ServiceAccount", "serviceaccounts", True),
     ("v1", "ConfigMap", "configmaps", True),
+    ("apps/v1", "ControllerRevision", "controllerrevisions", True),
     ("v1", "Event", "events", True),
     ("v1", "Node", "nodes", False),
     ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True),

@@ -1,0 +1,150 @@
+"""The history of documents: a revision for every accepted change, whoever made it and by whatever way."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from istio_templates import names
+from istio_templates.errors import NotFound, TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager import revisions
+from k8s_manager.clock import Clock
+from k8s_manager.hold_off import hold_off
+from k8s_manager.housing import housed
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.event import event
+from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.store import Store
+from k8s_manager.rights import SYSTEM
+
+log = logging.getLogger(__name__)
+KINDS = ("InferenceGateway", "Tenant", "Model", "AccessGrant")
+QUIET, LONGEST, AGAIN = 0.5, 2.0, 10.0
+WAITING = 1000
+AT_ONCE = 4
+"""Revisions written at once: they must never be in the way of limits."""
+_REVISIONS = RESOURCES["ControllerRevision"]
+
+
+class History:
+    """Reads revisions, and writes those that are missing."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock) -> None:
+        self._client, self._store, self._clock = client, store, clock
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
+        self._recorded: set[str] | None = None
+        self._again: float | None = None
+
+    async def run(self, leads: bool) -> None:
+        """Record what this manager's API writes, and where it leads everything, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._record_told())
+            if leads:
+                group.create_task(self._follow())
+
+    def soon(self, document: Manifest) -> None:
+        """Have a document recorded that was just written; where too many wait, only its last state will be."""
+        if self._told.full():
+            self._told.get_nowait()
+        self._told.put_nowait(document)
+
+    async def _record_told(self) -> None:
+        while True:
+            document = await self._told.get()
+            try:
+                await self.record(document)
+            except TidegateError as error:
+                log.warning("no revision of %s yet: %s", names.key_of(document), error)
+
+    async def _follow(self) -> None:
+        await self._store.synced.wait()
+        changed = self._store.signal(frozenset(KINDS))
+        changed.set()
+        async for _ in hold_off(changed, QUIET, LONGEST, self._clock, lambda: self._again):
+            self._again = None
+            try:
+                await self._record_missing()
+            except TidegateError as error:
+                log.warning("the history is behind: %s", error)
+                self._again = self._clock.now() + AGAIN
+
+    async def record(self, document: Manifest) -> None:
+        """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
+        key, namespace = names.key_of(document), _place(names.key_of(document))
+        async with self._places:
+            is_new = document["metadata"]["generation"] == 1
+            found = [] if is_new else await self.of(key, document["metadata"]["uid"])
+            if any(obj["metadata"]["name"] == revisions.name_of(document) for obj in found):
+                return
+            if "managedFields" not in document["metadata"]:
+                document = await self._with_writers(key, document)
+            change = revisions.change_of(document, found[0] if found else None)
+            await housed(self._client, self._store, namespace)
+            try:
+                made = await self._client.create(revisions.revision(document, change, namespace))
+            except WriteConflict:
+                return  # another manager has just written it
+            for old in revisions.surplus([made, *found]):
+                await self._client.delete(ObjectKey("ControllerRevision", namespace, old["metadata"]["name"]))
+            said = f"revision {made['revision']} by {change.by}" + (f": {change.reason}" if change.reason else "")
+            uid = document["metadata"]["uid"]
+            await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
+
+    async def of(self, key: ObjectKey, uid: str) -> list[Manifest]:
+        """Return the revisions of a document, the newest first."""
+        found, _ = await self._client.list(_REVISIONS, revisions.selector(key), _place(key))
+        return revisions.ordered(found, uid)
+
+    async def one(self, key: ObjectKey, uid: str, number: int) -> Manifest:
+        """Return one revision; raises `NotFound`."""
+        found = await self.of(key, uid)
+        for obj in found:
+            if int(obj["revision"]) == number:
+                return obj
+        there = ", ".join(str(obj["revision"]) for obj in found) or "none yet"
+        raise NotFound(f"{key} has no revision {number}; revisions are: {there}")
+
+    async def _record_missing(self) -> None:
+        if self._recorded is None:
+            found, _ = await self._client.list(_REVISIONS, revisions.of_everything())
+            self._recorded = {obj["metadata"]["name"] for obj in found}
+        wanted = {revisions.name_of(obj): obj for obj in self._accepted()}
+        missing = [name for name in wanted if name not in self._recorded]
+        self._recorded &= wanted.keys()
+        ended = await asyncio.gather(*(self.record(wanted[name]) for name in missing), return_exceptions=True)
+        for name, failure in zip(missing, ended, strict=True):
+            if failure is None or isinstance(failure, Absent):  # its document, or its namespace, is gone
+                self._recorded.add(name)
+            elif isinstance(failure, TidegateError):
+                log.warning("no revision of %s yet: %s", name, failure)
+                self._again = self._clock.now() + AGAIN
+            else:
+                raise failure
+
+    def _accepted(self) -> Iterator[Manifest]:
+        for kind in KINDS:
+            for obj in self._store.all(kind):
+                if "deletionTimestamp" not in obj["metadata"] and _is_accepted(obj):
+                    yield obj
+
+    async def _with_writers(self, key: ObjectKey, document: Manifest) -> Manifest:
+        """Return a document with what Kubernetes tells of its writers, if it still is the same one."""
+        live = await self._client.get(key)
+        same = all(live["metadata"][name] == document["metadata"][name] for name in ("uid", "generation"))
+        return live if same else document
+
+
+def _is_accepted(obj: Manifest) -> bool:
+    """Tell whether a document as it is was accepted."""
+    generation = obj["metadata"].get("generation")
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return any(
+        c["type"] == "Accepted" and c["status"] == "True" and c.get("observedGeneration") == generation
+        for c in conditions
+    )
+
+
+def _place(key: ObjectKey) -> str:
+    return key.namespace or SYSTEM

@@ -1,0 +1,153 @@
+"""The history of documents: who changed what, when and why, whatever way they took; and the way back."""
+
+import json
+
+import pytest
+import yaml
+
+from k8s_manager.kube.resources import RESOURCES
+from tests.features.conftest import is_programmed, make_search
+from tests.features.test_access import as_, made
+from tests.support.documents import gateway, model
+from tests.support.waiting import until
+
+RANKER = "/v1/tenants/search/models/ranker"
+
+
+@pytest.fixture
+async def rest(fleet, tmp_path):
+    async with fleet.manager() as manager, fleet.rest(manager, made(tmp_path, anna=[], bob=[])) as calls:
+        await make_search(fleet)
+        for name in ("anna", "bob"):
+            await calls.call("PUT", f"/v1/grants/{name}", {"spec": {"role": "platformAdmin", "users": [name]}})
+        calls.fleet = fleet
+        yield calls
+
+
+async def history(rest, count: int, path: str = RANKER) -> list[dict]:
+    async def there():
+        items = (await rest.call("GET", f"{path}/history"))[1]["items"]
+        return items if len(items) == count else None
+
+    return await until(there, what=f"{count} revisions")
+
+
+def rated(qps: float) -> dict:
+    return {"spec": {**model()["spec"], "rateLimit": {"perReplicaQps": qps}}}
+
+
+async def test_every_change_is_a_revision_with_its_author_and_reason_and_one_leads_back(rest):
+    await history(rest, 1)
+    path = f"{RANKER}?reason=a%20faster%20card&ticket=OPS-7"
+    await rest.call("PUT", path, rated(30), {**as_("anna"), "If-Match": "*"})
+    await rest.call("PUT", f"{RANKER}/versions/v1/scale", {"replicas": 4}, as_("bob"))
+    last, faster, first = await history(rest, 3)
+    assert (last["revision"], last["by"], last["current"]) == (3, "bob", True)
+    assert {
+        "revision": 2,
+        "by": "anna",
+        "reason": "a faster card",
+        "ticket": "OPS-7",
+        "current": False,
+    }.items() <= faster.items()
+    assert first["by"] == "somebody with kubectl"
+    _, told = await rest.call("GET", f"{RANKER}/history/2?against=1")
+    assert told["spec"]["rateLimit"] == {"perReplicaQps": 30}
+    assert "-  perReplicaQps: 20" in told["diff"] and "+  perReplicaQps: 30" in told["diff"]
+    _, plan = await rest.call("POST", f"{RANKER}/rollback?dryRun=true", {"revision": 1}, as_("anna"))
+    assert plan["dryRun"] and (await rest.call("GET", RANKER))[1]["spec"]["rateLimit"]["perReplicaQps"] == 30
+    status, answer = await rest.call("POST", f"{RANKER}/rollback", {"revision": 1, "ticket": "OPS-8"}, as_("anna"))
+    assert status == 200 and answer["spec"] == model()["spec"]
+    back = (await history(rest, 4))[0]
+    assert (back["by"], back["reason"], back["ticket"]) == ("anna", "back to revision 1", "OPS-8")
+    event = await until(lambda: _event(rest.fleet, "revision 2 by anna: a faster card"), what="the event")
+    assert event["reason"] == "Changed" and event["involvedObject"]["kind"] == "Model"
+
+
+async def _event(fleet, message: str):
+    found, _ = await fleet.client.list(RESOURCES["Event"], "", "search")
+    return next((event for event in found if event["message"] == message), None)
+
+
+async def test_who_edits_with_another_client_is_not_taken_for_who_changed_it_before(rest):
+    await history(rest, 1)
+    await rest.call("PUT", RANKER, rated(30), {**as_("anna"), "If-Match": "*"})
+    await history(rest, 2)
+    edited = model(rateLimit={"perReplicaQps": 40})
+    await rest.fleet.apply(edited, manager="argocd-controller")
+    assert (await history(rest, 3))[0]["by"].startswith("somebody with argocd-controller")
+    await rest.call("PUT", RANKER, rated(50), {**as_("bob"), "If-Match": "*"})
+    assert (await history(rest, 4))[0]["by"] == "bob"
+
+
+async def test_what_changes_nothing_is_no_revision_and_a_refused_document_neither(rest):
+    await history(rest, 1)
+    before = await rest.fleet.settled(1.5)
+    _, read = await rest.call("GET", RANKER)
+    assert (await rest.call("PUT", RANKER, {"spec": read["spec"]}, {**as_("anna"), "If-Match": "*"}))[0] == 200
+    after = await rest.fleet.settled(1.5)
+    assert after - before == {"models": 1}  # the API server is asked, and keeps what it has
+    await rest.fleet.apply(model(routes=[{"host": "not.ours.example.com", "path": "/x", "port": 8080}]))
+    await until(lambda: _refused(rest.fleet), what="the refusal")
+    await rest.fleet.settled(1.5)
+    assert len(await history(rest, 1)) == 1
+
+
+async def _refused(fleet) -> bool:
+    return (await fleet.condition("Model", "ranker", "Accepted", "search")).get("status") == "False"
+
+
+async def test_the_last_20_are_kept_and_all_go_with_their_document(rest):
+    await history(rest, 1)
+    for qps in range(30, 55):
+        assert (await rest.call("PUT", RANKER, rated(qps), {**as_("anna"), "If-Match": "*"}))[0] == 200
+
+    async def last_20():
+        items = (await rest.call("GET", f"{RANKER}/history"))[1]["items"]
+        return [item["revision"] for item in items] == list(range(26, 6, -1))
+
+    await until(last_20, what="the last twenty revisions")
+    await rest.call("DELETE", RANKER, None, as_("anna"))
+
+    async def none_left():
+        return not (await rest.fleet.client.list(RESOURCES["ControllerRevision"], "", "search"))[0]
+
+    await until(none_left, what="the revisions being gone")
+
+
+async def test_gateways_tenants_and_grants_have_a_history_too(rest):
+    for path in ("/v1/gateways/shared", "/v1/tenants/search", "/v1/grants/anna"):
+        (only,) = await history(rest, 1, path)
+        assert only["current"], path
+    status, problem = await rest.call("GET", "/v1/gateways/shared/history/7")
+    assert status == 404 and "revisions are: 1" in problem["detail"]
+    for body, words in (({"revision": "1"}, "revision"), ({}, "revision"), ({"revision": 1, "why": ""}, "why")):
+        status, problem = await rest.call("POST", "/v1/gateways/shared/rollback", body)
+        assert status == 422 and words in json.dumps(problem)
+
+
+async def test_a_manager_that_starts_later_records_what_it_finds_once(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await until(lambda: _count(fleet, 3), what="three revisions")
+    await fleet.apply(model(rateLimit={"perReplicaQps": 11}))
+    async with fleet.manager():
+        await until(lambda: is_programmed(fleet, "ranker", "search"))
+        await until(lambda: _count(fleet, 4), what="the change that nobody saw")
+    async with fleet.manager():
+        await fleet.settled(3)
+        assert await _count(fleet, 4)
+
+
+async def _count(fleet, count: int) -> bool:
+    found, _ = await fleet.client.list(RESOURCES["ControllerRevision"])
+    return len(found) == count
+
+
+async def test_a_mark_that_is_nonsense_is_nobodys(rest):
+    await history(rest, 1)
+    changed = gateway()
+    changed["spec"]["listeners"][0]["port"] = 8090
+    changed["metadata"]["annotations"] = {"tidegate.dev/change": yaml.safe_dump({"by": ["x"]})}
+    await rest.fleet.apply(changed)
+    assert (await history(rest, 2, "/v1/gateways/shared"))[0]["by"] == "somebody with kubectl"
