@@ -20,7 +20,7 @@ from k8s_manager.rights import SYSTEM
 
 log = logging.getLogger(__name__)
 KINDS = ("InferenceGateway", "Tenant", "Model", "AccessGrant")
-QUIET, LONGEST, AGAIN = 0.5, 2.0, 10.0
+LONGEST, AGAIN = 2.0, 10.0
 WAITING = 1000
 AT_ONCE = 4
 """Revisions written at once: they must never be in the way of limits."""
@@ -30,8 +30,8 @@ _REVISIONS = RESOURCES["ControllerRevision"]
 class History:
     """Reads revisions, and writes those that are missing."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock) -> None:
-        self._client, self._store, self._clock = client, store, clock
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float) -> None:
+        self._client, self._store, self._clock, self._quiet = client, store, clock, quiet
         self._places = asyncio.Semaphore(AT_ONCE)
         self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
         self._recorded: set[str] | None = None
@@ -54,6 +54,7 @@ class History:
         while True:
             document = await self._told.get()
             try:
+                await housed(self._client, self._store, _place(names.key_of(document)))
                 await self.record(document)
             except TidegateError as error:
                 log.warning("no revision of %s yet: %s", names.key_of(document), error)
@@ -62,7 +63,7 @@ class History:
         await self._store.synced.wait()
         changed = self._store.signal(frozenset(KINDS))
         changed.set()
-        async for _ in hold_off(changed, QUIET, LONGEST, self._clock, lambda: self._again):
+        async for _ in hold_off(changed, self._quiet, LONGEST, self._clock, lambda: self._again):
             self._again = None
             try:
                 await self._record_missing()
@@ -81,7 +82,6 @@ class History:
             if "managedFields" not in document["metadata"]:
                 document = await self._with_writers(key, document)
             change = revisions.change_of(document, found[0] if found else None)
-            await housed(self._client, self._store, namespace)
             try:
                 made = await self._client.create(revisions.revision(document, change, namespace))
             except WriteConflict:
@@ -113,6 +113,8 @@ class History:
         wanted = {revisions.name_of(obj): obj for obj in self._accepted()}
         missing = [name for name in wanted if name not in self._recorded]
         self._recorded &= wanted.keys()
+        for namespace in {_place(names.key_of(wanted[name])) for name in missing}:
+            await housed(self._client, self._store, namespace)
         ended = await asyncio.gather(*(self.record(wanted[name]) for name in missing), return_exceptions=True)
         for name, failure in zip(missing, ended, strict=True):
             if failure is None or isinstance(failure, Absent):  # its document, or its namespace, is gone

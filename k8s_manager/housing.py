@@ -9,4 +9,5 @@ from k8s_manager.rights import SYSTEM
 async def housed(client: KubeClient, store: Store, namespace: str) -> None:
     """Make the manager's own namespace if something goes there and it is not there."""
     if namespace == SYSTEM and store.get(ObjectKey("Namespace", "", SYSTEM)) is None:
-        await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}, force=False)
+        own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
+        store.put(await client.apply(own, force=False))

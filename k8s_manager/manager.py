@@ -101,7 +101,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     target = ClusterTarget(client, store, clock, settings.in_flight)
     loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    history = History(client, store, clock)
+    history = History(client, store, clock, settings.history_quiet)
     backend = Backend(client, store, loop, limits, proofs, gates, events, watchers, history)
     lease = _lease(client, clock, settings)
     return Manager(store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease, history)

@@ -67,6 +67,9 @@ class Settings:
     limit_quiet: float = 0.01
     """The same for replica and gateway pod events, whose proper debounce is each model's own."""
 
+    history_quiet: float = 0.5
+    """Seconds without a change of a document after which revisions are written."""
+
     gateway_overlap: float = GATEWAY_OVERLAP
     """Seconds for which a tenant that moves is served by its old gateway too: DNS and the longest connection."""
 

@@ -2,6 +2,7 @@
 events, render."""
 
 import sys
+import urllib.parse
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -68,7 +69,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def apply(
-    filename: Files, dry_run: DryRun = False, server: Server = None, token_file: TokenFile = None, state: State = DEMO
+    filename: Files,
+    dry_run: DryRun = False,
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    ticket: Annotated[str, typer.Option(help="A ticket, for the history.")] = "",
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
 ) -> None:
     """Write documents: gateways first, then tenants, models and overrides."""
     connection = connect(server, token_file, state)
@@ -77,11 +84,17 @@ def apply(
     for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
         document = parse(raw)
         path = _path(KINDS[document.kind], document.name, _tenant_of(connection, document))
-        answer = connection.write(path, raw, f"?dryRun={str(dry_run).lower()}")
+        query = urllib.parse.urlencode({"dryRun": str(dry_run).lower(), "reason": reason, "ticket": ticket})
+        answer = connection.write(path, raw, f"?{query}")
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
-        for change in answer.get("changes", []):
-            typer.echo(f"  {change['operation']} {change['object']}")
-            typer.echo("".join(f"    {line}\n" for line in change["diff"].splitlines()), nl=False)
+        show_changes(answer)
+
+
+def show_changes(answer: Object) -> None:
+    """Print what a dry run says."""
+    for change in answer.get("changes", []):
+        typer.echo(f"  {change['operation']} {change['object']}")
+        typer.echo("".join(f"    {line}\n" for line in change["diff"].splitlines()), nl=False)
 
 
 def get(
@@ -116,9 +129,8 @@ def delete(
 ) -> None:
     """Delete a document and everything that was made for it."""
     connection = connect(server, token_file, state)
-    tenant, _, model = name.rpartition("/")
     flags = f"?cascade={str(cascade).lower()}&dryRun={str(dry_run).lower()}"
-    answer = connection.call("DELETE", _path(kind, model, tenant or None) + flags)
+    answer = connection.call("DELETE", path_of(kind, name) + flags)
     for gone in answer.get("deleted", []):
         typer.echo(f"{gone} is being deleted")
     for change in answer.get("changes", []):
@@ -272,6 +284,12 @@ def _found(connection: Connection, kind: Kind, name: str | None, tenant: str | N
         tenants = [tenant] if tenant else [t["metadata"]["name"] for t in connection.items("/v1/tenants")]
         for owner in tenants:
             yield from connection.items(_path(kind, "", owner))
+
+
+def path_of(kind: Kind, name: str) -> str:
+    """Return the path of a document, a model's by TENANT/MODEL."""
+    tenant, _, last = name.rpartition("/")
+    return _path(kind, last, tenant or None)
 
 
 def _path(kind: Kind, name: str, tenant: str | None) -> str:

@@ -104,13 +104,17 @@ def as_(name: str) -> dict[str, str]:
 @pytest.fixture
 async def rest(fleet, tmp_path):
     people = made(tmp_path, **{name: GROUPS.get(name, []) for name in PEOPLE})
-    async with fleet.manager() as manager, fleet.rest(manager, people, audit=str(tmp_path / "audit.log")) as calls:
+    trail = tmp_path / "audit.log"
+    async with (
+        fleet.manager() as manager,
+        fleet.rest(manager, people, audit=str(trail), calls_per_second=300) as calls,
+    ):
         await make_search(fleet)
         await fleet.apply(tenant("search", owners=["group:search-ml"]), tenant("ads"))
         await until(lambda: fleet.get("Gateway", "tenant-ads", "inference-gw"))
         for name, spec in GRANTS.items():
             assert (await calls.call("PUT", f"/v1/grants/{name}", {"spec": spec}))[0] == 201
-        calls.fleet, calls.audit = fleet, tmp_path / "audit.log"
+        calls.fleet, calls.audit = fleet, trail
         yield calls
 
 

@@ -171,3 +171,26 @@ async def test_who_one_is_and_what_one_may_is_shown_and_tokens_are_made(fleet, s
     assert entry["sha256"] == hashlib.sha256(error.split(": ")[1].strip().encode()).hexdigest()
     code, _, error = await tidegate("get", "grant", "none", server=server)
     assert code == 2 and "there is no AccessGrant none" in error
+
+
+async def test_the_history_of_a_document_is_shown_compared_and_rolled_back(fleet, server):
+    await make_search(fleet)
+    text = yaml.safe_dump(model(rateLimit={"perReplicaQps": 33}))
+    assert (await tidegate("apply", "-f", "-", "--reason", "a faster card", server=server, stdin=text))[0] == 0
+
+    async def told():
+        _, out, _ = await tidegate("history", "model", "search/ranker", server=server)
+        return out.splitlines() if "a faster card" in out else None
+
+    lines = await until(told, what="the second revision")
+    assert lines[1].startswith("2 (now)") and "a holder of the API token" in lines[1] and "kubectl" in lines[2]
+    _, out, _ = await tidegate("history", "model", "search/ranker", "2", "--against", "1", server=server)
+    assert "+  perReplicaQps: 33" in out
+    _, out, _ = await tidegate("history", "model", "search/ranker", "1", server=server)
+    assert yaml.safe_load(out)["spec"]["rateLimit"]["perReplicaQps"] == 20
+    code, out, _ = await tidegate("rollback", "model", "search/ranker", "1", "--dry-run", server=server)
+    assert (code, out.splitlines()[0]) == (0, "model search/ranker would be as it was at revision 1")
+    code, out, _ = await tidegate("rollback", "model", "search/ranker", "1", server=server)
+    assert (code, out) == (0, "model search/ranker is as it was at revision 1\n")
+    code, _, error = await tidegate("rollback", "model", "search/ranker", "9", server=server)
+    assert code == 2 and "has no revision 9" in error
