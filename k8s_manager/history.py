@@ -81,7 +81,7 @@ class History:
                 return
             if "managedFields" not in document["metadata"]:
                 document = await self._with_writers(key, document)
-            change = revisions.change_of(document, found[0] if found else None)
+            change = revisions.change_of(document)
             try:
                 made = await self._client.create(revisions.revision(document, change, namespace))
             except WriteConflict:

@@ -114,9 +114,9 @@ def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None
     return Lease(client, clock, ObjectKey("Lease", *settings.lease), settings.identity, settings.lease_seconds)
 
 
-def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Proof) -> Proofs:
+def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Proof | None) -> Proofs:
     """Return the kinds of bearer token that are taken; raises `Invalid` for a file of tokens that cannot be read."""
-    found = [own]
+    found = [own] if own else []
     if settings.tokens_file:
         static = StaticTokens(settings.tokens_file)
         static.read()
@@ -131,8 +131,9 @@ def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Proof) -> 
 def application(manager: Manager, taken: Proofs, clock: Clock, settings: Settings) -> FastAPI:
     """Return the REST API of a manager."""
     pace = Pace(settings.calls_per_second, 2 * settings.calls_per_second)
-    guard = Guard(taken, Directory(manager.store), clock, pace)
-    return build(manager.backend, guard, Audit(clock, sink_of(settings.audit)))
+    strangers = Pace(settings.strangers_per_second, 5 * settings.strangers_per_second)
+    guard = Guard(taken, Directory(manager.store), clock, pace, strangers)
+    return build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
 
 
 async def run(settings: Settings) -> None:
@@ -141,11 +142,12 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await connect(settings.kubeconfig) as client:
-        clock, token = SystemClock(), Token()
+        clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
         app = application(manager, proofs(settings, client, clock, token), clock, settings)
         api = serve(app, settings.listen, stop)
-        await until(stop, *manager.parts(), _settle(manager.store), token.find(settings, client), api)
+        finding = [token.find(settings, client)] if token else []
+        await until(stop, *manager.parts(), _settle(manager.store), *finding, api)
     log.info("stopped")
 
 

@@ -1,7 +1,8 @@
 """Revisions: what each accepted change of a document left behind, as ControllerRevisions beside it. Pure.
 
-Who changed a document through the API is written into it in the same write, as a mark. A mark counts for one revision:
-the next one that carries the same was made by another way, and then Kubernetes tells which client wrote last.
+Who changed a document through the API is written into it in the same write, as a mark that names the generation which
+comes of it. It counts for that one, and only where Kubernetes says that the manager wrote last; else the client is
+told that did.
 """
 
 import difflib
@@ -22,30 +23,42 @@ _CHANGE = "tidegate.dev/revision-change"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Who changed a document, and why. `id` tells one change from another, `by` may be the client that wrote."""
+    """Who changed a document, and why: a caller of the API, or the client that wrote."""
 
     by: str
     reason: str = ""
     ticket: str = ""
-    id: str = ""
 
 
-def mark(change: Change) -> dict[str, str]:
-    """Return the annotation that tells of a change in its document."""
-    return {MARK: orjson.dumps(asdict(change)).decode()}
+def mark(change: Change, live: Manifest | None) -> dict[str, str]:
+    """Return the annotation that tells in a document of the change which makes it of `live`, or new."""
+    metadata = live["metadata"] if live else {}
+    told = {**asdict(change), "uid": metadata.get("uid", ""), "generation": metadata.get("generation", 0) + 1}
+    return {MARK: orjson.dumps(told).decode()}
 
 
-def marked(document: Manifest) -> Change | None:
-    """Return the change that a document tells of."""
-    return _read((document["metadata"].get("annotations") or {}).get(MARK))
+def _marked(document: Manifest) -> Change | None:
+    """Return the change that a document tells of, if it is the last one."""
+    metadata = document["metadata"]
+    raw = _loaded((metadata.get("annotations") or {}).get(MARK))
+    uid, generation = raw.get("uid"), raw.get("generation")
+    is_last = generation == metadata["generation"] and (uid == metadata["uid"] or (uid == "" and generation == 1))
+    writers = _writers(document)
+    return _change(raw) if is_last and (writers is None or names.MANAGER in writers) else None
 
 
-def _read(text: str | None) -> Change | None:
+def _loaded(text: str | None) -> Manifest:
     try:
         raw = orjson.loads(text or "")
-        return Change(**{name: str(raw[name]) for name in ("by", "reason", "ticket", "id")})
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _change(raw: Manifest) -> Change | None:
+    if not isinstance(raw.get("by"), str):
         return None
+    return Change(raw["by"], str(raw.get("reason", "")), str(raw.get("ticket", "")))
 
 
 def name_of(document: Manifest) -> str:
@@ -64,21 +77,26 @@ def of_everything() -> str:
     return _KIND
 
 
-def change_of(document: Manifest, before: Manifest | None) -> Change:
-    """Return who made a document what it is; `before` is its last revision."""
-    told, last = marked(document), _told(before) if before else None
-    if told is not None and (last is None or told.id != last.id):
-        return told
-    return Change(_writer(document))
+def change_of(document: Manifest) -> Change:
+    """Return who made a document what it is."""
+    writers = _writers(document)
+    return _marked(document) or Change(f"somebody with {' or '.join(writers)}" if writers else "somebody")
 
 
-def _writer(document: Manifest) -> str:
-    """Return the client that last wrote what people write, as Kubernetes tells it."""
-    fields = document["metadata"].get("managedFields") or []
-    writers = [entry for entry in fields if not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})]
+def _writers(document: Manifest) -> list[str] | None:
+    """Return the clients that last wrote what people write, as Kubernetes tells it, to the second; None where it does
+    not tell."""
+    fields = document["metadata"].get("managedFields")
+    if not fields:
+        return None
+    writers = [entry for entry in fields if not entry.get("subresource") and _wrote(entry.get("fieldsV1") or {})]
     last = max((str(entry.get("time", "")) for entry in writers), default=None)
-    clients = sorted({entry["manager"] for entry in writers if str(entry.get("time", "")) == last})  # to the second
-    return f"somebody with {' or '.join(clients)}" if clients else "somebody"
+    return sorted({entry["manager"] for entry in writers if str(entry.get("time", "")) == last})
+
+
+def _wrote(fields: Manifest) -> bool:
+    """Tell whether a client has written a spec, or (removing something leaves no other trace) a mark."""
+    return "f:spec" in fields or f"f:{MARK}" in fields.get("f:metadata", {}).get("f:annotations", {})
 
 
 def revision(document: Manifest, change: Change, namespace: str) -> Manifest:
@@ -98,22 +116,12 @@ def revision(document: Manifest, change: Change, namespace: str) -> Manifest:
             "name": name_of(document),
             "namespace": namespace,
             "labels": labels,
-            "annotations": {_CHANGE: mark(change)[MARK], MARK: _id(document)},
+            "annotations": {_CHANGE: orjson.dumps(asdict(change)).decode()},
             "ownerReferences": [owner],
         },
         "data": {"spec": document["spec"]},
         "revision": metadata["generation"],
     }
-
-
-def _id(document: Manifest) -> str:
-    told = marked(document)
-    return told.id if told else ""
-
-
-def _told(found: Manifest) -> Change | None:
-    """Return a change with the id of the mark that the document carried at a revision."""
-    return Change("", id=(found["metadata"].get("annotations") or {}).get(MARK, ""))
 
 
 def ordered(found: Iterable[Manifest], uid: str) -> list[Manifest]:
@@ -130,7 +138,7 @@ def surplus(newest_first: Sequence[Manifest]) -> Sequence[Manifest]:
 def line(found: Manifest, current: bool) -> Manifest:
     """Return a revision as a line of a history."""
     annotations = found["metadata"].get("annotations") or {}
-    change = _read(annotations.get(_CHANGE)) or Change("somebody")
+    change = _change(_loaded(annotations.get(_CHANGE))) or Change("somebody")
     return {
         "revision": int(found["revision"]),
         "at": found["metadata"].get("creationTimestamp"),

@@ -42,6 +42,13 @@ class Settings:
     calls_per_second: float = 200.0
     """How often one caller of the REST API may call; twice as many at once."""
 
+    strangers_per_second: float = 10.0
+    """How often an address may show tokens that prove nobody; five times as many at once. Who was proved from there
+    lately is not slowed."""
+
+    proved_again: float = 60.0
+    """Seconds after which who reads a stream of events is proved again: a token may have expired."""
+
     token_secret: tuple[str, str] | None = None
     """Namespace and name of a Secret that holds it (key `token`); made where it is missing."""
 
@@ -57,6 +64,13 @@ class Settings:
 
     in_flight: int = 32
     """How many writes to the Kubernetes API may be under way at once."""
+
+    @property
+    def has_own_token(self) -> bool:
+        """Whether there is a token of the manager's own: one that is given, or where nothing else is taken, one that is
+        made."""
+        given = self.token_file or self.token_secret
+        return bool(given) or not (self.tokens_file or self.oidc or self.token_review)
 
     quiet: float = 0.1
     """Seconds without an event after which a pass starts."""

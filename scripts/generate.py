@@ -45,7 +45,7 @@ def openapi() -> dict[str, Any]:
     from k8s_manager.api.guard import Guard, Pace
 
     nobody: Any = None
-    return dict(build(nobody, Guard(nobody, nobody, nobody, Pace()), nobody).openapi())
+    return dict(build(nobody, Guard(nobody, nobody, nobody, Pace(), Pace()), nobody, 0).openapi())
 
 
 def main(check: bool) -> int:

@@ -55,10 +55,11 @@ class _StrictLoader(yaml.CSafeLoader):
     """Refuses duplicate keys, aliases included, which YAML readers disagree about."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
+        seen: set[str] = set()
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if str(key.value) in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -69,12 +70,15 @@ _StrictLoader.yaml_implicit_resolvers = {
 }
 
 
-def load(text: str, source: str = "input") -> list[dict[str, Any]]:
+def load(text: str, source: str = "input", aliases: bool = True) -> list[dict[str, Any]]:
     """Return the mappings in a YAML or JSON text, one per document.
 
-    Raises `Invalid` with line and column where the text is broken.
+    Raises `Invalid` with line and column where the text is broken. Without `aliases` it takes none: some hundred bytes
+    of them stand for more than fits into memory.
     """
     try:
+        if not aliases:
+            _without_aliases(text)
         found = [item for item in yaml.load_all(text, Loader=_StrictLoader) if item is not None]
     except yaml.YAMLError as error:
         raise Invalid(source, [Problem("", _where(error))]) from error
@@ -84,6 +88,13 @@ def load(text: str, source: str = "input") -> list[dict[str, Any]]:
         if not isinstance(item, dict):
             raise Invalid(source, [Problem("", f"holds a {type(item).__name__} where a document is expected")])
     return found
+
+
+def _without_aliases(text: str) -> None:
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            where: Any = event.start_mark
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not taken here", where)
 
 
 def _where(error: yaml.YAMLError) -> str:
@@ -124,6 +135,10 @@ def _metadata(metadata: Any) -> list[Problem]:
         Problem(f"metadata.{key}", f"is unknown; {_nearest(str(key), _METADATA)}")
         for key in metadata.keys() - _METADATA
     ]
+    for field in ("labels", "annotations"):
+        pairs = metadata.get(field)
+        if pairs is not None and not (isinstance(pairs, dict) and all(isinstance(v, str) for v in pairs.values())):
+            problems.append(Problem(f"metadata.{field}", "maps texts to texts only; quote numbers, true and false"))
     for field in ("name", "namespace"):
         value = metadata.get(field)
         if value is None and field == "namespace":

@@ -27,8 +27,8 @@ from k8s_manager.metrics import REGISTRY
 from k8s_manager.rights import SYSTEM
 
 
-def build(backend: Backend, guarding: Guard, audit: Audit) -> FastAPI:
-    """Return the application."""
+def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) -> FastAPI:
+    """Return the application; who reads a stream is proved again every `proved_again` seconds."""
     app = FastAPI(
         title="Tidegate",
         version="v1",
@@ -44,7 +44,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit) -> FastAPI:
     _models(app, backend)
     overrides.add(app, backend)
     measurements.add(app, backend)
-    events.add(app, backend)
+    events.add(app, backend, proved_again)
     simulate.add(app)
     callers.add(app)
     history.add(app, backend)
@@ -177,6 +177,7 @@ def _models(app: FastAPI, backend: Backend) -> None:
         model: str,
         version: str,
         dry_run: DryRun = False,
+        match: Match = None,
         reason: Reason = "",
         ticket: Ticket = "",
     ) -> Response:
@@ -185,7 +186,7 @@ def _models(app: FastAPI, backend: Backend) -> None:
         if set(body) != {"replicas"} or type(body["replicas"]) is not int or body["replicas"] < 0:
             raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
         why = change_by(request, reason, ticket)
-        answer = await backend.scale(place, version, body["replicas"], dry_run, why)
+        answer = await backend.scale(place, version, body["replicas"], dry_run, match, why)
         note(request, place, answer)
         return _json(answer)
 
@@ -205,6 +206,7 @@ def _models(app: FastAPI, backend: Backend) -> None:
         model: str,
         force: bool = False,
         dry_run: DryRun = False,
+        match: Match = None,
         reason: Reason = "",
         ticket: Ticket = "",
     ) -> Response:
@@ -214,7 +216,7 @@ def _models(app: FastAPI, backend: Backend) -> None:
             said = 'send {"traffic": [{"version": NAME, "weight": PER CENT}, ...]}'
             raise Invalid(str(place), [Problem("traffic", said)])
         why = change_by(request, reason, ticket)
-        answer = await backend.traffic(place, body["traffic"], force, dry_run, why)
+        answer = await backend.traffic(place, body["traffic"], force, dry_run, match, why)
         note(request, place, answer)
         return _json(answer)
 

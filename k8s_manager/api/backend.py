@@ -1,8 +1,6 @@
 """What the REST API does: read documents, check and write them, say what a write would change."""
 
 import asyncio
-import dataclasses
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -103,14 +101,17 @@ class Backend:
         return self._store.get(key) is not None
 
     def tenant_of(self, namespace: str) -> str | None:
-        """Return the tenant that a namespace belongs to."""
-        tenants = self._store.all("Tenant")
-        return next((t["metadata"]["name"] for t in tenants if _namespace_of(t) == namespace), None)
+        """Return the tenant that holds a namespace, as the namespace itself says."""
+        found = self._store.get(ObjectKey("Namespace", "", namespace))
+        return (found["metadata"].get("labels") or {}).get(names.TENANT) if found else None
 
     def namespace(self, tenant: str) -> str:
-        """Return the namespace of a tenant; raises `NotFound`."""
-        obj = self._live(ObjectKey("Tenant", "", tenant))
-        return _namespace_of(obj)
+        """Return the namespace of a tenant; raises `NotFound`, or `Conflict` where it is held by another."""
+        namespace = _namespace_of(self._live(ObjectKey("Tenant", "", tenant)))
+        if self._store.get(ObjectKey("Namespace", "", namespace)) and self.tenant_of(namespace) != tenant:
+            said = f"{namespace} is not this tenant's; give it a namespace of its own, or make the tenant anew"
+            raise Conflict(f"Tenant {tenant}", [Problem("spec.namespace", said)])
+        return namespace
 
     def warmth(self, key: ObjectKey) -> tuple[WarmupFacts | None, list[PodWarmth]]:
         """Return how a model is warmed up, and how far its replicas have come; raises `NotFound`."""
@@ -182,11 +183,30 @@ class Backend:
             if dry_run:
                 return {"dryRun": True, "changes": [{"operation": "delete", "object": str(gone)} for gone in going]}
             for gone in dict.fromkeys(going):
-                await self._client.delete(gone)
+                await self._delete(gone, match if gone == key else None)
             return {"deleted": [str(gone) for gone in dict.fromkeys(going)]}
 
+    async def _delete(self, key: ObjectKey, match: str | None) -> None:
+        """Delete a document that is still the one that the caller has seen, whatever this manager's store knows yet."""
+        for _ in range(ATTEMPTS):
+            live = await self._client.get(key)
+            require(live, match or WHATEVER, key)
+            version = live["metadata"]["resourceVersion"] if match else None
+            try:
+                await self._client.delete(key, live["metadata"]["uid"], version)
+                return
+            except WriteConflict:  # a status was written meanwhile, or the document
+                continue
+        raise Conflict(str(key), [Problem("", "changes all the time; try again")])
+
     async def scale(
-        self, key: ObjectKey, version: str, replicas: Any, dry_run: bool, change: Change | None = None
+        self,
+        key: ObjectKey,
+        version: str,
+        replicas: Any,
+        dry_run: bool,
+        match: str | None = None,
+        change: Change | None = None,
     ) -> Manifest:
         """Set the replicas of a version whose pods are ours."""
         spec = self._live(key)["spec"]
@@ -200,10 +220,16 @@ class Backend:
             )
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
         versions = [scaled if v["name"] == version else v for v in spec["versions"]]
-        return await self.patch(key, {"spec": {"versions": versions}}, dry_run, None, change)
+        return await self.patch(key, {"spec": {"versions": versions}}, dry_run, match, change)
 
     async def traffic(
-        self, key: ObjectKey, shares: Any, force: bool, dry_run: bool, change: Change | None = None
+        self,
+        key: ObjectKey,
+        shares: Any,
+        force: bool,
+        dry_run: bool,
+        match: str | None = None,
+        change: Change | None = None,
     ) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
         unless `force` lets the limit fall."""
@@ -215,7 +241,7 @@ class Backend:
         found = objections(before, after, self._gatherer.ready(key.namespace, key.name, after))
         if found and not force:
             raise Conflict(str(key), found)
-        return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, None, change)
+        return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, match, change)
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""
@@ -343,7 +369,7 @@ class Backend:
             tenants = [s for s in world.tenants if s.document and isinstance(s.document.spec, TenantSpec)]
             return [s.key for s in tenants if key.name in world.bindings[s.key.name].gateways]
         if key.kind == "Tenant":
-            return [s.key for s in self._world().models if s.key.namespace == self.namespace(key.name)]
+            return [s.key for s in self._world().models if self.tenant_of(s.key.namespace) == key.name]
         return []
 
 
@@ -409,7 +435,7 @@ def _marked(body: Manifest, live: Manifest | None, change: Change | None) -> Man
     annotations.pop(MARK, None)
     is_changed = live is None or live.get("spec") != body.get("spec")
     if change is not None and is_changed:
-        annotations |= mark(dataclasses.replace(change, id=uuid.uuid4().hex))
+        annotations |= mark(change, live)
     elif MARK in kept:
         annotations[MARK] = kept[MARK]
     return {**body, "metadata": {**metadata, "annotations": annotations}}

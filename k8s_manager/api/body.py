@@ -1,5 +1,6 @@
 """Reading a request's body: JSON or YAML, at most 1 MiB, one mapping."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -15,7 +16,8 @@ LIMIT = 2**20
 async def mapping(request: Request) -> dict[str, Any]:
     """Return the mapping in a body; raises `Broken`, `TooLarge` or `Invalid`."""
     raw = await _raw(request)
-    found = _yaml(raw) if "yaml" in request.headers.get("content-type", "") else _json(raw)
+    is_yaml = "yaml" in request.headers.get("content-type", "")
+    found = await asyncio.to_thread(_yaml, raw) if is_yaml else _json(raw)
     if not isinstance(found, dict):
         raise Invalid("the body", [Problem("", f"is a {type(found).__name__}; send one document, a mapping")])
     return found
@@ -42,7 +44,7 @@ def _json(raw: bytes) -> Any:
 
 def _yaml(raw: bytes) -> Any:
     try:
-        found = load(raw.decode(), "the body")
+        found = load(raw.decode(), "the body", aliases=False)
     except UnicodeDecodeError as error:
         raise Broken("the body is not UTF-8; save it as UTF-8") from error
     except Invalid as error:

@@ -1,19 +1,22 @@
 """The route that tells what happens."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
-from k8s_manager.access.roles import Caller, Right
+from k8s_manager.access.roles import Caller, Identity, Right
 from k8s_manager.api.backend import Backend
 from k8s_manager.events import Event
 
 
-def add(app: FastAPI, backend: Backend) -> None:
+def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
     """Add the route."""
 
     @app.get(
@@ -26,7 +29,8 @@ def add(app: FastAPI, backend: Backend) -> None:
             return is_shown(event, request.state.caller_now(), backend.tenant_of)
 
         if follow:
-            return StreamingResponse(_stream(backend, after, shown), media_type="text/event-stream")
+            lines = _proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
+            return StreamingResponse(lines, media_type="text/event-stream")
         items = [_event(event) for event in backend.events.recent() if event.id > after and shown(event)]
         return Response(orjson.dumps({"items": items}), media_type="application/json")
 
@@ -39,7 +43,31 @@ def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None
     return caller.may(Right.READ, event.object if event.details.get("kind") == "Tenant" else None)
 
 
-async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) -> AsyncIterator[bytes]:
+async def _proved(
+    lines: AsyncGenerator[bytes], prove: Callable[[], Awaitable[Identity]], every: float
+) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream as long as the proof of who reads it holds; a comment while nothing happens."""
+    coming = asyncio.ensure_future(anext(lines))
+    due = time.monotonic() + every
+    try:
+        while True:
+            await asyncio.wait([coming], timeout=max(0.0, due - time.monotonic()))
+            if time.monotonic() >= due:
+                await prove()
+                due = time.monotonic() + every
+                yield b": still here\n\n"
+            if coming.done():
+                yield coming.result()
+                coming = asyncio.ensure_future(anext(lines))
+    except (StopAsyncIteration, TidegateError):
+        return
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await lines.aclose()
+
+
+async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) -> AsyncGenerator[bytes]:
     async for event in backend.events.listen(after):
         if not shown(event):
             continue

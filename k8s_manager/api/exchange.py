@@ -3,6 +3,7 @@
 import re
 import uuid
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -74,5 +75,6 @@ class Exchanges:
             await self._app(scope, receive, answered)
         finally:
             API_REQUESTS.labels(scope["method"] if scope["method"] in ("GET", *_WRITES) else "other", str(status)).inc()
-            if exchange.refused or (scope["method"] in _WRITES and scope["path"].startswith("/v1/")):
+            is_write = scope["method"] in _WRITES and exchange.identity is not None
+            if (exchange.refused or is_write) and status != HTTPStatus.TOO_MANY_REQUESTS:
                 self._audit.record(scope, exchange.id, exchange.identity, status, exchange.notes)

@@ -1,12 +1,13 @@
 """The one place that decides every call: who it is, how often, and by what right."""
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
-from istio_templates.errors import NotFound, Waiting
+from istio_templates.errors import NotFound, TidegateError, Waiting
 from k8s_manager.access.endpoints import NEEDS, Decision, Need, Place, decide, needed
 from k8s_manager.access.grants import of_documents
 from k8s_manager.access.roles import Caller, Grants, Identity
@@ -48,9 +49,10 @@ class Directory:
 class Guard:
     """Stands before every route of the application."""
 
-    def __init__(self, proofs: Proofs, directory: Directory, clock: Clock, pace: Pace) -> None:
+    def __init__(self, proofs: Proofs, directory: Directory, clock: Clock, pace: Pace, strangers: Pace) -> None:
         self._proofs, self._directory = proofs, directory
-        self._buckets = _Buckets(clock, pace)
+        self._buckets, self._strangers = _Buckets(clock, pace), _Buckets(clock, strangers)
+        self._proved = _Proved()
 
     async def __call__(self, request: Request) -> None:
         """Let a request pass with its caller in `request.state.caller`, or raise why not."""
@@ -60,6 +62,7 @@ class Guard:
         caller = await self._caller(request)
         request.state.caller = caller
         request.state.caller_now = lambda: self._with_grants(caller.identity)
+        request.state.proved_again = lambda: self._proofs.identity(_bearer(request))
         decision = decide(caller, need, request.path_params)
         if decision is Decision.ALLOWED:
             return
@@ -70,14 +73,18 @@ class Guard:
 
     async def _caller(self, request: Request) -> Caller:
         exchange, address = request.state.exchange, request.client.host if request.client else ""
+        token, strangers = _bearer(request), f"callers without an identity from {address}"
+        if not self._proved.holds(token):
+            self._strangers.require(address, strangers)
         try:
-            identity = await self._proofs.identity(_bearer(request))
-        except Unidentified:
-            exchange.refused = True
-            self._buckets.take(f"address {address}", f"callers without an identity from {address}")
+            identity = await self._proofs.identity(token)
+        except TidegateError as error:
+            self._strangers.take(address, strangers)
+            exchange.refused = isinstance(error, Unidentified)
             raise
+        self._proved.keep(token)
         exchange.identity = identity
-        self._buckets.take(f"user {identity.user}", identity.user)
+        self._buckets.take(identity.user, identity.user)
         return self._with_grants(identity)
 
     def _with_grants(self, identity: Identity) -> Caller:
@@ -115,6 +122,29 @@ def _denied(caller: Caller, need: Need) -> str:
     return f"{caller.identity.user} may not {need.right.value} {place}; a platform admin can grant the role {roles}"
 
 
+class _Proved:
+    """Which tokens proved somebody lately, as hashes."""
+
+    def __init__(self) -> None:
+        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+
+    def holds(self, token: str | None) -> bool:
+        """Tell whether a token did."""
+        return token is not None and _digest(token) in self._hashes
+
+    def keep(self, token: str | None) -> None:
+        """Note that a token does."""
+        digest = _digest(token or "")
+        self._hashes.pop(digest, None)
+        self._hashes[digest] = None
+        while len(self._hashes) > MOST_CALLERS:
+            self._hashes.popitem(last=False)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
 class _Buckets:
     """A token bucket for each caller; those who called longest ago are forgotten first."""
 
@@ -124,12 +154,22 @@ class _Buckets:
 
     def take(self, name: str, who: str) -> None:
         """Take one token; raises `TooMany` where there is none."""
-        now = self._clock.now()
-        tokens, since = self._buckets.pop(name, (self._pace.burst, now))
-        tokens = min(self._pace.burst, tokens + (now - since) * self._pace.rate)
-        self._buckets[name] = (max(tokens - 1, 0) if tokens >= 1 else tokens, now)
+        tokens = self._tokens(name)
+        self._buckets.pop(name, None)
+        self._buckets[name] = (tokens - 1 if tokens >= 1 else tokens, self._clock.now())
         while len(self._buckets) > MOST_CALLERS:
             self._buckets.popitem(last=False)
+        self._enough(tokens, who)
+
+    def require(self, name: str, who: str) -> None:
+        """Make sure that there is a token, and leave it there; raises `TooMany`."""
+        self._enough(self._tokens(name), who)
+
+    def _tokens(self, name: str) -> float:
+        tokens, since = self._buckets.get(name, (self._pace.burst, self._clock.now()))
+        return min(self._pace.burst, tokens + (self._clock.now() - since) * self._pace.rate)
+
+    def _enough(self, tokens: float, who: str) -> None:
         if tokens < 1:
             raise TooMany(
                 f"{who}: more than {self._pace.rate:g} calls a second; slow down", (1 - tokens) / self._pace.rate

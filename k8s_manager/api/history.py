@@ -4,15 +4,18 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
+from pydantic import Field, ValidationError
 
-from istio_templates.errors import Invalid, Problem
+from istio_templates.documents.fields import Spec
+from istio_templates.documents.parse import problems_of
+from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import change_by
 from k8s_manager.api.openapi import BODIES
-from k8s_manager.api.options import DryRun, Match
+from k8s_manager.api.options import MOST_REASON, MOST_TICKET, DryRun, Match
 from k8s_manager.api.versions import WHATEVER
 from k8s_manager.revisions import difference, line
 
@@ -63,18 +66,27 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     )
     async def rollback(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
         place, body = key(request), await mapping(request)
-        number, reason, ticket = body.get("revision"), body.get("reason", ""), body.get("ticket", "")
-        if unknown := sorted(body.keys() - {"revision", "reason", "ticket"}):
-            raise Invalid(str(place), [Problem(unknown[0], "is unknown; send revision, and perhaps reason and ticket")])
-        if type(number) is not int or not isinstance(reason, str) or not isinstance(ticket, str):
-            raise Invalid(
-                str(place), [Problem("revision", 'send {"revision": N}, and perhaps reason and ticket, texts')]
-            )
-        found = await backend.history.one(place, backend.one(place)["metadata"]["uid"], number)
-        why = change_by(request, reason or f"back to revision {number}", ticket)
+        asked = _asked(body, place)
+        found = await backend.history.one(place, backend.one(place)["metadata"]["uid"], asked.revision)
+        why = change_by(request, asked.reason or f"back to revision {asked.revision}", asked.ticket)
         answer, _ = await backend.put(place, {"spec": found["data"]["spec"]}, dry_run, match or WHATEVER, change=why)
         note(request, place, answer)
         return _json(answer)
+
+
+class Rollback(Spec):
+    """What a rollback is told."""
+
+    revision: int = Field(ge=1, strict=True)
+    reason: str = Field(default="", max_length=MOST_REASON)
+    ticket: str = Field(default="", max_length=MOST_TICKET)
+
+
+def _asked(body: Manifest, key: ObjectKey) -> Rollback:
+    try:
+        return Rollback.model_validate(body)
+    except ValidationError as error:
+        raise Invalid(f"the rollback of {key}", problems_of(error, Rollback)) from error
 
 
 def _json(body: Manifest) -> Response:

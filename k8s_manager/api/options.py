@@ -6,13 +6,15 @@ from fastapi import Header, Query
 
 from k8s_manager.api.pages import MOST
 
+MOST_REASON, MOST_TICKET = 500, 100
+
 DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]
 Match = Annotated[
     str | None,
     Header(alias="If-Match", description="The ETag of the version that is to be changed; * for whatever is there."),
 ]
-Reason = Annotated[str, Query(max_length=500, description="Why, for the history.")]
-Ticket = Annotated[str, Query(max_length=100, description="A ticket or a change request, for the history.")]
+Reason = Annotated[str, Query(max_length=MOST_REASON, description="Why, for the history.")]
+Ticket = Annotated[str, Query(max_length=MOST_TICKET, description="A ticket or a change request, for the history.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at once; `continue` in the answer leads on.")]
 Continue = Annotated[str | None, Query(alias="continue", max_length=200, description="What the last page said.")]
 Selector = Annotated[

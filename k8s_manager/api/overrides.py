@@ -63,7 +63,9 @@ def add(app: FastAPI, backend: Backend) -> None:
 
     @app.delete(_ROOT, summary="End the override of a model.", **options)
     async def delete(request: Request, tenant: str, model: str) -> Response:
-        key = place(request, tenant, model)
+        operators, own = key_of(tenant, model), key_of(tenant, model, backend.namespace(tenant))
+        may_end_both = place(request, tenant, model) == operators
+        key = operators if may_end_both and (backend.holds(operators) or not backend.holds(own)) else own
         answer = await backend.delete(key, False, False)
         note(request, key, answer)
         return _json(answer, 202)

@@ -9,15 +9,18 @@ from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES
+from k8s_manager.api.problems import TooMany
 from ratelimiter.simulation import scenario, trace
 from ratelimiter.simulation.run import simulate
 
 MOST_REQUESTS = 200_000  # half a second of one core, which the manager can spare
+MOST_WAITING = 4
 SUBJECT = "the simulation"
 
 
 def add(app: FastAPI) -> None:
     """Add the route."""
+    turns = _Turns()
 
     @app.post(
         "/v1/simulate",
@@ -26,8 +29,27 @@ def add(app: FastAPI) -> None:
         openapi_extra=BODIES["simulate"],
     )
     async def simulated(request: Request) -> Response:
-        told = await asyncio.to_thread(_told, await mapping(request))
+        body = await mapping(request)
+        told = await turns.of(body)
         return Response(orjson.dumps(told), media_type="application/json")
+
+
+class _Turns:
+    """One simulation after another: each takes a core from limits as long as it runs."""
+
+    def __init__(self) -> None:
+        self._turn, self._there = asyncio.Semaphore(1), 0
+
+    async def of(self, body: Manifest) -> Manifest:
+        """Return what a simulation tells; raises `TooMany` where enough wait."""
+        if self._there > MOST_WAITING:
+            raise TooMany("enough simulations are waiting; try again, or use `tidegate simulate`", 2)
+        self._there += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(_told, body)
+        finally:
+            self._there -= 1
 
 
 def _told(body: Manifest) -> Manifest:

@@ -118,11 +118,11 @@ class KubeClient:
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         return await self._call("PUT", path_of(key), f"replace {key}", {"fieldManager": MANAGER}, obj)
 
-    async def delete(self, key: ObjectKey, uid: str | None = None) -> None:
-        """Delete an object, if it still is the one with `uid`."""
+    async def delete(self, key: ObjectKey, uid: str | None = None, version: str | None = None) -> None:
+        """Delete an object, if it still is the one with `uid`, and at the resourceVersion `version`."""
         body: Manifest = {"propagationPolicy": "Background"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        if conditions := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:
+            body["preconditions"] = conditions
         await self._call("DELETE", path_of(key), f"delete {key}", None, body)
 
     async def _call(

@@ -1,5 +1,6 @@
 """Who may do what through the REST API: every role, tenant and endpoint; and what a call leaves behind."""
 
+import asyncio
 import json
 
 import pytest
@@ -107,14 +108,14 @@ async def rest(fleet, tmp_path):
     trail = tmp_path / "audit.log"
     async with (
         fleet.manager() as manager,
-        fleet.rest(manager, people, audit=str(trail), calls_per_second=300) as calls,
+        fleet.rest(manager, people, audit=str(trail), calls_per_second=300, proved_again=0.2) as calls,
     ):
         await make_search(fleet)
         await fleet.apply(tenant("search", owners=["group:search-ml"]), tenant("ads"))
         await until(lambda: fleet.get("Gateway", "tenant-ads", "inference-gw"))
         for name, spec in GRANTS.items():
             assert (await calls.call("PUT", f"/v1/grants/{name}", {"spec": spec}))[0] == 201
-        calls.fleet, calls.audit = fleet, trail
+        calls.fleet, calls.audit, calls.manager, calls.people = fleet, trail, manager, people
         yield calls
 
 
@@ -295,3 +296,43 @@ async def test_who_calls_without_end_is_told_when_to_come_back_and_others_are_no
             break
     assert refused is not None and refused[1]["Retry-After"] == "1" and "slow down" in refused[0]["detail"]
     assert (await rest.call("GET", "/v1/whoami", None, as_("admin")))[0] == 200
+
+
+async def test_guesses_are_slowed_and_leave_no_flood_in_the_trail_and_who_was_proved_goes_on(rest, tmp_path):
+    trail = tmp_path / "guesses.log"
+    slow = rest.fleet.rest(rest.manager, rest.people, audit=str(trail), strangers_per_second=10)
+    async with slow as calls:
+        assert (await calls.call("GET", "/v1/whoami", None, as_("admin")))[0] == 200
+        for number in range(10):  # there is no such route
+            assert (await calls.call("POST", "/v1/x", {}, {"Authorization": f"Bearer {number}"}))[0] == 404
+        answers = []
+        for number in range(200):
+            answers.append((await calls.call("GET", "/v1/tenants", None, {"Authorization": f"Bearer {number}"}))[0])
+        assert set(answers) == {401, 429} and answers.count(401) < 150
+        assert len(trail.read_text().splitlines()) == answers.count(401)
+        assert (await calls.call("GET", "/v1/whoami", None, as_("admin")))[0] == 200
+        assert (await calls.call("GET", "/v1/whoami", None, as_("viewer")))[0] == 429
+
+
+async def test_a_tenant_that_was_refused_opens_nobody_elses_namespace(rest):
+    intruder = tenant("intruder", namespace="search", owners=["user:nobody"], hosts=[{"name": "i.example.com"}])
+    await rest.fleet.apply(intruder)
+    await until(lambda: rest.fleet.condition("Tenant", "intruder", "Accepted"), what="the refusal")
+    for path in ("/v1/tenants/intruder/models", "/v1/tenants/intruder/models/ranker"):
+        status, answer = await rest.call("GET", path, None, as_("nobody"))
+        assert status == 409 and "is not this tenant's" in answer["detail"]
+    status, _ = await rest.call("DELETE", "/v1/tenants/intruder?cascade=true", None, as_("platform-admin"))
+    assert status == 202
+    assert (await rest.call("GET", "/v1/tenants/search/models/ranker", None, as_("viewer")))[0] == 200
+    _, events = await rest.call("GET", "/v1/events?follow=false", None, as_("viewer"))
+    assert "search/ranker" in {event["object"] for event in events["items"]}
+
+
+async def test_who_reads_events_is_proved_again_and_a_token_that_is_gone_ends_it(rest, tmp_path):
+    async with rest._session.get("/v1/events", headers=as_("viewer")) as answer:
+        assert answer.status == 200
+        (tmp_path / "tokens.yaml").write_text('{"tokens": []}')
+        async with asyncio.timeout(10):
+            while await answer.content.readline():
+                pass
+    assert (await rest.call("GET", "/v1/whoami", None, as_("viewer")))[0] == 401

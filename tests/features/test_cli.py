@@ -162,7 +162,7 @@ async def test_who_one_is_and_what_one_may_is_shown_and_tokens_are_made(fleet, s
     assert [*out.splitlines()[1].split()][:5] == ["ml", "viewer", "search", "-", "ml"]
     code, out, _ = await tidegate("whoami", server=server)
     assert out.splitlines() == [
-        "a holder of the API token, in tidegate:masters",
+        "tidegate:holder, in tidegate:masters",
         "  platformAdmin in all tenants: edit, manage, operate, override, read",
     ]
     code, out, error = await tidegate("token", "ci-search", "--group", "ml")
@@ -183,7 +183,7 @@ async def test_the_history_of_a_document_is_shown_compared_and_rolled_back(fleet
         return out.splitlines() if "a faster card" in out else None
 
     lines = await until(told, what="the second revision")
-    assert lines[1].startswith("2 (now)") and "a holder of the API token" in lines[1] and "kubectl" in lines[2]
+    assert lines[1].startswith("2 (now)") and "tidegate:holder" in lines[1] and "kubectl" in lines[2]
     _, out, _ = await tidegate("history", "model", "search/ranker", "2", "--against", "1", server=server)
     assert "+  perReplicaQps: 33" in out
     _, out, _ = await tidegate("history", "model", "search/ranker", "1", server=server)

@@ -1,5 +1,6 @@
 """The history of documents: who changed what, when and why, whatever way they took; and the way back."""
 
+import asyncio
 import json
 
 import pytest
@@ -78,6 +79,23 @@ async def test_who_edits_with_another_client_is_not_taken_for_who_changed_it_bef
     assert (await history(rest, 3))[0]["by"].startswith("somebody with argocd-controller")
     await rest.call("PUT", RANKER, rated(50), {**as_("bob"), "If-Match": "*"})
     assert (await history(rest, 4))[0]["by"] == "bob"
+
+
+async def test_a_document_that_was_exported_or_carries_a_made_up_mark_names_its_client(rest):
+    await history(rest, 1)
+    await rest.call("PUT", RANKER, rated(30), {**as_("anna"), "If-Match": "*"})
+    exported = (await rest.fleet.get("Model", "ranker", "search"))["metadata"]["annotations"]
+    await rest.call("PUT", RANKER, rated(31), {**as_("bob"), "If-Match": "*"})
+    again = model(rateLimit={"perReplicaQps": 32})
+    again["metadata"]["annotations"] = exported
+    await asyncio.sleep(1.1)  # Kubernetes tells who wrote when to the second
+    await rest.fleet.apply(again)
+    assert (await history(rest, 4))[0]["by"] == "somebody with kubectl"
+    made_up = {"by": "the boss", "reason": "", "ticket": "", "uid": "", "generation": 5}
+    forged = model(rateLimit={"perReplicaQps": 33})
+    forged["metadata"]["annotations"] = {"tidegate.dev/change": json.dumps(made_up)}
+    await rest.fleet.apply(forged)
+    assert (await history(rest, 5))[0]["by"] == "somebody with kubectl"
 
 
 async def test_what_changes_nothing_is_no_revision_and_a_refused_document_neither(rest):

@@ -96,6 +96,8 @@ BAD = [
     ("a model that is not there", "GET", OTHER, None, 404, None, "there is no Model search/other"),
     ("a version that is not there", "PUT", f"{RANKER}/versions/v9/scale", {"replicas": 1}, 404, None, "versions are v1"),
     ("a path that is not there", "GET", "/v1/nothing", None, 404, None, "Not Found"),
+    ("labels that are no texts", "PUT", OTHER, {**route(), "metadata": {"labels": {"a": 1}}}, 422, "metadata.labels", "texts"),
+    ("annotations that are a list", "PUT", OTHER, {**route(), "metadata": {"annotations": ["a"]}}, 422, "metadata.annotations", "texts"),
     ("a method that is not there", "POST", "/v1/tenants", {}, 405, None, "Method Not Allowed"),
 ]  # fmt: skip
 
@@ -405,3 +407,28 @@ async def test_lists_come_in_pages_and_by_their_labels(rest):
     assert [obj["metadata"]["name"] for obj in page["items"]] == ["b"]
     for wrong in ("limit=0", "limit=501", "limit=x", "continue=%00", "labelSelector=x"):
         assert (await rest.call("GET", f"/v1/tenants/search/models?{wrong}"))[0] == 422, wrong
+
+
+async def test_yaml_that_would_take_for_ever_is_refused_at_once(rest):
+    yaml_type = {"Content-Type": "application/yaml"}
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(8)
+    )
+    status, problem = await rest.call("POST", "/v1/simulate", bomb, yaml_type)
+    assert status == 400 and "aliases are not taken" in problem["detail"]
+    many = "".join(f"k{number}: 1\n" for number in range(40_000))  # each was once compared with each
+    status, problem = await rest.call("POST", "/v1/simulate", many, yaml_type)
+    assert status == 422 and "is unknown" in problem["detail"]
+    status, problem = await rest.call("POST", "/v1/simulate", "a: 1\nb: 2\na: 3\n", yaml_type)
+    assert status == 400 and "stands twice" in problem["detail"]
+
+
+async def test_a_delete_of_another_version_than_was_seen_is_refused(rest):
+    _, _, headers = await rest.full("GET", RANKER)
+    await rest.call("PATCH", RANKER, {"spec": {"rateLimit": {"perReplicaQps": 77}}})
+    status, _ = await rest.call("DELETE", RANKER, None, {"If-Match": headers["ETag"]})
+    assert status == 412
+    scale = f"{RANKER}/versions/v1/scale"
+    assert (await rest.call("PUT", scale, {"replicas": 3}, {"If-Match": headers["ETag"]}))[0] == 412
+    _, _, headers = await rest.full("GET", RANKER)
+    assert (await rest.call("DELETE", RANKER, None, {"If-Match": headers["ETag"]}))[0] == 202

@@ -32,7 +32,9 @@ from k8s_manager.standalone.apiserver.store import Store
 from tests.support.waiting import until as wait_until
 
 TOKEN = "of-the-tests"
-SETTINGS = Settings(quiet=0.02, longest=0.1, history_quiet=0.05)
+SETTINGS = Settings(
+    quiet=0.02, longest=0.1, history_quiet=0.05, audit="off", calls_per_second=10_000, strangers_per_second=10_000
+)
 QUICK = {"down": {"quiet": "20ms", "longest": "100ms"}, "up": {"quiet": "50ms", "longest": "200ms"}}
 
 
@@ -94,18 +96,14 @@ class Fleet(Hands):
                 await running
 
     @asynccontextmanager
-    async def rest(
-        self, manager: Manager, *proofs: Proof, audit: str = "off", calls_per_second: float = 10_000
-    ) -> AsyncIterator["Rest"]:
+    async def rest(self, manager: Manager, *proofs: Proof, **settings: Any) -> AsyncIterator["Rest"]:
         """Serve a manager's REST API."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         stop = asyncio.Event()
         taken = Proofs([Token(TOKEN), *proofs])
-        app = application(
-            manager, taken, SystemClock(), dataclasses.replace(SETTINGS, audit=audit, calls_per_second=calls_per_second)
-        )
+        app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, **settings))
         serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             rest = Rest(session)

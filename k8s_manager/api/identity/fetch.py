@@ -36,12 +36,20 @@ class Fetcher:
                 aiohttp.ClientSession(timeout=TIMEOUT) as session,
                 session.get(address, ssl=self._trusted, allow_redirects=False) as answer,
             ):
-                raw = await answer.content.read(MOST_BYTES)
                 if answer.status != 200:
                     raise Transient(f"{address} answers {answer.status}")
-                found = orjson.loads(raw)
+                found = orjson.loads(await _whole(answer, address))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Transient(f"{address}: {error or type(error).__name__}") from error
         if not isinstance(found, dict):
             raise Transient(f"{address} holds no JSON object")
         return found
+
+
+async def _whole(answer: aiohttp.ClientResponse, address: str) -> bytes:
+    raw = bytearray()
+    async for chunk in answer.content.iter_chunked(2**16):
+        raw += chunk
+        if len(raw) > MOST_BYTES:
+            raise Transient(f"{address} answers more than {MOST_BYTES} bytes")
+    return bytes(raw)

@@ -49,6 +49,8 @@ class Oidc:
         if header.get("alg") not in self._issuer.algorithms:
             raise Unidentified(f"the token is signed with {header.get('alg')!r}; {self._listed()} is taken here")
         claims = self._claims(token, await self._key(str(header.get("kid", ""))), header["alg"])
+        if self._issuer.user_claim == "email" and claims.get("email_verified", True) is not True:
+            raise Unidentified(f"the token's address is not verified; have it verified at {self._issuer.url}")
         return taken(claims.get(self._issuer.user_claim), claims.get(self._issuer.groups_claim, []), "the token")
 
     def _header(self, token: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from k8s_manager.settings import Settings
 log = logging.getLogger(__name__)
 _KEY = "token"
 RETRY = 2.0
-HOLDER = Identity("a holder of the API token", frozenset({MASTERS}), is_person=False)
+HOLDER = Identity("tidegate:holder", frozenset({MASTERS}), is_person=False)
 
 
 class Token:

@@ -1,10 +1,12 @@
 """What the kinds of proof have in common, and the order in which they are asked."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
-from istio_templates.errors import TidegateError
+from istio_templates.errors import TidegateError, Transient, Waiting
 from k8s_manager.access.roles import OWN_PREFIX, Identity
+
+LONGEST_NAME = 253
 
 
 class Unidentified(TidegateError):
@@ -28,21 +30,34 @@ class Proofs:
         self._proofs = proofs
 
     async def identity(self, token: str | None) -> Identity:
-        """Return who calls; raises `Unidentified`."""
+        """Return who calls; raises `Unidentified`, or where one kind of proof cannot be tried now, why."""
         if not token:
             raise Unidentified("no bearer token; send 'Authorization: Bearer TOKEN'")
+        later: Waiting | Transient | None = None
         for proof in self._proofs:
-            if (found := await proof.identity(token)) is not None:
-                return found
+            try:
+                if (found := await proof.identity(token)) is not None:
+                    return found
+            except (Waiting, Transient) as error:
+                later = later or error
+        if later:
+            raise later
         raise Unidentified(
             "the bearer token is not known here; get a new one, or ask who runs this manager which it takes"
         )
 
 
-def taken(user: object, groups: object, source: str) -> Identity:
-    """Return the identity that a proof from outside names; raises `Unidentified` for one of the manager's own names."""
-    if not isinstance(user, str) or not user.strip() or user.startswith(OWN_PREFIX):
+def taken(user: object, groups: object, source: str, of_kubernetes: bool = False) -> Identity:
+    """Return the identity that a proof names; raises `Unidentified` for a user that it may not name.
+
+    The manager's own names are nobody's to take, and Kubernetes' own (`system:`) only its API server's.
+    """
+    reserved = (OWN_PREFIX,) if of_kubernetes else (OWN_PREFIX, "system:")
+    if not _is_name(user) or user.startswith(reserved):
         raise Unidentified(f"{source} names no user that can be taken")
     listed = groups if isinstance(groups, list | tuple) else [groups]
-    named = frozenset(group for group in listed if isinstance(group, str) and group)
-    return Identity(user, frozenset(group for group in named if not group.startswith(OWN_PREFIX)))
+    return Identity(user, frozenset(group for group in listed if _is_name(group) and not group.startswith(reserved)))
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable() and value == value.strip()

@@ -142,7 +142,12 @@ class Registrar:
     def delete(self, kind: Kind, namespace: str, name: str, options: Object) -> Object:
         """Delete an object, or mark it where finalizers, a running pod or a namespace's contents come first."""
         live = self.get(kind, namespace, name)
-        uid = (options.get("preconditions") or {}).get("uid")
+        conditions = options.get("preconditions") or {}
+        version, current = conditions.get("resourceVersion"), live["metadata"]["resourceVersion"]
+        if version and version != current:
+            said = f"the ResourceVersion in the precondition ({version}) does not match {current}"
+            raise ApiError(409, "Conflict", said)
+        uid = conditions.get("uid")
         if uid and uid != live["metadata"]["uid"]:
             raise ApiError(
                 409, "Conflict", f"the UID in the precondition ({uid}) does not match {live['metadata']['uid']}"

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from istio_templates.errors import Invalid, Transient, Waiting
 from k8s_manager.access.issuer import Issuer
 from k8s_manager.access.roles import MASTERS, Identity
+from k8s_manager.api.identity.fetch import fetcher
 from k8s_manager.api.identity.oidc import KEYS_HOLD, PAUSE, Oidc
 from k8s_manager.api.identity.own_token import HOLDER, Token
 from k8s_manager.api.identity.proofs import Proofs, Unidentified
 from k8s_manager.api.identity.static_tokens import StaticTokens, hashed, new_token
-from k8s_manager.api.identity.token_review import AT_ONCE, TokenReviews
+from k8s_manager.api.identity.token_review import AT_ONCE, MOST_WAITING, TokenReviews
 from k8s_manager.kube.client import KubeClient
 
 URL = "https://issuer.example.com"
@@ -128,6 +129,10 @@ FORGED = [
     ("without a user", token(sub=None), "names no user"),
     ("with a user that is no text", token(sub="") , "names no user"),
     ("with the manager's own name", token(sub="tidegate:root"), "names no user"),
+    ("with a name of Kubernetes' own", token(sub="system:serviceaccount:ci:deploy"), "names no user"),
+    ("with a name that is none", token(sub="a\ud800"), "names no user"),
+    ("with a name of two lines", token(sub="anna\nroot"), "names no user"),
+    ("with a name beyond measure", token(sub="a" * 254), "names no user"),
     ("of a curve under the id of another key", token(CURVE, "ES256", "k1"), "does not hold"),
 ]  # fmt: skip
 
@@ -182,7 +187,9 @@ async def test_an_issuer_that_is_away_leaves_known_keys_in_force_and_at_the_star
 
 async def test_groups_that_are_the_managers_own_are_not_taken_from_a_token():
     taken, _, _ = oidc()
-    assert await taken.identity(token(groups=["ml", MASTERS, 7, ""])) == Identity("anna", frozenset({"ml"}))
+    assert await taken.identity(token(groups=["ml", MASTERS, "system:masters", "\ud800", 7, ""])) == Identity(
+        "anna", frozenset({"ml"})
+    )
 
 
 @pytest.mark.parametrize("algorithms", [("HS256",), ("none",), ()])
@@ -240,6 +247,9 @@ async def test_proofs_are_asked_in_turn_and_nobody_is_let_in_without_one(tmp_pat
             await proofs.identity(wrong)
 
 
+RIGHT, WRONG = token(aud=["tidegate"], sub="right"), token(aud=["tidegate"], sub="wrong")
+
+
 class Reviews:
     """An API server that knows one token, at its transport."""
 
@@ -252,7 +262,7 @@ class Reviews:
         assert spec["audiences"] == ["tidegate"]
         user = {"username": "system:serviceaccount:ci:deploy", "groups": ["system:authenticated", MASTERS]}
         good = {"authenticated": True, "audiences": self._audiences, "user": user}
-        return web.json_response({"status": good if spec["token"] == "right" else {"authenticated": False}})
+        return web.json_response({"status": good if spec["token"] == RIGHT else {"authenticated": False}})
 
 
 @contextlib.asynccontextmanager
@@ -271,25 +281,89 @@ async def reviewing(reviews: Reviews, clock: Clock):
 async def test_the_api_server_says_whose_a_token_is_and_is_asked_once_in_a_while():
     reviews, clock = Reviews(), Clock()
     async with reviewing(reviews, clock) as taken:
-        found = await asyncio.gather(*(taken.identity("right") for _ in range(50)))
+        found = await asyncio.gather(*(taken.identity(RIGHT) for _ in range(50)))
         assert set(found) == {Identity("system:serviceaccount:ci:deploy", frozenset({"system:authenticated"}))}
         assert reviews.asked <= AT_ONCE
         asked = reviews.asked
-        assert await taken.identity("wrong") is None and await taken.identity("wrong") is None
+        assert await taken.identity(WRONG) is None and await taken.identity(WRONG) is None
         assert reviews.asked == asked + 1
         clock.time += 61
-        await taken.identity("right")
+        await taken.identity(RIGHT)
         assert reviews.asked == asked + 2
 
 
 @pytest.mark.parametrize("audiences", [(), ("https://kubernetes.default.svc",)])
 async def test_a_token_that_was_not_checked_for_our_audience_is_not_taken(audiences):
     async with reviewing(Reviews(audiences), Clock()) as taken:
-        assert await taken.identity("right") is None
+        assert await taken.identity(RIGHT) is None
 
 
 async def test_an_api_server_that_is_away_is_no_refusal():
-    taken = TokenReviews(KubeClient("http://127.0.0.1:9", aiohttp.ClientSession()), Clock(), "tidegate")
-    with pytest.raises(Transient):
-        await taken.identity("right")
-    await taken._client._session.close()
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(Transient):
+            await TokenReviews(KubeClient("http://127.0.0.1:9", session), Clock(), "tidegate").identity(RIGHT)
+
+
+async def test_tokens_that_are_not_for_us_and_too_many_at_once_never_reach_the_api_server():
+    reviews = Reviews()
+    async with reviewing(reviews, Clock()) as taken:
+        for foreign in ("opaque", token(aud="other"), token(aud=None), "x." * 20_000 + "y"):
+            assert await taken.identity(foreign) is None
+        assert reviews.asked == 0
+        guesses = [token(sub=f"guess-{number}") for number in range(300)]
+        found = await asyncio.gather(*map(taken.identity, guesses), return_exceptions=True)
+        assert sum(isinstance(one, Waiting) for one in found) >= 300 - MOST_WAITING
+        assert reviews.asked <= MOST_WAITING
+
+
+async def test_a_proof_that_cannot_be_tried_now_keeps_nobody_out_whom_another_one_knows(tmp_path):
+    anna = new_token()
+    static = StaticTokens(tokens_file(tmp_path, {"user": "anna", "sha256": hashed(anna)}))
+    proofs = Proofs([Token(), static])  # the manager's own token is not known yet
+    assert (await proofs.identity(anna)).user == "anna"
+    with pytest.raises(Waiting):
+        await proofs.identity("another")
+
+
+async def test_an_address_counts_as_a_name_only_where_it_is_verified():
+    taken, _, _ = oidc(user_claim="email")
+    assert (await taken.identity(token(email="a@example.com", email_verified=True))).user == "a@example.com"
+    with pytest.raises(Unidentified, match="not verified"):
+        await taken.identity(token(email="a@example.com", email_verified=False))
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+async def test_keys_are_read_whole_however_they_arrive_and_never_from_where_a_redirect_leads(pieces):
+    text = json.dumps({"keys": [{"kid": "x" * 1000}] * 40})
+
+    async def keys(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        size = -(-len(text) // pieces)
+        for start in range(0, len(text), size):
+            await answer.write(text[start : start + size].encode())
+            await asyncio.sleep(0.002)
+        return answer
+
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/keys")
+
+    app = web.Application()
+    app.router.add_get("/keys", keys)
+    app.router.add_get("/elsewhere", elsewhere)
+    app.router.add_get("/huge", lambda _: web.Response(body=b"[" * (2**20 + 1)))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    root, fetch = f"http://127.0.0.1:{runner.addresses[0][1]}", fetcher(None)
+    try:
+        assert await fetch(f"{root}/keys") == json.loads(text)
+        for wrong, words in (
+            (f"{root}/elsewhere", "302"),
+            (f"{root}/huge", "more than"),
+            ("http://issuer.example.com", "https"),
+        ):
+            with pytest.raises(Transient, match=words):
+                await fetch(wrong)
+    finally:
+        await runner.cleanup()
