@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks import (
     accuracy,
+    calls,
     changes,
     cost,
     crowd,
@@ -38,6 +39,7 @@ ALL: dict[str, Benchmark] = {
     "reaction": reaction.run,
     "events": events.run,
     "startup": startup.run,
+    "calls": calls.run,
     "warmup": warmup.run,
     "slow-start": slow_start.run,
 }

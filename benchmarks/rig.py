@@ -28,6 +28,7 @@ class Cluster:
     def __init__(self, server: str, session: aiohttp.ClientSession, folder: Path) -> None:
         self.server, self.session, self.folder = server, session, folder
         self.client = KubeClient(server, session)
+        self.api = ""
 
     async def writes(self, resource: str | None = None) -> int:
         """Return how many writes the API has taken."""
@@ -79,8 +80,8 @@ class Cluster:
         await self.client.merge(key, {"status": {"podIP": "127.0.0.9", "conditions": conditions}}, "status")
 
     @asynccontextmanager
-    async def manager(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Run a manager as a process of its own, until the block ends."""
+    async def manager(self, *more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run a manager as a process of its own, with `more` options, until the block ends; its REST API is `api`."""
         kubeconfig, token = self.folder / "kubeconfig", self.folder / "token"
         body: dict[str, Any] = {
             "apiVersion": "v1",
@@ -94,7 +95,8 @@ class Cluster:
         token.write_text("bench")
         port = free_port()
         options = ["--kubeconfig", str(kubeconfig), "--token-file", str(token), "--listen", f"127.0.0.1:{port}"]
-        command = [sys.executable, "-m", "k8s_manager.cli.main", "serve", *options]
+        command = [sys.executable, "-m", "k8s_manager.cli.main", "serve", *options, *more]
+        self.api = f"http://127.0.0.1:{port}"
         with (self.folder / "manager.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
         try:

@@ -1,0 +1,42 @@
+"""Who changed a document, as a real API server tells it, and the way back."""
+
+import json
+
+from e2e.support.site import Site, kubectl
+from tests.support.waiting import until
+
+
+async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=1)
+    path = f"/v1/tenants/{tenant}/models/ranker"
+
+    async def history(count: int) -> list[dict]:
+        async def there() -> list[dict] | None:
+            items = (await site.rest.ok("GET", f"{path}/history"))["items"]
+            return items if len(items) == count else None
+
+        return await until(there, 30, f"{count} revisions")
+
+    (first,) = await history(1)
+    assert first["by"] == "tidegate:holder"
+    patch = json.dumps({"spec": {"rateLimit": {"perReplicaQps": 33}}})
+    kubectl("-n", tenant, "patch", "models.tidegate.dev", "ranker", "--type=merge", "-p", patch)
+    assert (await history(2))[0]["by"] == "somebody with kubectl-patch"
+    spec = (await site.rest.ok("GET", path))["spec"]
+    del spec["rateLimit"]["debounce"]  # removing something leaves no field of ours behind
+    await site.rest.ok("PUT", f"{path}?reason=simpler", {"spec": spec})
+    last = (await history(3))[0]
+    assert (last["by"], last["reason"]) == ("tidegate:holder", "simpler")
+    await site.rest.ok("POST", f"{path}/rollback", {"revision": first["revision"]})
+    assert (await history(4))[0]["reason"] == f"back to revision {first['revision']}"
+    assert (await site.rest.ok("GET", path))["spec"]["rateLimit"]["perReplicaQps"] == 20
+    assert "revision 3 by tidegate:holder: simpler" in kubectl("-n", tenant, "get", "events", "-o", "wide")
+    await site.rest.ok("DELETE", path)
+
+    async def gone() -> bool:
+        return not json.loads(kubectl("-n", tenant, "get", "controllerrevisions", "-o", "json"))["items"]
+
+    await until(gone, 60, "the revisions being gone with their model")
