@@ -19,8 +19,9 @@ from istio_templates.documents import (
     WarmupPlanSpec,
 )
 from istio_templates.documents.model import Route, Version
+from istio_templates.documents.tenant import PodRules
 from istio_templates.errors import Problem
-from k8s_manager import overriding, warming
+from k8s_manager import overriding, pod_rules, warming
 from k8s_manager.moves import Binding
 from k8s_manager.world import Bound, Foreign, NamespaceSeen
 
@@ -282,6 +283,7 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
         seen.add((_place(route), route.path))
     yield from _ports(spec)
     yield from _workloads(key, spec, fleet)
+    yield from _pods(spec, fleet.tenants[tenant].pods)
 
 
 def _attached(key: Holder, tenant: str, name: str, fleet: Fleet) -> Iterator[Refusal]:
@@ -360,6 +362,12 @@ def _workloads(key: tuple[str, str], spec: ModelSpec, fleet: Fleet) -> Iterator[
     if not set.intersection(*labels):
         message = f"the versions share no label; give all their pods one, such as app: {key[1]}"
         yield _invalid("spec.versions", message)
+
+
+def _pods(spec: ModelSpec, rules: PodRules) -> Iterator[Refusal]:
+    for number, version in enumerate(spec.versions):
+        for path, said in pod_rules.broken(version.workload.pod_template, rules) if version.workload else ():
+            yield _invalid(f"spec.versions[{number}].workload.podTemplate.{path}", said)
 
 
 def _labels(model: str, version: Version) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Rate, Spec, host_or_wildcard
+from istio_templates.documents.fields import DnsLabel, Labels, Rate, Spec, host_or_wildcard
 
 
 class HostTls(Spec):
@@ -59,6 +59,14 @@ class TenantRateLimit(Spec):
     range: OwnRange | None = None
 
 
+class PodRules(Spec):
+    """What the tenant's pods may use. `serviceAccounts` beside `default`; `nodePools`: labels, of which a nodeSelector
+    has to contain all of one entry. Without `nodePools` any node will do."""
+
+    service_accounts: tuple[DnsLabel, ...] = Field(default=(), max_length=100)
+    node_pools: tuple[Labels, ...] | None = Field(default=None, max_length=100)
+
+
 class TenantSpec(Spec):
     """What a platform team says of a tenant. `namespace` defaults to the tenant's name."""
 
@@ -67,6 +75,7 @@ class TenantSpec(Spec):
     gateway: GatewayChoice
     hosts: tuple[HostClaim, ...] = Field(min_length=1, max_length=100)
     rate_limit: TenantRateLimit | None = None
+    pods: PodRules = PodRules()
     isolation: Literal["none", "strict"] = "none"
 
     @model_validator(mode="after")

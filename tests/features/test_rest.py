@@ -39,6 +39,11 @@ def limited(**changes) -> dict:
     return spec(model("other", routes=route()["spec"]["routes"], rateLimit={"perReplicaQps": 20, **changes}))
 
 
+def pods(**spec) -> dict:
+    workload = {"replicas": 1, "image": "example.com/other:1", "podTemplate": {"spec": spec}}
+    return {"spec": {**route()["spec"], "versions": [{"name": "v1", "workload": workload}]}}
+
+
 TRIED = {"rateLimit": {"perReplicaQps": 20}, "replicas": [{"count": 2}], "gateways": [{"count": 2}]}
 LONG = [{"time": 0, "requests": 1}, {"time": 10**9, "requests": 1}]
 BAD = [
@@ -96,6 +101,8 @@ BAD = [
     ("a model that is not there", "GET", OTHER, None, 404, None, "there is no Model search/other"),
     ("a version that is not there", "PUT", f"{RANKER}/versions/v9/scale", {"replicas": 1}, 404, None, "versions are v1"),
     ("a path that is not there", "GET", "/v1/nothing", None, 404, None, "Not Found"),
+    ("a pod in its node's network", "PUT", OTHER, pods(hostNetwork=True), 422, "spec.versions[0].workload.podTemplate.spec.hostNetwork", "no part in their node"),
+    ("a pod with another's rights", "PUT", OTHER, pods(serviceAccountName="tidegate"), 422, "spec.versions[0].workload.podTemplate.spec.serviceAccountName", "it may use: default"),
     ("labels that are no texts", "PUT", OTHER, {**route(), "metadata": {"labels": {"a": 1}}}, 422, "metadata.labels", "texts"),
     ("annotations that are a list", "PUT", OTHER, {**route(), "metadata": {"annotations": ["a"]}}, 422, "metadata.annotations", "texts"),
     ("a method that is not there", "POST", "/v1/tenants", {}, 405, None, "Method Not Allowed"),
@@ -432,3 +439,11 @@ async def test_a_delete_of_another_version_than_was_seen_is_refused(rest):
     assert (await rest.call("PUT", scale, {"replicas": 3}, {"If-Match": headers["ETag"]}))[0] == 412
     _, _, headers = await rest.full("GET", RANKER)
     assert (await rest.call("DELETE", RANKER, None, {"If-Match": headers["ETag"]}))[0] == 202
+
+
+async def test_of_many_claims_for_one_host_that_come_at_once_one_wins(rest):
+    async def claim(number: int) -> int:
+        body = {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": "wanted.example.com"}]}}
+        return (await rest.call("PUT", f"/v1/tenants/claimer-{number}", body))[0]
+
+    assert sorted(await asyncio.gather(*map(claim, range(50)))) == [201] + [409] * 49

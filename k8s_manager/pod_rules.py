@@ -1,0 +1,110 @@
+"""What a tenant's pods may not do: leave their containers, or take another identity or other nodes. Pure.
+
+The first part is the level `baseline` of Kubernetes' Pod Security Standards, checked here too because a namespace need
+not carry that label, and because who sends a document is to be told the field and not that no pod comes up.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from istio_templates.documents.tenant import PodRules
+
+Found = tuple[str, str]  # a path inside podTemplate, and what is wrong there
+CAPABILITIES = frozenset(
+    ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
+     "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT")
+)  # fmt: skip
+SYSCTLS = frozenset(
+    ("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
+     "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports",
+     "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
+     "net.ipv4.tcp_keepalive_probes")
+)  # fmt: skip
+_SELINUX_TYPES = (None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+
+
+def broken(template: dict[str, Any], rules: PodRules) -> Iterator[Found]:
+    """Yield what a pod template asks for that its tenant may not have."""
+    spec = _mapping(template.get("spec"))
+    for field in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(field):
+            yield f"spec.{field}", "a tenant's pods have no part in their node; leave it out"
+    if spec.get("nodeName"):
+        yield "spec.nodeName", "pods are placed by the scheduler; leave it out, or choose nodes by nodeSelector"
+    if str(spec.get("priorityClassName", "")).startswith("system-"):
+        yield "spec.priorityClassName", "is for the cluster's own pods; choose another"
+    yield from _identity(spec, rules)
+    yield from _nodes(spec, rules)
+    yield from _security("spec.securityContext", _mapping(spec.get("securityContext")))
+    for number, volume in enumerate(_list(spec.get("volumes"))):
+        if "hostPath" in volume:
+            yield f"spec.volumes[{number}].hostPath", "a tenant's pods see no files of their node; use another volume"
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for number, container in enumerate(_list(spec.get(field))):
+            yield from _container(f"spec.{field}[{number}]", container)
+
+
+def _identity(spec: dict[str, Any], rules: PodRules) -> Iterator[Found]:
+    allowed = ("default", *rules.service_accounts)
+    for field in ("serviceAccountName", "serviceAccount"):
+        if (name := spec.get(field)) and name not in allowed:
+            listed = ", ".join(allowed)
+            yield f"spec.{field}", f"{name!r} is not allowed to this tenant; it may use: {listed}"
+
+
+def _nodes(spec: dict[str, Any], rules: PodRules) -> Iterator[Found]:
+    if rules.node_pools is None:
+        return
+    wanted = _mapping(spec.get("nodeSelector"))
+    if not any(pool.items() <= wanted.items() for pool in rules.node_pools):
+        pools = " or ".join(", ".join(f"{k}={v}" for k, v in sorted(pool.items())) for pool in rules.node_pools)
+        yield "spec.nodeSelector", f"has to choose nodes of this tenant: {pools or 'it has none'}"
+
+
+def _container(path: str, container: dict[str, Any]) -> Iterator[Found]:
+    context = _mapping(container.get("securityContext"))
+    yield from _security(f"{path}.securityContext", context)
+    if context.get("privileged"):
+        yield f"{path}.securityContext.privileged", "a tenant's containers are not privileged; leave it out"
+    if context.get("procMount") not in (None, "Default"):
+        yield f"{path}.securityContext.procMount", "only Default is allowed"
+    added = _mapping(context.get("capabilities")).get("add") or []
+    for name in added if isinstance(added, list) else [added]:
+        if str(name) not in CAPABILITIES:
+            yield f"{path}.securityContext.capabilities.add", f"{name!r} is not allowed; leave it out"
+    for number, port in enumerate(_list(container.get("ports"))):
+        if port.get("hostPort"):
+            yield f"{path}.ports[{number}].hostPort", "a tenant's pods take no ports of their node; leave it out"
+    for where, handler in _handlers(container):
+        if _mapping(handler.get("httpGet")).get("host") or _mapping(handler.get("tcpSocket")).get("host"):
+            yield f"{path}.{where}", "asks another host; the kubelet asks the pod itself"
+
+
+def _handlers(container: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for probe in _PROBES:
+        yield probe, _mapping(container.get(probe))
+    for hook, handler in _mapping(container.get("lifecycle")).items():
+        yield f"lifecycle.{hook}", _mapping(handler)
+
+
+def _security(path: str, context: dict[str, Any]) -> Iterator[Found]:
+    for field in ("seccompProfile", "appArmorProfile"):
+        if _mapping(context.get(field)).get("type") == "Unconfined":
+            yield f"{path}.{field}", "Unconfined is not allowed; leave it out"
+    selinux = _mapping(context.get("seLinuxOptions"))
+    if selinux.get("type") not in _SELINUX_TYPES or selinux.get("user") or selinux.get("role"):
+        yield f"{path}.seLinuxOptions", "is not allowed beyond the types of containers; leave it out"
+    if _mapping(context.get("windowsOptions")).get("hostProcess"):
+        yield f"{path}.windowsOptions.hostProcess", "a tenant's pods have no part in their node; leave it out"
+    for number, sysctl in enumerate(_list(context.get("sysctls"))):
+        if str(sysctl.get("name")) not in SYSCTLS:
+            yield f"{path}.sysctls[{number}]", f"{sysctl.get('name')!r} is not allowed; leave it out"
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
