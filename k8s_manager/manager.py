@@ -15,7 +15,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.audit import Audit, sink_of
 from k8s_manager.api.backend import Backend
-from k8s_manager.api.guard import Directory, Guard, Pace
+from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.identity.fetch import fetcher
 from k8s_manager.api.identity.oidc import Oidc
 from k8s_manager.api.identity.own_token import Token
@@ -38,6 +38,7 @@ from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits import LimitLoop
+from k8s_manager.pace import Pace
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import KINDS, MainLoop
 from k8s_manager.samples import SampleLoop
@@ -145,7 +146,7 @@ async def run(settings: Settings) -> None:
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
         app = application(manager, proofs(settings, client, clock, token), clock, settings)
-        api = serve(app, settings.listen, stop)
+        api = serve(app, settings.listen, stop, settings.tls)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), _settle(manager.store), *finding, api)
     log.info("stopped")

@@ -12,6 +12,15 @@ GATEWAY_OVERLAP = 660.0
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of a certificate (with its chain) and its key, and how often to look whether they are new ones."""
+
+    certificate: Path
+    key: Path
+    every: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The manager's settings."""
 
@@ -23,6 +32,9 @@ class Settings:
 
     token_file: Path | None = None
     """A file with the bearer token that REST callers present."""
+
+    tls: Tls | None = None
+    """The certificate of the REST API; absent: plain HTTP, for a port that only the cluster reaches."""
 
     tokens_file: Path | None = None
     """A file with the hashes of people's and machines' tokens."""

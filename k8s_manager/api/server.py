@@ -1,11 +1,16 @@
 """The HTTP server inside the manager's own event loop."""
 
 import asyncio
+import logging
+import ssl
 from contextlib import AbstractContextManager, nullcontext
 
 import uvicorn
 from fastapi import FastAPI
 
+from k8s_manager.settings import Tls
+
+log = logging.getLogger(__name__)
 GRACE = 5
 
 
@@ -16,8 +21,8 @@ class _Server(uvicorn.Server):
         return nullcontext()
 
 
-async def serve(app: FastAPI, listen: tuple[str, int], stop: asyncio.Event) -> None:
-    """Serve until `stop`; requests under way may finish."""
+async def serve(app: FastAPI, listen: tuple[str, int], stop: asyncio.Event, tls: Tls | None = None) -> None:
+    """Serve until `stop`; requests under way may finish. With `tls` over HTTPS, and with its files as they are now."""
     config = uvicorn.Config(
         app,
         host=listen[0],
@@ -26,12 +31,42 @@ async def serve(app: FastAPI, listen: tuple[str, int], stop: asyncio.Event) -> N
         access_log=False,
         timeout_graceful_shutdown=GRACE,
         lifespan="off",
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
     )
+    config.load()
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
+    following = asyncio.create_task(_follow(config.ssl, tls)) if config.ssl and tls else None
     try:
         await asyncio.wait([serving, waiter := asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         waiter.cancel()
     finally:
+        if following:
+            following.cancel()
         server.should_exit = True
         await serving
+
+
+async def _follow(context: ssl.SSLContext, tls: Tls) -> None:
+    """Take a new certificate for new connections; a half written one waits, and the old one serves on."""
+    seen = _state(tls)
+    while True:
+        await asyncio.sleep(tls.every)
+        now = _state(tls)
+        if now == seen:
+            continue
+        try:
+            context.load_cert_chain(tls.certificate, tls.key)
+            seen = now
+            log.info("serving with a new certificate from %s", tls.certificate)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("the certificate in %s is not taken, the last one serves on: %s", tls.certificate, error)
+
+
+def _state(tls: Tls) -> tuple[object, ...]:
+    """Return what changes with the files; a Secret that is mounted changes by its link."""
+    try:
+        return tuple((stat.st_mtime_ns, stat.st_ino, stat.st_size) for stat in (tls.certificate.stat(), tls.key.stat()))
+    except OSError:
+        return ()

@@ -8,7 +8,7 @@ import typer
 import uvloop
 
 from k8s_manager.access.issuer import Issuer
-from k8s_manager.settings import GATEWAY_OVERLAP, Settings
+from k8s_manager.settings import GATEWAY_OVERLAP, Settings, Tls
 
 
 class ReplicaSource(StrEnum):
@@ -56,6 +56,13 @@ def serve(
         str | None,
         typer.Option(metavar="NAMESPACE/NAME", help="A Secret with that token (key token); made where it is missing."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="TIDEGATE_TLS_CERT", help="Serve HTTPS with this certificate, or the one that replaces it."
+        ),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(envvar="TIDEGATE_TLS_KEY", help="Its key.")] = None,
     tokens_file: Annotated[
         Path | None,
         typer.Option(envvar="TIDEGATE_TOKENS_FILE", help="A file with people's tokens, hashed; see `tidegate token`."),
@@ -130,11 +137,14 @@ def serve(
 
     if replica_source is not ReplicaSource.WATCH and prometheus_url is None:
         raise typer.BadParameter(f"--replica-source {replica_source.value} needs --prometheus-url")
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together")
     settings = Settings(
         kubeconfig=kubeconfig,
         listen=address(listen),
         token_file=token_file,
         token_secret=_pair(token_secret),
+        tls=Tls(tls_cert, tls_key) if tls_cert and tls_key else None,
         tokens_file=tokens_file,
         oidc=None
         if oidc_issuer is None
