@@ -16,12 +16,17 @@ from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.event import event
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
+from k8s_manager.pace import Buckets, Pace
 from k8s_manager.rights import SYSTEM
 
 log = logging.getLogger(__name__)
 KINDS = ("InferenceGateway", "Tenant", "Model", "AccessGrant")
 LONGEST, AGAIN = 2.0, 10.0
 WAITING = 1000
+TOGETHER = 5
+"""Revisions too many that are deleted together."""
+TOLD = Pace(0.1, 5)
+"""Events per document."""
 AT_ONCE = 4
 """Revisions written at once: they must never be in the way of limits."""
 _REVISIONS = RESOURCES["ControllerRevision"]
@@ -34,7 +39,8 @@ class History:
         self._client, self._store, self._clock, self._quiet = client, store, clock, quiet
         self._places = asyncio.Semaphore(AT_ONCE)
         self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
-        self._recorded: set[str] | None = None
+        self._known: dict[str, set[int]] = {}
+        self._events = Buckets(clock, TOLD)
         self._again: float | None = None
 
     async def run(self, leads: bool) -> None:
@@ -63,9 +69,13 @@ class History:
         await self._store.synced.wait()
         changed = self._store.signal(frozenset(KINDS))
         changed.set()
+        has_read = False
         async for _ in hold_off(changed, self._quiet, LONGEST, self._clock, lambda: self._again):
             self._again = None
             try:
+                if not has_read:
+                    await self._read()
+                    has_read = True
                 await self._record_missing()
             except TidegateError as error:
                 log.warning("the history is behind: %s", error)
@@ -75,9 +85,7 @@ class History:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
         key, namespace = names.key_of(document), _place(names.key_of(document))
         async with self._places:
-            is_new = document["metadata"]["generation"] == 1
-            found = [] if is_new else await self.of(key, document["metadata"]["uid"])
-            if any(obj["metadata"]["name"] == revisions.name_of(document) for obj in found):
+            if self._is_recorded(document):
                 return
             if "managedFields" not in document["metadata"]:
                 document = await self._with_writers(key, document)
@@ -85,15 +93,40 @@ class History:
             try:
                 made = await self._client.create(revisions.revision(document, change, namespace))
             except WriteConflict:
-                return  # another manager has just written it
-            for old in revisions.surplus([made, *found]):
-                await self._client.delete(ObjectKey("ControllerRevision", namespace, old["metadata"]["name"]))
-            said = f"revision {made['revision']} by {change.by}" + (f": {change.reason}" if change.reason else "")
+                self._note(document)  # another manager has just written it
+                return
+            self._note(document)
+            await self._drop_surplus(key, document)
+            await self._tell(key, document, int(made["revision"]), change)
+
+    def _is_recorded(self, document: Manifest) -> bool:
+        metadata = document["metadata"]
+        return metadata["generation"] in self._known.get(metadata["uid"], ())
+
+    def _note(self, document: Manifest) -> None:
+        metadata = document["metadata"]
+        self._known.setdefault(metadata["uid"], set()).add(metadata["generation"])
+
+    async def _drop_surplus(self, key: ObjectKey, document: Manifest) -> None:
+        """Delete what is not kept any more, a few at a time: what another manager wrote is known from a list only."""
+        uid = document["metadata"]["uid"]
+        if len(self._known[uid]) < revisions.KEPT or document["metadata"]["generation"] % TOGETHER:
+            return
+        for old in revisions.surplus(await self._all(key, uid)):
+            await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
+
+    async def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revisions.Change) -> None:
+        """Write an event, but not again and again where a document changes all the time."""
+        if not self._events.take(str(key)):
+            said = f"revision {number} by {change.by}" + (f": {change.reason}" if change.reason else "")
             uid = document["metadata"]["uid"]
             await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
 
     async def of(self, key: ObjectKey, uid: str) -> list[Manifest]:
-        """Return the revisions of a document, the newest first."""
+        """Return the revisions of a document that are kept, the newest first."""
+        return (await self._all(key, uid))[: revisions.KEPT]
+
+    async def _all(self, key: ObjectKey, uid: str) -> list[Manifest]:
         found, _ = await self._client.list(_REVISIONS, revisions.selector(key), _place(key))
         return revisions.ordered(found, uid)
 
@@ -106,23 +139,27 @@ class History:
         there = ", ".join(str(obj["revision"]) for obj in found) or "none yet"
         raise NotFound(f"{key} has no revision {number}; revisions are: {there}")
 
+    async def _read(self) -> None:
+        """Learn which revisions there are."""
+        found, _ = await self._client.list(_REVISIONS, revisions.of_everything())
+        for obj in found:
+            for owner in obj["metadata"].get("ownerReferences") or []:
+                self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
+
     async def _record_missing(self) -> None:
-        if self._recorded is None:
-            found, _ = await self._client.list(_REVISIONS, revisions.of_everything())
-            self._recorded = {obj["metadata"]["name"] for obj in found}
-        wanted = {revisions.name_of(obj): obj for obj in self._accepted()}
-        missing = [name for name in wanted if name not in self._recorded]
-        self._recorded &= wanted.keys()
-        for namespace in {_place(names.key_of(wanted[name])) for name in missing}:
+        here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
+        self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
+        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
+        for namespace in {_place(names.key_of(obj)) for obj in missing}:
             await housed(self._client, self._store, namespace)
-        ended = await asyncio.gather(*(self.record(wanted[name]) for name in missing), return_exceptions=True)
-        for name, failure in zip(missing, ended, strict=True):
-            if failure is None or isinstance(failure, Absent):  # its document, or its namespace, is gone
-                self._recorded.add(name)
+        ended = await asyncio.gather(*map(self.record, missing), return_exceptions=True)
+        for document, failure in zip(missing, ended, strict=True):
+            if isinstance(failure, Absent):  # the document, or its namespace, is gone
+                self._note(document)
             elif isinstance(failure, TidegateError):
-                log.warning("no revision of %s yet: %s", name, failure)
+                log.warning("no revision of %s yet: %s", names.key_of(document), failure)
                 self._again = self._clock.now() + AGAIN
-            else:
+            elif failure is not None:
                 raise failure
 
     def _accepted(self) -> Iterator[Manifest]:

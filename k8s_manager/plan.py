@@ -6,7 +6,7 @@ document that is refused keeps its last good objects: nothing of its owner is ch
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -146,22 +146,35 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
     """Return the verdict on every document."""
     fleet = _reserved(world)
     verdicts: dict[ObjectKey, Verdict] = {}
-    kinds = (world.gateways, world.tenants, world.warmup_plans, world.models, world.overrides, world.access_grants)
-    for stored in (s for kind in kinds for s in sorted(kind, key=_seniority)):
+    for stored in _by_seniority(world):
         verdicts[stored.key] = verdict = _verdict(stored, fleet)
         if verdict.accepted and stored.document:
             fleet.hold(stored.document)
     return verdicts
 
 
-def fleet_of(world: World, without: ObjectKey) -> Fleet:
-    """Return what all accepted documents but one hold."""
+def fleet_of(world: World, without: ObjectKey, last: World | None, plan: Plan) -> Fleet:
+    """Return what all accepted documents but one hold. Those that are as they were in the `last` world keep the verdict
+    of its `plan`: else every write would have the whole fleet judged."""
     fleet = _reserved(world)
-    verdicts = judge(world)
-    for stored in world.documents():
-        if stored.document and stored.key != without and verdicts[stored.key].accepted:
+    known = {stored.key: stored for stored in last.documents()} if last else {}
+    for stored in _by_seniority(world):
+        before, verdict = known.get(stored.key), plan.verdicts.get(stored.key)
+        if before is None or verdict is None or not _is_same(before, stored):
+            verdict = _verdict(stored, fleet)
+        if verdict.accepted and stored.document and stored.key != without:
             fleet.hold(stored.document)
     return fleet
+
+
+def _is_same(before: Stored, now: Stored) -> bool:
+    return (before.uid, before.generation, before.deleting) == (now.uid, now.generation, now.deleting)
+
+
+def _by_seniority(world: World) -> Iterator[Stored]:
+    kinds = (world.gateways, world.tenants, world.warmup_plans, world.models, world.overrides, world.access_grants)
+    for kind in kinds:
+        yield from sorted(kind, key=_seniority)
 
 
 def _reserved(world: World) -> Fleet:

@@ -42,10 +42,11 @@ def texts() -> Iterator[tuple[Path, str]]:
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the REST API."""
     from k8s_manager.api.app import build
-    from k8s_manager.api.guard import Guard, Pace
+    from k8s_manager.api.guard import Guard
+    from k8s_manager.pace import Pace
 
     nobody: Any = None
-    return dict(build(nobody, Guard(nobody, nobody, nobody, Pace(), Pace()), nobody, 0).openapi())
+    return dict(build(nobody, Guard(nobody, nobody, nobody, Pace(1, 1), Pace(1, 1)), nobody, 0).openapi())
 
 
 def main(check: bool) -> int:

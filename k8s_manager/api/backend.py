@@ -14,6 +14,7 @@ from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api import pages
 from k8s_manager.api.problems import Outdated
+from k8s_manager.api.turns import Turns
 from k8s_manager.api.versions import WHATEVER, require
 from k8s_manager.carrying import objections
 from k8s_manager.claims import refusals
@@ -58,7 +59,7 @@ _SHOWN = (
 
 
 class Backend:
-    """Everything that handlers call. Writes go one after another, so that of two claims one wins."""
+    """Everything that handlers call."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Backend:
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
         self.gates, self.history = gates, history
         self._gatherer = Gatherer(store)
-        self._writing = asyncio.Lock()
+        self._turns = Turns()
 
     def unready(self) -> str | None:
         """Return why the API cannot be trusted yet; None when it can."""
@@ -146,7 +147,7 @@ class Backend:
         """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new. One that was
         `made_from` another is not written where that has been edited meanwhile. `change` says who and why."""
         await self._namespaced(key)
-        async with self._writing:
+        async with self._turns.writing(key):
             document = self._checked(key, body)
             live = self._store.get(key)
             if not dry_run:
@@ -157,6 +158,7 @@ class Backend:
                 raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
             if dry_run:
                 return {"dryRun": True, "changes": preview(self._world(), self._stored(document, live))}, live is None
+            self._turns.pending[key] = document
             await housed(self._client, self._store, key.namespace)
             return shown(await self._write(document, _marked(body, live, change), live, match)), live is None
 
@@ -172,7 +174,7 @@ class Backend:
 
     async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool, match: str | None = None) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
-        async with self._writing:
+        async with self._turns.deleting():
             require(self._live(key), match or WHATEVER, key)
             dependents = self._dependents(key)
             if dependents and not cascade:
@@ -292,7 +294,10 @@ class Backend:
         self._require_sync()
         document = parse(completed(key, body))
         _not_over(document)
-        fleet = fleet_of(self._world(), key)
+        fleet = fleet_of(self._world(), key, self._loop.world, self._loop.plan)
+        for pending, other in self._turns.pending.items():
+            if pending != key:
+                fleet.hold(other)
         fleet.ungated |= self._gatherer.ungated(document)
         found = refusals(document, fleet)
         if not found:
@@ -334,7 +339,8 @@ class Backend:
                     raise
                 raise Outdated(f"{document} has just been changed by somebody else; read it again") from error
         if answer["kind"] in RECORDED and (live is None or _generation(answer) != _generation(live)):
-            self.history.soon(answer)
+            # The store forgets who wrote what.
+            self.history.soon({**answer, "metadata": {**answer["metadata"]}})
         self._store.put(answer)
         return answer
 

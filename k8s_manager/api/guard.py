@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
@@ -16,17 +15,10 @@ from k8s_manager.api.problems import Denied, TooMany
 from k8s_manager.clock import Clock
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last
+from k8s_manager.pace import Buckets, Pace
 from k8s_manager.revisions import Change
 
 MOST_CALLERS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often one caller may call: calls per second, and how many at once."""
-
-    rate: float = 200.0
-    burst: float = 400.0
 
 
 class Directory:
@@ -51,7 +43,7 @@ class Guard:
 
     def __init__(self, proofs: Proofs, directory: Directory, clock: Clock, pace: Pace, strangers: Pace) -> None:
         self._proofs, self._directory = proofs, directory
-        self._buckets, self._strangers = _Buckets(clock, pace), _Buckets(clock, strangers)
+        self._buckets, self._strangers = Buckets(clock, pace), Buckets(clock, strangers)
         self._proved = _Proved()
 
     async def __call__(self, request: Request) -> None:
@@ -75,16 +67,16 @@ class Guard:
         exchange, address = request.state.exchange, request.client.host if request.client else ""
         token, strangers = _bearer(request), f"callers without an identity from {address}"
         if not self._proved.holds(token):
-            self._strangers.require(address, strangers)
+            _slowed(self._strangers.wait(address), strangers)
         try:
             identity = await self._proofs.identity(token)
         except TidegateError as error:
-            self._strangers.take(address, strangers)
+            _slowed(self._strangers.take(address), strangers)
             exchange.refused = isinstance(error, Unidentified)
             raise
         self._proved.keep(token)
         exchange.identity = identity
-        self._buckets.take(identity.user, identity.user)
+        _slowed(self._buckets.take(identity.user), identity.user)
         return self._with_grants(identity)
 
     def _with_grants(self, identity: Identity) -> Caller:
@@ -109,6 +101,11 @@ def install(app: FastAPI) -> None:
         if isinstance(route, APIRoute):
             for method in route.methods or ():
                 NEEDS[method, route.path]
+
+
+def _slowed(seconds: float, who: str) -> None:
+    if seconds:
+        raise TooMany(f"{who}: too many calls; slow down", seconds)
 
 
 def _bearer(request: Request) -> str | None:
@@ -143,34 +140,3 @@ class _Proved:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="replace")).digest()
-
-
-class _Buckets:
-    """A token bucket for each caller; those who called longest ago are forgotten first."""
-
-    def __init__(self, clock: Clock, pace: Pace) -> None:
-        self._clock, self._pace = clock, pace
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, name: str, who: str) -> None:
-        """Take one token; raises `TooMany` where there is none."""
-        tokens = self._tokens(name)
-        self._buckets.pop(name, None)
-        self._buckets[name] = (tokens - 1 if tokens >= 1 else tokens, self._clock.now())
-        while len(self._buckets) > MOST_CALLERS:
-            self._buckets.popitem(last=False)
-        self._enough(tokens, who)
-
-    def require(self, name: str, who: str) -> None:
-        """Make sure that there is a token, and leave it there; raises `TooMany`."""
-        self._enough(self._tokens(name), who)
-
-    def _tokens(self, name: str) -> float:
-        tokens, since = self._buckets.get(name, (self._pace.burst, self._clock.now()))
-        return min(self._pace.burst, tokens + (self._clock.now() - since) * self._pace.rate)
-
-    def _enough(self, tokens: float, who: str) -> None:
-        if tokens < 1:
-            raise TooMany(
-                f"{who}: more than {self._pace.rate:g} calls a second; slow down", (1 - tokens) / self._pace.rate
-            )
