@@ -1,6 +1,7 @@
 """The history of documents: a revision for every accepted change, whoever made it and by whatever way."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Iterator
 
@@ -57,8 +58,10 @@ class History:
         self._told.put_nowait(document)
 
     async def _record_told(self) -> None:
-        while True:
+        for number in itertools.count(1):
             document = await self._told.get()
+            if number % WAITING == 0:
+                self._forget_the_gone()
             try:
                 await housed(self._client, self._store, _place(names.key_of(document)))
                 await self.record(document)
@@ -105,7 +108,14 @@ class History:
 
     def _note(self, document: Manifest) -> None:
         metadata = document["metadata"]
-        self._known.setdefault(metadata["uid"], set()).add(metadata["generation"])
+        known = self._known.setdefault(metadata["uid"], set())
+        known.add(metadata["generation"])
+        if len(known) > 4 * revisions.KEPT:
+            known -= set(sorted(known)[: -2 * revisions.KEPT])
+
+    def _forget_the_gone(self) -> None:
+        here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
+        self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
 
     async def _drop_surplus(self, key: ObjectKey, document: Manifest) -> None:
         """Delete what is not kept any more, a few at a time: what another manager wrote is known from a list only."""
@@ -147,8 +157,7 @@ class History:
                 self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
 
     async def _record_missing(self) -> None:
-        here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
-        self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
+        self._forget_the_gone()
         missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
         for namespace in {_place(names.key_of(obj)) for obj in missing}:
             await housed(self._client, self._store, namespace)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
-from istio_templates.errors import NotFound, TidegateError, Waiting
+from istio_templates.errors import NotFound, Waiting
 from k8s_manager.access.endpoints import NEEDS, Decision, Need, Place, decide, needed
 from k8s_manager.access.grants import of_documents
 from k8s_manager.access.roles import Caller, Grants, Identity
@@ -70,9 +70,9 @@ class Guard:
             _slowed(self._strangers.wait(address), strangers)
         try:
             identity = await self._proofs.identity(token)
-        except TidegateError as error:
+        except Unidentified:
+            exchange.refused = True
             _slowed(self._strangers.take(address), strangers)
-            exchange.refused = isinstance(error, Unidentified)
             raise
         self._proved.keep(token)
         exchange.identity = identity
