@@ -348,10 +348,13 @@ async def test_keys_are_read_whole_however_they_arrive_and_never_from_where_a_re
     async def elsewhere(_: web.Request) -> web.Response:
         raise web.HTTPFound("/keys")
 
+    async def huge(_: web.Request) -> web.Response:
+        return web.Response(body=b"[" * (2**20 + 1))
+
     app = web.Application()
     app.router.add_get("/keys", keys)
     app.router.add_get("/elsewhere", elsewhere)
-    app.router.add_get("/huge", lambda _: web.Response(body=b"[" * (2**20 + 1)))
+    app.router.add_get("/huge", huge)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
