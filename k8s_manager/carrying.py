@@ -19,7 +19,7 @@ def objections(before: ModelSpec, after: ModelSpec, warm: Mapping[str, int]) -> 
         return [Problem("traffic", said)]
     if after.rate_limit is None or before.rate_limit is None:
         return []
-    held, lower = _capacity(before, warm), _capacity(after, warm)
+    held, lower = limit(before, warm), limit(after, warm)
     if lower >= held:
         return []
     bounding = [load for load in loads(after, dict(warm)) if load.share and not load.own]
@@ -38,7 +38,9 @@ def objections(before: ModelSpec, after: ModelSpec, warm: Mapping[str, int]) -> 
     return [Problem("traffic", said)]
 
 
-def _capacity(spec: ModelSpec, warm: Mapping[str, int]) -> Fraction:
+def limit(spec: ModelSpec, warm: Mapping[str, int]) -> Fraction:
+    """Return the limit of a model that has one, from the warm replicas of each version, in requests/s over all gateway
+    pods. What its tenant's ceiling, a mode or an override make of it is left out."""
     assert spec.rate_limit is not None
     return clamp(capacity(loads(spec, dict(warm))), bounds_of(spec.rate_limit))
 

@@ -19,7 +19,7 @@ from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import Exchanges, note
 from k8s_manager.api.guard import Guard, caller_of, change_by
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
-from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Reason, Selector, Ticket
+from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Planned, Reason, Selector, Ticket
 from k8s_manager.api.versions import etag
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
@@ -105,14 +105,19 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
 
     @app.put(path, summary=f"Write a whole {kind}.", name=f"put_{kind}", openapi_extra=BODIES[kind], **options)
     async def put(
-        request: Request, dry_run: DryRun = False, match: Match = None, reason: Reason = "", ticket: Ticket = ""
+        request: Request,
+        dry_run: DryRun = False,
+        match: Match = None,
+        reason: Reason = "",
+        ticket: Ticket = "",
+        planned: Planned = None,
     ) -> Response:
         place = key(request)
         body = await mapping(request)
         if kind == "LimitOverride":
             overrides.authored(body, caller_of(request).identity)
         why = change_by(request, reason, ticket)
-        answer, created = await backend.put(place, body, dry_run, match, change=why)
+        answer, created = await backend.put(place, body, dry_run, match, change=why, planned=planned)
         note(request, place, answer)
         return _json(answer, 201 if created and not dry_run else 200)
 
@@ -124,12 +129,18 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         **options,
     )
     async def patch(
-        request: Request, dry_run: DryRun = False, match: Match = None, reason: Reason = "", ticket: Ticket = ""
+        request: Request,
+        dry_run: DryRun = False,
+        match: Match = None,
+        reason: Reason = "",
+        ticket: Ticket = "",
+        planned: Planned = None,
     ) -> Response:
         place, body = key(request), await mapping(request)
         if kind == "LimitOverride":
             overrides.authored(body, caller_of(request).identity)
-        answer = await backend.patch(place, body, dry_run, match, change_by(request, reason, ticket))
+        why = change_by(request, reason, ticket)
+        answer = await backend.patch(place, body, dry_run, match, why, planned)
         note(request, place, answer)
         return _json(answer)
 

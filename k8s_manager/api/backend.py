@@ -10,8 +10,9 @@ from istio_templates import names
 from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, TenantSpec, parse
 from istio_templates.documents.override import moment
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
+from istio_templates.errors import Conflict, Invalid, NotFound, Problem, TidegateError, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
+from k8s_manager import preview
 from k8s_manager.api import pages
 from k8s_manager.api.problems import Outdated
 from k8s_manager.api.turns import Turns
@@ -33,7 +34,6 @@ from k8s_manager.limit_view import LimitView
 from k8s_manager.limits import LimitLoop
 from k8s_manager.measuring import reserve
 from k8s_manager.plan import fleet_of
-from k8s_manager.preview import preview
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
 from k8s_manager.revisions import MARK, Change, mark
@@ -143,9 +143,11 @@ class Backend:
         match: str | None,
         made_from: Manifest | None = None,
         change: Change | None = None,
+        planned: str | None = None,
     ) -> tuple[Manifest, bool]:
         """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new. One that was
-        `made_from` another is not written where that has been edited meanwhile. `change` says who and why."""
+        `made_from` another is not written where that has been edited meanwhile. `change` says who and why;
+        with the fingerprint of what was `planned` only that is done."""
         await self._namespaced(key)
         async with self._turns.writing(key):
             document = self._checked(key, body)
@@ -157,19 +159,62 @@ class Backend:
             if live and "deletionTimestamp" in live["metadata"]:
                 raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
             if dry_run:
-                return {"dryRun": True, "changes": preview(self._world(), self._stored(document, live))}, live is None
+                return await self._previewed(document, live), live is None
+            if planned is not None:
+                self._require_planned(document, live, planned)
             self._turns.pending[key] = document
             await housed(self._client, self._store, key.namespace)
             return shown(await self._write(document, _marked(body, live, change), live, match)), live is None
 
+    async def _previewed(self, document: Document, live: Manifest | None) -> Manifest:
+        """Return what a write would do, and what the API server says of each object of it."""
+        changes, proposed, before = self._preview(document, live)
+        told = preview.told(changes, proposed, before, self._warm(document))
+        for change, line in zip(changes, told["changes"], strict=True):
+            line["server"] = await self._tried(change)
+        return told
+
+    async def _tried(self, change: preview.Change) -> str:
+        """Return what the API server says of an object as it would be."""
+        if change.after is None:
+            return "not asked: it is deleted"
+        if change.key.namespace and not self._store.get(ObjectKey("Namespace", "", change.key.namespace)):
+            return "not asked: its namespace is not there yet"
+        try:
+            await self._client.apply(change.after, force=True, dry_run=True)
+        except TidegateError as error:
+            return f"refused: {error}"
+        return "accepted"
+
+    def _require_planned(self, document: Document, live: Manifest | None, planned: str) -> None:
+        """Make sure that a write would do what was planned; raises `Outdated`."""
+        if preview.fingerprint(*self._preview(document, live)) != planned:
+            raise Outdated(f"{document}: what it was planned on has changed; plan it again and look what is different")
+
+    def _preview(self, document: Document, live: Manifest | None) -> tuple[list[preview.Change], Stored, Stored | None]:
+        world, proposed = self._world(), self._stored(document, live)
+        before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
+        return preview.preview(world, proposed), proposed, before
+
+    def _warm(self, document: Document) -> Mapping[str, int]:
+        if not isinstance(document.spec, ModelSpec):
+            return {}
+        return self._gatherer.ready(document.namespace or "", document.name, document.spec)
+
     async def patch(
-        self, key: ObjectKey, patch: Manifest, dry_run: bool, match: str | None, change: Change | None = None
+        self,
+        key: ObjectKey,
+        patch: Manifest,
+        dry_run: bool,
+        match: str | None,
+        change: Change | None = None,
+        planned: str | None = None,
     ) -> Manifest:
         """Merge a patch (RFC 7396) into a document."""
         live = self._live(key)
         merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
         extra = {name: value for name, value in patch.items() if name != "spec"}
-        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live, change)
+        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live, change, planned)
         return answer
 
     async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool, match: str | None = None) -> Manifest:

@@ -15,7 +15,7 @@ from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import change_by
 from k8s_manager.api.openapi import BODIES
-from k8s_manager.api.options import MOST_REASON, MOST_TICKET, DryRun, Match
+from k8s_manager.api.options import MOST_REASON, MOST_TICKET, DryRun, Match, Planned
 from k8s_manager.api.versions import WHATEVER
 from k8s_manager.revisions import difference, line
 
@@ -64,12 +64,15 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         openapi_extra=BODIES["rollback"],
         **options,
     )
-    async def rollback(request: Request, dry_run: DryRun = False, match: Match = None) -> Response:
-        place, body = key(request), await mapping(request)
-        asked = _asked(body, place)
+    async def rollback(
+        request: Request, dry_run: DryRun = False, match: Match = None, planned: Planned = None
+    ) -> Response:
+        place = key(request)
+        asked = _asked(await mapping(request), place)
         found = await backend.history.one(place, backend.one(place)["metadata"]["uid"], asked.revision)
         why = change_by(request, asked.reason or f"back to revision {asked.revision}", asked.ticket)
-        answer, _ = await backend.put(place, {"spec": found["data"]["spec"]}, dry_run, match or WHATEVER, change=why)
+        body = {"spec": found["data"]["spec"]}
+        answer, _ = await backend.put(place, body, dry_run, match or WHATEVER, change=why, planned=planned)
         note(request, place, answer)
         return _json(answer)
 

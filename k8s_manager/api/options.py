@@ -13,6 +13,10 @@ Match = Annotated[
     str | None,
     Header(alias="If-Match", description="The ETag of the version that is to be changed; * for whatever is there."),
 ]
+Planned = Annotated[
+    str | None,
+    Query(alias="plan", max_length=64, description="The fingerprint of a dry run: refused where it would differ now."),
+]
 Reason = Annotated[str, Query(max_length=MOST_REASON, description="Why, for the history.")]
 Ticket = Annotated[str, Query(max_length=MOST_TICKET, description="A ticket or a change request, for the history.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at once; `continue` in the answer leads on.")]

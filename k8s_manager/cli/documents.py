@@ -68,9 +68,20 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
+def ordered(connection: Connection, found: list[Object]) -> Iterator[tuple[Document, str, Object]]:
+    """Yield documents with their paths, those first that others refer to; a path is asked for when it is its turn."""
+    order = list(KINDS)
+    for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
+        document = parse(raw)
+        yield document, _path(KINDS[document.kind], document.name, _tenant_of(connection, document)), raw
+
+
 def apply(
     filename: Files,
     dry_run: DryRun = False,
+    plan: Annotated[
+        str | None, typer.Option(metavar="FINGERPRINT", help="Only what `tidegate plan` showed; for one document.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
     ticket: Annotated[str, typer.Option(help="A ticket, for the history.")] = "",
     server: Server = None,
@@ -79,13 +90,12 @@ def apply(
 ) -> None:
     """Write documents: gateways first, then tenants, models and overrides."""
     connection = connect(server, token_file, state)
-    order = list(KINDS)
     found = list(documents_in(filename))
-    for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
-        document = parse(raw)
-        path = _path(KINDS[document.kind], document.name, _tenant_of(connection, document))
-        query = urllib.parse.urlencode({"dryRun": str(dry_run).lower(), "reason": reason, "ticket": ticket})
-        answer = connection.write(path, raw, f"?{query}")
+    if plan is not None and len(found) != 1:
+        raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
+    for document, path, raw in ordered(connection, found):
+        told = {"dryRun": str(dry_run).lower(), "reason": reason, "ticket": ticket, **({"plan": plan} if plan else {})}
+        answer = connection.write(path, raw, f"?{urllib.parse.urlencode(told)}")
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
         show_changes(answer)
 

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from istio_templates.errors import Conflict, Invalid, TidegateError
-from k8s_manager.cli import access, doctor, documents, history, measure, overrides, running, simulate, warmup
+from k8s_manager.cli import access, doctor, documents, history, measure, overrides, plan, running, simulate, warmup
 
 app = typer.Typer(
     help="Tidegate: gateways, tenants, models and limits on Kubernetes and Istio.",
@@ -27,6 +27,7 @@ measure.add_to(app)
 doctor.add_to(app)
 access.add_to(app)
 history.add_to(app)
+plan.add_to(app)
 
 
 def main() -> None:

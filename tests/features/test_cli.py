@@ -194,3 +194,27 @@ async def test_the_history_of_a_document_is_shown_compared_and_rolled_back(fleet
     assert (code, out) == (0, "model search/ranker is as it was at revision 1\n")
     code, _, error = await tidegate("rollback", "model", "search/ranker", "9", server=server)
     assert code == 2 and "has no revision 9" in error
+
+
+async def test_a_plan_is_shown_and_only_that_is_applied(fleet, server, tmp_path):
+    await make_search(fleet)
+    file = tmp_path / "ranker.yaml"
+    file.write_text(yaml.safe_dump(model(routes=[{"host": "search.models.example.com", "path": "/new", "port": 8080}])))
+    code, out, _ = await tidegate("plan", "-f", str(file), server=server)
+    lines = out.splitlines()
+    assert code == 0 and lines[0] == "Model search/ranker: 1 objects change, risk medium"
+    assert "  update VirtualService search/ranker (accepted)" in lines
+    fingerprint = lines[-1].split()[-1]
+    code, out, _ = await tidegate("diff", "-f", str(file), server=server)
+    assert code == 1 and "+        prefix: /new/" in out
+    code, _, error = await tidegate("apply", "-f", str(file), "--plan", "0" * 32, server=server)
+    assert code == 2 and "plan it again" in error
+    code, out, _ = await tidegate("apply", "-f", str(file), "--plan", fingerprint, server=server)
+    assert (code, out) == (0, "Model search/ranker is written\n")
+    await until(lambda: _nothing_differs(str(file), server), what="the change being there")
+    code, out, _ = await tidegate("plan", "-f", str(file), "-o", "json", server=server)
+    assert json.loads(out)["items"][0]["changes"] == []
+
+
+async def _nothing_differs(file: str, server: str) -> bool:
+    return (await tidegate("diff", "-f", file, server=server))[0] == 0

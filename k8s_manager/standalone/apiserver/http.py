@@ -69,7 +69,8 @@ class Api:
                 answer = _json(200, self._one(request, kind, namespace, name, sub, body))
         except ApiError as error:
             answer = _json(error.code, error.status())
-        self.counts[verb, resource, answer.status] += 1
+        # What is only tried changes nothing: whoever counts writes does not mean it.
+        self.counts["TRIED" if request.query.get("dryRun") else verb, resource, answer.status] += 1
         return answer
 
     def _one(self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str, body: Object) -> Object:
