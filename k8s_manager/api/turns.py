@@ -8,6 +8,9 @@ from weakref import WeakValueDictionary
 from istio_templates.documents import Document
 from istio_templates.facts import ObjectKey
 
+AT_ONCE = 2
+"""Writes under way: to check one takes a core, which limits and readers want too."""
+
 
 class Turns:
     """Lets writes of different documents go side by side.
@@ -20,6 +23,7 @@ class Turns:
         self.pending: dict[ObjectKey, Document] = {}
         self._locks: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
         self._door, self._idle = asyncio.Lock(), asyncio.Event()
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._writes = 0
         self._idle.set()
 
@@ -33,7 +37,7 @@ class Turns:
             lock = self._locks.get(key)
             if lock is None:
                 lock = self._locks[key] = asyncio.Lock()
-            async with lock:
+            async with lock, self._places:
                 try:
                     yield
                 finally:
