@@ -1,6 +1,7 @@
 """The history of documents: a revision for every accepted change, whoever made it and by whatever way."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Iterator
@@ -123,7 +124,8 @@ class History:
         if len(self._known[uid]) < revisions.KEPT or document["metadata"]["generation"] % TOGETHER:
             return
         for old in revisions.surplus(await self._all(key, uid)):
-            await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
+            with contextlib.suppress(Absent):  # another manager was faster
+                await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
 
     async def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revisions.Change) -> None:
         """Write an event, but not again and again where a document changes all the time."""

@@ -154,13 +154,13 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
 
 
 def fleet_of(world: World, without: ObjectKey, last: World | None, plan: Plan) -> Fleet:
-    """Return what all accepted documents but one hold. Those that are as they were in the `last` world keep the verdict
-    of its `plan`: else every write would have the whole fleet judged."""
+    """Return what all accepted documents but one hold. Those that are as they were in the `last` world and were
+    accepted by its `plan` still are: else every write would have the whole fleet judged."""
     fleet = _reserved(world)
     known = {stored.key: stored for stored in last.documents()} if last else {}
     for stored in _by_seniority(world):
         before, verdict = known.get(stored.key), plan.verdicts.get(stored.key)
-        if before is None or verdict is None or not _is_same(before, stored):
+        if before is None or verdict is None or not verdict.accepted or not _is_same(before, stored):
             verdict = _verdict(stored, fleet)
         if verdict.accepted and stored.document and stored.key != without:
             fleet.hold(stored.document)

@@ -20,6 +20,8 @@ SYSCTLS = frozenset(
      "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
      "net.ipv4.tcp_keepalive_probes")
 )  # fmt: skip
+INJECTED = ("sidecar.istio.io/", "inject.istio.io/", "proxy.istio.io/", "istio.io/rev")
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _SELINUX_TYPES = (None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
@@ -27,6 +29,7 @@ _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 def broken(template: dict[str, Any], rules: PodRules) -> Iterator[Found]:
     """Yield what a pod template asks for that its tenant may not have."""
     spec = _mapping(template.get("spec"))
+    yield from _metadata(_mapping(template.get("metadata")))
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(field):
             yield f"spec.{field}", "a tenant's pods have no part in their node; leave it out"
@@ -43,6 +46,21 @@ def broken(template: dict[str, Any], rules: PodRules) -> Iterator[Found]:
     for field in ("initContainers", "containers", "ephemeralContainers"):
         for number, container in enumerate(_list(spec.get(field))):
             yield from _container(f"spec.{field}[{number}]", container)
+
+
+def _metadata(metadata: dict[str, Any]) -> Iterator[Found]:
+    """Yield what turns a pod into another one: Istio's injector takes images and volumes from annotations."""
+    for field in ("labels", "annotations"):
+        for name, value in _mapping(metadata.get(field)).items():
+            path, is_off = f"metadata.{field}.{name}", name == "sidecar.istio.io/inject" and value == "false"
+            if str(name).startswith(INJECTED) and not is_off:
+                yield path, "no sidecar is put into a tenant's pods; leave it out"
+            if (
+                str(name).startswith(APPARMOR)
+                and value != "runtime/default"
+                and not str(value).startswith("localhost/")
+            ):
+                yield path, "only runtime/default and localhost/ are allowed"
 
 
 def _identity(spec: dict[str, Any], rules: PodRules) -> Iterator[Found]:

@@ -1,24 +1,26 @@
 """What a changed document would change: the same plan and render, once without and once with it. Pure.
 
-A preview has a fingerprint of all that it was computed on and says. Who writes with that fingerprint is refused once
-any of it has changed.
+A preview has a fingerprint of the document and of all objects that change. Who writes with that fingerprint is refused
+once any of it would be different.
 """
 
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jsonpatch
 import orjson
 
-from istio_templates.documents import ModelSpec
+from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.carrying import limit
-from k8s_manager.plan import Planner
+from k8s_manager.claims import gateway_name
+from k8s_manager.moves import Binding
+from k8s_manager.plan import Planner, judge, owner_of
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
 
@@ -58,18 +60,39 @@ class Change:
         }
 
 
-def preview(world: World, proposed: Stored) -> list[Change]:
-    """Return what would happen to each object that would not stay as it is."""
-    before = _rendered(world)
-    after = _rendered(_with(world, proposed))
-    pairs = ((key, before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys()))
-    return [Change(*pair) for pair in pairs if pair[1] != pair[2]]
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A document as it would be and as it is, the objects that would change, and who would no longer be accepted."""
+
+    proposed: Stored
+    live: Stored | None
+    changes: tuple[Change, ...]
+    refused: tuple[str, ...]
 
 
-def told(changes: Sequence[Change], proposed: Stored, live: Stored | None, warm: Mapping[str, int]) -> Manifest:
-    """Return a preview: what changes, what it touches, how risky that is and why, and the fingerprint of it all."""
-    limits = _limits(proposed, live, warm)
-    reasons = list(_reasons(changes, limits))
+def preview(world: World, proposed: Stored, live: Stored | None) -> Preview:
+    """Return what would happen to each object that would not stay as it is.
+
+    What a document that is not accepted has is kept: such objects neither go nor come.
+    """
+    (before, is_kept_now), (after, is_kept_then) = _rendered(world), _rendered(_with(world, proposed))
+    changes = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        kept = (new is None and is_kept_then(old)) or (old is None and is_kept_now(new))
+        if old != new and not kept:
+            changes.append(Change(key, old, new))
+    return Preview(proposed, live, tuple(changes), _refused(world, proposed))
+
+
+def told(found: Preview, warm: Mapping[str, int], warm_then: Mapping[str, int]) -> Manifest:
+    """Return a preview: what changes, what it touches, how risky that is and why, and the fingerprint of it all.
+
+    `warm` counts the warm replicas of each version of the document as it is, `warm_then` as it would be.
+    """
+    changes = found.changes
+    limits = _limits((found.live, warm), (found.proposed, warm_then))
+    reasons = [*_reasons(changes, limits), *(("high", f"{name} is no longer accepted") for name in found.refused)]
     return {
         "dryRun": True,
         "changes": [change.told() for change in changes],
@@ -82,14 +105,20 @@ def told(changes: Sequence[Change], proposed: Stored, live: Stored | None, warm:
         "limit": limits,
         "risk": max((grade for grade, _ in reasons), key=("low", "medium", "high").index, default="low"),
         "reasons": [said for _, said in reasons],
-        "fingerprint": fingerprint(changes, proposed, live),
+        "fingerprint": fingerprint(found),
     }
 
 
-def fingerprint(changes: Sequence[Change], proposed: Stored, live: Stored | None) -> str:
-    """Return what is equal only where the document, what it would become and all objects that change are."""
-    spec = [s.document.spec.model_dump(mode="json") if s and s.document else None for s in (live, proposed)]
-    seen = [live.uid if live else None, *spec, [[str(c.key), c.before, c.after] for c in changes]]
+def fingerprint(found: Preview) -> str:
+    """Return what is equal only where the document, what it would become and all objects that change are.
+
+    How many replicas are warm, and with it the limit that is told, is not part of it: that moves all the time.
+    """
+    documents = [
+        [s.uid, dict(s.labels), s.document.spec.model_dump(mode="json") if s.document else None] if s else None
+        for s in (found.live, found.proposed)
+    ]
+    seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused]
     return hashlib.sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
@@ -99,13 +128,13 @@ def difference(old: Manifest | None, new: Manifest | None, name: str) -> str:
     return "".join(difflib.unified_diff(texts[0], texts[1], f"live/{name}", f"proposed/{name}"))
 
 
-def _limits(proposed: Stored, live: Stored | None, warm: Mapping[str, int]) -> Manifest | None:
+def _limits(*pairs: tuple[Stored | None, Mapping[str, int]]) -> Manifest | None:
     """Return a model's limit before and after, with the replicas that are warm now; None where it has none."""
-    specs = [s.document.spec if s and s.document else None for s in (live, proposed)]
-    before, after = (
-        float(limit(spec, warm)) if isinstance(spec, ModelSpec) and spec.rate_limit else None for spec in specs
-    )
-    return None if before is None and after is None else {"before": before, "after": after}
+    found = []
+    for stored, warm in pairs:
+        spec = stored.document.spec if stored and stored.document else None
+        found.append(float(limit(spec, warm)) if isinstance(spec, ModelSpec) and spec.rate_limit else None)
+    return None if found == [None, None] else dict(zip(("before", "after"), found, strict=True))
 
 
 def _reasons(changes: Sequence[Change], limits: Manifest | None) -> Iterator[tuple[str, str]]:
@@ -141,12 +170,31 @@ def _hosts(change: Change) -> Iterator[str]:
             yield from (host.rpartition("/")[2] for server in spec.get("servers", ()) for host in server["hosts"])
 
 
-def _rendered(world: World) -> dict[ObjectKey, Manifest]:
-    return Renderer().render(Planner().plan(world, {})).objects
+def _rendered(world: World) -> tuple[dict[ObjectKey, Manifest], Callable[[Manifest | None], bool]]:
+    """Return what should be there, and whether an object is kept whatever should."""
+    plan = Planner().plan(world, {})
+
+    def is_kept(obj: Manifest | None) -> bool:
+        owner = owner_of(obj["metadata"].get("labels", {})) if obj else ("", "", "")
+        return not {owner, ("", owner[1], "")}.isdisjoint(plan.held)
+
+    return Renderer().render(plan).objects, is_kept
+
+
+def _refused(world: World, proposed: Stored) -> tuple[str, ...]:
+    """Return the documents that would no longer be accepted."""
+    before, after = judge(world), judge(_with(world, proposed))
+    lost = [key for key, verdict in after.items() if not verdict.accepted and key in before and before[key].accepted]
+    return tuple(sorted(map(str, lost)))
 
 
 def _with(world: World, proposed: Stored) -> World:
+    """Return a world with a document as it would be: a tenant that moves has arrived."""
     group = _GROUPS[proposed.key.kind]
     kept = tuple(stored for stored in getattr(world, group) if stored.key != proposed.key)
     change: Any = {group: (*kept, proposed)}
+    spec = proposed.document.spec if proposed.document else None
+    if isinstance(spec, TenantSpec):
+        arrived = Binding((gateway_name(proposed.key.name, spec),))
+        change["bindings"] = {**world.bindings, proposed.key.name: arrived}
     return dataclasses.replace(world, **change)

@@ -83,8 +83,9 @@ class MainLoop:
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
-        self.world = world = self.gatherer.world(now)
-        self.plan = plan = self._planner.plan(world, self._limits.closed, self._limits.lifted)
+        world = self.gatherer.world(now)
+        plan = self._planner.plan(world, self._limits.closed, self._limits.lifted)
+        self.world, self.plan = world, plan
         self._limits.follow(plan)
         if not leads:
             return None

@@ -10,10 +10,10 @@ from istio_templates import names
 from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, TenantSpec, parse
 from istio_templates.documents.override import moment
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.errors import Conflict, Invalid, NotFound, Problem, TidegateError, Waiting
+from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
-from k8s_manager import preview
 from k8s_manager.api import pages
+from k8s_manager.api.planning import Planning
 from k8s_manager.api.problems import Outdated
 from k8s_manager.api.turns import Turns
 from k8s_manager.api.versions import WHATEVER, require
@@ -40,7 +40,7 @@ from k8s_manager.revisions import MARK, Change, mark
 from k8s_manager.rights import SYSTEM
 from k8s_manager.splitting import declared
 from k8s_manager.warmth import PodWarmth
-from k8s_manager.world import Stored, World
+from k8s_manager.world import World
 
 NAMESPACE_SECONDS = 10.0
 ATTEMPTS = 8
@@ -78,6 +78,7 @@ class Backend:
         self.gates, self.history = gates, history
         self._gatherer = Gatherer(store)
         self._turns = Turns()
+        self._planning = Planning(client, store, self._gatherer)
 
     def unready(self) -> str | None:
         """Return why the API cannot be trusted yet; None when it can."""
@@ -149,57 +150,26 @@ class Backend:
         `made_from` another is not written where that has been edited meanwhile. `change` says who and why;
         with the fingerprint of what was `planned` only that is done."""
         await self._namespaced(key)
+        if dry_run:
+            document, live = self._writable(key, body, made_from)
+            return await self._planning.told(self._planning.of(document, body, live)), live is None
         async with self._turns.writing(key):
-            document = self._checked(key, body)
-            live = self._store.get(key)
-            if not dry_run:
-                require(live, match, key)
-            if made_from and (live is None or _edited(live) != _edited(made_from)):
-                raise Outdated(f"{key} has been changed meanwhile; repeat the change")
-            if live and "deletionTimestamp" in live["metadata"]:
-                raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
-            if dry_run:
-                return await self._previewed(document, live), live is None
+            document, live = self._writable(key, body, made_from)
+            require(live, match, key)
             if planned is not None:
-                self._require_planned(document, live, planned)
+                self._planning.require(self._planning.of(document, body, live), planned)
             self._turns.pending[key] = document
             await housed(self._client, self._store, key.namespace)
             return shown(await self._write(document, _marked(body, live, change), live, match)), live is None
 
-    async def _previewed(self, document: Document, live: Manifest | None) -> Manifest:
-        """Return what a write would do, and what the API server says of each object of it."""
-        changes, proposed, before = self._preview(document, live)
-        told = preview.told(changes, proposed, before, self._warm(document))
-        for change, line in zip(changes, told["changes"], strict=True):
-            line["server"] = await self._tried(change)
-        return told
-
-    async def _tried(self, change: preview.Change) -> str:
-        """Return what the API server says of an object as it would be."""
-        if change.after is None:
-            return "not asked: it is deleted"
-        if change.key.namespace and not self._store.get(ObjectKey("Namespace", "", change.key.namespace)):
-            return "not asked: its namespace is not there yet"
-        try:
-            await self._client.apply(change.after, force=True, dry_run=True)
-        except TidegateError as error:
-            return f"refused: {error}"
-        return "accepted"
-
-    def _require_planned(self, document: Document, live: Manifest | None, planned: str) -> None:
-        """Make sure that a write would do what was planned; raises `Outdated`."""
-        if preview.fingerprint(*self._preview(document, live)) != planned:
-            raise Outdated(f"{document}: what it was planned on has changed; plan it again and look what is different")
-
-    def _preview(self, document: Document, live: Manifest | None) -> tuple[list[preview.Change], Stored, Stored | None]:
-        world, proposed = self._world(), self._stored(document, live)
-        before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
-        return preview.preview(world, proposed), proposed, before
-
-    def _warm(self, document: Document) -> Mapping[str, int]:
-        if not isinstance(document.spec, ModelSpec):
-            return {}
-        return self._gatherer.ready(document.namespace or "", document.name, document.spec)
+    def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
+        """Return the document in a body, and what is there now, if the one may be written over the other."""
+        document, live = self._checked(key, body), self._store.get(key)
+        if made_from and (live is None or _edited(live) != _edited(made_from)):
+            raise Outdated(f"{key} has been changed meanwhile; repeat the change")
+        if live and "deletionTimestamp" in live["metadata"]:
+            raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
+        return document, live
 
     async def patch(
         self,
@@ -353,19 +323,6 @@ class Backend:
         if any(refusal.reason == "Invalid" for refusal in found):
             raise Invalid(str(document), problems)
         raise Conflict(str(document), problems)
-
-    def _stored(self, document: Document, live: Manifest | None) -> Stored:
-        metadata = live["metadata"] if live else {}
-        return Stored(
-            key=ObjectKey(document.kind, document.namespace or "", document.name),
-            uid=metadata.get("uid", "00000000-0000-0000-0000-000000000000"),
-            generation=metadata.get("generation", 0) + 1,
-            created=metadata.get("creationTimestamp", "9999"),
-            deleting=False,
-            finalizer=True,
-            document=document,
-            problems=(),
-        )
 
     async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
         spec = body.get("spec", {})

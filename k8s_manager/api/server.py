@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -48,20 +49,30 @@ async def serve(app: FastAPI, listen: tuple[str, int], stop: asyncio.Event, tls:
         await serving
 
 
-async def _follow(context: ssl.SSLContext, tls: Tls) -> None:
-    """Take a new certificate for new connections; a half written one waits, and the old one serves on."""
+async def _follow(served: ssl.SSLContext, tls: Tls) -> None:
+    """Take a new certificate for new connections.
+
+    It is loaded into a context of its own: one that is half written would take the key of the one in use with it.
+    """
     seen = _state(tls)
     while True:
         await asyncio.sleep(tls.every)
         now = _state(tls)
         if now == seen:
             continue
+        fresh = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(tls.certificate, tls.key)
-            seen = now
-            log.info("serving with a new certificate from %s", tls.certificate)
+            fresh.load_cert_chain(tls.certificate, tls.key)
         except (OSError, ssl.SSLError) as error:
             log.warning("the certificate in %s is not taken, the last one serves on: %s", tls.certificate, error)
+            continue
+        served.sni_callback = partial(_switch, fresh)
+        seen = now
+        log.info("serving with a new certificate from %s", tls.certificate)
+
+
+def _switch(fresh: ssl.SSLContext, connection: ssl.SSLObject, *_: object) -> None:
+    connection.context = fresh
 
 
 def _state(tls: Tls) -> tuple[object, ...]:

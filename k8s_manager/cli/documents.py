@@ -94,7 +94,9 @@ def apply(
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
     for document, path, raw in ordered(connection, found):
-        told = {"dryRun": str(dry_run).lower(), "reason": reason, "ticket": ticket, **({"plan": plan} if plan else {})}
+        told = {"dryRun": str(dry_run).lower(), "reason": reason, "ticket": ticket}
+        if plan is not None:  # an empty one too: it is refused, not left out
+            told["plan"] = plan
         answer = connection.write(path, raw, f"?{urllib.parse.urlencode(told)}")
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
         show_changes(answer)

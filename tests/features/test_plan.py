@@ -95,3 +95,67 @@ async def test_a_change_of_another_tenant_does_not_matter(rest):
     await rest.call("PUT", "/v1/tenants/ads", {"spec": tenant("ads")["spec"]})
     await until(lambda: rest.fleet.get("Gateway", "tenant-ads", "inference-gw"))
     assert (await planned(rest, RANKER, moved))["fingerprint"] == plan["fingerprint"]
+
+
+async def test_a_tenant_that_would_move_is_told_where_that_ends(rest):
+    await rest.call("PUT", "/v1/gateways/new", {"spec": gateway("new", "new-gw")["spec"]})
+    await until(lambda: _accepted(rest, "InferenceGateway", "new"), what="the new gateway")
+    moved = {"spec": {**tenant("search")["spec"], "gateway": {"name": "new"}}}
+    plan = await planned(rest, "/v1/tenants/search", moved)
+    changed = {(c["operation"], c["object"]) for c in plan["changes"]}
+    assert ("delete", "Gateway inference-gw/tenant-search") in changed and (
+        "create",
+        "Gateway new-gw/tenant-search",
+    ) in changed
+    assert ("update", "VirtualService search/ranker") in changed and plan["risk"] == "high"
+
+
+async def _accepted(rest, kind: str, name: str) -> bool:
+    return (await rest.fleet.condition(kind, name, "Accepted")).get("status") == "True"
+
+
+async def test_what_a_model_keeps_that_would_be_refused_is_not_told_as_deleted(rest):
+    body = {"spec": {**tenant("search")["spec"], "hosts": [{"name": "other.example.com"}]}}
+    plan = await planned(rest, "/v1/tenants/search", body)
+    assert not any(c["object"].startswith(("Deployment", "VirtualService")) for c in plan["changes"])
+    assert plan["risk"] == "high" and "Model search/ranker is no longer accepted" in plan["reasons"]
+
+
+async def test_the_limit_before_counts_the_versions_that_are_there_and_labels_count_in_the_fingerprint(rest):
+    (v1,) = model()["spec"]["versions"]
+    body = {
+        "spec": {**rated(20)["spec"], "versions": [{**v1, "name": "v2"}], "traffic": [{"version": "v2", "weight": 100}]}
+    }
+    plan = await planned(rest, RANKER, body)
+    assert plan["limit"]["before"] == 40 and plan["limit"]["after"] < 2
+    labelled = {**rated(50), "metadata": {"labels": {"tier": "gold"}}}
+    plain = (await planned(rest, RANKER, rated(50)))["fingerprint"]
+    assert (await planned(rest, RANKER, labelled))["fingerprint"] != plain
+    assert (await rest.call("PUT", f"{RANKER}?plan={plain}", labelled))[0] == 412
+    assert (await rest.call("PUT", f"{RANKER}?plan=", rated(50)))[0] == 412
+
+
+async def test_what_somebody_else_has_there_is_no_more_pushed_aside_than_by_the_write(rest):
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other", "namespace": "search"}}
+    await rest.fleet.apply(
+        {**theirs, "spec": {"selector": {"app": "theirs"}, "ports": [{"name": "http-8080", "port": 8080}]}}
+    )
+    other = model("other", routes=[{"host": "search.models.example.com", "path": "/other", "port": 8080}])
+    plan = await planned(rest, "/v1/tenants/search/models/other", {"spec": other["spec"]})
+    said = {c["object"]: c["server"] for c in plan["changes"]}
+    assert said["Service search/other"].startswith("refused: ") and said["VirtualService search/other"] == "accepted"
+
+
+async def test_of_two_claims_the_older_one_that_was_refused_wins_what_becomes_free(rest):
+    path = [{"host": "search.models.example.com", "path": "/v2/models/ranker", "port": 8080}]
+    await rest.fleet.apply(model("waits", routes=path))
+    await until(lambda: _refused(rest), what="the refusal of the second model")
+    deleted, (status, problem) = [
+        await rest.call("DELETE", RANKER),
+        await rest.call("PUT", "/v1/tenants/search/models/late", {"spec": model("late", routes=path)["spec"]}),
+    ]
+    assert deleted[0] == 202 and status == 409, problem
+
+
+async def _refused(rest) -> bool:
+    return (await rest.fleet.condition("Model", "waits", "Accepted", "search")).get("status") == "False"

@@ -20,6 +20,10 @@ def secured(**context) -> dict:
 
 
 REFUSED = [
+    ({"metadata": {"labels": {"sidecar.istio.io/inject": "true"}}}, "metadata.labels.sidecar.istio.io/inject"),
+    ({"metadata": {"labels": {"istio.io/rev": "canary"}}}, "metadata.labels.istio.io/rev"),
+    ({"metadata": {"annotations": {"sidecar.istio.io/userVolume": "[]"}}}, "metadata.annotations.sidecar.istio.io/userVolume"),
+    ({"metadata": {"annotations": {"container.apparmor.security.beta.kubernetes.io/model": "unconfined"}}}, "metadata.annotations.container.apparmor.security.beta.kubernetes.io/model"),
     ({"spec": {"hostNetwork": True}}, "spec.hostNetwork"),
     ({"spec": {"hostPID": True}}, "spec.hostPID"),
     ({"spec": {"hostIPC": "true"}}, "spec.hostIPC"),
@@ -51,6 +55,7 @@ def test_what_leaves_the_container_or_takes_another_identity_is_refused(template
 
 def test_what_stays_inside_is_not():
     everything = {
+        "metadata": {"labels": {"app": "x", "sidecar.istio.io/inject": "false"}, "annotations": {"a": "b"}},
         "spec": {
             "serviceAccountName": "trainer",
             "nodeSelector": {"gpu": "a100"},
@@ -69,7 +74,7 @@ def test_what_stays_inside_is_not():
                     },
                 }
             ],
-        }
+        },
     }
     assert list(broken(everything, OWN)) == []
 
@@ -125,4 +130,4 @@ json = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["spec", "metadata"]), json, max_size=2))
 def test_nonsense_is_never_a_stack_trace(template):
-    assert all(path.startswith("spec.") and said for path, said in broken(template, OWN))
+    assert all(path.startswith(("spec.", "metadata.")) and said for path, said in broken(template, OWN))

@@ -21,8 +21,8 @@ def app() -> FastAPI:
     return app
 
 
-def write(authority: trustme.CA, folder, name: str) -> Tls:
-    made = authority.issue_cert("localhost", name)
+def write(authority: trustme.CA, folder, name: str, kind: trustme.KeyType = trustme.KeyType.ECDSA) -> Tls:
+    made = authority.issue_cert("localhost", name, key_type=kind)
     tls = Tls(folder / "tls.crt", folder / "tls.key", every=0.05)
     made.private_key_pem.write_to_path(tls.key)
     tls.certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
@@ -42,6 +42,7 @@ async def serial(port: int, trusted: ssl.SSLContext) -> int:
 async def test_a_new_certificate_is_taken_and_a_broken_one_is_not(app, tmp_path):
     authority, trusted = trustme.CA(), ssl.create_default_context()
     authority.configure_trust(trusted)
+    (tmp_path / "other").mkdir()
     port, stop = free_port(), asyncio.Event()
     tls = write(authority, tmp_path, "first.example.com")
     serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop, tls))
@@ -56,12 +57,18 @@ async def test_a_new_certificate_is_taken_and_a_broken_one_is_not(app, tmp_path)
     tls.certificate.write_text("half a certifi")
     await asyncio.sleep(0.3)
     assert await serial(port, trusted) == first
-    write(authority, tmp_path, "second.example.com")
+    other = write(authority, tmp_path / "other", "other.example.com")
+    tls.certificate.write_bytes(other.certificate.read_bytes())  # its key is not there yet
+    await asyncio.sleep(0.3)
+    assert await serial(port, trusted) == first
+    tls.key.write_bytes(other.key.read_bytes())
 
-    async def changed():
-        return await serial(port, trusted) != first
+    async def changed(last: int):
+        return (found := await serial(port, trusted)) != last and found
 
-    await until(changed, what="the new certificate")
+    second = await until(lambda: changed(first), what="the new certificate")
+    write(authority, tmp_path, "third.example.com", trustme.KeyType.RSA)
+    await until(lambda: changed(second), what="one with another kind of key")
     with pytest.raises(aiohttp.ClientError):
         async with aiohttp.ClientSession() as session, session.get(f"http://localhost:{port}/"):
             pass

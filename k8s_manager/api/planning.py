@@ -1,0 +1,96 @@
+"""What a write would do, told before it is made; and whether it would still do that."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from istio_templates.documents import Document, ModelSpec
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.problems import Outdated
+from k8s_manager.gather import Gatherer
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.store import Store
+from k8s_manager.preview import Change, Preview, fingerprint, preview, told
+from k8s_manager.world import Stored
+
+AT_ONCE = 4
+_NO_UID = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A preview, and the warm replicas of each version as the document is and as it would be."""
+
+    preview: Preview
+    warm: Mapping[str, int]
+    warm_then: Mapping[str, int]
+
+
+class Planning:
+    """Makes plans; nothing here writes."""
+
+    def __init__(self, client: KubeClient, store: Store, gatherer: Gatherer) -> None:
+        self._client, self._store, self._gatherer = client, store, gatherer
+
+    def of(self, document: Document, body: Manifest, live: Manifest | None) -> Planned:
+        """Return what writing a document would do now."""
+        world = self._gatherer.world(datetime.now(UTC))
+        proposed = _stored(document, body, live)
+        before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
+        warm = self._warm(before.document if before else None)
+        return Planned(preview(world, proposed, before), warm, self._warm(document))
+
+    def require(self, planned: Planned, wanted: str) -> None:
+        """Make sure that a write would do what was planned; raises `Outdated`."""
+        if fingerprint(planned.preview) != wanted:
+            subject = planned.preview.proposed.document
+            raise Outdated(f"{subject}: what it was planned on has changed; plan it again and look what is different")
+
+    async def told(self, planned: Planned) -> Manifest:
+        """Return a plan for people and programs, with what the API server says of each object."""
+        out = told(planned.preview, planned.warm, planned.warm_then)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def tried(change: Change) -> str:
+            async with places:
+                return await self._tried(change)
+
+        said = await asyncio.gather(*map(tried, planned.preview.changes))
+        for line, server in zip(out["changes"], said, strict=True):
+            line["server"] = server
+        return out
+
+    async def _tried(self, change: Change) -> str:
+        if change.after is None:
+            return "not asked: it is deleted"
+        if change.key.namespace and not self._store.get(ObjectKey("Namespace", "", change.key.namespace)):
+            return "not asked: its namespace is not there yet"
+        try:
+            # As it would be written: never by force over what somebody else has there.
+            await self._client.apply(change.after, force=change.key in self._store.owned, dry_run=True)
+        except TidegateError as error:
+            return f"refused: {error}"
+        return "accepted"
+
+    def _warm(self, document: Document | None) -> Mapping[str, int]:
+        if document is None or not isinstance(document.spec, ModelSpec):
+            return {}
+        return self._gatherer.ready(document.namespace or "", document.name, document.spec)
+
+
+def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored:
+    metadata = live["metadata"] if live else {}
+    given = (body.get("metadata") or {}).get("labels")
+    return Stored(
+        key=ObjectKey(document.kind, document.namespace or "", document.name),
+        uid=metadata.get("uid", _NO_UID),
+        generation=metadata.get("generation", 0) + 1,
+        created=metadata.get("creationTimestamp", "9999"),
+        deleting=False,
+        finalizer=True,
+        document=document,
+        problems=(),
+        labels=given or metadata.get("labels") or {},
+    )
