@@ -56,7 +56,7 @@ async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_lim
                 load.start(address)
             await load.measure(4)
             since, to = await load.measure(6)
-            at_three = load.outcome.is_limited_to(60, since, to)
+            at_three = load.outcome.is_limited_to(60, since, to, within=0.075)
             kubectl("-n", "moving-gw", "get", "pods")
             gone = asyncio.create_task(scale(site, 1))
             await asyncio.sleep(1)
@@ -70,7 +70,7 @@ async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_lim
             await gone
             await load.measure(4)
             since, to = await load.measure(6)
-            at_one = load.outcome.is_limited_to(60, since, to)
+            at_one = load.outcome.is_limited_to(60, since, to, within=0.075)
         assert not load.outcome.strange, load.outcome.counts
         excess = [(pods, float(rate)) for pods, rate in seen if pods * rate > 60]
         assert not excess, json.dumps(excess)

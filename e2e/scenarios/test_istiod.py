@@ -35,7 +35,7 @@ async def test_istiod_away_means_writes_wait_and_traffic_and_limits_go_on(site: 
 
             await until(waits, 60, "the tenant being told to wait for Istio's validator")
             since, to = await load.measure(6)
-            assert load.outcome.is_limited_to(40, since, to)
+            assert load.outcome.is_limited_to(40, since, to, within=0.075)
         finally:
             await asyncio.to_thread(scale_istiod, 1)
         await until(lambda: site.holds("Tenant", f"{tenant}-b", "Programmed"), 90, "the tenant being programmed")
@@ -43,7 +43,7 @@ async def test_istiod_away_means_writes_wait_and_traffic_and_limits_go_on(site: 
 
         async def enforced() -> bool:
             since, to = await load.measure(3)
-            return load.outcome.is_limited_to(80, since, to)
+            return load.outcome.is_limited_to(80, since, to, within=0.075)
 
         await until(enforced, 60, "the new limit at the gateways")
     assert not load.outcome.strange, load.outcome.counts

@@ -40,7 +40,7 @@ async def test_a_leader_killed_while_a_limit_must_change_is_replaced_and_the_lim
         since, to = await load.measure(6)
     assert waited < SILENCE + 5
     assert not load.outcome.strange
-    assert load.outcome.is_limited_to(80, since, to)
+    assert load.outcome.is_limited_to(80, since, to, within=0.075)
 
 
 async def changed(site: Site, before: str) -> bool:

@@ -30,11 +30,14 @@ class Outcome:
         """What was neither answered nor refused for its rate."""
         return {status: count for status, count in self.counts.items() if status not in ("200", "429")}
 
-    def is_limited_to(self, total: float, since: float, to: float) -> bool:
-        """Say whether a limit of `total` over the pods that were asked explains what was admitted in a span."""
+    def is_limited_to(self, total: float, since: float, to: float, within: float = 0.05) -> bool:
+        """Say whether a limit of `total` over the pods that were asked explains what was admitted in a span.
+
+        `within` has to leave room where slots are rewritten meanwhile: each time buckets are full again.
+        """
         sent = [[at for at in moments if since <= at < to] for moments in self.sent.values()]
         asked = sum(map(bool, sent))
-        least, most = admissible(sent, total / asked) if asked else (0, 0)
+        least, most = admissible(sent, total / asked, within) if asked else (0, 0)
         return least <= sum(since <= at < to for at in self.admitted) <= most
 
     def rate(self, since: float, to: float) -> float:

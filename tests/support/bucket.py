@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 BURST_SECONDS = 0.1
 LEAST_TOKENS = 2.0
-TOLERANCE = 0.05
 
 
-def admissible(sent: Iterable[list[float]], rate: float) -> tuple[float, float]:
+def admissible(sent: Iterable[list[float]], rate: float, within: float = 0.05) -> tuple[float, float]:
     """Return how many admitted requests a limit of `rate` per gateway pod explains, from least to most.
 
     `sent` holds the moments of each pod's requests, in seconds. Reckoned from them and not from the time that passed: on a
@@ -15,7 +14,7 @@ def admissible(sent: Iterable[list[float]], rate: float) -> tuple[float, float]:
     """
     pods, bucket = [moments for moments in sent if moments], max(LEAST_TOKENS, BURST_SECONDS * rate)
     ideal, slack = sum(_admitted(moments, rate, bucket) for moments in pods), bucket * len(pods)
-    return (1 - TOLERANCE) * ideal - slack, (1 + TOLERANCE) * ideal + slack
+    return (1 - within) * ideal - slack, (1 + within) * ideal + slack
 
 
 def _admitted(moments: list[float], rate: float, bucket: float) -> int:
