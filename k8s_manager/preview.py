@@ -7,7 +7,7 @@ once any of it would be different.
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from istio_templates.yaml_text import yaml_text
 from k8s_manager.carrying import limit
 from k8s_manager.claims import gateway_name
 from k8s_manager.moves import Binding
-from k8s_manager.plan import Planner, judge, owner_of
+from k8s_manager.plan import Plan, Planner, owner_of
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
 
@@ -75,14 +75,14 @@ def preview(world: World, proposed: Stored, live: Stored | None) -> Preview:
 
     What a document that is not accepted has is kept: such objects neither go nor come.
     """
-    (before, is_kept_now), (after, is_kept_then) = _rendered(world), _rendered(_with(world, proposed))
+    now, then = _Side.of(world), _Side.of(_with(world, proposed))
     changes = []
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key), after.get(key)
-        kept = (new is None and is_kept_then(old)) or (old is None and is_kept_now(new))
+    for key in sorted(now.objects.keys() | then.objects.keys()):
+        old, new = now.objects.get(key), then.objects.get(key)
+        kept = (new is None and then.keeps(old)) or (old is None and now.keeps(new))
         if old != new and not kept:
             changes.append(Change(key, old, new))
-    return Preview(proposed, live, tuple(changes), _refused(world, proposed))
+    return Preview(proposed, live, tuple(changes), _refused(now.plan, then.plan))
 
 
 def told(found: Preview, warm: Mapping[str, int], warm_then: Mapping[str, int]) -> Manifest:
@@ -170,22 +170,28 @@ def _hosts(change: Change) -> Iterator[str]:
             yield from (host.rpartition("/")[2] for server in spec.get("servers", ()) for host in server["hosts"])
 
 
-def _rendered(world: World) -> tuple[dict[ObjectKey, Manifest], Callable[[Manifest | None], bool]]:
-    """Return what should be there, and whether an object is kept whatever should."""
-    plan = Planner().plan(world, {})
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What follows from a world: its plan, and the objects that should be there."""
 
-    def is_kept(obj: Manifest | None) -> bool:
+    plan: Plan
+    objects: dict[ObjectKey, Manifest]
+
+    @classmethod
+    def of(cls, world: World) -> "_Side":
+        plan = Planner().plan(world, {})
+        return cls(plan, Renderer().render(plan).objects)
+
+    def keeps(self, obj: Manifest | None) -> bool:
+        """Tell whether an object is kept whatever should be there."""
         owner = owner_of(obj["metadata"].get("labels", {})) if obj else ("", "", "")
-        return not {owner, ("", owner[1], "")}.isdisjoint(plan.held)
-
-    return Renderer().render(plan).objects, is_kept
+        return not {owner, ("", owner[1], "")}.isdisjoint(self.plan.held)
 
 
-def _refused(world: World, proposed: Stored) -> tuple[str, ...]:
+def _refused(now: Plan, then: Plan) -> tuple[str, ...]:
     """Return the documents that would no longer be accepted."""
-    before, after = judge(world), judge(_with(world, proposed))
-    lost = [key for key, verdict in after.items() if not verdict.accepted and key in before and before[key].accepted]
-    return tuple(sorted(map(str, lost)))
+    accepted = {key for key, verdict in now.verdicts.items() if verdict.accepted}
+    return tuple(sorted(str(key) for key, verdict in then.verdicts.items() if key in accepted and not verdict.accepted))
 
 
 def _with(world: World, proposed: Stored) -> World:

@@ -103,8 +103,3 @@ class Caller:
     def may(self, right: Right, tenant: str | None = None) -> bool:
         """Tell whether the caller has a right in a tenant, or with None in the fleet."""
         return any(right in RIGHTS[grant.role] and grant.holds_in(tenant) for grant in self.grants)
-
-    def roles_in(self, tenant: str | None) -> tuple[Role, ...]:
-        """Return the roles that the caller has there, the lesser first."""
-        held = {grant.role for grant in self.grants if grant.holds_in(tenant)}
-        return tuple(role for role in Role if role in held)

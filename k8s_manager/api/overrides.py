@@ -43,18 +43,23 @@ def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes of one model's override."""
     options: dict[str, Any] = {"tags": ["LimitOverride"]}
 
-    def place(request: Request, tenant: str, model: str) -> ObjectKey:
-        namespace = backend.namespace(tenant)
-        return key_of(tenant, model, SYSTEM if caller_of(request).may(Right.OVERRIDE, tenant) else namespace)
+    def own(tenant: str, model: str) -> ObjectKey:
+        return key_of(tenant, model, backend.namespace(tenant))
+
+    def in_force(tenant: str, model: str) -> ObjectKey:
+        """Return the operators' override, or where there is only one of the tenant's own people, that."""
+        operators, tenants = key_of(tenant, model), own(tenant, model)
+        return tenants if backend.holds(tenants) and not backend.holds(operators) else operators
 
     @app.get(_ROOT, summary="The override of a model that was set here.", **options)
     async def get(tenant: str, model: str) -> Response:
-        operators, own = key_of(tenant, model), key_of(tenant, model, backend.namespace(tenant))
-        return _json(backend.one(own if backend.holds(own) and not backend.holds(operators) else operators))
+        return _json(backend.one(in_force(tenant, model)))
 
     @app.put(_ROOT, summary="Override a model's limit for a time.", openapi_extra=BODIES["override"], **options)
     async def put(request: Request, tenant: str, model: str, dry_run: DryRun = False) -> Response:
-        key = place(request, tenant, model)
+        is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
+        tenants = own(tenant, model)  # also for operators: there has to be such a tenant
+        key = key_of(tenant, model) if is_operator else tenants
         body = {"spec": spec_of(await mapping(request), tenant, model, datetime.now(UTC))}
         authored(body, caller_of(request).identity)
         answer, created = await backend.put(key, body, dry_run, WHATEVER)
@@ -63,9 +68,8 @@ def add(app: FastAPI, backend: Backend) -> None:
 
     @app.delete(_ROOT, summary="End the override of a model.", **options)
     async def delete(request: Request, tenant: str, model: str) -> Response:
-        operators, own = key_of(tenant, model), key_of(tenant, model, backend.namespace(tenant))
-        may_end_both = place(request, tenant, model) == operators
-        key = operators if may_end_both and (backend.holds(operators) or not backend.holds(own)) else own
+        is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
+        key = in_force(tenant, model) if is_operator else own(tenant, model)
         answer = await backend.delete(key, False, False)
         note(request, key, answer)
         return _json(answer, 202)

@@ -60,9 +60,8 @@ class StaticTokens:
 
     def read(self) -> None:
         """Read the file; raises `Invalid` or `OSError`."""
-        stat = self._file.stat()
+        self._read_at = self._state()
         self._known = _known(self._file.read_text(), str(self._file))
-        self._read_at = (stat.st_mtime_ns, stat.st_size)
 
     async def identity(self, token: str) -> Identity | None:
         """Return whose token it is."""
@@ -71,12 +70,14 @@ class StaticTokens:
 
     def _refresh(self) -> None:
         try:
-            stat = self._file.stat()
-            if (stat.st_mtime_ns, stat.st_size) != self._read_at:
-                self._read_at = (stat.st_mtime_ns, stat.st_size)
-                self._known = _known(self._file.read_text(), str(self._file))
+            if self._state() != self._read_at:
+                self.read()
         except (OSError, ValueError, TidegateError) as error:
             log.warning("the tokens known before stay in force: %s", error)
+
+    def _state(self) -> tuple[int, int]:
+        stat = self._file.stat()
+        return stat.st_mtime_ns, stat.st_size
 
 
 def _known(text: str, source: str) -> dict[str, Identity]:
