@@ -60,10 +60,22 @@ class GatewayPool:
 
 @dataclass(frozen=True, slots=True)
 class OwnedHost:
-    """A host of a tenant; with `credential`, under a certificate of its own."""
+    """A host of a tenant; with `credential`, under a certificate of its own. `guests` are the namespaces of other
+    tenants that serve paths of it."""
 
     name: str
     credential: str | None = None
+    guests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LentHost:
+    """A host of another tenant, `owner`, of which this one may serve paths, at `gateways`."""
+
+    name: str
+    owner: str
+    credential: str | None
+    gateways: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class Tenancy:
     gateways: tuple[GatewayPool, ...]
     hosts: tuple[OwnedHost, ...]
     strict: bool = False
+    lent: tuple[LentHost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

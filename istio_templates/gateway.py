@@ -22,7 +22,11 @@ def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
     if not servers:
         return []
     obj = names.manifest(
-        "networking.istio.io/v1", "Gateway", names.tenant_gateway(tenant), pool.namespace, names.owned_by_tenant(tenant)
+        "networking.istio.io/v1",
+        "Gateway",
+        names.tenant_gateway(tenant.name),
+        pool.namespace,
+        names.owned_by_tenant(tenant),
     )
     obj["metadata"]["labels"][names.GATEWAY] = pool.name
     return [{**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}]
@@ -55,15 +59,20 @@ def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, Listener]]) -> list[Ma
     return [
         {
             "port": {"number": listener.port, "name": f"{listener.name}-{tenant.name}", "protocol": "HTTP"},
-            "hosts": [f"{tenant.namespace}/{host.name}" for host, _ in served],
+            "hosts": [entry for host, _ in served for entry in _entries(tenant, host)],
         }
     ]
+
+
+def _entries(tenant: Tenancy, host: OwnedHost) -> list[str]:
+    """Return who may route for a host, as a server lists it."""
+    return [f"{namespace}/{host.name}" for namespace in (tenant.namespace, *host.guests)]
 
 
 def _own_certificate(tenant: Tenancy, host: OwnedHost, listener: Listener, number: int) -> Manifest:
     return {
         "port": {"number": listener.port, "name": f"{listener.name}-{tenant.name}-{number}", "protocol": "HTTPS"},
-        "hosts": [f"{tenant.namespace}/{host.name}"],
+        "hosts": _entries(tenant, host),
         "tls": {"mode": "SIMPLE", "credentialName": host.credential, "minProtocolVersion": "TLSV1_2"},
     }
 
@@ -75,7 +84,7 @@ def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> lis
     return [
         {
             "port": {"number": plain.port, "name": f"{plain.name}-{tenant.name}-redirect", "protocol": "HTTP"},
-            "hosts": [f"{tenant.namespace}/{host.name}" for host in hosts],
+            "hosts": [entry for host in hosts for entry in _entries(tenant, host)],
             "tls": {"httpsRedirect": True},
         }
     ]
@@ -84,9 +93,13 @@ def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> lis
 def _wildcard(listener: Listener, tenants: list[Tenancy]) -> Manifest:
     domain = listener.domain or ""
     namespaces = sorted(
-        tenant.namespace
-        for tenant in tenants
-        if any(not host.credential and names.under(host.name, domain) for host in tenant.hosts)
+        {
+            namespace
+            for tenant in tenants
+            for host in tenant.hosts
+            if not host.credential and names.under(host.name, domain)
+            for namespace in (tenant.namespace, *host.guests)
+        }
     )
     return {
         "port": {"number": listener.port, "name": listener.name, "protocol": "HTTPS"},

@@ -10,6 +10,7 @@ TENANT = "tidegate.dev/tenant"
 MODEL = "tidegate.dev/model"
 VERSION = "tidegate.dev/version"
 GATEWAY = "tidegate.dev/gateway"
+LENT_HOSTS = "tidegate.dev/lent-hosts"
 PROBE_HEADER = "x-tidegate-probe"
 PROBE_HOST = "probe.tidegate.internal"
 # Pinned slots come in pairs: the first counts a model's requests, the second limits some share of them.
@@ -51,9 +52,9 @@ def key_of(obj: Manifest) -> ObjectKey:
     return ObjectKey(obj["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
-def tenant_gateway(tenant: Tenancy) -> str:
+def tenant_gateway(tenant: str) -> str:
     """Return the name of the Gateway that carries a tenant's own servers."""
-    return f"tenant-{tenant.name}"
+    return f"tenant-{tenant}"
 
 
 def pool_gateway(pool: GatewayPool) -> str:

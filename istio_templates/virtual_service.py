@@ -5,9 +5,19 @@ bucket, and nothing else may route for it.
 """
 
 import re
+from collections.abc import Iterator
 
 from istio_templates import names
-from istio_templates.facts import GatewayPool, HeaderEdits, LiveRoute, Manifest, RouteFacts, ServedModel
+from istio_templates.facts import (
+    GatewayPool,
+    HeaderEdits,
+    LiveRoute,
+    Manifest,
+    OwnedHost,
+    RouteFacts,
+    ServedModel,
+    Tenancy,
+)
 from istio_templates.service import service_host
 
 # None of these is answered by a model: a request that may have run is never sent again.
@@ -21,6 +31,8 @@ def virtual_service(model: ServedModel) -> Manifest:
     obj = names.manifest(
         "networking.istio.io/v1", "VirtualService", model.name, tenant.namespace, names.owned_by_model(model)
     )
+    if lent := [host for host in hosts if _owned(tenant, host) is None]:
+        obj["metadata"]["annotations"] = {names.LENT_HOSTS: ",".join(lent)}
     return {
         **obj,
         "spec": {
@@ -71,23 +83,38 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
     return out
 
 
+def own_hosts_of(obj: Manifest) -> list[str]:
+    """Return the hosts of a VirtualService as read back that are its tenant's own."""
+    lent = (obj["metadata"].get("annotations") or {}).get(names.LENT_HOSTS, "").split(",")
+    return [host for host in obj.get("spec", {}).get("hosts", []) if host not in lent]
+
+
+def _owned(tenant: Tenancy, host: str) -> OwnedHost | None:
+    return next((owned for owned in tenant.hosts if names.covers(owned.name, host)), None)
+
+
 def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
     """Return the Gateways through which a model is reached, as namespace/name.
 
     Under a shared certificate that is the tenant's own as well: its plain server redirects, and istiod answers there
     only for hosts of VirtualServices that are bound to it.
     """
-    found = set()
-    for pool in model.tenant.gateways:
-        for host in hosts:
-            owned = next((owned for owned in model.tenant.hosts if names.covers(owned.name, host)), None)
-            listener = names.listener_for(pool, host, owned.credential if owned else None)
-            shared = listener is not None and listener.domain is not None
-            if shared:
-                found.add(f"{pool.namespace}/{names.pool_gateway(pool)}")
-            if not shared or names.plain_listener(pool):
-                found.add(f"{pool.namespace}/{names.tenant_gateway(model.tenant)}")
-    return sorted(found)
+    return sorted({name for host in hosts for name in _gateways_of(model.tenant, host)})
+
+
+def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
+    owned = _owned(tenant, host)
+    lent = None if owned else next((lent for lent in tenant.lent if names.covers(lent.name, host)), None)
+    credential = owned.credential if owned else lent.credential if lent else None
+    for pool in tenant.gateways:
+        if lent and pool.name not in lent.gateways:
+            continue
+        listener = names.listener_for(pool, host, credential)
+        shared = listener is not None and listener.domain is not None
+        if shared:
+            yield f"{pool.namespace}/{names.pool_gateway(pool)}"
+        if not shared or names.plain_listener(pool):
+            yield f"{pool.namespace}/{names.tenant_gateway(lent.owner if lent else tenant.name)}"
 
 
 def _precedence(route: RouteFacts) -> tuple[int, int, str]:

@@ -4,7 +4,7 @@ Each check is a pure function from a document and the fleet (all documents that 
 REST API asks them before it writes, the loop asks them of what came by kubectl: one answer for both.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +22,11 @@ from istio_templates.documents.model import Route, Version
 from istio_templates.documents.tenant import PodRules
 from istio_templates.errors import Problem
 from k8s_manager import overriding, pod_rules, warming
-from k8s_manager.moves import Binding
-from k8s_manager.world import Bound, Foreign, NamespaceSeen
+from k8s_manager.fleet import Fleet, Holder, dedicated_namespace, gateway_name, namespace_of, place_of
+from k8s_manager.world import Foreign, NamespaceSeen
 
 RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
 Reason = Literal["Invalid", "Conflict", "NotFound"]
-Place = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,137 +37,8 @@ class Refusal:
     problem: Problem
 
 
-Holder = tuple[str, str]  # namespace and name of a Model
-
-
-class Fleet:
-    """What is held now, indexed by what can be asked for. A suffix of a host, or a folder of a path, leads to
-    what lies below it, so that a check costs the same in a fleet of ten and of ten thousand."""
-
-    def __init__(
-        self,
-        namespaces: Mapping[str, NamespaceSeen] | None = None,
-        foreign: Mapping[Holder, Foreign] | None = None,
-        bindings: Mapping[str, Binding] | None = None,
-        files: warming.FilesInCluster | None = None,
-        ungated: frozenset[tuple[str, str, str]] = frozenset(),
-    ) -> None:
-        self.namespaces, self.foreign, self.bindings = namespaces or {}, foreign, bindings or {}
-        self.files, self.ungated = files or {}, ungated
-        self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
-        self.attached: dict[Holder, str] = {}
-        self.gateways: dict[str, InferenceGatewaySpec] = {}
-        self.gateways_in: dict[str, set[str]] = {}
-        self.tenants: dict[str, TenantSpec] = {}
-        self.tenant_of: dict[str, str] = {}
-        self.models: dict[Holder, ModelSpec] = {}
-        self.deployments: dict[Holder, str] = {}
-        self._hosts: dict[str, str] = {}
-        self._taken: dict[str, str] = {}
-        self._hosts_below: dict[str, dict[str, str]] = {}
-        self._paths: dict[Place, dict[str, Holder]] = {}
-        self._paths_below: dict[Place, dict[str, dict[str, Holder]]] = {}
-
-    def hold(self, document: Document) -> None:
-        """Add a document and all that it holds."""
-        match document.spec:
-            case InferenceGatewaySpec() as spec:
-                self.gateways[document.name] = spec
-                self.gateways_in.setdefault(spec.namespace, set()).add(document.name)
-            case TenantSpec() as spec:
-                self._hold_tenant(document.name, spec)
-            case ModelSpec() as spec:
-                self._hold_model((document.namespace or "", document.name), spec)
-            case WarmupPlanSpec() as spec:
-                self.warmup_plans[document.namespace or "", document.name] = spec
-
-    def reserve(self, bound: Bound, tenants: Collection[str], models: Collection[Holder]) -> None:
-        """Keep what live objects serve for those documents that are still there."""
-        for host, tenant in bound.hosts:
-            if tenant in tenants:
-                self._take(host, tenant)
-        for host, headers, path, holder in bound.routes:
-            if holder in models:
-                self._route((host, headers), path, holder)
-
-    def owner(self, host: str) -> str | None:
-        """Return the tenant that may use a host."""
-        claims = [host, *(f"*.{suffix}" for suffix in _suffixes(host))]
-        return next((self._hosts[claim] for claim in claims if claim in self._hosts), None)
-
-    def claims_against(self, claim: str) -> Iterator[tuple[str, str]]:
-        """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
-        bare = claim.removeprefix("*.")
-        for wider in {claim, *(f"*.{suffix}" for suffix in _suffixes(bare))}:
-            if wider in self._taken:
-                yield wider, self._taken[wider]
-        if claim != bare:
-            yield from self._hosts_below.get(bare, {}).items()
-
-    def paths_against(self, route: Route) -> Iterator[tuple[str, Holder]]:
-        """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
-        place = _place(route)
-        held = self._paths.get(place, {})
-        for path in (route.path, *_folders(route.path)):
-            if path in held:
-                yield path, held[path]
-        yield from self._paths_below.get(place, {}).get(route.path, {}).items()
-
-    def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
-        self.tenants[name] = spec
-        self.tenant_of[namespace_of(name, spec)] = name
-        for host in spec.hosts:
-            self._hosts[host.name] = name
-            self._take(host.name, name)
-
-    def _take(self, host: str, tenant: str) -> None:
-        self._taken[host] = tenant
-        for suffix in _suffixes(host.removeprefix("*.")):
-            self._hosts_below.setdefault(suffix, {})[host] = tenant
-
-    def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
-        self.models[holder] = spec
-        if spec.attach_to:
-            self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
-        for version in spec.versions:
-            if version.workload:
-                self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
-        for route in spec.routes:
-            self._route(_place(route), route.path, holder)
-
-    def _route(self, place: Place, path: str, holder: Holder) -> None:
-        self._paths.setdefault(place, {})[path] = holder
-        for folder in _folders(path):
-            self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
-
-
-def _suffixes(host: str) -> list[str]:
-    labels = host.split(".")
-    return [".".join(labels[start:]) for start in range(1, len(labels))]
-
-
-def _folders(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:end]) for end in range(2, len(parts))]
-
-
-def namespace_of(tenant: str, spec: TenantSpec) -> str:
-    """Return the namespace of a tenant."""
-    return spec.namespace or tenant
-
-
-def dedicated_namespace(tenant: str) -> str:
-    """Return the namespace of a tenant's own gateway."""
-    return f"{tenant}-gateway"
-
-
-def gateway_name(tenant: str, spec: TenantSpec) -> str:
-    """Return the name of the gateway that serves a tenant."""
-    return spec.gateway.name or tenant
-
-
 def refusals(document: Document, fleet: Fleet) -> list[Refusal]:
-    """Return all reasons against a document; `fleet` must not hold an older form of it."""
+    """Return all reasons against a document. What it holds itself, in this form or an older one, is none."""
     match document.spec:
         case InferenceGatewaySpec() as spec:
             return list(_gateway(document.name, spec, fleet))
@@ -239,6 +109,10 @@ def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> 
     field_path = f"spec.hosts[{number}].name"
     if names.covers(host, names.PROBE_HOST):
         yield _invalid(field_path, f"{host} is the gateway's own; choose another host")
+    for at, delegation in enumerate(spec.hosts[number].delegations):
+        if delegation.tenant == name:
+            message = f"{name} owns the host and needs no leave; name another tenant, or leave it out"
+            yield _invalid(f"spec.hosts[{number}].delegations[{at}].tenant", message)
     for claim, owner in fleet.claims_against(host):
         if owner != name:
             yield _conflict(
@@ -278,9 +152,9 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
     seen: set[tuple[object, str]] = set()
     for number, route in enumerate(spec.routes):
         yield from _route(key, tenant, number, route, fleet)
-        if (_place(route), route.path) in seen:
+        if (place_of(route), route.path) in seen:
             yield _invalid(f"spec.routes[{number}].path", "another route of this model is the same; leave one out")
-        seen.add((_place(route), route.path))
+        seen.add((place_of(route), route.path))
     yield from _ports(spec)
     yield from _workloads(key, spec, fleet)
     yield from _pods(spec, fleet.tenants[tenant].pods)
@@ -293,7 +167,7 @@ def _attached(key: Holder, tenant: str, name: str, fleet: Fleet) -> Iterator[Ref
     if holder != key[1]:
         yield _conflict(field_path, f"{name} is limited by model {holder}; one VirtualService has one limit")
     own = fleet.models.get(place)
-    if own and not own.attach_to:
+    if own and place != key and not own.attach_to:
         yield _conflict(field_path, f"{name} is what Tidegate renders for model {name}; set the limit there")
     elif fleet.foreign is not None and place not in fleet.foreign:
         message = f"there is no VirtualService {name} in namespace {key[0]}; make it first"
@@ -321,23 +195,44 @@ def _reached(field_path: str, place: Holder, found: Foreign, tenant: str, fleet:
 
 
 def _route(key: tuple[str, str], tenant: str, number: int, route: Route, fleet: Fleet) -> Iterator[Refusal]:
-    owner = fleet.owner(route.host)
-    if owner is None:
-        message = f"{route.host} is no host of tenant {tenant}; add it to the tenant's hosts"
-        yield _invalid(f"spec.routes[{number}].host", message)
-    elif owner != tenant:
-        # Whose it is, and which paths are taken there, is not this tenant's to know.
-        yield _conflict(
-            f"spec.routes[{number}].host", f"{route.host} belongs to another tenant; use a host of {tenant}"
-        )
-    if owner != tenant:
+    barred = list(_barred(tenant, f"spec.routes[{number}]", route, fleet))
+    if barred:
+        yield from barred
         return
     for path, holder in fleet.paths_against(route):
-        if holder != key:
-            message = (
-                f"path {route.path} is taken by {'/'.join(holder)} ({path}); choose another path or delete that model"
-            )
-            yield _conflict(f"spec.routes[{number}].path", message)
+        if holder == key:
+            continue
+        taken = f"path {route.path} is taken by"
+        if fleet.tenant_of.get(holder[0]) != tenant:
+            message = f"{taken} a model of another tenant; choose another path, or ask whoever shares the host"
+        else:
+            message = f"{taken} {'/'.join(holder)} ({path}); choose another path or delete that model"
+        yield _conflict(f"spec.routes[{number}].path", message)
+
+
+def _barred(tenant: str, field_path: str, route: Route, fleet: Fleet) -> Iterator[Refusal]:
+    """Yield why a tenant may not serve a path of a host, if it may not."""
+    owner, guest = fleet.owner(route.host), fleet.guest(route.host, route.path)
+    if owner is None:
+        yield _invalid(
+            f"{field_path}.host", f"{route.host} is no host of tenant {tenant}; add it to the tenant's hosts"
+        )
+    elif guest is None or tenant not in (owner, guest[1]):
+        if owner != tenant:
+            # Whose it is, and which paths are taken there, is not this tenant's to know.
+            message = f"{route.host} belongs to another tenant; use a host of {tenant}"
+            yield _conflict(f"{field_path}.host", message)
+    elif tenant != guest[1]:
+        message = f"{guest[0]} of {route.host} is delegated to tenant {guest[1]}; use another path, or take it back"
+        yield _conflict(f"{field_path}.path", message)
+    elif owner != tenant and (places := _gateways_apart(tenant, owner, fleet)):
+        yield _invalid(f"{field_path}.host", f"{route.host} is served by gateway {places}; use the same gateway")
+
+
+def _gateways_apart(tenant: str, owner: str, fleet: Fleet) -> str:
+    """Return the gateway of a host's owner, if a tenant that serves paths of it uses another."""
+    ours, theirs = (gateway_name(name, fleet.tenants[name]) for name in (tenant, owner))
+    return theirs if ours != theirs else ""
 
 
 def _ports(spec: ModelSpec) -> Iterator[Refusal]:
@@ -377,10 +272,6 @@ def _labels(model: str, version: Version) -> list[tuple[str, str]]:
 def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
     """Return the labels of pods that we render, sorted."""
     return sorted({"app": model, "version": version, names.MODEL: model, names.VERSION: version}.items())
-
-
-def _place(route: Route) -> Place:
-    return (route.host, frozenset(route.headers.items()))
 
 
 def _reserved(namespace: str) -> Iterator[Refusal]:

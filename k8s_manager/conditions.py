@@ -37,9 +37,9 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.apply import Failure, Results
 from k8s_manager.asked import Asked, Gates, Limits
-from k8s_manager.claims import gateway_name, namespace_of
 from k8s_manager.diff import Changes
 from k8s_manager.draining import Draining
+from k8s_manager.fleet import gateway_name, namespace_of
 from k8s_manager.gateway_status import even, gateway_status
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO

@@ -17,6 +17,7 @@ from istio_templates.facts import (
     GatewayPods,
     GatewayPool,
     HeaderEdits,
+    LentHost,
     Listener,
     Manifest,
     OwnedHost,
@@ -29,7 +30,8 @@ from istio_templates.facts import (
     VersionFacts,
     WarmupFacts,
 )
-from k8s_manager.claims import namespace_of, workload_labels
+from k8s_manager.claims import workload_labels
+from k8s_manager.fleet import namespace_of
 from k8s_manager.splitting import can_be_split, declared, split
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
@@ -60,15 +62,27 @@ def _managed(managed: Managed) -> GatewayPods:
     return GatewayPods(managed.replicas, scale.min if scale else None, scale.max if scale else None)
 
 
-def tenancy(name: str, spec: TenantSpec, pools: tuple[GatewayPool, ...], missing: frozenset[str]) -> Tenancy:
-    """Return the facts of a tenant; hosts whose certificate is `missing` stay out until it is there."""
-    hosts = [OwnedHost(host.name, host.tls.credential_name if host.tls else None) for host in spec.hosts]
+def tenancy(
+    name: str,
+    spec: TenantSpec,
+    pools: tuple[GatewayPool, ...],
+    missing: frozenset[str],
+    guests: Mapping[str, tuple[str, ...]],
+    lent: tuple[LentHost, ...],
+) -> Tenancy:
+    """Return the facts of a tenant; hosts whose certificate is `missing` stay out until it is there. `guests` are the
+    namespaces that serve paths of its hosts, `lent` the hosts of others of which it does."""
+    hosts = [
+        OwnedHost(host.name, host.tls.credential_name if host.tls else None, guests.get(host.name, ()))
+        for host in spec.hosts
+    ]
     return Tenancy(
         name=name,
         namespace=namespace_of(name, spec),
         gateways=pools,
         hosts=tuple(host for host in hosts if host.credential not in missing),
         strict=spec.isolation == "strict",
+        lent=lent,
     )
 
 

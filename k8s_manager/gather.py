@@ -9,20 +9,20 @@ from functools import partial
 from collectors import autoscalers
 from collectors.replicas import PodSeen, ReadyPods, pod_seen, present
 from istio_templates import names
-from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec, parse
+from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.envoy_filter import gateways_of_slots, limits_of
-from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
-from istio_templates.virtual_service import routes_of
-from k8s_manager.claims import gateway_name
+from istio_templates.virtual_service import own_hosts_of, routes_of
+from k8s_manager.documents import Documents
 from k8s_manager.facts_of import version_labels
+from k8s_manager.fleet import gateway_name
 from k8s_manager.handovers import Handovers
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding, binding
 from k8s_manager.settings import GATEWAY_OVERLAP
-from k8s_manager.world import FINALIZER, Bound, Foreign, NamespaceSeen, Stored, World
+from k8s_manager.world import Bound, Foreign, NamespaceSeen, Stored, World
 from ratelimiter.autoscaler import Scaler
 from ratelimiter.controller import Limits, Slot
 
@@ -32,29 +32,44 @@ log = logging.getLogger(__name__)
 class Gatherer:
     """Builds one World after another; what has not changed in the store is not read again."""
 
-    def __init__(self, store: Store, overlap: float = GATEWAY_OVERLAP) -> None:
+    def __init__(self, store: Store, overlap: float = GATEWAY_OVERLAP, documents: Documents | None = None) -> None:
         self._store, self._overlap = store, overlap
         self._memo = Memo()
-        self._parsed, self._files_in = Memo(), Memo()
+        self._files_in = Memo()
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._handovers = Handovers(store)
-        self._documents = {kind: Last() for kind in DOCUMENTS}
+        self.documents = documents or Documents(store)
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
         self._bound, self._twins, self._foreign, self._scalers, self._files = Last(), Last(), Last(), Last(), Last()
 
     def world(self, now: datetime) -> World:
         """Return the world as the store shows it; `now` is the time by which moves begin and end."""
-        gateways, tenants, models, overrides, warmup_plans, access_grants = (self._all(kind) for kind in DOCUMENTS)
-        self._parsed.end_round()
-        gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
-        secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
+        world = self.claims(now)
+        models = world.models
         ready = {key: count for stored in models for key, count in self._ready(stored)}
-        ungated = frozenset().union(*(self._ungated(stored) for stored in models))
         handed = self._handovers.of(models, ready)
         if handed:
             models = tuple(handed[s.key].stored if s.key in handed else s for s in models)
             ready |= {key: count for found in handed.values() for key, count in self._ready(found.stored, "handed")}
-        world = World(
+        self.end_round(len(models))
+        return replace(
+            world,
+            models=models,
+            departed={(key.namespace, key.name): found.departed for key, found in handed.items()},
+            handovers={(key.namespace, key.name): found.said for key, found in handed.items()},
+            ready=ready,
+            limited=self.limited(),
+            twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
+            scalers=self._scalers.get((self._store.changes("HorizontalPodAutoscaler"),), self._read_scalers),
+        )
+
+    def claims(self, now: datetime) -> World:
+        """Return the world as far as it decides who may have what: without replicas, limits, and who waits for whom."""
+        gateways, tenants, models, overrides, warmup_plans, access_grants = map(self.documents.all, DOCUMENTS)
+        gateway_pods = {stored.key.name: self.gateway_pods(stored.document) for stored in gateways if stored.document}
+        secrets = self._secrets.get((self._store.changes("Secret"),), self._read_secrets)
+        live = (self._store.changes("Gateway"), self._store.changes("VirtualService"))
+        return World(
             gateways=gateways,
             tenants=tenants,
             models=models,
@@ -62,24 +77,14 @@ class Gatherer:
             warmup_plans=warmup_plans,
             access_grants=access_grants,
             files=self._files.get((self._store.changes("ConfigMap"),), self._read_files),
-            ungated=ungated,
-            departed={(key.namespace, key.name): found.departed for key, found in handed.items()},
-            handovers={(key.namespace, key.name): found.said for key, found in handed.items()},
+            ungated=frozenset().union(*(self._ungated(stored) for stored in models if _asks_for_gates(stored))),
             namespaces=self._namespaces.get((self._store.changes("Namespace"),), self._read_namespaces),
-            ready=ready,
             gateway_pods=gateway_pods,
             bindings=self._bindings(gateways, tenants, gateway_pods, secrets, now),
-            limited=self.limited(),
-            twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
             secrets=secrets,
             foreign=self._foreign.get((self._store.changes("VirtualService"),), self._read_foreign),
-            scalers=self._scalers.get((self._store.changes("HorizontalPodAutoscaler"),), self._read_scalers),
-            bound=self._bound.get(
-                (self._store.changes("Gateway"), self._store.changes("VirtualService")), self._read_bound
-            ),
+            bound=self._bound.get(live, self._read_bound),
         )
-        self.end_round(len(models))
-        return world
 
     def pods(self, namespace: str) -> list[PodSeen]:
         """Return the pods of a namespace."""
@@ -193,10 +198,8 @@ class Gatherer:
         return found
 
     def _ungated(self, stored: Stored) -> frozenset[tuple[str, str, str]]:
-        document = stored.document
-        if document is None or not isinstance(document.spec, ModelSpec) or document.spec.warmup.how != "gate":
-            return frozenset()
-        changes = self._store.changes("Pod", stored.key.namespace)
+        document, changes = stored.document, self._store.changes("Pod", stored.key.namespace)
+        assert document is not None
         return self._memo.get(("ungated", stored.key), (document, changes), partial(self.ungated, document))
 
     def ungated(self, document: Document) -> frozenset[tuple[str, str, str]]:
@@ -228,42 +231,6 @@ class Gatherer:
                 out[metadata["namespace"], metadata["name"]] = found
         return out
 
-    def _all(self, kind: str) -> tuple[Stored, ...]:
-        """Return the documents of a kind; the same tuple while none of them has changed."""
-        documents = self._documents[kind].get((self._store.changes(kind),), lambda: self._read(kind))
-        for stored in documents:
-            self._parsed.keep(("document", stored.uid))
-            self._parsed.keep(("stored", stored.uid))
-        return documents
-
-    def _read(self, kind: str) -> tuple[Stored, ...]:
-        return tuple(
-            self._parsed.get(
-                ("stored", obj["metadata"]["uid"]), (obj["metadata"]["resourceVersion"],), partial(self._stored, obj)
-            )
-            for obj in self._store.all(kind)
-        )
-
-    def _stored(self, obj: Manifest) -> Stored:
-        metadata, status = obj["metadata"], obj.get("status", {})
-        generation = metadata.get("generation", 0)
-        document, problems = self._parsed.get(("document", metadata["uid"]), (generation,), partial(_parsed, obj))
-        accepted: Manifest = next((c for c in status.get("conditions", []) if c["type"] == "Accepted"), {})
-        return Stored(
-            key=names.key_of(obj),
-            uid=metadata["uid"],
-            generation=generation,
-            created=metadata.get("creationTimestamp", ""),
-            deleting="deletionTimestamp" in metadata,
-            finalizer=FINALIZER in metadata.get("finalizers", []),
-            document=document,
-            problems=problems,
-            incumbent=accepted.get("status") == "True" and accepted.get("observedGeneration") == generation,
-            accepted_before=accepted.get("status") == "True",
-            status=status,
-            labels=metadata.get("labels", {}),
-        )
-
     def _read_namespaces(self) -> dict[str, NamespaceSeen]:
         return {
             obj["metadata"]["name"]: NamespaceSeen(
@@ -285,7 +252,7 @@ class Gatherer:
         for service in self._store.all("VirtualService"):
             tenant = service["metadata"].get("labels", {}).get(names.TENANT)
             if tenant and names.key_of(service) in self._store.owned:
-                hosts += [(host, tenant) for host in service.get("spec", {}).get("hosts", [])]
+                hosts += [(host, tenant) for host in own_hosts_of(service)]
                 routes += routes_of(service)
         return Bound(tuple(hosts), tuple(routes))
 
@@ -301,6 +268,11 @@ class Gatherer:
         )
 
 
+def _asks_for_gates(stored: Stored) -> bool:
+    spec = stored.document.spec if stored.document else None
+    return isinstance(spec, ModelSpec) and spec.warmup.how == "gate"
+
+
 def _contents(obj: Manifest) -> dict[str, bytes]:
     """Return what is in a ConfigMap, by its keys."""
     texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
@@ -311,13 +283,3 @@ def _limits(slot: Slot, obj: Manifest) -> Limits:
     """Return what a slot limits. In a shared one all is enforced for all requests, whatever somebody has made of it."""
     found = limits_of(obj)
     return found if slot[1] < names.PINNED_SLOTS else tuple((key, replace(b, enforced=100)) for key, b in found)
-
-
-def _parsed(obj: Manifest) -> tuple[Document | None, tuple[Problem, ...]]:
-    try:
-        return parse(obj), ()
-    except Invalid as error:
-        return None, error.problems
-    except Exception as error:  # one document that nobody foresaw must not stop all the others
-        log.exception("%s cannot be read", names.key_of(obj))
-        return None, (Problem("", f"cannot be read ({error!r}); change it"),)

@@ -46,6 +46,8 @@ from k8s_manager.settings import Settings
 from k8s_manager.tally import Tally
 
 log = logging.getLogger(__name__)
+GARBAGE = (1_000, 5, 1_000)
+"""How many more objects than go have to come before the youngest are looked through, and so on for the older ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +155,14 @@ async def run(settings: Settings) -> None:
 
 
 async def _settle(store: Store) -> None:
-    """Once everything is read, keep the garbage collector away from it: a full collection would stop the loop."""
+    """Once everything is read, keep the garbage collector away from it: a full collection would stop the loop.
+
+    Later ones are made rare: what comes and goes is young, and hardly any of it refers to itself.
+    """
     await store.synced.wait()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 async def until(stop: asyncio.Event, *parts: Awaitable[None]) -> None:

@@ -6,7 +6,7 @@ document that is refused keeps its last good objects: nothing of its owner is ch
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,9 @@ from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of, overriding, warming
-from k8s_manager.claims import Fleet, Reason, dedicated_namespace, gateway_name, namespace_of, refusals
+from k8s_manager.claims import Reason, refusals
+from k8s_manager.delegating import Shared, shared
+from k8s_manager.fleet import Fleet, dedicated_namespace, gateway_name, namespace_of
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding
 from k8s_manager.splitting import can_be_split, declared, split
@@ -146,39 +148,42 @@ def judge(world: World) -> dict[ObjectKey, Verdict]:
     """Return the verdict on every document."""
     fleet = _reserved(world)
     verdicts: dict[ObjectKey, Verdict] = {}
-    for stored in _by_seniority(world):
-        verdicts[stored.key] = verdict = _verdict(stored, fleet)
+    for stored in by_seniority(world.kinds()):
+        verdicts[stored.key] = verdict = verdict_on(stored, fleet)
         if verdict.accepted and stored.document:
             fleet.hold(stored.document)
     return verdicts
 
 
-def fleet_of(world: World, without: ObjectKey, last: World | None, plan: Plan) -> Fleet:
-    """Return what all accepted documents but one hold. Those that are as they were in the `last` world and were
-    accepted by its `plan` still are: else every write would have the whole fleet judged."""
-    fleet = _reserved(world)
+def fleet_of(world: World, last: World | None, plan: Plan) -> tuple[Fleet, dict[ObjectKey, Document]]:
+    """Return what all accepted documents hold, and these documents. Those that are as they were in the `last` world and
+    were accepted by its `plan` still are: they are not judged again."""
+    fleet, held = _reserved(world), {}
     known = {stored.key: stored for stored in last.documents()} if last else {}
-    for stored in _by_seniority(world):
+    for stored in by_seniority(world.kinds()):
         before, verdict = known.get(stored.key), plan.verdicts.get(stored.key)
-        if before is None or verdict is None or not verdict.accepted or not _is_same(before, stored):
-            verdict = _verdict(stored, fleet)
-        if verdict.accepted and stored.document and stored.key != without:
+        if before is None or verdict is None or not verdict.accepted or not is_same(before, stored):
+            verdict = verdict_on(stored, fleet)
+        if verdict.accepted and stored.document:
             fleet.hold(stored.document)
-    return fleet
+            held[stored.key] = stored.document
+    return fleet, held
 
 
-def _is_same(before: Stored, now: Stored) -> bool:
+def is_same(before: Stored, now: Stored) -> bool:
+    """Tell whether a document is as people left it before."""
     return (before.uid, before.generation, before.deleting) == (now.uid, now.generation, now.deleting)
 
 
-def _by_seniority(world: World) -> Iterator[Stored]:
-    kinds = (world.gateways, world.tenants, world.warmup_plans, world.models, world.overrides, world.access_grants)
+def by_seniority(kinds: Iterable[Iterable[Stored]]) -> Iterator[Stored]:
+    """Yield documents, kind after kind, in the order in which they are judged."""
     for kind in kinds:
         yield from sorted(kind, key=_seniority)
 
 
 def _reserved(world: World) -> Fleet:
-    fleet = Fleet(world.namespaces, world.foreign, world.bindings, world.files, world.ungated)
+    fleet = Fleet()
+    fleet.see(world)
     tenants = {stored.key.name for stored in world.tenants}
     fleet.reserve(world.bound, tenants, {(s.key.namespace, s.key.name) for s in world.models})
     return fleet
@@ -188,7 +193,8 @@ def _seniority(stored: Stored) -> tuple[bool, bool, str, str]:
     return (not stored.incumbent, not stored.accepted_before, stored.created, str(stored.key))
 
 
-def _verdict(stored: Stored, fleet: Fleet) -> Verdict:
+def verdict_on(stored: Stored, fleet: Fleet) -> Verdict:
+    """Return the verdict on one document, given what those before it hold."""
     if stored.document is None:
         return Verdict(False, "Invalid", stored.problems)
     try:
@@ -225,6 +231,7 @@ def _pools(world: World, plan: Plan, memo: Memo) -> None:
 
 def _tenants(world: World, plan: Plan, memo: Memo) -> None:
     busy = {stored.key.namespace for stored in world.models}
+    between = _shared(world, plan)
     for stored in world.tenants:
         name, document = stored.key.name, _accepted(stored, plan)
         if document is None:
@@ -254,9 +261,13 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
                 "its hosts are left out until then"
             )
             plan.waiting[stored.key] = f"{bound.waits}; {said}" if bound.waits else said
-        plan.tenants[name] = memo.get(
-            stored.key, (spec, pools, missing), partial(facts_of.tenancy, name, spec, pools, missing)
-        )
+        facts = (spec, pools, missing, between.guests.get(name, {}), between.lent.get(name, ()))
+        plan.tenants[name] = memo.get(stored.key, facts, partial(facts_of.tenancy, name, *facts))
+
+
+def _shared(world: World, plan: Plan) -> Shared:
+    specs = {s.key.name: document.spec for s in world.tenants if (document := _accepted(s, plan))}
+    return shared({name: spec for name, spec in specs.items() if isinstance(spec, TenantSpec)}, world.bindings)
 
 
 def _dedicated(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:

@@ -18,7 +18,7 @@ from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.carrying import limit
-from k8s_manager.claims import gateway_name
+from k8s_manager.fleet import gateway_name
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Plan, Planner, owner_of
 from k8s_manager.render import Renderer

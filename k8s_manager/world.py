@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from collectors.replicas import PodSeen
 from istio_templates.documents import Document
@@ -81,10 +82,10 @@ class World:
     tenants: tuple[Stored, ...]
     models: tuple[Stored, ...]
     namespaces: Mapping[str, NamespaceSeen]
-    ready: Mapping[tuple[str, str, str], int]
     gateway_pods: Mapping[str, tuple[PodSeen, ...]]
-    limited: frozenset[tuple[str, str]]
     secrets: frozenset[tuple[str, str]]
+    ready: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    limited: frozenset[tuple[str, str]] = frozenset()
     bound: Bound = Bound()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
@@ -98,6 +99,10 @@ class World:
     departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
+    def kinds(self) -> tuple[tuple[Stored, ...], ...]:
+        """Return the documents by kind, those first that others refer to."""
+        return self.gateways, self.tenants, self.warmup_plans, self.models, self.overrides, self.access_grants
+
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""
-        return (*self.gateways, *self.tenants, *self.models, *self.overrides, *self.warmup_plans, *self.access_grants)
+        return tuple(chain.from_iterable(self.kinds()))

@@ -106,7 +106,7 @@ def _where(error: yaml.YAMLError) -> str:
 def parse(raw: dict[str, Any]) -> Document:
     """Return the typed document; raises `Invalid` listing every field that is wrong."""
     kind = raw.get("kind")
-    if kind not in SPECS:
+    if not isinstance(kind, str) or kind not in SPECS:
         message = f"{kind!r} is no kind of {API_VERSION}; " + _nearest(str(kind), SPECS)
         raise Invalid("document", [Problem("kind", message)])
     metadata = raw.get("metadata")
@@ -117,6 +117,12 @@ def parse(raw: dict[str, Any]) -> Document:
         raise Invalid(f"{kind} {name}", [*problems, *found])
     assert isinstance(metadata, dict)
     return Document(kind, metadata["name"], metadata.get("namespace") if kind in NAMESPACED else None, spec)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text; quote it")
+    return value
 
 
 def _envelope(raw: dict[str, Any]) -> list[Problem]:
@@ -144,7 +150,7 @@ def _metadata(metadata: Any) -> list[Problem]:
         if value is None and field == "namespace":
             continue
         try:
-            dns_label(value if isinstance(value, str) else repr(value))
+            dns_label(_text(value))
         except ValueError as error:
             problems.append(Problem(f"metadata.{field}", str(error)))
     return problems

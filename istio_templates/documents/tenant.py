@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Labels, Rate, Spec, host_or_wildcard
+from istio_templates.documents.fields import DnsLabel, Labels, Path, Rate, Spec, host_or_wildcard
 
 
 class HostTls(Spec):
@@ -13,11 +13,34 @@ class HostTls(Spec):
     credential_name: DnsLabel
 
 
+class Delegation(Spec):
+    """A path, with all below it, that another tenant's models serve on a host of this one."""
+
+    path: Path
+    tenant: DnsLabel
+
+    @model_validator(mode="after")
+    def _below(self) -> "Delegation":
+        if self.path == "/":
+            raise ValueError("path / is the whole host; hand the host over instead, or name a path below it")
+        return self
+
+
 class HostClaim(Spec):
     """A host that belongs to this tenant and to nobody else in the fleet."""
 
     name: Annotated[str, AfterValidator(host_or_wildcard)]
     tls: HostTls | None = None
+    delegations: tuple[Delegation, ...] = Field(default=(), max_length=100)
+
+    @model_validator(mode="after")
+    def _apart(self) -> "HostClaim":
+        paths = sorted(delegation.path for delegation in self.delegations)
+        for number, path in enumerate(paths):
+            for other in paths[number + 1 :]:
+                if other == path or other.startswith(f"{path}/"):
+                    raise ValueError(f"delegations: {other} lies within {path}; delegate each path once")
+        return self
 
 
 class Dedicated(Spec):

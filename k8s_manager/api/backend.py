@@ -30,10 +30,10 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
+from k8s_manager.ledger import Ledger
 from k8s_manager.limit_view import LimitView
 from k8s_manager.limits import LimitLoop
 from k8s_manager.measuring import reserve
-from k8s_manager.plan import fleet_of
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
 from k8s_manager.revisions import MARK, Change, mark
@@ -76,8 +76,8 @@ class Backend:
         self._client, self._store, self._loop = client, store, loop
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
         self.gates, self.history = gates, history
-        self._gatherer = Gatherer(store)
-        self._turns = Turns()
+        self._gatherer = Gatherer(store, documents=loop.gatherer.documents)
+        self._turns, self._ledger = Turns(), Ledger()
         self._planning = Planning(client, store, self._gatherer)
 
     def unready(self) -> str | None:
@@ -301,18 +301,17 @@ class Backend:
             raise NotFound(f"there is no {key}")
         return obj
 
-    def _world(self) -> World:
-        return self._gatherer.world(datetime.now(UTC))
+    def _claims(self) -> World:
+        found = self._gatherer.claims(datetime.now(UTC))
+        self._gatherer.end_round(len(found.models))
+        return found
 
     def _checked(self, key: ObjectKey, body: Manifest) -> Document:
         """Return the document in a body if it is right in itself and takes nothing from others."""
         self._require_sync()
         document = parse(completed(key, body))
         _not_over(document)
-        fleet = fleet_of(self._world(), key, self._loop.world, self._loop.plan)
-        for pending, other in self._turns.pending.items():
-            if pending != key:
-                fleet.hold(other)
+        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.pending)
         fleet.ungated |= self._gatherer.ungated(document)
         found = refusals(document, fleet)
         if not found:
@@ -373,11 +372,11 @@ class Backend:
 
     def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
         if key.kind == "InferenceGateway":
-            world = self._world()
+            world = self._claims()
             tenants = [s for s in world.tenants if s.document and isinstance(s.document.spec, TenantSpec)]
             return [s.key for s in tenants if key.name in world.bindings[s.key.name].gateways]
         if key.kind == "Tenant":
-            return [s.key for s in self._world().models if self.tenant_of(s.key.namespace) == key.name]
+            return [s.key for s in self._claims().models if self.tenant_of(s.key.namespace) == key.name]
         return []
 
 

@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 from istio_templates.documents import Document
 from istio_templates.facts import ObjectKey
 
-AT_ONCE = 2
-"""Writes under way: to check one takes a core, which limits and readers want too."""
+AT_ONCE = 16
+"""Writes under way: the API server, limits and readers want their turn too."""
 
 
 class Turns:

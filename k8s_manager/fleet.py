@@ -1,0 +1,179 @@
+"""The fleet: what all accepted documents hold, indexed by what can be asked for. Pure."""
+
+from collections.abc import Collection, Hashable, Iterator, Mapping
+
+from istio_templates import names
+from istio_templates.documents import (
+    Document,
+    InferenceGatewaySpec,
+    ModelSpec,
+    TenantSpec,
+    WarmupPlanSpec,
+)
+from istio_templates.documents.model import Route
+from k8s_manager import warming
+from k8s_manager.moves import Binding
+from k8s_manager.world import Bound, Foreign, NamespaceSeen, World
+
+Place = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
+Holder = tuple[str, str]  # namespace and name of a Model
+
+
+class Fleet:
+    """What is held now, indexed by what can be asked for. A suffix of a host, or a folder of a path, leads to
+    what lies below it, so that a check costs the same in a fleet of ten and of ten thousand."""
+
+    def __init__(self) -> None:
+        self.namespaces: Mapping[str, NamespaceSeen] = {}
+        self.foreign: Mapping[Holder, Foreign] | None = None
+        self.bindings: Mapping[str, Binding] = {}
+        self.files: warming.FilesInCluster = {}
+        self.ungated: frozenset[tuple[str, str, str]] = frozenset()
+        self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
+        self.attached: dict[Holder, str] = {}
+        self.gateways: dict[str, InferenceGatewaySpec] = {}
+        self.gateways_in: dict[str, set[str]] = {}
+        self.tenants: dict[str, TenantSpec] = {}
+        self.tenant_of: dict[str, str] = {}
+        self.models: dict[Holder, ModelSpec] = {}
+        self.deployments: dict[Holder, str] = {}
+        self._hosts: dict[str, str] = {}
+        self._delegated: dict[str, dict[str, str]] = {}
+        self._taken: dict[str, str] = {}
+        self._hosts_below: dict[str, dict[str, str]] = {}
+        self._paths: dict[Place, dict[str, Holder]] = {}
+        self._paths_below: dict[Place, dict[str, dict[str, Holder]]] = {}
+
+    def see(self, world: World) -> None:
+        """Go by what there is in the cluster beside documents."""
+        self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
+        self.files, self.ungated = world.files, world.ungated
+
+    def hold(self, document: Document) -> None:
+        """Add a document and all that it holds."""
+        match document.spec:
+            case InferenceGatewaySpec() as spec:
+                self.gateways[document.name] = spec
+                self.gateways_in.setdefault(spec.namespace, set()).add(document.name)
+            case TenantSpec() as spec:
+                self._hold_tenant(document.name, spec)
+            case ModelSpec() as spec:
+                self._hold_model((document.namespace or "", document.name), spec)
+            case WarmupPlanSpec() as spec:
+                self.warmup_plans[document.namespace or "", document.name] = spec
+
+    def reserve(self, bound: Bound, tenants: Collection[str], models: Collection[Holder]) -> None:
+        """Keep what live objects serve for those documents that are still there."""
+        for host, tenant in bound.hosts:
+            if tenant in tenants:
+                self._take(host, tenant)
+        for host, headers, path, holder in bound.routes:
+            if holder in models:
+                self._route((host, headers), path, holder)
+
+    def owner(self, host: str) -> str | None:
+        """Return the tenant that may use a host."""
+        claim = self._claim(host)
+        return self._hosts[claim] if claim else None
+
+    def guest(self, host: str, path: str) -> tuple[str, str] | None:
+        """Return (path, tenant) of the delegation that a path of a host lies in, if it does."""
+        delegated = self._delegated.get(self._claim(host) or "", {})
+        return next(((way, delegated[way]) for way in (path, *_folders(path)) if way in delegated), None)
+
+    def _claim(self, host: str) -> str | None:
+        claims = [host, *(f"*.{suffix}" for suffix in _suffixes(host))]
+        return next((claim for claim in claims if claim in self._hosts), None)
+
+    def claims_against(self, claim: str) -> Iterator[tuple[str, str]]:
+        """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
+        bare = claim.removeprefix("*.")
+        for wider in {claim, *(f"*.{suffix}" for suffix in _suffixes(bare))}:
+            if wider in self._taken:
+                yield wider, self._taken[wider]
+        if claim != bare:
+            yield from self._hosts_below.get(bare, {}).items()
+
+    def paths_against(self, route: Route) -> Iterator[tuple[str, Holder]]:
+        """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
+        place = place_of(route)
+        held = self._paths.get(place, {})
+        for path in (route.path, *_folders(route.path)):
+            if path in held:
+                yield path, held[path]
+        yield from self._paths_below.get(place, {}).get(route.path, {}).items()
+
+    def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
+        self.tenants[name] = spec
+        self.tenant_of[namespace_of(name, spec)] = name
+        for host in spec.hosts:
+            self._hosts[host.name] = name
+            self._delegated[host.name] = {delegation.path: delegation.tenant for delegation in host.delegations}
+            self._take(host.name, name)
+
+    def _take(self, host: str, tenant: str) -> None:
+        self._taken[host] = tenant
+        for suffix in _suffixes(host.removeprefix("*.")):
+            self._hosts_below.setdefault(suffix, {})[host] = tenant
+
+    def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
+        self.models[holder] = spec
+        if spec.attach_to:
+            self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
+        for version in spec.versions:
+            if version.workload:
+                self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
+        for route in spec.routes:
+            self._route(place_of(route), route.path, holder)
+
+    def _route(self, place: Place, path: str, holder: Holder) -> None:
+        self._paths.setdefault(place, {})[path] = holder
+        for folder in _folders(path):
+            self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
+
+
+def _suffixes(host: str) -> list[str]:
+    labels = host.split(".")
+    return [".".join(labels[start:]) for start in range(1, len(labels))]
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(2, len(parts))]
+
+
+def namespace_of(tenant: str, spec: TenantSpec) -> str:
+    """Return the namespace of a tenant."""
+    return spec.namespace or tenant
+
+
+def dedicated_namespace(tenant: str) -> str:
+    """Return the namespace of a tenant's own gateway."""
+    return f"{tenant}-gateway"
+
+
+def gateway_name(tenant: str, spec: TenantSpec) -> str:
+    """Return the name of the gateway that serves a tenant."""
+    return spec.gateway.name or tenant
+
+
+def place_of(route: Route) -> Place:
+    """Return where a route is, its path left out."""
+    return (route.host, frozenset(route.headers.items()))
+
+
+def holdings(document: Document) -> frozenset[Hashable]:
+    """Return what others cannot have as long as a document has it, in terms that only compare."""
+    match document.spec:
+        case InferenceGatewaySpec() as spec:
+            return frozenset({document.name, ("selects", tuple(sorted(spec.selector.items()))), spec.namespace})
+        case TenantSpec() as spec:
+            lent = {(host.name, delegation) for host in spec.hosts for delegation in host.delegations}
+            hosts = {("host", host.name) for host in spec.hosts}
+            return frozenset({namespace_of(document.name, spec), ("gateway", spec.gateway)} | hosts | lent)
+        case ModelSpec() as spec:
+            attached = {("attached", spec.attach_to.virtual_service)} if spec.attach_to else set()
+            pods = {("version", version.name) for version in spec.versions if version.workload}
+            return frozenset({(place_of(route), route.path) for route in spec.routes} | attached | pods)
+        case _:
+            return frozenset()

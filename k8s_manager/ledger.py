@@ -1,0 +1,97 @@
+"""The fleet as it is now, for those who ask all the time: brought up to date, and made anew only where something is
+given up. Pure, but for what it remembers."""
+
+from collections.abc import Mapping
+
+from istio_templates.documents import Document
+from istio_templates.facts import ObjectKey
+from k8s_manager.fleet import Fleet, holdings
+from k8s_manager.plan import Plan, by_seniority, fleet_of, is_same, verdict_on
+from k8s_manager.world import Bound, Stored, World
+
+Documents = Mapping[ObjectKey, Document]
+
+
+class Ledger:
+    """Follows the documents from one moment to the next.
+
+    A document that holds more than before is added to the fleet. Where one holds less, is refused or gone, others may
+    have what it held, and the fleet is made anew.
+    """
+
+    def __init__(self) -> None:
+        self._fleet: Fleet | None = None
+        self._world: World | None = None
+        self._plan: Plan | None = None
+        self._seen: dict[ObjectKey, Stored] = {}
+        self._held: dict[ObjectKey, Document] = {}
+        self._promised: Documents = {}
+
+    def fleet(self, world: World, last: World | None, plan: Plan, pending: Documents) -> Fleet:
+        """Return what is held in `world`, and by documents that are on their way there (`pending`).
+
+        What was accepted by the `plan` of the `last` world, and is as it was, is not judged again.
+        """
+        fleet = self._followed(world, plan, pending)
+        if fleet is None:
+            fleet, self._held = fleet_of(world, last, plan)
+            self._seen = {stored.key: stored for stored in world.documents()}
+            self._fleet, self._promised = fleet, {}
+        self._world, self._plan = world, plan
+        for key, document in pending.items():
+            if self._promised.get(key) is not document:
+                fleet.hold(document)
+        self._promised = dict(pending)
+        return fleet
+
+    def _followed(self, world: World, plan: Plan, pending: Documents) -> Fleet | None:
+        """Return the fleet, brought up to date; None where that cannot be done."""
+        fleet, before = self._fleet, self._world
+        if fleet is None or before is None or not self._agrees(plan) or _is_given_up(before.bound, world.bound):
+            return None
+        fleet.see(world)
+        if before.bound is not world.bound:
+            fleet.reserve(world.bound, {s.key.name for s in world.tenants}, {_holder(s) for s in world.models})
+        changed = (
+            [stored for stored in now if self._seen.get(stored.key) is not stored]
+            for was, now in zip(before.kinds(), world.kinds(), strict=True)
+            if was is not now
+        )
+        followed = all(self._takes(fleet, stored) for stored in by_seniority(changed))
+        none_gone = len(self._seen) == sum(len(kind) for kind in world.kinds())
+        return fleet if followed and none_gone and self._have_arrived(pending) else None
+
+    def _agrees(self, plan: Plan) -> bool:
+        """Tell whether the newest plan accepts what is held here, and nothing else that it knows."""
+        if plan is self._plan:
+            return True
+        return all(verdict.accepted == (key in self._held) for key, verdict in plan.verdicts.items())
+
+    def _have_arrived(self, pending: Documents) -> bool:
+        """Tell whether what was promised to writes that have ended is what is held now."""
+        ended = self._promised.keys() - pending.keys()
+        return all((found := self._held.get(k)) and found.spec == self._promised[k].spec for k in ended)
+
+    def _takes(self, fleet: Fleet, stored: Stored) -> bool:
+        """Take in a document that is new or has changed; return False where it holds less than before."""
+        before, held = self._seen.get(stored.key), self._held.get(stored.key)
+        self._seen[stored.key] = stored
+        if before is not None and is_same(before, stored) and before.document == stored.document:
+            return True
+        if stored.document is None or not verdict_on(stored, fleet).accepted:
+            # Against a mere promise, a document that is there may yet be right.
+            return held is None and not self._promised
+        if held is not None and not holdings(held) <= holdings(stored.document):
+            return False
+        fleet.hold(stored.document)
+        self._held[stored.key] = stored.document
+        return True
+
+
+def _is_given_up(before: Bound, now: Bound) -> bool:
+    """Tell whether live objects no longer serve something that they served."""
+    return before is not now and not (set(before.hosts) <= set(now.hosts) and set(before.routes) <= set(now.routes))
+
+
+def _holder(stored: Stored) -> tuple[str, str]:
+    return stored.key.namespace, stored.key.name

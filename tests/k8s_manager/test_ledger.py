@@ -1,0 +1,114 @@
+"""A fleet that is brought up to date answers as one that is made anew."""
+
+import copy
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from istio_templates.documents import parse
+from istio_templates.errors import Invalid
+from k8s_manager.claims import refusals
+from k8s_manager.ledger import Ledger
+from k8s_manager.offline import world_of
+from k8s_manager.plan import Planner, fleet_of
+from k8s_manager.world import Bound
+from tests.support.documents import gateway, model, tenant
+
+TENANTS = ("search", "ads", "maps")
+HOSTS = ("a.example.com", "b.example.com", "*.example.com", "c.a.example.com")
+PATHS = ("/", "/x", "/x/y", "/z")
+
+
+def documents():
+    hosts = st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True)
+    lent = st.sampled_from([[], [{"path": "/x", "tenant": "ads"}], [{"path": "/x/y", "tenant": "maps"}]])
+    tenants = st.builds(
+        lambda name, hosts, lent: tenant(name, hosts=[{"name": host, "delegations": lent} for host in hosts]),
+        st.sampled_from(TENANTS),
+        hosts,
+        lent,
+    )
+    routes = st.lists(st.tuples(st.sampled_from(HOSTS[:2]), st.sampled_from(PATHS)), min_size=1, max_size=2)
+    models = st.builds(
+        lambda namespace, name, routes: model(
+            name, namespace, routes=[{"host": host, "path": path, "port": 8080} for host, path in routes]
+        ),
+        st.sampled_from(TENANTS),
+        st.sampled_from(["m", "n"]),
+        routes,
+    )
+    return tenants | models
+
+
+def changes():
+    change = st.tuples(st.sampled_from(["put", "delete", "pass", "bind", "promise"]), st.booleans(), documents())
+    return st.lists(change, max_size=12)
+
+
+class Moments:
+    """Documents as an API server holds them, moment after moment."""
+
+    def __init__(self) -> None:
+        self.there, self.uid, self.bound = {}, 0, Bound()
+        self.put(gateway())
+
+    def put(self, raw) -> None:
+        document = parse(copy.deepcopy(raw))
+        stored = world_of([document]).documents()[0]
+        self.uid += 1
+        before = self.there.get(stored.key) or replace(
+            stored, uid=str(self.uid), created=f"{self.uid:06}", generation=0
+        )
+        self.there[stored.key] = replace(before, document=document, generation=before.generation + 1)
+
+    def world(self):
+        kinds = {kind: [] for kind in ("InferenceGateway", "Tenant", "Model")}
+        for key, stored in self.there.items():
+            kinds[key.kind].append(stored)
+        gateways, tenants, models = (tuple(found) for found in kinds.values())
+        return replace(world_of([]), gateways=gateways, tenants=tenants, models=models, bound=self.bound)
+
+
+def said(document, fleet):
+    return sorted((found.reason, found.problem.field) for found in refusals(document, fleet))
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes(), documents())
+def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
+    try:
+        proposed = parse(copy.deepcopy(asked))
+    except Invalid:
+        return
+    moments, ledger, planner = Moments(), Ledger(), Planner()
+    world = moments.world()
+    last, plan = world, planner.plan(world, {})
+
+    def compare(fleet, last, plan, promised):
+        anew, _ = fleet_of(moments.world(), last, plan)
+        for document in promised:
+            anew.hold(document)
+        assert said(proposed, fleet) == said(proposed, anew)
+
+    for what, arrives, raw in changes:
+        try:
+            document = parse(copy.deepcopy(raw))
+        except Invalid:
+            continue
+        key = world_of([document]).documents()[0].key
+        if what == "put":
+            moments.put(raw)
+        elif what == "delete":
+            moments.there.pop(key, None)
+        elif what == "bind":
+            routes = tuple((r.host, frozenset(), r.path, key[1:]) for r in getattr(document.spec, "routes", ()))
+            moments.bound = Bound(moments.bound.hosts, routes)
+        elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan)[0]):
+            compare(ledger.fleet(moments.world(), last, plan, {key: document}), last, plan, [document])
+            if arrives:
+                moments.put(raw)
+        else:
+            last = moments.world()
+            plan = planner.plan(last, {})
+        compare(ledger.fleet(moments.world(), last, plan, {}), last, plan, [])

@@ -1,0 +1,114 @@
+"""No tenant gets requests that belong to another: a corpus of attempts, judged, and what is accepted routed by Envoy."""
+
+import asyncio
+import copy
+import re
+
+import pytest
+
+from istio_templates import names
+from istio_templates.documents import parse
+from istio_templates.errors import Invalid
+from k8s_manager.claims import refusals
+from k8s_manager.offline import world_of
+from k8s_manager.plan import Plan, Planner, fleet_of
+from k8s_manager.render import Renderer
+from k8s_manager.standalone.translator.config import Config
+from k8s_manager.standalone.translator.snapshot import snapshot
+from tests.support.envoy import running_envoy
+from tests.tenancy.overlaps import API, IDNA, MAPS, SEARCH, VICTIMS, attempts
+
+VICTIM_ROUTES = {
+    (SEARCH, "/v1/rank"): "search/ranker",
+    (SEARCH, "/v2/models/ranker"): "search/ranker",
+    (SEARCH, "/ranking/v1"): "ranking/first",
+    (API, "/"): "search/api",
+    (MAPS, "/"): "maps/tiles",
+    (IDNA, "/v1"): "maps/tiles",
+}
+
+
+def judged():
+    """Return the documents that were accepted, and every attempt with whether it was."""
+    accepted = [parse(copy.deepcopy(victim)) for victim in VICTIMS]
+    fleet, _ = fleet_of(world_of(accepted), None, Plan())
+    found = []
+    for attempt in attempts():
+        try:
+            document = parse(copy.deepcopy(attempt.document))
+        except Invalid:
+            found.append((attempt, False))
+            continue
+        taken = not refusals(document, fleet)
+        found.append((attempt, taken))
+        if taken:
+            fleet.hold(document)
+            accepted.append(document)
+    return accepted, found
+
+
+def rendered(documents):
+    """Return what Istio would read; each model answers by itself, with its name."""
+    models = {
+        names.identity(document.namespace, document.name): f"{document.namespace}/{document.name}"
+        for document in documents
+        if document.kind == "Model"
+    }
+    plan = Planner().plan(world_of(documents), models)
+    assert all(verdict.accepted for verdict in plan.verdicts.values())
+    desired = Renderer().render(plan)
+    by_kind = {}
+    for obj in (*desired.objects.values(), *desired.slots.values()):
+        by_kind.setdefault(obj["kind"], []).append(obj)
+    return Config(
+        gateways=by_kind["Gateway"],
+        virtual_services=by_kind["VirtualService"],
+        destination_rules=by_kind["DestinationRule"],
+        envoy_filters=by_kind["EnvoyFilter"],
+        services=by_kind["Service"],
+    )
+
+
+async def ask(address: str, host: str, path: str) -> str:
+    """Return who answers a request whose words are sent as they are."""
+    reader, writer = await asyncio.open_connection(address, 8080)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = re.search("content-length: ([0-9]+)", head)
+    body = await reader.readexactly(int(length[1]) if length else 0)
+    writer.close()
+    status = head.split()[1]
+    return body.decode() if status == "503" else status
+
+
+def spellings(host: str, path: str):
+    """Yield words in which a client may ask for a host and path."""
+    for name in (host, host.upper(), f"{host}:8080", f"{host}."):
+        tail = path.rstrip("/")
+        yield from ((name, path), (name, f"{tail}/below"), (name, f"{path}?x=/ranking"), (name, f"{tail}/%2e%2e/x"))
+        yield from ((name, f"/{path}"), (name, f"/x/..{path}"), (name, path.upper()), (name, f"/v3/../{path}"))
+
+
+def test_what_could_take_from_others_is_refused_and_what_could_not_is_accepted():
+    _, found = judged()
+    assert len(found) >= 350
+    assert sum(attempt.harmless for attempt, _ in found) >= 25
+    wrong = [(a.document["metadata"]["name"], a.document["spec"]) for a, taken in found if taken != a.harmless]
+    assert wrong == []
+
+
+@pytest.mark.xdist_group("envoy")
+async def test_no_request_for_a_host_is_answered_by_somebody_else(tmp_path):
+    documents, _ = judged()
+    owners = {SEARCH: {"search", "ranking"}, API: {"search"}, MAPS: {"maps"}, IDNA: {"maps"}}
+    async with running_envoy(tmp_path) as envoy:
+        await envoy.load(snapshot(rendered(documents), envoy.pod({"istio": "shared"}, "inference-gw")))
+        assert envoy.ads.rejections == []
+        for (host, path), victim in VICTIM_ROUTES.items():
+            assert await ask(envoy.address, host, path) == victim
+            for name, words in spellings(host, path):
+                answer = await ask(envoy.address, name, words)
+                tenant = answer.partition("/")[0]
+                assert tenant in owners[host] or re.fullmatch("4..|30.", answer), (name, words, answer)
+        assert await ask(envoy.address, SEARCH, "/ranking/v2") == "404"
+        assert await ask(envoy.address, "mallory.models.example.com", "/v1/rank") == "mallory/own"
