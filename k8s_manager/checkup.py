@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from k8s_manager.conflicts import Conflict
 from k8s_manager.rights import ACCOUNT, SYSTEM
 
 OLDEST_KUBERNETES, OLDEST_ISTIO = (1, 30), (1, 30)
@@ -13,6 +14,8 @@ DOCUMENT_KINDS = (
     "tenants.tidegate.dev",
     "models.tidegate.dev",
     "limitoverrides.tidegate.dev",
+    "warmupplans.tidegate.dev",
+    "accessgrants.tidegate.dev",
 )
 _ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
 ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)
@@ -53,6 +56,7 @@ class Seen:
     managers: tuple[int, int] | None
     leader: str
     gateways: tuple[GatewaySeen, ...] = field(default=())
+    conflicts: tuple[Conflict, ...] = field(default=())
 
 
 def findings(seen: Seen) -> list[Finding]:
@@ -66,6 +70,7 @@ def findings(seen: Seen) -> list[Finding]:
         *_rights(seen.denied),
         *_managers(seen.managers, seen.leader),
         *(found for gateway in seen.gateways for found in _gateway(gateway)),
+        *_conflicts(seen.conflicts),
     ]
 
 
@@ -154,6 +159,14 @@ def _gateway(gateway: GatewaySeen) -> Iterator[Finding]:
     else:
         yield Finding("ok", f"gateway {name}: {ready} of {len(gateway.pods)} pods are ready")
     yield from _proxies(gateway)
+
+
+def _conflicts(found: tuple[Conflict, ...]) -> Iterator[Finding]:
+    for key, said in found:
+        remedy = f"kubectl -n {key.namespace} edit {key.kind.lower()} {key.name}" if key.namespace else "change it"
+        yield Finding("warning", f"{key}: {said}", remedy)
+    if not found:
+        yield Finding("ok", "no two claim the same host or path")
 
 
 def _proxies(gateway: GatewaySeen) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import orjson
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
@@ -12,7 +11,8 @@ from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
 from k8s_manager.access.roles import Right
-from k8s_manager.api import callers, events, guard, history, measurements, overrides, pages, problems, simulate
+from k8s_manager.api import callers, claims, events, guard, history, measurements, overrides, pages, problems, simulate
+from k8s_manager.api.answers import respond
 from k8s_manager.api.audit import Audit
 from k8s_manager.api.backend import Backend, shown
 from k8s_manager.api.body import mapping
@@ -20,7 +20,6 @@ from k8s_manager.api.exchange import Exchanges, note
 from k8s_manager.api.guard import Guard, caller_of, change_by
 from k8s_manager.api.openapi import BODIES, RESPONSES, describe
 from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Planned, Reason, Selector, Ticket
-from k8s_manager.api.versions import etag
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
 from k8s_manager.metrics import REGISTRY
@@ -47,6 +46,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     events.add(app, backend, proved_again)
     simulate.add(app)
     callers.add(app)
+    claims.add(app, backend)
     history.add(app, backend)
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
@@ -89,7 +89,7 @@ def _collection(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         found = backend.many(kind, _namespace(backend, request))
         if kind == "Tenant":
             found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
-        return _json(pages.page(pages.selected(found, selector), limit, after, shown))
+        return respond(pages.page(pages.selected(found, selector), limit, after, shown))
 
 
 def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
@@ -101,7 +101,7 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
 
     @app.get(path, summary=f"Read one {kind}.", name=f"get_{kind}", **options)
     async def get(request: Request) -> Response:
-        return _json(backend.one(key(request)))
+        return respond(backend.one(key(request)))
 
     @app.put(path, summary=f"Write a whole {kind}.", name=f"put_{kind}", openapi_extra=BODIES[kind], **options)
     async def put(
@@ -119,7 +119,7 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         why = change_by(request, reason, ticket)
         answer, created = await backend.put(place, body, dry_run, match, change=why, planned=planned)
         note(request, place, answer)
-        return _json(answer, 201 if created and not dry_run else 200)
+        return respond(answer, 201 if created and not dry_run else 200)
 
     @app.patch(
         path,
@@ -142,7 +142,7 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         why = change_by(request, reason, ticket)
         answer = await backend.patch(place, body, dry_run, match, why, planned)
         note(request, place, answer)
-        return _json(answer)
+        return respond(answer)
 
     @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", **options)
     async def delete(
@@ -151,7 +151,7 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         place = key(request)
         answer = await backend.delete(place, cascade, dry_run, match)
         note(request, place, answer)
-        return _json(answer, 200 if dry_run else 202)
+        return respond(answer, 200 if dry_run else 202)
 
 
 def _models(app: FastAPI, backend: Backend) -> None:
@@ -166,15 +166,15 @@ def _models(app: FastAPI, backend: Backend) -> None:
         place = key(tenant, model)
         status, view = backend.limit(place)
         found = limit_status(view, status) or {"total": None, "reason": "Off"}
-        return _json({"model": f"{tenant}/{model}", **found, "pods": _pods(backend, view)})
+        return respond({"model": f"{tenant}/{model}", **found, "pods": _pods(backend, view)})
 
     @app.get(root + "/explain", summary="Why the limit is what it is, or which replicas are warm, in words.", **options)
     async def explained(tenant: str, model: str, about: Literal["limit", "ready"] = "limit") -> Response:
         place = key(tenant, model)
         if about == "ready":
-            return _json(explain.ready(f"{tenant}/{model}", *backend.warmth(place)))
+            return respond(explain.ready(f"{tenant}/{model}", *backend.warmth(place)))
         status, view = backend.limit(place)
-        return _json(explain.limit(f"{tenant}/{model}", view, status, _pods(backend, view)))
+        return respond(explain.limit(f"{tenant}/{model}", view, status, _pods(backend, view)))
 
     @app.put(
         root + "/versions/{version}/scale",
@@ -199,11 +199,11 @@ def _models(app: FastAPI, backend: Backend) -> None:
         why = change_by(request, reason, ticket)
         answer = await backend.scale(place, version, body["replicas"], dry_run, match, why)
         note(request, place, answer)
-        return _json(answer)
+        return respond(answer)
 
     @app.get(root + "/replicas", summary="The replicas of a model, where they are and which take requests.", **options)
     async def replicas(tenant: str, model: str) -> Response:
-        return _json({"items": backend.replicas(key(tenant, model))})
+        return respond({"items": backend.replicas(key(tenant, model))})
 
     @app.put(
         root + "/traffic",
@@ -229,7 +229,7 @@ def _models(app: FastAPI, backend: Backend) -> None:
         why = change_by(request, reason, ticket)
         answer = await backend.traffic(place, body["traffic"], force, dry_run, match, why)
         note(request, place, answer)
-        return _json(answer)
+        return respond(answer)
 
 
 def _pods(backend: Backend, view: Mapping[str, LimitView]) -> list[Manifest]:
@@ -240,9 +240,3 @@ def _pods(backend: Backend, view: Mapping[str, LimitView]) -> list[Manifest]:
 def _namespace(backend: Backend, request: Request) -> str:
     tenant = request.path_params.get("tenant")
     return backend.namespace(tenant) if tenant is not None else ""
-
-
-def _json(body: Manifest, status: int = 200) -> Response:
-    tag = etag(body)
-    headers = {"ETag": tag} if tag else None
-    return Response(orjson.dumps(body), status, media_type="application/json", headers=headers)

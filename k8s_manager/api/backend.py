@@ -1,7 +1,8 @@
 """What the REST API does: read documents, check and write them, say what a write would change."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -187,6 +188,16 @@ class Backend:
         answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live, change, planned)
         return answer
 
+    @asynccontextmanager
+    async def promised(self, key: ObjectKey, body: Manifest) -> AsyncIterator[None]:
+        """Keep for a document what it is going to hold, until the block ends."""
+        document = self._turns.promised[key] = parse(completed(key, body))
+        try:
+            yield
+        finally:
+            if self._turns.promised.get(key) is document:
+                del self._turns.promised[key]
+
     async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool, match: str | None = None) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
         async with self._turns.deleting():
@@ -311,7 +322,7 @@ class Backend:
         self._require_sync()
         document = parse(completed(key, body))
         _not_over(document)
-        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.pending)
+        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.coming())
         fleet.ungated |= self._gatherer.ungated(document)
         found = refusals(document, fleet)
         if not found:

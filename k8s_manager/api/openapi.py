@@ -98,6 +98,14 @@ BODIES: dict[str, dict[str, Any]] = {
             },
         }
     ),
+    "claim": _body(
+        {
+            "type": "object",
+            "required": ["tenant"],
+            "additionalProperties": False,
+            "properties": {"tenant": {"type": "string"}, "from": {"type": "string"}},
+        }
+    ),
     "rollback": _body(
         {
             "type": "object",

@@ -20,7 +20,7 @@ Planned = Annotated[
 Reason = Annotated[str, Query(max_length=MOST_REASON, description="Why, for the history.")]
 Ticket = Annotated[str, Query(max_length=MOST_TICKET, description="A ticket or a change request, for the history.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at once; `continue` in the answer leads on.")]
-Continue = Annotated[str | None, Query(alias="continue", max_length=200, description="What the last page said.")]
+Continue = Annotated[str | None, Query(alias="continue", max_length=500, description="What the last page said.")]
 Selector = Annotated[
     str | None, Query(alias="labelSelector", max_length=1000, description="KEY=VALUE, several with commas.")
 ]

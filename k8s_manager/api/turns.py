@@ -15,17 +15,22 @@ AT_ONCE = 16
 class Turns:
     """Lets writes of different documents go side by side.
 
-    `pending` are the documents that are on their way to the API server: what they hold is held already, so that of two
-    claims one wins.
+    `pending` are the documents that are on their way to the API server, `promised` those that will follow them: what
+    they hold is held already, so that of two claims one wins.
     """
 
     def __init__(self) -> None:
         self.pending: dict[ObjectKey, Document] = {}
+        self.promised: dict[ObjectKey, Document] = {}
         self._locks: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
         self._door, self._idle = asyncio.Lock(), asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._writes = 0
         self._idle.set()
+
+    def coming(self) -> dict[ObjectKey, Document]:
+        """Return all documents that are not there yet and hold something."""
+        return {**self.promised, **self.pending}
 
     @asynccontextmanager
     async def writing(self, key: ObjectKey) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """`tidegate doctor`: look at a cluster, say what is missing and what to run."""
 
 import asyncio
+import contextlib
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,14 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.checkup import Finding, GatewaySeen, Seen, findings
 from k8s_manager.cli.output import Format, console
 from k8s_manager.cli.output import show as show_as
+from k8s_manager.conflicts import conflicts
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.errors import Absent, Forbidden
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.rights import ACCOUNT, OWN_RIGHTS, RIGHTS, SYSTEM, Right
 
+_DOCUMENTS, _ROUTES = ("Tenant", "Model"), ("Gateway", "VirtualService")
 FORGOTTEN = 60.0  # seconds after which a leader that is silent is none, were our clocks so much apart
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failure": "[red]failure[/]"}
 
@@ -75,7 +78,17 @@ async def look(kubeconfig: Path | None) -> Seen:
             managers=await _managers(client),
             leader=await _leader(client),
             gateways=await _gateways(client),
+            conflicts=tuple(conflicts(await _all(client, *_DOCUMENTS), await _all(client, *_ROUTES))),
         )
+
+
+async def _all(client: KubeClient, *kinds: str) -> list[Manifest]:
+    """Return all objects of some kinds; of a kind that is not there there are none."""
+    found: list[Manifest] = []
+    for kind in kinds:
+        with contextlib.suppress(Absent):
+            found += (await client.list(RESOURCES[kind]))[0]
+    return found
 
 
 async def _crds(client: KubeClient) -> list[Manifest]:

@@ -9,7 +9,19 @@ import sys
 import typer
 
 from istio_templates.errors import Conflict, Invalid, TidegateError
-from k8s_manager.cli import access, doctor, documents, history, measure, overrides, plan, running, simulate, warmup
+from k8s_manager.cli import (
+    access,
+    claims,
+    doctor,
+    documents,
+    history,
+    measure,
+    overrides,
+    plan,
+    running,
+    simulate,
+    warmup,
+)
 
 app = typer.Typer(
     help="Tidegate: gateways, tenants, models and limits on Kubernetes and Istio.",
@@ -26,6 +38,7 @@ warmup.add_to(app)
 measure.add_to(app)
 doctor.add_to(app)
 access.add_to(app)
+claims.add_to(app)
 history.add_to(app)
 plan.add_to(app)
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from istio_templates.facts import ObjectKey
 from k8s_manager.checkup import DOCUMENT_KINDS, ISTIO_KINDS, GatewaySeen, Seen, findings
 
 READY = GatewaySeen("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
@@ -43,6 +44,13 @@ def test_what_is_missing_is_named_with_what_to_run(change, what, remedy):
     (found,) = [finding for finding in findings(dataclasses.replace(WELL, **change)) if finding.level == "failure"]
     assert what in found.what
     assert remedy in found.remedy
+
+
+def test_a_conflict_that_is_there_is_a_warning():
+    seen = dataclasses.replace(WELL, conflicts=((ObjectKey("Model", "search", "b"), "path /v1 is taken"),))
+    (found,) = [finding for finding in findings(seen) if finding.level != "ok"]
+    assert (found.level, found.what) == ("warning", "Model search/b: path /v1 is taken")
+    assert found.remedy == "kubectl -n search edit model b"
 
 
 @pytest.mark.parametrize(

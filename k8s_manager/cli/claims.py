@@ -1,0 +1,86 @@
+"""`tidegate claims`: whose each host is, and hosts that change hands."""
+
+import urllib.parse
+from typing import Annotated, Any
+
+import typer
+
+from k8s_manager.cli import output
+from k8s_manager.cli.connection import connect
+from k8s_manager.cli.documents import DEMO, Output, Server, State, TokenFile
+from k8s_manager.cli.output import Format
+
+app = typer.Typer(help="Whose each host is, whom its owner lends paths, and hosts that change hands.")
+Host = Annotated[str, typer.Argument(help="A host, perhaps *.DOMAIN.")]
+Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+Ticket = Annotated[str, typer.Option(help="A ticket, for the history.")]
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="claims")
+
+
+@app.callback(invoke_without_command=True)
+def claims(
+    context: typer.Context,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Show the hosts of all tenants that you may see.
+
+    tidegate claims
+    tidegate claims give new.models.example.com search
+    tidegate claims give old.models.example.com ads --from search --reason "moved teams"
+    tidegate claims release old.models.example.com
+    """
+    if context.invoked_subcommand:
+        return
+    found = list(connect(server, token_file, state).items("/v1/claims"))
+    if form is not Format.TABLE:
+        output.show(found, form)
+        return
+    table = output.empty("HOST", "TENANT", "GATEWAY", "ROUTES", "LENT")
+    for claim in found:
+        routes = ", ".join(f"{route['path']} ({route['model']})" for route in claim["routes"])
+        lent = ", ".join(f"{way['path']} to {way['tenant']}" for way in claim["delegations"])
+        table.add_row(claim["host"], claim["tenant"], claim["gateway"], routes or "-", lent or "-")
+    output.console().print(table)
+
+
+@app.command()
+def give(
+    host: Host,
+    tenant: Annotated[str, typer.Argument(help="Who gets it.")],
+    source: Annotated[str | None, typer.Option("--from", metavar="TENANT", help="Who has it now.")] = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Give a host to a tenant, or hand it over from another once no model is served on it."""
+    body = {"tenant": tenant, **({"from": source} if source else {})}
+    connect(server, token_file, state).call("PUT", _path(host, reason, ticket), body)
+    typer.echo(f"{host} is {tenant}'s")
+
+
+@app.command()
+def release(
+    host: Host,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Take a host from its tenant once no model is served on it."""
+    told: dict[str, Any] = connect(server, token_file, state).call("DELETE", _path(host, reason, ticket))
+    typer.echo(f"{told['released']} is free")
+
+
+def _path(host: str, reason: str, ticket: str) -> str:
+    said = {name: value for name, value in (("reason", reason), ("ticket", ticket)) if value}
+    return f"/v1/claims/{urllib.parse.quote(host, safe='')}" + (f"?{urllib.parse.urlencode(said)}" if said else "")
