@@ -2,7 +2,16 @@
 
 import re
 
-from istio_templates.facts import GatewayPool, Listener, Manifest, ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import (
+    GatewayPool,
+    LentHost,
+    Listener,
+    Manifest,
+    ObjectKey,
+    OwnedHost,
+    ServedModel,
+    Tenancy,
+)
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "tidegate"
@@ -10,7 +19,6 @@ TENANT = "tidegate.dev/tenant"
 MODEL = "tidegate.dev/model"
 VERSION = "tidegate.dev/version"
 GATEWAY = "tidegate.dev/gateway"
-LENT_HOSTS = "tidegate.dev/lent-hosts"
 PROBE_HEADER = "x-tidegate-probe"
 PROBE_HOST = "probe.tidegate.internal"
 # Pinned slots come in pairs: the first counts a model's requests, the second limits some share of them.
@@ -147,6 +155,13 @@ def listener_for(pool: GatewayPool, host: str, credential: str | None) -> Listen
     if credential is not None:
         return None
     return next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+
+
+def claim_of(tenant: Tenancy, host: str) -> OwnedHost | LentHost | None:
+    """Return the narrowest claim, of the tenant itself or of one that lends it paths, that covers a host."""
+    claims: tuple[OwnedHost | LentHost, ...] = (*tenant.hosts, *tenant.lent)
+    found = [claim for claim in claims if covers(claim.name, host)]
+    return max(found, key=lambda claim: len(claim.name), default=None)
 
 
 def under(host: str, domain: str) -> bool:

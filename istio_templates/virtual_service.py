@@ -5,15 +5,15 @@ bucket, and nothing else may route for it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from istio_templates import names
 from istio_templates.facts import (
     GatewayPool,
     HeaderEdits,
+    LentHost,
     LiveRoute,
     Manifest,
-    OwnedHost,
     RouteFacts,
     ServedModel,
     Tenancy,
@@ -31,8 +31,6 @@ def virtual_service(model: ServedModel) -> Manifest:
     obj = names.manifest(
         "networking.istio.io/v1", "VirtualService", model.name, tenant.namespace, names.owned_by_model(model)
     )
-    if lent := [host for host in hosts if _owned(tenant, host) is None]:
-        obj["metadata"]["annotations"] = {names.LENT_HOSTS: ",".join(lent)}
     return {
         **obj,
         "spec": {
@@ -75,22 +73,32 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
     holder = (metadata["namespace"], metadata["name"])
     out = []
     for match in [match for http in spec.get("http", []) for match in http.get("match", [])]:
-        path = match.get("uri", {}).get("exact") or match.get("uri", {}).get("prefix", "/")
         headers = frozenset((name, value.get("exact", "")) for name, value in match.get("headers", {}).items())
-        authority = match.get("authority", {}).get("regex")
-        hosts = [host for host in spec.get("hosts", []) if authority is None or authority.startswith(re.escape(host))]
-        out += [(host, headers, path.rstrip("/") or "/", holder) for host in hosts]
+        out += [(host, headers, path, holder) for host, path in _places(obj, match)]
     return out
 
 
-def own_hosts_of(obj: Manifest) -> list[str]:
-    """Return the hosts of a VirtualService as read back that are its tenant's own."""
-    lent = (obj["metadata"].get("annotations") or {}).get(names.LENT_HOSTS, "").split(",")
-    return [host for host in obj.get("spec", {}).get("hosts", []) if host not in lent]
+def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | None:
+    """Return a VirtualService as read back without its routes for some (host, path); None where none is left."""
+    spec, left, hosts = obj["spec"], [], set()
+    for http in spec.get("http", []):
+        kept = [match for match in http.get("match", []) if not set(_places(obj, match)) & set(places)]
+        if kept:
+            left.append({**http, "match": kept})
+            hosts |= {host for match in kept for host, _ in _places(obj, match)}
+    metadata = {name: obj["metadata"][name] for name in ("name", "namespace", "labels")}
+    head = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+    return {**head, "spec": {**spec, "hosts": sorted(hosts), "http": left}} if left else None
 
 
-def _owned(tenant: Tenancy, host: str) -> OwnedHost | None:
-    return next((owned for owned in tenant.hosts if names.covers(owned.name, host)), None)
+def _places(obj: Manifest, match: Manifest) -> list[tuple[str, str]]:
+    """Return (host, path) of what a match takes."""
+    path = match.get("uri", {}).get("exact") or match.get("uri", {}).get("prefix", "/")
+    authority = match.get("authority", {}).get("regex")
+    hosts = obj.get("spec", {}).get("hosts", [])
+    return [
+        (host, path.rstrip("/") or "/") for host in hosts if authority is None or authority.startswith(re.escape(host))
+    ]
 
 
 def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
@@ -99,22 +107,26 @@ def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
     Under a shared certificate that is the tenant's own as well: its plain server redirects, and istiod answers there
     only for hosts of VirtualServices that are bound to it.
     """
-    return sorted({name for host in hosts for name in _gateways_of(model.tenant, host)})
+    tenant = model.tenant
+    found = {name for host in hosts for name in _gateways_of(tenant, host)}
+    # Without any, Istio would take it for the mesh. The tenant's own Gateway does not list what it does not serve.
+    return sorted(found or {f"{pool.namespace}/{names.tenant_gateway(tenant.name)}" for pool in tenant.gateways})
 
 
 def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
-    owned = _owned(tenant, host)
-    lent = None if owned else next((lent for lent in tenant.lent if names.covers(lent.name, host)), None)
-    credential = owned.credential if owned else lent.credential if lent else None
+    found = names.claim_of(tenant, host)
+    if found is None:
+        return
+    owner = found.owner if isinstance(found, LentHost) else tenant.name
     for pool in tenant.gateways:
-        if lent and pool.name not in lent.gateways:
+        if isinstance(found, LentHost) and pool.name not in found.gateways:
             continue
-        listener = names.listener_for(pool, host, credential)
+        listener = names.listener_for(pool, host, found.credential)
         shared = listener is not None and listener.domain is not None
         if shared:
             yield f"{pool.namespace}/{names.pool_gateway(pool)}"
         if not shared or names.plain_listener(pool):
-            yield f"{pool.namespace}/{names.tenant_gateway(lent.owner if lent else tenant.name)}"
+            yield f"{pool.namespace}/{names.tenant_gateway(owner)}"
 
 
 def _precedence(route: RouteFacts) -> tuple[int, int, str]:

@@ -113,6 +113,7 @@ def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> 
         if delegation.tenant == name:
             message = f"{name} owns the host and needs no leave; name another tenant, or leave it out"
             yield _invalid(f"spec.hosts[{number}].delegations[{at}].tenant", message)
+    yield from _lent_over_routes(name, spec, number, fleet)
     for claim, owner in fleet.claims_against(host):
         if owner != name:
             yield _conflict(
@@ -135,6 +136,32 @@ def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> 
         )
 
 
+def _lent_over_routes(name: str, spec: TenantSpec, number: int, fleet: Fleet) -> Iterator[Refusal]:
+    """Yield what a tenant's own models serve of paths that it is about to lend."""
+    claim = spec.hosts[number]
+    for at, delegation in enumerate(claim.delegations):
+        for model in fleet.models_in(namespace_of(name, spec)):
+            if _overlaps(fleet.models[model], claim.name, delegation.path):
+                said = f"{delegation.path} is served by this tenant's model {model[1]}; change that model first"
+                yield _conflict(f"spec.hosts[{number}].delegations[{at}].path", said)
+
+
+def _overlaps(model: ModelSpec, claim: str, path: str) -> bool:
+    """Tell whether a model has a route on the hosts of a claim that lies in a path or comes before it."""
+    one_host = len({route.host for route in model.routes}) == 1
+    for route in model.routes:
+        inside = route.path == path or route.path.startswith(f"{path}/")
+        around = route.path == "/" or path.startswith(f"{route.path}/")
+        if names.covers(claim, route.host) and (inside or (around and not stands_behind(route, one_host))):
+            return True
+    return False
+
+
+def stands_behind(route: Route, one_host: bool) -> bool:
+    """Tell whether a proxy tries a route after all others of its host: a bare `/` that matches nothing else."""
+    return route.path == "/" and not route.headers and one_host
+
+
 def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
     key = (document.namespace or "", document.name)
     tenant = fleet.tenant_of.get(key[0])
@@ -150,8 +177,9 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
         message = f"VirtualService {key[1]} is limited by model {holder}; choose another name"
         yield _conflict("metadata.name", message)
     seen: set[tuple[object, str]] = set()
+    one_host = len({route.host for route in spec.routes}) == 1
     for number, route in enumerate(spec.routes):
-        yield from _route(key, tenant, number, route, fleet)
+        yield from _route(key, tenant, number, route, one_host, fleet)
         if (place_of(route), route.path) in seen:
             yield _invalid(f"spec.routes[{number}].path", "another route of this model is the same; leave one out")
         seen.add((place_of(route), route.path))
@@ -194,8 +222,10 @@ def _reached(field_path: str, place: Holder, found: Foreign, tenant: str, fleet:
         yield _invalid(field_path, message)
 
 
-def _route(key: tuple[str, str], tenant: str, number: int, route: Route, fleet: Fleet) -> Iterator[Refusal]:
-    barred = list(_barred(tenant, f"spec.routes[{number}]", route, fleet))
+def _route(
+    key: tuple[str, str], tenant: str, number: int, route: Route, one_host: bool, fleet: Fleet
+) -> Iterator[Refusal]:
+    barred = list(_barred(tenant, f"spec.routes[{number}]", route, one_host, fleet))
     if barred:
         yield from barred
         return
@@ -210,29 +240,25 @@ def _route(key: tuple[str, str], tenant: str, number: int, route: Route, fleet: 
         yield _conflict(f"spec.routes[{number}].path", message)
 
 
-def _barred(tenant: str, field_path: str, route: Route, fleet: Fleet) -> Iterator[Refusal]:
+def _barred(tenant: str, field_path: str, route: Route, one_host: bool, fleet: Fleet) -> Iterator[Refusal]:
     """Yield why a tenant may not serve a path of a host, if it may not."""
     owner, guest = fleet.owner(route.host), fleet.guest(route.host, route.path)
     if owner is None:
         yield _invalid(
             f"{field_path}.host", f"{route.host} is no host of tenant {tenant}; add it to the tenant's hosts"
         )
-    elif guest is None or tenant not in (owner, guest[1]):
-        if owner != tenant:
-            # Whose it is, and which paths are taken there, is not this tenant's to know.
-            message = f"{route.host} belongs to another tenant; use a host of {tenant}"
-            yield _conflict(f"{field_path}.host", message)
+    elif tenant not in (owner, guest[1] if guest else owner):
+        # Whose it is, and which paths are taken there, is not this tenant's to know.
+        message = f"{route.host} belongs to another tenant; use a host of {tenant}"
+        yield _conflict(f"{field_path}.host", message)
+    elif guest is None:
+        within = [] if stands_behind(route, one_host) else list(fleet.lent_within(route.host, route.path))
+        for path, other in within:
+            message = f"{route.path} contains {path}, which is delegated to tenant {other}; use another path"
+            yield _conflict(f"{field_path}.path", message)
     elif tenant != guest[1]:
         message = f"{guest[0]} of {route.host} is delegated to tenant {guest[1]}; use another path, or take it back"
         yield _conflict(f"{field_path}.path", message)
-    elif owner != tenant and (places := _gateways_apart(tenant, owner, fleet)):
-        yield _invalid(f"{field_path}.host", f"{route.host} is served by gateway {places}; use the same gateway")
-
-
-def _gateways_apart(tenant: str, owner: str, fleet: Fleet) -> str:
-    """Return the gateway of a host's owner, if a tenant that serves paths of it uses another."""
-    ours, theirs = (gateway_name(name, fleet.tenants[name]) for name in (tenant, owner))
-    return theirs if ours != theirs else ""
 
 
 def _ports(spec: ModelSpec) -> Iterator[Refusal]:

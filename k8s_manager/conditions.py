@@ -258,8 +258,8 @@ def _url(served: ServedModel | None, spec: ModelSpec) -> str | None:
     if served is None or served.attached:
         return None
     route = spec.routes[0]
-    owned = next((host for host in served.tenant.hosts if names.covers(host.name, route.host)), None)
-    listener = names.listener_for(served.tenant.gateways[0], route.host, owned.credential if owned else None)
+    claim = names.claim_of(served.tenant, route.host)
+    listener = names.listener_for(served.tenant.gateways[0], route.host, claim.credential if claim else None)
     if listener is None:
         return None
     return f"{listener.protocol.lower()}://{route.host}:{listener.port}{route.path}"

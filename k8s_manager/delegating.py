@@ -1,7 +1,7 @@
 """Hosts of which several tenants serve paths: whom each owner has given leave, and who has it. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from istio_templates.documents import TenantSpec
@@ -18,21 +18,18 @@ class Shared:
     lent: Mapping[str, tuple[LentHost, ...]]
 
 
-def shared(tenants: Mapping[str, TenantSpec], bindings: Mapping[str, Binding]) -> Shared:
-    """Return what accepted tenants share; leave that is given to nobody who is there counts for nothing."""
+def shared(tenants: Mapping[str, TenantSpec], homes: Mapping[str, str], bindings: Mapping[str, Binding]) -> Shared:
+    """Return what accepted tenants share with those that have a namespace (`homes`), also while these are refused."""
+    homes = {**homes, **{name: namespace_of(name, spec) for name, spec in tenants.items()}}
     guests: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
     lent: dict[str, tuple[LentHost, ...]] = defaultdict(tuple)
     for owner, spec in tenants.items():
         gateways = bindings[owner].gateways if owner in bindings else (gateway_name(owner, spec),)
         for host in spec.hosts:
-            there = _there(tenants, (delegation.tenant for delegation in host.delegations))
+            there = sorted({delegation.tenant for delegation in host.delegations} & homes.keys())
             if there:
-                guests[owner][host.name] = tuple(namespace_of(name, tenants[name]) for name in there)
+                guests[owner][host.name] = tuple(homes[name] for name in there)
             for name in there:
                 credential = host.tls.credential_name if host.tls else None
                 lent[name] += (LentHost(host.name, owner, credential, gateways),)
     return Shared(guests, lent)
-
-
-def _there(tenants: Mapping[str, TenantSpec], names: Iterable[str]) -> list[str]:
-    return sorted(set(names) & tenants.keys())

@@ -15,6 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.quantity import quantity
+from istio_templates.virtual_service import without
 from k8s_manager.draining import Draining
 from k8s_manager.plan import Plan, owner_of
 from k8s_manager.render import Desired
@@ -80,9 +81,11 @@ class Differ:
             if lent or held or _too_early(plan, key, limited):
                 continue
             self._compare(key, wanted, owned, changes)
+        cut, gone = _cut(plan, owned)
+        changes.writes += cut
         changes.writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
         changes.writes.sort(key=lambda write: stage(write.obj))
-        changes.deletes = sorted(_leftovers(plan, desired, owned), key=stage, reverse=True)
+        changes.deletes = sorted((*_leftovers(plan, desired, owned), *gone), key=stage, reverse=True)
         return changes
 
     def _compare(self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], changes: Changes) -> None:
@@ -163,6 +166,22 @@ def subsets_used(virtual_service: Manifest | None) -> set[str]:
         return set()
     routes = [route for http in virtual_service["spec"].get("http", []) for route in http.get("route", [])]
     return {route["destination"].get("subset", "") for route in routes}
+
+
+def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], list[Manifest]]:
+    """Return VirtualServices that are kept, without those routes that are another tenant's by now, and those of which
+    nothing is left."""
+    cut, gone = [], []
+    for (namespace, model), places in plan.revoked.items():
+        live = owned.get(ObjectKey("VirtualService", namespace, model))
+        if live is None or "deletionTimestamp" in live["metadata"]:
+            continue
+        left = without(live, places)
+        if left is None:
+            gone.append(live)
+        else:
+            cut.append(Write(stamped(left), False))
+    return cut, gone
 
 
 def _leftovers(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]) -> Iterable[Manifest]:

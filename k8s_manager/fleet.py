@@ -1,6 +1,6 @@
 """The fleet: what all accepted documents hold, indexed by what can be asked for. Pure."""
 
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from istio_templates import names
 from istio_templates.documents import (
@@ -13,7 +13,7 @@ from istio_templates.documents import (
 from istio_templates.documents.model import Route
 from k8s_manager import warming
 from k8s_manager.moves import Binding
-from k8s_manager.world import Bound, Foreign, NamespaceSeen, World
+from k8s_manager.world import Foreign, NamespaceSeen, Stored, World
 
 Place = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
 Holder = tuple[str, str]  # namespace and name of a Model
@@ -62,12 +62,17 @@ class Fleet:
             case WarmupPlanSpec() as spec:
                 self.warmup_plans[document.namespace or "", document.name] = spec
 
-    def reserve(self, bound: Bound, tenants: Collection[str], models: Collection[Holder]) -> None:
+    def reserve(self, world: World) -> None:
         """Keep what live objects serve for those documents that are still there."""
-        for host, tenant in bound.hosts:
+        tenants = {stored.key.name: stored for stored in world.tenants}
+        models = {(stored.key.namespace, stored.key.name) for stored in world.models}
+        for host, tenant in world.bound.hosts:
             if tenant in tenants:
                 self._take(host, tenant)
-        for host, headers, path, holder in bound.routes:
+        for host, tenant in world.bound.routed:
+            if tenant in tenants and _asks_for(tenants[tenant], host):  # others only have leave to route there
+                self._take(host, tenant)
+        for host, headers, path, holder in world.bound.routes:
             if holder in models:
                 self._route((host, headers), path, holder)
 
@@ -81,9 +86,24 @@ class Fleet:
         delegated = self._delegated.get(self._claim(host) or "", {})
         return next(((way, delegated[way]) for way in (path, *_folders(path)) if way in delegated), None)
 
+    def server(self, host: str, path: str) -> str | None:
+        """Return the tenant whose models may serve a path of a host."""
+        guest = self.guest(host, path)
+        return guest[1] if guest else self.owner(host)
+
+    def lent_within(self, host: str, path: str) -> Iterator[tuple[str, str]]:
+        """Yield (path, tenant) of the delegations of a host that lie within a path."""
+        for way, tenant in self._delegated.get(self._claim(host) or "", {}).items():
+            if path in ("/", *_folders(way)):
+                yield way, tenant
+
     def _claim(self, host: str) -> str | None:
         claims = [host, *(f"*.{suffix}" for suffix in _suffixes(host))]
         return next((claim for claim in claims if claim in self._hosts), None)
+
+    def models_in(self, namespace: str) -> Iterator[Holder]:
+        """Yield the models of a namespace."""
+        return (holder for holder in self.models if holder[0] == namespace)
 
     def claims_against(self, claim: str) -> Iterator[tuple[str, str]]:
         """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
@@ -130,6 +150,12 @@ class Fleet:
         self._paths.setdefault(place, {})[path] = holder
         for folder in _folders(path):
             self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
+
+
+def _asks_for(tenant: Stored, host: str) -> bool:
+    """Tell whether a tenant claims a host; one that cannot be read is taken to claim what it has."""
+    spec = tenant.document.spec if tenant.document else None
+    return not isinstance(spec, TenantSpec) or any(names.covers(claim.name, host) for claim in spec.hosts)
 
 
 def _suffixes(host: str) -> list[str]:

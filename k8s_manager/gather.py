@@ -12,7 +12,7 @@ from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
-from istio_templates.virtual_service import own_hosts_of, routes_of
+from istio_templates.virtual_service import routes_of
 from k8s_manager.documents import Documents
 from k8s_manager.facts_of import version_labels
 from k8s_manager.fleet import gateway_name
@@ -244,6 +244,7 @@ class Gatherer:
 
     def _read_bound(self) -> Bound:
         hosts: list[tuple[str, str]] = []
+        routed: list[tuple[str, str]] = []
         routes: list[LiveRoute] = []
         for gateway in self._store.all("Gateway"):
             if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
@@ -252,9 +253,9 @@ class Gatherer:
         for service in self._store.all("VirtualService"):
             tenant = service["metadata"].get("labels", {}).get(names.TENANT)
             if tenant and names.key_of(service) in self._store.owned:
-                hosts += [(host, tenant) for host in own_hosts_of(service)]
+                routed += [(host, tenant) for host in service.get("spec", {}).get("hosts", [])]
                 routes += routes_of(service)
-        return Bound(tuple(hosts), tuple(routes))
+        return Bound(tuple(hosts), tuple(routed), tuple(routes))
 
     def _ready(self, stored: Stored, which: str = "stored") -> list[tuple[tuple[str, str, str], int]]:
         if stored.document is None:

@@ -26,6 +26,7 @@ class Ledger:
         self._seen: dict[ObjectKey, Stored] = {}
         self._held: dict[ObjectKey, Document] = {}
         self._promised: Documents = {}
+        self._grown = False
 
     def fleet(self, world: World, last: World | None, plan: Plan, pending: Documents) -> Fleet:
         """Return what is held in `world`, and by documents that are on their way there (`pending`).
@@ -51,7 +52,8 @@ class Ledger:
             return None
         fleet.see(world)
         if before.bound is not world.bound:
-            fleet.reserve(world.bound, {s.key.name for s in world.tenants}, {_holder(s) for s in world.models})
+            fleet.reserve(world)
+        self._grown = False
         changed = (
             [stored for stored in now if self._seen.get(stored.key) is not stored]
             for was, now in zip(before.kinds(), world.kinds(), strict=True)
@@ -59,7 +61,9 @@ class Ledger:
         )
         followed = all(self._takes(fleet, stored) for stored in by_seniority(changed))
         none_gone = len(self._seen) == sum(len(kind) for kind in world.kinds())
-        return fleet if followed and none_gone and self._have_arrived(pending) else None
+        # What was refused may fit by now.
+        settled = not self._grown or len(self._seen) == len(self._held)
+        return fleet if followed and none_gone and settled and self._have_arrived(pending) else None
 
     def _agrees(self, plan: Plan) -> bool:
         """Tell whether the newest plan accepts what is held here, and nothing else that it knows."""
@@ -80,9 +84,10 @@ class Ledger:
             return True
         if stored.document is None or not verdict_on(stored, fleet).accepted:
             # Against a mere promise, a document that is there may yet be right.
-            return held is None and not self._promised
+            return before is None and not self._promised
         if held is not None and not holdings(held) <= holdings(stored.document):
             return False
+        self._grown |= held is None or not holdings(stored.document) <= holdings(held)
         fleet.hold(stored.document)
         self._held[stored.key] = stored.document
         return True
@@ -90,8 +95,7 @@ class Ledger:
 
 def _is_given_up(before: Bound, now: Bound) -> bool:
     """Tell whether live objects no longer serve something that they served."""
-    return before is not now and not (set(before.hosts) <= set(now.hosts) and set(before.routes) <= set(now.routes))
-
-
-def _holder(stored: Stored) -> tuple[str, str]:
-    return stored.key.namespace, stored.key.name
+    if before is now:
+        return False
+    pairs = ((before.hosts, now.hosts), (before.routed, now.routed), (before.routes, now.routes))
+    return not all(set(had) <= set(has) for had, has in pairs)

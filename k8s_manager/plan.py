@@ -21,7 +21,7 @@ from istio_templates.documents import (
 )
 from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.errors import Problem
-from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import GatewayPool, LentHost, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of, overriding, warming
 from k8s_manager.claims import Reason, refusals
 from k8s_manager.delegating import Shared, shared
@@ -69,7 +69,8 @@ class Limited:
 @dataclass(slots=True)
 class Plan:
     """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours; `lifted`
-    are the identities of models that have no limit for now; `meant` says for how many models each override is."""
+    are the identities of models that have no limit for now; `meant` says for how many models each override is;
+    `revoked` are the routes that models lose though they keep the rest, as (host, path)."""
 
     pools: dict[str, GatewayPool] = field(default_factory=dict)
     tenants: dict[str, Tenancy] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Plan:
     lifted: frozenset[str] = frozenset()
     overrides: dict[ObjectKey, Override] = field(default_factory=dict)
     meant: Counter[ObjectKey] = field(default_factory=Counter)
+    revoked: dict[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
 
 
 class Planner:
@@ -140,6 +142,7 @@ class Planner:
         _models(world, plan, self._memo, closed)
         _overrides(world, plan, self._memo)
         _leaving(world, plan)
+        plan.revoked = _revoked(world, plan)
         self._memo.end_round()
         return plan
 
@@ -184,8 +187,7 @@ def by_seniority(kinds: Iterable[Iterable[Stored]]) -> Iterator[Stored]:
 def _reserved(world: World) -> Fleet:
     fleet = Fleet()
     fleet.see(world)
-    tenants = {stored.key.name for stored in world.tenants}
-    fleet.reserve(world.bound, tenants, {(s.key.namespace, s.key.name) for s in world.models})
+    fleet.reserve(world)
     return fleet
 
 
@@ -267,7 +269,25 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
 
 def _shared(world: World, plan: Plan) -> Shared:
     specs = {s.key.name: document.spec for s in world.tenants if (document := _accepted(s, plan))}
-    return shared({name: spec for name, spec in specs.items() if isinstance(spec, TenantSpec)}, world.bindings)
+    seen = ((namespace.labels.get(names.TENANT), name) for name, namespace in world.namespaces.items())
+    there = {stored.key.name for stored in world.tenants}
+    homes = {tenant: name for tenant, name in seen if tenant in there}
+    return shared({name: spec for name, spec in specs.items() if isinstance(spec, TenantSpec)}, homes, world.bindings)
+
+
+def _revoked(world: World, plan: Plan) -> dict[tuple[str, str], frozenset[tuple[str, str]]]:
+    """Return the routes, as (host, path), of models that keep what they have, where that is another tenant's by now."""
+    fleet = Fleet()
+    for stored in world.tenants:
+        if document := _accepted(stored, plan):
+            fleet.hold(document)
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for host, _, path, holder in world.bound.routes:
+        seen = world.namespaces.get(holder[0])
+        tenant = seen.labels.get(names.TENANT) if seen else None
+        if holder in plan.held_models and fleet.server(host, path) not in (None, tenant):
+            found.setdefault(holder, set()).add((host, path))
+    return {holder: frozenset(places) for holder, places in found.items()}
 
 
 def _dedicated(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
@@ -331,7 +351,20 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
             partial(_facts, tenant, name, spec, sentence, limit, found, weights),
         )
         plan.models[tenant.namespace, name] = served
+        if apart := _apart_from_lender(spec, tenant):
+            plan.waiting[stored.key] = apart
         plan.limits.update((limited.terms.identity, limited) for limited in limits)
+
+
+def _apart_from_lender(spec: ModelSpec, tenant: Tenancy) -> str | None:
+    """Return what is to be said where a path that a tenant may serve is at none of its gateways."""
+    ours = {pool.name for pool in tenant.gateways}
+    for route in spec.routes:
+        claim = names.claim_of(tenant, route.host)
+        if isinstance(claim, LentHost) and ours.isdisjoint(claim.gateways):
+            there = ", ".join(claim.gateways)
+            return f"{route.host} is served by gateway {there}, this tenant by {', '.join(sorted(ours))}; use the same"
+    return None
 
 
 def _facts(

@@ -46,12 +46,14 @@ class NamespaceSeen:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What live objects already serve: hosts by tenant, and (host, headers, path) by model's namespace and name.
+    """What live objects already serve: hosts of Gateways by tenant, hosts of VirtualServices by the tenant that routes
+    there, and (host, headers, path) by model's namespace and name.
 
     It stays reserved for its owner, also while the owner's document is refused and its last good objects are kept.
     """
 
     hosts: tuple[tuple[str, str], ...] = ()
+    routed: tuple[tuple[str, str], ...] = ()
     routes: tuple[LiveRoute, ...] = ()
 
 

@@ -207,6 +207,7 @@ class Backend:
                 listed = ", ".join(dependent.name for dependent in dependents)
                 message = f"is in use by {dependents[0].kind} {listed}; delete them first, or say ?cascade=true"
                 raise Conflict(str(key), [Problem("", message)])
+            self._require_no_guests(key)
             going = [*(dependent for used in dependents for dependent in [*self._dependents(used), used]), key]
             if dry_run:
                 return {"dryRun": True, "changes": [{"operation": "delete", "object": str(gone)} for gone in going]}
@@ -380,6 +381,28 @@ class Backend:
                 message = f"namespace {key.namespace} is not there yet; look at the tenant's conditions"
                 raise Waiting(message, 2)
             await asyncio.sleep(0.05)
+
+    def _require_no_guests(self, key: ObjectKey) -> None:
+        """Make sure that no other tenant serves paths of a tenant that goes; raises `Conflict`."""
+        tenant = next((s for s in self._claims().tenants if s.key == key), None)
+        spec = tenant.document.spec if tenant and tenant.document else None
+        if not isinstance(spec, TenantSpec):
+            return
+        guests = {way.tenant for host in spec.hosts for way in host.delegations}
+        using = sorted(guest for guest in guests if self._serves_there(guest, spec))
+        if using:
+            said = f"lends paths to {', '.join(using)}, which serve them; take them back first"
+            raise Conflict(str(key), [Problem("spec.hosts", said)])
+
+    def _serves_there(self, guest: str, lender: TenantSpec) -> bool:
+        found = self._store.get(ObjectKey("Tenant", "", guest))
+        routes = [
+            route.get("host", "")
+            for model in (self.many("Model", _namespace_of(found)) if found else ())
+            if "deletionTimestamp" not in model["metadata"]
+            for route in (model.get("spec") or {}).get("routes") or ()
+        ]
+        return any(names.covers(claim.name, host) for claim in lender.hosts for host in routes)
 
     def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
         if key.kind == "InferenceGateway":

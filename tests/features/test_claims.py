@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.features.conftest import make_search
-from tests.support.documents import HOST, model, tenant
+from tests.support.documents import HOST, gateway, model, tenant
 from tests.support.waiting import until
 
 OLD = "old.models.example.com"
@@ -172,3 +172,106 @@ async def test_a_lent_path_is_its_guests_alone_until_it_is_taken_back(rest):
 async def test_what_cannot_be_lent_is_refused(rest, delegations, said):
     status, problem = await rest.call("PUT", "/v1/tenants/search", claims(HOST, OLD, lent=delegations))
     assert status == 422 and said in str(problem["problems"]), problem
+
+
+LENT = claims(HOST, OLD, lent=[{"path": "/ads", "tenant": "ads"}])
+GUEST = "/v1/tenants/ads/models/guest"
+OWN = "ads.models.example.com"
+
+
+def at(path: str, name: str, namespace: str, host: str = HOST, **more) -> dict:
+    return {"spec": model(name, namespace, routes=[{"host": host, "path": path, "port": 8080, **more}])["spec"]}
+
+
+@pytest.fixture
+async def lent(rest):
+    """Lend /ads to ads, whose model serves a path of it and one on its own host."""
+    assert (await rest.call("PUT", "/v1/tenants/search", LENT))[0] == 200
+    both = [{"host": HOST, "path": "/ads/v1", "port": 8080}, {"host": OWN, "path": "/v1", "port": 8080}]
+    assert (await rest.call("PUT", GUEST, {"spec": model("guest", "ads", routes=both)["spec"]}))[0] == 201
+    await until(lambda: routed(rest, {HOST, OWN}), what="the guest's routes")
+    return rest
+
+
+async def routed(rest, hosts: set[str]) -> bool:
+    found = await rest.fleet.get("VirtualService", "guest", "ads")
+    return set(found["spec"]["hosts"]) == hosts if found else not hosts
+
+
+async def accepted(rest, path: str, body: dict) -> bool:
+    return (await rest.call("PUT", path, body))[0] in (200, 201)
+
+
+async def test_a_guest_that_is_refused_keeps_its_own_routes_and_frees_the_path_for_its_owner(lent):
+    assert (await lent.call("PUT", "/v1/tenants/search", claims(HOST, OLD)))[0] == 200
+    await until(lambda: routed(lent, {OWN}), what="the guest losing the path, and no more")
+    mine = "/v1/tenants/search/models/mine"
+    await until(lambda: accepted(lent, mine, at("/ads/v1", "mine", "search")), what="the path being its owner's")
+    condition = await lent.fleet.condition("Model", "guest", "Accepted", "ads")
+    assert condition["status"] == "False" and "belongs to another tenant" in condition["message"]
+
+
+async def test_a_model_of_which_nothing_is_left_has_no_route_and_keeps_its_replicas(lent):
+    assert (await lent.call("PUT", GUEST, at("/ads/v1", "guest", "ads")))[0] == 200
+    await until(lambda: routed(lent, {HOST}), what="the guest's one route")
+    assert (await lent.call("PUT", "/v1/tenants/search", claims(HOST, OLD)))[0] == 200
+    await until(lambda: routed(lent, set()), what="the route being taken away")
+    assert await lent.fleet.get("Deployment", "guest-v1", "ads")
+
+
+async def test_a_guest_whose_tenant_is_refused_keeps_its_path(lent):
+    await lent.fleet.apply(tenant("ads", gateway={"name": "absent"}))
+
+    async def told() -> bool:
+        return (await lent.fleet.condition("Tenant", "ads", "Accepted")).get("status") == "False"
+
+    await until(told, what="the tenant being refused")
+    await lent.fleet.settled(1.0)
+    found = await lent.fleet.get("Gateway", "tenant-search", "inference-gw")
+    assert f"ads/{HOST}" in found["spec"]["servers"][0]["hosts"] and await routed(lent, {HOST, OWN})
+
+
+async def test_an_owner_cannot_stand_before_its_guests(lent):
+    mine = "/v1/tenants/search/models/mine"
+    for more in ({"headers": {"x-variant": "b"}}, {}):
+        routes = [{"host": HOST, "path": "/", "port": 8080, **more}]
+        routes += [] if more else [{"host": OLD, "path": "/x", "port": 8080}]
+        status, said = await lent.call("PUT", mine, {"spec": model("mine", routes=routes)["spec"]})
+        assert status == 409 and "contains /ads, which is delegated to tenant ads" in str(said["problems"]), more
+    assert (await lent.call("PUT", mine, at("/", "mine", "search")))[0] == 201
+
+
+async def test_what_the_owner_serves_itself_is_not_lent(lent):
+    wider = claims(HOST, OLD, lent=[{"path": "/v2/models", "tenant": "ads"}])
+    status, said = await lent.call("PUT", "/v1/tenants/search", wider)
+    assert status == 409
+    assert (
+        said["problems"][0]["message"] == "/v2/models is served by this tenant's model ranker; change that model first"
+    )
+
+
+async def test_an_owner_whose_guests_serve_does_not_go(lent):
+    status, said = await lent.call("DELETE", "/v1/tenants/search?cascade=true")
+    assert (status, "lends paths to ads, which serve them" in str(said["problems"])) == (409, True)
+    assert (await lent.call("DELETE", GUEST))[0] == 202
+    await until(lambda: routed(lent, set()), what="the guest's route being gone")
+    assert (await lent.call("DELETE", "/v1/tenants/search?cascade=true"))[0] == 202
+
+
+async def test_a_guest_at_another_gateway_is_told(rest):
+    await rest.fleet.apply(gateway("other", "other-gw"))
+    await until(lambda: accepted(rest, "/v1/tenants/far", {"spec": far()}), what="the tenant at the other gateway")
+    assert await accepted(rest, "/v1/tenants/search", claims(HOST, OLD, lent=[{"path": "/far", "tenant": "far"}]))
+    await until(lambda: accepted(rest, "/v1/tenants/far/models/guest", at("/far", "guest", "far")), what="the model")
+
+    async def told() -> bool:
+        condition = await rest.fleet.condition("Model", "guest", "Programmed", "far")
+        return f"{HOST} is served by gateway shared, this tenant by other" in condition.get("message", "")
+
+    await until(told, what="the guest being told")
+    found = await rest.fleet.get("VirtualService", "guest", "far")
+    assert found is None or found["spec"]["gateways"] == ["other-gw/tenant-far"]
+
+
+def far() -> dict:
+    return tenant("far", gateway={"name": "other"})["spec"]

@@ -24,10 +24,13 @@ def documents():
     hosts = st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True)
     lent = st.sampled_from([[], [{"path": "/x", "tenant": "ads"}], [{"path": "/x/y", "tenant": "maps"}]])
     tenants = st.builds(
-        lambda name, hosts, lent: tenant(name, hosts=[{"name": host, "delegations": lent} for host in hosts]),
+        lambda name, hosts, lent, at: tenant(
+            name, gateway={"name": at}, hosts=[{"name": host, "delegations": lent} for host in hosts]
+        ),
         st.sampled_from(TENANTS),
         hosts,
         lent,
+        st.sampled_from(["shared", "shared", "late"]),
     )
     routes = st.lists(st.tuples(st.sampled_from(HOSTS[:2]), st.sampled_from(PATHS)), min_size=1, max_size=2)
     models = st.builds(
@@ -38,7 +41,7 @@ def documents():
         st.sampled_from(["m", "n"]),
         routes,
     )
-    return tenants | models
+    return tenants | models | st.sampled_from([gateway(), gateway("late", "late-gw")])
 
 
 def changes():
@@ -103,7 +106,7 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
             moments.there.pop(key, None)
         elif what == "bind":
             routes = tuple((r.host, frozenset(), r.path, key[1:]) for r in getattr(document.spec, "routes", ()))
-            moments.bound = Bound(moments.bound.hosts, routes)
+            moments.bound = Bound((), tuple((host, key.namespace) for host, *_ in routes), routes)
         elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan)[0]):
             compare(ledger.fleet(moments.world(), last, plan, {key: document}), last, plan, [document])
             if arrives:
