@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers check format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick clean
+.PHONY: help demo test test-servers fuzz check format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ demo: $(VENV)/run ## Two gateway pods, a tenant and a trained model on this mach
 
 test-servers: $(VENV)/dev ## Warm-up plans against a real MLServer and a real Triton (900 MB the first time)
 	@$(BIN)/pytest tests/servers/test_servers.py
+
+fuzz: $(VENV)/dev ## 20,000 calls of the REST API that its schema allows, or does not (its own environment)
+	@test -x $(VENV)/fuzz/bin/st || ($(PYTHON) -m venv $(VENV)/fuzz && $(VENV)/fuzz/bin/pip install -q -r tests/fuzz/requirements.txt)
+	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420
 
 test: $(VENV)/dev ## All tests that need Python only (a real Envoy included)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests

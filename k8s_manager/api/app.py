@@ -18,7 +18,7 @@ from k8s_manager.api.backend import Backend, shown
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import Exchanges, note
 from k8s_manager.api.guard import Guard, caller_of, change_by
-from k8s_manager.api.openapi import BODIES, RESPONSES, describe
+from k8s_manager.api.openapi import BODIES, GOING, MADE, RESPONSES, describe
 from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Planned, Reason, Selector, Ticket
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
@@ -103,7 +103,14 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     async def get(request: Request) -> Response:
         return respond(backend.one(key(request)))
 
-    @app.put(path, summary=f"Write a whole {kind}.", name=f"put_{kind}", openapi_extra=BODIES[kind], **options)
+    @app.put(
+        path,
+        summary=f"Write a whole {kind}.",
+        name=f"put_{kind}",
+        openapi_extra=BODIES[kind],
+        responses=MADE,
+        **options,
+    )
     async def put(
         request: Request,
         dry_run: DryRun = False,
@@ -144,7 +151,7 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         note(request, place, answer)
         return respond(answer)
 
-    @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", **options)
+    @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", responses=GOING, **options)
     async def delete(
         request: Request, cascade: Cascade = False, dry_run: DryRun = False, match: Match = None
     ) -> Response:

@@ -55,6 +55,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+MADE: dict[int | str, dict[str, Any]] = {201: {"description": "It was not there, and has been made."}}
+GOING: dict[int | str, dict[str, Any]] = {202: {"description": "It is being deleted."}}
+
+
 def _body(schema: dict[str, Any]) -> dict[str, Any]:
     content = {kind: {"schema": schema} for kind in ("application/json", "application/yaml")}
     return {"requestBody": {"required": True, "content": content}}

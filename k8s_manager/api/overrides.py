@@ -14,7 +14,7 @@ from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of
-from k8s_manager.api.openapi import BODIES
+from k8s_manager.api.openapi import BODIES, GOING, MADE
 from k8s_manager.api.options import DryRun
 from k8s_manager.api.versions import WHATEVER
 from k8s_manager.overriding import override_name
@@ -55,7 +55,13 @@ def add(app: FastAPI, backend: Backend) -> None:
     async def get(tenant: str, model: str) -> Response:
         return _json(backend.one(in_force(tenant, model)))
 
-    @app.put(_ROOT, summary="Override a model's limit for a time.", openapi_extra=BODIES["override"], **options)
+    @app.put(
+        _ROOT,
+        summary="Override a model's limit for a time.",
+        openapi_extra=BODIES["override"],
+        responses=MADE,
+        **options,
+    )
     async def put(request: Request, tenant: str, model: str, dry_run: DryRun = False) -> Response:
         is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
         tenants = own(tenant, model)  # also for operators: there has to be such a tenant
@@ -66,7 +72,7 @@ def add(app: FastAPI, backend: Backend) -> None:
         note(request, key, answer)
         return _json(answer, 201 if created and not dry_run else 200)
 
-    @app.delete(_ROOT, summary="End the override of a model.", **options)
+    @app.delete(_ROOT, summary="End the override of a model.", responses=GOING, **options)
     async def delete(request: Request, tenant: str, model: str) -> Response:
         is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
         key = in_force(tenant, model) if is_operator else own(tenant, model)
