@@ -24,11 +24,14 @@ ORDER = (
 )  # fmt: skip
 
 
-def render_pool(pool: GatewayPool, tenants: list[Tenancy]) -> list[Manifest]:
-    """Return what belongs to a gateway, but its slots' configurations."""
+def render_pool(
+    pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]] = frozenset()
+) -> list[Manifest]:
+    """Return what belongs to a gateway, but its slots' configurations. `kept` are (namespace, host) that are served on,
+    though their tenants' documents are refused."""
     head = [pool_namespace(pool)] if pool.managed else []
     filters = [insertion(pool), *endpoint_stats(pool)]
-    return [*head, *gateway_workload(pool), *filters, *pool_gateway(pool, tenants), *probe(pool)]
+    return [*head, *gateway_workload(pool), *filters, *pool_gateway(pool, tenants, kept), *probe(pool)]
 
 
 def render_slot(slot: SlotFacts) -> list[Manifest]:

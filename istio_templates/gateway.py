@@ -32,9 +32,9 @@ def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
     return [{**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}]
 
 
-def pool_gateway(pool: GatewayPool, tenants: list[Tenancy]) -> list[Manifest]:
+def pool_gateway(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> list[Manifest]:
     """Return the Gateway with the servers that tenants share: wildcard certificates, and the probe's host."""
-    servers = [_wildcard(listener, tenants) for listener in pool.listeners if listener.domain]
+    servers = [_wildcard(listener, tenants, kept) for listener in pool.listeners if listener.domain]
     servers = [server for server in servers if server["hosts"]]
     plain = names.plain_listener(pool)
     if pool.probe and plain:
@@ -90,7 +90,7 @@ def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> lis
     ]
 
 
-def _wildcard(listener: Listener, tenants: list[Tenancy]) -> Manifest:
+def _wildcard(listener: Listener, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> Manifest:
     domain = listener.domain or ""
     namespaces = sorted(
         {
@@ -100,6 +100,7 @@ def _wildcard(listener: Listener, tenants: list[Tenancy]) -> Manifest:
             if not host.credential and names.under(host.name, domain)
             for namespace in (tenant.namespace, *host.guests)
         }
+        | {namespace for namespace, host in kept if names.under(host, domain)}
     )
     return {
         "port": {"number": listener.port, "name": listener.name, "protocol": "HTTPS"},

@@ -70,7 +70,8 @@ class Limited:
 class Plan:
     """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours; `lifted`
     are the identities of models that have no limit for now; `meant` says for how many models each override is;
-    `revoked` are the routes that models lose though they keep the rest, as (host, path)."""
+    `revoked` are the routes that models lose though they keep the rest, as (host, path); `kept` those that they keep,
+    as (namespace, host)."""
 
     pools: dict[str, GatewayPool] = field(default_factory=dict)
     tenants: dict[str, Tenancy] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Plan:
     overrides: dict[ObjectKey, Override] = field(default_factory=dict)
     meant: Counter[ObjectKey] = field(default_factory=Counter)
     revoked: dict[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    kept: frozenset[tuple[str, str]] = frozenset()
 
 
 class Planner:
@@ -143,6 +145,11 @@ class Planner:
         _overrides(world, plan, self._memo)
         _leaving(world, plan)
         plan.revoked = _revoked(world, plan)
+        plan.kept = frozenset(
+            (holder[0], host)
+            for host, _, path, holder in world.bound.routes
+            if holder in plan.held_models and (host, path) not in plan.revoked.get(holder, ())
+        )
         self._memo.end_round()
         return plan
 

@@ -38,7 +38,7 @@ class Renderer:
             for pool in tenant.gateways:
                 tenants_of[pool.name].append(tenant)
         found = [
-            self._get("gateway", name, (pool, tenants_of[name]), catalog.render_pool)
+            self._get("gateway", name, (pool, tenants_of[name], plan.kept), catalog.render_pool)
             for name, pool in plan.pools.items()
         ]
         found += [self._get("own gateway", name, (name, spec), _dedicated) for name, spec in plan.dedicated.items()]

@@ -220,3 +220,18 @@ async def test_a_plan_is_shown_and_only_that_is_applied(fleet, server, tmp_path)
 
 async def _nothing_differs(file: str, server: str) -> bool:
     return (await tidegate("diff", "-f", file, server=server))[0] == 0
+
+
+async def test_hosts_are_shown_given_handed_over_and_released(fleet, server):
+    await make_search(fleet)
+    code, out, error = await tidegate("claims", "give", "new.example.com", "search", server=server)
+    assert (code, out, error) == (0, "new.example.com is search's\n", "")
+    code, out, _ = await tidegate("claims", server=server)
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["new.example.com", "search", "shared", "-", "-"],
+        ["search.models.example.com", "search", "shared", "/v2/models/ranker", "(ranker)", "-"],
+    ]
+    code, _, error = await tidegate("claims", "release", "search.models.example.com", server=server)
+    assert code == 2 and "is served by search/ranker" in error
+    words = ("claims", "release", "new.example.com", "--reason", "not needed")
+    assert (await tidegate(*words, server=server))[:2] == (0, "new.example.com is free\n")
