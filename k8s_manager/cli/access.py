@@ -21,7 +21,7 @@ def whoami(
     form: Output = Format.TABLE, server: Server = None, token_file: TokenFile = None, state: State = DEMO
 ) -> None:
     """Show who the manager takes you for, and what you may do where."""
-    told = connect(server, token_file, state).call("GET", "/v1/whoami")
+    told = connect(server, token_file, state).whoami()
     if form is not Format.TABLE:
         output.show(told, form)
         return

@@ -1,7 +1,6 @@
 """`tidegate claims`: whose each host is, and hosts that change hands."""
 
-import urllib.parse
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -38,7 +37,7 @@ def claims(
     """
     if context.invoked_subcommand:
         return
-    found = list(connect(server, token_file, state).items("/v1/claims"))
+    found = list(connect(server, token_file, state).claims())
     if form is not Format.TABLE:
         output.show(found, form)
         return
@@ -62,8 +61,7 @@ def give(
     state: State = DEMO,
 ) -> None:
     """Give a host to a tenant, or hand it over from another once no model is served on it."""
-    body = {"tenant": tenant, **({"from": source} if source else {})}
-    connect(server, token_file, state).call("PUT", _path(host, reason, ticket), body)
+    connect(server, token_file, state).give_host(host, tenant, source, reason, ticket)
     typer.echo(f"{host} is {tenant}'s")
 
 
@@ -77,10 +75,5 @@ def release(
     state: State = DEMO,
 ) -> None:
     """Take a host from its tenant once no model is served on it."""
-    told: dict[str, Any] = connect(server, token_file, state).call("DELETE", _path(host, reason, ticket))
-    typer.echo(f"{told['released']} is free")
-
-
-def _path(host: str, reason: str, ticket: str) -> str:
-    said = {name: value for name, value in (("reason", reason), ("ticket", ticket)) if value}
-    return f"/v1/claims/{urllib.parse.quote(host, safe='')}" + (f"?{urllib.parse.urlencode(said)}" if said else "")
+    connect(server, token_file, state).release_host(host, reason, ticket)
+    typer.echo(f"{host} is free")

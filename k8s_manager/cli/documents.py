@@ -14,6 +14,7 @@ from istio_templates.documents import Document, load
 from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
 from istio_templates.yaml_text import yaml_text
+from k8s_manager import client
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
@@ -305,16 +306,10 @@ def path_of(kind: Kind, name: str) -> str:
 
 
 def _path(kind: Kind, name: str, tenant: str | None) -> str:
-    if kind is Kind.MODEL and not tenant:
-        raise typer.BadParameter("a model is named TENANT/MODEL")
-    root = {
-        Kind.GATEWAY: "/v1/gateways",
-        Kind.TENANT: "/v1/tenants",
-        Kind.MODEL: f"/v1/tenants/{tenant}/models",
-        Kind.OVERRIDE: "/v1/overrides",
-        Kind.GRANT: "/v1/grants",
-    }[kind]
-    return f"{root}/{name}" if name else root
+    try:
+        return client.path_of(kind, f"{tenant}/{name}" if tenant else name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _model(name: str) -> str:

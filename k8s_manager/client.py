@@ -1,0 +1,245 @@
+"""A typed client of the REST API, for programs and for the command line; it needs the standard library only.
+
+    client = Client("https://tidegate.example.com", token)
+    plan = client.plan("model", "search/ranker", document)
+    client.put("model", "search/ranker", document, plan=plan["fingerprint"], reason="a faster card")
+
+Errors:
+
+    TidegateError
+    ├── Refused      the manager answered, and not with what was asked for: status, title, problems by field
+    └── Unanswered   nobody answered
+"""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, NotRequired, TypedDict
+
+from istio_templates.errors import Problem, TidegateError
+
+PATIENCE = 60.0  # seconds without a byte of an answer; a stream of events may be silent for longer
+Kind = Literal["gateway", "tenant", "model", "override", "grant"]
+PATHS: Mapping[str, str] = {
+    "gateway": "/v1/gateways",
+    "tenant": "/v1/tenants",
+    "model": "/v1/tenants/{tenant}/models",
+    "override": "/v1/overrides",
+    "grant": "/v1/grants",
+}
+
+
+class Document(TypedDict):
+    """A document as the manager holds it."""
+
+    apiVersion: str
+    kind: str
+    metadata: dict[str, Any]
+    spec: dict[str, Any]
+    status: NotRequired[dict[str, Any]]
+
+
+class Plan(TypedDict):
+    """What a write would do. With `fingerprint` it is done only while it would still do that."""
+
+    changes: list[dict[str, Any]]
+    touches: dict[str, Any]
+    limit: dict[str, float | None] | None
+    risk: Literal["low", "medium", "high"]
+    reasons: list[str]
+    fingerprint: str
+
+
+class Grant(TypedDict):
+    """A role, where it holds (`all`, or tenants by name), and what it allows."""
+
+    role: str
+    tenants: list[str] | Literal["all"]
+    rights: list[str]
+
+
+class WhoAmI(TypedDict):
+    """Who a caller is taken for, and its grants."""
+
+    user: str
+    groups: list[str]
+    grants: list[Grant]
+
+
+class Claim(TypedDict):
+    """Whose a host is, whom paths of it are lent, and what its owner serves there."""
+
+    host: str
+    tenant: str
+    gateway: str
+    delegations: list[dict[str, str]]
+    routes: list[dict[str, str]]
+
+
+class Refused(TidegateError):
+    """The manager did not do what it was asked for (RFC 9457)."""
+
+    def __init__(self, status: int, title: str, detail: str, problems: Sequence[Problem]) -> None:
+        self.status, self.title, self.detail, self.problems = status, title, detail, tuple(problems)
+        super().__init__(f"{status} {title}: {detail}")
+
+
+class Unanswered(TidegateError):
+    """Nobody answered at the manager's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where the manager is, and who we are. Every method raises `Refused` or `Unanswered`."""
+
+    server: str
+    token: str
+
+    def whoami(self) -> WhoAmI:
+        """Return who we are taken for."""
+        found: WhoAmI = self.call("GET", "/v1/whoami")
+        return found
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield the hosts of all tenants that we may see."""
+        yield from self.items("/v1/claims")
+
+    def give_host(self, host: str, tenant: str, source: str | None = None, reason: str = "", ticket: str = "") -> None:
+        """Give a host to a tenant, or hand it over from another one, `source`, once nothing is served on it."""
+        body = {"tenant": tenant, **({"from": source} if source else {})}
+        self.call("PUT", _host(host) + query(reason=reason, ticket=ticket), body)
+
+    def release_host(self, host: str, reason: str = "", ticket: str = "") -> None:
+        """Take a host from its tenant once nothing is served on it."""
+        self.call("DELETE", _host(host) + query(reason=reason, ticket=ticket))
+
+    def get(self, kind: Kind, name: str) -> Document:
+        """Return a document; a model is named TENANT/MODEL."""
+        found: Document = self.call("GET", path_of(kind, name))
+        return found
+
+    def documents(self, kind: Kind, tenant: str | None = None) -> Iterator[Document]:
+        """Yield the documents of a kind, models of one tenant."""
+        yield from self.items(path_of(kind, f"{tenant}/" if tenant else ""))
+
+    def plan(self, kind: Kind, name: str, document: Mapping[str, Any]) -> Plan:
+        """Return what writing a whole document would do."""
+        found: Plan = self.write(path_of(kind, name), document, query(dryRun="true"))
+        return found
+
+    def put(
+        self,
+        kind: Kind,
+        name: str,
+        document: Mapping[str, Any],
+        plan: str | None = None,
+        reason: str = "",
+        ticket: str = "",
+    ) -> Document:
+        """Write a whole document over the version that is there now; with the fingerprint of a `plan`, only that."""
+        told = query(plan=plan or "", reason=reason, ticket=ticket)
+        found: Document = self.write(path_of(kind, name), document, told)
+        return found
+
+    def delete(self, kind: Kind, name: str, cascade: bool = False) -> list[str]:
+        """Delete a document, with `cascade` also what depends on it; return what goes."""
+        answer = self.call("DELETE", path_of(kind, name) + query(cascade=str(cascade).lower()))
+        return list(answer["deleted"])
+
+    def call(self, method: str, path: str, body: Any = None, match: str | None = None) -> Any:
+        """Return the answer to a call."""
+        with self.opened(method, path, body, PATIENCE, match) as answer:
+            return json.load(answer)
+
+    def write(self, path: str, document: Mapping[str, Any], told: str = "") -> Any:
+        """Write a whole document over the version that is there now, or make it; somebody else's change meanwhile is
+        refused."""
+        return self.call("PUT", path + told, document, self.version(path))
+
+    def version(self, path: str) -> str | None:
+        """Return the version of a document; None where there is none, or nobody answers: the next call will say so."""
+        try:
+            with self._open("GET", path, None, PATIENCE, None) as answer:
+                found: str | None = answer.headers["ETag"]
+                return found
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise self.failed(refused(error)) from None
+        except OSError:
+            pass
+        return None
+
+    def items(self, path: str) -> Iterator[Any]:
+        """Yield everything that a list holds, page by page."""
+        after = ""
+        while True:
+            page = self.call("GET", path + after)
+            yield from page["items"]
+            if "continue" not in page:
+                return
+            after = "?continue=" + urllib.parse.quote(page["continue"], safe="")
+
+    def stream(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yield the events of a stream until it ends."""
+        with self.opened("GET", path, None, None, None) as answer:
+            for line in answer:
+                if line.startswith(b"data: "):
+                    yield json.loads(line[6:])
+
+    def opened(self, method: str, path: str, body: Any, patience: float | None, match: str | None) -> Any:
+        """Return an answer that has begun."""
+        try:
+            return self._open(method, path, body, patience, match)
+        except urllib.error.HTTPError as error:
+            raise self.failed(refused(error)) from None
+        except OSError as error:
+            said = f"no answer from {self.server} ({error}); is the manager running? see --server and --state"
+            raise self.failed(Unanswered(said)) from None
+
+    def failed(self, error: TidegateError) -> Exception:
+        """Return what is raised for an error."""
+        return error
+
+    def _open(self, method: str, path: str, body: Any, patience: float | None, match: str | None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        if match is not None:
+            headers["If-Match"] = match
+        request = urllib.request.Request(self.server + path, data, headers, method=method)
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=patience)
+
+
+def path_of(kind: str, name: str) -> str:
+    """Return the path of a document, or without a name of all; a model is named TENANT/MODEL, others by one word.
+
+    Raises `ValueError` for a model without its tenant.
+    """
+    tenant, _, last = name.rpartition("/")
+    if kind == "model" and not tenant:
+        raise ValueError("a model is named TENANT/MODEL")
+    root = PATHS[kind].format(tenant=tenant)
+    return f"{root}/{last}" if last else root
+
+
+def query(**told: str) -> str:
+    """Return what a path ends with; what is empty is not told."""
+    said = {name: value for name, value in told.items() if value}
+    return f"?{urllib.parse.urlencode(said)}" if said else ""
+
+
+def refused(error: urllib.error.HTTPError) -> Refused:
+    """Return what the manager said against a call."""
+    try:
+        told = json.load(error)
+        problems = [Problem(found["field"], found["message"]) for found in told["problems"]]
+        return Refused(error.code, told["title"], told["detail"], problems)
+    except (ValueError, KeyError, TypeError):
+        return Refused(error.code, str(error.reason), "", ())
+
+
+def _host(host: str) -> str:
+    return f"/v1/claims/{urllib.parse.quote(host, safe='')}"
