@@ -24,9 +24,7 @@ ORDER = (
 )  # fmt: skip
 
 
-def render_pool(
-    pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]] = frozenset()
-) -> list[Manifest]:
+def render_pool(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> list[Manifest]:
     """Return what belongs to a gateway, but its slots' configurations. `kept` are (namespace, host) that are served on,
     though their tenants' documents are refused."""
     head = [pool_namespace(pool)] if pool.managed else []

@@ -52,6 +52,12 @@ def pool_gateway(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tupl
     return [{**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}]
 
 
+def hosts_of(obj: Manifest) -> list[str]:
+    """Return the hosts of a Gateway as read back, without the namespaces that may route there."""
+    servers = (obj.get("spec") or {}).get("servers") or ()
+    return [entry.rpartition("/")[2] for server in servers for entry in server.get("hosts") or ()]
+
+
 def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, Listener]]) -> list[Manifest]:
     if not served:
         return []

@@ -18,6 +18,7 @@ from istio_templates.documents import (
     TenantSpec,
     WarmupPlanSpec,
 )
+from istio_templates.documents.fields import lies_in
 from istio_templates.documents.model import Route, Version
 from istio_templates.documents.tenant import PodRules
 from istio_templates.errors import Problem
@@ -109,11 +110,7 @@ def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> 
     field_path = f"spec.hosts[{number}].name"
     if names.covers(host, names.PROBE_HOST):
         yield _invalid(field_path, f"{host} is the gateway's own; choose another host")
-    for at, delegation in enumerate(spec.hosts[number].delegations):
-        if delegation.tenant == name:
-            message = f"{name} owns the host and needs no leave; name another tenant, or leave it out"
-            yield _invalid(f"spec.hosts[{number}].delegations[{at}].tenant", message)
-    yield from _lent_over_routes(name, spec, number, fleet)
+    yield from _lent(name, spec, number, fleet)
     for claim, owner in fleet.claims_against(host):
         if owner != name:
             yield _conflict(
@@ -136,9 +133,13 @@ def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> 
         )
 
 
-def _lent_over_routes(name: str, spec: TenantSpec, number: int, fleet: Fleet) -> Iterator[Refusal]:
-    """Yield what a tenant's own models serve of paths that it is about to lend."""
+def _lent(name: str, spec: TenantSpec, number: int, fleet: Fleet) -> Iterator[Refusal]:
+    """Yield what speaks against lending paths of a host: to oneself, or of what a tenant's own models serve."""
     claim = spec.hosts[number]
+    for at, delegation in enumerate(claim.delegations):
+        if delegation.tenant == name:
+            message = f"{name} owns the host and needs no leave; name another tenant, or leave it out"
+            yield _invalid(f"spec.hosts[{number}].delegations[{at}].tenant", message)
     for at, delegation in enumerate(claim.delegations):
         for model in fleet.models_in(namespace_of(name, spec)):
             if _overlaps(fleet.models[model], claim.name, delegation.path):
@@ -148,18 +149,16 @@ def _lent_over_routes(name: str, spec: TenantSpec, number: int, fleet: Fleet) ->
 
 def _overlaps(model: ModelSpec, claim: str, path: str) -> bool:
     """Tell whether a model has a route on the hosts of a claim that lies in a path or comes before it."""
-    one_host = len({route.host for route in model.routes}) == 1
-    for route in model.routes:
-        inside = route.path == path or route.path.startswith(f"{path}/")
-        around = route.path == "/" or path.startswith(f"{route.path}/")
-        if names.covers(claim, route.host) and (inside or (around and not stands_behind(route, one_host))):
-            return True
-    return False
+    return any(
+        names.covers(claim, route.host)
+        and (lies_in(route.path, path) or (lies_in(path, route.path) and not _stands_behind(route, model)))
+        for route in model.routes
+    )
 
 
-def stands_behind(route: Route, one_host: bool) -> bool:
+def _stands_behind(route: Route, model: ModelSpec) -> bool:
     """Tell whether a proxy tries a route after all others of its host: a bare `/` that matches nothing else."""
-    return route.path == "/" and not route.headers and one_host
+    return route.path == "/" and not route.headers and len({other.host for other in model.routes}) == 1
 
 
 def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
@@ -177,9 +176,8 @@ def _model(document: Document, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusa
         message = f"VirtualService {key[1]} is limited by model {holder}; choose another name"
         yield _conflict("metadata.name", message)
     seen: set[tuple[object, str]] = set()
-    one_host = len({route.host for route in spec.routes}) == 1
     for number, route in enumerate(spec.routes):
-        yield from _route(key, tenant, number, route, one_host, fleet)
+        yield from _route(key, tenant, number, spec, fleet)
         if (place_of(route), route.path) in seen:
             yield _invalid(f"spec.routes[{number}].path", "another route of this model is the same; leave one out")
         seen.add((place_of(route), route.path))
@@ -222,10 +220,9 @@ def _reached(field_path: str, place: Holder, found: Foreign, tenant: str, fleet:
         yield _invalid(field_path, message)
 
 
-def _route(
-    key: tuple[str, str], tenant: str, number: int, route: Route, one_host: bool, fleet: Fleet
-) -> Iterator[Refusal]:
-    barred = list(_barred(tenant, f"spec.routes[{number}]", route, one_host, fleet))
+def _route(key: Holder, tenant: str, number: int, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
+    route = spec.routes[number]
+    barred = list(_barred(tenant, f"spec.routes[{number}]", route, spec, fleet))
     if barred:
         yield from barred
         return
@@ -240,7 +237,7 @@ def _route(
         yield _conflict(f"spec.routes[{number}].path", message)
 
 
-def _barred(tenant: str, field_path: str, route: Route, one_host: bool, fleet: Fleet) -> Iterator[Refusal]:
+def _barred(tenant: str, field_path: str, route: Route, spec: ModelSpec, fleet: Fleet) -> Iterator[Refusal]:
     """Yield why a tenant may not serve a path of a host, if it may not."""
     owner, guest = fleet.owner(route.host), fleet.guest(route.host, route.path)
     if owner is None:
@@ -252,7 +249,7 @@ def _barred(tenant: str, field_path: str, route: Route, one_host: bool, fleet: F
         message = f"{route.host} belongs to another tenant; use a host of {tenant}"
         yield _conflict(f"{field_path}.host", message)
     elif guest is None:
-        within = [] if stands_behind(route, one_host) else list(fleet.lent_within(route.host, route.path))
+        within = [] if _stands_behind(route, spec) else list(fleet.lent_within(route.host, route.path))
         for path, other in within:
             message = f"{route.path} contains {path}, which is delegated to tenant {other}; use another path"
             yield _conflict(f"{field_path}.path", message)

@@ -197,7 +197,7 @@ class Client:
         except urllib.error.HTTPError as error:
             raise self.failed(refused(error)) from None
         except OSError as error:
-            said = f"no answer from {self.server} ({error}); is the manager running? see --server and --state"
+            said = f"no answer from {self.server} ({error}); is the manager running?"
             raise self.failed(Unanswered(said)) from None
 
     def failed(self, error: TidegateError) -> Exception:

@@ -6,6 +6,7 @@ from istio_templates import names
 from istio_templates.documents import Document, parse
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.gateway import hosts_of
 from k8s_manager.fleet import Fleet
 
 Conflict = tuple[ObjectKey, str]
@@ -49,7 +50,5 @@ def _on_claimed_hosts(obj: Manifest, fleet: Fleet) -> Iterator[Conflict]:
 
 
 def _hosts(obj: Manifest) -> set[str]:
-    spec = obj.get("spec") or {}
-    entries = [entry for server in spec.get("servers") or () for entry in server.get("hosts") or ()]
-    found = [*(entry.rpartition("/")[2] for entry in entries), *(spec.get("hosts") or ())]
+    found = hosts_of(obj) if obj["kind"] == "Gateway" else (obj.get("spec") or {}).get("hosts") or ()
     return {host.lower().removesuffix(".") for host in found}

@@ -12,6 +12,7 @@ from istio_templates import names
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
+from istio_templates.gateway import hosts_of
 from istio_templates.virtual_service import routes_of
 from k8s_manager.documents import Documents
 from k8s_manager.facts_of import version_labels
@@ -51,8 +52,7 @@ class Gatherer:
         if handed:
             models = tuple(handed[s.key].stored if s.key in handed else s for s in models)
             ready |= {key: count for found in handed.values() for key, count in self._ready(found.stored, "handed")}
-        self.end_round(len(models))
-        return replace(
+        found = replace(
             world,
             models=models,
             departed={(key.namespace, key.name): found.departed for key, found in handed.items()},
@@ -62,6 +62,8 @@ class Gatherer:
             twins=self._twins.get((self._store.changes("EnvoyFilter"),), self._read_twins),
             scalers=self._scalers.get((self._store.changes("HorizontalPodAutoscaler"),), self._read_scalers),
         )
+        self.end_round(len(models))
+        return found
 
     def claims(self, now: datetime) -> World:
         """Return the world as far as it decides who may have what: without replicas, limits, and who waits for whom."""
@@ -248,8 +250,7 @@ class Gatherer:
         routes: list[LiveRoute] = []
         for gateway in self._store.all("Gateway"):
             if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
-                entries = [entry for server in gateway.get("spec", {}).get("servers", []) for entry in server["hosts"]]
-                hosts += [(entry.rpartition("/")[2], tenant) for entry in entries]
+                hosts += [(host, tenant) for host in hosts_of(gateway)]
         for service in self._store.all("VirtualService"):
             tenant = service["metadata"].get("labels", {}).get(names.TENANT)
             if tenant and names.key_of(service) in self._store.owned:

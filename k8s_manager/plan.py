@@ -21,10 +21,10 @@ from istio_templates.documents import (
 )
 from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.errors import Problem
-from istio_templates.facts import GatewayPool, LentHost, ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of, overriding, warming
 from k8s_manager.claims import Reason, refusals
-from k8s_manager.delegating import Shared, shared
+from k8s_manager.delegating import Shared, apart_from_lender, shared, told_apart
 from k8s_manager.fleet import Fleet, dedicated_namespace, gateway_name, namespace_of
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding
@@ -144,12 +144,7 @@ class Planner:
         _models(world, plan, self._memo, closed)
         _overrides(world, plan, self._memo)
         _leaving(world, plan)
-        plan.revoked = _revoked(world, plan)
-        plan.kept = frozenset(
-            (holder[0], host)
-            for host, _, path, holder in world.bound.routes
-            if holder in plan.held_models and (host, path) not in plan.revoked.get(holder, ())
-        )
+        _kept(world, plan)
         self._memo.end_round()
         return plan
 
@@ -276,25 +271,22 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
 
 def _shared(world: World, plan: Plan) -> Shared:
     specs = {s.key.name: document.spec for s in world.tenants if (document := _accepted(s, plan))}
-    seen = ((namespace.labels.get(names.TENANT), name) for name, namespace in world.namespaces.items())
     there = {stored.key.name for stored in world.tenants}
-    homes = {tenant: name for tenant, name in seen if tenant in there}
+    homes = {tenant: name for name in world.namespaces if (tenant := _tenant_label(name, world)) in there}
     return shared({name: spec for name, spec in specs.items() if isinstance(spec, TenantSpec)}, homes, world.bindings)
 
 
-def _revoked(world: World, plan: Plan) -> dict[tuple[str, str], frozenset[tuple[str, str]]]:
-    """Return the routes, as (host, path), of models that keep what they have, where that is another tenant's by now."""
+def _kept(world: World, plan: Plan) -> None:
+    """Tell apart what models that keep what they have serve: what is another tenant's by now goes all the same."""
+    routes = [route for route in world.bound.routes if route[3] in plan.held_models]
+    if not routes:
+        return
     fleet = Fleet()
     for stored in world.tenants:
         if document := _accepted(stored, plan):
             fleet.hold(document)
-    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for host, _, path, holder in world.bound.routes:
-        seen = world.namespaces.get(holder[0])
-        tenant = seen.labels.get(names.TENANT) if seen else None
-        if holder in plan.held_models and fleet.server(host, path) not in (None, tenant):
-            found.setdefault(holder, set()).add((host, path))
-    return {holder: frozenset(places) for holder, places in found.items()}
+    tenant_of = {namespace: _tenant_label(namespace, world) for *_, (namespace, _) in routes}
+    plan.revoked, plan.kept = told_apart(routes, tenant_of, fleet)
 
 
 def _dedicated(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
@@ -341,7 +333,7 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
         name = stored.key.name
         if document is None or tenant is None:
             if not stored.deleting:
-                plan.held.add(("", _tenant_label(stored, world), name))
+                plan.held.add(("", _tenant_label(stored.key.namespace, world), name))
                 plan.held_models.add((stored.key.namespace, name))
             continue
         if stored.deleting:
@@ -358,20 +350,9 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
             partial(_facts, tenant, name, spec, sentence, limit, found, weights),
         )
         plan.models[tenant.namespace, name] = served
-        if apart := _apart_from_lender(spec, tenant):
+        if apart := apart_from_lender(spec, tenant):
             plan.waiting[stored.key] = apart
         plan.limits.update((limited.terms.identity, limited) for limited in limits)
-
-
-def _apart_from_lender(spec: ModelSpec, tenant: Tenancy) -> str | None:
-    """Return what is to be said where a path that a tenant may serve is at none of its gateways."""
-    ours = {pool.name for pool in tenant.gateways}
-    for route in spec.routes:
-        claim = names.claim_of(tenant, route.host)
-        if isinstance(claim, LentHost) and ours.isdisjoint(claim.gateways):
-            there = ", ".join(claim.gateways)
-            return f"{route.host} is served by gateway {there}, this tenant by {', '.join(sorted(ours))}; use the same"
-    return None
 
 
 def _facts(
@@ -455,8 +436,8 @@ def identity_of(stored: Stored) -> str:
     return names.identity(stored.key.namespace, stored.key.name)
 
 
-def _tenant_label(stored: Stored, world: World) -> str:
-    seen = world.namespaces.get(stored.key.namespace)
+def _tenant_label(namespace: str, world: World) -> str:
+    seen = world.namespaces.get(namespace)
     return seen.labels.get(names.TENANT, "") if seen else ""
 
 
@@ -474,7 +455,7 @@ def _leaving(world: World, plan: Plan) -> None:
             plan.leaving.append(Leaving(stored, ("", stored.key.name, ""), waits))
     for stored in world.models:
         if stored.deleting:
-            plan.leaving.append(Leaving(stored, ("", _tenant_label(stored, world), stored.key.name)))
+            plan.leaving.append(Leaving(stored, ("", _tenant_label(stored.key.namespace, world), stored.key.name)))
 
 
 def _uses(tenant: Stored, gateway: str, world: World) -> bool:

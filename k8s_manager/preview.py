@@ -16,6 +16,7 @@ import orjson
 
 from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.carrying import limit
 from k8s_manager.fleet import gateway_name
@@ -163,11 +164,10 @@ def _template(obj: Manifest | None) -> Any:
 
 def _hosts(change: Change) -> Iterator[str]:
     for obj in (change.before, change.after):
-        spec = (obj or {}).get("spec") or {}
         if change.key.kind == "VirtualService":
-            yield from spec.get("hosts", ())
+            yield from ((obj or {}).get("spec") or {}).get("hosts", ())
         if change.key.kind == "Gateway":
-            yield from (host.rpartition("/")[2] for server in spec.get("servers", ()) for host in server["hosts"])
+            yield from hosts_of(obj or {})
 
 
 @dataclass(frozen=True, slots=True)

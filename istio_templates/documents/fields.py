@@ -65,6 +65,11 @@ def route_path(value: str) -> str:
     return value.rstrip("/") or "/"
 
 
+def lies_in(path: str, folder: str) -> bool:
+    """Tell whether a path is `folder` or below it."""
+    return folder == "/" or path == folder or path.startswith(f"{folder}/")
+
+
 def header_name(value: str) -> str:
     """Return the lower-case name of a header that a tenant may match or set."""
     name = value.lower()

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Labels, Path, Rate, Spec, host_or_wildcard
+from istio_templates.documents.fields import DnsLabel, Labels, Path, Rate, Spec, host_or_wildcard, lies_in
 
 
 class HostTls(Spec):
@@ -38,7 +38,7 @@ class HostClaim(Spec):
         paths = sorted(delegation.path for delegation in self.delegations)
         for number, path in enumerate(paths):
             for other in paths[number + 1 :]:
-                if other == path or other.startswith(f"{path}/"):
+                if lies_in(other, path):
                     raise ValueError(f"delegations: {other} lies within {path}; delegate each path once")
         return self
 

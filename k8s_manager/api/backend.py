@@ -1,7 +1,7 @@
 """What the REST API does: read documents, check and write them, say what a write would change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -207,7 +207,8 @@ class Backend:
                 listed = ", ".join(dependent.name for dependent in dependents)
                 message = f"is in use by {dependents[0].kind} {listed}; delete them first, or say ?cascade=true"
                 raise Conflict(str(key), [Problem("", message)])
-            self._require_no_guests(key)
+            if key.kind == "Tenant":
+                self._require_no_guests(key)
             going = [*(dependent for used in dependents for dependent in [*self._dependents(used), used]), key]
             if dry_run:
                 return {"dryRun": True, "changes": [{"operation": "delete", "object": str(gone)} for gone in going]}
@@ -396,13 +397,11 @@ class Backend:
 
     def _serves_there(self, guest: str, lender: TenantSpec) -> bool:
         found = self._store.get(ObjectKey("Tenant", "", guest))
-        routes = [
-            route.get("host", "")
-            for model in (self.many("Model", _namespace_of(found)) if found else ())
-            if "deletionTimestamp" not in model["metadata"]
-            for route in (model.get("spec") or {}).get("routes") or ()
-        ]
-        return any(names.covers(claim.name, host) for claim in lender.hosts for host in routes)
+        models = self.many("Model", _namespace_of(found)) if found else []
+        staying = [model for model in models if "deletionTimestamp" not in model["metadata"]]
+        return any(
+            names.covers(claim.name, route.get("host", "")) for claim in lender.hosts for _, route in routes_in(staying)
+        )
 
     def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
         if key.kind == "InferenceGateway":
@@ -412,6 +411,13 @@ class Backend:
         if key.kind == "Tenant":
             return [s.key for s in self._claims().models if self.tenant_of(s.key.namespace) == key.name]
         return []
+
+
+def routes_in(models: Iterable[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
+    """Yield models as they are stored, whether they can be read or not, with each of their routes."""
+    for model in models:
+        for route in (model.get("spec") or {}).get("routes") or ():
+            yield model, route
 
 
 def _namespace_of(tenant: Manifest) -> str:

@@ -1,9 +1,9 @@
 """The route that tells a caller who it is taken for, and what it may do."""
 
-import orjson
 from fastapi import FastAPI, Request, Response
 
 from k8s_manager.access.roles import RIGHTS
+from k8s_manager.api.answers import in_json
 from k8s_manager.api.guard import caller_of
 
 
@@ -25,4 +25,4 @@ def add(app: FastAPI) -> None:
                 for grant in caller.grants
             ],
         }
-        return Response(orjson.dumps(told), media_type="application/json")
+        return in_json(told)

@@ -11,8 +11,8 @@ from istio_templates.errors import Invalid, NotFound, Problem
 from istio_templates.facts import Manifest
 from k8s_manager.access.roles import Right
 from k8s_manager.api import pages
-from k8s_manager.api.answers import respond
-from k8s_manager.api.backend import Backend
+from k8s_manager.api.answers import in_json
+from k8s_manager.api.backend import Backend, routes_in
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
@@ -33,7 +33,7 @@ def add(app: FastAPI, backend: Backend) -> None:
         caller = caller_of(request)
         tenants = [obj for obj in backend.many("Tenant") if caller.may(Right.READ, obj["metadata"]["name"])]
         found = sorted((claim for obj in tenants for claim in _claims(backend, obj)), key=pages.place)
-        return respond(pages.page(found, limit, after, lambda claim: claim["claim"]))
+        return in_json(pages.page(found, limit, after, lambda claim: claim["claim"]))
 
     @app.put(
         "/v1/claims/{host}",
@@ -47,14 +47,14 @@ def add(app: FastAPI, backend: Backend) -> None:
             raise Invalid(f"the claim to {host}", [Problem("tenant", _SENT)])
         change = change_by(request, reason, ticket)
         made = await transfers.give(_host(host), body["tenant"], body.get("from"), change)
-        note(request, made.key, made.document)
-        return respond({"host": _host(host), "tenant": body["tenant"]})
+        note(request, names.key_of(made), made)
+        return in_json({"host": _host(host), "tenant": body["tenant"]})
 
     @app.delete("/v1/claims/{host}", summary="Release a host that no model is served on.", **options)
     async def delete(request: Request, host: str, reason: Reason = "", ticket: Ticket = "") -> Response:
         made = await transfers.release(_host(host), change_by(request, reason, ticket))
-        note(request, made.key, made.document)
-        return respond({"released": _host(host)})
+        note(request, names.key_of(made), made)
+        return in_json({"released": _host(host)})
 
 
 def _host(text: str) -> str:
@@ -69,8 +69,7 @@ def _claims(backend: Backend, tenant: Manifest) -> Iterator[Manifest]:
     namespace = str(spec.get("namespace") or name)
     routes = [
         (route.get("host", ""), {"path": route.get("path"), "model": model["metadata"]["name"]})
-        for model in backend.many("Model", namespace)
-        for route in (model.get("spec") or {}).get("routes") or ()
+        for model, route in routes_in(backend.many("Model", namespace))
     ]
     for host in spec.get("hosts") or ():
         claim = {

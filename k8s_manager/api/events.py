@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
 from k8s_manager.access.roles import Caller, Identity, Right
+from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.events import Event
 
@@ -32,7 +33,7 @@ def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
             lines = _proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
             return StreamingResponse(lines, media_type="text/event-stream")
         items = [_event(event) for event in backend.events.recent() if event.id > after and shown(event)]
-        return Response(orjson.dumps({"items": items}), media_type="application/json")
+        return in_json({"items": items})
 
 
 def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None]) -> bool:

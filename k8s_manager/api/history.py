@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field, ValidationError
 
@@ -10,6 +9,7 @@ from istio_templates.documents.fields import Spec
 from istio_templates.documents.parse import problems_of
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
@@ -45,7 +45,7 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         live = backend.one(key(request))
         found = await backend.history.of(key(request), live["metadata"]["uid"])
         current = live["metadata"]["generation"]
-        return _json({"items": [line(obj, int(obj["revision"]) == current) for obj in found]})
+        return in_json({"items": [line(obj, int(obj["revision"]) == current) for obj in found]})
 
     @app.get(path + "/history/{revision}", summary=f"One revision of a {kind}.", name=f"revision_{kind}", **options)
     async def revision(request: Request, revision: int, against: Against = None) -> Response:
@@ -55,7 +55,7 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         told = {**line(found, revision == current), "spec": found["data"]["spec"]}
         if against is not None:
             told["diff"] = difference(await backend.history.one(key(request), uid, against), found)
-        return _json(told)
+        return in_json(told)
 
     @app.post(
         path + "/rollback",
@@ -74,7 +74,7 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         body = {"spec": found["data"]["spec"]}
         answer, _ = await backend.put(place, body, dry_run, match or WHATEVER, change=why, planned=planned)
         note(request, place, answer)
-        return _json(answer)
+        return in_json(answer)
 
 
 class Rollback(Spec):
@@ -90,7 +90,3 @@ def _asked(body: Manifest, key: ObjectKey) -> Rollback:
         return Rollback.model_validate(body)
     except ValidationError as error:
         raise Invalid(f"the rollback of {key}", problems_of(error, Rollback)) from error
-
-
-def _json(body: Manifest) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")

@@ -1,10 +1,10 @@
 """The route by which a measurement keeps a model to itself."""
 
-import orjson
 from fastapi import FastAPI, Request, Response
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import ObjectKey
+from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES
@@ -31,4 +31,4 @@ def add(app: FastAPI, backend: Backend) -> None:
             raise Invalid(str(key), [Problem("seconds", f"give a whole number from 0 (it is over) to {LONGEST}")])
         until = await backend.reserve(key, holder, seconds)
         told = {"holder": holder, "until": until.isoformat(timespec="seconds")}
-        return Response(orjson.dumps(told), media_type="application/json")
+        return in_json(told)

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request, Response
 
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.access.roles import Identity, Right
+from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
@@ -53,7 +53,7 @@ def add(app: FastAPI, backend: Backend) -> None:
 
     @app.get(_ROOT, summary="The override of a model that was set here.", **options)
     async def get(tenant: str, model: str) -> Response:
-        return _json(backend.one(in_force(tenant, model)))
+        return in_json(backend.one(in_force(tenant, model)))
 
     @app.put(
         _ROOT,
@@ -70,7 +70,7 @@ def add(app: FastAPI, backend: Backend) -> None:
         authored(body, caller_of(request).identity)
         answer, created = await backend.put(key, body, dry_run, WHATEVER)
         note(request, key, answer)
-        return _json(answer, 201 if created and not dry_run else 200)
+        return in_json(answer, 201 if created and not dry_run else 200)
 
     @app.delete(_ROOT, summary="End the override of a model.", responses=GOING, **options)
     async def delete(request: Request, tenant: str, model: str) -> Response:
@@ -78,7 +78,7 @@ def add(app: FastAPI, backend: Backend) -> None:
         key = in_force(tenant, model) if is_operator else own(tenant, model)
         answer = await backend.delete(key, False, False)
         note(request, key, answer)
-        return _json(answer, 202)
+        return in_json(answer, 202)
 
 
 def spec_of(body: Manifest, tenant: str, model: str, now: datetime) -> Manifest:
@@ -105,7 +105,3 @@ def _expires(ttl: Any, now: datetime, subject: str) -> str:
         message = f"{ttl!r} is not between 0 and a day; a longer one is written under /v1/overrides, with expires"
         raise Invalid(subject, [Problem("ttl", message)])
     return (now + timedelta(seconds=float(length))).isoformat(timespec="milliseconds")
-
-
-def _json(body: Manifest, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")

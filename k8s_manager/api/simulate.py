@@ -2,11 +2,11 @@
 
 import asyncio
 
-import orjson
 from fastapi import FastAPI, Request, Response
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
+from k8s_manager.api.answers import in_json
 from k8s_manager.api.body import mapping
 from k8s_manager.api.openapi import BODIES
 from k8s_manager.api.problems import TooMany
@@ -31,7 +31,7 @@ def add(app: FastAPI) -> None:
     async def simulated(request: Request) -> Response:
         body = await mapping(request)
         told = await turns.of(body)
-        return Response(orjson.dumps(told), media_type="application/json")
+        return in_json(told)
 
 
 class _Turns:

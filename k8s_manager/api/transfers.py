@@ -1,26 +1,17 @@
 """Hosts that change hands: what is written, in which order, and how nobody else comes between."""
 
 import asyncio
-from dataclasses import dataclass
 
 from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.backend import Backend
+from k8s_manager.api.backend import Backend, routes_in
 from k8s_manager.api.versions import etag
 from k8s_manager.revisions import Change
 
 FREED_SECONDS = 15.0
 """How long a gateway may take to let a host go before it is given back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """The Tenant that was written last."""
-
-    key: ObjectKey
-    document: Manifest
 
 
 class Transfers:
@@ -29,8 +20,9 @@ class Transfers:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def give(self, host: str, to: str, source: str | None, change: Change) -> Made:
-        """Give a host to a tenant; raises `Conflict` where another has it and `source` does not say so."""
+    async def give(self, host: str, to: str, source: str | None, change: Change) -> Manifest:
+        """Give a host to a tenant, and return its document; raises `Conflict` where another has the host and `source`
+        does not say so."""
         key = ObjectKey("Tenant", "", to)
         receiver = self._backend.one(key)
         owner = self._owner(host)
@@ -38,7 +30,7 @@ class Transfers:
             return await self._write(receiver, [*_hosts(receiver), {"name": host}], change)
         name = owner["metadata"]["name"]
         if name == to:
-            return Made(key, receiver)
+            return receiver
         if source != name:
             said = f'is claimed by tenant {name}; send "from": "{name}" to take it from there'
             raise Conflict(f"the claim to {host}", [Problem("from", said)])
@@ -51,33 +43,33 @@ class Transfers:
             try:
                 return await self._received(receiver, wanted, change)
             except BaseException:
-                await self._write(before.document, _hosts(owner), change)
+                await self._write(before, _hosts(owner), change)
                 raise
 
-    async def release(self, host: str, change: Change) -> Made:
-        """Take a host from its tenant; raises `Conflict` while models are served on it."""
+    async def release(self, host: str, change: Change) -> Manifest:
+        """Take a host from its tenant, and return its document; raises `Conflict` while models are served on it."""
         owner = self._owner(host)
         if owner is None:
             raise NotFound(f"nobody claims {host}")
         self._require_unused(host, owner)
         return await self._write(owner, [claim for claim in _hosts(owner) if _name(claim) != host], change)
 
-    async def _received(self, receiver: Manifest, wanted: Manifest, change: Change) -> Made:
+    async def _received(self, receiver: Manifest, wanted: Manifest, change: Change) -> Manifest:
         """Write the receiver's claim as soon as the gateway has let the host go."""
         key, deadline = names.key_of(receiver), asyncio.get_running_loop().time() + FREED_SECONDS
         while True:
             try:
                 document, _ = await self._backend.put(key, wanted, False, etag(receiver), change=change)
-                return Made(key, document)
+                return document
             except Conflict:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
             await asyncio.sleep(0.1)
 
-    async def _write(self, tenant: Manifest, hosts: list[Manifest], change: Change) -> Made:
+    async def _write(self, tenant: Manifest, hosts: list[Manifest], change: Change) -> Manifest:
         key = names.key_of(tenant)
         document, _ = await self._backend.put(key, _with_hosts(tenant, hosts), False, etag(tenant), change=change)
-        return Made(key, document)
+        return document
 
     def _owner(self, host: str) -> Manifest | None:
         tenants = self._backend.many("Tenant")
@@ -87,8 +79,7 @@ class Transfers:
         others = [_name(claim) for claim in _hosts(owner) if _name(claim) != host]
         users = sorted(
             f"{model['metadata']['namespace']}/{model['metadata']['name']}"
-            for model in self._backend.many("Model")
-            for route in (model.get("spec") or {}).get("routes") or ()
+            for model, route in routes_in(self._backend.many("Model"))
             if _is_served(route.get("host", ""), host, others)
         )
         if users:

@@ -6,13 +6,11 @@ import typer
 
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import connect
-from k8s_manager.cli.documents import DEMO, Output, Server, State, TokenFile
+from k8s_manager.cli.documents import DEMO, Output, Reason, Server, State, Ticket, TokenFile
 from k8s_manager.cli.output import Format
 
 app = typer.Typer(help="Whose each host is, whom its owner lends paths, and hosts that change hands.")
 Host = Annotated[str, typer.Argument(help="A host, perhaps *.DOMAIN.")]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Ticket = Annotated[str, typer.Option(help="A ticket, for the history.")]
 
 
 def add_to(parent: typer.Typer) -> None:

@@ -20,8 +20,11 @@ class Connection(Client):
 
     def failed(self, error: TidegateError) -> Exception:
         """Print an error; return what ends the command."""
-        typer.echo(f"tidegate: {error}", err=True)
-        return Failed(2 if isinstance(error, Refused) else 3)
+        if isinstance(error, Refused):
+            typer.echo(f"tidegate: {error}", err=True)
+            return Failed(2)
+        typer.echo(f"tidegate: {error} see --server and --state", err=True)
+        return Failed(3)
 
 
 def connect(server: str | None, token_file: Path | None, state: Path) -> Connection:

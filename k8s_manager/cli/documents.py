@@ -60,6 +60,8 @@ Files = Annotated[
 TenantName = Annotated[str | None, typer.Option("-t", "--tenant", help="The tenant of a model.")]
 ModelName = Annotated[str, typer.Argument(metavar="TENANT/MODEL", help="A model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")]
+Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+Ticket = Annotated[str, typer.Option(help="A ticket, for the history.")]
 DEMO = Path(".demo")
 
 
@@ -83,8 +85,8 @@ def apply(
     plan: Annotated[
         str | None, typer.Option(metavar="FINGERPRINT", help="Only what `tidegate plan` showed; for one document.")
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
-    ticket: Annotated[str, typer.Option(help="A ticket, for the history.")] = "",
+    reason: Reason = "",
+    ticket: Ticket = "",
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,

@@ -6,7 +6,19 @@ import typer
 
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import connect
-from k8s_manager.cli.documents import DEMO, DryRun, Kind, Output, Server, State, TokenFile, path_of, show_changes
+from k8s_manager.cli.documents import (
+    DEMO,
+    DryRun,
+    Kind,
+    Output,
+    Reason,
+    Server,
+    State,
+    Ticket,
+    TokenFile,
+    path_of,
+    show_changes,
+)
 from k8s_manager.cli.output import Format
 
 Recorded = Annotated[Kind, typer.Argument(help="What kind: gateway, tenant, model or grant.")]
@@ -51,8 +63,8 @@ def rollback(
     kind: Recorded,
     name: Name,
     revision: Annotated[int, typer.Argument(min=1, help="To which revision.")],
-    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
-    ticket: Annotated[str, typer.Option(help="A ticket, for the history.")] = "",
+    reason: Reason = "",
+    ticket: Ticket = "",
     dry_run: DryRun = False,
     server: Server = None,
     token_file: TokenFile = None,

@@ -1,43 +1,12 @@
 """A real Envoy loads what comes of every golden case: CRD schemas do not look inside an EnvoyFilter's value."""
 
 import asyncio
-import base64
 
 import pytest
-import trustme
 
-from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import EXTENSION, LISTENER, ROUTE, Snapshot, snapshot
 from tests.golden.case import CASES, rendered
-from tests.support.envoy import ENVOYS, EnvoyUnderTest, running_envoy
-
-
-def config_of(objects: list[dict]) -> Config:
-    """Return rendered objects as the translator reads them, with a certificate wherever one is asked for."""
-    by_kind: dict[str, list[dict]] = {}
-    for obj in objects:
-        by_kind.setdefault(obj["kind"], []).append(obj)
-    credentials = {
-        (gateway["metadata"]["namespace"], server["tls"]["credentialName"])
-        for gateway in by_kind.get("Gateway", [])
-        for server in gateway["spec"]["servers"]
-        if "credentialName" in server.get("tls", {})
-    }
-    return Config(
-        gateways=by_kind.get("Gateway", []),
-        virtual_services=by_kind.get("VirtualService", []),
-        destination_rules=by_kind.get("DestinationRule", []),
-        envoy_filters=by_kind.get("EnvoyFilter", []),
-        services=by_kind.get("Service", []),
-        secrets=[certificate(*credential) for credential in sorted(credentials)],
-    )
-
-
-def certificate(namespace: str, name: str) -> dict:
-    issued = trustme.CA().issue_cert("*.models.example.com")
-    data = {"tls.crt": issued.cert_chain_pems[0].bytes(), "tls.key": issued.private_key_pem.bytes()}
-    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-    return {"metadata": {"namespace": namespace, "name": name}, "data": encoded}
+from tests.support.envoy import ENVOYS, EnvoyUnderTest, config_of, running_envoy
 
 
 def snapshots(case: str, envoy: EnvoyUnderTest) -> list[Snapshot]:

@@ -1,6 +1,7 @@
 """A real Envoy, fed by the real translator."""
 
 import asyncio
+import base64
 import json
 import os
 from collections.abc import AsyncIterator
@@ -8,12 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import trustme
 
 from k8s_manager.standalone.node import process as processes
 from k8s_manager.standalone.node.gateway import ADMIN_PORT, envoy_binary, envoy_bootstrap
 from k8s_manager.standalone.node.node import Addresses
 from k8s_manager.standalone.translator.ads import Ads, serve
-from k8s_manager.standalone.translator.config import GatewayPod
+from k8s_manager.standalone.translator.config import Config, GatewayPod
 from k8s_manager.standalone.translator.snapshot import Snapshot
 from tests.support.waiting import until
 
@@ -21,6 +23,34 @@ from tests.support.waiting import until
 ENVOYS = dict(entry.split("=", 1) for entry in os.environ.get("TIDEGATE_ENVOYS", "").split(",") if entry) or {
     "installed": ""
 }
+
+
+def config_of(objects: list[dict]) -> Config:
+    """Return rendered objects as the translator reads them, with a certificate wherever one is asked for."""
+    by_kind: dict[str, list[dict]] = {}
+    for obj in objects:
+        by_kind.setdefault(obj["kind"], []).append(obj)
+    credentials = {
+        (gateway["metadata"]["namespace"], server["tls"]["credentialName"])
+        for gateway in by_kind.get("Gateway", [])
+        for server in gateway["spec"]["servers"]
+        if "credentialName" in server.get("tls", {})
+    }
+    return Config(
+        gateways=by_kind.get("Gateway", []),
+        virtual_services=by_kind.get("VirtualService", []),
+        destination_rules=by_kind.get("DestinationRule", []),
+        envoy_filters=by_kind.get("EnvoyFilter", []),
+        services=by_kind.get("Service", []),
+        secrets=[certificate(*credential) for credential in sorted(credentials)],
+    )
+
+
+def certificate(namespace: str, name: str) -> dict:
+    issued = trustme.CA().issue_cert("*.models.example.com")
+    data = {"tls.crt": issued.cert_chain_pems[0].bytes(), "tls.key": issued.private_key_pem.bytes()}
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"metadata": {"namespace": namespace, "name": name}, "data": encoded}
 
 
 class EnvoyUnderTest:

@@ -13,9 +13,8 @@ from k8s_manager.claims import refusals
 from k8s_manager.offline import world_of
 from k8s_manager.plan import Plan, Planner, fleet_of
 from k8s_manager.render import Renderer
-from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import snapshot
-from tests.support.envoy import running_envoy
+from tests.support.envoy import config_of, running_envoy
 from tests.tenancy.overlaps import API, IDNA, MAPS, SEARCH, VICTIMS, attempts
 
 VICTIM_ROUTES = {
@@ -57,16 +56,7 @@ def rendered(documents):
     plan = Planner().plan(world_of(documents), models)
     assert all(verdict.accepted for verdict in plan.verdicts.values())
     desired = Renderer().render(plan)
-    by_kind = {}
-    for obj in (*desired.objects.values(), *desired.slots.values()):
-        by_kind.setdefault(obj["kind"], []).append(obj)
-    return Config(
-        gateways=by_kind["Gateway"],
-        virtual_services=by_kind["VirtualService"],
-        destination_rules=by_kind["DestinationRule"],
-        envoy_filters=by_kind["EnvoyFilter"],
-        services=by_kind["Service"],
-    )
+    return config_of([*desired.objects.values(), *desired.slots.values()])
 
 
 async def ask(address: str, host: str, path: str) -> str:
