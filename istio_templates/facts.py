@@ -70,20 +70,22 @@ class OwnedHost:
 
 @dataclass(frozen=True, slots=True)
 class LentHost:
-    """A host of another tenant, `owner`, of which this one may serve paths, at `gateways`."""
+    """A host of another tenant, of which this one may serve paths, at `gateways`. `object` is the owner's Gateway."""
 
     name: str
-    owner: str
+    object: str
     credential: str | None
     gateways: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """A tenant that was accepted, with the gateways that serve it (two while it moves)."""
+    """A tenant that was accepted, with the gateways that serve it (two while it moves). `object` is the name of its
+    Gateway."""
 
     name: str
     namespace: str
+    object: str
     gateways: tuple[GatewayPool, ...]
     hosts: tuple[OwnedHost, ...]
     strict: bool = False

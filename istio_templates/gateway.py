@@ -24,7 +24,7 @@ def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
     obj = names.manifest(
         "networking.istio.io/v1",
         "Gateway",
-        names.tenant_gateway(tenant.name),
+        tenant.object,
         pool.namespace,
         names.owned_by_tenant(tenant),
     )

@@ -61,7 +61,7 @@ def key_of(obj: Manifest) -> ObjectKey:
 
 
 def tenant_gateway(tenant: str) -> str:
-    """Return the name of the Gateway that carries a tenant's own servers."""
+    """Return the name of the Gateway that carries a tenant's own servers, where it has not taken one over."""
     return f"tenant-{tenant}"
 
 

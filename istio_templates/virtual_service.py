@@ -72,17 +72,27 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
     metadata, spec = obj["metadata"], obj.get("spec", {})
     holder = (metadata["namespace"], metadata["name"])
     out = []
-    for match in [match for http in spec.get("http", []) for match in http.get("match", [])]:
+    for match in [match for http in spec.get("http", []) for match in http.get("match") or [{}]]:
         headers = frozenset((name, value.get("exact", "")) for name, value in match.get("headers", {}).items())
         out += [(host, headers, path, holder) for host, path in _places(obj, match)]
     return out
+
+
+def destinations_of(obj: Manifest) -> Iterator[str | None]:
+    """Yield the hosts to which a VirtualService sends or copies requests; None for what it leaves to another one."""
+    for http in obj.get("spec", {}).get("http", []):
+        mirrors = [{"destination": http["mirror"]}] if "mirror" in http else http.get("mirrors", [])
+        for target in [*http.get("route", []), *mirrors]:
+            yield target.get("destination", {}).get("host")
+        if "delegate" in http:
+            yield None
 
 
 def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | None:
     """Return a VirtualService as read back without its routes for some (host, path); None where none is left."""
     spec, left, hosts = obj["spec"], [], set()
     for http in spec.get("http", []):
-        kept = [match for match in http.get("match", []) if not set(_places(obj, match)) & set(places)]
+        kept = [match for match in http.get("match") or [{}] if not set(_places(obj, match)) & set(places)]
         if kept:
             left.append({**http, "match": kept})
             hosts |= {host for match in kept for host, _ in _places(obj, match)}
@@ -110,14 +120,14 @@ def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
     tenant = model.tenant
     found = {name for host in hosts for name in _gateways_of(tenant, host)}
     # Without any, Istio would take it for the mesh. The tenant's own Gateway does not list what it does not serve.
-    return sorted(found or {f"{pool.namespace}/{names.tenant_gateway(tenant.name)}" for pool in tenant.gateways})
+    return sorted(found or {f"{pool.namespace}/{tenant.object}" for pool in tenant.gateways})
 
 
 def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
     found = names.claim_of(tenant, host)
     if found is None:
         return
-    owner = found.owner if isinstance(found, LentHost) else tenant.name
+    own = found.object if isinstance(found, LentHost) else tenant.object
     for pool in tenant.gateways:
         if isinstance(found, LentHost) and pool.name not in found.gateways:
             continue
@@ -126,7 +136,7 @@ def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
         if shared:
             yield f"{pool.namespace}/{names.pool_gateway(pool)}"
         if not shared or names.plain_listener(pool):
-            yield f"{pool.namespace}/{names.tenant_gateway(owner)}"
+            yield f"{pool.namespace}/{own}"
 
 
 def _precedence(route: RouteFacts) -> tuple[int, int, str]:

@@ -14,8 +14,9 @@ from istio_templates.catalog import stage
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
+from k8s_manager.conceding import named, settle
 from k8s_manager.diff import Changes, Write
-from k8s_manager.drift import Repair, repair_of
+from k8s_manager.drift import Repair, Repairs, live_of, repair_as
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
@@ -44,10 +45,12 @@ class Failure:
 
 @dataclass(slots=True)
 class Results:
-    """What became of the changes: how many arrived, what stands out by object, who else had written."""
+    """What became of the changes: how many arrived, what stands out by object, what waits until when since it is
+    changed too often, who else had written."""
 
     written: int = 0
     failures: dict[ObjectKey, Failure] = field(default_factory=dict)
+    put_off: dict[ObjectKey, float] = field(default_factory=dict)
     repaired: dict[ObjectKey, Repair] = field(default_factory=dict)
 
 
@@ -64,6 +67,7 @@ class ClusterTarget:
     def __init__(self, client: KubeClient, store: Store, clock: Clock, in_flight: int) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._places = asyncio.Semaphore(in_flight)
+        self._repairs = Repairs(clock)
         self._failures: dict[ObjectKey, Failure] = {}
 
     async def apply(self, changes: Changes) -> Results:
@@ -98,15 +102,31 @@ class ClusterTarget:
             return
         if write.first and key.kind == "EnvoyFilter" and self._store.get(key) is not None:
             return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
+        if write.drifted and (pause := self._repairs.take(key)):
+            results.put_off[key] = self._clock.now() + pause
+            return
         async with self._places:
             try:
-                if write.drifted and (repair := await repair_of(self._client, key)):
-                    results.repaired[key] = repair
-                self._store.put(await self._client.apply(write.obj, force=not write.first))
+                await self._put(write, results)
             except TidegateError as error:
                 self._fail(key, owner, error, "apply")
             else:
                 self._succeed(key, "apply", results)
+
+    async def _put(self, write: Write, results: Results) -> None:
+        key, obj, surplus = names.key_of(write.obj), write.obj, {}
+        looked_at = write.drifted or write.policy != "repair"
+        if looked_at and (live := await live_of(self._client, key)) is not None:
+            is_theirs = write.drifted or (write.first and write.policy == "adopt")
+            settled = named(settle(write.policy, obj, live, is_theirs), live)
+            obj, surplus = settled.obj, settled.surplus
+            owner, fought = owner_of(obj["metadata"]["labels"]), self._repairs.is_fought(key)
+            if is_theirs and (repair := repair_as(settled, live, owner, write.policy, fought)):
+                results.repaired[key] = repair
+        answer = await self._client.apply(obj, force=not write.first)
+        if surplus and not write.first:
+            answer = await self._client.merge(key, surplus)
+        self._store.put(answer)
 
     async def _delete(self, obj: Manifest, results: Results) -> None:
         key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))

@@ -94,16 +94,20 @@ def _tenant(name: str, spec: TenantSpec, fleet: Fleet) -> Iterator[Refusal]:
         if other != namespace and not label.leaving and _labelled(label, (names.TENANT, name)):
             message = f"the tenant lives in {other}; a namespace cannot be changed: delete the tenant and make it anew"
             yield _conflict("spec.namespace", message)
-    yield from _gateway_choice(spec, fleet)
+    yield from _gateway_choice(name, spec, fleet)
     for number, host in enumerate(spec.hosts):
         yield from _host(name, spec, number, host.name, fleet)
 
 
-def _gateway_choice(spec: TenantSpec, fleet: Fleet) -> Iterator[Refusal]:
+def _gateway_choice(name: str, spec: TenantSpec, fleet: Fleet) -> Iterator[Refusal]:
     chosen = spec.gateway.name
     if chosen is not None and chosen not in fleet.gateways:
         there = ", ".join(sorted(fleet.gateways)) or "none yet"
         yield _invalid("spec.gateway.name", f"there is no gateway {chosen!r}; gateways are: {there}")
+    owner = fleet.adopted.get(fleet.adopts(spec) or ("", ""))
+    if owner not in (None, name):
+        message = f"Gateway {spec.gateway.adopt} is adopted by tenant {owner}; name another, or leave adopt out"
+        yield _conflict("spec.gateway.adopt", message)
 
 
 def _host(name: str, spec: TenantSpec, number: int, host: str, fleet: Fleet) -> Iterator[Refusal]:

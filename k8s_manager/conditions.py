@@ -13,6 +13,7 @@ LoadEven    (gateways) no pod refuses while another idles       Even | Uneven
 SourcesAgree (models) Prometheus with the watch                  Agree | Disagree
 Warm        (models with a gate) every replica has proved it  Warm | Admitted | Waiting | Warming | TimedOut | Failed
 AutoscalerAgrees (models) with the limit                     Agrees | CeilingUnreachable | TargetAboveLimit
+Drift       somebody else has changed something of it       Repaired | Reported | Adopted
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
                                                              | Shadow | Ramp | AwaitsVerdict | NoPinnedSlot
@@ -39,6 +40,7 @@ from k8s_manager.apply import Failure, Results
 from k8s_manager.asked import Asked, Gates, Limits
 from k8s_manager.diff import Changes
 from k8s_manager.draining import Draining
+from k8s_manager.drift_status import DriftNotes
 from k8s_manager.fleet import gateway_name, namespace_of
 from k8s_manager.gateway_status import even, gateway_status
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
@@ -69,7 +71,7 @@ class Teller:
 
     def __init__(self) -> None:
         self._memo = Memo()
-        self._notes: dict[Owner, str] = {}  # kept beyond their pass: a status that was put off tells them later
+        self._drift = DriftNotes()
 
     def statuses(
         self,
@@ -83,7 +85,7 @@ class Teller:
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
         failures, leaving = _failures(results), {s.stored.key: s for s in plan.leaving}
-        self._notes |= _repairs(results)
+        drift = self._drift.told(results, changes, plan, owned)
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key = stored.key
@@ -96,11 +98,10 @@ class Teller:
                 _is_there(key, plan, owned),
             )
             of_kind = self._inputs(stored, world, plan, asked, changes.draining, now)
-            repaired = self._notes.get(owner)
             out[key] = self._memo.get(
                 key,
-                (stored, stored.status, writing, of_kind, repaired),
-                partial(_told, stored, writing, of_kind, asked.limits, repaired),
+                (stored, stored.status, writing, of_kind, drift.get(owner)),
+                partial(_told, stored, writing, of_kind, asked.limits, drift.get(owner)),
             )
         self._memo.end_round()
         return out
@@ -172,7 +173,7 @@ def _failures(results: Results) -> dict[Owner, tuple[ObjectKey, Failure]]:
     return out
 
 
-def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Limits, repaired: str | None) -> Manifest:
+def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Limits, drift: Told | None) -> Manifest:
     spec = stored.document.spec if stored.document else None
     match spec:
         case InferenceGatewaySpec():
@@ -203,7 +204,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
             body, told = _kept(stored), []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
     status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
-    _note_repair(status, stored, repaired)
+    _tell_drift(status, stored, drift)
     if isinstance(spec, InferenceGatewaySpec) and not of_kind[-1]:
         _keep_proof(status, stored)
     return status
@@ -374,18 +375,12 @@ REASONS = {
 }
 
 
-def _repairs(results: Results) -> dict[Owner, str]:
-    out: dict[Owner, list[str]] = {}
-    for key, repair in results.repaired.items():
-        out.setdefault(repair.owner, []).append(repair.sentence(key))
-    return {owner: "; ".join(said) for owner, said in out.items()}
-
-
-def _note_repair(status: Manifest, stored: Stored, note: str | None) -> None:
+def _tell_drift(status: Manifest, stored: Stored, drift: Told | None) -> None:
+    """Tell what others have changed. What was set back stands until there is something else to tell."""
     before = _before(stored, "Drift")
-    if note:
-        status["conditions"].append(_dated(Told("Drift", True, "Repaired", note), stored))
-    elif before:
+    if drift:
+        status["conditions"].append(_dated(drift, stored))
+    elif before and before["reason"] == "Repaired":
         status["conditions"].append(before)
 
 

@@ -13,41 +13,46 @@ import orjson
 
 from istio_templates import names
 from istio_templates.catalog import stage
+from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.quantity import quantity
 from istio_templates.virtual_service import without
+from k8s_manager.comparing import in_line
+from k8s_manager.conceding import Concession, concessions, settle
 from k8s_manager.draining import Draining
 from k8s_manager.plan import Plan, owner_of
 from k8s_manager.render import Desired
 
 DIGEST = "tidegate.dev/digest"
-# Kinds whose spec nobody completes with defaults: any difference is one.
-_EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """An object to apply. `first`: it was not ours, so nobody is pushed aside; `drifted`: somebody changed it."""
+    """An object to apply. `first`: it was not ours, so nobody is pushed aside; `drifted`: somebody changed it, and
+    `policy` says what becomes of that."""
 
     obj: Manifest
     first: bool
     drifted: bool = False
+    policy: Drift = "repair"
 
 
 @dataclass(slots=True)
 class Changes:
-    """What to write, by stage of making, and what to delete, in order; and which versions are deleted later."""
+    """What to write, by stage of making, and what to delete, in order; which versions are deleted later; and which
+    fields are left to others, by object."""
 
     writes: list[Write] = field(default_factory=list)
     deletes: list[Manifest] = field(default_factory=list)
     draining: Draining = field(default_factory=Draining)
+    conceded: Mapping[ObjectKey, Mapping[str, Concession]] = field(default_factory=dict)
 
 
 class Differ:
     """Compares pass after pass; a pair of objects that was in line and is the same pair still is."""
 
     def __init__(self) -> None:
-        self._in_line: dict[ObjectKey, tuple[Manifest | None, ...]] = {}
+        self._conceded: dict[ObjectKey, dict[str, Concession]] = {}
+        self._in_line: dict[ObjectKey, tuple[object, ...]] = {}
         self._stamped: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
         self._nothing_to_do: tuple[object, ...] = ()
 
@@ -65,7 +70,8 @@ class Differ:
         """
         seen = (id(plan), plan, id(desired), desired, version, limited)
         if self._nothing_to_do == seen:
-            return Changes()
+            return Changes(conceded=self._conceded)
+        self._conceded = {key: found for key, found in self._conceded.items() if key in desired.objects}
         changes = self._changes(plan, desired, owned, limited)
         self._nothing_to_do = () if changes.writes or changes.deletes else seen
         return changes
@@ -73,14 +79,15 @@ class Differ:
     def _changes(
         self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
     ) -> Changes:
-        changes = Changes()
+        changes = Changes(conceded=self._conceded)
         for key, wanted in desired.objects.items():
             lent = key.kind == "Namespace" and key.name in plan.lent
             # A tenant that waits for its own gateway is held, but the gateway itself must come.
-            held = owner_of(wanted["metadata"]["labels"]) in plan.held and key.kind != "InferenceGateway"
+            owner = owner_of(wanted["metadata"]["labels"])
+            held = owner in plan.held and key.kind != "InferenceGateway"
             if lent or held or _too_early(plan, key, limited):
                 continue
-            self._compare(key, wanted, owned, changes)
+            self._compare(key, wanted, owned, plan.drift.get(owner[1], "repair"), changes)
         cut, gone = _cut(plan, owned)
         changes.writes += cut
         changes.writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
@@ -88,21 +95,29 @@ class Differ:
         changes.deletes = sorted((*_leftovers(plan, desired, owned), *gone), key=stage, reverse=True)
         return changes
 
-    def _compare(self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], changes: Changes) -> None:
+    def _compare(
+        self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], policy: Drift, changes: Changes
+    ) -> None:
         live = owned.get(key)
         if live is None:
-            changes.writes.append(Write(self._stamp(key, wanted), True))
+            changes.writes.append(Write(self._stamp(key, wanted), True, policy=policy))
             return
         route = owned.get(key._replace(kind="VirtualService")) if key.kind == "DestinationRule" else None
-        compared = (wanted, live, route)
+        compared = (wanted, live, route, policy)
         if all(map(operator.is_, self._in_line.get(key, ()), compared)) and key in self._in_line:
             return
         obj = self._stamp(key, with_referenced_subsets(wanted, live, route))
         unchanged = live["metadata"].get("annotations", {}).get(DIGEST) == obj["metadata"]["annotations"][DIGEST]
-        if unchanged and in_line(obj, live):
+        self._conceded.pop(key, None)
+        if noted := concessions(live):
+            self._conceded[key] = noted
+            done = settle(policy, obj, live, unchanged).is_in_line
+        else:
+            done = in_line(obj, live)
+        if unchanged and done:
             self._in_line[key] = compared
         else:
-            changes.writes.append(Write(obj, False, drifted=unchanged))
+            changes.writes.append(Write(obj, False, unchanged, policy))
 
     def _stamp(self, key: ObjectKey, wanted: Manifest) -> Manifest:
         found = self._stamped.get(key)
@@ -116,28 +131,6 @@ def stamped(obj: Manifest) -> Manifest:
     digest = hashlib.sha256(orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     annotations = {**obj["metadata"].get("annotations", {}), DIGEST: digest}
     return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
-
-
-def in_line(wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether every field that we set is in the live object as we set it."""
-    if wanted["kind"] in _EXACT:
-        return bool(wanted["spec"] == live.get("spec")) and _within(wanted["metadata"], live["metadata"])
-    return _within(wanted, live)
-
-
-def _within(wanted: object, live: object) -> bool:
-    if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(
-            (_empty(v) and k not in live) or _within(v, live.get(k)) for k, v in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return isinstance(live, list) and len(wanted) == len(live) and all(map(_within, wanted, live))
-    return wanted == live or (quantity(wanted) is not None and quantity(wanted) == quantity(live))
-
-
-def _empty(value: object) -> bool:
-    """Tell whether an API server leaves a value out when it stores an object."""
-    return not value
 
 
 def _too_early(plan: Plan, key: ObjectKey, limited: frozenset[tuple[str, str]]) -> bool:

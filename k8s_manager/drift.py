@@ -1,53 +1,102 @@
-"""Who else has written to what is ours: named in a condition of the document that it follows from, and in an event."""
+"""Who else has written to what is ours, and what became of it: told in a condition of the document that it follows
+from, and in an event."""
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from istio_templates import names
+from istio_templates.documents.tenant import Drift
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
+from k8s_manager.conceding import Settled, concessions, writers
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.event import event
+from k8s_manager.pace import Buckets, Pace
 from k8s_manager.plan import Owner, owner_of
 
 log = logging.getLogger(__name__)
 EVENT_PAUSE = 60.0
+OF_ONE = Pace(0.1, 3)
+"""How often one object is set back, so that two who fight over it do not load the API server."""
+OF_ALL = Pace(20, 100)
+"""How often any is, so that a script that changes thousands is answered in the time that it takes."""
+_REASONS: dict[Drift, str] = {"repair": "Repaired", "report": "Reported", "adopt": "Adopted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """An object that was set back: whose it is, and who had changed it."""
+    """An object that others had changed: whose it is, who had, and what became of it: all was set back but for the
+    fields that were `left`. `fought`: it is changed so often that it has to wait for being set back."""
 
     owner: Owner
     uid: str
     writers: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    set_back: bool = True
+    policy: Drift = "repair"
+    fought: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What happened, in a word."""
+        return _REASONS["repair" if self.set_back else self.policy]
 
     def sentence(self, key: ObjectKey) -> str:
         """Return what happened, for people."""
-        return f"{key} was changed by {', '.join(self.writers) or 'somebody'} and set back"
+        did = [f"{', '.join(self.left)} left so"] if self.left else []
+        did += ["set back"] if self.set_back else []
+        said = f"{key} was changed by {', '.join(self.writers) or 'somebody'} and {' and '.join(did)}"
+        often = f"; it is changed so often that it is set back every {1 / OF_ONE.rate:g} s at most"
+        return said + often if self.fought else said
+
+
+class Repairs:
+    """How often objects may be set back."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._one, self._all = Buckets(clock, OF_ONE), Buckets(clock, OF_ALL)
+
+    def take(self, key: ObjectKey) -> float:
+        """Return 0 where an object may be set back now, else in how many seconds it may."""
+        pause = max(self._one.wait(str(key)), self._all.wait(""))
+        return pause or max(self._one.take(str(key)), self._all.take(""))
+
+    def is_fought(self, key: ObjectKey) -> bool:
+        """Tell whether an object would have to wait if it were changed once more."""
+        return self._one.wait(str(key)) > 0
 
 
 async def repair_of(client: KubeClient, key: ObjectKey) -> Repair | None:
     """Return who has written to an object as it is now, before it is set back; None where it is gone."""
+    live = await live_of(client, key)
+    if live is None:
+        return None
+    return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], writers(live))
+
+
+def repair_as(settled: Settled, live: Manifest, owner: Owner, policy: Drift, fought: bool) -> Repair | None:
+    """Return what is told of a live object that becomes `settled`; None where others have changed nothing new."""
+    left = tuple(sorted(settled.conceded.keys() - concessions(live).keys()))
+    if not left and not settled.set_back:
+        return None
+    by = {who for path in (*left, *settled.set_back) for who in writers(live, path)}
+    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), left, bool(settled.set_back), policy, fought)
+
+
+async def live_of(client: KubeClient, key: ObjectKey) -> Manifest | None:
+    """Return an object as it is now, with who holds its fields; None where it is gone."""
     try:
-        live = await client.get(key)
+        return await client.get(key)
     except Absent:
         return None
-    return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], _others(live))
-
-
-def _others(live: Manifest) -> tuple[str, ...]:
-    fields = live["metadata"].get("managedFields", [])
-    others = {e["manager"] for e in fields if e["manager"] != names.MANAGER and not e.get("subresource")}
-    return tuple(sorted(others))
 
 
 class Recorder:
-    """Writes an event for every repair, beside the object, but not again and again where two writers fight."""
+    """Writes an event for everything that others have changed, beside the object, but not again and again where two
+    writers fight."""
 
     def __init__(self, client: KubeClient, clock: Clock) -> None:
         self._client, self._clock = client, clock
@@ -60,7 +109,7 @@ class Recorder:
         due = {key: repair for key, repair in repairs.items() if key not in self._written}
         self._written |= dict.fromkeys(due, now)
         time = self._clock.utc()
-        events = {key: event(key, r.uid, "Warning", "Repaired", r.sentence(key), time) for key, r in due.items()}
+        events = {key: event(key, r.uid, "Warning", r.reason, r.sentence(key), time) for key, r in due.items()}
         await asyncio.gather(*(self._write(key, told) for key, told in events.items()))
 
     async def _write(self, key: ObjectKey, told: Manifest) -> None:

@@ -35,6 +35,7 @@ class Fleet:
         self.gateways_in: dict[str, set[str]] = {}
         self.tenants: dict[str, TenantSpec] = {}
         self.tenant_of: dict[str, str] = {}
+        self.adopted: dict[tuple[str, str], str] = {}
         self.models: dict[Holder, ModelSpec] = {}
         self.deployments: dict[Holder, str] = {}
         self._hosts: dict[str, str] = {}
@@ -75,6 +76,11 @@ class Fleet:
         for host, headers, path, holder in world.bound.routes:
             if holder in models:
                 self._route((host, headers), path, holder)
+
+    def adopts(self, spec: TenantSpec) -> tuple[str, str] | None:
+        """Return namespace and name of the Gateway that a tenant takes over, if it does."""
+        gateway = self.gateways.get(spec.gateway.name or "")
+        return (gateway.namespace, spec.gateway.adopt) if gateway and spec.gateway.adopt else None
 
     def owner(self, host: str) -> str | None:
         """Return the tenant that may use a host."""
@@ -126,6 +132,8 @@ class Fleet:
     def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
         self.tenants[name] = spec
         self.tenant_of[namespace_of(name, spec)] = name
+        if place := self.adopts(spec):
+            self.adopted[place] = name
         for host in spec.hosts:
             self._hosts[host.name] = name
             self._delegated[host.name] = {delegation.path: delegation.tenant for delegation in host.delegations}
@@ -181,6 +189,11 @@ def dedicated_namespace(tenant: str) -> str:
 def gateway_name(tenant: str, spec: TenantSpec) -> str:
     """Return the name of the gateway that serves a tenant."""
     return spec.gateway.name or tenant
+
+
+def gateway_object(tenant: str, spec: TenantSpec) -> str:
+    """Return the name of the Gateway that carries a tenant's own servers."""
+    return spec.gateway.adopt or names.tenant_gateway(tenant)
 
 
 def place_of(route: Route) -> Place:

@@ -17,8 +17,9 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, ObjectKey, SlotFacts
 from k8s_manager import keeping
 from k8s_manager.clock import Clock
+from k8s_manager.comparing import in_line
 from k8s_manager.counting import Counting
-from k8s_manager.diff import in_line, stamped
+from k8s_manager.diff import stamped
 from k8s_manager.drift import Repair, repair_of
 from k8s_manager.events import Events
 from k8s_manager.gather import Gatherer

@@ -19,7 +19,7 @@ from istio_templates.documents import (
     TenantSpec,
     WarmupPlanSpec,
 )
-from istio_templates.documents.tenant import TenantRateLimit
+from istio_templates.documents.tenant import Drift, TenantRateLimit
 from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of, overriding, warming
@@ -69,9 +69,9 @@ class Limited:
 @dataclass(slots=True)
 class Plan:
     """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours; `lifted`
-    are the identities of models that have no limit for now; `meant` says for how many models each override is;
-    `revoked` are the routes that models lose though they keep the rest, as (host, path); `kept` those that they keep,
-    as (namespace, host)."""
+    are the identities of models that have no limit for now; `meant` says for how many models each override is; `drift`
+    is the policy of those tenants that do not have everything set back; `revoked` are the routes that models lose
+    though they keep the rest, as (host, path); `kept` those that they keep, as (namespace, host)."""
 
     pools: dict[str, GatewayPool] = field(default_factory=dict)
     tenants: dict[str, Tenancy] = field(default_factory=dict)
@@ -87,6 +87,7 @@ class Plan:
     lifted: frozenset[str] = frozenset()
     overrides: dict[ObjectKey, Override] = field(default_factory=dict)
     meant: Counter[ObjectKey] = field(default_factory=Counter)
+    drift: dict[str, Drift] = field(default_factory=dict)
     revoked: dict[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
     kept: frozenset[tuple[str, str]] = frozenset()
 
@@ -265,6 +266,8 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
                 "its hosts are left out until then"
             )
             plan.waiting[stored.key] = f"{bound.waits}; {said}" if bound.waits else said
+        if spec.drift != "repair":
+            plan.drift[name] = spec.drift
         facts = (spec, pools, missing, between.guests.get(name, {}), between.lent.get(name, ()))
         plan.tenants[name] = memo.get(stored.key, facts, partial(facts_of.tenancy, name, *facts))
 

@@ -15,10 +15,12 @@ import jsonpatch
 import orjson
 
 from istio_templates.documents import ModelSpec, TenantSpec
+from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.carrying import limit
+from k8s_manager.conceding import concessions, settle
 from k8s_manager.fleet import gateway_name
 from k8s_manager.moves import Binding
 from k8s_manager.plan import Plan, Planner, owner_of
@@ -40,16 +42,24 @@ PODS = ("Deployment",)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object as it is and as it would be; None where there is none."""
+    """One object as it is and as it would be; None where there is none. `adopts`: it is somebody else's until then."""
 
     key: ObjectKey
     before: Manifest | None
     after: Manifest | None
+    adopts: bool = False
 
     @property
     def operation(self) -> str:
         """What would happen to it."""
+        if self.adopts:
+            return "adopt"
         return "create" if self.before is None else "delete" if self.after is None else "update"
+
+    @property
+    def alters(self) -> bool:
+        """Tell whether it would be another in what it does, not only in what is noted at it."""
+        return (self.before or {}).get("spec") != (self.after or {}).get("spec")
 
     def told(self) -> Manifest:
         """Return it for people and programs."""
@@ -63,35 +73,39 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A document as it would be and as it is, the objects that would change, and who would no longer be accepted."""
+    """A document as it would be and as it is, the objects that would change, and who would no longer be accepted.
+    `drift` is the policy of tenants whose objects are not all set back, as it would be."""
 
     proposed: Stored
     live: Stored | None
     changes: tuple[Change, ...]
     refused: tuple[str, ...]
+    drift: Mapping[str, Drift]
 
 
-def preview(world: World, proposed: Stored, live: Stored | None) -> Preview:
+def preview(world: World, proposed: Stored, live: Stored | None, owned: Mapping[ObjectKey, Manifest]) -> Preview:
     """Return what would happen to each object that would not stay as it is.
 
-    What a document that is not accepted has is kept: such objects neither go nor come.
+    What a document that is not accepted has is kept: such objects neither go nor come. Fields of `owned`, live objects
+    that are left to others, stay or go as policy has it.
     """
     now, then = _Side.of(world), _Side.of(_with(world, proposed))
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
-        old, new = now.objects.get(key), then.objects.get(key)
+        old, new = now.object(key, owned), then.object(key, owned)
         kept = (new is None and then.keeps(old)) or (old is None and now.keeps(new))
         if old != new and not kept:
             changes.append(Change(key, old, new))
-    return Preview(proposed, live, tuple(changes), _refused(now.plan, then.plan))
+    return Preview(proposed, live, tuple(changes), _refused(now.plan, then.plan), then.plan.drift)
 
 
-def told(found: Preview, warm: Mapping[str, int], warm_then: Mapping[str, int]) -> Manifest:
+def told(found: Preview, changes: Sequence[Change], warm: Mapping[str, int], warm_then: Mapping[str, int]) -> Manifest:
     """Return a preview: what changes, what it touches, how risky that is and why, and the fingerprint of it all.
 
-    `warm` counts the warm replicas of each version of the document as it is, `warm_then` as it would be.
+    `changes` are those of the preview, as far as can be told with objects as they live. `warm` counts the warm replicas
+    of each version of the document as it is, `warm_then` as it would be.
     """
-    changes = found.changes
+    altered = [change.key.kind for change in changes if change.alters]
     limits = _limits((found.live, warm), (found.proposed, warm_then))
     reasons = [*_reasons(changes, limits), *(("high", f"{name} is no longer accepted") for name in found.refused)]
     return {
@@ -99,9 +113,9 @@ def told(found: Preview, warm: Mapping[str, int], warm_then: Mapping[str, int]) 
         "changes": [change.told() for change in changes],
         "touches": {
             "hosts": sorted({host for change in changes for host in _hosts(change)}),
-            "listeners": any(change.key.kind in LISTENERS for change in changes),
-            "routes": any(change.key.kind in ROUTES for change in changes),
-            "pods": any(change.key.kind in PODS for change in changes),
+            "listeners": not set(LISTENERS).isdisjoint(altered),
+            "routes": not set(ROUTES).isdisjoint(altered),
+            "pods": not set(PODS).isdisjoint(altered),
         },
         "limit": limits,
         "risk": max((grade for grade, _ in reasons), key=("low", "medium", "high").index, default="low"),
@@ -141,15 +155,17 @@ def _limits(*pairs: tuple[Stored | None, Mapping[str, int]]) -> Manifest | None:
 def _reasons(changes: Sequence[Change], limits: Manifest | None) -> Iterator[tuple[str, str]]:
     for change in changes:
         kind, said = change.key.kind, f"{change.operation} {change.key}"
-        if kind in LISTENERS and change.operation != "create":
+        if not change.alters:
+            yield "low", f"{said}: what it does stays as it is"
+        elif kind in LISTENERS and change.operation != "create":
             yield "high", f"{said}: a listener changes, and its connections are drained"
         elif kind in LISTENERS:
             yield "medium", f"{said}: a listener is added"
         elif change.operation == "delete" and kind in (*ROUTES, *PODS, "Namespace"):
             yield "high", f"{said}: what it serves ends"
-        elif change.operation == "update" and kind in ROUTES:
+        elif change.before and change.after and kind in ROUTES:
             yield "medium", f"{said}: requests take another way"
-        elif change.operation == "update" and kind in PODS and _template(change.before) != _template(change.after):
+        elif change.before and change.after and kind in PODS and _template(change.before) != _template(change.after):
             yield "medium", f"{said}: replicas are replaced"
     before, after = (limits or {}).get("before"), (limits or {}).get("after")
     if before is not None and after is not None and after < before:
@@ -181,6 +197,14 @@ class _Side:
     def of(cls, world: World) -> "_Side":
         plan = Planner().plan(world, {})
         return cls(plan, Renderer().render(plan).objects)
+
+    def object(self, key: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> Manifest | None:
+        """Return an object that should be there, without the fields of the live one that are left to others."""
+        wanted, live = self.objects.get(key), owned.get(key)
+        if wanted is None or live is None or not concessions(live):
+            return wanted
+        policy = self.plan.drift.get(owner_of(wanted["metadata"]["labels"])[1], "repair")
+        return settle(policy, wanted, live, drifted=False).obj
 
     def keeps(self, obj: Manifest | None) -> bool:
         """Tell whether an object is kept whatever should be there."""

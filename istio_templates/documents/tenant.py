@@ -50,15 +50,23 @@ class Dedicated(Spec):
 
 
 class GatewayChoice(Spec):
-    """Which gateway serves the tenant: a shared one by name, or one of its own."""
+    """Which gateway serves the tenant: a shared one by name, or one of its own.
+
+    `adopt` names a Gateway in the gateway's namespace that somebody made by hand: it becomes the tenant's.
+    """
 
     name: DnsLabel | None = None
+    adopt: DnsLabel | None = None
     dedicated: Dedicated | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "GatewayChoice":
         if (self.name is None) == (self.dedicated is None):
             raise ValueError("give exactly one of name and dedicated")
+        if self.adopt is not None and self.name is None:
+            raise ValueError("a gateway of one's own has nothing to adopt; name the gateway whose Gateway it is")
+        if self.adopt is not None and self.adopt.startswith(("tenant-", "gateway-")):
+            raise ValueError(f"adopt: Tidegate makes Gateways named {self.adopt!r} itself; leave adopt out")
         return self
 
 
@@ -90,8 +98,17 @@ class PodRules(Spec):
     node_pools: tuple[Labels, ...] | None = Field(default=None, max_length=100)
 
 
+Drift = Literal["repair", "report", "adopt"]
+
+
 class TenantSpec(Spec):
-    """What a platform team says of a tenant. `namespace` defaults to the tenant's name."""
+    """What a platform team says of a tenant. `namespace` defaults to the tenant's name.
+
+    `drift` says what becomes of fields of its objects that somebody else changes. They are set back (`repair`), left
+    and told until the document says something else of them (`report`), or left for good (`adopt`); what keeps tenants
+    apart and cold replicas out is always set back. With `adopt`, objects that are there already are taken over as they
+    are.
+    """
 
     namespace: DnsLabel | None = None
     owners: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
@@ -100,6 +117,7 @@ class TenantSpec(Spec):
     rate_limit: TenantRateLimit | None = None
     pods: PodRules = PodRules()
     isolation: Literal["none", "strict"] = "none"
+    drift: Drift = "repair"
 
     @model_validator(mode="after")
     def _distinct(self) -> "TenantSpec":

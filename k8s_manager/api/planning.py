@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from istio_templates.documents import Document, ModelSpec
+from istio_templates.documents.tenant import Drift
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.problems import Outdated
+from k8s_manager.conceding import named, settle
+from k8s_manager.diff import DIGEST
+from k8s_manager.drift import live_of
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
+from k8s_manager.plan import owner_of
 from k8s_manager.preview import Change, Preview, fingerprint, preview, told
 from k8s_manager.world import Stored
 
 AT_ONCE = 4
+_BOOKKEEPING = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 _NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -40,7 +46,7 @@ class Planning:
         proposed = _stored(document, body, live)
         before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
         warm = self._warm(before.document if before else None)
-        return Planned(preview(world, proposed, before), warm, self._warm(document))
+        return Planned(preview(world, proposed, before, self._store.owned), warm, self._warm(document))
 
     def require(self, planned: Planned, wanted: str) -> None:
         """Make sure that a write would do what was planned; raises `Outdated`."""
@@ -50,34 +56,51 @@ class Planning:
 
     async def told(self, planned: Planned) -> Manifest:
         """Return a plan for people and programs, with what the API server says of each object."""
-        out = told(planned.preview, planned.warm, planned.warm_then)
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def tried(change: Change) -> str:
+        async def tried(change: Change) -> tuple[Change, str]:
             async with places:
-                return await self._tried(change)
+                return await self._tried(change, planned.preview.drift)
 
-        said = await asyncio.gather(*map(tried, planned.preview.changes))
-        for line, server in zip(out["changes"], said, strict=True):
+        found = await asyncio.gather(*map(tried, planned.preview.changes))
+        out = told(planned.preview, [change for change, _ in found], planned.warm, planned.warm_then)
+        for line, (_, server) in zip(out["changes"], found, strict=True):
             line["server"] = server
         return out
 
-    async def _tried(self, change: Change) -> str:
-        if change.after is None:
-            return "not asked: it is deleted"
-        if change.key.namespace and not self._store.get(ObjectKey("Namespace", "", change.key.namespace)):
-            return "not asked: its namespace is not there yet"
+    async def _tried(self, change: Change, drift: Mapping[str, Drift]) -> tuple[Change, str]:
+        """Return a change between the live object and what the API server would make of it, and what it says of it."""
+        key, after = change.key, change.after
+        if after is None:
+            return change, "not asked: it is deleted"
+        if key.namespace and not self._store.get(ObjectKey("Namespace", "", key.namespace)):
+            return change, "not asked: its namespace is not there yet"
         try:
+            live, ours = await live_of(self._client, key), key in self._store.owned
+            policy = drift.get(owner_of(after["metadata"]["labels"])[1], "repair")
+            adopts = live is not None and not ours and policy == "adopt"
+            if live is not None and adopts:
+                after = named(settle(policy, after, live, drifted=True), live).obj
             # As it would be written: never by force over what somebody else has there.
-            await self._client.apply(change.after, force=change.key in self._store.owned, dry_run=True)
+            answer = await self._client.apply(after, force=ours, dry_run=True)
         except TidegateError as error:
-            return f"refused: {error}"
-        return "accepted"
+            return change, f"refused: {error}"
+        if live is None:
+            return change, "accepted"
+        return Change(key, _bare(live), _bare(answer), adopts), "accepted"
 
     def _warm(self, document: Document | None) -> Mapping[str, int]:
         if document is None or not isinstance(document.spec, ModelSpec):
             return {}
         return self._gatherer.ready(document.namespace or "", document.name, document.spec)
+
+
+def _bare(live: Manifest) -> Manifest:
+    """Return a live object without what nobody but the API server, and the manager for itself, writes."""
+    metadata = {name: value for name, value in live["metadata"].items() if name not in _BOOKKEEPING}
+    annotations = {name: text for name, text in metadata.pop("annotations", {}).items() if name != DIGEST}
+    metadata |= {"annotations": annotations} if annotations else {}
+    return {name: value for name, value in live.items() if name != "status"} | {"metadata": metadata}
 
 
 def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored:

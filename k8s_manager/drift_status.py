@@ -1,0 +1,48 @@
+"""What documents are told of fields that others have set: left to them, or set back."""
+
+from collections.abc import Mapping
+
+from istio_templates.documents.tenant import Drift
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.apply import Results
+from k8s_manager.diff import Changes
+from k8s_manager.plan import Owner, Plan, owner_of
+from k8s_manager.told import Told
+
+
+class DriftNotes:
+    """Keeps what was set back beyond its pass: a status that was put off tells it later."""
+
+    def __init__(self) -> None:
+        self._notes: dict[Owner, str] = {}
+
+    def told(
+        self, results: Results, changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]
+    ) -> dict[Owner, Told]:
+        """Return what there is to tell, by whose objects it is about."""
+        self._notes |= _set_back(results)
+        repaired = {owner: Told("Drift", True, "Repaired", said) for owner, said in self._notes.items()}
+        return repaired | _left(changes, plan, owned)
+
+
+def _set_back(results: Results) -> dict[Owner, str]:
+    out: dict[Owner, list[str]] = {}
+    for key, repair in results.repaired.items():
+        if repair.set_back:
+            out.setdefault(repair.owner, []).append(repair.sentence(key))
+    return {owner: "; ".join(said) for owner, said in out.items()}
+
+
+def _left(changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, Told]:
+    said: dict[Owner, list[str]] = {}
+    for key, found in sorted(changes.conceded.items()):
+        owner = owner_of(owned[key]["metadata"]["labels"])
+        if owner[1] in plan.drift:
+            said.setdefault(owner, []).extend(f"{path} of {key} is {one.by}'s" for path, one in sorted(found.items()))
+    return {owner: _by_policy(plan.drift[owner[1]], "; ".join(lines)) for owner, lines in said.items()}
+
+
+def _by_policy(policy: Drift, said: str) -> Told:
+    if policy == "adopt":
+        return Told("Drift", False, "Adopted", f"{said}, as the tenant's drift policy wants it")
+    return Told("Drift", True, "Reported", f"{said}; set it back, or write it into the document")

@@ -1,0 +1,358 @@
+"""Somebody else writes to what is ours, or was there first: set back, left and told, or taken over as it is."""
+
+import asyncio
+import copy
+
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.clock import SystemClock
+from k8s_manager.conceding import NOTE
+from k8s_manager.drift import OF_ALL, Repairs
+from k8s_manager.kube.resources import RESOURCES
+from tests.features.conftest import is_programmed, make_search
+from tests.features.test_plan import RANKER, planned
+from tests.support.documents import gateway, model, tenant
+from tests.support.waiting import until
+from tests.warmup.plans import plan
+
+ROUTE = ("VirtualService", "ranker", "search")
+RULE = ("DestinationRule", "ranker", "search")
+PODS = ("Deployment", "ranker-v1", "search")
+EJECTION = {"trafficPolicy": {"outlierDetection": {"baseEjectionTime": "77s"}}}
+
+
+def head(obj: Manifest) -> Manifest:
+    metadata = {key: obj["metadata"][key] for key in ("name", "namespace")}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+
+
+async def edit(fleet, where: tuple[str, str, str], spec: Manifest, manager: str = "night-shift") -> None:
+    await fleet.apply({**head(await fleet.get(*where)), "spec": spec}, manager=manager)
+
+
+async def drift(fleet, kind: str = "Model", name: str = "ranker", namespace: str = "search") -> tuple[str, str, str]:
+    found = await fleet.condition(kind, name, "Drift", namespace)
+    return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+
+async def policy(fleet, name: str, **spec) -> None:
+    await fleet.apply(tenant(drift=name, **spec))
+
+
+async def told(fleet, status: str, reason: str, *words: str) -> None:
+    async def is_told() -> bool:
+        found = await drift(fleet)
+        return found[:2] == (status, reason) and all(word in found[2] for word in words)
+
+    await until(is_told, what=f"Drift being {status}, {reason}")
+
+
+async def spec_of(fleet, where: tuple[str, str, str]) -> Manifest:
+    return (await fleet.get(*where))["spec"]
+
+
+async def test_what_somebody_has_added_to_a_rule_is_taken_away(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        before = await spec_of(fleet, RULE)
+        await edit(fleet, RULE, {"trafficPolicy": {"portLevelSettings": [{"port": {"number": 1}}]}})
+        await until(lambda: is_spec(fleet, RULE, before), what="the addition being taken away")
+        await told(fleet, "True", "Repaired", "night-shift", "set back")
+
+
+async def is_spec(fleet, where: tuple[str, str, str], spec: Manifest) -> bool:
+    return await spec_of(fleet, where) == spec
+
+
+async def test_reported_fields_stay_until_the_document_says_something_else_of_them(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "report")
+        await edit(fleet, PODS, {"replicas": 7})
+        await told(
+            fleet, "True", "Reported", "spec.replicas of Deployment search/ranker-v1 is night-shift's", "document"
+        )
+        events, _ = await fleet.client.list(RESOURCES["Event"], namespace="search")
+        assert [e["reason"] for e in events if e["involvedObject"]["name"] == "ranker-v1"] == ["Reported"]
+        image = {"name": "v1", "workload": {"replicas": 2, "image": "example.com/ranker:2"}}
+        await fleet.apply(model(versions=[image]))
+        await until(lambda: has_image(fleet, "example.com/ranker:2"), what="the rest of the document being written")
+        assert (await spec_of(fleet, PODS))["replicas"] == 7
+        await fleet.apply(model(versions=[{**image, "workload": {**image["workload"], "replicas": 3}}]))
+        await until(lambda: has_replicas(fleet, 3), what="the document's new figure")
+        await until(lambda: is_quiet(fleet), what="nothing being told any more")
+        assert NOTE not in (await fleet.get(*PODS))["metadata"]["annotations"]
+
+
+async def has_image(fleet, image: str) -> bool:
+    return (await spec_of(fleet, PODS))["template"]["spec"]["containers"][0]["image"] == image
+
+
+async def has_replicas(fleet, replicas: int) -> bool:
+    return (await spec_of(fleet, PODS))["replicas"] == replicas
+
+
+async def is_quiet(fleet) -> bool:
+    return await drift(fleet) == ("", "", "")
+
+
+async def test_adopted_fields_are_their_writers_until_the_policy_is_another(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "adopt")
+        await edit(fleet, RULE, EJECTION)
+        await told(fleet, "False", "Adopted", "trafficPolicy.outlierDetection.baseEjectionTime", "night-shift")
+        await fleet.apply(model(trafficPolicy={"outlierDetection": {"ejectionTime": "40s"}}))
+        await until(lambda: is_programmed(fleet, "ranker", "search"))
+        await fleet.settled()
+        ejection = (await spec_of(fleet, RULE))["trafficPolicy"]["outlierDetection"]
+        assert ejection["baseEjectionTime"] == "77s"
+        await policy(fleet, "repair")
+
+        async def ours() -> bool:
+            return (await spec_of(fleet, RULE))["trafficPolicy"]["outlierDetection"]["baseEjectionTime"] == "40s"
+
+        await until(ours, what="the document's figure being back")
+        await told(fleet, "True", "Repaired", "night-shift")
+
+
+async def test_a_pass_over_conceded_fields_writes_nothing_also_after_a_restart(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "report")
+        await edit(fleet, RULE, EJECTION)
+        await told(fleet, "True", "Reported")
+        await fleet.settled(1.2)  # a status may wait for a second
+    before = fleet.writes()
+    async with fleet.manager() as manager:
+        for _ in range(5):
+            manager.loop.dirty.set()
+            await asyncio.sleep(0.2)
+        assert fleet.writes() == before
+        await told(fleet, "True", "Reported", "night-shift")
+
+
+async def test_what_keeps_tenants_apart_is_set_back_whatever_the_policy(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "adopt")
+        route, rule, own = [await spec_of(fleet, where) for where in (ROUTE, RULE, SERVERS)]
+        elsewhere = copy.deepcopy(route["http"])
+        elsewhere[0]["route"][0]["destination"]["host"] = "ranker.other.svc.cluster.local"
+        wider = copy.deepcopy(route["http"])
+        wider[0]["match"] = [{"uri": {"prefix": "/"}}]
+        pattern = copy.deepcopy(route["http"])
+        pattern[0]["match"][0] = {"uri": {"regex": "/.*"}}
+        delegated = [{**route["http"][0], "delegate": {"name": "x", "namespace": "other"}}]
+        foreign = copy.deepcopy(own["servers"])
+        foreign[0]["hosts"].append("search/other.models.example.com")
+        less = copy.deepcopy(own["servers"])
+        less[0]["hosts"] = ["search/else.models.example.com"]
+        for where, before, spec in (
+            (ROUTE, route, {"hosts": ["other.models.example.com"]}),
+            (ROUTE, route, {"gateways": ["mesh"]}),
+            (ROUTE, route, {"http": elsewhere}),
+            (ROUTE, route, {"http": wider}),
+            (ROUTE, route, {"http": pattern}),
+            (ROUTE, route, {"http": delegated}),
+            (RULE, rule, {"host": "ranker.other.svc.cluster.local"}),
+            (RULE, rule, {"subsets": [{"name": "v1", "labels": {"app": "cold"}}]}),
+            (SERVERS, own, {"servers": foreign}),
+            (SERVERS, own, {"servers": less}),
+        ):
+            await edit(fleet, where, spec)
+            await until(lambda where=where, before=before: is_spec(fleet, where, before), 30, f"{spec} being set back")
+
+
+SERVERS = ("Gateway", "tenant-search", "inference-gw")
+
+
+async def test_what_proves_warmth_is_set_back_whatever_the_policy(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        warmup = {"plan": plan(target={"protocol": "oip-rest", "port": 8080}), "mode": "gate"}
+        await fleet.apply(model(warmup=warmup))
+        await policy(fleet, "adopt")
+        await until(lambda: has_gate(fleet), what="the gate")
+        before = await spec_of(fleet, PODS)
+        labels = before["template"]["metadata"]["labels"]
+        for template in (
+            {"metadata": {"labels": {**labels, "tidegate.dev/version": "other"}}},
+            {"spec": {"readinessGates": []}},
+        ):
+            await edit(fleet, PODS, {"template": template})
+            await until(lambda: is_template(fleet, before["template"]), 30, f"{template} being set back")
+
+
+async def has_gate(fleet) -> bool:
+    return bool((await spec_of(fleet, PODS))["template"]["spec"].get("readinessGates"))
+
+
+async def is_template(fleet, template: Manifest) -> bool:
+    return (await spec_of(fleet, PODS))["template"] == template
+
+
+async def test_who_fights_over_an_object_is_answered_more_and_more_rarely(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        before = fleet.writes()["destinationrules"]
+        for number in range(40):
+            await edit(fleet, RULE, {"trafficPolicy": {"outlierDetection": {"baseEjectionTime": f"{60 + number}s"}}})
+            await asyncio.sleep(0.05)
+        ours = fleet.writes()["destinationrules"] - before - 40
+        assert 1 <= ours <= 4
+        await told(fleet, "True", "Repaired", "night-shift", "every 10 s at most")
+
+
+class Hand(SystemClock):
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+
+def test_two_thousand_edits_at_once_are_set_back_at_a_bounded_rate():
+    clock = Hand()
+    repairs, taken = Repairs(clock), 0
+    waiting = [ObjectKey("VirtualService", "a", f"m{number}") for number in range(2_000)]
+    for _ in range(1_000):
+        left = [key for key in waiting if repairs.take(key)]
+        taken += len(waiting) - len(left)
+        waiting = left
+        if not waiting:
+            break
+        clock.at += 0.1
+    assert not waiting
+    assert clock.now() >= (2_000 - OF_ALL.burst) / OF_ALL.rate - 1
+
+
+HTTP = [
+    {
+        "match": [{"uri": {"prefix": "/v2/models/ranker"}}],
+        "route": [{"destination": {"host": "ranker"}}],
+        "timeout": "3s",
+    }
+]
+SERVERS_BY_HAND = [
+    {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["search/search.models.example.com"]}
+]
+ADOPTING = {"drift": "adopt", "gateway": {"name": "shared", "adopt": "main"}}
+
+
+def by_hand(kind: str, name: str, namespace: str, spec: Manifest) -> Manifest:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def route_by_hand(**spec) -> Manifest:
+    base = {"hosts": ["search.models.example.com"], "gateways": ["inference-gw/main"], "http": HTTP}
+    return by_hand("VirtualService", "ranker", "search", {**base, **spec})
+
+
+async def make_by_hand(fleet, route: Manifest) -> None:
+    """Make what a team has before it comes to us: a namespace, a Gateway and a VirtualService."""
+    labels = {"tidegate.dev/tenant": "search"}
+    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "search", "labels": labels}})
+    servers = {"selector": {"istio": "shared"}, "servers": SERVERS_BY_HAND}
+    await fleet.apply(route, by_hand("Gateway", "main", "inference-gw", servers), gateway())
+    await until(lambda: is_accepted(fleet, "InferenceGateway", "shared"), what="the gateway being accepted")
+
+
+async def is_accepted(fleet, kind: str, name: str) -> bool:
+    return (await fleet.condition(kind, name, "Accepted")).get("status") == "True"
+
+
+def change_of(plan: Manifest, name: str) -> Manifest:
+    (found,) = [change for change in plan["changes"] if change["object"] == name]
+    return found
+
+
+async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_by_plans_that_change_nothing(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await make_by_hand(fleet, route_by_hand())
+        found = await planned(rest, "/v1/tenants/search", {"spec": tenant(**ADOPTING)["spec"]})
+        line = change_of(found, "Gateway inference-gw/main")
+        assert (line["operation"], line["server"], found["touches"]["listeners"]) == ("adopt", "accepted", False)
+        assert {step["path"].split("/")[1] for step in line["patch"]} == {"metadata"}
+        await fleet.apply(tenant(**ADOPTING))
+        await until(lambda: is_programmed_tenant(fleet), what="the tenant being programmed")
+        found = await planned(rest, RANKER, {"spec": model()["spec"]})
+        line = change_of(found, "VirtualService search/ranker")
+        assert (line["operation"], line["server"]) == ("adopt", "accepted")
+        assert {step["path"].split("/")[1] for step in line["patch"]} == {"metadata"}
+        assert "adopt VirtualService search/ranker: what it does stays as it is" in found["reasons"]
+        await fleet.apply(model())
+        await until(lambda: is_programmed(fleet, "ranker", "search"), what="the route being taken over")
+        assert await spec_of(fleet, ROUTE) == route_by_hand()["spec"]
+        assert (await spec_of(fleet, ("Gateway", "main", "inference-gw")))["servers"] == SERVERS_BY_HAND
+        assert await fleet.get("Gateway", "tenant-search", "inference-gw") is None
+        await told(fleet, "False", "Adopted", "spec.http of VirtualService search/ranker is kubectl's")
+
+        found = await planned(rest, "/v1/tenants/search", {"spec": tenant(**ADOPTING | {"drift": "repair"})["spec"]})
+        assert "update VirtualService search/ranker: requests take another way" in found["reasons"]
+        assert any(step["path"].startswith("/spec/http") for step in change_of(found, str_of(ROUTE))["patch"])
+        await policy(fleet, "repair", gateway=ADOPTING["gateway"])
+
+        async def is_ours() -> bool:
+            spec = await spec_of(fleet, ROUTE)
+            return "timeout" not in spec["http"][0] and spec.get("exportTo") == ["inference-gw"]
+
+        await until(is_ours, what="the route being as its document says")
+
+
+def str_of(where: tuple[str, str, str]) -> str:
+    kind, name, namespace = where
+    return f"{kind} {namespace}/{name}"
+
+
+async def is_programmed_tenant(fleet) -> bool:
+    return (await fleet.condition("Tenant", "search", "Programmed")).get("status") == "True"
+
+
+async def test_what_cannot_be_taken_over_as_it_is_is_refused_with_its_fields_and_left_alone(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        for route in (
+            route_by_hand(hosts=["search.models.example.com", "else.example.com"]),
+            route_by_hand(http=[{**HTTP[0], "match": [{"uri": {"prefix": "/v2"}}]}]),
+            route_by_hand(http=[{**HTTP[0], "route": [{"destination": {"host": "ranker.other.svc.cluster.local"}}]}]),
+        ):
+            await make_by_hand(fleet, route)
+            await fleet.apply(tenant(**ADOPTING))
+            await until(lambda: is_programmed_tenant(fleet), what="the tenant being programmed")
+            found = await planned(rest, RANKER, {"spec": model()["spec"]})
+            assert change_of(found, str_of(ROUTE))["server"].startswith("refused: ")
+            await fleet.apply(model())
+
+            async def is_told() -> bool:
+                said = await fleet.condition("Model", "ranker", "Programmed", "search")
+                return said.get("reason") == "FieldConflict" and "kubectl" in said["message"]
+
+            await until(is_told, what="the conflict being told")
+            assert await spec_of(fleet, ROUTE) == route["spec"]
+            await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+            await until(lambda: gone(fleet), what="the model going")
+            assert await spec_of(fleet, ROUTE) == route["spec"]
+
+
+async def gone(fleet) -> bool:
+    return await fleet.get("Model", "ranker", "search") is None
+
+
+async def test_a_gateway_is_taken_over_by_one_tenant_and_never_one_that_tidegate_makes(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await make_by_hand(fleet, route_by_hand())
+        await fleet.apply(tenant(**ADOPTING))
+        await until(lambda: is_accepted(fleet, "Tenant", "search"))
+        status, problem = await rest.call("PUT", "/v1/tenants/ads", {"spec": tenant("ads", **ADOPTING)["spec"]})
+        assert status == 409 and problem["problems"][0]["field"] == "spec.gateway.adopt"
+        assert "adopted by tenant search" in problem["problems"][0]["message"]
+        for choice, said in (
+            ({"name": "shared", "adopt": "tenant-search"}, "Tidegate makes Gateways named"),
+            ({"dedicated": {"replicas": 1}, "adopt": "main"}, "has nothing to adopt"),
+        ):
+            status, problem = await rest.call("PUT", "/v1/tenants/ads", {"spec": tenant("ads", gateway=choice)["spec"]})
+            assert status == 422 and said in str(problem["problems"]), problem
+        status, problem = await rest.call("PUT", "/v1/tenants/ads", {"spec": tenant("ads", drift="ignore")["spec"]})
+        assert status == 422 and "repair" in str(problem["problems"])
