@@ -13,6 +13,7 @@ LoadEven    (gateways) no pod refuses while another idles       Even | Uneven
 SourcesAgree (models) Prometheus with the watch                  Agree | Disagree
 Warm        (models with a gate) every replica has proved it  Warm | Admitted | Waiting | Warming | TimedOut | Failed
 AutoscalerAgrees (models) with the limit                     Agrees | CeilingUnreachable | TargetAboveLimit
+CertificatesValid (gateways, tenants) what they serve      Valid | Absent | Unreadable | Expired | WrongHost | Expiring
 Drift       somebody else has changed something of it       Repaired | Reported | Adopted
 Limited     (models) where the limit comes from              Capacity | Floor | Ceiling | TenantCeiling
                                                              | Cold | Stale | Override | Frozen | Off | Lifted
@@ -36,6 +37,7 @@ from istio_templates.documents import (
 )
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
+from k8s_manager import certificates
 from k8s_manager.apply import Failure, Results
 from k8s_manager.asked import Asked, Gates, Limits
 from k8s_manager.diff import Changes
@@ -98,10 +100,11 @@ class Teller:
                 _is_there(key, plan, owned),
             )
             of_kind = self._inputs(stored, world, plan, asked, changes.draining, now)
+            certified = certificates.told(plan.certificates.get(key, {}), world.certificates, now)
             out[key] = self._memo.get(
                 key,
-                (stored, stored.status, writing, of_kind, drift.get(owner)),
-                partial(_told, stored, writing, of_kind, asked.limits, drift.get(owner)),
+                (stored, stored.status, writing, of_kind, certified, drift.get(owner)),
+                partial(_told, stored, writing, of_kind, asked.limits, certified, drift.get(owner)),
             )
         self._memo.end_round()
         return out
@@ -173,7 +176,14 @@ def _failures(results: Results) -> dict[Owner, tuple[ObjectKey, Failure]]:
     return out
 
 
-def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Limits, drift: Told | None) -> Manifest:
+def _told(
+    stored: Stored,
+    writing: Writing,
+    of_kind: tuple[Any, ...],
+    limits: Limits,
+    certified: Told | None,
+    drift: Told | None,
+) -> Manifest:
     spec = stored.document.spec if stored.document else None
     match spec:
         case InferenceGatewaySpec():
@@ -202,6 +212,7 @@ def _told(stored: Stored, writing: Writing, of_kind: tuple[Any, ...], limits: Li
                 body["draining"] = of_kind[5]
         case _:
             body, told = _kept(stored), []
+    told += [certified] if certified else []
     conditions = [_accepted(writing.verdict), *([] if spec is None else [_programmed(writing)]), *told]
     status = {**body, "observedGeneration": stored.generation, "conditions": [_dated(c, stored) for c in conditions]}
     _tell_drift(status, stored, drift)

@@ -14,6 +14,8 @@ from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.virtual_service import routes_of
+from k8s_manager import certificates
+from k8s_manager.certificates import Certificate
 from k8s_manager.documents import Documents
 from k8s_manager.facts_of import version_labels
 from k8s_manager.fleet import gateway_name
@@ -36,11 +38,12 @@ class Gatherer:
     def __init__(self, store: Store, overlap: float = GATEWAY_OVERLAP, documents: Documents | None = None) -> None:
         self._store, self._overlap = store, overlap
         self._memo = Memo()
-        self._files_in = Memo()
+        self._files_in, self._read_once = Memo(), Memo()
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
         self._handovers = Handovers(store)
         self.documents = documents or Documents(store)
         self._namespaces, self._secrets, self._limited, self._slot_objects = Last(), Last(), Last(), Last()
+        self._certified = Last()
         self._bound, self._twins, self._foreign, self._scalers, self._files = Last(), Last(), Last(), Last(), Last()
 
     def world(self, now: datetime) -> World:
@@ -84,6 +87,7 @@ class Gatherer:
             gateway_pods=gateway_pods,
             bindings=self._bindings(gateways, tenants, gateway_pods, secrets, now),
             secrets=secrets,
+            certificates=self._certificates(gateways),
             foreign=self._foreign.get((self._store.changes("VirtualService"),), self._read_foreign),
             bound=self._bound.get(live, self._read_bound),
         )
@@ -243,6 +247,23 @@ class Gatherer:
 
     def _read_secrets(self) -> frozenset[tuple[str, str]]:
         return frozenset((obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self._store.all("Secret"))
+
+    def _certificates(self, gateways: tuple[Stored, ...]) -> dict[tuple[str, str], Certificate | None]:
+        specs = [stored.document.spec for stored in gateways if stored.document]
+        places = {spec.namespace for spec in specs if isinstance(spec, InferenceGatewaySpec)}
+        changes = tuple((place, self._store.changes("Secret", place)) for place in sorted(places))
+        return self._certified.get(changes, lambda: self._read_certificates(places))
+
+    def _read_certificates(self, places: set[str]) -> dict[tuple[str, str], Certificate | None]:
+        found = {
+            (place, obj["metadata"]["name"]): self._read_once.get(
+                obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(certificates.read, obj)
+            )
+            for place in places
+            for obj in self._store.inside("Secret", place)
+        }
+        self._read_once.end_round()
+        return found
 
     def _read_bound(self) -> Bound:
         hosts: list[tuple[str, str]] = []

@@ -68,5 +68,11 @@ FIRST_REQUEST = Histogram(
     buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
     registry=REGISTRY,
 )
+CERTIFICATE = Gauge(
+    "tidegate_certificate_expiry_timestamp_seconds",
+    "When a certificate that a gateway serves ends.",
+    ["namespace", "secret"],
+    registry=REGISTRY,
+)
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

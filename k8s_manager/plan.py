@@ -23,6 +23,7 @@ from istio_templates.documents.tenant import Drift, TenantRateLimit
 from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of, overriding, warming
+from k8s_manager.certificates import Uses
 from k8s_manager.claims import Reason, refusals
 from k8s_manager.delegating import Shared, apart_from_lender, shared, told_apart
 from k8s_manager.fleet import Fleet, dedicated_namespace, gateway_name, namespace_of
@@ -70,8 +71,9 @@ class Limited:
 class Plan:
     """What should be. `held` owners keep what they have; `lent` namespaces exist and are used, but not ours; `lifted`
     are the identities of models that have no limit for now; `meant` says for how many models each override is; `drift`
-    is the policy of those tenants that do not have everything set back; `revoked` are the routes that models lose
-    though they keep the rest, as (host, path); `kept` those that they keep, as (namespace, host)."""
+    is the policy of those tenants that do not have everything set back; `certificates` says by document which ones it
+    serves for which hosts; `revoked` are the routes that models lose though they keep the rest, as (host, path); `kept`
+    those that they keep, as (namespace, host)."""
 
     pools: dict[str, GatewayPool] = field(default_factory=dict)
     tenants: dict[str, Tenancy] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Plan:
     overrides: dict[ObjectKey, Override] = field(default_factory=dict)
     meant: Counter[ObjectKey] = field(default_factory=Counter)
     drift: dict[str, Drift] = field(default_factory=dict)
+    certificates: dict[ObjectKey, Uses] = field(default_factory=dict)
     revoked: dict[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
     kept: frozenset[tuple[str, str]] = frozenset()
 
@@ -144,6 +147,7 @@ class Planner:
         _tenants(world, plan, self._memo)
         _models(world, plan, self._memo, closed)
         _overrides(world, plan, self._memo)
+        _certificates(world, plan)
         _leaving(world, plan)
         _kept(world, plan)
         self._memo.end_round()
@@ -321,6 +325,31 @@ def _own_gateway(tenant: str, world: World) -> InferenceGatewaySpec | None:
 def _missing_secrets(spec: TenantSpec, pool: GatewayPool, world: World) -> frozenset[str]:
     wanted = {host.tls.credential_name for host in spec.hosts if host.tls}
     return frozenset(name for name in wanted if (pool.namespace, name) not in world.secrets)
+
+
+def _certificates(world: World, plan: Plan) -> None:
+    """Note which certificates are served for which hosts: a gateway's own for domains, and its tenants'."""
+    for name, pool in plan.pools.items():
+        found = {
+            (pool.namespace, listener.credential): (f"*.{listener.domain}",)
+            for listener in pool.listeners
+            if listener.credential and listener.domain
+        }
+        plan.certificates[ObjectKey("InferenceGateway", "", name)] = found
+    for stored in world.tenants:
+        tenant, document = plan.tenants.get(stored.key.name), _accepted(stored, plan)
+        if tenant and document and isinstance(document.spec, TenantSpec):
+            plan.certificates[stored.key] = _certificates_of(document.spec, tenant)
+
+
+def _certificates_of(spec: TenantSpec, tenant: Tenancy) -> Uses:
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for pool in tenant.gateways:
+        for host in spec.hosts:
+            if host.tls:
+                place = (pool.namespace, host.tls.credential_name)
+                found[place] = (*found.get(place, ()), host.name)
+    return found
 
 
 def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ terms from the plan made here.
 import asyncio
 import logging
 
-from k8s_manager import moves
+from k8s_manager import certificates, moves
 from k8s_manager.apply import Target
 from k8s_manager.asked import Asked
 from k8s_manager.bookkeeping import Bookkeeper
@@ -23,7 +23,7 @@ from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
 from k8s_manager.kube.store import Store
 from k8s_manager.limits import LimitLoop
-from k8s_manager.metrics import PASS_SECONDS, PASSES
+from k8s_manager.metrics import CERTIFICATE, PASS_SECONDS, PASSES
 from k8s_manager.plan import Plan, Planner
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.render import Renderer
@@ -59,6 +59,7 @@ class MainLoop:
         self.world: World | None = None
         self.plan = Plan()
         self._wake_at: float | None = None
+        self._shown: tuple[object, object] = ({}, {})
         self.passed = asyncio.Event()
         limits.changed = proofs.changed = counters.changed = self.dirty
 
@@ -101,7 +102,10 @@ class MainLoop:
         asked = Asked(self._limits, self._proofs, self._counters, self._gates)
         told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
         later = await self._books.tell(world, told)
-        ends = [due for due in (moves.due(world.bindings, now), changes.draining.due(now)) if due is not None]
+        self._show(world, plan)
+        certified = certificates.due(plan.certificates, world.certificates, now)
+        dues = (moves.due(world.bindings, now), changes.draining.due(now), certified)
+        ends = [due for due in dues if due is not None]
         override = overrides.next_end(plan.overrides.values(), now)
         again = [failure.again_at for failure in results.failures.values()]
         again += results.put_off.values()
@@ -109,6 +113,16 @@ class MainLoop:
         again += [self._clock.now() + end + 1 for end in ends]
         again += [self._clock.now() + (override - now).total_seconds() + 0.01] if override else []
         return min(again, default=None)
+
+    def _show(self, world: World, plan: Plan) -> None:
+        """Export when certificates that are served end."""
+        if self._shown == (world.certificates, plan.certificates):
+            return
+        self._shown = (world.certificates, plan.certificates)
+        CERTIFICATE.clear()
+        for place in {place for uses in plan.certificates.values() for place in uses}:
+            if certificate := world.certificates.get(place):
+                CERTIFICATE.labels(*place).set(certificate.until.timestamp())
 
 
 KINDS: tuple[str, ...] = (

@@ -8,6 +8,7 @@ from collectors.replicas import PodSeen
 from istio_templates.documents import Document
 from istio_templates.errors import Problem
 from istio_templates.facts import LiveRoute, Manifest, ObjectKey
+from k8s_manager.certificates import Certificate
 from k8s_manager.moves import Binding
 from ratelimiter.autoscaler import Scaler
 
@@ -70,7 +71,8 @@ class World:
     """One moment.
 
     `ready` counts replicas by (namespace, model, version). `limited` holds (gateway, identity) of every limit that is
-    in a slot. `secrets` are (namespace, name). `twins` are, by gateway, the EnvoyFilters of others that have the name
+    in a slot. `secrets` are (namespace, name), `certificates` those in gateways' namespaces; None where one cannot be
+    read. `twins` are, by gateway, the EnvoyFilters of others that have the name
     of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
     (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
     Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
@@ -87,6 +89,7 @@ class World:
     gateway_pods: Mapping[str, tuple[PodSeen, ...]]
     secrets: frozenset[tuple[str, str]]
     ready: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    certificates: Mapping[tuple[str, str], Certificate | None] = field(default_factory=dict)
     limited: frozenset[tuple[str, str]] = frozenset()
     bound: Bound = Bound()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -17,7 +17,6 @@ pytest.register_assert_rewrite("tests.contract.kubernetes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "own_cluster: stops parts of the cluster itself, or knows how it was built")
     if "E2E_KUBECONFIG" not in os.environ:
         raise pytest.UsageError("run the scenarios with: make e2e")
 

@@ -23,8 +23,7 @@ from k8s_manager.standalone.node.gateway import ADMIN_PORT
 from k8s_manager.standalone.translator.config import Config, GatewayPod
 from k8s_manager.standalone.translator.snapshot import snapshot
 from tests.golden.case import CASES, rendered
-from tests.golden.test_envoy_loads import certificate
-from tests.support.envoy import EnvoyUnderTest, running_envoy
+from tests.support.envoy import EnvoyUnderTest, certificate, running_envoy
 
 APPLIED = ("Service", "Gateway", "DestinationRule", "VirtualService", "EnvoyFilter")
 POOLS = {"inference-gw": "inference-gw", "search-gateway": "search-gateway"}

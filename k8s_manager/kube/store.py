@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
+from k8s_manager.certificates import KEYS as CERTIFICATES
 from k8s_manager.clock import Clock
 from k8s_manager.kube.resources import OWNED
 
@@ -69,6 +70,8 @@ class Store:
             return
         for name in _BOOKKEEPING:
             obj["metadata"].pop(name, None)
+        if key.kind == "Secret":
+            _keep_public(obj)
         self._objects[key.kind][key.namespace][key.name] = obj
         if before is not None and self._is_quiet(key, before, obj):
             if key in self.owned:
@@ -142,6 +145,11 @@ class Store:
             for kinds, event in self._listeners:
                 if kind in kinds:
                     event.set()
+
+
+def _keep_public(secret: Manifest) -> None:
+    """Leave of a Secret's contents only certificates: nothing else in it is ours to know."""
+    secret["data"] = {key: text for key, text in (secret.get("data") or {}).items() if key in CERTIFICATES}
 
 
 def _is_ours(obj: Manifest) -> bool:

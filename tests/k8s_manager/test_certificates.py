@@ -1,0 +1,85 @@
+"""What is told of certificates that are absent, broken, for others, or at their end; and when it is told next."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.certificates import AHEAD, Certificate, due, read, told
+from k8s_manager.kube.store import Store
+from tests.features.test_drift import Hand
+from tests.support.certificates import secret
+
+NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+PLACE = ("gw", "search")
+USES = {PLACE: ("search.example.com",)}
+HOSTS = ("search.example.com",)
+
+
+@pytest.mark.parametrize("key", ["tls.crt", "cert"])
+def test_a_certificate_is_read_with_its_end_and_its_hosts(key):
+    found = read(secret(NOW + timedelta(days=60), "Search.example.com", "*.models.example.com", key=key))
+    assert found == Certificate(NOW + timedelta(days=60), ("search.example.com", "*.models.example.com"))
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"tls.crt": ""}, {"tls.crt": "%%%"}, {"tls.crt": "aGVsbG8="}, {"tls.crt": 7}]
+)
+def test_what_is_no_certificate_is_none(data):
+    assert read({"kind": "Secret", "metadata": {}, "data": data}) is None
+
+
+@pytest.mark.parametrize(
+    "found, reason, said",
+    [
+        ({}, "Absent", "there is no Secret gw/search; put the certificate of search.example.com there"),
+        ({PLACE: None}, "Unreadable", "no certificate that can be read under tls.crt or cert"),
+        ({PLACE: Certificate(NOW, HOSTS)}, "Expired", "ended at 2026-11-22 03:00 UTC; renew it"),
+        ({PLACE: Certificate(NOW + AHEAD, HOSTS)}, "Expiring", "ends at 2026-12-06 03:00 UTC; renew it"),
+        (
+            {PLACE: Certificate(NOW + 2 * AHEAD, ("*.example.org", "other.example.com"))},
+            "WrongHost",
+            "is not for search.example.com but for *.example.org, other.example.com",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_told(found, reason, said):
+    condition = told(USES, found, NOW)
+    assert (condition.holds, condition.reason) == (False, reason)
+    assert said in condition.message
+
+
+def test_the_worst_is_the_reason_and_all_are_named():
+    other = ("gw", "ads")
+    found = {PLACE: Certificate(NOW + timedelta(days=1), HOSTS), other: Certificate(NOW - timedelta(days=1), HOSTS)}
+    condition = told({**USES, other: HOSTS}, found, NOW)
+    assert condition.reason == "Expired"
+    assert "gw/search" in condition.message and "gw/ads" in condition.message
+
+
+def test_a_good_one_is_told_with_its_end_and_who_uses_none_is_told_nothing():
+    found = {PLACE: Certificate(NOW + 2 * AHEAD, ("*.example.com",))}
+    assert told(USES, found, NOW).message == "all of them, until 2026-12-20 03:00 UTC at least"
+    assert told({}, found, NOW) is None
+
+
+def test_a_wildcard_is_for_one_label_and_a_claimed_wildcard_needs_itself():
+    found = {PLACE: Certificate(NOW + 2 * AHEAD, ("*.example.com",))}
+    assert told({PLACE: ("a.b.example.com",)}, found, NOW).reason == "WrongHost"
+    assert told({PLACE: ("*.example.com",)}, found, NOW).reason == "Valid"
+
+
+def test_the_next_word_is_due_when_one_begins_to_end_and_when_it_has():
+    used = {ObjectKey("Tenant", "", "search"): USES}
+    ends = NOW + timedelta(days=20)
+    found = {PLACE: Certificate(ends, HOSTS), ("gw", "unused"): Certificate(NOW + timedelta(hours=1), HOSTS)}
+    assert due(used, found, NOW) == timedelta(days=6).total_seconds()
+    assert due(used, found, ends - AHEAD) == AHEAD.total_seconds()
+    assert due(used, found, ends) is None
+
+
+def test_of_a_secret_only_certificates_are_kept():
+    store = Store(("Secret",), Hand())
+    found = secret(NOW, "search.example.com")
+    store.put({**found, "metadata": {**found["metadata"], "uid": "u", "resourceVersion": "1"}})
+    assert store.get(ObjectKey("Secret", "gw", "search"))["data"].keys() == {"tls.crt"}
