@@ -111,7 +111,7 @@ def writers(live: Manifest, path: str = "") -> tuple[str, ...]:
     others = [
         entry
         for entry in live["metadata"].get("managedFields", [])
-        if entry["manager"] != names.MANAGER and not entry.get("subresource")
+        if entry["manager"] != names.MANAGER and entry.get("subresource") != "status"
     ]
     holders = [entry for entry in others if path in map(_text, _held(entry.get("fieldsV1") or {}))]
     return tuple(sorted({entry["manager"] for entry in holders or others}))

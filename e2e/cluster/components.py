@@ -1,11 +1,13 @@
 """How each part of the node is started: its command line and its configuration. Pure."""
 
+import json
 from pathlib import Path
 
 from e2e.cluster.network import DNS, NODE, SERVICES
 from e2e.cluster.pki import Pki
 from e2e.cluster.place import Place
 from e2e.cluster.recipes import PAUSE
+from k8s_manager.rights import ACCOUNT, SYSTEM
 
 ETCD = "http://127.0.0.1:2379"
 
@@ -16,7 +18,14 @@ def etcd(state: Path) -> list[str]:
             "--advertise-client-urls", ETCD, "--listen-peer-urls", "http://127.0.0.1:2380"]  # fmt: skip
 
 
-def apiserver(program: Path, pki: Pki) -> list[str]:
+def audit_policy() -> str:
+    """Which calls the API server notes: the manager's, so that its rights can be held against what it did."""
+    mine = {"level": "Metadata", "users": [f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"]}
+    head = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+    return json.dumps({**head, "rules": [mine, {"level": "None"}]})
+
+
+def apiserver(program: Path, pki: Pki, place: Place) -> list[str]:
     """The API server; it verifies the kubelet as its clients verify it."""
     return [
         str(program),
@@ -39,6 +48,8 @@ def apiserver(program: Path, pki: Pki) -> list[str]:
         f"--service-account-signing-key-file={pki.key('service-accounts')}",
         "--shutdown-delay-duration=0s",
         "--profiling=false",
+        f"--audit-policy-file={place.state / 'audit-policy.json'}",
+        f"--audit-log-path={place.audit_log}",
     ]
 
 

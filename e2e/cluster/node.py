@@ -68,7 +68,7 @@ class Node:
 
     def start_apiserver(self) -> None:
         """Start the API server, and return when it is ready."""
-        self._start("apiserver", components.apiserver(self.program("kube-apiserver"), self._pki))
+        self._start("apiserver", components.apiserver(self.program("kube-apiserver"), self._pki, self.place))
         self.until("the API server is ready", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok")
 
     def stop_apiserver(self) -> None:
@@ -147,6 +147,7 @@ class Node:
         (place.state / "cni" / "10-bridge.conflist").write_text(network.cni(place.state / "cni-addresses"))
         (place.state / "containerd.toml").write_text(components.containerd_config(place))
         (place.state / "kubelet.yaml").write_text(components.kubelet_config(self._pki, place))
+        (place.state / "audit-policy.json").write_text(components.audit_policy())
         (place.state / "kube-proxy.yaml").write_text(components.kube_proxy_config(self._pki))
 
     def _node_ready(self) -> str:

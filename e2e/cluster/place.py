@@ -31,6 +31,11 @@ class Place:
         return self.state / "kubeconfig"
 
     @property
+    def audit_log(self) -> Path:
+        """What the API server noted of the manager's calls, a line each."""
+        return self.logs / "audit.jsonl"
+
+    @property
     def containerd_socket(self) -> Path:
         """Where the container runtime listens."""
         return self.state / "containerd.sock"

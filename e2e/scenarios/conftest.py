@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,14 @@ pytest.register_assert_rewrite("tests.contract.kubernetes")
 def pytest_configure(config: pytest.Config) -> None:
     if "E2E_KUBECONFIG" not in os.environ:
         raise pytest.UsageError("run the scenarios with: make e2e")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what looks back at all scenarios behind them, and leave it out where only some of them run."""
+    here = {file.name for file in Path(__file__).parent.glob("test_*.py")}
+    if {item.path.name for item in items} < here or config.getoption("keyword"):
+        items[:] = [item for item in items if not item.get_closest_marker("all_scenarios")]
+    items.sort(key=lambda item: item.path.name == "test_rights.py")
 
 
 @pytest.fixture(scope="session")

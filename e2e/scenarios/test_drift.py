@@ -4,7 +4,9 @@ import asyncio
 import json
 from typing import Any
 
-from e2e.support.site import Site, host_of, kubectl, path_of
+from e2e.scenarios.test_attach import LABELS, theirs
+from e2e.support.load import Load
+from e2e.support.site import QUICK, Site, host_of, kubectl, path_of, version
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.errors import Absent
 from tests.support.waiting import until
@@ -114,3 +116,108 @@ async def test_what_somebody_else_made_first_is_reported_and_not_forced(site: Si
     assert live["spec"]["selector"] == {"app": "theirs"}
     await site.kube.delete(ObjectKey("Service", tenant, "ranker"))
     await until(lambda: site.holds("Model", "ranker", "Programmed", tenant), 90, "the model being programmed")
+
+
+async def test_replicas_scaled_by_hand_are_left_where_they_are_only_to_be_told(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant, drift="report")
+    await site.make_model(tenant, replicas=1)
+    kubectl("-n", tenant, "scale", "deployment/ranker-v1", "--replicas=2")
+
+    async def told() -> bool:
+        found = await site.condition("Model", "ranker", "Drift", tenant)
+        return found.get("reason") == "Reported" and "spec.replicas of Deployment" in found["message"]
+
+    await until(told, 30, "the change being told")
+    assert "is kubectl's" in (await site.condition("Model", "ranker", "Drift", tenant))["message"]
+    await site.until_total(40, tenant)
+    spec = {"versions": [{**version(1), "perReplicaQps": 25}]}
+    await site.rest.ok("PATCH", f"/v1/tenants/{tenant}/models/ranker", {"spec": spec})
+    await site.until_total(50, tenant)
+    live = await site.get("Deployment", "ranker-v1", tenant) or {}
+    assert live["spec"]["replicas"] == 2
+    body = {"gateway": {"name": "shared"}, "hosts": [{"name": host_of(tenant)}], "drift": "repair"}
+    await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": body})
+    await site.until_total(25, tenant)
+
+
+def by_hand(tenant: str) -> list[Manifest]:
+    """Return what a team has before it comes: its own pods, a Gateway and a route under the names that it is to keep."""
+    labels = {"tidegate.dev/tenant": tenant}
+    gateway = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": f"main-{tenant}", "namespace": "shared-gw"},
+        "spec": {
+            "selector": {"istio": "shared"},
+            "servers": [
+                {"port": {"number": 8080, "name": "web", "protocol": "HTTP"}, "hosts": [f"{tenant}/{host_of(tenant)}"]}
+            ],
+        },
+    }
+    workload, service, route = theirs(tenant)
+    route["metadata"] = {"name": "ranker", "namespace": tenant}
+    route["spec"] |= {"gateways": [f"shared-gw/main-{tenant}"]}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tenant, "labels": labels}}
+    return [namespace, gateway, workload, service, route]
+
+
+async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_under_load(
+    site: Site, gateways: list[str], tenant: str
+):
+    objects = by_hand(tenant)
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    try:
+        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", "--timeout=90s")
+        model = {
+            "routes": [{"host": host_of(tenant), "path": path_of("ranker"), "protocol": "http", "port": 8080}],
+            "versions": [{"name": "v1", "existing": {"labels": LABELS}}],
+            "traffic": [{"version": "v1", "weight": 100}],
+            "rateLimit": {"perReplicaQps": 100, "debounce": QUICK},
+        }
+        adopting = {
+            "gateway": {"name": "shared", "adopt": f"main-{tenant}"},
+            "hosts": [{"name": host_of(tenant)}],
+            "drift": "adopt",
+        }
+        before = [(await site.get(kind, name, place) or {})["spec"] for kind, name, place in places(tenant)]
+        load = Load(host_of(tenant), path_of("ranker"), rate=20)
+        async with load.on(*gateways):
+            plan = await site.rest.ok("PUT", f"/v1/tenants/{tenant}?dryRun=true", {"spec": adopting})
+            assert [c["operation"] for c in plan["changes"] if c["object"].startswith("Gateway")] == ["adopt"]
+            assert not plan["touches"]["listeners"]
+            await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": adopting})
+            await until(lambda: site.holds("Tenant", tenant, "Programmed"), 60, "the tenant being programmed")
+            plan = await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker?dryRun=true", {"spec": model})
+            (line,) = [c for c in plan["changes"] if c["object"].startswith("VirtualService")]
+            assert (line["operation"], line["server"]) == ("adopt", "accepted")
+            assert {step["path"].split("/")[1] for step in line["patch"]} == {"metadata"}
+            await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker", {"spec": model})
+            await until(lambda: site.holds("Model", "ranker", "Ready", tenant), 60, "the model being ready")
+            await site.until_total(200, tenant)
+            await load.measure(3)
+            after = [(await site.get(kind, name, place) or {})["spec"] for kind, name, place in places(tenant)]
+            assert after == before
+            await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": {**adopting, "drift": "repair"}})
+            await until(lambda: is_repaired(site, tenant), 60, "the route being as its document says")
+            await load.measure(3)
+        assert not load.outcome.strange and "429" not in load.outcome.counts, load.outcome.counts
+    finally:
+        await site.rest.call("DELETE", f"/v1/tenants/{tenant}?cascade=true")
+        kubectl("-n", tenant, "delete", "deployment,service", "theirs", "--ignore-not-found")
+
+    async def gone() -> bool:
+        return all([await site.get(kind, name, place) is None for kind, name, place in places(tenant)])
+
+    await until(gone, 60, "what was taken over going with its documents")
+    kubectl("delete", "namespace", tenant, "--wait=false", "--ignore-not-found")
+
+
+def places(tenant: str) -> list[tuple[str, str, str]]:
+    return [("Gateway", f"main-{tenant}", "shared-gw"), ("VirtualService", "ranker", tenant)]
+
+
+async def is_repaired(site: Site, tenant: str) -> bool:
+    route = await site.get("VirtualService", "ranker", tenant) or {}
+    return [http.get("name") for http in route["spec"]["http"]] != [None] and "exportTo" in route["spec"]
