@@ -22,7 +22,7 @@ from k8s_manager.pace import Buckets, Pace
 from k8s_manager.rights import SYSTEM
 
 log = logging.getLogger(__name__)
-KINDS = ("InferenceGateway", "Tenant", "Model", "AccessGrant")
+KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 LONGEST, AGAIN = 2.0, 10.0
 WAITING = 1000
 TOGETHER = 5

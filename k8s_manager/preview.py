@@ -7,7 +7,7 @@ once any of it would be different.
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +73,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A document as it would be and as it is, the objects that would change, and who would no longer be accepted.
-    `drift` is the policy of tenants whose objects are not all set back, as it would be."""
+    """A document as it would be (None: it goes) and as it is, the objects that would change, and who would no longer be
+    accepted. `drift` is the policy of tenants whose objects are not all set back, as it would be."""
 
-    proposed: Stored
+    proposed: Stored | None
     live: Stored | None
     changes: tuple[Change, ...]
     refused: tuple[str, ...]
@@ -89,7 +89,24 @@ def preview(world: World, proposed: Stored, live: Stored | None, owned: Mapping[
     What a document that is not accepted has is kept: such objects neither go nor come. Fields of `owned`, live objects
     that are left to others, stay or go as policy has it.
     """
-    now, then = _Side.of(world), _Side.of(_with(world, proposed))
+    return _between(world, _with(world, proposed), proposed, live, owned)
+
+
+def preview_without(
+    world: World, going: Collection[ObjectKey], live: Stored | None, owned: Mapping[ObjectKey, Manifest]
+) -> Preview:
+    """Return what would happen if documents were deleted, `live` and what depends on it."""
+    change: Any = {
+        group: tuple(stored for stored in getattr(world, group) if stored.key not in going)
+        for group in _GROUPS.values()
+    }
+    return _between(world, dataclasses.replace(world, **change), None, live, owned)
+
+
+def _between(
+    world: World, changed: World, proposed: Stored | None, live: Stored | None, owned: Mapping[ObjectKey, Manifest]
+) -> Preview:
+    now, then = _Side.of(world), _Side.of(changed)
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
         old, new = now.object(key, owned), then.object(key, owned)
@@ -199,8 +216,11 @@ class _Side:
         return cls(plan, Renderer().render(plan).objects)
 
     def object(self, key: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> Manifest | None:
-        """Return an object that should be there, without the fields of the live one that are left to others."""
+        """Return an object that should be there, without the fields of the live one that are left to others. A
+        namespace of somebody else's is neither made nor deleted."""
         wanted, live = self.objects.get(key), owned.get(key)
+        if key.kind == "Namespace" and key.name in self.plan.lent:
+            return None
         if wanted is None or live is None or not concessions(live):
             return wanted
         policy = self.plan.drift.get(owner_of(wanted["metadata"]["labels"])[1], "repair")

@@ -70,6 +70,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_crud("/v1/tenants", Need(Place.TENANT, parameter="name"), _FLEET_MANAGE, Need(Place.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Place.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
+    **_history("/v1/overrides", _FLEET_READ, Need(Place.FLEET, Right.OVERRIDE)),
     **_history("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_history("/v1/tenants", Need(Place.TENANT, parameter="name"), _FLEET_MANAGE),
     **_history(_MODELS, _READ, Need(Place.TENANT, Right.EDIT)),

@@ -17,13 +17,14 @@ from k8s_manager.api.audit import Audit
 from k8s_manager.api.backend import Backend, shown
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import Exchanges, note
-from k8s_manager.api.guard import Guard, caller_of, change_by
+from k8s_manager.api.guard import Guard, caller_of
 from k8s_manager.api.openapi import BODIES, GOING, MADE, RESPONSES, describe
-from k8s_manager.api.options import Cascade, Continue, DryRun, Limit, Match, Planned, Reason, Selector, Ticket
+from k8s_manager.api.options import Cascade, Continue, Limit, Selector
+from k8s_manager.api.paths import PATHS, key_of, namespace_of
+from k8s_manager.api.writing import AsAsked
 from k8s_manager.limit_status import limit_status, pods_status
 from k8s_manager.limit_view import LimitView
 from k8s_manager.metrics import REGISTRY
-from k8s_manager.rights import SYSTEM
 
 
 def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) -> FastAPI:
@@ -70,13 +71,7 @@ def _open(app: FastAPI, backend: Backend) -> None:
 
 def _documents(app: FastAPI, backend: Backend) -> None:
     """Add the routes of gateways, tenants, models, operators' overrides and grants: five verbs, alike for all."""
-    for path, kind in (
-        ("/v1/gateways", "InferenceGateway"),
-        ("/v1/tenants", "Tenant"),
-        ("/v1/tenants/{tenant}/models", "Model"),
-        ("/v1/overrides", "LimitOverride"),
-        ("/v1/grants", "AccessGrant"),
-    ):
+    for kind, path in PATHS.items():
         _collection(app, backend, path, kind)
         _object(app, backend, path + "/{name}", kind)
 
@@ -86,7 +81,7 @@ def _collection(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     async def many(
         request: Request, limit: Limit = pages.MOST, after: Continue = None, selector: Selector = None
     ) -> Response:
-        found = backend.many(kind, _namespace(backend, request))
+        found = backend.many(kind, namespace_of(request, backend))
         if kind == "Tenant":
             found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
         return respond(pages.page(pages.selected(found, selector), limit, after, shown))
@@ -96,8 +91,7 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     options: dict[str, Any] = {"tags": [kind]}
 
     def key(request: Request) -> ObjectKey:
-        namespace = SYSTEM if kind == "LimitOverride" else _namespace(backend, request)
-        return ObjectKey(kind, namespace, request.path_params["name"])
+        return key_of(kind, request, backend)
 
     @app.get(path, summary=f"Read one {kind}.", name=f"get_{kind}", **options)
     async def get(request: Request) -> Response:
@@ -111,22 +105,14 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         responses=MADE,
         **options,
     )
-    async def put(
-        request: Request,
-        dry_run: DryRun = False,
-        match: Match = None,
-        reason: Reason = "",
-        ticket: Ticket = "",
-        planned: Planned = None,
-    ) -> Response:
+    async def put(request: Request, write: AsAsked) -> Response:
         place = key(request)
         body = await mapping(request)
         if kind == "LimitOverride":
             overrides.authored(body, caller_of(request).identity)
-        why = change_by(request, reason, ticket)
-        answer, created = await backend.put(place, body, dry_run, match, change=why, planned=planned)
+        answer, created = await backend.put(place, body, write)
         note(request, place, answer)
-        return respond(answer, 201 if created and not dry_run else 200)
+        return respond(answer, 201 if created and not write.dry_run else 200)
 
     @app.patch(
         path,
@@ -135,30 +121,20 @@ def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         openapi_extra=BODIES["patch"],
         **options,
     )
-    async def patch(
-        request: Request,
-        dry_run: DryRun = False,
-        match: Match = None,
-        reason: Reason = "",
-        ticket: Ticket = "",
-        planned: Planned = None,
-    ) -> Response:
+    async def patch(request: Request, write: AsAsked) -> Response:
         place, body = key(request), await mapping(request)
         if kind == "LimitOverride":
             overrides.authored(body, caller_of(request).identity)
-        why = change_by(request, reason, ticket)
-        answer = await backend.patch(place, body, dry_run, match, why, planned)
+        answer = await backend.patch(place, body, write)
         note(request, place, answer)
         return respond(answer)
 
     @app.delete(path, summary=f"Delete a {kind}.", name=f"delete_{kind}", responses=GOING, **options)
-    async def delete(
-        request: Request, cascade: Cascade = False, dry_run: DryRun = False, match: Match = None
-    ) -> Response:
+    async def delete(request: Request, write: AsAsked, cascade: Cascade = False) -> Response:
         place = key(request)
-        answer = await backend.delete(place, cascade, dry_run, match)
+        answer = await backend.delete(place, cascade, write)
         note(request, place, answer)
-        return respond(answer, 200 if dry_run else 202)
+        return respond(answer, 200 if write.dry_run else 202)
 
 
 def _models(app: FastAPI, backend: Backend) -> None:
@@ -189,22 +165,12 @@ def _models(app: FastAPI, backend: Backend) -> None:
         openapi_extra=BODIES["scale"],
         **options,
     )
-    async def scale(
-        request: Request,
-        tenant: str,
-        model: str,
-        version: str,
-        dry_run: DryRun = False,
-        match: Match = None,
-        reason: Reason = "",
-        ticket: Ticket = "",
-    ) -> Response:
+    async def scale(request: Request, tenant: str, model: str, version: str, write: AsAsked) -> Response:
         place = key(tenant, model)
         body = await mapping(request)
         if set(body) != {"replicas"} or type(body["replicas"]) is not int or body["replicas"] < 0:
             raise Invalid(str(place), [Problem("replicas", 'send {"replicas": N} with a whole number from 0 on')])
-        why = change_by(request, reason, ticket)
-        answer = await backend.scale(place, version, body["replicas"], dry_run, match, why)
+        answer = await backend.scale(place, version, body["replicas"], write)
         note(request, place, answer)
         return respond(answer)
 
@@ -218,23 +184,13 @@ def _models(app: FastAPI, backend: Backend) -> None:
         openapi_extra=BODIES["traffic"],
         **options,
     )
-    async def traffic(
-        request: Request,
-        tenant: str,
-        model: str,
-        force: bool = False,
-        dry_run: DryRun = False,
-        match: Match = None,
-        reason: Reason = "",
-        ticket: Ticket = "",
-    ) -> Response:
+    async def traffic(request: Request, tenant: str, model: str, write: AsAsked, force: bool = False) -> Response:
         place = key(tenant, model)
         body = await mapping(request)
         if set(body) != {"traffic"}:
             said = 'send {"traffic": [{"version": NAME, "weight": PER CENT}, ...]}'
             raise Invalid(str(place), [Problem("traffic", said)])
-        why = change_by(request, reason, ticket)
-        answer = await backend.traffic(place, body["traffic"], force, dry_run, match, why)
+        answer = await backend.traffic(place, body["traffic"], force, write)
         note(request, place, answer)
         return respond(answer)
 
@@ -242,8 +198,3 @@ def _models(app: FastAPI, backend: Backend) -> None:
 def _pods(backend: Backend, view: Mapping[str, LimitView]) -> list[Manifest]:
     """Return how far every gateway pod is with a model's limit."""
     return [pod for gateway, limit in view.items() for pod in pods_status(backend.proofs.of(gateway), limit.slot)]
-
-
-def _namespace(backend: Backend, request: Request) -> str:
-    tenant = request.path_params.get("tenant")
-    return backend.namespace(tenant) if tenant is not None else ""

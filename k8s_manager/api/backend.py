@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from k8s_manager.api.planning import Planning
 from k8s_manager.api.problems import Outdated
 from k8s_manager.api.turns import Turns
 from k8s_manager.api.versions import WHATEVER, require
+from k8s_manager.api.writing import Write
 from k8s_manager.carrying import objections
 from k8s_manager.claims import refusals
 from k8s_manager.events import Events
@@ -141,27 +143,25 @@ class Backend:
         self,
         key: ObjectKey,
         body: Manifest,
-        dry_run: bool,
-        match: str | None,
+        write: Write,
         made_from: Manifest | None = None,
-        change: Change | None = None,
-        planned: str | None = None,
     ) -> tuple[Manifest, bool]:
-        """Write a whole document; return it (or, with `dry_run`, what would change) and whether it is new. One that was
-        `made_from` another is not written where that has been edited meanwhile. `change` says who and why;
-        with the fingerprint of what was `planned` only that is done."""
+        """Write a whole document; return it (or, with a dry run, what would change) and whether it is new. One that was
+        `made_from` another is not written where that has been edited meanwhile."""
         await self._namespaced(key)
-        if dry_run:
+        if write.dry_run:
             document, live = self._writable(key, body, made_from)
             return await self._planning.told(self._planning.of(document, body, live)), live is None
         async with self._turns.writing(key):
             document, live = self._writable(key, body, made_from)
-            require(live, match, key)
-            if planned is not None:
-                self._planning.require(self._planning.of(document, body, live), planned)
+            require(live, write.match, key)
+            if write.planned is not None:
+                self._planning.require(self._planning.of(document, body, live), write.planned)
             self._turns.pending[key] = document
             await housed(self._client, self._store, key.namespace)
-            return shown(await self._write(document, _marked(body, live, change), live, match)), live is None
+            return shown(
+                await self._write(document, _marked(body, live, write.change), live, write.match)
+            ), live is None
 
     def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
         """Return the document in a body, and what is there now, if the one may be written over the other."""
@@ -172,20 +172,12 @@ class Backend:
             raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
         return document, live
 
-    async def patch(
-        self,
-        key: ObjectKey,
-        patch: Manifest,
-        dry_run: bool,
-        match: str | None,
-        change: Change | None = None,
-        planned: str | None = None,
-    ) -> Manifest:
+    async def patch(self, key: ObjectKey, patch: Manifest, write: Write) -> Manifest:
         """Merge a patch (RFC 7396) into a document."""
         live = self._live(key)
         merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
         extra = {name: value for name, value in patch.items() if name != "spec"}
-        answer, _ = await self.put(key, {**extra, **merged}, dry_run, match or WHATEVER, live, change, planned)
+        answer, _ = await self.put(key, {**extra, **merged}, replace(write, match=write.match or WHATEVER), live)
         return answer
 
     @asynccontextmanager
@@ -198,10 +190,10 @@ class Backend:
             if self._turns.promised.get(key) is document:
                 del self._turns.promised[key]
 
-    async def delete(self, key: ObjectKey, cascade: bool, dry_run: bool, match: str | None = None) -> Manifest:
+    async def delete(self, key: ObjectKey, cascade: bool, write: Write) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
         async with self._turns.deleting():
-            require(self._live(key), match or WHATEVER, key)
+            require(self._live(key), write.match or WHATEVER, key)
             dependents = self._dependents(key)
             if dependents and not cascade:
                 listed = ", ".join(dependent.name for dependent in dependents)
@@ -210,11 +202,15 @@ class Backend:
             if key.kind == "Tenant":
                 self._require_no_guests(key)
             going = [*(dependent for used in dependents for dependent in [*self._dependents(used), used]), key]
-            if dry_run:
-                return {"dryRun": True, "changes": [{"operation": "delete", "object": str(gone)} for gone in going]}
-            for gone in dict.fromkeys(going):
-                await self._delete(gone, match if gone == key else None)
-            return {"deleted": [str(gone) for gone in dict.fromkeys(going)]}
+            going = list(dict.fromkeys(going))
+            if write.dry_run:
+                told = await self._planning.told(self._planning.without(going))
+                return {**told, "documents": [str(gone) for gone in going]}
+            if write.planned is not None:
+                self._planning.require(self._planning.without(going), write.planned)
+            for gone in going:
+                await self._delete(gone, write.match if gone == key else None)
+            return {"deleted": [str(gone) for gone in going]}
 
     async def _delete(self, key: ObjectKey, match: str | None) -> None:
         """Delete a document that is still the one that the caller has seen, whatever this manager's store knows yet."""
@@ -229,15 +225,7 @@ class Backend:
                 continue
         raise Conflict(str(key), [Problem("", "changes all the time; try again")])
 
-    async def scale(
-        self,
-        key: ObjectKey,
-        version: str,
-        replicas: Any,
-        dry_run: bool,
-        match: str | None = None,
-        change: Change | None = None,
-    ) -> Manifest:
+    async def scale(self, key: ObjectKey, version: str, replicas: Any, write: Write) -> Manifest:
         """Set the replicas of a version whose pods are ours."""
         spec = self._live(key)["spec"]
         found = next((v for v in spec["versions"] if v["name"] == version), None)
@@ -250,17 +238,9 @@ class Backend:
             )
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
         versions = [scaled if v["name"] == version else v for v in spec["versions"]]
-        return await self.patch(key, {"spec": {"versions": versions}}, dry_run, match, change)
+        return await self.patch(key, {"spec": {"versions": versions}}, write)
 
-    async def traffic(
-        self,
-        key: ObjectKey,
-        shares: Any,
-        force: bool,
-        dry_run: bool,
-        match: str | None = None,
-        change: Change | None = None,
-    ) -> Manifest:
+    async def traffic(self, key: ObjectKey, shares: Any, force: bool, write: Write) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
         unless `force` lets the limit fall."""
         spec = self._live(key)["spec"]
@@ -271,7 +251,7 @@ class Backend:
         found = objections(before, after, self._gatherer.ready(key.namespace, key.name, after))
         if found and not force:
             raise Conflict(str(key), found)
-        return await self.patch(key, {"spec": {"traffic": shares}}, dry_run, match, change)
+        return await self.patch(key, {"spec": {"traffic": shares}}, write)
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""

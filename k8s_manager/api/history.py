@@ -13,10 +13,13 @@ from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
-from k8s_manager.api.guard import change_by
+from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import BODIES
 from k8s_manager.api.options import MOST_REASON, MOST_TICKET, DryRun, Match, Planned
+from k8s_manager.api.overrides import authored
+from k8s_manager.api.paths import PATHS, key_of
 from k8s_manager.api.versions import WHATEVER
+from k8s_manager.api.writing import Write
 from k8s_manager.revisions import difference, line
 
 Against = Annotated[int | None, Query(ge=1, description="Another revision: what differs from it to this one.")]
@@ -24,12 +27,7 @@ Against = Annotated[int | None, Query(ge=1, description="Another revision: what 
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
-    for path, kind in (
-        ("/v1/gateways", "InferenceGateway"),
-        ("/v1/tenants", "Tenant"),
-        ("/v1/tenants/{tenant}/models", "Model"),
-        ("/v1/grants", "AccessGrant"),
-    ):
+    for kind, path in PATHS.items():
         _routes(app, backend, path + "/{name}", kind)
 
 
@@ -37,8 +35,7 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     options: dict[str, Any] = {"tags": ["History"]}
 
     def key(request: Request) -> ObjectKey:
-        tenant = request.path_params.get("tenant")
-        return ObjectKey(kind, backend.namespace(tenant) if tenant else "", request.path_params["name"])
+        return key_of(kind, request, backend)
 
     @app.get(path + "/history", summary=f"The revisions of a {kind}.", name=f"history_{kind}", **options)
     async def revisions(request: Request) -> Response:
@@ -72,7 +69,9 @@ def _routes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         found = await backend.history.one(place, backend.one(place)["metadata"]["uid"], asked.revision)
         why = change_by(request, asked.reason or f"back to revision {asked.revision}", asked.ticket)
         body = {"spec": found["data"]["spec"]}
-        answer, _ = await backend.put(place, body, dry_run, match or WHATEVER, change=why, planned=planned)
+        if kind == "LimitOverride":
+            authored(body, caller_of(request).identity)
+        answer, _ = await backend.put(place, body, Write(dry_run, match or WHATEVER, why, planned))
         note(request, place, answer)
         return in_json(answer)
 

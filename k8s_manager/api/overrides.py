@@ -13,10 +13,11 @@ from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
-from k8s_manager.api.guard import caller_of
+from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import BODIES, GOING, MADE
 from k8s_manager.api.options import DryRun
 from k8s_manager.api.versions import WHATEVER
+from k8s_manager.api.writing import Write
 from k8s_manager.overriding import override_name
 from k8s_manager.rights import SYSTEM
 
@@ -68,7 +69,8 @@ def add(app: FastAPI, backend: Backend) -> None:
         key = key_of(tenant, model) if is_operator else tenants
         body = {"spec": spec_of(await mapping(request), tenant, model, datetime.now(UTC))}
         authored(body, caller_of(request).identity)
-        answer, created = await backend.put(key, body, dry_run, WHATEVER)
+        why = change_by(request, body["spec"]["reason"], "")
+        answer, created = await backend.put(key, body, Write(dry_run, WHATEVER, why))
         note(request, key, answer)
         return in_json(answer, 201 if created and not dry_run else 200)
 
@@ -76,7 +78,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     async def delete(request: Request, tenant: str, model: str) -> Response:
         is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
         key = in_force(tenant, model) if is_operator else own(tenant, model)
-        answer = await backend.delete(key, False, False)
+        answer = await backend.delete(key, False, Write())
         note(request, key, answer)
         return in_json(answer, 202)
 

@@ -1,7 +1,7 @@
 """What a write would do, told before it is made; and whether it would still do that."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.plan import owner_of
-from k8s_manager.preview import Change, Preview, fingerprint, preview, told
+from k8s_manager.preview import Change, Preview, fingerprint, preview, preview_without, told
 from k8s_manager.world import Stored
 
 AT_ONCE = 4
@@ -27,8 +27,10 @@ _NO_UID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A preview, and the warm replicas of each version as the document is and as it would be."""
+    """A preview of a change to `subject`, and the warm replicas of each version as the document is and as it would
+    be."""
 
+    subject: str
     preview: Preview
     warm: Mapping[str, int]
     warm_then: Mapping[str, int]
@@ -46,13 +48,22 @@ class Planning:
         proposed = _stored(document, body, live)
         before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
         warm = self._warm(before.document if before else None)
-        return Planned(preview(world, proposed, before, self._store.owned), warm, self._warm(document))
+        found = preview(world, proposed, before, self._store.owned)
+        return Planned(str(document), found, warm, self._warm(document))
+
+    def without(self, going: Sequence[ObjectKey]) -> Planned:
+        """Return what deleting documents would do now; the last is the one that somebody asked for."""
+        world = self._gatherer.world(datetime.now(UTC))
+        before = next((stored for stored in world.documents() if stored.key == going[-1]), None)
+        found = preview_without(world, going, before, self._store.owned)
+        return Planned(str(going[-1]), found, self._warm(before.document if before else None), {})
 
     def require(self, planned: Planned, wanted: str) -> None:
         """Make sure that a write would do what was planned; raises `Outdated`."""
         if fingerprint(planned.preview) != wanted:
-            subject = planned.preview.proposed.document
-            raise Outdated(f"{subject}: what it was planned on has changed; plan it again and look what is different")
+            raise Outdated(
+                f"{planned.subject}: what it was planned on has changed; plan it again and look what is different"
+            )
 
     async def told(self, planned: Planned) -> Manifest:
         """Return a plan for people and programs, with what the API server says of each object."""

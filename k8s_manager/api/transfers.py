@@ -8,6 +8,7 @@ from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.backend import Backend, routes_in
 from k8s_manager.api.versions import etag
+from k8s_manager.api.writing import Write
 from k8s_manager.revisions import Change
 
 FREED_SECONDS = 15.0
@@ -59,7 +60,7 @@ class Transfers:
         key, deadline = names.key_of(receiver), asyncio.get_running_loop().time() + FREED_SECONDS
         while True:
             try:
-                document, _ = await self._backend.put(key, wanted, False, etag(receiver), change=change)
+                document, _ = await self._backend.put(key, wanted, Write(match=etag(receiver), change=change))
                 return document
             except Conflict:
                 if asyncio.get_running_loop().time() > deadline:
@@ -68,7 +69,8 @@ class Transfers:
 
     async def _write(self, tenant: Manifest, hosts: list[Manifest], change: Change) -> Manifest:
         key = names.key_of(tenant)
-        document, _ = await self._backend.put(key, _with_hosts(tenant, hosts), False, etag(tenant), change=change)
+        write = Write(match=etag(tenant), change=change)
+        document, _ = await self._backend.put(key, _with_hosts(tenant, hosts), write)
         return document
 
     def _owner(self, host: str) -> Manifest | None:

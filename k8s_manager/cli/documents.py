@@ -62,6 +62,9 @@ ModelName = Annotated[str, typer.Argument(metavar="TENANT/MODEL", help="A model.
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Ticket = Annotated[str, typer.Option(help="A ticket, for the history.")]
+Fingerprint = Annotated[
+    str | None, typer.Option("--plan", metavar="FINGERPRINT", help="Only what the plan with it showed.")
+]
 DEMO = Path(".demo")
 
 
@@ -97,10 +100,7 @@ def apply(
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
     for document, path, raw in ordered(connection, found):
-        told = {"dryRun": str(dry_run).lower(), "reason": reason, "ticket": ticket}
-        if plan is not None:  # an empty one too: it is refused, not left out
-            told["plan"] = plan
-        answer = connection.write(path, raw, f"?{urllib.parse.urlencode(told)}")
+        answer = connection.write(path, raw, _asked(dry_run, plan, reason=reason, ticket=ticket))
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
         show_changes(answer)
 
@@ -138,47 +138,76 @@ def delete(
     name: Annotated[str, typer.Argument(help="Its name (a model: TENANT/MODEL).")],
     cascade: Annotated[bool, typer.Option("--cascade", help="Delete what depends on it too.")] = False,
     dry_run: DryRun = False,
+    plan: Fingerprint = None,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Delete a document and everything that was made for it."""
     connection = connect(server, token_file, state)
-    flags = f"?cascade={str(cascade).lower()}&dryRun={str(dry_run).lower()}"
-    answer = connection.call("DELETE", path_of(kind, name) + flags)
+    answer = connection.call("DELETE", path_of(kind, name) + _asked(dry_run, plan, cascade=str(cascade).lower()))
     for gone in answer.get("deleted", []):
         typer.echo(f"{gone} is being deleted")
-    for change in answer.get("changes", []):
-        typer.echo(f"{change['object']} would be deleted")
+    for gone in answer.get("documents", []):
+        typer.echo(f"{gone} would be deleted")
+    _show_plan(answer)
 
 
 def scale(
     model: ModelName,
     version: Annotated[str, typer.Argument(help="A version of it.")],
     replicas: Annotated[int, typer.Argument(min=0, help="How many replicas.")],
+    dry_run: DryRun = False,
+    plan: Fingerprint = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Set the replicas of a version; the limit follows when they are ready."""
-    connection = connect(server, token_file, state)
-    connection.call("PUT", f"{_model(model)}/versions/{version}/scale", {"replicas": replicas})
-    typer.echo(f"{model} {version}: {replicas} replicas")
+    asked = _asked(dry_run, plan, reason=reason, ticket=ticket)
+    path = f"{_model(model)}/versions/{version}/scale{asked}"
+    answer = connect(server, token_file, state).call("PUT", path, {"replicas": replicas})
+    typer.echo(f"{model} {version}: {replicas} replicas{' (not written)' if dry_run else ''}")
+    _show_plan(answer)
 
 
 def traffic(
     model: ModelName,
     shares: Annotated[list[str], typer.Argument(help="VERSION=PER CENT, such as v1=90 v2=10.")],
     force: Annotated[bool, typer.Option("--force", help="Also where the limit has to fall for it.")] = False,
+    dry_run: DryRun = False,
+    plan: Fingerprint = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Move the traffic of a model between its versions; to go back, say the old shares."""
     wanted = [_share(share) for share in shares]
-    connection = connect(server, token_file, state)
-    connection.call("PUT", f"{_model(model)}/traffic?force={str(force).lower()}", {"traffic": wanted})
-    typer.echo(f"{model}: " + ", ".join(f"{share['version']} {share['weight']} %" for share in wanted))
+    asked = _asked(dry_run, plan, force=str(force).lower(), reason=reason, ticket=ticket)
+    answer = connect(server, token_file, state).call("PUT", f"{_model(model)}/traffic{asked}", {"traffic": wanted})
+    said = ", ".join(f"{share['version']} {share['weight']} %" for share in wanted)
+    typer.echo(f"{model}: {said}{' (not written)' if dry_run else ''}")
+    _show_plan(answer)
+
+
+def _asked(dry_run: bool, plan: str | None, **said: str) -> str:
+    """Return the query of a write; an empty fingerprint too: it is refused, not left out."""
+    planned = {} if plan is None else {"plan": plan}
+    return f"?{urllib.parse.urlencode({'dryRun': str(dry_run).lower(), **said, **planned})}"
+
+
+def _show_plan(answer: Object) -> None:
+    """Print what a dry run of a short command says, and by which fingerprint just that is done."""
+    for change in answer.get("changes", []):
+        typer.echo(f"  {change['operation']} {change['object']}")
+    for reason in answer.get("reasons", []):
+        typer.echo(f"  {reason}")
+    if "fingerprint" in answer:
+        typer.echo(f"  risk {answer['risk']}; to do just this: --plan {answer['fingerprint']}")
 
 
 def pause(

@@ -21,7 +21,7 @@ from k8s_manager.cli.documents import (
 )
 from k8s_manager.cli.output import Format
 
-Recorded = Annotated[Kind, typer.Argument(help="What kind: gateway, tenant, model or grant.")]
+Recorded = Annotated[Kind, typer.Argument(help="What kind: gateway, tenant, model, override or grant.")]
 Name = Annotated[str, typer.Argument(help="Its name (a model: TENANT/MODEL).")]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
@@ -9,8 +10,9 @@ import yaml
 from k8s_manager.kube.resources import RESOURCES
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_access import as_, made
-from tests.support.documents import gateway, model
+from tests.support.documents import API, gateway, model
 from tests.support.waiting import until
+from tests.warmup.plans import plan
 
 RANKER = "/v1/tenants/search/models/ranker"
 
@@ -169,3 +171,37 @@ async def test_a_mark_that_is_nonsense_is_nobodys(rest):
     changed["metadata"]["annotations"] = {"tidegate.dev/change": yaml.safe_dump({"by": ["x"]})}
     await rest.fleet.apply(changed)
     assert (await history(rest, 2, "/v1/gateways/shared"))[0]["by"] == "somebody with kubectl"
+
+
+async def test_overrides_have_a_history_and_who_goes_back_is_their_author(rest):
+    path = "/v1/overrides/night"
+    ends = (datetime.now(UTC) + timedelta(hours=8)).isoformat(timespec="seconds")
+    spec = {"reason": "INC-7", "expires": ends, "target": {"tenant": "search"}, "total": 5}
+    status, _ = await rest.call("PUT", f"{path}?reason=too%20hot", {"spec": spec}, as_("anna"))
+    assert status == 201
+    await history(rest, 1, path)
+    await rest.call("PATCH", path, {"spec": {"total": 9}}, as_("bob"))
+    last, first = await history(rest, 2, path)
+    assert [(last["by"], first["by"]), (first["reason"], last["current"])] == [("bob", "anna"), ("too hot", True)]
+    status, answer = await rest.call("POST", f"{path}/rollback", {"revision": 1}, as_("bob"))
+    assert (status, answer["spec"]["total"], answer["spec"]["author"]) == (200, 5, "bob")
+    short = {"total": 3, "reason": "INC-8", "ttl": "1h"}
+    assert (await rest.call("PUT", f"{RANKER}/limit/override", short, as_("anna")))[0] == 201
+    (name,) = [
+        o["metadata"]["name"]
+        for o in (await rest.call("GET", "/v1/overrides"))[1]["items"]
+        if o["metadata"]["name"] != "night"
+    ]
+    (made,) = await history(rest, 1, f"/v1/overrides/{name}")
+    assert (made["by"], made["reason"]) == ("anna", "INC-8")
+
+
+async def test_a_warmup_plan_that_stands_alone_has_revisions_as_well(rest):
+    found = {"apiVersion": API, "kind": "WarmupPlan", "metadata": {"name": "usual", "namespace": "search"}}
+    await rest.fleet.apply({**found, "spec": plan(target={"protocol": "oip-rest", "port": 8080})})
+
+    async def recorded():
+        made, _ = await rest.fleet.client.list(RESOURCES["ControllerRevision"], "", "search")
+        return [obj for obj in made if obj["metadata"]["name"].startswith("warmupplan.usual.")]
+
+    assert len(await until(recorded, what="the plan's revision")) == 1

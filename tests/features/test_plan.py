@@ -159,3 +159,58 @@ async def test_of_two_claims_the_older_one_that_was_refused_wins_what_becomes_fr
 
 async def _refused(rest) -> bool:
     return (await rest.fleet.condition("Model", "waits", "Accepted", "search")).get("status") == "False"
+
+
+async def test_a_scale_and_a_shift_of_traffic_are_done_as_they_were_planned_or_not_at_all(rest):
+    for path, body, other in (
+        (f"{RANKER}/versions/v1/scale", {"replicas": 4}, {"replicas": 5}),
+        (f"{RANKER}/traffic?force=true", {"traffic": [{"version": "v1", "weight": 100}]}, None),
+    ):
+        sign = "&" if "?" in path else "?"
+        status, plan = await rest.call("PUT", f"{path}{sign}dryRun=true", body)
+        assert status == 200 and plan["fingerprint"], plan
+        if other:
+            assert (await rest.call("PUT", f"{path}{sign}plan={plan['fingerprint']}", other))[0] == 412
+        assert (await rest.call("PUT", f"{path}{sign}plan=nonsense", body))[0] == 412
+        assert (await rest.call("PUT", f"{path}{sign}plan={plan['fingerprint']}", body))[0] == 200
+
+
+async def test_a_deletion_is_planned_with_all_that_goes_and_done_as_planned_or_not_at_all(rest):
+    status, plan = await rest.call("DELETE", "/v1/tenants/search?cascade=true&dryRun=true")
+    assert status == 200 and plan["risk"] == "high"
+    assert plan["documents"] == ["Model search/ranker", "Tenant search"]
+    gone = {change["object"] for change in plan["changes"]}
+    assert {"VirtualService search/ranker", "Gateway inference-gw/tenant-search", "Namespace search"} <= gone
+    assert {change["operation"] for change in plan["changes"]} == {"delete"}
+    assert plan["touches"] == {
+        "hosts": ["search.models.example.com"],
+        "listeners": True,
+        "routes": True,
+        "pods": True,
+    }
+    status, only = await rest.call("DELETE", f"{RANKER}?dryRun=true")
+    assert only["limit"] == {"before": 40, "after": None} and "the limit of 40/s is taken away" in only["reasons"]
+    assert "Tenant search" not in only["documents"]
+    moved = {"spec": {"routes": [{"host": "search.models.example.com", "path": "/v3", "port": 8080}]}}
+    assert (await rest.call("PATCH", RANKER, moved))[0] == 200
+    for path, found in ((f"{RANKER}?", only), ("/v1/tenants/search?cascade=true&", plan)):
+        status, problem = await rest.call("DELETE", f"{path}plan={found['fingerprint']}")
+        assert status == 412 and "plan it again" in problem["detail"]
+    _, again = await rest.call("DELETE", f"{RANKER}?dryRun=true")
+    assert (await rest.call("DELETE", f"{RANKER}?plan={again['fingerprint']}"))[0] == 202
+
+
+async def test_a_namespace_of_somebody_else_is_not_told_as_made_or_deleted(rest):
+    labels = {"tidegate.dev/tenant": "own"}
+    await rest.fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "own", "labels": labels}})
+    body = {"spec": tenant("own")["spec"]}
+    plan = await until(lambda: _planned_or_none(rest, "/v1/tenants/own", body), what="the namespace being seen")
+    assert "Namespace own" not in {change["object"] for change in plan["changes"]}
+    await rest.call("PUT", "/v1/tenants/own", body)
+    _, plan = await rest.call("DELETE", "/v1/tenants/own?dryRun=true")
+    assert {change["object"] for change in plan["changes"]} == {"Gateway inference-gw/tenant-own"}
+
+
+async def _planned_or_none(rest, path: str, body: dict) -> dict | None:
+    plan = await planned(rest, path, body)
+    return None if "Namespace own" in {change["object"] for change in plan["changes"]} else plan
