@@ -70,26 +70,27 @@ class OwnedHost:
 
 @dataclass(frozen=True, slots=True)
 class LentHost:
-    """A host of another tenant, of which this one may serve paths, at `gateways`. `object` is the owner's Gateway."""
+    """A host of another tenant, `owner`, of which this one may serve paths, at `gateways`. `adopted` is the owner's."""
 
     name: str
-    object: str
+    owner: str
     credential: str | None
     gateways: tuple[str, ...]
+    adopted: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """A tenant that was accepted, with the gateways that serve it (two while it moves). `object` is the name of its
-    Gateway."""
+    """A tenant that was accepted, with the gateways that serve it (two while it moves). `adopted` is a gateway and the
+    Gateway there that the tenant has taken over."""
 
     name: str
     namespace: str
-    object: str
     gateways: tuple[GatewayPool, ...]
     hosts: tuple[OwnedHost, ...]
     strict: bool = False
     lent: tuple[LentHost, ...] = ()
+    adopted: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

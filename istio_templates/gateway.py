@@ -24,7 +24,7 @@ def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
     obj = names.manifest(
         "networking.istio.io/v1",
         "Gateway",
-        tenant.object,
+        names.tenant_gateway(tenant.name, pool, tenant.adopted),
         pool.namespace,
         names.owned_by_tenant(tenant),
     )

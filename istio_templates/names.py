@@ -60,9 +60,10 @@ def key_of(obj: Manifest) -> ObjectKey:
     return ObjectKey(obj["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
-def tenant_gateway(tenant: str) -> str:
-    """Return the name of the Gateway that carries a tenant's own servers, where it has not taken one over."""
-    return f"tenant-{tenant}"
+def tenant_gateway(tenant: str, pool: GatewayPool, adopted: tuple[str, str] | None) -> str:
+    """Return the name of the Gateway that carries a tenant's own servers at a gateway: one that it has taken over there
+    (`adopted`: gateway and name), or ours."""
+    return adopted[1] if adopted and adopted[0] == pool.name else f"tenant-{tenant}"
 
 
 def pool_gateway(pool: GatewayPool) -> str:

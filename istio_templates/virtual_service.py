@@ -69,10 +69,10 @@ def probe(pool: GatewayPool) -> list[Manifest]:
 
 def routes_of(obj: Manifest) -> list[LiveRoute]:
     """Return (host, headers, path, (namespace, name)) of every route of a VirtualService as read back."""
-    metadata, spec = obj["metadata"], obj.get("spec", {})
+    metadata, spec = obj["metadata"], obj.get("spec") or {}
     holder = (metadata["namespace"], metadata["name"])
     out = []
-    for match in [match for http in spec.get("http", []) for match in http.get("match") or [{}]]:
+    for match in [match for http in spec.get("http") or [] for match in http.get("match") or [{}]]:
         headers = frozenset((name, value.get("exact", "")) for name, value in match.get("headers", {}).items())
         out += [(host, headers, path, holder) for host, path in _places(obj, match)]
     return out
@@ -80,18 +80,18 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
 
 def destinations_of(obj: Manifest) -> Iterator[str | None]:
     """Yield the hosts to which a VirtualService sends or copies requests; None for what it leaves to another one."""
-    for http in obj.get("spec", {}).get("http", []):
-        mirrors = [{"destination": http["mirror"]}] if "mirror" in http else http.get("mirrors", [])
-        for target in [*http.get("route", []), *mirrors]:
-            yield target.get("destination", {}).get("host")
+    for http in (obj.get("spec") or {}).get("http") or []:
+        mirrors = [*([{"destination": http["mirror"]}] if "mirror" in http else []), *(http.get("mirrors") or [])]
+        for target in [*(http.get("route") or []), *mirrors]:
+            yield (target.get("destination") or {}).get("host")
         if "delegate" in http:
             yield None
 
 
 def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | None:
     """Return a VirtualService as read back without its routes for some (host, path); None where none is left."""
-    spec, left, hosts = obj["spec"], [], set()
-    for http in spec.get("http", []):
+    spec, left, hosts = obj.get("spec") or {}, [], set()
+    for http in spec.get("http") or []:
         kept = [match for match in http.get("match") or [{}] if not set(_places(obj, match)) & set(places)]
         if kept:
             left.append({**http, "match": kept})
@@ -105,7 +105,7 @@ def _places(obj: Manifest, match: Manifest) -> list[tuple[str, str]]:
     """Return (host, path) of what a match takes."""
     path = match.get("uri", {}).get("exact") or match.get("uri", {}).get("prefix", "/")
     authority = match.get("authority", {}).get("regex")
-    hosts = obj.get("spec", {}).get("hosts", [])
+    hosts = (obj.get("spec") or {}).get("hosts") or []
     return [
         (host, path.rstrip("/") or "/") for host in hosts if authority is None or authority.startswith(re.escape(host))
     ]
@@ -120,14 +120,15 @@ def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
     tenant = model.tenant
     found = {name for host in hosts for name in _gateways_of(tenant, host)}
     # Without any, Istio would take it for the mesh. The tenant's own Gateway does not list what it does not serve.
-    return sorted(found or {f"{pool.namespace}/{tenant.object}" for pool in tenant.gateways})
+    own = {f"{pool.namespace}/{names.tenant_gateway(tenant.name, pool, tenant.adopted)}" for pool in tenant.gateways}
+    return sorted(found or own)
 
 
 def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
     found = names.claim_of(tenant, host)
     if found is None:
         return
-    own = found.object if isinstance(found, LentHost) else tenant.object
+    owner, adopted = (found.owner, found.adopted) if isinstance(found, LentHost) else (tenant.name, tenant.adopted)
     for pool in tenant.gateways:
         if isinstance(found, LentHost) and pool.name not in found.gateways:
             continue
@@ -136,7 +137,7 @@ def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
         if shared:
             yield f"{pool.namespace}/{names.pool_gateway(pool)}"
         if not shared or names.plain_listener(pool):
-            yield f"{pool.namespace}/{own}"
+            yield f"{pool.namespace}/{names.tenant_gateway(owner, pool, adopted)}"
 
 
 def _precedence(route: RouteFacts) -> tuple[int, int, str]:

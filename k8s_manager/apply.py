@@ -4,6 +4,7 @@ A `Target` takes changes and says what became of each; the cluster is one, a Git
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,19 +12,19 @@ from typing import Protocol
 
 from istio_templates import names
 from istio_templates.catalog import stage
-from istio_templates.errors import TidegateError
+from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
-from k8s_manager.conceding import named, settle
 from k8s_manager.diff import Changes, Write
-from k8s_manager.drift import Repair, Repairs, live_of, repair_as
+from k8s_manager.drift import Repair, Repairs, live_of, looked_at, repair_as
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
-from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.resources import ISTIO, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import APPLIED
 from k8s_manager.plan import Owner, owner_of
 
+log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 _FOREIGN = (
     "Model", "Pod", "Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "PersistentVolumeClaim",
@@ -80,16 +81,19 @@ class ClusterTarget:
             await self._together(self._write(write, stopped, results) for write in group)
         for _, group_of_deletes in groupby(changes.deletes, key=stage):
             await self._together(
-                self._delete(obj, results) for obj in group_of_deletes if not self._is_still_bound(obj, changes)
+                self._delete(obj, results)
+                for obj in group_of_deletes
+                if not self._is_still_bound(obj, changes, results)
             )
         results.failures = dict(self._failures)
         return results
 
-    def _is_still_bound(self, obj: Manifest, changes: Changes) -> bool:
+    def _is_still_bound(self, obj: Manifest, changes: Changes, results: Results) -> bool:
         """Tell whether a tenant's Gateway may still be in use, since something of that tenant was not written."""
-        unwritten = {names.key_of(write.obj) for write in changes.writes} & self._failures.keys()
+        wanted = {names.key_of(write.obj): owner_of(write.obj["metadata"]["labels"]) for write in changes.writes}
+        unwritten = wanted.keys() & (self._failures.keys() | results.put_off.keys())
         tenant = owner_of(obj["metadata"].get("labels", {}))[1]
-        return obj["kind"] == "Gateway" and tenant in {self._failures[key].owner[1] for key in unwritten} - {""}
+        return obj["kind"] == "Gateway" and tenant in {wanted[key][1] for key in unwritten} - {""}
 
     async def _together(self, calls: Iterable[object]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -102,7 +106,7 @@ class ClusterTarget:
             return
         if write.first and key.kind == "EnvoyFilter" and self._store.get(key) is not None:
             return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
-        if write.drifted and (pause := self._repairs.take(key)):
+        if write.drifted and key not in self._failures and (pause := self._repairs.take(key, owner)):
             results.put_off[key] = self._clock.now() + pause
             return
         async with self._places:
@@ -110,23 +114,27 @@ class ClusterTarget:
                 await self._put(write, results)
             except TidegateError as error:
                 self._fail(key, owner, error, "apply")
+            except Exception as error:  # one object that nobody foresaw must not stop all the others
+                log.exception("%s cannot be written", key)
+                self._fail(key, owner, Stalled(f"apply {key}: {error!r}; look at the object and mend it"), "apply")
             else:
                 self._succeed(key, "apply", results)
 
     async def _put(self, write: Write, results: Results) -> None:
-        key, obj, surplus = names.key_of(write.obj), write.obj, {}
-        looked_at = write.drifted or write.policy != "repair"
-        if looked_at and (live := await live_of(self._client, key)) is not None:
-            is_theirs = write.drifted or (write.first and write.policy == "adopt")
-            settled = named(settle(write.policy, obj, live, is_theirs), live)
-            obj, surplus = settled.obj, settled.surplus
-            owner, fought = owner_of(obj["metadata"]["labels"]), self._repairs.is_fought(key)
-            if is_theirs and (repair := repair_as(settled, live, owner, write.policy, fought)):
-                results.repaired[key] = repair
-        answer = await self._client.apply(obj, force=not write.first)
-        if surplus and not write.first:
-            answer = await self._client.merge(key, surplus)
-        self._store.put(answer)
+        key, obj, repair = names.key_of(write.obj), write.obj, None
+        if write.drifted or write.policy != "repair":
+            live = await live_of(self._client, key)
+            if live is not None:
+                settled = looked_at(live, obj, write.policy, write.first, write.drifted)
+                if write.drifted or write.first:
+                    repair = repair_as(settled, live, write, self._repairs.is_fought(key))
+                if settled.surplus and not write.first:
+                    patch = self._client.merge if key.kind in ISTIO else self._client.strategic
+                    await patch(key, settled.surplus)
+                obj = settled.obj
+        self._store.put(await self._client.apply(obj, force=not write.first))
+        if repair:
+            results.repaired[key] = repair
 
     async def _delete(self, obj: Manifest, results: Results) -> None:
         key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))

@@ -1,7 +1,7 @@
 """Where a live object differs from what we want. Pure.
 
-Only fields that we set count, but for Istio's kinds: nobody completes their spec with defaults, so there what somebody
-has added is a difference as well.
+Only fields that we set count, with two exceptions: Istio's kinds, whose spec nobody completes with defaults, and fields
+that exclude one that we set. There what somebody has added is a difference as well.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,25 @@ from istio_templates.facts import Manifest
 from istio_templates.quantity import quantity
 
 EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
-Path = tuple[str, ...]  # of keys; an element of a list that is merged by name is `[name=...]`
-_MERGED_BY_NAME = ("containers", "env")
+Path = tuple[str, ...]  # of keys; an element of a list whose elements are merged is `[name=...]`
+KEYS = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "ports": ("port", "containerPort", "protocol"),
+}
+_DEFAULTS = {"protocol": "TCP"}
+_WHOLE = ("valueFrom",)  # what is in it is atomic to an API server
+_EXCLUDING = ({"minAvailable", "maxUnavailable"}, {"value", "valueFrom"})
 
 
 def in_line(wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether every field that we set is in the live object as we set it."""
+    """Tell whether nothing differs."""
     if wanted["kind"] in EXACT:
         return bool(wanted["spec"] == live.get("spec")) and _is_within(wanted["metadata"], live["metadata"])
-    return _is_within(wanted, live)
+    return next(differences(wanted, live), None) is None
 
 
 def differences(wanted: Manifest, live: Manifest) -> Iterator[Path]:
@@ -29,28 +39,30 @@ def differences(wanted: Manifest, live: Manifest) -> Iterator[Path]:
         yield from _differ(value, live.get(key), exact and key == "spec", (key,))
 
 
-def mark(element: Any) -> str:
-    """Return how an element of a list that is merged by name stands in a path."""
-    return f"[name={element.get('name', '')}]"
+def mark(element: Any, field: str = "env") -> str:
+    """Return how an element of a list of a built-in kind, whose elements are merged, stands in a path."""
+    found = {key: element.get(key, _DEFAULTS.get(key)) for key in KEYS[field]}
+    return f"[{','.join(f'{key}={value}' for key, value in found.items() if value is not None)}]"
 
 
 def is_merged(path: Path, value: Any) -> bool:
-    """Tell whether a field is a list whose elements are merged by name."""
-    return path[-1:] != () and path[-1] in _MERGED_BY_NAME and isinstance(value, list)
+    """Tell whether a field is a list of a built-in kind whose elements are merged."""
+    return path[-1:] != () and path[-1] in KEYS and isinstance(value, list)
 
 
 def _differ(wanted: Any, live: Any, exact: bool, path: Path) -> Iterator[Path]:
-    if isinstance(wanted, dict) and isinstance(live, dict):
+    if isinstance(wanted, dict) and isinstance(live, dict) and path[-1] not in _WHOLE:
         for key, value in wanted.items():
             if key in live:
                 yield from _differ(value, live[key], exact, (*path, key))
             elif exact or not _is_left_out(value):
                 yield (*path, key)
-        yield from ((*path, key) for key in live if exact and key not in wanted)
-    elif is_merged(path, wanted) and isinstance(live, list) and set(map(mark, wanted)) == set(map(mark, live)):
-        there = {mark(element): element for element in live}
+        yield from ((*path, key) for key in live if key not in wanted and (exact or _is_excluded(key, wanted)))
+    elif not exact and is_merged(path, wanted) and isinstance(live, list):
+        there = {mark(element, path[-1]): element for element in live}
         for element in wanted:
-            yield from _differ(element, there[mark(element)], exact, (*path, mark(element)))
+            below = (*path, mark(element, path[-1]))
+            yield from _differ(element, there[below[-1]], exact, below) if below[-1] in there else (below,)
     elif not (wanted == live if exact else _is_within(wanted, live)):
         yield path
 
@@ -68,3 +80,8 @@ def _is_within(wanted: object, live: object) -> bool:
 def _is_left_out(value: object) -> bool:
     """Tell whether an API server leaves a value out when it stores an object."""
     return not value
+
+
+def _is_excluded(key: str, wanted: Manifest) -> bool:
+    """Tell whether a field cannot stand beside one that we set."""
+    return any(key in fields and not fields.isdisjoint(wanted) for fields in _EXCLUDING)

@@ -4,8 +4,8 @@
     report    left, and told, until the document says something else of them
     adopt     left for good; of an object that was there before us as well
 
-What is left is noted at the object, with the writer and a digest of what we wanted when it was noticed. Only what
-`_MAY_DIFFER` lists can be left: the rest keeps tenants apart, counts replicas, or keeps cold ones out.
+What is left is noted at the object, with the writer and a digest of what we wanted when it was noticed. Only some
+fields can be left (`leavable`).
 """
 
 import dataclasses
@@ -19,25 +19,13 @@ import orjson
 from istio_templates import names
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest
-from istio_templates.gateway import hosts_of
-from istio_templates.virtual_service import destinations_of, routes_of
-from k8s_manager.comparing import Path, differences, is_merged, mark
+from k8s_manager.comparing import KEYS, Path, differences, is_merged, mark
+from k8s_manager.leavable import may_be_left
 
 NOTE = "tidegate.dev/conceded"
-_OURS = "tidegate.dev/"
-_CONTAINER = ("spec", "template", "spec", "containers", "*")
-_MAY_DIFFER: dict[str, tuple[Path, ...]] = {
-    "Gateway": (("spec", "servers"),),
-    "VirtualService": (("spec", "http"), ("spec", "exportTo")),
-    "DestinationRule": (("spec", "trafficPolicy"), ("spec", "exportTo")),
-    "PodDisruptionBudget": (("spec", "minAvailable"), ("spec", "maxUnavailable")),
-    "Deployment": (
-        ("spec", "replicas"),
-        ("spec", "strategy"),
-        ("spec", "template", "metadata", "annotations"),
-        *((*_CONTAINER, field) for field in ("image", "imagePullPolicy", "command", "args", "env", "resources")),
-    ),
-}
+_NOTED: Path = ("metadata", "annotations", NOTE)
+_LONGEST = 100
+_ELEMENT = "[name="
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +38,15 @@ class Concession:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What to write: `obj`, without the fields that are `conceded`, and `surplus`, a merge patch that takes away what
-    others have added. `set_back` are the fields of others that they lose. Nothing is to be written where `is_in_line`.
-    """
+    """What to write: first `surplus`, a merge patch that takes away what others have `added` and might exclude ours,
+    then `obj`, without the fields that are `conceded`. `set_back` are the fields of others that they lose. Nothing is
+    to be written where `is_in_line`."""
 
     obj: Manifest
     conceded: dict[str, Concession]
     set_back: tuple[str, ...]
     surplus: Manifest
+    added: tuple[str, ...]
     is_in_line: bool
 
 
@@ -73,18 +62,20 @@ def settle(policy: Drift, wanted: Manifest, live: Manifest, drifted: bool) -> Se
     for path in differences(wanted, live):
         then, now = noted.get(_text(path)), Concession(_digest(_at(wanted, path)))
         is_theirs = (then is not None and (policy == "adopt" or then.was == now.was)) or (then is None and drifted)
-        if policy != "repair" and is_theirs and _may_be_left(path, wanted, live):
+        if policy != "repair" and is_theirs and may_be_left(path, wanted, live):
             left[path] = then or now
         else:
             back.append(path)
     conceded = {_text(path): concession for path, concession in left.items()}
     added = [path for path in back if path[0] == "spec" and _at(wanted, path) is None]
+    stale = [_NOTED] if NOTE in annotations_of(live) and not conceded else []
     return Settled(
         obj=_noting(_without(wanted, left.keys()), conceded),
         conceded=conceded,
-        set_back=tuple(_text(path) for path in back if path[0] == "spec"),
-        surplus=_taking_away(added),
-        is_in_line=not back and conceded == noted,
+        set_back=tuple(map(_text, back)),
+        surplus=_taking_away([*added, *stale]),
+        added=tuple(map(_text, added)),
+        is_in_line=not back and not stale and conceded == noted,
     )
 
 
@@ -98,12 +89,26 @@ def named(settled: Settled, live: Manifest) -> Settled:
 
 
 def concessions(live: Manifest) -> dict[str, Concession]:
-    """Return what is noted at a live object, by field; a note that cannot be read is none."""
+    """Return what is noted at a live object, by field; a note that cannot be read is none.
+
+    Whoever may change the object may write there: it can name a writer, and no field beyond those that may be left.
+    """
     try:
-        noted = orjson.loads(live["metadata"].get("annotations", {}).get(NOTE, "{}"))
-        return {path: Concession(str(found["was"]), str(found["by"])) for path, found in noted.items()}
+        noted = orjson.loads(annotations_of(live).get(NOTE, "{}"))
+        return {path: Concession(str(found["was"]), str(found["by"])[:_LONGEST]) for path, found in noted.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def annotations_of(obj: Manifest) -> dict[str, str]:
+    """Return the annotations of an object."""
+    return obj["metadata"].get("annotations") or {}
+
+
+def unnoted(live: Manifest) -> Manifest:
+    """Return an object that is not ours yet without a note, which then is not ours either."""
+    annotations = {name: text for name, text in annotations_of(live).items() if name != NOTE}
+    return {**live, "metadata": {**live["metadata"], "annotations": annotations}}
 
 
 def writers(live: Manifest, path: str = "") -> tuple[str, ...]:
@@ -111,10 +116,10 @@ def writers(live: Manifest, path: str = "") -> tuple[str, ...]:
     others = [
         entry
         for entry in live["metadata"].get("managedFields", [])
-        if entry["manager"] != names.MANAGER and entry.get("subresource") != "status"
+        if entry.get("manager") != names.MANAGER and entry.get("subresource") != "status"
     ]
     holders = [entry for entry in others if path in map(_text, _held(entry.get("fieldsV1") or {}))]
-    return tuple(sorted({entry["manager"] for entry in holders or others}))
+    return tuple(sorted({str(entry.get("manager", "somebody")) for entry in holders or others}))
 
 
 def _held(fields: Manifest, above: Path = ()) -> Iterator[Path]:
@@ -124,50 +129,11 @@ def _held(fields: Manifest, above: Path = ()) -> Iterator[Path]:
         if kind == "f":
             path = (*above, name)
         elif kind == "k":
-            path = (*above, mark(orjson.loads(name)))
+            path = (*above, mark(orjson.loads(name), above[-1]) if above[-1:] and above[-1] in KEYS else key)
         else:
             continue
         yield path
         yield from _held(below, path)
-
-
-def _may_be_left(path: Path, wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether a field is one that others may set, and whether they keep to what is the tenant's."""
-    plain = tuple("*" if key.startswith("[") else key for key in path)
-    if not any(plain[: len(prefix)] == prefix for prefix in _MAY_DIFFER.get(wanted["kind"], ())):
-        return False
-    if any(key.startswith(_OURS) for key in path):
-        return False
-    match wanted["kind"], path[1]:
-        case "VirtualService", "http":
-            return _is_plain(live) and _takes(wanted) == _takes(live) and _stays_inside(live)
-        case "Gateway", _:
-            return _serves_the_same(hosts_of(wanted), hosts_of(live))
-    return True
-
-
-def _is_plain(obj: Manifest) -> bool:
-    """Tell whether a VirtualService matches by prefix and exact path only, which can be compared."""
-    matches = [match for http in obj.get("spec", {}).get("http", []) for match in http.get("match") or [{}]]
-    return all(match.get("uri", {}).keys() <= {"prefix", "exact"} and "ignoreUriCase" not in match for match in matches)
-
-
-def _takes(obj: Manifest) -> set[tuple[str, frozenset[tuple[str, str]], str]]:
-    """Return which requests a VirtualService takes."""
-    return {(host, headers, path) for host, headers, path, _ in routes_of(obj)}
-
-
-def _stays_inside(obj: Manifest) -> bool:
-    """Tell whether a VirtualService sends requests to its own namespace only."""
-    namespace = obj["metadata"]["namespace"]
-    ends = ("", *(f".{namespace}{end}" for end in ("", ".svc", ".svc.cluster.local")))
-    return all(host is not None and host.removeprefix(host.partition(".")[0]) in ends for host in destinations_of(obj))
-
-
-def _serves_the_same(ours: Collection[str], theirs: Collection[str]) -> bool:
-    """Tell whether others' servers serve all of our hosts, and nobody else's."""
-    all_served = all(any(names.covers(their, our) for their in theirs) for our in ours)
-    return all_served and all(any(names.covers(our, their) for our in ours) for their in theirs)
 
 
 def _text(path: Path) -> str:
@@ -180,9 +146,9 @@ def _digest(value: Any) -> str:
 
 def _at(value: Any, path: Path) -> Any:
     """Return what stands at a path; None where nothing does."""
-    for key in path:
+    for above, key in zip(("", *path), path, strict=False):
         if isinstance(value, list):
-            value = next((element for element in value if mark(element) == key), None)
+            value = next((element for element in value if mark(element, above) == key), None)
         else:
             value = value.get(key) if isinstance(value, dict) else None
     return value
@@ -193,7 +159,8 @@ def _without(value: Any, gone: Collection[Path], path: Path = ()) -> Any:
         below = {key: (*path, key) for key in value}
         return {key: _without(value[key], gone, below[key]) for key in value if below[key] not in gone}
     if is_merged(path, value):
-        return [_without(element, gone, (*path, mark(element))) for element in value]
+        places = [(*path, mark(element, path[-1])) for element in value]
+        return [_without(element, gone, at) for element, at in zip(value, places, strict=True) if at not in gone]
     return value
 
 
@@ -206,10 +173,22 @@ def _noting(obj: Manifest, conceded: dict[str, Concession]) -> Manifest:
 
 
 def _taking_away(paths: Collection[Path]) -> Manifest:
+    """Return a merge patch without some fields; in elements of lists a strategic one."""
     patch: Manifest = {}
     for path in paths:
-        inside = patch
-        for key in path[:-1]:
-            inside = inside.setdefault(key, {})
-        inside[path[-1]] = None
+        inside: Any = patch
+        for key, below in zip(path, (*path[1:], ""), strict=True):
+            if not below:
+                inside[key] = None
+            elif key.startswith(_ELEMENT):
+                inside = _element(inside, key)
+            else:
+                inside = inside.setdefault(key, [] if below.startswith(_ELEMENT) else {})
     return patch
+
+
+def _element(elements: list[Manifest], key: str) -> Manifest:
+    found = next((element for element in elements if mark(element) == key), None)
+    if found is None:
+        elements.append(found := {"name": key.removeprefix(_ELEMENT).removesuffix("]")})
+    return found

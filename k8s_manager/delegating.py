@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from istio_templates import names
 from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.facts import LentHost, LiveRoute, Tenancy
-from k8s_manager.fleet import Fleet, Holder, gateway_name, gateway_object, namespace_of
+from k8s_manager.fleet import Fleet, Holder, adopted_by, gateway_name, namespace_of
 from k8s_manager.moves import Binding
 
 
@@ -32,7 +32,7 @@ def shared(tenants: Mapping[str, TenantSpec], homes: Mapping[str, str], bindings
                 guests[owner][host.name] = tuple(homes[name] for name in there)
             for name in there:
                 credential = host.tls.credential_name if host.tls else None
-                lent[name] += (LentHost(host.name, gateway_object(owner, spec), credential, gateways),)
+                lent[name] += (LentHost(host.name, owner, credential, gateways, adopted_by(spec)),)
     return Shared(guests, lent)
 
 

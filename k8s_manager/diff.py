@@ -17,7 +17,7 @@ from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.virtual_service import without
 from k8s_manager.comparing import in_line
-from k8s_manager.conceding import Concession, concessions, settle
+from k8s_manager.conceding import NOTE, Concession, annotations_of, settle
 from k8s_manager.draining import Draining
 from k8s_manager.plan import Plan, owner_of
 from k8s_manager.render import Desired
@@ -100,6 +100,7 @@ class Differ:
     ) -> None:
         live = owned.get(key)
         if live is None:
+            self._conceded.pop(key, None)
             changes.writes.append(Write(self._stamp(key, wanted), True, policy=policy))
             return
         route = owned.get(key._replace(kind="VirtualService")) if key.kind == "DestinationRule" else None
@@ -107,11 +108,13 @@ class Differ:
         if all(map(operator.is_, self._in_line.get(key, ()), compared)) and key in self._in_line:
             return
         obj = self._stamp(key, with_referenced_subsets(wanted, live, route))
-        unchanged = live["metadata"].get("annotations", {}).get(DIGEST) == obj["metadata"]["annotations"][DIGEST]
+        annotations = annotations_of(live)
+        # Somebody has taken the digest away: we never write without.
+        unchanged = annotations.get(DIGEST) in (None, obj["metadata"]["annotations"][DIGEST])
         self._conceded.pop(key, None)
-        if noted := concessions(live):
-            self._conceded[key] = noted
-            done = settle(policy, obj, live, unchanged).is_in_line
+        if NOTE in annotations:
+            settled = settle(policy, obj, live, unchanged)
+            done, self._conceded[key] = settled.is_in_line, settled.conceded
         else:
             done = in_line(obj, live)
         if unchanged and done:
@@ -157,8 +160,9 @@ def subsets_used(virtual_service: Manifest | None) -> set[str]:
     """Return the subsets to which a VirtualService sends requests."""
     if virtual_service is None:
         return set()
-    routes = [route for http in virtual_service["spec"].get("http", []) for route in http.get("route", [])]
-    return {route["destination"].get("subset", "") for route in routes}
+    https = (virtual_service.get("spec") or {}).get("http") or []
+    routes = [route for http in https for route in http.get("route") or []]
+    return {(route.get("destination") or {}).get("subset", "") for route in routes}
 
 
 def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], list[Manifest]]:

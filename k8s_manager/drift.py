@@ -6,13 +6,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from istio_templates import names
 from istio_templates.documents.tenant import Drift
-from istio_templates.errors import TidegateError
+from istio_templates.errors import Problem, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import Clock
-from k8s_manager.conceding import Settled, concessions, writers
+from k8s_manager.conceding import Settled, concessions, named, settle, unnoted, writers
+from k8s_manager.diff import Write
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.kube.event import event
 from k8s_manager.pace import Buckets, Pace
 from k8s_manager.plan import Owner, owner_of
@@ -21,8 +23,12 @@ log = logging.getLogger(__name__)
 EVENT_PAUSE = 60.0
 OF_ONE = Pace(0.1, 3)
 """How often one object is set back, so that two who fight over it do not load the API server."""
+OF_OWNER = Pace(2, 30)
+"""How often any object of a tenant, or of a gateway, is: nobody's noise is in the way of another's repairs."""
 OF_ALL = Pace(20, 100)
-"""How often any is, so that a script that changes thousands is answered in the time that it takes."""
+"""How often any is, routes and all else apart: a script that changes thousands is answered in the time that it takes,
+and no workload is in the way of a route."""
+_ROUTES = ("Gateway", "VirtualService")
 _REASONS: dict[Drift, str] = {"repair": "Repaired", "report": "Reported", "adopt": "Adopted"}
 
 
@@ -57,12 +63,16 @@ class Repairs:
     """How often objects may be set back."""
 
     def __init__(self, clock: Clock) -> None:
-        self._one, self._all = Buckets(clock, OF_ONE), Buckets(clock, OF_ALL)
+        self._one, self._owner, self._all = Buckets(clock, OF_ONE), Buckets(clock, OF_OWNER), Buckets(clock, OF_ALL)
 
-    def take(self, key: ObjectKey) -> float:
+    def take(self, key: ObjectKey, owner: Owner) -> float:
         """Return 0 where an object may be set back now, else in how many seconds it may."""
-        pause = max(self._one.wait(str(key)), self._all.wait(""))
-        return pause or max(self._one.take(str(key)), self._all.take(""))
+        asked = (
+            (self._one, str(key)),
+            (self._owner, "/".join(owner[:2])),
+            (self._all, "routes" if key.kind in _ROUTES else "rest"),
+        )
+        return max(bucket.wait(name) for bucket, name in asked) or max(bucket.take(name) for bucket, name in asked)
 
     def is_fought(self, key: ObjectKey) -> bool:
         """Tell whether an object would have to wait if it were changed once more."""
@@ -77,13 +87,29 @@ async def repair_of(client: KubeClient, key: ObjectKey) -> Repair | None:
     return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], writers(live))
 
 
-def repair_as(settled: Settled, live: Manifest, owner: Owner, policy: Drift, fought: bool) -> Repair | None:
-    """Return what is told of a live object that becomes `settled`; None where others have changed nothing new."""
+def repair_as(settled: Settled, live: Manifest, write: Write, fought: bool) -> Repair | None:
+    """Return what is told of a live object that becomes `settled`; None where others have changed nothing new. One that
+    is taken over was not ours, so nothing in it is set back."""
     left = tuple(sorted(settled.conceded.keys() - concessions(live).keys()))
-    if not left and not settled.set_back:
+    back = () if write.first else settled.set_back
+    if not left and not back:
         return None
-    by = {who for path in (*left, *settled.set_back) for who in writers(live, path)}
-    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), left, bool(settled.set_back), policy, fought)
+    by = {who for path in (*left, *back) for who in writers(live, path)}
+    owner = owner_of(write.obj["metadata"]["labels"])
+    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), left, bool(back), write.policy, fought)
+
+
+def looked_at(live: Manifest, wanted: Manifest, policy: Drift, first: bool, drifted: bool) -> Settled:
+    """Return what becomes of an object, its writers named; raises `FieldConflict` where it would be taken over, and has
+    what cannot stay."""
+    is_taken_over = first and policy == "adopt"
+    settled = settle(policy, wanted, unnoted(live) if first else live, drifted or is_taken_over)
+    if is_taken_over and settled.added:
+        key, by = names.key_of(wanted), sorted({who for path in settled.added for who in writers(live, path)})
+        conflict = FieldConflict(f"adopt {key}", [Problem(path, "cannot stay; take it away") for path in settled.added])
+        conflict.managers = tuple(by) or ("somebody",)
+        raise conflict
+    return named(settled, live)
 
 
 async def live_of(client: KubeClient, key: ObjectKey) -> Manifest | None:

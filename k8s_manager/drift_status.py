@@ -9,6 +9,8 @@ from k8s_manager.diff import Changes
 from k8s_manager.plan import Owner, Plan, owner_of
 from k8s_manager.told import Told
 
+MOST = 20
+
 
 class DriftNotes:
     """Keeps what was set back beyond its pass: a status that was put off tells it later."""
@@ -36,10 +38,15 @@ def _set_back(results: Results) -> dict[Owner, str]:
 def _left(changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, Told]:
     said: dict[Owner, list[str]] = {}
     for key, found in sorted(changes.conceded.items()):
-        owner = owner_of(owned[key]["metadata"]["labels"])
+        owner = owner_of(owned[key]["metadata"]["labels"]) if key in owned else ("", "", "")
         if owner[1] in plan.drift:
             said.setdefault(owner, []).extend(f"{path} of {key} is {one.by}'s" for path, one in sorted(found.items()))
-    return {owner: _by_policy(plan.drift[owner[1]], "; ".join(lines)) for owner, lines in said.items()}
+    return {owner: _by_policy(plan.drift[owner[1]], _listed(lines)) for owner, lines in said.items() if lines}
+
+
+def _listed(lines: list[str]) -> str:
+    more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    return "; ".join([*lines[:MOST], *more])
 
 
 def _by_policy(policy: Drift, said: str) -> Told:

@@ -31,7 +31,7 @@ from istio_templates.facts import (
     WarmupFacts,
 )
 from k8s_manager.claims import workload_labels
-from k8s_manager.fleet import gateway_object, namespace_of
+from k8s_manager.fleet import adopted_by, namespace_of
 from k8s_manager.splitting import can_be_split, declared, split
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
@@ -79,11 +79,11 @@ def tenancy(
     return Tenancy(
         name=name,
         namespace=namespace_of(name, spec),
-        object=gateway_object(name, spec),
         gateways=pools,
         hosts=tuple(host for host in hosts if host.credential not in missing),
         strict=spec.isolation == "strict",
         lent=lent,
+        adopted=adopted_by(spec),
     )
 
 

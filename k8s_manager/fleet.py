@@ -191,9 +191,9 @@ def gateway_name(tenant: str, spec: TenantSpec) -> str:
     return spec.gateway.name or tenant
 
 
-def gateway_object(tenant: str, spec: TenantSpec) -> str:
-    """Return the name of the Gateway that carries a tenant's own servers."""
-    return spec.gateway.adopt or names.tenant_gateway(tenant)
+def adopted_by(spec: TenantSpec) -> tuple[str, str] | None:
+    """Return the gateway and the Gateway there that a tenant takes over, if it does."""
+    return (spec.gateway.name, spec.gateway.adopt) if spec.gateway.name and spec.gateway.adopt else None
 
 
 def place_of(route: Route) -> Place:

@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jsonpatch
@@ -42,11 +42,13 @@ PODS = ("Deployment",)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object as it is and as it would be; None where there is none. `adopts`: it is somebody else's until then."""
+    """One object as it is and as it would be; None where there is none. `wanted` is what it would be if nothing were
+    left to others. `adopts`: it is somebody else's until then."""
 
     key: ObjectKey
     before: Manifest | None
     after: Manifest | None
+    wanted: Manifest | None = None
     adopts: bool = False
 
     @property
@@ -74,13 +76,25 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """A document as it would be (None: it goes) and as it is, the objects that would change, and who would no longer be
-    accepted. `drift` is the policy of tenants whose objects are not all set back, as it would be."""
+    accepted. `drift` is the policy of tenants whose objects are not all set back, as it would be; `foreign`
+    are objects of others that are taken over, as they are."""
 
     proposed: Stored | None
     live: Stored | None
     changes: tuple[Change, ...]
     refused: tuple[str, ...]
     drift: Mapping[str, Drift]
+    foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+
+    def policy(self, obj: Manifest) -> Drift:
+        """Return what becomes of fields of an object that others have set."""
+        return self.drift.get(owner_of(obj["metadata"]["labels"])[1], "repair")
+
+    def taken_over(self) -> Iterator[ObjectKey]:
+        """Yield the objects that are taken over if they are there."""
+        for change in self.changes:
+            if change.before is None and change.after and self.policy(change.after) == "adopt":
+                yield change.key
 
 
 def preview(world: World, proposed: Stored, live: Stored | None, owned: Mapping[ObjectKey, Manifest]) -> Preview:
@@ -112,7 +126,7 @@ def _between(
         old, new = now.object(key, owned), then.object(key, owned)
         kept = (new is None and then.keeps(old)) or (old is None and now.keeps(new))
         if old != new and not kept:
-            changes.append(Change(key, old, new))
+            changes.append(Change(key, old, new, then.objects.get(key)))
     return Preview(proposed, live, tuple(changes), _refused(now.plan, then.plan), then.plan.drift)
 
 
@@ -150,7 +164,8 @@ def fingerprint(found: Preview) -> str:
         [s.uid, dict(s.labels), s.document.spec.model_dump(mode="json") if s.document else None] if s else None
         for s in (found.live, found.proposed)
     ]
-    seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused]
+    foreign = sorted((str(key), obj.get("spec")) for key, obj in found.foreign.items())
+    seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused, foreign]
     return hashlib.sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 

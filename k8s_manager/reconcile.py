@@ -107,8 +107,7 @@ class MainLoop:
         dues = (moves.due(world.bindings, now), changes.draining.due(now), certified)
         ends = [due for due in dues if due is not None]
         override = overrides.next_end(plan.overrides.values(), now)
-        again = [failure.again_at for failure in results.failures.values()]
-        again += results.put_off.values()
+        again = [*(failure.again_at for failure in results.failures.values()), *results.put_off.values()]
         again += [later] if later is not None else []
         again += [self._clock.now() + end + 1 for end in ends]
         again += [self._clock.now() + (override - now).total_seconds() + 0.01] if override else []

@@ -8,8 +8,8 @@ from istio_templates.facts import Manifest
 SYSTEM = "tidegate-system"
 ACCOUNT = "tidegate"
 GATEWAY_ROLE = "tidegate-gateway"
-_FOLLOW = ("get", "list", "watch")
-_OWN = (*_FOLLOW, "create", "patch", "delete")
+_FOLLOW = ("list", "watch")
+_OWN = ("get", *_FOLLOW, "create", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,16 @@ RIGHTS = (
     Right(
         "documents",
         "tidegate.dev",
-        ("inferencegateways", "tenants", "models", "limitoverrides", "warmupplans", "accessgrants"),
+        ("inferencegateways", "tenants", "models"),
         (*_OWN, "update"),
     ),
+    Right(
+        "documents of which nothing is made",
+        "tidegate.dev",
+        ("limitoverrides", "accessgrants"),
+        ("get", *_FOLLOW, "create", "update", "delete"),
+    ),
+    Right("plans that people write", "tidegate.dev", ("warmupplans",), ("get", *_FOLLOW)),
     Right(
         "their statuses",
         "tidegate.dev",

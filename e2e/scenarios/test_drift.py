@@ -158,7 +158,9 @@ def by_hand(tenant: str) -> list[Manifest]:
     }
     workload, service, route = theirs(tenant)
     route["metadata"] = {"name": "ranker", "namespace": tenant}
-    route["spec"] |= {"gateways": [f"shared-gw/main-{tenant}"]}
+    way = [{"uri": {"exact": path_of("ranker")}}, {"uri": {"prefix": path_of("ranker") + "/"}}]
+    http = [{**route["spec"]["http"][0], "match": way}]
+    route["spec"] |= {"gateways": [f"shared-gw/main-{tenant}"], "http": http}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tenant, "labels": labels}}
     return [namespace, gateway, workload, service, route]
 

@@ -15,6 +15,7 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api import pages
+from k8s_manager.api.merging import merged_patch
 from k8s_manager.api.planning import Planning
 from k8s_manager.api.problems import Outdated
 from k8s_manager.api.turns import Turns
@@ -151,12 +152,12 @@ class Backend:
         await self._namespaced(key)
         if write.dry_run:
             document, live = self._writable(key, body, made_from)
-            return await self._planning.told(self._planning.of(document, body, live)), live is None
+            return await self._planning.told(await self._planning.of(document, body, live)), live is None
         async with self._turns.writing(key):
             document, live = self._writable(key, body, made_from)
             require(live, write.match, key)
             if write.planned is not None:
-                self._planning.require(self._planning.of(document, body, live), write.planned)
+                self._planning.require(await self._planning.of(document, body, live), write.planned)
             self._turns.pending[key] = document
             await housed(self._client, self._store, key.namespace)
             return shown(
@@ -435,19 +436,6 @@ def shown(obj: Manifest) -> Manifest:
     metadata = {name: obj["metadata"][name] for name in _SHOWN if name in obj["metadata"]}
     out = {"apiVersion": API_VERSION, "kind": obj["kind"], "metadata": metadata, "spec": obj.get("spec", {})}
     return {**out, "status": obj["status"]} if "status" in obj else out
-
-
-def merged_patch(target: Any, patch: Any) -> Any:
-    """Return `target` with a merge patch (RFC 7396) applied."""
-    if not isinstance(patch, dict):
-        return patch
-    base = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            base.pop(name, None)
-        else:
-            base[name] = merged_patch(base.get(name), value)
-    return base
 
 
 def _generation(obj: Manifest) -> int:

@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from istio_templates.documents import Document, ModelSpec
-from istio_templates.documents.tenant import Drift
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.merging import merged_patch
 from k8s_manager.api.problems import Outdated
-from k8s_manager.conceding import named, settle
 from k8s_manager.diff import DIGEST
-from k8s_manager.drift import live_of
+from k8s_manager.drift import live_of, looked_at
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
-from k8s_manager.plan import owner_of
 from k8s_manager.preview import Change, Preview, fingerprint, preview, preview_without, told
 from k8s_manager.world import Stored
 
@@ -42,13 +41,13 @@ class Planning:
     def __init__(self, client: KubeClient, store: Store, gatherer: Gatherer) -> None:
         self._client, self._store, self._gatherer = client, store, gatherer
 
-    def of(self, document: Document, body: Manifest, live: Manifest | None) -> Planned:
+    async def of(self, document: Document, body: Manifest, live: Manifest | None) -> Planned:
         """Return what writing a document would do now."""
         world = self._gatherer.world(datetime.now(UTC))
         proposed = _stored(document, body, live)
         before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
         warm = self._warm(before.document if before else None)
-        found = preview(world, proposed, before, self._store.owned)
+        found = await self._seen(preview(world, proposed, before, self._store.owned))
         return Planned(str(document), found, warm, self._warm(document))
 
     def without(self, going: Sequence[ObjectKey]) -> Planned:
@@ -71,7 +70,7 @@ class Planning:
 
         async def tried(change: Change) -> tuple[Change, str]:
             async with places:
-                return await self._tried(change, planned.preview.drift)
+                return await self._tried(change, planned.preview)
 
         found = await asyncio.gather(*map(tried, planned.preview.changes))
         out = told(planned.preview, [change for change, _ in found], planned.warm, planned.warm_then)
@@ -79,26 +78,33 @@ class Planning:
             line["server"] = server
         return out
 
-    async def _tried(self, change: Change, drift: Mapping[str, Drift]) -> tuple[Change, str]:
+    async def _seen(self, found: Preview) -> Preview:
+        """Return a preview with the objects that are taken over as they are now."""
+        keys = [key for key in found.taken_over() if key not in self._store.owned]
+        seen = await asyncio.gather(*(live_of(self._client, key) for key in keys))
+        foreign = {key: live for key, live in zip(keys, seen, strict=True) if live is not None}
+        return replace(found, foreign=foreign)
+
+    async def _tried(self, change: Change, found: Preview) -> tuple[Change, str]:
         """Return a change between the live object and what the API server would make of it, and what it says of it."""
         key, after = change.key, change.after
-        if after is None:
+        if after is None or change.wanted is None:
             return change, "not asked: it is deleted"
         if key.namespace and not self._store.get(ObjectKey("Namespace", "", key.namespace)):
             return change, "not asked: its namespace is not there yet"
         try:
-            live, ours = await live_of(self._client, key), key in self._store.owned
-            policy = drift.get(owner_of(after["metadata"]["labels"])[1], "repair")
-            adopts = live is not None and not ours and policy == "adopt"
-            if live is not None and adopts:
-                after = named(settle(policy, after, live, drifted=True), live).obj
+            live, first, surplus = await live_of(self._client, key), key not in self._store.owned, {}
+            if live is not None:
+                settled = looked_at(live, change.wanted, found.policy(after), first, drifted=False)
+                after, surplus = settled.obj, settled.surplus
             # As it would be written: never by force over what somebody else has there.
-            answer = await self._client.apply(after, force=ours, dry_run=True)
+            answer = await self._client.apply(after, force=not first, dry_run=True)
         except TidegateError as error:
             return change, f"refused: {error}"
         if live is None:
             return change, "accepted"
-        return Change(key, _bare(live), _bare(answer), adopts), "accepted"
+        then = merged_patch(answer, surplus) if key.kind in ISTIO else answer
+        return Change(key, _bare(live), _bare(then), change.wanted, key in found.foreign), "accepted"
 
     def _warm(self, document: Document | None) -> Mapping[str, int]:
         if document is None or not isinstance(document.spec, ModelSpec):

@@ -2,12 +2,14 @@
 
 import asyncio
 import copy
+import json
 
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.clock import SystemClock
 from k8s_manager.conceding import NOTE
 from k8s_manager.drift import OF_ALL, Repairs
 from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.metrics import PASSES
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_plan import RANKER, planned
 from tests.support.documents import gateway, model, tenant
@@ -47,7 +49,7 @@ async def told(fleet, status: str, reason: str, *words: str) -> None:
 
 
 async def spec_of(fleet, where: tuple[str, str, str]) -> Manifest:
-    return (await fleet.get(*where))["spec"]
+    return (await fleet.get(*where)).get("spec")
 
 
 async def test_what_somebody_has_added_to_a_rule_is_taken_away(fleet):
@@ -215,22 +217,35 @@ class Hand(SystemClock):
 
 def test_two_thousand_edits_at_once_are_set_back_at_a_bounded_rate():
     clock = Hand()
-    repairs, taken = Repairs(clock), 0
-    waiting = [ObjectKey("VirtualService", "a", f"m{number}") for number in range(2_000)]
-    for _ in range(1_000):
-        left = [key for key in waiting if repairs.take(key)]
-        taken += len(waiting) - len(left)
+    repairs, taken = Repairs(clock), []
+    waiting = [(ObjectKey("VirtualService", f"t{number % 100}", f"m{number}"), number % 100) for number in range(2_000)]
+    while waiting and clock.at < 1_000:
+        left = [(key, tenant) for key, tenant in waiting if repairs.take(key, ("", f"t{tenant}", ""))]
+        taken.append(len(waiting) - len(left))
         waiting = left
-        if not waiting:
-            break
         clock.at += 0.1
-    assert not waiting
-    assert clock.now() >= (2_000 - OF_ALL.burst) / OF_ALL.rate - 1
+    assert not waiting and taken[0] == OF_ALL.burst
+    assert clock.at >= (2_000 - OF_ALL.burst) / OF_ALL.rate - 1
+
+
+def test_nobodys_noise_is_in_the_way_of_anothers_repairs_nor_workloads_of_routes():
+    clock, waits = Hand(), []
+    repairs = Repairs(clock)
+    for second in range(300):
+        clock.at = float(second)
+        for number in range(25):
+            for noisy in ("noisy", "loud"):
+                for kind in ("Deployment", "VirtualService"):
+                    repairs.take(ObjectKey(kind, noisy, f"m{second * 25 + number}"), ("", noisy, ""))
+        if second % 10 == 0:
+            key = ObjectKey("VirtualService", "quiet", f"m{second}")
+            waits.append(repairs.take(key, ("", "quiet", "")))
+    assert waits == [0] * 30
 
 
 HTTP = [
     {
-        "match": [{"uri": {"prefix": "/v2/models/ranker"}}],
+        "match": [{"uri": {"exact": "/v2/models/ranker"}}, {"uri": {"prefix": "/v2/models/ranker/"}}],
         "route": [{"destination": {"host": "ranker"}}],
         "timeout": "3s",
     }
@@ -316,6 +331,11 @@ async def test_what_cannot_be_taken_over_as_it_is_is_refused_with_its_fields_and
         for route in (
             route_by_hand(hosts=["search.models.example.com", "else.example.com"]),
             route_by_hand(http=[{**HTTP[0], "match": [{"uri": {"prefix": "/v2"}}]}]),
+            route_by_hand(http=[{**HTTP[0], "match": [{"uri": {"prefix": "/v2/models/ranker"}}]}]),  # /rankers too
+            route_by_hand(
+                http=[{**HTTP[0], "mirror": {"host": "spy"}, "mirrors": [{"destination": {"host": "a.b.c"}}]}]
+            ),
+            route_by_hand(tcp=[{"match": [{"port": 9000}], "route": [{"destination": {"host": "ranker"}}]}]),
             route_by_hand(http=[{**HTTP[0], "route": [{"destination": {"host": "ranker.other.svc.cluster.local"}}]}]),
         ):
             await make_by_hand(fleet, route)
@@ -356,3 +376,177 @@ async def test_a_gateway_is_taken_over_by_one_tenant_and_never_one_that_tidegate
             assert status == 422 and said in str(problem["problems"]), problem
         status, problem = await rest.call("PUT", "/v1/tenants/ads", {"spec": tenant("ads", drift="ignore")["spec"]})
         assert status == 422 and "repair" in str(problem["problems"])
+
+
+async def test_a_gateway_that_serves_more_or_otherwise_is_not_taken_over(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await make_by_hand(fleet, route_by_hand())
+        (server,) = SERVERS_BY_HAND
+        for spec in (
+            {"servers": [{**server, "hosts": ["search.models.example.com"]}]},
+            {"servers": [{**server, "hosts": ["*/search.models.example.com"]}]},
+            {"servers": [{**server, "hosts": [*server["hosts"], "other/search.models.example.com"]}]},
+            {"servers": [{**server, "hosts": [*server["hosts"], "search/other.models.example.com"]}]},
+            {"servers": [{**server, "port": {**server["port"], "protocol": "TCP"}}]},
+            {"servers": [{**server, "port": {**server["port"], "number": 9090}}]},
+            {"servers": [{**server, "tls": {"mode": "SIMPLE", "credentialName": "others"}}]},
+            {"selector": {"istio": "shared", "zone": "a"}},
+            {"selector": {"istio": "other"}},
+        ):
+            base = {"selector": {"istio": "shared"}, "servers": SERVERS_BY_HAND}
+            await fleet.apply(by_hand("Gateway", "main", "inference-gw", {**base, **spec}))
+            found = await planned(rest, "/v1/tenants/search", {"spec": tenant(**ADOPTING)["spec"]})
+            said = change_of(found, "Gateway inference-gw/main")["server"]
+            assert said.startswith("refused: "), (spec, said)
+
+
+async def test_a_plan_to_take_over_holds_only_while_the_object_is_as_it_was(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await make_by_hand(fleet, route_by_hand())
+        await fleet.apply(tenant(**ADOPTING))
+        await until(lambda: is_programmed_tenant(fleet), what="the tenant being programmed")
+        found = await planned(rest, RANKER, {"spec": model()["spec"]})
+        await fleet.apply(route_by_hand(http=[{**HTTP[0], "timeout": "99s"}]))
+        status, _ = await rest.call("PUT", f"{RANKER}?plan={found['fingerprint']}", {"spec": model()["spec"]})
+        assert status == 412
+
+
+async def test_a_move_takes_nobodys_adopted_gateway(fleet):
+    async with fleet.manager():
+        await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "second-gw"}})
+        await fleet.apply(gateway(), gateway("second", "second-gw"))
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.apply(tenant("ads", **ADOPTING), tenant())
+        await until(lambda: is_programmed_tenant(fleet), what="the tenant being programmed")
+        before = await spec_of(fleet, ("Gateway", "main", "inference-gw"))
+        await fleet.apply(tenant(gateway={"name": "second", "adopt": "main"}))  # it waits for a pod of `second`
+        await fleet.settled(1.2)
+        assert await spec_of(fleet, ("Gateway", "main", "inference-gw")) == before
+        assert await fleet.get("Gateway", "tenant-search", "inference-gw")
+        await fleet.pod("second-gw", {"istio": "second"})
+        await until(lambda: fleet.get("Gateway", "main", "second-gw"), what="its own in the other namespace")
+        assert await spec_of(fleet, ("Gateway", "main", "inference-gw")) == before
+
+
+async def with_env(fleet) -> None:
+    workload = {"replicas": 2, "image": "example.com/ranker:1", "env": [{"name": "A", "value": "1"}]}
+    await fleet.apply(model(versions=[{"name": "v1", "workload": workload}]))
+    await until(lambda: has_env(fleet, {"A": "1"}), what="the environment")
+
+
+async def has_env(fleet, wanted: dict[str, str]) -> bool:
+    (container,) = (await spec_of(fleet, PODS))["template"]["spec"]["containers"]
+    return {one["name"]: one.get("value") for one in container.get("env", [])} == wanted
+
+
+async def test_what_somebody_adds_to_an_environment_takes_nothing_of_ours_away(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await with_env(fleet)
+        for name in ("repair", "report", "adopt"):
+            await policy(fleet, name)
+            live = await fleet.get(*PODS)
+            (container,) = live["spec"]["template"]["spec"]["containers"]
+            container["env"] = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+            live["metadata"].pop("managedFields")
+            await fleet.client.replace(live)
+            await fleet.settled(0.6)
+            assert await has_env(fleet, {"A": "1", "B": "2"})
+
+
+async def test_a_field_that_excludes_ours_is_taken_away_before_ours_is_written(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "adopt")
+        before = await spec_of(fleet, RULE)
+        live = await fleet.get(*RULE)
+        live["metadata"].pop("managedFields")
+        live["spec"]["trafficPolicy"]["loadBalancer"].pop("simple")
+        live["spec"]["trafficPolicy"]["loadBalancer"]["consistentHash"] = {"useSourceIp": True}
+        await fleet.client.replace(live)
+        await told(fleet, "False", "Adopted", "consistentHash")
+        await policy(fleet, "repair")
+        await until(lambda: is_spec(fleet, RULE, before), 30, "the balancing being set back")
+        budget = ("PodDisruptionBudget", "ranker-v1", "search")
+        before = await spec_of(fleet, budget)
+        await edit(fleet, budget, {"minAvailable": 1})
+        await until(lambda: is_spec(fleet, budget, before), 30, "the budget being set back")
+
+
+async def test_a_write_that_is_refused_again_and_again_does_not_run_the_loop_hot(fleet):
+    def passes() -> float:
+        return sum(PASSES.labels(result)._value.get() for result in ("success", "error"))
+
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "adopt")
+        await edit(fleet, RULE, EJECTION)
+        await told(fleet, "False", "Adopted")
+        key = ObjectKey("VirtualService", "search", "ranker")
+        await fleet.client.delete(key)
+        await fleet.apply(route_by_hand(hosts=["else.example.com"]), manager="argo")
+        before = passes()
+        await asyncio.sleep(5)
+        assert passes() - before < 60
+        await fleet.apply(tenant("ads"))
+        await until(lambda: is_accepted(fleet, "Tenant", "ads"), what="others being told as ever")
+
+
+async def test_a_route_that_is_paused_or_split_is_as_its_document_says(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "adopt")
+        http = copy.deepcopy((await spec_of(fleet, ROUTE))["http"])
+        http[0]["timeout"] = "9s"
+        await edit(fleet, ROUTE, {"http": http})
+        await told(fleet, "False", "Adopted", "spec.http")
+        await fleet.apply(model(paused="for maintenance"))
+
+        async def closed() -> bool:
+            return "directResponse" in (await spec_of(fleet, ROUTE))["http"][0]
+
+        await until(closed, what="the route answering 503")
+
+
+async def test_a_note_that_others_wrote_is_taken_away_and_grants_nothing(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        obj = head(await fleet.get(*RULE))
+        forged = json.dumps({"spec.host": {"was": "1", "by": "me"}})
+        obj["metadata"]["annotations"] = {NOTE: forged}
+        for name in ("repair", "adopt"):
+            await policy(fleet, name)
+            await fleet.apply(obj, manager="night-shift")
+
+            async def gone() -> bool:
+                return NOTE not in (await fleet.get(*RULE))["metadata"]["annotations"]
+
+            await until(gone, 30, "the note being taken away")
+            before = await fleet.settled(1.2)
+            await asyncio.sleep(1)
+            assert fleet.writes() == before
+
+
+async def test_a_plan_of_a_warmup_changed_by_hand_is_set_back_and_told(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        warmup = {"plan": plan(target={"protocol": "oip-rest", "port": 8080}), "mode": "gate"}
+        await fleet.apply(model(warmup=warmup))
+        where = ("ConfigMap", "tidegate-ranker-warmup", "search")
+        await until(lambda: fleet.get(*where), what="the plan")
+        before = (await fleet.get(*where))["data"]
+        await fleet.apply({**head(await fleet.get(*where)), "data": dict.fromkeys(before, "{}")}, manager="night-shift")
+
+        async def back() -> bool:
+            return (await fleet.get(*where))["data"] == before
+
+        await until(back, what="the plan being set back")
+        await told(fleet, "True", "Repaired", "night-shift", "ConfigMap search/tidegate-ranker-warmup")
+
+
+async def test_a_route_without_a_spec_stops_nobody(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        before = await spec_of(fleet, ROUTE)
+        await fleet.client.merge(ObjectKey("VirtualService", "search", "ranker"), {"spec": None})
+        await until(lambda: is_spec(fleet, ROUTE, before), what="the route being written again")

@@ -158,11 +158,13 @@ def _remove_item(items: list[Any], path: Path, shape: Shape, dotted: str) -> Non
 
 
 def merge(into: dict[str, Any], new: dict[str, Any], shape: Shape, dotted: str = "") -> None:
-    """Lay `new` over `into`: maps and keyed lists are merged, everything else is replaced."""
+    """Lay `new` over `into`: maps and keyed lists are merged, null takes away, everything else is replaced."""
     for name, value in new.items():
         at = f"{dotted}.{name}" if dotted else name
         before = into.get(name)
-        if isinstance(value, dict) and isinstance(before, dict):
+        if value is None:
+            into.pop(name, None)
+        elif isinstance(value, dict) and isinstance(before, dict):
             merge(before, value, shape, at)
         elif isinstance(value, list) and isinstance(before, list) and (keys := shape.keys(at)):
             _merge_items(before, value, keys, shape, at)
