@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
@@ -16,6 +16,11 @@ from k8s_manager.api.answers import in_json
 from k8s_manager.api.backend import Backend
 from k8s_manager.events import Event
 
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events as they come; with `follow=false` those so far, as JSON.",
+          "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}  # fmt: skip
+
 
 def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
     """Add the route."""
@@ -24,6 +29,7 @@ def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
         "/v1/events",
         summary="What happens, as server-sent events.",
         tags=["Events"],
+        responses=_STREAM,
     )
     async def events(request: Request, after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
         def shown(event: Event) -> bool:

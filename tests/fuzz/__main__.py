@@ -1,66 +1,160 @@
-"""Call every operation of the REST API with what its schema allows and does not: python -m tests.fuzz SCHEMATHESIS CASES
+"""Call every operation of the REST API with what its schema allows and does not:
 
-Runs a manager on the embedded Kubernetes API, with identity and audit on. SCHEMATHESIS is the program `st` of an
-environment with tests/fuzz/requirements.txt; `make fuzz` makes one.
+    python -m tests.fuzz SCHEMATHESIS CASES admin         with all rights: nothing breaks, and much is done
+    python -m tests.fuzz SCHEMATHESIS CASES stranger      known, without any right: nothing is served
+
+Runs a manager on the embedded Kubernetes API, with identity and audit on, and tells of every operation how often it was
+called and what came of that. SCHEMATHESIS is the program `st` of an environment with tests/fuzz/requirements.txt;
+`make fuzz` makes one.
 """
 
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
-from collections import Counter
+import urllib.parse
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from benchmarks.rig import cluster
-from tests.support.documents import gateway, model, tenant
+from k8s_manager.api.identity.static_tokens import hashed
+from tests.support.documents import API, gateway, model, tenant
 
 PROJECT = Path(__file__).parents[2]
+DESCRIPTION = PROJECT / "docs" / "openapi.json"
 # A schema cannot say what the fleet has: a body that it allows may well be refused.
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance," \
     "response_schema_conformance,unsupported_method,ignored_auth"  # fmt: skip
+LEAST_DONE = 0.2
+SERVED_TO_STRANGERS = ("/healthz", "/readyz", "/metrics", "/v1/whoami")
 
 OVERRIDE = {"target": {"tenant": "search"}, "total": 5, "author": "fuzz", "reason": "fuzz"}
+GRANT = {"spec": {"role": "viewer", "users": ["ada"]}}
 MODEL = "/v1/tenants/{tenant}/models/{model}"
+NIGHT = {"spec": {**OVERRIDE, "expires": "2999-01-01T00:00:00Z"}}
 BODIES = {
-    "/v1/gateways/{name}": {"spec": gateway()["spec"]},
-    "/v1/tenants/{name}": {"spec": tenant()["spec"]},
-    "/v1/tenants/{tenant}/models/{name}": {"spec": model()["spec"]},
-    "/v1/overrides/{name}": {"spec": {**OVERRIDE, "expires": "2999-01-01T00:00:00Z"}},
-    "/v1/grants/{name}": {"spec": {"role": "viewer", "users": ["ada"]}},
+    "/v1/gateways/{name}": {"spec": gateway("NAME", "NAME-gw")["spec"]},
+    "/v1/tenants/{name}": {"spec": tenant("NAME")["spec"]},
+    "/v1/tenants/{tenant}/models/{name}": {
+        "spec": model(routes=[{"host": "search.models.example.com", "path": "/NAME", "port": 8080}])["spec"]
+    },
+    "/v1/overrides/{name}": NIGHT,
+    "/v1/grants/{name}": GRANT,
     "/v1/claims/{host}": {"tenant": "search"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},
-    f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "for": "1m"},
+    f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "ttl": "1m"},
+    f"{MODEL}/measurement": {"holder": "a" * 16, "seconds": 60},
+    "/v1/simulate": {
+        "settings": {"rateLimit": {"perReplicaQps": 20}, "replicas": 2, "gateways": 2},
+        "trace": [{"time": 0, "requests": 600}, {"time": 5, "requests": 600}],
+    },
 }
+Told = dict[str, Counter[int]]  # statuses by operation
 
 
-async def main(program: str, cases: str) -> int:
+async def main(program: str, cases: str, who: str) -> int:
     """Return the exit code of the run."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with cluster(Path(folder)) as found:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tokens = {"tokens": [{"user": "stranger", "groups": [], "sha256": hashed("stranger")}]}
+        (folder / "tokens.yaml").write_text(json.dumps(tokens))
+        (folder / "bodies.json").write_text(json.dumps(BODIES))
+        async with cluster(folder) as found:
             await found.create([gateway(), tenant()])
-            async with found.manager("--calls-per-second", "100000", "--audit", f"{folder}/audit.log"):
+            options = (
+                "--calls-per-second",
+                "100000",
+                "--audit",
+                f"{name}/audit.log",
+                "--tokens-file",
+                f"{name}/tokens.yaml",
+            )
+            async with found.manager(*options):
                 await found.still(2)
-                await found.create([model()])
+                await found.create([model(), *rest()])
                 await found.still(2)
-                words = ["run", str(PROJECT / "docs/openapi.json"), "--url", found.api, "--checks", CHECKS]
-                words += ["--header", "Authorization: Bearer bench", "--exclude-path", "/v1/events"]
-                words += ["--phases", "examples,fuzzing", "--max-examples", cases, "--continue-on-failure"]
-                bodies = Path(folder) / "bodies.json"
-                bodies.write_text(json.dumps(BODIES))
-                own = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "TIDEGATE_FUZZ_BODIES": str(bodies)}
-                environment = {**os.environ, **own, "PYTHONPATH": str(PROJECT)}
-                process = await asyncio.create_subprocess_exec(program, *words, env=environment)
-                code = await process.wait()
-            log = (Path(folder) / "manager.log").read_text()
-            trail = map(json.loads, (Path(folder) / "audit.log").read_text().strip().split("\n"))
-            told = Counter((line["method"], line["status"] // 100) for line in trail)
-    for (method, class_), count in sorted(told.items()):
-        sys.stdout.write(f"{method} {class_}xx: {count}\n")
-    if "Traceback" in log:
-        sys.stdout.write(log)
-    return code or int("Traceback" in log)
+                code = await _run(program, cases, "bench" if who == "admin" else "stranger", found.api, folder)
+            log, told = (folder / "manager.log").read_text(), statuses(folder / "calls.har")
+    wrong = judged(told, who)
+    show(told, wrong)
+    sys.stdout.write(log if "Traceback" in log else "")
+    return code or int("Traceback" in log) or int(bool(wrong))
+
+
+def rest() -> list[dict]:
+    """Return the documents that calls read: an override and a grant."""
+    return [
+        {
+            "apiVersion": API,
+            "kind": "LimitOverride",
+            "metadata": {"name": "night", "namespace": "tidegate-system"},
+            **NIGHT,
+        },
+        {"apiVersion": API, "kind": "AccessGrant", "metadata": {"name": "sre"}, **GRANT},
+    ]
+
+
+async def _run(program: str, cases: str, token: str, server: str, folder: Path) -> int:
+    words = ["run", str(DESCRIPTION), "--url", server, "--checks", CHECKS, "--header", f"Authorization: Bearer {token}"]
+    words += ["--phases", "examples,fuzzing", "--max-examples", cases, "--continue-on-failure"]
+    words += ["--seed", "20261122", "--report", "har", "--report-har-path", str(folder / "calls.har")]
+    own = {
+        "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
+        "TIDEGATE_FUZZ_BODIES": str(folder / "bodies.json"),
+        "TIDEGATE_FUZZ_SERVER": server,
+        "TIDEGATE_FUZZ_TOKEN": f"Bearer {token}",
+        "TIDEGATE_FUZZ_OWN_TOKEN": "Bearer bench",
+        "PYTHONPATH": str(PROJECT),
+    }
+    process = await asyncio.create_subprocess_exec(program, *words, env={**os.environ, **own}, cwd=folder)
+    return await process.wait()
+
+
+def statuses(har: Path) -> Told:
+    """Return what came of the calls in a HAR file; those of paths or methods that are not described are left out."""
+    described = {
+        (method.upper(), re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + "$")): f"{method.upper()} {path}"
+        for path, methods in json.loads(DESCRIPTION.read_text())["paths"].items()
+        for method in methods
+    }
+    told: Told = defaultdict(Counter)
+    for entry in json.loads(har.read_text())["log"]["entries"]:
+        path = urllib.parse.urlsplit(entry["request"]["url"]).path
+        fitting = [name for (method, form), name in described.items()
+                   if method == entry["request"]["method"] and form.match(path)]  # fmt: skip
+        if fitting:
+            told[min(fitting, key=lambda name: name.count("{"))][entry["response"]["status"]] += 1
+    return told
+
+
+def judged(told: Told, who: str) -> list[str]:
+    """Return what is not as it should be."""
+    wrong = [f"{name}: {found} answers of 5xx" for name in told if (found := _share(told[name], 5)[1])]
+    for name, counts in told.items():
+        share, done = _share(counts, 2)
+        if who == "admin" and share < LEAST_DONE:
+            wrong.append(f"{name}: {share:.0%} of the calls were done, fewer than {LEAST_DONE:.0%}")
+        if who == "stranger" and done and name.split()[1] not in SERVED_TO_STRANGERS:
+            wrong.append(f"{name}: {done} calls were served without a right")
+    return wrong
+
+
+def show(told: Told, wrong: list[str]) -> None:
+    """Print a line for each operation, and what is wrong."""
+    for name, counts in sorted(told.items()):
+        classes = ", ".join(f"{status}: {counts[status]}" for status in sorted(counts))
+        sys.stdout.write(f"{counts.total():6} {_share(counts, 2)[0]:4.0%} done  {name}  ({classes})\n")
+    total = sum((counts for counts in told.values()), Counter())
+    sys.stdout.write(f"{total.total()} calls, {_share(total, 2)[0]:.0%} done, {_share(total, 5)[1]} of 5xx\n")
+    sys.stdout.write("".join(f"WRONG {line}\n" for line in wrong))
+
+
+def _share(counts: Counter[int], class_: int) -> tuple[float, int]:
+    found = sum(count for status, count in counts.items() if status // 100 == class_)
+    return found / max(1, counts.total()), found
 
 
 if __name__ == "__main__":
