@@ -18,8 +18,8 @@ from k8s_manager.clock import Clock
 from k8s_manager.diff import Changes, Write
 from k8s_manager.drift import Repair, Repairs, live_of, looked_at, repair_as
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent
-from k8s_manager.kube.resources import ISTIO, RESOURCES
+from k8s_manager.kube.errors import Absent, Refused
+from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import APPLIED
 from k8s_manager.plan import Owner, owner_of
@@ -121,20 +121,31 @@ class ClusterTarget:
                 self._succeed(key, "apply", results)
 
     async def _put(self, write: Write, results: Results) -> None:
-        key, obj, repair = names.key_of(write.obj), write.obj, None
+        key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
         if write.drifted or write.policy != "repair":
             live = await live_of(self._client, key)
             if live is not None:
                 settled = looked_at(live, obj, write.policy, write.first, write.drifted)
                 if write.drifted or write.first:
                     repair = repair_as(settled, live, write, self._repairs.is_fought(key))
-                if settled.surplus and not write.first:
-                    patch = self._client.merge if key.kind in ISTIO else self._client.strategic
-                    await patch(key, settled.surplus)
-                obj = settled.obj
-        self._store.put(await self._client.apply(obj, force=not write.first))
+                obj, surplus = settled.obj, {} if write.first else settled.surplus
+        self._store.put(await self._exchange(key, surplus, obj) if surplus else await self._apply(obj, write.first))
         if repair:
             results.repaired[key] = repair
+
+    async def _apply(self, obj: Manifest, first: bool) -> Manifest:
+        return await self._client.apply(obj, force=not first)
+
+    async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
+        """Take away what others have added, and write what is ours; where nothing would be left in between, the other
+        way round."""
+        patch = self._client.merge if key.kind in (*ISTIO, *DOCUMENTS) else self._client.strategic
+        try:
+            await patch(key, surplus)
+        except Refused:
+            await self._apply(obj, first=False)
+            return await patch(key, surplus)
+        return await self._apply(obj, first=False)
 
     async def _delete(self, obj: Manifest, results: Results) -> None:
         key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))

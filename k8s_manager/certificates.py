@@ -38,7 +38,7 @@ def read(secret: Manifest) -> Certificate | None:
     try:
         first = x509.load_pem_x509_certificates(base64.b64decode(text))[0]
         return Certificate(first.not_valid_after_utc, _hosts(first))
-    except (ValueError, TypeError, IndexError, x509.DuplicateExtension):
+    except Exception:  # whatever somebody has put there: the parser's errors have no base of their own
         return None
 
 
@@ -56,7 +56,8 @@ def told(uses: Uses, found: Mapping[Place, Certificate | None], now: datetime) -
 def due(uses: Mapping[ObjectKey, Uses], found: Mapping[Place, Certificate | None], now: datetime) -> float | None:
     """Return in how many seconds there is something else to tell."""
     used = {certificate for of_one in uses.values() for place in of_one if (certificate := found.get(place))}
-    turns = [turn for certificate in used for turn in (certificate.until - AHEAD, certificate.until)]
+    running = [certificate for certificate in used if certificate.until > now]
+    turns = [turn for certificate in running for turn in (certificate.until - AHEAD, certificate.until)]
     return min(((turn - now).total_seconds() for turn in turns if turn > now), default=None)
 
 
@@ -73,7 +74,7 @@ def _trouble(uses: Uses, found: Mapping[Place, Certificate | None], now: datetim
         else:
             if wrong := [host for host in hosts if not any(_covers(name, host) for name in certificate.hosts)]:
                 yield 3, "WrongHost", f"{secret} is not for {', '.join(wrong)} but for {', '.join(certificate.hosts)}"
-            if certificate.until - AHEAD <= now:
+            if certificate.until <= now + AHEAD:
                 yield 4, "Expiring", f"{secret} ends at {certificate.until:%Y-%m-%d %H:%M} UTC; renew it"
 
 

@@ -22,6 +22,8 @@ KEYS = {
 }
 _DEFAULTS = {"protocol": "TCP"}
 _WHOLE = ("valueFrom",)  # what is in it is atomic to an API server
+_ATOMIC = ("selector", "podSelector", "matchLabels")  # one label more selects other pods
+_ORDERED = ("initContainers",)
 _EXCLUDING = ({"minAvailable", "maxUnavailable"}, {"value", "valueFrom"})
 
 
@@ -46,20 +48,28 @@ def mark(element: Any, field: str = "env") -> str:
 
 
 def is_merged(path: Path, value: Any) -> bool:
-    """Tell whether a field is a list of a built-in kind whose elements are merged."""
-    return path[-1:] != () and path[-1] in KEYS and isinstance(value, list)
+    """Tell whether a field is a list of a built-in kind whose elements are merged; one that is none by its elements is
+    left to the API server to refuse."""
+    is_list = path[-1:] != () and path[-1] in KEYS and isinstance(value, list)
+    return is_list and all(isinstance(element, dict) for element in value)
 
 
 def _differ(wanted: Any, live: Any, exact: bool, path: Path) -> Iterator[Path]:
-    if isinstance(wanted, dict) and isinstance(live, dict) and path[-1] not in _WHOLE:
+    if path[-1] in _ATOMIC and not exact:
+        yield from () if wanted == live else (path,)
+    elif isinstance(wanted, dict) and isinstance(live, dict) and path[-1] not in _WHOLE:
         for key, value in wanted.items():
             if key in live:
                 yield from _differ(value, live[key], exact, (*path, key))
             elif exact or not _is_left_out(value):
                 yield (*path, key)
         yield from ((*path, key) for key in live if key not in wanted and (exact or _is_excluded(key, wanted)))
-    elif not exact and is_merged(path, wanted) and isinstance(live, list):
+    elif not exact and is_merged(path, wanted) and is_merged(path, live):
         there = {mark(element, path[-1]): element for element in live}
+        ours = [mark(element, path[-1]) for element in wanted]
+        if path[-1] in _ORDERED and [found for found in there if found in ours] != ours:
+            yield path
+            return
         for element in wanted:
             below = (*path, mark(element, path[-1]))
             yield from _differ(element, there[below[-1]], exact, below) if below[-1] in there else (below,)
@@ -70,7 +80,8 @@ def _differ(wanted: Any, live: Any, exact: bool, path: Path) -> Iterator[Path]:
 def _is_within(wanted: object, live: object) -> bool:
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
-            (_is_left_out(v) and k not in live) or _is_within(v, live.get(k)) for k, v in wanted.items()
+            (_is_left_out(v) and k not in live) or (v == live.get(k) if k in _ATOMIC else _is_within(v, live.get(k)))
+            for k, v in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and len(wanted) == len(live) and all(map(_is_within, wanted, live))

@@ -5,6 +5,7 @@ digest tells a field that we no longer want from one that somebody else added; t
 """
 
 import hashlib
+import logging
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from k8s_manager.draining import Draining
 from k8s_manager.plan import Plan, owner_of
 from k8s_manager.render import Desired
 
+log = logging.getLogger(__name__)
 DIGEST = "tidegate.dev/digest"
 
 
@@ -87,7 +89,10 @@ class Differ:
             held = owner in plan.held and key.kind != "InferenceGateway"
             if lent or held or _too_early(plan, key, limited):
                 continue
-            self._compare(key, wanted, owned, plan.drift.get(owner[1], "repair"), changes)
+            try:
+                self._compare(key, wanted, owned, plan.drift.get(owner[1], "repair"), changes)
+            except Exception:  # one object that nobody foresaw must not stop all the others
+                log.exception("%s cannot be compared; it stays as it is", key)
         cut, gone = _cut(plan, owned)
         changes.writes += cut
         changes.writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]

@@ -79,11 +79,14 @@ class Repairs:
         return self._one.wait(str(key)) > 0
 
 
-async def repair_of(client: KubeClient, key: ObjectKey) -> Repair | None:
-    """Return who has written to an object as it is now, before it is set back; None where it is gone."""
-    live = await live_of(client, key)
+async def repaired(client: KubeClient, obj: Manifest) -> Repair | None:
+    """Take away what others have added to an Istio object that is about to be written, and return who has written to
+    it; None where it is gone."""
+    live = await live_of(client, names.key_of(obj))
     if live is None:
         return None
+    if surplus := settle("repair", obj, live, drifted=True).surplus:
+        await client.merge(names.key_of(obj), surplus)
     return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], writers(live))
 
 

@@ -20,7 +20,7 @@ from k8s_manager.clock import Clock
 from k8s_manager.comparing import in_line
 from k8s_manager.counting import Counting
 from k8s_manager.diff import stamped
-from k8s_manager.drift import Repair, repair_of
+from k8s_manager.drift import Repair, repaired
 from k8s_manager.events import Events
 from k8s_manager.gather import Gatherer
 from k8s_manager.hold_off import hold_off
@@ -378,10 +378,10 @@ class LimitLoop:
         if pool is None:
             return False
         RENDERED.labels("slot").inc()
-        (obj,) = render_slot(SlotFacts(pool, slot[1], self.rolled_back.instead(slot, limits)))
+        (obj,) = map(stamped, render_slot(SlotFacts(pool, slot[1], self.rolled_back.instead(slot, limits))))
         try:
-            repair = await repair_of(self._client, names.key_of(obj)) if stale else None
-            self._store.put(await self._client.apply(stamped(obj), force=True))
+            repair = await repaired(self._client, obj) if stale else None
+            self._store.put(await self._client.apply(obj, force=True))
         except TidegateError as error:
             SLOT_WRITES.labels("failure").inc()
             log.warning("slot %d of gateway %s was not written: %s", slot[1], slot[0], error)

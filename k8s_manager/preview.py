@@ -77,7 +77,7 @@ class Change:
 class Preview:
     """A document as it would be (None: it goes) and as it is, the objects that would change, and who would no longer be
     accepted. `drift` is the policy of tenants whose objects are not all set back, as it would be; `foreign`
-    are objects of others that are taken over, as they are."""
+    are objects of others that are taken over, as they are, `going` documents that are deleted."""
 
     proposed: Stored | None
     live: Stored | None
@@ -85,6 +85,7 @@ class Preview:
     refused: tuple[str, ...]
     drift: Mapping[str, Drift]
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+    going: tuple[tuple[str, str, int], ...] = ()
 
     def policy(self, obj: Manifest) -> Drift:
         """Return what becomes of fields of an object that others have set."""
@@ -114,7 +115,9 @@ def preview_without(
         group: tuple(stored for stored in getattr(world, group) if stored.key not in going)
         for group in _GROUPS.values()
     }
-    return _between(world, dataclasses.replace(world, **change), None, live, owned)
+    found = _between(world, dataclasses.replace(world, **change), None, live, owned)
+    documents = [stored for stored in world.documents() if stored.key in going]
+    return dataclasses.replace(found, going=tuple((str(s.key), s.uid, s.generation) for s in documents))
 
 
 def _between(
@@ -165,7 +168,7 @@ def fingerprint(found: Preview) -> str:
         for s in (found.live, found.proposed)
     ]
     foreign = sorted((str(key), obj.get("spec")) for key, obj in found.foreign.items())
-    seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused, foreign]
+    seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused, foreign, found.going]
     return hashlib.sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 

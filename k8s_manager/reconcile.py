@@ -88,6 +88,7 @@ class MainLoop:
         plan = self._planner.plan(world, self._limits.closed, self._limits.lifted)
         self.world, self.plan = world, plan
         self._limits.follow(plan)
+        self._show(world, plan)
         if not leads:
             return None
         await self._books.finalizers(world)
@@ -102,7 +103,6 @@ class MainLoop:
         asked = Asked(self._limits, self._proofs, self._counters, self._gates)
         told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
         later = await self._books.tell(world, told)
-        self._show(world, plan)
         certified = certificates.due(plan.certificates, world.certificates, now)
         dues = (moves.due(world.bindings, now), changes.draining.due(now), certified)
         ends = [due for due in dues if due is not None]

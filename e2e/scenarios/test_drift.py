@@ -142,6 +142,31 @@ async def test_replicas_scaled_by_hand_are_left_where_they_are_only_to_be_told(
     await site.until_total(25, tenant)
 
 
+async def test_fields_that_exclude_ours_are_exchanged_for_them(site: Site, gateways: list[str], tenant: str):
+    """The webhook of Istio and Kubernetes' own checks take neither both of them nor, of some, none."""
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=2)
+    tcp = [{"route": [{"destination": {"host": "ranker", "port": {"number": 8080}}}]}]
+    for kind, name, change in (
+        ("virtualservice", "ranker", {"http": None, "tcp": tcp}),
+        (
+            "destinationrule",
+            "ranker",
+            {"trafficPolicy": {"loadBalancer": {"simple": None, "consistentHash": {"useSourceIp": True}}}},
+        ),
+        ("poddisruptionbudget", "ranker-v1", {"maxUnavailable": None, "minAvailable": 1}),
+    ):
+        before = json.loads(kubectl("-n", tenant, "get", kind, name, "-o", "json"))["spec"]
+        words = ("-n", tenant, "patch", kind, name, "--type=merge", "--field-manager=night-shift")
+        kubectl(*words, "-p", json.dumps({"spec": change}))
+
+        async def back(kind: str = kind, name: str = name, before: Any = before) -> bool:
+            return bool(json.loads(kubectl("-n", tenant, "get", kind, name, "-o", "json"))["spec"] == before)
+
+        await until(back, 40, f"{kind} being set back")
+    assert await site.holds("Model", "ranker", "Programmed", tenant)
+
+
 def by_hand(tenant: str) -> list[Manifest]:
     """Return what a team has before it comes: its own pods, a Gateway and a route under the names that it is to keep."""
     labels = {"tidegate.dev/tenant": tenant}

@@ -156,9 +156,9 @@ class Backend:
         async with self._turns.writing(key):
             document, live = self._writable(key, body, made_from)
             require(live, write.match, key)
+            self._turns.pending[key] = document  # before anything is waited for: nobody else gets what it claims
             if write.planned is not None:
                 self._planning.require(await self._planning.of(document, body, live), write.planned)
-            self._turns.pending[key] = document
             await housed(self._client, self._store, key.namespace)
             return shown(
                 await self._write(document, _marked(body, live, write.change), live, write.match)
@@ -193,25 +193,30 @@ class Backend:
 
     async def delete(self, key: ObjectKey, cascade: bool, write: Write) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
+        if write.dry_run:
+            going = self._going(key, cascade, write.match)
+            told = await self._planning.told(self._planning.without(going))
+            return {**told, "documents": [str(gone) for gone in going]}
         async with self._turns.deleting():
-            require(self._live(key), write.match or WHATEVER, key)
-            dependents = self._dependents(key)
-            if dependents and not cascade:
-                listed = ", ".join(dependent.name for dependent in dependents)
-                message = f"is in use by {dependents[0].kind} {listed}; delete them first, or say ?cascade=true"
-                raise Conflict(str(key), [Problem("", message)])
-            if key.kind == "Tenant":
-                self._require_no_guests(key)
-            going = [*(dependent for used in dependents for dependent in [*self._dependents(used), used]), key]
-            going = list(dict.fromkeys(going))
-            if write.dry_run:
-                told = await self._planning.told(self._planning.without(going))
-                return {**told, "documents": [str(gone) for gone in going]}
+            going = self._going(key, cascade, write.match)
             if write.planned is not None:
                 self._planning.require(self._planning.without(going), write.planned)
             for gone in going:
                 await self._delete(gone, write.match if gone == key else None)
             return {"deleted": [str(gone) for gone in going]}
+
+    def _going(self, key: ObjectKey, cascade: bool, match: str | None) -> list[ObjectKey]:
+        """Return what is deleted with a document, itself last; raises `Conflict` where it is in use."""
+        require(self._live(key), match or WHATEVER, key)
+        dependents = self._dependents(key)
+        if dependents and not cascade:
+            listed = ", ".join(dependent.name for dependent in dependents)
+            message = f"is in use by {dependents[0].kind} {listed}; delete them first, or say ?cascade=true"
+            raise Conflict(str(key), [Problem("", message)])
+        if key.kind == "Tenant":
+            self._require_no_guests(key)
+        below = (dependent for used in dependents for dependent in [*self._dependents(used), used])
+        return list(dict.fromkeys([*below, key]))
 
     async def _delete(self, key: ObjectKey, match: str | None) -> None:
         """Delete a document that is still the one that the caller has seen, whatever this manager's store knows yet."""

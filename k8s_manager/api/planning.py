@@ -73,7 +73,9 @@ class Planning:
                 return await self._tried(change, planned.preview)
 
         found = await asyncio.gather(*map(tried, planned.preview.changes))
-        out = told(planned.preview, [change for change, _ in found], planned.warm, planned.warm_then)
+        changes = [change for change, _ in found]
+        # Thousands of diffs take seconds, which limits and the Lease do not have.
+        out = await asyncio.to_thread(told, planned.preview, changes, planned.warm, planned.warm_then)
         for line, (_, server) in zip(out["changes"], found, strict=True):
             line["server"] = server
         return out

@@ -17,6 +17,7 @@ from k8s_manager.kube.resources import OWNED
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
 _RESTLESS = ("HorizontalPodAutoscaler",)
+_NAMED = ("name", "namespace", "uid", "resourceVersion")
 _BOOKKEEPING = ("managedFields", "selfLink")
 
 
@@ -148,7 +149,8 @@ class Store:
 
 
 def _keep_public(secret: Manifest) -> None:
-    """Leave of a Secret's contents only certificates: nothing else in it is ours to know."""
+    """Leave of a Secret only its name and certificates: nothing else in it is ours to know."""
+    secret["metadata"] = {name: secret["metadata"][name] for name in _NAMED if name in secret["metadata"]}
     secret["data"] = {key: text for key, text in (secret.get("data") or {}).items() if key in CERTIFICATES}
 
 

@@ -550,3 +550,38 @@ async def test_a_route_without_a_spec_stops_nobody(fleet):
         before = await spec_of(fleet, ROUTE)
         await fleet.client.merge(ObjectKey("VirtualService", "search", "ranker"), {"spec": None})
         await until(lambda: is_spec(fleet, ROUTE, before), what="the route being written again")
+
+
+async def test_what_somebody_adds_to_a_slot_is_taken_away_once(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        slot = ("EnvoyFilter", "tidegate-shared-slot-03", "inference-gw")
+        before = await spec_of(fleet, slot)
+        await edit(fleet, slot, {"workloadSelector": {"labels": {"zone": "a"}}})
+        await until(lambda: is_spec(fleet, slot, before), 30, "the slot being set back")
+        settled = await fleet.settled(1.2)
+        await asyncio.sleep(1)
+        assert fleet.writes() == settled
+
+
+async def test_a_policy_of_isolation_that_somebody_narrows_is_set_back(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await policy(fleet, "adopt", isolation="strict")
+        where = ("NetworkPolicy", "tidegate-isolation", "search")
+        await until(lambda: fleet.get(*where), what="the policy")
+        before = await spec_of(fleet, where)
+        live = await fleet.get(*where)
+        live["metadata"].pop("managedFields")
+        live["spec"]["podSelector"] = {"matchLabels": {"no": "pod"}}
+        await fleet.client.replace(live)
+        await told_of_tenant(fleet, "Repaired", "NetworkPolicy search/tidegate-isolation")
+        assert before["podSelector"] == {}
+
+
+async def told_of_tenant(fleet, reason: str, words: str) -> None:
+    async def is_told() -> bool:
+        found = await drift(fleet, "Tenant", "search", "")
+        return found[1] == reason and words in found[2]
+
+    await until(is_told, what=f"the tenant being told {reason}")

@@ -191,6 +191,14 @@ async def test_a_deletion_is_planned_with_all_that_goes_and_done_as_planned_or_n
     status, only = await rest.call("DELETE", f"{RANKER}?dryRun=true")
     assert only["limit"] == {"before": 40, "after": None} and "the limit of 40/s is taken away" in only["reasons"]
     assert "Tenant search" not in only["documents"]
+    _, plan = await rest.call("DELETE", "/v1/tenants/search?cascade=true&dryRun=true")
+    taken = [{"host": "search.models.example.com", "path": "/v2/models/ranker", "port": 8080}]
+    await rest.fleet.apply(
+        model("refused", routes=taken)
+    )  # on a path that is another's: nothing is made for it, yet it would go
+    await until(lambda: _is_refused(rest, "refused"), what="the model being refused")
+    status, _ = await rest.call("DELETE", f"/v1/tenants/search?cascade=true&plan={plan['fingerprint']}")
+    assert status == 412
     moved = {"spec": {"routes": [{"host": "search.models.example.com", "path": "/v3", "port": 8080}]}}
     assert (await rest.call("PATCH", RANKER, moved))[0] == 200
     for path, found in ((f"{RANKER}?", only), ("/v1/tenants/search?cascade=true&", plan)):
@@ -198,6 +206,10 @@ async def test_a_deletion_is_planned_with_all_that_goes_and_done_as_planned_or_n
         assert status == 412 and "plan it again" in problem["detail"]
     _, again = await rest.call("DELETE", f"{RANKER}?dryRun=true")
     assert (await rest.call("DELETE", f"{RANKER}?plan={again['fingerprint']}"))[0] == 202
+
+
+async def _is_refused(rest, name: str) -> bool:
+    return (await rest.fleet.condition("Model", name, "Accepted", "search")).get("status") == "False"
 
 
 async def test_a_namespace_of_somebody_else_is_not_told_as_made_or_deleted(rest):

@@ -1,5 +1,6 @@
 """What is told of certificates that are absent, broken, for others, or at their end; and when it is told next."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,6 +28,23 @@ def test_a_certificate_is_read_with_its_end_and_its_hosts(key):
 )
 def test_what_is_no_certificate_is_none(data):
     assert read({"kind": "Secret", "metadata": {}, "data": data}) is None
+
+
+def test_a_certificate_that_a_parser_chokes_on_is_none():
+    found = secret(NOW + AHEAD, "search.example.com")
+    pem = base64.b64decode(found["data"]["tls.crt"]).decode()
+    der = base64.b64decode("".join(pem.splitlines()[1:-1]))
+    assert der.count(bytes.fromhex("a003020102")) == 1  # version 3, written as 2
+    odd = base64.b64encode(der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020107"))).decode()
+    text = f"-----BEGIN CERTIFICATE-----\n{odd}\n-----END CERTIFICATE-----\n"
+    assert read({**found, "data": {"tls.crt": base64.b64encode(text.encode()).decode()}}) is None
+
+
+@pytest.mark.parametrize("years", [1, 9999])
+def test_a_certificate_at_the_end_of_the_calendar_is_told_as_any_other(years):
+    found = {PLACE: Certificate(datetime(years, 1, 2, tzinfo=UTC), HOSTS)}
+    assert told(USES, found, NOW).reason == ("Expired" if years == 1 else "Valid")
+    assert (due({ObjectKey("Tenant", "", "search"): USES}, found, NOW) is None) == (years == 1)
 
 
 @pytest.mark.parametrize(
@@ -81,5 +99,12 @@ def test_the_next_word_is_due_when_one_begins_to_end_and_when_it_has():
 def test_of_a_secret_only_certificates_are_kept():
     store = Store(("Secret",), Hand())
     found = secret(NOW, "search.example.com")
-    store.put({**found, "metadata": {**found["metadata"], "uid": "u", "resourceVersion": "1"}})
+    copied = {"kubectl.kubernetes.io/last-applied-configuration": str(found["data"])}
+    store.put({**found, "metadata": {**found["metadata"], "uid": "u", "resourceVersion": "1", "annotations": copied}})
+    assert store.get(ObjectKey("Secret", "gw", "search"))["metadata"].keys() == {
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+    }
     assert store.get(ObjectKey("Secret", "gw", "search"))["data"].keys() == {"tls.crt"}
