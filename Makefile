@@ -25,9 +25,10 @@ demo: $(VENV)/run ## Two gateway pods, a tenant and a trained model on this mach
 test-servers: $(VENV)/dev ## Warm-up plans against a real MLServer and a real Triton (900 MB the first time)
 	@$(BIN)/pytest tests/servers/test_servers.py
 
-fuzz: $(VENV)/dev ## 20,000 calls of the REST API that its schema allows, or does not (its own environment)
+fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many with none (its own environment)
 	@test -x $(VENV)/fuzz/bin/st || ($(PYTHON) -m venv $(VENV)/fuzz && $(VENV)/fuzz/bin/pip install -q -r tests/fuzz/requirements.txt)
-	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420
+	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420 admin
+	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420 stranger
 
 test: $(VENV)/dev ## All tests that need Python only (a real Envoy included)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests

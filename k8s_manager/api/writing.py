@@ -21,7 +21,7 @@ class Write:
     planned: str | None = None
 
 
-def _asked(
+async def _asked(  # one that is not async would be run in another thread, for every write
     request: Request,
     dry_run: DryRun = False,
     match: Match = None,
