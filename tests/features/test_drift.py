@@ -31,6 +31,13 @@ async def edit(fleet, where: tuple[str, str, str], spec: Manifest, manager: str 
     await fleet.apply({**head(await fleet.get(*where)), "spec": spec}, manager=manager)
 
 
+async def as_opened(fleet, where: tuple[str, str, str]) -> Manifest:
+    """Return an object as `kubectl edit` shows it."""
+    live = await fleet.get(*where)
+    live["metadata"].pop("managedFields")
+    return live
+
+
 async def drift(fleet, kind: str = "Model", name: str = "ranker", namespace: str = "search") -> tuple[str, str, str]:
     found = await fleet.condition(kind, name, "Drift", namespace)
     return found.get("status", ""), found.get("reason", ""), found.get("message", "")
@@ -445,10 +452,9 @@ async def test_what_somebody_adds_to_an_environment_takes_nothing_of_ours_away(f
         await with_env(fleet)
         for name in ("repair", "report", "adopt"):
             await policy(fleet, name)
-            live = await fleet.get(*PODS)
+            live = await as_opened(fleet, PODS)
             (container,) = live["spec"]["template"]["spec"]["containers"]
             container["env"] = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
-            live["metadata"].pop("managedFields")
             await fleet.client.replace(live)
             await fleet.settled(0.6)
             assert await has_env(fleet, {"A": "1", "B": "2"})
@@ -459,8 +465,7 @@ async def test_a_field_that_excludes_ours_is_taken_away_before_ours_is_written(f
         await make_search(fleet)
         await policy(fleet, "adopt")
         before = await spec_of(fleet, RULE)
-        live = await fleet.get(*RULE)
-        live["metadata"].pop("managedFields")
+        live = await as_opened(fleet, RULE)
         live["spec"]["trafficPolicy"]["loadBalancer"].pop("simple")
         live["spec"]["trafficPolicy"]["loadBalancer"]["consistentHash"] = {"useSourceIp": True}
         await fleet.client.replace(live)
@@ -571,8 +576,7 @@ async def test_a_policy_of_isolation_that_somebody_narrows_is_set_back(fleet):
         where = ("NetworkPolicy", "tidegate-isolation", "search")
         await until(lambda: fleet.get(*where), what="the policy")
         before = await spec_of(fleet, where)
-        live = await fleet.get(*where)
-        live["metadata"].pop("managedFields")
+        live = await as_opened(fleet, where)
         live["spec"]["podSelector"] = {"matchLabels": {"no": "pod"}}
         await fleet.client.replace(live)
         await told_of_tenant(fleet, "Repaired", "NetworkPolicy search/tidegate-isolation")

@@ -42,7 +42,7 @@ BODIES = {
     },
     "/v1/overrides/{name}": NIGHT,
     "/v1/grants/{name}": GRANT,
-    "/v1/claims/{host}": {"tenant": "search"},
+    "/v1/claims/{host}": {"tenant": "lender"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},
     f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "ttl": "1m"},
@@ -55,15 +55,15 @@ BODIES = {
 Told = dict[str, Counter[int]]  # statuses by operation
 
 
-async def main(program: str, cases: str, who: str) -> int:
-    """Return the exit code of the run."""
+async def main(program: str, cases: str, who: str, *more: str) -> int:
+    """Return the exit code of the run; `more` are options of Schemathesis."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tokens = {"tokens": [{"user": "stranger", "groups": [], "sha256": hashed("stranger")}]}
         (folder / "tokens.yaml").write_text(json.dumps(tokens))
         (folder / "bodies.json").write_text(json.dumps(BODIES))
         async with cluster(folder) as found:
-            await found.create([gateway(), tenant()])
+            await found.create([gateway(), tenant(), tenant("lender")])
             options = (
                 "--calls-per-second",
                 "100000",
@@ -76,7 +76,7 @@ async def main(program: str, cases: str, who: str) -> int:
                 await found.still(2)
                 await found.create([model(), *rest()])
                 await found.still(2)
-                code = await _run(program, cases, "bench" if who == "admin" else "stranger", found.api, folder)
+                code = await _run(program, cases, "bench" if who == "admin" else "stranger", found.api, folder, more)
             log, told = (folder / "manager.log").read_text(), statuses(folder / "calls.har")
     wrong = judged(told, who)
     show(told, wrong)
@@ -97,10 +97,10 @@ def rest() -> list[dict]:
     ]
 
 
-async def _run(program: str, cases: str, token: str, server: str, folder: Path) -> int:
+async def _run(program: str, cases: str, token: str, server: str, folder: Path, more: tuple[str, ...]) -> int:
     words = ["run", str(DESCRIPTION), "--url", server, "--checks", CHECKS, "--header", f"Authorization: Bearer {token}"]
-    words += ["--phases", "examples,fuzzing", "--max-examples", cases, "--continue-on-failure"]
-    words += ["--seed", "20261122", "--report", "har", "--report-har-path", str(folder / "calls.har")]
+    words += ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", cases, "--continue-on-failure"]
+    words += ["--seed", "20261122", "--report", "har", "--report-har-path", str(folder / "calls.har"), *more]
     own = {
         "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
         "TIDEGATE_FUZZ_BODIES": str(folder / "bodies.json"),
