@@ -67,12 +67,27 @@ def probe(pool: GatewayPool) -> list[Manifest]:
     ]
 
 
+def http_of(obj: Manifest) -> list[Manifest]:
+    """Return the HTTP routes of a VirtualService as read back, whatever is missing in it."""
+    return (obj.get("spec") or {}).get("http") or []
+
+
+def matches_of(http: Manifest) -> list[Manifest]:
+    """Return what an HTTP route matches; one without a match takes everything."""
+    return http.get("match") or [{}]
+
+
+def subsets_used(obj: Manifest) -> set[str]:
+    """Return the subsets to which a VirtualService sends requests; empty text where it names none."""
+    routes = [route for http in http_of(obj) for route in http.get("route") or []]
+    return {(route.get("destination") or {}).get("subset", "") for route in routes}
+
+
 def routes_of(obj: Manifest) -> list[LiveRoute]:
     """Return (host, headers, path, (namespace, name)) of every route of a VirtualService as read back."""
-    metadata, spec = obj["metadata"], obj.get("spec") or {}
-    holder = (metadata["namespace"], metadata["name"])
+    holder = (obj["metadata"]["namespace"], obj["metadata"]["name"])
     out = []
-    for match in [match for http in spec.get("http") or [] for match in http.get("match") or [{}]]:
+    for match in [match for http in http_of(obj) for match in matches_of(http)]:
         headers = frozenset((name, value.get("exact", "")) for name, value in match.get("headers", {}).items())
         out += [(host, headers, path, holder) for host, path in _places(obj, match)]
     return out
@@ -80,7 +95,7 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
 
 def destinations_of(obj: Manifest) -> Iterator[str | None]:
     """Yield the hosts to which a VirtualService sends or copies requests; None for what it leaves to another one."""
-    for http in (obj.get("spec") or {}).get("http") or []:
+    for http in http_of(obj):
         mirrors = [*([{"destination": http["mirror"]}] if "mirror" in http else []), *(http.get("mirrors") or [])]
         for target in [*(http.get("route") or []), *mirrors]:
             yield (target.get("destination") or {}).get("host")
@@ -91,8 +106,8 @@ def destinations_of(obj: Manifest) -> Iterator[str | None]:
 def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | None:
     """Return a VirtualService as read back without its routes for some (host, path); None where none is left."""
     spec, left, hosts = obj.get("spec") or {}, [], set()
-    for http in spec.get("http") or []:
-        kept = [match for match in http.get("match") or [{}] if not set(_places(obj, match)) & set(places)]
+    for http in http_of(obj):
+        kept = [match for match in matches_of(http) if not set(_places(obj, match)) & set(places)]
         if kept:
             left.append({**http, "match": kept})
             hosts |= {host for match in kept for host, _ in _places(obj, match)}

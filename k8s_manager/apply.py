@@ -79,21 +79,24 @@ class ClusterTarget:
         for _, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
             stopped = {failure.owner for failure in self._failures.values()}
             await self._together(self._write(write, stopped, results) for write in group)
+        tenants = self._unwritten(changes, results)
+
+        def is_bound(obj: Manifest) -> bool:
+            """Tell whether a tenant's Gateway may still be in use."""
+            return obj["kind"] == "Gateway" and owner_of(obj["metadata"].get("labels", {}))[1] in tenants
+
         for _, group_of_deletes in groupby(changes.deletes, key=stage):
-            await self._together(
-                self._delete(obj, results)
-                for obj in group_of_deletes
-                if not self._is_still_bound(obj, changes, results)
-            )
+            await self._together(self._delete(obj, results) for obj in group_of_deletes if not is_bound(obj))
         results.failures = dict(self._failures)
         return results
 
-    def _is_still_bound(self, obj: Manifest, changes: Changes, results: Results) -> bool:
-        """Tell whether a tenant's Gateway may still be in use, since something of that tenant was not written."""
-        wanted = {names.key_of(write.obj): owner_of(write.obj["metadata"]["labels"]) for write in changes.writes}
-        unwritten = wanted.keys() & (self._failures.keys() | results.put_off.keys())
-        tenant = owner_of(obj["metadata"].get("labels", {}))[1]
-        return obj["kind"] == "Gateway" and tenant in {wanted[key][1] for key in unwritten} - {""}
+    def _unwritten(self, changes: Changes, results: Results) -> set[str]:
+        """Return the tenants of which something was not written."""
+        behind = self._failures.keys() | results.put_off.keys()
+        owners = (
+            owner_of(write.obj["metadata"]["labels"]) for write in changes.writes if names.key_of(write.obj) in behind
+        )
+        return {owner[1] for owner in owners} - {""}
 
     async def _together(self, calls: Iterable[object]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -129,12 +132,13 @@ class ClusterTarget:
                 if write.drifted or write.first:
                     repair = repair_as(settled, live, write, self._repairs.is_fought(key))
                 obj, surplus = settled.obj, {} if write.first else settled.surplus
-        self._store.put(await self._exchange(key, surplus, obj) if surplus else await self._apply(obj, write.first))
+        if surplus:
+            answer = await self._exchange(key, surplus, obj)
+        else:
+            answer = await self._client.apply(obj, force=not write.first)
+        self._store.put(answer)
         if repair:
             results.repaired[key] = repair
-
-    async def _apply(self, obj: Manifest, first: bool) -> Manifest:
-        return await self._client.apply(obj, force=not first)
 
     async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
         """Take away what others have added, and write what is ours; where nothing would be left in between, the other
@@ -143,9 +147,9 @@ class ClusterTarget:
         try:
             await patch(key, surplus)
         except Refused:
-            await self._apply(obj, first=False)
+            await self._client.apply(obj, force=True)
             return await patch(key, surplus)
-        return await self._apply(obj, first=False)
+        return await self._client.apply(obj, force=True)
 
     async def _delete(self, obj: Manifest, results: Results) -> None:
         key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))

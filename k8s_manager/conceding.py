@@ -107,8 +107,7 @@ def annotations_of(obj: Manifest) -> dict[str, str]:
 
 def unnoted(live: Manifest) -> Manifest:
     """Return an object that is not ours yet without a note, which then is not ours either."""
-    annotations = {name: text for name, text in annotations_of(live).items() if name != NOTE}
-    return {**live, "metadata": {**live["metadata"], "annotations": annotations}}
+    return _noting(live, {})
 
 
 def writers(live: Manifest, path: str = "") -> tuple[str, ...]:
@@ -165,7 +164,7 @@ def _without(value: Any, gone: Collection[Path], path: Path = ()) -> Any:
 
 
 def _noting(obj: Manifest, conceded: dict[str, Concession]) -> Manifest:
-    annotations = {name: text for name, text in obj["metadata"].get("annotations", {}).items() if name != NOTE}
+    annotations = {name: text for name, text in annotations_of(obj).items() if name != NOTE}
     if conceded:
         noted = {path: dataclasses.asdict(found) for path, found in conceded.items()}
         annotations[NOTE] = orjson.dumps(noted, option=orjson.OPT_SORT_KEYS).decode()

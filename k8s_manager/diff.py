@@ -16,7 +16,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.virtual_service import without
+from istio_templates.virtual_service import subsets_used, without
 from k8s_manager.comparing import in_line
 from k8s_manager.conceding import NOTE, Concession, annotations_of, settle
 from k8s_manager.draining import Draining
@@ -161,15 +161,6 @@ def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | 
     return {**wanted, "spec": {**wanted["spec"], "subsets": [*wanted["spec"]["subsets"], *kept]}} if kept else wanted
 
 
-def subsets_used(virtual_service: Manifest | None) -> set[str]:
-    """Return the subsets to which a VirtualService sends requests."""
-    if virtual_service is None:
-        return set()
-    https = (virtual_service.get("spec") or {}).get("http") or []
-    routes = [route for http in https for route in http.get("route") or []]
-    return {(route.get("destination") or {}).get("subset", "") for route in routes}
-
-
 def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], list[Manifest]]:
     """Return VirtualServices that are kept, without those routes that are another tenant's by now, and those of which
     nothing is left."""
@@ -209,4 +200,4 @@ def _still_serves(
     others = [subset for subset in rule["spec"]["subsets"] if subset["name"] == version] if rule else []
     if any(subset["labels"].get(names.VERSION) != version for subset in others):
         return False
-    return version in subsets_used(owned.get(ObjectKey("VirtualService", key.namespace, model)))
+    return version in subsets_used(owned.get(ObjectKey("VirtualService", key.namespace, model), {}))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Existing, TrafficShare, Version
 from istio_templates.facts import Manifest
+from istio_templates.virtual_service import http_of
 from k8s_manager.claims import workload_labels
 from k8s_manager.facts_of import version_labels
 from k8s_manager.splitting import declared, split
@@ -104,5 +105,5 @@ def _may_be_empty(version: Version) -> bool:
 
 def weights_of(virtual_service: Manifest | None) -> dict[str, int]:
     """Return the weights by which a VirtualService sends requests to versions."""
-    rules = ((virtual_service or {}).get("spec") or {}).get("http") or [{}]
+    rules = http_of(virtual_service or {}) or [{}]
     return {route["destination"].get("subset", ""): route.get("weight", 100) for route in rules[0].get("route") or []}

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from istio_templates.facts import Manifest
-from istio_templates.virtual_service import destinations_of
+from istio_templates.virtual_service import destinations_of, http_of, matches_of, subsets_used
 from k8s_manager.comparing import Path
 
 _OURS = "tidegate.dev/"
@@ -54,21 +54,13 @@ def _keys_at(value: Any, path: Path) -> Iterator[str]:
 def _is_steady(wanted: Manifest, live: Manifest) -> bool:
     """Tell whether a model's requests all go to one version, and not elsewhere than we have them go: who may answer,
     and whether anybody does, follows replicas and people who pause."""
-    versions = set()
-    for http in _http(wanted):
-        targets = http.get("route") or []
-        if len(targets) != 1:
-            return False
-        versions.add(targets[0]["destination"].get("subset"))
-    there = {
-        (target.get("destination") or {}).get("subset") for http in _http(live) for target in http.get("route") or ()
-    }
-    return there <= {*versions, None}
+    one_each = all(len(http.get("route") or ()) == 1 for http in http_of(wanted))
+    return one_each and subsets_used(live) <= {*subsets_used(wanted), ""}
 
 
 def _takes(obj: Manifest) -> set[bytes]:
     """Return which requests a VirtualService takes, as its matches say it."""
-    found = [match for http in _http(obj) for match in http.get("match") or [{}]]
+    found = [match for http in http_of(obj) for match in matches_of(http)]
     whole = {"uri": {"prefix": "/"}}
     return {orjson.dumps({**whole, **_without(match, ("name",))}, option=orjson.OPT_SORT_KEYS) for match in found}
 
@@ -88,10 +80,6 @@ def _served(obj: Manifest) -> set[bytes]:
         rest = {**_without(server, ("name", "hosts")), "port": port, "tls": tls}
         out |= {orjson.dumps([host, rest], option=orjson.OPT_SORT_KEYS) for host in server.get("hosts") or ()}
     return out
-
-
-def _http(obj: Manifest) -> list[Manifest]:
-    return (obj.get("spec") or {}).get("http") or []
 
 
 def _without(value: Manifest, fields: tuple[str, ...]) -> Manifest:

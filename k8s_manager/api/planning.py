@@ -17,7 +17,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
 from k8s_manager.preview import Change, Preview, fingerprint, preview, preview_without, told
-from k8s_manager.world import Stored
+from k8s_manager.world import Stored, World
 
 AT_ONCE = 4
 _BOOKKEEPING = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
@@ -45,7 +45,7 @@ class Planning:
         """Return what writing a document would do now."""
         world = self._gatherer.world(datetime.now(UTC))
         proposed = _stored(document, body, live)
-        before = next((stored for stored in world.documents() if stored.key == proposed.key), None)
+        before = _document(world, proposed.key)
         warm = self._warm(before.document if before else None)
         found = await self._seen(preview(world, proposed, before, self._store.owned))
         return Planned(str(document), found, warm, self._warm(document))
@@ -53,7 +53,7 @@ class Planning:
     def without(self, going: Sequence[ObjectKey]) -> Planned:
         """Return what deleting documents would do now; the last is the one that somebody asked for."""
         world = self._gatherer.world(datetime.now(UTC))
-        before = next((stored for stored in world.documents() if stored.key == going[-1]), None)
+        before = _document(world, going[-1])
         found = preview_without(world, going, before, self._store.owned)
         return Planned(str(going[-1]), found, self._warm(before.document if before else None), {})
 
@@ -112,6 +112,10 @@ class Planning:
         if document is None or not isinstance(document.spec, ModelSpec):
             return {}
         return self._gatherer.ready(document.namespace or "", document.name, document.spec)
+
+
+def _document(world: World, key: ObjectKey) -> Stored | None:
+    return next((stored for stored in world.documents() if stored.key == key), None)
 
 
 def _bare(live: Manifest) -> Manifest:

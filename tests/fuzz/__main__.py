@@ -105,7 +105,6 @@ async def _run(program: str, cases: str, token: str, server: str, folder: Path, 
         "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
         "TIDEGATE_FUZZ_BODIES": str(folder / "bodies.json"),
         "TIDEGATE_FUZZ_SERVER": server,
-        "TIDEGATE_FUZZ_TOKEN": f"Bearer {token}",
         "TIDEGATE_FUZZ_OWN_TOKEN": "Bearer bench",
         "PYTHONPATH": str(PROJECT),
     }

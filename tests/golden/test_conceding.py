@@ -5,7 +5,6 @@ The embedded API server's own apply says what becomes of a write, and who holds 
 
 import copy
 from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from k8s_manager.standalone.apiserver import apply
 from k8s_manager.standalone.apiserver.paths import merge, shape_of
 from k8s_manager.standalone.apiserver.registrar import merge_patch
 from tests.golden.case import CASES, shown
-from tests.golden.test_golden import leaf_paths, other
+from tests.golden.test_golden import at, leaf_paths, other, replaced
 
 NEVER_LEFT = (
     "metadata", "spec.hosts", "spec.gateways", "spec.host", "spec.subsets", "spec.selector", "spec.configPatches",
@@ -62,10 +61,10 @@ def edits(obj: Manifest) -> Iterator[Edit]:
     for number, path in enumerate(leaf_paths(body)):
         if path == ("metadata", "name") or path == ("metadata", "namespace") or number % 5:
             continue
-        yield path, replaced(obj, path, other(reduce(lambda node, step: node[step], path, obj)))
+        yield path, replaced(obj, path, other(at(obj, path)))
         if isinstance(path[-1], str):
             without = copy.deepcopy(obj)
-            del reduce(lambda node, step: node[step], path[:-1], without)[path[-1]]
+            del at(without, path[:-1])[path[-1]]
             yield path, without
     if obj["kind"] == "Deployment":
         added = copy.deepcopy(obj)
@@ -115,10 +114,4 @@ def test_what_is_left_goes_back_with_the_policy_or_with_what_the_document_says_o
 
 def leaves(obj: Manifest) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     for path in leaf_paths({"spec": obj["spec"]}) if "spec" in obj else ():
-        yield path, reduce(lambda node, step: node[step], path, obj)
-
-
-def replaced(obj: Manifest, path: tuple[str | int, ...], value: Any) -> Manifest:
-    changed = copy.deepcopy(obj)
-    reduce(lambda node, step: node[step], path[:-1], changed)[path[-1]] = value
-    return changed
+        yield path, at(obj, path)

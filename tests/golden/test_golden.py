@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Iterator
+from functools import reduce
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -75,12 +77,19 @@ def test_a_change_of_any_one_rendered_leaf_breaks_its_golden_file(case: str):
 def mutations(obj: Manifest) -> Iterator[tuple[str, Manifest]]:
     """Yield, for each leaf, its path and a copy of the object in which that leaf alone is different."""
     for path in leaf_paths({part: obj[part] for part in obj if part not in ("apiVersion", "kind")}):
-        changed = copy.deepcopy(obj)
-        node = changed
-        for step in path[:-1]:
-            node = node[step]
-        node[path[-1]] = other(node[path[-1]])
-        yield ".".join(map(str, path)), changed
+        yield ".".join(map(str, path)), replaced(obj, path, other(at(obj, path)))
+
+
+def at(obj: Manifest, path: tuple[str | int, ...]) -> Any:
+    """Return what stands at a path."""
+    return reduce(lambda node, step: node[step], path, obj)
+
+
+def replaced(obj: Manifest, path: tuple[str | int, ...], value: Any) -> Manifest:
+    """Return a copy with something else at a path."""
+    changed = copy.deepcopy(obj)
+    at(changed, path[:-1])[path[-1]] = value
+    return changed
 
 
 def sampled(found: Iterator[tuple[str, Manifest]]) -> Iterator[tuple[str, Manifest]]:
