@@ -86,7 +86,10 @@ class ClusterTarget:
             return obj["kind"] == "Gateway" and owner_of(obj["metadata"].get("labels", {}))[1] in tenants
 
         for _, group_of_deletes in groupby(changes.deletes, key=stage):
-            await self._together(self._delete(obj, results) for obj in group_of_deletes if not is_bound(obj))
+            going = list(group_of_deletes)
+            for obj in filter(is_bound, going):  # it is tried when the rest is written, and wakes nobody until then
+                self._failures.pop(names.key_of(obj), None)
+            await self._together(self._delete(obj, results) for obj in going if not is_bound(obj))
         results.failures = dict(self._failures)
         return results
 
