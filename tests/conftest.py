@@ -1,10 +1,18 @@
 """Options and fixtures that all tests share."""
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 from tests.support.fleet import running_fleet
 
 pytest.register_assert_rewrite("tests.contract.kubernetes")
+
+
+def pytest_configure() -> None:
+    """Have Hypothesis make its tables of Unicode: in a fresh checkout that takes seconds, and whichever test asked for
+    a text first would be found too slow."""
+    hypothesis.find(strategies.text(), lambda _: True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
