@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 FINALIZER_MANAGER = "tidegate-finalizer"
 # Counts that flicker are told at most this often; conditions are told at once.
 STATUS_PAUSE = 1.0
+STATUSES_AT_ONCE = 4
+"""Statuses written at once: they come in bursts, and must not be in the way of those who write documents."""
 _MAKES_NOTHING = ("LimitOverride", "WarmupPlan", "AccessGrant")
 
 
@@ -30,6 +32,7 @@ class Bookkeeper:
     def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events, in_flight: int) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
         self._places, self._recorder = asyncio.Semaphore(in_flight), Recorder(client, clock)
+        self._status_places = asyncio.Semaphore(STATUSES_AT_ONCE)
         self._told_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
 
@@ -96,7 +99,7 @@ class Bookkeeper:
         for condition in status["conditions"]:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
         gone = dict.fromkeys(stored.status.keys() - status.keys())
-        async with self._places:
+        async with self._status_places:
             try:
                 self._store.put(await self._client.merge(stored.key, {"status": {**status, **gone}}, "status"))
                 self._told_at[stored.key] = self._clock.now()

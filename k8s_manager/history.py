@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 LONGEST, AGAIN = 2.0, 10.0
 WAITING = 1000
-TOGETHER = 5
+TOGETHER = 20
 """Revisions too many that are deleted together."""
 TOLD = Pace(0.1, 5)
 """Events per document."""

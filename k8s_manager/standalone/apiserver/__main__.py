@@ -4,6 +4,7 @@ The token that callers must present is in the environment, as TIDEGATE_KUBE_TOKE
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -13,9 +14,14 @@ import uvloop
 
 from k8s_manager.standalone.apiserver.http import serve
 
+GARBAGE = (1_000, 10, 1_000_000)
+"""Never look through the old objects: what is stored and remembered is millions of them, a second's work, and none
+refers to itself."""
+
 
 async def run(host: str, port: int, file: Path | None, token: str | None) -> None:
     """Serve until SIGTERM."""
+    gc.set_threshold(*GARBAGE)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
