@@ -49,6 +49,7 @@ class Plan(TypedDict):
     changes: list[dict[str, Any]]
     touches: dict[str, Any]
     limit: dict[str, float | None] | None
+    limits: dict[str, dict[str, float | None]]
     risk: Literal["low", "medium", "high"]
     reasons: list[str]
     fingerprint: str
@@ -129,6 +130,11 @@ class Client:
     def plan(self, kind: Kind, name: str, document: Mapping[str, Any]) -> Plan:
         """Return what writing a whole document would do."""
         found: Plan = self.write(path_of(kind, name), document, query(dryRun="true"))
+        return found
+
+    def plan_together(self, documents: Sequence[Mapping[str, Any]]) -> Plan:
+        """Return what writing several documents would do, which may need each other; for those who manage the fleet."""
+        found: Plan = self.call("POST", "/v1/plan", {"documents": list(documents)})
         return found
 
     def put(

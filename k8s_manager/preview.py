@@ -1,6 +1,6 @@
-"""What a changed document would change: the same plan and render, once without and once with it. Pure.
+"""What changed documents would change: the same plan and render, once without and once with them. Pure.
 
-A preview has a fingerprint of the document and of all objects that change. Who writes with that fingerprint is refused
+A preview has a fingerprint of the documents and of all objects that change. Who writes with that fingerprint is refused
 once any of it would be different.
 """
 
@@ -9,6 +9,7 @@ import difflib
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import jsonpatch
@@ -23,17 +24,18 @@ from k8s_manager.carrying import limit
 from k8s_manager.conceding import concessions, settle
 from k8s_manager.fleet import gateway_name
 from k8s_manager.moves import Binding
-from k8s_manager.plan import Plan, Planner, owner_of
+from k8s_manager.plan import Plan, Planner, Verdict, owner_of
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
 
-_GROUPS = {
+GROUPS = {
     "InferenceGateway": "gateways",
     "Tenant": "tenants",
     "Model": "models",
     "LimitOverride": "overrides",
     "AccessGrant": "access_grants",
 }
+"""The kinds that can be planned, each with where the world keeps them."""
 LISTENERS = ("Gateway", "EnvoyFilter")
 """What makes a gateway pod drain connections when it changes. Slots are not among them: they are written elsewhere."""
 ROUTES = ("VirtualService", "DestinationRule", "Service")
@@ -74,16 +76,25 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
-    """A document as it would be (None: it goes) and as it is, the objects that would change, and who would no longer be
-    accepted. `drift` is the policy of tenants whose objects are not all set back, as it would be; `foreign`
-    are objects of others that are taken over, as they are, `going` documents that are deleted."""
+class Revised:
+    """A document as it is and as it would be; None where it is not there."""
 
-    proposed: Stored | None
     live: Stored | None
+    proposed: Stored | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The documents that somebody changes, the objects that would change, and who would no longer be accepted.
+    `rejected` are those of the changed documents that would not be, and why. `drift` is the policy of tenants whose
+    objects are not all set back, as it would be; `foreign` are objects of others that are taken over, as they are,
+    `going` documents that are deleted."""
+
+    documents: tuple[Revised, ...]
     changes: tuple[Change, ...]
     refused: tuple[str, ...]
     drift: Mapping[str, Drift]
+    rejected: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     going: tuple[tuple[str, str, int], ...] = ()
 
@@ -98,13 +109,23 @@ class Preview:
                 yield change.key
 
 
-def preview(world: World, proposed: Stored, live: Stored | None, owned: Mapping[ObjectKey, Manifest]) -> Preview:
-    """Return what would happen to each object that would not stay as it is.
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """The warm replicas of each version of a document, as it is and as it would be."""
+
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+
+def preview(world: World, proposed: Sequence[Stored], owned: Mapping[ObjectKey, Manifest]) -> Preview:
+    """Return what would happen to each object that would not stay as it is, once all documents in `proposed` are there.
 
     What a document that is not accepted has is kept: such objects neither go nor come. Fields of `owned`, live objects
     that are left to others, stay or go as policy has it.
     """
-    return _between(world, _with(world, proposed), proposed, live, owned)
+    there = {stored.key: stored for stored in world.documents()}
+    documents = tuple(Revised(there.get(stored.key), stored) for stored in proposed)
+    return _between(world, reduce(_with, proposed, world), documents, owned)
 
 
 def preview_without(
@@ -112,16 +133,15 @@ def preview_without(
 ) -> Preview:
     """Return what would happen if documents were deleted, `live` and what depends on it."""
     change: Any = {
-        group: tuple(stored for stored in getattr(world, group) if stored.key not in going)
-        for group in _GROUPS.values()
+        group: tuple(stored for stored in getattr(world, group) if stored.key not in going) for group in GROUPS.values()
     }
-    found = _between(world, dataclasses.replace(world, **change), None, live, owned)
+    found = _between(world, dataclasses.replace(world, **change), (Revised(live, None),), owned)
     documents = [stored for stored in world.documents() if stored.key in going]
     return dataclasses.replace(found, going=tuple((str(s.key), s.uid, s.generation) for s in documents))
 
 
 def _between(
-    world: World, changed: World, proposed: Stored | None, live: Stored | None, owned: Mapping[ObjectKey, Manifest]
+    world: World, changed: World, documents: tuple[Revised, ...], owned: Mapping[ObjectKey, Manifest]
 ) -> Preview:
     now, then = _Side.of(world), _Side.of(changed)
     changes = []
@@ -130,18 +150,27 @@ def _between(
         kept = (new is None and then.keeps(old)) or (old is None and now.keeps(new))
         if old != new and not kept:
             changes.append(Change(key, old, new, then.objects.get(key)))
-    return Preview(proposed, live, tuple(changes), _refused(now.plan, then.plan), then.plan.drift)
+    keys = [revised.proposed.key for revised in documents if revised.proposed]
+    rejected = {key: then.plan.verdicts[key] for key in keys if not then.plan.verdicts[key].accepted}
+    return Preview(documents, tuple(changes), _refused(now.plan, then.plan), then.plan.drift, rejected)
 
 
-def told(found: Preview, changes: Sequence[Change], warm: Mapping[str, int], warm_then: Mapping[str, int]) -> Manifest:
+def told(found: Preview, changes: Sequence[Change], warm: Sequence[Warm]) -> Manifest:
     """Return a preview: what changes, what it touches, how risky that is and why, and the fingerprint of it all.
 
-    `changes` are those of the preview, as far as can be told with objects as they live. `warm` counts the warm replicas
-    of each version of the document as it is, `warm_then` as it would be.
+    `changes` are those of the preview, as far as can be told with objects as they live; `warm` are the warm replicas of
+    each of its documents.
     """
     altered = [change.key.kind for change in changes if change.alters]
-    limits = _limits((found.live, warm), (found.proposed, warm_then))
-    reasons = [*_reasons(changes, limits), *(("high", f"{name} is no longer accepted") for name in found.refused)]
+    limits = {
+        str(stored.key): limit
+        for revised, counted in zip(found.documents, warm, strict=True)
+        if (stored := revised.proposed or revised.live) and (limit := _limits(revised, counted))
+    }
+    is_one = len(found.documents) == 1
+    fallen = [reason for name, limit in limits.items() for reason in _falls(limit, "" if is_one else f"{name}: ")]
+    no_more = [("high", f"{name} is no longer accepted") for name in found.refused]
+    reasons = [*_reasons(changes), *fallen, *no_more]
     return {
         "dryRun": True,
         "changes": [change.told() for change in changes],
@@ -151,7 +180,8 @@ def told(found: Preview, changes: Sequence[Change], warm: Mapping[str, int], war
             "routes": not set(ROUTES).isdisjoint(altered),
             "pods": not set(PODS).isdisjoint(altered),
         },
-        "limit": limits,
+        "limit": next(iter(limits.values()), None) if is_one else None,
+        "limits": limits,
         "risk": max((grade for grade, _ in reasons), key=("low", "medium", "high").index, default="low"),
         "reasons": [said for _, said in reasons],
         "fingerprint": fingerprint(found),
@@ -159,13 +189,14 @@ def told(found: Preview, changes: Sequence[Change], warm: Mapping[str, int], war
 
 
 def fingerprint(found: Preview) -> str:
-    """Return what is equal only where the document, what it would become and all objects that change are.
+    """Return what is equal only where the documents, what they would become and all objects that change are.
 
     How many replicas are warm, and with it the limit that is told, is not part of it: that moves all the time.
     """
     documents = [
         [s.uid, dict(s.labels), s.document.spec.model_dump(mode="json") if s.document else None] if s else None
-        for s in (found.live, found.proposed)
+        for revised in found.documents
+        for s in (revised.live, revised.proposed)
     ]
     foreign = sorted((str(key), obj.get("spec")) for key, obj in found.foreign.items())
     seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused, foreign, found.going]
@@ -178,16 +209,16 @@ def difference(old: Manifest | None, new: Manifest | None, name: str) -> str:
     return "".join(difflib.unified_diff(texts[0], texts[1], f"live/{name}", f"proposed/{name}"))
 
 
-def _limits(*pairs: tuple[Stored | None, Mapping[str, int]]) -> Manifest | None:
+def _limits(revised: Revised, warm: Warm) -> Manifest | None:
     """Return a model's limit before and after, with the replicas that are warm now; None where it has none."""
     found = []
-    for stored, warm in pairs:
+    for stored, counts in ((revised.live, warm.before), (revised.proposed, warm.after)):
         spec = stored.document.spec if stored and stored.document else None
-        found.append(float(limit(spec, warm)) if isinstance(spec, ModelSpec) and spec.rate_limit else None)
+        found.append(float(limit(spec, counts)) if isinstance(spec, ModelSpec) and spec.rate_limit else None)
     return None if found == [None, None] else dict(zip(("before", "after"), found, strict=True))
 
 
-def _reasons(changes: Sequence[Change], limits: Manifest | None) -> Iterator[tuple[str, str]]:
+def _reasons(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
     for change in changes:
         kind, said = change.key.kind, f"{change.operation} {change.key}"
         if not change.alters:
@@ -202,11 +233,15 @@ def _reasons(changes: Sequence[Change], limits: Manifest | None) -> Iterator[tup
             yield "medium", f"{said}: requests take another way"
         elif change.before and change.after and kind in PODS and _template(change.before) != _template(change.after):
             yield "medium", f"{said}: replicas are replaced"
-    before, after = (limits or {}).get("before"), (limits or {}).get("after")
+
+
+def _falls(limits: Manifest, of: str) -> Iterator[tuple[str, str]]:
+    """Yield the risk and the reason where a limit is cut or ends; `of` says whose it is."""
+    before, after = limits["before"], limits["after"]
     if before is not None and after is not None and after < before:
-        yield "high" if after < before / 2 else "medium", f"the limit falls from {before:g}/s to {after:g}/s"
+        yield "high" if after < before / 2 else "medium", f"{of}the limit falls from {before:g}/s to {after:g}/s"
     if before is not None and after is None:
-        yield "high", f"the limit of {before:g}/s is taken away"
+        yield "high", f"{of}the limit of {before:g}/s is taken away"
 
 
 def _template(obj: Manifest | None) -> Any:
@@ -258,7 +293,7 @@ def _refused(now: Plan, then: Plan) -> tuple[str, ...]:
 
 def _with(world: World, proposed: Stored) -> World:
     """Return a world with a document as it would be: a tenant that moves has arrived."""
-    group = _GROUPS[proposed.key.kind]
+    group = GROUPS[proposed.key.kind]
     kept = tuple(stored for stored in getattr(world, group) if stored.key != proposed.key)
     change: Any = {group: (*kept, proposed)}
     spec = proposed.document.spec if proposed.document else None

@@ -9,7 +9,8 @@ from tests.support.fleet import running_fleet
 pytest.register_assert_rewrite("tests.contract.kubernetes")
 
 
-def pytest_configure() -> None:
+@pytest.fixture(scope="session", autouse=True)
+def tables_of_unicode() -> None:
     """Have Hypothesis make its tables of Unicode: in a fresh checkout that takes seconds, and whichever test asked for
     a text first would be found too slow."""
     hypothesis.find(strategies.text(), lambda _: True)

@@ -62,6 +62,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/whoami"): Need(Place.KNOWN),
     ("GET", "/v1/events"): Need(Place.ANYWHERE),
     ("POST", "/v1/simulate"): Need(Place.ANYWHERE),
+    ("POST", "/v1/render"): Need(Place.ANYWHERE),
+    ("POST", "/v1/plan"): _FLEET_MANAGE,
     ("GET", "/v1/claims"): Need(Place.ANYWHERE),
     **{(method, "/v1/claims/{host}"): _FLEET_MANAGE for method in ("PUT", "DELETE")},
     **_crud("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),

@@ -11,7 +11,19 @@ from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager import explain
 from k8s_manager.access.roles import Right
-from k8s_manager.api import callers, claims, events, guard, history, measurements, overrides, pages, problems, simulate
+from k8s_manager.api import (
+    bundles,
+    callers,
+    claims,
+    events,
+    guard,
+    history,
+    measurements,
+    overrides,
+    pages,
+    problems,
+    simulate,
+)
 from k8s_manager.api.answers import respond
 from k8s_manager.api.audit import Audit
 from k8s_manager.api.backend import Backend, shown
@@ -46,6 +58,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     measurements.add(app, backend)
     events.add(app, backend, proved_again)
     simulate.add(app)
+    bundles.add(app, backend)
     callers.add(app)
     claims.add(app, backend)
     history.add(app, backend)

@@ -38,6 +38,7 @@ from k8s_manager.ledger import Ledger
 from k8s_manager.limit_view import LimitView
 from k8s_manager.limits import LimitLoop
 from k8s_manager.measuring import reserve
+from k8s_manager.preview import GROUPS
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
 from k8s_manager.revisions import MARK, Change, mark
@@ -152,17 +153,58 @@ class Backend:
         await self._namespaced(key)
         if write.dry_run:
             document, live = self._writable(key, body, made_from)
-            return await self._planning.told(await self._planning.of(document, body, live)), live is None
+            return await self._planning.told(await self._planning.of((document, body))), live is None
         async with self._turns.writing(key):
             document, live = self._writable(key, body, made_from)
             require(live, write.match, key)
             self._turns.pending[key] = document  # before anything is waited for: nobody else gets what it claims
             if write.planned is not None:
-                self._planning.require(await self._planning.of(document, body, live), write.planned)
+                self._planning.require(await self._planning.of((document, body)), write.planned)
             await housed(self._client, self._store, key.namespace)
             return shown(
                 await self._write(document, _marked(body, live, write.change), live, write.match)
             ), live is None
+
+    async def plan(self, bodies: Sequence[Manifest]) -> Manifest:
+        """Return what writing several documents would change; they may need each other."""
+        self._require_sync()
+        writes: dict[ObjectKey, tuple[Document, Manifest]] = {}
+        problems = []
+        for number, body in enumerate(bodies):
+            place = f"documents.{number}"
+            try:
+                document = self._plannable(body)
+            except Invalid as error:
+                problems += [Problem(f"{place}.{p.field}".rstrip("."), p.message) for p in error.problems]
+                continue
+            key = names.key_of(body)
+            if key in writes:
+                problems.append(Problem(place, f"{document} stands twice"))
+            writes[key] = (document, body)
+        if problems:
+            raise Invalid("the documents", problems)
+        planned = await self._planning.of(*writes.values())
+        _refuse(
+            planned.subject,
+            [
+                (verdict.reason, Problem(f"{key} {problem.field}".rstrip(), problem.message))
+                for key, verdict in planned.preview.rejected.items()
+                for problem in verdict.problems
+            ],
+        )
+        return {**await self._planning.told(planned), "documents": [str(document) for document, _ in writes.values()]}
+
+    def _plannable(self, body: Manifest) -> Document:
+        """Return the document in a body that names itself, if its kind can be written here."""
+        document = parse(body)
+        if document.kind not in GROUPS:
+            said = f"{document.kind} is not written by this API; use kubectl"
+            raise Invalid(str(document), [Problem("kind", said)])
+        _not_over(document)
+        live = self._store.get(names.key_of(body))
+        if live and "deletionTimestamp" in live["metadata"]:
+            raise Invalid(str(document), [Problem("", "is being deleted; wait until it is gone")])
+        return document
 
     def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
         """Return the document in a body, and what is there now, if the one may be written over the other."""
@@ -312,15 +354,8 @@ class Backend:
         _not_over(document)
         fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.coming())
         fleet.ungated |= self._gatherer.ungated(document)
-        found = refusals(document, fleet)
-        if not found:
-            return document
-        problems = [refusal.problem for refusal in found]
-        if all(refusal.reason == "NotFound" for refusal in found):
-            raise NotFound(f"{document}: {problems[0]}")
-        if any(refusal.reason == "Invalid" for refusal in found):
-            raise Invalid(str(document), problems)
-        raise Conflict(str(document), problems)
+        _refuse(str(document), [(refusal.reason, refusal.problem) for refusal in refusals(document, fleet)])
+        return document
 
     async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
         spec = body.get("spec", {})
@@ -408,6 +443,18 @@ def routes_in(models: Iterable[Manifest]) -> Iterator[tuple[Manifest, Manifest]]
 
 def _namespace_of(tenant: Manifest) -> str:
     return str(tenant["spec"].get("namespace") or tenant["metadata"]["name"])
+
+
+def _refuse(subject: str, found: Sequence[tuple[str | None, Problem]]) -> None:
+    """Raise what fits the reasons for which something is refused, if there are any."""
+    if not found:
+        return
+    problems = [problem for _, problem in found]
+    if all(reason == "NotFound" for reason, _ in found):
+        raise NotFound(f"{subject}: {problems[0]}")
+    if any(reason == "Invalid" for reason, _ in found):
+        raise Invalid(subject, problems)
+    raise Conflict(subject, problems)
 
 
 def _not_over(document: Document) -> None:

@@ -146,6 +146,30 @@ BODIES: dict[str, dict[str, Any]] = {
             },
         }
     ),
+    "documents": _body(
+        {
+            "type": "object",
+            "required": ["documents"],
+            "additionalProperties": False,
+            "properties": {
+                "documents": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 200,
+                    "items": {
+                        "type": "object",
+                        "required": ["apiVersion", "kind", "metadata", "spec"],
+                        "properties": {
+                            "apiVersion": {"type": "string"},
+                            "kind": {"type": "string"},
+                            "metadata": {"type": "object"},
+                            "spec": {"type": "object"},
+                        },
+                    },
+                }
+            },
+        }
+    ),
     "simulate": _body(
         {
             "type": "object",

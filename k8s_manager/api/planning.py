@@ -16,7 +16,7 @@ from k8s_manager.gather import Gatherer
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
-from k8s_manager.preview import Change, Preview, fingerprint, preview, preview_without, told
+from k8s_manager.preview import Change, Preview, Revised, Warm, fingerprint, preview, preview_without, told
 from k8s_manager.world import Stored, World
 
 AT_ONCE = 4
@@ -26,13 +26,11 @@ _NO_UID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A preview of a change to `subject`, and the warm replicas of each version as the document is and as it would
-    be."""
+    """A preview of a change to `subject`, and the warm replicas of each of its documents."""
 
     subject: str
     preview: Preview
-    warm: Mapping[str, int]
-    warm_then: Mapping[str, int]
+    warm: tuple[Warm, ...]
 
 
 class Planning:
@@ -41,21 +39,20 @@ class Planning:
     def __init__(self, client: KubeClient, store: Store, gatherer: Gatherer) -> None:
         self._client, self._store, self._gatherer = client, store, gatherer
 
-    async def of(self, document: Document, body: Manifest, live: Manifest | None) -> Planned:
-        """Return what writing a document would do now."""
+    async def of(self, *writes: tuple[Document, Manifest]) -> Planned:
+        """Return what writing documents, each with the body that it came in, would do now."""
         world = self._gatherer.world(datetime.now(UTC))
-        proposed = _stored(document, body, live)
-        before = _document(world, proposed.key)
-        warm = self._warm(before.document if before else None)
-        found = await self._seen(preview(world, proposed, before, self._store.owned))
-        return Planned(str(document), found, warm, self._warm(document))
+        proposed = [_stored(document, body, self._live(document)) for document, body in writes]
+        found = await self._seen(preview(world, proposed, self._store.owned))
+        subject = ", ".join(str(document) for document, _ in writes)
+        return Planned(subject, found, tuple(map(self._warm, found.documents)))
 
     def without(self, going: Sequence[ObjectKey]) -> Planned:
         """Return what deleting documents would do now; the last is the one that somebody asked for."""
         world = self._gatherer.world(datetime.now(UTC))
         before = _document(world, going[-1])
         found = preview_without(world, going, before, self._store.owned)
-        return Planned(str(going[-1]), found, self._warm(before.document if before else None), {})
+        return Planned(str(going[-1]), found, tuple(map(self._warm, found.documents)))
 
     def require(self, planned: Planned, wanted: str) -> None:
         """Make sure that a write would do what was planned; raises `Outdated`."""
@@ -75,7 +72,7 @@ class Planning:
         found = await asyncio.gather(*map(tried, planned.preview.changes))
         changes = [change for change, _ in found]
         # Thousands of diffs take seconds, which limits and the Lease do not have.
-        out = await asyncio.to_thread(told, planned.preview, changes, planned.warm, planned.warm_then)
+        out = await asyncio.to_thread(told, planned.preview, changes, planned.warm)
         for line, (_, server) in zip(out["changes"], found, strict=True):
             line["server"] = server
         return out
@@ -108,7 +105,14 @@ class Planning:
         then = merged_patch(answer, surplus) if key.kind in ISTIO else answer
         return Change(key, _bare(live), _bare(then), change.wanted, key in found.foreign), "accepted"
 
-    def _warm(self, document: Document | None) -> Mapping[str, int]:
+    def _live(self, document: Document) -> Manifest | None:
+        return self._store.get(ObjectKey(document.kind, document.namespace or "", document.name))
+
+    def _warm(self, revised: Revised) -> Warm:
+        return Warm(self._ready(revised.live), self._ready(revised.proposed))
+
+    def _ready(self, stored: Stored | None) -> Mapping[str, int]:
+        document = stored.document if stored else None
         if document is None or not isinstance(document.spec, ModelSpec):
             return {}
         return self._gatherer.ready(document.namespace or "", document.name, document.spec)

@@ -39,6 +39,8 @@ MATRIX = {
     ("GET", "/v1/whoami"): KNOWN,
     ("GET", "/v1/events?follow=false"): ANYWHERE,
     ("POST", "/v1/simulate"): ANYWHERE,
+    ("POST", "/v1/render"): ANYWHERE,
+    ("POST", "/v1/plan"): FLEET_MANAGE,
     ("GET", "/v1/claims"): ANYWHERE,
     ("PUT", "/v1/claims/none.example.com"): FLEET_MANAGE,
     ("DELETE", "/v1/claims/none.example.com"): FLEET_MANAGE,

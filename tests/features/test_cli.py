@@ -218,6 +218,25 @@ async def test_a_plan_is_shown_and_only_that_is_applied(fleet, server, tmp_path)
     assert json.loads(out)["items"][0]["changes"] == []
 
 
+async def test_documents_that_need_each_other_are_planned_as_one(fleet, server, tmp_path):
+    await make_search(fleet)
+    (tmp_path / "bidder.yaml").write_text(yaml.safe_dump(model("bidder", "ads")))
+    (tmp_path / "tenant.yaml").write_text(yaml.safe_dump(tenant("ads")))
+    code, out, error = await tidegate("plan", "-f", str(tmp_path), server=server)
+    lines = out.splitlines()
+    assert code == 0, error
+    assert lines[0].startswith("Model ads/bidder, Tenant ads: ") and lines[0].endswith("objects change, risk medium")
+    assert any(line.startswith("  create VirtualService ads/bidder") for line in lines)
+    assert any(
+        line.startswith("  limit of Model ads/bidder with the replicas that are warm now: none -> ") for line in lines
+    )
+    code, out, _ = await tidegate("diff", "-f", str(tmp_path), server=server)
+    assert code == 1 and "+kind: Namespace" in out
+    (tmp_path / "tenant.yaml").write_text(yaml.safe_dump(tenant("ads", hosts=[{"name": "search.models.example.com"}])))
+    code, _, error = await tidegate("plan", "-f", str(tmp_path), server=server)
+    assert code == 2 and "409" in error and "search" in error
+
+
 async def _nothing_differs(file: str, server: str) -> bool:
     return (await tidegate("diff", "-f", file, server=server))[0] == 0
 

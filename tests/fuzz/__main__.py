@@ -47,6 +47,7 @@ BODIES = {
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},
     f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "ttl": "1m"},
     f"{MODEL}/measurement": {"holder": "a" * 16, "seconds": 60},
+    **{path: {"documents": [gateway(), tenant(), model()]} for path in ("/v1/plan", "/v1/render")},
     "/v1/simulate": {
         "settings": {"rateLimit": {"perReplicaQps": 20}, "replicas": 2, "gateways": 2},
         "trace": [{"time": 0, "requests": 600}, {"time": 5, "requests": 600}],

@@ -1,0 +1,49 @@
+"""Several documents in one call: what they would change together, and the manifests that follow from them alone."""
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import Manifest
+from k8s_manager.api import overrides
+from k8s_manager.api.answers import in_json
+from k8s_manager.api.backend import Backend
+from k8s_manager.api.body import mapping
+from k8s_manager.api.guard import caller_of
+from k8s_manager.api.openapi import BODIES
+from k8s_manager.offline import manifests
+
+MOST = 200
+_SUBJECT = "the documents"
+
+
+def add(app: FastAPI, backend: Backend) -> None:
+    """Add the routes."""
+    options: dict[str, Any] = {"openapi_extra": BODIES["documents"], "tags": ["Documents"]}
+    turn = asyncio.Semaphore(1)
+
+    @app.post("/v1/plan", summary="What writing these documents would change. Nothing is written.", **options)
+    async def plan(request: Request) -> Response:
+        found = await _documents(request)
+        for raw in found:
+            if raw.get("kind") == "LimitOverride":
+                overrides.authored(raw, caller_of(request).identity)
+        return in_json(await backend.plan(found))
+
+    @app.post("/v1/render", summary="The manifests that follow from these documents alone.", **options)
+    async def render(request: Request) -> Response:
+        found = await _documents(request)
+        async with turn:
+            return in_json({"items": await asyncio.to_thread(manifests, found)})
+
+
+async def _documents(request: Request) -> list[Manifest]:
+    body = await mapping(request)
+    found = body.get("documents")
+    if set(body) != {"documents"} or not isinstance(found, list) or not all(isinstance(raw, dict) for raw in found):
+        raise Invalid(_SUBJECT, [Problem("documents", 'send {"documents": [...]}, each as you would apply it')])
+    if not 0 < len(found) <= MOST:
+        raise Invalid(_SUBJECT, [Problem("documents", f"has {len(found)}; send 1 to {MOST}")])
+    return found
