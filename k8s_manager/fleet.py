@@ -104,8 +104,9 @@ class Fleet:
                 yield way, tenant
 
     def _claim(self, host: str) -> str | None:
-        claims = [host, *(f"*.{suffix}" for suffix in _suffixes(host))]
-        return next((claim for claim in claims if claim in self._hosts), None)
+        if host in self._hosts:
+            return host
+        return next((claim for suffix in _suffixes(host) if (claim := f"*.{suffix}") in self._hosts), None)
 
     def models_in(self, namespace: str) -> Iterator[Holder]:
         """Yield the models of a namespace."""

@@ -19,10 +19,15 @@ def world_of(
     secrets: Iterable[tuple[str, str]] | None = None,
 ) -> World:
     """Return a world that holds nothing but `documents`; every certificate is there unless `secrets` are given."""
+    return world_with((stored(document, (uids or {}).get(document.name, "")) for document in documents), secrets)
+
+
+def world_with(found: Iterable[Stored], secrets: Iterable[tuple[str, str]] | None = None) -> World:
+    """Return a world that holds nothing but the documents in `found`; for certificates see `world_of`."""
     by_kind: dict[str, list[Stored]] = {kind: [] for kind in SPECS}
     certificates = set(secrets or ())
-    for document in documents:
-        by_kind[document.kind].append(_stored(document, (uids or {}).get(document.name, "")))
+    for document in found:
+        by_kind[document.key.kind].append(document)
     if secrets is None:
         certificates = _referred(by_kind)
     return World(
@@ -52,7 +57,8 @@ def _referred(by_kind: Mapping[str, list[Stored]]) -> set[tuple[str, str]]:
     return {(str(namespace), name) for namespace in namespaces for name in names}
 
 
-def _stored(document: Document, uid: str) -> Stored:
+def stored(document: Document, uid: str = "") -> Stored:
+    """Return a document as if it were stored, and accepted by nobody yet."""
     key = ObjectKey(document.kind, document.namespace or "", document.name)
     return Stored(key, uid, 1, "", False, True, document, ())
 

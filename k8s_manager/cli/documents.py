@@ -1,5 +1,4 @@
-"""Commands on documents: apply, get, delete, scale, traffic, pause, resume, limit, explain,
-events, render."""
+"""Commands on documents: apply, get, delete, scale, traffic, pause, resume, limit, explain, events."""
 
 import sys
 import urllib.parse
@@ -13,7 +12,6 @@ import typer
 from istio_templates.documents import Document, load
 from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
-from istio_templates.yaml_text import yaml_text
 from k8s_manager import client
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
@@ -70,7 +68,7 @@ DEMO = Path(".demo")
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (apply, get, delete, scale, traffic, pause, resume, limit, explain, events, render):
+    for command in (apply, get, delete, scale, traffic, pause, resume, limit, explain, events):
         app.command()(command)
 
 
@@ -289,13 +287,6 @@ def events(
             typer.echo(f"{event['time']}  {event['type']:<9}  {event['object']}: {event['message']}")
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-
-
-def render(filename: Files) -> None:
-    """Print the manifests that follow from documents; needs no cluster and no manager."""
-    from k8s_manager.offline import manifests
-
-    typer.echo(yaml_text(manifests(documents_in(filename))), nl=False)
 
 
 def documents_in(places: list[str]) -> Iterator[Object]:

@@ -1,0 +1,91 @@
+"""`tidegate render`: documents in, manifests out, to standard output or into a kustomize tree; no cluster needed."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from istio_templates.catalog import stage
+from istio_templates.facts import Manifest
+from istio_templates.yaml_text import yaml_text
+from k8s_manager.cli.documents import Files
+from k8s_manager.gitops import folder, sources, validation
+from k8s_manager.gitops.findings import Finding, remarks
+from k8s_manager.gitops.layout import Layout
+from k8s_manager.gitops.rendering import Rendering
+
+STALE, REFUSED = 1, 2
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(render)
+
+
+def render(
+    filename: Files,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("-d", "--output-dir", metavar="DIR", help="Write a kustomize tree there, instead of printing."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; show what of the tree is stale, and exit with 1 if any is.")
+    ] = False,
+    validate: Annotated[
+        bool,
+        typer.Option("--validate", help="Hold the objects against Istio's and Kubernetes' schemas, and tell more."),
+    ] = False,
+    target_version: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VERSION", help="For --validate: istio-1.30, kubernetes-1.33; may be repeated."),
+    ] = None,
+) -> None:
+    """Make the manifests that follow from documents. Needs no cluster and no manager.
+
+    tidegate render -f documents/                             prints them
+    tidegate render -f documents/ -d tree/                    a kustomize tree, for kubectl apply -k tree/
+    tidegate render -f documents/ -d tree/ --check            for CI: exit code 1 and a diff where the tree is stale
+    tidegate render -f documents/ --validate --target-version istio-1.30 --target-version kubernetes-1.33
+
+    Where any document is wrong, each is named with its place, nothing is written, and the exit code is 2. In DIR only
+    files that were made here are replaced or removed; all others stay.
+    """
+    if check and output_dir is None:
+        raise typer.BadParameter("--check compares with a tree; say where it is: -d DIR")
+    if target_version and not validate:
+        raise typer.BadParameter("--target-version says what to validate for; add --validate")
+    target = validation.target(target_version or ())
+    read = sources.read(filename)
+    rendered = Rendering().of(read.documents, read.places)
+    found = [*read.findings, *rendered.findings]
+    if validate:
+        found += validation.findings(rendered.objects.values(), target)
+        found += remarks(read.documents, read.places)
+    _show(found, empty=not read.documents)
+    if output_dir is None:
+        typer.echo(yaml_text(_in_order(rendered.objects.values())), nl=False)
+        return
+    stale = folder.compare(output_dir, Layout().tree(rendered.objects))
+    if check:
+        typer.echo(stale.diff(), nl=False)
+        raise typer.Exit(STALE if stale.files else 0)
+    folder.write(output_dir, stale)
+    gone = sum(wanted is None for _, _, wanted in stale.files)
+    typer.echo(f"{output_dir}: {len(stale.files) - gone} files written, {gone} removed")
+
+
+def _show(found: list[Finding], empty: bool) -> None:
+    """Print findings; end here where there is an error, or nothing to render."""
+    for finding in found:
+        typer.echo(str(finding), err=True)
+    if any(finding.level == "error" for finding in found):
+        raise typer.Exit(REFUSED)
+    if empty:
+        typer.echo("tidegate: no document was found; a tree is not emptied by that. Look at -f.", err=True)
+        raise typer.Exit(REFUSED)
+
+
+def _in_order(objects: Iterable[Manifest]) -> list[Manifest]:
+    """Return objects in the order in which they are made."""
+    return sorted(objects, key=lambda obj: (stage(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))

@@ -1,0 +1,36 @@
+"""Documents to manifests without a cluster, again and again: what has not changed is not planned or rendered anew."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from istio_templates.documents import Document
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.gitops.findings import Finding, refused
+from k8s_manager.memo import Memo
+from k8s_manager.offline import stored, world_with
+from k8s_manager.plan import Planner
+from k8s_manager.render import Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Every object that follows from the documents that are accepted, and why the others are not."""
+
+    objects: dict[ObjectKey, Manifest]
+    findings: tuple[Finding, ...]
+
+
+class Rendering:
+    """Renders one set of documents after the other."""
+
+    def __init__(self) -> None:
+        self._planner, self._renderer, self._stored = Planner(), Renderer(), Memo()
+
+    def of(self, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Rendered:
+        """Return what follows from `documents`, in whatever order they come; `places` say where each stands."""
+        found = [self._stored.get(key, (documents[key],), partial(stored, documents[key])) for key in sorted(documents)]
+        self._stored.end_round()
+        plan = self._planner.plan(world_with(found), {})
+        desired = self._renderer.render(plan)
+        return Rendered({**desired.objects, **desired.slots}, tuple(refused(plan, documents, places)))

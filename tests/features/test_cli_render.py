@@ -1,0 +1,102 @@
+"""`tidegate render` as its user calls it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from k8s_manager.cli.main import COMMANDS, build
+from tests.features.test_cli import tidegate
+from tests.support.documents import gateway, model, tenant
+
+WARMED = {"mode": "fixedDelay", "fixedDelay": {"load": "5s"}}
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for raw in (gateway(), tenant(), model(warmup=WARMED)):
+        (folder / f"{raw['kind'].lower()}.yaml").write_text(yaml.safe_dump(raw))
+    return folder
+
+
+async def test_a_tree_is_written_checked_and_brought_up_to_date(documents: Path, tmp_path: Path):
+    tree = tmp_path / "tree"
+    words = ("render", "-f", str(documents), "-d", str(tree))
+    code, out, error = await tidegate(*words, "--check")
+    assert (code, error) == (1, "") and "+++ b/tenants/search/ranker/virtualservice_search_ranker.yaml" in out
+    assert not tree.exists()
+    code, out, error = await tidegate(*words)
+    assert (code, error) == (0, "") and out.endswith(" files written, 0 removed\n")
+    assert await tidegate(*words, "--check") == (0, "", "")
+    (documents / "model.yaml").unlink()
+    code, out, _ = await tidegate(*words, "--check")
+    assert code == 1 and "--- a/tenants/search/ranker/service_search_ranker.yaml\n+++ /dev/null" in out
+    code, out, _ = await tidegate(*words)
+    assert code == 0 and not (tree / "tenants/search/ranker").exists()
+    code, out, _ = await tidegate(*words)
+    assert out == f"{tree}: 0 files written, 0 removed\n"
+
+
+async def test_a_wrong_document_leaves_the_tree_as_it_was(documents: Path, tmp_path: Path):
+    tree = tmp_path / "tree"
+    words = ("render", "-f", str(documents), "-d", str(tree))
+    assert (await tidegate(*words))[0] == 0
+    (documents / "model.yaml").unlink()
+    (documents / "broken.yaml").write_text("kind: [\n")
+    code, out, error = await tidegate(*words)
+    assert (code, out) == (2, "") and error.startswith(
+        f"error TG101 {documents}/broken.yaml: broken YAML at line 2, column 1: "
+    )
+    assert (tree / "tenants/search/ranker").exists()
+
+
+async def test_a_tree_is_not_emptied_by_a_folder_without_documents(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    code, _, error = await tidegate("render", "-f", str(tmp_path / "empty"), "-d", str(tmp_path))
+    assert code == 2 and "no document was found" in error
+
+
+async def test_a_file_of_somebody_else_in_the_way_is_named(documents: Path, tmp_path: Path):
+    (tmp_path / "kustomization.yaml").write_text("resources: []\n")
+    code, _, error = await tidegate("render", "-f", str(documents), "-d", str(tmp_path))
+    assert code == 2 and "kustomization.yaml: is in the way and not ours; move it, or render elsewhere" in error
+
+
+async def test_validation_tells_findings_with_codes_and_takes_the_versions_that_are_run(documents: Path):
+    targets = ("--target-version", "istio-1.30", "--target-version", "kubernetes-1.33")
+    code, out, error = await tidegate("render", "-f", str(documents), "--validate", *targets)
+    assert (code, error) == (0, "") and "kind: VirtualService" in out
+    (documents / "model.yaml").write_text(yaml.safe_dump(model()))
+    code, _, error = await tidegate("render", "-f", str(documents), "--validate")
+    assert code == 0 and error.startswith(
+        f"warning TG303 {documents}/model.yaml: Model search/ranker: spec.warmup: is absent"
+    )
+    code, _, error = await tidegate("render", "-f", str(documents), "--validate", "--target-version", "istio-0.9")
+    assert code == 1 and "'istio-0.9' is no version that is supported; those are istio-1.30" in error
+
+
+async def test_options_that_mean_nothing_alone_say_what_is_missing(documents: Path):
+    code, _, error = await tidegate("render", "-f", str(documents), "--check")
+    assert code == 2 and "say where it is: -d DIR" in error
+    code, _, error = await tidegate("render", "-f", str(documents), "--target-version", "istio-1.30")
+    assert code == 2 and "add --validate" in error
+
+
+def test_the_table_of_commands_is_that_of_the_modules():
+    for module, commands in COMMANDS.items():
+        for command in commands:
+            app = build([command])
+            there = {c.name or c.callback.__name__ for c in app.registered_commands} | {
+                g.name for g in app.registered_groups
+            }
+            assert there == set(commands), module
+    assert len(build([]).registered_commands) + len(build([]).registered_groups) == sum(map(len, COMMANDS.values()))
+
+
+async def test_the_hook_for_pre_commit_calls_what_there_is(documents: Path, tmp_path: Path):
+    (hook,) = yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text())
+    program, *words = hook["entry"].split()
+    code, _, error = await tidegate(*words, "-f", str(documents), "-d", str(tmp_path / "tree"))
+    assert (program, code, error) == ("tidegate", 0, "") and hook["pass_filenames"] is False

@@ -1,0 +1,78 @@
+"""Documents from files: what is broken is named with its place, the rest is read."""
+
+from pathlib import Path
+
+import yaml
+
+from k8s_manager.gitops import sources
+from k8s_manager.gitops.rendering import Rendering
+from tests.support.documents import gateway, model, tenant
+
+
+def lines(folder: Path) -> list[str]:
+    read = sources.read([str(folder)])
+    rendered = Rendering().of(read.documents, read.places)
+    return [str(finding).replace(f"{folder}/", "") for finding in (*read.findings, *rendered.findings)]
+
+
+def put(folder: Path, name: str, *documents: dict) -> None:
+    (folder / name).write_text(yaml.safe_dump_all(documents))
+
+
+def test_one_broken_file_of_a_thousand_is_named_with_line_and_column_and_the_rest_is_read(tmp_path: Path):
+    put(tmp_path, "gateway.yaml", gateway())
+    for number in range(999):
+        put(tmp_path, f"t{number}.yaml", tenant(f"t{number}"))
+    (tmp_path / "t500.yaml").write_text("kind: Tenant\nmetadata:\n  name: [t500\nspec: {}\n")
+    read = sources.read([str(tmp_path)])
+    assert len(read.documents) == 999
+    (finding,) = lines(tmp_path)
+    assert finding.startswith("error TG101 t500.yaml: broken YAML at line 4, column 5: ")
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path):
+    (tmp_path / "latin.yaml").write_bytes(b"kind: \xe9\xff\n")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    found = lines(tmp_path)
+    assert [line.split(":")[0] for line in found] == ["error TG101 latin.yaml", "error TG101 list.yaml"]
+    (finding,) = sources.read([str(tmp_path / "nowhere.yaml")]).findings
+    assert finding.code == "TG101" and "No such file" in finding.problem.message
+
+
+def test_every_wrong_field_is_named_with_its_document(tmp_path: Path):
+    wrong = model(rateLimit={"perReplicaQps": -1})
+    wrong["spec"]["routes"][0]["port"] = 0
+    put(tmp_path, "all.yaml", gateway(), tenant(), wrong)
+    found = lines(tmp_path)
+    assert len(found) == 2 and all(
+        line.startswith("error TG102 all.yaml (document 3): Model ranker: spec.") for line in found
+    )
+
+
+def test_a_document_that_stands_twice_is_named_with_both_places(tmp_path: Path):
+    put(tmp_path, "a.yaml", gateway(), tenant())
+    put(tmp_path, "b.yaml", tenant())
+    assert lines(tmp_path) == ["error TG103 b.yaml: Tenant search: stands in a.yaml (document 2) too; keep one"]
+
+
+def test_two_files_that_claim_one_host_are_both_named(tmp_path: Path):
+    put(tmp_path, "gateway.yaml", gateway())
+    put(tmp_path, "a.yaml", tenant("a", host="one.example.com"))
+    put(tmp_path, "b.yaml", tenant("b", host="one.example.com"))
+    (finding,) = lines(tmp_path)
+    assert finding.startswith("error TG105 b.yaml: Tenant b: spec.hosts") and "Tenant a in a.yaml" in finding
+
+
+def test_what_refers_to_nothing_is_named(tmp_path: Path):
+    put(tmp_path, "tenant.yaml", tenant())
+    (finding,) = lines(tmp_path)
+    assert finding.startswith("error TG102 tenant.yaml: Tenant search: spec.gateway") and "shared" in finding
+    put(tmp_path, "tenant.yaml", gateway(), model())
+    (finding,) = lines(tmp_path)
+    assert finding.startswith("error TG104 tenant.yaml (document 2): Model search/ranker: ")
+
+
+def test_documents_may_lie_in_a_folder_that_kustomize_applies(tmp_path: Path):
+    put(tmp_path, "kustomization.yaml", {"kind": "Kustomization", "resources": ["gateway.yaml"]})
+    put(tmp_path, "gateway.yaml", gateway())
+    assert lines(tmp_path) == [] and len(sources.read([str(tmp_path)]).documents) == 1
