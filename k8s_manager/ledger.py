@@ -51,19 +51,24 @@ class Ledger:
         if fleet is None or before is None or not self._agrees(plan) or _is_given_up(before.bound, world.bound):
             return None
         fleet.see(world)
-        if before.bound is not world.bound:
-            fleet.reserve(world)
         self._grown = False
-        changed = (
+        changed = [
             [stored for stored in now if self._seen.get(stored.key) is not stored]
             for was, now in zip(before.kinds(), world.kinds(), strict=True)
             if was is not now
-        )
+        ]
+        if before.bound is not world.bound or any(self._may_serve(stored) for kind in changed for stored in kind):
+            fleet.reserve(world)
         followed = all(self._takes(fleet, stored) for stored in by_seniority(changed))
         none_gone = len(self._seen) == sum(len(kind) for kind in world.kinds())
         # What was refused may fit by now.
         settled = not self._grown or len(self._seen) == len(self._held)
         return fleet if followed and none_gone and settled and self._have_arrived(pending) else None
+
+    def _may_serve(self, stored: Stored) -> bool:
+        """Tell whether live objects may be a document's by now that were not: it is new, or asks for other hosts."""
+        before = self._seen.get(stored.key)
+        return before is None or (stored.key.kind == "Tenant" and not is_same(before, stored))
 
     def _agrees(self, plan: Plan) -> bool:
         """Tell whether the newest plan accepts what is held here, and nothing else that it knows."""

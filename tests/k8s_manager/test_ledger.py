@@ -3,7 +3,7 @@
 import copy
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from istio_templates.documents import parse
@@ -77,8 +77,16 @@ def said(document, fleet):
     return sorted((found.reason, found.problem.field) for found in refusals(document, fleet))
 
 
+def on(name, *hosts):
+    return tenant(name, hosts=[{"name": host, "delegations": []} for host in hosts])
+
+
+ROUTED = model("m", "search", routes=[{"host": "a.example.com", "path": "/", "port": 8080}])
+
+
 @settings(max_examples=200, deadline=None)
 @given(changes(), documents())
+@example([("bind", False, ROUTED), ("put", False, on("search", "*.example.com"))], on("ads", "a.example.com"))
 def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
     try:
         proposed = parse(copy.deepcopy(asked))
