@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "apply", "get", "delete", "scale", "traffic", "pause", "resume", "limit", "explain", "events",
     ),
     "render": ("render",),
+    "importing": ("import",),
     "overrides": ("override",),
     "simulate": ("simulate",),
     "warmup": ("warmup",),

@@ -7,6 +7,7 @@ import yaml
 
 from k8s_manager.cli.main import COMMANDS, build
 from tests.features.test_cli import tidegate
+from tests.gitops import existing
 from tests.support.documents import gateway, model, tenant
 
 WARMED = {"mode": "fixedDelay", "fixedDelay": {"load": "5s"}}
@@ -100,3 +101,19 @@ async def test_the_hook_for_pre_commit_calls_what_there_is(documents: Path, tmp_
     program, *words = hook["entry"].split()
     code, _, error = await tidegate(*words, "-f", str(documents), "-d", str(tmp_path / "tree"))
     assert (program, code, error) == ("tidegate", 0, "") and hook["pass_filenames"] is False
+
+
+async def test_documents_are_proposed_for_what_is_there(tmp_path: Path):
+    there = [existing.gateway(), existing.service(), existing.destination_rule()]
+    there.append(existing.virtual_service(existing.route(("ranker", "v1", 100), fault={})))
+    (tmp_path / "there.yaml").write_text(yaml.safe_dump({"kind": "List", "apiVersion": "v1", "items": there}))
+    code, out, error = await tidegate("import", "-f", str(tmp_path))
+    assert [d["kind"] for d in yaml.safe_load_all(out)] == ["InferenceGateway", "Tenant", "Model"] and code == 0
+    assert "note: VirtualService search/ranker: no limit is proposed" in error
+    assert error.splitlines()[-1].startswith("3 documents proposed, ")
+    code, out, error = await tidegate("import", "-f", str(tmp_path), "--take-over")
+    assert (code, list(yaml.safe_load_all(out))[2]["spec"]["routes"][0]["port"]) == (0, 8080)
+    assert "note: VirtualService search/ranker: spec.http[0].fault: is not expressed" in error
+    (tmp_path / "there.yaml").write_text("kind: Pod\napiVersion: v1\nmetadata: {name: p}\n")
+    code, out, error = await tidegate("import", "-f", str(tmp_path))
+    assert (code, out) == (2, "") and "note: Pod p: is of no kind that is read" in error

@@ -1,0 +1,1 @@
+"""Documents proposed for what somebody runs already, and what of it they could not express. Pure."""

@@ -1,0 +1,296 @@
+"""Documents for what is there: what they say, and that nothing is left out in silence."""
+
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from istio_templates.documents import parse
+from istio_templates.facts import ObjectKey
+from k8s_manager.gitops.importing.propose import propose
+from k8s_manager.gitops.importing.virtual_services import _rounded
+from k8s_manager.gitops.rendering import Rendering
+from k8s_manager.world import Foreign
+from tests.gitops.existing import destination_rule, gateway, http_server, obj, route, service, virtual_service
+
+CANARY = route(("ranker", "v1", 90), ("ranker", "v2", 10))
+SITE = [gateway(), service(), destination_rule(), virtual_service(CANARY)]
+
+
+def found(objects: list[dict], take_over: bool = False) -> tuple[dict, list[str]]:
+    proposal = propose(copy.deepcopy(objects), take_over)
+    return {(d["kind"], d["metadata"]["name"]): d["spec"] for d in proposal.told()}, list(map(str, proposal.notes))
+
+
+def test_a_route_is_limited_where_it_is():
+    documents, notes = found(SITE)
+    assert documents == {
+        ("InferenceGateway", "ingress"): {
+            "namespace": "istio-ingress",
+            "selector": {"istio": "ingress"},
+            "listeners": [{"name": "http-8080", "port": 8080, "protocol": "HTTP"}],
+        },
+        ("Tenant", "search"): {
+            "namespace": "search",
+            "gateway": {"name": "ingress"},
+            "hosts": [{"name": "search.example.com"}],
+        },
+        ("Model", "ranker"): {
+            "attachTo": {"virtualService": "ranker"},
+            "versions": [
+                {"name": "v1", "existing": {"labels": {"app": "ranker", "version": "v1"}}},
+                {"name": "v2", "existing": {"labels": {"app": "ranker", "version": "v2"}}},
+            ],
+            "traffic": [{"version": "v1", "weight": 90}, {"version": "v2", "weight": 10}],
+        },
+    }
+    assert len(notes) == 2 and "no limit is proposed" in notes[0]
+    assert notes[1].endswith("hand it over: kubectl label namespace search tidegate.dev/tenant=search")
+
+
+def test_taken_over_it_has_its_own_routes_on_the_port_of_the_pods():
+    more = {"timeout": "30s", "headers": {"request": {"set": {"x-team": "search"}}}}
+    gold = {"uri": {"prefix": "/gold/"}, "headers": {"x-tier": {"exact": "gold"}}}
+    routed = {**route(("ranker", "v1", 100), **more), "match": [{"uri": {"prefix": "/v2/models/ranker"}}, gold]}
+    documents, notes = found(
+        [gateway(), service(target=9000), destination_rule(), virtual_service(routed)], take_over=True
+    )
+    same = {
+        "host": "search.example.com",
+        "port": 9000,
+        "timeout": "30s",
+        "requestHeaders": {"set": {"x-team": "search"}},
+    }
+    assert documents["Model", "ranker"]["routes"] == [
+        {**same, "path": "/v2/models/ranker"},
+        {**same, "path": "/gold", "headers": {"x-tier": "gold"}},
+    ]
+    assert any("matched /v2/models/ranker-other too" in note for note in notes)
+    assert any("is taken over as it is: look at `tidegate plan` first" in note for note in notes)
+
+
+@pytest.mark.parametrize("take_over", [False, True])
+def test_what_is_proposed_is_accepted_together(take_over: bool):
+    documents = {}
+    for raw in propose(copy.deepcopy(SITE), take_over).told():
+        document = parse(raw)
+        documents[ObjectKey(document.kind, document.namespace or "", document.name)] = document
+    assert len(documents) == 3
+    assert Rendering().of(documents, dict.fromkeys(documents, "here")).findings == ()
+    assert Foreign  # attachTo is held against live objects by the manager only
+
+
+@pytest.mark.parametrize(
+    ("http", "said"),
+    [
+        ({**CANARY, "fault": {"delay": {}}}, "spec.http[0].fault: is not expressed"),
+        ({**CANARY, "mirror": {"host": "x"}}, "spec.http[0].mirror: is not expressed"),
+        ({**CANARY, "rewrite": {"uri": "/"}}, "spec.http[0].rewrite: is not expressed"),
+        ({**CANARY, "retries": {"attempts": 3}}, "spec.http[0].retries: is not expressed"),
+        ({**CANARY, "corsPolicy": {}}, "spec.http[0].corsPolicy: is not expressed"),
+        ({**CANARY, "match": [{"uri": {"regex": "/a.*"}}]}, "spec.http[0].match[0]: is not expressed: uri.regex"),
+        ({**CANARY, "match": [{"method": {"exact": "POST"}}]}, "spec.http[0].match[0]: is not expressed: method"),
+        (
+            {**CANARY, "match": [{"headers": {"a": {"regex": "b"}}}]},
+            "spec.http[0].match[0]: is not expressed: headers.a",
+        ),
+        ({**CANARY, "match": [{"uri": {"exact": "/a"}}]}, "spec.http[0].match[0]: matched /a alone"),
+        ({"match": [], "redirect": {"uri": "/"}}, "spec.http[1]: is not expressed: it goes to no Service"),
+    ],
+)
+def test_what_a_route_cannot_say_is_listed(http: dict, said: str):
+    routes = [http] if "route" in http else [CANARY, http]
+    _, notes = found([gateway(), service(), destination_rule(), virtual_service(*routes)], take_over=True)
+    assert any(note.startswith(f"VirtualService search/ranker: {said}") for note in notes), notes
+
+
+def test_what_a_virtual_service_has_beside_http_is_listed():
+    _, notes = found(
+        [gateway(), service(), destination_rule(), virtual_service(CANARY, tcp=[{}], tls=[{}])], take_over=True
+    )
+    assert {f"VirtualService search/ranker: spec.{kind}: is not expressed" for kind in ("tcp", "tls")} <= set(notes)
+
+
+def test_what_nobody_serves_or_leads_nowhere_is_not_proposed():
+    inside = virtual_service(CANARY, gateways=["mesh"])
+    documents, notes = found([gateway(), inside])
+    assert list(documents) == [("InferenceGateway", "ingress")]
+    assert any("sidecars go on as they are" in n for n in notes) and any(
+        "no gateway that was read serves it" in n for n in notes
+    )
+    documents, notes = found([gateway(), virtual_service(CANARY, hosts=["*"])])
+    assert ("Model", "ranker") not in documents and any("* is not one host" in n for n in notes)
+    _, notes = found([virtual_service(CANARY)])
+    assert any("Gateway istio-ingress/ml is not among what was read" in n for n in notes)
+
+
+def test_a_host_of_two_namespaces_is_one_tenants_who_lends_the_other_its_paths():
+    other = virtual_service(
+        route(("s", "", 100), prefix="/s/"), name="s", namespace="ads", hosts=["search.example.com"]
+    )
+    documents, notes = found([*SITE, other])
+    assert documents["Tenant", "ads"]["hosts"] == [
+        {"name": "search.example.com", "delegations": [{"path": "/v2/models/ranker", "tenant": "search"}]}
+    ]
+    assert any("is routed from ads, search" in note for note in notes)
+    assert any("Tenant search: hosts" in note or "Tenant search: spec.hosts" in note for note in notes)
+
+
+def test_certificates_become_listeners_and_claims():
+    wild = {
+        "port": {"number": 8443, "protocol": "HTTPS"},
+        "hosts": ["*.example.com"],
+        "tls": {"mode": "SIMPLE", "credentialName": "wild"},
+    }
+    own = {"port": {"number": 9443, "protocol": "HTTPS"}, "hosts": ["search/search.example.com"],
+           "tls": {"mode": "SIMPLE", "credentialName": "own", "minProtocolVersion": "TLSV1_3"}}  # fmt: skip
+    mutual = {
+        "port": {"number": 7443, "protocol": "HTTPS"},
+        "hosts": ["*"],
+        "tls": {"mode": "MUTUAL", "credentialName": "m"},
+    }
+    tcp = {"port": {"number": 5432, "protocol": "TCP"}, "hosts": ["*"]}
+    documents, notes = found([gateway(http_server(), wild, own, mutual, tcp), *SITE[1:]])
+    assert documents["InferenceGateway", "ingress"]["listeners"][1:] == [
+        {"name": "https-8443", "port": 8443, "protocol": "HTTPS", "domain": "example.com", "credentialName": "wild"},
+        {"name": "https-9443", "port": 9443, "protocol": "HTTPS"},
+    ]
+    assert documents["Tenant", "search"]["hosts"] == [{"name": "search.example.com", "tls": {"credentialName": "own"}}]
+    told = "\n".join(notes)
+    assert "spec.servers[2].tls.minProtocolVersion: is not expressed" in told
+    assert "spec.servers[3].tls: is not expressed: HTTPS needs mode SIMPLE" in told and "TCP is not served" in told
+
+
+def test_pods_of_a_service_that_was_not_read_are_a_guess_that_is_told():
+    documents, notes = found(
+        [gateway(), virtual_service(route(("far.other.svc.cluster.local", "", 100)))], take_over=True
+    )
+    (version,) = documents["Model", "ranker"]["versions"]
+    assert version == {"name": "v1", "existing": {"labels": {"app": "far"}}}
+    assert any("Service far.other.svc.cluster.local was not read" in n for n in notes)
+    assert any(
+        "which port the pods of far.other.svc.cluster.local listen on is not known; 80 is proposed" in n for n in notes
+    )
+
+
+def seldon(*predictors: dict) -> dict:
+    return obj("machinelearning.seldon.io/v1", "SeldonDeployment", "iris", "search", {"predictors": list(predictors)})
+
+
+def test_a_seldon_deployment_is_limited_at_its_own_route():
+    main = {"name": "main", "replicas": 2, "traffic": 75, "graph": {"name": "m", "children": [{"name": "post"}]}}
+    shadow = {"name": "copy", "shadow": True, "graph": {"name": "m"}}
+    canary = {"name": "canary", "traffic": 25, "graph": {"name": "m"}, "explainer": {}}
+    routed = virtual_service(route(("iris-main", "", 100), prefix="/seldon/search/iris/"), name="iris-http")
+    documents, notes = found([gateway(), routed, seldon(main, shadow, canary)])
+    assert ("Model", "iris-http") not in documents and documents["Tenant", "search"]["hosts"] == [
+        {"name": "search.example.com"}
+    ]
+    assert documents["Model", "iris"] == {
+        "attachTo": {"virtualService": "iris-http"},
+        "versions": [
+            {"name": "main", "existing": {"labels": {"seldon-app": "iris-main"}}},
+            {"name": "canary", "existing": {"labels": {"seldon-app": "iris-canary"}}},
+        ],
+        "traffic": [{"version": "main", "weight": 75}, {"version": "canary", "weight": 25}],
+    }
+    told = "\n".join(notes)
+    for said in (
+        "predictors[1]: is a shadow",
+        "predictors[0].graph: goes on to post",
+        "predictors[2].explainer: is not expressed",
+        "over gRPC",
+    ):
+        assert said in told
+
+
+def test_an_inference_service_is_limited_at_its_own_route():
+    spec = {"predictor": {"minReplicas": 1, "canaryTrafficPercent": 10, "model": {}}, "transformer": {}}
+    documents, notes = found([obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "search", spec)])
+    assert documents["Model", "iris"]["attachTo"] == {"virtualService": "iris"}
+    (version,) = documents["Model", "iris"]["versions"]
+    assert version["existing"]["labels"] == {"serving.kserve.io/inferenceservice": "iris", "component": "predictor"}
+    told = "\n".join(notes)
+    for said in (
+        "spec.transformer: is not expressed",
+        "canaryTrafficPercent: is not expressed",
+        "goes on being scaled",
+        "has models and no Tenant",
+    ):
+        assert said in told
+
+
+def test_lists_are_read_and_tidegates_own_objects_and_other_kinds_are_not():
+    own = virtual_service(CANARY, name="own")
+    own["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "tidegate"}
+    pod = obj("v1", "Pod", "p", "search", {})
+    documents, notes = found([{"kind": "List", "apiVersion": "v1", "items": [*SITE, own, pod]}])
+    assert ("Model", "own") not in documents and ("Model", "ranker") in documents
+    assert "Pod p: is of no kind that is read" in notes
+
+
+def test_a_name_that_no_document_may_have_is_a_note():
+    documents, notes = found([gateway(), service(), virtual_service(CANARY, name="ranker.v2")])
+    assert not any(kind == "Model" for kind, _ in documents)
+    assert any("ranker.v2: metadata.name: is not proposed" in note for note in notes)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(lambda weights: sum(weights) > 0))
+def test_rounded_shares_add_up_and_keep_their_order(weights: list[int]):
+    from fractions import Fraction
+
+    shares = [Fraction(100 * weight, sum(weights)) for weight in weights]
+    whole = _rounded(shares)
+    assert sum(whole) == 100 and all(abs(found - share) < 1 for found, share in zip(whole, shares, strict=True))
+    ordered = [found for _, found in sorted(zip(shares, whole, strict=True))]
+    assert all(a <= b for a, b in pairwise(ordered))
+
+
+ODD = (None, True, 5, -1, "", "x", "../x", [], [5], ["x"], [None], {}, {"a": 1}, [{}], {"number": "x"})
+SELDON = {"name": "main", "replicas": 2, "traffic": 75, "graph": {"name": "m", "children": [{"name": "post"}]}}
+KSERVE = {"predictor": {"minReplicas": 1, "canaryTrafficPercent": 10, "model": {}}, "transformer": {}}
+
+
+def paths(value: object) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to every part of a value."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in parts:
+        yield (name,)
+        yield from ((name, *rest) for rest in paths(inner))
+
+
+@pytest.mark.parametrize("take_over", [False, True])
+def test_objects_of_any_shape_are_read_or_noted_and_never_stop_the_others(take_over: bool):
+    """Every part of every object in turn is made into something that it never is."""
+    routed = virtual_service({**CANARY, "timeout": "1s", "headers": {"request": {"set": {"a": "b"}}}}, name="odd")
+    mesh = obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "odd", KSERVE)
+    own = {
+        "port": {"number": 1, "protocol": "HTTPS"},
+        "hosts": ["a/b.c"],
+        "tls": {"mode": "SIMPLE", "credentialName": "x"},
+    }
+    odd = [
+        gateway(http_server(), own, name="odd"),
+        service("odd"),
+        destination_rule("odd"),
+        routed,
+        seldon(SELDON),
+        mesh,
+    ]
+    tried = 0
+    for there in odd:
+        for way in paths({"spec": there["spec"], "metadata": {"labels": {"a": "b"}}}):
+            for value in ODD:
+                changed: dict = {**copy.deepcopy(there), "metadata": {**there["metadata"], "labels": {"a": "b"}}}
+                place: Any = changed
+                for step in way[:-1]:
+                    place = place[step]
+                place[way[-1]] = value
+                documents, _ = found([*SITE, *(o for o in odd if o is not there), changed], take_over)
+                assert ("Model", "ranker") in documents, (way, value)
+                tried += 1
+    assert tried > 1000
