@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "apply", "get", "delete", "scale", "traffic", "pause", "resume", "limit", "explain", "events",
     ),
     "render": ("render",),
+    "push": ("push",),
     "importing": ("import",),
     "overrides": ("override",),
     "simulate": ("simulate",),

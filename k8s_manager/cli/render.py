@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from istio_templates.catalog import stage
-from istio_templates.facts import Manifest
+from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli.documents import Files
 from k8s_manager.gitops import folder, sources, validation
@@ -55,24 +55,29 @@ def render(
         raise typer.BadParameter("--check compares with a tree; say where it is: -d DIR")
     if target_version and not validate:
         raise typer.BadParameter("--target-version says what to validate for; add --validate")
-    target = validation.target(target_version or ())
-    read = sources.read(filename)
-    rendered = Rendering().of(read.documents, read.places)
-    found = [*read.findings, *rendered.findings]
-    if validate:
-        found += validation.findings(rendered.objects.values(), target)
-        found += remarks(read.documents, read.places)
-    _show(found, empty=not read.documents)
+    objects = rendered(filename, validation.target(target_version or ()) if validate else None)
     if output_dir is None:
-        typer.echo(yaml_text(_in_order(rendered.objects.values())), nl=False)
+        typer.echo(yaml_text(_in_order(objects.values())), nl=False)
         return
-    stale = folder.compare(output_dir, Layout().tree(rendered.objects))
+    stale = folder.compare(output_dir, Layout().tree(objects))
     if check:
         typer.echo(stale.diff(), nl=False)
         raise typer.Exit(STALE if stale.files else 0)
     folder.write(output_dir, stale)
     gone = sum(wanted is None for _, _, wanted in stale.files)
     typer.echo(f"{output_dir}: {len(stale.files) - gone} files written, {gone} removed")
+
+
+def rendered(filename: list[str], target: validation.Target | None = None) -> dict[ObjectKey, Manifest]:
+    """Return what follows from documents, validated for a `target`; tell findings, and end where one is an error."""
+    read = sources.read(filename)
+    result = Rendering().of(read.documents, read.places)
+    found = [*read.findings, *result.findings]
+    if target:
+        found += validation.findings(result.objects.values(), target)
+        found += remarks(read.documents, read.places)
+    _show(found, empty=not read.documents)
+    return result.objects
 
 
 def _show(found: list[Finding], empty: bool) -> None:

@@ -27,6 +27,7 @@ Tree = dict[str, str]
 """The text of each file by its path, with slashes, below the tree's folder."""
 HEADER = "# Made by `tidegate render` from documents: edit those, this file is written anew.\n"
 KUSTOMIZATION = "kustomization.yaml"
+TOP = ("gateways", "tenants")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 

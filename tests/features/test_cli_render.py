@@ -9,6 +9,7 @@ from k8s_manager.cli.main import COMMANDS, build
 from tests.features.test_cli import tidegate
 from tests.gitops import existing
 from tests.support.documents import gateway, model, tenant
+from tests.support.git_server import files, git, git_server
 
 WARMED = {"mode": "fixedDelay", "fixedDelay": {"load": "5s"}}
 
@@ -101,6 +102,45 @@ async def test_the_hook_for_pre_commit_calls_what_there_is(documents: Path, tmp_
     program, *words = hook["entry"].split()
     code, _, error = await tidegate(*words, "-f", str(documents), "-d", str(tmp_path / "tree"))
     assert (program, code, error) == ("tidegate", 0, "") and hook["pass_filenames"] is False
+
+
+async def test_a_tree_is_pushed_to_a_branch_or_to_one_for_review(documents: Path, tmp_path: Path):
+    (tmp_path / "served").mkdir()
+    async with git_server(tmp_path / "served") as server:
+        place = server.make()
+        words = ("push", "-f", str(documents), "--to", server.url(), "--folder", "clusters/eu")
+        code, out, error = await tidegate(*words, "-m", "OPS-7: begin", "--author", "Ada <ada@example.com>")
+        head = git("rev-parse", "main", at=place)
+        assert (
+            (code, error) == (0, "")
+            and out.startswith(f"main is at {head}: ")
+            and out.endswith(" files written, 0 removed\n")
+        )
+        assert git("log", "--format=%an %s", "main", at=place) == "Ada OPS-7: begin"
+        assert await tidegate(*words) == (0, f"main holds it already, at {head}\n", "")
+        (documents / "model.yaml").unlink()
+        code, out, _ = await tidegate(*words, "--review")
+        branch = out.split()[0]
+        assert code == 0 and branch.startswith("tidegate/") and git("rev-parse", f"{branch}~1", at=place) == head
+        assert not any("ranker" in path for path in files(place, branch)) and git("rev-parse", "main", at=place) == head
+        code, again, _ = await tidegate(*words, "--review")
+        assert (code, again.split()[0]) == (0, branch) and "holds it already" in again
+        server.hook("pre-receive", "echo 'main is protected' >&2; exit 1")
+        code, _, error = await tidegate(*words)
+        assert code == 1 and "the push was refused" in error and "Traceback" not in error
+    code, _, error = await tidegate(*words)
+    assert code == 1 and "Connection refused" in error and "Traceback" not in error
+
+
+async def test_addresses_branches_and_folders_that_are_none_are_refused(documents: Path):
+    for option, value in (
+        ("--to", "ext::sh -c id"), ("--to", "--upload-pack=x"), ("--to", "relative/path"), ("--branch", "../x"), ("--branch", "-f"),
+        ("--branch", "a..b"), ("--folder", "../up"), ("--folder", "/abs"), ("--folder", "a//b"), ("--folder", ".git"),
+    ):  # fmt: skip
+        given = {"--to": "https://git.example.com/x.git", option: value}
+        words = [f"{name}={text}" for name, text in given.items()]
+        code, _, error = await tidegate("push", "-f", str(documents), *words)
+        assert code == 2 and f"{option}: " in error, (option, value, error)
 
 
 async def test_documents_are_proposed_for_what_is_there(tmp_path: Path):

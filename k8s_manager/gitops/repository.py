@@ -1,0 +1,223 @@
+"""A tree on a branch of a Git repository: read, changed and pushed, never by force.
+
+What is pushed stands on the commit that was read, and the server is told so: where somebody was faster it takes
+nothing, and we read and compare again. Nothing is merged. All is held in memory; a push is there as a whole or not at
+all, so that whoever is killed leaves no torn tree behind.
+
+    TidegateError
+    ├── Unreachable (Transient)   the repository does not answer; tried again
+    ├── Overtaken (Transient)     others pushed faster, time after time
+    └── NotTaken (Stalled)        no such repository, no right, a protected branch: an operator has to act
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dulwich.client import GitClient, HTTPUnauthorized, get_transport_and_path
+from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
+from dulwich.object_store import commit_tree_changes, iter_tree_contents
+from dulwich.objects import Blob, Commit, ObjectID
+from dulwich.objects import Tree as GitTree
+from dulwich.refs import Ref
+from dulwich.repo import MemoryRepo
+from urllib3.exceptions import HTTPError
+
+from istio_templates.errors import Conflict, Problem, Stalled, TidegateError, Transient
+from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
+from k8s_manager.gitops.stale import Stale, stale
+
+ATTEMPTS = 10
+_FILE, _FOLDER = 0o100644, 0o040000
+_LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
+_FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
+
+
+class Unreachable(Transient):
+    """A repository that does not answer."""
+
+
+class Overtaken(Transient):
+    """A branch on which others push faster than we."""
+
+
+class NotTaken(Stalled):
+    """A push that the repository will not take, or a repository that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Why a tree changes: the message, and who asked for it as `Name <address>`."""
+
+    message: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The commit that holds a tree now, and how what was there before differed."""
+
+    commit: str
+    stale: Stale
+
+
+class Repository:
+    """One folder on one branch of one repository. Every call blocks: run it in a thread.
+
+    `url` is https, ssh, git, or a path; `credentials` are a user and a password or token for https.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        branch: str,
+        folder: str = "",
+        credentials: tuple[str, str] | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._url, self._ref = url, Ref(f"refs/heads/{branch}".encode())
+        self._prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        self._credentials, self._pause, self._now, self._chance = credentials, pause, now, chance or random.Random()
+        self._repo = MemoryRepo()
+
+    def put(self, tree: Tree, change: Change, onto: str | None = None) -> Pushed:
+        """Bring the branch in line with a tree; one that is already gets no commit.
+
+        A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where somebody
+        else's file stands in the way, and the errors above.
+        """
+        for attempt in range(ATTEMPTS):
+            tip, base = self._tips(onto)
+            found = stale(self._url, self._there(base, tree), tree)
+            if not found.files and base is not None:
+                return Pushed(base.decode(), found)
+            commit = self._commit(base, found, change)
+            if self._push(tip, commit.id):
+                return Pushed(commit.id.decode(), found)
+            self._pause(self._chance.uniform(0, 0.05 * 2**attempt))
+        raise Overtaken(f"{self._name}: others pushed faster {ATTEMPTS} times; it is tried again")
+
+    def read(self) -> tuple[str | None, Tree]:
+        """Return the commit of the branch, and every file in our part of the folder, whoever made it."""
+        tip, _ = self._tips(None)
+        return (tip.decode() if tip else None), self._there(tip, {})
+
+    @property
+    def _name(self) -> str:
+        return f"{self._url} ({self._ref.decode().removeprefix('refs/heads/')})"
+
+    def _client(self) -> tuple[GitClient, bytes]:
+        user, password = self._credentials or (None, None)
+        client, path = get_transport_and_path(self._url, username=user, password=password)
+        return client, path.encode()
+
+    def _tips(self, onto: str | None) -> tuple[ObjectID | None, ObjectID | None]:
+        """Return the commit of the branch (None: there is no such branch) and the commit to stand on."""
+        wanted = [self._ref, *([Ref(f"refs/heads/{onto}".encode())] if onto else [])]
+
+        def lacking(refs: Any, depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
+            return [refs[ref] for ref in wanted if ref in refs and refs[ref] not in self._repo.object_store]
+
+        client, path = self._client()
+        refs = self._asked(lambda: client.fetch(path, self._repo, determine_wants=lacking, depth=1).refs)
+        tip = refs.get(self._ref)
+        return tip, tip or next((refs[ref] for ref in wanted if refs.get(ref)), None)
+
+    def _there(self, commit: ObjectID | None, tree: Tree) -> dict[str, str]:
+        """Return the texts of the files that may be ours, by their paths below the folder."""
+        found = {}
+        for path, mode, sha in self._entries(commit):
+            if mode in _LINKS and (path in tree or any(wanted.startswith(f"{path}/") for wanted in tree)):
+                raise Conflict(self._name, [Problem(path, f"is {_LINKS[mode]}, which is not followed; take it away")])
+            if mode not in _LINKS and path.endswith(".yaml"):
+                blob = self._repo.object_store[sha]
+                assert isinstance(blob, Blob)
+                found[path] = blob.data.decode(errors="replace")
+        return found
+
+    def _entries(self, commit: ObjectID | None) -> Iterator[tuple[str, int, ObjectID]]:
+        """Yield (path below the folder, mode, sha) of what stands where a tree would."""
+        if commit is None:
+            return
+        for entry in iter_tree_contents(self._repo.object_store, self._tree(commit)):
+            path = entry.path.decode(errors="replace")
+            below = path.removeprefix(self._prefix)
+            if path.startswith(self._prefix) and (below == KUSTOMIZATION or below.partition("/")[0] in TOP):
+                yield below, entry.mode, entry.sha
+
+    def _tree(self, commit: ObjectID) -> ObjectID:
+        found = self._repo.object_store[commit]
+        assert isinstance(found, Commit)
+        return ObjectID(found.tree)
+
+    def _commit(self, base: ObjectID | None, found: Stale, change: Change) -> Commit:
+        store = self._repo.object_store
+        empty = GitTree()
+        store.add_object(empty)
+        changes: list[tuple[bytes, int | None, ObjectID | None]] = []
+        for path, _, wanted in found.files:
+            place = f"{self._prefix}{path}".encode()
+            if wanted is None:
+                changes.append((place, None, None))
+                continue
+            blob = Blob.from_string(wanted.encode())
+            store.add_object(blob)
+            changes.append((place, _FILE, blob.id))
+        commit = Commit()
+        commit.tree = commit_tree_changes(store, self._tree(base) if base else empty.id, changes)
+        commit.parents = [base] if base else []
+        commit.author, commit.committer = change.author.encode(), b"Tidegate <tidegate@localhost>"
+        commit.author_time = commit.commit_time = int(self._now())
+        commit.author_timezone = commit.commit_timezone = 0
+        commit.encoding, commit.message = b"UTF-8", change.message.encode()
+        store.add_object(commit)
+        return commit
+
+    def _push(self, tip: ObjectID | None, commit: ObjectID) -> bool:
+        """Push a commit that stands on `tip`; return False where the branch has moved."""
+        moved = False
+
+        def onto_that_only(refs: dict[Ref, ObjectID]) -> dict[Ref, ObjectID]:
+            nonlocal moved
+            moved = refs.get(self._ref) != tip
+            return {} if moved else {self._ref: commit}
+
+        client, path = self._client()
+        # Only the newest commit of the branch is here, and what is packed must not look for those before it.
+        packed = partial(self._repo.object_store.generate_pack_data, shallow=self._repo.get_shallow())
+        result = self._asked(lambda: client.send_pack(path, onto_that_only, packed))
+        said = (result.ref_status or {}).get(self._ref)
+        if said is not None and not _is_race(said):
+            raise NotTaken(f"{self._name}: the push was refused: {said}; allow it, or name another branch")
+        return not moved and said is None
+
+    def _asked(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except TidegateError:
+            raise
+        except NotGitRepository as error:
+            raise NotTaken(f"{self._name}: there is no such repository; check the address") from error
+        except HTTPUnauthorized as error:
+            raise NotTaken(f"{self._name}: these credentials have no right; give others") from error
+        except (GitProtocolError, HTTPError, OSError) as error:
+            raise _meant(self._name, error) from error
+
+
+def _is_race(said: str) -> bool:
+    """Tell whether a server did not take a push because the branch had just moved."""
+    return any(word in said for word in ("failed to update ref", "fetch first", "unable to set", "cannot lock ref"))
+
+
+def _meant(name: str, error: Exception) -> TidegateError:
+    """Return what a failed call means: most servers that hang up say why before they do."""
+    lines = (error.stderr_lines or ()) if isinstance(error, HangupException) else ()
+    said = " ".join(line.decode(errors="replace").strip() for line in lines) or str(error) or type(error).__name__
+    if any(word in said.lower() for word in _FINAL):
+        return NotTaken(f"{name}: {said}; check the address and the key")
+    return Unreachable(f"{name}: {said}; it is tried again")
