@@ -447,3 +447,26 @@ async def test_of_many_claims_for_one_host_that_come_at_once_one_wins(rest):
         return (await rest.call("PUT", f"/v1/tenants/claimer-{number}", body))[0]
 
     assert sorted(await asyncio.gather(*map(claim, range(50)))) == [201] + [409] * 49
+
+
+async def test_of_claims_at_two_managers_one_wins_and_the_others_are_told(fleet):
+    """Neither manager knows yet what the other writes in the same moment: what is stored is judged by its age."""
+    async with fleet.manager() as one, fleet.manager() as two, fleet.rest(one) as first, fleet.rest(two) as second:
+        await make_search(fleet)
+        for turn in range(3):
+            names, host = [f"claimer-{turn}-{n}" for n in range(10)], f"wanted-{turn}.example.com"
+            body = {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": host}]}}
+            calls = [(first, second)[n % 2].call("PUT", f"/v1/tenants/{name}", body) for n, name in enumerate(names)]
+            answers = dict(zip(names, await asyncio.gather(*calls), strict=True))
+            stored = [name for name, (status, _) in answers.items() if status == 201]
+            assert 1 <= len(stored) <= 2 and {status for status, _ in answers.values()} <= {201, 409}
+
+            async def judged(stored=stored) -> list[str] | None:
+                found = [await fleet.condition("Tenant", name, "Accepted") for name in stored]
+                states = [(condition.get("status"), condition.get("reason")) for condition in found]
+                return states if all(status for status, _ in states) else None
+
+            states = await until(judged, what="both being judged")
+            assert sorted(states) == [("False", "Conflict")] * (len(stored) - 1) + [("True", "Accepted")]
+            serving = [obj for name in stored if (obj := await fleet.get("Gateway", f"tenant-{name}", "inference-gw"))]
+            assert len(serving) == 1 and serving[0]["spec"]["servers"][0]["hosts"][0].endswith(f"/{host}")
