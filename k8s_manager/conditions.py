@@ -45,13 +45,14 @@ from k8s_manager.draining import Draining
 from k8s_manager.drift_status import DriftNotes
 from k8s_manager.fleet import gateway_name, namespace_of
 from k8s_manager.gateway_status import even, gateway_status
+from k8s_manager.judging import Verdict
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.limit_status import limit_status, override_sentence
 from k8s_manager.limit_view import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
-from k8s_manager.plan import Leaving, Owner, Plan, Verdict, identity_of
+from k8s_manager.plan import Leaving, Owner, Plan, identity_of
 from k8s_manager.stage_status import staged
 from k8s_manager.told import Told
 from k8s_manager.warmth import PodWarmth, warm, warmup_status

@@ -42,6 +42,7 @@ class History:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
         self._known: dict[str, set[int]] = {}
+        self._there: dict[str, int] = {}
         self._events = Buckets(clock, TOLD)
         self._again: float | None = None
 
@@ -98,6 +99,7 @@ class History:
                 made = await self._client.create(revisions.revision(document, change, namespace))
             except WriteConflict:
                 self._note(document)  # another manager has just written it
+                await self._drop_surplus(key, document)
                 return
             self._note(document)
             await self._drop_surplus(key, document)
@@ -110,6 +112,7 @@ class History:
     def _note(self, document: Manifest) -> None:
         metadata = document["metadata"]
         known = self._known.setdefault(metadata["uid"], set())
+        self._there[metadata["uid"]] = self._there.get(metadata["uid"], len(known)) + 1
         known.add(metadata["generation"])
         if len(known) > 4 * revisions.KEPT:
             known -= set(sorted(known)[: -2 * revisions.KEPT])
@@ -117,12 +120,14 @@ class History:
     def _forget_the_gone(self) -> None:
         here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
         self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
+        self._there = {uid: count for uid, count in self._there.items() if uid in here}
 
     async def _drop_surplus(self, key: ObjectKey, document: Manifest) -> None:
         """Delete what is not kept any more, a few at a time: what another manager wrote is known from a list only."""
         uid = document["metadata"]["uid"]
-        if len(self._known[uid]) < revisions.KEPT or document["metadata"]["generation"] % TOGETHER:
+        if self._there[uid] < revisions.KEPT + TOGETHER:
             return
+        self._there[uid] = revisions.KEPT
         for old in revisions.surplus(await self._all(key, uid)):
             with contextlib.suppress(Absent):  # another manager was faster
                 await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from istio_templates.documents import Document
 from istio_templates.facts import ObjectKey
 from k8s_manager.fleet import Fleet, holdings
-from k8s_manager.plan import Plan, by_seniority, fleet_of, is_same, verdict_on
+from k8s_manager.judging import by_seniority, fleet_of, is_same, verdict_on
+from k8s_manager.plan import Plan
 from k8s_manager.world import Bound, Stored, World
 
 Documents = Mapping[ObjectKey, Document]
@@ -35,7 +36,7 @@ class Ledger:
         """
         fleet = self._followed(world, plan, pending)
         if fleet is None:
-            fleet, self._held = fleet_of(world, last, plan)
+            fleet, self._held = fleet_of(world, last, plan.verdicts)
             self._seen = {stored.key: stored for stored in world.documents()}
             self._fleet, self._promised = fleet, {}
         self._world, self._plan = world, plan

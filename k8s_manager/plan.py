@@ -1,12 +1,11 @@
-"""plan: from the world to what should be, and the verdict on every document. Pure.
+"""plan: from the world to what should be. Pure.
 
-Documents are judged in order: those that were accepted before keep what they hold, then the older come first. A
-document that is refused keeps its last good objects: nothing of its owner is changed or removed.
+A document that is refused keeps its last good objects: nothing of its owner is changed or removed.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,13 +19,12 @@ from istio_templates.documents import (
     WarmupPlanSpec,
 )
 from istio_templates.documents.tenant import Drift, TenantRateLimit
-from istio_templates.errors import Problem
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager import facts_of, overriding, warming
 from k8s_manager.certificates import Uses
-from k8s_manager.claims import Reason, refusals
 from k8s_manager.delegating import Shared, apart_from_lender, shared, told_apart
 from k8s_manager.fleet import Fleet, dedicated_namespace, gateway_name, namespace_of
+from k8s_manager.judging import Judge, Verdict
 from k8s_manager.memo import Last, Memo
 from k8s_manager.moves import Binding
 from k8s_manager.splitting import can_be_split, declared, split
@@ -37,15 +35,6 @@ from warmup.bundle import Bundle
 
 log = logging.getLogger(__name__)
 Owner = tuple[str, str, str]  # gateway, tenant and model as in the labels; what does not apply is empty
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a document holds what it asks for; `problems` say why not."""
-
-    accepted: bool
-    reason: Reason | None = None
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +88,7 @@ class Planner:
     """Plans pass after pass; what has not changed is taken from the pass before."""
 
     def __init__(self) -> None:
-        self._memo, self._last = Memo(), Last()
+        self._memo, self._last, self._judge = Memo(), Last(), Judge()
 
     def plan(self, world: World, closed: Mapping[str, str], lifted: frozenset[str] = frozenset()) -> Plan:
         """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity;
@@ -128,18 +117,7 @@ class Planner:
         return self._last.get(inputs, lambda: self._make(world, closed, lifted))
 
     def _make(self, world: World, closed: Mapping[str, str], lifted: frozenset[str]) -> Plan:
-        documents = (world.gateways, world.tenants, world.models, world.overrides, world.warmup_plans)
-        judged = (
-            *documents,
-            world.access_grants,
-            world.namespaces,
-            world.bound,
-            world.foreign,
-            world.files,
-            world.ungated,
-        )
-        verdicts = self._memo.get("verdicts", judged, lambda: judge(world))
-        plan = Plan(verdicts=verdicts, lifted=lifted)
+        plan = Plan(verdicts=self._judge.verdicts(world), lifted=lifted)
         plan.lent = {
             name for name, seen in world.namespaces.items() if seen.labels.get(names.MANAGED_BY) != names.MANAGER
         }
@@ -152,68 +130,6 @@ class Planner:
         _kept(world, plan)
         self._memo.end_round()
         return plan
-
-
-def judge(world: World) -> dict[ObjectKey, Verdict]:
-    """Return the verdict on every document."""
-    fleet = _reserved(world)
-    verdicts: dict[ObjectKey, Verdict] = {}
-    for stored in by_seniority(world.kinds()):
-        verdicts[stored.key] = verdict = verdict_on(stored, fleet)
-        if verdict.accepted and stored.document:
-            fleet.hold(stored.document)
-    return verdicts
-
-
-def fleet_of(world: World, last: World | None, plan: Plan) -> tuple[Fleet, dict[ObjectKey, Document]]:
-    """Return what all accepted documents hold, and these documents. Those that are as they were in the `last` world and
-    were accepted by its `plan` still are: they are not judged again."""
-    fleet, held = _reserved(world), {}
-    known = {stored.key: stored for stored in last.documents()} if last else {}
-    for stored in by_seniority(world.kinds()):
-        before, verdict = known.get(stored.key), plan.verdicts.get(stored.key)
-        if before is None or verdict is None or not verdict.accepted or not is_same(before, stored):
-            verdict = verdict_on(stored, fleet)
-        if verdict.accepted and stored.document:
-            fleet.hold(stored.document)
-            held[stored.key] = stored.document
-    return fleet, held
-
-
-def is_same(before: Stored, now: Stored) -> bool:
-    """Tell whether a document is as people left it before."""
-    return (before.uid, before.generation, before.deleting) == (now.uid, now.generation, now.deleting)
-
-
-def by_seniority(kinds: Iterable[Iterable[Stored]]) -> Iterator[Stored]:
-    """Yield documents, kind after kind, in the order in which they are judged."""
-    for kind in kinds:
-        yield from sorted(kind, key=_seniority)
-
-
-def _reserved(world: World) -> Fleet:
-    fleet = Fleet()
-    fleet.see(world)
-    fleet.reserve(world)
-    return fleet
-
-
-def _seniority(stored: Stored) -> tuple[bool, bool, str, str]:
-    return (not stored.incumbent, not stored.accepted_before, stored.created, str(stored.key))
-
-
-def verdict_on(stored: Stored, fleet: Fleet) -> Verdict:
-    """Return the verdict on one document, given what those before it hold."""
-    if stored.document is None:
-        return Verdict(False, "Invalid", stored.problems)
-    try:
-        found = refusals(stored.document, fleet)
-    except Exception as error:  # one document that nobody foresaw must not stop all the others
-        log.exception("%s cannot be judged", stored.key)
-        return Verdict(False, "Invalid", (Problem("", f"cannot be judged ({error!r}); change it"),))
-    if not found:
-        return Verdict(True)
-    return Verdict(False, found[0].reason, tuple(refusal.problem for refusal in found))
 
 
 def _accepted(stored: Stored, plan: Plan) -> Document | None:

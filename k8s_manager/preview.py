@@ -23,8 +23,9 @@ from istio_templates.yaml_text import yaml_text
 from k8s_manager.carrying import limit
 from k8s_manager.conceding import concessions, settle
 from k8s_manager.fleet import gateway_name
+from k8s_manager.judging import Verdict
 from k8s_manager.moves import Binding
-from k8s_manager.plan import Plan, Planner, Verdict, owner_of
+from k8s_manager.plan import Plan, Planner, owner_of
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
 

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -89,6 +90,7 @@ def header_value(value: str) -> str:
     return value
 
 
+@lru_cache(4096)
 def seconds(text: str) -> Fraction:
     """Return the seconds in a duration such as `1m30s`; `ValueError` where there is no unit."""
     if not re.fullmatch(DURATION, text):

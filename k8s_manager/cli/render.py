@@ -1,5 +1,6 @@
 """`tidegate render`: documents in, manifests out, to standard output or into a kustomize tree; no cluster needed."""
 
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +71,7 @@ def render(
 
 def rendered(filename: list[str], target: validation.Target | None = None) -> dict[ObjectKey, Manifest]:
     """Return what follows from documents, validated for a `target`; tell findings, and end where one is an error."""
+    gc.disable()  # a process that ends soon; thousands of documents, none of which goes before it does
     read = sources.read(filename)
     result = Rendering().of(read.documents, read.places)
     found = [*read.findings, *result.findings]

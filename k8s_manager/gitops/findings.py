@@ -24,7 +24,8 @@ from typing import Literal
 from istio_templates.documents import Document, ModelSpec, TenantSpec
 from istio_templates.errors import Problem
 from istio_templates.facts import ObjectKey
-from k8s_manager.plan import Plan, Verdict
+from k8s_manager.judging import Verdict
+from k8s_manager.plan import Plan
 
 Level = Literal["error", "warning"]
 _BY_REASON = {"Invalid": "TG102", "NotFound": "TG104", "Conflict": "TG105"}

@@ -119,14 +119,19 @@ async def _refused(fleet) -> bool:
 
 async def test_the_last_20_are_kept_and_all_go_with_their_document(rest):
     await history(rest, 1)
-    for qps in range(30, 55):
+    for qps in range(30, 80):
         assert (await rest.call("PUT", RANKER, rated(qps), {**as_("anna"), "If-Match": "*"}))[0] == 200
 
     async def last_20():
         items = (await rest.call("GET", f"{RANKER}/history"))[1]["items"]
-        return [item["revision"] for item in items] == list(range(26, 6, -1))
+        return [item["revision"] for item in items] == list(range(51, 31, -1))
 
     await until(last_20, what="the last twenty revisions")
+
+    async def few_more():
+        return 20 <= len((await rest.fleet.client.list(RESOURCES["ControllerRevision"], "", "search"))[0]) < 40
+
+    await until(few_more, what="the others being gone")
     await rest.call("DELETE", RANKER, None, as_("anna"))
 
     async def none_left():

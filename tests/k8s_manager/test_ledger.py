@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
 from k8s_manager.claims import refusals
+from k8s_manager.judging import fleet_of
 from k8s_manager.ledger import Ledger
 from k8s_manager.offline import world_of
-from k8s_manager.plan import Planner, fleet_of
+from k8s_manager.plan import Planner
 from k8s_manager.world import Bound
 from tests.support.documents import gateway, model, tenant
 
@@ -97,7 +98,7 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
     last, plan = world, planner.plan(world, {})
 
     def compare(fleet, last, plan, promised):
-        anew, _ = fleet_of(moments.world(), last, plan)
+        anew, _ = fleet_of(moments.world(), last, plan.verdicts)
         for document in promised:
             anew.hold(document)
         assert said(proposed, fleet) == said(proposed, anew)
@@ -115,7 +116,7 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
         elif what == "bind":
             routes = tuple((r.host, frozenset(), r.path, key[1:]) for r in getattr(document.spec, "routes", ()))
             moments.bound = Bound((), tuple((host, key.namespace) for host, *_ in routes), routes)
-        elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan)[0]):
+        elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan.verdicts)[0]):
             compare(ledger.fleet(moments.world(), last, plan, {key: document}), last, plan, [document])
             if arrives:
                 moments.put(raw)

@@ -10,8 +10,9 @@ from istio_templates import names
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
 from k8s_manager.claims import refusals
+from k8s_manager.judging import fleet_of
 from k8s_manager.offline import world_of
-from k8s_manager.plan import Plan, Planner, fleet_of
+from k8s_manager.plan import Planner
 from k8s_manager.render import Renderer
 from k8s_manager.standalone.translator.snapshot import snapshot
 from tests.support.envoy import config_of, running_envoy
@@ -30,7 +31,7 @@ VICTIM_ROUTES = {
 def judged():
     """Return the documents that were accepted, and every attempt with whether it was."""
     accepted = [parse(copy.deepcopy(victim)) for victim in VICTIMS]
-    fleet, _ = fleet_of(world_of(accepted), None, Plan())
+    fleet, _ = fleet_of(world_of(accepted), None, {})
     found = []
     for attempt in attempts():
         try:

@@ -1,0 +1,118 @@
+"""Verdicts that are brought up to date are those that would be found anew."""
+
+import copy
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from istio_templates.documents import parse
+from istio_templates.errors import Invalid
+from istio_templates.facts import ObjectKey
+from k8s_manager import judging
+from k8s_manager.judging import Judge
+from k8s_manager.offline import world_of
+from tests.k8s_manager.test_ledger import Moments, documents
+from tests.support.documents import gateway, model, tenant
+
+PLAN_REF = {"mode": "gate", "planRef": {"name": "p"}}
+EDITS = st.sampled_from(
+    [
+        {"paused": "a test"},
+        {"rateLimit": {"perReplicaQps": 5}},
+        {"warmup": PLAN_REF},
+        {"rateLimit": {"perReplicaQps": 7}},
+    ]
+)
+ROUTED = st.sampled_from(["/x", "/x/y", "/z"]).map(
+    lambda path: {"routes": [{"host": "a.example.com", "path": path, "port": 8080}]}
+)
+ATTACHED = {
+    "attachTo": {"virtualService": "n"},
+    "routes": [],
+    "versions": [{"name": "v1", "existing": {"labels": {"app": "m"}}}],
+}
+
+
+def changes():
+    edits = st.tuples(
+        st.just("edit"),
+        st.sampled_from(["search", "search", "search", "ads"]),
+        st.sampled_from(["m", "n"]),
+        EDITS | ROUTED | st.just(ATTACHED),
+    )
+    puts = st.tuples(st.sampled_from(["put", "delete", "accept", "age", "read"]), documents())
+    return st.lists(edits | edits | puts, max_size=16)
+
+
+def edited(moments: Moments, namespace: str, name: str, fields: dict) -> dict | None:
+    """Return a model as it is, with other fields."""
+    stored = moments.there.get(ObjectKey("Model", namespace, name))
+    if stored is None or stored.document is None:
+        return None
+    spec = stored.document.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {**model(name, namespace), "spec": {**spec, **copy.deepcopy(fields)}}
+
+
+def put(moments: Moments, raw: dict | None) -> None:
+    try:
+        if raw is not None:
+            moments.put(raw)
+    except Invalid:
+        return
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes())
+def test_verdicts_brought_up_to_date_are_those_found_anew(changes):
+    moments, judge = Moments(), Judge()
+    for raw in (
+        tenant("search", hosts=[{"name": "a.example.com"}, {"name": "b.example.com"}]),
+        model("m", "search", routes=[ROUTE]),
+        model("n", "search", routes=[{**ROUTE, "path": "/n"}]),
+    ):
+        moments.put(raw)
+    for what, *about in changes:
+        if what == "edit":
+            put(moments, edited(moments, *about))
+        elif what == "put":
+            put(moments, about[0])
+        else:
+            key = _key(about[0])
+            if what == "delete":
+                moments.there.pop(key, None)
+            elif key in moments.there and what == "accept":
+                moments.there[key] = replace(moments.there[key], incumbent=True, accepted_before=True)
+            elif key in moments.there and what == "age":
+                moments.there[key] = replace(moments.there[key], incumbent=False, accepted_before=True)
+            elif key in moments.there:  # read again: equal, and another object
+                moments.there[key] = replace(moments.there[key], document=copy.deepcopy(moments.there[key].document))
+        world = moments.world()
+        assert judge.verdicts(world) == Judge().verdicts(world)
+
+
+ROUTE = {"host": "a.example.com", "path": "/x", "port": 8080}
+
+
+def _key(raw: dict) -> ObjectKey:
+    metadata = raw["metadata"]
+    return ObjectKey(raw["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def test_a_model_that_holds_what_it_held_is_judged_alone():
+    names = [f"t{n}" for n in range(50)]
+    raw = [gateway(), *map(tenant, names), *(model("ranker", name) for name in names)]
+    judge, documents = Judge(), [parse(d) for d in raw]
+    judge.verdicts(world_of(documents))
+    asked: list[str] = []
+
+    class Counting(judging.Fleet):
+        def owner(self, host: str) -> str | None:
+            asked.append(host)
+            return super().owner(host)
+
+    judge._fleet.__class__ = Counting
+    changed = parse(model("ranker", "t7", paused="a test"))
+    world = world_of([*(d for d in documents if (d.namespace, d.name) != ("t7", "ranker")), changed])
+    assert all(verdict.accepted for verdict in judge.verdicts(world).values())
+    assert asked == ["t7.models.example.com"]
