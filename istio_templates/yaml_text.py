@@ -55,6 +55,8 @@ def _by_library(value: Any) -> str:
 
 def _value(value: Any, depth: int, head: str, out: list[str]) -> None:
     """Write a value behind its `head` (a key or a dash, which may be several), at `depth` levels of two spaces."""
+    if depth + 1 >= len(_INDENTS):
+        raise _NotPlainError
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             if not isinstance(key, str) or len(key) > _LONGEST_KEY:
@@ -83,9 +85,10 @@ def _under(head: str, value: Any, depth: int, out: list[str]) -> None:
 
 def _scalar(value: Any, column: int) -> str:
     if isinstance(value, str):
-        if " " in value and column + len(value) > _SAFE:
+        text = _text(value)
+        if " " in value and column + len(text) > _SAFE:
             raise _NotPlainError
-        return _text(value)
+        return text
     if value is True:
         return "true"
     if value is False:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 FINALIZER_MANAGER = "tidegate-finalizer"
 # Counts that flicker are told at most this often; conditions are told at once.
 STATUS_PAUSE = 1.0
-STATUSES_AT_ONCE = 4
+STATUSES_AT_ONCE = 8
 """Statuses written at once: they come in bursts, and must not be in the way of those who write documents."""
 _MAKES_NOTHING = ("LimitOverride", "WarmupPlan", "AccessGrant")
 

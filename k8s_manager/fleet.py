@@ -1,6 +1,6 @@
 """The fleet: what all accepted documents hold, indexed by what can be asked for. Pure."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterator, Mapping
 
 from istio_templates import names
 from istio_templates.documents import (
@@ -11,6 +11,7 @@ from istio_templates.documents import (
     WarmupPlanSpec,
 )
 from istio_templates.documents.model import Route
+from istio_templates.facts import ObjectKey
 from k8s_manager import warming
 from k8s_manager.moves import Binding
 from k8s_manager.world import Foreign, NamespaceSeen, Stored, World
@@ -63,10 +64,10 @@ class Fleet:
             case WarmupPlanSpec() as spec:
                 self.warmup_plans[document.namespace or "", document.name] = spec
 
-    def reserve(self, world: World) -> None:
-        """Keep what live objects serve for those documents that are still there."""
-        tenants = {stored.key.name: stored for stored in world.tenants}
-        models = {(stored.key.namespace, stored.key.name) for stored in world.models}
+    def reserve(self, world: World, only: Container[ObjectKey] | None = None) -> None:
+        """Keep what live objects serve for those documents that are still there, or `only` for some."""
+        tenants = {stored.key.name: stored for stored in world.tenants if only is None or stored.key in only}
+        models = {(s.key.namespace, s.key.name) for s in world.models if only is None or s.key in only}
         for host, tenant in world.bound.hosts:
             if tenant in tenants:
                 self._take(host, tenant)

@@ -58,8 +58,11 @@ class Ledger:
             for was, now in zip(before.kinds(), world.kinds(), strict=True)
             if was is not now
         ]
-        if before.bound is not world.bound or any(self._may_serve(stored) for kind in changed for stored in kind):
+        newcomers = {stored.key for kind in changed for stored in kind if self._may_serve(stored)}
+        if before.bound is not world.bound:
             fleet.reserve(world)
+        elif newcomers:
+            fleet.reserve(world, newcomers)
         followed = all(self._takes(fleet, stored) for stored in by_seniority(changed))
         none_gone = len(self._seen) == sum(len(kind) for kind in world.kinds())
         # What was refused may fit by now.

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from istio_templates.catalog import stage
-from istio_templates.documents import Document, parse
+from istio_templates.documents import Document, TenantSpec, parse
 from istio_templates.documents.parse import SPECS
-from istio_templates.errors import Invalid
+from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.plan import Plan, Planner
+from k8s_manager.plan import Plan, Planner, own_gateway
 from k8s_manager.render import Renderer
 from k8s_manager.world import Stored, World
 
@@ -57,6 +57,19 @@ def _referred(by_kind: Mapping[str, list[Stored]]) -> set[tuple[str, str]]:
     return {(str(namespace), name) for namespace in namespaces for name in names}
 
 
+def with_own_gateways(documents: Iterable[Document]) -> list[Document]:
+    """Return documents, and the gateways that tenants among them have of their own: in a cluster the manager makes
+    those, and only then what stands on them."""
+    given = list(documents)
+    there = {document.name for document in given if document.kind == "InferenceGateway"}
+    own = [
+        Document("InferenceGateway", document.name, None, own_gateway(document.name, document.spec))
+        for document in given
+        if isinstance(document.spec, TenantSpec) and document.spec.gateway.dedicated and document.name not in there
+    ]
+    return [*given, *own]
+
+
 def stored(document: Document, uid: str = "") -> Stored:
     """Return a document as if it were stored, and accepted by nobody yet."""
     key = ObjectKey(document.kind, document.namespace or "", document.name)
@@ -72,8 +85,19 @@ def planned(world: World) -> Plan:
     return plan
 
 
+def _apart(raw: Iterable[dict[str, Any]]) -> list[Document]:
+    """Return documents, no two of which are the same one."""
+    found: dict[ObjectKey, Document] = {}
+    for document in map(parse, raw):
+        key = ObjectKey(document.kind, document.namespace or "", document.name)
+        if key in found:
+            raise Invalid(str(document), [Problem("", "stands twice; keep one")])
+        found[key] = document
+    return list(found.values())
+
+
 def manifests(raw: Iterable[dict[str, Any]]) -> list[Manifest]:
     """Return everything that follows from documents, in the order in which it is made."""
-    desired = Renderer().render(planned(world_of([parse(document) for document in raw])))
+    desired = Renderer().render(planned(world_of(with_own_gateways(_apart(raw)))))
     objects = [*desired.objects.values(), *desired.slots.values()]
     return sorted(objects, key=lambda obj: (stage(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))

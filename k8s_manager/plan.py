@@ -168,7 +168,7 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
             continue
         bound = world.bindings.get(name) or Binding((gateway_name(name, spec),))
         if spec.gateway.dedicated:
-            plan.dedicated[name] = memo.get(("own", name), (spec.gateway,), partial(_dedicated, name, spec))
+            plan.dedicated[name] = memo.get(("own", name), (spec.gateway,), partial(own_gateway, name, spec))
         elif name in bound.gateways and (left := _own_gateway(name, world)):
             plan.dedicated[name] = left
         pools = _apart([plan.pools[gateway] for gateway in bound.gateways if gateway in plan.pools])
@@ -212,7 +212,8 @@ def _kept(world: World, plan: Plan) -> None:
     plan.revoked, plan.kept = told_apart(routes, tenant_of, fleet)
 
 
-def _dedicated(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
+def own_gateway(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
+    """Return the gateway that a tenant has of its own."""
     assert spec.gateway.dedicated is not None
     return InferenceGatewaySpec.model_validate(
         {

@@ -194,14 +194,23 @@ def fingerprint(found: Preview) -> str:
 
     How many replicas are warm, and with it the limit that is told, is not part of it: that moves all the time.
     """
-    documents = [
-        [s.uid, dict(s.labels), s.document.spec.model_dump(mode="json") if s.document else None] if s else None
-        for revised in found.documents
-        for s in (revised.live, revised.proposed)
-    ]
+    documents = sorted((_named(revised), *map(_said, (revised.live, revised.proposed))) for revised in found.documents)
     foreign = sorted((str(key), obj.get("spec")) for key, obj in found.foreign.items())
     seen = [documents, [[str(c.key), c.before, c.after] for c in found.changes], found.refused, foreign, found.going]
     return hashlib.sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def _named(revised: Revised) -> str:
+    stored = revised.proposed or revised.live
+    return str(stored.key) if stored else ""
+
+
+def _said(stored: Stored | None) -> str:
+    """Return what a document says, as a text."""
+    if stored is None:
+        return ""
+    spec = stored.document.spec.model_dump(mode="json") if stored.document else None
+    return orjson.dumps([stored.uid, dict(stored.labels), spec], option=orjson.OPT_SORT_KEYS).decode()
 
 
 def difference(old: Manifest | None, new: Manifest | None, name: str) -> str:

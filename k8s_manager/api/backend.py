@@ -170,41 +170,46 @@ class Backend:
         self._require_sync()
         writes: dict[ObjectKey, tuple[Document, Manifest]] = {}
         problems = []
-        for number, body in enumerate(bodies):
+        for number, raw in enumerate(bodies):
             place = f"documents.{number}"
             try:
-                document = self._plannable(body)
+                key, document, body = self._plannable(raw)
             except Invalid as error:
                 problems += [Problem(f"{place}.{p.field}".rstrip("."), p.message) for p in error.problems]
                 continue
-            key = names.key_of(body)
             if key in writes:
                 problems.append(Problem(place, f"{document} stands twice"))
             writes[key] = (document, body)
         if problems:
             raise Invalid("the documents", problems)
         planned = await self._planning.of(*writes.values())
-        _refuse(
-            planned.subject,
-            [
-                (verdict.reason, Problem(f"{key} {problem.field}".rstrip(), problem.message))
-                for key, verdict in planned.preview.rejected.items()
-                for problem in verdict.problems
-            ],
-        )
+        refused = planned.preview.rejected
+        told = [
+            Problem(f"{key} {problem.field}".rstrip(), problem.message)
+            for key, verdict in refused.items()
+            for problem in verdict.problems
+        ]
+        if refused:
+            is_wrong = any(verdict.reason == "Invalid" for verdict in refused.values())
+            raise (Invalid if is_wrong else Conflict)("the documents", told)
         return {**await self._planning.told(planned), "documents": [str(document) for document, _ in writes.values()]}
 
-    def _plannable(self, body: Manifest) -> Document:
-        """Return the document in a body that names itself, if its kind can be written here."""
+    def _plannable(self, body: Manifest) -> tuple[ObjectKey, Document, Manifest]:
+        """Return the document in a body that names itself, if its kind can be written here; an override that names no
+        namespace is the operators'."""
+        metadata = body.get("metadata")
+        if body.get("kind") == "LimitOverride" and isinstance(metadata, dict) and not metadata.get("namespace"):
+            body = {**body, "metadata": {**metadata, "namespace": SYSTEM}}
         document = parse(body)
         if document.kind not in GROUPS:
             said = f"{document.kind} is not written by this API; use kubectl"
             raise Invalid(str(document), [Problem("kind", said)])
         _not_over(document)
-        live = self._store.get(names.key_of(body))
+        key = ObjectKey(document.kind, document.namespace or "", document.name)
+        live = self._store.get(key)
         if live and "deletionTimestamp" in live["metadata"]:
             raise Invalid(str(document), [Problem("", "is being deleted; wait until it is gone")])
-        return document
+        return key, document, body
 
     def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
         """Return the document in a body, and what is there now, if the one may be written over the other."""

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 
 from istio_templates.errors import Invalid, Problem
@@ -13,9 +14,10 @@ from k8s_manager.api.backend import Backend
 from k8s_manager.api.body import mapping
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import BODIES
+from k8s_manager.api.problems import TooLarge
 from k8s_manager.offline import manifests
 
-MOST = 200
+MOST, MOST_BYTES = 200, 16 * 2**20
 _SUBJECT = "the documents"
 
 
@@ -36,7 +38,20 @@ def add(app: FastAPI, backend: Backend) -> None:
     async def render(request: Request) -> Response:
         found = await _documents(request)
         async with turn:
-            return in_json({"items": await asyncio.to_thread(manifests, found)})
+            text = await asyncio.to_thread(_rendered, found)
+        return Response(text, media_type="application/json")
+
+
+def _rendered(found: list[Manifest]) -> bytes:
+    parts, size = [], 0
+    for obj in manifests(found):
+        parts.append(orjson.dumps(obj))
+        size += len(parts[-1])
+        if size > MOST_BYTES:
+            raise TooLarge(
+                f"the manifests have more than {MOST_BYTES} bytes; use `tidegate render`, or send fewer documents"
+            )
+    return b'{"items":[' + b",".join(parts) + b"]}"
 
 
 async def _documents(request: Request) -> list[Manifest]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from istio_templates.documents import Document, ModelSpec
 from istio_templates.errors import TidegateError
@@ -42,8 +43,11 @@ class Planning:
     async def of(self, *writes: tuple[Document, Manifest]) -> Planned:
         """Return what writing documents, each with the body that it came in, would do now."""
         world = self._gatherer.world(datetime.now(UTC))
+        ungated = world.ungated.union(*(self._gatherer.ungated(document) for document, _ in writes))
         proposed = [_stored(document, body, self._live(document)) for document, body in writes]
-        found = await self._seen(preview(world, proposed, self._store.owned))
+        made = partial(preview, replace(world, ungated=ungated), proposed, dict(self._store.owned))
+        # Several may take a second, which limits and the Lease do not have.
+        found = await self._seen(made() if len(writes) == 1 else await asyncio.to_thread(made))
         subject = ", ".join(str(document) for document, _ in writes)
         return Planned(subject, found, tuple(map(self._warm, found.documents)))
 
@@ -80,7 +84,13 @@ class Planning:
     async def _seen(self, found: Preview) -> Preview:
         """Return a preview with the objects that are taken over as they are now."""
         keys = [key for key in found.taken_over() if key not in self._store.owned]
-        seen = await asyncio.gather(*(live_of(self._client, key) for key in keys))
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(key: ObjectKey) -> Manifest | None:
+            async with places:
+                return await live_of(self._client, key)
+
+        seen = await asyncio.gather(*map(one, keys))
         foreign = {key: live for key, live in zip(keys, seen, strict=True) if live is not None}
         return replace(found, foreign=foreign)
 

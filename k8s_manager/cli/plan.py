@@ -13,6 +13,9 @@ from k8s_manager.cli.output import Format
 from k8s_manager.client import Client, Refused, Unanswered
 
 Object = dict[str, Any]
+MOST = 200
+_ALONE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""No right to plan together, a manager that cannot yet, more than it reads: then one by one."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,7 +60,7 @@ def diff(filename: Files, server: Server = None, token_file: TokenFile = None, s
 
 def _planned(connection: Connection, found: list[Object]) -> Iterator[tuple[str, Object]]:
     """Yield what documents are called with their plan: one for all of them where the caller may see that."""
-    together = _together(connection, found) if len(found) > 1 else None
+    together = _together(connection, found) if 1 < len(found) <= MOST else None
     if together is not None:
         yield ", ".join(together["documents"]), together
         return
@@ -69,7 +72,7 @@ def _together(connection: Connection, found: list[Object]) -> Object | None:
     try:
         return dict(Client(connection.server, connection.token).plan_together(found))
     except Refused as error:
-        if error.status == HTTPStatus.FORBIDDEN:
+        if error.status in _ALONE:
             return None
         raise connection.failed(error) from None
     except Unanswered as error:

@@ -78,7 +78,7 @@ def rendered(filename: list[str], target: validation.Target | None = None) -> di
     if target:
         found += validation.findings(result.objects.values(), target)
         found += remarks(read.documents, read.places)
-    _show(found, empty=not read.documents)
+    _show(found, empty=not result.objects)
     return result.objects
 
 
@@ -89,7 +89,7 @@ def _show(found: list[Finding], empty: bool) -> None:
     if any(finding.level == "error" for finding in found):
         raise typer.Exit(REFUSED)
     if empty:
-        typer.echo("tidegate: no document was found; a tree is not emptied by that. Look at -f.", err=True)
+        typer.echo("tidegate: nothing follows from these documents; no tree is emptied by that. See -f.", err=True)
         raise typer.Exit(REFUSED)
 
 

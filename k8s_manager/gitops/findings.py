@@ -7,6 +7,7 @@
 | TG103 | error | the document stands twice |
 | TG104 | error | it refers to what is not there |
 | TG105 | error | what it asks for is another document's |
+| TG106 | error | it waits for something that these documents do not make |
 | TG201 | error | Istio's schema refuses an object |
 | TG202 | error | Kubernetes' schema refuses an object |
 | TG301 | warning | a model has no limit |
@@ -53,8 +54,11 @@ class Finding:
 
 def refused(plan: Plan, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Iterator[Finding]:
     """Yield why documents are not accepted; where another one claims the same host, its place is told too."""
+    for key, said in plan.waiting.items():
+        if key in documents:
+            yield Finding("TG106", places[key], str(documents[key]), Problem("", said))
     for key, verdict in plan.verdicts.items():
-        if not verdict.accepted:
+        if not verdict.accepted and key in documents:
             rivals = _rivals(documents[key], documents, places)
             for problem in verdict.problems:
                 told = Problem(problem.field, problem.message + rivals)
@@ -87,12 +91,17 @@ def remarks(documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, 
         if isinstance(document.spec, ModelSpec)
         for route in document.spec.routes
     }
+    attached = {  # who routes there, and which hosts, is not in these documents
+        document.namespace
+        for document in documents.values()
+        if isinstance(document.spec, ModelSpec) and document.spec.attach_to
+    }
     for key, document in documents.items():
         spec = document.spec
         if isinstance(spec, ModelSpec):
             found = _of_model(spec)
         elif isinstance(spec, TenantSpec):
-            found = _of_tenant(spec, served)
+            found = _of_tenant(spec, served, (spec.namespace or document.name) in attached)
         else:
             continue
         for code, field, said in found:
@@ -117,10 +126,10 @@ def _tag(image: str) -> str:
     return image.rpartition("/")[2].partition(":")[2]
 
 
-def _of_tenant(spec: TenantSpec, served: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+def _of_tenant(spec: TenantSpec, served: Iterable[str], attached: bool) -> Iterator[tuple[str, str, str]]:
     for number, host in enumerate(spec.hosts):
         field = f"spec.hosts.{number}"
-        if not host.name.startswith("*.") and host.name not in served and not host.delegations:
+        if not host.name.startswith("*.") and host.name not in served and not host.delegations and not attached:
             yield "TG305", f"{field}.name", f"{host.name} is served by no model of these documents"
         if host.tls:
             name = host.tls.credential_name

@@ -6,11 +6,15 @@ Symbolic links are not followed: who can write to the folder must not lead us ou
 from collections.abc import Iterator
 from pathlib import Path
 
-from istio_templates.errors import Conflict, Problem
+from istio_templates.errors import Conflict, Problem, TidegateError
 from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
 from k8s_manager.gitops.stale import Stale, stale
 
 _UNFINISHED = ".tidegate-new.yaml"
+
+
+class Unreadable(TidegateError):
+    """A folder that cannot be looked at."""
 
 
 def compare(folder: Path, tree: Tree) -> Stale:
@@ -18,13 +22,42 @@ def compare(folder: Path, tree: Tree) -> Stale:
 
     Raises `Conflict` where somebody else's file, or a symbolic link, stands in the way.
     """
-    there = {path: (folder / path).read_text(errors="replace") for path in _files(folder)}
-    unfinished = {path for path in there if path.endswith(_UNFINISHED)}
+    try:
+        there = {path: (folder / path).read_bytes().decode(errors="replace") for path in _files(folder)}
+        _require_room(folder, tree)
+    except OSError as error:
+        raise Unreadable(f"{folder}: {error}; make it readable, or render elsewhere") from error
+    unfinished = {path for path in there if _is_unfinished(path)}
     return stale(str(folder), there, tree, unfinished)
 
 
+def _require_room(folder: Path, tree: Tree) -> None:
+    """Make sure that no folder stands where a file has to be, nor the other way round; raises `Conflict`."""
+    above = {parent for path in tree for parent in (folder / path).parents if parent.is_relative_to(folder)}
+    wrong = [path for path in above if path.exists() and not path.is_dir()]
+    wrong += [folder / path for path in tree if (folder / path).is_dir()]
+    if wrong:
+        said = "is in the way and not ours; move it, or render elsewhere"
+        raise Conflict(str(folder), [Problem(str(path.relative_to(folder)), said) for path in sorted(wrong)])
+
+
+def _is_unfinished(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.startswith(".") and name.endswith(_UNFINISHED)
+
+
 def write(folder: Path, found: Stale) -> None:
-    """Bring a folder in line with a tree. Killed at any moment, the next run does the rest."""
+    """Bring a folder in line with a tree. Killed at any moment, the next run does the rest.
+
+    Raises `Unreadable` where something cannot be written; what was written until then is right.
+    """
+    try:
+        _write(folder, found)
+    except OSError as error:
+        raise Unreadable(f"{folder}: {error}; mend that, and run it again") from error
+
+
+def _write(folder: Path, found: Stale) -> None:
     for path, _, wanted in found.files:
         file = folder / path
         if wanted is None:
@@ -33,7 +66,9 @@ def write(folder: Path, found: Stale) -> None:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f".{file.name}{_UNFINISHED}")
-        beside.write_text(wanted)
+        beside.unlink(missing_ok=True)  # what a run left that was killed, or a link that somebody laid
+        with beside.open("x", encoding="utf-8", newline="") as out:
+            out.write(wanted)
         beside.replace(file)
 
 

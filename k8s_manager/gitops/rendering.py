@@ -8,7 +8,7 @@ from istio_templates.documents import Document
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.gitops.findings import Finding, refused
 from k8s_manager.memo import Memo
-from k8s_manager.offline import stored, world_with
+from k8s_manager.offline import stored, with_own_gateways, world_with
 from k8s_manager.plan import Planner
 from k8s_manager.render import Renderer
 
@@ -29,7 +29,8 @@ class Rendering:
 
     def of(self, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Rendered:
         """Return what follows from `documents`, in whatever order they come; `places` say where each stands."""
-        found = [self._stored.get(key, (documents[key],), partial(stored, documents[key])) for key in sorted(documents)]
+        every = with_own_gateways(documents[key] for key in sorted(documents))
+        found = [self._stored.get((d.kind, d.namespace, d.name), (d,), partial(stored, d)) for d in every]
         self._stored.end_round()
         plan = self._planner.plan(world_with(found), {})
         desired = self._renderer.render(plan)

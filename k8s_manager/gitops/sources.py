@@ -3,8 +3,9 @@
 One file that is broken is a finding; the others are read all the same.
 """
 
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.findings import Finding
 
 ENDS = (".yaml", ".yml", ".json")
-_KUSTOMIZATION = "Kustomization"
+KUSTOMIZATION = "kustomization.yaml"
 """Documents may lie in a folder that kustomize applies; its own file is none."""
 
 
@@ -28,7 +29,7 @@ class Sources:
     findings: tuple[Finding, ...]
 
 
-def read(places: Iterable[str]) -> Sources:
+def read(places: Sequence[str]) -> Sources:
     """Return the documents in files, folders (with all below them) and, for `-`, standard input."""
     documents: dict[ObjectKey, Document] = {}
     at: dict[ObjectKey, str] = {}
@@ -48,7 +49,7 @@ def read(places: Iterable[str]) -> Sources:
     return Sources(documents, at, tuple(findings))
 
 
-def _raw(places: Iterable[str], findings: list[Finding]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _raw(places: Sequence[str], findings: list[Finding]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, text in _texts(places, findings):
         try:
             found = load(text, name)
@@ -56,23 +57,38 @@ def _raw(places: Iterable[str], findings: list[Finding]) -> Iterator[tuple[str, 
             findings += [Finding("TG101", name, "", problem) for problem in error.problems]
             continue
         for number, raw in enumerate(found, 1):
-            if raw.get("kind") != _KUSTOMIZATION:
-                yield (name if len(found) == 1 else f"{name} (document {number})"), raw
+            yield (name if len(found) == 1 else f"{name} (document {number})"), raw
 
 
-def _texts(places: Iterable[str], findings: list[Finding]) -> Iterator[tuple[str, str]]:
+def _texts(places: Sequence[str], findings: list[Finding]) -> Iterator[tuple[str, str]]:
     for place in places:
         if place == "-":
-            yield "standard input", sys.stdin.read()
-            continue
-        for file in _files(Path(place)):
-            try:
-                yield str(file), file.read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                findings.append(Finding("TG101", str(file), "", Problem("", f"cannot be read: {error}")))
+            yield from _text("standard input", sys.stdin.buffer.read, findings)
+    given = [Path(place) for place in places if place != "-"]
+    for file in dict.fromkeys(file for path in given for file in _files(path, findings)):
+        yield from _text(str(file), file.read_bytes, findings)
 
 
-def _files(path: Path) -> list[Path]:
+def _text(name: str, read: Callable[[], bytes], findings: list[Finding]) -> Iterator[tuple[str, str]]:
+    try:
+        yield name, read().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        findings.append(_unreadable(name, error))
+
+
+def _unreadable(name: str, error: Exception) -> Finding:
+    return Finding("TG101", name, "", Problem("", f"cannot be read: {error}"))
+
+
+def _files(path: Path, findings: list[Finding]) -> Iterator[Path]:
+    """Yield a file, or those in a folder and all below it; links to folders are not followed, and told."""
     if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.suffix in ENDS and file.is_file())
+        yield path
+        return
+    for folder, inner, names in os.walk(path, onerror=lambda e: findings.append(_unreadable(str(e.filename), e))):
+        inner.sort()
+        for name in inner:
+            if (link := Path(folder, name)).is_symlink():
+                said = "is a link to a folder, which is not followed; name that folder too"
+                findings.append(Finding("TG101", str(link), "", Problem("", said)))
+        yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix in ENDS and name != KUSTOMIZATION)

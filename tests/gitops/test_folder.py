@@ -62,6 +62,37 @@ def test_files_of_others_stay(tmp_path: Path):
     assert held(tmp_path) == {**theirs, "kustomization.yaml": TREE["kustomization.yaml"]}
 
 
+def test_a_file_that_only_looks_unfinished_stays_and_a_link_in_its_place_is_not_written_through(tmp_path: Path):
+    folder, victim = tmp_path / "tree", tmp_path / "victim"
+    bring(folder, TREE)
+    victim.write_text("mine\n")
+    (folder / "tenants/search/values.tidegate-new.yaml").write_text("mine\n")
+    (folder / ".kustomization.yaml.tidegate-new.yaml").symlink_to(victim)
+    bring(folder, {path: text.replace("[]", "[a]") for path, text in TREE.items()})
+    assert victim.read_text() == "mine\n" and not (folder / "kustomization.yaml").is_symlink()
+    assert (folder / "tenants/search/values.tidegate-new.yaml").read_text() == "mine\n"
+
+
+def test_lines_that_end_otherwise_are_stale(tmp_path: Path):
+    bring(tmp_path, TREE)
+    file = tmp_path / "tenants/search/b.yaml"
+    file.write_bytes(file.read_bytes().replace(b"b: 1\n", b"b: 1\r\n"))
+    assert [path for path, _, _ in compare(tmp_path, TREE).files] == ["tenants/search/b.yaml"]
+
+
+@pytest.mark.parametrize("way", ["tenants", "tenants/search", "tenants/search/b.yaml", ""])
+def test_a_folder_for_a_file_and_a_file_for_a_folder_are_named(tmp_path: Path, way: str):
+    folder = tmp_path / "tree"
+    place = folder / way
+    if way.endswith(".yaml"):
+        place.mkdir(parents=True)
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("mine\n")
+    with pytest.raises(Conflict, match="is in the way and not ours"):
+        compare(folder, TREE)
+
+
 def test_a_file_of_somebody_else_in_the_way_is_named_and_nothing_is_written(tmp_path: Path):
     (tmp_path / "tenants/search").mkdir(parents=True)
     (tmp_path / "tenants/search/b.yaml").write_text("mine: true\n")

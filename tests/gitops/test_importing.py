@@ -48,8 +48,10 @@ def test_a_route_is_limited_where_it_is():
             "traffic": [{"version": "v1", "weight": 90}, {"version": "v2", "weight": 10}],
         },
     }
-    assert len(notes) == 2 and "no limit is proposed" in notes[0]
-    assert notes[1].endswith("hand it over: kubectl label namespace search tidegate.dev/tenant=search")
+    assert len(notes) == 3 and "its pods are taken to run in istio-ingress" in notes[0]
+    assert "no limit is proposed" in notes[1] and notes[2].endswith(
+        "hand it over: kubectl label namespace search tidegate.dev/tenant=search"
+    )
 
 
 def test_taken_over_it_has_its_own_routes_on_the_port_of_the_pods():
@@ -123,7 +125,7 @@ def test_what_nobody_serves_or_leads_nowhere_is_not_proposed():
         "no gateway that was read serves it" in n for n in notes
     )
     documents, notes = found([gateway(), virtual_service(CANARY, hosts=["*"])])
-    assert ("Model", "ranker") not in documents and any("* is not one host" in n for n in notes)
+    assert ("Model", "ranker") not in documents and any("* is not one full host" in n for n in notes)
     _, notes = found([virtual_service(CANARY)])
     assert any("Gateway istio-ingress/ml is not among what was read" in n for n in notes)
 
@@ -137,7 +139,8 @@ def test_a_host_of_two_namespaces_is_one_tenants_who_lends_the_other_its_paths()
         {"name": "search.example.com", "delegations": [{"path": "/v2/models/ranker", "tenant": "search"}]}
     ]
     assert any("is routed from ads, search" in note for note in notes)
-    assert any("Tenant search: hosts" in note or "Tenant search: spec.hosts" in note for note in notes)
+    assert ("Tenant", "search") not in documents
+    assert any("namespace search: has no host of its own, only paths that it is lent" in note for note in notes)
 
 
 def test_certificates_become_listeners_and_claims():
@@ -174,6 +177,79 @@ def test_pods_of_a_service_that_was_not_read_are_a_guess_that_is_told():
     assert any("Service far.other.svc.cluster.local was not read" in n for n in notes)
     assert any(
         "which port the pods of far.other.svc.cluster.local listen on is not known; 80 is proposed" in n for n in notes
+    )
+
+
+def told(objects: list[dict], take_over: bool = False) -> str:
+    return "\n".join(found(objects, take_over)[1])
+
+
+def test_what_would_be_refused_is_told():
+    inside = gateway(namespace="istio-system")
+    notes = told([inside, service(), destination_rule(), virtual_service(CANARY, gateways=["istio-system/ml"])])
+    assert "would be refused: istio-system belongs to the cluster" in notes
+
+
+def test_routes_to_another_service_are_not_led_to_this_one():
+    both = virtual_service(route(("ranker", "v1", 100)), route(("emb", "", 100), prefix="/v2/models/emb"))
+    documents, notes = found([gateway(), service(), destination_rule(), both], take_over=True)
+    assert [r["path"] for r in documents["Model", "ranker"]["routes"]] == ["/v2/models/ranker"]
+    assert any("spec.http[1]: is not expressed: it goes to emb; make a Model for that" in note for note in notes)
+
+
+def test_pods_that_are_not_where_the_model_is_and_subsets_that_were_not_read_are_told():
+    away = virtual_service(route(("ranker.models.svc.cluster.local", "", 100)))
+    assert "is a Service of models" in told([gateway(), service(namespace="models"), away])
+    assert "subset v1 of ranker was not read" in told([gateway(), service(), virtual_service(CANARY)])
+    other = destination_rule(namespace="other")
+    assert "subset v1 of ranker was not read" in told([gateway(), service(), other, virtual_service(CANARY)])
+
+
+def test_fields_of_destination_rules_and_targets_that_are_left_out_are_told():
+    rule = destination_rule()
+    rule["spec"] |= {"trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}
+    rule["spec"]["subsets"][0]["trafficPolicy"] = {}
+    routed = route(("ranker", "v1", 100))
+    routed["route"][0]["headers"] = {}
+    notes = told([gateway(), service(), rule, virtual_service(routed, exportTo=["."])], take_over=True)
+    for said in (
+        "DestinationRule search/ranker: spec.trafficPolicy",
+        "spec.subsets[v1].trafficPolicy",
+        "spec.http[0].route[0].headers",
+        "spec.exportTo",
+    ):
+        assert f"{said}: is not expressed" in notes, said
+
+
+def test_grpc_is_spoken_where_the_port_says_so():
+    speaking = service()
+    speaking["spec"]["ports"][0]["name"] = "grpc-infer"
+    documents, _ = found([gateway(), speaking, destination_rule(), virtual_service(CANARY)], take_over=True)
+    assert documents["Model", "ranker"]["routes"][0]["protocol"] == "grpc"
+
+
+def test_routes_that_become_one_and_another_order_are_told():
+    twice = {**CANARY, "match": [{"uri": {"prefix": "/a"}}, {"uri": {"exact": "/a"}}, {"uri": {"prefix": "/a/"}}]}
+    first = {**CANARY, "match": [{"uri": {"prefix": "/"}}, {"uri": {"prefix": "/x/"}}]}
+    documents, notes = found([gateway(), service(), destination_rule(), virtual_service(twice, first)], take_over=True)
+    assert [r["path"] for r in documents["Model", "ranker"]["routes"]] == ["/a", "/", "/x"]
+    assert sum("routes /a twice" in note for note in notes) == 2
+    assert any("an earlier route covers /x" in note for note in notes)
+
+
+def test_two_objects_of_one_name_and_gateways_of_one_label_are_told_apart():
+    objects = [gateway(name=name) for name in ("a", "b", "c")]
+    for number, obj_ in enumerate(objects):
+        obj_["spec"]["selector"] = {"istio": "ingress", "n": str(number)}
+    assert [name for kind, name in found(objects)[0]] == ["ingress", "ingress-istio-ingress", "ingress-istio-ingress-2"]
+    mesh = obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "search", KSERVE)
+    assert "Model search/iris: is proposed for two objects of that name" in told([mesh, seldon(SELDON)])
+
+
+def test_keys_that_are_no_texts_are_read_too():
+    odd = {**CANARY, "match": [{1: 2, "b": 3}, {"headers": {True: {"exact": "a"}, 5: {}}}]}
+    assert "spec.http[0].match[0]: is not expressed: 1, b" in told(
+        [gateway(), service(), destination_rule(), virtual_service(odd)], True
     )
 
 

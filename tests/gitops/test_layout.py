@@ -73,6 +73,13 @@ def test_a_second_tree_takes_over_what_has_not_changed():
     ]
 
 
+def test_a_gateway_of_a_tenants_own_and_all_that_stands_on_it_are_in_the_tree():
+    tree = tree_of(documents(tenant(gateway={"dedicated": {"replicas": 2}}), model()))
+    assert "gateways/search/deployment_search-gateway_search.yaml" in tree
+    assert "tenants/search/ranker/virtualservice_search_ranker.yaml" in tree
+    assert "tenants/search/inferencegateway_search.yaml" in tree
+
+
 def test_a_name_that_would_leave_the_folder_is_no_path():
     bad = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "labels": {"tidegate.dev/tenant": "../up"}}}
     for name in ("..", "a/b", "a_b", "", ".hidden"):

@@ -39,6 +39,17 @@ def test_what_cannot_be_read_is_named(tmp_path: Path):
     assert finding.code == "TG101" and "No such file" in finding.problem.message
 
 
+def test_a_folder_that_is_a_link_is_named_and_one_file_is_read_once(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    put(tmp_path / "there", "gateway.yaml", gateway())
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "there")
+    (finding,) = sources.read([str(tmp_path / "here")]).findings
+    assert finding.code == "TG101" and "is a link to a folder" in finding.problem.message
+    read = sources.read([str(tmp_path / "there"), str(tmp_path / "there" / "gateway.yaml")])
+    assert (len(read.documents), read.findings) == (1, ())
+
+
 def test_every_wrong_field_is_named_with_its_document(tmp_path: Path):
     wrong = model(rateLimit={"perReplicaQps": -1})
     wrong["spec"]["routes"][0]["port"] = 0

@@ -1,7 +1,10 @@
 """Istio's Gateways, as the gateways that tenants share."""
 
+from collections.abc import Collection
+from itertools import chain, count
+
 from istio_templates.facts import Manifest
-from k8s_manager.gitops.importing.proposal import Proposal
+from k8s_manager.gitops.importing.proposal import Note, Proposal
 from k8s_manager.gitops.importing.seen import Seen, items, namespace_of, part, texts
 
 _PLAIN = ("HTTP", "HTTP2", "GRPC")
@@ -15,6 +18,11 @@ class Gateways:
     def __init__(self) -> None:
         self.names: Named = {}
         self.certificates: dict[str, str] = {}
+
+    def certificate(self, host: str) -> str | None:
+        """Return the Secret of a host that has its own, by its name or by what covers it."""
+        wild = "*." + host.partition(".")[2]
+        return self.certificates.get(host) or self.certificates.get(wild) or self.certificates.get("*")
 
 
 def propose(seen: Seen, proposal: Proposal) -> Gateways:
@@ -36,13 +44,17 @@ def propose(seen: Seen, proposal: Proposal) -> Gateways:
         for number, server in enumerate(items(spec, "servers")):
             _server(gateway, f"spec.servers[{number}]", server, listeners.setdefault(name, {}), found, proposal)
     for (namespace, pairs), name in pools.items():
+        said = f"its pods are taken to run in {namespace}, as the Gateway does; say where they are if that is not so"
+        proposal.notes.append(Note(f"InferenceGateway {name}", "spec.namespace", said))
         ports = list(listeners.get(name, {}).values())
         proposal.put("InferenceGateway", name, {"namespace": namespace, "selector": dict(pairs), "listeners": ports})
     return found
 
 
-def _free(name: str, taken: object, namespace: str) -> str:
-    return f"{name}-{namespace}" if name in taken else name  # type: ignore[operator]
+def _free(name: str, taken: Collection[str], namespace: str) -> str:
+    """Return a name that no other has."""
+    wanted = chain([name, f"{name}-{namespace}"], (f"{name}-{namespace}-{number}" for number in count(2)))
+    return next(found for found in wanted if found not in taken)
 
 
 def _server(

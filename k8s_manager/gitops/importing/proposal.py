@@ -1,6 +1,5 @@
 """What is proposed, and what it leaves out: every field that is read is either in a document or in a note."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +8,7 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
+from k8s_manager.gitops.rendering import Rendering
 
 ORDER = ("InferenceGateway", "Tenant", "Model")
 
@@ -39,24 +39,29 @@ class Proposal:
     def leave_out(self, obj: Manifest, place: str, part: Any, known: tuple[str, ...]) -> None:
         """Note every field of a part of an object but those that are `known` how to express."""
         if isinstance(part, dict):
-            for name in sorted(part.keys() - set(known)):
+            for name in sorted(str(name) for name in part.keys() - set(known)):
                 self.note(obj, f"{place}.{name}" if place else name, "is not expressed")
 
     def put(self, kind: str, name: str, spec: Manifest, namespace: str = "") -> None:
         """Propose a document."""
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
         document = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
-        self.documents[ObjectKey(kind, namespace, name)] = document
+        key = ObjectKey(kind, namespace, name)
+        if key in self.documents:
+            self.notes.append(Note(str(key), "", "is proposed for two objects of that name; the first one's stays"))
+            return
+        self.documents[key] = document
 
     def told(self) -> list[Manifest]:
-        """Return the documents that are right, in the order in which they are applied; others become notes."""
-        return list(self._right())
-
-    def _right(self) -> Iterator[Manifest]:
+        """Return the documents that hold together, in the order in which they are applied; others become notes."""
+        found = {}
         for key in sorted(self.documents, key=lambda key: (ORDER.index(key.kind), key)):
             try:
-                parse(self.documents[key])
+                found[key] = parse(self.documents[key])
             except Invalid as error:
                 self.notes += [Note(str(key), p.field, f"is not proposed: {p.message}") for p in error.problems]
-                continue
-            yield self.documents[key]
+        for finding in Rendering().of(found, {key: str(key) for key in found}).findings:
+            self.notes.append(
+                Note(finding.place, finding.problem.field, f"would be refused: {finding.problem.message}")
+            )
+        return [self.documents[key] for key in found]

@@ -38,15 +38,22 @@ class Seen:
         """Return the Service that a destination's host means, seen from a namespace."""
         return next((s for s in self._found["Service"] if _means(host, namespace, s)), None)
 
+    def rules(self, host: str, namespace: str) -> list[Manifest]:
+        """Return the DestinationRules of a destination, seen from a namespace: those there, then those of the Service's
+        own."""
+        place = _place(host, namespace)
+        found = [
+            rule
+            for rule in self._found["DestinationRule"]
+            if namespace_of(rule) in (namespace, place[1])
+            and _place(str(part(rule, "spec").get("host", "")), namespace_of(rule)) == place
+        ]
+        return sorted(found, key=lambda rule: namespace_of(rule) != namespace)
+
     def subset(self, host: str, name: str, namespace: str) -> Manifest | None:
         """Return a subset of a destination, seen from a namespace."""
-        place = _place(host, namespace)
-        for rule in self._found["DestinationRule"]:
-            if _place(str(part(rule, "spec").get("host", "")), namespace_of(rule)) == place:
-                for subset in items(part(rule, "spec"), "subsets"):
-                    if subset.get("name") == name:
-                        return subset
-        return None
+        subsets = (subset for rule in self.rules(host, namespace) for subset in items(part(rule, "spec"), "subsets"))
+        return next((subset for subset in subsets if subset.get("name") == name), None)
 
 
 def namespace_of(obj: Manifest) -> str:
@@ -79,6 +86,8 @@ def _flat(objects: Iterable[Manifest]) -> Iterator[Manifest]:
             yield from _flat(items(obj, "items"))
         elif isinstance(obj.get("metadata"), dict) and isinstance(obj["metadata"].get("name"), str):
             yield obj
+        else:
+            yield {**obj, "kind": "", "metadata": {"name": f"{obj.get('kind')} without a name"}}
 
 
 def _place(host: str, namespace: str) -> tuple[str, str]:

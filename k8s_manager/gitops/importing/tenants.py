@@ -28,7 +28,7 @@ def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
     for host, users in sorted(tenants.hosts.items()):
         owner, *others = sorted(users)
         claim: Manifest = {"name": host}
-        if secret := gateways.certificates.get(host):
+        if secret := gateways.certificate(host):
             claim["tls"] = {"credentialName": secret}
         lent = [{"path": path, "tenant": other} for other in others for path in _outermost(users[other])]
         if others:
@@ -37,12 +37,19 @@ def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
             )
             proposal.notes.append(Note(f"host {host}", "", said))
         claims[owner].append({**claim, **({"delegations": lent} if lent else {})})
+        if secret:
+            said = "is served plainly too, where theirs does: its own certificate makes plain HTTP redirect"
+            proposal.notes.append(Note(f"host {host}", "", said))
     for namespace, names in sorted(tenants.gateways.items()):
         gateway, *more = sorted(names)
         if more:
             proposal.notes.append(
                 Note(f"namespace {namespace}", "", f"uses {', '.join(sorted(names))}; {gateway} is proposed")
             )
+        if namespace not in claims:
+            said = "has no host of its own, only paths that it is lent: no Tenant is proposed, claim a host for it"
+            proposal.notes.append(Note(f"namespace {namespace}", "", said))
+            continue
         spec = {"namespace": namespace, "gateway": {"name": gateway}, "hosts": claims.get(namespace, [])}
         proposal.put("Tenant", namespace, spec)
         said = f"is there already; hand it over: kubectl label namespace {namespace} tidegate.dev/tenant={namespace}"

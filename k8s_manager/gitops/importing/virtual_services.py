@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterator
 from fractions import Fraction
 
+from istio_templates.documents.fields import lies_in
 from istio_templates.facts import Manifest
 from k8s_manager.gitops.importing.gateways import Gateways
 from k8s_manager.gitops.importing.proposal import Proposal
@@ -44,8 +45,9 @@ class _Import:
             return
         hosts = texts(self._spec, "hosts")
         wild = [host for host in hosts if host == "*" or host.startswith("*.")]
+        wild += [host for host in hosts if "." not in host]
         for host in wild:
-            self._note("spec.hosts", f"{host} is not one host; name those that are meant")
+            self._note("spec.hosts", f"{host} is not one full host; name those that are meant")
         hosts = [host for host in hosts if host not in wild]
         paths = self._paths()
         for host in hosts:
@@ -62,8 +64,9 @@ class _Import:
         versions, traffic = self._versions(split)
         spec: Manifest = {"versions": versions, "traffic": traffic}
         if take_over:
-            spec = {"routes": list(self._routes(hosts)), **spec}
-            self._proposal.leave_out(self._service, "spec", self._spec, ("hosts", "gateways", "http", "exportTo"))
+            spec = {"routes": self._distinct(hosts, split), **spec}
+            self._proposal.leave_out(self._service, "spec", self._spec, ("hosts", "gateways", "http"))
+            self._theirs(split)
             self._note("", "is taken over as it is: look at `tidegate plan` first, and set the tenant's drift to adopt")
         else:
             spec = {"attachTo": {"virtualService": self._name}, **spec}
@@ -92,6 +95,11 @@ class _Import:
                 self._note("spec.gateways", f"Gateway {name} is not among what was read")
         if not found:
             self._note("", "is not proposed: no gateway that was read serves it")
+        if len(set(found)) > 1:
+            self._note(
+                "spec.gateways",
+                f"is served by {', '.join(sorted(set(found)))}; a tenant has one, {found[0]} is proposed",
+            )
         return found[0] if found else None
 
     def _split(self) -> dict[Destination, Fraction]:
@@ -128,23 +136,57 @@ class _Import:
         """Return the labels of the pods behind a destination: those that its Service selects, of its subset."""
         host, subset = place
         service = self._seen.service(host, self._namespace)
+        if service and namespace_of(service) != self._namespace:
+            there = namespace_of(service)
+            self._note("spec.http", f"{host} is a Service of {there}: a model counts pods of its own namespace only")
         found = {str(k): str(v) for k, v in part(part(service, "spec"), "selector").items()} if service else {}
         chosen = self._seen.subset(host, subset, self._namespace) if subset else None
+        if subset and chosen is None:
+            self._note("spec.http", f"subset {subset} of {host} was not read: all pods of the Service are taken for it")
         found |= {str(k): str(v) for k, v in part(chosen or {}, "labels").items()}
         if not found:
             found = {"app": host.partition(".")[0]}
             self._note(
                 "spec.http",
-                f"Service {host} was not read; its pods are taken to be those with app={found['app']}",
+                f"Service {host} was not read or selects nothing; app={found['app']} is taken for its pods",
             )
         return found
 
-    def _routes(self, hosts: list[str]) -> Iterator[Manifest]:
+    def _theirs(self, split: dict[Destination, Fraction]) -> None:
+        """Note what of DestinationRules is not taken over."""
+        for host in dict.fromkeys(host for host, _ in split):
+            for rule in self._seen.rules(host, self._namespace):
+                spec = part(rule, "spec")
+                self._proposal.leave_out(rule, "spec", spec, ("host", "subsets"))
+                for subset in items(spec, "subsets"):
+                    self._proposal.leave_out(rule, f"spec.subsets[{subset.get('name')}]", subset, ("name", "labels"))
+
+    def _distinct(self, hosts: list[str], split: dict[Destination, Fraction]) -> list[Manifest]:
+        """Return the routes that go where the model does, none twice; what Istio tries first is told where it is
+        not the longest path."""
+        found: dict[str, Manifest] = {}
+        for route in self._routes(hosts, {host for host, _ in split}):
+            place = f"{route['host']}{route['path']} {sorted(route.get('headers', {}).items())}"
+            if place in found:
+                self._note("spec.http", f"routes {route['path']} twice; the first counts")
+            elif any(_covers(earlier, route) for earlier in found.values()):
+                said = f"an earlier route covers {route['path']}; Tidegate tries the longer path first"
+                self._note("spec.http", said)
+            found.setdefault(place, route)
+        return list(found.values())
+
+    def _routes(self, hosts: list[str], going_to: Container[str]) -> Iterator[Manifest]:
         for number, http in enumerate(items(self._spec, "http")):
             place = f"spec.http[{number}]"
             if not items(http, "route"):
                 self._note(place, "is not expressed: it goes to no Service")
                 continue
+            away = sorted({host for host in map(_host_of, items(http, "route")) if host not in going_to})
+            if away:
+                self._note(place, f"is not expressed: it goes to {', '.join(away)}; make a Model for that")
+                continue
+            for order, target in enumerate(items(http, "route")):
+                self._proposal.leave_out(self._service, f"{place}.route[{order}]", target, ("destination", "weight"))
             self._proposal.leave_out(self._service, place, http, ("match", "route", "timeout", "name", "headers"))
             more = self._more(place, http)
             for order, match in enumerate(items(http, "match") or [{}]):
@@ -155,7 +197,12 @@ class _Import:
     def _more(self, place: str, http: Manifest) -> Manifest:
         """Return what of a route is the same for all its matches."""
         target = part(items(http, "route")[0], "destination")
-        more: Manifest = {"port": self._port(place, str(target.get("host", "")), part(target, "port").get("number"))}
+        host, number = str(target.get("host", "")), part(target, "port").get("number")
+        more: Manifest = {"port": self._port(place, host, number)}
+        if any(part(part(other, "destination"), "port").get("number") != number for other in items(http, "route")):
+            self._note(f"{place}.route", f"goes to several ports; {more['port']} is proposed for all")
+        if self._speaks_grpc(host, number):
+            more["protocol"] = "grpc"
         if isinstance(http.get("timeout"), str):
             more["timeout"] = http["timeout"]
         for side, name in (("request", "requestHeaders"), ("response", "responseHeaders")):
@@ -175,11 +222,18 @@ class _Import:
         self._note(f"{place}.route", f"which port the pods of {host} listen on is not known; {guessed} is proposed")
         return guessed
 
+    def _speaks_grpc(self, host: str, number: object) -> bool:
+        service = self._seen.service(host, self._namespace)
+        ports = items(part(service, "spec"), "ports") if service else []
+        chosen = next((p for p in ports if p.get("port") == number or number is None), {})
+        said = str(chosen.get("appProtocol") or chosen.get("name") or "")
+        return said.partition("-")[0] in ("grpc", "kubernetes.io/h2c")
+
     def _match(self, place: str, match: Manifest) -> Manifest | None:
         """Return path and headers of a match; None where it cannot be expressed."""
         uri, headers = part(match, "uri"), part(match, "headers")
-        unknown = sorted(match.keys() - {"uri", "headers", "name"})
-        inexact = sorted(name for name, how in headers.items() if not isinstance(how, dict) or "exact" not in how)
+        unknown = sorted(map(str, match.keys() - {"uri", "headers", "name"}))
+        inexact = sorted(str(name) for name, how in headers.items() if not isinstance(how, dict) or "exact" not in how)
         if unknown or inexact or (uri and not {"exact", "prefix"} & uri.keys()):
             said = [
                 *unknown,
@@ -195,8 +249,19 @@ class _Import:
             self._note(place, f"matched {path} alone; a route matches what lies below it too")
         elif uri and not path.endswith("/"):
             self._note(place, f"matched {path}-other too; a route matches {path} and what lies below it")
+        elif path != "/" and path.endswith("/"):
+            self._note(place, f"did not match {path.rstrip('/')} alone; a route does")
         found: Manifest = {"path": path.rstrip("/") or "/"}
         return {**found, "headers": {name: how["exact"] for name, how in headers.items()}} if headers else found
+
+
+def _covers(earlier: Manifest, route: Manifest) -> bool:
+    same = earlier["host"] == route["host"] and "headers" not in earlier
+    return same and lies_in(route["path"], earlier["path"])
+
+
+def _host_of(target: Manifest) -> str:
+    return str(part(target, "destination").get("host", ""))
 
 
 def _named(split: dict[Destination, Fraction]) -> dict[Destination, str]:
