@@ -109,7 +109,9 @@ async def _run(program: str, cases: str, token: str, server: str, folder: Path, 
         "TIDEGATE_FUZZ_OWN_TOKEN": "Bearer bench",
         "PYTHONPATH": str(PROJECT),
     }
-    process = await asyncio.create_subprocess_exec(program, *words, env={**os.environ, **own}, cwd=folder)
+    process = await asyncio.create_subprocess_exec(
+        str(Path(program).resolve()), *words, env={**os.environ, **own}, cwd=folder
+    )
     return await process.wait()
 
 
