@@ -4,6 +4,7 @@ kubectl is the one in E2E_KUBECTL, or on the PATH.
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import statistics
@@ -63,6 +64,8 @@ def _one_changed(documents: Path) -> list[Figure]:
     """Change one tenant's file after another, with what was rendered before in memory."""
     rendering, layout, read = Rendering(), Layout(), sources.read([str(documents)])
     layout.tree(rendering.of(read.documents, read.places).objects)
+    gc.collect()
+    gc.freeze()  # as the manager does once it has read everything
     more, reading, found = [], [], dict(read.documents)
     for number in range(CHANGES):
         file = documents / f"t{number:04d}.yaml"
