@@ -14,7 +14,6 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.importing.propose import propose
 from k8s_manager.gitops.importing.virtual_services import _rounded
 from k8s_manager.gitops.rendering import Rendering
-from k8s_manager.world import Foreign
 from tests.gitops.existing import destination_rule, gateway, http_server, obj, route, service, virtual_service
 
 CANARY = route(("ranker", "v1", 90), ("ranker", "v2", 10))
@@ -83,7 +82,6 @@ def test_what_is_proposed_is_accepted_together(take_over: bool):
         documents[ObjectKey(document.kind, document.namespace or "", document.name)] = document
     assert len(documents) == 3
     assert Rendering().of(documents, dict.fromkeys(documents, "here")).findings == ()
-    assert Foreign  # attachTo is held against live objects by the manager only
 
 
 @pytest.mark.parametrize(
