@@ -18,9 +18,9 @@ import yaml
 from benchmarks.report import Figure, at_most, plain
 from istio_templates.documents import load, parse
 from istio_templates.facts import ObjectKey
-from k8s_manager.gitops import sources
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.gitops.rendering import Rendering
+from tests.gitops.reading import read
 from tests.support.documents import gateway, model, tenant
 
 TIMES, MORE_MS, CHANGES = 15, 50, 20
@@ -62,11 +62,11 @@ async def _beside_kustomize(tree: Path, printed: float) -> list[Figure]:
 
 def _one_changed(documents: Path) -> list[Figure]:
     """Change one tenant's file after another, with what was rendered before in memory."""
-    rendering, layout, read = Rendering(), Layout(), sources.read([str(documents)])
-    layout.tree(rendering.of(read.documents, read.places).objects)
+    rendering, layout, given = Rendering(), Layout(), read(str(documents))
+    layout.tree(rendering.of(given.documents, given.places).objects)
     gc.collect()
     gc.freeze()  # as the manager does once it has read everything
-    more, reading, found = [], [], dict(read.documents)
+    more, reading, found = [], [], dict(given.documents)
     for number in range(CHANGES):
         file = documents / f"t{number:04d}.yaml"
         file.write_text(file.read_text().replace("weight: 100", "weight: 100\n  paused: changed"))
@@ -75,7 +75,7 @@ def _one_changed(documents: Path) -> list[Figure]:
             document = parse(raw)
             found[ObjectKey(document.kind, document.namespace or "", document.name)] = document
         was_read = time.perf_counter()
-        layout.tree(rendering.of(found, read.places).objects)
+        layout.tree(rendering.of(found, given.places).objects)
         more.append(1000 * (time.perf_counter() - was_read))
         reading.append(1000 * (was_read - began))
     return [

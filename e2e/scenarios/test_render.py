@@ -8,10 +8,10 @@ import yaml
 
 from e2e.support.site import Site, kubectl
 from istio_templates.names import key_of
-from k8s_manager.gitops import sources
 from k8s_manager.gitops.folder import compare, write
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.gitops.rendering import Rendering
+from tests.gitops.reading import read
 from tests.golden.case import CASES, rendered
 from tests.support.documents import gateway, model, tenant
 
@@ -19,9 +19,9 @@ KINDS = "inferencegateways,tenants,models"
 
 
 def tree_of(folder: Path) -> dict[str, str]:
-    read = sources.read([str(folder)])
-    found = Rendering().of(read.documents, read.places)
-    assert (read.findings, found.findings) == ((), ())
+    given = read(str(folder))
+    found = Rendering().of(given.documents, given.places)
+    assert (given.findings, found.findings) == ((), ())
     return Layout().tree(found.objects)
 
 

@@ -1,6 +1,5 @@
 """Commands on documents: apply, get, delete, scale, traffic, pause, resume, limit, explain, events."""
 
-import sys
 import urllib.parse
 from collections.abc import Iterator
 from enum import StrEnum
@@ -9,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from istio_templates.documents import Document, load
+from istio_templates.documents import Document
 from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
 from k8s_manager import client
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.files import Reading
 from k8s_manager.cli.output import Format
 
 Object = dict[str, Any]
@@ -94,7 +94,7 @@ def apply(
 ) -> None:
     """Write documents: gateways first, then tenants, models and overrides."""
     connection = connect(server, token_file, state)
-    found = list(documents_in(filename))
+    found = documents_in(filename)
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
     for document, path, raw in ordered(connection, found):
@@ -289,24 +289,13 @@ def events(
         raise typer.Exit(0) from None
 
 
-def documents_in(places: list[str]) -> Iterator[Object]:
-    """Yield the documents in files, folders and standard input."""
-    for place in places:
-        if place == "-":
-            yield from load(sys.stdin.read(), "standard input")
-            continue
-        path = Path(place)
-        files = (
-            sorted(file for end in ("yaml", "yml", "json") for file in path.rglob(f"*.{end}"))
-            if path.is_dir()
-            else [path]
-        )
-        for file in files:
-            try:
-                text = file.read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                raise Invalid(str(file), [Problem("", f"cannot be read: {error}")]) from error
-            yield from load(text, str(file))
+def documents_in(places: list[str]) -> list[Object]:
+    """Return the documents in files, folders and standard input; raises `Invalid` naming each place that is broken."""
+    reading = Reading()
+    found = [raw for _, raw in reading.documents(places)]
+    if reading.problems:
+        raise Invalid("the documents", [Problem(place, problem.message) for place, problem in reading.problems])
+    return found
 
 
 def _found(connection: Connection, kind: Kind, name: str | None, tenant: str | None) -> Iterator[Object]:

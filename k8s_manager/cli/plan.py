@@ -39,7 +39,7 @@ def plan(
     tidegate apply -f ranker.yaml --plan FINGERPRINT      refused where it would do anything else by now
     """
     connection = connect(server, token_file, state)
-    found = list(_planned(connection, list(documents_in(filename))))
+    found = list(_planned(connection, documents_in(filename)))
     if form is not Format.TABLE:
         output.show({"items": [{"document": name, **answer} for name, answer in found]}, form)
         return
@@ -51,7 +51,7 @@ def plan(
 def diff(filename: Files, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
     """Show only what would differ, as `diff -u` does. Exit code 0 where nothing would, else 1."""
     connection, differs = connect(server, token_file, state), False
-    for _, answer in _planned(connection, list(documents_in(filename))):
+    for _, answer in _planned(connection, documents_in(filename)):
         for change in answer["changes"]:
             differs = True
             typer.echo(change["diff"], nl=False)

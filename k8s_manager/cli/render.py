@@ -11,6 +11,7 @@ from istio_templates.catalog import stage
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli.documents import Files
+from k8s_manager.cli.files import Reading
 from k8s_manager.gitops import folder, sources, validation
 from k8s_manager.gitops.findings import Finding, remarks
 from k8s_manager.gitops.layout import Layout
@@ -72,9 +73,11 @@ def render(
 def rendered(filename: list[str], target: validation.Target | None = None) -> dict[ObjectKey, Manifest]:
     """Return what follows from documents, validated for a `target`; tell findings, and end where one is an error."""
     gc.disable()  # a process that ends soon; thousands of documents, none of which goes before it does
-    read = sources.read(filename)
+    reading = Reading()
+    read = sources.of(reading.documents(filename))
     result = Rendering().of(read.documents, read.places)
-    found = [*read.findings, *result.findings]
+    broken = [Finding("TG101", place, "", problem) for place, problem in reading.problems]
+    found = [*broken, *read.findings, *result.findings]
     if target:
         found += validation.findings(result.objects.values(), target)
         found += remarks(read.documents, read.places)

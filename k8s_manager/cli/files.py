@@ -1,0 +1,67 @@
+"""Documents as they stand in files, folders and standard input; one file that is broken does not hide the others."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from istio_templates.documents import load
+from istio_templates.errors import Invalid, Problem
+
+ENDS = (".yaml", ".yml", ".json")
+KUSTOMIZATION = "kustomization.yaml"
+"""Documents may lie in a folder that kustomize applies; its own file is none."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """Reads documents; what could not be read is in `problems`, by its place, once all was asked for."""
+
+    problems: list[tuple[str, Problem]] = field(default_factory=list)
+
+    def documents(self, places: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each document with its place: the file, and which document of it where there are several."""
+        for name, text in self._texts(places):
+            try:
+                found = load(text, name)
+            except Invalid as error:
+                self.problems += [(name, problem) for problem in error.problems]
+                continue
+            for number, raw in enumerate(found, 1):
+                yield (name if len(found) == 1 else f"{name} (document {number})"), raw
+
+    def _texts(self, places: Sequence[str]) -> Iterator[tuple[str, str]]:
+        if "-" in places:
+            yield from self._text("standard input", sys.stdin.buffer.read)
+        given = [Path(place) for place in places if place != "-"]
+        for file in dict.fromkeys(file for path in given for file in self._files(path)):
+            yield from self._text(str(file), file.read_bytes)
+
+    def _text(self, name: str, read: Callable[[], bytes]) -> Iterator[tuple[str, str]]:
+        try:
+            yield name, read().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            self._note(name, f"cannot be read: {error}")
+
+    def _unreadable(self, error: OSError) -> None:
+        self._note(str(error.filename), f"cannot be read: {error}")
+
+    def _note(self, name: str, said: str) -> None:
+        self.problems.append((name, Problem("", said)))
+
+    def _files(self, path: Path) -> Iterator[Path]:
+        """Yield a file, or those in a folder and all below it; links to folders are not followed, and told."""
+        if not path.is_dir():
+            yield path
+            return
+        for folder, inner, names in os.walk(
+            path, onerror=lambda e: self._note(str(e.filename), f"cannot be read: {e}")
+        ):
+            inner.sort()
+            for link in (Path(folder, name) for name in inner):
+                if link.is_symlink():
+                    self._note(str(link), "is a link to a folder, which is not followed; name that folder too")
+            files = (Path(folder, name) for name in sorted(names) if name != KUSTOMIZATION)
+            yield from (file for file in files if file.suffix in ENDS)
