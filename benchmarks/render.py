@@ -43,12 +43,12 @@ async def run(quick: bool) -> list[Figure]:
             plain("objects", f"{objects} for {tenants} tenants"),
             plain("documents read, planned, rendered and printed, with the start of the process", f"{printed:.2f} s"),
             plain("the same, and held against a tree of as many files", f"{checked:.2f} s"),
-            *await _beside_kustomize(tree, printed),
+            *await _beside_kustomize(tree, printed, promised=not quick),
             *_one_changed(documents),
         ]
 
 
-async def _beside_kustomize(tree: Path, printed: float) -> list[Figure]:
+async def _beside_kustomize(tree: Path, printed: float, promised: bool) -> list[Figure]:
     kubectl = os.environ.get("E2E_KUBECTL") or shutil.which("kubectl")
     if kubectl is None:
         return [plain("kubectl kustomize", "not measured: there is no kubectl (E2E_KUBECTL)")]
@@ -56,7 +56,13 @@ async def _beside_kustomize(tree: Path, printed: float) -> list[Figure]:
     times = peer / printed
     return [
         plain("kubectl kustomize of that tree", f"{peer:.2f} s"),
-        Figure("times as fast", f"{times:.1f}", f"at least {TIMES}", times >= TIMES),
+        # Of a small tree the start of our process is most: nothing is promised of it.
+        Figure(
+            "times as fast",
+            f"{times:.1f}",
+            f"at least {TIMES}" if promised else "",
+            times >= TIMES if promised else None,
+        ),
     ]
 
 
