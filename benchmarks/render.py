@@ -17,10 +17,9 @@ import yaml
 
 from benchmarks.report import Figure, at_most, plain
 from istio_templates.documents import load, parse
-from istio_templates.facts import ObjectKey
+from k8s_manager.cli.render import read
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.gitops.rendering import Rendering
-from tests.gitops.reading import read
 from tests.support.documents import gateway, model, tenant
 
 TIMES, MORE_MS, CHANGES = 15, 50, 20
@@ -68,7 +67,7 @@ async def _beside_kustomize(tree: Path, printed: float, promised: bool) -> list[
 
 def _one_changed(documents: Path) -> list[Figure]:
     """Change one tenant's file after another, with what was rendered before in memory."""
-    rendering, layout, given = Rendering(), Layout(), read(str(documents))
+    rendering, layout, given = Rendering(), Layout(), read([str(documents)])
     layout.tree(rendering.of(given.documents, given.places).objects)
     gc.collect()
     gc.freeze()  # as the manager does once it has read everything
@@ -79,7 +78,7 @@ def _one_changed(documents: Path) -> list[Figure]:
         began = time.perf_counter()
         for raw in load(file.read_text(), str(file)):
             document = parse(raw)
-            found[ObjectKey(document.kind, document.namespace or "", document.name)] = document
+            found[document.key] = document
         was_read = time.perf_counter()
         layout.tree(rendering.of(found, given.places).objects)
         more.append(1000 * (time.perf_counter() - was_read))

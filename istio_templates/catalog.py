@@ -3,6 +3,8 @@
 Make before break: what is referred to comes before what refers to it. Removal goes the other way round.
 """
 
+from collections.abc import Iterable
+
 from istio_templates.deployment import deployments
 from istio_templates.destination_rule import destination_rule
 from istio_templates.disruption_budget import disruption_budgets
@@ -51,6 +53,11 @@ def render_model(model: ServedModel) -> list[Manifest]:
         return plan
     workloads = [*deployments(model), *disruption_budgets(model)]
     return [*plan, service(model), *workloads, destination_rule(model), virtual_service(model)]
+
+
+def in_order(objects: Iterable[Manifest]) -> list[Manifest]:
+    """Return objects in the order in which they are made."""
+    return sorted(objects, key=lambda obj: (stage(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
 
 
 def stage(obj: Manifest) -> int:

@@ -23,6 +23,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from istio_templates.errors import Problem, TidegateError
 
 PATIENCE = 60.0  # seconds without a byte of an answer; a stream of events may be silent for longer
+MOST_TOGETHER = 200  # documents that are planned, or rendered, in one call
 Kind = Literal["gateway", "tenant", "model", "override", "grant"]
 PATHS: Mapping[str, str] = {
     "gateway": "/v1/gateways",

@@ -4,7 +4,7 @@ Documents are judged in order: those that were accepted before keep what they ho
 """
 
 import logging
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from istio_templates.documents import Document, ModelSpec
@@ -73,7 +73,7 @@ class Judge:
             and before.document is not None
             and now.document is not None
             and isinstance(now.document.spec, ModelSpec)
-            and _held(before.document) == _held(now.document)
+            and holdings(before.document) == holdings(now.document)
         )
 
     def _anew(self, world: World) -> dict[ObjectKey, Verdict]:
@@ -89,11 +89,6 @@ class Judge:
 def _is_alike(before: Stored, now: Stored) -> bool:
     """Tell whether a document says what it said."""
     return before.document == now.document and before.problems == now.problems
-
-
-def _held(document: Document) -> tuple[frozenset[Hashable], bool]:
-    """Return what of a model decides about others: what it holds, and whether it is limited where others route."""
-    return holdings(document), isinstance(document.spec, ModelSpec) and document.spec.attach_to is None
 
 
 def fleet_of(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from istio_templates.catalog import stage
+from istio_templates.catalog import in_order
 from istio_templates.documents import Document, TenantSpec, parse
 from istio_templates.documents.parse import SPECS
 from istio_templates.errors import Invalid, Problem
@@ -72,7 +72,7 @@ def with_own_gateways(documents: Iterable[Document]) -> list[Document]:
 
 def stored(document: Document, uid: str = "") -> Stored:
     """Return a document as if it were stored, and accepted by nobody yet."""
-    key = ObjectKey(document.kind, document.namespace or "", document.name)
+    key = document.key
     return Stored(key, uid, 1, "", False, True, document, ())
 
 
@@ -89,15 +89,13 @@ def _apart(raw: Iterable[dict[str, Any]]) -> list[Document]:
     """Return documents, no two of which are the same one."""
     found: dict[ObjectKey, Document] = {}
     for document in map(parse, raw):
-        key = ObjectKey(document.kind, document.namespace or "", document.name)
-        if key in found:
+        if document.key in found:
             raise Invalid(str(document), [Problem("", "stands twice; keep one")])
-        found[key] = document
+        found[document.key] = document
     return list(found.values())
 
 
 def manifests(raw: Iterable[dict[str, Any]]) -> list[Manifest]:
     """Return everything that follows from documents, in the order in which it is made."""
     desired = Renderer().render(planned(world_of(with_own_gateways(_apart(raw)))))
-    objects = [*desired.objects.values(), *desired.slots.values()]
-    return sorted(objects, key=lambda obj: (stage(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+    return in_order([*desired.objects.values(), *desired.slots.values()])

@@ -8,10 +8,10 @@ import yaml
 
 from e2e.support.site import Site, kubectl
 from istio_templates.names import key_of
+from k8s_manager.cli.render import read
 from k8s_manager.gitops.folder import compare, write
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.gitops.rendering import Rendering
-from tests.gitops.reading import read
 from tests.golden.case import CASES, rendered
 from tests.support.documents import gateway, model, tenant
 
@@ -19,7 +19,7 @@ KINDS = "inferencegateways,tenants,models"
 
 
 def tree_of(folder: Path) -> dict[str, str]:
-    given = read(str(folder))
+    given = read([str(folder)])
     found = Rendering().of(given.documents, given.places)
     assert (given.findings, found.findings) == ((), ())
     return Layout().tree(found.objects)

@@ -17,6 +17,7 @@ from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import ObjectKey
 
 API_VERSION = "tidegate.dev/v1alpha1"
 AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec | AccessGrantSpec
@@ -47,8 +48,13 @@ class Document:
     namespace: str | None
     spec: AnySpec
 
+    @property
+    def key(self) -> ObjectKey:
+        """Its key in a cluster."""
+        return ObjectKey(self.kind, self.namespace or "", self.name)
+
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return str(self.key)
 
 
 class _StrictLoader(yaml.CSafeLoader):

@@ -173,13 +173,13 @@ class Backend:
         for number, raw in enumerate(bodies):
             place = f"documents.{number}"
             try:
-                key, document, body = self._plannable(raw)
+                document, body = self._plannable(raw)
             except Invalid as error:
                 problems += [Problem(f"{place}.{p.field}".rstrip("."), p.message) for p in error.problems]
                 continue
-            if key in writes:
+            if document.key in writes:
                 problems.append(Problem(place, f"{document} stands twice"))
-            writes[key] = (document, body)
+            writes[document.key] = (document, body)
         if problems:
             raise Invalid("the documents", problems)
         planned = await self._planning.of(*writes.values())
@@ -194,7 +194,7 @@ class Backend:
             raise (Invalid if is_wrong else Conflict)("the documents", told)
         return {**await self._planning.told(planned), "documents": [str(document) for document, _ in writes.values()]}
 
-    def _plannable(self, body: Manifest) -> tuple[ObjectKey, Document, Manifest]:
+    def _plannable(self, body: Manifest) -> tuple[Document, Manifest]:
         """Return the document in a body that names itself, if its kind can be written here; an override that names no
         namespace is the operators'."""
         metadata = body.get("metadata")
@@ -205,11 +205,10 @@ class Backend:
             said = f"{document.kind} is not written by this API; use kubectl"
             raise Invalid(str(document), [Problem("kind", said)])
         _not_over(document)
-        key = ObjectKey(document.kind, document.namespace or "", document.name)
-        live = self._store.get(key)
+        live = self._store.get(document.key)
         if live and "deletionTimestamp" in live["metadata"]:
             raise Invalid(str(document), [Problem("", "is being deleted; wait until it is gone")])
-        return key, document, body
+        return document, body
 
     def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
         """Return the document in a body, and what is there now, if the one may be written over the other."""
@@ -359,8 +358,15 @@ class Backend:
         _not_over(document)
         fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.coming())
         fleet.ungated |= self._gatherer.ungated(document)
-        _refuse(str(document), [(refusal.reason, refusal.problem) for refusal in refusals(document, fleet)])
-        return document
+        found = refusals(document, fleet)
+        if not found:
+            return document
+        problems = [refusal.problem for refusal in found]
+        if all(refusal.reason == "NotFound" for refusal in found):
+            raise NotFound(f"{document}: {problems[0]}")
+        if any(refusal.reason == "Invalid" for refusal in found):
+            raise Invalid(str(document), problems)
+        raise Conflict(str(document), problems)
 
     async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
         spec = body.get("spec", {})
@@ -448,18 +454,6 @@ def routes_in(models: Iterable[Manifest]) -> Iterator[tuple[Manifest, Manifest]]
 
 def _namespace_of(tenant: Manifest) -> str:
     return str(tenant["spec"].get("namespace") or tenant["metadata"]["name"])
-
-
-def _refuse(subject: str, found: Sequence[tuple[str | None, Problem]]) -> None:
-    """Raise what fits the reasons for which something is refused, if there are any."""
-    if not found:
-        return
-    problems = [problem for _, problem in found]
-    if all(reason == "NotFound" for reason, _ in found):
-        raise NotFound(f"{subject}: {problems[0]}")
-    if any(reason == "Invalid" for reason, _ in found):
-        raise Invalid(subject, problems)
-    raise Conflict(subject, problems)
 
 
 def _not_over(document: Document) -> None:

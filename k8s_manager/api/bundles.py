@@ -15,9 +15,10 @@ from k8s_manager.api.body import mapping
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import BODIES
 from k8s_manager.api.problems import TooLarge
+from k8s_manager.client import MOST_TOGETHER
 from k8s_manager.offline import manifests
 
-MOST, MOST_BYTES = 200, 16 * 2**20
+MOST_BYTES = 16 * 2**20
 _SUBJECT = "the documents"
 
 
@@ -59,6 +60,6 @@ async def _documents(request: Request) -> list[Manifest]:
     found = body.get("documents")
     if set(body) != {"documents"} or not isinstance(found, list) or not all(isinstance(raw, dict) for raw in found):
         raise Invalid(_SUBJECT, [Problem("documents", 'send {"documents": [...]}, each as you would apply it')])
-    if not 0 < len(found) <= MOST:
-        raise Invalid(_SUBJECT, [Problem("documents", f"has {len(found)}; send 1 to {MOST}")])
+    if not 0 < len(found) <= MOST_TOGETHER:
+        raise Invalid(_SUBJECT, [Problem("documents", f"has {len(found)}; send 1 to {MOST_TOGETHER}")])
     return found

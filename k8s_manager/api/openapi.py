@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from istio_templates.documents.crd import crds, structural
 from k8s_manager.access.endpoints import NEEDS, Place
+from k8s_manager.client import MOST_TOGETHER
 from ratelimiter.simulation.scenario import Scenario
 
 _PROBLEM = {
@@ -155,7 +156,7 @@ BODIES: dict[str, dict[str, Any]] = {
                 "documents": {
                     "type": "array",
                     "minItems": 1,
-                    "maxItems": 200,
+                    "maxItems": MOST_TOGETHER,
                     "items": {
                         "type": "object",
                         "required": ["apiVersion", "kind", "metadata", "spec"],

@@ -116,7 +116,7 @@ class Planning:
         return Change(key, _bare(live), _bare(then), change.wanted, key in found.foreign), "accepted"
 
     def _live(self, document: Document) -> Manifest | None:
-        return self._store.get(ObjectKey(document.kind, document.namespace or "", document.name))
+        return self._store.get(document.key)
 
     def _warm(self, revised: Revised) -> Warm:
         return Warm(self._ready(revised.live), self._ready(revised.proposed))
@@ -144,7 +144,7 @@ def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored
     metadata = live["metadata"] if live else {}
     given = (body.get("metadata") or {}).get("labels")
     return Stored(
-        key=ObjectKey(document.kind, document.namespace or "", document.name),
+        key=document.key,
         uid=metadata.get("uid", _NO_UID),
         generation=metadata.get("generation", 0) + 1,
         created=metadata.get("creationTimestamp", "9999"),

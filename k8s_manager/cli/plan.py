@@ -10,10 +10,9 @@ from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.documents import DEMO, Files, Output, Server, State, TokenFile, documents_in, ordered
 from k8s_manager.cli.output import Format
-from k8s_manager.client import Client, Refused, Unanswered
+from k8s_manager.client import MOST_TOGETHER, Client, Refused, Unanswered
 
 Object = dict[str, Any]
-MOST = 200
 _ALONE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 """No right to plan together, a manager that cannot yet, more than it reads: then one by one."""
 
@@ -60,7 +59,7 @@ def diff(filename: Files, server: Server = None, token_file: TokenFile = None, s
 
 def _planned(connection: Connection, found: list[Object]) -> Iterator[tuple[str, Object]]:
     """Yield what documents are called with their plan: one for all of them where the caller may see that."""
-    together = _together(connection, found) if 1 < len(found) <= MOST else None
+    together = _together(connection, found) if 1 < len(found) <= MOST_TOGETHER else None
     if together is not None:
         yield ", ".join(together["documents"]), together
         return

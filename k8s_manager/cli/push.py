@@ -56,11 +56,9 @@ def push(
 
 
 def _told(done: Pushed, branch: str) -> str:
-    files = done.stale.files
-    if not files:
+    if not done.stale.files:
         return f"{branch} holds it already, at {done.commit}"
-    gone = sum(wanted is None for _, _, wanted in files)
-    return f"{branch} is at {done.commit}: {len(files) - gone} files written, {gone} removed"
+    return f"{branch} is at {done.commit}: {done.stale}"
 
 
 def _check(url: str, branch: str, folder: str) -> None:

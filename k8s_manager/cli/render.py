@@ -1,13 +1,12 @@
 """`tidegate render`: documents in, manifests out, to standard output or into a kustomize tree; no cluster needed."""
 
 import gc
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from istio_templates.catalog import stage
+from istio_templates.catalog import in_order
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli.documents import Files
@@ -16,6 +15,7 @@ from k8s_manager.gitops import folder, sources, validation
 from k8s_manager.gitops.findings import Finding, remarks
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.gitops.rendering import Rendering
+from k8s_manager.gitops.sources import Sources
 
 STALE, REFUSED = 1, 2
 
@@ -59,30 +59,35 @@ def render(
         raise typer.BadParameter("--target-version says what to validate for; add --validate")
     objects = rendered(filename, validation.target(target_version or ()) if validate else None)
     if output_dir is None:
-        typer.echo(yaml_text(_in_order(objects.values())), nl=False)
+        typer.echo(yaml_text(in_order(objects.values())), nl=False)
         return
     stale = folder.compare(output_dir, Layout().tree(objects))
     if check:
         typer.echo(stale.diff(), nl=False)
         raise typer.Exit(STALE if stale.files else 0)
     folder.write(output_dir, stale)
-    gone = sum(wanted is None for _, _, wanted in stale.files)
-    typer.echo(f"{output_dir}: {len(stale.files) - gone} files written, {gone} removed")
+    typer.echo(f"{output_dir}: {stale}")
 
 
 def rendered(filename: list[str], target: validation.Target | None = None) -> dict[ObjectKey, Manifest]:
     """Return what follows from documents, validated for a `target`; tell findings, and end where one is an error."""
     gc.disable()  # a process that ends soon; thousands of documents, none of which goes before it does
-    reading = Reading()
-    read = sources.of(reading.documents(filename))
-    result = Rendering().of(read.documents, read.places)
-    broken = [Finding("TG101", place, "", problem) for place, problem in reading.problems]
-    found = [*broken, *read.findings, *result.findings]
+    given = read(filename)
+    result = Rendering().of(given.documents, given.places)
+    found = [*given.findings, *result.findings]
     if target:
         found += validation.findings(result.objects.values(), target)
-        found += remarks(read.documents, read.places)
+        found += remarks(given.documents, given.places)
     _show(found, empty=not result.objects)
     return result.objects
+
+
+def read(filename: list[str]) -> Sources:
+    """Return the documents in files, folders and standard input, and all that is wrong with them."""
+    reading = Reading()
+    found = sources.of(reading.documents(filename))
+    broken = (Finding("TG101", place, "", problem) for place, problem in reading.problems)
+    return Sources(found.documents, found.places, (*broken, *found.findings))
 
 
 def _show(found: list[Finding], empty: bool) -> None:
@@ -94,8 +99,3 @@ def _show(found: list[Finding], empty: bool) -> None:
     if empty:
         typer.echo("tidegate: nothing follows from these documents; no tree is emptied by that. See -f.", err=True)
         raise typer.Exit(REFUSED)
-
-
-def _in_order(objects: Iterable[Manifest]) -> list[Manifest]:
-    """Return objects in the order in which they are made."""
-    return sorted(objects, key=lambda obj: (stage(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))

@@ -25,6 +25,7 @@ from typing import Literal
 from istio_templates.documents import Document, ModelSpec, TenantSpec
 from istio_templates.errors import Problem
 from istio_templates.facts import ObjectKey
+from k8s_manager.fleet import namespace_of
 from k8s_manager.judging import Verdict
 from k8s_manager.plan import Plan
 
@@ -101,7 +102,7 @@ def remarks(documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, 
         if isinstance(spec, ModelSpec):
             found = _of_model(spec)
         elif isinstance(spec, TenantSpec):
-            found = _of_tenant(spec, served, (spec.namespace or document.name) in attached)
+            found = _of_tenant(spec, served, namespace_of(document.name, spec) in attached)
         else:
             continue
         for code, field, said in found:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from istio_templates.errors import Conflict, Problem, TidegateError
 from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
-from k8s_manager.gitops.stale import Stale, stale
+from k8s_manager.gitops.stale import IN_THE_WAY, Stale, stale
 
 _UNFINISHED = ".tidegate-new.yaml"
 
@@ -37,8 +37,7 @@ def _require_room(folder: Path, tree: Tree) -> None:
     wrong = [path for path in above if path.exists() and not path.is_dir()]
     wrong += [folder / path for path in tree if (folder / path).is_dir()]
     if wrong:
-        said = "is in the way and not ours; move it, or render elsewhere"
-        raise Conflict(str(folder), [Problem(str(path.relative_to(folder)), said) for path in sorted(wrong)])
+        raise Conflict(str(folder), [Problem(str(path.relative_to(folder)), IN_THE_WAY) for path in sorted(wrong)])
 
 
 def _is_unfinished(path: str) -> bool:

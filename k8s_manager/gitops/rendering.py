@@ -30,7 +30,7 @@ class Rendering:
     def of(self, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Rendered:
         """Return what follows from `documents`, in whatever order they come; `places` say where each stands."""
         every = with_own_gateways(documents[key] for key in sorted(documents))
-        found = [self._stored.get((d.kind, d.namespace, d.name), (d,), partial(stored, d)) for d in every]
+        found = [self._stored.get(d.key, (d,), partial(stored, d)) for d in every]
         self._stored.end_round()
         plan = self._planner.plan(world_with(found), {})
         desired = self._renderer.render(plan)

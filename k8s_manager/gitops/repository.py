@@ -31,7 +31,7 @@ from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
 from k8s_manager.gitops.stale import Stale, stale
 
 ATTEMPTS = 10
-_FILE, _FOLDER = 0o100644, 0o040000
+_FILE = 0o100644
 _LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
 _FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
 

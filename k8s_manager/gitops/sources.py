@@ -30,7 +30,7 @@ def of(found: Iterable[tuple[str, Manifest]]) -> Sources:
             subject = error.subject if error.subject != "document" else ""
             findings += [Finding("TG102", place, subject, problem) for problem in error.problems]
             continue
-        key = ObjectKey(document.kind, document.namespace or "", document.name)
+        key = document.key
         if key in documents:
             findings.append(Finding("TG103", place, str(document), Problem("", f"stands in {at[key]} too; keep one")))
             continue

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from istio_templates.errors import Conflict, Problem
 from k8s_manager.gitops.layout import HEADER, Tree
 
+IN_THE_WAY = "is in the way and not ours; move it, or render elsewhere"
+
 
 @dataclass(frozen=True, slots=True)
 class Stale:
     """How a place differs from a tree: (path, text there or None, text wanted or None), by path."""
 
     files: tuple[tuple[str, str | None, str | None], ...]
+
+    def __str__(self) -> str:
+        gone = sum(wanted is None for _, _, wanted in self.files)
+        return f"{len(self.files) - gone} files written, {gone} removed"
 
     def diff(self) -> str:
         """Return it as `diff -u` would."""
@@ -30,8 +36,7 @@ def stale(place: str, there: Mapping[str, str], tree: Tree, unfinished: Containe
     ours = {path: text for path, text in there.items() if text.startswith(HEADER) or path in unfinished}
     in_the_way = [path for path in tree if path in there and path not in ours]
     if in_the_way:
-        said = "is in the way and not ours; move it, or render elsewhere"
-        raise Conflict(place, [Problem(path, said) for path in in_the_way])
+        raise Conflict(place, [Problem(path, IN_THE_WAY) for path in in_the_way])
     changed = [(path, ours.get(path), text) for path, text in tree.items() if ours.get(path) != text]
     gone = [(path, text, None) for path, text in ours.items() if path not in tree]
     return Stale(tuple(sorted([*changed, *gone], key=lambda file: file[0])))

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents import parse
-from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.importing.propose import propose
 from k8s_manager.gitops.importing.virtual_services import _rounded
 from k8s_manager.gitops.rendering import Rendering
@@ -79,7 +78,7 @@ def test_what_is_proposed_is_accepted_together(take_over: bool):
     documents = {}
     for raw in propose(copy.deepcopy(SITE), take_over).told():
         document = parse(raw)
-        documents[ObjectKey(document.kind, document.namespace or "", document.name)] = document
+        documents[document.key] = document
     assert len(documents) == 3
     assert Rendering().of(documents, dict.fromkeys(documents, "here")).findings == ()
 

@@ -16,7 +16,7 @@ from tests.support.documents import gateway, model, tenant
 
 def documents(*raw: dict) -> dict[ObjectKey, Document]:
     parsed = map(parse, raw)
-    return {ObjectKey(d.kind, d.namespace or "", d.name): d for d in parsed}
+    return {d.key: d for d in parsed}
 
 
 def tree_of(found: dict[ObjectKey, Document], rendering: Rendering | None = None, layout: Layout | None = None) -> Tree:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import yaml
 
+from k8s_manager.cli.render import read
 from k8s_manager.gitops.rendering import Rendering
-from tests.gitops.reading import read
 from tests.support.documents import gateway, model, tenant
 
 
 def lines(folder: Path) -> list[str]:
-    given = read(str(folder))
+    given = read([str(folder)])
     rendered = Rendering().of(given.documents, given.places)
     return [str(finding).replace(f"{folder}/", "") for finding in (*given.findings, *rendered.findings)]
 
@@ -24,7 +24,7 @@ def test_one_broken_file_of_a_thousand_is_named_with_line_and_column_and_the_res
     for number in range(999):
         put(tmp_path, f"t{number}.yaml", tenant(f"t{number}"))
     (tmp_path / "t500.yaml").write_text("kind: Tenant\nmetadata:\n  name: [t500\nspec: {}\n")
-    given = read(str(tmp_path))
+    given = read([str(tmp_path)])
     assert len(given.documents) == 999
     (finding,) = lines(tmp_path)
     assert finding.startswith("error TG101 t500.yaml: broken YAML at line 4, column 5: ")
@@ -35,7 +35,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path):
     (tmp_path / "list.yaml").write_text("- 1\n")
     found = lines(tmp_path)
     assert [line.split(":")[0] for line in found] == ["error TG101 latin.yaml", "error TG101 list.yaml"]
-    (finding,) = read(str(tmp_path / "nowhere.yaml")).findings
+    (finding,) = read([str(tmp_path / "nowhere.yaml")]).findings
     assert finding.code == "TG101" and "No such file" in finding.problem.message
 
 
@@ -44,9 +44,9 @@ def test_a_folder_that_is_a_link_is_named_and_one_file_is_read_once(tmp_path: Pa
     put(tmp_path / "there", "gateway.yaml", gateway())
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "link").symlink_to(tmp_path / "there")
-    (finding,) = read(str(tmp_path / "here")).findings
+    (finding,) = read([str(tmp_path / "here")]).findings
     assert finding.code == "TG101" and "is a link to a folder" in finding.problem.message
-    given = read(str(tmp_path / "there"), str(tmp_path / "there" / "gateway.yaml"))
+    given = read([str(tmp_path / "there"), str(tmp_path / "there" / "gateway.yaml")])
     assert (len(given.documents), given.findings) == (1, ())
 
 
@@ -86,4 +86,4 @@ def test_what_refers_to_nothing_is_named(tmp_path: Path):
 def test_documents_may_lie_in_a_folder_that_kustomize_applies(tmp_path: Path):
     put(tmp_path, "kustomization.yaml", {"kind": "Kustomization", "resources": ["gateway.yaml"]})
     put(tmp_path, "gateway.yaml", gateway())
-    assert lines(tmp_path) == [] and len(read(str(tmp_path)).documents) == 1
+    assert lines(tmp_path) == [] and len(read([str(tmp_path)]).documents) == 1

@@ -5,7 +5,6 @@ import copy
 import pytest
 
 from istio_templates.documents import parse
-from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.findings import remarks
 from k8s_manager.gitops.validation import KUBERNETES, Target, Unsupported, findings, target
 from tests.golden.case import CASES, rendered
@@ -45,7 +44,7 @@ def test_what_may_not_be_meant_is_a_warning_with_a_code():
     fixed = {"name": "v2", "workload": {"replicas": 2, "image": "example.com/ranker@sha256:" + "0" * 64}}
     raw = [gateway(), tenant(hosts=hosts), model(versions=[bare, fixed])]
     raw[2]["spec"].pop("rateLimit")
-    documents = {ObjectKey(d.kind, d.namespace or "", d.name): d for d in map(parse, raw)}
+    documents = {d.key: d for d in map(parse, raw)}
     found = list(remarks(documents, dict.fromkeys(documents, "here")))
     assert {f.level for f in found} == {"warning"}
     assert sorted((f.code, f.problem.field) for f in found) == [

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from istio_templates import names
-from istio_templates.catalog import render_slot, stage
+from istio_templates.catalog import in_order, render_slot
 from istio_templates.documents import load, parse
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey, SlotFacts
@@ -41,7 +41,7 @@ def rendered(case: str) -> list[Manifest]:
         plan = Planner().plan(world, closed)
     desired = Renderer().render(plan)
     objects = {**desired.objects, **_slots(plan, observed)}
-    return sorted(objects.values(), key=lambda o: (stage(o), o["metadata"].get("namespace", ""), o["metadata"]["name"]))
+    return in_order(objects.values())
 
 
 def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:

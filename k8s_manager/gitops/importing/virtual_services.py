@@ -77,7 +77,7 @@ class _Import:
         """Return the paths that it routes, as far as they are said."""
         matches = (match for http in items(self._spec, "http") for match in items(http, "match") or [{}])
         uris = (part(match, "uri") for match in matches)
-        return {str(uri.get("prefix", uri.get("exact", "/"))).rstrip("/") or "/" for uri in uris}
+        return {_bare(_path_of(uri)) for uri in uris}
 
     def _note(self, place: str, said: str) -> None:
         self._proposal.note(self._service, place, said)
@@ -212,10 +212,8 @@ class _Import:
 
     def _port(self, place: str, host: str, number: object) -> int:
         """Return the port of the pods behind a destination."""
-        service = self._seen.service(host, self._namespace)
-        ports = items(part(service, "spec"), "ports") if service else []
-        chosen = next((p for p in ports if p.get("port") == number or number is None), None)
-        target = (chosen or {}).get("targetPort", (chosen or {}).get("port"))
+        chosen = self._chosen(host, number)
+        target = chosen.get("targetPort", chosen.get("port"))
         if isinstance(target, int):
             return target
         guessed = number if isinstance(number, int) else 8080
@@ -223,11 +221,15 @@ class _Import:
         return guessed
 
     def _speaks_grpc(self, host: str, number: object) -> bool:
-        service = self._seen.service(host, self._namespace)
-        ports = items(part(service, "spec"), "ports") if service else []
-        chosen = next((p for p in ports if p.get("port") == number or number is None), {})
+        chosen = self._chosen(host, number)
         said = str(chosen.get("appProtocol") or chosen.get("name") or "")
         return said.partition("-")[0] in ("grpc", "kubernetes.io/h2c")
+
+    def _chosen(self, host: str, number: object) -> Manifest:
+        """Return the port of the Service that a destination means; empty where it was not read."""
+        service = self._seen.service(host, self._namespace)
+        ports = items(part(service, "spec"), "ports") if service else []
+        return next((p for p in ports if p.get("port") == number or number is None), {})
 
     def _match(self, place: str, match: Manifest) -> Manifest | None:
         """Return path and headers of a match; None where it cannot be expressed."""
@@ -244,15 +246,23 @@ class _Import:
                 place, f"is not expressed: {', '.join(said) or 'uri'} (a route has a host, a path and exact headers)"
             )
             return None
-        path = str(uri.get("prefix", uri.get("exact", "/")))
+        path = _path_of(uri)
         if "exact" in uri:
             self._note(place, f"matched {path} alone; a route matches what lies below it too")
         elif uri and not path.endswith("/"):
             self._note(place, f"matched {path}-other too; a route matches {path} and what lies below it")
         elif path != "/" and path.endswith("/"):
             self._note(place, f"did not match {path.rstrip('/')} alone; a route does")
-        found: Manifest = {"path": path.rstrip("/") or "/"}
+        found: Manifest = {"path": _bare(path)}
         return {**found, "headers": {name: how["exact"] for name, how in headers.items()}} if headers else found
+
+
+def _path_of(uri: Manifest) -> str:
+    return str(uri.get("prefix", uri.get("exact", "/")))
+
+
+def _bare(path: str) -> str:
+    return path.rstrip("/") or "/"
 
 
 def _covers(earlier: Manifest, route: Manifest) -> bool:
