@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from e2e.cluster import debian, network, up
+from e2e.cluster import debian, up
 from e2e.cluster.errors import ClusterError, Missing
 from e2e.cluster.place import PROJECT, Place
 
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
 
 
 def _own(place: Place, words: list[str], keep: bool) -> int:
-    there = network.exists(place.name)
+    there = up.runs(place)
     programs = up.programs(place)
     prometheus = debian.unpacked(place, "prometheus")
     if there:

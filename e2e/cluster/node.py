@@ -8,13 +8,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from e2e.cluster import components, network, pki
 from e2e.cluster.errors import Failed
 from e2e.cluster.pki import Pki
 from e2e.cluster.place import Place
-from e2e.cluster.processes import Processes
+from e2e.cluster.processes import Processes, Started, this_process
 from e2e.cluster.run import run
 
 START_SECONDS = 90.0
@@ -29,6 +30,7 @@ class Node:
         self.processes = Processes(place.state / "processes.json", place.logs)
         self._pki = Pki(place.state / "pki")
         self._groups_before = place.state / "cgroups.json"
+        self._starter = place.state / "starter.json"
 
     def claim(self) -> None:
         """Make the cluster's folder: whoever makes it may start, and may take away what was started."""
@@ -37,7 +39,15 @@ class Node:
         except FileExistsError as error:
             what = f"{self.place.state} is there already: another cluster runs, or is left over"
             raise Failed(f"{what}; end it with: make cluster-down") from error
+        self._starter.write_text(json.dumps(asdict(this_process())))
         self._groups_before.write_text(json.dumps([str(path) for path in _groups()]))
+
+    def runs(self) -> bool:
+        """Tell whether the cluster runs, or is being started; what a crash of the machine left does neither."""
+        if self._starter.exists() and Started(**json.loads(self._starter.read_text())).runs():
+            return True
+        started = self.processes.all()
+        return bool(started) and all(process.runs() for process in started)
 
     def start(self, images: dict[str, Path]) -> None:
         """Start everything, and return when the node is ready for pods."""

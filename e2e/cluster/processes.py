@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 STOP_SECONDS = 15.0
@@ -72,8 +72,12 @@ class Processes:
         self._save([other for other in self.all() if other.name != name])
 
     def _save(self, entries: list[Started]) -> None:
-        text = json.dumps([{"name": e.name, "pid": e.pid, "since": e.since} for e in entries])
-        self._file.write_text(text)
+        self._file.write_text(json.dumps([asdict(entry) for entry in entries]))
+
+
+def this_process() -> Started:
+    """Return the process that calls."""
+    return Started("this process", os.getpid(), _since(os.getpid()) or "")
 
 
 def ended(started: Started, seconds: float) -> bool:

@@ -23,9 +23,19 @@ def images(place: Place) -> dict[str, Path]:
     return recipes.images(place, build.programs(place, go), go, Path(envoy_binary()))
 
 
+def runs(place: Place) -> bool:
+    """Tell whether the cluster runs; what is left of one that does not (the machine went down) is taken away."""
+    if Node(place, {}).runs():
+        return True
+    if place.state.exists() or network.exists(place.name):
+        print(f"{place.state} is left of a cluster that does not run any more: taking it away", flush=True)
+        down(place)
+    return False
+
+
 def up(place: Place) -> Node:
     """Start a cluster; one that does not come up is taken away again, its logs stay."""
-    if network.exists(place.name):
+    if runs(place):
         raise Failed("a cluster is there already; end it with: make cluster-down")
     with timed("programs"):
         built = programs(place)
