@@ -62,7 +62,10 @@ def in_order(objects: Iterable[Manifest]) -> list[Manifest]:
 
 def stage(obj: Manifest) -> int:
     """Return when an object is made: slot configurations before the filters that ask for them."""
-    kind = obj["kind"]
-    if kind == "EnvoyFilter" and obj["spec"]["configPatches"][0]["applyTo"] == "EXTENSION_CONFIG":
-        kind = "SlotEnvoyFilter"
+    kind = "SlotEnvoyFilter" if is_slot(obj) else obj["kind"]
     return ORDER.index(kind) if kind in ORDER else len(ORDER)
+
+
+def is_slot(obj: Manifest) -> bool:
+    """Tell whether an object is the configuration of a slot."""
+    return obj["kind"] == "EnvoyFilter" and bool(obj["spec"]["configPatches"][0]["applyTo"] == "EXTENSION_CONFIG")

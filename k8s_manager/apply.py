@@ -1,12 +1,13 @@
 """apply: carry out changes in order, side by side within a stage, each failure with its owner.
 
-A `Target` takes changes and says what became of each; the cluster is one, a Git tree will be another.
+A `Target` takes changes and says what became of each; the cluster is one, a Git tree (`gitops.target`) another.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
@@ -22,7 +23,10 @@ from k8s_manager.kube.errors import Absent, Refused
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import APPLIED
-from k8s_manager.plan import Owner, owner_of
+from k8s_manager.plan import Owner, Plan, owner_of
+from k8s_manager.render import Desired
+from k8s_manager.told import Told
+from k8s_manager.world import World
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
@@ -47,18 +51,30 @@ class Failure:
 @dataclass(slots=True)
 class Results:
     """What became of the changes: how many arrived, what stands out by object, what waits until when since it is
-    changed too often, who else had written."""
+    changed too often, who else had written; and whose objects somebody else has to write first, with what is said of
+    that."""
 
     written: int = 0
     failures: dict[ObjectKey, Failure] = field(default_factory=dict)
     put_off: dict[ObjectKey, float] = field(default_factory=dict)
     repaired: dict[ObjectKey, Repair] = field(default_factory=dict)
+    behind: dict[Owner, Told] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What changes were made from, and when."""
+
+    now: datetime
+    world: World
+    plan: Plan
+    desired: Desired
 
 
 class Target(Protocol):
     """Where objects go."""
 
-    async def apply(self, changes: Changes) -> Results:
+    async def apply(self, changes: Changes, basis: Basis) -> Results:
         """Carry out what can be carried out, and say what could not."""
 
 
@@ -71,7 +87,7 @@ class ClusterTarget:
         self._repairs = Repairs(clock)
         self._failures: dict[ObjectKey, Failure] = {}
 
-    async def apply(self, changes: Changes) -> Results:
+    async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
         """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
         results = Results()
         wanted = {names.key_of(write.obj) for write in changes.writes} | {names.key_of(obj) for obj in changes.deletes}

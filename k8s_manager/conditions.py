@@ -4,6 +4,7 @@ Accepted    the document holds what it asks for              Accepted | Invalid 
 Programmed  everything that follows from it is written       Programmed | Pending | Waiting | FieldConflict
                                                              | Refused | Forbidden | ValidatorUnavailable | Unavailable
                                                              | KindAbsent | NamespaceAbsent
+                                                             | NotCommitted | AwaitsGit
 Ready       it serves              Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld | NotServed
                                                              | Paused
 Active      (overrides) it holds now                         Active | Expired
@@ -52,7 +53,7 @@ from k8s_manager.limit_status import limit_status, override_sentence
 from k8s_manager.limit_view import LimitView
 from k8s_manager.memo import Memo
 from k8s_manager.moves import Binding
-from k8s_manager.plan import Leaving, Owner, Plan, identity_of
+from k8s_manager.plan import Leaving, Owner, Plan, identity_of, owner_of_document
 from k8s_manager.stage_status import staged
 from k8s_manager.told import Told
 from k8s_manager.warmth import PodWarmth, warm, warmup_status
@@ -92,13 +93,14 @@ class Teller:
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key = stored.key
-            owner = _owner(stored, plan)
+            owner = owner_of_document(key, plan)
             writing = Writing(
                 plan.verdicts[key],
                 failures.get(owner),
                 leaving.get(key),
                 plan.waiting.get(key) or world.handovers.get((key.namespace, key.name)),
                 _is_there(key, plan, owned),
+                results.behind.get(owner),
             )
             of_kind = self._inputs(stored, world, plan, asked, changes.draining, now)
             certified = certificates.told(plan.certificates.get(key, {}), world.certificates, now)
@@ -142,23 +144,15 @@ class Teller:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How far a document has come: its verdict, a write that failed, what it waits for, whether all is there."""
+    """How far a document has come: its verdict, a write that failed, what it waits for, whether all is there, and what
+    Git has yet to bring."""
 
     verdict: Verdict
     failure: tuple[ObjectKey, Failure] | None
     leaving: Leaving | None
     waiting: str | None
     there: bool
-
-
-def _owner(stored: Stored, plan: Plan) -> Owner:
-    key = stored.key
-    if key.kind == "InferenceGateway":
-        return (key.name, "", "")
-    if key.kind == "Tenant":
-        return ("", key.name, "")
-    served = plan.models.get((key.namespace, key.name))
-    return ("", served.tenant.name if served else "", key.name)
+    behind: Told | None = None
 
 
 def _is_there(key: ObjectKey, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> bool:
@@ -293,6 +287,8 @@ def _programmed(writing: Writing) -> Told:
         return Told("Programmed", False, _reason(failure.error), _sentence(key, failure))
     if writing.waiting:
         return Told("Programmed", False, "Waiting", writing.waiting)
+    if writing.behind and writing.verdict.accepted:
+        return writing.behind
     if not writing.verdict.accepted or not writing.there:
         return Told("Programmed", False, "Pending", "not everything is written yet")
     return Told("Programmed", True, "Programmed", "everything is written")

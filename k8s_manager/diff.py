@@ -40,13 +40,14 @@ class Write:
 
 @dataclass(slots=True)
 class Changes:
-    """What to write, by stage of making, and what to delete, in order; which versions are deleted later; and which
-    fields are left to others, by object."""
+    """What to write, by stage of making, and what to delete, in order; which versions are deleted later; which fields
+    are left to others, by object; and every object as it should stand now, but those that are held."""
 
     writes: list[Write] = field(default_factory=list)
     deletes: list[Manifest] = field(default_factory=list)
     draining: Draining = field(default_factory=Draining)
     conceded: Mapping[ObjectKey, Mapping[str, Concession]] = field(default_factory=dict)
+    standing: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
 
 
 class Differ:
@@ -56,6 +57,7 @@ class Differ:
         self._conceded: dict[ObjectKey, dict[str, Concession]] = {}
         self._in_line: dict[ObjectKey, tuple[object, ...]] = {}
         self._stamped: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
+        self._standing: dict[ObjectKey, Manifest] = {}
         self._nothing_to_do: tuple[object, ...] = ()
 
     def diff(
@@ -72,8 +74,9 @@ class Differ:
         """
         seen = (id(plan), plan, id(desired), desired, version, limited)
         if self._nothing_to_do == seen:
-            return Changes(conceded=self._conceded)
+            return Changes(conceded=self._conceded, standing=self._standing)
         self._conceded = {key: found for key, found in self._conceded.items() if key in desired.objects}
+        self._standing = {key: obj for key, obj in self._standing.items() if key in desired.objects}
         changes = self._changes(plan, desired, owned, limited)
         self._nothing_to_do = () if changes.writes or changes.deletes else seen
         return changes
@@ -81,13 +84,14 @@ class Differ:
     def _changes(
         self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
     ) -> Changes:
-        changes = Changes(conceded=self._conceded)
+        changes = Changes(conceded=self._conceded, standing=self._standing)
         for key, wanted in desired.objects.items():
             lent = key.kind == "Namespace" and key.name in plan.lent
             # A tenant that waits for its own gateway is held, but the gateway itself must come.
             owner = owner_of(wanted["metadata"]["labels"])
             held = owner in plan.held and key.kind != "InferenceGateway"
             if lent or held or _too_early(plan, key, limited):
+                self._standing.pop(key, None)
                 continue
             try:
                 self._compare(key, wanted, owned, plan.drift.get(owner[1], "repair"), changes)
@@ -106,13 +110,14 @@ class Differ:
         live = owned.get(key)
         if live is None:
             self._conceded.pop(key, None)
-            changes.writes.append(Write(self._stamp(key, wanted), True, policy=policy))
+            obj = self._standing[key] = self._stamp(key, wanted)
+            changes.writes.append(Write(obj, True, policy=policy))
             return
         route = owned.get(key._replace(kind="VirtualService")) if key.kind == "DestinationRule" else None
         compared = (wanted, live, route, policy)
         if all(map(operator.is_, self._in_line.get(key, ()), compared)) and key in self._in_line:
             return
-        obj = self._stamp(key, with_referenced_subsets(wanted, live, route))
+        obj = self._standing[key] = self._stamp(key, with_referenced_subsets(wanted, live, route))
         annotations = annotations_of(live)
         # Somebody has taken the digest away: we never write without.
         unchanged = annotations.get(DIGEST) in (None, obj["metadata"]["annotations"][DIGEST])

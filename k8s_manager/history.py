@@ -92,9 +92,7 @@ class History:
         async with self._places:
             if self._is_recorded(document):
                 return
-            if "managedFields" not in document["metadata"]:
-                document = await self._with_writers(key, document)
-            change = revisions.change_of(document)
+            change = await self.last_change(document)
             try:
                 made = await self._client.create(revisions.revision(document, change, namespace))
             except WriteConflict:
@@ -104,6 +102,12 @@ class History:
             self._note(document)
             await self._drop_surplus(key, document)
             await self._tell(key, document, int(made["revision"]), change)
+
+    async def last_change(self, document: Manifest) -> revisions.Change:
+        """Return who made a document what it is, and why; raises `TidegateError`."""
+        if "managedFields" not in document["metadata"]:
+            document = await self._with_writers(names.key_of(document), document)
+        return revisions.change_of(document)
 
     def _is_recorded(self, document: Manifest) -> bool:
         metadata = document["metadata"]

@@ -30,6 +30,8 @@ from k8s_manager.counters import CounterLoop
 from k8s_manager.events import Events
 from k8s_manager.firsts import FirstRequests
 from k8s_manager.gates import GateLoop
+from k8s_manager.gitops.committing import TreeLoop, tree_loop
+from k8s_manager.gitops.target import TreeTarget
 from k8s_manager.history import History
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
@@ -66,6 +68,7 @@ class Manager:
     backend: Backend
     lease: Lease | None
     history: History
+    tree: TreeLoop | None
 
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
@@ -87,6 +90,8 @@ class Manager:
             group.create_task(self.gates.run(leads))
             group.create_task(self.firsts.run(leads))
             group.create_task(self.history.run(leads))
+            if self.tree:
+                group.create_task(self.tree.run(leads))
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
@@ -101,13 +106,19 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     proofs = ProofLoop(store, limits, clock, settings, events)
     firsts = FirstRequests(store, limits, clock, settings)
     gates = GateLoop(client, store, clock, settings, events, firsts)
-    target = ClusterTarget(client, store, clock, settings.in_flight)
-    loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
-    watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     history = History(client, store, clock, settings.history_quiet)
+    cluster = ClusterTarget(client, store, clock, settings.in_flight)
+    tree = tree_loop(client, store, history, clock, settings.git) if settings.git else None
+    target = TreeTarget(cluster, tree, store) if tree else cluster
+    loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
+    if tree:
+        tree.changed = loop.dirty
+    watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     backend = Backend(client, store, loop, limits, proofs, gates, events, watchers, history)
     lease = _lease(client, clock, settings)
-    return Manager(store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease, history)
+    return Manager(
+        store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease, history, tree
+    )
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -74,5 +74,10 @@ CERTIFICATE = Gauge(
     ["namespace", "secret"],
     registry=REGISTRY,
 )
+GIT_COMMITS = Counter("tidegate_git_commits", "Attempts to commit a tree.", ["result"], registry=REGISTRY)
+GIT_FAILING = Gauge("tidegate_git_failing", "1 while the tree does not get onto its branch.", registry=REGISTRY)
+GIT_OUT_OF_STEP = Gauge(
+    "tidegate_git_out_of_step", "Objects in the cluster that are not as the tree has them.", registry=REGISTRY
+)
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

@@ -424,3 +424,13 @@ def owner_of(labels: Mapping[str, str]) -> Owner:
     """Return whose an object is, by its labels."""
     tenant = labels.get(names.TENANT, "")
     return ("" if tenant else labels.get(names.GATEWAY, ""), tenant, labels.get(names.MODEL, ""))
+
+
+def owner_of_document(key: ObjectKey, plan: Plan) -> Owner:
+    """Return as whose the objects of a document are labelled."""
+    if key.kind == "InferenceGateway":
+        return (key.name, "", "")
+    if key.kind == "Tenant":
+        return ("", key.name, "")
+    served = plan.models.get((key.namespace, key.name))
+    return ("", served.tenant.name if served else "", key.name)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from k8s_manager import certificates, moves
-from k8s_manager.apply import Target
+from k8s_manager.apply import Basis, Target
 from k8s_manager.asked import Asked
 from k8s_manager.bookkeeping import Bookkeeper
 from k8s_manager.clock import Clock
@@ -96,7 +96,7 @@ class MainLoop:
         store = self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         changes.deletes, changes.draining = held_back(changes.deletes, world, now)
-        results = await self._target.apply(changes)
+        results = await self._target.apply(changes, Basis(now, world, plan, desired))
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())

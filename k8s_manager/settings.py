@@ -4,8 +4,10 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from k8s_manager.access.issuer import Issuer
+from k8s_manager.gitops.address import Address
 
 # What DNS and the longest connection of a managed gateway take: its connections end after ten minutes.
 GATEWAY_OVERLAP = 660.0
@@ -18,6 +20,21 @@ class Tls:
     certificate: Path
     key: Path
     every: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """The repository that holds the manifests: the tree's place there; whether each change gets a branch of its own;
+    what becomes of overrides; seconds of quiet before a commit, the most it waits, how often the branch is looked at
+    in any case, and how long one look may take."""
+
+    address: Address
+    review: bool = False
+    overrides: Literal["expire", "commit"] = "expire"
+    quiet: float = 2.0
+    longest: float = 10.0
+    every: float = 60.0
+    patience: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,9 @@ class Settings:
         made."""
         given = self.token_file or self.token_secret
         return bool(given) or not (self.tokens_file or self.oidc or self.token_review)
+
+    git: Git | None = None
+    """Where manifests go instead of the cluster; absent: into the cluster."""
 
     quiet: float = 0.1
     """Seconds without an event after which a pass starts."""

@@ -1,21 +1,14 @@
 """`tidegate push`: the tree that follows from documents, onto a branch of a Git repository."""
 
-import hashlib
-import os
-import re
 from typing import Annotated
 
 import typer
 
-from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli.documents import Files
 from k8s_manager.cli.render import rendered
-from k8s_manager.gitops.layout import Layout, Tree
-from k8s_manager.gitops.repository import Change, Pushed, Repository
-
-_URL = re.compile(r"(https|ssh|git)://[^\s]+|[\w.-]+@[\w.-]+:[^\s]+|/[^\s]*")
-_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
-_FOLDER = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*)?")
+from k8s_manager.gitops.address import Address
+from k8s_manager.gitops.layout import Layout, digest
+from k8s_manager.gitops.repository import Change, Pushed, Repository, credentials
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,12 +37,10 @@ def push(
     Never by force: where somebody was faster, the branch is read and compared again. Files of others stay. For https,
     user and token are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN; for ssh, your agent's keys count.
     """
-    _check(to, branch, folder)
-    user, token = os.environ.get("TIDEGATE_GIT_USER", ""), os.environ.get("TIDEGATE_GIT_TOKEN", "")
-    credentials = (user, token) if token else None
+    Address(to, branch, folder).require("--to", "--branch", "--folder")
     tree = Layout().tree(rendered(filename))
-    target = f"tidegate/{_digest(tree)}" if review else branch
-    repository = Repository(to, target, folder, credentials)
+    target = f"tidegate/{digest(tree)}" if review else branch
+    repository = Repository(to, target, folder, credentials())
     change = Change(message or f"Render {len(tree)} files", author)
     done = repository.put(tree, change, onto=branch if review else None)
     typer.echo(_told(done, target))
@@ -59,20 +50,3 @@ def _told(done: Pushed, branch: str) -> str:
     if not done.stale.files:
         return f"{branch} holds it already, at {done.commit}"
     return f"{branch} is at {done.commit}: {done.stale}"
-
-
-def _check(url: str, branch: str, folder: str) -> None:
-    wrong = []
-    if not _URL.fullmatch(url):
-        wrong.append(Problem("--to", f"{url!r} is no address of a repository; give https://, ssh:// or a path from /"))
-    if not _BRANCH.fullmatch(branch) or ".." in branch or branch.endswith(("/", ".lock", ".")) or "//" in branch:
-        wrong.append(Problem("--branch", f"{branch!r} is no name of a branch"))
-    if not _FOLDER.fullmatch(folder):
-        wrong.append(Problem("--folder", f"{folder!r} is no folder of a repository; give it like clusters/eu"))
-    if wrong:
-        raise Invalid("push", wrong)
-
-
-def _digest(tree: Tree) -> str:
-    """Return a short name of a tree: the same change has the same branch."""
-    return hashlib.sha256(repr(sorted(tree.items())).encode()).hexdigest()[:12]

@@ -7,9 +7,11 @@
     tenants/search/namespace_search.yaml
     tenants/search/ranker/virtualservice_search_ranker.yaml
 
+`runtime/`, `rules/` and `mark.yaml` are in a tree that is applied beside the manager (`hybrid`).
 No name of Kubernetes holds an underscore, so that no two objects have one path.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,7 +29,9 @@ Tree = dict[str, str]
 """The text of each file by its path, with slashes, below the tree's folder."""
 HEADER = "# Made by `tidegate render` from documents: edit those, this file is written anew.\n"
 KUSTOMIZATION = "kustomization.yaml"
-TOP = ("gateways", "tenants")
+RUNTIME, RULES, MARK_FILE = "runtime", "rules", "mark.yaml"
+TOP = ("gateways", "tenants", RUNTIME, RULES, MARK_FILE)
+"""What of ours stands at the top, beside the kustomization."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -57,20 +61,39 @@ class Layout:
             found[f"{file.folder}/{file.path}"] = file.text
         for folder, files in below.items():
             paths = tuple(file.path for file in sorted(files, key=lambda file: (file.stage, file.path)))
-            found[f"{folder}/{KUSTOMIZATION}"] = self._memo.get(folder, paths, partial(_kustomization, paths))
+            found[f"{folder}/{KUSTOMIZATION}"] = self._memo.get(folder, paths, partial(kustomization, paths))
         self._memo.end_round()
-        found[KUSTOMIZATION] = _kustomization(sorted(below))
+        found[KUSTOMIZATION] = kustomization(sorted(below))
         return dict(sorted(found.items()))
+
+
+def digest(tree: Tree) -> str:
+    """Return a short name of a tree: the same tree has the same one."""
+    return hashlib.sha256(repr(sorted(tree.items())).encode()).hexdigest()[:12]
+
+
+def path_of(obj: Manifest) -> str:
+    """Return where in the tree an object stands."""
+    return "/".join(_place(names.key_of(obj), obj))
+
+
+def file_text(obj: Manifest) -> str:
+    """Return what a file of ours holds."""
+    return HEADER + yaml_text([obj])
 
 
 def _file(key: ObjectKey, obj: Manifest) -> _File:
     """Return where an object stands, and what is written there."""
+    return _File(*_place(key, obj), stage(obj), file_text(obj))
+
+
+def _place(key: ObjectKey, obj: Manifest) -> tuple[str, str]:
+    """Return the folder of an object's owner, and its path there. What is nobody's is a document."""
     labels = obj["metadata"].get("labels", {})
-    tenant, model = labels.get(names.TENANT), labels.get(names.MODEL)
-    folder = f"tenants/{_safe(tenant)}" if tenant else f"gateways/{_safe(labels[names.GATEWAY])}"
+    gateway, tenant, model = (labels.get(name) for name in (names.GATEWAY, names.TENANT, names.MODEL))
+    folder = f"tenants/{_safe(tenant)}" if tenant else f"gateways/{_safe(gateway)}" if gateway else "documents"
     name = "_".join(_safe(part) for part in (key.kind.lower(), key.namespace, key.name) if part)
-    path = f"{_safe(model)}/{name}.yaml" if model else f"{name}.yaml"
-    return _File(folder, path, stage(obj), HEADER + yaml_text([obj]))
+    return folder, f"{_safe(model)}/{name}.yaml" if model else f"{name}.yaml"
 
 
 def _safe(part: str) -> str:
@@ -80,6 +103,7 @@ def _safe(part: str) -> str:
     return part
 
 
-def _kustomization(resources: Iterable[str]) -> str:
+def kustomization(resources: Iterable[str]) -> str:
+    """Return the file that lists what a folder holds, in the order in which it is made."""
     head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     return HEADER + yaml_text([{**head, "sortOptions": {"order": "fifo"}, "resources": list(resources)}])

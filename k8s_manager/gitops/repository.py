@@ -10,6 +10,7 @@ all, so that whoever is killed leaves no torn tree behind.
     └── NotTaken (Stalled)        no such repository, no right, a protected branch: an operator has to act
 """
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,12 @@ ATTEMPTS = 10
 _FILE = 0o100644
 _LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
 _FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
+
+
+def credentials() -> tuple[str, str] | None:
+    """Return user and password or token for https, from the environment: nobody else on the machine reads that."""
+    user, token = os.environ.get("TIDEGATE_GIT_USER", ""), os.environ.get("TIDEGATE_GIT_TOKEN", "")
+    return (user, token) if token else None
 
 
 class Unreachable(Transient):
@@ -85,7 +92,7 @@ class Repository:
         self._credentials, self._pause, self._now, self._chance = credentials, pause, now, chance or random.Random()
         self._repo = MemoryRepo()
 
-    def put(self, tree: Tree, change: Change, onto: str | None = None) -> Pushed:
+    def put(self, tree: Tree, change: Change | Callable[[Stale], Change], onto: str | None = None) -> Pushed:
         """Bring the branch in line with a tree; one that is already gets no commit.
 
         A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where somebody
@@ -96,7 +103,7 @@ class Repository:
             found = stale(self._url, self._there(base, tree), tree)
             if not found.files and base is not None:
                 return Pushed(base.decode(), found)
-            commit = self._commit(base, found, change)
+            commit = self._commit(base, found, change(found) if callable(change) else change)
             if self._push(tip, commit.id):
                 return Pushed(commit.id.decode(), found)
             self._pause(self._chance.uniform(0, 0.05 * 2**attempt))

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from e2e.cluster.errors import Failed
 from e2e.cluster.node import Node
 from e2e.cluster.place import Place

@@ -1,0 +1,157 @@
+"""The tree that is applied beside the manager: what is Git's, what is made once, and a mark by which the tree that is
+applied is known again. Pure.
+
+    kustomization.yaml, gateways/, tenants/
+                              applied, again and again; the manager writes none of it
+    mark.yaml                 a ConfigMap that says which tree this is
+    runtime/                  made where it is missing; the manager's from then on
+    rules/                    examples for Argo CD and Flux, applied by nobody
+
+Nothing in it moves by itself: routes in `runtime/` have the weights of their documents, slots are empty.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import yaml
+
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.parse import API_VERSION
+from istio_templates.facts import Manifest, ObjectKey, ServedModel
+from istio_templates.virtual_service import virtual_service
+from k8s_manager.apply import Basis
+from k8s_manager.diff import Changes
+from k8s_manager.gitops.address import Address
+from k8s_manager.gitops.layout import (
+    KUSTOMIZATION,
+    MARK_FILE,
+    RUNTIME,
+    Layout,
+    Tree,
+    digest,
+    file_text,
+    kustomization,
+    path_of,
+)
+from k8s_manager.gitops.rules import once, rules
+from k8s_manager.gitops.sharing import is_runtime, stays
+from k8s_manager.memo import Memo
+from k8s_manager.plan import Owner, owner_of_document
+from k8s_manager.rights import SYSTEM
+from k8s_manager.splitting import declared
+from k8s_manager.world import Stored
+
+MARK = ObjectKey("ConfigMap", SYSTEM, "tidegate-tree")
+TREE = "tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What goes into a tree. `kept` are live objects of which the tree keeps what it has; `documents` say of which
+    document's generation (by uid) the rest was made, `owners` as whose their objects are labelled."""
+
+    objects: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+    runtime: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+    kept: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+    documents: Mapping[ObjectKey, tuple[str, int]] = field(default_factory=dict)
+    owners: Mapping[ObjectKey, Owner] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A tree, and the mark in it."""
+
+    tree: Tree
+    mark: str
+
+
+class Composer:
+    """Composes tree after tree; what has not changed is not rendered or written out again."""
+
+    def __init__(self, address: Address, with_overrides: bool) -> None:
+        self._rules, self._with_overrides = rules(address), with_overrides
+        self._layout, self._runtime, self._memo = Layout(), Layout(), Memo()
+
+    def parts(self, basis: Basis, changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> Parts:
+        """Return what goes into the tree of this moment."""
+        world, plan = basis.world, basis.plan
+        objects = {key: obj for key, obj in changes.standing.items() if not is_runtime(obj)}
+        accepted = [s for s in world.documents() if plan.verdicts[s.key].accepted and not s.deleting]
+        homes = {key: obj for key, obj in changes.standing.items() if key.kind == "Namespace"}
+        runtime = {key: self._once(key, obj) for key, obj in (*homes.items(), *basis.desired.slots.items())}
+        for stored in accepted:
+            place = (stored.key.namespace, stored.key.name)
+            if stored.document and isinstance(stored.document.spec, ModelSpec) and place in plan.models:
+                runtime |= self._route(plan.models[place], stored.document.spec)
+        if self._with_overrides:
+            held = [s for s in accepted if s.key in plan.overrides and basis.now < plan.overrides[s.key].expires]
+            runtime |= {stored.key: self._override(stored) for stored in held}
+        self._memo.end_round()
+        told = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
+        documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
+        owners = {key: owner_of_document(key, plan) for key in documents}
+        return Parts(objects, runtime, stays(changes, owned), documents, owners)
+
+    def tree(self, parts: Parts, there: Tree) -> Composed:
+        """Return the tree; `there` is the one that is on the branch, of which it keeps some."""
+        kept, kept_runtime = _kept(parts, there)
+        tree = {**self._layout.tree({**kept, **parts.objects}), **self._rules}
+        runtime = self._runtime.tree({**kept_runtime, **parts.runtime})
+        tree |= {f"{RUNTIME}/{path}": text for path, text in runtime.items()}
+        head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, {"app.kubernetes.io/part-of": "tidegate"})
+        tops = sorted({"/".join(path.split("/")[:2]) for path in tree if path.startswith(("gateways/", "tenants/"))})
+        mark = digest(tree)
+        tree[MARK_FILE] = file_text({**head, "data": {TREE: mark}})
+        tree[KUSTOMIZATION] = kustomization([*tops, MARK_FILE])
+        return Composed(dict(sorted(tree.items())), mark)
+
+    def _once(self, key: ObjectKey, obj: Manifest) -> Manifest:
+        return self._memo.get(("once", key), (obj,), partial(once, obj))
+
+    def _route(self, served: ServedModel, spec: ModelSpec) -> dict[ObjectKey, Manifest]:
+        """Return the route of a model as its document has it, whatever is warm or closed now."""
+        if served.attached:
+            return {}
+        made = self._memo.get(
+            ("route", served.tenant.namespace, served.name), (served, spec), partial(_route, served, spec)
+        )
+        return {names.key_of(made): made}
+
+    def _override(self, stored: Stored) -> Manifest:
+        return self._memo.get(("override", stored.key), (stored.document,), partial(_document, stored))
+
+
+def _route(served: ServedModel, spec: ModelSpec) -> Manifest:
+    weights = declared(spec)
+    versions = tuple(replace(version, weight=weights.get(version.name, 0)) for version in served.versions)
+    closed = served.closed if spec.paused else None
+    return once(virtual_service(replace(served, closed=closed, versions=versions)))
+
+
+def _document(stored: Stored) -> Manifest:
+    key, document = stored.key, stored.document
+    assert document is not None
+    obj = names.manifest(API_VERSION, key.kind, key.name, key.namespace, {})
+    return once({**obj, "spec": document.spec.model_dump(mode="json", by_alias=True, exclude_none=True)})
+
+
+def _kept(parts: Parts, there: Tree) -> tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]]:
+    """Return what the tree keeps: of Git's objects, and of what is made once."""
+    found: tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]] = ({}, {})
+    for key, live in parts.kept.items():
+        path = path_of(live)
+        obj = _read(there.get(f"{RUNTIME}/{path}" if is_runtime(live) else path))
+        if obj is not None:
+            found[is_runtime(live)][key] = obj
+    return found
+
+
+def _read(text: str | None) -> Manifest | None:
+    """Return the object in a file of the tree; None where somebody has made something else of it."""
+    try:
+        found = yaml.safe_load(text or "")
+    except yaml.YAMLError:
+        return None
+    return found if isinstance(found, dict) and "kind" in found and "metadata" in found else None

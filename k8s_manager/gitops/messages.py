@@ -1,0 +1,67 @@
+"""What a commit says: who wanted what, and why. Pure.
+
+People's words are put on one line each: nothing that somebody writes as a reason can look like another line.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.gitops.layout import RUNTIME
+from k8s_manager.gitops.stale import Stale
+from k8s_manager.plan import Owner
+from k8s_manager.revisions import Change
+
+OURS = "Tidegate <tidegate@localhost>"
+SUBJECTS, LINES, LONGEST = 3, 20, 200
+_UNFIT = re.compile(r"[^\w .@+-]")
+
+
+def owners(found: Stale) -> list[Owner]:
+    """Return whose files differ, in order."""
+    return sorted({owner for path, _, _ in found.files if (owner := owner_of_path(path)) is not None})
+
+
+def owner_of_path(path: str) -> Owner | None:
+    """Return whose a file of the tree is, by the folders it stands in; None where it is nobody's."""
+    parts = path.removeprefix(f"{RUNTIME}/").split("/")
+    if len(parts) < 3:
+        return None
+    top, name, *below = parts
+    if top == "tenants":
+        return ("", name, below[0] if len(below) == 2 else "")
+    return (name, "", "") if top == "gateways" else None
+
+
+def message(found: Stale, changes: Mapping[ObjectKey, Change | None]) -> str:
+    """Return the message of a commit; `changes` are the last ones of the documents behind it, None for a document that
+    was deleted."""
+    subjects = [_name(key) for key in sorted(changes)]
+    more = f" and {len(subjects) - SUBJECTS} more" if len(subjects) > SUBJECTS else ""
+    head = f"{', '.join(subjects[:SUBJECTS]) or 'The tree'}{more}: {found}"
+    lines = [_line(key, changes[key]) for key in sorted(changes)]
+    left = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
+    return "\n".join([head, *([""] if lines else []), *lines[:LINES], *left]) + "\n"
+
+
+def author(changes: Sequence[Change | None]) -> str:
+    """Return who is named as the author: whoever made all of the changes, if that is one."""
+    who = {change.by for change in changes if change is not None}
+    name = _UNFIT.sub("", who.pop()).strip()[:LONGEST] if len(who) == 1 else ""
+    return f"{name} <>" if name else OURS
+
+
+def _name(key: ObjectKey) -> str:
+    return f"{key.namespace}/{key.name}" if key.namespace else key.name
+
+
+def _line(key: ObjectKey, change: Change | None) -> str:
+    if change is None:
+        return f"{key.kind} {_name(key)}: deleted"
+    why = " ".join(part for part in (change.ticket and f"[{_flat(change.ticket)}]", _flat(change.reason)) if part)
+    return f"{key.kind} {_name(key)}: by {_flat(change.by)}{f': {why}' if why else ''}"
+
+
+def _flat(text: str) -> str:
+    """Return a text on one line, without anything that is not printed."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST]
