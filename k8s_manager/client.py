@@ -82,6 +82,24 @@ class Claim(TypedDict):
     routes: list[dict[str, str]]
 
 
+class OutOfStep(TypedDict):
+    """How many objects of Git's are not in the cluster as the tree has them, and the first of them."""
+
+    count: int
+    objects: list[dict[str, str]]
+
+
+class GitState(TypedDict, total=False):
+    """How far manifests have come that go through a repository; all but `target` only where it is `git`."""
+
+    target: str
+    repository: dict[str, str]
+    committed: dict[str, str]
+    applied: dict[str, Any] | None
+    problem: str | None
+    outOfStep: OutOfStep
+
+
 class Refused(TidegateError):
     """The manager did not do what it was asked for (RFC 9457)."""
 
@@ -104,6 +122,11 @@ class Client:
     def whoami(self) -> WhoAmI:
         """Return who we are taken for."""
         found: WhoAmI = self.call("GET", "/v1/whoami")
+        return found
+
+    def git(self) -> GitState:
+        """Return which commit is rendered, which is applied and what is out of step."""
+        found: GitState = self.call("GET", "/v1/git")
         return found
 
     def claims(self) -> Iterator[Claim]:

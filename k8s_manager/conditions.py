@@ -93,7 +93,7 @@ class Teller:
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key = stored.key
-            owner = owner_of_document(key, plan)
+            owner = leaving[key].owner if key in leaving else owner_of_document(key, plan)
             writing = Writing(
                 plan.verdicts[key],
                 failures.get(owner),

@@ -114,7 +114,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     if tree:
         tree.changed = loop.dirty
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = Backend(client, store, loop, limits, proofs, gates, events, watchers, history)
+    backend = Backend(client, store, loop, limits, proofs, gates, events, watchers, history, tree)
     lease = _lease(client, clock, settings)
     return Manager(
         store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease, history, tree

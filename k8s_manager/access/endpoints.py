@@ -64,6 +64,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/simulate"): Need(Place.ANYWHERE),
     ("POST", "/v1/render"): Need(Place.ANYWHERE),
     ("POST", "/v1/plan"): _FLEET_MANAGE,
+    ("GET", "/v1/git"): _FLEET_READ,
     ("GET", "/v1/claims"): Need(Place.ANYWHERE),
     **{(method, "/v1/claims/{host}"): _FLEET_MANAGE for method in ("PUT", "DELETE")},
     **_crud("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),

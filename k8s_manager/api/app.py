@@ -16,6 +16,7 @@ from k8s_manager.api import (
     callers,
     claims,
     events,
+    git,
     guard,
     history,
     measurements,
@@ -60,6 +61,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     simulate.add(app)
     bundles.add(app, backend)
     callers.add(app)
+    git.add(app, backend)
     claims.add(app, backend)
     history.add(app, backend)
     guard.install(app)

@@ -27,6 +27,7 @@ from k8s_manager.events import Events
 from k8s_manager.facts_of import version_labels
 from k8s_manager.gates import GateLoop
 from k8s_manager.gather import Gatherer
+from k8s_manager.gitops.committing import TreeLoop
 from k8s_manager.history import KINDS as RECORDED
 from k8s_manager.history import History
 from k8s_manager.housing import housed
@@ -77,10 +78,11 @@ class Backend:
         events: Events,
         watchers: Sequence[Watcher],
         history: History,
+        tree: TreeLoop | None,
     ) -> None:
         self._client, self._store, self._loop = client, store, loop
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
-        self.gates, self.history = gates, history
+        self.gates, self.history, self.tree = gates, history, tree
         self._gatherer = Gatherer(store, documents=loop.gatherer.documents)
         self._turns, self._ledger = Turns(), Ledger()
         self._planning = Planning(client, store, self._gatherer)

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "render": ("render",),
     "push": ("push",),
+    "git": ("git",),
     "importing": ("import",),
     "overrides": ("override",),
     "simulate": ("simulate",),

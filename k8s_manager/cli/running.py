@@ -8,7 +8,8 @@ import typer
 import uvloop
 
 from k8s_manager.access.issuer import Issuer
-from k8s_manager.settings import GATEWAY_OVERLAP, Settings, Tls
+from k8s_manager.gitops.address import Address
+from k8s_manager.settings import GATEWAY_OVERLAP, Git, Settings, Tls
 
 
 class ReplicaSource(StrEnum):
@@ -17,6 +18,13 @@ class ReplicaSource(StrEnum):
     WATCH = "watch"
     PROMETHEUS = "prometheus"
     BOTH = "both"
+
+
+class Overrides(StrEnum):
+    """What becomes of overrides where manifests go to Git."""
+
+    EXPIRE = "expire"
+    COMMIT = "commit"
 
 
 Listen = Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where the REST API listens.")]
@@ -44,6 +52,15 @@ def _pair(text: str | None) -> tuple[str, str] | None:
     if not namespace or not name or "/" in name:
         raise typer.BadParameter(f"{text!r} is not NAMESPACE/NAME, such as tidegate-system/tidegate")
     return namespace, name
+
+
+def _git(url: str | None, branch: str, folder: str, review: bool, overrides: Overrides) -> Git | None:
+    """Return where manifests go; None where that is the cluster. Raises `Invalid`."""
+    if not url:
+        return None
+    address = Address(url, branch, folder)
+    address.require("--git-url", "--git-branch", "--git-folder")
+    return Git(address, review, overrides.value)
 
 
 def serve(
@@ -131,8 +148,39 @@ def serve(
         str | None, typer.Option(envvar="TIDEGATE_PROMETHEUS_URL", help="The Prometheus that has kube-state-metrics.")
     ] = None,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")] = 32,
+    git_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="TIDEGATE_GIT_URL",
+            help="Commit manifests to this repository (https, ssh) instead of writing them into the cluster; slots and "
+            "routes stay the manager's.",
+        ),
+    ] = None,
+    git_branch: Annotated[
+        str, typer.Option(envvar="TIDEGATE_GIT_BRANCH", help="The branch that holds the tree.")
+    ] = "main",
+    git_folder: Annotated[
+        str, typer.Option(metavar="DIR", envvar="TIDEGATE_GIT_FOLDER", help="Where in the repository the tree stands.")
+    ] = "",
+    git_review: Annotated[
+        bool,
+        typer.Option(
+            "--git-review", envvar="TIDEGATE_GIT_REVIEW", help="Give each change a branch, tidegate/..., for review."
+        ),
+    ] = False,
+    git_overrides: Annotated[
+        Overrides,
+        typer.Option(
+            envvar="TIDEGATE_GIT_OVERRIDES",
+            help="What becomes of overrides: they end by themselves, or are committed as long as they hold.",
+        ),
+    ] = Overrides.EXPIRE,
 ) -> None:
-    """Run the manager against a cluster, until SIGTERM."""
+    """Run the manager against a cluster, until SIGTERM.
+
+    With --git-url, user and token for https are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN.
+    """
     from k8s_manager.manager import run
 
     if replica_source is not ReplicaSource.WATCH and prometheus_url is None:
@@ -166,6 +214,7 @@ def serve(
         in_flight=in_flight,
         replica_source=replica_source.value,
         prometheus_url=None if replica_source is ReplicaSource.WATCH else prometheus_url,
+        git=_git(git_url, git_branch, git_folder, git_review, git_overrides),
     )
     uvloop.run(run(settings))
 

@@ -159,9 +159,9 @@ class TreeLoop:
 
     async def _put(self, parts: Parts) -> _Done | None:
         """Compose, commit and push; None where there is nothing yet. Raises `TidegateError`."""
-        if not parts.documents and not self._state.get("committed"):
+        if parts.is_blank and not self._state.get("committed"):
             return None
-        if not parts.documents:
+        if parts.is_blank:
             said = (
                 "there is no document any more, and a tree is not emptied for that; take its files away if it is meant"
             )
@@ -254,19 +254,27 @@ class TreeLoop:
         )
 
     async def _load(self) -> None:
-        """Take over what the last leader knew."""
+        """Take over what the last leader knew; of another place that is nothing."""
+        found = await self.read()
+        self._state = found if found.get("repository") == self._repository() else {}
+
+    async def read(self) -> dict[str, Any]:
+        """Return what whoever leads has told last; raises `TidegateError`."""
         try:
-            live = await self._client.get(STATE)
-            self._state = {**state_of(live), **self._state}
+            return state_of(await self._client.get(STATE))
         except Absent:
-            pass
+            return {}
+
+    def _repository(self) -> dict[str, str]:
+        address = self._settings.address
+        return {"url": address.url, "branch": address.branch, "folder": address.folder}
 
     async def _tell(self) -> None:
-        parted, address = self._parted, self._settings.address
+        parted = self._parted
         out = [*(parted.out_of_step.items() if parted else ()), *(parted.waiting.items() if parted else ())]
         said = {
             **self._state,
-            "repository": {"url": address.url, "branch": address.branch, "folder": address.folder},
+            "repository": self._repository(),
             "problem": self.trouble,
             "outOfStep": {"count": len(out), "objects": [{"object": str(k), "how": how} for k, how in _first(out)]},
         }

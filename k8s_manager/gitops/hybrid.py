@@ -50,13 +50,15 @@ TREE = "tree"
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What goes into a tree. `kept` are live objects of which the tree keeps what it has; `documents` say of which
-    document's generation (by uid) the rest was made, `owners` as whose their objects are labelled."""
+    document's generation (by uid) the rest was made, `owners` as whose their objects are labelled; `is_blank` where
+    there is no document at all, not even one that is leaving."""
 
     objects: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     runtime: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     kept: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     documents: Mapping[ObjectKey, tuple[str, int]] = field(default_factory=dict)
     owners: Mapping[ObjectKey, Owner] = field(default_factory=dict)
+    is_blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Composer:
         told = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
         documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
         owners = {key: owner_of_document(key, plan) for key in documents}
-        return Parts(objects, runtime, stays(changes, owned), documents, owners)
+        return Parts(objects, runtime, stays(changes, owned), documents, owners, not world.documents())
 
     def tree(self, parts: Parts, there: Tree) -> Composed:
         """Return the tree; `there` is the one that is on the branch, of which it keeps some."""

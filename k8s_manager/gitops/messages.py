@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.gitops.layout import RUNTIME
+from k8s_manager.gitops.layout import KUSTOMIZATION, RUNTIME
 from k8s_manager.gitops.stale import Stale
 from k8s_manager.plan import Owner
 from k8s_manager.revisions import Change
 
 OURS = "Tidegate <tidegate@localhost>"
 SUBJECTS, LINES, LONGEST = 3, 20, 200
-_UNFIT = re.compile(r"[^\w .@+-]")
+_UNFIT = re.compile(r"[^\w .:@+-]")
 
 
 def owners(found: Stale) -> list[Owner]:
@@ -23,9 +23,10 @@ def owners(found: Stale) -> list[Owner]:
 
 
 def owner_of_path(path: str) -> Owner | None:
-    """Return whose a file of the tree is, by the folders it stands in; None where it is nobody's."""
+    """Return whose a file of the tree is, by the folders it stands in; None where it is
+    nobody's."""
     parts = path.removeprefix(f"{RUNTIME}/").split("/")
-    if len(parts) < 3:
+    if len(parts) < 3 or parts[-1] == KUSTOMIZATION:
         return None
     top, name, *below = parts
     if top == "tenants":

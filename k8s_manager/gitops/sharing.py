@@ -1,8 +1,9 @@
 """Who writes what where a Git tree is applied beside the manager. Pure.
 
 What changes at run time stays the manager's: slots, VirtualServices (their weights move, and their lists are atomic),
-documents that follow from documents, and the namespaces in which documents stand. Everything else is Git's, and the manager never writes it, so that no field
-has two writers. A route waits for what it leads to: the manager opens it when Git has brought that.
+documents that follow from documents, and the namespaces in which documents stand. Everything else is Git's, and the
+manager never writes it, so that no field has two writers. A route waits for what it leads to: the manager opens it when
+Git has brought that.
 """
 
 from collections import defaultdict

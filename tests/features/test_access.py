@@ -41,6 +41,7 @@ MATRIX = {
     ("POST", "/v1/simulate"): ANYWHERE,
     ("POST", "/v1/render"): ANYWHERE,
     ("POST", "/v1/plan"): FLEET_MANAGE,
+    ("GET", "/v1/git"): FLEET_READ,
     ("GET", "/v1/claims"): ANYWHERE,
     ("PUT", "/v1/claims/none.example.com"): FLEET_MANAGE,
     ("DELETE", "/v1/claims/none.example.com"): FLEET_MANAGE,

@@ -17,7 +17,7 @@ from k8s_manager.gitops.hybrid import MARK
 from k8s_manager.settings import Git, Settings
 from tests.features.conftest import in_slot
 from tests.support import documents
-from tests.support.fleet import SETTINGS, Fleet
+from tests.support.fleet import SETTINGS, Fleet, running_fleet
 from tests.support.git_server import Server, files, git, git_server
 from tests.support.waiting import until
 
@@ -48,9 +48,10 @@ class Tree:
 
     def files(self, branch: str = "main") -> dict[str, str]:
         """Return the tree as it is on a branch; empty where there is no such branch."""
-        if git("rev-parse", "-q", "--verify", branch, at=self.place, check=False).startswith("failed"):
+        commit = git("rev-parse", "-q", "--verify", branch, at=self.place, check=False)
+        if commit.startswith("failed"):
             return {}
-        return {path.removeprefix("eu/"): text for path, text in files(self.place, branch).items()}
+        return {path.removeprefix("eu/"): text for path, text in files(self.place, commit).items()}
 
     def has(self, part: str) -> bool:
         """Tell whether a file with this in its path is on the branch."""
@@ -182,3 +183,292 @@ async def test_no_field_has_two_writers(fleet: Fleet, server: Server, tree: Tree
                     "kustomize-controller",
                     "kubectl",
                 }
+
+
+async def test_a_commit_says_who_wanted_what_and_why(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server)) as manager, fleet.rest(manager) as rest:
+        await served(fleet, tree)
+        changed = documents.model(routes=[{**documents.model()["spec"]["routes"][0], "timeout": "7s"}])
+        changed["spec"]["versions"][0]["workload"]["replicas"] = 3
+        reason = "reason=more%20users%0AModel%20x%3A%20by%20root&ticket=OPS-7"
+        status, _ = await rest.call("PUT", f"/v1/tenants/search/models/ranker?{reason}", changed)
+        assert status == 200
+        count = len(tree.log())
+        await until(lambda: len(tree.log()) > count or "OPS-7" in tree.log()[0], what="the commit")
+    newest = tree.log()[0].strip()
+    assert newest.startswith("tidegate:holder|search/ranker: 3 files written, 0 removed|")
+    assert newest.endswith("Model search/ranker: by tidegate:holder: [OPS-7] more users Model x: by root")
+
+
+async def test_what_is_deleted_goes_from_the_tree_and_its_document_waits_until_it_is_pruned(
+    fleet: Fleet, server: Server, tree: Tree
+):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        await fleet.client.delete(documents_key("Model", "ranker", "search"))
+        await until(lambda: not tree.has("ranker"), what="its files being gone")
+
+        async def told() -> bool:
+            found = await fleet.condition("Model", "ranker", "Programmed", "search")
+            return "is to go" in found.get("message", "")
+
+        await until(told, what="the document saying what is left")
+        assert await fleet.get("Deployment", "ranker-v1", "search"), "the manager does not delete what is Git's"
+        await until(lambda: _is_absent(fleet, ROUTE), what="its route, which is the manager's, being gone")
+        await tree.apply()
+        await until(lambda: _is_absent(fleet, documents_key("Model", "ranker", "search")), what="the document's end")
+        assert tree.has("tenants/search/gateway")
+
+
+async def test_a_tenant_leaves_nothing_behind(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        for key in (documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")):
+            await fleet.client.delete(key)
+        await until(lambda: not tree.has("ranker"), what="the model's files being gone")
+        await tree.apply()
+        await until(lambda: not tree.has("tenants/search"), what="its folder being gone")
+        await tree.apply()
+        await until(lambda: _is_absent(fleet, documents_key("Tenant", "search")), what="the tenant's end")
+        assert not [name for name in await fleet.owned() if "search" in name]
+
+
+async def test_requests_go_to_a_new_version_when_git_has_brought_its_subset(fleet: Fleet, server: Server, tree: Tree):
+    two = documents.model(
+        versions=[
+            {"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")
+        ],
+        traffic=[{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}],
+    )
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        await fleet.pod("search", documents.labels())
+        await fleet.pod("search", documents.labels(version="v2"))
+        await fleet.apply(two)
+
+        async def told() -> bool:
+            found = await fleet.condition("Model", "ranker", "Programmed", "search")
+            return "waits for DestinationRule search/ranker with version v2" in found.get("message", "")
+
+        await until(lambda: tree.has("deployment_search_ranker-v2"), what="the commit")
+        await until(told, what="the model saying what its route waits for")
+        assert await weights(fleet) == {"v1": 100}
+        await tree.apply()
+        await until(lambda: _weighs(fleet, {"v1": 50, "v2": 50}), what="both versions getting requests")
+        # What only moves weights is nobody's but the manager's: no commit.
+        commits = len(tree.log())
+        await fleet.apply({**two, "spec": {**two["spec"], "traffic": [{"version": "v1", "weight": 100}]}})
+        await until(lambda: _weighs(fleet, {"v1": 100}), what="the first version getting all")
+        await asyncio.sleep(0.5)
+        assert all(
+            "destinationrule" not in file for commit in range(len(tree.log()) - commits) for file in _of(tree, commit)
+        )
+
+
+def _of(tree: Tree, commit: int) -> list[str]:
+    """Return the files that one of the newest commits touched."""
+    return git("show", "--name-only", "--format=", f"main~{commit}", at=tree.place).split()
+
+
+async def test_what_somebody_changes_is_told_and_left_to_git(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        key = ObjectKey("Service", "search", "ranker")
+        await fleet.client.merge(key, {"spec": {"ports": [{"name": "http", "port": 99}]}})
+
+        async def told() -> str:
+            found = await fleet.condition("Model", "ranker", "Programmed", "search")
+            return found["message"] if "Service search/ranker was changed by somebody" in found["message"] else ""
+
+        await until(told, what="the model saying so")
+        await asyncio.sleep(0.3)
+        live = await fleet.get("Service", "ranker", "search")
+        assert live and live["spec"]["ports"][0]["port"] == 99
+        await tree.apply()
+        await until(lambda: _programmed(fleet), what="the model being programmed again")
+
+
+async def test_a_document_that_is_refused_loses_nothing_in_the_tree(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        before = tree.files()
+        wrong = documents.model(routes=[{**documents.model()["spec"]["routes"][0], "host": "other.example.com"}])
+        await fleet.apply(wrong)
+        await until(lambda: _is_refused(fleet), what="the model being refused")
+        await asyncio.sleep(0.5)
+        assert tree.files() == before
+
+
+async def test_a_push_that_is_refused_is_told_and_tried_again(fleet: Fleet, server: Server, tree: Tree):
+    server.hook("pre-receive", "echo 'main is protected' >&2; exit 1")
+    async with fleet.manager(settings(server)):
+        await documented(fleet)
+
+        async def told() -> str:
+            found = await fleet.condition("Model", "ranker", "Programmed", "search")
+            is_told = found.get("reason") == "NotCommitted" and "on its way" not in found["message"]
+            return found["message"] if is_told else ""
+
+        said = await until(told, what="the model saying that it is not in Git")
+        assert "the push was refused" in said and "allow it, or name another branch" in said
+        assert "the push was refused" in (await until(lambda: _problem(fleet), what="the problem")).strip()
+        assert tree.files() == {}
+        server.hook("pre-receive", "exit 0")
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), 30, "the commit")
+        await tree.apply()
+        await until(lambda: _programmed(fleet), what="the model being programmed")
+        assert (await state(fleet))["problem"] is None
+
+
+async def test_a_repository_that_is_away_loses_no_document(fleet: Fleet, tmp_path: Path):
+    (tmp_path / "served").mkdir()
+    async with git_server(tmp_path / "served") as server:
+        server.make()
+    tree = Tree(server, fleet)
+    async with fleet.manager(settings(server)):
+        await documented(fleet)
+        assert "it is tried again" in await until(lambda: _problem(fleet), what="the problem")
+        assert await fleet.get("Model", "ranker", "search")
+        async with git_server(tmp_path / "served", port=server.port):
+            await until(lambda: tree.has("tenants/search/ranker/deployment"), 30, "the commit")
+
+
+async def test_a_file_of_somebody_elses_in_the_way_is_named_and_kept(
+    fleet: Fleet, server: Server, tree: Tree, tmp_path: Path
+):
+    place = tmp_path / "clone"
+    git("clone", "-q", server.url(), str(place), at=tmp_path)
+    (place / "eu").mkdir()
+    (place / "eu" / "kustomization.yaml").write_text("resources: [mine.yaml]\n")
+    (place / "eu" / "mine.yaml").write_text("kind: Mine\n")
+    git("add", "-A", at=place)
+    git("commit", "-qm", "mine", at=place)
+    git("push", "-q", "origin", "HEAD:main", at=place)
+    async with fleet.manager(settings(server)):
+        await documented(fleet)
+        assert "kustomization.yaml: is in the way and not ours" in await until(
+            lambda: _problem(fleet), what="the problem"
+        )
+        assert set(tree.files()) == {"kustomization.yaml", "mine.yaml"}
+        git("rm", "-q", "eu/kustomization.yaml", at=place)
+        git("commit", "-qm", "make room", at=place)
+        git("push", "-q", "origin", "HEAD:main", at=place)
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), 30, "the commit")
+        assert tree.files()["mine.yaml"] == "kind: Mine\n"
+
+
+async def test_each_change_gets_a_branch_for_review(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server, review=True)):
+        await documented(fleet)
+
+        def branches() -> list[str]:
+            return git("branch", "--list", "tidegate/*", "--format=%(refname:short)", at=tree.place).split()
+
+        def reviewed() -> str:
+            return next((b for b in branches() if any("ranker/deployment" in path for path in tree.files(b))), "")
+
+        branch = await until(reviewed, what="the branch of the change")
+        assert tree.files() == {}, "nobody has merged it yet"
+        git("update-ref", "refs/heads/main", branch, at=tree.place)
+        count = len(branches())
+        await tree.apply()
+        await until(lambda: _programmed(fleet), what="the model being programmed")
+        found = await state(fleet)
+        assert found["committed"]["branch"] in branches() and len(branches()) == count
+
+
+@pytest.mark.parametrize("policy", ["expire", "commit"])
+async def test_an_override_ends_by_itself_or_is_committed(fleet: Fleet, server: Server, tree: Tree, policy: str):
+    async with fleet.manager(settings(server, overrides=policy)) as manager, fleet.rest(manager) as rest:
+        await served(fleet, tree)
+        body = {"total": 7, "reason": "incident 12", "ttl": "1h"}
+        status, answer = await rest.call("PUT", "/v1/tenants/search/models/ranker/limit/override", body)
+        assert status in (200, 201), answer
+        if policy == "commit":
+            await until(lambda: tree.has("runtime/documents/limitoverride"), what="the override's commit")
+            assert "incident 12" in str(tree.objects("runtime")) and "LimitOverride" in tree.log()[0]
+            assert not any(obj["kind"] == "LimitOverride" for obj in tree.objects()), "it is nobody's to apply again"
+        else:
+            await asyncio.sleep(1)
+        status, _ = await rest.call("DELETE", "/v1/tenants/search/models/ranker/limit/override")
+        assert status == 202
+        await until(lambda: not tree.has("limitoverride"), what="it being gone")
+
+
+async def test_the_next_manager_knows_what_was_committed_and_commits_nothing_again(
+    fleet: Fleet, server: Server, tree: Tree
+):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        before = await until(lambda: _in_step(fleet), what="all being in step")
+    async with fleet.manager(settings(server)) as manager, fleet.rest(manager) as rest:
+        await asyncio.sleep(1.5)
+        status, told = await rest.call("GET", "/v1/git")
+        assert status == 200 and told["target"] == "git" and told["committed"] == before["committed"]
+        assert told["applied"]["commit"] == before["committed"]["commit"]
+        await fleet.client.merge(MARK, {"data": {"tree": "another"}})
+        await until(lambda: _applied(fleet, {"tree": "another", "commit": None}), what="another tree being seen")
+
+
+async def test_a_tree_is_emptied_for_documents_that_leave_but_not_since_there_are_none(
+    fleet: Fleet, server: Server, tree: Tree
+):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        told = await until(lambda: fleet.get(STATE.kind, STATE.name, STATE.namespace), what="the state")
+        there = tree.files()
+    async with running_fleet() as blank, blank.manager(settings(server)):
+        await asyncio.sleep(1.0)
+        assert tree.files() == there
+    async with running_fleet() as blank:
+        await blank.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STATE.namespace}})
+        metadata = {"name": STATE.name, "namespace": STATE.namespace}
+        await blank.client.create({**told, "metadata": metadata})
+        async with blank.manager(settings(server)):
+            assert "there is no document any more" in await until(lambda: _problem(blank), what="the problem")
+            assert tree.files() == there
+    async with fleet.manager(settings(server)):
+        keys = [documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")]
+        for key in (*keys, documents_key("InferenceGateway", "shared")):
+            await fleet.client.delete(key)
+        await until(lambda: not tree.has("ranker"), what="the model's files being gone")
+        for part in ("tenants/search", "gateways/shared"):
+            await tree.apply()
+            await until(lambda part=part: not tree.has(part), what=f"{part} being gone")
+        await tree.apply()
+        await until(lambda: _is_absent(fleet, documents_key("InferenceGateway", "shared")), what="the gateway's end")
+        assert not await fleet.owned()
+
+
+def documents_key(kind: str, name: str, namespace: str = "") -> ObjectKey:
+    return ObjectKey(kind, namespace, name)
+
+
+async def weights(fleet: Fleet) -> dict[str, int]:
+    live = await fleet.get(*ROUTE[::2], ROUTE.namespace)
+    assert live
+    return {route["destination"]["subset"]: route["weight"] for route in live["spec"]["http"][0]["route"]}
+
+
+async def _weighs(fleet: Fleet, wanted: dict[str, int]) -> bool:
+    return await weights(fleet) == wanted
+
+
+async def _is_absent(fleet: Fleet, key: ObjectKey) -> bool:
+    return await fleet.get(*key[::2], key.namespace) is None
+
+
+async def _programmed(fleet: Fleet) -> bool:
+    return await programmed(fleet, "Model", "ranker", "search") == "Programmed"
+
+
+async def _is_refused(fleet: Fleet) -> bool:
+    return (await fleet.condition("Model", "ranker", "Accepted", "search")).get("status") == "False"
+
+
+async def _problem(fleet: Fleet) -> str:
+    return (await state(fleet)).get("problem") or ""
+
+
+async def _applied(fleet: Fleet, wanted: dict[str, Any]) -> bool:
+    return (await state(fleet)).get("applied") == wanted

@@ -52,10 +52,10 @@ class Server:
 
 
 @asynccontextmanager
-async def git_server(folder: Path, full: bool = False) -> AsyncIterator[Server]:
+async def git_server(folder: Path, full: bool = False, port: int = 0) -> AsyncIterator[Server]:
     """Serve repositories below a folder; a `full` server can write no byte to its disk."""
     assert shutil.which("git"), "these tests need git: apt-get install -y git"
-    server = Server(folder, free_port())
+    server = Server(folder, port or free_port())
 
     def no_byte() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -1,0 +1,120 @@
+"""Who writes what where a tree is applied beside the manager."""
+
+import pytest
+
+from istio_templates import names
+from istio_templates.facts import GatewayPool, Listener, Manifest, ObjectKey, Tenancy
+from k8s_manager.diff import Changes, Write
+from k8s_manager.gitops.sharing import is_runtime, sentences, shares, stays
+
+POOL = GatewayPool("shared", "gw", (("istio", "shared"),), (Listener("http", 80, "HTTP"),))
+TENANTS = {"search": Tenancy("search", "search", (POOL,), ())}
+MODEL = {names.TENANT: "search", names.MODEL: "ranker"}
+
+
+def obj(kind: str, name: str, namespace: str = "search", labels: dict[str, str] = MODEL, **spec: object) -> Manifest:
+    return {**names.manifest("v1", kind, name, namespace, labels), "spec": spec}
+
+
+def route(subset: str = "v1", port: int = 80) -> Manifest:
+    to = {"host": "ranker.search.svc.cluster.local", "subset": subset, "port": {"number": port}}
+    return obj("VirtualService", "ranker", http=[{"route": [{"destination": to, "weight": 100}]}])
+
+
+def live(*objects: Manifest) -> dict[ObjectKey, Manifest]:
+    return {names.key_of(found): found for found in objects}
+
+
+RULE, SERVICE = (
+    obj("DestinationRule", "ranker", subsets=[{"name": "v1"}]),
+    obj("Service", "ranker", ports=[{"port": 80}]),
+)
+INSERTION = obj("EnvoyFilter", "slots", "gw", {names.GATEWAY: "shared"}, configPatches=[{"applyTo": "HTTP_FILTER"}])
+
+
+def changes(*writes: Write, deletes: list[Manifest] | None = None) -> Changes:
+    return Changes(writes=list(writes), deletes=deletes or [])
+
+
+@pytest.mark.parametrize(
+    ("found", "runtime"),
+    [
+        (obj("VirtualService", "a"), True),
+        (obj("Namespace", "a", ""), True),
+        (obj("InferenceGateway", "a", ""), True),
+        (obj("EnvoyFilter", "a", configPatches=[{"applyTo": "EXTENSION_CONFIG"}]), True),
+        (INSERTION, False),
+        *((obj(kind, "a"), False) for kind in ("Deployment", "Service", "DestinationRule", "Gateway", "ConfigMap")),
+    ],
+)
+def test_what_changes_at_run_time_is_the_managers(found: Manifest, runtime: bool):
+    assert is_runtime(found) is runtime
+    parted = shares(changes(Write(found, True)), live(RULE, SERVICE), {})
+    assert (parted.ours.writes != [] or names.key_of(found) in parted.waiting) is runtime
+    assert (names.key_of(found) in parted.out_of_step) is not runtime
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        ((SERVICE,), "waits for DestinationRule search/ranker with version v1"),
+        ((RULE,), "waits for Service search/ranker with port 80"),
+        ((SERVICE, obj("DestinationRule", "ranker", subsets=[{"name": "v2"}])), "with version v1"),
+        ((RULE, obj("Service", "ranker", ports=[{"port": 81}])), "with port 80"),
+        ((RULE, SERVICE), ""),
+    ],
+)
+def test_a_route_waits_for_what_it_leads_to(there: tuple[Manifest, ...], why: str):
+    parted = shares(changes(Write(route(), True)), live(*there), TENANTS)
+    assert why in parted.waiting.get(names.key_of(route()), "") and bool(parted.waiting) is bool(why)
+    assert [write.obj for write in parted.ours.writes] == ([] if why else [route()])
+
+
+def test_a_route_is_not_opened_before_its_gateway_limits_and_stays_open_afterwards():
+    writes = (Write(INSERTION, True), Write(route(), True))
+    parted = shares(changes(*writes), live(RULE, SERVICE), TENANTS)
+    assert parted.waiting == {names.key_of(route()): "waits for EnvoyFilter gw/slots"}
+    assert dict(sentences(parted)) == {
+        ("", "search", "ranker"): "VirtualService search/ranker waits for EnvoyFilter gw/slots",
+        ("shared", "", ""): "EnvoyFilter gw/slots is not in the cluster",
+    }
+    assert not shares(changes(*writes), live(RULE, SERVICE, route()), TENANTS).waiting
+
+
+def test_a_route_that_only_closes_waits_for_nothing():
+    closed = obj("VirtualService", "ranker", http=[{"directResponse": {"status": 503}}])
+    assert shares(changes(Write(closed, False)), live(route()), TENANTS).ours.writes == [Write(closed, False)]
+
+
+def test_what_is_gits_is_told_by_how_it_differs_and_never_written_or_deleted():
+    rule, service, gone = obj("DestinationRule", "a"), obj("Service", "a"), obj("Deployment", "a")
+    found = changes(
+        Write(rule, False), Write(service, False, drifted=True), Write(obj("Gateway", "a"), True), deletes=[gone]
+    )
+    parted = shares(found, live(rule, service, gone), TENANTS)
+    assert (parted.ours.writes, parted.ours.deletes) == ([], [])
+    assert {key.kind: how for key, how in parted.out_of_step.items()} == {
+        "DestinationRule": "is in the cluster as another commit has it",
+        "Service": "was changed by somebody",
+        "Gateway": "is not in the cluster",
+        "Deployment": "is to go",
+    }
+
+
+def test_a_namespace_goes_after_what_gits_tool_has_to_take_away():
+    home, policy = obj("Namespace", "search", ""), obj("NetworkPolicy", "tidegate")
+    assert shares(changes(deletes=[home]), live(home, policy), {}).ours.deletes == []
+    assert shares(changes(deletes=[home]), live(home, route()), {}).ours.deletes == [home]
+
+
+def test_what_nothing_renders_and_nobody_deletes_stays():
+    refused, going, standing, leaving = (obj("Service", name) for name in ("refused", "going", "standing", "leaving"))
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    found = Changes(deletes=[going], standing=live(standing))
+    assert stays(found, live(refused, going, standing, leaving)) == live(refused)
+
+
+def test_long_lists_are_cut():
+    found = changes(*(Write(obj("Service", f"s{number}"), True) for number in range(9)))
+    (told,) = dict(sentences(shares(found, {}, TENANTS))).values()
+    assert told.endswith("Service search/s2 is not in the cluster; and 6 more")
