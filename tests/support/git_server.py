@@ -29,12 +29,12 @@ def git(*words: str, at: Path, check: bool = True) -> str:
 class Server:
     """A folder of bare repositories, served."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, host: str = "127.0.0.1") -> None:
+        self.folder, self.port, self.host = folder, port, host
 
     def url(self, name: str = "tree") -> str:
         """Return the address of a repository."""
-        return f"git://127.0.0.1:{self.port}/{name}.git"
+        return f"git://{self.host}:{self.port}/{name}.git"
 
     def make(self, name: str = "tree") -> Path:
         """Make an empty repository that takes no forced push and remembers every push."""
@@ -52,16 +52,16 @@ class Server:
 
 
 @asynccontextmanager
-async def git_server(folder: Path, full: bool = False, port: int = 0) -> AsyncIterator[Server]:
+async def git_server(folder: Path, full: bool = False, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Server]:
     """Serve repositories below a folder; a `full` server can write no byte to its disk."""
     assert shutil.which("git"), "these tests need git: apt-get install -y git"
-    server = Server(folder, port or free_port())
+    server = Server(folder, port or free_port(), host)
 
     def no_byte() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
     process = await asyncio.create_subprocess_exec(
-        "git", "daemon", "--reuseaddr", "--listen=127.0.0.1", f"--port={server.port}", f"--base-path={folder}", "--export-all",
+        "git", "daemon", "--reuseaddr", f"--listen={host}", f"--port={server.port}", f"--base-path={folder}", "--export-all",
         "--enable=receive-pack", "--informative-errors",
         env=OWN, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         preexec_fn=no_byte if full else None,
@@ -69,7 +69,7 @@ async def git_server(folder: Path, full: bool = False, port: int = 0) -> AsyncIt
 
     async def answers() -> bool:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            _, writer = await asyncio.open_connection(host, server.port)
         except OSError:
             return False
         writer.close()

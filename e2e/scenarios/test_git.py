@@ -1,0 +1,144 @@
+"""Git's tree applied by `kubectl apply -k`, the manager beside it: nothing is fought over, limits follow replicas."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.cluster.network import NODE
+from e2e.support.install import settled
+from e2e.support.load import Load
+from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import key_of
+from tests.support.git_server import Server, git, git_server
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.own_cluster
+MOVING = ("EnvoyFilter", "VirtualService", "Namespace")
+WRITTEN_BY_OTHERS = ("Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+"""Kinds of which Kubernetes itself writes the status."""
+
+
+@pytest.fixture
+async def server(site: Site, tmp_path: Path) -> AsyncIterator[Server]:
+    """Serve a repository to the manager, and have it commit there; afterwards it writes into the cluster again."""
+    async with git_server(tmp_path, host=NODE) as found:
+        found.make()
+        kubectl("-n", SYSTEM, "set", "env", "deployment/tidegate", f"TIDEGATE_GIT_URL={found.url()}")
+        settled()
+        try:
+            yield found
+        finally:
+            kubectl("-n", SYSTEM, "set", "env", "deployment/tidegate", "TIDEGATE_GIT_URL-")
+            settled()
+
+
+class Tree:
+    """A clone of the branch, and kubectl as what applies it."""
+
+    def __init__(self, server: Server, site: Site) -> None:
+        self.place, self._site = server.folder / "clone", site
+        git("clone", "-q", server.url(), str(self.place), at=server.folder)
+
+    async def applied(self) -> dict[str, Any]:
+        """Apply the tree until the cluster has the newest one and nothing is out of step."""
+
+        async def look() -> dict[str, Any]:
+            git("fetch", "-q", "origin", at=self.place)
+            if "origin/main" in git("branch", "-r", "--format=%(refname:short)", at=self.place):
+                git("reset", "-q", "--hard", "origin/main", at=self.place)
+                self.apply()
+            await asyncio.sleep(1)
+            told = await self._site.rest.ok("GET", "/v1/git")
+            same = told.get("applied") and told["applied"]["commit"] == told["committed"]["commit"]
+            return told if same and told["outOfStep"]["count"] == 0 else {}
+
+        return await until(look, 180, "the cluster being as the tree is")
+
+    def apply(self) -> None:
+        """Apply the tree as it is."""
+        kubectl("apply", "-k", str(self.place), check=False)
+
+    def objects(self, folder: str = "") -> list[Manifest]:
+        """Return what kustomize makes of a folder."""
+        return list(yaml.safe_load_all(kubectl("kustomize", str(self.place / folder))))
+
+
+async def live(site: Site, keys: list[ObjectKey]) -> dict[ObjectKey, Manifest]:
+    found = {key: await site.get(key.kind, key.name, key.namespace) for key in keys}
+    return {key: obj for key, obj in found.items() if obj}
+
+
+def versions(found: dict[ObjectKey, Manifest]) -> dict[ObjectKey, Any]:
+    """Return what tells whether somebody has written objects: of those with a status, its spec's generation."""
+    return {
+        key: obj["metadata"]["generation" if key.kind in WRITTEN_BY_OTHERS else "resourceVersion"]
+        for key, obj in found.items()
+    }
+
+
+def writers(obj: Manifest) -> set[str]:
+    return {entry["manager"] for entry in obj["metadata"]["managedFields"] if not entry.get("subresource")}
+
+
+async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server, tenant: str):
+    tree, gateway = Tree(server, site), f"{tenant}-gate"
+    making = asyncio.create_task(site.make_gateway(gateway))
+    await until(lambda: site.get("Namespace", f"{gateway}-gw"), 60, "the gateway's namespace")
+    await until(lambda: site.get("InferenceGateway", gateway), 60, "the gateway's document")
+    await asyncio.sleep(3)
+    await tree.applied()
+    addresses = await making
+    await site.make_tenant(tenant, gateway)
+    modelling = asyncio.create_task(site.make_model(tenant, replicas=1))
+    await until(lambda: site.get("Model", "ranker", tenant), 60, "the model's document")
+    await asyncio.sleep(4)
+    told = await tree.applied()
+    await modelling
+    await site.until_total(20, tenant)
+
+    # The load is limited by what is warm, and a tree that is applied again and again changes nothing of that.
+    keys = sorted(key_of(obj) for obj in tree.objects())
+    ours = sorted(key for key in map(key_of, tree.objects("runtime")) if key.kind in MOVING)
+    before = versions(await live(site, keys))
+    runtime = versions(await live(site, ours))
+    load = Load(host_of(tenant), path_of("ranker"), rate=60)
+    async with load.on(*addresses):
+        await load.measure(1)
+        since, to = await load.measure(5)
+        assert load.outcome.is_limited_to(20, since, to)
+        for _ in range(3):
+            tree.apply()
+            await asyncio.sleep(1)
+        assert versions(await live(site, keys)) == before
+        assert versions(await live(site, ours)) == runtime
+
+        # More replicas, through Git: the limit follows them, by the manager alone.
+        await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": 2})
+        later = await until(lambda: _committed_after(site, told["committed"]["commit"]), 60, "the next commit")
+        assert later["outOfStep"]["objects"][0]["object"].startswith("Deployment ") or later["applied"]
+        await tree.applied()
+        await site.until_total(40, tenant)
+        await load.measure(1)
+        since, to = await load.measure(5)
+        assert load.outcome.is_limited_to(40, since, to)
+    assert not load.outcome.strange
+
+    own = [key for key in keys if tenant in f"{key.namespace} {key.name}"]
+    assert len(own) > 10
+    for key, obj in (await live(site, own)).items():
+        assert writers(obj) <= {"kubectl-client-side-apply"}, key
+    for key, obj in (await live(site, [key for key in ours if tenant in key.namespace])).items():
+        assert writers(obj) == {"tidegate"}, key
+    model = await site.get("Deployment", "ranker-v1", tenant)
+    assert model and json.loads(model["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"])
+
+
+async def _committed_after(site: Site, commit: str) -> dict[str, Any]:
+    told = await site.rest.ok("GET", "/v1/git")
+    return told if told["committed"]["commit"] != commit else {}
