@@ -1,7 +1,6 @@
 """Git's tree applied by `kubectl apply -k`, the manager beside it: nothing is fought over, limits follow replicas."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
 MOVING = ("EnvoyFilter", "VirtualService", "Namespace")
+KIND = {"Gateway": "gateways.networking.istio.io"}
 WRITTEN_BY_OTHERS = ("Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 """Kinds of which Kubernetes itself writes the status."""
 
@@ -43,6 +43,7 @@ class Tree:
 
     def __init__(self, server: Server, site: Site) -> None:
         self.place, self._site = server.folder / "clone", site
+        self._applied: set[ObjectKey] = set()
         git("clone", "-q", server.url(), str(self.place), at=server.folder)
 
     async def applied(self) -> dict[str, Any]:
@@ -61,8 +62,13 @@ class Tree:
         return await until(look, 180, "the cluster being as the tree is")
 
     def apply(self) -> None:
-        """Apply the tree as it is."""
+        """Apply the tree as it is, and take away what it has no more, as tools do."""
         kubectl("apply", "-k", str(self.place), check=False)
+        keys = {key_of(obj) for obj in self.objects()}
+        for key in sorted(self._applied - keys, reverse=True):
+            inside = ("-n", key.namespace) if key.namespace else ()
+            kubectl(*inside, "delete", KIND.get(key.kind, key.kind), key.name, "--ignore-not-found", "--wait=false")
+        self._applied = keys
 
     def objects(self, folder: str = "") -> list[Manifest]:
         """Return what kustomize makes of a folder."""
@@ -135,8 +141,24 @@ async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server
         assert writers(obj) <= {"kubectl-client-side-apply"}, key
     for key, obj in (await live(site, [key for key in ours if tenant in key.namespace])).items():
         assert writers(obj) == {"tidegate"}, key
-    model = await site.get("Deployment", "ranker-v1", tenant)
-    assert model and json.loads(model["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"])
+
+    # What goes, goes through Git as well, and leaves nothing behind.
+    await site.rest.ok("DELETE", f"/v1/tenants/{tenant}?cascade=true")
+    await until(lambda: _gone(site, tree, "Tenant", tenant), 120, "the tenant's end")
+    await site.rest.ok("DELETE", f"/v1/gateways/{gateway}")
+    await until(lambda: _gone(site, tree, "InferenceGateway", gateway), 120, "the gateway's end")
+    for kind in ("VirtualService", "DestinationRule", "Gateway", "EnvoyFilter", "Deployment", "Service"):
+        left = [key_of(obj) for obj in await site.all(kind, "", "app.kubernetes.io/managed-by=tidegate")]
+        assert not [key for key in left if tenant in f"{key.namespace} {key.name}"], kind
+
+
+async def _gone(site: Site, tree: Tree, kind: str, name: str) -> bool:
+    """Apply the newest tree; tell whether a document has ended."""
+    git("fetch", "-q", "origin", at=tree.place)
+    git("reset", "-q", "--hard", "origin/main", at=tree.place)
+    tree.apply()
+    await asyncio.sleep(0.5)
+    return await site.get(kind, name) is None
 
 
 async def _committed_after(site: Site, commit: str) -> dict[str, Any]:

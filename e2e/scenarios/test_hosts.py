@@ -115,6 +115,9 @@ async def test_who_writes_past_the_manager_is_held_to_the_same_claims(site: Site
             istio("Gateway", namespace, server("free.example.net", "*")),
         ):
             assert "claimed by a tenant" in written(obj), obj
+    named = {"labels": {"app.kubernetes.io/managed-by": "tidegate"}}
+    taken = istio("Gateway", other, server(f"*/{host}"))
+    assert "claimed by a tenant" in written({**taken, "metadata": {**taken["metadata"], **named}})
     assert written(istio("VirtualService", tenant, {"hosts": [host], "gateways": ["mesh"], "http": http})) == ""
     assert written(istio("Gateway", other, server("free.example.net"))) == ""
     assert "no EnvoyFilters" in written(
