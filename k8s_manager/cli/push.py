@@ -1,5 +1,6 @@
 """`tidegate push`: the tree that follows from documents, onto a branch of a Git repository."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from k8s_manager.cli.documents import Files
 from k8s_manager.cli.render import rendered
 from k8s_manager.gitops.address import Address
 from k8s_manager.gitops.layout import Layout, digest
-from k8s_manager.gitops.repository import Change, Pushed, Repository, credentials
+from k8s_manager.gitops.repository import Access, Change, Pushed, Repository
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,12 +36,13 @@ def push(
     tidegate push -f documents/ --to git@git.example.com:ml/manifests.git --review
 
     Never by force: where somebody was faster, the branch is read and compared again. Files of others stay. For https,
-    user and token are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN; for ssh, your agent's keys count.
+    user and token are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN, and authorities of your own in TIDEGATE_GIT_CA_FILE;
+    for ssh, your agent's keys count, or what GIT_SSH_COMMAND says.
     """
     Address(to, branch, folder).require("--to", "--branch", "--folder")
     tree = Layout().tree(rendered(filename))
     target = f"tidegate/{digest(tree)}" if review else branch
-    repository = Repository(to, target, folder, credentials())
+    repository = Repository(to, target, folder, Access.of(os.environ))
     change = Change(message or f"Render {len(tree)} files", author)
     done = repository.put(tree, change, onto=branch if review else None)
     typer.echo(_told(done, target))

@@ -179,7 +179,8 @@ def serve(
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
 
-    With --git-url, user and token for https are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN.
+    With --git-url, user and token for https are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN, authorities besides the
+    public ones in the file TIDEGATE_GIT_CA_FILE, and the ssh program with its options in GIT_SSH_COMMAND.
     """
     from k8s_manager.manager import run
 

@@ -7,6 +7,7 @@ every replica of the manager and for the next leader.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from k8s_manager.gitops import messages
 from k8s_manager.gitops.aside import aside
 from k8s_manager.gitops.hybrid import MARK, TREE, Composer, Parts
 from k8s_manager.gitops.layout import digest
-from k8s_manager.gitops.repository import Change, NotTaken, Pushed, Repository, Unreachable, credentials
+from k8s_manager.gitops.repository import Access, Change, NotTaken, Pushed, Repository, Unreachable
 from k8s_manager.gitops.sharing import Shares
 from k8s_manager.gitops.stale import Stale
 from k8s_manager.history import History
@@ -288,10 +289,10 @@ class TreeLoop:
 
 def tree_loop(client: KubeClient, store: Store, history: History, clock: Clock, settings: Git) -> TreeLoop:
     """Return the loop for a repository that is reached as the environment says."""
-    address = settings.address
+    address, access = settings.address, Access.of(os.environ)
 
     def open_(branch: str) -> Repository:
-        return Repository(address.url, branch, address.folder, credentials())
+        return Repository(address.url, branch, address.folder, access)
 
     composer = Composer(address, with_overrides=settings.overrides == "commit")
     return TreeLoop(client, store, history, clock, settings, composer, open_)

@@ -10,15 +10,15 @@ all, so that whoever is killed leaves no torn tree behind.
     └── NotTaken (Stalled)        no such repository, no right, a protected branch: an operator has to act
 """
 
-import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from dulwich.client import GitClient, HTTPUnauthorized, get_transport_and_path
+from dulwich.config import ConfigFile, StackedConfig
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 from dulwich.object_store import commit_tree_changes, iter_tree_contents
 from dulwich.objects import Blob, Commit, ObjectID
@@ -37,10 +37,21 @@ _LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
 _FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
 
 
-def credentials() -> tuple[str, str] | None:
-    """Return user and password or token for https, from the environment: nobody else on the machine reads that."""
-    user, token = os.environ.get("TIDEGATE_GIT_USER", ""), os.environ.get("TIDEGATE_GIT_TOKEN", "")
-    return (user, token) if token else None
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a repository is reached: user and token for https, the authorities to trust there besides the public ones,
+    and the ssh program with its options."""
+
+    credentials: tuple[str, str] | None = None
+    ca_file: str | None = None
+    ssh: str | None = None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Access":
+        """Return what an environment says: what stands there is read by nobody else on the machine."""
+        token = environment.get("TIDEGATE_GIT_TOKEN")
+        given = (environment.get("TIDEGATE_GIT_USER", ""), token) if token else None
+        return cls(given, environment.get("TIDEGATE_GIT_CA_FILE"), environment.get("GIT_SSH_COMMAND"))
 
 
 class Unreachable(Transient):
@@ -74,7 +85,7 @@ class Pushed:
 class Repository:
     """One folder on one branch of one repository. Every call blocks: run it in a thread.
 
-    `url` is https, ssh, git, or a path; `credentials` are a user and a password or token for https.
+    `url` is https, ssh, git, or a path.
     """
 
     def __init__(
@@ -82,15 +93,15 @@ class Repository:
         url: str,
         branch: str,
         folder: str = "",
-        credentials: tuple[str, str] | None = None,
+        access: Access = Access(),
         pause: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.time,
         chance: random.Random | None = None,
     ) -> None:
         self._url, self._ref = url, Ref(f"refs/heads/{branch}".encode())
         self._prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
-        self._credentials, self._pause, self._now, self._chance = credentials, pause, now, chance or random.Random()
-        self._repo = MemoryRepo()
+        self._access, self._pause, self._now, self._chance = access, pause, now, chance or random.Random()
+        self._repo, self._config = MemoryRepo(), _config(access)
 
     def put(self, tree: Tree, change: Change | Callable[[Stale], Change], onto: str | None = None) -> Pushed:
         """Bring the branch in line with a tree; one that is already gets no commit.
@@ -119,8 +130,10 @@ class Repository:
         return f"{self._url} ({self._ref.decode().removeprefix('refs/heads/')})"
 
     def _client(self) -> tuple[GitClient, bytes]:
-        user, password = self._credentials or (None, None)
-        client, path = get_transport_and_path(self._url, username=user, password=password)
+        user, password = self._access.credentials or (None, None)
+        client, path = get_transport_and_path(
+            self._url, self._config, username=user, password=password, ssh_command=self._access.ssh
+        )
         return client, path.encode()
 
     def _tips(self, onto: str | None) -> tuple[ObjectID | None, ObjectID | None]:
@@ -214,6 +227,14 @@ class Repository:
             raise NotTaken(f"{self._name}: these credentials have no right; give others") from error
         except (GitProtocolError, HTTPError, OSError) as error:
             raise _meant(self._name, error) from error
+
+
+def _config(access: Access) -> StackedConfig:
+    """Return git's configuration on this machine, with what we were told before it."""
+    own = ConfigFile()
+    if access.ca_file:
+        own.set("http", "sslCAInfo", access.ca_file)
+    return StackedConfig([own, *StackedConfig.default_backends()])
 
 
 def _is_race(said: str) -> bool:
