@@ -68,4 +68,5 @@ def stage(obj: Manifest) -> int:
 
 def is_slot(obj: Manifest) -> bool:
     """Tell whether an object is the configuration of a slot."""
-    return obj["kind"] == "EnvoyFilter" and bool(obj["spec"]["configPatches"][0]["applyTo"] == "EXTENSION_CONFIG")
+    patches = (obj.get("spec") or {}).get("configPatches") or [{}]
+    return obj["kind"] == "EnvoyFilter" and bool(patches[0].get("applyTo") == "EXTENSION_CONFIG")

@@ -26,8 +26,16 @@ def git(form: Output = Format.TABLE, server: Server = None, token_file: TokenFil
         typer.echo("manifests go into the cluster; for a repository start the manager with --git-url")
     else:
         _table(found)
-    if found.get("problem") or found.get("outOfStep", {}).get("count"):
+    if not _is_in_step(found):
         raise typer.Exit(1)
+
+
+def _is_in_step(found: GitState) -> bool:
+    if found["target"] == "cluster":
+        return True
+    committed, applied, behind = found.get("committed") or {}, found.get("applied") or {}, found.get("outOfStep")
+    same = committed.get("tree") == applied.get("tree")
+    return same and not found.get("problem") and not (behind and behind["count"])
 
 
 def _table(found: GitState) -> None:

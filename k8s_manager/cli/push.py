@@ -8,7 +8,7 @@ import typer
 from k8s_manager.cli.documents import Files
 from k8s_manager.cli.render import rendered
 from k8s_manager.gitops.address import Address
-from k8s_manager.gitops.layout import Layout, digest
+from k8s_manager.gitops.layout import Layout, review_branch
 from k8s_manager.gitops.repository import Access, Change, Pushed, Repository
 
 
@@ -41,8 +41,9 @@ def push(
     """
     Address(to, branch, folder).require("--to", "--branch", "--folder")
     tree = Layout().tree(rendered(filename))
-    target = f"tidegate/{digest(tree)}" if review else branch
-    repository = Repository(to, target, folder, Access.of(os.environ))
+    access = Access.of(os.environ)
+    target = review_branch(tree, Repository(to, branch, folder, access).read()[0]) if review else branch
+    repository = Repository(to, target, folder, access)
     change = Change(message or f"Render {len(tree)} files", author)
     done = repository.put(tree, change, onto=branch if review else None)
     typer.echo(_told(done, target))

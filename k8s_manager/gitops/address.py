@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from istio_templates.errors import Invalid, Problem
 
-_URL = re.compile(r"(https|ssh|git)://[^\s]+|[\w.-]+@[\w.-]+:[^\s]+|/[^\s]*")
-_SECRET = re.compile(r"[a-z]+://[^/@]*:[^/@]*@")
+_URL = re.compile(r"(https|ssh|git)://[^\s]+|\w[\w.-]*@\w[\w.-]*:[^\s]+|/[^\s]*")
+_SECRET = re.compile(r"https://.*[@?]|[a-z]+://[^@]*:[^@]*@")
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 _FOLDER = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*)?")
 
@@ -26,7 +26,8 @@ class Address:
             said = f"{_public(self.url)!r} is no address of a repository; give https://, ssh:// or a path from /"
             wrong.append(Problem(url, said))
         elif _SECRET.match(self.url):
-            wrong.append(Problem(url, "holds a password; put it into TIDEGATE_GIT_TOKEN, where nobody reads it"))
+            said = "may hold a password before @ or behind ?; put it into TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN"
+            wrong.append(Problem(url, said))
         parts = self.branch.split("/")
         odd = ".." in self.branch or any(not part or part.endswith((".lock", ".")) for part in parts)
         if not _BRANCH.fullmatch(self.branch) or odd:
@@ -38,4 +39,4 @@ class Address:
 
 
 def _public(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//...@", url)
+    return re.sub(r"(//.*@|\?.*)", "...", url)

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,9 +19,9 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.clock import Clock
 from k8s_manager.gitops import messages
 from k8s_manager.gitops.aside import aside
+from k8s_manager.gitops.committer import Committer, Done
 from k8s_manager.gitops.hybrid import MARK, TREE, Composer, Parts
-from k8s_manager.gitops.layout import digest
-from k8s_manager.gitops.repository import Access, Change, NotTaken, Pushed, Repository, Unreachable
+from k8s_manager.gitops.repository import Access, Change, NotTaken, Repository, Unreachable
 from k8s_manager.gitops.sharing import Shares
 from k8s_manager.gitops.stale import Stale
 from k8s_manager.history import History
@@ -41,19 +40,11 @@ log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")
 FIRST_PAUSE, LONGEST_PAUSE, LOOK_AGAIN = 1.0, 60.0, 5.0
 COMMITS_KEPT, OBJECTS_TOLD, ASKED = 50, 50, 20
-FRESH_AFTER = 100
-"""Commits after which the repository in memory is begun anew."""
+SHORTEST = 0.05
+"""Seconds between two looks at the least, whatever is due."""
+LONGEST_SENTENCE, PROBLEMS_TOLD = 1000, 3
 Opener = Callable[[str], Repository]
 """Returns the repository, at a branch."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of an attempt: the tree, its branch, and its commit."""
-
-    tree: str
-    branch: str
-    pushed: Pushed
 
 
 class TreeLoop:
@@ -71,58 +62,72 @@ class TreeLoop:
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
         self._settings, self.composer, self._open = settings, composer, open_
+        self.changed = asyncio.Event()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing: what was known is of an earlier term."""
         self._wanted: Parts | None = None
         self._parted: Shares | None = None
         self._committed: Parts | None = None
-        self._repositories: dict[str, Repository] = {}
-        self._attempts, self._commits, self._due = 0, 0, 0.0
+        self._committer = Committer(self._settings, self.composer, self._open)
+        self._attempts, self._due = 0, 0.0
         self._again: float | None = None
-        self._told: dict[str, Any] = {}
+        self._told: dict[str, Any] | None = None
         self._state: dict[str, Any] = {}
-        self._dirty, self.changed = asyncio.Event(), asyncio.Event()
+        self._dirty = asyncio.Event()
         self.trouble: str | None = None
+        GIT_FAILING.set(0)
+        GIT_OUT_OF_STEP.set(0)
 
     @property
-    def place(self) -> str:
-        """Where the tree is, for people."""
+    def to_do(self) -> str:
+        """What people have to do so that the cluster is as the tree."""
         address = self._settings.address
         branch = self._state.get("committed", {}).get("branch", address.branch)
-        return f"{address.url} ({branch}{f', {address.folder}' if address.folder else ''})"
+        if branch != address.branch:
+            return f"merge {branch} of {address.url}, and apply it"
+        return f"apply (and prune) {address.url} ({branch}{f', {address.folder}' if address.folder else ''})"
 
     def want(self, parts: Parts, parted: Shares) -> None:
-        """Have a tree committed, unless it is the one that was asked for last."""
-        GIT_OUT_OF_STEP.set(len(parted.out_of_step))
+        """Have a tree committed, unless it is the one that was asked for last; while attempts fail, at the next."""
+        GIT_OUT_OF_STEP.set(len(parted.out_of_step) + len(parted.waiting))
         if parts != self._wanted:
-            self._wanted, self._due = parts, 0.0
+            self._wanted = parts
+            self._due = self._due if self._attempts else 0.0
             self._dirty.set()
         if self._parted is None or _seen(parted) != _seen(self._parted):
             self._dirty.set()
         self._parted = parted
 
     def uncommitted(self) -> list[ObjectKey]:
-        """Return the documents of which the branch has another generation, or none."""
-        if self._wanted is None:
+        """Return the documents of which the branch has another generation, or none; before a first attempt nobody knows
+        of any."""
+        if self._wanted is None or (self._committed is None and self.trouble is None):
             return []
         there = self._committed.documents if self._committed else {}
         return [key for key, seen in self._wanted.documents.items() if there.get(key) != seen]
 
     async def run(self, leads: bool) -> None:
         """Commit and look until cancelled; only who leads does."""
+        self._begin()
         if not leads:
             return
-        self._wanted = self._committed = None
         settings = self._settings
         async for _ in hold_off(self._dirty, settings.quiet, settings.longest, self._clock, lambda: self._again):
+            pause = settings.every
             try:
                 await self._once()
             except TidegateError as error:
                 log.warning("the state of the tree is not known: %s", error)
-            # Nobody's parts come before the first pass, and with them an event.
-            look = self._clock.now() + (LOOK_AGAIN if self._is_behind() else settings.every)
-            self._again = min(self._due, look) if self._wanted else None
+                pause = LOOK_AGAIN
+            now = self._clock.now()
+            look = now + (LOOK_AGAIN if self._is_behind() else pause)
+            # No parts come before the first pass, and with them an event.
+            self._again = min(max(self._due, now + SHORTEST), look) if self._wanted else None
 
     async def _once(self) -> None:
-        if not self._told:
+        if self._told is None:
             await self._load()
         if self._wanted is None:
             return
@@ -146,7 +151,8 @@ class TreeLoop:
             self._fail(f"{error!r}; the manager's log says more")
         else:
             self._attempts, self.trouble, self._committed = 0, None, parts
-            self._due = self._clock.now() + self._settings.every
+            if self._wanted is parts:
+                self._due = self._clock.now() + self._settings.every
             if done:
                 self._note(done)
 
@@ -154,56 +160,48 @@ class TreeLoop:
         self._attempts += 1
         self._due = self._clock.now() + min(FIRST_PAUSE * 2 ** (self._attempts - 1), LONGEST_PAUSE)
         GIT_COMMITS.labels("failure").inc()
-        if why != self.trouble:
-            log.warning("the tree is not committed: %s", why)
-        self.trouble = why
+        said = why if len(why) <= LONGEST_SENTENCE else f"{why[:LONGEST_SENTENCE]} ..."
+        if said != self.trouble:
+            log.warning("the tree is not committed: %s", said)
+        self.trouble = said
 
-    async def _put(self, parts: Parts) -> _Done | None:
+    async def _put(self, parts: Parts) -> Done | None:
         """Compose, commit and push; None where there is nothing yet. Raises `TidegateError`."""
-        if parts.is_blank and not self._state.get("committed"):
+        address, last = self._settings.address, self._state.get("committed", {})
+        if parts.is_blank and not last:
             return None
         if parts.is_blank:
-            said = (
-                "there is no document any more, and a tree is not emptied for that; take its files away if it is meant"
-            )
-            raise NotTaken(f"{self._settings.address.url}: {said}")
-        changes = await self._changes(parts)
-        if self._commits >= FRESH_AFTER:
-            self._repositories, self._commits = {}, 0
-        try:
-            return await aside(lambda: self._push(parts, changes), self._settings.patience)
-        except TimeoutError as error:
-            self._repositories = {}  # the one that hangs is left to its thread
-            said = f"{self._settings.address.url}: no answer within {self._settings.patience:.0f} s; it is tried again"
-            raise Unreachable(said) from error
-
-    def _push(self, parts: Parts, changes: dict[ObjectKey, DocumentChange | None]) -> _Done:
-        """Compose and push; runs beside the loop."""
-        address = self._settings.address
-        there = self._at(address.branch).read()[1] if parts.kept else {}
-        composed = self.composer.tree(parts, there)
-        review = self._settings.review
-        branch = f"tidegate/{digest(composed.tree)}" if review else address.branch
+            said = "there is no document any more, and a tree is not emptied for that; take its files away if it is so"
+            raise NotTaken(f"{address.url}: {said}")
+        changes, cluster, committer = await self._changes(parts), self._cluster(), self._committer
 
         def why(found: Stale) -> Change:
-            behind = changes or self._guessed(found, parts)
-            return Change(messages.message(found, behind), messages.author(list(behind.values())))
+            behind = changes if changes is not None else self._last_changes(found, parts)
+            known = changes is not None
+            author = messages.author(list(behind.values())) if known else messages.OURS
+            return Change(messages.message(found, behind, known), author)
 
-        repository = self._open(branch) if review else self._at(branch)
-        return _Done(composed.mark, branch, repository.put(composed.tree, why, onto=address.branch if review else None))
+        try:
+            return await aside(
+                lambda is_wanted: committer.commit(parts, why, last, cluster, is_wanted), self._settings.patience
+            )
+        except TimeoutError as error:
+            self._committer = Committer(self._settings, self.composer, self._open)  # the other is left to its thread
+            said = f"{address.url}: no answer within {self._settings.patience:.0f} s; it is tried again"
+            raise Unreachable(said) from error
 
-    def _at(self, branch: str) -> Repository:
-        if branch not in self._repositories:
-            self._repositories[branch] = self._open(branch)
-        return self._repositories[branch]
+    def _cluster(self) -> str:
+        """Return by what this cluster is told from others; empty where it has nothing of the kind."""
+        found = self._store.get(ObjectKey("Namespace", "", "kube-system"))
+        return str(found["metadata"]["uid"]) if found else ""
 
-    async def _changes(self, parts: Parts) -> dict[ObjectKey, DocumentChange | None]:
-        """Return who has changed which document since the last commit; empty where nobody has, or that is not known."""
+    async def _changes(self, parts: Parts) -> dict[ObjectKey, DocumentChange | None] | None:
+        """Return who has changed which document since the last commit; None where that is not known."""
         if self._committed is None:
-            return {}
-        before, found = self._committed.documents, {}
-        for number, key in enumerate(sorted(key for key, seen in parts.documents.items() if before.get(key) != seen)):
-            found[key] = await self._change(key, asked=number < ASKED)
+            return None
+        before = self._committed.documents
+        differing = sorted(key for key, seen in parts.documents.items() if before.get(key) != seen)
+        found = {key: await self._change(key, asked=number < ASKED) for number, key in enumerate(differing)}
         return {**found, **{key: None for key in before if key not in parts.documents}}
 
     async def _change(self, key: ObjectKey, asked: bool) -> DocumentChange:
@@ -215,7 +213,7 @@ class TreeLoop:
         except TidegateError:
             return change_of(document)
 
-    def _guessed(self, found: Stale, parts: Parts) -> dict[ObjectKey, DocumentChange | None]:
+    def _last_changes(self, found: Stale, parts: Parts) -> dict[ObjectKey, DocumentChange | None]:
         """Return the last changes of the documents whose files differ: which of them it was is not known."""
         owners = set(messages.owners(found))
         out: dict[ObjectKey, DocumentChange | None] = {}
@@ -225,15 +223,18 @@ class TreeLoop:
                 out[key] = change_of(document)
         return out
 
-    def _note(self, done: _Done) -> None:
-        commits = [[done.tree, done.pushed.commit], *(c for c in self._state.get("commits", []) if c[0] != done.tree)]
+    def _note(self, done: Done) -> None:
+        """Note a commit; one that holds the tree already is the newest of the branch, whoever made it, and stays as it
+        was noted."""
         before = self._state.get("committed", {})
-        changed = before.get("commit") != done.pushed.commit
-        at = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ") if changed else before.get("at")
-        committed = {"commit": done.pushed.commit, "tree": done.tree, "branch": done.branch, "at": at}
+        is_same = (before.get("tree"), before.get("branch")) == (done.mark, done.branch)
+        is_noted = is_same and not done.pushed.stale.files
+        commit = before["commit"] if is_noted else done.pushed.commit
+        at = before["at"] if is_noted else self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        committed = {"commit": commit, "tree": done.mark, "branch": done.branch, "base": done.base, "at": at}
+        commits = [[done.mark, commit], *(known for known in self._state.get("commits", []) if known[0] != done.mark)]
         self._state |= {"committed": committed, "commits": commits[:COMMITS_KEPT]}
         if done.pushed.stale.files:
-            self._commits += 1
             log.info("the tree is at %s on %s: %s", done.pushed.commit, done.branch, done.pushed.stale)
         GIT_COMMITS.labels("success" if done.pushed.stale.files else "unchanged").inc()
 
@@ -249,10 +250,8 @@ class TreeLoop:
         self._state["applied"] = {"tree": tree, "commit": commit}
 
     def _is_behind(self) -> bool:
-        committed, applied = self._state.get("committed"), self._state.get("applied")
-        return bool(self._parted and self._parted.out_of_step) or (committed or {}).get("tree") != (applied or {}).get(
-            "tree"
-        )
+        committed, applied = self._state.get("committed") or {}, self._state.get("applied") or {}
+        return bool(self._parted and self._parted.out_of_step) or committed.get("tree") != applied.get("tree")
 
     async def _load(self) -> None:
         """Take over what the last leader knew; of another place that is nothing."""
@@ -316,6 +315,7 @@ def _first(out: list[tuple[ObjectKey, str]]) -> Iterable[tuple[ObjectKey, str]]:
 
 
 def _sentence(error: TidegateError) -> str:
-    if isinstance(error, Conflict):
-        return f"{error.subject}: " + "; ".join(str(problem) for problem in error.problems)
-    return str(error)
+    if not isinstance(error, Conflict):
+        return str(error)
+    more = f"; and {len(error.problems) - PROBLEMS_TOLD} more" if len(error.problems) > PROBLEMS_TOLD else ""
+    return f"{error.subject}: " + "; ".join(str(problem) for problem in error.problems[:PROBLEMS_TOLD]) + more

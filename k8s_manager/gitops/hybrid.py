@@ -35,6 +35,7 @@ from k8s_manager.gitops.layout import (
     kustomization,
     path_of,
 )
+from k8s_manager.gitops.messages import owner_of_path
 from k8s_manager.gitops.rules import once, rules
 from k8s_manager.gitops.sharing import is_runtime, stays
 from k8s_manager.memo import Memo
@@ -44,18 +45,23 @@ from k8s_manager.splitting import declared
 from k8s_manager.world import Stored
 
 MARK = ObjectKey("ConfigMap", SYSTEM, "tidegate-tree")
-TREE = "tree"
+TREE, CLUSTER = "tree", "cluster"
+_LAST = {"argocd.argoproj.io/sync-wave": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What goes into a tree. `kept` are live objects of which the tree keeps what it has; `documents` say of which
-    document's generation (by uid) the rest was made, `owners` as whose their objects are labelled; `is_blank` where
-    there is no document at all, not even one that is leaving."""
+    """What goes into a tree.
+
+    `kept` are the paths of files that stay as they are, by object; so do all files of owners that are `held`.
+    `documents` say of which document's generation (by uid) the rest was made, `owners` as whose their objects are
+    labelled; `is_blank`: there is no document at all, not even one that is leaving.
+    """
 
     objects: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     runtime: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
-    kept: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+    kept: Mapping[ObjectKey, str] = field(default_factory=dict)
+    held: frozenset[Owner] = frozenset()
     documents: Mapping[ObjectKey, tuple[str, int]] = field(default_factory=dict)
     owners: Mapping[ObjectKey, Owner] = field(default_factory=dict)
     is_blank: bool = False
@@ -85,28 +91,31 @@ class Composer:
         runtime = {key: self._once(key, obj) for key, obj in (*homes.items(), *basis.desired.slots.items())}
         for stored in accepted:
             place = (stored.key.namespace, stored.key.name)
-            if stored.document and isinstance(stored.document.spec, ModelSpec) and place in plan.models:
+            is_open = ObjectKey("VirtualService", *place) in owned and place not in plan.held_models
+            if is_open and stored.document and isinstance(stored.document.spec, ModelSpec) and place in plan.models:
                 runtime |= self._route(plan.models[place], stored.document.spec)
         if self._with_overrides:
-            held = [s for s in accepted if s.key in plan.overrides and basis.now < plan.overrides[s.key].expires]
-            runtime |= {stored.key: self._override(stored) for stored in held}
+            standing = [s for s in accepted if s.key in plan.overrides and basis.now < plan.overrides[s.key].expires]
+            runtime |= {stored.key: self._override(stored) for stored in standing}
         self._memo.end_round()
         told = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
         documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
         owners = {key: owner_of_document(key, plan) for key in documents}
-        return Parts(objects, runtime, stays(changes, owned), documents, owners, not world.documents())
+        kept, held = stays(changes, owned), frozenset(plan.held)
+        return Parts(objects, runtime, kept, held, documents, owners, not world.documents())
 
-    def tree(self, parts: Parts, there: Tree) -> Composed:
-        """Return the tree; `there` is the one that is on the branch, of which it keeps some."""
+    def tree(self, parts: Parts, there: Tree, cluster: str) -> Composed:
+        """Return the tree of a cluster; `there` is the one that is on the branch, of which it keeps some."""
         kept, kept_runtime = _kept(parts, there)
-        tree = {**self._layout.tree({**kept, **parts.objects}), **self._rules}
-        runtime = self._runtime.tree({**kept_runtime, **parts.runtime})
-        tree |= {f"{RUNTIME}/{path}": text for path, text in runtime.items()}
+        tree = self._layout.tree({**kept, **parts.objects})
         head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, {"app.kubernetes.io/part-of": "tidegate"})
+        head["metadata"]["annotations"] = _LAST
         tops = sorted({"/".join(path.split("/")[:2]) for path in tree if path.startswith(("gateways/", "tenants/"))})
-        mark = digest(tree)
-        tree[MARK_FILE] = file_text({**head, "data": {TREE: mark}})
+        mark = digest(tree)  # of what is applied: what is made once does not make another tree
+        tree[MARK_FILE] = file_text({**head, "data": {CLUSTER: cluster, TREE: mark}})
         tree[KUSTOMIZATION] = kustomization([*tops, MARK_FILE])
+        runtime = self._runtime.tree({**kept_runtime, **parts.runtime})
+        tree |= {**self._rules, **{f"{RUNTIME}/{path}": text for path, text in runtime.items()}}
         return Composed(dict(sorted(tree.items())), mark)
 
     def _once(self, key: ObjectKey, obj: Manifest) -> Manifest:
@@ -139,21 +148,31 @@ def _document(stored: Stored) -> Manifest:
     return once({**obj, "spec": document.spec.model_dump(mode="json", by_alias=True, exclude_none=True)})
 
 
+def cluster_of(there: Tree) -> str:
+    """Return which cluster a tree on a branch is of; empty where it does not say."""
+    return str(((_read(there.get(MARK_FILE)) or {}).get("data") or {}).get(CLUSTER, ""))
+
+
 def _kept(parts: Parts, there: Tree) -> tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]]:
     """Return what the tree keeps: of Git's objects, and of what is made once."""
     found: tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]] = ({}, {})
-    for key, live in parts.kept.items():
-        path = path_of(live)
-        obj = _read(there.get(f"{RUNTIME}/{path}" if is_runtime(live) else path))
-        if obj is not None:
-            found[is_runtime(live)][key] = obj
+    held = [path for path in there if _is_held(owner_of_path(path), parts.held)] if parts.held else []
+    for path in {*parts.kept.values(), *held}:
+        obj = _read(there.get(path))
+        if obj is not None and path == (f"{RUNTIME}/" if is_runtime(obj) else "") + path_of(obj):
+            found[is_runtime(obj)][names.key_of(obj)] = obj
     return found
+
+
+def _is_held(owner: Owner | None, held: frozenset[Owner]) -> bool:
+    return owner is not None and (owner in held or ("", owner[1], "") in held)
 
 
 def _read(text: str | None) -> Manifest | None:
     """Return the object in a file of the tree; None where somebody has made something else of it."""
     try:
         found = yaml.safe_load(text or "")
-    except yaml.YAMLError:
+        names.key_of(found)
+        return found if isinstance(found["metadata"].get("labels", {}), dict) else None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
         return None
-    return found if isinstance(found, dict) and "kind" in found and "metadata" in found else None

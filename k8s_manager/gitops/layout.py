@@ -69,7 +69,15 @@ class Layout:
 
 def digest(tree: Tree) -> str:
     """Return a short name of a tree: the same tree has the same one."""
-    return hashlib.sha256(repr(sorted(tree.items())).encode()).hexdigest()[:12]
+    found = hashlib.sha256()
+    for path, text in sorted(tree.items()):
+        found.update(f"{len(path)} {len(text)} {path}{text}".encode())
+    return found.hexdigest()[:12]
+
+
+def review_branch(tree: Tree, tip: str | None) -> str:
+    """Return the name of a branch for review of a tree: the same change of the same commit has the same one."""
+    return f"tidegate/{digest(tree)}-{(tip or 'first')[:8]}"
 
 
 def path_of(obj: Manifest) -> str:

@@ -34,13 +34,14 @@ def owner_of_path(path: str) -> Owner | None:
     return (name, "", "") if top == "gateways" else None
 
 
-def message(found: Stale, changes: Mapping[ObjectKey, Change | None]) -> str:
-    """Return the message of a commit; `changes` are the last ones of the documents behind it, None for a document that
-    was deleted."""
+def message(found: Stale, changes: Mapping[ObjectKey, Change | None], known: bool = True) -> str:
+    """Return the message of a commit; `changes` are those of documents that led to it, None for one that was deleted,
+    or where that is not known their last ones."""
     subjects = [_name(key) for key in sorted(changes)]
     more = f" and {len(subjects) - SUBJECTS} more" if len(subjects) > SUBJECTS else ""
     head = f"{', '.join(subjects[:SUBJECTS]) or 'The tree'}{more}: {found}"
-    lines = [_line(key, changes[key]) for key in sorted(changes)]
+    by = "by" if known else "last changed by"
+    lines = [_line(key, changes[key], by) for key in sorted(changes)]
     left = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
     return "\n".join([head, *([""] if lines else []), *lines[:LINES], *left]) + "\n"
 
@@ -56,11 +57,11 @@ def _name(key: ObjectKey) -> str:
     return f"{key.namespace}/{key.name}" if key.namespace else key.name
 
 
-def _line(key: ObjectKey, change: Change | None) -> str:
+def _line(key: ObjectKey, change: Change | None, by: str) -> str:
     if change is None:
         return f"{key.kind} {_name(key)}: deleted"
     why = " ".join(part for part in (change.ticket and f"[{_flat(change.ticket)}]", _flat(change.reason)) if part)
-    return f"{key.kind} {_name(key)}: by {_flat(change.by)}{f': {why}' if why else ''}"
+    return f"{key.kind} {_name(key)}: {by} {_flat(change.by)}{f': {why}' if why else ''}"
 
 
 def _flat(text: str) -> str:

@@ -32,6 +32,8 @@ from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
 from k8s_manager.gitops.stale import Stale, stale
 
 ATTEMPTS = 10
+TIMEOUT = 60
+"""Seconds without a byte after which an https server is given up."""
 _FILE = 0o100644
 _LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
 _FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
@@ -103,8 +105,14 @@ class Repository:
         self._access, self._pause, self._now, self._chance = access, pause, now, chance or random.Random()
         self._repo, self._config = MemoryRepo(), _config(access)
 
-    def put(self, tree: Tree, change: Change | Callable[[Stale], Change], onto: str | None = None) -> Pushed:
-        """Bring the branch in line with a tree; one that is already gets no commit.
+    def put(
+        self,
+        tree: Tree,
+        change: Change | Callable[[Stale], Change],
+        onto: str | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Pushed:
+        """Bring the branch in line with a tree, as long as that `is_wanted`; one that is already gets no commit.
 
         A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where somebody
         else's file stands in the way, and the errors above.
@@ -115,7 +123,7 @@ class Repository:
             if not found.files and base is not None:
                 return Pushed(base.decode(), found)
             commit = self._commit(base, found, change(found) if callable(change) else change)
-            if self._push(tip, commit.id):
+            if self._push(tip, commit.id, is_wanted):
                 return Pushed(commit.id.decode(), found)
             self._pause(self._chance.uniform(0, 0.05 * 2**attempt))
         raise Overtaken(f"{self._name}: others pushed faster {ATTEMPTS} times; it is tried again")
@@ -198,12 +206,14 @@ class Repository:
         store.add_object(commit)
         return commit
 
-    def _push(self, tip: ObjectID | None, commit: ObjectID) -> bool:
+    def _push(self, tip: ObjectID | None, commit: ObjectID, is_wanted: Callable[[], bool]) -> bool:
         """Push a commit that stands on `tip`; return False where the branch has moved."""
         moved = False
 
         def onto_that_only(refs: dict[Ref, ObjectID]) -> dict[Ref, ObjectID]:
             nonlocal moved
+            if not is_wanted():
+                raise Overtaken(f"{self._name}: nobody waits for this commit any more; the next one holds it")
             moved = refs.get(self._ref) != tip
             return {} if moved else {self._ref: commit}
 
@@ -232,6 +242,7 @@ class Repository:
 def _config(access: Access) -> StackedConfig:
     """Return git's configuration on this machine, with what we were told before it."""
     own = ConfigFile()
+    own.set("http", "timeout", str(TIMEOUT))
     if access.ca_file:
         own.set("http", "sslCAInfo", access.ca_file)
     return StackedConfig([own, *StackedConfig.default_backends()])

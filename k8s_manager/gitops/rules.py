@@ -10,6 +10,7 @@ from istio_templates.yaml_text import yaml_text
 from k8s_manager.gitops.address import Address
 from k8s_manager.gitops.layout import HEADER, RULES, RUNTIME, Tree
 
+ISTIO = "networking.istio.io"
 ONCE = {
     "argocd.argoproj.io/sync-options": "Prune=false",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
@@ -25,7 +26,11 @@ def once(obj: Manifest) -> Manifest:
 
 
 def rules(address: Address) -> Tree:
-    """Return an example for each tool that is right as it stands for a tree at this address."""
+    """Return an example for each tool, for a tree at this address.
+
+    What is made once is not synchronised by itself: a tool that makes again what the manager has just taken away would
+    open a route without its limit. It is for a cluster that is built anew, by hand.
+    """
     argo = [_application(address, "tidegate", "", prune=True), _application(address, "tidegate-runtime", RUNTIME)]
     flux = [_flux(address, "tidegate", "", prune=True), _flux(address, "tidegate-runtime", RUNTIME)]
     return {
@@ -43,25 +48,33 @@ def _application(address: Address, name: str, below: str, prune: bool = False) -
         "project": "default",
         "source": {"repoURL": address.url, "targetRevision": address.branch, "path": _path(address, below)},
         "destination": {"server": "https://kubernetes.default.svc"},
-        "syncPolicy": {
-            "automated": {"prune": prune, "selfHeal": True},
-            "syncOptions": ["RespectIgnoreDifferences=true", "ServerSideApply=true"],
-        },
     }
     if below:
+        spec["syncPolicy"] = {"syncOptions": ["RespectIgnoreDifferences=true", "ApplyOutOfSyncOnly=true"]}
         spec["ignoreDifferences"] = [
-            {"group": "networking.istio.io", "kind": kind, "jsonPointers": ["/spec", "/metadata/annotations"]}
-            for kind in ("EnvoyFilter", "VirtualService")
+            {"group": group, "kind": kind, "jsonPointers": ["/spec", "/metadata/annotations/tidegate.dev~1digest"]}
+            for group, kind in (*((ISTIO, kind) for kind in ("EnvoyFilter", "VirtualService")), ("", "Namespace"))
         ]
+    else:
+        retry = {"limit": 10, "backoff": {"duration": "5s", "factor": 2, "maxDuration": "3m"}}
+        automated = {"prune": prune, "selfHeal": True}
+        spec["syncPolicy"] = {"automated": automated, "syncOptions": ["ServerSideApply=true"], "retry": retry}
     return {**names.manifest("argoproj.io/v1alpha1", "Application", name, "argocd", {}), "spec": spec}
 
 
 def _source(address: Address) -> Manifest:
-    spec = {"interval": "1m", "url": address.url, "ref": {"branch": address.branch}}
+    spec: Manifest = {"interval": "1m", "url": _flux_url(address.url), "ref": {"branch": address.branch}}
+    spec["secretRef"] = {"name": "tidegate-git"}
     return {
         **names.manifest("source.toolkit.fluxcd.io/v1", "GitRepository", "tidegate", "flux-system", {}),
         "spec": spec,
     }
+
+
+def _flux_url(url: str) -> str:
+    """Return an address as Flux takes it: not as scp does."""
+    user, colon, path = url.partition(":")
+    return f"ssh://{user}/{path}" if "@" in user and colon and "/" not in user else url
 
 
 def _flux(address: Address, name: str, below: str, prune: bool = False) -> Manifest:
@@ -71,6 +84,9 @@ def _flux(address: Address, name: str, below: str, prune: bool = False) -> Manif
         "sourceRef": {"kind": "GitRepository", "name": "tidegate"},
         "path": "./" if path == "." else f"./{path}",
         "prune": prune,
+        "retryInterval": "1m",
     }
+    if below:
+        spec |= {"dependsOn": [{"name": "tidegate"}], "suspend": True}
     head = names.manifest("kustomize.toolkit.fluxcd.io/v1", "Kustomization", name, "flux-system", {})
     return {**head, "spec": spec}

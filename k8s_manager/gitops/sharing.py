@@ -8,12 +8,15 @@ Git has brought that.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from istio_templates import catalog, names
+from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey, Tenancy
 from istio_templates.virtual_service import http_of, subsets_used
 from k8s_manager.diff import Changes, Write
+from k8s_manager.gitops.layout import RUNTIME, path_of
 from k8s_manager.plan import Owner, owner_of
 
 MISSING, OLDER = "is not in the cluster", "is in the cluster as another commit has it"
@@ -40,10 +43,7 @@ class Shares:
 
 def shares(changes: Changes, owned: Mapping[ObjectKey, Manifest], tenants: Mapping[str, Tenancy]) -> Shares:
     """Part changes by who carries them out; `owned` are the live objects with our label."""
-    inhabited = {key.namespace for key, live in owned.items() if not is_runtime(live)}
-    going = [obj for obj in changes.deletes if is_runtime(obj)]
-    ours = replace(changes, writes=[], deletes=[obj for obj in going if not _is_home(obj, inhabited)])
-    parted = Shares(ours)
+    parted = Shares(replace(changes, writes=[], deletes=_going(changes, owned)))
     absent: dict[Owner, list[ObjectKey]] = defaultdict(list)
     for write in changes.writes:
         key, owner = names.key_of(write.obj), owner_of(write.obj["metadata"]["labels"])
@@ -51,9 +51,10 @@ def shares(changes: Changes, owned: Mapping[ObjectKey, Manifest], tenants: Mappi
             parted.out_of_step[key], parted.owners[key] = _differs(key, write, owned), owner
             if key not in owned:
                 absent[owner].append(key)
+    bound = _bound(changes, owned)
     for obj in changes.deletes:
-        if not is_runtime(obj):
-            key = names.key_of(obj)
+        key = names.key_of(obj)
+        if not is_runtime(obj) and key not in bound:
             parted.out_of_step[key], parted.owners[key] = SURPLUS, owner_of(obj["metadata"].get("labels", {}))
     for write in changes.writes:
         if is_runtime(write.obj):
@@ -61,13 +62,34 @@ def shares(changes: Changes, owned: Mapping[ObjectKey, Manifest], tenants: Mappi
             if why := _too_early(write.obj, absent, owned, tenants):
                 parted.waiting[key], parted.owners[key] = why, owner_of(write.obj["metadata"]["labels"])
             else:
-                ours.writes.append(write)
+                parted.ours.writes.append(write)
     return parted
 
 
-def _is_home(obj: Manifest, inhabited: set[str]) -> bool:
-    """Tell whether an object is a namespace that holds something of Git's: that goes first."""
-    return obj["kind"] == "Namespace" and obj["metadata"]["name"] in inhabited
+def _going(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> list[Manifest]:
+    """Return what the manager deletes now: a namespace goes after what is Git's in it."""
+    going = [obj for obj in changes.deletes if is_runtime(obj)]
+    if all(obj["kind"] != "Namespace" for obj in going):
+        return going
+    inhabited = {key.namespace for key, live in owned.items() if not is_runtime(live)}
+    return [obj for obj in going if obj["kind"] != "Namespace" or obj["metadata"]["name"] not in inhabited]
+
+
+def _bound(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> set[ObjectKey]:
+    """Return the Gateways that are to go, and through which live routes are still reached."""
+    going = {names.key_of(obj) for obj in changes.deletes if obj["kind"] == "Gateway"}
+    if not going:
+        return going
+    routes = (live for key, live in owned.items() if key.kind == "VirtualService")
+    return going & {
+        gateway for live in routes if "deletionTimestamp" not in live["metadata"] for gateway in _gateways(live)
+    }
+
+
+def _gateways(route: Manifest | None) -> set[ObjectKey]:
+    """Return the Gateways through which a route is reached."""
+    named = ((route or {}).get("spec") or {}).get("gateways") or []
+    return {ObjectKey("Gateway", *name.partition("/")[::2]) for name in named}
 
 
 def _differs(key: ObjectKey, write: Write, owned: Mapping[ObjectKey, Manifest]) -> str:
@@ -84,37 +106,47 @@ def _too_early(
 ) -> str:
     """Return what a route has to wait for; empty where that is nothing.
 
-    It is opened when its gateways limit requests and all that is made for it is there; what is open stays open.
+    It is opened, at each gateway, when that limits requests, and moves when all that it leads to is there. What is open
+    stays open, and what only closes or narrows waits for nothing.
     """
     key = names.key_of(obj)
     if key.kind != "VirtualService":
         return ""
+    live = owned.get(key)
     gateway, tenant, model = owner_of(obj["metadata"]["labels"])
-    pools = [gateway] if gateway else [pool.name for pool in tenants[tenant].gateways] if tenant in tenants else []
-    above = [*((pool, "", "") for pool in pools), ("", tenant, ""), ("", tenant, model)]
-    missing = sorted(found for owner in above for found in absent.get(owner, ()))
-    if missing and key not in owned:
-        return f"waits for {_some(missing)}"
-    return _leads_nowhere(obj, owned) if model else ""
+    newly = {found.namespace for found in _gateways(obj) - _gateways(live)}
+    pools = tenants[tenant].gateways if tenant in tenants else ()
+    above = [(gateway, "", "")] if gateway else [(pool.name, "", "") for pool in pools if pool.namespace in newly]
+    above += [("", tenant, ""), ("", tenant, model)] if live is None else []
+    missing = [found for owner in above for found in absent.get(owner, ())]
+    missing += [found for found in _gateways(obj) - _gateways(live) if found not in owned]
+    if missing:
+        return f"waits for {_some(sorted(set(missing)))}"
+    return _leads_nowhere(obj, live or {}, owned) if model else ""
 
 
-def _leads_nowhere(route: Manifest, owned: Mapping[ObjectKey, Manifest]) -> str:
-    """Return which subset or port a route asks for that is not in the cluster."""
+def _leads_nowhere(route: Manifest, live: Manifest, owned: Mapping[ObjectKey, Manifest]) -> str:
+    """Return which subset or port a route newly asks for that is not in the cluster."""
     place = names.key_of(route)
     rule = owned.get(place._replace(kind="DestinationRule"), {}).get("spec") or {}
-    if lacking := subsets_used(route) - {subset["name"] for subset in rule.get("subsets") or []}:
+    there = {subset.get("name") for subset in rule.get("subsets") or []}
+    if lacking := subsets_used(route) - subsets_used(live) - there:
         return f"waits for DestinationRule {place.namespace}/{place.name} with version {', '.join(sorted(lacking))}"
-    for host, port in sorted(_ports_used(route)):
+    for host, port in sorted(_ports_used(route) - _ports_used(live)):
         service = owned.get(ObjectKey("Service", place.namespace, host), {}).get("spec") or {}
-        if port not in {found["port"] for found in service.get("ports") or []}:
+        if port not in {found.get("port") for found in service.get("ports") or []}:
             return f"waits for Service {place.namespace}/{host} with port {port}"
     return ""
 
 
 def _ports_used(route: Manifest) -> set[tuple[str, int]]:
     """Return (name of a Service, port) of everything that a route leads to."""
-    targets = [target["destination"] for http in http_of(route) for target in http.get("route") or []]
-    return {(target["host"].partition(".")[0], target["port"]["number"]) for target in targets}
+    targets = [target.get("destination") or {} for http in http_of(route) for target in http.get("route") or []]
+    return {
+        (target.get("host", "").partition(".")[0], target["port"]["number"])
+        for target in targets
+        if (target.get("port") or {}).get("number")
+    }
 
 
 def _some(keys: list[ObjectKey]) -> str:
@@ -134,12 +166,15 @@ def sentences(parted: Shares) -> Iterator[tuple[Owner, str]]:
         yield owner, "; ".join(lines[:MOST_NAMED]) + more
 
 
-def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectKey, Manifest]:
-    """Return the live objects that nothing renders now and nobody deletes either: their documents are refused, or they
-    serve on for a while. What the tree has of them stays."""
-    going = {names.key_of(obj) for obj in changes.deletes}
-    return {
-        key: live
-        for key, live in owned.items()
-        if key not in changes.standing and key not in going and "deletionTimestamp" not in live["metadata"]
-    }
+def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectKey, str]:
+    """Return where in the tree those live objects stand that it keeps as they are: nothing renders them now and nobody
+    deletes them either, or requests still come through them. Slots are not among them: they are rendered by number."""
+    going = {names.key_of(obj) for obj in changes.deletes} - _bound(changes, owned)
+    found = {}
+    for key, live in owned.items():
+        if key in changes.standing or key in going or catalog.is_slot(live) or "deletionTimestamp" in live["metadata"]:
+            continue
+        with suppress(Invalid, KeyError):  # labels that somebody has edited: such a file was never ours
+            path = path_of(live)
+            found[key] = f"{RUNTIME}/{path}" if is_runtime(live) else path
+    return found

@@ -28,6 +28,6 @@ class TreeTarget:
 
     def _told(self, said: str, is_uncommitted: bool) -> Told:
         if not is_uncommitted:
-            return Told("Programmed", False, "AwaitsGit", f"{said}. The tree has it: apply {self._tree.place}")
+            return Told("Programmed", False, "AwaitsGit", f"{said}. In Git it is done: {self._tree.to_do}")
         why = self._tree.trouble or "a commit is on its way"
         return Told("Programmed", False, "NotCommitted", f"its manifests are not in Git yet: {why}")

@@ -14,6 +14,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.gitops.address import Address
 from k8s_manager.gitops.committing import STATE
 from k8s_manager.gitops.hybrid import MARK
+from k8s_manager.metrics import GIT_COMMITS
 from k8s_manager.settings import Git, Settings
 from tests.features.conftest import in_slot
 from tests.support import documents
@@ -118,6 +119,7 @@ async def served(fleet: Fleet, tree: Tree) -> None:
         return await programmed(fleet, "Model", "ranker", "search") == "Programmed"
 
     await until(all_is_there, what="the model being programmed")
+    await until(lambda: tree.has("runtime/tenants/search/ranker/virtualservice"), what="its route being recorded")
 
 
 @pytest.fixture
@@ -139,15 +141,16 @@ async def test_what_is_gits_is_committed_and_what_moves_is_the_managers(fleet: F
             return found if found.get("reason") == "AwaitsGit" else {}
 
         told = await until(waits, what="the model being told that Git has to bring the rest")
-        assert "waits for" in told["message"] and f"apply {server.url()} (main, eu)" in told["message"]
+        assert "waits for" in told["message"] and f"apply (and prune) {server.url()} (main, eu)" in told["message"]
         assert await fleet.get("Deployment", "ranker-v1", "search") is None
         assert await fleet.get(*ROUTE[::2], ROUTE.namespace) is None, "nothing limits its requests yet"
         runtime = {obj["kind"] for obj in tree.objects("runtime")}
-        assert runtime == {"EnvoyFilter", "VirtualService", "Namespace"} and len(tree.objects("runtime")) == 22
+        assert runtime == {"EnvoyFilter", "Namespace"}, "a route that is not open yet is nobody's to open"
         assert not {"VirtualService"} & {obj["kind"] for obj in tree.objects()}
 
         await tree.apply()
         await until(lambda: fleet.get(*ROUTE[::2], ROUTE.namespace), what="the route")
+        await until(lambda: tree.has("runtime/tenants/search/ranker/virtualservice"), what="it being recorded")
         await fleet.pod("inference-gw", {"istio": "shared"})
         for replicas in (1, 2):
             await fleet.pod("search", documents.labels())
@@ -357,24 +360,45 @@ async def test_a_file_of_somebody_elses_in_the_way_is_named_and_kept(
         assert tree.files()["mine.yaml"] == "kind: Mine\n"
 
 
-async def test_each_change_gets_a_branch_for_review(fleet: Fleet, server: Server, tree: Tree):
-    async with fleet.manager(settings(server, review=True)):
-        await documented(fleet)
+async def test_each_change_gets_a_branch_for_review_also_one_back_to_what_was(fleet: Fleet, server: Server, tree: Tree):
+    def branches() -> list[str]:
+        return git("branch", "--list", "tidegate/*", "--format=%(refname:short)", at=tree.place).split()
 
-        def branches() -> list[str]:
-            return git("branch", "--list", "tidegate/*", "--format=%(refname:short)", at=tree.place).split()
+    async def merged(replicas: int) -> None:
+        """Merge the branch that brings so many replicas, and apply it."""
 
         def reviewed() -> str:
-            return next((b for b in branches() if any("ranker/deployment" in path for path in tree.files(b))), "")
+            file = "tenants/search/ranker/deployment_search_ranker-v1.yaml"
+            found = (b for b in branches() if f"replicas: {replicas}" in tree.files(b).get(file, ""))
+            return next((b for b in found if not tree.files() or is_ahead(b)), "")
 
-        branch = await until(reviewed, what="the branch of the change")
-        assert tree.files() == {}, "nobody has merged it yet"
+        branch = await until(reviewed, what=f"the branch of {replicas} replicas")
         git("update-ref", "refs/heads/main", branch, at=tree.place)
-        count = len(branches())
         await tree.apply()
-        await until(lambda: _programmed(fleet), what="the model being programmed")
-        found = await state(fleet)
-        assert found["committed"]["branch"] in branches() and len(branches()) == count
+
+        live = await fleet.get("Deployment", "ranker-v1", "search")
+        assert live and live["spec"]["replicas"] == replicas
+
+    def is_ahead(branch: str) -> bool:
+        """Tell whether a branch stands on main, and has more."""
+        return head(branch) != head("main") and git("merge-base", "main", branch, at=tree.place) == head("main")
+
+    def head(branch: str) -> str:
+        return git("rev-parse", branch, at=tree.place)
+
+    def scaled(replicas: int) -> Manifest:
+        return documents.model(
+            versions=[{"name": "v1", "workload": {"replicas": replicas, "image": "example.com/r:1"}}]
+        )
+
+    async with fleet.manager(settings(server, review=True)):
+        await documented(fleet)
+        await until(branches, what="a branch")
+        assert tree.files() == {}, "nobody has merged anything yet"
+        for replicas in (2, 3, 2, 3):
+            await fleet.apply(scaled(replicas))
+            await merged(replicas)
+        assert len(tree.log("%h", "main")) >= 4
 
 
 @pytest.mark.parametrize("policy", ["expire", "commit"])
@@ -389,10 +413,78 @@ async def test_an_override_ends_by_itself_or_is_committed(fleet: Fleet, server: 
             assert "incident 12" in str(tree.objects("runtime")) and "LimitOverride" in tree.log()[0]
             assert not any(obj["kind"] == "LimitOverride" for obj in tree.objects()), "it is nobody's to apply again"
         else:
-            await asyncio.sleep(1)
+            await fleet.apply(documents.model("other"))
+            await until(lambda: tree.has("ranker") and tree.has("service_search_other"), what="a later commit")
+            assert not tree.has("limitoverride")
         status, _ = await rest.call("DELETE", "/v1/tenants/search/models/ranker/limit/override")
         assert status == 202
         await until(lambda: not tree.has("limitoverride"), what="it being gone")
+
+
+async def test_a_document_that_is_refused_before_its_objects_are_applied_keeps_its_files(
+    fleet: Fleet, server: Server, tree: Tree
+):
+    async with fleet.manager(settings(server)):
+        await documented(fleet)
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), what="the commit")
+        before = {path: text for path, text in tree.files().items() if "/ranker/" in path}
+        wrong = documents.model(routes=[{**documents.model()["spec"]["routes"][0], "host": "other.example.com"}])
+        await fleet.apply(wrong, documents.model("other"))
+        await until(lambda: _is_refused(fleet), what="the model being refused")
+        await until(lambda: tree.has("service_search_other"), what="a later commit")
+        assert {path: text for path, text in tree.files().items() if "/ranker/" in path} == before
+
+
+async def test_the_tree_of_another_cluster_is_not_overwritten(fleet: Fleet, server: Server, tree: Tree, tmp_path: Path):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        there = tree.files()
+    async with running_fleet() as other:
+        await other.apply(documents.gateway("other", "other-gw"))
+        async with other.manager(settings(server)):
+            said = await until(lambda: _problem(other), what="the problem")
+            assert "is of another cluster" in said and "take mark.yaml away if this one is to have it" in said
+            assert tree.files() == there
+            place = tmp_path / "clone"
+            git("clone", "-q", server.url(), str(place), at=tmp_path)
+            git("rm", "-q", "eu/mark.yaml", at=place)
+            git("commit", "-qm", "hand over", at=place)
+            git("push", "-q", "origin", "HEAD:main", at=place)
+            await until(lambda: tree.has("gateways/other"), 30, "the tree of the other cluster")
+
+
+async def test_replicas_that_come_and_go_reach_for_no_repository(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server, every=1000.0)) as manager:
+        await served(fleet, tree)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        pods = [await fleet.pod("search", documents.labels()) for _ in range(2)]
+        await until(lambda: limit_is(fleet, 40), what="the limit of both")
+        await until(lambda: _in_step(fleet), what="all being in step")
+        await asyncio.sleep(0.5)
+        before, commits = attempts(), tree.log("%h")
+        for total, ready in ((20, False), (40, True), (20, False)):
+            await fleet.set_ready(pods[1], ready)
+            await until(lambda total=total: limit_is(fleet, total), what=f"the limit of {total}/s")
+            manager.loop.dirty.set()
+            await asyncio.sleep(0.4)
+        assert attempts() == before and tree.log("%h") == commits
+
+
+async def test_attempts_that_fail_come_at_growing_pauses_whatever_changes(fleet: Fleet, server: Server, tree: Tree):
+    server.hook("pre-receive", "exit 1")
+    async with fleet.manager(settings(server)):
+        await documented(fleet)
+        await until(lambda: _problem(fleet), what="the problem")
+        before = attempts()
+        for number in range(25):
+            await fleet.apply(documents.model(f"m{number}"))
+            await asyncio.sleep(0.15)
+        assert 1 <= attempts() - before <= 4, "after 1, 2 and 4 seconds"
+
+
+def attempts() -> float:
+    """Return how often a commit was tried."""
+    return sum(s.value for metric in GIT_COMMITS.collect() for s in metric.samples if s.name.endswith("_total"))
 
 
 async def test_the_next_manager_knows_what_was_committed_and_commits_nothing_again(

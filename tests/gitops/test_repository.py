@@ -201,9 +201,9 @@ async def test_who_is_always_overtaken_gives_up_after_a_bounded_time(server: Ser
     at, pauses = clone(server, tmp_path / "person"), []
 
     class Slow(Repository):
-        def _push(self, tip, commit):
+        def _push(self, tip, commit, is_wanted):
             person(server, at, "notes.md", f"{len(pauses)}\n")
-            return super()._push(tip, commit)
+            return super()._push(tip, commit, is_wanted)
 
     with pytest.raises(Overtaken, match=rf"others pushed faster {ATTEMPTS} times"):
         await put(Slow(server.url(), "main", pause=pauses.append), tree(2))

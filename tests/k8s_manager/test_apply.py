@@ -1,10 +1,17 @@
 """What fails is left alone for a growing while, and what is skipped for it wakes nobody."""
 
-from k8s_manager.apply import ClusterTarget
+from datetime import UTC, datetime
+
+from k8s_manager.apply import Basis, ClusterTarget
 from k8s_manager.diff import Changes, Write
 from k8s_manager.kube.errors import Refused, Unavailable
 from k8s_manager.kube.store import Store
+from k8s_manager.offline import world_with
+from k8s_manager.plan import Plan
+from k8s_manager.render import Desired
 from tests.features.test_drift import Hand
+
+BASIS = Basis(datetime(2026, 1, 1, tzinfo=UTC), world_with([]), Plan(), Desired({}, {}))
 
 
 class Kubernetes:
@@ -33,10 +40,10 @@ async def test_a_delete_that_waits_for_a_write_does_not_run_the_loop_hot():
     target = ClusterTarget(server, Store(("VirtualService", "Gateway"), clock), clock, 4)
     route, gateway = ours("VirtualService", "ranker", "search", model="ranker"), ours("Gateway", "tenant-search", "gw")
     changes = Changes(writes=[Write(route, False)], deletes=[gateway])
-    assert [key.kind for key in (await target.apply(changes)).failures] == ["Gateway"]
+    assert [key.kind for key in (await target.apply(changes, BASIS)).failures] == ["Gateway"]
     server.takes, clock.at = False, 5.0
-    results = await target.apply(changes)  # the Gateway may be in use as long as the route is not written
+    results = await target.apply(changes, BASIS)  # the Gateway may be in use as long as the route is not written
     assert [key.kind for key in results.failures] == ["VirtualService"]
     assert min(failure.again_at for failure in results.failures.values()) > clock.now()
     server.takes, clock.at = True, 50.0
-    assert [key.kind for key in (await target.apply(changes)).failures] == ["Gateway"]  # tried again
+    assert [key.kind for key in (await target.apply(changes, BASIS)).failures] == ["Gateway"]  # tried again

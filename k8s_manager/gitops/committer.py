@@ -1,0 +1,80 @@
+"""Bring a tree onto its branch: read what is there, compose, compare, push. It blocks, and runs beside the loop.
+
+A branch belongs to one cluster. The tree of another one, or of the same one before it was built anew, is not
+overwritten: what it has more would be taken away from whoever applies it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from k8s_manager.gitops.hybrid import Composed, Composer, Parts, cluster_of
+from k8s_manager.gitops.layout import MARK_FILE, Tree, digest, review_branch
+from k8s_manager.gitops.repository import Change, NotTaken, Pushed, Repository
+from k8s_manager.gitops.stale import Stale, stale
+from k8s_manager.settings import Git
+
+FRESH_AFTER = 200
+"""Attempts after which the repository in memory is begun anew: it keeps all that it has seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an attempt: the tree's mark, its branch, a digest of what that began from, and the commit."""
+
+    mark: str
+    branch: str
+    base: str
+    pushed: Pushed
+
+
+class Committer:
+    """Commits the tree of one cluster; `open_` returns the repository at a branch."""
+
+    def __init__(self, settings: Git, composer: Composer, open_: Callable[[str], Repository]) -> None:
+        self._settings, self._composer, self._open = settings, composer, open_
+        self._repository, self._attempts = open_(settings.address.branch), 0
+
+    def commit(
+        self,
+        parts: Parts,
+        explain: Callable[[Stale], Change],
+        last: Mapping[str, str],
+        cluster: str,
+        is_wanted: Callable[[], bool],
+    ) -> Done:
+        """Commit a tree; `last` is what was committed before (mark, base and branch). Raises `TidegateError`."""
+        self._attempts += 1
+        if self._attempts % FRESH_AFTER == 0:
+            self._repository = self._open(self._settings.address.branch)
+        tip, there = self._repository.read()
+        if cluster_of(there) not in ("", cluster):
+            raise NotTaken(self._is_anothers(cluster_of(there)))
+        composed = self._composer.tree(parts, there, cluster)
+        if self._settings.review:
+            return self._for_review(composed, tip, there, explain, last, is_wanted)
+        pushed = self._repository.put(composed.tree, explain, is_wanted=is_wanted)
+        return Done(composed.mark, self._settings.address.branch, "", pushed)
+
+    def _for_review(
+        self,
+        composed: Composed,
+        tip: str | None,
+        there: Tree,
+        explain: Callable[[Stale], Change],
+        last: Mapping[str, str],
+        is_wanted: Callable[[], bool],
+    ) -> Done:
+        """Commit a tree to a branch of its own, unless it has been merged; as long as neither it nor what it is to be
+        merged into is another, that stays the same branch."""
+        address, base = self._settings.address, digest(there)
+        if tip and not stale(address.url, there, composed.tree).files:
+            return Done(composed.mark, address.branch, base, Pushed(tip, Stale(())))
+        is_same = (last.get("tree"), last.get("base")) == (composed.mark, base) and last.get("branch") != address.branch
+        branch = last["branch"] if is_same else review_branch(composed.tree, tip)
+        pushed = self._open(branch).put(composed.tree, explain, address.branch, is_wanted)
+        return Done(composed.mark, branch, base, pushed)
+
+    def _is_anothers(self, cluster: str) -> str:
+        address = self._settings.address
+        said = f"the tree on {address.branch} is of another cluster ({cluster}); give each a folder of its own, or take"
+        return f"{address.url}: {said} {MARK_FILE} away if this one is to have it"
