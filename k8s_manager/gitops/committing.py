@@ -115,14 +115,14 @@ class TreeLoop:
             return
         settings = self._settings
         async for _ in hold_off(self._dirty, settings.quiet, settings.longest, self._clock, lambda: self._again):
-            pause = settings.every
             try:
                 await self._once()
             except TidegateError as error:
                 log.warning("the state of the tree is not known: %s", error)
-                pause = LOOK_AGAIN
+                self._again = self._clock.now() + LOOK_AGAIN
+                continue
             now = self._clock.now()
-            look = now + (LOOK_AGAIN if self._is_behind() else pause)
+            look = now + (LOOK_AGAIN if self._is_behind() else settings.every)
             # No parts come before the first pass, and with them an event.
             self._again = min(max(self._due, now + SHORTEST), look) if self._wanted else None
 
