@@ -24,6 +24,7 @@ from k8s_manager.gitops.hybrid import MARK, TREE, Composer, Parts
 from k8s_manager.gitops.repository import Access, Change, NotTaken, Repository, Unreachable
 from k8s_manager.gitops.sharing import Shares
 from k8s_manager.gitops.stale import Stale
+from k8s_manager.gitops.yielding import give_up
 from k8s_manager.history import History
 from k8s_manager.hold_off import hold_off
 from k8s_manager.housing import housed
@@ -75,7 +76,7 @@ class TreeLoop:
         self._again: float | None = None
         self._told: dict[str, Any] | None = None
         self._state: dict[str, Any] = {}
-        self._dirty = asyncio.Event()
+        self._dirty, self._yielded = asyncio.Event(), False
         self.trouble: str | None = None
         GIT_FAILING.set(0)
         GIT_OUT_OF_STEP.set(0)
@@ -139,6 +140,9 @@ class TreeLoop:
                 self.changed.set()
         await self._look()
         await self._tell()
+        if not (self._yielded or self._is_behind() or self.trouble):
+            await give_up(self._client)
+            self._yielded = True
 
     async def _commit(self, parts: Parts) -> None:
         """Make one attempt; what hinders it is told, and when the next is due set."""

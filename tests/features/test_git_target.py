@@ -435,6 +435,39 @@ async def test_a_document_that_is_refused_before_its_objects_are_applied_keeps_i
         assert {path: text for path, text in tree.files().items() if "/ranker/" in path} == before
 
 
+async def test_what_the_manager_wrote_before_is_taken_away_by_git_and_changing_over_writes_nothing(
+    fleet: Fleet, server: Server, tree: Tree
+):
+    def model(*variables: str) -> Manifest:
+        env = [{"name": name, "value": "1"} for name in variables]
+        workload = {"replicas": 2, "image": "example.com/ranker:1", "env": env}
+        return documents.model(versions=[{"name": "v1", "workload": workload}])
+
+    async with fleet.manager():
+        await documented(fleet)
+        await fleet.apply(model("A", "B"))
+        await until(lambda: _programmed(fleet), what="the model being programmed")
+        before = await fleet.settled(1.2)
+    key = ObjectKey("Deployment", "search", "ranker-v1")
+    async with fleet.manager(settings(server)):
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), what="the commit")
+        written = await fleet.settled(1.2) - before
+        assert set(written) <= {"configmaps", "models", "tenants", "inferencegateways", "namespaces"}, written
+        await tree.apply()
+
+        async def is_gits_alone() -> bool:
+            live = await fleet.get(*key[::2], key.namespace)
+            return "tidegate" not in {entry["manager"] for entry in live["metadata"]["managedFields"]}
+
+        await until(is_gits_alone, what="the manager having given it up")
+        await fleet.apply(model("B"))
+        await until(lambda: "name: A" not in str(tree.files()), what="the commit")
+        await tree.apply()
+        live = await fleet.get(*key[::2], key.namespace)
+        container = live["spec"]["template"]["spec"]["containers"][0]
+        assert [found["name"] for found in container["env"]] == ["B"] and container["image"] == "example.com/ranker:1"
+
+
 async def test_the_tree_of_another_cluster_is_not_overwritten(fleet: Fleet, server: Server, tree: Tree, tmp_path: Path):
     async with fleet.manager(settings(server)):
         await served(fleet, tree)
