@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from istio_templates import names
 from istio_templates.catalog import stage
@@ -37,34 +38,44 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """An object in its folder: its path below that, when it is made, and its text."""
+    """An object in its folder: its path below that, when it is made, its text, and its path in the tree."""
 
     folder: str
     path: str
     stage: int
     text: str
+    whole: str
 
 
 class Layout:
     """Lays out tree after tree; an object that is the same one as before is not written out again."""
 
     def __init__(self) -> None:
-        self._memo = Memo()
+        self._files: dict[ObjectKey, tuple[Manifest, _File]] = {}
+        self._folders = Memo()
 
     def tree(self, objects: Mapping[ObjectKey, Manifest]) -> Tree:
         """Return the tree of all objects; its bytes follow from them alone, in whatever order they come."""
-        found: Tree = {}
+        before, self._files = self._files, {}
         below: dict[str, list[_File]] = defaultdict(list)
         for key, obj in objects.items():
-            file = self._memo.get(key, (obj,), partial(_file, key, obj))
-            below[file.folder].append(file)
-            found[f"{file.folder}/{file.path}"] = file.text
-        for folder, files in below.items():
-            paths = tuple(file.path for file in sorted(files, key=lambda file: (file.stage, file.path)))
-            found[f"{folder}/{KUSTOMIZATION}"] = self._memo.get(folder, paths, partial(kustomization, paths))
-        self._memo.end_round()
+            known = before.get(key)
+            made = known if known and known[0] is obj else (obj, _file(key, obj))
+            self._files[key] = made
+            below[made[1].folder].append(made[1])
+        found = {}
+        for folder in sorted(below):
+            files = sorted(below[folder], key=_by_path)
+            order = tuple(file.path for file in sorted(files, key=_by_stage))
+            for file in files:
+                found[file.whole] = file.text
+            found[f"{folder}/{KUSTOMIZATION}"] = self._folders.get(folder, order, partial(kustomization, order))
+        self._folders.end_round()
         found[KUSTOMIZATION] = kustomization(sorted(below))
         return dict(sorted(found.items()))
+
+
+_by_path, _by_stage = attrgetter("path"), attrgetter("stage")
 
 
 def digest(tree: Tree) -> str:
@@ -92,7 +103,8 @@ def file_text(obj: Manifest) -> str:
 
 def _file(key: ObjectKey, obj: Manifest) -> _File:
     """Return where an object stands, and what is written there."""
-    return _File(*_place(key, obj), stage(obj), file_text(obj))
+    folder, path = _place(key, obj)
+    return _File(folder, path, stage(obj), file_text(obj), f"{folder}/{path}")
 
 
 def _place(key: ObjectKey, obj: Manifest) -> tuple[str, str]:
