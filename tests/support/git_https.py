@@ -45,7 +45,11 @@ async def git_over_https(folder: Path) -> AsyncIterator[tuple[str, Path]]:
     trusted = folder / "authority.pem"
     authority.cert_pem.write_to_path(trusted)
     app = web.Application(client_max_size=2**26)
-    app.router.add_route("*", "/{path:.*}", lambda request: _answer(request, folder))
+
+    async def answer(request: web.Request) -> web.Response:
+        return await _answer(request, folder)
+
+    app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
     await runner.setup()
     try:
