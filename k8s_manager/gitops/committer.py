@@ -46,27 +46,35 @@ class Committer:
         self._attempts += 1
         if self._attempts % FRESH_AFTER == 0:
             self._repository = self._open(self._settings.address.branch)
-        tip, there = self._repository.read()
+        if self._settings.review:
+            return self._for_review(parts, explain, last, cluster, is_wanted)
+        marks = []
+
+        def compose(there: Tree) -> Tree:
+            composed = self._composed(parts, there, cluster)
+            marks.append(composed.mark)
+            return composed.tree
+
+        pushed = self._repository.put(compose, explain, is_wanted=is_wanted)
+        return Done(marks[-1], self._settings.address.branch, "", pushed)
+
+    def _composed(self, parts: Parts, there: Tree, cluster: str) -> Composed:
         if cluster_of(there) not in ("", cluster):
             raise NotTaken(self._is_anothers(cluster_of(there)))
-        composed = self._composer.tree(parts, there, cluster)
-        if self._settings.review:
-            return self._for_review(composed, tip, there, explain, last, is_wanted)
-        pushed = self._repository.put(composed.tree, explain, is_wanted=is_wanted)
-        return Done(composed.mark, self._settings.address.branch, "", pushed)
+        return self._composer.tree(parts, there, cluster)
 
     def _for_review(
         self,
-        composed: Composed,
-        tip: str | None,
-        there: Tree,
+        parts: Parts,
         explain: Callable[[Stale], Change],
         last: Mapping[str, str],
+        cluster: str,
         is_wanted: Callable[[], bool],
     ) -> Done:
         """Commit a tree to a branch of its own, unless it has been merged; as long as neither it nor what it is to be
         merged into is another, that stays the same branch."""
-        address, base = self._settings.address, digest(there)
+        tip, there = self._repository.read()
+        composed, address, base = self._composed(parts, there, cluster), self._settings.address, digest(there)
         if tip and not stale(address.url, there, composed.tree).files:
             return Done(composed.mark, address.branch, base, Pushed(tip, Stale(())))
         is_same = (last.get("tree"), last.get("base")) == (composed.mark, base) and last.get("branch") != address.branch

@@ -34,6 +34,8 @@ from k8s_manager.gitops.stale import Stale, stale
 ATTEMPTS = 10
 TIMEOUT = 60
 """Seconds without a byte after which an https server is given up."""
+Compose = Callable[[Tree], Tree]
+"""Returns the tree that is wanted where this one is."""
 _FILE = 0o100644
 _LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
 _FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
@@ -107,19 +109,24 @@ class Repository:
 
     def put(
         self,
-        tree: Tree,
+        tree: Tree | Compose,
         change: Change | Callable[[Stale], Change],
         onto: str | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Pushed:
         """Bring the branch in line with a tree, as long as that `is_wanted`; one that is already gets no commit.
 
+        A tree that depends on what is on the branch is composed anew whenever others were faster.
+
         A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where somebody
         else's file stands in the way, and the errors above.
         """
         for attempt in range(ATTEMPTS):
             tip, base = self._tips(onto)
-            found = stale(self._url, self._there(base, tree), tree)
+            there, links = self._there(base)
+            wanted = tree(there) if callable(tree) else tree
+            self._require_no_links(links, wanted)
+            found = stale(self._url, there, wanted)
             if not found.files and base is not None:
                 return Pushed(base.decode(), found)
             commit = self._commit(base, found, change(found) if callable(change) else change)
@@ -131,7 +138,7 @@ class Repository:
     def read(self) -> tuple[str | None, Tree]:
         """Return the commit of the branch, and every file in our part of the folder, whoever made it."""
         tip, _ = self._tips(None)
-        return (tip.decode() if tip else None), self._there(tip, {})
+        return (tip.decode() if tip else None), self._there(tip)[0]
 
     @property
     def _name(self) -> str:
@@ -156,17 +163,24 @@ class Repository:
         tip = refs.get(self._ref)
         return tip, tip or next((refs[ref] for ref in wanted if refs.get(ref)), None)
 
-    def _there(self, commit: ObjectID | None, tree: Tree) -> dict[str, str]:
-        """Return the texts of the files that may be ours, by their paths below the folder."""
-        found = {}
+    def _there(self, commit: ObjectID | None) -> tuple[Tree, dict[str, str]]:
+        """Return the texts of the files that may be ours by their paths below the folder, and what is no file."""
+        found: Tree = {}
+        links = {}
         for path, mode, sha in self._entries(commit):
-            if mode in _LINKS and (path in tree or any(wanted.startswith(f"{path}/") for wanted in tree)):
-                raise Conflict(self._name, [Problem(path, f"is {_LINKS[mode]}, which is not followed; take it away")])
-            if mode not in _LINKS and path.endswith(".yaml"):
+            if mode in _LINKS:
+                links[path] = _LINKS[mode]
+            elif path.endswith(".yaml"):
                 blob = self._repo.object_store[sha]
                 assert isinstance(blob, Blob)
                 found[path] = blob.data.decode(errors="replace")
-        return found
+        return found, links
+
+    def _require_no_links(self, links: Mapping[str, str], tree: Tree) -> None:
+        """Make sure that nothing of a tree stands where something is that is not followed; raises `Conflict`."""
+        for path, what in links.items():
+            if path in tree or any(wanted.startswith(f"{path}/") for wanted in tree):
+                raise Conflict(self._name, [Problem(path, f"is {what}, which is not followed; take it away")])
 
     def _entries(self, commit: ObjectID | None) -> Iterator[tuple[str, int, ObjectID]]:
         """Yield (path below the folder, mode, sha) of what stands where a tree would."""

@@ -17,7 +17,7 @@ from k8s_manager.gitops.aside import MOST, aside
 from k8s_manager.gitops.committing import STATE, TreeLoop
 from k8s_manager.gitops.hybrid import Composer, Parts
 from k8s_manager.gitops.layout import Tree
-from k8s_manager.gitops.repository import Pushed
+from k8s_manager.gitops.repository import Compose, Pushed
 from k8s_manager.gitops.sharing import Shares
 from k8s_manager.gitops.stale import Stale, stale
 from k8s_manager.history import History
@@ -46,17 +46,18 @@ class Repository:
         return (str(len(self.commits)) if self.commits else None), dict(self.tree)
 
     def put(
-        self, tree: Tree, change: Any, onto: str | None = None, is_wanted: Callable[[], bool] = lambda: True
+        self, tree: Compose, change: Any, onto: str | None = None, is_wanted: Callable[[], bool] = lambda: True
     ) -> Pushed:
         self.go.wait(30)
         self.wanted.append(is_wanted())
         if self.error:
             raise self.error
-        found = stale("there", self.tree, tree)
+        wanted = tree(dict(self.tree))
+        found = stale("there", self.tree, wanted)
         if found.files:
             change(found)
-            self.tree = dict(tree)
-            self.commits.append(tree)
+            self.tree = wanted
+            self.commits.append(wanted)
         return Pushed(str(len(self.commits)), Stale(found.files))
 
 

@@ -210,6 +210,28 @@ async def test_who_is_always_overtaken_gives_up_after_a_bounded_time(server: Ser
     assert len(pauses) == ATTEMPTS and all(0 <= pause <= 0.05 * 2**n for n, pause in enumerate(pauses))
 
 
+async def test_a_tree_that_depends_on_the_branch_is_composed_anew_when_others_were_faster(
+    server: Server, tmp_path: Path
+):
+    await put(Repository(server.url(), "main"), TREE)
+    at, seen = clone(server, tmp_path / "person"), []
+
+    class Slow(Repository):
+        def _push(self, tip, commit, is_wanted):
+            if len(seen) == 1:
+                person(server, at, "tenants/ads/c.yaml", f"{HEADER}c: 1\n")
+            return super()._push(tip, commit, is_wanted)
+
+    def compose(there: Tree) -> Tree:
+        """Keep what is there of one tenant."""
+        seen.append("tenants/ads/c.yaml" in there)
+        return tree(2) | {path: text for path, text in there.items() if path.startswith("tenants/ads/")}
+
+    await put(Slow(server.url(), "main"), compose)
+    assert seen == [False, True]
+    assert files(tmp_path / "served" / "tree.git") == tree(2) | {"tenants/ads/c.yaml": f"{HEADER}c: 1\n"}
+
+
 @pytest.mark.parametrize("what", ["file", "link", "folder link", "submodule"])
 async def test_what_stands_in_the_way_is_named_and_left(server: Server, tmp_path: Path, what: str):
     await put(Repository(server.url(), "main"), {"kustomization.yaml": TREE["kustomization.yaml"]})
