@@ -31,6 +31,11 @@ REQUESTS = "requests"  # the part of a key that counts a model's requests and li
 _PART = "#"  # in no name of Kubernetes
 
 
+def is_ours(label: str) -> bool:
+    """Tell whether a label is one of those by which objects are ours."""
+    return label == MANAGED_BY or label.startswith("tidegate.dev/")
+
+
 def owned_by_gateway(pool: GatewayPool) -> dict[str, str]:
     """Return the labels of what belongs to a gateway."""
     return {MANAGED_BY: MANAGER, GATEWAY: pool.name}

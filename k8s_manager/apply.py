@@ -177,9 +177,7 @@ class ClusterTarget:
         async with self._places:
             try:
                 if key.kind == "Namespace" and await self._has_others(key.name):
-                    self._store.put(
-                        await self._client.apply({**names.manifest("v1", "Namespace", key.name, "", {})}, force=True)
-                    )
+                    self._store.put(await self._let_go(key))
                 else:
                     await self._client.delete(key, obj["metadata"]["uid"])
                     self._store.leave(obj)
@@ -189,6 +187,14 @@ class ClusterTarget:
                 self._fail(key, owner, error, "delete")
                 return
             self._succeed(key, "delete", results)
+
+    async def _let_go(self, namespace: ObjectKey) -> Manifest:
+        """Take what is ours off a namespace that stays, also where a tool has applied the same."""
+        left = await self._client.apply(names.manifest("v1", "Namespace", namespace.name, "", {}), force=True)
+        ours = [label for label in left["metadata"].get("labels", {}) if names.is_ours(label)]
+        if not ours:
+            return left
+        return await self._client.merge(namespace, {"metadata": {"labels": dict.fromkeys(ours)}})
 
     def _is_due(self, key: ObjectKey) -> bool:
         failure = self._failures.get(key)

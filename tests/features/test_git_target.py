@@ -236,6 +236,27 @@ async def test_a_tenant_leaves_nothing_behind(fleet: Fleet, server: Server, tree
         assert not [name for name in await fleet.owned() if "search" in name]
 
 
+async def test_a_tenant_goes_though_a_tool_has_applied_its_namespace_and_others_are_in_it(
+    fleet: Fleet, server: Server, tree: Tree
+):
+    async with fleet.manager(settings(server)):
+        await served(fleet, tree)
+        (home,) = (obj for obj in tree.objects("runtime") if obj["kind"] == "Namespace")
+        await fleet.client.apply(home, force=True, manager="argocd-controller")
+        theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "search"}}
+        await fleet.apply(theirs)
+        for key in (documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")):
+            await fleet.client.delete(key)
+        await until(lambda: not tree.has("ranker"), what="the model's files being gone")
+        await tree.apply()
+        await until(lambda: not tree.has("tenants/search"), what="its folder being gone")
+        await tree.apply()
+        await until(lambda: _is_absent(fleet, documents_key("Tenant", "search")), what="the tenant's end")
+        left = await fleet.get("Namespace", "search")
+        assert left and not [label for label in left["metadata"].get("labels", {}) if "tidegate" in label]
+        assert await fleet.get("ConfigMap", "theirs", "search")
+
+
 async def test_requests_go_to_a_new_version_when_git_has_brought_its_subset(fleet: Fleet, server: Server, tree: Tree):
     two = documents.model(
         versions=[
