@@ -17,8 +17,9 @@ from k8s_manager.gitops.hybrid import MARK
 from k8s_manager.metrics import GIT_COMMITS
 from k8s_manager.settings import Git, Settings
 from tests.features.conftest import in_slot
+from tests.features.test_cli import tidegate
 from tests.support import documents
-from tests.support.fleet import SETTINGS, Fleet, running_fleet
+from tests.support.fleet import SETTINGS, Fleet, Rest, running_fleet
 from tests.support.git_server import Server, files, git, git_server
 from tests.support.waiting import until
 
@@ -534,6 +535,34 @@ async def test_attempts_that_fail_come_at_growing_pauses_whatever_changes(fleet:
             await fleet.apply(documents.model(f"m{number}"))
             await asyncio.sleep(0.15)
         assert 1 <= attempts() - before <= 4, "after 1, 2 and 4 seconds"
+
+
+async def test_the_command_line_says_how_far_manifests_have_come(fleet: Fleet, server: Server, tree: Tree):
+    async def told(rest: Rest, *words: str) -> tuple[int, str]:
+        code, out, error = await tidegate("git", *words, server=f"http://127.0.0.1:{rest._session._base_url.port}")
+        assert not error
+        return code, out
+
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        said = "manifests go into the cluster; for a repository start the manager with --git-url\n"
+        assert await told(rest) == (0, said)
+    async with fleet.manager(settings(server)) as manager, fleet.rest(manager) as rest:
+        await documented(fleet)
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), what="the commit")
+        code, out = await told(rest)
+        assert code == 1 and f"{server.url()} eu" in out and "no tree of ours; apply it" in out
+        assert "Service search/ranker is not in the cluster" in out
+        await tree.apply()
+        await until(lambda: _in_step(fleet), what="all being in step")
+        commit = (await state(fleet))["committed"]["commit"]
+        code, out = await told(rest)
+        assert code == 0 and f"{commit[:12]} on main" in out and f"{commit[:12]} (the same)" in out
+        assert json.loads((await told(rest, "-o", "json"))[1])["committed"]["commit"] == commit
+        server.hook("pre-receive", "exit 1")
+        await fleet.apply(documents.model("other"))
+        await until(lambda: _problem(fleet), what="the problem")
+        code, out = await told(rest)
+        assert code == 1 and "the push was refused" in out
 
 
 def attempts() -> float:
