@@ -14,6 +14,7 @@ from k8s_manager.revisions import Change
 
 OURS = "Tidegate <tidegate@localhost>"
 SUBJECTS, LINES, LONGEST = 3, 20, 200
+_BY_ITSELF = "No document has changed: this follows from what is in the cluster."
 _UNFIT = re.compile(r"[^\w .:@+-]")
 
 
@@ -37,13 +38,13 @@ def owner_of_path(path: str) -> Owner | None:
 def message(found: Stale, changes: Mapping[ObjectKey, Change | None], known: bool = True) -> str:
     """Return the message of a commit; `changes` are those of documents that led to it, None for one that was deleted,
     or where that is not known their last ones."""
-    subjects = [_name(key) for key in sorted(changes)]
+    subjects = [_name(key) for key in sorted(changes)] or [_owner(owner) for owner in owners(found)]
     more = f" and {len(subjects) - SUBJECTS} more" if len(subjects) > SUBJECTS else ""
     head = f"{', '.join(subjects[:SUBJECTS]) or 'The tree'}{more}: {found}"
     by = "by" if known else "last changed by"
-    lines = [_line(key, changes[key], by) for key in sorted(changes)]
+    lines = [_line(key, changes[key], by) for key in sorted(changes)] or [_BY_ITSELF]
     left = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
-    return "\n".join([head, *([""] if lines else []), *lines[:LINES], *left]) + "\n"
+    return "\n".join([head, "", *lines[:LINES], *left]) + "\n"
 
 
 def author(changes: Sequence[Change | None]) -> str:
@@ -51,6 +52,11 @@ def author(changes: Sequence[Change | None]) -> str:
     who = {change.by for change in changes if change is not None}
     name = _UNFIT.sub("", who.pop()).strip()[:LONGEST] if len(who) == 1 else ""
     return f"{name} <>" if name else OURS
+
+
+def _owner(owner: Owner) -> str:
+    gateway, tenant, model = owner
+    return gateway or (f"{tenant}/{model}" if model else tenant)
 
 
 def _name(key: ObjectKey) -> str:

@@ -4,7 +4,6 @@ Argo CD: https://argo-cd.readthedocs.io/en/stable/user-guide/diffing/ and .../sy
 Flux: https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-the-apply-behavior-of-resources
 """
 
-from istio_templates import names
 from istio_templates.facts import Manifest
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.gitops.address import Address
@@ -59,16 +58,13 @@ def _application(address: Address, name: str, below: str, prune: bool = False) -
         retry = {"limit": 10, "backoff": {"duration": "5s", "factor": 2, "maxDuration": "3m"}}
         automated = {"prune": prune, "selfHeal": True}
         spec["syncPolicy"] = {"automated": automated, "syncOptions": ["ServerSideApply=true"], "retry": retry}
-    return {**names.manifest("argoproj.io/v1alpha1", "Application", name, "argocd", {}), "spec": spec}
+    return _object("argoproj.io/v1alpha1", "Application", name, "argocd", spec)
 
 
 def _source(address: Address) -> Manifest:
     spec: Manifest = {"interval": "1m", "url": _flux_url(address.url), "ref": {"branch": address.branch}}
     spec["secretRef"] = {"name": "tidegate-git"}
-    return {
-        **names.manifest("source.toolkit.fluxcd.io/v1", "GitRepository", "tidegate", "flux-system", {}),
-        "spec": spec,
-    }
+    return _object("source.toolkit.fluxcd.io/v1", "GitRepository", "tidegate", "flux-system", spec)
 
 
 def _flux_url(url: str) -> str:
@@ -88,5 +84,9 @@ def _flux(address: Address, name: str, below: str, prune: bool = False) -> Manif
     }
     if below:
         spec |= {"dependsOn": [{"name": "tidegate"}], "suspend": True}
-    head = names.manifest("kustomize.toolkit.fluxcd.io/v1", "Kustomization", name, "flux-system", {})
-    return {**head, "spec": spec}
+    return _object("kustomize.toolkit.fluxcd.io/v1", "Kustomization", name, "flux-system", spec)
+
+
+def _object(api_version: str, kind: str, name: str, namespace: str, spec: Manifest) -> Manifest:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}

@@ -19,7 +19,11 @@ def test_a_message_names_documents_people_and_reasons():
         "search/ranker, ads: 1 files written, 1 removed\n\n"
         "Model search/ranker: by ada: [OPS-7] more users\nTenant ads: deleted\n"
     )
-    assert message(FOUND, {}) == "The tree: 1 files written, 1 removed\n"
+    assert message(FOUND, {}) == (
+        "ads, search/ranker: 1 files written, 1 removed\n\n"
+        "No document has changed: this follows from what is in the cluster.\n"
+    )
+    assert message(Stale((("mark.yaml", None, "a"),)), {}).startswith("The tree: 1 files written, 0 removed\n")
 
 
 def test_a_message_of_many_documents_is_cut():
