@@ -63,6 +63,9 @@ _SHOWN = (
     "annotations",
 )
 
+LEAVING = ("InferenceGateway", "Tenant", "Model")
+"""Documents that stay until what was made of them is gone."""
+
 
 class Backend:
     """Everything that handlers call."""
@@ -250,7 +253,7 @@ class Backend:
             if write.planned is not None:
                 self._planning.require(self._planning.without(going), write.planned)
             for gone in going:
-                await self._delete(gone, write.match if gone == key else None)
+                await self._delete(gone, write.match if gone == key else None, write.change)
             return {"deleted": [str(gone) for gone in going]}
 
     def _going(self, key: ObjectKey, cascade: bool, match: str | None) -> list[ObjectKey]:
@@ -266,18 +269,26 @@ class Backend:
         below = (dependent for used in dependents for dependent in [*self._dependents(used), used])
         return list(dict.fromkeys([*below, key]))
 
-    async def _delete(self, key: ObjectKey, match: str | None) -> None:
+    async def _delete(self, key: ObjectKey, match: str | None, change: Change | None) -> None:
         """Delete a document that is still the one that the caller has seen, whatever this manager's store knows yet."""
         for _ in range(ATTEMPTS):
             live = await self._client.get(key)
             require(live, match or WHATEVER, key)
-            version = live["metadata"]["resourceVersion"] if match else None
             try:
+                live = await self._told_of_its_end(key, live, change)
+                version = live["metadata"]["resourceVersion"] if match else None
                 await self._client.delete(key, live["metadata"]["uid"], version)
                 return
             except WriteConflict:  # a status was written meanwhile, or the document
                 continue
         raise Conflict(str(key), [Problem("", "changes all the time; try again")])
+
+    async def _told_of_its_end(self, key: ObjectKey, live: Manifest, change: Change | None) -> Manifest:
+        """Mark a document with who deletes it and why, for the commit that takes its manifests away."""
+        if self.tree is None or change is None or key.kind not in LEAVING:
+            return live
+        metadata = {"annotations": mark(change, live), "resourceVersion": live["metadata"]["resourceVersion"]}
+        return await self._client.merge(key, {"metadata": metadata})
 
     async def scale(self, key: ObjectKey, version: str, replicas: Any, write: Write) -> Manifest:
         """Set the replicas of a version whose pods are ours."""

@@ -183,7 +183,8 @@ class TreeLoop:
             behind = changes if changes is not None else self._last_changes(found, parts)
             known = changes is not None
             author = messages.author(list(behind.values())) if known else messages.OURS
-            return Change(messages.message(found, behind, known), author)
+            deleted = behind.keys() - parts.documents.keys()
+            return Change(messages.message(found, behind, known, deleted), author)
 
         try:
             return await aside(
@@ -206,7 +207,13 @@ class TreeLoop:
         before = self._committed.documents
         differing = sorted(key for key, seen in parts.documents.items() if before.get(key) != seen)
         found = {key: await self._change(key, asked=number < ASKED) for number, key in enumerate(differing)}
-        return {**found, **{key: None for key in before if key not in parts.documents}}
+        gone = [key for key in before if key not in parts.documents]
+        return {**found, **{key: self._deletion(key) for key in gone}}
+
+    def _deletion(self, key: ObjectKey) -> DocumentChange | None:
+        """Return who deleted a document; None where it is gone already."""
+        document = self._store.get(key)
+        return change_of(document) if document else None
 
     async def _change(self, key: ObjectKey, asked: bool) -> DocumentChange:
         document = self._store.get(key)

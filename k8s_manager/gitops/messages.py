@@ -4,7 +4,7 @@ People's words are put on one line each: nothing that somebody writes as a reaso
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.layout import KUSTOMIZATION, RUNTIME
@@ -35,14 +35,21 @@ def owner_of_path(path: str) -> Owner | None:
     return (name, "", "") if top == "gateways" else None
 
 
-def message(found: Stale, changes: Mapping[ObjectKey, Change | None], known: bool = True) -> str:
-    """Return the message of a commit; `changes` are those of documents that led to it, None for one that was deleted,
-    or where that is not known their last ones."""
+def message(
+    found: Stale,
+    changes: Mapping[ObjectKey, Change | None],
+    known: bool = True,
+    deleted: Collection[ObjectKey] = (),
+) -> str:
+    """Return the message of a commit; `changes` are those of documents that led to it, or where that is not `known`
+    their last ones; those that were `deleted` have None where nobody knows by whom."""
     subjects = [_name(key) for key in sorted(changes)] or [_owner(owner) for owner in owners(found)]
     more = f" and {len(subjects) - SUBJECTS} more" if len(subjects) > SUBJECTS else ""
     head = f"{', '.join(subjects[:SUBJECTS]) or 'The tree'}{more}: {found}"
     by = "by" if known else "last changed by"
-    lines = [_line(key, changes[key], by) for key in sorted(changes)] or [_BY_ITSELF]
+    lines = [_line(key, changes[key], "deleted by" if key in deleted else by) for key in sorted(changes)] or [
+        _BY_ITSELF
+    ]
     left = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
     return "\n".join([head, "", *lines[:LINES], *left]) + "\n"
 

@@ -199,7 +199,13 @@ async def test_a_commit_says_who_wanted_what_and_why(fleet: Fleet, server: Serve
         assert status == 200
         count = len(tree.log())
         await until(lambda: len(tree.log()) > count or "OPS-7" in tree.log()[0], what="the commit")
-    newest = tree.log()[0].strip()
+        newest = tree.log()[0].strip()
+        status, _ = await rest.call("DELETE", "/v1/tenants/search/models/ranker?reason=retired&ticket=OPS-8")
+        assert status == 202
+        await until(lambda: not tree.has("ranker"), what="its files being gone")
+        last = tree.log()[0].strip()
+        assert last.startswith("tidegate:holder|search/ranker: ")
+        assert last.endswith("Model search/ranker: deleted by tidegate:holder: [OPS-8] retired")
     assert newest.startswith("tidegate:holder|search/ranker: 3 files written, 0 removed|")
     assert newest.endswith("Model search/ranker: by tidegate:holder: [OPS-7] more users Model x: by root")
 

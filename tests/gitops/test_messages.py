@@ -19,6 +19,9 @@ def test_a_message_names_documents_people_and_reasons():
         "search/ranker, ads: 1 files written, 1 removed\n\n"
         "Model search/ranker: by ada: [OPS-7] more users\nTenant ads: deleted\n"
     )
+    said = message(FOUND, {RANKER: Change("ada", "retired")}, deleted={RANKER})
+    assert said.endswith("\n\nModel search/ranker: deleted by ada: retired\n")
+    assert "last changed by ada" in message(FOUND, {RANKER: Change("ada")}, known=False)
     assert message(FOUND, {}) == (
         "ads, search/ranker: 1 files written, 1 removed\n\n"
         "No document has changed: this follows from what is in the cluster.\n"
