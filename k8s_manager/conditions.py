@@ -287,7 +287,7 @@ def _programmed(writing: Writing) -> Told:
         return Told("Programmed", False, _reason(failure.error), _sentence(key, failure))
     if writing.waiting:
         return Told("Programmed", False, "Waiting", writing.waiting)
-    if writing.behind and writing.verdict.accepted:
+    if writing.behind and (writing.verdict.accepted or writing.leaving):
         return writing.behind
     if not writing.verdict.accepted or not writing.there:
         return Told("Programmed", False, "Pending", "not everything is written yet")

@@ -18,7 +18,7 @@ from k8s_manager import certificates
 from k8s_manager.certificates import Certificate
 from k8s_manager.documents import Documents
 from k8s_manager.facts_of import version_labels
-from k8s_manager.fleet import gateway_name
+from k8s_manager.fleet import gateway_name, namespace_of
 from k8s_manager.handovers import Handovers
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
@@ -35,8 +35,14 @@ log = logging.getLogger(__name__)
 class Gatherer:
     """Builds one World after another; what has not changed in the store is not read again."""
 
-    def __init__(self, store: Store, overlap: float = GATEWAY_OVERLAP, documents: Documents | None = None) -> None:
-        self._store, self._overlap = store, overlap
+    def __init__(
+        self,
+        store: Store,
+        overlap: float = GATEWAY_OVERLAP,
+        documents: Documents | None = None,
+        waits_for_git: bool = False,
+    ) -> None:
+        self._store, self._overlap, self._waits_for_git = store, overlap, waits_for_git
         self._memo = Memo()
         self._files_in, self._read_once = Memo(), Memo()
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
@@ -181,8 +187,18 @@ class Gatherer:
                 lacks = f"has no Secret {', '.join(missing)} in namespace {place} yet" if missing else None
                 if not any(pod.ready and not pod.leaving for pod in pods.get(wanted, ())):
                     lacks = "has no ready pod yet"
-                found[stored.key.name] = binding(stored.status, wanted, lacks, now, self._overlap)
+                has_arrived = not stored.status.get("moving") or self._has_arrived(stored.key.name, spec, place)
+                found[stored.key.name] = binding(stored.status, wanted, lacks, now, self._overlap, has_arrived)
         return found
+
+    def _has_arrived(self, tenant: str, spec: TenantSpec, place: str) -> bool:
+        """Tell whether the routes of a tenant are bound to a Gateway in a namespace; where the manager brings that
+        itself, they are at once."""
+        if not self._waits_for_git:
+            return True
+        routes = self._store.inside("VirtualService", namespace_of(tenant, spec))
+        ours = [route for route in routes if names.key_of(route) in self._store.owned]
+        return all(any(name.startswith(f"{place}/") for name in route["spec"].get("gateways") or []) for route in ours)
 
     def _read_twins(self) -> dict[str, tuple[str, ...]]:
         out: dict[str, set[str]] = {}

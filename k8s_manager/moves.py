@@ -28,13 +28,25 @@ class Binding:
         return {"gateway": self.gateways[0], "moving": moving}
 
 
-def binding(status: Mapping[str, Any], wanted: str, lacks: str | None, now: datetime, overlap: float) -> Binding:
-    """Return where a tenant is served that asks for the gateway `wanted`; `lacks` says why that cannot serve yet."""
+def binding(
+    status: Mapping[str, Any],
+    wanted: str,
+    lacks: str | None,
+    now: datetime,
+    overlap: float,
+    has_arrived: bool = True,
+) -> Binding:
+    """Return where a tenant is served that asks for the gateway `wanted`; `lacks` says why that cannot serve yet.
+
+    As long as its routes have not arrived there (somebody else has to bring the Gateway), the overlap does not pass.
+    """
     bound, moving = status.get("gateway") or wanted, status.get("moving") or {}
     until = moving.get("until") if _lasts(moving, now) else None
+    if not has_arrived and isinstance(moving.get("from"), list) and not _lasts(moving, _later(now, overlap / 2)):
+        until = _text(_later(now, overlap))
     former = [str(name) for name in moving["from"]] if until else []
     if bound != wanted and lacks is None:
-        until = (now + timedelta(seconds=overlap)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        until = _text(_later(now, overlap))
         return Binding(tuple(dict.fromkeys([wanted, bound, *former])), until)
     gateways = tuple(dict.fromkeys([bound, *former]))
     waits = None
@@ -47,6 +59,14 @@ def due(bindings: Mapping[str, Binding], now: datetime) -> float | None:
     """Return in how many seconds the next move ends."""
     ends = [datetime.fromisoformat(found.until) for found in bindings.values() if found.until]
     return max(0.0, (min(ends) - now).total_seconds()) if ends else None
+
+
+def _later(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=seconds)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _lasts(moving: Mapping[str, Any], now: datetime) -> bool:

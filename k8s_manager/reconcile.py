@@ -52,7 +52,7 @@ class MainLoop:
         self._store, self._target, self._books, self._limits = store, target, books, limits
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
-        self.gatherer = Gatherer(store, settings.gateway_overlap)
+        self.gatherer = Gatherer(store, settings.gateway_overlap, waits_for_git=settings.git is not None)
         self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
         self._teller = Teller()
         self.dirty = store.signal(frozenset(KINDS))

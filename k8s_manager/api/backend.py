@@ -32,7 +32,7 @@ from k8s_manager.history import KINDS as RECORDED
 from k8s_manager.history import History
 from k8s_manager.housing import housed
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import WriteConflict
+from k8s_manager.kube.errors import Refused, WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.ledger import Ledger
@@ -288,7 +288,10 @@ class Backend:
         if self.tree is None or change is None or key.kind not in LEAVING:
             return live
         metadata = {"annotations": mark(change, live), "resourceVersion": live["metadata"]["resourceVersion"]}
-        return await self._client.merge(key, {"metadata": metadata})
+        try:
+            return await self._client.merge(key, {"metadata": metadata})
+        except Refused:  # it was written under another schema; it may go all the same
+            return live
 
     async def scale(self, key: ObjectKey, version: str, replicas: Any, write: Write) -> Manifest:
         """Set the replicas of a version whose pods are ours."""

@@ -4,6 +4,7 @@ A branch belongs to one cluster. The tree of another one, or of the same one bef
 overwritten: what it has more would be taken away from whoever applies it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,11 @@ from k8s_manager.gitops.repository import Change, NotTaken, Pushed, Repository
 from k8s_manager.gitops.stale import Stale, stale
 from k8s_manager.settings import Git
 
+_WHOLE = re.compile(r"(tenants|gateways)/.*/?(namespace|virtualservice)_[^/]*$")
+_IS_WHOLE = (
+    "there is a tree of `tidegate render`, with namespaces and routes, which are the manager's here; whoever applies "
+    "it would take those away. Give the manager a folder of its own, and let the old one go without pruning"
+)
 FRESH_AFTER = 200
 """Attempts after which the repository in memory is begun anew: it keeps all that it has seen."""
 
@@ -61,6 +67,8 @@ class Committer:
     def _composed(self, parts: Parts, there: Tree, cluster: str) -> Composed:
         if cluster_of(there) not in ("", cluster):
             raise NotTaken(self._is_anothers(cluster_of(there)))
+        if MARK_FILE not in there and any(_WHOLE.match(path) for path in there):
+            raise NotTaken(f"{self._settings.address.url}: {_IS_WHOLE}")
         return self._composer.tree(parts, there, cluster)
 
     def _for_review(

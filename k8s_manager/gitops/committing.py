@@ -118,8 +118,10 @@ class TreeLoop:
         async for _ in hold_off(self._dirty, settings.quiet, settings.longest, self._clock, lambda: self._again):
             try:
                 await self._once()
-            except TidegateError as error:
-                log.warning("the state of the tree is not known: %s", error)
+            except Exception as error:  # what nobody foresaw must not end the manager
+                log.warning(
+                    "the state of the tree is not known: %s", error, exc_info=not isinstance(error, TidegateError)
+                )
                 self._again = self._clock.now() + LOOK_AGAIN
                 continue
             now = self._clock.now()
@@ -155,10 +157,10 @@ class TreeLoop:
             self._fail(f"{error!r}; the manager's log says more")
         else:
             self._attempts, self.trouble, self._committed = 0, None, parts
-            if self._wanted is parts:
-                self._due = self._clock.now() + self._settings.every
+            pause = self._settings.every if self._wanted is parts else self._settings.quiet
+            self._due = self._clock.now() + pause
             if done:
-                self._note(done)
+                self._note(done, len(parts.documents))
 
     def _fail(self, why: str) -> None:
         self._attempts += 1
@@ -172,7 +174,7 @@ class TreeLoop:
     async def _put(self, parts: Parts) -> Done | None:
         """Compose, commit and push; None where there is nothing yet. Raises `TidegateError`."""
         address, last = self._settings.address, self._state.get("committed", {})
-        if parts.is_blank and not last:
+        if parts.is_blank and not last.get("documents"):
             return None
         if parts.is_blank:
             said = "there is no document any more, and a tree is not emptied for that; take its files away if it is so"
@@ -234,7 +236,7 @@ class TreeLoop:
                 out[key] = change_of(document)
         return out
 
-    def _note(self, done: Done) -> None:
+    def _note(self, done: Done, documents: int) -> None:
         """Note a commit; one that holds the tree already is the newest of the branch, whoever made it, and stays as it
         was noted."""
         before = self._state.get("committed", {})
@@ -243,6 +245,7 @@ class TreeLoop:
         commit = before["commit"] if is_noted else done.pushed.commit
         at = before["at"] if is_noted else self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
         committed = {"commit": commit, "tree": done.mark, "branch": done.branch, "base": done.base, "at": at}
+        committed["documents"] = documents
         commits = [[done.mark, commit], *(known for known in self._state.get("commits", []) if known[0] != done.mark)]
         self._state |= {"committed": committed, "commits": commits[:COMMITS_KEPT]}
         if done.pushed.stale.files:
@@ -267,7 +270,10 @@ class TreeLoop:
     async def _load(self) -> None:
         """Take over what the last leader knew; of another place that is nothing."""
         found = await self.read()
-        self._state = found if found.get("repository") == self._repository() else {}
+        is_ours = found.get("repository") == self._repository() and isinstance(found.get("committed", {}), dict)
+        self._state = {name: found[name] for name in ("committed", "commits") if name in found} if is_ours else {}
+        if not all(isinstance(known, list) and len(known) == 2 for known in self._state.get("commits") or []):
+            self._state = {}
 
     async def read(self) -> dict[str, Any]:
         """Return what whoever leads has told last; raises `TidegateError`."""

@@ -17,9 +17,11 @@ from functools import partial
 import yaml
 
 from istio_templates import names
+from istio_templates.catalog import render_slot
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.facts import Manifest, ObjectKey, ServedModel
+from istio_templates.errors import Conflict, Invalid, Problem
+from istio_templates.facts import GatewayPool, Manifest, ObjectKey, ServedModel, SlotFacts
 from istio_templates.virtual_service import virtual_service
 from k8s_manager.apply import Basis
 from k8s_manager.diff import Changes
@@ -46,14 +48,14 @@ from k8s_manager.world import Stored
 
 MARK = ObjectKey("ConfigMap", SYSTEM, "tidegate-tree")
 TREE, CLUSTER = "tree", "cluster"
-_LAST = {"argocd.argoproj.io/sync-wave": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What goes into a tree.
 
-    `kept` are the paths of files that stay as they are, by object; so do all files of owners that are `held`.
+    `kept` are the paths of files that stay as they are, by object; so do all files of owners that are `held`, but for
+    those that are `leaving`.
     `documents` say of which document's generation (by uid) the rest was made, `owners` as whose their objects are
     labelled; `is_blank`: there is no document at all, not even one that is leaving.
     """
@@ -62,6 +64,7 @@ class Parts:
     runtime: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     kept: Mapping[ObjectKey, str] = field(default_factory=dict)
     held: frozenset[Owner] = frozenset()
+    leaving: frozenset[Owner] = frozenset()
     documents: Mapping[ObjectKey, tuple[str, int]] = field(default_factory=dict)
     owners: Mapping[ObjectKey, Owner] = field(default_factory=dict)
     is_blank: bool = False
@@ -88,7 +91,9 @@ class Composer:
         objects = {key: obj for key, obj in changes.standing.items() if not is_runtime(obj)}
         accepted = [s for s in world.documents() if plan.verdicts[s.key].accepted and not s.deleting]
         homes = {key: obj for key, obj in changes.standing.items() if key.kind == "Namespace"}
-        runtime = {key: self._once(key, obj) for key, obj in (*homes.items(), *basis.desired.slots.items())}
+        runtime = {key: self._once(key, obj) for key, obj in homes.items()}
+        for pool in plan.pools.values():
+            runtime |= self._memo.get(("slots", pool.name), (pool,), partial(_slots, pool))
         for stored in accepted:
             place = (stored.key.namespace, stored.key.name)
             is_open = ObjectKey("VirtualService", *place) in owned and place not in plan.held_models
@@ -101,15 +106,15 @@ class Composer:
         told = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
         documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
         owners = {key: owner_of_document(key, plan) for key in documents}
-        kept, held = stays(changes, owned), frozenset(plan.held)
-        return Parts(objects, runtime, kept, held, documents, owners, not world.documents())
+        leaving = {gone.owner for gone in plan.leaving if not gone.waits}
+        kept, held = stays(changes, owned), frozenset(plan.held - leaving)
+        return Parts(objects, runtime, kept, held, frozenset(leaving), documents, owners, not world.documents())
 
     def tree(self, parts: Parts, there: Tree, cluster: str) -> Composed:
         """Return the tree of a cluster; `there` is the one that is on the branch, of which it keeps some."""
         kept, kept_runtime = _kept(parts, there)
         tree = self._layout.tree({**kept, **parts.objects})
         head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, {"app.kubernetes.io/part-of": "tidegate"})
-        head["metadata"]["annotations"] = _LAST
         tops = sorted({"/".join(path.split("/")[:2]) for path in tree if path.startswith(("gateways/", "tenants/"))})
         mark = digest(tree)  # of what is applied: what is made once does not make another tree
         tree[MARK_FILE] = file_text({**head, "data": {CLUSTER: cluster, TREE: mark}})
@@ -141,6 +146,13 @@ def _route(served: ServedModel, spec: ModelSpec) -> Manifest:
     return once(virtual_service(replace(served, closed=closed, versions=versions)))
 
 
+def _slots(pool: GatewayPool) -> dict[ObjectKey, Manifest]:
+    """Return the slots of a gateway, empty, and without the secret by which the manager asks what pods run."""
+    public = replace(pool, probe=None)
+    found = [once(obj) for number in range(names.SLOTS) for obj in render_slot(SlotFacts(public, number, ()))]
+    return {names.key_of(obj): obj for obj in found}
+
+
 def _document(stored: Stored) -> Manifest:
     key, document = stored.key, stored.document
     assert document is not None
@@ -150,22 +162,39 @@ def _document(stored: Stored) -> Manifest:
 
 def cluster_of(there: Tree) -> str:
     """Return which cluster a tree on a branch is of; empty where it does not say."""
-    return str(((_read(there.get(MARK_FILE)) or {}).get("data") or {}).get(CLUSTER, ""))
+    data = (_read(there.get(MARK_FILE)) or {}).get("data")
+    return str(data.get(CLUSTER, "")) if isinstance(data, dict) else ""
 
 
 def _kept(parts: Parts, there: Tree) -> tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]]:
-    """Return what the tree keeps: of Git's objects, and of what is made once."""
+    """Return what the tree keeps: of Git's objects, and of what is made once. Raises `Conflict` where somebody has made
+    something else of a file: without it the object would be taken away."""
     found: tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]] = ({}, {})
-    held = [path for path in there if _is_held(owner_of_path(path), parts.held)] if parts.held else []
-    for path in {*parts.kept.values(), *held}:
-        obj = _read(there.get(path))
-        if obj is not None and path == (f"{RUNTIME}/" if is_runtime(obj) else "") + path_of(obj):
+    held = [path for path in there if _is_held(path, parts)] if parts.held else []
+    wrong = []
+    for path in sorted({*parts.kept.values(), *held} & there.keys()):
+        obj = _read(there[path])
+        if obj is None or path != _place(obj):
+            wrong.append(Problem(path, "is kept, and does not hold its object any more; restore it, or take it away"))
+        else:
             found[is_runtime(obj)][names.key_of(obj)] = obj
+    if wrong:
+        raise Conflict("the tree", wrong)
     return found
 
 
-def _is_held(owner: Owner | None, held: frozenset[Owner]) -> bool:
-    return owner is not None and (owner in held or ("", owner[1], "") in held)
+def _place(obj: Manifest) -> str | None:
+    try:
+        return (f"{RUNTIME}/" if is_runtime(obj) else "") + path_of(obj)
+    except (Invalid, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _is_held(path: str, parts: Parts) -> bool:
+    owner = owner_of_path(path)
+    if owner is None or {owner, ("", owner[1], "")} & parts.leaving:
+        return False
+    return owner in parts.held or ("", owner[1], "") in parts.held
 
 
 def _read(text: str | None) -> Manifest | None:
@@ -174,5 +203,5 @@ def _read(text: str | None) -> Manifest | None:
         found = yaml.safe_load(text or "")
         names.key_of(found)
         return found if isinstance(found["metadata"].get("labels", {}), dict) else None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         return None

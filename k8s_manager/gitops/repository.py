@@ -32,6 +32,8 @@ from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
 from k8s_manager.gitops.stale import Stale, stale
 
 ATTEMPTS = 10
+SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+"""What a server is reached with where nobody says otherwise: one that hangs is given up."""
 TIMEOUT = 60
 """Seconds without a byte after which an https server is given up."""
 Compose = Callable[[Tree], Tree]
@@ -147,7 +149,7 @@ class Repository:
     def _client(self) -> tuple[GitClient, bytes]:
         user, password = self._access.credentials or (None, None)
         client, path = get_transport_and_path(
-            self._url, self._config, username=user, password=password, ssh_command=self._access.ssh
+            self._url, self._config, username=user, password=password, ssh_command=self._access.ssh or SSH
         )
         return client, path.encode()
 

@@ -8,6 +8,7 @@ owns few itself: there nothing is given up.
 import logging
 
 from istio_templates import names
+from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
 from k8s_manager.gitops.sharing import is_runtime
 from k8s_manager.kube.client import KubeClient
@@ -27,9 +28,13 @@ async def give_up(client: KubeClient) -> int:
         except Absent:
             continue
         for obj in filter(is_yielded, found):
-            named = {name: obj["metadata"][name] for name in ("name", "namespace") if name in obj["metadata"]}
-            await client.apply({"apiVersion": obj["apiVersion"], "kind": kind, "metadata": named}, force=True)
-            count += 1
+            # With its uid, so that what is gone meanwhile is not made anew, empty.
+            named = {name: obj["metadata"][name] for name in ("name", "namespace", "uid") if name in obj["metadata"]}
+            try:
+                await client.apply({"apiVersion": obj["apiVersion"], "kind": kind, "metadata": named}, force=True)
+                count += 1
+            except TidegateError as error:
+                log.warning("%s stays the manager's as well: %s", names.key_of(obj), error)
     if count:
         log.info("%s objects that the manager wrote are Git's alone now", count)
     return count

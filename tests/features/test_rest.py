@@ -1,6 +1,7 @@
 """The REST API: every wrong input gets its code and a problem that names the field; nothing is written."""
 
 import asyncio
+import dataclasses
 import itertools
 
 import pytest
@@ -9,7 +10,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.api.versions import etag
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant
-from tests.support.fleet import running_fleet
+from tests.support.fleet import SETTINGS, running_fleet
 from tests.support.waiting import until
 
 RANKER = "/v1/tenants/search/models/ranker"
@@ -451,7 +452,13 @@ async def test_of_many_claims_for_one_host_that_come_at_once_one_wins(rest):
 
 async def test_of_claims_at_two_managers_one_wins_and_the_others_are_told(fleet):
     """Neither manager knows yet what the other writes in the same moment: what is stored is judged by its age."""
-    async with fleet.manager() as one, fleet.manager() as two, fleet.rest(one) as first, fleet.rest(two) as second:
+    led = dataclasses.replace(SETTINGS, lease=("default", "tidegate"))
+    async with (
+        fleet.manager(led) as one,
+        fleet.manager(led) as two,
+        fleet.rest(one) as first,
+        fleet.rest(two) as second,
+    ):
         await make_search(fleet)
         for turn in range(3):
             names, host = [f"claimer-{turn}-{n}" for n in range(10)], f"wanted-{turn}.example.com"

@@ -143,7 +143,7 @@ def test_what_is_gits_is_told_by_how_it_differs_and_never_written_or_deleted():
         "DestinationRule": "is in the cluster as another commit has it",
         "Service": "was changed by somebody",
         "Gateway": "is not in the cluster",
-        "Deployment": "is to go",
+        "Deployment": "is to go (pruned, or deleted by hand)",
     }
 
 
