@@ -8,6 +8,7 @@ import pytest
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.versions import etag
+from k8s_manager.settings import Settings
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS, running_fleet
@@ -452,10 +453,14 @@ async def test_of_many_claims_for_one_host_that_come_at_once_one_wins(rest):
 
 async def test_of_claims_at_two_managers_one_wins_and_the_others_are_told(fleet):
     """Neither manager knows yet what the other writes in the same moment: what is stored is judged by its age."""
-    led = dataclasses.replace(SETTINGS, lease=("default", "tidegate"))
+
+    def replica(identity: str) -> Settings:
+        """One of two that agree on who leads: two that both led would both tell their own claimer yes at first."""
+        return dataclasses.replace(SETTINGS, lease=("default", "tidegate"), identity=identity)
+
     async with (
-        fleet.manager(led) as one,
-        fleet.manager(led) as two,
+        fleet.manager(replica("one")) as one,
+        fleet.manager(replica("two")) as two,
         fleet.rest(one) as first,
         fleet.rest(two) as second,
     ):
