@@ -72,6 +72,11 @@ def http_of(obj: Manifest) -> list[Manifest]:
     return (obj.get("spec") or {}).get("http") or []
 
 
+def gateways_of(obj: Manifest) -> tuple[str, ...]:
+    """Return the Gateways through which a VirtualService as read back is reached, as namespace/name."""
+    return tuple((obj.get("spec") or {}).get("gateways") or ())
+
+
 def matches_of(http: Manifest) -> list[Manifest]:
     """Return what an HTTP route matches; one without a match takes everything."""
     return http.get("match") or [{}]

@@ -24,7 +24,6 @@ from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.metrics import APPLIED
 from k8s_manager.plan import Owner, Plan, owner_of
-from k8s_manager.render import Desired
 from k8s_manager.told import Told
 from k8s_manager.world import World
 
@@ -68,7 +67,6 @@ class Basis:
     now: datetime
     world: World
     plan: Plan
-    desired: Desired
 
 
 class Target(Protocol):

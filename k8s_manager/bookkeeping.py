@@ -15,6 +15,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.plan import Plan, identity_of, owner_of
+from k8s_manager.timestamps import timestamp
 from k8s_manager.world import FINALIZER, Stored, World
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Bookkeeper:
         return _states(stored.status) == _states(status)
 
     async def _tell(self, stored: Stored, status: Manifest) -> None:
-        time = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        time = timestamp(self._clock.utc())
         for condition in status["conditions"]:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
         gone = dict.fromkeys(stored.status.keys() - status.keys())

@@ -12,6 +12,7 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.fields import seconds
 from istio_templates.facts import Manifest
+from k8s_manager.timestamps import timestamp
 from k8s_manager.world import Stored, World
 
 OF_VERSION = ("Deployment", "PodDisruptionBudget")
@@ -89,4 +90,4 @@ def _told(stored: Stored, version: str) -> datetime | None:
 
 def _text(moment: datetime) -> str:
     """Return a moment to the second, never an earlier one."""
-    return (moment + timedelta(microseconds=999_999)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return timestamp(moment + timedelta(microseconds=999_999))

@@ -6,6 +6,7 @@ from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.apply import Results
 from k8s_manager.diff import Changes
+from k8s_manager.listing import cut
 from k8s_manager.plan import Owner, Plan, owner_of
 from k8s_manager.told import Told
 
@@ -41,12 +42,9 @@ def _left(changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> 
         owner = owner_of(owned[key]["metadata"]["labels"]) if key in owned else ("", "", "")
         if owner[1] in plan.drift:
             said.setdefault(owner, []).extend(f"{path} of {key} is {one.by}'s" for path, one in sorted(found.items()))
-    return {owner: _by_policy(plan.drift[owner[1]], _listed(lines)) for owner, lines in said.items() if lines}
-
-
-def _listed(lines: list[str]) -> str:
-    more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
-    return "; ".join([*lines[:MOST], *more])
+    return {
+        owner: _by_policy(plan.drift[owner[1]], "; ".join(cut(lines, MOST))) for owner, lines in said.items() if lines
+    }
 
 
 def _by_policy(policy: Drift, said: str) -> Told:

@@ -25,6 +25,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.memo import Last, Memo
 from k8s_manager.metrics import WARMED, WARMING
 from k8s_manager.settings import Settings
+from k8s_manager.timestamps import timestamp
 from k8s_manager.warmth import PodWarmth, warmth_of
 from warmup.bundle import Bundle, hash_of
 from warmup.clients import connect
@@ -46,7 +47,7 @@ class PodGates:
 
     async def turn(self, turn: Turn) -> None:
         """Set a pod's gate; a pod that has gone needs none."""
-        now = self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(self._clock.utc())
         condition: Manifest = {
             "type": GATE,
             "status": str(turn.open),

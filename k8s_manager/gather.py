@@ -13,7 +13,7 @@ from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec,
 from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.gateway import hosts_of
-from istio_templates.virtual_service import routes_of
+from istio_templates.virtual_service import gateways_of, routes_of
 from k8s_manager import certificates
 from k8s_manager.certificates import Certificate
 from k8s_manager.documents import Documents
@@ -198,7 +198,7 @@ class Gatherer:
             return True
         routes = self._store.inside("VirtualService", namespace_of(tenant, spec))
         ours = [route for route in routes if names.key_of(route) in self._store.owned]
-        return all(any(name.startswith(f"{place}/") for name in route["spec"].get("gateways") or []) for route in ours)
+        return all(any(name.startswith(f"{place}/") for name in gateways_of(route)) for route in ours)
 
     def _read_twins(self) -> dict[str, tuple[str, ...]]:
         out: dict[str, set[str]] = {}
@@ -249,7 +249,7 @@ class Gatherer:
         for obj in self._store.all("VirtualService"):
             if names.key_of(obj) not in self._store.owned:
                 metadata, spec = obj["metadata"], obj.get("spec") or {}
-                found = Foreign(tuple(spec.get("exportTo") or ("*",)), tuple(spec.get("gateways") or ()))
+                found = Foreign(tuple(spec.get("exportTo") or ("*",)), gateways_of(obj))
                 out[metadata["namespace"], metadata["name"]] = found
         return out
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from k8s_manager.timestamps import timestamp
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -43,10 +45,10 @@ def binding(
     bound, moving = status.get("gateway") or wanted, status.get("moving") or {}
     until = moving.get("until") if _lasts(moving, now) else None
     if not has_arrived and isinstance(moving.get("from"), list) and not _lasts(moving, _later(now, overlap / 2)):
-        until = _text(_later(now, overlap))
+        until = timestamp(_later(now, overlap))
     former = [str(name) for name in moving["from"]] if until else []
     if bound != wanted and lacks is None:
-        until = _text(_later(now, overlap))
+        until = timestamp(_later(now, overlap))
         return Binding(tuple(dict.fromkeys([wanted, bound, *former])), until)
     gateways = tuple(dict.fromkeys([bound, *former]))
     waits = None
@@ -63,10 +65,6 @@ def due(bindings: Mapping[str, Binding], now: datetime) -> float | None:
 
 def _later(now: datetime, seconds: float) -> datetime:
     return now + timedelta(seconds=seconds)
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _lasts(moving: Mapping[str, Any], now: datetime) -> bool:

@@ -96,7 +96,7 @@ class MainLoop:
         store = self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         changes.deletes, changes.draining = held_back(changes.deletes, world, now)
-        results = await self._target.apply(changes, Basis(now, world, plan, desired))
+        results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())

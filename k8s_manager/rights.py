@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from istio_templates.facts import Manifest
 
 SYSTEM = "tidegate-system"
+LABELS = {"app.kubernetes.io/part-of": "tidegate"}
+"""On what is the manager's own, and follows from no document."""
 ACCOUNT = "tidegate"
 GATEWAY_ROLE = "tidegate-gateway"
 _FOLLOW = ("list", "watch")
@@ -110,6 +112,5 @@ def _ref(kind: str) -> Manifest:
 
 
 def _rbac(kind: str, name: str, body: Manifest, namespace: str = "") -> Manifest:
-    labels = {"app.kubernetes.io/part-of": "tidegate"}
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": labels}
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": LABELS}
     return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, **body}

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from istio_templates.facts import Manifest
 from istio_templates.warm_gate import GATE, Verdict, is_proved, verdict_of
+from k8s_manager.listing import named
+from k8s_manager.timestamps import timestamp
 from k8s_manager.told import Told
 from warmup.engine import Progress
 
@@ -56,7 +58,7 @@ class PodWarmth:
             out["seconds"] = self.verdict.seconds
             out["requests"] = self.verdict.requests
         if self.first_request:
-            out["firstRequest"] = self.first_request.strftime("%Y-%m-%dT%H:%M:%SZ")
+            out["firstRequest"] = timestamp(self.first_request)
         return out
 
     def live(self) -> Manifest:
@@ -147,6 +149,5 @@ def warm(pods: Iterable[PodWarmth]) -> Told:
 
 
 def _waiting(state: str, found: list[PodWarmth]) -> str:
-    names = ", ".join(pod.name for pod in found[:3])
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return f"{names}{more}: {'warming' if state == 'warming' else 'waiting to be warmed'}; they take no requests yet"
+    names = named([pod.name for pod in found], 3)
+    return f"{names}: {'warming' if state == 'warming' else 'waiting to be warmed'}; they take no requests yet"

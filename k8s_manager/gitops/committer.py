@@ -24,6 +24,18 @@ FRESH_AFTER = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is to be committed; how a commit is explained; what was committed before (mark, base and branch); by what
+    the cluster is told from others; and whether anybody still waits for it."""
+
+    parts: Parts
+    explain: Callable[[Stale], Change]
+    last: Mapping[str, str]
+    cluster: str
+    is_wanted: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """What came of an attempt: the tree's mark, its branch, a digest of what that began from, and the commit."""
 
@@ -40,54 +52,41 @@ class Committer:
         self._settings, self._composer, self._open = settings, composer, open_
         self._repository, self._attempts = open_(settings.address.branch), 0
 
-    def commit(
-        self,
-        parts: Parts,
-        explain: Callable[[Stale], Change],
-        last: Mapping[str, str],
-        cluster: str,
-        is_wanted: Callable[[], bool],
-    ) -> Done:
-        """Commit a tree; `last` is what was committed before (mark, base and branch). Raises `TidegateError`."""
+    def commit(self, attempt: Attempt) -> Done:
+        """Commit a tree; raises `TidegateError`."""
         self._attempts += 1
         if self._attempts % FRESH_AFTER == 0:
             self._repository = self._open(self._settings.address.branch)
         if self._settings.review:
-            return self._for_review(parts, explain, last, cluster, is_wanted)
+            return self._for_review(attempt)
         marks = []
 
         def compose(there: Tree) -> Tree:
-            composed = self._composed(parts, there, cluster)
+            composed = self._composed(attempt, there)
             marks.append(composed.mark)
             return composed.tree
 
-        pushed = self._repository.put(compose, explain, is_wanted=is_wanted)
+        pushed = self._repository.put(compose, attempt.explain, is_wanted=attempt.is_wanted)
         return Done(marks[-1], self._settings.address.branch, "", pushed)
 
-    def _composed(self, parts: Parts, there: Tree, cluster: str) -> Composed:
-        if cluster_of(there) not in ("", cluster):
+    def _composed(self, attempt: Attempt, there: Tree) -> Composed:
+        if cluster_of(there) not in ("", attempt.cluster):
             raise NotTaken(self._is_anothers(cluster_of(there)))
         if MARK_FILE not in there and any(_WHOLE.match(path) for path in there):
             raise NotTaken(f"{self._settings.address.url}: {_IS_WHOLE}")
-        return self._composer.tree(parts, there, cluster)
+        return self._composer.tree(attempt.parts, there, attempt.cluster)
 
-    def _for_review(
-        self,
-        parts: Parts,
-        explain: Callable[[Stale], Change],
-        last: Mapping[str, str],
-        cluster: str,
-        is_wanted: Callable[[], bool],
-    ) -> Done:
+    def _for_review(self, attempt: Attempt) -> Done:
         """Commit a tree to a branch of its own, unless it has been merged; as long as neither it nor what it is to be
         merged into is another, that stays the same branch."""
         tip, there = self._repository.read()
-        composed, address, base = self._composed(parts, there, cluster), self._settings.address, digest(there)
+        composed, address, base = self._composed(attempt, there), self._settings.address, digest(there)
         if tip and not stale(address.url, there, composed.tree).files:
             return Done(composed.mark, address.branch, base, Pushed(tip, Stale(())))
+        last = attempt.last
         is_same = (last.get("tree"), last.get("base")) == (composed.mark, base) and last.get("branch") != address.branch
         branch = last["branch"] if is_same else review_branch(composed.tree, tip)
-        pushed = self._open(branch).put(composed.tree, explain, address.branch, is_wanted)
+        pushed = self._open(branch).put(composed.tree, attempt.explain, address.branch, attempt.is_wanted)
         return Done(composed.mark, branch, base, pushed)
 
     def _is_anothers(self, cluster: str) -> str:

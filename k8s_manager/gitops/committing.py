@@ -19,7 +19,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.clock import Clock
 from k8s_manager.gitops import messages
 from k8s_manager.gitops.aside import aside
-from k8s_manager.gitops.committer import Committer, Done
+from k8s_manager.gitops.committer import Attempt, Committer, Done
 from k8s_manager.gitops.hybrid import MARK, TREE, Composer, Parts
 from k8s_manager.gitops.repository import Access, Change, NotTaken, Repository, Unreachable
 from k8s_manager.gitops.sharing import Shares
@@ -31,11 +31,13 @@ from k8s_manager.housing import housed
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.store import Store
+from k8s_manager.listing import cut
 from k8s_manager.metrics import GIT_COMMITS, GIT_FAILING, GIT_OUT_OF_STEP
 from k8s_manager.revisions import Change as DocumentChange
 from k8s_manager.revisions import change_of
-from k8s_manager.rights import SYSTEM
+from k8s_manager.rights import LABELS, SYSTEM
 from k8s_manager.settings import Git
+from k8s_manager.timestamps import timestamp
 
 log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")
@@ -190,7 +192,8 @@ class TreeLoop:
 
         try:
             return await aside(
-                lambda is_wanted: committer.commit(parts, why, last, cluster, is_wanted), self._settings.patience
+                lambda is_wanted: committer.commit(Attempt(parts, why, last, cluster, is_wanted)),
+                self._settings.patience,
             )
         except TimeoutError as error:
             self._committer = Committer(self._settings, self.composer, self._open)  # the other is left to its thread
@@ -243,7 +246,7 @@ class TreeLoop:
         is_same = (before.get("tree"), before.get("branch")) == (done.mark, done.branch)
         is_noted = is_same and not done.pushed.stale.files
         commit = before["commit"] if is_noted else done.pushed.commit
-        at = before["at"] if is_noted else self._clock.utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = before["at"] if is_noted else timestamp(self._clock.utc())
         committed = {"commit": commit, "tree": done.mark, "branch": done.branch, "base": done.base, "at": at}
         committed["documents"] = documents
         commits = [[done.mark, commit], *(known for known in self._state.get("commits", []) if known[0] != done.mark)]
@@ -298,7 +301,7 @@ class TreeLoop:
         if said == self._told:
             return
         await housed(self._client, self._store, SYSTEM)
-        obj = names.manifest("v1", "ConfigMap", STATE.name, STATE.namespace, {"app.kubernetes.io/part-of": "tidegate"})
+        obj = names.manifest("v1", "ConfigMap", STATE.name, STATE.namespace, LABELS)
         await self._client.apply({**obj, "data": {"state": orjson.dumps(said).decode()}}, force=True)
         self._told = said
 
@@ -334,5 +337,4 @@ def _first(out: list[tuple[ObjectKey, str]]) -> Iterable[tuple[ObjectKey, str]]:
 def _sentence(error: TidegateError) -> str:
     if not isinstance(error, Conflict):
         return str(error)
-    more = f"; and {len(error.problems) - PROBLEMS_TOLD} more" if len(error.problems) > PROBLEMS_TOLD else ""
-    return f"{error.subject}: " + "; ".join(str(problem) for problem in error.problems[:PROBLEMS_TOLD]) + more
+    return f"{error.subject}: " + "; ".join(cut([str(problem) for problem in error.problems], PROBLEMS_TOLD))

@@ -20,7 +20,7 @@ from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.errors import Conflict, Invalid, Problem
+from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, ServedModel, SlotFacts
 from istio_templates.virtual_service import virtual_service
 from k8s_manager.apply import Basis
@@ -35,14 +35,13 @@ from k8s_manager.gitops.layout import (
     digest,
     file_text,
     kustomization,
-    path_of,
 )
 from k8s_manager.gitops.messages import owner_of_path
 from k8s_manager.gitops.rules import once, rules
-from k8s_manager.gitops.sharing import is_runtime, stays
+from k8s_manager.gitops.sharing import is_runtime, place_of, stays
 from k8s_manager.memo import Memo
 from k8s_manager.plan import Owner, owner_of_document
-from k8s_manager.rights import SYSTEM
+from k8s_manager.rights import LABELS, SYSTEM
 from k8s_manager.splitting import declared
 from k8s_manager.world import Stored
 
@@ -107,14 +106,14 @@ class Composer:
         documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
         owners = {key: owner_of_document(key, plan) for key in documents}
         leaving = {gone.owner for gone in plan.leaving if not gone.waits}
-        kept, held = stays(changes, owned), frozenset(plan.held - leaving)
+        kept, held = stays(changes, owned), frozenset(plan.held)
         return Parts(objects, runtime, kept, held, frozenset(leaving), documents, owners, not world.documents())
 
     def tree(self, parts: Parts, there: Tree, cluster: str) -> Composed:
         """Return the tree of a cluster; `there` is the one that is on the branch, of which it keeps some."""
         kept, kept_runtime = _kept(parts, there)
         tree = self._layout.tree({**kept, **parts.objects})
-        head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, {"app.kubernetes.io/part-of": "tidegate"})
+        head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, LABELS)
         tops = sorted({"/".join(path.split("/")[:2]) for path in tree if path.startswith(("gateways/", "tenants/"))})
         mark = digest(tree)  # of what is applied: what is made once does not make another tree
         tree[MARK_FILE] = file_text({**head, "data": {CLUSTER: cluster, TREE: mark}})
@@ -174,20 +173,13 @@ def _kept(parts: Parts, there: Tree) -> tuple[dict[ObjectKey, Manifest], dict[Ob
     wrong = []
     for path in sorted({*parts.kept.values(), *held} & there.keys()):
         obj = _read(there[path])
-        if obj is None or path != _place(obj):
+        if obj is None or path != place_of(obj):
             wrong.append(Problem(path, "is kept, and does not hold its object any more; restore it, or take it away"))
         else:
             found[is_runtime(obj)][names.key_of(obj)] = obj
     if wrong:
         raise Conflict("the tree", wrong)
     return found
-
-
-def _place(obj: Manifest) -> str | None:
-    try:
-        return (f"{RUNTIME}/" if is_runtime(obj) else "") + path_of(obj)
-    except (Invalid, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _is_held(path: str, parts: Parts) -> bool:

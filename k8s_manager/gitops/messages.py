@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.layout import KUSTOMIZATION, RUNTIME
 from k8s_manager.gitops.stale import Stale
+from k8s_manager.listing import cut, named
 from k8s_manager.plan import Owner
 from k8s_manager.revisions import Change
 
@@ -44,14 +45,10 @@ def message(
     """Return the message of a commit; `changes` are those of documents that led to it, or where that is not `known`
     their last ones; those that were `deleted` have None where nobody knows by whom."""
     subjects = [_name(key) for key in sorted(changes)] or [_owner(owner) for owner in owners(found)]
-    more = f" and {len(subjects) - SUBJECTS} more" if len(subjects) > SUBJECTS else ""
-    head = f"{', '.join(subjects[:SUBJECTS]) or 'The tree'}{more}: {found}"
+    head = f"{named(subjects, SUBJECTS) or 'The tree'}: {found}"
     by = "by" if known else "last changed by"
-    lines = [_line(key, changes[key], "deleted by" if key in deleted else by) for key in sorted(changes)] or [
-        _BY_ITSELF
-    ]
-    left = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
-    return "\n".join([head, "", *lines[:LINES], *left]) + "\n"
+    lines = [_line(key, changes[key], "deleted by" if key in deleted else by) for key in sorted(changes)]
+    return "\n".join([head, "", *cut(lines or [_BY_ITSELF], LINES)]) + "\n"
 
 
 def author(changes: Sequence[Change | None]) -> str:

@@ -8,15 +8,15 @@ Git has brought that.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from istio_templates import catalog, names
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey, Tenancy
-from istio_templates.virtual_service import http_of, subsets_used
+from istio_templates.virtual_service import gateways_of, http_of, subsets_used
 from k8s_manager.diff import Changes, Write
 from k8s_manager.gitops.layout import RUNTIME, path_of
+from k8s_manager.listing import cut, named
 from k8s_manager.plan import Owner, owner_of
 
 MISSING, OLDER = "is not in the cluster", "is in the cluster as another commit has it"
@@ -88,8 +88,7 @@ def _bound(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> set[ObjectK
 
 def _gateways(route: Manifest | None) -> set[ObjectKey]:
     """Return the Gateways through which a route is reached."""
-    named = ((route or {}).get("spec") or {}).get("gateways") or []
-    return {ObjectKey("Gateway", *name.partition("/")[::2]) for name in named}
+    return {ObjectKey("Gateway", *name.partition("/")[::2]) for name in gateways_of(route or {})}
 
 
 def _differs(key: ObjectKey, write: Write, owned: Mapping[ObjectKey, Manifest]) -> str:
@@ -114,14 +113,15 @@ def _too_early(
         return ""
     live = owned.get(key)
     gateway, tenant, model = owner_of(obj["metadata"]["labels"])
-    newly = {found.namespace for found in _gateways(obj) - _gateways(live)}
+    bound = _gateways(obj) - _gateways(live)
+    newly = {found.namespace for found in bound}
     pools = tenants[tenant].gateways if tenant in tenants else ()
     above = [(gateway, "", "")] if gateway else [(pool.name, "", "") for pool in pools if pool.namespace in newly]
     above += [("", tenant, ""), ("", tenant, model)] if live is None else []
-    missing = [found for owner in above for found in absent.get(owner, ())]
-    missing += [found for found in _gateways(obj) - _gateways(live) if found not in owned]
+    missing = {found for owner in above for found in absent.get(owner, ())}
+    missing |= {found for found in bound if found not in owned}
     if missing:
-        return f"waits for {_some(sorted(set(missing)))}"
+        return f"waits for {named([str(found) for found in sorted(missing)], MOST_NAMED)}"
     return _leads_nowhere(obj, live or {}, owned) if model else ""
 
 
@@ -149,11 +149,6 @@ def _ports_used(route: Manifest) -> set[tuple[str, int]]:
     }
 
 
-def _some(keys: list[ObjectKey]) -> str:
-    more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
-    return ", ".join(map(str, keys[:MOST_NAMED])) + more
-
-
 def sentences(parted: Shares) -> Iterator[tuple[Owner, str]]:
     """Yield what each owner is told of what Git has yet to bring."""
     found: dict[Owner, list[str]] = defaultdict(list)
@@ -162,8 +157,7 @@ def sentences(parted: Shares) -> Iterator[tuple[Owner, str]]:
     for key, how in sorted(parted.out_of_step.items()):
         found[parted.owners[key]].append(f"{key} {how}")
     for owner, lines in found.items():
-        more = f"; and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
-        yield owner, "; ".join(lines[:MOST_NAMED]) + more
+        yield owner, "; ".join(cut(lines, MOST_NAMED))
 
 
 def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectKey, str]:
@@ -174,7 +168,14 @@ def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectK
     for key, live in owned.items():
         if key in changes.standing or key in going or catalog.is_slot(live) or "deletionTimestamp" in live["metadata"]:
             continue
-        with suppress(Invalid, KeyError):  # labels that somebody has edited: such a file was never ours
-            path = path_of(live)
-            found[key] = f"{RUNTIME}/{path}" if is_runtime(live) else path
+        if place := place_of(live):
+            found[key] = place
     return found
+
+
+def place_of(obj: Manifest) -> str | None:
+    """Return where an object stands in a tree; None where its labels are odd: such a file was never ours."""
+    try:
+        return (f"{RUNTIME}/" if is_runtime(obj) else "") + path_of(obj)
+    except (Invalid, KeyError, TypeError, AttributeError):
+        return None

@@ -4,12 +4,13 @@ from datetime import datetime
 
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.timestamps import timestamp
 
 
 def event(key: ObjectKey, uid: str, kind: str, reason: str, message: str, at: datetime) -> Manifest:
     """Return an event about an object; `kind` is Normal or Warning."""
     about = {"kind": key.kind, "name": key.name, "namespace": key.namespace, "uid": uid}
-    time = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(at)
     return {
         "apiVersion": "v1",
         "kind": "Event",

@@ -234,13 +234,7 @@ async def test_what_is_deleted_goes_from_the_tree_and_its_document_waits_until_i
 async def test_a_tenant_leaves_nothing_behind(fleet: Fleet, server: Server, tree: Tree):
     async with fleet.manager(settings(server)):
         await served(fleet, tree)
-        for key in (documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")):
-            await fleet.client.delete(key)
-        await until(lambda: not tree.has("ranker"), what="the model's files being gone")
-        await tree.apply()
-        await until(lambda: not tree.has("tenants/search"), what="its folder being gone")
-        await tree.apply()
-        await until(lambda: _is_absent(fleet, documents_key("Tenant", "search")), what="the tenant's end")
+        await leave(fleet, tree)
         assert not [name for name in await fleet.owned() if "search" in name]
 
 
@@ -253,13 +247,7 @@ async def test_a_tenant_goes_though_a_tool_has_applied_its_namespace_and_others_
         await fleet.client.apply(home, force=True, manager="argocd-controller")
         theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "search"}}
         await fleet.apply(theirs)
-        for key in (documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")):
-            await fleet.client.delete(key)
-        await until(lambda: not tree.has("ranker"), what="the model's files being gone")
-        await tree.apply()
-        await until(lambda: not tree.has("tenants/search"), what="its folder being gone")
-        await tree.apply()
-        await until(lambda: _is_absent(fleet, documents_key("Tenant", "search")), what="the tenant's end")
+        await leave(fleet, tree)
         left = await fleet.get("Namespace", "search")
         assert left and not [label for label in left["metadata"].get("labels", {}) if "tidegate" in label]
         assert await fleet.get("ConfigMap", "theirs", "search")
@@ -551,13 +539,7 @@ async def test_a_tenant_that_is_refused_and_deleted_goes(fleet: Fleet, server: S
             return (await fleet.condition("Tenant", "search", "Accepted")).get("status") == "False"
 
         await until(refused, what="the tenant being refused")
-        for key in (documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")):
-            await fleet.client.delete(key)
-        await until(lambda: not tree.has("/ranker/"), what="the model's files being gone")
-        await tree.apply()
-        await until(lambda: not tree.has("tenants/search"), what="its folder being gone")
-        await tree.apply()
-        await until(lambda: _is_absent(fleet, documents_key("Tenant", "search")), what="the tenant's end")
+        await leave(fleet, tree)
 
 
 async def test_a_kept_file_that_somebody_has_spoilt_is_named(fleet: Fleet, server: Server, tree: Tree, tmp_path: Path):
@@ -675,7 +657,14 @@ async def test_the_next_manager_knows_what_was_committed_and_commits_nothing_aga
 ):
     async with fleet.manager(settings(server)):
         await served(fleet, tree)
-        before = await until(lambda: _in_step(fleet), what="all being in step")
+
+        async def is_told() -> dict[str, Any]:
+            """Return the state as soon as it names the newest commit: it is told a moment after the push."""
+            found = await _in_step(fleet)
+            newest = git("rev-parse", "main", at=tree.place)
+            return found if found and found["committed"]["commit"] == newest else {}
+
+        before = await until(is_told, what="all being in step")
     async with fleet.manager(settings(server)) as manager, fleet.rest(manager) as rest:
         await asyncio.sleep(1.5)
         status, told = await rest.call("GET", "/v1/git")
@@ -713,6 +702,17 @@ async def test_a_tree_is_emptied_for_documents_that_leave_but_not_since_there_ar
         await tree.apply()
         await until(lambda: _is_absent(fleet, documents_key("InferenceGateway", "shared")), what="the gateway's end")
         assert not await fleet.owned()
+
+
+async def leave(fleet: Fleet, tree: Tree) -> None:
+    """Delete the model and its tenant, and prune until both have ended."""
+    for key in (documents_key("Model", "ranker", "search"), documents_key("Tenant", "search")):
+        await fleet.client.delete(key)
+    await until(lambda: not tree.has("ranker"), what="the model's files being gone")
+    await tree.apply()
+    await until(lambda: not tree.has("tenants/search"), what="its folder being gone")
+    await tree.apply()
+    await until(lambda: _is_absent(fleet, documents_key("Tenant", "search")), what="the tenant's end")
 
 
 def documents_key(kind: str, name: str, namespace: str = "") -> ObjectKey:

@@ -8,10 +8,9 @@ from k8s_manager.kube.errors import Refused, Unavailable
 from k8s_manager.kube.store import Store
 from k8s_manager.offline import world_with
 from k8s_manager.plan import Plan
-from k8s_manager.render import Desired
 from tests.features.test_drift import Hand
 
-BASIS = Basis(datetime(2026, 1, 1, tzinfo=UTC), world_with([]), Plan(), Desired({}, {}))
+BASIS = Basis(datetime(2026, 1, 1, tzinfo=UTC), world_with([]), Plan())
 
 
 class Kubernetes:

@@ -1,0 +1,13 @@
+"""Lists in sentences: the first few, and how many more there are. Pure."""
+
+from collections.abc import Sequence
+
+
+def cut(lines: Sequence[str], most: int) -> list[str]:
+    """Return the first lines, and one that counts the others."""
+    return [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]
+
+
+def named(names: Sequence[str], most: int) -> str:
+    """Return the first names in one text, with how many others there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
