@@ -15,6 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.backoff import Backoff
 from k8s_manager.clock import Clock
 from k8s_manager.diff import Changes, Write
 from k8s_manager.drift import Repair, Repairs, live_of, looked_at, repair_as
@@ -28,7 +29,7 @@ from k8s_manager.told import Told
 from k8s_manager.world import World
 
 log = logging.getLogger(__name__)
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+BACKOFF = Backoff(0.5, 60.0)
 _FOREIGN = (
     "Model", "Pod", "Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "PersistentVolumeClaim",
     "ConfigMap", "Secret", "ServiceAccount", "Ingress", "Role", "RoleBinding", "HorizontalPodAutoscaler",
@@ -206,8 +207,7 @@ class ClusterTarget:
     def _fail(self, key: ObjectKey, owner: Owner, error: TidegateError, operation: str) -> None:
         before = self._failures.get(key)
         attempts = before.attempts + 1 if before else 1
-        pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
-        self._failures[key] = Failure(error, owner, attempts, self._clock.now() + pause)
+        self._failures[key] = Failure(error, owner, attempts, self._clock.now() + BACKOFF.after(attempts))
         APPLIED.labels(key.kind, operation, "failure").inc()
 
     async def _has_others(self, namespace: str) -> bool:

@@ -16,6 +16,7 @@ from collectors.replicas import PodSeen, pod_seen
 from istio_templates import names
 from istio_templates.envoy_filter import revision
 from istio_templates.facts import GatewayPool, SlotFacts
+from k8s_manager.backoff import Backoff
 from k8s_manager.clock import Clock
 from k8s_manager.events import Events
 from k8s_manager.gather import Gatherer
@@ -30,7 +31,7 @@ from ratelimiter.proof import Lag, Proof
 log = logging.getLogger(__name__)
 FAST, SLOW = 0.1, 15.0
 PAUSES = {"Applied": SLOW, "Pending": FAST, "Rejected": 1.0, "NoAnswer": SLOW}  # seconds until a pod is asked again
-RETRY, LONGEST_RETRY = 60.0, 3600.0
+BACKOFF = Backoff(60.0, 3600.0)
 IN_FLIGHT = 32
 Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 
@@ -186,7 +187,7 @@ class ProofLoop:
             rejected, good = seen.limits[slot], seen.good.get(slot)
             if good is not None and good != rejected and proof.may_replace(good, rejected):
                 times = seen.rolled_back[slot] = seen.rolled_back.get(slot, 0) + 1
-                again = self._clock.now() + min(LONGEST_RETRY, RETRY * 2 ** (times - 1))
+                again = self._clock.now() + BACKOFF.after(times)
                 self._limits.roll_back((gateway, slot), rejected, good, again)
         stuck = {slot for _, slot in self._limits.rolled_back} | proof.behind_at_any(seen.proofs)
         seen.rolled_back = {slot: times for slot, times in seen.rolled_back.items() if slot in stuck}

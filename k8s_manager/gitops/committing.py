@@ -16,6 +16,7 @@ import orjson
 from istio_templates import names
 from istio_templates.errors import Conflict, TidegateError
 from istio_templates.facts import ObjectKey
+from k8s_manager.backoff import Backoff
 from k8s_manager.clock import Clock
 from k8s_manager.gitops import messages
 from k8s_manager.gitops.aside import aside
@@ -41,7 +42,7 @@ from k8s_manager.timestamps import timestamp
 
 log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")
-FIRST_PAUSE, LONGEST_PAUSE, LOOK_AGAIN = 1.0, 60.0, 5.0
+BACKOFF, LOOK_AGAIN = Backoff(1.0, 60.0), 5.0
 COMMITS_KEPT, OBJECTS_TOLD, ASKED = 50, 50, 20
 SHORTEST = 0.05
 """Seconds between two looks at the least, whatever is due."""
@@ -166,7 +167,7 @@ class TreeLoop:
 
     def _fail(self, why: str) -> None:
         self._attempts += 1
-        self._due = self._clock.now() + min(FIRST_PAUSE * 2 ** (self._attempts - 1), LONGEST_PAUSE)
+        self._due = self._clock.now() + BACKOFF.after(self._attempts)
         GIT_COMMITS.labels("failure").inc()
         said = why if len(why) <= LONGEST_SENTENCE else f"{why[:LONGEST_SENTENCE]} ..."
         if said != self.trouble:
