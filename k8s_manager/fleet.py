@@ -1,6 +1,6 @@
 """The fleet: what all accepted documents hold, indexed by what can be asked for. Pure."""
 
-from collections.abc import Container, Hashable, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
 
 from istio_templates import names
 from istio_templates.documents import (
@@ -64,19 +64,24 @@ class Fleet:
             case WarmupPlanSpec() as spec:
                 self.warmup_plans[document.namespace or "", document.name] = spec
 
-    def reserve(self, world: World, only: Container[ObjectKey] | None = None) -> None:
-        """Keep what live objects serve for those documents that are still there, or `only` for some."""
+    def reserve(self, world: World, only: Container[ObjectKey] | None = None) -> bool:
+        """Keep what live objects serve for those documents that are still there, or `only` for some.
+
+        Return False if others hold some of it, who would not have got it had this been known.
+        """
         tenants = {stored.key.name: stored for stored in world.tenants if only is None or stored.key in only}
         models = {(s.key.namespace, s.key.name) for s in world.models if only is None or s.key in only}
-        for host, tenant in world.bound.hosts:
-            if tenant in tenants:
-                self._take(host, tenant)
-        for host, tenant in world.bound.routed:
-            if tenant in tenants and _asks_for(tenants[tenant], host):  # others only have leave to route there
+        free = True
+        for host, tenant in (*world.bound.hosts, *_asked_for(world.bound.routed, tenants)):
+            if tenant in tenants and self._taken.get(host) != tenant:
+                free = free and all(other == tenant for _, other in self.claims_against(host))
                 self._take(host, tenant)
         for host, headers, path, holder in world.bound.routes:
-            if holder in models:
-                self._route((host, headers), path, holder)
+            place = (host, headers)
+            if holder in models and self._paths.get(place, {}).get(path) != holder:
+                free = free and all(other == holder for _, other in self._held_at(place, path))
+                self._route(place, path, holder)
+        return free
 
     def adopts(self, spec: TenantSpec) -> tuple[str, str] | None:
         """Return namespace and name of the Gateway that a tenant takes over, if it does."""
@@ -124,12 +129,14 @@ class Fleet:
 
     def paths_against(self, route: Route) -> Iterator[tuple[str, Holder]]:
         """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
-        place = place_of(route)
+        return self._held_at(place_of(route), route.path)
+
+    def _held_at(self, place: Place, path: str) -> Iterator[tuple[str, Holder]]:
         held = self._paths.get(place, {})
-        for path in (route.path, *_folders(route.path)):
-            if path in held:
-                yield path, held[path]
-        yield from self._paths_below.get(place, {}).get(route.path, {}).items()
+        for way in (path, *_folders(path)):
+            if way in held:
+                yield way, held[way]
+        yield from self._paths_below.get(place, {}).get(path, {}).items()
 
     def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
         self.tenants[name] = spec
@@ -160,6 +167,11 @@ class Fleet:
         self._paths.setdefault(place, {})[path] = holder
         for folder in _folders(path):
             self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
+
+
+def _asked_for(routed: Iterable[tuple[str, str]], tenants: Mapping[str, Stored]) -> Iterator[tuple[str, str]]:
+    """Yield (host, tenant) where a tenant routes on a host that it claims: others only have leave to."""
+    return ((host, tenant) for host, tenant in routed if tenant in tenants and _asks_for(tenants[tenant], host))
 
 
 def _asks_for(tenant: Stored, host: str) -> bool:

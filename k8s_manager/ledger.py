@@ -59,10 +59,9 @@ class Ledger:
             if was is not now
         ]
         newcomers = {stored.key for kind in changed for stored in kind if self._may_serve(stored)}
-        if before.bound is not world.bound:
-            fleet.reserve(world)
-        elif newcomers:
-            fleet.reserve(world, newcomers)
+        changed_bound = before.bound is not world.bound
+        if (changed_bound or newcomers) and not fleet.reserve(world, None if changed_bound else newcomers):
+            return None
         followed = all(self._takes(fleet, stored) for stored in by_seniority(changed))
         none_gone = len(self._seen) == sum(len(kind) for kind in world.kinds())
         # What was refused may fit by now.

@@ -78,16 +78,28 @@ def said(document, fleet):
     return sorted((found.reason, found.problem.field) for found in refusals(document, fleet))
 
 
-def on(name, *hosts):
-    return tenant(name, hosts=[{"name": host, "delegations": []} for host in hosts])
+def on(name, *hosts, lent=()):
+    return tenant(name, hosts=[{"name": host, "delegations": list(lent)} for host in hosts])
 
 
-ROUTED = model("m", "search", routes=[{"host": "a.example.com", "path": "/", "port": 8080}])
+def at(namespace, path, host="a.example.com"):
+    return model("m", namespace, routes=[{"host": host, "path": path, "port": 8080}])
 
 
 @settings(max_examples=200, deadline=None)
 @given(changes(), documents())
-@example([("bind", False, ROUTED), ("put", False, on("search", "*.example.com"))], on("ads", "a.example.com"))
+@example(
+    [("bind", False, at("search", "/")), ("put", False, on("search", "*.example.com"))], on("ads", "a.example.com")
+)
+@example(
+    [
+        ("put", False, on("search", "a.example.com")),
+        ("put", False, on("ads", "a.example.com")),
+        ("put", False, at("search", "/x")),
+        ("bind", False, at("ads", "/")),
+    ],
+    on("search", "a.example.com", lent=[{"path": "/x", "tenant": "ads"}]),
+)
 def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
     try:
         proposed = parse(copy.deepcopy(asked))
