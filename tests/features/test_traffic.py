@@ -192,7 +192,7 @@ async def test_a_version_that_waits_for_its_successor_keeps_its_gate_and_follows
         )
 
         async def moved():
-            found = await fleet.get("VirtualService", "ranker", "search")
+            found = await fleet.get("VirtualService", "ranker", "search") or {"spec": {}}
             return path in str(found["spec"]) and await weights(fleet) == {"v1": 100}
 
         await until(moved, what="the new path leading to the old version")
