@@ -1,80 +1,122 @@
 """`python -m e2e [--keep] [PYTEST ARGUMENTS]`: run the scenarios. `python -m e2e --figures [quick] [NAME ...]`: measure.
 
-With E2E_KUBECONFIG they run against that cluster, where Istio must be installed already; without, against a cluster
-of their own, which is started for them and taken away afterwards.
+With E2E_KUBECONFIG they run against that cluster, where Istio must be installed already; without, against clusters of
+their own, which are started for them and taken away afterwards: all scenarios in E2E_CLUSTERS of them side by side
+(as many as the memory carries, four at most), single files in one.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from e2e.cluster import debian, up
 from e2e.cluster.errors import ClusterError, Missing
 from e2e.cluster.place import PROJECT, Place
 
+SCENARIOS = "e2e/scenarios"
+LOOKING_BACK = f"{SCENARIOS}/test_rights.py"
+"""Judges what all the others did, and so runs after them."""
+PYTEST = ("-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--durations=15")
+GIB_FOR_A_CLUSTER, MOST_CLUSTERS = 4, 4
+
 
 def main(words: list[str]) -> int:
     """Return pytest's exit code."""
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return 0
     keep = "--keep" in words
     wanted = [word for word in words if word != "--keep"]
     try:
-        return _given(wanted) if os.environ.get("E2E_KUBECONFIG") else _own(Place(), wanted, keep)
+        return _given(wanted) if os.environ.get("E2E_KUBECONFIG") else _own(wanted, keep)
     except ClusterError as error:
         print(f"tidegate e2e: {error}", file=sys.stderr)
         return 1
 
 
-def _own(place: Place, words: list[str], keep: bool) -> int:
-    there = up.runs(place)
-    programs = up.programs(place)
-    prometheus = debian.unpacked(place, "prometheus")
+def clusters() -> int:
+    """Return how many clusters run side by side."""
+    said = os.environ.get("E2E_CLUSTERS")
+    if said is None:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) / 2**20
+        return max(1, min(MOST_CLUSTERS, int(free / GIB_FOR_A_CLUSTER)))
+    if not said.isdecimal() or int(said) < 1:
+        raise Missing(f"E2E_CLUSTERS is {said!r}; it says how many clusters run side by side: 1 or more")
+    return int(said)
+
+
+def _own(words: list[str], keep: bool) -> int:
+    there = up.runs(Place())
+    whole = not words or all(word.startswith("-") and word != "--figures" and "-k" not in word for word in words)
+    places = [Place.numbered(number) for number in range(clusters() if whole and not there and not keep else 1)]
     if there:
-        up.load(place)
+        up.load(places[0])
     else:
-        up.up(place)
-    environment = {
-        **os.environ,
-        "E2E_KUBECONFIG": str(place.kubeconfig),
-        "E2E_KUBECTL": str(programs["kubectl"]),
-        "E2E_ISTIOCTL": str(programs["istioctl"]),
-        "E2E_PROMETHEUS": str(prometheus),
-        "E2E_OWN": "yes",
-    }
+        up.up(places)
     try:
-        return _pytest(place.inside, words, environment)
+        environment = _environment(places)
+        if "--figures" in words:
+            return _figures(places[0].inside, words, environment)
+        if not whole:
+            return _run([*places[0].inside, sys.executable, *PYTEST, *words, *_unnamed(words)], environment)
+        code = _side_by_side(places, words, environment)
+        looked_back = _run([*places[0].inside, sys.executable, *PYTEST, LOOKING_BACK], environment)
+        return code or looked_back
     finally:
         if not (there or keep):
-            up.down(place)
+            up.down(places)
+
+
+def _environment(places: Sequence[Place]) -> dict[str, str]:
+    programs = up.programs(places[0])
+    return {
+        **os.environ,
+        "E2E_KUBECONFIG": str(places[0].kubeconfig),
+        "E2E_KUBECTL": str(programs["kubectl"]),
+        "E2E_ISTIOCTL": str(programs["istioctl"]),
+        "E2E_PROMETHEUS": str(debian.unpacked(places[0], "prometheus")),
+        "E2E_OWN": "0",
+        "E2E_AUDIT_LOGS": os.pathsep.join(str(place.audit_log) for place in places),
+    }
+
+
+def _side_by_side(places: Sequence[Place], words: list[str], environment: dict[str, str]) -> int:
+    """Give every cluster a worker in its network; each takes the next file of scenarios when it has done one."""
+    workers = [
+        f"--tx=popen//id=cluster{number}//python={' '.join([*place.inside, sys.executable])}"
+        f"//env:E2E_KUBECONFIG={place.kubeconfig}//env:E2E_OWN={number}"
+        for number, place in enumerate(places)
+    ]
+    spread = ["--dist=loadfile", "--no-loadscope-reorder", *workers]
+    return _run([sys.executable, *PYTEST, *spread, *words, SCENARIOS, f"--ignore={LOOKING_BACK}"], environment)
+
+
+def _figures(inside: tuple[str, ...], words: list[str], environment: dict[str, str]) -> int:
+    subprocess.run([*inside, sys.executable, "-m", "e2e.support.install"], cwd=PROJECT, env=environment, check=True)
+    return _run(
+        [*inside, sys.executable, "-m", "e2e.figures", *(word for word in words if word != "--figures")], environment
+    )
 
 
 def _given(words: list[str]) -> int:
     if shutil.which(os.environ.get("E2E_KUBECTL", "kubectl")) is None:
         raise Missing("the scenarios need kubectl on the PATH, or its path in E2E_KUBECTL")
-    return _pytest((), ["-m", "not own_cluster", *words], dict(os.environ))
-
-
-def _pytest(inside: tuple[str, ...], words: list[str], environment: dict[str, str]) -> int:
     if "--figures" in words:
-        subprocess.run([*inside, sys.executable, "-m", "e2e.support.install"], cwd=PROJECT, env=environment, check=True)
-        command = [*inside, sys.executable, "-m", "e2e.figures", *(word for word in words if word != "--figures")]
-        return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
-    named = [word for word in words if word.startswith("e2e/")]
-    command = [
-        *inside,
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        "pyproject.toml",
-        "-p",
-        "no:cacheprovider",
-        "--durations=15",
-        *words,
-    ]
-    return subprocess.run(
-        [*command, *([] if named else ["e2e/scenarios"])], cwd=PROJECT, env=environment, check=False
-    ).returncode
+        return _figures((), words, dict(os.environ))
+    return _run([sys.executable, *PYTEST, "-m", "not own_cluster", *words, *_unnamed(words)], dict(os.environ))
+
+
+def _unnamed(words: list[str]) -> list[str]:
+    """Return where to look for scenarios if no file is named."""
+    return [] if any(word.startswith("e2e/") for word in words) else [SCENARIOS]
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 
 from e2e.cluster import needs, up
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.place import Place
+from e2e.cluster.place import Place, there
 
 _HELP = """usage: python -m e2e.cluster COMMAND
 
@@ -21,7 +21,7 @@ def main(words: list[str]) -> int:
     commands = {
         "build": lambda: up.images(place),
         "up": lambda: _up(place),
-        "down": lambda: up.down(place),
+        "down": lambda: up.down(there()),
         "packages": lambda: print(" ".join(needs.packages())),
     }
     if len(words) != 1 or words[0] not in commands:
@@ -36,7 +36,7 @@ def main(words: list[str]) -> int:
 
 
 def _up(place: Place) -> None:
-    node = up.up(place)
+    (node,) = up.up([place])
     kubectl = " ".join([*place.inside, str(node.program("kubectl")), "--kubeconfig", str(place.kubeconfig)])
     print(f"the cluster is up\n  logs     {place.logs}\n  kubectl  {kubectl}\n  end it   make cluster-down")
 

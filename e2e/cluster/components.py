@@ -83,6 +83,7 @@ def kubelet_config(pki: Pki, place: Place) -> str:
     return f"""apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
+cgroupRoot: /{place.name}
 containerRuntimeEndpoint: unix://{place.containerd_socket}
 failSwapOn: false
 authentication:

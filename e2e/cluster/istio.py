@@ -4,20 +4,19 @@ from pathlib import Path
 
 from e2e.cluster.network import DNS
 from e2e.cluster.node import Node
-from e2e.cluster.place import Place
 from e2e.cluster.run import run
 from e2e.cluster.versions import COREDNS, HUB, ISTIO
 
 _MANIFESTS = Path(__file__).parent / "manifests"
 
 
-def install(node: Node, place: Place, istioctl: Path) -> None:
+def install(node: Node) -> None:
     """Install DNS and Istio, and return when istiod answers."""
     dns = (_MANIFESTS / "coredns.yaml").read_text().replace("IMAGE", f"{HUB}/coredns:{COREDNS}").replace("DNS_IP", DNS)
     node.kubectl("apply", "--server-side", "-f", "-", stdin=dns)
-    operator = place.state / "istio.yaml"
+    operator = node.place.state / "istio.yaml"
     operator.write_text((_MANIFESTS / "istio.yaml").read_text().replace("HUB", HUB).replace("TAG", ISTIO))
-    rendered = run(istioctl, "manifest", "generate", "-f", operator)
+    rendered = run(node.program("istioctl"), "manifest", "generate", "-f", operator)
     node.kubectl("create", "namespace", "istio-system")
     crds, rest = _crds_first(rendered)
     node.kubectl("apply", "--server-side", "-f", "-", stdin=crds)

@@ -1,6 +1,5 @@
 """One node: start everything in order, and take everything away again, also what a failure left behind."""
 
-import contextlib
 import json
 import os
 import re
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from e2e.cluster import components, network, pki
+from e2e.cluster import cgroups, components, network, pki
 from e2e.cluster.errors import Failed
 from e2e.cluster.pki import Pki
 from e2e.cluster.place import Place
@@ -29,7 +28,6 @@ class Node:
         self.place, self._programs = place, programs
         self.processes = Processes(place.state / "processes.json", place.logs)
         self._pki = Pki(place.state / "pki")
-        self._groups_before = place.state / "cgroups.json"
         self._starter = place.state / "starter.json"
 
     def claim(self) -> None:
@@ -40,7 +38,6 @@ class Node:
             what = f"{self.place.state} is there already: another cluster runs, or is left over"
             raise Failed(f"{what}; end it with: make cluster-down") from error
         self._starter.write_text(json.dumps(asdict(this_process())))
-        self._groups_before.write_text(json.dumps([str(path) for path in _groups()]))
 
     def runs(self) -> bool:
         """Tell whether the cluster runs, or is being started; what a crash of the machine left does neither."""
@@ -55,6 +52,7 @@ class Node:
         shutil.rmtree(place.logs, ignore_errors=True)
         (place.logs / "pods").mkdir(parents=True)
         network.make(place.name)
+        cgroups.make(place.name)
         pki.make(self._pki.folder)
         shutil.copy(self._pki.kubeconfig("admin"), place.kubeconfig)
         self._write_configurations()
@@ -120,7 +118,7 @@ class Node:
         _kill_all(_shims_of(place.containerd_socket))
         _unmount_below(place.state)
         network.remove(place.name)
-        self._remove_groups()
+        cgroups.remove(place.name)
         _remove_links_into(place.logs)
         shutil.rmtree(place.state, ignore_errors=True)
 
@@ -134,16 +132,6 @@ class Node:
                 run(*ctr, "tasks", "delete", "-f", task, check=False, timeout=20)
         except Failed as error:
             print(f"{error}; its processes are killed instead", flush=True)
-
-    def _remove_groups(self) -> None:
-        """Remove the kubelet's groups that were not there before."""
-        if not self._groups_before.exists():
-            return
-        before = json.loads(self._groups_before.read_text())
-        for root in [path for path in _groups() if str(path) not in before]:
-            for folder, _, _ in os.walk(root, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(folder).rmdir()
 
     def _start_runtime(self) -> None:
         config = self.place.state / "containerd.toml"
@@ -198,11 +186,6 @@ def _unmount_below(folder: Path) -> None:
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for path in sorted((path for path in mounted if path.startswith(f"{folder}/")), reverse=True):
         run("umount", "-l", path, check=False)
-
-
-def _groups() -> list[Path]:
-    """Return the roots of every kubelet's control groups on this machine."""
-    return list(Path("/sys/fs/cgroup").glob("**/kubepods"))
 
 
 def _remove_links_into(logs: Path) -> None:

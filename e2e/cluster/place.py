@@ -20,6 +20,15 @@ class Place:
     cache: Path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate-e2e"
     """Programs and image layers, each in a folder that its versions name."""
 
+    @classmethod
+    def numbered(cls, number: int) -> "Place":
+        """Return the place of one of several clusters side by side; 0 is the one that `make cluster-up` starts."""
+        first = cls()
+        if number == 0:
+            return first
+        name = f"{first.name}-{number}"
+        return cls(name, first.state.with_name(name), first.logs.with_name(f"logs-{number}"))
+
     @property
     def inside(self) -> tuple[str, ...]:
         """What stands before a command that runs in the cluster's network."""
@@ -39,3 +48,10 @@ class Place:
     def containerd_socket(self) -> Path:
         """Where the container runtime listens."""
         return self.state / "containerd.sock"
+
+
+def there() -> list[Place]:
+    """Return the places of `make cluster-up` and of clusters beside it that run or are left over."""
+    first = Place()
+    left = (path.name.removeprefix(f"{first.name}-") for path in first.state.parent.glob(f"{first.name}-*"))
+    return [first, *(Place.numbered(int(number)) for number in left if number.isdecimal())]

@@ -1,7 +1,8 @@
 """From nothing to a cluster with Istio, and back."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,29 +30,38 @@ def runs(place: Place) -> bool:
         return True
     if place.state.exists() or network.exists(place.name):
         print(f"{place.state} is left of a cluster that does not run any more: taking it away", flush=True)
-        down(place)
+        down([place])
     return False
 
 
-def up(place: Place) -> Node:
-    """Start a cluster; one that does not come up is taken away again, its logs stay."""
-    if runs(place):
-        raise Failed("a cluster is there already; end it with: make cluster-down")
+def up(places: Sequence[Place]) -> list[Node]:
+    """Start clusters side by side; where one does not come up all are taken away again, their logs stay."""
+    if taken := [place.name for place in places if runs(place)]:
+        raise Failed(f"{', '.join(taken)} is there already; end it with: make cluster-down")
     with timed("programs"):
-        built = programs(place)
+        built = programs(places[0])
     with timed("images"):
-        archives = images(place)
-    node = Node(place, built)
+        archives = images(places[0])
+    nodes = [Node(place, built) for place in places]
+    with ThreadPoolExecutor(len(nodes)) as threads:
+        starts = [threads.submit(_start, node, archives) for node in nodes]
+    if failed := [error for start in starts if (error := start.exception())]:
+        down([node.place for node, start in zip(nodes, starts, strict=True) if not start.exception()])
+        raise failed[0]
+    return nodes
+
+
+def _start(node: Node, archives: dict[str, Path]) -> None:
+    """Start one cluster; what another run of this program has claimed stays as it is."""
     node.claim()
     try:
-        with timed("Kubernetes"):
+        with timed(f"{node.place.name}: Kubernetes"):
             node.start(archives)
-        with timed("Istio"):
-            istio.install(node, place, built["istioctl"])
+        with timed(f"{node.place.name}: Istio"):
+            istio.install(node)
     except BaseException:
         node.stop()
         raise
-    return node
 
 
 def load(place: Place) -> None:
@@ -61,10 +71,11 @@ def load(place: Place) -> None:
         node.load(archives[reference])
 
 
-def down(place: Place) -> None:
-    """Take the cluster away; nothing is said where there is none."""
+def down(places: Sequence[Place]) -> None:
+    """Take clusters away; nothing is said where there is none."""
     needs.require()
-    Node(place, {}).stop()
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda place: Node(place, {}).stop(), places))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,8 @@ from e2e.support.site import SYSTEM, Site, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
 
+LONGEST = ("test_warmup.py", "test_rare.py", "test_parity.py", "test_main_job.py", "test_git.py", "test_dedicated.py")
+
 pytest.register_assert_rewrite("tests.contract.kubernetes")
 
 
@@ -22,12 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("run the scenarios with: make e2e")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what looks back at all scenarios behind them, and leave it out where only some of them run."""
-    here = {file.name for file in Path(__file__).parent.glob("test_*.py")}
-    if {item.path.name for item in items} < here or config.getoption("keyword"):
-        items[:] = [item for item in items if not item.get_closest_marker("all_scenarios")]
-    items.sort(key=lambda item: item.path.name == "test_rights.py")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that clusters side by side end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -81,9 +81,9 @@ async def live(site: Site, keys: list[ObjectKey]) -> dict[ObjectKey, Manifest]:
 
 
 def versions(found: dict[ObjectKey, Manifest]) -> dict[ObjectKey, Any]:
-    """Return what tells whether somebody has written objects: of those with a status, its spec's generation."""
+    """Return what tells whether somebody has written objects: of those with a status, the spec."""
     return {
-        key: obj["metadata"]["generation" if key.kind in WRITTEN_BY_OTHERS else "resourceVersion"]
+        key: obj["spec"] if key.kind in WRITTEN_BY_OTHERS else obj["metadata"]["resourceVersion"]
         for key, obj in found.items()
     }
 

@@ -10,6 +10,6 @@ from e2e.cluster.place import Place
 
 def own_node() -> Node:
     """Return the node; the scenario that calls this is marked `own_cluster`."""
-    place = Place()
+    place = Place.numbered(int(os.environ["E2E_OWN"]))
     assert Path(os.environ["E2E_KUBECONFIG"]) == place.kubeconfig
     return Node(place, up.programs(place))
