@@ -29,7 +29,8 @@ async def run(quick: bool) -> list[Figure]:
     models, seconds = (300, 10) if quick else (3000, 60)
     with tempfile.TemporaryDirectory() as folder:
         async with cluster(Path(folder)) as found:
-            await found.create(_documents(models))
+            await found.create(_tenants())
+            await found.create(_models(models))
             await found.pod("inference-gw", "gw-0", {"istio": "shared"})
             second = [await _pods(found, number, *place) for number, place in enumerate(_places(models))]
             async with found.manager() as process:
@@ -74,14 +75,18 @@ async def _pods(found: Cluster, number: int, namespace: str, name: str) -> Objec
     return None if number % 5 else await found.pod(namespace, f"{name}-1", labels(name))
 
 
-def _documents(models: int) -> Iterator[Manifest]:
-    """Yield a gateway, tenants, and models of which one in five is scaled by an autoscaler."""
+def _tenants() -> Iterator[Manifest]:
+    """Yield a gateway, and tenants with their namespaces."""
     yield gateway()
     for number in range(TENANTS):
         name = f"t{number:02d}"
         marks = {"tidegate.dev/tenant": name, "app.kubernetes.io/managed-by": "tidegate"}
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
         yield tenant(name)
+
+
+def _models(models: int) -> Iterator[Manifest]:
+    """Yield models of which one in five is scaled by an autoscaler."""
     for number, (namespace, name) in enumerate(_places(models)):
         workload = {"image": "example.com/m:1", **({} if number % 5 == 0 else {"replicas": 1})}
         limit = {"perReplicaQps": 20, "debounce": PATIENT}
