@@ -9,7 +9,7 @@ from tests.support.bucket import admissible
 from tests.support.standalone import offer, ranker, standalone
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("standalone")
+pytestmark = pytest.mark.xdist_group("stages")
 
 
 async def limited(run, **limit) -> None:
