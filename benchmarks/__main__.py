@@ -79,16 +79,20 @@ async def _side_by_side() -> int:
     """Run every short form in a process of its own, the longest first; return 1 if one has failed."""
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def one(name: str) -> bool:
+    async def one(name: str) -> tuple[str, int | None]:
         async with free:
             command = [sys.executable, "-m", "benchmarks", "quick", name]
             pipe = asyncio.subprocess.PIPE
             process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
             said, _ = await process.communicate()
         print(said.decode(), end="", flush=True)
-        return process.returncode == 0
+        return name, process.returncode
 
-    return int(not all(await asyncio.gather(*map(one, [*LONG, *(ALL.keys() - set(LONG))]))))
+    ended = await asyncio.gather(*map(one, [*LONG, *(name for name in ALL if name not in LONG)]))
+    failed = [name for name, code in ended if code]
+    if failed:
+        print(f"failed, see above: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

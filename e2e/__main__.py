@@ -7,20 +7,24 @@ their own, which are started for them and taken away afterwards: all scenarios i
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from e2e.cluster import debian, up
-from e2e.cluster.errors import ClusterError, Missing
+from e2e.cluster.errors import ClusterError, Failed, Missing
+from e2e.cluster.node import Node
 from e2e.cluster.place import PROJECT, Place
 
 SCENARIOS = "e2e/scenarios"
 LOOKING_BACK = f"{SCENARIOS}/test_rights.py"
 """Judges what all the others did, and so runs after them."""
 PYTEST = ("-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--durations=15")
-GIB_FOR_A_CLUSTER, MOST_CLUSTERS = 4, 4
+TELLING = ("-v", "-q", "--durations", "--tb=", "--color")
+"""Arguments of pytest that choose no scenarios."""
+GIB_FOR_A_CLUSTER, MOST_CLUSTERS = 2, 4
 
 
 def main(words: list[str]) -> int:
@@ -28,6 +32,8 @@ def main(words: list[str]) -> int:
     if {"-h", "--help"} & set(words):
         print(__doc__)
         return 0
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     keep = "--keep" in words
     wanted = [word for word in words if word != "--keep"]
     try:
@@ -42,18 +48,25 @@ def clusters() -> int:
     said = os.environ.get("E2E_CLUSTERS")
     if said is None:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(lines["MemAvailable"].split()[0]) / 2**20
-        return max(1, min(MOST_CLUSTERS, int(free / GIB_FOR_A_CLUSTER)))
+        return carried(int(lines["MemAvailable"].split()[0]))
     if not said.isdecimal() or int(said) < 1:
         raise Missing(f"E2E_CLUSTERS is {said!r}; it says how many clusters run side by side: 1 or more")
     return int(said)
 
 
+def carried(free: int) -> int:
+    """Return how many clusters so many KiB of memory carry."""
+    return max(1, min(MOST_CLUSTERS, free // (GIB_FOR_A_CLUSTER * 2**20)))
+
+
 def _own(words: list[str], keep: bool) -> int:
+    if starter := Node(Place(), {}).starter():
+        raise Failed(f"process {starter.pid} runs scenarios in clusters of its own; wait for its end, or stop it")
     there = up.runs(Place())
-    whole = not words or all(word.startswith("-") and word != "--figures" and "-k" not in word for word in words)
+    whole = all(word.startswith(TELLING) for word in words)
     places = [Place.numbered(number) for number in range(clusters() if whole and not there and not keep else 1)]
     if there:
+        print("using the cluster that runs already; make cluster-down takes it away", flush=True)
         up.load(places[0])
     else:
         up.up(places)
@@ -61,9 +74,9 @@ def _own(words: list[str], keep: bool) -> int:
         environment = _environment(places)
         if "--figures" in words:
             return _figures(places[0].inside, words, environment)
+        code = (_side_by_side if len(places) > 1 else _alone)(places, words, environment)
         if not whole:
-            return _run([*places[0].inside, sys.executable, *PYTEST, *words, *_unnamed(words)], environment)
-        code = _side_by_side(places, words, environment)
+            return code
         looked_back = _run([*places[0].inside, sys.executable, *PYTEST, LOOKING_BACK], environment)
         return code or looked_back
     finally:
@@ -84,6 +97,10 @@ def _environment(places: Sequence[Place]) -> dict[str, str]:
     }
 
 
+def _alone(places: Sequence[Place], words: list[str], environment: dict[str, str]) -> int:
+    return _run([*places[0].inside, sys.executable, *PYTEST, *words, *_unnamed(words)], environment)
+
+
 def _side_by_side(places: Sequence[Place], words: list[str], environment: dict[str, str]) -> int:
     """Give every cluster a worker in its network; each takes the next file of scenarios when it has done one."""
     workers = [
@@ -92,7 +109,7 @@ def _side_by_side(places: Sequence[Place], words: list[str], environment: dict[s
         for number, place in enumerate(places)
     ]
     spread = ["--dist=loadfile", "--no-loadscope-reorder", *workers]
-    return _run([sys.executable, *PYTEST, *spread, *words, SCENARIOS, f"--ignore={LOOKING_BACK}"], environment)
+    return _run([sys.executable, *PYTEST, *spread, *words, *_unnamed(words)], environment)
 
 
 def _figures(inside: tuple[str, ...], words: list[str], environment: dict[str, str]) -> int:
@@ -111,8 +128,9 @@ def _given(words: list[str]) -> int:
 
 
 def _unnamed(words: list[str]) -> list[str]:
-    """Return where to look for scenarios if no file is named."""
-    return [] if any(word.startswith("e2e/") for word in words) else [SCENARIOS]
+    """Return where to look for scenarios if no file is named: everywhere, but for those that judge all others."""
+    named = any(word.startswith(f"{SCENARIOS}/") for word in words)
+    return [] if named else [SCENARIOS, f"--ignore={LOOKING_BACK}"]
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

@@ -8,17 +8,23 @@ import contextlib
 import os
 from pathlib import Path
 
+from e2e.cluster.errors import Failed
+
 _MOUNT = Path("/sys/fs/cgroup")
 
 
 def make(name: str) -> None:
     """Make the root in every hierarchy: one for each controller (cgroup v1), or one for all of them (v2)."""
     unified = _MOUNT / "cgroup.controllers"
-    if unified.exists():
-        for controller in unified.read_text().split():
-            (_MOUNT / "cgroup.subtree_control").write_text(f"+{controller}")
-    for hierarchy in _hierarchies():
-        (hierarchy / name).mkdir(exist_ok=True)
+    try:
+        if unified.exists():
+            for controller in unified.read_text().split():
+                (_MOUNT / "cgroup.subtree_control").write_text(f"+{controller}")
+        for hierarchy in _hierarchies():
+            (hierarchy / name).mkdir(exist_ok=True)
+    except OSError as error:
+        what = f"control groups for pods cannot be made in {_MOUNT}: {error.strerror or error}"
+        raise Failed(f"{what}; run it where that folder is writable and its root group has no limits") from error
 
 
 def remove(name: str) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,25 +43,37 @@ def up(places: Sequence[Place]) -> list[Node]:
     with timed("images"):
         archives = images(places[0])
     nodes = [Node(place, built) for place in places]
-    with ThreadPoolExecutor(len(nodes)) as threads:
-        starts = [threads.submit(_start, node, archives) for node in nodes]
-    if failed := [error for start in starts if (error := start.exception())]:
-        down([node.place for node, start in zip(nodes, starts, strict=True) if not start.exception()])
-        raise failed[0]
+    claimed: list[Place] = []
+    try:
+        for node in nodes:
+            node.claim()
+            claimed.append(node.place)
+        _start_all(nodes, archives)
+    except BaseException:
+        print("taking away what was started", flush=True)
+        down(claimed)
+        raise
     return nodes
 
 
-def _start(node: Node, archives: dict[str, Path]) -> None:
-    """Start one cluster; what another run of this program has claimed stays as it is."""
-    node.claim()
+def _start_all(nodes: Sequence[Node], archives: dict[str, Path]) -> None:
+    """Start clusters side by side; return or raise when none of them is being started any more."""
+    threads = ThreadPoolExecutor(len(nodes))
+    starts = {node.place.name: threads.submit(_start, node, archives) for node in nodes}
     try:
-        with timed(f"{node.place.name}: Kubernetes"):
-            node.start(archives)
-        with timed(f"{node.place.name}: Istio"):
-            istio.install(node)
-    except BaseException:
-        node.stop()
-        raise
+        wait(starts.values())
+    finally:  # also where a person interrupts
+        threads.shutdown(cancel_futures=True)
+    failed = {name: error for name, start in starts.items() if (error := start.exception())}
+    if failed:
+        raise Failed("\n".join(f"{name}: {error}" for name, error in failed.items())) from next(iter(failed.values()))
+
+
+def _start(node: Node, archives: dict[str, Path]) -> None:
+    with timed(f"{node.place.name}: Kubernetes"):
+        node.start(archives)
+    with timed(f"{node.place.name}: Istio"):
+        istio.install(node)
 
 
 def load(place: Place) -> None:

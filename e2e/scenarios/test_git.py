@@ -21,7 +21,7 @@ pytestmark = pytest.mark.own_cluster
 MOVING = ("EnvoyFilter", "VirtualService", "Namespace")
 KIND = {"Gateway": "gateways.networking.istio.io"}
 WRITTEN_BY_OTHERS = ("Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler")
-"""Kinds of which Kubernetes itself writes the status."""
+"""Kinds of which Kubernetes itself writes the status, and notes in annotations."""
 
 
 @pytest.fixture
@@ -81,11 +81,17 @@ async def live(site: Site, keys: list[ObjectKey]) -> dict[ObjectKey, Manifest]:
 
 
 def versions(found: dict[ObjectKey, Manifest]) -> dict[ObjectKey, Any]:
-    """Return what tells whether somebody has written objects: of those with a status, the spec."""
+    """Return what tells whether somebody has written objects: of those with a status, who has and when."""
     return {
-        key: obj["spec"] if key.kind in WRITTEN_BY_OTHERS else obj["metadata"]["resourceVersion"]
+        key: written(obj) if key.kind in WRITTEN_BY_OTHERS else obj["metadata"]["resourceVersion"]
         for key, obj in found.items()
     }
+
+
+def written(obj: Manifest) -> list[tuple[str, str]]:
+    """Return (client, moment) of the last writes, those of statuses and of Kubernetes itself left out."""
+    entries = [entry for entry in obj["metadata"]["managedFields"] if not entry.get("subresource")]
+    return sorted((e["manager"], e["time"]) for e in entries if e["manager"] != "kube-controller-manager")
 
 
 def writers(obj: Manifest) -> set[str]:
