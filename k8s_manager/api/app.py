@@ -27,7 +27,8 @@ from k8s_manager.api import (
 )
 from k8s_manager.api.answers import respond
 from k8s_manager.api.audit import Audit
-from k8s_manager.api.backend import Backend, shown
+from k8s_manager.api.backend import Backend
+from k8s_manager.api.bodies import shown
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import Exchanges, note
 from k8s_manager.api.guard import Guard, caller_of

@@ -1,7 +1,7 @@
 """What the REST API does: read documents, check and write them, say what a write would change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,12 +9,22 @@ from typing import Any
 
 from collectors.replicas import present
 from istio_templates import names
-from istio_templates.documents import Document, LimitOverrideSpec, ModelSpec, TenantSpec, parse
-from istio_templates.documents.override import moment
+from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api import pages
+from k8s_manager.api.bodies import (
+    completed,
+    edited,
+    generation,
+    marked,
+    namespace_of,
+    require_not_over,
+    routes_in,
+    shown,
+    user_metadata,
+)
 from k8s_manager.api.merging import merged_patch
 from k8s_manager.api.planning import Planning
 from k8s_manager.api.problems import Outdated
@@ -42,7 +52,7 @@ from k8s_manager.measuring import reserve
 from k8s_manager.preview import GROUPS
 from k8s_manager.proofs import ProofLoop
 from k8s_manager.reconcile import MainLoop
-from k8s_manager.revisions import MARK, Change, mark
+from k8s_manager.revisions import Change, mark
 from k8s_manager.rights import SYSTEM
 from k8s_manager.splitting import declared
 from k8s_manager.warmth import PodWarmth
@@ -50,18 +60,6 @@ from k8s_manager.world import World
 
 NAMESPACE_SECONDS = 10.0
 ATTEMPTS = 8
-_LABELLED = ("labels", "annotations")
-_SHOWN = (
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "labels",
-    "annotations",
-)
 
 LEAVING = ("InferenceGateway", "Tenant", "Model")
 """Documents that stay until what was made of them is gone."""
@@ -119,7 +117,7 @@ class Backend:
 
     def namespace(self, tenant: str) -> str:
         """Return the namespace of a tenant; raises `NotFound`, or `Conflict` where it is held by another."""
-        namespace = _namespace_of(self._live(ObjectKey("Tenant", "", tenant)))
+        namespace = namespace_of(self._live(ObjectKey("Tenant", "", tenant)))
         if self._store.get(ObjectKey("Namespace", "", namespace)) and self.tenant_of(namespace) != tenant:
             said = f"{namespace} is not this tenant's; give it a namespace of its own, or make the tenant anew"
             raise Conflict(f"Tenant {tenant}", [Problem("spec.namespace", said)])
@@ -166,9 +164,7 @@ class Backend:
             if write.planned is not None:
                 self._planning.require(await self._planning.of((document, body)), write.planned)
             await housed(self._client, self._store, key.namespace)
-            return shown(
-                await self._write(document, _marked(body, live, write.change), live, write.match)
-            ), live is None
+            return shown(await self._write(document, marked(body, live, write.change), live, write.match)), live is None
 
     async def plan(self, bodies: Sequence[Manifest]) -> Manifest:
         """Return what writing several documents would change; they may need each other."""
@@ -209,7 +205,7 @@ class Backend:
         if document.kind not in GROUPS:
             said = f"{document.kind} is not written by this API; use kubectl"
             raise Invalid(str(document), [Problem("kind", said)])
-        _not_over(document)
+        require_not_over(document, datetime.now(UTC))
         live = self._store.get(document.key)
         if live and "deletionTimestamp" in live["metadata"]:
             raise Invalid(str(document), [Problem("", "is being deleted; wait until it is gone")])
@@ -218,7 +214,7 @@ class Backend:
     def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
         """Return the document in a body, and what is there now, if the one may be written over the other."""
         document, live = self._checked(key, body), self._store.get(key)
-        if made_from and (live is None or _edited(live) != _edited(made_from)):
+        if made_from and (live is None or edited(live) != edited(made_from)):
             raise Outdated(f"{key} has been changed meanwhile; repeat the change")
         if live and "deletionTimestamp" in live["metadata"]:
             raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
@@ -371,7 +367,7 @@ class Backend:
         """Return the document in a body if it is right in itself and takes nothing from others."""
         self._require_sync()
         document = parse(completed(key, body))
-        _not_over(document)
+        require_not_over(document, datetime.now(UTC))
         fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.coming())
         fleet.ungated |= self._gatherer.ungated(document)
         found = refusals(document, fleet)
@@ -387,20 +383,20 @@ class Backend:
     async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
         spec = body.get("spec", {})
         if live is None:
-            metadata = {"name": document.name, **_user_metadata(body)}
+            metadata = {"name": document.name, **user_metadata(body)}
             if document.namespace:
                 metadata["namespace"] = document.namespace
             obj = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": spec}
             answer = await self._client.create(obj)
         else:
-            metadata = {**live["metadata"], **_user_metadata(body)}
+            metadata = {**live["metadata"], **user_metadata(body)}
             try:
                 answer = await self._replace(live, {**live, "metadata": metadata, "spec": spec})
             except Conflict as error:
                 if match in (None, WHATEVER):
                     raise
                 raise Outdated(f"{document} has just been changed by somebody else; read it again") from error
-        if answer["kind"] in RECORDED and (live is None or _generation(answer) != _generation(live)):
+        if answer["kind"] in RECORDED and (live is None or generation(answer) != generation(live)):
             # The store forgets who wrote what.
             self.history.soon({**answer, "metadata": {**answer["metadata"]}})
         self._store.put(answer)
@@ -414,9 +410,9 @@ class Backend:
             except WriteConflict as error:
                 conflict = error
             newer = await self._client.get(names.key_of(live))
-            if _edited(newer) != _edited(live):
+            if edited(newer) != edited(live):
                 break
-            wanted = {**newer, "metadata": {**newer["metadata"], **_user_metadata(wanted)}, "spec": wanted["spec"]}
+            wanted = {**newer, "metadata": {**newer["metadata"], **user_metadata(wanted)}, "spec": wanted["spec"]}
         said = [Problem("", "has just been changed by somebody else; try again")]
         raise Conflict(str(names.key_of(live)), said) from conflict
 
@@ -445,7 +441,7 @@ class Backend:
 
     def _serves_there(self, guest: str, lender: TenantSpec) -> bool:
         found = self._store.get(ObjectKey("Tenant", "", guest))
-        models = self.many("Model", _namespace_of(found)) if found else []
+        models = self.many("Model", namespace_of(found)) if found else []
         staying = [model for model in models if "deletionTimestamp" not in model["metadata"]]
         return any(
             names.covers(claim.name, route.get("host", "")) for claim in lender.hosts for _, route in routes_in(staying)
@@ -459,76 +455,3 @@ class Backend:
         if key.kind == "Tenant":
             return [s.key for s in self._claims().models if self.tenant_of(s.key.namespace) == key.name]
         return []
-
-
-def routes_in(models: Iterable[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
-    """Yield models as they are stored, whether they can be read or not, with each of their routes."""
-    for model in models:
-        for route in (model.get("spec") or {}).get("routes") or ():
-            yield model, route
-
-
-def _namespace_of(tenant: Manifest) -> str:
-    return str(tenant["spec"].get("namespace") or tenant["metadata"]["name"])
-
-
-def _not_over(document: Document) -> None:
-    """Refuse an override that has ended before it begins."""
-    spec = document.spec
-    if isinstance(spec, LimitOverrideSpec) and moment(spec.expires) <= datetime.now(UTC):
-        raise Invalid(str(document), [Problem("spec.expires", f"{spec.expires} is in the past; give a later moment")])
-
-
-def completed(key: ObjectKey, body: Manifest) -> Manifest:
-    """Return a body as a whole document: the path says its kind and name; a body may say them too, but nothing else."""
-    metadata = body.get("metadata", {})
-    problems = []
-    if isinstance(metadata, dict):
-        if metadata.get("name", key.name) != key.name:
-            problems.append(Problem("metadata.name", f"{metadata['name']!r} is not {key.name}, which the path says"))
-        if key.namespace and metadata.get("namespace", key.namespace) != key.namespace:
-            problems.append(
-                Problem("metadata.namespace", f"{metadata['namespace']!r} is not the tenant's, {key.namespace}")
-            )
-        metadata = {**metadata, "name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
-    if body.get("kind", key.kind) != key.kind:
-        problems.append(Problem("kind", f"{body['kind']!r} is not {key.kind}, which the path says"))
-    if problems:
-        raise Invalid(str(key), problems)
-    return {"apiVersion": API_VERSION, **body, "kind": key.kind, "metadata": metadata}
-
-
-def shown(obj: Manifest) -> Manifest:
-    """Return a document as callers see it."""
-    metadata = {name: obj["metadata"][name] for name in _SHOWN if name in obj["metadata"]}
-    out = {"apiVersion": API_VERSION, "kind": obj["kind"], "metadata": metadata, "spec": obj.get("spec", {})}
-    return {**out, "status": obj["status"]} if "status" in obj else out
-
-
-def _generation(obj: Manifest) -> int:
-    return int(obj["metadata"].get("generation", 0))
-
-
-def _marked(body: Manifest, live: Manifest | None, change: Change | None) -> Manifest:
-    """Return a body that tells who changed the document and why, beside its own annotations or those that are there."""
-    metadata = body.get("metadata") or {}
-    kept = (live or {}).get("metadata", {}).get("annotations") or {}
-    annotations = {**(metadata.get("annotations") or kept)}
-    annotations.pop(MARK, None)
-    is_changed = live is None or live.get("spec") != body.get("spec")
-    if change is not None and is_changed:
-        annotations |= mark(change, live)
-    elif MARK in kept:
-        annotations[MARK] = kept[MARK]
-    return {**body, "metadata": {**metadata, "annotations": annotations}}
-
-
-def _user_metadata(body: Manifest) -> Manifest:
-    metadata = body.get("metadata") or {}
-    return {name: metadata[name] for name in _LABELLED if metadata.get(name)}
-
-
-def _edited(live: Manifest) -> tuple[Any, ...]:
-    """Return what differs whenever somebody has changed a document, and not when its status is written."""
-    metadata = live["metadata"]
-    return tuple(metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "finalizers", *_LABELLED))

@@ -12,7 +12,8 @@ from istio_templates.facts import Manifest
 from k8s_manager.access.roles import Right
 from k8s_manager.api import pages
 from k8s_manager.api.answers import in_json
-from k8s_manager.api.backend import Backend, routes_in
+from k8s_manager.api.backend import Backend
+from k8s_manager.api.bodies import routes_in
 from k8s_manager.api.body import mapping
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by

@@ -6,7 +6,8 @@ from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.backend import Backend, routes_in
+from k8s_manager.api.backend import Backend
+from k8s_manager.api.bodies import routes_in
 from k8s_manager.api.versions import etag
 from k8s_manager.api.writing import Write
 from k8s_manager.revisions import Change
