@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peer
 from benchmarks.report import Figure, at_most, plain, within
 from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import LISTENER, ROUTE, Snapshot, snapshot
@@ -18,7 +19,6 @@ RATE = 40.0
 FIRST = "first"
 OTHERS = "others.models.example.com"
 QUICK = {"down": {"quiet": "1ms", "longest": "1ms"}, "up": {"quiet": "1ms", "longest": "1ms"}}
-LOCAL = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 
 
 def _name_in_slot(slot: int, same: bool) -> str:
@@ -165,22 +165,12 @@ def per_route(envoy: EnvoyUnderTest, number: int, each: int = int(RATE / 2)) -> 
     made = snapshot(Config(gateways=[gateway]), envoy.pod({"istio": "inference-gw"}, "inference-gw"))
     (listener,) = made[LISTENER].values()
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
-    name = "envoy.filters.http.local_ratelimit"
-    filters.insert(0, {"name": name, "typed_config": {"@type": LOCAL, "stat_prefix": "base"}})
-    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    bucket = {"max_tokens": each, "tokens_per_fill": each, "fill_interval": "1s"}
-    limiter = {
-        "@type": LOCAL,
-        "stat_prefix": "route",
-        "token_bucket": bucket,
-        "filter_enabled": always,
-        "filter_enforced": always,
-    }
+    filters.insert(0, peer.listener_filter())
     routes = [
         {
             "match": {"prefix": "/limited"},
             "direct_response": {"status": 200},
-            "typed_per_filter_config": {name: limiter},
+            "typed_per_filter_config": peer.on_route(each),
         },
         {"match": {"prefix": f"/other-{number % 2}"}, "direct_response": {"status": 204}},
     ]

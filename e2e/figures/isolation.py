@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 
+from benchmarks import peer
 from benchmarks.report import Figure, at_most, plain, within
 from e2e.scenarios.test_parity import gateway_of
 from e2e.support.envoy import DRAINED, LISTENERS, stats
@@ -16,8 +17,6 @@ from istio_templates.facts import Manifest, ObjectKey
 
 LIMIT, OFFERED = 40.0, 150.0
 PEER = "peer-gw"
-LOCAL = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-_NAME = "envoy.filters.http.local_ratelimit"
 
 
 async def run(site: Site, seconds: float) -> list[Figure]:
@@ -122,16 +121,7 @@ async def _peer(site: Site, seconds: float) -> list[Figure]:
 
 
 def _peer_objects() -> list[Manifest]:
-    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    each = int(LIMIT / 2)
-    bucket = {"max_tokens": each, "tokens_per_fill": each, "fill_interval": "1s"}
-    limiter = {
-        "@type": LOCAL,
-        "stat_prefix": "route",
-        "token_bucket": bucket,
-        "filter_enabled": always,
-        "filter_enforced": always,
-    }
+    limiter = peer.on_route(int(LIMIT / 2))
     hcm = {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}}
     patches = [
         {
@@ -139,13 +129,13 @@ def _peer_objects() -> list[Manifest]:
             "match": {"context": "GATEWAY", "listener": hcm},
             "patch": {
                 "operation": "INSERT_BEFORE",
-                "value": {"name": _NAME, "typed_config": {"@type": LOCAL, "stat_prefix": "base"}},
+                "value": peer.listener_filter(),
             },
         },
         {
             "applyTo": "HTTP_ROUTE",
             "match": {"context": "GATEWAY", "routeConfiguration": {"vhost": {"route": {"name": "limited"}}}},
-            "patch": {"operation": "MERGE", "value": {"typed_per_filter_config": {_NAME: limiter}}},
+            "patch": {"operation": "MERGE", "value": {"typed_per_filter_config": limiter}},
         },
     ]
     labels = {"workloadSelector": {"labels": {"istio": "peer"}}}
