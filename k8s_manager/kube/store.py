@@ -12,11 +12,13 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
 from k8s_manager.certificates import KEYS as CERTIFICATES
 from k8s_manager.clock import Clock
-from k8s_manager.kube.resources import OWNED
+from k8s_manager.kube.resources import DOCUMENTS, OWNED
 
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
 _RESTLESS = ("HorizontalPodAutoscaler",)
+_CARRIED_ON = ("namespace", "gateway", "moving", "draining")
+"""What a manager that starts goes on from."""
 _NAMED = ("name", "namespace", "uid", "resourceVersion")
 _BOOKKEEPING = ("managedFields", "selfLink")
 
@@ -78,7 +80,7 @@ class Store:
             if key in self.owned:
                 self.owned[key] = obj
             return
-        self._changed(key)
+        self._changed(key, wakes=before is None or not _only_tells(key, before, obj))
 
     def _is_quiet(self, key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
         """Tell whether a change decides nothing here.
@@ -125,13 +127,14 @@ class Store:
         if kind in self._unsynced:
             self.replace(kind, [])
 
-    def _changed(self, key: ObjectKey) -> None:
+    def _changed(self, key: ObjectKey, wakes: bool = True) -> None:
         self._index(key)
         self.all_changes += 1
         self._changes[key.kind, key.namespace] += 1
         self._changes[key.kind, ""] += key.namespace != ""
         self.changed_at[key.kind] = self._clock.now()
-        self._wake(key.kind)
+        if wakes:
+            self._wake(key.kind)
 
     def _index(self, key: ObjectKey) -> None:
         obj = self.get(key)
@@ -163,6 +166,21 @@ def _reached(obj: Manifest) -> tuple[object, ...]:
     """Return where a VirtualService is exported to, and through which Gateways it is reached."""
     spec = obj.get("spec") or {}
     return spec.get("exportTo"), spec.get("gateways"), "deletionTimestamp" in obj["metadata"]
+
+
+def _only_tells(key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
+    """Tell whether nothing of a document is another but what its status tells people: nobody has to act on that."""
+    return key.kind in DOCUMENTS and _wanted(before) == _wanted(obj) and _acted_on(before) == _acted_on(obj)
+
+
+def _acted_on(document: Manifest) -> tuple[object, ...]:
+    """Return what decides something in the status of a document (`k8s_manager.world.Stored`)."""
+    status = document.get("status") or {}
+    accepted = [c for c in status.get("conditions") or [] if c.get("type") == "Accepted"]
+    return (
+        [status.get(name) for name in _CARRIED_ON],
+        [(condition.get("status"), condition.get("observedGeneration")) for condition in accepted],
+    )
 
 
 def _wanted(obj: Manifest) -> tuple[object, ...]:

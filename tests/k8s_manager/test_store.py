@@ -26,6 +26,32 @@ def test_what_an_autoscaler_tells_of_itself_wakes_nobody_and_what_people_change_
     assert store.all_changes == before + 2
 
 
+def tenant(version: int, **status):
+    metadata = {"name": "search", "uid": "u", "generation": 1, "resourceVersion": str(version)}
+    return {"kind": "Tenant", "metadata": metadata, "spec": {"gateway": {"name": "shared"}}, "status": status}
+
+
+def condition(type_: str, status: str, generation: int = 1):
+    return {"type": type_, "status": status, "observedGeneration": generation}
+
+
+def test_what_a_status_tells_people_wakes_nobody_and_what_is_gone_on_from_does():
+    store = Store(("Tenant",), SystemClock())
+    store.replace("Tenant", [tenant(1, conditions=[condition("Accepted", "True")])])
+    woken = store.signal(frozenset({"Tenant"}))
+    for version, status, wakes in (
+        (2, {"conditions": [condition("Accepted", "True"), condition("Ready", "False")], "models": 3}, False),
+        (3, {"conditions": [condition("Accepted", "True", 2)]}, True),
+        (4, {"conditions": [condition("Accepted", "False", 2)]}, True),
+        (5, {"conditions": [condition("Accepted", "False", 2)], "moving": {"from": "old"}}, True),
+        (6, {"conditions": [condition("Accepted", "False", 2)], "moving": {"from": "old"}, "models": 4}, False),
+    ):
+        woken.clear()
+        before = store.changes("Tenant")
+        store.put(tenant(version, **status))
+        assert (woken.is_set(), store.changes("Tenant")) == (wakes, before + 1), version
+
+
 def test_an_older_version_is_dropped():
     store = Store(("HorizontalPodAutoscaler",), SystemClock())
     store.put(scaler(9, spec={"maxReplicas": 9}))
