@@ -137,6 +137,16 @@ class Site:
 
         await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name}")
 
+    async def until_enforced(self, wanted: float, tenant: str, name: str = "ranker", seconds: float = 60) -> None:
+        """Wait until every gateway pod runs the limit that it should, as the probe proves."""
+
+        async def look() -> bool:
+            status, limit = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
+            pods = limit["pods"] if status == 200 and limit["total"] == wanted else []
+            return bool(pods) and all(pod["state"] == "Applied" for pod in pods)
+
+        await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name} at its gateway pods")
+
 
 class Rest:
     """The manager's REST API, through its Service."""
