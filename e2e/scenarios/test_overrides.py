@@ -16,9 +16,9 @@ async def test_an_override_is_enforced_proved_and_ends_by_itself(site: Site, gat
     async with load.on(*gateways):
         since, to = await load.measure(4)
         before = load.outcome.is_limited_to(40, since, to, within=0.1)
-        body = {"total": 10, "reason": "the scenario", "ttl": "14s", "author": "e2e"}
+        body = {"total": 10, "reason": "the scenario", "ttl": "25s", "author": "e2e"}
         await site.rest.ok("PUT", f"{place}/override", body)
-        await until(lambda: proved(site, place, 10), 10, "10/s being proved at every gateway pod")
+        await until(lambda: proved(site, place, 10), 15, "10/s being proved at every gateway pod")
         since, to = await load.measure(5)
         meanwhile = load.outcome.is_limited_to(10, since, to, within=0.1)
         await until(lambda: proved(site, place, 40), 40, "40/s being proved again")
