@@ -1,12 +1,13 @@
 """From pods, or what Prometheus tells of them, to every model's limit before it is divided over gateway pods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from k8s_manager import facts_of
 from k8s_manager.gather import Gatherer
 from k8s_manager.kube.store import Store
+from k8s_manager.memo import Last
 from k8s_manager.metrics import REPLICAS
 from k8s_manager.plan import Limited, Plan
 from k8s_manager.samples import SampleLoop
@@ -21,11 +22,10 @@ HOLDING = ("Cold", "Stale", "Frozen")  # what is held then is not measured again
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A model's replicas and its undivided limit, as of a number of changes of its namespace's pods, under the override
-    that holds. `held` is what is in force, `earned` what was in force last without an override."""
+    """A model's replicas and its undivided limit, under the override that holds. `held` is what is in force, `earned`
+    what was in force last without an override."""
 
     limited: Limited
-    changes: tuple[int, int]
     fresh: bool
     ready: Mapping[str, int]
     held: Fraction | None
@@ -41,7 +41,8 @@ class Counted:
 
 
 class Counting:
-    """Counts pass after pass; a model is counted anew only when pods of its namespace have changed.
+    """Counts pass after pass; a model is counted anew only when pods of its namespace have changed, and what comes of
+    it is the same object unless its replicas have.
 
     `disagreeing` says, by identity, how Prometheus and the watch disagree over a model's replicas.
     """
@@ -51,13 +52,20 @@ class Counting:
         self._in_force: dict[str, Fraction] = {}
         self._earned: dict[str, Fraction] = {}
         self._counted: dict[str, Counted] = {}
+        self._changes: dict[str, int] = {}
+        self._places = Last()
+        self._version = samples.version
         self.disagreeing: dict[str, str] = {}
 
     def count(self, plan: Plan, holding: Mapping[str, Override], fresh: bool) -> dict[str, Counted]:
         """Return every model's limit; `fresh` says whether the pods have been heard of lately."""
         self._remember(plan)
         self._compare(plan)
-        found = {i: self._count(i, limited, holding.get(i), fresh) for i, limited in plan.limits.items()}
+        stirred = self._stirred(plan)
+        found = {
+            i: self._count(i, limited, holding.get(i), fresh, limited.terms.namespace not in stirred)
+            for i, limited in plan.limits.items()
+        }
         self._in_force = {i: value for i, value in self._in_force.items() if i in found}
         self._earned = {i: value for i, value in self._earned.items() if i in found}
         self._counted = found
@@ -79,17 +87,24 @@ class Counting:
                     self._in_force[identity] = whole
                     self._earned.setdefault(identity, whole)
 
+    def _stirred(self, plan: Plan) -> set[str]:
+        """Return the namespaces in which replicas may be others than at the last call; all of them by Prometheus."""
+        places = self._places.get((id(plan), plan), lambda: {found.terms.namespace for found in plan.limits.values()})
+        before, self._changes = self._changes, {place: self._store.changes("Pod", place) for place in places}
+        if not self._by_watch or self._version != self._samples.version:
+            self._version, before = self._samples.version, {}
+        return {place for place, changes in self._changes.items() if before.get(place) != changes}
+
     def _pods(self, plan: Plan, pools: tuple[str, ...]) -> int:
         """Return how many pods some gateways have together."""
         found = [plan.pools[pool] for pool in pools if pool in plan.pools]
         return sum(len(self._gatherer.gateway_pods_of(pool)) for pool in found)
 
-    def _count(self, identity: str, limited: Limited, override: Override | None, fresh: bool) -> Counted:
-        """Return a model's limit before it is divided; counted anew only when pods of its namespace have changed."""
+    def _count(self, identity: str, limited: Limited, override: Override | None, fresh: bool, quiet: bool) -> Counted:
+        """Return a model's limit before it is divided; not counted anew where its namespace is `quiet`."""
         before = self._counted.get(identity)
-        changes = (self._store.changes("Pod", limited.terms.namespace), self._samples.version)
         known = before and before.limited is limited and before.override is override
-        if before and known and before.fresh == fresh and before.changes == changes and self._by_watch:
+        if before and known and before.fresh == fresh and quiet:
             return before
         ready, fresh = self._replicas(limited, fresh)
         same = known and before is not None and before.fresh == fresh
@@ -97,12 +112,12 @@ class Counting:
         if before and before.total.reason in HOLDING:
             held, earned = before.held, before.earned
         if before and same and (before.ready, before.held, before.earned) == (ready, held, earned):
-            return replace(before, changes=changes)
+            return before
         if not limited.terms.version:
             REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
         loads = overrides.loads_under(override, facts_of.loads(limited.spec, ready, limited.terms.version))
         of_model = overrides.total_under(override, limited.terms, total(limited.terms, loads, fresh, earned), held)
-        return Counted(limited, changes, fresh, ready, held, earned, override, loads, of_model)
+        return Counted(limited, fresh, ready, held, earned, override, loads, of_model)
 
     def _compare(self, plan: Plan) -> None:
         """Find the models over whose replicas Prometheus and the watch have disagreed for a while."""

@@ -202,7 +202,8 @@ class LimitLoop:
         totals = within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
         totals |= {i: counted[i].total for i in free}
         gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
-        every = self._wanting.every(counted, totals, gateways, staged, self._is_urgent)
+        partly = {i for (_, i), limit in self._state.limits.items() if limit.written and limit.written.enforced != 100}
+        every = self._wanting.every(counted, totals, gateways, staged, self._is_urgent, partly)
         lifted = {i: every[i] for i in free}
         wanted = {i: w for i, w in every.items() if i not in lifted} if lifted else every
         self._note_applied(wanted)

@@ -1,6 +1,6 @@
 """From a model's undivided limit to what each gateway pod should have, with its stage. Kept while nothing differs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,13 +30,21 @@ class Wanting:
         gateways: Mapping[str, int],
         staged: Staged,
         urgent: Urgent,
+        partly: Container[str],
     ) -> dict[str, Wanted]:
-        """Return what is wanted of every limit, and the counters of the pinned ones; `gateways` are pods by gateway."""
+        """Return what is wanted of every limit, and the counters of the pinned ones; `gateways` are pods by gateway,
+        `partly` the limits that are not enforced for all requests now."""
         in_force = self._gatherer.limited()
-        out = {
-            i: self._want(c, totals[i], gateways, staged, urgent, (c.terms.pools[0], i) in in_force)
-            for i, c in counted.items()
+        pods = {
+            pools: sum(gateways.get(pool, 0) for pool in pools) for pools in {c.terms.pools for c in counted.values()}
         }
+        out = {}
+        for i, found in counted.items():
+            terms = found.terms
+            staging = staged if staged.stages and names.identity_in(i) in staged.stages else None
+            may_hurry = found.override is not None or staging is not None or i in partly
+            written = (terms.pools[0], i) in in_force
+            out[i] = self._want(found, totals[i], pods[terms.pools], staging, urgent if may_hurry else None, written)
         out |= {
             key: self._counter(key, counted, staged) for _, key in staged.placed if names.part_of(key) == names.REQUESTS
         }
@@ -47,18 +55,19 @@ class Wanting:
         self,
         counted: Counted,
         of_model: Total,
-        gateways: Mapping[str, int],
-        staged: Staged,
-        urgent: Urgent,
+        pods: int,
+        staging: Staged | None,
+        urgent: Urgent | None,
         written: bool,
     ) -> Wanted:
-        terms, stage = counted.terms, staged.stages.get(names.identity_in(counted.terms.identity))
-        enforced = stage.enforced if stage else 100
-        if stage and stage.pinned:
-            terms = replace(terms, pools=staged.pools(terms) or terms.pools)
-        if urgent(counted.override, terms, enforced):
+        terms, enforced = counted.terms, 100
+        if staging is not None:
+            stage = staging.stages[names.identity_in(terms.identity)]
+            enforced = stage.enforced
+            if stage.pinned:
+                terms = replace(terms, pools=staging.pools(terms) or terms.pools)
+        if urgent is not None and urgent(counted.override, terms, enforced):
             terms = overrides.at_once(terms)
-        pods = sum(gateways.get(pool, 0) for pool in counted.terms.pools)
         inputs = (of_model, pods, written, counted.loads, terms, enforced)
         before = self._wanted.get(terms.identity)
         if before is None or before[0] != inputs:

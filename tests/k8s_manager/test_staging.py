@@ -211,10 +211,10 @@ class Slots:
 
 def test_a_model_that_is_pinned_in_one_of_two_gateways_is_counted_and_limited_there_only():
     terms = dataclasses.replace(_terms(), pools=("full", "free"))
-    counted = {RANKER: Counted(Limited(terms, None), (0, 0), True, {}, None, None, None, (), TOTAL)}
+    counted = {RANKER: Counted(Limited(terms, None), True, {}, None, None, None, (), TOTAL)}
     placed = {("free", RANKER): 1, ("free", limit_key(RANKER, REQUESTS)): 0}
     staged = Staged({RANKER: Stage(0)}, placed)
-    found = Wanting(Slots()).every(counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, lambda *_: False)
+    found = Wanting(Slots()).every(counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, lambda *_: False, ())
     assert {key: wanted.terms.pools for key, wanted in found.items()} == dict.fromkeys(found, ("free",))
     assert len(found) == 2 and found[RANKER].target.gateways == 2
 
