@@ -2,7 +2,7 @@
 
 With E2E_KUBECONFIG they run against that cluster, where Istio must be installed already; without, against clusters of
 their own, which are started for them and taken away afterwards: all scenarios in E2E_CLUSTERS of them side by side
-(as many as the memory carries, four at most), single files in one.
+(as many as the memory carries, three at most), single files in one.
 """
 
 import os
@@ -24,7 +24,7 @@ LOOKING_BACK = f"{SCENARIOS}/test_rights.py"
 PYTEST = ("-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--durations=15")
 TELLING = ("-v", "-q", "--durations", "--tb=", "--color")
 """Arguments of pytest that choose no scenarios."""
-GIB_FOR_A_CLUSTER, MOST_CLUSTERS = 2, 4
+GIB_FOR_A_CLUSTER, MOST_CLUSTERS = 2, 3
 
 
 def main(words: list[str]) -> int:
