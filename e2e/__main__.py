@@ -74,10 +74,11 @@ def _own(words: list[str], keep: bool) -> int:
         environment = _environment(places)
         if "--figures" in words:
             return _figures(places[0].inside, words, environment)
-        code = (_side_by_side if len(places) > 1 else _alone)(places, words, environment)
-        if not whole:
-            return code
-        looked_back = _run([*places[0].inside, sys.executable, *PYTEST, LOOKING_BACK], environment)
+        if len(places) > 1:
+            code = _side_by_side(places, words, environment)
+        else:
+            code = _pytest(places[0].inside, [*words, *_unnamed(words)], environment)
+        looked_back = _pytest(places[0].inside, [LOOKING_BACK], environment) if whole else 0
         return code or looked_back
     finally:
         if not (there or keep):
@@ -97,10 +98,6 @@ def _environment(places: Sequence[Place]) -> dict[str, str]:
     }
 
 
-def _alone(places: Sequence[Place], words: list[str], environment: dict[str, str]) -> int:
-    return _run([*places[0].inside, sys.executable, *PYTEST, *words, *_unnamed(words)], environment)
-
-
 def _side_by_side(places: Sequence[Place], words: list[str], environment: dict[str, str]) -> int:
     """Give every cluster a worker in its network; each takes the next file of scenarios when it has done one."""
     workers = [
@@ -109,7 +106,7 @@ def _side_by_side(places: Sequence[Place], words: list[str], environment: dict[s
         for number, place in enumerate(places)
     ]
     spread = ["--dist=loadfile", "--no-loadscope-reorder", *workers]
-    return _run([sys.executable, *PYTEST, *spread, *words, *_unnamed(words)], environment)
+    return _pytest((), [*spread, *words, *_unnamed(words)], environment)
 
 
 def _figures(inside: tuple[str, ...], words: list[str], environment: dict[str, str]) -> int:
@@ -124,13 +121,17 @@ def _given(words: list[str]) -> int:
         raise Missing("the scenarios need kubectl on the PATH, or its path in E2E_KUBECTL")
     if "--figures" in words:
         return _figures((), words, dict(os.environ))
-    return _run([sys.executable, *PYTEST, "-m", "not own_cluster", *words, *_unnamed(words)], dict(os.environ))
+    return _pytest((), ["-m", "not own_cluster", *words, *_unnamed(words)], dict(os.environ))
 
 
 def _unnamed(words: list[str]) -> list[str]:
     """Return where to look for scenarios if no file is named: everywhere, but for those that judge all others."""
     named = any(word.startswith(f"{SCENARIOS}/") for word in words)
     return [] if named else [SCENARIOS, f"--ignore={LOOKING_BACK}"]
+
+
+def _pytest(inside: tuple[str, ...], words: list[str], environment: dict[str, str]) -> int:
+    return _run([*inside, sys.executable, *PYTEST, *words], environment)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

@@ -18,18 +18,13 @@ async def test_an_override_is_enforced_proved_and_ends_by_itself(site: Site, gat
         before = load.outcome.is_limited_to(40, since, to, within=0.1)
         body = {"total": 10, "reason": "the scenario", "ttl": "25s", "author": "e2e"}
         await site.rest.ok("PUT", f"{place}/override", body)
-        await until(lambda: proved(site, place, 10), 15, "10/s being proved at every gateway pod")
+        await site.until_enforced(10, tenant, seconds=15)
         since, to = await load.measure(5)
         meanwhile = load.outcome.is_limited_to(10, since, to, within=0.1)
-        await until(lambda: proved(site, place, 40), 40, "40/s being proved again")
+        await site.until_enforced(40, tenant, seconds=40)
     assert not load.outcome.strange, load.outcome.counts
     assert before and meanwhile, (before, meanwhile)
     assert await site.holds("InferenceGateway", "shared", "LimitsApplied")
-
-
-async def proved(site: Site, place: str, total: float) -> bool:
-    limit = await site.rest.ok("GET", place)
-    return limit["total"] == total and [pod["state"] for pod in limit["pods"]] == ["Applied", "Applied"]
 
 
 async def test_rights_say_who_may_override_what(site: Site, gateways: list[str], tenant: str):

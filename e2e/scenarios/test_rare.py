@@ -33,22 +33,16 @@ async def test_rare_things_are_done(site: Site, gateways: list[str], tenant: str
         path = f"/v1/tenants/{tenant}/models/ranker"
         await site.rest.ok("PATCH", path, {"spec": {"rateLimit": {"perReplicaQps": 1000 + replicas}}})
     await until(lambda: is_bounded(site, tenant), 60, "old revisions going")
-    for path, kind, name in (
-        (f"/v1/tenants/{tenant}?cascade=true", "Tenant", tenant),
-        ("/v1/gateways/rare", "InferenceGateway", "rare"),
-    ):
+    await site.rest.ok("DELETE", f"/v1/tenants/{tenant}?cascade=true")
+    await until(lambda: is_gone(site, "Tenant", tenant), 90, "the tenant being gone")
 
-        async def accepted(path: str = path) -> bool:
-            status, answer = await site.rest.call("DELETE", path)
-            assert status in (202, 409), answer  # 409: it has not seen the tenant go yet
-            return status == 202
+    async def accepted() -> bool:
+        status, answer = await site.rest.call("DELETE", "/v1/gateways/rare")
+        assert status in (202, 409), answer  # 409: the manager has not seen the tenant go yet
+        return status == 202
 
-        await until(accepted, 30, f"{kind} {name} being deleted")
-
-        async def gone(kind: str = kind, name: str = name) -> bool:
-            return await site.get(kind, name) is None
-
-        await until(gone, 90, f"{kind} {name} being gone")
+    await until(accepted, 30, "the gateway being deleted")
+    await until(lambda: is_gone(site, "InferenceGateway", "rare"), 90, "the gateway being gone")
 
 
 RARE = (
@@ -59,6 +53,10 @@ RARE = (
     ("ServiceAccount", "rare", "rare-gw"),
     ("RoleBinding", "rare", "rare-gw"),
 )
+
+
+async def is_gone(site: Site, kind: str, name: str) -> bool:
+    return await site.get(kind, name) is None
 
 
 async def has_started_again(site: Site, tenant: str) -> bool:

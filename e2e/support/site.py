@@ -138,14 +138,14 @@ class Site:
         await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name}")
 
     async def until_enforced(self, wanted: float, tenant: str, name: str = "ranker", seconds: float = 60) -> None:
-        """Wait until every gateway pod runs the limit that it should, as the probe proves."""
+        """Wait until both gateway pods run the limit that they should, as the probe proves."""
 
         async def look() -> bool:
             status, limit = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
-            pods = limit["pods"] if status == 200 and limit["total"] == wanted else []
-            return bool(pods) and all(pod["state"] == "Applied" for pod in pods)
+            found = (limit["total"], [pod["state"] for pod in limit["pods"]]) if status == 200 else None
+            return found == (wanted, ["Applied", "Applied"])
 
-        await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name} at its gateway pods")
+        await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name} at both gateway pods")
 
 
 class Rest:

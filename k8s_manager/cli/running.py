@@ -82,8 +82,8 @@ def serve(
     """
     from k8s_manager.manager import run
 
-    counted = replica_source is options.ReplicaSource.WATCH
-    if not counted and prometheus_url is None:
+    by_watch = replica_source is options.ReplicaSource.WATCH
+    if not by_watch and prometheus_url is None:
         raise typer.BadParameter(f"--replica-source {replica_source.value} needs --prometheus-url")
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("--tls-cert and --tls-key go together")
@@ -113,7 +113,7 @@ def serve(
         gateway_overlap=gateway_overlap,
         in_flight=in_flight,
         replica_source=replica_source.value,
-        prometheus_url=None if counted else prometheus_url,
+        prometheus_url=None if by_watch else prometheus_url,
         git=_git(git_url, git_branch, git_folder, git_review, git_overrides),
     )
     uvloop.run(run(settings))
