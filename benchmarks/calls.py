@@ -18,7 +18,7 @@ import aiohttp
 
 from benchmarks.report import Figure, at_most, plain
 from benchmarks.rig import cluster
-from k8s_manager.api.identity.static_tokens import hashed, new_token
+from k8s_manager.api.authn.static_tokens import hashed, new_token
 from tests.support.documents import gateway, model, tenant
 from tests.support.standalone import free_port
 from tests.support.waiting import until

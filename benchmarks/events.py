@@ -16,7 +16,7 @@ from benchmarks.reaction import QUIET, prepare, until_seen
 from benchmarks.report import Figure, at_most, median, plain
 from benchmarks.rig import Cluster, cluster
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.diff import stamped
+from k8s_manager.pipeline.diff import stamped
 from ratelimiter.slots import slot_of
 
 RATE = 100

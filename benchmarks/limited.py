@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.envoy_filter import insertion
-from istio_templates.facts import Bucket, GatewayPool, Listener, Manifest, SlotFacts
+from istio_templates.facts import Bucket, GatewayPool, ListenerFacts, Manifest, SlotFacts
 from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import Snapshot, snapshot
 from ratelimiter.controller import Limits
 from ratelimiter.slots import slot_of
 from tests.support.envoy import EnvoyUnderTest
 
-POOL = GatewayPool("shared", "inference-gw", (("istio", "inference-gw"),), (Listener("http", 8080, "HTTP"),))
+POOL = GatewayPool("shared", "inference-gw", (("istio", "inference-gw"),), (ListenerFacts("http", 8080, "HTTP"),))
 HOST = "search.models.example.com"
 
 

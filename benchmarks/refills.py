@@ -24,16 +24,16 @@ from istio_templates.catalog import render_slot
 from istio_templates.facts import Bucket, SlotFacts
 from k8s_manager.standalone.translator.snapshot import EXTENSION, Snapshot
 from ratelimiter import controller
-from ratelimiter.capacity import Bounds, VersionLoad
-from ratelimiter.controller import Limits, Observation, Slot, State, Wanted
-from ratelimiter.debounce import Patience, Rules
+from ratelimiter.capacity import LimitBounds, VersionLoad
+from ratelimiter.controller import Limits, LimitState, LimitTarget, Observation, Slot
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.target import Terms, Total, target
 from tests.support.envoy import EnvoyUnderTest, running_envoy
 from tests.support.standalone import offer
 
 RATES = (1, 20, 200)  # requests/s of one gateway pod
 MODELS, CHANGING = 3000, 0.05
-DEFAULT = Rules(Patience(0.2, 1.0), Patience(5.0, 30.0))
+DEFAULT = Rules(DebounceWindow(0.2, 1.0), DebounceWindow(5.0, 30.0))
 ETCD_LIMIT = 1.5e6
 Writes = list[tuple[float, Mapping[Slot, Limits]]]
 
@@ -214,12 +214,12 @@ class Fleet:
     def _terms_of(self, name: str) -> Terms:
         restless = int(name[1:]) % 5 == 0
         place = ("fleet", name, "fleet", names.identity("fleet", name), ("shared",))
-        return Terms(*place, Bounds(Fraction(1)), Fraction(1, 10), DEFAULT, "hold", "hold", restless=restless)
+        return Terms(*place, LimitBounds(Fraction(1)), Fraction(1, 10), DEFAULT, "hold", "hold", restless=restless)
 
-    def _want(self, name: str) -> Wanted:
+    def _want(self, name: str) -> LimitTarget:
         load = VersionLoad("v1", self._replicas[name], Fraction(self._each[name]), Fraction(1))
         total = Total(load.replicas * load.per_replica, Fraction(0), "Capacity")
-        return Wanted(self._terms[name], target(self._terms[name], total, (load,), 2, False))
+        return LimitTarget(self._terms[name], target(self._terms[name], total, (load,), 2, False))
 
     def busiest(self, counts: Counter[Slot], restless: bool) -> int:
         """Return the slot of a kind that is written most often."""
@@ -227,7 +227,7 @@ class Fleet:
 
     def writes(self, seconds: float) -> tuple[Mapping[Slot, Limits], Writes]:
         """Return the slots to begin with, and what the controller writes in so many seconds of changes."""
-        state, live = State(), dict[Slot, Limits]()
+        state, live = LimitState(), dict[Slot, Limits]()
         decision, state = controller.decide(state, self._seen(0.0, live), 0.0)
         live |= decision.writes
         state, first, out, wake = controller.written(state, decision.writes, 0.0), dict(live), Writes(), None
@@ -249,7 +249,9 @@ class Fleet:
         self.wanted = {**self.wanted, self._terms[name].identity: self._want(name)}
         self.changes += 1
 
-    def _step(self, state: State, live: dict[Slot, Limits], now: float, out: Writes) -> tuple[State, float | None]:
+    def _step(
+        self, state: LimitState, live: dict[Slot, Limits], now: float, out: Writes
+    ) -> tuple[LimitState, float | None]:
         decision, state = controller.decide(state, self._seen(now, live), now)
         if not decision.writes:
             return state, decision.wake_at

@@ -13,11 +13,11 @@ import orjson
 from benchmarks.report import Figure, at_most, plain
 from benchmarks.rig import Cluster, cluster, peak_memory
 from istio_templates.facts import Manifest
-from k8s_manager.clock import SystemClock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.manager import assemble, until
-from k8s_manager.metrics import RENDERED
-from k8s_manager.settings import Settings
+from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.metrics import RENDERED
+from k8s_manager.runtime.settings import Settings
 from tests.support.documents import gateway, model, tenant
 from tests.support.waiting import until as wait_until
 

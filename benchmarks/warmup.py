@@ -11,7 +11,7 @@ import aiohttp
 from benchmarks.report import Figure, at_most, plain
 from tests.support.standalone import GATEWAY, Running, ranker, standalone
 from tests.support.waiting import until
-from warmup.success import nearest_rank
+from warmup.plans.success import nearest_rank
 
 SLOW_CALLS, REQUESTS = 5, 100
 PLAN = {

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest, Pairs
-from istio_templates.warm_gate import has_gate, is_proved
+from istio_templates.workloads.warm_gate import has_gate, is_proved
 
 
 @dataclass(frozen=True, slots=True)
-class PodSeen:
+class PodState:
     """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving, and whether
     it is `gated` by a warm-up, and if so `proved`: the container that runs was found warm.
 
@@ -25,11 +25,11 @@ class PodSeen:
     proved: bool = True
 
 
-def pod_seen(pod: Manifest) -> PodSeen:
+def pod_seen(pod: Manifest) -> PodState:
     """Return the facts of one pod."""
     metadata, status = pod["metadata"], pod.get("status", {})
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
-    return PodSeen(
+    return PodState(
         metadata["name"],
         frozenset(metadata.get("labels", {}).items()),
         ready,
@@ -51,8 +51,8 @@ def proxy_of(pod: Manifest) -> str | None:
 class ReadyPods:
     """The pods that are ready and stay, found by their labels: a namespace may hold a thousand models."""
 
-    def __init__(self, pods: Iterable[PodSeen]) -> None:
-        self._by_label: dict[tuple[str, str], list[PodSeen]] = {}
+    def __init__(self, pods: Iterable[PodState]) -> None:
+        self._by_label: dict[tuple[str, str], list[PodState]] = {}
         for pod in pods:
             if pod.ready and not pod.leaving:
                 for pair in pod.labels:
@@ -64,7 +64,7 @@ class ReadyPods:
         return len(found) if len(labels) == 1 else sum(labels <= pod.labels for pod in found)
 
 
-def present(pods: Iterable[PodSeen], labels: Pairs) -> list[PodSeen]:
+def present(pods: Iterable[PodState], labels: Pairs) -> list[PodState]:
     """Return the pods with all `labels` that exist, starting and leaving ones included: each admits its share."""
     wanted = frozenset(labels)
     return [pod for pod in pods if wanted <= pod.labels]

@@ -21,7 +21,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class TrustedCount:
     """The count that is believed, and when its last good sample was taken (seconds since 1970)."""
 
     count: int
@@ -35,12 +35,12 @@ def believable(sample: Sample | None, now: float) -> bool:
     return 0 <= sample.value <= MOST and sample.value == int(sample.value)
 
 
-def held(before: Held | None, sample: Sample | None, now: float) -> Held | None:
+def held(before: TrustedCount | None, sample: Sample | None, now: float) -> TrustedCount | None:
     """Return the count that is believed after a sample; None where there never was a good one."""
     if sample is None or not believable(sample, now) or (before is not None and sample.at < before.at):
         return before
     count = int(sample.value)
-    return Held(count if before is None else _step(before.count, count), min(sample.at, now))
+    return TrustedCount(count if before is None else _step(before.count, count), min(sample.at, now))
 
 
 def _step(before: int, wanted: int) -> int:

@@ -5,18 +5,18 @@ Make before break: what is referred to comes before what refers to it. Removal g
 
 from collections.abc import Iterable
 
-from istio_templates.deployment import deployments
 from istio_templates.destination_rule import destination_rule
-from istio_templates.disruption_budget import disruption_budgets
 from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
 from istio_templates.gateway import pool_gateway, tenant_gateway
-from istio_templates.gateway_workload import gateway_workload
 from istio_templates.namespace import pool_namespace, tenant_namespace
-from istio_templates.network_policy import network_policy
-from istio_templates.service import service
 from istio_templates.virtual_service import probe, virtual_service
-from istio_templates.warmup_plan import warmup_plan
+from istio_templates.workloads.deployment import deployments
+from istio_templates.workloads.disruption_budget import disruption_budgets
+from istio_templates.workloads.gateway_workload import gateway_workload
+from istio_templates.workloads.network_policy import network_policy
+from istio_templates.workloads.service import service
+from istio_templates.workloads.warmup_plan import warmup_plan
 
 ORDER = (
     "Namespace", "InferenceGateway", "ServiceAccount", "RoleBinding", "NetworkPolicy", "ConfigMap", "Service",

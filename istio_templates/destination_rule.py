@@ -6,7 +6,7 @@ away from replicas that are scarce. Upstream TLS is off: model pods have no side
 
 from istio_templates import names
 from istio_templates.facts import Manifest, PolicyFacts, ServedModel
-from istio_templates.service import service_host
+from istio_templates.workloads.service import service_host
 
 
 def destination_rule(model: ServedModel) -> Manifest:

@@ -25,7 +25,7 @@ class ObjectKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListenerFacts:
     """One port of a gateway."""
 
     name: str
@@ -52,7 +52,7 @@ class GatewayPool:
     name: str
     namespace: str
     selector: Pairs
-    listeners: tuple[Listener, ...]
+    listeners: tuple[ListenerFacts, ...]
     managed: GatewayPods | None = None
     probe: str | None = None
     endpoint_stats: bool = False
@@ -141,7 +141,7 @@ class VersionFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SlowStart:
+class SlowStartFacts:
     """How a replica that is new to a gateway pod gets its share: over `duration`, from `least` per cent."""
 
     duration: str
@@ -163,7 +163,7 @@ class PolicyFacts:
     balancing: str
     hash_header: str | None = None
     hash_cookie: str | None = None
-    slow_start: SlowStart | None = None
+    slow_start: SlowStartFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

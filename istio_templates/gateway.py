@@ -4,7 +4,7 @@ Hosts are always `<tenant namespace>/<host>`: Istio lets any namespace add route
 """
 
 from istio_templates import names
-from istio_templates.facts import GatewayPool, Listener, Manifest, OwnedHost, Tenancy
+from istio_templates.facts import GatewayPool, ListenerFacts, Manifest, OwnedHost, Tenancy
 
 
 def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
@@ -58,7 +58,7 @@ def hosts_of(obj: Manifest) -> list[str]:
     return [entry.rpartition("/")[2] for server in servers for entry in server.get("hosts") or ()]
 
 
-def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, Listener]]) -> list[Manifest]:
+def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, ListenerFacts]]) -> list[Manifest]:
     if not served:
         return []
     listener = served[0][1]
@@ -75,7 +75,7 @@ def _entries(tenant: Tenancy, host: OwnedHost) -> list[str]:
     return [f"{namespace}/{host.name}" for namespace in (tenant.namespace, *host.guests)]
 
 
-def _own_certificate(tenant: Tenancy, host: OwnedHost, listener: Listener, number: int) -> Manifest:
+def _own_certificate(tenant: Tenancy, host: OwnedHost, listener: ListenerFacts, number: int) -> Manifest:
     return {
         "port": {"number": listener.port, "name": f"{listener.name}-{tenant.name}-{number}", "protocol": "HTTPS"},
         "hosts": _entries(tenant, host),
@@ -96,7 +96,7 @@ def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> lis
     ]
 
 
-def _wildcard(listener: Listener, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> Manifest:
+def _wildcard(listener: ListenerFacts, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> Manifest:
     domain = listener.domain or ""
     namespaces = sorted(
         {

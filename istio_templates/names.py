@@ -5,7 +5,7 @@ import re
 from istio_templates.facts import (
     GatewayPool,
     LentHost,
-    Listener,
+    ListenerFacts,
     Manifest,
     ObjectKey,
     OwnedHost,
@@ -146,12 +146,12 @@ def identity_of(model: ServedModel) -> str:
     return identity(model.tenant.namespace, model.attached or model.name)
 
 
-def plain_listener(pool: GatewayPool) -> Listener | None:
+def plain_listener(pool: GatewayPool) -> ListenerFacts | None:
     """Return the listener without TLS, if the gateway has one."""
     return next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
 
 
-def listener_for(pool: GatewayPool, host: str, credential: str | None) -> Listener | None:
+def listener_for(pool: GatewayPool, host: str, credential: str | None) -> ListenerFacts | None:
     """Return the one listener that serves a host: its own certificate, the wildcard's domain, else plain HTTP."""
     for listener in pool.listeners:
         if listener.protocol == "HTTPS" and credential is not None and listener.domain is None:

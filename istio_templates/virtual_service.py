@@ -18,7 +18,7 @@ from istio_templates.facts import (
     ServedModel,
     Tenancy,
 )
-from istio_templates.service import service_host
+from istio_templates.workloads.service import service_host
 
 # None of these is answered by a model: a request that may have run is never sent again.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"

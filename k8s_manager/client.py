@@ -34,7 +34,7 @@ PATHS: Mapping[str, str] = {
 }
 
 
-class Document(TypedDict):
+class RemoteDocument(TypedDict):
     """A document as the manager holds it."""
 
     apiVersion: str
@@ -44,7 +44,7 @@ class Document(TypedDict):
     status: NotRequired[dict[str, Any]]
 
 
-class Plan(TypedDict):
+class PlannedWrite(TypedDict):
     """What a write would do. With `fingerprint` it is done only while it would still do that."""
 
     changes: list[dict[str, Any]]
@@ -56,7 +56,7 @@ class Plan(TypedDict):
     fingerprint: str
 
 
-class Grant(TypedDict):
+class GrantedRole(TypedDict):
     """A role, where it holds (`all`, or tenants by name), and what it allows."""
 
     role: str
@@ -69,10 +69,10 @@ class WhoAmI(TypedDict):
 
     user: str
     groups: list[str]
-    grants: list[Grant]
+    grants: list[GrantedRole]
 
 
-class Claim(TypedDict):
+class HostClaim(TypedDict):
     """Whose a host is, whom paths of it are lent, and what its owner serves there."""
 
     host: str
@@ -100,7 +100,7 @@ class GitState(TypedDict, total=False):
     outOfStep: OutOfStep
 
 
-class Refused(TidegateError):
+class ApiProblem(TidegateError):
     """The manager did not do what it was asked for (RFC 9457)."""
 
     def __init__(self, status: int, title: str, detail: str, problems: Sequence[Problem]) -> None:
@@ -113,7 +113,7 @@ class Unanswered(TidegateError):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class TidegateClient:
     """Where the manager is, and who we are. Every method raises `Refused` or `Unanswered`."""
 
     server: str
@@ -129,7 +129,7 @@ class Client:
         found: GitState = self.call("GET", "/v1/git")
         return found
 
-    def claims(self) -> Iterator[Claim]:
+    def claims(self) -> Iterator[HostClaim]:
         """Yield the hosts of all tenants that we may see."""
         yield from self.items("/v1/claims")
 
@@ -142,23 +142,23 @@ class Client:
         """Take a host from its tenant once nothing is served on it."""
         self.call("DELETE", _host(host) + query(reason=reason, ticket=ticket))
 
-    def get(self, kind: Kind, name: str) -> Document:
+    def get(self, kind: Kind, name: str) -> RemoteDocument:
         """Return a document; a model is named TENANT/MODEL."""
-        found: Document = self.call("GET", path_of(kind, name))
+        found: RemoteDocument = self.call("GET", path_of(kind, name))
         return found
 
-    def documents(self, kind: Kind, tenant: str | None = None) -> Iterator[Document]:
+    def documents(self, kind: Kind, tenant: str | None = None) -> Iterator[RemoteDocument]:
         """Yield the documents of a kind, models of one tenant."""
         yield from self.items(path_of(kind, f"{tenant}/" if tenant else ""))
 
-    def plan(self, kind: Kind, name: str, document: Mapping[str, Any]) -> Plan:
+    def plan(self, kind: Kind, name: str, document: Mapping[str, Any]) -> PlannedWrite:
         """Return what writing a whole document would do."""
-        found: Plan = self.write(path_of(kind, name), document, query(dryRun="true"))
+        found: PlannedWrite = self.write(path_of(kind, name), document, query(dryRun="true"))
         return found
 
-    def plan_together(self, documents: Sequence[Mapping[str, Any]]) -> Plan:
+    def plan_together(self, documents: Sequence[Mapping[str, Any]]) -> PlannedWrite:
         """Return what writing several documents would do, which may need each other; for those who manage the fleet."""
-        found: Plan = self.call("POST", "/v1/plan", {"documents": list(documents)})
+        found: PlannedWrite = self.call("POST", "/v1/plan", {"documents": list(documents)})
         return found
 
     def put(
@@ -169,10 +169,10 @@ class Client:
         plan: str | None = None,
         reason: str = "",
         ticket: str = "",
-    ) -> Document:
+    ) -> RemoteDocument:
         """Write a whole document over the version that is there now; with the fingerprint of a `plan`, only that."""
         told = query(plan=plan or "", reason=reason, ticket=ticket)
-        found: Document = self.write(path_of(kind, name), document, told)
+        found: RemoteDocument = self.write(path_of(kind, name), document, told)
         return found
 
     def delete(self, kind: Kind, name: str, cascade: bool = False) -> list[str]:
@@ -261,14 +261,14 @@ def query(**told: str) -> str:
     return f"?{urllib.parse.urlencode(said)}" if said else ""
 
 
-def refused(error: urllib.error.HTTPError) -> Refused:
+def refused(error: urllib.error.HTTPError) -> ApiProblem:
     """Return what the manager said against a call."""
     try:
         told = json.load(error)
         problems = [Problem(found["field"], found["message"]) for found in told["problems"]]
-        return Refused(error.code, told["title"], told["detail"], problems)
+        return ApiProblem(error.code, told["title"], told["detail"], problems)
     except (ValueError, KeyError, TypeError):
-        return Refused(error.code, str(error.reason), "", ())
+        return ApiProblem(error.code, str(error.reason), "", ())
 
 
 def _host(host: str) -> str:

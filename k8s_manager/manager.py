@@ -14,38 +14,38 @@ from collectors.prometheus import Prometheus
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.audit import Audit, sink_of
-from k8s_manager.api.backend import Backend
+from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
+from k8s_manager.api.authn.key_fetch import fetcher
+from k8s_manager.api.authn.oidc import Oidc
+from k8s_manager.api.authn.own_token import Token
+from k8s_manager.api.authn.static_tokens import StaticTokens
+from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
-from k8s_manager.api.identity.fetch import fetcher
-from k8s_manager.api.identity.oidc import Oidc
-from k8s_manager.api.identity.own_token import Token
-from k8s_manager.api.identity.proofs import Proof, Proofs
-from k8s_manager.api.identity.static_tokens import StaticTokens
-from k8s_manager.api.identity.token_review import TokenReviews
 from k8s_manager.api.server import serve
-from k8s_manager.apply import ClusterTarget
-from k8s_manager.bookkeeping import Bookkeeper
-from k8s_manager.clock import Clock, SystemClock
-from k8s_manager.counters import CounterLoop
-from k8s_manager.events import Events
-from k8s_manager.firsts import FirstRequests
-from k8s_manager.gates import GateLoop
-from k8s_manager.gitops.committing import TreeLoop, tree_loop
-from k8s_manager.gitops.target import TreeTarget
-from k8s_manager.history import History
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.dataplane.config_probe import ConfigProbeLoop
+from k8s_manager.dataplane.envoy_counters import CounterLoop
+from k8s_manager.dataplane.first_request import FirstRequestLoop
+from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
+from k8s_manager.gitops.tree_target import TreeTarget
+from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.lease import Lease
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
-from k8s_manager.limits import LimitLoop
-from k8s_manager.pace import Pace
-from k8s_manager.proofs import ProofLoop
+from k8s_manager.limits.limit_loop import LimitLoop
+from k8s_manager.limits.prometheus_replicas import SampleLoop
+from k8s_manager.limits.shadow_counts import ShadowCounts
+from k8s_manager.pipeline.apply import ClusterTarget
 from k8s_manager.reconcile import KINDS, MainLoop
-from k8s_manager.samples import SampleLoop
-from k8s_manager.settings import Settings
-from k8s_manager.tally import Tally
+from k8s_manager.runtime.clock import Clock, SystemClock
+from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.settings import Settings
+from k8s_manager.runtime.token_bucket import Rate
+from k8s_manager.status.status_writer import StatusWriter
+from k8s_manager.warmup_gate.gate_loop import GateLoop
 
 log = logging.getLogger(__name__)
 GARBAGE = (1_000, 5, 1_000)
@@ -59,15 +59,15 @@ class Manager:
     store: Store
     loop: MainLoop
     limits: LimitLoop
-    proofs: ProofLoop
+    proofs: ConfigProbeLoop
     counters: CounterLoop
     gates: GateLoop
-    firsts: FirstRequests
+    firsts: FirstRequestLoop
     samples: SampleLoop
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
-    history: History
+    history: HistoryRecorder
     tree: TreeLoop | None
 
     def parts(self) -> list[Awaitable[None]]:
@@ -99,14 +99,14 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     events, store = Events(clock), Store(KINDS, clock)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
     samples = SampleLoop(source, clock, settings)
-    tally = Tally(clock)
+    tally = ShadowCounts(clock)
     limits = LimitLoop(client, store, clock, settings, events, samples, tally)
     counters = CounterLoop(store, limits, tally, clock, settings)
-    books = Bookkeeper(client, store, clock, events, settings.in_flight)
-    proofs = ProofLoop(store, limits, clock, settings, events)
-    firsts = FirstRequests(store, limits, clock, settings)
+    books = StatusWriter(client, store, clock, events, settings.in_flight)
+    proofs = ConfigProbeLoop(store, limits, clock, settings, events)
+    firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = GateLoop(client, store, clock, settings, events, firsts)
-    history = History(client, store, clock, settings.history_quiet)
+    history = HistoryRecorder(client, store, clock, settings.history_quiet)
     cluster = ClusterTarget(client, store, clock, settings.in_flight)
     tree = tree_loop(client, store, history, clock, settings.git) if settings.git else None
     target = TreeTarget(cluster, tree, store) if tree else cluster
@@ -128,7 +128,7 @@ def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None
     return Lease(client, clock, ObjectKey("Lease", *settings.lease), settings.identity, settings.lease_seconds)
 
 
-def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Proof | None) -> Proofs:
+def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Authenticator | None) -> Authenticators:
     """Return the kinds of bearer token that are taken; raises `Invalid` for a file of tokens that cannot be read."""
     found = [own] if own else []
     if settings.tokens_file:
@@ -139,13 +139,13 @@ def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Proof | No
         found.append(Oidc(settings.oidc, fetcher(settings.oidc_ca_file), clock))
     if settings.token_review:
         found.append(TokenReviews(client, clock, settings.token_review))
-    return Proofs(found)
+    return Authenticators(found)
 
 
-def application(manager: Manager, taken: Proofs, clock: Clock, settings: Settings) -> FastAPI:
+def application(manager: Manager, taken: Authenticators, clock: Clock, settings: Settings) -> FastAPI:
     """Return the REST API of a manager."""
-    pace = Pace(settings.calls_per_second, 2 * settings.calls_per_second)
-    strangers = Pace(settings.strangers_per_second, 5 * settings.strangers_per_second)
+    pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
+    strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
     guard = Guard(taken, Directory(manager.store), clock, pace, strangers)
     return build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
 

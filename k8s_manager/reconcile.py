@@ -9,26 +9,27 @@ terms from the plan made here.
 import asyncio
 import logging
 
-from k8s_manager import certificates, moves
-from k8s_manager.apply import Basis, Target
-from k8s_manager.asked import Asked
-from k8s_manager.bookkeeping import Bookkeeper
-from k8s_manager.clock import Clock
-from k8s_manager.conditions import Teller
-from k8s_manager.counters import CounterLoop
-from k8s_manager.diff import Differ
-from k8s_manager.draining import held_back
-from k8s_manager.gates import GateLoop
-from k8s_manager.gather import Gatherer
-from k8s_manager.hold_off import hold_off
+from k8s_manager.dataplane.config_probe import ConfigProbeLoop
+from k8s_manager.dataplane.envoy_counters import CounterLoop
+from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
-from k8s_manager.limits import LimitLoop
-from k8s_manager.metrics import CERTIFICATE, PASS_SECONDS, PASSES
-from k8s_manager.plan import Plan, Planner
-from k8s_manager.proofs import ProofLoop
-from k8s_manager.render import Renderer
-from k8s_manager.settings import Settings
-from k8s_manager.world import World
+from k8s_manager.limits.limit_loop import LimitLoop
+from k8s_manager.pipeline.apply import Basis, Target
+from k8s_manager.pipeline.diff import Differ
+from k8s_manager.pipeline.plan import Plan, Planner
+from k8s_manager.pipeline.render import Renderer
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.hold_off import hold_off
+from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
+from k8s_manager.runtime.settings import Settings
+from k8s_manager.status.sources import StatusSources
+from k8s_manager.status.status_builder import StatusBuilder
+from k8s_manager.status.status_writer import StatusWriter
+from k8s_manager.traffic import gateway_migration
+from k8s_manager.traffic.drain import defer_draining
+from k8s_manager.warmup_gate.gate_loop import GateLoop
+from k8s_manager.world import certificate
+from k8s_manager.world.world import World
 from ratelimiter import overrides
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ class MainLoop:
         self,
         store: Store,
         target: Target,
-        books: Bookkeeper,
+        books: StatusWriter,
         limits: LimitLoop,
-        proofs: ProofLoop,
+        proofs: ConfigProbeLoop,
         counters: CounterLoop,
         gates: GateLoop,
         clock: Clock,
@@ -52,9 +53,9 @@ class MainLoop:
         self._store, self._target, self._books, self._limits = store, target, books, limits
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
-        self.gatherer = Gatherer(store, settings.gateway_overlap, waits_for_git=settings.git is not None)
+        self.gatherer = WorldReader(store, settings.gateway_overlap, waits_for_git=settings.git is not None)
         self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
-        self._teller = Teller()
+        self._teller = StatusBuilder()
         self.dirty = store.signal(frozenset(KINDS))
         self.world: World | None = None
         self.plan = Plan()
@@ -95,16 +96,16 @@ class MainLoop:
         desired = self._renderer.render(plan)
         store = self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
-        changes.deletes, changes.draining = held_back(changes.deletes, world, now)
+        changes.deletes, changes.draining = defer_draining(changes.deletes, world, now)
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.limited())
-        asked = Asked(self._limits, self._proofs, self._counters, self._gates)
+        asked = StatusSources(self._limits, self._proofs, self._counters, self._gates)
         told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
         later = await self._books.tell(world, told)
-        certified = certificates.due(plan.certificates, world.certificates, now)
-        dues = (moves.due(world.bindings, now), changes.draining.due(now), certified)
+        certified = certificate.due(plan.certificates, world.certificates, now)
+        dues = (gateway_migration.due(world.bindings, now), changes.draining.due(now), certified)
         ends = [due for due in dues if due is not None]
         override = overrides.next_end(plan.overrides.values(), now)
         again = [*(failure.again_at for failure in results.failures.values()), *results.put_off.values()]

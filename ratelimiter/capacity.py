@@ -22,7 +22,7 @@ class VersionLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class LimitBounds:
     """Between which the limit stays, in requests/s; no `ceiling` means none."""
 
     floor: Fraction
@@ -40,7 +40,7 @@ def capacity(versions: Sequence[VersionLoad]) -> Fraction:
     return sum((load.replicas * load.per_replica for load in loads), Fraction(0))
 
 
-def clamp(value: Fraction, bounds: Bounds) -> Fraction:
+def clamp(value: Fraction, bounds: LimitBounds) -> Fraction:
     """Return `value` between floor and ceiling."""
     bounded = max(value, bounds.floor)
     return bounded if bounds.ceiling is None else min(bounded, bounds.ceiling)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from istio_templates.facts import Bucket
 from istio_templates.names import PINNED_SLOTS
 from ratelimiter import debounce
-from ratelimiter.target import Target, Terms
+from ratelimiter.target import PodTarget, Terms
 
 # istiod batches pushes while events keep coming, endpoint removals among them: writers must leave it gaps.
 TICK = 1.0
@@ -21,11 +21,11 @@ Limits = tuple[tuple[str, Bucket], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LimitTarget:
     """A model under a limit: its terms and what it should have."""
 
     terms: Terms
-    target: Target
+    target: PodTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Observation:
     their hash's."""
 
     at: float
-    wanted: Mapping[str, Wanted]
+    wanted: Mapping[str, LimitTarget]
     kept: frozenset[str]
     live: Mapping[Slot, Limits]
     spoilt: frozenset[Slot] = frozenset()
@@ -43,19 +43,19 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LimitState:
     """The debounce of every limit, when the last tick was, and what was seen then, so that only what differs from
     it is looked at: `wanted`, and the slots, what was kept and what was placed in them, that were found to be `in_line`
     with what was written."""
 
-    limits: Mapping[Entry, debounce.State] = field(default_factory=dict)
+    limits: Mapping[Entry, debounce.DebounceState] = field(default_factory=dict)
     ticked: float = float("-inf")
-    wanted: Mapping[str, Wanted] = field(default_factory=dict)
+    wanted: Mapping[str, LimitTarget] = field(default_factory=dict)
     in_line: tuple[Mapping[Slot, Limits], frozenset[str], Mapping[Entry, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class LimitDecision:
     """Slots to write now, with all their limits, and when to look again (None: at the next event); `stale` are those of
     them that are not what was written last."""
 
@@ -64,7 +64,7 @@ class Decision:
     stale: frozenset[Slot] = frozenset()
 
 
-def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State]:
+def decide(state: LimitState, seen: Observation, now: float) -> tuple[LimitDecision, LimitState]:
     """Return what to write at `now`, and the state with everything observed."""
     fresh = {i for i, wanted in seen.wanted.items() if state.wanted.get(i) is not wanted}
     limits = _observed(state, seen, fresh)
@@ -74,20 +74,20 @@ def decide(state: State, seen: Observation, now: float) -> tuple[Decision, State
     stay = not any(_moves(state.wanted.get(i), seen.wanted[i]) for i in fresh)
     known = stay and limits.keys() == state.limits.keys() and (seen.live, seen.kept, seen.placed) == state.in_line
     stale = frozenset() if known else _out_of_line(seen, limits)
-    after = State(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept, seen.placed))
+    after = LimitState(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept, seen.placed))
     stale |= seen.spoilt
     earliest = min([*dues.values(), *([now] if stale else [])], default=None)
     if earliest is None:
-        return Decision({}, None), after
+        return LimitDecision({}, None), after
     tick = max(earliest, state.ticked + TICK)
     if now < tick:
-        return Decision({}, tick), after
+        return LimitDecision({}, tick), after
     slots = {_slot(seen, entry) for entry, due in dues.items() if due <= now} | stale
     writes = {slot: _contents(seen, limits, slot, now) for slot in sorted(slots)}
-    return Decision(writes, None, stale), after
+    return LimitDecision(writes, None, stale), after
 
 
-def written(state: State, writes: Mapping[Slot, Limits], now: float) -> State:
+def written(state: LimitState, writes: Mapping[Slot, Limits], now: float) -> LimitState:
     """Return the state after `writes` have arrived at `now`."""
     limits = dict(state.limits)
     for (pool, _), contents in writes.items():
@@ -95,7 +95,7 @@ def written(state: State, writes: Mapping[Slot, Limits], now: float) -> State:
             entry = (pool, identity)
             if entry in limits and limits[entry].written != bucket:
                 limits[entry] = debounce.wrote(limits[entry], bucket, now)
-    return State(limits, now, state.wanted)
+    return LimitState(limits, now, state.wanted)
 
 
 def giving(live: Mapping[Slot, Limits], writes: Mapping[Slot, Limits]) -> dict[Slot, set[Slot]]:
@@ -129,11 +129,11 @@ def next_writes(
     return frozenset(left - blocked)
 
 
-def _moves(before: Wanted | None, wanted: Wanted) -> bool:
+def _moves(before: LimitTarget | None, wanted: LimitTarget) -> bool:
     return before is not None and before.terms.slot != wanted.terms.slot
 
 
-def _observed(state: State, seen: Observation, fresh: Set[str]) -> Mapping[Entry, debounce.State]:
+def _observed(state: LimitState, seen: Observation, fresh: Set[str]) -> Mapping[Entry, debounce.DebounceState]:
     """Return the debounce of every limit; those that are not `fresh` want the same as before and are as before."""
     if not fresh and seen.wanted.keys() == state.wanted.keys():
         return state.limits
@@ -147,17 +147,17 @@ def _observed(state: State, seen: Observation, fresh: Set[str]) -> Mapping[Entry
 
 
 def _observed_one(
-    state: State, seen: Observation, entry: Entry, changed: bool, live: Mapping[Entry, Bucket]
-) -> debounce.State:
+    state: LimitState, seen: Observation, entry: Entry, changed: bool, live: Mapping[Entry, Bucket]
+) -> debounce.DebounceState:
     """Return the debounce of one limit. What is in force is read from the slots themselves, so that a restarted
     manager goes on where the last one stopped, also where a limit has to move."""
     before = state.limits.get(entry)
     if before is not None and not changed:
         return before
     if before is None:
-        before = debounce.State(live.get(entry))
+        before = debounce.DebounceState(live.get(entry))
     bucket = seen.wanted[entry[1]].target.bucket
-    return debounce.State(before.written) if bucket is None else debounce.observe(before, bucket, seen.at)
+    return debounce.DebounceState(before.written) if bucket is None else debounce.observe(before, bucket, seen.at)
 
 
 def _in_force(seen: Observation) -> dict[Entry, Bucket]:
@@ -171,7 +171,7 @@ def _in_force(seen: Observation) -> dict[Entry, Bucket]:
     return found
 
 
-def _due(seen: Observation, entry: Entry, limit: debounce.State) -> float | None:
+def _due(seen: Observation, entry: Entry, limit: debounce.DebounceState) -> float | None:
     return debounce.due_at(limit, seen.wanted[entry[1]].terms.rules)
 
 
@@ -181,7 +181,7 @@ def _slot(seen: Observation, entry: Entry) -> Slot:
     return (entry[0], terms.slot if placed is None else placed)
 
 
-def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.State]) -> frozenset[Slot]:
+def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.DebounceState]) -> frozenset[Slot]:
     """Return the slots whose limits are not what was written: a model has gone, or somebody else has been there."""
     expected: dict[Slot, dict[str, Bucket]] = {}
     for entry, limit in limits.items():
@@ -195,7 +195,7 @@ def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.State]) -> f
     return frozenset(differing | (expected.keys() - seen.live.keys()))
 
 
-def _contents(seen: Observation, limits: Mapping[Entry, debounce.State], slot: Slot, now: float) -> Limits:
+def _contents(seen: Observation, limits: Mapping[Entry, debounce.DebounceState], slot: Slot, now: float) -> Limits:
     """Return what a rewritten slot holds. For how many per cent it is enforced is the whole slot's, so what is not
     enforced for all requests never comes into a shared one."""
     contents = {identity: bucket for identity, bucket in seen.live.get(slot, ()) if identity in seen.kept}
@@ -206,7 +206,7 @@ def _contents(seen: Observation, limits: Mapping[Entry, debounce.State], slot: S
     return tuple(sorted((key, bucket) for key, bucket in contents.items() if pinned or bucket.enforced == 100))
 
 
-def _value(seen: Observation, entry: Entry, limit: debounce.State, now: float) -> Bucket | None:
+def _value(seen: Observation, entry: Entry, limit: debounce.DebounceState, now: float) -> Bucket | None:
     """Return what a rewritten slot says of one limit: what is due, a waiting cut too, else what is in force."""
     if limit.pending is not None and debounce.is_urgent(limit):
         return limit.pending.target

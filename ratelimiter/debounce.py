@@ -14,7 +14,7 @@ from istio_templates.facts import Bucket
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class DebounceWindow:
     """Seconds that a change must hold still (`quiet`), and may be put off at most (`longest`)."""
 
     quiet: float
@@ -25,8 +25,8 @@ class Patience:
 class Rules:
     """How patient we are with cuts and with raises."""
 
-    down: Patience
-    up: Patience
+    down: DebounceWindow
+    up: DebounceWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +40,27 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DebounceState:
     """What the gateway pods were told last (`written`, None before the first time) and what waits."""
 
     written: Bucket | None = None
     pending: Pending | None = None
 
 
-def observe(state: State, target: Bucket, now: float) -> State:
+def observe(state: DebounceState, target: Bucket, now: float) -> DebounceState:
     """Return the state after the target was seen to be `target` at `now`."""
     if target == state.written:
-        return State(state.written)
+        return DebounceState(state.written)
     pending = state.pending
     if pending is None or _direction(state.written, pending.target) != _direction(state.written, target):
-        return State(state.written, Pending(target, now, now, target))
+        return DebounceState(state.written, Pending(target, now, now, target))
     if pending.target == target:
         return state
     least = min(pending.least, target, key=_by_admission)
-    return State(state.written, replace(pending, target=target, changed=now, least=least))
+    return DebounceState(state.written, replace(pending, target=target, changed=now, least=least))
 
 
-def due_at(state: State, rules: Rules) -> float | None:
+def due_at(state: DebounceState, rules: Rules) -> float | None:
     """Return when the pending change may be written; None where nothing waits."""
     if state.pending is None:
         return None
@@ -70,7 +70,7 @@ def due_at(state: State, rules: Rules) -> float | None:
     return min(state.pending.changed + patience.quiet, state.pending.since + patience.longest)
 
 
-def value_at(state: State, rules: Rules, now: float) -> Bucket | None:
+def value_at(state: DebounceState, rules: Rules, now: float) -> Bucket | None:
     """Return the value to write if the change is due at `now`.
 
     A raise that was put off for as long as it may be goes to the least value seen meanwhile, since nothing above
@@ -85,18 +85,18 @@ def value_at(state: State, rules: Rules, now: float) -> Bucket | None:
     return state.pending.target
 
 
-def wrote(state: State, value: Bucket, now: float) -> State:
+def wrote(state: DebounceState, value: Bucket, now: float) -> DebounceState:
     """Return the state after `value` was written at `now`; a target beyond it waits anew."""
-    settled = State(value)
+    settled = DebounceState(value)
     return settled if state.pending is None else observe(settled, state.pending.target, now)
 
 
-def is_urgent(state: State) -> bool:
+def is_urgent(state: DebounceState) -> bool:
     """Tell whether what waits is a cut, which may ride along with any write of its slot."""
     return state.pending is not None and state.written is not None and _is_cut(state)
 
 
-def _is_cut(state: State) -> bool:
+def _is_cut(state: DebounceState) -> bool:
     assert state.pending is not None
     return _direction(state.written, state.pending.target) < 0
 

@@ -13,7 +13,7 @@ IDLE = 0.5  # of the busiest pod
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PodLoad:
     """What came to one gateway pod in some time, and how much of it was refused."""
 
     requests: int
@@ -31,15 +31,15 @@ class Uneven:
     idle_share: float
 
 
-def summed(loads: Iterable[Load]) -> Load:
+def summed(loads: Iterable[PodLoad]) -> PodLoad:
     """Return what came to a pod over several readings."""
     requests, refused = 0, 0
     for load in loads:
         requests, refused = requests + load.requests, refused + load.refused
-    return Load(requests, refused)
+    return PodLoad(requests, refused)
 
 
-def uneven(loads: Mapping[str, Load]) -> Uneven | None:
+def uneven(loads: Mapping[str, PodLoad]) -> Uneven | None:
     """Return the worst of it; None where the load is even, or nobody is refused."""
     whole = sum(load.requests for load in loads.values())
     if len(loads) < 2 or whole < FEWEST:

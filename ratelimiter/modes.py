@@ -15,7 +15,7 @@ STEP = 5  # per cent: a ramp has twenty steps
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PromotionCriteria:
     """What shadow has to show before anything is enforced: at most this share (0 to 1) refused, over these seconds."""
 
     at_most: Fraction
@@ -47,7 +47,7 @@ class Stage:
         return self.enforced < 100
 
 
-def passes(verdict: Verdict, evidence: Evidence | None) -> bool:
+def passes(verdict: PromotionCriteria, evidence: Evidence | None) -> bool:
     """Tell whether enough was counted, and little enough of it would have been refused."""
     if evidence is None or evidence.requests == 0 or evidence.over < verdict.over:
         return False
@@ -74,7 +74,7 @@ def stage(mode: Mode, live: int | None, started: float, over: float, now: float)
     return Stage(share, next_at=None if share == 100 else started + (done + 1) * over / steps)
 
 
-def held_back(wanted: Stage, live: int | None, verdict: Verdict | None, evidence: Evidence | None) -> Stage:
+def held_back(wanted: Stage, live: int | None, verdict: PromotionCriteria | None, evidence: Evidence | None) -> Stage:
     """Return where a limit stands that has to show evidence first: one in shadow stays there until its verdict."""
     if verdict is None or live != 0 or wanted.enforced == 0 or passes(verdict, evidence):
         return wanted

@@ -10,18 +10,18 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
-from ratelimiter.capacity import Bounds, VersionLoad, clamp
-from ratelimiter.debounce import Patience, Rules
+from ratelimiter.capacity import LimitBounds, VersionLoad, clamp
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.modes import Mode
 from ratelimiter.target import Terms, Total
 
 Action = Literal["freeze", "unlimited", "floor"]
-AT_ONCE = Rules(Patience(0.0, 0.0), Patience(0.0, 0.0))
+AT_ONCE = Rules(DebounceWindow(0.0, 0.0), DebounceWindow(0.0, 0.0))
 _STRENGTH = {"floor": 3, "unlimited": 2, "freeze": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OverrideTarget:
     """The models that an override is for; what is empty says nothing."""
 
     tenant: str = ""
@@ -52,12 +52,12 @@ class Override:
     author: str
     reason: str
     expires: datetime
-    target: Target
+    target: OverrideTarget
     per_replica: Fraction | None = None
     total: Fraction | None = None
     mode: Mode | None = None
     action: Action | None = None
-    range_: Bounds | None = None
+    range_: LimitBounds | None = None
 
     @property
     def rank(self) -> tuple[int, bool, int]:

@@ -9,9 +9,9 @@ from fractions import Fraction
 
 from istio_templates.envoy_filter import COUNTING
 from istio_templates.names import PINNED_SLOTS, REQUESTS, identity_in, limit_key
-from ratelimiter.controller import Entry, Limits, Slot, Wanted
+from ratelimiter.controller import Entry, Limits, LimitTarget, Slot
 from ratelimiter.overrides import at_once
-from ratelimiter.target import Target, Terms, Total
+from ratelimiter.target import PodTarget, Terms, Total
 
 PAIRS = PINNED_SLOTS // 2
 
@@ -34,10 +34,10 @@ def limiter(pair: int) -> int:
     return 2 * pair + 1
 
 
-def counting(terms: Terms) -> Wanted:
+def counting(terms: Terms) -> LimitTarget:
     """Return the limit that limits nothing and counts every request of a pinned model."""
     of_requests = replace(at_once(terms), identity=limit_key(terms.identity, REQUESTS))
-    return Wanted(of_requests, Target(Total(None, Fraction(0), "Capacity"), 0, (), COUNTING))
+    return LimitTarget(of_requests, PodTarget(Total(None, Fraction(0), "Capacity"), 0, (), COUNTING))
 
 
 def held(slots: Mapping[Slot, Limits]) -> dict[str, dict[int, str]]:

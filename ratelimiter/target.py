@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Literal
 
 from istio_templates.facts import Bucket
-from ratelimiter.capacity import Bounds, VersionLoad, capacity, clamp
+from ratelimiter.capacity import LimitBounds, VersionLoad, capacity, clamp
 from ratelimiter.debounce import Rules
-from ratelimiter.modes import Mode, Verdict
+from ratelimiter.modes import Mode, PromotionCriteria
 from ratelimiter.shares import share
 from ratelimiter.slots import slot_of
 
@@ -30,7 +30,7 @@ class Terms:
     tenant: str
     identity: str
     pools: tuple[str, ...]
-    bounds: Bounds
+    bounds: LimitBounds
     burst: Fraction
     rules: Rules
     cold: Fallback
@@ -39,7 +39,7 @@ class Terms:
     weight: int | None = None
     mode: Mode = "enforce"
     ramp: float = 0.0
-    verdict: Verdict | None = None
+    verdict: PromotionCriteria | None = None
     version: str = ""
     restless: bool = False
 
@@ -60,7 +60,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PodTarget:
     """What each gateway pod should enforce; `bucket` None holds what is in force."""
 
     total: Total
@@ -98,7 +98,7 @@ def target(
     gateways: int,
     written: bool,
     enforced: int = 100,
-) -> Target:
+) -> PodTarget:
     """Return the share of each of `gateways` pods, which is `enforced` for so many per cent of the requests.
 
     A model that never had a limit has nothing to hold: it starts at its floor. Without a gateway pod nothing
@@ -108,7 +108,7 @@ def target(
     if written and gateways == 0:
         value = None
     bucket = None if value is None else replace(share(value, max(gateways, 1), terms.burst), enforced=enforced)
-    return Target(of_model, gateways, loads, bucket)
+    return PodTarget(of_model, gateways, loads, bucket)
 
 
 def within_tenant_ceilings(totals: Mapping[str, tuple[Terms, Total]]) -> dict[str, Total]:

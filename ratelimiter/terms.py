@@ -3,13 +3,13 @@
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.model import Patience, RateLimit, ShadowVerdict, VersionLimit
 from ratelimiter import debounce
-from ratelimiter.capacity import Bounds
-from ratelimiter.modes import Verdict
+from ratelimiter.capacity import LimitBounds
+from ratelimiter.modes import PromotionCriteria
 
 
-def bounds_of(limit: RateLimit | VersionLimit) -> Bounds:
+def bounds_of(limit: RateLimit | VersionLimit) -> LimitBounds:
     """Return between which figures a limit stays, in requests/s."""
-    return Bounds(exact(limit.floor), None if limit.ceiling is None else exact(limit.ceiling))
+    return LimitBounds(exact(limit.floor), None if limit.ceiling is None else exact(limit.ceiling))
 
 
 def rules_of(limit: RateLimit) -> debounce.Rules:
@@ -17,10 +17,10 @@ def rules_of(limit: RateLimit) -> debounce.Rules:
     return debounce.Rules(_patience(limit.debounce.down), _patience(limit.debounce.up))
 
 
-def verdict_of(verdict: ShadowVerdict) -> Verdict:
+def verdict_of(verdict: ShadowVerdict) -> PromotionCriteria:
     """Return what shadow has to show, as a share and seconds."""
-    return Verdict(exact(verdict.refused_at_most) / 100, float(seconds(verdict.over)))
+    return PromotionCriteria(exact(verdict.refused_at_most) / 100, float(seconds(verdict.over)))
 
 
-def _patience(patience: Patience) -> debounce.Patience:
-    return debounce.Patience(float(seconds(patience.quiet)), float(seconds(patience.longest)))
+def _patience(patience: Patience) -> debounce.DebounceWindow:
+    return debounce.DebounceWindow(float(seconds(patience.quiet)), float(seconds(patience.longest)))

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from istio_templates.documents.crd import crds
-from k8s_manager.rights import roles
+from k8s_manager.doctor.rbac import roles
 from scripts.dashboard import dashboard
 from scripts.protos import descriptor_set
 
@@ -33,7 +33,7 @@ def texts() -> Iterator[tuple[Path, str]]:
         name = f"{crd['spec']['names']['plural']}.yaml"
         yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
     rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in roles())
-    yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/rights.py: make generate\n" + rights
+    yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/doctor/rbac.py: make generate\n" + rights
     board = json.dumps(dashboard(), indent=1) + "\n"
     yield ROOT / "manifests" / "monitoring" / "dashboard.json", board
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
@@ -43,10 +43,10 @@ def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the REST API."""
     from k8s_manager.api.app import build
     from k8s_manager.api.guard import Guard
-    from k8s_manager.pace import Pace
+    from k8s_manager.runtime.token_bucket import Rate
 
     nobody: Any = None
-    return dict(build(nobody, Guard(nobody, nobody, nobody, Pace(1, 1), Pace(1, 1)), nobody, 0).openapi())
+    return dict(build(nobody, Guard(nobody, nobody, nobody, Rate(1, 1), Rate(1, 1)), nobody, 0).openapi())
 
 
 def main(check: bool) -> int:

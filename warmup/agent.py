@@ -13,9 +13,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from warmup.bundle import Bundle
-from warmup.engine import Clock, Outcome, Progress, warm
-from warmup.wire import Client
+from warmup.engine import EngineClock, Progress, WarmupOutcome, warm
+from warmup.plans.bundle import Bundle
+from warmup.wire import ServerConnection
 
 log = logging.getLogger(__name__)
 LOOK = 0.2  # seconds between two looks at who listens
@@ -41,9 +41,9 @@ class Agent:
         self,
         bundle: Bundle,
         file: Path,
-        clock: Clock,
+        clock: EngineClock,
         listening: Callable[[], frozenset[str]],
-        connect: Callable[[], Client],
+        connect: Callable[[], ServerConnection],
     ) -> None:
         self._bundle, self._file, self._clock = bundle, file, clock
         self._listening, self._connect = listening, connect
@@ -109,7 +109,7 @@ class Agent:
         _write(self._file, self._found)
         log.info("%s after %.1f s: %s", outcome.result, outcome.seconds, outcome.said)
 
-    async def _outcome(self) -> Outcome:
+    async def _outcome(self) -> WarmupOutcome:
         client = self._connect()
 
         def tell(progress: Progress) -> None:
@@ -135,13 +135,13 @@ class Agent:
         return app
 
 
-def _outcome_of(warming: "asyncio.Task[Outcome]") -> Outcome:
+def _outcome_of(warming: "asyncio.Task[WarmupOutcome]") -> WarmupOutcome:
     """Return what came of a warm-up; one that broke is tried again."""
     error = warming.exception()
     if error is None:
         return warming.result()
     log.error("the warm-up itself failed", exc_info=error)
-    return Outcome("TimedOut", f"the warm-up itself failed: {error!r}")
+    return WarmupOutcome("TimedOut", f"the warm-up itself failed: {error!r}")
 
 
 def _read(file: Path) -> Found | None:

@@ -7,14 +7,14 @@ import aiohttp
 import grpc
 
 from istio_templates.documents.warmup import Target
-from warmup.wire import Answer, Client, Fault, FaultKind, Request
+from warmup.wire import Answer, Fault, FaultKind, Request, ServerConnection
 
 ANSWER_BYTES = 8 * 2**20
 _PLAN_WRONG = (400, 405, 413, 414, 415, 422)
 _GRPC_WRONG = ("INVALID_ARGUMENT", "UNIMPLEMENTED")
 
 
-def connect(target: Target, address: str, plan: str, concurrency: int) -> Client:
+def connect(target: Target, address: str, plan: str, concurrency: int) -> ServerConnection:
     """Return a client of the server at `address`, to which every request says which `plan` it is from."""
     headers = {**target.headers, "x-tidegate-warmup": plan}
     if target.protocol.endswith("grpc"):

@@ -12,18 +12,18 @@ from typing import Protocol
 
 from istio_templates.errors import TidegateError
 from warmup import gate
-from warmup.bundle import Bundle, bundle_from
-from warmup.engine import Outcome, Progress, warm
-from warmup.gate import Decision, State, Turn
-from warmup.places import Bounds, Places
-from warmup.pods import Claim, GatedPod
-from warmup.wire import Client
+from warmup.engine import Progress, WarmupOutcome, warm
+from warmup.gate import GateDecision, GateState, GateUpdate
+from warmup.plans.bundle import Bundle, bundle_from
+from warmup.pods import GatedPod, WarmupClaim
+from warmup.warmup_queue import Places, WarmupBounds
+from warmup.wire import ServerConnection
 
 log = logging.getLogger(__name__)
 RESYNC, RETRY = 30.0, 1.0
 
 
-class Clock(Protocol):
+class ControllerClock(Protocol):
     """What is known of time here."""
 
     def now(self) -> float:
@@ -33,38 +33,38 @@ class Clock(Protocol):
         """Return the wall clock, for people."""
 
 
-class Gates(Protocol):
+class GateWriter(Protocol):
     """What is done to pods; every call names the UID that it is meant for, and fails with a `TidegateError`."""
 
-    async def turn(self, turn: Turn) -> None:
+    async def turn(self, turn: GateUpdate) -> None:
         """Set a pod's gate and verdict."""
 
     async def delete(self, pod: GatedPod) -> None:
         """Delete a pod, so that another takes its place."""
 
 
-class Told(Protocol):
+class WarmupListener(Protocol):
     """Who is told what comes of pods."""
 
-    def ended(self, pod: GatedPod, claim: Claim, outcome: Outcome) -> None:
+    def ended(self, pod: GatedPod, claim: WarmupClaim, outcome: WarmupOutcome) -> None:
         """Note what came of a pod."""
 
 
-class Keeper:
+class WarmupController:
     """Keeps the gates of all pods, as long as `look` is called."""
 
     def __init__(
         self,
-        gates: Gates,
-        clock: Clock,
-        bounds: Bounds,
-        connect: Callable[[Bundle, str, str], Client],
-        told: Told,
+        gates: GateWriter,
+        clock: ControllerClock,
+        bounds: WarmupBounds,
+        connect: Callable[[Bundle, str, str], ServerConnection],
+        told: WarmupListener,
         changed: Callable[[], None],
     ) -> None:
         self._gates, self._clock, self._places = gates, clock, Places(bounds)
         self._connect, self._told, self._changed = connect, told, changed
-        self._state = State()
+        self._state = GateState()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, Progress] = {}
         self._failed = False
@@ -75,11 +75,11 @@ class Keeper:
         return self._progress
 
     @property
-    def state(self) -> State:
+    def state(self) -> GateState:
         """What is under way, and what came of pods that are not open."""
         return self._state
 
-    async def look(self, pods: Iterable[GatedPod], claims: Iterable[Claim]) -> float:
+    async def look(self, pods: Iterable[GatedPod], claims: Iterable[WarmupClaim]) -> float:
         """Do what has to be done now; return when to look again at the latest."""
         decision, self._state = gate.decide(self._state, pods, claims, self._clock.now())
         self._stop(decision.stop)
@@ -95,7 +95,7 @@ class Keeper:
         self._stop(frozenset(self._tasks))
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _again(self, decision: Decision) -> float:
+    def _again(self, decision: GateDecision) -> float:
         resync = self._clock.now() + (RETRY if self._failed else RESYNC)
         return resync if decision.wake_at is None else min(resync, decision.wake_at)
 
@@ -105,17 +105,20 @@ class Keeper:
                 task.cancel()
             self._progress.pop(uid, None)
 
-    async def _warm(self, pod: GatedPod, claim: Claim) -> None:
+    async def _warm(self, pod: GatedPod, claim: WarmupClaim) -> None:
         """Warm one pod and do what its plan says of the outcome."""
         try:
             bundle = bundle_from(claim.plan)
             outcome = await self._outcome(pod, claim, bundle)
             policy = bundle.spec.on_timeout
         except TidegateError as error:
-            outcome, policy = Outcome("PlanWrong", str(error)), "hold"
+            outcome, policy = WarmupOutcome("PlanWrong", str(error)), "hold"
         except Exception as error:
             log.exception("the warm-up of %s failed; it is tried again", pod)
-            outcome, policy = Outcome("TimedOut", f"the warm-up itself failed: {error!r}; it is tried again"), "hold"
+            outcome, policy = (
+                WarmupOutcome("TimedOut", f"the warm-up itself failed: {error!r}; it is tried again"),
+                "hold",
+            )
         self._tasks.pop(pod.uid, None)
         self._progress.pop(pod.uid, None)
         at = self._clock.utc().isoformat(timespec="seconds")
@@ -126,7 +129,7 @@ class Keeper:
         self._told.ended(pod, claim, outcome)
         self._changed()
 
-    async def _outcome(self, pod: GatedPod, claim: Claim, bundle: Bundle) -> Outcome:
+    async def _outcome(self, pod: GatedPod, claim: WarmupClaim, bundle: Bundle) -> WarmupOutcome:
         assert pod.address is not None
         client = self._connect(bundle, pod.address, claim.hash)
 
@@ -138,7 +141,7 @@ class Keeper:
         finally:
             await client.close()
 
-    async def _turn(self, turn: Turn) -> None:
+    async def _turn(self, turn: GateUpdate) -> None:
         try:
             await self._gates.turn(turn)
         except TidegateError as error:

@@ -11,13 +11,13 @@ from typing import Literal, Protocol
 
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
-from warmup.bundle import Bundle
-from warmup.compiling import Call, Compiled, compiled, is_open, reflected
-from warmup.protocols import Dialect, Server, Wrong, dialect_of
+from warmup.plans.bundle import Bundle
+from warmup.plans.request_compiler import Call, Compiled, compiled, is_open, reflected
+from warmup.plans.success import CaseCounts
+from warmup.plans.tensors import Described
+from warmup.protocols import Dialect, Server, Unencodable, dialect_of
 from warmup.protocols.plain_grpc import files_in_answer
-from warmup.success import Tally
-from warmup.tensors import Described
-from warmup.wire import Answer, Client, Fault, Request
+from warmup.wire import Answer, Fault, Request, ServerConnection
 
 AFTER_FAILURE = 0.1  # seconds between a failed call and the next of the same worker: nobody is helped by a hot loop
 SAID = 500  # characters
@@ -27,7 +27,7 @@ Result = Literal["Verified", "NotFastEnough", "TimedOut", "PlanWrong"]
 State = Literal["WaitingForServer", "Warming"]
 
 
-class Clock(Protocol):
+class EngineClock(Protocol):
     """What is known of time here."""
 
     def now(self) -> float:
@@ -35,7 +35,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CaseResult:
     """What came of one case at one batch size; latencies in seconds."""
 
     case: str
@@ -55,17 +55,17 @@ class Progress:
 
     state: State
     seconds: float
-    rows: tuple[Row, ...] = ()
+    rows: tuple[CaseResult, ...] = ()
     said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WarmupOutcome:
     """What came of a replica's warm-up, and why."""
 
     result: Result
     said: str
-    rows: tuple[Row, ...] = ()
+    rows: tuple[CaseResult, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -90,11 +90,11 @@ class _Ended(Exception):
 @dataclass(slots=True)
 class _Run:
     bundle: Bundle
-    client: Client
-    clock: Clock
+    client: ServerConnection
+    clock: EngineClock
     tell: Callable[[Progress], None]
     started: float
-    rows: list[Row] = field(default_factory=list)
+    rows: list[CaseResult] = field(default_factory=list)
     place: AbstractAsyncContextManager[None] | None = None
     said: str = ""
     state: State = "WaitingForServer"
@@ -128,7 +128,7 @@ class _Run:
     async def _ready(self) -> tuple[Dialect, Server]:
         try:
             dialect = dialect_of(self.bundle.spec.target, self.bundle.files)
-        except Wrong as error:
+        except Unencodable as error:
             raise _Ended("PlanWrong", str(error)) from error
         await self._until_ready(dialect, self.bundle.server)
         return dialect, self.bundle.server
@@ -136,7 +136,7 @@ class _Run:
     async def _made(self, dialect: Dialect, server: Server) -> Compiled:
         try:
             return await self._compiled(dialect, server)
-        except Wrong as error:
+        except Unencodable as error:
             raise _Ended("PlanWrong", str(error)) from error
         except Invalid as error:
             raise _Ended("PlanWrong", "; ".join(map(str, error.problems))) from error
@@ -168,8 +168,8 @@ class _Run:
     def _described(self, dialect: Dialect, server: Server, answer: Answer) -> dict[str, Described]:
         try:
             return dict(dialect.described(server, answer.body))
-        except (ValueError, OverflowError, RecursionError, Wrong) as error:
-            raise Wrong(f"what the server says of its inputs is no use: {error}; give dtype and shape") from error
+        except (ValueError, OverflowError, RecursionError, Unencodable) as error:
+            raise Unencodable(f"what the server says of its inputs is no use: {error}; give dtype and shape") from error
 
     async def _insist(self, forms: tuple[Request, ...]) -> Answer:
         """Ask until there is an answer; where no form of the question is known, the plan has to say it."""
@@ -183,12 +183,14 @@ class _Run:
                 form += 1
                 continue
             if answer.fault.kind == "plan":
-                raise Wrong(f"the server does not describe its inputs: {answer.fault.said}; give them in the plan")
+                raise Unencodable(
+                    f"the server does not describe its inputs: {answer.fault.said}; give them in the plan"
+                )
             await asyncio.sleep(1)
 
     async def _case(self, plan: Compiled, call: Call) -> None:
         load, success = self.bundle.spec.load, self.bundle.spec.success
-        tally, began = Tally(load, success), self.clock.now()
+        tally, began = CaseCounts(load, success), self.clock.now()
         place = len(self.rows)
         self.rows.append(_row(call, tally, "running"))
         pace = _Pace(self.clock, load.rate)
@@ -216,7 +218,7 @@ class _Run:
         if not passed:
             raise _Ended("NotFastEnough", f"case {call.case}, batch {call.batch} after {tally.calls} requests: {said}")
 
-    async def _one(self, plan: Compiled, call: Call, tally: Tally) -> Fault | None:
+    async def _one(self, plan: Compiled, call: Call, tally: CaseCounts) -> Fault | None:
         request = call.requests[tally.calls % len(call.requests)]
         sent = self.clock.now()
         answer = await self.client.send(request, float(seconds(self.bundle.spec.load.per_request_timeout)))
@@ -234,7 +236,7 @@ class _Run:
 class _Pace:
     """Lets calls go no faster than `rate` a second, evenly."""
 
-    def __init__(self, clock: Clock, rate: float | None) -> None:
+    def __init__(self, clock: EngineClock, rate: float | None) -> None:
         self._clock, self._gap = clock, 1 / rate if rate else 0.0
         self._next = clock.now()
 
@@ -248,11 +250,11 @@ class _Pace:
 
 async def warm(
     bundle: Bundle,
-    client: Client,
-    clock: Clock,
+    client: ServerConnection,
+    clock: EngineClock,
     tell: Callable[[Progress], None],
     place: AbstractAsyncContextManager[None] | None = None,
-) -> Outcome:
+) -> WarmupOutcome:
     """Take a replica through a plan; `tell` is called with every step. Ends within the plan's timeout.
 
     `place` is held while the requests are made and sent: so many replicas are warmed at once, and no more. Waiting for
@@ -269,10 +271,10 @@ async def warm(
         result, said = ended.result, plain(str(ended))
     except TimeoutError:
         result, said = "TimedOut", f"after {bundle.spec.timeout}: {_last(run)}"
-    return Outcome(result, said, tuple(run.rows), clock.now() - started)
+    return WarmupOutcome(result, said, tuple(run.rows), clock.now() - started)
 
 
-async def prepared(bundle: Bundle, client: Client, clock: Clock) -> Compiled:
+async def prepared(bundle: Bundle, client: ServerConnection, clock: EngineClock) -> Compiled:
     """Wait until a server is ready and return the plan's requests for it; raises `Invalid` where there are none."""
     run = _Run(bundle, client, clock, lambda _: None, clock.now())
     try:
@@ -309,7 +311,9 @@ def _last(run: _Run) -> str:
     return f"case {row.case}, batch {row.batch} had not passed ({row.said or 'it was still running'})"
 
 
-def _row(call: Call, tally: Tally, state: Literal["passed", "running", "failed"], said: str = "") -> Row:
+def _row(call: Call, tally: CaseCounts, state: Literal["passed", "running", "failed"], said: str = "") -> CaseResult:
     objection = said or (tally.objection() or "" if state == "running" else "")
     latency = tally.latency()
-    return Row(call.case, call.batch, tally.calls, tally.failures, tally.first, tally.last, latency, state, objection)
+    return CaseResult(
+        call.case, call.batch, tally.calls, tally.failures, tally.first, tally.last, latency, state, objection
+    )

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from istio_templates.warm_gate import RELEASED, Verdict
-from warmup.engine import Outcome
-from warmup.pods import Claim, GatedPod
+from istio_templates.workloads.warm_gate import RELEASED, WarmupResult
+from warmup.engine import WarmupOutcome
+from warmup.pods import GatedPod, WarmupClaim
 
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # seconds until a pod that was held is warmed again
 RELEASE_AFTER = 10.0  # seconds without anybody who cares for a pod: a model's plan may only be about to be written
@@ -24,14 +24,14 @@ Policy = Literal["hold", "admit", "restart"]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class GateUpdate:
     """The gate of a pod has to be set: open or not, with reason and sentence, and a new verdict where there is one."""
 
     pod: GatedPod
     open: bool
     reason: str
     said: str
-    verdict: Verdict | None = None
+    verdict: WarmupResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class Work:
     again_at: float | None = 0.0
     result: str = ""
     said: str = ""
-    opens: Turn | None = None
+    opens: GateUpdate | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GateState:
     """What is under way, and since when nobody cares for a pod, by the pods' UIDs."""
 
     works: Mapping[str, Work] = field(default_factory=dict)
@@ -58,16 +58,16 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class GateDecision:
     """Gates to turn, pods to begin with under their model's claim, UIDs of those to stop, and when to look again."""
 
-    turns: tuple[Turn, ...] = ()
-    begin: tuple[tuple[GatedPod, Claim], ...] = ()
+    turns: tuple[GateUpdate, ...] = ()
+    begin: tuple[tuple[GatedPod, WarmupClaim], ...] = ()
     stop: frozenset[str] = frozenset()
     wake_at: float | None = None
 
 
-def claims_by_pod(pods: Iterable[GatedPod], claims: Iterable[Claim]) -> dict[str, Claim]:
+def claims_by_pod(pods: Iterable[GatedPod], claims: Iterable[WarmupClaim]) -> dict[str, WarmupClaim]:
     """Return the claim on each pod, by UID."""
     claims = list(claims)
     by_label: dict[tuple[str, tuple[str, str]], list[int]] = {}  # a namespace may hold a thousand models
@@ -82,7 +82,9 @@ def claims_by_pod(pods: Iterable[GatedPod], claims: Iterable[Claim]) -> dict[str
     return found
 
 
-def decide(state: State, pods: Iterable[GatedPod], claims: Iterable[Claim], now: float) -> tuple[Decision, State]:
+def decide(
+    state: GateState, pods: Iterable[GatedPod], claims: Iterable[WarmupClaim], now: float
+) -> tuple[GateDecision, GateState]:
     """Return what to do at `now`, and what is under way after it."""
     pods = list(pods)
     claimed = claims_by_pod(pods, claims)
@@ -99,10 +101,10 @@ def decide(state: State, pods: Iterable[GatedPod], claims: Iterable[Claim], now:
     turns = [turn for pod in pods if (turn := _turn(pod, claimed.get(pod.uid), works.get(pod.uid), pod.uid in free))]
     waits = [w.again_at for w in works.values() if not w.running and w.again_at is not None and w.again_at > now]
     waits += [since + RELEASE_AFTER for uid, since in uncared.items() if uid not in free]
-    return Decision(tuple(turns), tuple(begin), stop, min(waits, default=None)), State(works, uncared)
+    return GateDecision(tuple(turns), tuple(begin), stop, min(waits, default=None)), GateState(works, uncared)
 
 
-def _works(state: State, pods: list[GatedPod], claimed: Mapping[str, Claim]) -> dict[str, Work]:
+def _works(state: GateState, pods: list[GatedPod], claimed: Mapping[str, WarmupClaim]) -> dict[str, Work]:
     """Return the work on every pod that has to be warmed; what was about another container or plan begins anew."""
     works: dict[str, Work] = {}
     for pod in pods:
@@ -127,27 +129,29 @@ def _is_next(work: Work | None, now: float) -> bool:
     return work.again_at is not None and work.again_at <= now
 
 
-def _turn(pod: GatedPod, claim: Claim | None, work: Work | None, free: bool) -> Turn | None:
+def _turn(pod: GatedPod, claim: WarmupClaim | None, work: Work | None, free: bool) -> GateUpdate | None:
     if pod.leaving or not pod.gated:
         return None
     if claim is None:
         said = "no model with a plan cares for this pod; make one, or take the readiness gate out of its template"
-        return Turn(pod, True, RELEASED, said, _released(pod)) if free else None
+        return GateUpdate(pod, True, RELEASED, said, _released(pod)) if free else None
     if pod.is_released and pod.is_open:
         # It served before anybody cared: it is not taken away, and warmed beside that.
         return work.opens if work and work.opens else None
     if pod.holds:
-        return None if pod.is_open else Turn(pod, True, str(pod.verdict and pod.verdict.result), "it was found warm")
+        return (
+            None if pod.is_open else GateUpdate(pod, True, str(pod.verdict and pod.verdict.result), "it was found warm")
+        )
     if pod.is_open:
-        return Turn(pod, False, "Restarted" if pod.verdict else "Unproved", _stale(pod))
+        return GateUpdate(pod, False, "Restarted" if pod.verdict else "Unproved", _stale(pod))
     if work and work.opens:
         return work.opens
     reason, said = _waiting(pod, work)
-    return Turn(pod, False, reason, said) if pod.condition != ("False", reason) else None
+    return GateUpdate(pod, False, reason, said) if pod.condition != ("False", reason) else None
 
 
-def _released(pod: GatedPod) -> Verdict | None:
-    return Verdict(pod.uid, pod.container, "", RELEASED, "") if pod.container else None
+def _released(pod: GatedPod) -> WarmupResult | None:
+    return WarmupResult(pod.uid, pod.container, "", RELEASED, "") if pod.container else None
 
 
 def _stale(pod: GatedPod) -> str:
@@ -166,7 +170,7 @@ def _waiting(pod: GatedPod, work: Work | None) -> tuple[str, str]:
     return work.result or "Waiting", work.said or "is about to be warmed"
 
 
-def ended(state: State, pod: GatedPod, outcome: Outcome, opens: Turn | None, now: float) -> State:
+def ended(state: GateState, pod: GatedPod, outcome: WarmupOutcome, opens: GateUpdate | None, now: float) -> GateState:
     """Return the state after a warm-up has ended; what does not open the gate is tried again after a pause, unless the
     plan is wrong."""
     work = state.works.get(pod.uid)
@@ -187,13 +191,13 @@ def ended(state: State, pod: GatedPod, outcome: Outcome, opens: Turn | None, now
     return replace(state, works={**state.works, pod.uid: after})
 
 
-def opening(pod: GatedPod, claim: Claim, outcome: Outcome, policy: Policy, at: str) -> Turn | None:
+def opening(pod: GatedPod, claim: WarmupClaim, outcome: WarmupOutcome, policy: Policy, at: str) -> GateUpdate | None:
     """Return the turn that opens a gate after a warm-up; None where it stays closed. A wrong plan opens nothing."""
     admitted = outcome.result in ("NotFastEnough", "TimedOut") and policy == "admit"
     if not pod.gated or (outcome.result != "Verified" and not admitted):
         return None
     result = "Admitted" if admitted else "Verified"
-    verdict = Verdict(
+    verdict = WarmupResult(
         uid=pod.uid,
         container=pod.container or "",
         plan=claim.hash,
@@ -208,4 +212,4 @@ def opening(pod: GatedPod, claim: Claim, outcome: Outcome, policy: Policy, at: s
     said = (
         f"{outcome.said}; {took}" if result == "Verified" else f"admitted by its plan, not warm: {outcome.said}; {took}"
     )
-    return Turn(pod, True, result, said, verdict)
+    return GateUpdate(pod, True, result, said, verdict)

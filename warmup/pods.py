@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from istio_templates.facts import Manifest, Pairs
-from istio_templates.warm_gate import GATE, RELEASED, Verdict, has_gate, model_containers, running_container, verdict_of
+from istio_templates.workloads.warm_gate import (
+    GATE,
+    RELEASED,
+    WarmupResult,
+    has_gate,
+    model_containers,
+    running_container,
+    verdict_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class GatedPod:
     node: str
     container: str | None
     condition: tuple[str, str] | None
-    verdict: Verdict | None
+    verdict: WarmupResult | None
 
     @property
     def is_open(self) -> bool:
@@ -73,7 +81,7 @@ def gated_pod(pod: Manifest) -> GatedPod:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class WarmupClaim:
     """A model whose pods are warmed: its namespace and name, the mode of its warm-up, the labels of each of its
     versions, and its plan's text and name."""
 

@@ -35,7 +35,7 @@ class Answer:
     fault: Fault | None = None
 
 
-class Client(Protocol):
+class ServerConnection(Protocol):
     """A connection to one server."""
 
     async def send(self, request: Request, timeout: float) -> Answer:

@@ -23,7 +23,7 @@ from istio_templates import names
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.resources import RESOURCES
-from k8s_manager.settings import Settings
+from k8s_manager.runtime.settings import Settings
 from ratelimiter.slots import slot_of
 from tests.support.waiting import until
 

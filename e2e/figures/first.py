@@ -8,7 +8,7 @@ from e2e.support.load import Load
 from e2e.support.site import Site, host_of, path_of, version
 from e2e.support.warming import COLD, PLAN, asked, put, serves, spec
 from tests.support.waiting import until
-from warmup.success import nearest_rank
+from warmup.plans.success import nearest_rank
 
 TENANT, RATE, ROUNDS, REQUESTS, BOUND = "first", 60, 2, 100, 1.2
 MODES: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from e2e.support.load import Load
 from e2e.support.own_node import own_node
 from e2e.support.site import Site, host_of, is_ready, kubectl, path_of, version
 from e2e.support.warming import COLD, SLOW, Watch, asked, put, serves, spec, stopped, until_warming
-from istio_templates.warm_gate import verdict_of
+from istio_templates.workloads.warm_gate import verdict_of
 from tests.support.waiting import until
 
 

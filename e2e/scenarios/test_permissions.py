@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubeconfig, kubectl
-from k8s_manager.checkup import findings
-from k8s_manager.cli.doctor import look
-from k8s_manager.rights import RIGHTS
+from k8s_manager.cli.server_commands.doctor import look
+from k8s_manager.doctor.checks import findings
+from k8s_manager.doctor.rbac import RIGHTS
 from tests.support.waiting import until
 
 VERBS = sorted({verb for right in RIGHTS for verb in right.verbs})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from k8s_manager.rights import OWN_RIGHTS, RIGHTS
+from k8s_manager.doctor.rbac import OWN_RIGHTS, RIGHTS
 
 pytestmark = pytest.mark.own_cluster
 Use = tuple[str, str, str]  # group, resource with its subresource, verb

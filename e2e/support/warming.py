@@ -7,7 +7,7 @@ import aiohttp
 
 from e2e.support.site import Site, host_of, is_ready, path_of, version
 from istio_templates.facts import Manifest
-from istio_templates.warm_gate import GATE, verdict_of
+from istio_templates.workloads.warm_gate import GATE, verdict_of
 from k8s_manager.kube.resources import RESOURCES
 from tests.support.waiting import until
 

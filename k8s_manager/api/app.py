@@ -9,36 +9,24 @@ from prometheus_client import generate_latest
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager import explain
-from k8s_manager.access.roles import Right
-from k8s_manager.api import (
-    bundles,
-    callers,
-    claims,
-    events,
-    git,
-    guard,
-    history,
-    measurements,
-    overrides,
-    pages,
-    problems,
-    simulate,
-)
-from k8s_manager.api.answers import respond
+from k8s_manager.api import guard, paging, problems
 from k8s_manager.api.audit import Audit
-from k8s_manager.api.backend import Backend
-from k8s_manager.api.bodies import shown
-from k8s_manager.api.body import mapping
+from k8s_manager.api.document_paths import PATHS, key_of, namespace_of
 from k8s_manager.api.exchange import Exchanges, note
 from k8s_manager.api.guard import Guard, caller_of
 from k8s_manager.api.openapi import BODIES, GOING, MADE, RESPONSES, describe
-from k8s_manager.api.options import Cascade, Continue, Limit, Selector
-from k8s_manager.api.paths import PATHS, key_of, namespace_of
-from k8s_manager.api.writing import AsAsked
-from k8s_manager.limit_status import limit_status, pods_status
-from k8s_manager.limit_view import LimitView
-from k8s_manager.metrics import REGISTRY
+from k8s_manager.api.parameters import Cascade, Continue, Limit, Selector
+from k8s_manager.api.request_body import mapping
+from k8s_manager.api.responses import respond
+from k8s_manager.api.routes import bundles, claims, events, git, history, measurements, overrides, simulation, whoami
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.services.document_bodies import shown
+from k8s_manager.api.services.write_request import AsAsked
+from k8s_manager.authz.roles import Right
+from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.runtime.metrics import REGISTRY
+from k8s_manager.status import explain
+from k8s_manager.status.limit_status import limit_status, pods_status
 
 
 def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) -> FastAPI:
@@ -59,9 +47,9 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     overrides.add(app, backend)
     measurements.add(app, backend)
     events.add(app, backend, proved_again)
-    simulate.add(app)
+    simulation.add(app)
     bundles.add(app, backend)
-    callers.add(app)
+    whoami.add(app)
     git.add(app, backend)
     claims.add(app, backend)
     history.add(app, backend)
@@ -95,12 +83,12 @@ def _documents(app: FastAPI, backend: Backend) -> None:
 def _collection(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
     @app.get(path, tags=[kind], summary=f"List every {kind}.", name=f"list_{kind}")
     async def many(
-        request: Request, limit: Limit = pages.MOST, after: Continue = None, selector: Selector = None
+        request: Request, limit: Limit = paging.MOST, after: Continue = None, selector: Selector = None
     ) -> Response:
         found = backend.many(kind, namespace_of(request, backend))
         if kind == "Tenant":
             found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
-        return respond(pages.page(pages.selected(found, selector), limit, after, shown))
+        return respond(paging.page(paging.selected(found, selector), limit, after, shown))
 
 
 def _object(app: FastAPI, backend: Backend, path: str, kind: str) -> None:

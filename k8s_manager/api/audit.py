@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from k8s_manager.access.roles import Identity
-from k8s_manager.clock import Clock
+from k8s_manager.authz.roles import Identity
+from k8s_manager.runtime.clock import Clock
 
 FILE_BYTES, FILES = 64 * 2**20, 10
 LONGEST = 512

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.access.roles import Identity
 from k8s_manager.api.audit import Audit
-from k8s_manager.metrics import API_REQUESTS
+from k8s_manager.authz.roles import Identity
+from k8s_manager.runtime.metrics import API_REQUESTS
 
 ID_HEADER = "X-Request-Id"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")

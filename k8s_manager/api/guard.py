@@ -7,16 +7,16 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
 from istio_templates.errors import NotFound, Waiting
-from k8s_manager.access.endpoints import NEEDS, Decision, Need, Place, decide, needed
-from k8s_manager.access.grants import of_documents
-from k8s_manager.access.roles import Caller, Grants, Identity
-from k8s_manager.api.identity.proofs import Proofs, Unidentified
+from k8s_manager.api.authn.authenticators import Authenticators, Unidentified
 from k8s_manager.api.problems import Denied, TooMany
-from k8s_manager.clock import Clock
+from k8s_manager.authz.endpoints import NEEDS, AccessDecision, Need, Scope, decide, needed
+from k8s_manager.authz.grants import of_documents
+from k8s_manager.authz.roles import Caller, Grants, Identity
+from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.kube.store import Store
-from k8s_manager.memo import Last
-from k8s_manager.pace import Buckets, Pace
-from k8s_manager.revisions import Change
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.memo import Last
+from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 
 MOST_CALLERS = 10_000
 
@@ -41,25 +41,25 @@ class Directory:
 class Guard:
     """Stands before every route of the application."""
 
-    def __init__(self, proofs: Proofs, directory: Directory, clock: Clock, pace: Pace, strangers: Pace) -> None:
+    def __init__(self, proofs: Authenticators, directory: Directory, clock: Clock, pace: Rate, strangers: Rate) -> None:
         self._proofs, self._directory = proofs, directory
-        self._buckets, self._strangers = Buckets(clock, pace), Buckets(clock, strangers)
+        self._buckets, self._strangers = TokenBuckets(clock, pace), TokenBuckets(clock, strangers)
         self._proved = _Proved()
 
     async def __call__(self, request: Request) -> None:
         """Let a request pass with its caller in `request.state.caller`, or raise why not."""
         need = NEEDS[request.method, request.scope["route"].path]
-        if need.place is Place.OPEN:
+        if need.place is Scope.OPEN:
             return
         caller = await self._caller(request)
         request.state.caller = caller
         request.state.caller_now = lambda: self._with_grants(caller.identity)
         request.state.proved_again = lambda: self._proofs.identity(_bearer(request))
         decision = decide(caller, need, request.path_params)
-        if decision is Decision.ALLOWED:
+        if decision is AccessDecision.ALLOWED:
             return
         request.state.exchange.refused = True
-        if decision is Decision.HIDDEN:
+        if decision is AccessDecision.HIDDEN:
             raise NotFound(f"there is no Tenant {request.path_params[need.parameter]}")
         raise Denied(_denied(caller, need))
 
@@ -90,9 +90,9 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-def change_by(request: Request, reason: str, ticket: str) -> Change:
+def change_by(request: Request, reason: str, ticket: str) -> ChangeAuthor:
     """Return what is told of a change: its author is who calls."""
-    return Change(caller_of(request).identity.user, reason, ticket)
+    return ChangeAuthor(caller_of(request).identity.user, reason, ticket)
 
 
 def install(app: FastAPI) -> None:
@@ -114,7 +114,7 @@ def _bearer(request: Request) -> str | None:
 
 
 def _denied(caller: Caller, need: Need) -> str:
-    place = "for this tenant" if need.place is Place.TENANT else "for the whole fleet"
+    place = "for this tenant" if need.place is Scope.TENANT else "for the whole fleet"
     roles = " or ".join(role.value for role in needed(need))
     return f"{caller.identity.user} may not {need.right.value} {place}; a platform admin can grant the role {roles}"
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from istio_templates.documents.crd import crds, structural
-from k8s_manager.access.endpoints import NEEDS, Place
+from k8s_manager.authz.endpoints import NEEDS, Scope
 from k8s_manager.client import MOST_TOGETHER
 from ratelimiter.simulation.scenario import Scenario
 
@@ -191,7 +191,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _complete(path, operation)
-                if NEEDS[method.upper(), path].place is not Place.OPEN:
+                if NEEDS[method.upper(), path].place is not Scope.OPEN:
                     operation["security"] = [{"bearer": []}]
         app.openapi_schema = document
     return app.openapi_schema

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Stalled, TidegateError, Transient, Waiting
-from k8s_manager.api.identity.proofs import Unidentified
+from k8s_manager.api.authn.authenticators import Unidentified
 
 TYPE = "https://tidegate.dev/problems/"
 

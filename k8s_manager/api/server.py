@@ -9,7 +9,7 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from k8s_manager.settings import Tls
+from k8s_manager.runtime.settings import Tls
 
 log = logging.getLogger(__name__)
 GRACE = 5

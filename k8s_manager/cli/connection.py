@@ -6,21 +6,21 @@ from pathlib import Path
 import typer
 
 from istio_templates.errors import TidegateError
-from k8s_manager.client import Client, Refused
+from k8s_manager.client import ApiProblem, TidegateClient
 
 
 class Failed(typer.Exit):
     """A call that did not succeed; exit code 2 for a refusal, 3 where nothing answered."""
 
 
-class Connection(Client):
+class Connection(TidegateClient):
     """A client whose errors are printed in full and end the command."""
 
     __slots__ = ()
 
     def failed(self, error: TidegateError) -> Exception:
         """Print an error; return what ends the command."""
-        if isinstance(error, Refused):
+        if isinstance(error, ApiProblem):
             typer.echo(f"tidegate: {error}", err=True)
             return Failed(2)
         typer.echo(f"tidegate: {error} see --server and --state", err=True)

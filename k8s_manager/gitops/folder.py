@@ -8,7 +8,7 @@ from pathlib import Path
 
 from istio_templates.errors import Conflict, Problem, TidegateError
 from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
-from k8s_manager.gitops.stale import IN_THE_WAY, Stale, stale
+from k8s_manager.gitops.tree_diff import IN_THE_WAY, TreeDiff, stale
 
 _UNFINISHED = ".tidegate-new.yaml"
 
@@ -17,7 +17,7 @@ class Unreadable(TidegateError):
     """A folder that cannot be looked at."""
 
 
-def compare(folder: Path, tree: Tree) -> Stale:
+def compare(folder: Path, tree: Tree) -> TreeDiff:
     """Return how a folder differs from a tree. What of ours is not in the tree any more is stale too.
 
     Raises `Conflict` where somebody else's file, or a symbolic link, stands in the way.
@@ -45,7 +45,7 @@ def _is_unfinished(path: str) -> bool:
     return name.startswith(".") and name.endswith(_UNFINISHED)
 
 
-def write(folder: Path, found: Stale) -> None:
+def write(folder: Path, found: TreeDiff) -> None:
     """Bring a folder in line with a tree. Killed at any moment, the next run does the rest.
 
     Raises `Unreadable` where something cannot be written; what was written until then is right.
@@ -56,7 +56,7 @@ def write(folder: Path, found: Stale) -> None:
         raise Unreadable(f"{folder}: {error}; mend that, and run it again") from error
 
 
-def _write(folder: Path, found: Stale) -> None:
+def _write(folder: Path, found: TreeDiff) -> None:
     for path, _, wanted in found.files:
         file = folder / path
         if wanted is None:

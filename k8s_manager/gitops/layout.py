@@ -24,7 +24,7 @@ from istio_templates.catalog import stage
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.memo import Memo
+from k8s_manager.runtime.memo import Memo
 
 Tree = dict[str, str]
 """The text of each file by its path, with slashes, below the tree's folder."""

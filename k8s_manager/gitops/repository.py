@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from istio_templates.errors import Conflict, Problem, Stalled, TidegateError, Transient
 from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
-from k8s_manager.gitops.stale import Stale, stale
+from k8s_manager.gitops.tree_diff import TreeDiff, stale
 
 ATTEMPTS = 10
 SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
@@ -73,7 +73,7 @@ class NotTaken(Stalled):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CommitInfo:
     """Why a tree changes: the message, and who asked for it as `Name <address>`."""
 
     message: str
@@ -85,7 +85,7 @@ class Pushed:
     """The commit that holds a tree now, and how what was there before differed."""
 
     commit: str
-    stale: Stale
+    stale: TreeDiff
 
 
 class Repository:
@@ -112,7 +112,7 @@ class Repository:
     def put(
         self,
         tree: Tree | Compose,
-        change: Change | Callable[[Stale], Change],
+        change: CommitInfo | Callable[[TreeDiff], CommitInfo],
         onto: str | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Pushed:
@@ -199,7 +199,7 @@ class Repository:
         assert isinstance(found, Commit)
         return ObjectID(found.tree)
 
-    def _commit(self, base: ObjectID | None, found: Stale, change: Change) -> Commit:
+    def _commit(self, base: ObjectID | None, found: TreeDiff, change: CommitInfo) -> Commit:
         store = self._repo.object_store
         empty = GitTree()
         store.add_object(empty)

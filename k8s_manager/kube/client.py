@@ -15,7 +15,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import MANAGER
 from k8s_manager.kube.errors import Expired, Unavailable, error_of
 from k8s_manager.kube.resources import RESOURCES, Resource, path_of
-from k8s_manager.metrics import KUBE_REQUESTS
+from k8s_manager.runtime.metrics import KUBE_REQUESTS
 
 PAGE = 500
 _APPLY = "application/apply-patch+yaml"

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.resources import RESOURCES
-from k8s_manager.timestamps import timestamp
+from k8s_manager.runtime.timestamp import timestamp
 
 
 def event(key: ObjectKey, uid: str, kind: str, reason: str, message: str, at: datetime) -> Manifest:

@@ -13,16 +13,16 @@ from datetime import datetime
 
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.clock import Clock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
-from k8s_manager.metrics import LEADER
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.metrics import LEADER
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedLease:
     """A Lease as it was seen last, and since when it has not changed."""
 
     version: str
@@ -35,7 +35,7 @@ class Lease:
     def __init__(self, client: KubeClient, clock: Clock, key: ObjectKey, identity: str, seconds: float) -> None:
         self._client, self._clock, self._key, self._identity = client, clock, key, identity
         self.seconds = seconds
-        self._seen: Seen | None = None
+        self._seen: ObservedLease | None = None
         self._held: Manifest | None = None
         self._until = 0.0
 
@@ -102,7 +102,7 @@ class Lease:
             return True
         version = live["metadata"]["resourceVersion"]
         if self._seen is None or self._seen.version != version:
-            self._seen = Seen(version, self._clock.now())
+            self._seen = ObservedLease(version, self._clock.now())
         theirs = max(float(live["spec"].get("leaseDurationSeconds") or 0), self.seconds)
         return self._clock.now() - self._seen.since >= theirs
 

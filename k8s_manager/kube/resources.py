@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from istio_templates.facts import ObjectKey
-from istio_templates.warmup_plan import LABEL
+from istio_templates.workloads.warmup_plan import LABEL
 
 
 @dataclass(frozen=True, slots=True)

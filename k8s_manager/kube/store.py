@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
-from k8s_manager.certificates import KEYS as CERTIFICATES
-from k8s_manager.clock import Clock
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.world.certificate import KEYS as CERTIFICATES
 
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.

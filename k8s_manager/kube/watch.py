@@ -5,12 +5,12 @@ import logging
 import random
 
 from istio_templates.errors import TidegateError
-from k8s_manager.clock import Clock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Expired
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, Resource
 from k8s_manager.kube.store import Store
-from k8s_manager.metrics import WATCH_RESTARTS
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.metrics import WATCH_RESTARTS
 
 log = logging.getLogger(__name__)
 # A limit must not wait long for an API server that is back: that decides the longest pause.

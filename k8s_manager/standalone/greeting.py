@@ -8,7 +8,7 @@ import aiohttp
 import typer
 
 from k8s_manager.standalone.demo.documents import DOCUMENTS, HOST, MODEL_PATH
-from k8s_manager.standalone.supervisor import Place, Standalone
+from k8s_manager.standalone.supervisor import Standalone, StateFolder
 
 WAIT_SECONDS = 60
 Object = dict[str, Any]
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 class Greeting:
     """Called once everything has started."""
 
-    def __init__(self, place: Place, demo: bool, with_manager: bool) -> None:
+    def __init__(self, place: StateFolder, demo: bool, with_manager: bool) -> None:
         self._place, self._demo, self._with_manager = place, demo, with_manager
 
     async def __call__(self, standalone: Standalone) -> None:

@@ -32,7 +32,7 @@ _PATCHES = {
 }
 
 
-class Refused(Exception):
+class MirrorRefused(Exception):
     """The API said no; `status` is its code."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -40,7 +40,7 @@ class Refused(Exception):
         super().__init__(f"{status}: {message}")
 
 
-class Api:
+class ApiConnection:
     """Calls of the embedded API."""
 
     def __init__(self, server: str, token: str, name: str) -> None:
@@ -60,7 +60,7 @@ class Api:
         async with self.session.request(method, url, params=query, data=data, headers=headers) as answer:
             content: Object = orjson.loads(await answer.read())
             if answer.status >= 400:
-                raise Refused(answer.status, content.get("message", ""))
+                raise MirrorRefused(answer.status, content.get("message", ""))
             return content
 
     async def watch(self, kind: str, version: str) -> Any:
@@ -69,7 +69,7 @@ class Api:
         timeout = aiohttp.ClientTimeout(total=None)
         async with self.session.get(self._url(kind), params=query, timeout=timeout) as answer:
             if answer.status >= 400:
-                raise Refused(answer.status, "watch")
+                raise MirrorRefused(answer.status, "watch")
             async for line in answer.content:
                 yield orjson.loads(line)
 
@@ -82,7 +82,7 @@ class Api:
 class Mirror:
     """Objects of some kinds, kept in line by watches; `dirty` is set at every change."""
 
-    def __init__(self, api: Api, kinds: tuple[str, ...]) -> None:
+    def __init__(self, api: ApiConnection, kinds: tuple[str, ...]) -> None:
         self._api = api
         self._objects: dict[str, dict[tuple[str, str], Object]] = {kind: {} for kind in kinds}
         self._unsynced = set(kinds)
@@ -106,7 +106,7 @@ class Mirror:
 
     async def _follow(self, kind: str) -> None:
         while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, Refused, ConnectionError):
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, MirrorRefused, ConnectionError):
                 listed = await self._api.call("GET", kind, "", "")
                 self._objects[kind] = {_key(obj): {**obj, "kind": kind} for obj in listed["items"]}
                 self._unsynced.discard(kind)
@@ -120,7 +120,7 @@ class Mirror:
     def _take(self, kind: str, event: Object) -> str:
         obj = event["object"]
         if event["type"] == "ERROR":
-            raise Refused(obj.get("code", 500), obj.get("message", ""))
+            raise MirrorRefused(obj.get("code", 500), obj.get("message", ""))
         if event["type"] == "DELETED":
             self._objects[kind].pop(_key(obj), None)
         else:

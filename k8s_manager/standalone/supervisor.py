@@ -22,7 +22,7 @@ import yaml
 from istio_templates.documents.crd import crds
 from istio_templates.errors import Stalled
 from istio_templates.schema import istio_crds
-from k8s_manager.standalone.mirror import Api, Mirror
+from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.node import process as processes
 from k8s_manager.standalone.node.controllers import run_controllers
 from k8s_manager.standalone.node.node import Addresses, Node
@@ -34,7 +34,7 @@ NODE_KINDS = ("Pod", "Deployment", "Service", "EndpointSlice")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StateFolder:
     """A standalone's folder, and where its manager listens."""
 
     folder: Path
@@ -54,13 +54,13 @@ class Place:
 class Standalone:
     """Starts everything, keeps it running, stops it."""
 
-    def __init__(self, place: Place, with_manager: bool) -> None:
+    def __init__(self, place: StateFolder, with_manager: bool) -> None:
         self.place, self._with_manager = place, with_manager
         self._children: list[tuple[str, asyncio.subprocess.Process]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
         self.server = ""
-        self._api: Api | None = None
+        self._api: ApiConnection | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -78,7 +78,7 @@ class Standalone:
         await self._spawn(
             "apiserver", [*_module("apiserver"), "127.0.0.1", str(port), str(folder / "state.db")], environment
         )
-        self._api = api = Api(self.server, token, "node")
+        self._api = api = ApiConnection(self.server, token, "node")
         await self._answers(api)
         self._write_kubeconfig(token)
         for crd in [*crds(), *istio_crds()]:
@@ -104,7 +104,7 @@ class Standalone:
         if self._api is not None:
             await self._api.session.close()
 
-    async def _start_node(self, api: Api, xds: tuple[str, int]) -> None:
+    async def _start_node(self, api: ApiConnection, xds: tuple[str, int]) -> None:
         folder = self.place.folder
         file = folder / "block"
         addresses = Addresses(int(file.read_text()) if file.exists() else None)
@@ -139,7 +139,7 @@ class Standalone:
         )
         self.failed.set()
 
-    async def _answers(self, api: Api) -> None:
+    async def _answers(self, api: ApiConnection) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
                 while not self.failed.is_set():
@@ -204,7 +204,9 @@ def _port(file: Path) -> int:
     raise Stalled("no free port on 127.0.0.1; stop something that listens there")
 
 
-async def run(place: Place, with_manager: bool, started: Callable[[Standalone], Coroutine[Any, Any, None]]) -> None:
+async def run(
+    place: StateFolder, with_manager: bool, started: Callable[[Standalone], Coroutine[Any, Any, None]]
+) -> None:
     """Run in the foreground until SIGTERM or SIGINT, or until a part fails."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,9 +15,9 @@ from istio_templates.documents.fields import seconds
 from istio_templates.facts import Bucket
 from ratelimiter import controller
 from ratelimiter.capacity import capacity
-from ratelimiter.controller import Observation, Wanted
+from ratelimiter.controller import LimitTarget, Observation
 from ratelimiter.simulation.bucket import TokenBucket
-from ratelimiter.simulation.outcome import Outcome, Series
+from ratelimiter.simulation.outcome import Series, SimulationOutcome
 from ratelimiter.simulation.scenario import GATEWAY, IDENTITY, MODEL, NAMESPACE, Scenario
 from ratelimiter.simulation.trace import NANOS, Trace
 from ratelimiter.slots import slot_of
@@ -28,7 +28,7 @@ Tell = Callable[[float], None]
 
 
 @dataclass(slots=True)
-class Pod:
+class SimulatedPod:
     """A gateway pod: its bucket and the ideal one."""
 
     real: TokenBucket
@@ -36,18 +36,18 @@ class Pod:
 
 
 @dataclass(slots=True)
-class Fleet:
+class SimulatedGateways:
     """The gateway pods and what they enforce; closed, they answer 503 to everything."""
 
     bucket: Bucket
     closed: bool
-    pods: list[Pod] = field(default_factory=list)
+    pods: list[SimulatedPod] = field(default_factory=list)
 
     def resize(self, count: int, at: int) -> None:
         """Let pods come, with full buckets, or go."""
         self.pods = self.pods[:count]
         while len(self.pods) < count:
-            self.pods.append(Pod(TokenBucket(self.bucket, at), TokenBucket(self.bucket, at)))
+            self.pods.append(SimulatedPod(TokenBucket(self.bucket, at), TokenBucket(self.bucket, at)))
 
     def rewrite(self, bucket: Bucket, at: int) -> None:
         """Give all pods a new bucket, or the same one again: either way it is full."""
@@ -65,21 +65,21 @@ class Simulation:
         self._scenario, self._trace, self._progress = scenario, trace, progress
         self._began = trace.starts * NANOS
         self._replicas, self._gateways = scenario.replicas[0].count, scenario.gateways[0].count
-        self._state = controller.State()
+        self._state = controller.LimitState()
         self._order = 0
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._wakes: set[int] = set()
         wanted = self._wanted(None)
         assert wanted.target.bucket is not None
         self._live: controller.Limits = ((IDENTITY, wanted.target.bucket),)
-        self._fleet = Fleet(wanted.target.bucket, wanted.target.total.closed)
+        self._fleet = SimulatedGateways(wanted.target.bucket, wanted.target.total.closed)
         self._fleet.resize(self._gateways, int(self._began))
         self._told: tuple[Bucket | None, bool] = (wanted.target.bucket, wanted.target.total.closed)
         self._held = wanted.target.bucket.rate * self._gateways
-        self._outcome = Outcome(Series(trace.starts, trace.ends), self._held)
+        self._outcome = SimulationOutcome(Series(trace.starts, trace.ends), self._held)
         self._outcome.series.limit_is(int(self._began), self._held)
 
-    def run(self) -> Outcome:
+    def run(self) -> SimulationOutcome:
         """Let every request come and every change happen, in the order of their times."""
         self._prepare()
         self._decide(int(self._began))
@@ -134,10 +134,10 @@ class Simulation:
             self._refill(self._fleet.bucket, at)
         self._at(at + int(60 * NANOS / Fraction(str(self._scenario.slot_rewrites))), self._neighbours)
 
-    def _wanted(self, held: Fraction | None) -> Wanted:
+    def _wanted(self, held: Fraction | None) -> LimitTarget:
         terms, loads = self._scenario.terms, self._scenario.loads(self._replicas)
         of_model = total(terms, loads, True, held)
-        return Wanted(terms, target(terms, of_model, loads, self._gateways, held is not None))
+        return LimitTarget(terms, target(terms, of_model, loads, self._gateways, held is not None))
 
     def _decide(self, at: int) -> None:
         """Ask the controller what to write now, as the manager's loop does."""
@@ -158,7 +158,7 @@ class Simulation:
             self._wakes.add(at)
             self._at(at, self._decide)
 
-    def _note(self, wanted: Wanted, at: int) -> None:
+    def _note(self, wanted: LimitTarget, at: int) -> None:
         """Note a change of what is wanted, to see later how long it took; closing and opening wait for nothing else."""
         told = (wanted.target.bucket, wanted.target.total.closed)
         self._outcome.series.capacity_is(at, capacity(wanted.target.loads))
@@ -190,14 +190,14 @@ class Simulation:
         if own:
             self._outcome.enforced(at, bucket.rate * self._gateways)
 
-    def _request(self, at: int, pod: Pod) -> None:
+    def _request(self, at: int, pod: SimulatedPod) -> None:
         admitted, ideal = pod.real.take(at), pod.ideal.take(at)
         self._outcome.answered(at, admitted, ideal, self._fleet.closed)
 
-    def _in_turn(self) -> Callable[[int], Pod]:
+    def _in_turn(self) -> Callable[[int], SimulatedPod]:
         return lambda number: self._fleet.pods[number % len(self._fleet.pods)]
 
-    def _skewed(self) -> Callable[[int], Pod]:
+    def _skewed(self) -> Callable[[int], SimulatedPod]:
         """Choose pods by their shares, as evenly as whole requests allow (smooth weighted round robin)."""
         weights = [Fraction(str(share)) for share in self._scenario.connection_skew]
         whole = sum(weights)
@@ -205,7 +205,7 @@ class Simulation:
         units = [int(weight * scale) for weight in weights]
         credit, everything = [0] * len(units), int(whole * scale)
 
-        def choose(_: int) -> Pod:
+        def choose(_: int) -> SimulatedPod:
             for place, unit in enumerate(units):
                 credit[place] += unit
             best = max(range(len(units)), key=credit.__getitem__)
@@ -215,6 +215,6 @@ class Simulation:
         return choose
 
 
-def simulate(scenario: Scenario, trace: Trace, progress: Tell = lambda _: None) -> Outcome:
+def simulate(scenario: Scenario, trace: Trace, progress: Tell = lambda _: None) -> SimulationOutcome:
     """Return what the limit would have done to the trace."""
     return Simulation(scenario, trace, progress).run()

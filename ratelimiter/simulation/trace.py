@@ -24,7 +24,7 @@ Shape = Literal["constant", "steps", "diurnal", "bursts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TraceRow:
     """`requests` that come from `time` (seconds) on."""
 
     time: Fraction
@@ -35,7 +35,7 @@ class Row:
 class Trace:
     """Rows in the order of their times, never empty."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[TraceRow, ...]
 
     @property
     def starts(self) -> Fraction:
@@ -73,7 +73,7 @@ def of_rows(numbered: Iterable[tuple[int, Mapping[str, Any]]], name: str, place:
     rows = []
     for number, raw in numbered:
         try:
-            rows.append(Row(_time(raw.get("time")), _requests(raw.get("requests"))))
+            rows.append(TraceRow(_time(raw.get("time")), _requests(raw.get("requests"))))
         except ValueError as error:
             problems.append(Problem(place.format(number), str(error)))
     problems += [
@@ -86,7 +86,7 @@ def of_rows(numbered: Iterable[tuple[int, Mapping[str, Any]]], name: str, place:
     return checked(rows, name)
 
 
-def checked(rows: Iterable[Row], name: str) -> Trace:
+def checked(rows: Iterable[TraceRow], name: str) -> Trace:
     """Return a trace of these rows. Raises `Invalid` where it is empty or too long to be tried."""
     trace = Trace(tuple(rows))
     if not trace.rows:
@@ -128,12 +128,12 @@ def exact_share(value: float) -> Fraction:
     return Fraction(round(value * 1_000_000), 1_000_000)
 
 
-def _whole(rates: Iterable[Fraction]) -> Iterator[Row]:
+def _whole(rates: Iterable[Fraction]) -> Iterator[TraceRow]:
     """Yield a row a second with whole requests; what is left over goes on to the next row."""
     owed = Fraction(0)
     for second, rate in enumerate(rates):
         owed += rate
-        yield Row(Fraction(second), int(owed))
+        yield TraceRow(Fraction(second), int(owed))
         owed -= int(owed)
 
 

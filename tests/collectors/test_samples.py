@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.samples import MOST, OLDEST, Held, Sample, believable, held
-from ratelimiter.capacity import Bounds, VersionLoad
-from ratelimiter.debounce import Patience, Rules
+from collectors.samples import MOST, OLDEST, Sample, TrustedCount, believable, held
+from ratelimiter.capacity import LimitBounds, VersionLoad
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.target import Terms, total
 
 NOW = 1_800_000_000.0
@@ -30,21 +30,21 @@ NOW = 1_800_000_000.0
 )
 def test_nonsense_is_not_believed(value, age):
     assert not believable(Sample(value, NOW - age), NOW)
-    before = Held(4, NOW - 10)
+    before = TrustedCount(4, NOW - 10)
     assert held(before, Sample(value, NOW - age), NOW) is before
 
 
 def test_what_is_missing_changes_nothing():
-    assert held(Held(4, NOW - 10), None, NOW) == Held(4, NOW - 10)
+    assert held(TrustedCount(4, NOW - 10), None, NOW) == TrustedCount(4, NOW - 10)
     assert held(None, None, NOW) is None
 
 
 def test_an_older_sample_than_the_last_is_not_believed():
-    assert held(Held(4, NOW - 10), Sample(9, NOW - 20), NOW) == Held(4, NOW - 10)
+    assert held(TrustedCount(4, NOW - 10), Sample(9, NOW - 20), NOW) == TrustedCount(4, NOW - 10)
 
 
 def test_a_good_one_moves_the_count_by_one_bounded_step():
-    before = Held(10, NOW - 10)
+    before = TrustedCount(10, NOW - 10)
     assert held(before, Sample(12, NOW), NOW).count == 12
     assert held(before, Sample(5000, NOW), NOW).count == 20
     assert held(before, Sample(0, NOW), NOW).count == 5
@@ -53,7 +53,7 @@ def test_a_good_one_moves_the_count_by_one_bounded_step():
 
 @given(st.integers(0, MOST), st.integers(0, MOST))
 def test_steps_lead_to_what_is_told(start, end):
-    now, found = NOW, Held(start, NOW)
+    now, found = NOW, TrustedCount(start, NOW)
     for _ in range(30):
         now += 5
         found = held(found, Sample(end, now), now)
@@ -61,8 +61,8 @@ def test_steps_lead_to_what_is_told(start, end):
 
 
 def test_ten_thousand_series_of_nonsense_never_take_a_limit_out_of_its_bounds():
-    rules = Rules(Patience(0.2, 1), Patience(5, 30))
-    bounds = Bounds(Fraction(2), Fraction(300))
+    rules = Rules(DebounceWindow(0.2, 1), DebounceWindow(5, 30))
+    bounds = LimitBounds(Fraction(2), Fraction(300))
     terms = Terms("search", "ranker", "search", "id", ("shared",), bounds, Fraction(1, 10), rules, "floor", "floor")
     chance = random.Random(7)
     nonsense = [math.nan, math.inf, -math.inf, -5.0, 0.5, 1e18, 1e300, -0.0, 0.0, 3.0, 17.0, float(MOST)]

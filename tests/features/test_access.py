@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from k8s_manager.access.endpoints import NEEDS, Place
-from k8s_manager.api.identity.static_tokens import StaticTokens, hashed
+from k8s_manager.api.authn.static_tokens import StaticTokens, hashed
+from k8s_manager.authz.endpoints import NEEDS, Scope
 from tests.features.conftest import make_search
 from tests.support.documents import model, tenant
 from tests.support.fleet import TOKEN
@@ -137,7 +137,7 @@ def test_every_endpoint_stands_in_the_matrix():
         return same_length and all(t == p or t.startswith("{") for t, p in pairs)
 
     for (method, template), need in NEEDS.items():
-        if need.place is not Place.OPEN:
+        if need.place is not Scope.OPEN:
             assert any(method == m and matches(template, path) for m, path in asked), (method, template)
 
 

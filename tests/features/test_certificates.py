@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from k8s_manager.certificates import AHEAD
-from k8s_manager.metrics import REGISTRY
+from k8s_manager.runtime.metrics import REGISTRY
+from k8s_manager.world.certificate import AHEAD
 from tests.support.certificates import secret
 from tests.support.documents import gateway, tenant
 from tests.support.waiting import until

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from k8s_manager.client import Client, Refused, Unanswered, path_of
+from k8s_manager.client import ApiProblem, TidegateClient, Unanswered, path_of
 from tests.features.conftest import make_search
 from tests.support.documents import HOST, model
 from tests.support.fleet import TOKEN
@@ -15,7 +15,7 @@ from tests.support.standalone import free_port
 async def client(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as rest:
         await make_search(fleet)
-        yield Client(f"http://127.0.0.1:{rest._session._base_url.port}", TOKEN)
+        yield TidegateClient(f"http://127.0.0.1:{rest._session._base_url.port}", TOKEN)
 
 
 async def test_a_document_is_planned_written_as_planned_read_and_deleted(client):
@@ -27,7 +27,7 @@ async def test_a_document_is_planned_written_as_planned_read_and_deleted(client)
         assert client.get("model", "search/ranker")["metadata"]["name"] == "ranker"
         assert [found["metadata"]["name"] for found in client.documents("model", "search")] == ["ranker"]
         assert [found["metadata"]["name"] for found in client.documents("tenant")] == ["search"]
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(ApiProblem) as caught:
             client.put("model", "search/ranker", {"spec": model(drain="9m")["spec"]}, plan["fingerprint"])
         assert caught.value.status == 412
         assert client.delete("model", "search/ranker") == ["Model search/ranker"]
@@ -49,19 +49,19 @@ async def test_who_one_is_and_whose_hosts_are_is_returned(client):
 
 async def test_a_refusal_says_what_is_wrong_field_by_field(client):
     def work():
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(ApiProblem) as caught:
             client.put("model", "search/ranker", {"spec": {**model()["spec"], "drain": "soon"}})
         assert (caught.value.status, [found.field for found in caught.value.problems]) == (422, ["spec.drain"])
-        with pytest.raises(Refused, match="401 Unauthorized"):
-            Client(client.server, "wrong").whoami()
-        with pytest.raises(Refused, match="404 Not Found: there is no Model search/none"):
+        with pytest.raises(ApiProblem, match="401 Unauthorized"):
+            TidegateClient(client.server, "wrong").whoami()
+        with pytest.raises(ApiProblem, match="404 Not Found: there is no Model search/none"):
             client.get("model", "search/none")
 
     await asyncio.to_thread(work)
 
 
 def test_nobody_who_answers_is_an_error_of_its_own():
-    nobody = Client(f"http://127.0.0.1:{free_port()}", "none")
+    nobody = TidegateClient(f"http://127.0.0.1:{free_port()}", "none")
     with pytest.raises(Unanswered, match="is the manager running"):
         nobody.whoami()
     with pytest.raises(Unanswered):

@@ -5,11 +5,11 @@ import copy
 import json
 
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.clock import SystemClock
-from k8s_manager.conceding import NOTE
-from k8s_manager.drift import OF_ALL, Repairs
+from k8s_manager.drift.field_policy import NOTE
+from k8s_manager.drift.repair import OF_ALL, Repairs
 from k8s_manager.kube.resources import RESOURCES
-from k8s_manager.metrics import PASSES
+from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.metrics import PASSES
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_plan import RANKER, planned
 from tests.support.documents import gateway, model, tenant

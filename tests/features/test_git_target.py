@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.gitops.address import Address
-from k8s_manager.gitops.committing import STATE
-from k8s_manager.gitops.hybrid import MARK
 from k8s_manager.gitops.layout import HEADER
-from k8s_manager.metrics import GIT_COMMITS
-from k8s_manager.settings import Git, Settings
+from k8s_manager.gitops.tree import MARK
+from k8s_manager.gitops.tree_loop import STATE
+from k8s_manager.runtime.git_address import Address
+from k8s_manager.runtime.metrics import GIT_COMMITS
+from k8s_manager.runtime.settings import Git, Settings
 from tests.features.conftest import in_slot
 from tests.features.test_cli import tidegate
 from tests.support import documents

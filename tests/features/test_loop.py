@@ -9,7 +9,7 @@ from istio_templates.facts import ObjectKey
 from istio_templates.names import SLOTS
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
-from k8s_manager.metrics import RENDERED
+from k8s_manager.runtime.metrics import RENDERED
 from ratelimiter.slots import slot_of
 from tests.features.conftest import is_programmed, make_search
 from tests.support.documents import gateway, labels, model, tenant

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.versions import etag
-from k8s_manager.settings import Settings
+from k8s_manager.api.preconditions import etag
+from k8s_manager.runtime.settings import Settings
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS, running_fleet

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from istio_templates.facts import ObjectKey
-from istio_templates.warm_gate import GATE, VERDICT
+from istio_templates.workloads.warm_gate import GATE, VERDICT
 from k8s_manager.kube.errors import Absent
 from tests.support.documents import API, gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS

@@ -19,7 +19,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from benchmarks.rig import cluster
-from k8s_manager.api.identity.static_tokens import hashed
+from k8s_manager.api.authn.static_tokens import hashed
 from tests.support.documents import API, gateway, model, tenant
 
 PROJECT = Path(__file__).parents[2]

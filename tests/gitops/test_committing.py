@@ -10,20 +10,20 @@ import pytest
 
 from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.clock import SystemClock
-from k8s_manager.diff import Changes
-from k8s_manager.gitops.address import Address
-from k8s_manager.gitops.aside import MOST, aside
-from k8s_manager.gitops.committing import STATE, TreeLoop
-from k8s_manager.gitops.hybrid import Composer, Parts
 from k8s_manager.gitops.layout import Tree
+from k8s_manager.gitops.ownership import Shares
 from k8s_manager.gitops.repository import Compose, Pushed
-from k8s_manager.gitops.sharing import Shares
-from k8s_manager.gitops.stale import Stale, stale
-from k8s_manager.history import History
+from k8s_manager.gitops.tree import Composer, Parts
+from k8s_manager.gitops.tree_diff import TreeDiff, stale
+from k8s_manager.gitops.tree_loop import STATE, TreeLoop
+from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.errors import Absent, Unavailable
 from k8s_manager.kube.store import Store
-from k8s_manager.settings import Git
+from k8s_manager.pipeline.diff import Changes
+from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.git_address import Address
+from k8s_manager.runtime.settings import Git
+from k8s_manager.runtime.thread_call import MOST, run_in_thread
 from tests.support.waiting import until
 
 ADDRESS = Address("https://git.example.com/a.git")
@@ -58,7 +58,7 @@ class Repository:
             change(found)
             self.tree = wanted
             self.commits.append(wanted)
-        return Pushed(str(len(self.commits)), Stale(found.files))
+        return Pushed(str(len(self.commits)), TreeDiff(found.files))
 
 
 class Kubernetes:
@@ -101,7 +101,7 @@ class Scene:
         store = Store(("Model", "Namespace"), clock)
         given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": 20.0, **settings}
         git, client = Git(ADDRESS, **given), self.kubernetes
-        history = History(client, store, clock, 1.0)  # type: ignore[arg-type]
+        history = HistoryRecorder(client, store, clock, 1.0)  # type: ignore[arg-type]
         composer = Composer(ADDRESS, with_overrides=False)
         self.loop = TreeLoop(client, store, history, clock, git, composer, lambda _: self.repository)  # type: ignore[arg-type, return-value]
 
@@ -187,9 +187,9 @@ async def test_an_error_that_nobody_foresaw_is_told_and_the_loop_goes_on():
 
 
 async def test_what_runs_aside_returns_raises_and_is_left_alone():
-    assert await aside(lambda is_wanted: is_wanted(), 5) is True
+    assert await run_in_thread(lambda is_wanted: is_wanted(), 5) is True
     with pytest.raises(ZeroDivisionError):
-        await aside(lambda _: 1 // 0, 5)
+        await run_in_thread(lambda _: 1 // 0, 5)
     gate, seen = threading.Event(), []
 
     def hang(is_wanted: Callable[[], bool]) -> None:
@@ -199,9 +199,9 @@ async def test_what_runs_aside_returns_raises_and_is_left_alone():
     try:
         for _ in range(MOST):
             with pytest.raises(TimeoutError):
-                await aside(hang, 0.01)
+                await run_in_thread(hang, 0.01)
         with pytest.raises(TimeoutError, match="hang already"):
-            await aside(lambda _: "never begun", 5)
+            await run_in_thread(lambda _: "never begun", 5)
     finally:
         gate.set()
     await until(lambda: len(seen) == MOST, what="all having woken up")
@@ -211,6 +211,6 @@ async def test_what_runs_aside_returns_raises_and_is_left_alone():
 
 async def _free() -> bool:
     try:
-        return await aside(lambda _: True, 5)
+        return await run_in_thread(lambda _: True, 5)
     except TimeoutError:
         return False

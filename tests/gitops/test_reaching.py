@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from istio_templates.errors import Invalid
-from k8s_manager.gitops.address import Address
 from k8s_manager.gitops.layout import HEADER
-from k8s_manager.gitops.repository import Access, Change, NotTaken, Repository, Unreachable
+from k8s_manager.gitops.repository import Access, CommitInfo, NotTaken, Repository, Unreachable
+from k8s_manager.runtime.git_address import Address
 from tests.support.git_https import TOKEN, USER, git_over_https
 from tests.support.git_server import files, git
 
 TREE = {"kustomization.yaml": HEADER + "resources: []\n", "tenants/search/a.yaml": HEADER + "a: 1\n"}
-WHY = Change("why", "Ada <ada@example.com>")
+WHY = CommitInfo("why", "Ada <ada@example.com>")
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 
 from istio_templates.errors import Conflict
 from k8s_manager.gitops.layout import HEADER, Tree
-from k8s_manager.gitops.repository import ATTEMPTS, Change, NotTaken, Overtaken, Repository, Unreachable
+from k8s_manager.gitops.repository import ATTEMPTS, CommitInfo, NotTaken, Overtaken, Repository, Unreachable
 from tests.support.git_server import Server, files, git, git_server
 
-WHY = Change("Limit search/ranker to 40/s\n\nBy ada, ticket OPS-7", "Ada <ada@example.com>")
+WHY = CommitInfo("Limit search/ranker to 40/s\n\nBy ada, ticket OPS-7", "Ada <ada@example.com>")
 TREE: Tree = {
     "gateways/shared/a.yaml": HEADER + "a: 1\n",
     "kustomization.yaml": HEADER + "resources: []\n",

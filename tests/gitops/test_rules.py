@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from istio_templates.facts import Manifest
-from k8s_manager.gitops.address import Address
 from k8s_manager.gitops.layout import HEADER
-from k8s_manager.gitops.rules import once, rules
+from k8s_manager.gitops.sync_tool_rules import once, rules
+from k8s_manager.runtime.git_address import Address
 
 
 def told(address: Address, tool: str) -> dict[str, Manifest]:

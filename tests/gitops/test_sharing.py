@@ -3,11 +3,11 @@
 import pytest
 
 from istio_templates import names
-from istio_templates.facts import GatewayPool, Listener, Manifest, ObjectKey, Tenancy
-from k8s_manager.diff import Changes, Write
-from k8s_manager.gitops.sharing import is_runtime, sentences, shares, stays
+from istio_templates.facts import GatewayPool, ListenerFacts, Manifest, ObjectKey, Tenancy
+from k8s_manager.gitops.ownership import is_runtime, sentences, shares, stays
+from k8s_manager.pipeline.diff import Changes, Write
 
-POOL = GatewayPool("shared", "gw", (("istio", "shared"),), (Listener("http", 80, "HTTP"),))
+POOL = GatewayPool("shared", "gw", (("istio", "shared"),), (ListenerFacts("http", 80, "HTTP"),))
 TENANTS = {"search": Tenancy("search", "search", (POOL,), ())}
 MODEL = {names.TENANT: "search", names.MODEL: "ranker"}
 
@@ -88,7 +88,7 @@ def test_a_route_is_not_opened_before_its_gateway_limits_and_stays_open_afterwar
 
 
 def test_a_route_moves_to_another_gateway_when_git_has_brought_that_and_its_limits():
-    other = GatewayPool("other", "gw2", (("istio", "other"),), (Listener("http", 80, "HTTP"),))
+    other = GatewayPool("other", "gw2", (("istio", "other"),), (ListenerFacts("http", 80, "HTTP"),))
     tenants = {"search": Tenancy("search", "search", (other,), ())}
     moved = {**route(), "spec": {**route()["spec"], "gateways": ["gw2/tenant-search"]}}
     arrived = obj("Gateway", "tenant-search", "gw2", {names.TENANT: "search"})

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from k8s_manager.cli.render import read
-from k8s_manager.gitops.rendering import Rendering
+from k8s_manager.cli.manifest_commands.render import read
+from k8s_manager.offline.rendered_documents import Rendering
 from tests.support.documents import gateway, model, tenant
 
 

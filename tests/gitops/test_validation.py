@@ -5,12 +5,12 @@ import copy
 import pytest
 
 from istio_templates.documents import parse
-from k8s_manager.gitops.findings import remarks
-from k8s_manager.gitops.validation import KUBERNETES, Target, Unsupported, findings, target
+from k8s_manager.offline.findings import remarks
+from k8s_manager.offline.schema_check import KUBERNETES, TargetVersions, Unsupported, findings, target
 from tests.golden.case import CASES, rendered
 from tests.support.documents import gateway, model, tenant
 
-EVERY = Target(("1.30", "1.31"), (KUBERNETES[0], KUBERNETES[-1]))
+EVERY = TargetVersions(("1.30", "1.31"), (KUBERNETES[0], KUBERNETES[-1]))
 
 
 @pytest.mark.parametrize("case", CASES[::4])
@@ -25,14 +25,14 @@ def test_an_object_that_a_schema_refuses_is_named_with_its_field():
     )
     service["spec"]["ports"][0]["port"] = "eighty"
     route["spec"]["htttp"] = []
-    found = list(findings([service, route], Target()))
+    found = list(findings([service, route], TargetVersions()))
     assert [(f.code, f.place) for f in found] == [("TG202", "Kubernetes 1.34"), ("TG201", "Istio 1.31")]
     assert found[0].problem.field == "spec.ports.0.port" and "htttp" in found[1].problem.message
 
 
 def test_versions_are_said_by_name_and_unknown_ones_are_refused():
-    assert target([]) == Target(("1.31",), ("1.34",))
-    assert target(["istio-1.30", "kubernetes-1.33", "kubernetes-1.34"]) == Target(("1.30",), ("1.33", "1.34"))
+    assert target([]) == TargetVersions(("1.31",), ("1.34",))
+    assert target(["istio-1.30", "kubernetes-1.33", "kubernetes-1.34"]) == TargetVersions(("1.30",), ("1.33", "1.34"))
     for word in ("istio-1.2", "kubernetes-1.10", "envoy-1.40", "1.30", "istio-1.30x"):
         with pytest.raises(Unsupported, match=r"those are istio-1\.30, istio-1\.31, kubernetes-1\.30"):
             target([word])

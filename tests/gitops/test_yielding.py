@@ -3,7 +3,7 @@
 import pytest
 
 from istio_templates.facts import Manifest
-from k8s_manager.gitops.yielding import is_yielded
+from k8s_manager.gitops.field_handback import is_yielded
 
 OURS = {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:replicas": {}, 'k:{"name":"a"}': {".": {}, "f:x": {}}}}
 MORE = {**OURS, "f:data": {}}

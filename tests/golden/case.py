@@ -9,15 +9,15 @@ from istio_templates.catalog import in_order, render_slot
 from istio_templates.documents import load, parse
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey, SlotFacts
-from k8s_manager import facts_of
-from k8s_manager.clock import SystemClock
-from k8s_manager.offline import planned, world_of
-from k8s_manager.plan import Plan
-from k8s_manager.render import Renderer
-from k8s_manager.staging import Staged, Staging
-from k8s_manager.tally import Tally
+from k8s_manager.limits.shadow_counts import ShadowCounts
+from k8s_manager.limits.stages import StagedLimits, StageTracker
+from k8s_manager.offline.offline_world import planned, world_of
+from k8s_manager.pipeline import facts
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.render import Renderer
+from k8s_manager.runtime.clock import SystemClock
 from ratelimiter import controller, pins
-from ratelimiter.controller import Observation, Wanted
+from ratelimiter.controller import LimitTarget, Observation
 from ratelimiter.target import target, total, within_tenant_ceilings
 
 FOLDER = Path(__file__).parent / "cases"
@@ -36,7 +36,7 @@ def rendered(case: str) -> list[Manifest]:
     plan = planned(world)
     closed = _closed(plan, observed)
     if closed:
-        from k8s_manager.plan import Planner
+        from k8s_manager.pipeline.plan import Planner
 
         plan = Planner().plan(world, closed)
     desired = Renderer().render(plan)
@@ -44,7 +44,7 @@ def rendered(case: str) -> list[Manifest]:
     return in_order(objects.values())
 
 
-def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
+def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, LimitTarget]:
     ready = observed.get("ready", {})
     totals = {}
     for identity, limited in plan.limits.items():
@@ -52,7 +52,7 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
             continue
         place = f"{limited.terms.namespace}/{limited.terms.model}"
         counts = {v.name: ready.get(f"{place}/{v.name}", 0) for v in limited.spec.versions}
-        loads = facts_of.loads(limited.spec, counts, limited.terms.version)
+        loads = facts.loads(limited.spec, counts, limited.terms.version)
         totals[identity] = (limited.terms, total(limited.terms, loads, True), loads)
     scaled = within_tenant_ceilings({identity: found[:2] for identity, found in totals.items()})
     pods, staged = observed.get("gatewayPods", {}), _staged(plan)
@@ -60,14 +60,14 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, Wanted]:
     for identity, (terms, _, loads) in totals.items():
         found = staged.stages.get(names.identity_in(identity))
         gateways, enforced = sum(pods.get(p, 1) for p in terms.pools), found.enforced if found else 100
-        wanted[identity] = Wanted(terms, target(terms, scaled[identity], loads, gateways, False, enforced))
+        wanted[identity] = LimitTarget(terms, target(terms, scaled[identity], loads, gateways, False, enforced))
         if found and found.pinned and not terms.version:
             wanted[names.limit_key(identity, names.REQUESTS)] = pins.counting(terms)
     return wanted
 
 
-def _staged(plan: Plan) -> Staged:
-    return Staging(Tally(SystemClock())).look(plan.limits, {}, {}, frozenset(), 0.0)
+def _staged(plan: Plan) -> StagedLimits:
+    return StageTracker(ShadowCounts(SystemClock())).look(plan.limits, {}, {}, frozenset(), 0.0)
 
 
 def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:
@@ -76,7 +76,7 @@ def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:
 
 def _slots(plan: Plan, observed: dict[str, Any]) -> dict[ObjectKey, Manifest]:
     seen = Observation(0.0, _wanted(plan, observed), frozenset(), {}, placed=_staged(plan).placed)
-    decision, _ = controller.decide(controller.State(), seen, 0.0)
+    decision, _ = controller.decide(controller.LimitState(), seen, 0.0)
     slots = [
         SlotFacts(pool, number, decision.writes.get((name, number), ()))
         for name, pool in plan.pools.items()

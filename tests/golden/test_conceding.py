@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from istio_templates.facts import Manifest
-from k8s_manager.comparing import EXACT, differences
-from k8s_manager.conceding import Settled, settle
-from k8s_manager.diff import stamped
+from k8s_manager.drift.compare import EXACT, differences
+from k8s_manager.drift.field_policy import DriftResolution, settle
+from k8s_manager.pipeline.diff import stamped
 from k8s_manager.standalone.apiserver import apply
 from k8s_manager.standalone.apiserver.paths import merge, shape_of
 from k8s_manager.standalone.apiserver.registrar import merge_patch
@@ -38,7 +38,7 @@ def edited(live: Manifest, edit: Manifest) -> Manifest:
     return apply.updated(live, copy.deepcopy(edit), "night", shape_of(live["kind"]), "", NOW)
 
 
-def written(live: Manifest, settled: Settled) -> Manifest:
+def written(live: Manifest, settled: DriftResolution) -> Manifest:
     """Return an object as it is after what is written."""
     shape = shape_of(live["kind"])
     if settled.surplus:

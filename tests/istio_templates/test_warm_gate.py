@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from istio_templates.warm_gate import GATE, VERDICT, Verdict, is_proved, running_container, verdict_of
+from istio_templates.workloads.warm_gate import GATE, VERDICT, WarmupResult, is_proved, running_container, verdict_of
 
-GOOD = Verdict("u1", "c1", "plan", "Verified", "now")
+GOOD = WarmupResult("u1", "c1", "plan", "Verified", "now")
 
 
 def pod(note=None, *containers, gated=True):
@@ -30,7 +30,7 @@ def test_a_verdict_holds_for_the_container_that_it_names():
 
 
 def test_without_a_container_called_model_a_restart_of_any_makes_the_pod_cold():
-    both = Verdict("u1", "a1,s1", "plan", "Verified", "now").text()
+    both = WarmupResult("u1", "a1,s1", "plan", "Verified", "now").text()
     assert is_proved(pod(both, ("a-log", "a1", RUNS), ("server", "s1", RUNS)))
     assert not is_proved(pod(both, ("a-log", "a1", RUNS), ("server", "s2", RUNS)))
     assert not is_proved(pod(both, ("a-log", "a1", RUNS), ("server", "s1", {"terminated": {}})))

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from k8s_manager.apply import Basis, ClusterTarget
-from k8s_manager.diff import Changes, Write
 from k8s_manager.kube.errors import Refused, Unavailable
 from k8s_manager.kube.store import Store
-from k8s_manager.offline import world_with
-from k8s_manager.plan import Plan
+from k8s_manager.offline.offline_world import world_with
+from k8s_manager.pipeline.apply import Basis, ClusterTarget
+from k8s_manager.pipeline.diff import Changes, Write
+from k8s_manager.pipeline.plan import Plan
 from tests.features.test_drift import Hand
 
 BASIS = Basis(datetime(2026, 1, 1, tzinfo=UTC), world_with([]), Plan())

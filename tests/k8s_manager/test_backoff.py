@@ -1,6 +1,6 @@
 """Pauses grow, and end at the longest however often something fails."""
 
-from k8s_manager.backoff import Backoff
+from k8s_manager.runtime.backoff import Backoff
 
 
 def test_each_pause_is_twice_the_last_until_the_longest():

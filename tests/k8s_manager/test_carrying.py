@@ -1,7 +1,7 @@
 import pytest
 
 from istio_templates.documents import ModelSpec
-from k8s_manager.carrying import objections
+from k8s_manager.preview.shift_check import objections
 from tests.support.documents import model
 
 

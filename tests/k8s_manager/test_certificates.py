@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.certificates import AHEAD, Certificate, due, read, told
 from k8s_manager.kube.store import Store
+from k8s_manager.world.certificate import AHEAD, Certificate, due, read, told
 from tests.features.test_drift import Hand
 from tests.support.certificates import secret
 

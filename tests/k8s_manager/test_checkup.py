@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.checkup import DOCUMENT_KINDS, ISTIO_KINDS, GatewaySeen, Seen, findings
+from k8s_manager.doctor.checks import DOCUMENT_KINDS, ISTIO_KINDS, ClusterFacts, GatewayFacts, findings
 
-READY = GatewaySeen("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
-WELL = Seen(
+READY = GatewayFacts("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
+WELL = ClusterFacts(
     kubernetes="v1.34.4",
     kinds=frozenset({*DOCUMENT_KINDS, *ISTIO_KINDS}),
     denied=(),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_manager.comparing import differences, in_line
+from k8s_manager.drift.compare import differences, in_line
 
 POLICY = {"kind": "NetworkPolicy", "metadata": {}, "spec": {"podSelector": {}, "ingress": [{"from": []}]}}
 SERVICE = {"kind": "Service", "metadata": {}, "spec": {"selector": {"app": "a"}, "ports": [{"name": "h", "port": 80}]}}

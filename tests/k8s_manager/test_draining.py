@@ -7,8 +7,8 @@ import pytest
 
 from istio_templates.documents import parse
 from istio_templates.facts import ObjectKey
-from k8s_manager import draining
-from k8s_manager.world import Stored, World
+from k8s_manager.traffic import drain
+from k8s_manager.world.world import Stored, World
 from tests.support.documents import model
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 300, tzinfo=UTC)
@@ -27,7 +27,7 @@ def leaving(kind: str = "Deployment", version: str = "v0") -> dict:
 
 def held_back(deletes, models, now, departed=None):
     world = World((), (), tuple(models), {}, {}, {}, frozenset(), frozenset(), departed=departed or {})
-    return draining.held_back(deletes, world, now)
+    return drain.defer_draining(deletes, world, now)
 
 
 BOTH = [{"name": "v1", "workload": {"image": "a"}}, {"name": "v0", "existing": {"labels": {"app": "ranker"}}}]

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from collectors.endpoints import parse
 from istio_templates.facts import GatewayPool
-from k8s_manager.firsts import FirstRequests
+from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.kube.store import Store
-from k8s_manager.settings import Settings
+from k8s_manager.runtime.settings import Settings
 from tests.support.serving import serving
 from tests.support.standalone import free_port
 
@@ -44,7 +44,7 @@ async def watched():
     store = Store(("Pod",), clock)
     store.put(pod("gw", "127.0.0.10", START - timedelta(days=1)))
     pools = {"shared": GatewayPool("shared", "ns", (("istio", "shared"),), (), endpoint_stats=True)}
-    firsts = FirstRequests(store, SimpleNamespace(pools=pools), clock, Settings(stats_port=port))
+    firsts = FirstRequestLoop(store, SimpleNamespace(pools=pools), clock, Settings(stats_port=port))
 
     async def answer(request):
         assert request.query["filter"] == "endpoint.*rq_total"

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents import parse
-from k8s_manager.handover import Deployed, effective, weights_of
-from k8s_manager.splitting import declared
+from k8s_manager.traffic.version_handover import Deployed, effective, weights_of
+from k8s_manager.traffic.weights import declared
 from tests.support.documents import model
 
 OLD = Deployed("v1", 2, 2, "2026-11-21T10:00:00Z")

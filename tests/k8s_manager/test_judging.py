@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
 from istio_templates.facts import ObjectKey
-from k8s_manager import judging
-from k8s_manager.judging import Judge
-from k8s_manager.offline import world_of
+from k8s_manager.admission import admit
+from k8s_manager.admission.admit import Admitter
+from k8s_manager.offline.offline_world import world_of
 from tests.k8s_manager.test_ledger import Moments, documents
 from tests.support.documents import gateway, model, tenant
 
@@ -65,7 +65,7 @@ def put(moments: Moments, raw: dict | None) -> None:
 @settings(max_examples=300, deadline=None)
 @given(changes())
 def test_verdicts_brought_up_to_date_are_those_found_anew(changes):
-    moments, judge = Moments(), Judge()
+    moments, judge = Moments(), Admitter()
     for raw in (
         tenant("search", hosts=[{"name": "a.example.com"}, {"name": "b.example.com"}]),
         model("m", "search", routes=[ROUTE]),
@@ -88,7 +88,7 @@ def test_verdicts_brought_up_to_date_are_those_found_anew(changes):
             elif key in moments.there:  # read again: equal, and another object
                 moments.there[key] = replace(moments.there[key], document=copy.deepcopy(moments.there[key].document))
         world = moments.world()
-        assert judge.verdicts(world) == Judge().verdicts(world)
+        assert judge.verdicts(world) == Admitter().verdicts(world)
 
 
 ROUTE = {"host": "a.example.com", "path": "/x", "port": 8080}
@@ -102,11 +102,11 @@ def _key(raw: dict) -> ObjectKey:
 def test_a_model_that_holds_what_it_held_is_judged_alone():
     names = [f"t{n}" for n in range(50)]
     raw = [gateway(), *map(tenant, names), *(model("ranker", name) for name in names)]
-    judge, documents = Judge(), [parse(d) for d in raw]
+    judge, documents = Admitter(), [parse(d) for d in raw]
     judge.verdicts(world_of(documents))
     asked: list[str] = []
 
-    class Counting(judging.Fleet):
+    class Counting(admit.Fleet):
         def owner(self, host: str) -> str | None:
             asked.append(host)
             return super().owner(host)

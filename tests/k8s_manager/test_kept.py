@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from istio_templates.documents import parse
-from k8s_manager.diff import Differ
-from k8s_manager.offline import world_of
-from k8s_manager.plan import Planner
-from k8s_manager.render import Renderer
-from k8s_manager.world import Bound, NamespaceSeen
+from k8s_manager.offline.offline_world import world_of
+from k8s_manager.pipeline.diff import Differ
+from k8s_manager.pipeline.plan import Planner
+from k8s_manager.pipeline.render import Renderer
+from k8s_manager.world.world import Bound, NamespaceState
 from tests.support.documents import HOST, gateway, model, tenant
 
 HTTPS = {"name": "https", "port": 8443, "protocol": "HTTPS", "domain": "models.example.com", "credentialName": "all"}
@@ -17,7 +17,7 @@ AT = (HOST, frozenset(), "/ads/v1", ("ads", "guest"))
 
 
 def passed(*documents: dict, bound: Bound = Bound(), owned: dict | None = None):  # noqa: B008
-    seen = {name: NamespaceSeen({"tidegate.dev/tenant": name}, False) for name in ("search", "ads", "next")}
+    seen = {name: NamespaceState({"tidegate.dev/tenant": name}, False) for name in ("search", "ads", "next")}
     made = gateway(listeners=[HTTPS])
     world = replace(world_of([parse(d) for d in (made, *documents)]), namespaces=seen, bound=bound)
     plan = Planner().plan(world, {})

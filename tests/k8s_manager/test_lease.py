@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.clock import SystemClock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Unavailable
 from k8s_manager.kube.lease import Lease
+from k8s_manager.runtime.clock import SystemClock
 from tests.support.waiting import until
 
 KEY = ObjectKey("Lease", "default", "tidegate")

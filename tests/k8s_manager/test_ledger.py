@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
-from k8s_manager.claims import refusals
-from k8s_manager.judging import fleet_of
-from k8s_manager.ledger import Ledger
-from k8s_manager.offline import world_of
-from k8s_manager.plan import Planner
-from k8s_manager.world import Bound
+from k8s_manager.admission.admit import fleet_of
+from k8s_manager.admission.incremental_index import IncrementalIndex
+from k8s_manager.admission.model_rules import refusals
+from k8s_manager.offline.offline_world import world_of
+from k8s_manager.pipeline.plan import Planner
+from k8s_manager.world.world import Bound
 from tests.support.documents import gateway, model, tenant
 
 TENANTS = ("search", "ads", "maps")
@@ -105,7 +105,7 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
         proposed = parse(copy.deepcopy(asked))
     except Invalid:
         return
-    moments, ledger, planner = Moments(), Ledger(), Planner()
+    moments, ledger, planner = Moments(), IncrementalIndex(), Planner()
     world = moments.world()
     last, plan = world, planner.plan(world, {})
 

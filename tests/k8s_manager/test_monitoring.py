@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8s_manager.metrics import REGISTRY
+from k8s_manager.runtime.metrics import REGISTRY
 
 MONITORING = Path(__file__).parents[2] / "manifests" / "monitoring"
 SERIES = re.compile(r"\b(tidegate_\w+)(?:\{([^}]*)\})?")

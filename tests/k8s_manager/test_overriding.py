@@ -1,8 +1,8 @@
 from istio_templates.documents import parse
 from istio_templates.documents.parse import load
-from k8s_manager.offline import world_of
-from k8s_manager.overriding import override_name
-from k8s_manager.plan import Planner
+from k8s_manager.admission.override_rules import override_name
+from k8s_manager.offline.offline_world import world_of
+from k8s_manager.pipeline.plan import Planner
 from tests.support.documents import API, gateway, model, tenant
 
 

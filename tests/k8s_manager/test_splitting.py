@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_manager.splitting import split
+from k8s_manager.traffic.weights import split
 
 NAMES = ["v1", "v2", "v3", "v4"]
 

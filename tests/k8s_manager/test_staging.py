@@ -9,13 +9,13 @@ import pytest
 from istio_templates.documents import parse
 from istio_templates.facts import Bucket
 from istio_templates.names import REQUESTS, identity, limit_key
-from k8s_manager.counting import Counted
-from k8s_manager.offline import world_of
-from k8s_manager.plan import Limited, Planner
-from k8s_manager.staging import Staged, Staging
-from k8s_manager.wanting import Wanting
+from k8s_manager.limits.capacity import ModelCapacity
+from k8s_manager.limits.stages import StagedLimits, StageTracker
+from k8s_manager.limits.targets import TargetCalculator
+from k8s_manager.offline.offline_world import world_of
+from k8s_manager.pipeline.plan import Limited, Planner
 from ratelimiter.modes import Evidence, Stage
-from ratelimiter.overrides import Override, Target
+from ratelimiter.overrides import Override, OverrideTarget
 from ratelimiter.pins import limiter
 from ratelimiter.target import Total
 from tests.support.documents import gateway, model, tenant
@@ -44,7 +44,7 @@ class Stand:
 
     def __init__(self, slots=None):
         self.counted, self.slots = Given(), slots or {}
-        self.staging = Staging(self.counted)
+        self.staging = StageTracker(self.counted)
 
     def look(self, now, override=None, models=("ranker",), slots=None, **limit):
         spec = {"rateLimit": {"perReplicaQps": 20, **limit}}
@@ -71,7 +71,7 @@ class Stand:
 
 def override(**change):
     end = datetime(2999, 1, 1, tzinfo=UTC)
-    return dataclasses.replace(Override("o", "anna", "because", end, Target()), **change)
+    return dataclasses.replace(Override("o", "anna", "because", end, OverrideTarget()), **change)
 
 
 def ramped(share):
@@ -211,10 +211,12 @@ class Slots:
 
 def test_a_model_that_is_pinned_in_one_of_two_gateways_is_counted_and_limited_there_only():
     terms = dataclasses.replace(_terms(), pools=("full", "free"))
-    counted = {RANKER: Counted(Limited(terms, None), True, {}, None, None, None, (), TOTAL)}
+    counted = {RANKER: ModelCapacity(Limited(terms, None), True, {}, None, None, None, (), TOTAL)}
     placed = {("free", RANKER): 1, ("free", limit_key(RANKER, REQUESTS)): 0}
-    staged = Staged({RANKER: Stage(0)}, placed)
-    found = Wanting(Slots()).every(counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, lambda *_: False, ())
+    staged = StagedLimits({RANKER: Stage(0)}, placed)
+    found = TargetCalculator(Slots()).every(
+        counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, lambda *_: False, ()
+    )
     assert {key: wanted.terms.pools for key, wanted in found.items()} == dict.fromkeys(found, ("free",))
     assert len(found) == 2 and found[RANKER].target.gateways == 2
 

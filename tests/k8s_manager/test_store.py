@@ -1,5 +1,5 @@
-from k8s_manager.clock import SystemClock
 from k8s_manager.kube.store import Store
+from k8s_manager.runtime.clock import SystemClock
 
 
 def scaler(version: int, **given):

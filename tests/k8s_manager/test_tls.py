@@ -9,7 +9,7 @@ import trustme
 from fastapi import FastAPI
 
 from k8s_manager.api.server import serve
-from k8s_manager.settings import Tls
+from k8s_manager.runtime.settings import Tls
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 

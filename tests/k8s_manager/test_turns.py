@@ -3,13 +3,13 @@
 import asyncio
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.turns import Turns
+from k8s_manager.api.services.write_locks import WriteLocks
 
 A, B = ObjectKey("Model", "search", "a"), ObjectKey("Model", "search", "b")
 
 
 async def test_one_document_is_written_by_one_at_a_time_and_others_meanwhile():
-    turns, inside, most, together = Turns(), {A: 0, B: 0}, {A: 0, B: 0}, 0
+    turns, inside, most, together = WriteLocks(), {A: 0, B: 0}, {A: 0, B: 0}, 0
 
     async def write(key):
         nonlocal together
@@ -26,7 +26,7 @@ async def test_one_document_is_written_by_one_at_a_time_and_others_meanwhile():
 
 
 async def test_a_delete_waits_for_what_is_written_and_keeps_the_next_waiting():
-    turns, seen = Turns(), []
+    turns, seen = WriteLocks(), []
 
     async def write(key, name):
         async with turns.writing(key):
@@ -49,7 +49,7 @@ async def test_a_delete_waits_for_what_is_written_and_keeps_the_next_waiting():
 
 
 async def test_what_failed_or_was_given_up_leaves_nothing_behind():
-    turns = Turns()
+    turns = WriteLocks()
     for failure in (ValueError, asyncio.CancelledError):
         try:
             async with turns.writing(A):

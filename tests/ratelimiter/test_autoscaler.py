@@ -3,19 +3,19 @@ from fractions import Fraction
 
 from collectors.autoscalers import deployment_of, targets
 from ratelimiter.autoscaler import Scaler, disagreement
-from ratelimiter.capacity import Bounds, VersionLoad
-from ratelimiter.debounce import Patience, Rules
+from ratelimiter.capacity import LimitBounds, VersionLoad
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.target import Terms
 
-RULES = Rules(Patience(0.2, 1), Patience(5, 30))
+RULES = Rules(DebounceWindow(0.2, 1), DebounceWindow(5, 30))
 TERMS = Terms(
-    "search", "ranker", "search", "id", ("shared",), Bounds(Fraction(1)), Fraction(1, 10), RULES, "hold", "hold"
+    "search", "ranker", "search", "id", ("shared",), LimitBounds(Fraction(1)), Fraction(1, 10), RULES, "hold", "hold"
 )
 LOADS = (VersionLoad("v1", 2, Fraction(20), Fraction(1)),)
 
 
 def with_ceiling(ceiling):
-    return replace(TERMS, bounds=Bounds(Fraction(1), Fraction(ceiling)))
+    return replace(TERMS, bounds=LimitBounds(Fraction(1), Fraction(ceiling)))
 
 
 def test_a_ceiling_that_max_replicas_reach_is_fine_and_one_beyond_is_told():

@@ -3,7 +3,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimiter.capacity import Bounds, VersionLoad, capacity, clamp
+from ratelimiter.capacity import LimitBounds, VersionLoad, capacity, clamp
 
 rates = st.fractions(min_value=Fraction(1, 100), max_value=10_000, max_denominator=100)
 loads = st.lists(
@@ -48,4 +48,4 @@ def test_a_version_without_traffic_has_no_say():
 
 @given(value=rates, floor=rates, more=rates)
 def test_a_clamped_limit_lies_within_its_bounds(value, floor, more):
-    assert floor <= clamp(value, Bounds(floor, floor + more)) <= floor + more
+    assert floor <= clamp(value, LimitBounds(floor, floor + more)) <= floor + more

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from istio_templates.facts import Bucket
 from istio_templates.names import identity
 from ratelimiter import controller
-from ratelimiter.capacity import Bounds, VersionLoad
-from ratelimiter.controller import TICK, Observation, State, Wanted
-from ratelimiter.debounce import Patience, Rules
+from ratelimiter.capacity import LimitBounds, VersionLoad
+from ratelimiter.controller import TICK, LimitState, LimitTarget, Observation
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.slots import slot_of
 from ratelimiter.target import Terms, target, total, within_tenant_ceilings
 
-RULES = Rules(down=Patience(0.2, 1.0), up=Patience(5.0, 30.0))
+RULES = Rules(down=DebounceWindow(0.2, 1.0), up=DebounceWindow(5.0, 30.0))
 
 
 def terms(model: str = "ranker", **changes) -> Terms:
@@ -25,7 +25,7 @@ def terms(model: str = "ranker", **changes) -> Terms:
         tenant="search",
         identity=identity("search", model),
         pools=("shared",),
-        bounds=Bounds(Fraction(1)),
+        bounds=LimitBounds(Fraction(1)),
         burst=Fraction(1, 10),
         rules=RULES,
         cold="hold",
@@ -38,12 +38,12 @@ def loads(replicas: int) -> tuple[VersionLoad, ...]:
     return (VersionLoad("v1", replicas, Fraction(20), Fraction(1)),)
 
 
-def wanted(replicas: int, gateways: int = 2, written: bool = True, fresh: bool = True, **changes) -> Wanted:
+def wanted(replicas: int, gateways: int = 2, written: bool = True, fresh: bool = True, **changes) -> LimitTarget:
     said = terms(**changes)
-    return Wanted(said, target(said, total(said, loads(replicas), fresh), loads(replicas), gateways, written))
+    return LimitTarget(said, target(said, total(said, loads(replicas), fresh), loads(replicas), gateways, written))
 
 
-def seen(at: float, *found: Wanted, live=None, kept=()) -> Observation:
+def seen(at: float, *found: LimitTarget, live=None, kept=()) -> Observation:
     return Observation(at, {one.terms.identity: one for one in found}, frozenset(kept), live or {})
 
 
@@ -51,9 +51,9 @@ class Cluster:
     """A cluster in memory: what is written is there."""
 
     def __init__(self) -> None:
-        self.state, self.live, self.writes = State(), {}, []
+        self.state, self.live, self.writes = LimitState(), {}, []
 
-    def step(self, now: float, *found: Wanted, kept=()) -> controller.Decision:
+    def step(self, now: float, *found: LimitTarget, kept=()) -> controller.LimitDecision:
         observation = seen(now, *found, live=dict(self.live), kept=kept)
         decision, self.state = controller.decide(self.state, observation, now)
         if decision.writes:
@@ -97,7 +97,7 @@ def test_ticks_are_a_second_apart_and_a_slot_is_in_each_once():
 def test_a_restarted_controller_writes_nothing_where_nothing_changed():
     cluster = Cluster()
     cluster.step(0.0, wanted(2, written=False))
-    cluster.state = State()
+    cluster.state = LimitState()
     decision = cluster.step(100.0, wanted(2))
     assert decision.writes == {}
     assert decision.wake_at is None
@@ -106,7 +106,7 @@ def test_a_restarted_controller_writes_nothing_where_nothing_changed():
 def test_a_restarted_controller_debounces_what_changed_meanwhile():
     cluster = Cluster()
     cluster.step(0.0, wanted(2, written=False))
-    cluster.state = State()
+    cluster.state = LimitState()
     assert cluster.step(100.0, wanted(4)).wake_at == pytest.approx(105.0)
 
 
@@ -255,7 +255,7 @@ def test_what_is_not_enforced_for_all_never_comes_into_a_shared_slot():
     cluster = Cluster()
     partial = wanted(2, model=beside(False))
     bucket = dataclasses.replace(partial.target.bucket, enforced=0)
-    partial = Wanted(partial.terms, dataclasses.replace(partial.target, bucket=bucket))
+    partial = LimitTarget(partial.terms, dataclasses.replace(partial.target, bucket=bucket))
     cluster.step(0.0, wanted(2, written=False), partial)
     assert {b.enforced for limits in cluster.live.values() for _, b in limits} == {100}
 

@@ -4,17 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.facts import Bucket
-from ratelimiter.debounce import Patience, Rules, State, due_at, observe, value_at, wrote
+from ratelimiter.debounce import DebounceState, DebounceWindow, Rules, due_at, observe, value_at, wrote
 
-RULES = Rules(down=Patience(0.2, 1.0), up=Patience(5.0, 30.0))
+RULES = Rules(down=DebounceWindow(0.2, 1.0), up=DebounceWindow(5.0, 30.0))
 
 
 def bucket(rate: int) -> Bucket:
     return Bucket(rate, 1, 2)
 
 
-def seen(start: int | None, *events: tuple[float, int]) -> State:
-    state = State(None if start is None else bucket(start))
+def seen(start: int | None, *events: tuple[float, int]) -> DebounceState:
+    state = DebounceState(None if start is None else bucket(start))
     for time, rate in events:
         state = observe(state, bucket(rate), time)
     return state
@@ -66,7 +66,7 @@ events = st.lists(st.tuples(st.floats(0.01, 3.0), st.integers(1, 8)), min_size=1
 @given(steps=events)
 def test_a_raise_never_comes_faster_than_the_debounce(steps):
     """Play any sequence of counts and write whatever is due: between two raises lies the quiet of raises."""
-    now, state, raises = 0.0, State(bucket(4)), []
+    now, state, raises = 0.0, DebounceState(bucket(4)), []
     for pause, rate in steps:
         now += pause
         state = observe(state, bucket(rate), now)
@@ -80,7 +80,7 @@ def test_a_raise_never_comes_faster_than_the_debounce(steps):
 
 @given(steps=events)
 def test_a_limit_above_the_count_is_cut_within_the_longest_patience(steps):
-    now, state = 0.0, State(bucket(4))
+    now, state = 0.0, DebounceState(bucket(4))
     for pause, rate in steps:
         now += pause
         state = observe(state, bucket(rate), now)
@@ -92,7 +92,7 @@ def test_a_limit_above_the_count_is_cut_within_the_longest_patience(steps):
 
 @given(steps=events)
 def test_a_count_that_comes_to_rest_is_what_is_written_in_the_end(steps):
-    now, state = 0.0, State(bucket(4))
+    now, state = 0.0, DebounceState(bucket(4))
     for pause, rate in steps:
         now += pause
         state = observe(state, bucket(rate), now)

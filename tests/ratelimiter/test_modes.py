@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelimiter.evidence import HOUR, Window
-from ratelimiter.modes import Evidence, Stage, Verdict, begun, held_back, passes, stage
+from ratelimiter.modes import Evidence, PromotionCriteria, Stage, begun, held_back, passes, stage
 
-VERDICT = Verdict(Fraction(1, 100), 600)
+VERDICT = PromotionCriteria(Fraction(1, 100), 600)
 ENOUGH = Evidence(refused=1, requests=100, over=600)
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimiter.capacity import Bounds, VersionLoad
-from ratelimiter.debounce import Patience, Rules
+from ratelimiter.capacity import LimitBounds, VersionLoad
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.overrides import (
     AT_ONCE,
     Override,
-    Target,
+    OverrideTarget,
     at_once,
     lifts,
     loads_under,
@@ -22,14 +22,14 @@ from ratelimiter.overrides import (
 from ratelimiter.target import Terms, total
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-RULES = Rules(Patience(0.2, 1), Patience(5, 30))
-BOUNDS = Bounds(Fraction(1), Fraction(100))
+RULES = Rules(DebounceWindow(0.2, 1), DebounceWindow(5, 30))
+BOUNDS = LimitBounds(Fraction(1), Fraction(100))
 TERMS = Terms("search", "ranker", "search", "id", ("shared",), BOUNDS, Fraction(1, 10), RULES, "hold", "hold")
 LOADS = (VersionLoad("v1", 2, Fraction(20), Fraction(1)),)
 
 
 def override(name="o", minutes=60, **given):
-    target = given.pop("target", Target())
+    target = given.pop("target", OverrideTarget())
     return Override(name, "anna", "incident 4711", NOW + timedelta(minutes=minutes), target, **given)
 
 
@@ -41,15 +41,15 @@ def limit(given, loads=LOADS, fresh=True, held=Fraction(40)):
 @pytest.mark.parametrize(
     "target, meant",
     [
-        (Target(), True),
-        (Target(tenant="search"), True),
-        (Target(tenant="ads"), False),
-        (Target(tenant="search", model="ranker"), True),
-        (Target(model="other"), False),
-        (Target(gateway="shared"), True),
-        (Target(gateway="other"), False),
-        (Target(labels=frozenset({("tier", "gold")})), True),
-        (Target(labels=frozenset({("tier", "gold"), ("stage", "prod")})), False),
+        (OverrideTarget(), True),
+        (OverrideTarget(tenant="search"), True),
+        (OverrideTarget(tenant="ads"), False),
+        (OverrideTarget(tenant="search", model="ranker"), True),
+        (OverrideTarget(model="other"), False),
+        (OverrideTarget(gateway="shared"), True),
+        (OverrideTarget(gateway="other"), False),
+        (OverrideTarget(labels=frozenset({("tier", "gold")})), True),
+        (OverrideTarget(labels=frozenset({("tier", "gold"), ("stage", "prod")})), False),
     ],
 )
 def test_a_target_means_the_models_of_which_all_of_it_is_true(target, meant):
@@ -57,7 +57,7 @@ def test_a_target_means_the_models_of_which_all_of_it_is_true(target, meant):
 
 
 def test_the_kill_switch_is_stronger_than_a_freeze_and_a_freeze_than_a_figure():
-    figure = override("a", total=Fraction(10), target=Target(tenant="search", model="ranker"))
+    figure = override("a", total=Fraction(10), target=OverrideTarget(tenant="search", model="ranker"))
     freeze, unlimited, floor = (override(name, action=name) for name in ("freeze", "unlimited", "floor"))
     assert strongest([figure, freeze], NOW) is freeze
     assert strongest([figure, freeze, unlimited], NOW) is unlimited
@@ -65,8 +65,16 @@ def test_the_kill_switch_is_stronger_than_a_freeze_and_a_freeze_than_a_figure():
 
 
 def test_an_operators_figure_is_stronger_than_the_tenants_own_and_the_closer_one_than_the_wider():
-    own = override("a", total=Fraction(10), target=Target("search", "ranker"), range_=Bounds(Fraction(1), Fraction(50)))
-    wide, close = override("b", total=Fraction(20)), override("c", total=Fraction(30), target=Target(model="ranker"))
+    own = override(
+        "a",
+        total=Fraction(10),
+        target=OverrideTarget("search", "ranker"),
+        range_=LimitBounds(Fraction(1), Fraction(50)),
+    )
+    wide, close = (
+        override("b", total=Fraction(20)),
+        override("c", total=Fraction(30), target=OverrideTarget(model="ranker")),
+    )
     assert strongest([own, wide], NOW) is wide
     assert strongest([own, wide, close], NOW) is close
 
@@ -117,7 +125,7 @@ def test_a_model_that_is_closed_stays_closed():
 
 @given(st.integers(0, 50), st.fractions(min_value=1, max_value=1000))
 def test_what_a_tenants_own_people_set_stays_in_their_range(replicas, rate):
-    own = Bounds(Fraction(10), Fraction(50))
+    own = LimitBounds(Fraction(10), Fraction(50))
     given = override(per_replica=rate, range_=own)
     assert 10 <= limit(given, (replace(LOADS[0], replicas=replicas),)).value <= 50
 

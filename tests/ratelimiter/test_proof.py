@@ -4,21 +4,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.facts import Bucket
-from ratelimiter.proof import Lag, Proof, behind_at_any, judge, lags, late_at_all, may_replace, silent
+from ratelimiter.config_probe import Lag, PodConfigState, behind_at_any, judge, lags, late_at_all, may_replace, silent
 
 WRITTEN = {4: 70, 5: 80}
 
 
 def test_a_pod_that_shows_every_revision_has_applied_them():
     assert lags({}, WRITTEN, {4: 70, 5: 80, 6: 9}, 1.0) == {}
-    assert judge({}, 1.0, 10.0) == Proof("Applied")
+    assert judge({}, 1.0, 10.0) == PodConfigState("Applied")
 
 
 def test_a_pod_that_shows_another_is_on_its_way_until_patience_ends():
     lagging = lags({}, WRITTEN, {4: 70, 5: 79}, 100.0)
     assert lagging == {5: Lag(79, 100.0)}
-    assert judge(lagging, 101.0, 10.0) == Proof("Pending", frozenset({5}))
-    assert judge(lagging, 110.5, 10.0) == Proof("Rejected", frozenset({5}), frozenset({5}))
+    assert judge(lagging, 101.0, 10.0) == PodConfigState("Pending", frozenset({5}))
+    assert judge(lagging, 110.5, 10.0) == PodConfigState("Rejected", frozenset({5}), frozenset({5}))
 
 
 def test_a_slot_that_is_written_often_is_late_all_the_same_if_the_pod_does_not_move():
@@ -40,7 +40,7 @@ def test_only_what_is_late_is_rejected_not_what_was_written_just_now():
 
 def test_a_pod_that_is_silent_tells_nothing():
     assert silent(WRITTEN, 1.0, 10.0).state == "Pending"
-    assert silent(WRITTEN, 11.0, 10.0) == Proof("NoAnswer", frozenset({4, 5}), silent=True)
+    assert silent(WRITTEN, 11.0, 10.0) == PodConfigState("NoAnswer", frozenset({4, 5}), silent=True)
 
 
 @given(st.dictionaries(st.integers(0, 15), st.integers(1, 5)), st.floats(0, 100))
@@ -50,14 +50,14 @@ def test_applied_means_all_of_it(running, now):
 
 
 def test_only_what_every_pod_that_answers_refuses_is_the_configurations_fault():
-    refused = Proof("Rejected", frozenset({4, 5}), frozenset({4, 5}))
-    other = Proof("Rejected", frozenset({4, 5}), frozenset({5}))
-    quiet = Proof("NoAnswer", frozenset({4, 5}), silent=True)
+    refused = PodConfigState("Rejected", frozenset({4, 5}), frozenset({4, 5}))
+    other = PodConfigState("Rejected", frozenset({4, 5}), frozenset({5}))
+    quiet = PodConfigState("NoAnswer", frozenset({4, 5}), silent=True)
     assert late_at_all({"a": refused, "b": other}) == {5}
     assert late_at_all({"a": refused, "b": quiet}) == {4, 5}
-    assert late_at_all({"a": refused, "b": Proof("Applied")}) == frozenset()
+    assert late_at_all({"a": refused, "b": PodConfigState("Applied")}) == frozenset()
     assert late_at_all({"b": quiet}) == frozenset()
-    assert behind_at_any({"a": other, "b": quiet, "c": Proof("Applied")}) == {4, 5}
+    assert behind_at_any({"a": other, "b": quiet, "c": PodConfigState("Applied")}) == {4, 5}
 
 
 def bucket(rate, burst=2):

@@ -3,11 +3,11 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimiter.capacity import Bounds
-from ratelimiter.debounce import Patience, Rules
+from ratelimiter.capacity import LimitBounds
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.target import Terms, Total, within_tenant_ceilings
 
-RULES = Rules(Patience(0.2, 1), Patience(5, 30))
+RULES = Rules(DebounceWindow(0.2, 1), DebounceWindow(5, 30))
 rates = st.fractions(min_value=1, max_value=1000, max_denominator=100)
 
 
@@ -15,7 +15,7 @@ def of(tenant, ceiling, models):
     """Return totals of a tenant's models from (value, weight) pairs."""
     return {
         f"{tenant}/{number}": (
-            Terms(tenant, str(number), tenant, f"{tenant}/{number}", ("shared",), Bounds(Fraction(1)), Fraction(1, 10), RULES,
+            Terms(tenant, str(number), tenant, f"{tenant}/{number}", ("shared",), LimitBounds(Fraction(1)), Fraction(1, 10), RULES,
                   "hold", "hold", None if ceiling is None else Fraction(ceiling), weight=weight),
             Total(None if value is None else Fraction(value), Fraction(value or 0), "Capacity"),
         )

@@ -12,7 +12,7 @@ from tests.servers.environments import HERE, environment, variables
 from tests.support.standalone import free_port
 from tests.warmup.plans import bundle
 from tests.warmup.test_engine import warmed
-from warmup.engine import Outcome
+from warmup.engine import WarmupOutcome
 
 FAST = {"window": 10, "latency": {"max": "2s"}}
 
@@ -64,7 +64,7 @@ def plan(protocol: str, output: str, inputs, **parts):
     )
 
 
-def good(outcome: Outcome) -> None:
+def good(outcome: WarmupOutcome) -> None:
     assert (outcome.result, outcome.said) == ("Verified", "2 cases passed")
     assert [row.failures for row in outcome.rows] == [0, 0]
 

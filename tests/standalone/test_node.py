@@ -7,7 +7,7 @@ import pytest
 
 from k8s_manager.standalone.node.environment import CannotRun, command, environment, expand
 from k8s_manager.standalone.node.node import Addresses
-from k8s_manager.standalone.node.pod import Pod
+from k8s_manager.standalone.node.pod import PodRunner
 from tests.support.waiting import until
 
 
@@ -78,7 +78,7 @@ def serving(**spec) -> dict:
 
 async def test_a_readiness_gate_holds_a_pod_until_it_is_set(tmp_path):
     made, api = serving(readinessGates=[{"conditionType": "example.dev/open"}]), Recorder()
-    running = Pod(api, made, "127.70.0.2", tmp_path)
+    running = PodRunner(api, made, "127.70.0.2", tmp_path)
     task = asyncio.create_task(running.run())
     try:
         await until(lambda: api.statuses and api.statuses[-1]["containerStatuses"][0]["ready"])
@@ -93,7 +93,7 @@ async def test_a_readiness_gate_holds_a_pod_until_it_is_set(tmp_path):
 
 async def test_a_process_is_asked_to_stop_and_its_words_are_kept(tmp_path):
     api = Recorder()
-    running = Pod(api, serving(), "127.70.0.2", tmp_path)
+    running = PodRunner(api, serving(), "127.70.0.2", tmp_path)
     task = asyncio.create_task(running.run())
     await until(api.is_ready)
     await asyncio.sleep(0.3)
@@ -108,7 +108,7 @@ async def test_a_startup_probe_that_never_succeeds_restarts_the_container(tmp_pa
     made, api = serving(), Recorder()
     probe = {"exec": {"command": ["false"]}, "periodSeconds": 0.05, "failureThreshold": 2}
     made["spec"]["containers"][0]["startupProbe"] = probe
-    running = Pod(api, made, "127.70.0.2", tmp_path)
+    running = PodRunner(api, made, "127.70.0.2", tmp_path)
     task = asyncio.create_task(running.run())
     await until(lambda: api.statuses and api.statuses[-1]["containerStatuses"][0]["restartCount"] >= 1)
     assert not api.is_ready()

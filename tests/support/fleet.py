@@ -17,18 +17,18 @@ from aiohttp import web
 from istio_templates.documents.crd import crds
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
-from k8s_manager.api.identity.own_token import Token
-from k8s_manager.api.identity.proofs import Proof, Proofs
+from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
+from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.server import serve
-from k8s_manager.clock import SystemClock
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES
 from k8s_manager.manager import Manager, application, assemble, until
-from k8s_manager.settings import Settings
+from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
 from k8s_manager.standalone.apiserver.registrar import Registrar
-from k8s_manager.standalone.apiserver.store import Store
+from k8s_manager.standalone.apiserver.store import ObjectStore
 from tests.support.waiting import until as wait_until
 
 TOKEN = "of-the-tests"
@@ -96,13 +96,13 @@ class Fleet(Hands):
                 await running
 
     @asynccontextmanager
-    async def rest(self, manager: Manager, *proofs: Proof, **settings: Any) -> AsyncIterator["Rest"]:
+    async def rest(self, manager: Manager, *proofs: Authenticator, **settings: Any) -> AsyncIterator["Rest"]:
         """Serve a manager's REST API."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         stop = asyncio.Event()
-        taken = Proofs([Token(TOKEN), *proofs])
+        taken = Authenticators([Token(TOKEN), *proofs])
         app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, **settings))
         serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
@@ -192,7 +192,7 @@ class Rest:
 @asynccontextmanager
 async def running_fleet(file: Path | None = None, port: int = 0, istio: bool = True) -> AsyncIterator[Fleet]:
     """Run an embedded API with all CRDs, or with our own only."""
-    store = Store(file)
+    store = ObjectStore(file)
     api = Api(Registrar(store), None)
     runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()

@@ -11,8 +11,8 @@ from istio_templates import schema
 from istio_templates.documents import Document, load, parse
 from istio_templates.errors import Invalid, TidegateError
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.offline import planned, world_of
-from k8s_manager.render import Renderer
+from k8s_manager.offline.offline_world import planned, world_of
+from k8s_manager.pipeline.render import Renderer
 from tests.golden.case import CASES, FOLDER
 from tests.tenancy.payloads import PAYLOADS
 

@@ -9,11 +9,11 @@ import pytest
 from istio_templates import names
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
-from k8s_manager.claims import refusals
-from k8s_manager.judging import fleet_of
-from k8s_manager.offline import world_of
-from k8s_manager.plan import Planner
-from k8s_manager.render import Renderer
+from k8s_manager.admission.admit import fleet_of
+from k8s_manager.admission.model_rules import refusals
+from k8s_manager.offline.offline_world import world_of
+from k8s_manager.pipeline.plan import Planner
+from k8s_manager.pipeline.render import Renderer
 from k8s_manager.standalone.translator.snapshot import snapshot
 from tests.support.envoy import config_of, running_envoy
 from tests.tenancy.overlaps import API, IDNA, MAPS, SEARCH, VICTIMS, attempts

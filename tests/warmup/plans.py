@@ -3,7 +3,7 @@
 from typing import Any
 
 from istio_templates.documents.warmup import WarmupPlanSpec
-from warmup.bundle import Bundle
+from warmup.plans.bundle import Bundle
 
 FAST = {"window": 5, "latency": {"max": "30ms"}}
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from k8s_manager.clock import SystemClock
+from k8s_manager.runtime.clock import SystemClock
 from tests.support.model_server import Cold, model_server
 from tests.support.standalone import free_port
 from tests.support.waiting import until

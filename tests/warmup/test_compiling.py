@@ -7,9 +7,9 @@ from istio_templates.documents.parse import problems_of as field_problems
 from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
 from istio_templates.errors import Invalid
 from tests.warmup.plans import bundle, plan
-from warmup.bundle import bundle_from
-from warmup.compiling import compiled, is_open, problems_of
-from warmup.tensors import Described
+from warmup.plans.bundle import bundle_from
+from warmup.plans.request_compiler import compiled, is_open, problems_of
+from warmup.plans.tensors import Described
 
 SEEN = FileRef(config_map="traffic", key="seen.jsonl")
 

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from k8s_manager.clock import SystemClock
+from k8s_manager.runtime.clock import SystemClock
 from tests.support.grpc_server import service
 from tests.support.model_server import Cold, grpc_server, model_server
 from tests.warmup.plans import bundle

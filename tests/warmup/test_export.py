@@ -4,7 +4,7 @@ import pytest
 
 from istio_templates.errors import Invalid
 from tests.warmup.plans import bundle
-from warmup.export import TFS_FILE, TRITON_FILE, crc32c, tfs, triton
+from warmup.measurement.export import TFS_FILE, TRITON_FILE, crc32c, tfs, triton
 from warmup.protos import message
 
 NUMBERS = {"dtype": "FP32", "shape": [-1, 3]}

@@ -7,7 +7,7 @@ import pytest
 SEEN = "import os, sys; print('grpc' in sys.modules, os.environ.get('GRPC_ENABLE_FORK_SUPPORT'))"
 
 
-@pytest.mark.parametrize("module", ["warmup.clients", "k8s_manager.cli.warmup", "k8s_manager.manager"])
+@pytest.mark.parametrize("module", ["warmup.clients", "k8s_manager.cli.warmup_commands.warmup", "k8s_manager.manager"])
 def test_whoever_imports_grpc_through_us_has_its_fork_handlers_off(module):
     """With them on, Envoys that a process starts while it serves others crash now and then."""
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_ENABLE_FORK_SUPPORT"}

@@ -3,17 +3,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istio_templates.warm_gate import Verdict
+from istio_templates.workloads.warm_gate import WarmupResult
 from warmup import gate
-from warmup.engine import Outcome, Row
-from warmup.gate import State
-from warmup.pods import Claim, GatedPod
+from warmup.engine import CaseResult, WarmupOutcome
+from warmup.gate import GateState
+from warmup.pods import GatedPod, WarmupClaim
 
 LABELS = (("app", "ranker"),)
-CLAIM = Claim("search", "ranker", "gate", (LABELS,), "{}", "plan-1")
-GOOD = Outcome("Verified", "1 cases passed", (Row("a", 1, 20, 0, 3.0, 0.01, 0.012, "passed"),), 4.0)
-LATE = Outcome("TimedOut", "after 1m: the server was not ready")
-WRONG = Outcome("PlanWrong", "400: shape mismatch")
+CLAIM = WarmupClaim("search", "ranker", "gate", (LABELS,), "{}", "plan-1")
+GOOD = WarmupOutcome("Verified", "1 cases passed", (CaseResult("a", 1, 20, 0, 3.0, 0.01, 0.012, "passed"),), 4.0)
+LATE = WarmupOutcome("TimedOut", "after 1m: the server was not ready")
+WRONG = WarmupOutcome("PlanWrong", "400: shape mismatch")
 
 
 def pod(name="ranker-1", container="c1", condition=None, verdict=None, **parts) -> GatedPod:
@@ -26,11 +26,11 @@ def pod(name="ranker-1", container="c1", condition=None, verdict=None, **parts) 
 
 def verified(found: GatedPod, **parts) -> GatedPod:
     base = {"uid": found.uid, "container": found.container, "plan": "plan-1", "result": "Verified", "at": "now"}
-    return replace(found, verdict=Verdict(**{**base, **parts}), condition=("True", "Verified"))
+    return replace(found, verdict=WarmupResult(**{**base, **parts}), condition=("True", "Verified"))
 
 
 def decide(pods, claims=(CLAIM,), state=None, now=100.0):
-    return gate.decide(state or State(), pods, claims, now)
+    return gate.decide(state or GateState(), pods, claims, now)
 
 
 def test_a_new_pod_is_closed_and_begun_with():
@@ -106,7 +106,7 @@ def test_a_pod_whose_plan_is_about_to_be_written_is_not_released():
 
 
 def test_a_released_pod_serves_on_while_it_is_warmed_for_a_model_that_came():
-    (turn,) = decide([pod()], claims=[], state=State(uncared={"uid-ranker-1": 0.0}))[0].turns
+    (turn,) = decide([pod()], claims=[], state=GateState(uncared={"uid-ranker-1": 0.0}))[0].turns
     found = pod(condition=("True", "Released"), verdict=turn.verdict)
     decision, state = decide([found])
     assert (decision.turns, len(decision.begin)) == ((), 1)
@@ -117,7 +117,7 @@ def test_a_released_pod_serves_on_while_it_is_warmed_for_a_model_that_came():
 
 
 def test_a_released_pod_whose_container_is_another_by_now_is_closed():
-    (turn,) = decide([pod()], claims=[], state=State(uncared={"uid-ranker-1": 0.0}))[0].turns
+    (turn,) = decide([pod()], claims=[], state=GateState(uncared={"uid-ranker-1": 0.0}))[0].turns
     found = pod(container="c2", condition=("True", "Released"), verdict=turn.verdict)
     assert [(turn.open, turn.reason) for turn in decide([found])[0].turns] == [(False, "Restarted")]
 
@@ -192,7 +192,7 @@ def test_a_pod_without_a_gate_is_warmed_once_before_it_serves_and_never_turned()
     outcome=st.sampled_from([None, GOOD, LATE, WRONG]),
 )
 def test_a_gate_is_open_only_over_the_container_that_was_found_warm(conditions, container, judged, result, outcome):
-    verdict = judged and Verdict("uid-ranker-1", judged, "plan-1", result, "now")
+    verdict = judged and WarmupResult("uid-ranker-1", judged, "plan-1", result, "now")
     found = pod(container=container, condition=conditions, verdict=verdict)
     decision, state = decide([found])
     if outcome is not None and decision.begin:

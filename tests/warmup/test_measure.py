@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from istio_templates.errors import Conflict, Invalid
-from k8s_manager.cli.measure import chosen
-from k8s_manager.clock import SystemClock
+from k8s_manager.cli.warmup_commands.measure import chosen
+from k8s_manager.runtime.clock import SystemClock
 from tests.support.model_server import Cold, model_server
 from tests.warmup.plans import bundle
 from warmup.clients import connect
-from warmup.curve import svg
-from warmup.measure import Rates, measure
-from warmup.rising import judged, proposal
+from warmup.measurement.curve import svg
+from warmup.measurement.load_ramp import judged, proposal
+from warmup.measurement.measure import Rates, measure
 
 
 @asynccontextmanager

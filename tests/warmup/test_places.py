@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.warmup.test_gate import pod
-from warmup.places import Bounds, Places, next_ones
+from warmup.warmup_queue import Places, WarmupBounds, next_ones
 
 pods = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abc")), max_size=40)
 
@@ -16,7 +16,7 @@ def made(found):
 
 @given(found=pods, overall=st.integers(1, 12), per_node=st.integers(1, 5), split=st.integers(0, 40))
 def test_places_are_given_within_all_bounds_and_none_is_left_that_somebody_could_have(found, overall, per_node, split):
-    everybody, bounds = made(found), Bounds(overall, per_node)
+    everybody, bounds = made(found), WarmupBounds(overall, per_node)
     holding = next_ones([], everybody[:split], bounds)
     waiting = [one for one in everybody if one not in holding]
     chosen = next_ones(holding, waiting, bounds)
@@ -34,13 +34,13 @@ def test_places_are_given_within_all_bounds_and_none_is_left_that_somebody_could
 def test_many_replicas_of_one_namespace_do_not_keep_another_waiting():
     many = [pod(f"p{i}", node=f"n{i}", namespace="a") for i in range(40)]
     other = pod("other", node="m", namespace="b")
-    holding = next_ones([], many, Bounds(32, 8))
+    holding = next_ones([], many, WarmupBounds(32, 8))
     assert len(holding) == 16
-    assert other in next_ones(holding, [*many[16:], other], Bounds(32, 8))
+    assert other in next_ones(holding, [*many[16:], other], WarmupBounds(32, 8))
 
 
 async def test_a_place_is_held_until_its_block_ends_and_goes_on_to_the_next():
-    places, order = Places(Bounds(1, 1)), []
+    places, order = Places(WarmupBounds(1, 1)), []
 
     async def hold(name, seconds):
         async with places.place(pod(name)):
@@ -59,7 +59,7 @@ async def test_a_place_is_held_until_its_block_ends_and_goes_on_to_the_next():
 
 
 async def test_a_place_of_one_that_is_cancelled_is_free_again():
-    places = Places(Bounds(1, 1))
+    places = Places(WarmupBounds(1, 1))
 
     async def hold():
         async with places.place(pod("a")):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmup.rising import HALVINGS, judged, next_rate, proposal
+from warmup.measurement.load_ramp import HALVINGS, judged, next_rate, proposal
 
 
 def curve(capacity, first=5.0, most=5000.0, base=0.01, target=0.1):

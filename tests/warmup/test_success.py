@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents.warmup import Latency, Load, SteadyState, Success
-from warmup.success import Tally, nearest_rank
+from warmup.plans.success import CaseCounts, nearest_rank
 
 latencies = st.lists(st.floats(0.0001, 10), min_size=1, max_size=200)
 
@@ -16,11 +16,11 @@ def tally(
     longest: str = "100ms",
     quantile: float = 0.99,
     duration: str = "0s",
-) -> Tally:
+) -> CaseCounts:
     success = Success(
         window=window, latency=Latency(max=longest, quantile=quantile), max_failures=failures, steady_state=steady
     )
-    return Tally(Load(min_requests=least, max_requests=most, min_duration=duration), success)
+    return CaseCounts(Load(min_requests=least, max_requests=most, min_duration=duration), success)
 
 
 @given(found=latencies, quantile=st.floats(0.01, 1))

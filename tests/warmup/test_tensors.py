@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents.warmup import FileRef, Tensor
-from warmup.tensors import Described, Unresolved, filled
+from warmup.plans.tensors import Described, Unresolved, filled
 
 FILE = FileRef(config_map="inputs", key="ids.bin")
 DTYPES = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from istio_templates.documents.warmup import Sanity, Target
-from warmup.tensors import Described, Filled
+from warmup.plans.tensors import Described, Filled
 from warmup.wire import Answer, Request, Transport
 
 
@@ -17,7 +17,7 @@ class Server:
     model: str
 
 
-class Wrong(ValueError):
+class Unencodable(ValueError):
     """A request that cannot be put in this protocol: the plan has to change."""
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from warmup.protocols.base import Wrong
+from warmup.protocols.base import Unencodable
 
 
 def from_json(kind: type[Any], body: bytes) -> Any:
@@ -13,5 +13,5 @@ def from_json(kind: type[Any], body: bytes) -> Any:
     try:
         json_format.Parse(body or b"{}", made)
     except (json_format.ParseError, UnicodeDecodeError) as error:
-        raise Wrong(f"the body is no {kind.DESCRIPTOR.full_name}: {error}") from error
+        raise Unencodable(f"the body is no {kind.DESCRIPTOR.full_name}: {error}") from error
     return made

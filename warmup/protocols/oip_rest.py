@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 
 from istio_templates.documents.warmup import Sanity
+from warmup.plans.tensors import Described, Filled
 from warmup.protocols import json_answers
-from warmup.protocols.base import Server, Wrong
-from warmup.tensors import Described, Filled
+from warmup.protocols.base import Server, Unencodable
 from warmup.wire import Answer, Request, Transport
 
 
@@ -50,7 +50,7 @@ class OipRest:
         try:
             json_answers.mapping(body)
         except ValueError as error:
-            raise Wrong(f"a recorded body {error}") from error
+            raise Unencodable(f"a recorded body {error}") from error
         return self._infer(server, body)
 
     def objection(self, server: Server, check: Sanity, body: bytes) -> str | None:

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 
 from istio_templates.documents.warmup import Sanity
+from warmup.plans.tensors import Described, Filled
 from warmup.protocols import json_answers
-from warmup.protocols.base import Server, Wrong
-from warmup.tensors import Described, Filled
+from warmup.protocols.base import Server, Unencodable
 from warmup.wire import Answer, Request, Transport
 
 CHAT = "/v1/chat/completions"
@@ -43,14 +43,14 @@ class OpenAi:
 
     def request(self, server: Server, tensors: tuple[Filled, ...]) -> Request:
         """There are no tensors."""
-        raise Wrong("protocol openai takes a body, no inputs")
+        raise Unencodable("protocol openai takes a body, no inputs")
 
     def replay(self, server: Server, body: bytes) -> Request:
         """Return a completion request; the model's name is filled in, and the answer comes in one piece."""
         try:
             given = json_answers.mapping(body)
         except ValueError as error:
-            raise Wrong(f"the body {error}; give a completion request") from error
+            raise Unencodable(f"the body {error}; give a completion request") from error
         filled = {"model": server.model, **given, "stream": False}
         headers = (("content-type", "application/json"),)
         return Request(server.target.path or CHAT, json.dumps(filled).encode(), headers=headers)

@@ -8,10 +8,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from google.protobuf.message import DecodeError
 
 from istio_templates.documents.warmup import Sanity
+from warmup.plans.tensors import Described, Filled
 from warmup.protocols import grpc_bodies, json_answers
-from warmup.protocols.base import Server, Wrong
+from warmup.protocols.base import Server, Unencodable
 from warmup.protos import message
-from warmup.tensors import Described, Filled
 from warmup.wire import Answer, Request, Transport
 
 _REFLECTION = ("v1", "v1alpha")
@@ -58,7 +58,7 @@ class PlainGrpc:
 
     def request(self, server: Server, tensors: tuple[Filled, ...]) -> Request:
         """There are no tensors."""
-        raise Wrong("protocol grpc takes a body, no inputs")
+        raise Unencodable("protocol grpc takes a body, no inputs")
 
     def replay(self, server: Server, body: bytes) -> Request:
         """Return a call from the JSON form of its request."""
@@ -90,9 +90,9 @@ class PlainGrpc:
                 pool.Add(file)
             found = pool.FindServiceByName(name).methods_by_name[method]
         except (KeyError, TypeError, DecodeError) as error:
-            raise Wrong(f"the descriptors hold no method {name}/{method} ({error})") from error
+            raise Unencodable(f"the descriptors hold no method {name}/{method} ({error})") from error
         if found.client_streaming or found.server_streaming:
-            raise Wrong(f"{name}/{method} is a stream; only unary methods can be called")
+            raise Unencodable(f"{name}/{method} is a stream; only unary methods can be called")
         return message_factory.GetMessageClass(found.input_type), message_factory.GetMessageClass(found.output_type)
 
 
@@ -101,7 +101,7 @@ def files_in_set(raw: bytes) -> tuple[bytes, ...]:
     try:
         return tuple(file.SerializeToString() for file in descriptor_pb2.FileDescriptorSet.FromString(raw).file)
     except DecodeError as error:
-        raise Wrong(
+        raise Unencodable(
             f"the descriptors are no FileDescriptorSet ({error}); make one with protoc --descriptor_set_out "
             "--include_imports"
         ) from error
@@ -112,9 +112,9 @@ def files_in_answer(raw: bytes) -> tuple[bytes, ...]:
     try:
         found = message("grpc.reflection.v1.ServerReflectionResponse").FromString(raw)
     except DecodeError as error:
-        raise Wrong(f"the server's reflection cannot be read ({error}); upload descriptors") from error
+        raise Unencodable(f"the server's reflection cannot be read ({error}); upload descriptors") from error
     if found.HasField("error_response"):
-        raise Wrong(f"the server's reflection says: {found.error_response.error_message}; correct method")
+        raise Unencodable(f"the server's reflection says: {found.error_response.error_message}; correct method")
     return tuple(found.file_descriptor_response.file_descriptor_proto)
 
 

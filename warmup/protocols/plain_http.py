@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from istio_templates.documents.warmup import Sanity
+from warmup.plans.tensors import Described, Filled
 from warmup.protocols import json_answers
-from warmup.protocols.base import Server, Wrong
-from warmup.tensors import Described, Filled
+from warmup.protocols.base import Server, Unencodable
 from warmup.wire import Answer, Request, Transport
 
 
@@ -32,7 +32,7 @@ class PlainHttp:
 
     def request(self, server: Server, tensors: tuple[Filled, ...]) -> Request:
         """HTTP knows no tensors."""
-        raise Wrong("protocol http takes a body, no inputs")
+        raise Unencodable("protocol http takes a body, no inputs")
 
     def replay(self, server: Server, body: bytes) -> Request:
         """Return the body as it is; one that is JSON says so."""

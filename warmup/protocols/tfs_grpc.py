@@ -7,12 +7,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from istio_templates.documents.warmup import Sanity
+from warmup.plans.tensors import Described, Filled
 from warmup.protocols import grpc_bodies, json_answers
 from warmup.protocols.base import Server
 from warmup.protocols.floats import are_finite
 from warmup.protocols.tfs_rest import DTYPES, SIGNATURE
 from warmup.protos import message
-from warmup.tensors import Described, Filled
 from warmup.wire import Answer, Request, Transport
 
 _SERVICE = "/tensorflow.serving"

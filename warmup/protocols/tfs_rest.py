@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from istio_templates.documents.warmup import Sanity
+from warmup.plans.tensors import Described, Filled
 from warmup.protocols import json_answers
-from warmup.protocols.base import Server, Wrong
-from warmup.tensors import Described, Filled
+from warmup.protocols.base import Server, Unencodable
 from warmup.wire import Answer, Request, Transport
 
 DTYPES = {
@@ -64,7 +64,7 @@ class TfsRest:
         try:
             json_answers.mapping(body)
         except ValueError as error:
-            raise Wrong(f"a recorded body {error}") from error
+            raise Unencodable(f"a recorded body {error}") from error
         return self._predict(server, body)
 
     def objection(self, server: Server, check: Sanity, body: bytes) -> str | None:

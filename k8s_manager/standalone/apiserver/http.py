@@ -16,7 +16,7 @@ from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.registrar import Registrar, resource_of
 from k8s_manager.standalone.apiserver.registry import Kind
 from k8s_manager.standalone.apiserver.selectors import matcher
-from k8s_manager.standalone.apiserver.store import Change, Store
+from k8s_manager.standalone.apiserver.store import CommittedWrite, ObjectStore
 
 Object = dict[str, Any]
 BOOKMARK_SECONDS, BOOKMARK_BEFORE_END = 15.0, 2.0
@@ -178,7 +178,12 @@ def _until(seconds: float) -> Callable[[], bool]:
 
 
 def _lines(
-    change: Change | None, kind: Kind, namespace: str, selected: Callable[[Object], bool], version: int, bookmarks: bool
+    change: CommittedWrite | None,
+    kind: Kind,
+    namespace: str,
+    selected: Callable[[Object], bool],
+    version: int,
+    bookmarks: bool,
 ) -> bytes:
     if change is None:
         bookmark = {"kind": kind.kind, "apiVersion": kind.group_version, "metadata": {"resourceVersion": str(version)}}
@@ -247,7 +252,7 @@ def _place(path: str) -> tuple[str, str, str, str, str]:
 
 async def serve(host: str, port: int, file: Path | None, token: str | None) -> tuple[web.AppRunner, int]:
     """Start the API; return its runner and the port it listens on."""
-    runner = web.AppRunner(Api(Registrar(Store(file)), token).app(), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(Api(Registrar(ObjectStore(file)), token).app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()

@@ -10,7 +10,7 @@ from k8s_manager.standalone.apiserver import apply as owners
 from k8s_manager.standalone.apiserver.errors import ApiError, not_found
 from k8s_manager.standalone.apiserver.paths import merge
 from k8s_manager.standalone.apiserver.registry import Kind, built_in, custom
-from k8s_manager.standalone.apiserver.store import Store, clone
+from k8s_manager.standalone.apiserver.store import ObjectStore, clone
 
 Object = dict[str, Any]
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -32,7 +32,7 @@ def resource_of(kind: Kind) -> str:
 class Registrar:
     """The verbs. Each returns the object as it is stored then; refusals are `ApiError`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self.kinds = built_in()
         for crd in store.every(CRDS):

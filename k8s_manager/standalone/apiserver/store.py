@@ -24,7 +24,7 @@ def clone(obj: Object) -> Object:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CommittedWrite:
     """One committed write: `before` and `after` tell created, changed and deleted apart."""
 
     version: int
@@ -33,13 +33,13 @@ class Change:
     after: Object | None
 
 
-class Store:
+class ObjectStore:
     """Objects by resource (`group/plural`) and (namespace, name). Stored objects are never changed in place."""
 
     def __init__(self, file: Path | None) -> None:
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
-        self._history: deque[Change] = deque(maxlen=HISTORY)
-        self._watchers: dict[str, set[asyncio.Queue[Change]]] = {}
+        self._history: deque[CommittedWrite] = deque(maxlen=HISTORY)
+        self._watchers: dict[str, set[asyncio.Queue[CommittedWrite]]] = {}
         self._dependents: dict[str, set[tuple[str, str, str]]] = {}
         self._file = self._open(file)
         self.version = 1
@@ -108,7 +108,7 @@ class Store:
         else:
             self._objects.setdefault(resource, {})[key] = after
         self._index(resource, before, after)
-        self._tell(Change(self.version, resource, before if after is not None else obj, after))
+        self._tell(CommittedWrite(self.version, resource, before if after is not None else obj, after))
         return after
 
     def _index(self, resource: str, before: Object | None, after: Object | None) -> None:
@@ -118,7 +118,7 @@ class Store:
                 entry = (resource, metadata.get("namespace", ""), metadata["name"])
                 change(self._dependents.setdefault(reference["uid"], set()), entry)
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: CommittedWrite) -> None:
         if len(self._history) == self._history.maxlen:
             self.oldest = self._history[0].version
         self._history.append(change)
@@ -132,7 +132,7 @@ class Store:
         """
         if since < self.oldest:
             raise ApiError(410, "Expired", f"too old resource version: {since} ({self.oldest})")
-        queue: asyncio.Queue[Change] = asyncio.Queue()
+        queue: asyncio.Queue[CommittedWrite] = asyncio.Queue()
         watchers = self._watchers.setdefault(resource, set())
         watchers.add(queue)
         try:

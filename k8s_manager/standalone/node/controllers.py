@@ -6,13 +6,13 @@ import json
 import logging
 from typing import Any
 
-from k8s_manager.standalone.mirror import Api, Mirror, Object, Refused, selected
+from k8s_manager.standalone.mirror import ApiConnection, Mirror, MirrorRefused, Object, selected
 
 log = logging.getLogger(__name__)
 HASH = "pod-template-hash"
 
 
-async def run_controllers(api: Api, mirror: Mirror) -> None:
+async def run_controllers(api: ApiConnection, mirror: Mirror) -> None:
     """Keep Deployments and EndpointSlices in line until cancelled."""
     async for _ in mirror.settled(0.005):
         try:
@@ -21,7 +21,7 @@ async def run_controllers(api: Api, mirror: Mirror) -> None:
             await _orphans(api, mirror)
             for service in mirror.all("Service"):
                 await _endpoints(api, mirror, service)
-        except Refused as error:
+        except MirrorRefused as error:
             log.info("a controller's write was refused and is tried again: %s", error)
             await asyncio.sleep(0.1)
             mirror.dirty.set()
@@ -46,7 +46,7 @@ def pods_of(mirror: Mirror, deployment: Object) -> list[Object]:
     ]
 
 
-async def _deployment(api: Api, mirror: Mirror, deployment: Object) -> None:
+async def _deployment(api: ApiConnection, mirror: Mirror, deployment: Object) -> None:
     if "deletionTimestamp" in deployment["metadata"]:
         return
     spec = deployment["spec"]
@@ -82,7 +82,7 @@ def _surplus(new: list[Object], old: list[Object], replicas: int, unavailable: i
     return surplus
 
 
-async def _create_pod(api: Api, deployment: Object, template: str) -> None:
+async def _create_pod(api: ApiConnection, deployment: Object, template: str) -> None:
     metadata, spec = deployment["metadata"], deployment["spec"]["template"]
     labels = {**spec.get("metadata", {}).get("labels", {}), HASH: template}
     owner = {
@@ -105,7 +105,7 @@ async def _create_pod(api: Api, deployment: Object, template: str) -> None:
     await api.call("POST", "Pod", metadata["namespace"], "", pod)
 
 
-async def _deployment_status(api: Api, deployment: Object, pods: list[Object], new: list[Object]) -> None:
+async def _deployment_status(api: ApiConnection, deployment: Object, pods: list[Object], new: list[Object]) -> None:
     ready = sum(map(is_ready, pods))
     status = {
         "observedGeneration": deployment["metadata"].get("generation", 1),
@@ -129,7 +129,7 @@ async def _deployment_status(api: Api, deployment: Object, pods: list[Object], n
         )
 
 
-async def _orphans(api: Api, mirror: Mirror) -> None:
+async def _orphans(api: ApiConnection, mirror: Mirror) -> None:
     """Delete pods whose Deployment has gone while nobody looked."""
     alive = {deployment["metadata"]["uid"] for deployment in mirror.all("Deployment")}
     for pod in mirror.all("Pod"):
@@ -138,7 +138,7 @@ async def _orphans(api: Api, mirror: Mirror) -> None:
             await _forgiving(api.call("DELETE", "Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], {}))
 
 
-async def _endpoints(api: Api, mirror: Mirror, service: Object) -> None:
+async def _endpoints(api: ApiConnection, mirror: Mirror, service: Object) -> None:
     metadata, selector = service["metadata"], service["spec"].get("selector")
     if not selector:
         return
@@ -188,6 +188,6 @@ async def _forgiving(call: Any) -> None:
     """Make a call on an object that may have gone meanwhile."""
     try:
         await call
-    except Refused as error:
+    except MirrorRefused as error:
         if error.status not in (404, 409):
             raise

@@ -7,9 +7,9 @@ import shutil
 import socket
 from pathlib import Path
 
-from k8s_manager.standalone.mirror import Api, Mirror, Object, Refused
+from k8s_manager.standalone.mirror import ApiConnection, Mirror, MirrorRefused, Object
 from k8s_manager.standalone.node.gateway import inject, is_gateway
-from k8s_manager.standalone.node.pod import Pod
+from k8s_manager.standalone.node.pod import PodRunner
 
 log = logging.getLogger(__name__)
 BLOCKS = range(64, 127)
@@ -59,10 +59,12 @@ def _claim(first: list[int], others: list[int]) -> tuple[socket.socket, int]:
 class Node:
     """Starts and stops pods as their objects come and go."""
 
-    def __init__(self, api: Api, mirror: Mirror, addresses: Addresses, folder: Path, xds: tuple[str, int]) -> None:
+    def __init__(
+        self, api: ApiConnection, mirror: Mirror, addresses: Addresses, folder: Path, xds: tuple[str, int]
+    ) -> None:
         self._api, self._mirror, self._addresses = api, mirror, addresses
         self._folder, self._xds = folder, xds
-        self._pods: dict[str, tuple[Pod, asyncio.Task[None]]] = {}
+        self._pods: dict[str, tuple[PodRunner, asyncio.Task[None]]] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -75,7 +77,7 @@ class Node:
             await asyncio.gather(*(self._halt(pod) for pod in running), return_exceptions=True)
 
     def _look(self) -> None:
-        seen = {pod["metadata"]["uid"]: pod for pod in self._mirror.all("Pod")}
+        seen = {pod["metadata"]["uid"]: pod for pod in self._mirror.all("PodRunner")}
         for uid, obj in seen.items():
             if "deletionTimestamp" in obj["metadata"]:
                 self._end(uid, obj)
@@ -92,7 +94,7 @@ class Node:
         if is_gateway(obj):
             folder.mkdir(parents=True, exist_ok=True)
             obj = inject(obj, address, folder, self._xds)
-        pod = Pod(self._api, obj, address, folder)
+        pod = PodRunner(self._api, obj, address, folder)
         self._pods[uid] = (pod, asyncio.create_task(pod.run()))
 
     def _end(self, uid: str, obj: Object) -> None:
@@ -106,7 +108,7 @@ class Node:
         )
         self._ending[uid] = asyncio.create_task(self._finish(uid, pod, task))
 
-    async def _finish(self, uid: str, pod: Pod, task: "asyncio.Task[None]") -> None:
+    async def _finish(self, uid: str, pod: PodRunner, task: "asyncio.Task[None]") -> None:
         metadata = pod.pod["metadata"]
         try:
             await pod.end()
@@ -115,12 +117,12 @@ class Node:
             await asyncio.gather(task, return_exceptions=True)
             del self._pods[uid]
             self._addresses.free(pod.pod)
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(MirrorRefused):
             body = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
-            await self._api.call("DELETE", "Pod", metadata["namespace"], metadata["name"], body)
+            await self._api.call("DELETE", "PodRunner", metadata["namespace"], metadata["name"], body)
         self._ending.pop(uid, None)
         shutil.rmtree(self._folder / f"{metadata['namespace']}_{metadata['name']}", ignore_errors=True)
 
-    async def _halt(self, pod: Pod) -> None:
+    async def _halt(self, pod: PodRunner) -> None:
         pod.pod = {**pod.pod, "metadata": {**pod.pod["metadata"], "deletionGracePeriodSeconds": 0}}
         await pod.end()

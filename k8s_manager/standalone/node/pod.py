@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from k8s_manager.standalone.mirror import Api, Refused
+from k8s_manager.standalone.mirror import ApiConnection, MirrorRefused
 from k8s_manager.standalone.node import process as processes
 from k8s_manager.standalone.node.environment import CannotRun, command, environment
 from k8s_manager.standalone.node.probes import Count, succeeds
@@ -45,10 +45,10 @@ class Container:
         }
 
 
-class Pod:
+class PodRunner:
     """Runs a pod until it is stopped. The pod object is looked at anew whenever it changes."""
 
-    def __init__(self, api: Api, pod: Object, address: str, folder: Path) -> None:
+    def __init__(self, api: ApiConnection, pod: Object, address: str, folder: Path) -> None:
         self._api, self.pod, self.address, self._folder = api, pod, address, folder
         before = {status["name"]: status for status in pod.get("status", {}).get("containerStatuses", [])}
         self._containers = [
@@ -207,7 +207,7 @@ class Pod:
                 try:
                     await self._write(status)
                     self._told = status
-                except Refused as error:
+                except MirrorRefused as error:
                     if error.status == 404:
                         return
                     self._changed.set()
@@ -220,7 +220,7 @@ class Pod:
         metadata = self.pod["metadata"]
         body = {"metadata": {"uid": metadata["uid"]}, "status": status}
         await self._api.call(
-            "PATCH", "Pod", metadata["namespace"], metadata["name"], body, sub="status", patch="strategic"
+            "PATCH", "PodRunner", metadata["namespace"], metadata["name"], body, sub="status", patch="strategic"
         )
 
     def _status(self) -> Object:

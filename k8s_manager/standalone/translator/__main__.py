@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 
-from k8s_manager.standalone.mirror import Api, Mirror
+from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.translator.ads import Ads, serve
 from k8s_manager.standalone.translator.config import Config, GatewayPod
 from k8s_manager.standalone.translator.snapshot import Snapshot, snapshot
@@ -24,7 +24,7 @@ def config_of(mirror: Mirror) -> Config:
 
 async def run(server: str, host: str, port: int, token: str) -> None:
     """Serve xDS until cancelled."""
-    mirror = Mirror(Api(server, token, "translator"), KINDS)
+    mirror = Mirror(ApiConnection(server, token, "translator"), KINDS)
     made: dict[tuple[str, str, str], tuple[int, Snapshot]] = {}
 
     def source(pod: GatewayPod) -> Snapshot:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_manager.access.grants import of_documents
-from k8s_manager.access.roles import RIGHTS, Caller, Grant, Grants, Identity, Right, Role
+from k8s_manager.authz.grants import of_documents
+from k8s_manager.authz.roles import RIGHTS, Caller, Grant, Grants, Identity, Right, Role
 
 ALICE = Identity("alice", frozenset({"search-team"}))
 MATRIX = {

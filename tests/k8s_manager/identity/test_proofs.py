@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from istio_templates.errors import Invalid, Transient, Waiting
-from k8s_manager.access.issuer import Issuer
-from k8s_manager.access.roles import MASTERS, Identity
-from k8s_manager.api.identity.fetch import fetcher
-from k8s_manager.api.identity.oidc import KEYS_HOLD, PAUSE, Oidc
-from k8s_manager.api.identity.own_token import HOLDER, Token
-from k8s_manager.api.identity.proofs import Proofs, Unidentified
-from k8s_manager.api.identity.static_tokens import StaticTokens, hashed, new_token
-from k8s_manager.api.identity.token_review import AT_ONCE, MOST_WAITING, TokenReviews
+from k8s_manager.api.authn.authenticators import Authenticators, Unidentified
+from k8s_manager.api.authn.key_fetch import fetcher
+from k8s_manager.api.authn.oidc import KEYS_HOLD, PAUSE, Oidc
+from k8s_manager.api.authn.own_token import HOLDER, Token
+from k8s_manager.api.authn.static_tokens import StaticTokens, hashed, new_token
+from k8s_manager.api.authn.token_review import AT_ONCE, MOST_WAITING, TokenReviews
+from k8s_manager.authz.issuer import Issuer
+from k8s_manager.authz.roles import MASTERS, Identity
 from k8s_manager.kube.client import KubeClient
 
 URL = "https://issuer.example.com"
@@ -238,7 +238,7 @@ async def test_proofs_are_asked_in_turn_and_nobody_is_let_in_without_one(tmp_pat
     anna = new_token()
     static = StaticTokens(tokens_file(tmp_path, {"user": "anna", "sha256": hashed(anna)}))
     taken, _, _ = oidc()
-    proofs = Proofs([Token("own"), static, taken])
+    proofs = Authenticators([Token("own"), static, taken])
     assert await proofs.identity("own") == HOLDER
     assert (await proofs.identity(anna)).user == "anna"
     assert (await proofs.identity(token(sub="carl"))).user == "carl"
@@ -319,7 +319,7 @@ async def test_tokens_that_are_not_for_us_and_too_many_at_once_never_reach_the_a
 async def test_a_proof_that_cannot_be_tried_now_keeps_nobody_out_whom_another_one_knows(tmp_path):
     anna = new_token()
     static = StaticTokens(tokens_file(tmp_path, {"user": "anna", "sha256": hashed(anna)}))
-    proofs = Proofs([Token(), static])  # the manager's own token is not known yet
+    proofs = Authenticators([Token(), static])  # the manager's own token is not known yet
     assert (await proofs.identity(anna)).user == "anna"
     with pytest.raises(Waiting):
         await proofs.identity("another")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.errors import Invalid
-from ratelimiter.simulation.trace import NANOS, Row, Trace, generated, read
+from ratelimiter.simulation.trace import NANOS, Trace, TraceRow, generated, read
 
 
 def test_a_row_spreads_its_requests_evenly_until_the_next_and_the_last_lasts_as_long_as_the_one_before():
@@ -25,7 +25,7 @@ def test_json_lines_say_the_same_as_csv():
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(any))
 def test_every_request_comes_once_in_order_and_within_the_trace(counts):
-    trace = Trace(tuple(Row(Fraction(number, 3), count) for number, count in enumerate(counts)))
+    trace = Trace(tuple(TraceRow(Fraction(number, 3), count) for number, count in enumerate(counts)))
     arrivals = list(trace.arrivals())
     assert len(arrivals) == sum(counts)
     assert arrivals == sorted(arrivals)

@@ -1,0 +1,232 @@
+"""The fleet: what all accepted documents hold, indexed by what can be asked for. Pure."""
+
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
+
+from istio_templates import names
+from istio_templates.documents import (
+    Document,
+    InferenceGatewaySpec,
+    ModelSpec,
+    TenantSpec,
+    WarmupPlanSpec,
+)
+from istio_templates.documents.model import Route
+from istio_templates.facts import ObjectKey
+from k8s_manager.admission import warmup_rules
+from k8s_manager.traffic.gateway_migration import Binding
+from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
+
+RouteMatch = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
+Holder = tuple[str, str]  # namespace and name of a Model
+
+
+class ClaimIndex:
+    """What is held now, indexed by what can be asked for. A suffix of a host, or a folder of a path, leads to
+    what lies below it, so that a check costs the same in a fleet of ten and of ten thousand."""
+
+    def __init__(self) -> None:
+        self.namespaces: Mapping[str, NamespaceState] = {}
+        self.foreign: Mapping[Holder, Foreign] | None = None
+        self.bindings: Mapping[str, Binding] = {}
+        self.files: warmup_rules.FilesInCluster = {}
+        self.ungated: frozenset[tuple[str, str, str]] = frozenset()
+        self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
+        self.attached: dict[Holder, str] = {}
+        self.gateways: dict[str, InferenceGatewaySpec] = {}
+        self.gateways_in: dict[str, set[str]] = {}
+        self.tenants: dict[str, TenantSpec] = {}
+        self.tenant_of: dict[str, str] = {}
+        self.adopted: dict[tuple[str, str], str] = {}
+        self.models: dict[Holder, ModelSpec] = {}
+        self.deployments: dict[Holder, str] = {}
+        self._hosts: dict[str, str] = {}
+        self._delegated: dict[str, dict[str, str]] = {}
+        self._taken: dict[str, str] = {}
+        self._hosts_below: dict[str, dict[str, str]] = {}
+        self._paths: dict[RouteMatch, dict[str, Holder]] = {}
+        self._paths_below: dict[RouteMatch, dict[str, dict[str, Holder]]] = {}
+
+    def see(self, world: World) -> None:
+        """Go by what there is in the cluster beside documents."""
+        self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
+        self.files, self.ungated = world.files, world.ungated
+
+    def hold(self, document: Document) -> None:
+        """Add a document and all that it holds."""
+        match document.spec:
+            case InferenceGatewaySpec() as spec:
+                self.gateways[document.name] = spec
+                self.gateways_in.setdefault(spec.namespace, set()).add(document.name)
+            case TenantSpec() as spec:
+                self._hold_tenant(document.name, spec)
+            case ModelSpec() as spec:
+                self._hold_model((document.namespace or "", document.name), spec)
+            case WarmupPlanSpec() as spec:
+                self.warmup_plans[document.namespace or "", document.name] = spec
+
+    def reserve(self, world: World, only: Container[ObjectKey] | None = None) -> bool:
+        """Keep what live objects serve for those documents that are still there, or `only` for some.
+
+        Return False if others hold some of it, who would not have got it had this been known.
+        """
+        tenants = {stored.key.name: stored for stored in world.tenants if only is None or stored.key in only}
+        models = {(s.key.namespace, s.key.name) for s in world.models if only is None or s.key in only}
+        free = True
+        for host, tenant in (*world.bound.hosts, *_asked_for(world.bound.routed, tenants)):
+            if tenant in tenants and self._taken.get(host) != tenant:
+                free = free and all(other == tenant for _, other in self.claims_against(host))
+                self._take(host, tenant)
+        for host, headers, path, holder in world.bound.routes:
+            place = (host, headers)
+            if holder in models and self._paths.get(place, {}).get(path) != holder:
+                free = free and all(other == holder for _, other in self._held_at(place, path))
+                self._route(place, path, holder)
+        return free
+
+    def adopts(self, spec: TenantSpec) -> tuple[str, str] | None:
+        """Return namespace and name of the Gateway that a tenant takes over, if it does."""
+        gateway = self.gateways.get(spec.gateway.name or "")
+        return (gateway.namespace, spec.gateway.adopt) if gateway and spec.gateway.adopt else None
+
+    def owner(self, host: str) -> str | None:
+        """Return the tenant that may use a host."""
+        claim = self._claim(host)
+        return self._hosts[claim] if claim else None
+
+    def guest(self, host: str, path: str) -> tuple[str, str] | None:
+        """Return (path, tenant) of the delegation that a path of a host lies in, if it does."""
+        delegated = self._delegated.get(self._claim(host) or "", {})
+        return next(((way, delegated[way]) for way in (path, *_folders(path)) if way in delegated), None)
+
+    def server(self, host: str, path: str) -> str | None:
+        """Return the tenant whose models may serve a path of a host."""
+        guest = self.guest(host, path)
+        return guest[1] if guest else self.owner(host)
+
+    def lent_within(self, host: str, path: str) -> Iterator[tuple[str, str]]:
+        """Yield (path, tenant) of the delegations of a host that lie within a path."""
+        for way, tenant in self._delegated.get(self._claim(host) or "", {}).items():
+            if path in ("/", *_folders(way)):
+                yield way, tenant
+
+    def _claim(self, host: str) -> str | None:
+        if host in self._hosts:
+            return host
+        return next((claim for suffix in _suffixes(host) if (claim := f"*.{suffix}") in self._hosts), None)
+
+    def models_in(self, namespace: str) -> Iterator[Holder]:
+        """Yield the models of a namespace."""
+        return (holder for holder in self.models if holder[0] == namespace)
+
+    def claims_against(self, claim: str) -> Iterator[tuple[str, str]]:
+        """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
+        bare = claim.removeprefix("*.")
+        for wider in {claim, *(f"*.{suffix}" for suffix in _suffixes(bare))}:
+            if wider in self._taken:
+                yield wider, self._taken[wider]
+        if claim != bare:
+            yield from self._hosts_below.get(bare, {}).items()
+
+    def paths_against(self, route: Route) -> Iterator[tuple[str, Holder]]:
+        """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
+        return self._held_at(place_of(route), route.path)
+
+    def _held_at(self, place: RouteMatch, path: str) -> Iterator[tuple[str, Holder]]:
+        held = self._paths.get(place, {})
+        for way in (path, *_folders(path)):
+            if way in held:
+                yield way, held[way]
+        yield from self._paths_below.get(place, {}).get(path, {}).items()
+
+    def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
+        self.tenants[name] = spec
+        self.tenant_of[namespace_of(name, spec)] = name
+        if place := self.adopts(spec):
+            self.adopted[place] = name
+        for host in spec.hosts:
+            self._hosts[host.name] = name
+            self._delegated[host.name] = {delegation.path: delegation.tenant for delegation in host.delegations}
+            self._take(host.name, name)
+
+    def _take(self, host: str, tenant: str) -> None:
+        self._taken[host] = tenant
+        for suffix in _suffixes(host.removeprefix("*.")):
+            self._hosts_below.setdefault(suffix, {})[host] = tenant
+
+    def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
+        self.models[holder] = spec
+        if spec.attach_to:
+            self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
+        for version in spec.versions:
+            if version.workload:
+                self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
+        for route in spec.routes:
+            self._route(place_of(route), route.path, holder)
+
+    def _route(self, place: RouteMatch, path: str, holder: Holder) -> None:
+        self._paths.setdefault(place, {})[path] = holder
+        for folder in _folders(path):
+            self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
+
+
+def _asked_for(routed: Iterable[tuple[str, str]], tenants: Mapping[str, Stored]) -> Iterator[tuple[str, str]]:
+    """Yield (host, tenant) where a tenant routes on a host that it claims: others only have leave to."""
+    return ((host, tenant) for host, tenant in routed if tenant in tenants and _asks_for(tenants[tenant], host))
+
+
+def _asks_for(tenant: Stored, host: str) -> bool:
+    """Tell whether a tenant claims a host; one that cannot be read is taken to claim what it has."""
+    spec = tenant.document.spec if tenant.document else None
+    return not isinstance(spec, TenantSpec) or any(names.covers(claim.name, host) for claim in spec.hosts)
+
+
+def _suffixes(host: str) -> list[str]:
+    labels = host.split(".")
+    return [".".join(labels[start:]) for start in range(1, len(labels))]
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(2, len(parts))]
+
+
+def namespace_of(tenant: str, spec: TenantSpec) -> str:
+    """Return the namespace of a tenant."""
+    return spec.namespace or tenant
+
+
+def dedicated_namespace(tenant: str) -> str:
+    """Return the namespace of a tenant's own gateway."""
+    return f"{tenant}-gateway"
+
+
+def gateway_name(tenant: str, spec: TenantSpec) -> str:
+    """Return the name of the gateway that serves a tenant."""
+    return spec.gateway.name or tenant
+
+
+def adopted_by(spec: TenantSpec) -> tuple[str, str] | None:
+    """Return the gateway and the Gateway there that a tenant takes over, if it does."""
+    return (spec.gateway.name, spec.gateway.adopt) if spec.gateway.name and spec.gateway.adopt else None
+
+
+def place_of(route: Route) -> RouteMatch:
+    """Return where a route is, its path left out."""
+    return (route.host, frozenset(route.headers.items()))
+
+
+def holdings(document: Document) -> frozenset[Hashable]:
+    """Return what others cannot have as long as a document has it, in terms that only compare."""
+    match document.spec:
+        case InferenceGatewaySpec() as spec:
+            return frozenset({document.name, ("selects", tuple(sorted(spec.selector.items()))), spec.namespace})
+        case TenantSpec() as spec:
+            lent = {(host.name, delegation) for host in spec.hosts for delegation in host.delegations}
+            hosts = {("host", host.name) for host in spec.hosts}
+            return frozenset({namespace_of(document.name, spec), ("gateway", spec.gateway)} | hosts | lent)
+        case ModelSpec() as spec:
+            attached = {("attached", spec.attach_to.virtual_service)} if spec.attach_to else set()
+            pods = {("version", version.name) for version in spec.versions if version.workload}
+            return frozenset({(place_of(route), route.path) for route in spec.routes} | attached | pods)
+        case _:
+            return frozenset()

@@ -1,0 +1,54 @@
+"""Conflicts that are there already: claims that were refused, and routes that others have on hosts of tenants. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from istio_templates import names
+from istio_templates.documents import Document, parse
+from istio_templates.errors import Invalid
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.gateway import hosts_of
+from k8s_manager.admission.claim_index import ClaimIndex
+
+Conflict = tuple[ObjectKey, str]
+"""A document or object, and whom it is in conflict with."""
+
+
+def conflicts(documents: Sequence[Manifest], istio: Iterable[Manifest]) -> Iterator[Conflict]:
+    """Yield the documents whose claims were refused, and Istio's objects of others on hosts that tenants claim."""
+    for obj in documents:
+        yield from _refused(obj)
+    fleet = ClaimIndex()
+    for document in filter(None, map(_read, documents)):
+        if document.kind == "Tenant":
+            fleet.hold(document)
+    for obj in istio:
+        if (obj["metadata"].get("labels") or {}).get(names.MANAGED_BY) != names.MANAGER:
+            yield from _on_claimed_hosts(obj, fleet)
+
+
+def _refused(obj: Manifest) -> Iterator[Conflict]:
+    for condition in (obj.get("status") or {}).get("conditions", []):
+        if condition["type"] == "Accepted" and condition["status"] == "False" and condition["reason"] == "Conflict":
+            yield names.key_of(obj), condition["message"]
+
+
+def _read(obj: Manifest) -> Document | None:
+    try:
+        return parse(obj)
+    except Invalid:  # its condition says so
+        return None
+
+
+def _on_claimed_hosts(obj: Manifest, fleet: ClaimIndex) -> Iterator[Conflict]:
+    home = fleet.tenant_of.get(obj["metadata"]["namespace"])
+    for host in sorted(_hosts(obj)):
+        owners = {owner for _, owner in fleet.claims_against(host)} - {home}
+        if host == "*":
+            owners = fleet.tenants.keys() - {home}
+        if owners:
+            yield names.key_of(obj), f"has {host}, which is claimed by {', '.join(sorted(owners))}"
+
+
+def _hosts(obj: Manifest) -> set[str]:
+    found = hosts_of(obj) if obj["kind"] == "Gateway" else (obj.get("spec") or {}).get("hosts") or ()
+    return {host.lower().removesuffix(".") for host in found}

@@ -1,0 +1,83 @@
+"""Whose each host is, and hosts that change hands: routes over the Tenants' claims."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from istio_templates import names
+from istio_templates.documents.fields import host_or_wildcard
+from istio_templates.errors import Invalid, NotFound, Problem
+from istio_templates.facts import Manifest
+from k8s_manager.api import paging
+from k8s_manager.api.exchange import note
+from k8s_manager.api.guard import caller_of, change_by
+from k8s_manager.api.openapi import BODIES
+from k8s_manager.api.parameters import Continue, Limit, Reason, Ticket
+from k8s_manager.api.request_body import mapping
+from k8s_manager.api.responses import in_json
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.services.document_bodies import routes_in
+from k8s_manager.api.services.host_transfer import Transfers
+from k8s_manager.authz.roles import Right
+
+_SENT = 'send {"tenant": NAME}, and "from": NAME where another tenant has it'
+
+
+def add(app: FastAPI, backend: Backend) -> None:
+    """Add the routes."""
+    transfers = Transfers(backend)
+    options: dict[str, Any] = {"tags": ["Claim"]}
+
+    @app.get("/v1/claims", summary="Whose each host is, whom its owner lends paths, and who serves it.", **options)
+    async def many(request: Request, limit: Limit = paging.MOST, after: Continue = None) -> Response:
+        caller = caller_of(request)
+        tenants = [obj for obj in backend.many("Tenant") if caller.may(Right.READ, obj["metadata"]["name"])]
+        found = sorted((claim for obj in tenants for claim in _claims(backend, obj)), key=paging.place)
+        return in_json(paging.page(found, limit, after, lambda claim: claim["claim"]))
+
+    @app.put(
+        "/v1/claims/{host}",
+        summary="Give a host to a tenant, or hand it over from another.",
+        openapi_extra=BODIES["claim"],
+        **options,
+    )
+    async def put(request: Request, host: str, reason: Reason = "", ticket: Ticket = "") -> Response:
+        body = await mapping(request)
+        if not {"tenant"} <= body.keys() <= {"tenant", "from"} or not all(isinstance(v, str) for v in body.values()):
+            raise Invalid(f"the claim to {host}", [Problem("tenant", _SENT)])
+        change = change_by(request, reason, ticket)
+        made = await transfers.give(_host(host), body["tenant"], body.get("from"), change)
+        note(request, names.key_of(made), made)
+        return in_json({"host": _host(host), "tenant": body["tenant"]})
+
+    @app.delete("/v1/claims/{host}", summary="Release a host that no model is served on.", **options)
+    async def delete(request: Request, host: str, reason: Reason = "", ticket: Ticket = "") -> Response:
+        made = await transfers.release(_host(host), change_by(request, reason, ticket))
+        note(request, names.key_of(made), made)
+        return in_json({"released": _host(host)})
+
+
+def _host(text: str) -> str:
+    try:
+        return host_or_wildcard(text)
+    except ValueError as error:
+        raise NotFound(f"there is no claim to {text[:100]!r}: {error}") from error
+
+
+def _claims(backend: Backend, tenant: Manifest) -> Iterator[Manifest]:
+    name, spec = tenant["metadata"]["name"], tenant.get("spec") or {}
+    namespace = str(spec.get("namespace") or name)
+    routes = [
+        (route.get("host", ""), {"path": route.get("path"), "model": model["metadata"]["name"]})
+        for model, route in routes_in(backend.many("Model", namespace))
+    ]
+    for host in spec.get("hosts") or ():
+        claim = {
+            "host": host["name"],
+            "tenant": name,
+            "gateway": (spec.get("gateway") or {}).get("name") or name,
+            "delegations": host.get("delegations") or [],
+            "routes": [route for at, route in routes if names.covers(host["name"], at)],
+        }
+        yield {"metadata": {"name": host["name"], "namespace": name}, "claim": claim}

@@ -1,0 +1,85 @@
+"""The route that tells what happens."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any
+
+import orjson
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest
+from k8s_manager.api.responses import in_json
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.authz.roles import Caller, Identity, Right
+from k8s_manager.runtime.events import Event
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events as they come; with `follow=false` those so far, as JSON.",
+          "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}  # fmt: skip
+
+
+def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
+    """Add the route."""
+
+    @app.get(
+        "/v1/events",
+        summary="What happens, as server-sent events.",
+        tags=["Events"],
+        responses=_STREAM,
+    )
+    async def events(request: Request, after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
+        def shown(event: Event) -> bool:
+            return is_shown(event, request.state.caller_now(), backend.tenant_of)
+
+        if follow:
+            lines = _proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
+            return StreamingResponse(lines, media_type="text/event-stream")
+        items = [_event(event) for event in backend.events.recent() if event.id > after and shown(event)]
+        return in_json({"items": items})
+
+
+def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None]) -> bool:
+    """Tell whether a caller may see an event: a tenant's own, a model's by its namespace, others by the whole fleet."""
+    namespace, model = event.object.partition("/")[::2]
+    if model:
+        return caller.may(Right.READ, tenant_of(namespace) or "")
+    return caller.may(Right.READ, event.object if event.details.get("kind") == "Tenant" else None)
+
+
+async def _proved(
+    lines: AsyncGenerator[bytes], prove: Callable[[], Awaitable[Identity]], every: float
+) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream as long as the proof of who reads it holds; a comment while nothing happens."""
+    coming = asyncio.ensure_future(anext(lines))
+    due = time.monotonic() + every
+    try:
+        while True:
+            await asyncio.wait([coming], timeout=max(0.0, due - time.monotonic()))
+            if time.monotonic() >= due:
+                await prove()
+                due = time.monotonic() + every
+                yield b": still here\n\n"
+            if coming.done():
+                yield coming.result()
+                coming = asyncio.ensure_future(anext(lines))
+    except (StopAsyncIteration, TidegateError):
+        return
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await lines.aclose()
+
+
+async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) -> AsyncGenerator[bytes]:
+    async for event in backend.events.listen(after):
+        if not shown(event):
+            continue
+        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(_event(event)))
+
+
+def _event(event: Event) -> Manifest:
+    return {name: getattr(event, name) for name in ("id", "time", "type", "object", "message", "details")}

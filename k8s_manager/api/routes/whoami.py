@@ -1,0 +1,28 @@
+"""The route that tells a caller who it is taken for, and what it may do."""
+
+from fastapi import FastAPI, Request, Response
+
+from k8s_manager.api.guard import caller_of
+from k8s_manager.api.responses import in_json
+from k8s_manager.authz.roles import RIGHTS
+
+
+def add(app: FastAPI) -> None:
+    """Add the route."""
+
+    @app.get("/v1/whoami", summary="Who the caller is taken for, and what it may do where.", tags=["Access"])
+    async def whoami(request: Request) -> Response:
+        caller = caller_of(request)
+        told = {
+            "user": caller.identity.user,
+            "groups": sorted(caller.identity.groups),
+            "grants": [
+                {
+                    "role": grant.role.value,
+                    "tenants": sorted(grant.tenants) or "all",
+                    "rights": sorted(right.value for right in RIGHTS[grant.role]),
+                }
+                for grant in caller.grants
+            ],
+        }
+        return in_json(told)

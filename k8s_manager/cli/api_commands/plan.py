@@ -1,0 +1,99 @@
+"""`tidegate plan` and `tidegate diff`: what documents would change, before they are written."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import typer
+
+from k8s_manager.cli import output
+from k8s_manager.cli.api_commands.documents import (
+    DEMO,
+    Files,
+    Output,
+    Server,
+    State,
+    TokenFile,
+    documents_in,
+    ordered,
+)
+from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.output import Format
+from k8s_manager.client import MOST_TOGETHER, ApiProblem, TidegateClient, Unanswered
+
+Object = dict[str, Any]
+_ALONE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""No right to plan together, a manager that cannot yet, more than it reads: then one by one."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(plan)
+    app.command()(diff)
+
+
+def plan(
+    filename: Files,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Show what documents would change, what that touches and how risky it is. Nothing is written.
+
+    Who manages the fleet gets one plan of all documents together, so that they may need each other; others one of each.
+
+    tidegate plan -f ranker.yaml
+    tidegate apply -f ranker.yaml --plan FINGERPRINT      refused where it would do anything else by now
+    """
+    connection = connect(server, token_file, state)
+    found = list(_planned(connection, documents_in(filename)))
+    if form is not Format.TABLE:
+        output.show({"items": [{"document": name, **answer} for name, answer in found]}, form)
+        return
+    for name, answer in found:
+        for line in _lines(name, answer):
+            typer.echo(line)
+
+
+def diff(filename: Files, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
+    """Show only what would differ, as `diff -u` does. Exit code 0 where nothing would, else 1."""
+    connection, differs = connect(server, token_file, state), False
+    for _, answer in _planned(connection, documents_in(filename)):
+        for change in answer["changes"]:
+            differs = True
+            typer.echo(change["diff"], nl=False)
+    raise typer.Exit(int(differs))
+
+
+def _planned(connection: Connection, found: list[Object]) -> Iterator[tuple[str, Object]]:
+    """Yield what documents are called with their plan: one for all of them where the caller may see that."""
+    together = _together(connection, found) if 1 < len(found) <= MOST_TOGETHER else None
+    if together is not None:
+        yield ", ".join(together["documents"]), together
+        return
+    for document, path, raw in ordered(connection, found):
+        yield str(document), connection.write(path, raw, "?dryRun=true")
+
+
+def _together(connection: Connection, found: list[Object]) -> Object | None:
+    try:
+        return dict(TidegateClient(connection.server, connection.token).plan_together(found))
+    except ApiProblem as error:
+        if error.status in _ALONE:
+            return None
+        raise connection.failed(error) from None
+    except Unanswered as error:
+        raise connection.failed(error) from None
+
+
+def _lines(name: str, answer: Object) -> list[str]:
+    lines = [f"{name}: {len(answer['changes'])} objects change, risk {answer['risk']}"]
+    lines += [f"  {reason}" for reason in answer["reasons"]]
+    lines += [f"  {change['operation']} {change['object']} ({change['server']})" for change in answer["changes"]]
+    for subject, limit in answer["limits"].items():
+        before, after = (f"{limit[when]:g}/s" if limit[when] is not None else "none" for when in ("before", "after"))
+        lines.append(f"  limit of {subject} with the replicas that are warm now: {before} -> {after}")
+    if hosts := answer["touches"]["hosts"]:
+        lines.append(f"  hosts: {', '.join(hosts)}")
+    return [*lines, f"  fingerprint: {answer['fingerprint']}"]

@@ -1,0 +1,182 @@
+"""What is wrong with a cluster, and what to run. Pure: from what `tidegate doctor` has seen to findings."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from k8s_manager.admission.existing_conflicts import Conflict
+from k8s_manager.doctor.rbac import ACCOUNT, SYSTEM
+
+OLDEST_KUBERNETES, OLDEST_ISTIO = (1, 30), (1, 30)
+DOCUMENT_KINDS = (
+    "inferencegateways.tidegate.dev",
+    "tenants.tidegate.dev",
+    "models.tidegate.dev",
+    "limitoverrides.tidegate.dev",
+    "warmupplans.tidegate.dev",
+    "accessgrants.tidegate.dev",
+)
+_ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
+ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)
+INSTALL = "kubectl apply -k manifests/"
+INSTALL_ISTIO = "install Istio 1.30 or newer (istioctl install), then run this again"
+Level = Literal["ok", "warning", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `remedy` says what to do unless it is well."""
+
+    level: Level
+    what: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    """A gateway: its namespace and selector, and its pods as (name, version of the proxy or None, ready)."""
+
+    name: str
+    namespace: str
+    selector: str
+    namespace_exists: bool
+    pods: tuple[tuple[str, str | None, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What was seen of a cluster. `denied` are (verb, resource, what for); None where it could not be asked."""
+
+    kubernetes: str
+    kinds: frozenset[str]
+    denied: tuple[tuple[str, str, str], ...] | None
+    istiod: tuple[tuple[str, str, int], ...]
+    webhook: str | None
+    managers: tuple[int, int] | None
+    leader: str
+    gateways: tuple[GatewayFacts, ...] = field(default=())
+    conflicts: tuple[Conflict, ...] = field(default=())
+
+
+def findings(seen: ClusterFacts) -> list[Finding]:
+    """Return everything that was looked at, in the order in which it is to be mended."""
+    return [
+        _kubernetes(seen.kubernetes),
+        *_kinds("Tidegate's kinds", DOCUMENT_KINDS, seen.kinds, INSTALL),
+        *_kinds("Istio's kinds", ISTIO_KINDS, seen.kinds, INSTALL_ISTIO),
+        *_istiod(seen.istiod),
+        _webhook(seen.webhook),
+        *_rights(seen.denied),
+        *_managers(seen.managers, seen.leader),
+        *(found for gateway in seen.gateways for found in _gateway(gateway)),
+        *_conflicts(seen.conflicts),
+    ]
+
+
+def parsed(version: str) -> tuple[int, int] | None:
+    """Return major and minor of a version; None where it is none, as with images that somebody built."""
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _kubernetes(version: str) -> Finding:
+    number = parsed(version)
+    if number is not None and number < OLDEST_KUBERNETES:
+        return Finding("failure", f"Kubernetes {version} is too old", "upgrade to Kubernetes 1.30 or newer")
+    return Finding("ok", f"Kubernetes {version} answers")
+
+
+def _kinds(what: str, wanted: tuple[str, ...], there: frozenset[str], remedy: str) -> Iterator[Finding]:
+    missing = [kind for kind in wanted if kind not in there]
+    if missing:
+        yield Finding("failure", f"{what} are missing: {', '.join(missing)}", remedy)
+    else:
+        yield Finding("ok", f"{what} are there")
+
+
+def _istiod(found: tuple[tuple[str, str, int], ...]) -> Iterator[Finding]:
+    if not found:
+        yield Finding("failure", "no istiod was found in any namespace", INSTALL_ISTIO)
+    for namespace, version, ready in found:
+        number = parsed(version)
+        if number is not None and number < OLDEST_ISTIO:
+            yield Finding("failure", f"istiod {version} in {namespace} is too old", "upgrade Istio to 1.30 or newer")
+        elif not ready:
+            remedy = f"kubectl -n {namespace} describe deployment -l app=istiod; writes wait until it is back"
+            yield Finding("failure", f"istiod in {namespace} is not ready", remedy)
+        else:
+            yield Finding("ok", f"istiod {version} in {namespace} is ready")
+
+
+def _webhook(problem: str | None) -> Finding:
+    if problem is None:
+        return Finding("ok", "Istio's validator takes an EnvoyFilter")
+    return Finding("failure", f"Istio's validator does not take an EnvoyFilter: {problem}", "look at istiod's pods")
+
+
+def _rights(denied: tuple[tuple[str, str, str], ...] | None) -> Iterator[Finding]:
+    if denied is None:
+        yield Finding("warning", "the manager's rights could not be asked for", "run this as a cluster administrator")
+    elif not denied:
+        yield Finding("ok", f"account {SYSTEM}/{ACCOUNT} has every right it needs")
+    for verb, resource, purpose in denied or ():
+        yield Finding("failure", f"account {SYSTEM}/{ACCOUNT} may not {verb} {resource} ({purpose})", INSTALL)
+
+
+def _managers(managers: tuple[int, int] | None, leader: str) -> Iterator[Finding]:
+    if managers is None:
+        yield Finding("failure", f"there is no Deployment {SYSTEM}/tidegate", INSTALL)
+        return
+    ready, wanted = managers
+    if ready == 0:
+        yield Finding("failure", f"0 of {wanted} managers are ready", f"kubectl -n {SYSTEM} logs deployment/tidegate")
+    elif ready < wanted:
+        yield Finding("warning", f"{ready} of {wanted} managers are ready", f"kubectl -n {SYSTEM} get pods")
+    else:
+        yield Finding("ok", f"{ready} of {wanted} managers are ready")
+    if leader:
+        yield Finding("ok", f"{leader} leads")
+    else:
+        yield Finding("failure", "no manager leads", f"kubectl -n {SYSTEM} get lease tidegate -o yaml")
+
+
+def _gateway(gateway: GatewayFacts) -> Iterator[Finding]:
+    name, namespace = gateway.name, gateway.namespace
+    if not gateway.namespace_exists:
+        what = f"gateway {name}: its namespace {namespace} does not exist"
+        yield Finding("failure", what, f"kubectl create namespace {namespace}")
+        return
+    if not gateway.pods:
+        what = f"gateway {name}: no pod with {gateway.selector} in namespace {namespace}"
+        yield Finding("failure", what, "start the gateway's pods, or set spec.managed and let Tidegate run them")
+        return
+    ready = sum(is_ready for _, _, is_ready in gateway.pods)
+    if ready < len(gateway.pods):
+        remedy = f"kubectl -n {namespace} describe pods -l {gateway.selector}"
+        level: Level = "warning" if ready else "failure"
+        yield Finding(level, f"gateway {name}: {ready} of {len(gateway.pods)} pods are ready", remedy)
+    else:
+        yield Finding("ok", f"gateway {name}: {ready} of {len(gateway.pods)} pods are ready")
+    yield from _proxies(gateway)
+
+
+def _conflicts(found: tuple[Conflict, ...]) -> Iterator[Finding]:
+    for key, said in found:
+        remedy = f"kubectl -n {key.namespace} edit {key.kind.lower()} {key.name}" if key.namespace else "change it"
+        yield Finding("warning", f"{key}: {said}", remedy)
+    if not found:
+        yield Finding("ok", "no two claim the same host or path")
+
+
+def _proxies(gateway: GatewayFacts) -> Iterator[Finding]:
+    for pod, version, _ in gateway.pods:
+        if too_old(version):
+            what = f"gateway {gateway.name}: pod {pod} runs the proxy of Istio {version}, which refuses the limits"
+            yield Finding("failure", what, "upgrade Istio to 1.30 or newer and restart the pod")
+
+
+def too_old(version: str | None) -> bool:
+    """Tell whether a gateway pod's proxy is known to be too old for the limits."""
+    number = parsed(version) if version else None
+    return number is not None and number < OLDEST_ISTIO

@@ -1,0 +1,118 @@
+"""What the manager may do in the cluster: the one list from which its ClusterRole is made and which `doctor` checks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from istio_templates.facts import Manifest
+
+SYSTEM = "tidegate-system"
+LABELS = {"app.kubernetes.io/part-of": "tidegate"}
+"""On what is the manager's own, and follows from no document."""
+ACCOUNT = "tidegate"
+GATEWAY_ROLE = "tidegate-gateway"
+_FOLLOW = ("list", "watch")
+_OWN = ("get", *_FOLLOW, "create", "patch", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class RbacRule:
+    """Verbs on resources of one API group; `only` names the objects they are limited to, `for_` says what for."""
+
+    for_: str
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    only: tuple[str, ...] = ()
+
+    def rule(self) -> Manifest:
+        """Return the right as a rule of a role."""
+        rule: Manifest = {"apiGroups": [self.group], "resources": [*self.resources], "verbs": [*self.verbs]}
+        return {**rule, "resourceNames": [*self.only]} if self.only else rule
+
+    def questions(self) -> Iterator[Manifest]:
+        """Yield the resource attributes of an access review for each verb of each resource."""
+        for resource in self.resources:
+            name, _, subresource = resource.partition("/")
+            for verb in self.verbs:
+                asked = {"group": self.group, "resource": name, "subresource": subresource, "verb": verb}
+                yield {**asked, "name": self.only[0]} if self.only else asked
+
+
+RIGHTS = (
+    RbacRule(
+        "documents",
+        "tidegate.dev",
+        ("inferencegateways", "tenants", "models"),
+        (*_OWN, "update"),
+    ),
+    RbacRule(
+        "documents of which nothing is made",
+        "tidegate.dev",
+        ("limitoverrides", "accessgrants"),
+        ("get", *_FOLLOW, "create", "update", "delete"),
+    ),
+    RbacRule("plans that people write", "tidegate.dev", ("warmupplans",), ("get", *_FOLLOW)),
+    RbacRule(
+        "their statuses",
+        "tidegate.dev",
+        (
+            "inferencegateways/status",
+            "tenants/status",
+            "models/status",
+            "limitoverrides/status",
+            "warmupplans/status",
+            "accessgrants/status",
+        ),
+        ("patch",),
+    ),
+    RbacRule("tenants' namespaces", "", ("namespaces",), _OWN),
+    RbacRule("replicas and gateway pods", "", ("pods",), _FOLLOW),
+    RbacRule("the warm-up of replicas", "", ("pods/status",), ("patch",)),
+    RbacRule("replicas that are to restart", "", ("pods",), ("delete",)),
+    RbacRule("whether a certificate is there", "", ("secrets",), _FOLLOW),
+    RbacRule("workloads", "", ("services", "serviceaccounts", "configmaps"), _OWN),
+    RbacRule("workloads", "apps", ("deployments",), _OWN),
+    RbacRule("workloads", "policy", ("poddisruptionbudgets",), _OWN),
+    RbacRule("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
+    RbacRule("isolation", "networking.k8s.io", ("networkpolicies",), _OWN),
+    RbacRule("the rights of gateway pods", "rbac.authorization.k8s.io", ("rolebindings",), _OWN),
+    RbacRule("the rights of gateway pods", "rbac.authorization.k8s.io", ("clusterroles",), ("bind",), (GATEWAY_ROLE,)),
+    RbacRule(
+        "routes", "networking.istio.io", ("gateways", "virtualservices", "destinationrules", "envoyfilters"), _OWN
+    ),
+    RbacRule("who a caller of the REST API is", "authentication.k8s.io", ("tokenreviews",), ("create",)),
+    RbacRule("the history of documents", "apps", ("controllerrevisions",), ("list", "create", "delete")),
+    RbacRule("events for people", "", ("events",), ("create",)),
+    RbacRule("whether a namespace is empty", "", ("persistentvolumeclaims",), ("list",)),
+    RbacRule("whether a namespace is empty", "apps", ("statefulsets", "daemonsets"), ("list",)),
+    RbacRule("whether a namespace is empty", "batch", ("jobs", "cronjobs"), ("list",)),
+    RbacRule("whether a namespace is empty", "networking.k8s.io", ("ingresses",), ("list",)),
+    RbacRule("whether a namespace is empty", "rbac.authorization.k8s.io", ("roles",), ("list",)),
+)
+"""In the whole cluster."""
+
+OWN_RIGHTS = (
+    RbacRule("the leader's Lease", "coordination.k8s.io", ("leases",), ("get", "create", "update")),
+    RbacRule("the token of the REST API", "", ("secrets",), ("get", "create")),
+)
+"""In the manager's own namespace."""
+
+
+def roles() -> list[Manifest]:
+    """Return the roles and bindings of the manager's account."""
+    subject = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM}]
+    return [
+        _rbac("ClusterRole", ACCOUNT, {"rules": [right.rule() for right in RIGHTS]}),
+        _rbac("ClusterRoleBinding", ACCOUNT, {"roleRef": _ref("ClusterRole"), "subjects": subject}),
+        _rbac("Role", ACCOUNT, {"rules": [right.rule() for right in OWN_RIGHTS]}, SYSTEM),
+        _rbac("RoleBinding", ACCOUNT, {"roleRef": _ref("Role"), "subjects": subject}, SYSTEM),
+    ]
+
+
+def _ref(kind: str) -> Manifest:
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": ACCOUNT}
+
+
+def _rbac(kind: str, name: str, body: Manifest, namespace: str = "") -> Manifest:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": LABELS}
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, **body}

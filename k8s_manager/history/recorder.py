@@ -1,0 +1,209 @@
+"""The history of documents: a revision for every accepted change, whoever made it and by whatever way."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterator
+
+from istio_templates import names
+from istio_templates.errors import NotFound, TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.doctor.rbac import SYSTEM
+from k8s_manager.history import revision
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.event import event
+from k8s_manager.kube.own_namespace import ensure_namespace
+from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.store import Store
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.hold_off import hold_off
+from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
+
+log = logging.getLogger(__name__)
+KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
+LONGEST, AGAIN = 2.0, 10.0
+WAITING = 1000
+TOGETHER = 20
+"""Revisions too many that are deleted together."""
+TOLD = Rate(0.1, 5)
+"""Events per document."""
+AT_ONCE = 4
+"""Revisions written at once: they must never be in the way of limits."""
+_REVISIONS = RESOURCES["ControllerRevision"]
+
+
+class HistoryRecorder:
+    """Reads revisions, and writes those that are missing."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float) -> None:
+        self._client, self._store, self._clock, self._quiet = client, store, clock, quiet
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
+        self._known: dict[str, set[int]] = {}
+        self._there: dict[str, int] = {}
+        self._events = TokenBuckets(clock, TOLD)
+        self._again: float | None = None
+
+    async def run(self, leads: bool) -> None:
+        """Record what this manager's API writes, and where it leads everything, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._record_told())
+            if leads:
+                group.create_task(self._follow())
+
+    def soon(self, document: Manifest) -> None:
+        """Have a document recorded that was just written; where too many wait, only its last state will be."""
+        if self._told.full():
+            self._told.get_nowait()
+        self._told.put_nowait(document)
+
+    async def _record_told(self) -> None:
+        for number in itertools.count(1):
+            document = await self._told.get()
+            if number % WAITING == 0:
+                self._forget_the_gone()
+            try:
+                await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
+                await self.record(document)
+            except TidegateError as error:
+                log.warning("no revision of %s yet: %s", names.key_of(document), error)
+
+    async def _follow(self) -> None:
+        await self._store.synced.wait()
+        changed = self._store.signal(frozenset(KINDS))
+        changed.set()
+        has_read = False
+        async for _ in hold_off(changed, self._quiet, LONGEST, self._clock, lambda: self._again):
+            self._again = None
+            try:
+                if not has_read:
+                    await self._read()
+                    has_read = True
+                await self._record_missing()
+            except TidegateError as error:
+                log.warning("the history is behind: %s", error)
+                self._again = self._clock.now() + AGAIN
+
+    async def record(self, document: Manifest) -> None:
+        """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
+        key, namespace = names.key_of(document), _place(names.key_of(document))
+        async with self._places:
+            if self._is_recorded(document):
+                return
+            change = await self.last_change(document)
+            try:
+                made = await self._client.create(revision.revision(document, change, namespace))
+            except WriteConflict:
+                self._note(document)  # another manager has just written it
+                await self._drop_surplus(key, document)
+                return
+            self._note(document)
+            await self._drop_surplus(key, document)
+            await self._tell(key, document, int(made["revision"]), change)
+
+    async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
+        """Return who made a document what it is, and why; raises `TidegateError`."""
+        if "managedFields" not in document["metadata"]:
+            document = await self._with_writers(names.key_of(document), document)
+        return revision.change_of(document)
+
+    def _is_recorded(self, document: Manifest) -> bool:
+        metadata = document["metadata"]
+        return metadata["generation"] in self._known.get(metadata["uid"], ())
+
+    def _note(self, document: Manifest) -> None:
+        metadata = document["metadata"]
+        known = self._known.setdefault(metadata["uid"], set())
+        self._there[metadata["uid"]] = self._there.get(metadata["uid"], len(known)) + 1
+        known.add(metadata["generation"])
+        if len(known) > 4 * revision.KEPT:
+            known -= set(sorted(known)[: -2 * revision.KEPT])
+
+    def _forget_the_gone(self) -> None:
+        here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
+        self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
+        self._there = {uid: count for uid, count in self._there.items() if uid in here}
+
+    async def _drop_surplus(self, key: ObjectKey, document: Manifest) -> None:
+        """Delete what is not kept any more, a few at a time: what another manager wrote is known from a list only."""
+        uid = document["metadata"]["uid"]
+        if self._there[uid] < revision.KEPT + TOGETHER:
+            return
+        self._there[uid] = revision.KEPT
+        for old in revision.surplus(await self._all(key, uid)):
+            with contextlib.suppress(Absent):  # another manager was faster
+                await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
+
+    async def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
+        """Write an event, but not again and again where a document changes all the time."""
+        if not self._events.take(str(key)):
+            said = f"revision {number} by {change.by}" + (f": {change.reason}" if change.reason else "")
+            uid = document["metadata"]["uid"]
+            await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
+
+    async def of(self, key: ObjectKey, uid: str) -> list[Manifest]:
+        """Return the revisions of a document that are kept, the newest first."""
+        return (await self._all(key, uid))[: revision.KEPT]
+
+    async def _all(self, key: ObjectKey, uid: str) -> list[Manifest]:
+        found, _ = await self._client.list(_REVISIONS, revision.selector(key), _place(key))
+        return revision.ordered(found, uid)
+
+    async def one(self, key: ObjectKey, uid: str, number: int) -> Manifest:
+        """Return one revision; raises `NotFound`."""
+        found = await self.of(key, uid)
+        for obj in found:
+            if int(obj["revision"]) == number:
+                return obj
+        there = ", ".join(str(obj["revision"]) for obj in found) or "none yet"
+        raise NotFound(f"{key} has no revision {number}; revisions are: {there}")
+
+    async def _read(self) -> None:
+        """Learn which revisions there are."""
+        found, _ = await self._client.list(_REVISIONS, revision.of_everything())
+        for obj in found:
+            for owner in obj["metadata"].get("ownerReferences") or []:
+                self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
+
+    async def _record_missing(self) -> None:
+        self._forget_the_gone()
+        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
+        for namespace in {_place(names.key_of(obj)) for obj in missing}:
+            await ensure_namespace(self._client, self._store, namespace)
+        ended = await asyncio.gather(*map(self.record, missing), return_exceptions=True)
+        for document, failure in zip(missing, ended, strict=True):
+            if isinstance(failure, Absent):  # the document, or its namespace, is gone
+                self._note(document)
+            elif isinstance(failure, TidegateError):
+                log.warning("no revision of %s yet: %s", names.key_of(document), failure)
+                self._again = self._clock.now() + AGAIN
+            elif failure is not None:
+                raise failure
+
+    def _accepted(self) -> Iterator[Manifest]:
+        for kind in KINDS:
+            for obj in self._store.all(kind):
+                if "deletionTimestamp" not in obj["metadata"] and _is_accepted(obj):
+                    yield obj
+
+    async def _with_writers(self, key: ObjectKey, document: Manifest) -> Manifest:
+        """Return a document with what Kubernetes tells of its writers, if it still is the same one."""
+        live = await self._client.get(key)
+        same = all(live["metadata"][name] == document["metadata"][name] for name in ("uid", "generation"))
+        return live if same else document
+
+
+def _is_accepted(obj: Manifest) -> bool:
+    """Tell whether a document as it is was accepted."""
+    generation = obj["metadata"].get("generation")
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return any(
+        c["type"] == "Accepted" and c["status"] == "True" and c.get("observedGeneration") == generation
+        for c in conditions
+    )
+
+
+def _place(key: ObjectKey) -> str:
+    return key.namespace or SYSTEM

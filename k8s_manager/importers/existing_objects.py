@@ -1,0 +1,99 @@
+"""The objects that were read, so that one can be found from another."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from istio_templates.facts import Manifest
+from istio_templates.names import MANAGED_BY, MANAGER
+
+_GROUPS = {
+    "Gateway": "networking.istio.io",
+    "VirtualService": "networking.istio.io",
+    "DestinationRule": "networking.istio.io",
+    "SeldonDeployment": "machinelearning.seldon.io",
+    "InferenceService": "serving.kserve.io",
+    "Service": "v1",
+}
+
+
+class ExistingObjects:
+    """Objects of the kinds that are imported, by kind."""
+
+    def __init__(self, objects: Iterable[Manifest]) -> None:
+        self._found: dict[str, list[Manifest]] = defaultdict(list)
+        self.ignored: list[Manifest] = []
+        for obj in _flat(objects):
+            if part(obj["metadata"], "labels").get(MANAGED_BY) == MANAGER:
+                continue
+            group = _GROUPS.get(str(obj.get("kind")))
+            known = group is not None and str(obj.get("apiVersion", "")).partition("/")[0] == group
+            (self._found[obj["kind"]] if known else self.ignored).append(obj)
+
+    def all(self, kind: str) -> list[Manifest]:
+        """Return all objects of a kind, by namespace and name."""
+        return sorted(self._found[kind], key=lambda obj: (namespace_of(obj), obj["metadata"]["name"]))
+
+    def service(self, host: str, namespace: str) -> Manifest | None:
+        """Return the Service that a destination's host means, seen from a namespace."""
+        return next((s for s in self._found["Service"] if _means(host, namespace, s)), None)
+
+    def rules(self, host: str, namespace: str) -> list[Manifest]:
+        """Return the DestinationRules of a destination, seen from a namespace: those there, then those of the Service's
+        own."""
+        place = _place(host, namespace)
+        found = [
+            rule
+            for rule in self._found["DestinationRule"]
+            if namespace_of(rule) in (namespace, place[1])
+            and _place(str(part(rule, "spec").get("host", "")), namespace_of(rule)) == place
+        ]
+        return sorted(found, key=lambda rule: namespace_of(rule) != namespace)
+
+    def subset(self, host: str, name: str, namespace: str) -> Manifest | None:
+        """Return a subset of a destination, seen from a namespace."""
+        subsets = (subset for rule in self.rules(host, namespace) for subset in items(part(rule, "spec"), "subsets"))
+        return next((subset for subset in subsets if subset.get("name") == name), None)
+
+
+def namespace_of(obj: Manifest) -> str:
+    """Return the namespace of an object."""
+    return str(obj["metadata"].get("namespace") or "default")
+
+
+def part(obj: Manifest, name: str) -> Manifest:
+    """Return a part that is a mapping; empty where it is not."""
+    found = obj.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def items(obj: Manifest, name: str) -> list[Manifest]:
+    """Return the mappings in a list; none where it is not one."""
+    found = obj.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def texts(obj: Manifest, name: str) -> list[str]:
+    """Return the texts in a list; none where it is not one."""
+    found = obj.get(name)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
+def _flat(objects: Iterable[Manifest]) -> Iterator[Manifest]:
+    """Yield objects, and those in lists as kubectl prints them."""
+    for obj in objects:
+        if str(obj.get("kind", "")).endswith("List") and isinstance(obj.get("items"), list):
+            yield from _flat(items(obj, "items"))
+        elif isinstance(obj.get("metadata"), dict) and isinstance(obj["metadata"].get("name"), str):
+            yield obj
+        else:
+            yield {**obj, "kind": "", "metadata": {"name": f"{obj.get('kind')} without a name"}}
+
+
+def _place(host: str, namespace: str) -> tuple[str, str]:
+    name, _, rest = host.partition(".")
+    return name, rest.partition(".")[0] or namespace
+
+
+def _means(host: str, namespace: str, service: Any) -> bool:
+    return _place(host, namespace) == (service["metadata"]["name"], namespace_of(service))

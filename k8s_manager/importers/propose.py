@@ -1,0 +1,26 @@
+"""From objects that somebody runs to documents, in the order gateways, models, tenants."""
+
+from collections.abc import Iterable
+
+from istio_templates.facts import Manifest
+from k8s_manager.importers import gateways, servers, tenants, virtual_services
+from k8s_manager.importers.existing_objects import ExistingObjects
+from k8s_manager.importers.proposal import Note, Proposal
+
+
+def propose(objects: Iterable[Manifest], take_over: bool) -> Proposal:
+    """Return documents for gateways and models that are there, and notes on what they do not say.
+
+    Models limit routes where they are, which changes nothing of anybody's; with `take_over`, VirtualServices become
+    Tidegate's.
+    """
+    seen, proposal, found = ExistingObjects(objects), Proposal(), tenants.Tenants()
+    shared = gateways.propose(seen, proposal)
+    limited = servers.propose(seen, proposal)
+    virtual_services.propose(seen, shared, found, limited, take_over, proposal)
+    tenants.propose(found, shared, proposal)
+    for obj in seen.ignored:
+        proposal.notes.append(
+            Note(f"{obj.get('kind')} {obj['metadata'].get('name')}", "", "is of no kind that is read")
+        )
+    return proposal

@@ -1,0 +1,297 @@
+"""Istio's VirtualServices, as models: limited where they are (`attachTo`), or taken over with their routes."""
+
+from collections.abc import Container, Iterator
+from fractions import Fraction
+
+from istio_templates.documents.fields import lies_in
+from istio_templates.facts import Manifest
+from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part, texts
+from k8s_manager.importers.gateways import Gateways
+from k8s_manager.importers.proposal import Proposal
+from k8s_manager.importers.tenants import Tenants
+
+UNLIMITED = "no limit is proposed: give rateLimit.perReplicaQps (tidegate measure finds it), first with mode: shadow"
+Destination = tuple[str, str]
+"""The host of a Service and the subset of it."""
+
+
+def propose(
+    seen: ExistingObjects,
+    gateways: Gateways,
+    tenants: Tenants,
+    limited: Container[tuple[str, str]],
+    take_over: bool,
+    proposal: Proposal,
+) -> None:
+    """Propose a Model for each VirtualService that a gateway serves, unless it is limited already."""
+    for service in seen.all("VirtualService"):
+        has_model = (namespace_of(service), service["metadata"]["name"]) in limited
+        _Import(service, seen, gateways, tenants, proposal).propose(take_over, has_model)
+
+
+class _Import:
+    """One VirtualService."""
+
+    def __init__(
+        self, service: Manifest, seen: ExistingObjects, gateways: Gateways, tenants: Tenants, proposal: Proposal
+    ) -> None:
+        self._service, self._seen, self._proposal = service, seen, proposal
+        self._gateways, self._tenants = gateways, tenants
+        self._namespace, self._name = namespace_of(service), service["metadata"]["name"]
+        self._spec = part(service, "spec")
+
+    def propose(self, take_over: bool, has_model: bool) -> None:
+        """Propose its model, unless it has one, and note what that does not say."""
+        pool = self._pool()
+        if pool is None:
+            return
+        hosts = texts(self._spec, "hosts")
+        wild = [host for host in hosts if host == "*" or host.startswith("*.")]
+        wild += [host for host in hosts if "." not in host]
+        for host in wild:
+            self._note("spec.hosts", f"{host} is not one full host; name those that are meant")
+        hosts = [host for host in hosts if host not in wild]
+        paths = self._paths()
+        for host in hosts:
+            self._tenants.uses(self._namespace, host, paths, pool)
+        split = self._split()
+        if has_model:
+            return
+        if not hosts or not split:
+            self._note("spec", "is not proposed: it has no host, or no route to a Service")
+            return
+        self._model(hosts, split, take_over)
+
+    def _model(self, hosts: list[str], split: dict[Destination, Fraction], take_over: bool) -> None:
+        versions, traffic = self._versions(split)
+        spec: Manifest = {"versions": versions, "traffic": traffic}
+        if take_over:
+            spec = {"routes": self._distinct(hosts, split), **spec}
+            self._proposal.leave_out(self._service, "spec", self._spec, ("hosts", "gateways", "http"))
+            self._theirs(split)
+            self._note("", "is taken over as it is: look at `tidegate plan` first, and set the tenant's drift to adopt")
+        else:
+            spec = {"attachTo": {"virtualService": self._name}, **spec}
+        self._note("", UNLIMITED)
+        self._proposal.put("Model", self._name, spec, self._namespace)
+
+    def _paths(self) -> set[str]:
+        """Return the paths that it routes, as far as they are said."""
+        matches = (match for http in items(self._spec, "http") for match in items(http, "match") or [{}])
+        uris = (part(match, "uri") for match in matches)
+        return {_bare(_path_of(uri)) for uri in uris}
+
+    def _note(self, place: str, said: str) -> None:
+        self._proposal.note(self._service, place, said)
+
+    def _pool(self) -> str | None:
+        """Return the gateway that serves it."""
+        found = []
+        for name in texts(self._spec, "gateways") or ["mesh"]:
+            space, _, last = name.rpartition("/")
+            if pool := self._gateways.names.get((space or self._namespace, last)):
+                found.append(pool)
+            elif name == "mesh":
+                self._note("spec.gateways", "mesh is not Tidegate's: sidecars go on as they are")
+            else:
+                self._note("spec.gateways", f"Gateway {name} is not among what was read")
+        if not found:
+            self._note("", "is not proposed: no gateway that was read serves it")
+        if len(set(found)) > 1:
+            self._note(
+                "spec.gateways",
+                f"is served by {', '.join(sorted(set(found)))}; a tenant has one, {found[0]} is proposed",
+            )
+        return found[0] if found else None
+
+    def _split(self) -> dict[Destination, Fraction]:
+        """Return how its requests are split, by its first route that goes somewhere."""
+        splits = []
+        for http in items(self._spec, "http"):
+            weights: dict[Destination, Fraction] = {}
+            targets = items(http, "route")
+            for target in targets:
+                destination = part(target, "destination")
+                place = (str(destination.get("host", "")), str(destination.get("subset") or ""))
+                weight = target.get("weight", 100 if len(targets) == 1 else 0)
+                weights[place] = weights.get(place, Fraction(0)) + Fraction(weight if isinstance(weight, int) else 0)
+            if sum(weights.values()) > 0:
+                splits.append(weights)
+        if len({tuple(sorted(split.items())) for split in splits}) > 1:
+            self._note(
+                "spec.http",
+                "splits requests differently on different routes; a model has one split, the first is proposed",
+            )
+        return splits[0] if splits else {}
+
+    def _versions(self, split: dict[Destination, Fraction]) -> tuple[list[Manifest], list[Manifest]]:
+        names = _named(split)
+        versions = [{"name": names[place], "existing": {"labels": self._labels(place)}} for place in split]
+        whole = sum(split.values())
+        shares = _rounded([100 * weight / whole for weight in split.values()])
+        if whole != 100:
+            self._note("spec.http", "has weights that do not add up to 100; shares of 100 are proposed")
+        traffic = [{"version": names[place], "weight": share} for place, share in zip(split, shares, strict=True)]
+        return versions, traffic
+
+    def _labels(self, place: Destination) -> dict[str, str]:
+        """Return the labels of the pods behind a destination: those that its Service selects, of its subset."""
+        host, subset = place
+        service = self._seen.service(host, self._namespace)
+        if service and namespace_of(service) != self._namespace:
+            there = namespace_of(service)
+            self._note("spec.http", f"{host} is a Service of {there}: a model counts pods of its own namespace only")
+        found = {str(k): str(v) for k, v in part(part(service, "spec"), "selector").items()} if service else {}
+        chosen = self._seen.subset(host, subset, self._namespace) if subset else None
+        if subset and chosen is None:
+            self._note("spec.http", f"subset {subset} of {host} was not read: all pods of the Service are taken for it")
+        found |= {str(k): str(v) for k, v in part(chosen or {}, "labels").items()}
+        if not found:
+            found = {"app": host.partition(".")[0]}
+            self._note(
+                "spec.http",
+                f"Service {host} was not read or selects nothing; app={found['app']} is taken for its pods",
+            )
+        return found
+
+    def _theirs(self, split: dict[Destination, Fraction]) -> None:
+        """Note what of DestinationRules is not taken over."""
+        for host in dict.fromkeys(host for host, _ in split):
+            for rule in self._seen.rules(host, self._namespace):
+                spec = part(rule, "spec")
+                self._proposal.leave_out(rule, "spec", spec, ("host", "subsets"))
+                for subset in items(spec, "subsets"):
+                    self._proposal.leave_out(rule, f"spec.subsets[{subset.get('name')}]", subset, ("name", "labels"))
+
+    def _distinct(self, hosts: list[str], split: dict[Destination, Fraction]) -> list[Manifest]:
+        """Return the routes that go where the model does, none twice; what Istio tries first is told where it is
+        not the longest path."""
+        found: dict[str, Manifest] = {}
+        for route in self._routes(hosts, {host for host, _ in split}):
+            place = f"{route['host']}{route['path']} {sorted(route.get('headers', {}).items())}"
+            if place in found:
+                self._note("spec.http", f"routes {route['path']} twice; the first counts")
+            elif any(_covers(earlier, route) for earlier in found.values()):
+                said = f"an earlier route covers {route['path']}; Tidegate tries the longer path first"
+                self._note("spec.http", said)
+            found.setdefault(place, route)
+        return list(found.values())
+
+    def _routes(self, hosts: list[str], going_to: Container[str]) -> Iterator[Manifest]:
+        for number, http in enumerate(items(self._spec, "http")):
+            place = f"spec.http[{number}]"
+            if not items(http, "route"):
+                self._note(place, "is not expressed: it goes to no Service")
+                continue
+            away = sorted({host for host in map(_host_of, items(http, "route")) if host not in going_to})
+            if away:
+                self._note(place, f"is not expressed: it goes to {', '.join(away)}; make a Model for that")
+                continue
+            for order, target in enumerate(items(http, "route")):
+                self._proposal.leave_out(self._service, f"{place}.route[{order}]", target, ("destination", "weight"))
+            self._proposal.leave_out(self._service, place, http, ("match", "route", "timeout", "name", "headers"))
+            more = self._more(place, http)
+            for order, match in enumerate(items(http, "match") or [{}]):
+                found = self._match(f"{place}.match[{order}]", match)
+                if found is not None:
+                    yield from ({"host": host, **found, **more} for host in hosts)
+
+    def _more(self, place: str, http: Manifest) -> Manifest:
+        """Return what of a route is the same for all its matches."""
+        target = part(items(http, "route")[0], "destination")
+        host, number = str(target.get("host", "")), part(target, "port").get("number")
+        more: Manifest = {"port": self._port(place, host, number)}
+        if any(part(part(other, "destination"), "port").get("number") != number for other in items(http, "route")):
+            self._note(f"{place}.route", f"goes to several ports; {more['port']} is proposed for all")
+        if self._speaks_grpc(host, number):
+            more["protocol"] = "grpc"
+        if isinstance(http.get("timeout"), str):
+            more["timeout"] = http["timeout"]
+        for side, name in (("request", "requestHeaders"), ("response", "responseHeaders")):
+            if change := part(part(http, "headers"), side):
+                more[name] = change
+        return more
+
+    def _port(self, place: str, host: str, number: object) -> int:
+        """Return the port of the pods behind a destination."""
+        chosen = self._chosen(host, number)
+        target = chosen.get("targetPort", chosen.get("port"))
+        if isinstance(target, int):
+            return target
+        guessed = number if isinstance(number, int) else 8080
+        self._note(f"{place}.route", f"which port the pods of {host} listen on is not known; {guessed} is proposed")
+        return guessed
+
+    def _speaks_grpc(self, host: str, number: object) -> bool:
+        chosen = self._chosen(host, number)
+        said = str(chosen.get("appProtocol") or chosen.get("name") or "")
+        return said.partition("-")[0] in ("grpc", "kubernetes.io/h2c")
+
+    def _chosen(self, host: str, number: object) -> Manifest:
+        """Return the port of the Service that a destination means; empty where it was not read."""
+        service = self._seen.service(host, self._namespace)
+        ports = items(part(service, "spec"), "ports") if service else []
+        return next((p for p in ports if p.get("port") == number or number is None), {})
+
+    def _match(self, place: str, match: Manifest) -> Manifest | None:
+        """Return path and headers of a match; None where it cannot be expressed."""
+        uri, headers = part(match, "uri"), part(match, "headers")
+        unknown = sorted(map(str, match.keys() - {"uri", "headers", "name"}))
+        inexact = sorted(str(name) for name, how in headers.items() if not isinstance(how, dict) or "exact" not in how)
+        if unknown or inexact or (uri and not {"exact", "prefix"} & uri.keys()):
+            said = [
+                *unknown,
+                *(f"headers.{name}" for name in inexact),
+                *(f"uri.{how}" for how in sorted(uri) if how == "regex"),
+            ]
+            self._note(
+                place, f"is not expressed: {', '.join(said) or 'uri'} (a route has a host, a path and exact headers)"
+            )
+            return None
+        path = _path_of(uri)
+        if "exact" in uri:
+            self._note(place, f"matched {path} alone; a route matches what lies below it too")
+        elif uri and not path.endswith("/"):
+            self._note(place, f"matched {path}-other too; a route matches {path} and what lies below it")
+        elif path != "/" and path.endswith("/"):
+            self._note(place, f"did not match {path.rstrip('/')} alone; a route does")
+        found: Manifest = {"path": _bare(path)}
+        return {**found, "headers": {name: how["exact"] for name, how in headers.items()}} if headers else found
+
+
+def _path_of(uri: Manifest) -> str:
+    return str(uri.get("prefix", uri.get("exact", "/")))
+
+
+def _bare(path: str) -> str:
+    return path.rstrip("/") or "/"
+
+
+def _covers(earlier: Manifest, route: Manifest) -> bool:
+    same = earlier["host"] == route["host"] and "headers" not in earlier
+    return same and lies_in(route["path"], earlier["path"])
+
+
+def _host_of(target: Manifest) -> str:
+    return str(part(target, "destination").get("host", ""))
+
+
+def _named(split: dict[Destination, Fraction]) -> dict[Destination, str]:
+    """Return a name for each version: its subset's, else its Service's."""
+    if len(split) == 1:
+        return {place: place[1] or "v1" for place in split}
+    subsets = [subset for _, subset in split]
+    is_clear = all(subsets) and len(set(subsets)) == len(subsets)
+    return {
+        place: place[1] if is_clear else "-".join(filter(None, (place[0].partition(".")[0], place[1])))
+        for place in split
+    }
+
+
+def _rounded(shares: list[Fraction]) -> list[int]:
+    """Return whole shares that add up to 100, each at most one off: the largest remainders are rounded up."""
+    down = [int(share) for share in shares]
+    order = sorted(range(len(shares)), key=lambda n: shares[n] - down[n], reverse=True)
+    for number in order[: 100 - sum(down)]:
+        down[number] += 1
+    return down

@@ -1,0 +1,78 @@
+"""The sample loop: asks Prometheus for replica counts now and then, and keeps those that can be believed."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from collectors.samples import Sample, TrustedCount, held
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.errors import TidegateError
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.metrics import SOURCE_READS
+from k8s_manager.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+Key = tuple[str, str]  # namespace and Deployment
+
+
+class Source(Protocol):
+    """Where samples come from."""
+
+    async def read(self) -> Mapping[Key, Sample]:
+        """Return the newest sample of each Deployment; raises `TidegateError`."""
+
+
+class SampleLoop:
+    """What is believed of replica counts that a metrics system tells."""
+
+    def __init__(self, source: Source | None, clock: Clock, settings: Settings) -> None:
+        self._source, self._clock, self._settings = source, clock, settings
+        self._held: dict[Key, TrustedCount] = {}
+        self._differs_since: dict[tuple[str, str, str], float] = {}
+        self.version = 0
+        self.changed = asyncio.Event()
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """Ask again and again until cancelled; without a source there is nothing to ask."""
+        never = asyncio.Event()
+        while self._source is not None:
+            await self.once(self._source)
+            await self._clock.wait(never, self._settings.sample_every)
+
+    async def once(self, source: Source) -> None:
+        """Ask once."""
+        try:
+            samples, self.problem = await source.read(), None
+        except TidegateError as error:
+            samples, self.problem = {}, str(error)
+            log.warning("%s", error)
+        SOURCE_READS.labels("failure" if self.problem else "success").inc()
+        now = self._clock.utc().timestamp()
+        after = {key: held(self._held.get(key), samples.get(key), now) for key in self._held.keys() | samples.keys()}
+        self._held = {key: found for key, found in after.items() if found is not None}
+        self.version += 1
+        self.changed.set()
+
+    def counts(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, TrustedCount | None]:
+        """Return what is believed of each version whose Deployment is ours."""
+        return {
+            v.name: self._held.get((namespace, names.deployment(model, v.name))) for v in spec.versions if v.workload
+        }
+
+    def disagreement(self, namespace: str, model: str, spec: ModelSpec, ready: Mapping[str, int]) -> str | None:
+        """Return where the watch says otherwise and has done so for a while."""
+        now, said = self._clock.now(), []
+        for name, found in self.counts(namespace, model, spec).items():
+            key = (namespace, model, name)
+            if found is None or found.count == ready.get(name, 0):
+                self._differs_since.pop(key, None)
+            elif now - self._differs_since.setdefault(key, now) > self._settings.sample_patience:
+                said.append(f"version {name}: {ready.get(name, 0)} ready by watch, {found.count} by Prometheus")
+        return "; ".join(said) or None
+
+    def fresh(self, found: TrustedCount | None) -> bool:
+        """Tell whether a count is young enough to be trusted."""
+        return found is not None and self._clock.utc().timestamp() - found.at < self._settings.stale_after

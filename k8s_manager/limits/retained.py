@@ -1,0 +1,44 @@
+"""Which limits stay as they are though nobody asks for them now. Pure."""
+
+from collections.abc import Iterable, Mapping, Set
+
+from istio_templates import names
+from istio_templates.facts import ObjectKey
+from k8s_manager.pipeline.plan import Plan, identity_of
+from ratelimiter.controller import Limits, Slot
+from ratelimiter.slots import slot_of
+
+
+def kept(plan: Plan, lifted: Set[str], slots: Mapping[Slot, Limits], owned: Iterable[ObjectKey]) -> frozenset[str]:
+    """Return the keys whose limits stay: of models whose document is refused, and of those that leave, as long as a
+    route leads to them."""
+    limited = plan.limits.keys() - lifted
+    others = {key for limits in slots.values() for key, _ in limits if names.identity_in(key) not in limited}
+    if not others:
+        return frozenset()
+    routed = {names.identity(*key[1:]) for key in owned if key.kind == "VirtualService"}
+    unlimited = {names.identity_of(model) for model in plan.models.values()}
+    stay = _of_refused(plan, slots) | (routed - unlimited)
+    return frozenset(key for key in others if names.identity_in(key) in stay)
+
+
+def _of_refused(plan: Plan, slots: Mapping[Slot, Limits]) -> set[str]:
+    """Return the identities in the slots of models whose document is refused. Which of them is theirs cannot always
+    be told (a document may be unreadable), so all of their namespace stay that nobody else has or gives up."""
+    places = {
+        (names.identity(namespace, ""), slot_of(namespace, name, restless))
+        for namespace, name in plan.held_models
+        for restless in (False, True)
+    }
+    if not places:
+        return set()
+    inside = {prefix for prefix, _ in places}
+    given_up = {identity_of(leaving.stored) for leaving in plan.leaving if leaving.stored.key.kind == "Model"}
+    found = {
+        identity
+        for (_, number), limits in slots.items()
+        for identity in (names.identity_in(key) for key, _ in limits)
+        if (prefix := identity.rpartition("/")[0] + "/") in inside
+        and (number < names.PINNED_SLOTS or (prefix, number) in places)
+    }
+    return found - given_up - {names.identity_of(model) for model in plan.models.values()}

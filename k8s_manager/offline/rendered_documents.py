@@ -1,0 +1,37 @@
+"""Documents to manifests without a cluster, again and again: what has not changed is not planned or rendered anew."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from istio_templates.documents import Document
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.offline.findings import TreeFinding, refused
+from k8s_manager.offline.offline_world import stored, with_own_gateways, world_with
+from k8s_manager.pipeline.plan import Planner
+from k8s_manager.pipeline.render import Renderer
+from k8s_manager.runtime.memo import Memo
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Every object that follows from the documents that are accepted, and why the others are not."""
+
+    objects: dict[ObjectKey, Manifest]
+    findings: tuple[TreeFinding, ...]
+
+
+class Rendering:
+    """Renders one set of documents after the other."""
+
+    def __init__(self) -> None:
+        self._planner, self._renderer, self._stored = Planner(), Renderer(), Memo()
+
+    def of(self, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Rendered:
+        """Return what follows from `documents`, in whatever order they come; `places` say where each stands."""
+        every = with_own_gateways(documents[key] for key in sorted(documents))
+        found = [self._stored.get(d.key, (d,), partial(stored, d)) for d in every]
+        self._stored.end_round()
+        plan = self._planner.plan(world_with(found), {})
+        desired = self._renderer.render(plan)
+        return Rendered({**desired.objects, **desired.slots}, tuple(refused(plan, documents, places)))

@@ -1,0 +1,230 @@
+"""apply: carry out changes in order, side by side within a stage, each failure with its owner.
+
+A `Target` takes changes and says what became of each; the cluster is one, a Git tree (`gitops.target`) another.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Protocol
+
+from istio_templates import names
+from istio_templates.catalog import stage
+from istio_templates.errors import Stalled, TidegateError
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.repair import Repair, Repairs, live_of, repair_as, resolve_drift
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Absent, Refused
+from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
+from k8s_manager.kube.store import Store
+from k8s_manager.pipeline.diff import Changes, Write
+from k8s_manager.pipeline.plan import Owner, Plan, owner_of
+from k8s_manager.runtime.backoff import Backoff
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.metrics import APPLIED
+from k8s_manager.world.condition import Condition
+from k8s_manager.world.world import World
+
+log = logging.getLogger(__name__)
+BACKOFF = Backoff(0.5, 60.0)
+_FOREIGN = (
+    "Model", "Pod", "Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "PersistentVolumeClaim",
+    "ConfigMap", "Secret", "ServiceAccount", "Ingress", "Role", "RoleBinding", "HorizontalPodAutoscaler",
+    "PodDisruptionBudget", "NetworkPolicy", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
+)  # fmt: skip
+_IN_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl", "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A write that did not arrive: why, how often by now, and when it is tried again."""
+
+    error: TidegateError
+    owner: Owner
+    attempts: int
+    again_at: float
+
+
+@dataclass(slots=True)
+class Results:
+    """What became of the changes: how many arrived, what stands out by object, what waits until when since it is
+    changed too often, who else had written; and whose objects somebody else has to write first, with what is said of
+    that."""
+
+    written: int = 0
+    failures: dict[ObjectKey, Failure] = field(default_factory=dict)
+    put_off: dict[ObjectKey, float] = field(default_factory=dict)
+    repaired: dict[ObjectKey, Repair] = field(default_factory=dict)
+    behind: dict[Owner, Condition] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What changes were made from, and when."""
+
+    now: datetime
+    world: World
+    plan: Plan
+
+
+class Target(Protocol):
+    """Where objects go."""
+
+    async def apply(self, changes: Changes, basis: Basis) -> Results:
+        """Carry out what can be carried out, and say what could not."""
+
+
+class ClusterTarget:
+    """The cluster, by server-side apply. What fails is left alone for a growing while."""
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, in_flight: int) -> None:
+        self._client, self._store, self._clock = client, store, clock
+        self._places = asyncio.Semaphore(in_flight)
+        self._repairs = Repairs(clock)
+        self._failures: dict[ObjectKey, Failure] = {}
+
+    async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
+        """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
+        results = Results()
+        wanted = {names.key_of(write.obj) for write in changes.writes} | {names.key_of(obj) for obj in changes.deletes}
+        self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
+        for _, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
+            stopped = {failure.owner for failure in self._failures.values()}
+            await self._together(self._write(write, stopped, results) for write in group)
+        tenants = self._unwritten(changes, results)
+
+        def is_bound(obj: Manifest) -> bool:
+            """Tell whether a tenant's Gateway may still be in use."""
+            return obj["kind"] == "Gateway" and owner_of(obj["metadata"].get("labels", {}))[1] in tenants
+
+        for _, group_of_deletes in groupby(changes.deletes, key=stage):
+            going = list(group_of_deletes)
+            for obj in filter(is_bound, going):  # it is tried when the rest is written, and wakes nobody until then
+                self._failures.pop(names.key_of(obj), None)
+            await self._together(self._delete(obj, results) for obj in going if not is_bound(obj))
+        results.failures = dict(self._failures)
+        return results
+
+    def _unwritten(self, changes: Changes, results: Results) -> set[str]:
+        """Return the tenants of which something was not written."""
+        behind = self._failures.keys() | results.put_off.keys()
+        owners = (
+            owner_of(write.obj["metadata"]["labels"]) for write in changes.writes if names.key_of(write.obj) in behind
+        )
+        return {owner[1] for owner in owners} - {""}
+
+    async def _together(self, calls: Iterable[object]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(call)  # type: ignore[arg-type]
+
+    async def _write(self, write: Write, stopped: set[Owner], results: Results) -> None:
+        key, owner = names.key_of(write.obj), owner_of(write.obj["metadata"]["labels"])
+        if owner in stopped and not self._is_due(key):
+            return
+        if write.first and key.kind == "EnvoyFilter" and self._store.get(key) is not None:
+            return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
+        if write.drifted and key not in self._failures and (pause := self._repairs.take(key, owner)):
+            results.put_off[key] = self._clock.now() + pause
+            return
+        async with self._places:
+            try:
+                await self._put(write, results)
+            except TidegateError as error:
+                self._fail(key, owner, error, "apply")
+            except Exception as error:  # one object that nobody foresaw must not stop all the others
+                log.exception("%s cannot be written", key)
+                self._fail(key, owner, Stalled(f"apply {key}: {error!r}; look at the object and mend it"), "apply")
+            else:
+                self._succeed(key, "apply", results)
+
+    async def _put(self, write: Write, results: Results) -> None:
+        key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
+        if write.drifted or write.policy != "repair":
+            live = await live_of(self._client, key)
+            if live is not None:
+                settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
+                if write.drifted or write.first:
+                    repair = repair_as(settled, live, write, self._repairs.is_fought(key))
+                obj, surplus = settled.obj, {} if write.first else settled.surplus
+        if surplus:
+            answer = await self._exchange(key, surplus, obj)
+        else:
+            answer = await self._client.apply(obj, force=not write.first)
+        self._store.put(answer)
+        if repair:
+            results.repaired[key] = repair
+
+    async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
+        """Take away what others have added, and write what is ours; where nothing would be left in between, the other
+        way round."""
+        patch = self._client.merge if key.kind in (*ISTIO, *DOCUMENTS) else self._client.strategic
+        try:
+            await patch(key, surplus)
+        except Refused:
+            await self._client.apply(obj, force=True)
+            return await patch(key, surplus)
+        return await self._client.apply(obj, force=True)
+
+    async def _delete(self, obj: Manifest, results: Results) -> None:
+        key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))
+        if key in self._failures and not self._is_due(key):
+            return
+        async with self._places:
+            try:
+                if key.kind == "Namespace" and await self._has_others(key.name):
+                    self._store.put(await self._let_go(key))
+                else:
+                    await self._client.delete(key, obj["metadata"]["uid"])
+                    self._store.leave(obj)
+            except Absent:
+                self._store.drop(obj)
+            except TidegateError as error:
+                self._fail(key, owner, error, "delete")
+                return
+            self._succeed(key, "delete", results)
+
+    async def _let_go(self, namespace: ObjectKey) -> Manifest:
+        """Take what is ours off a namespace that stays, also where a tool has applied the same."""
+        left = await self._client.apply(names.manifest("v1", "Namespace", namespace.name, "", {}), force=True)
+        ours = [label for label in left["metadata"].get("labels", {}) if names.is_ours(label)]
+        if not ours:
+            return left
+        return await self._client.merge(namespace, {"metadata": {"labels": dict.fromkeys(ours)}})
+
+    def _is_due(self, key: ObjectKey) -> bool:
+        failure = self._failures.get(key)
+        return failure is not None and failure.again_at <= self._clock.now()
+
+    def _succeed(self, key: ObjectKey, operation: str, results: Results) -> None:
+        self._failures.pop(key, None)
+        results.written += 1
+        APPLIED.labels(key.kind, operation, "success").inc()
+
+    def _fail(self, key: ObjectKey, owner: Owner, error: TidegateError, operation: str) -> None:
+        before = self._failures.get(key)
+        attempts = before.attempts + 1 if before else 1
+        self._failures[key] = Failure(error, owner, attempts, self._clock.now() + BACKOFF.after(attempts))
+        APPLIED.labels(key.kind, operation, "failure").inc()
+
+    async def _has_others(self, namespace: str) -> bool:
+        """Tell whether a namespace holds anything that we did not make and Kubernetes does not put there."""
+        for kind in _FOREIGN:
+            try:
+                objects, _ = await self._client.list(RESOURCES[kind], namespace=namespace)
+            except Absent:
+                continue
+            if any(_is_foreign(obj) for obj in objects):
+                return True
+        return False
+
+
+def _is_foreign(obj: Manifest) -> bool:
+    labels = obj["metadata"].get("labels", {})
+    if obj["kind"] == "Model":
+        return True
+    ours = labels.get(names.MANAGED_BY) == names.MANAGER or names.MODEL in labels or names.GATEWAY in labels
+    return not ours and obj["metadata"]["name"] not in _IN_EVERY_NAMESPACE

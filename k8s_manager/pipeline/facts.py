@@ -1,0 +1,295 @@
+"""From what people wrote (documents) to what renderers and limits need (facts)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+
+from istio_templates import names
+from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents.fields import exact, seconds
+from istio_templates.documents.gateway import Managed
+from istio_templates.documents.model import HeaderChange, RateLimit, Route, TrafficPolicy, Version, Workload
+from istio_templates.documents.warmup import SlowStart as SlowStartSpec
+from istio_templates.documents.warmup import Target, Warmup
+from istio_templates.facts import (
+    GatewayPods,
+    GatewayPool,
+    HeaderEdits,
+    LentHost,
+    ListenerFacts,
+    Manifest,
+    OwnedHost,
+    PodsOfVersion,
+    PolicyFacts,
+    RouteFacts,
+    ServedModel,
+    SlowStartFacts,
+    Tenancy,
+    VersionFacts,
+    WarmupFacts,
+)
+from k8s_manager.admission.claim_index import adopted_by, namespace_of
+from k8s_manager.admission.model_rules import workload_labels
+from k8s_manager.traffic.weights import can_be_split, declared, split
+from ratelimiter.capacity import VersionLoad
+from ratelimiter.target import Terms
+from ratelimiter.terms import bounds_of, rules_of, verdict_of
+from warmup.plans.bundle import Bundle, hash_of
+from warmup.protocols import dialect_of
+
+
+def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
+    """Return the facts of a gateway. The probe's secret is derived from its UID, which nobody outside sees;
+    without one (rendering for Git) there is no probe."""
+    return GatewayPool(
+        name=name,
+        namespace=spec.namespace,
+        selector=tuple(sorted(spec.selector.items())),
+        listeners=tuple(
+            ListenerFacts(listener.name, listener.port, listener.protocol, listener.domain, listener.credential_name)
+            for listener in spec.listeners
+        ),
+        managed=_managed(spec.managed) if spec.managed else None,
+        probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
+        endpoint_stats=spec.endpoint_stats,
+    )
+
+
+def _managed(managed: Managed) -> GatewayPods:
+    scale = managed.autoscale
+    return GatewayPods(managed.replicas, scale.min if scale else None, scale.max if scale else None)
+
+
+def tenancy(
+    name: str,
+    spec: TenantSpec,
+    pools: tuple[GatewayPool, ...],
+    missing: frozenset[str],
+    guests: Mapping[str, tuple[str, ...]],
+    lent: tuple[LentHost, ...],
+) -> Tenancy:
+    """Return the facts of a tenant; hosts whose certificate is `missing` stay out until it is there. `guests` are the
+    namespaces that serve paths of its hosts, `lent` the hosts of others of which it does."""
+    hosts = [
+        OwnedHost(host.name, host.tls.credential_name if host.tls else None, guests.get(host.name, ()))
+        for host in spec.hosts
+    ]
+    return Tenancy(
+        name=name,
+        namespace=namespace_of(name, spec),
+        gateways=pools,
+        hosts=tuple(host for host in hosts if host.credential not in missing),
+        strict=spec.isolation == "strict",
+        lent=lent,
+        adopted=adopted_by(spec),
+    )
+
+
+def served(
+    tenant: Tenancy,
+    name: str,
+    spec: ModelSpec,
+    closed: str | None,
+    plan: Bundle | None = None,
+    weights: Mapping[str, int] | None = None,
+) -> ServedModel:
+    """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one, and `weights`
+    are those that hold, if they are not the document's."""
+    weights = declared(spec) if weights is None else weights
+    return ServedModel(
+        tenant=tenant,
+        name=name,
+        routes=tuple(_route(tenant, name, number, route) for number, route in enumerate(spec.routes)),
+        versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
+        policy=_policy(spec.traffic_policy, spec.warmup.slow_start),
+        closed=closed,
+        attached=spec.attach_to.virtual_service if spec.attach_to else None,
+        warmup=_warmup(spec.warmup, plan),
+    )
+
+
+def _warmup(warmup: Warmup, plan: Bundle | None) -> WarmupFacts | None:
+    if warmup.how == "none":
+        return None
+    text = plan.text() if plan else ""
+    port, path = _native(plan.spec.target, plan) if plan else (None, None)
+    return WarmupFacts(
+        mode=warmup.how,
+        plan=text,
+        hash=hash_of(text) if text else "",
+        ready_port=port,
+        ready_path=path,
+        delay=ceil(seconds(warmup.restart_delay)),
+        load=ceil(seconds(plan.spec.timeout if plan and warmup.how == "agent" else warmup.fixed_delay.load)),
+        warm=ceil(seconds(warmup.fixed_delay.warm)),
+        image=warmup.agent_image,
+        restarts=plan is not None and plan.spec.on_timeout == "restart",
+        deadline=_deadline(warmup, plan),
+    )
+
+
+def _deadline(warmup: Warmup, plan: Bundle | None) -> int:
+    """Return the seconds that one replica may take to become warm, and a minute to be scheduled and pulled."""
+    delayed = seconds(warmup.fixed_delay.load) + seconds(warmup.fixed_delay.warm)
+    proved = seconds(plan.spec.timeout) + seconds(warmup.restart_delay) if plan else Fraction(0)
+    return ceil(delayed if warmup.how == "fixedDelay" else proved) + 60
+
+
+def _native(target: Target, plan: Bundle) -> tuple[int, str | None]:
+    """Return the port, and over HTTP the path, where the server itself says that it is ready."""
+    if target.protocol.endswith("grpc"):
+        return target.port, None
+    asked = dialect_of(target, plan.files).ready(plan.server)
+    return target.port, asked.path if asked else None
+
+
+def identity_of(namespace: str, model: str, spec: ModelSpec) -> str:
+    """Return the identity of the VirtualService that routes for a model."""
+    return names.identity(namespace, spec.attach_to.virtual_service if spec.attach_to else model)
+
+
+def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts:
+    return RouteFacts(
+        name=f"{tenant.name}.{model}.{number}",
+        host=route.host,
+        path=route.path,
+        headers=tuple(sorted(route.headers.items())),
+        protocol=route.protocol,
+        port=route.port,
+        timeout=route.timeout,
+        attempts=route.retries.attempts,
+        per_try=route.retries.per_try_timeout,
+        request=_edits(route.request_headers),
+        response=_edits(route.response_headers),
+    )
+
+
+def _edits(change: HeaderChange) -> HeaderEdits:
+    return HeaderEdits(tuple(sorted(change.set.items())), tuple(sorted(change.add.items())), change.remove)
+
+
+def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
+    """Return the labels by which a version's pods are known, sorted."""
+    return tuple(sorted(version.existing.labels.items()) if version.existing else workload_labels(model, version.name))
+
+
+def _version(model: str, version: Version, weight: int) -> VersionFacts:
+    workload = version.workload
+    return VersionFacts(version.name, version_labels(model, version), weight, _pods(workload) if workload else None)
+
+
+def _pods(workload: Workload) -> PodsOfVersion:
+    spare = workload.capacity_mode == "availability"
+    return PodsOfVersion(workload.replicas, _pod_template(workload), workload.disruption_budget, spare)
+
+
+def _pod_template(workload: Workload) -> Manifest:
+    """Return the template with the short fields merged into its container "model"."""
+    given = workload.pod_template.get("spec", {})
+    short: Manifest = {
+        "image": workload.image,
+        "command": list(workload.command),
+        "args": list(workload.args),
+        "env": list(workload.env),
+        "resources": workload.resources,
+    }
+    containers = [dict(container) for container in given.get("containers", [])]
+    if not any(container["name"] == "model" for container in containers):
+        containers.insert(0, {"name": "model"})
+    for container in containers:
+        if container["name"] == "model":
+            container.update({key: value for key, value in short.items() if value})
+    return {**workload.pod_template, "spec": {**given, "containers": containers}}
+
+
+def _policy(policy: TrafficPolicy, slow: SlowStartSpec | None) -> PolicyFacts:
+    outlier, balancing = policy.outlier_detection, policy.load_balancing
+    return PolicyFacts(
+        max_connections=policy.max_connections,
+        max_requests=policy.max_requests,
+        max_pending=policy.max_pending,
+        consecutive_errors=outlier.consecutive_errors,
+        interval=outlier.interval,
+        ejection_time=outlier.ejection_time,
+        max_ejection_percent=outlier.max_ejection_percent,
+        balancing=balancing.policy,
+        hash_header=balancing.header,
+        hash_cookie=balancing.cookie,
+        slow_start=SlowStartFacts(slow.duration, slow.minimum_percent, slow.aggression) if slow else None,
+    )
+
+
+def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -> tuple[Terms, ...]:
+    """Return what a model's document says of its limits: the whole one's, then those of versions with their own."""
+    limit = spec.rate_limit
+    if limit is None:
+        return ()
+    whole = _whole(tenant, model, spec, limit, ceiling)
+    return (whole, *(_own(whole, spec.routes[0].port, version) for version in spec.versions if version.rate_limit))
+
+
+def _own(whole: Terms, port: int, version: Version) -> Terms:
+    """Return the terms of a version's own limit. Whether the model is closed without replicas is not for it to say."""
+    assert version.rate_limit is not None
+    cluster = names.cluster(whole.namespace, whole.model, port, version.name)
+    return replace(
+        whole,
+        identity=names.limit_key(whole.identity, cluster),
+        bounds=bounds_of(version.rate_limit),
+        tenant_ceiling=None,
+        version=version.name,
+        cold="floor" if whole.cold == "closed" else whole.cold,
+        stale="floor" if whole.stale == "closed" else whole.stale,
+    )
+
+
+def _whole(tenant: Tenancy, model: str, spec: ModelSpec, limit: RateLimit, ceiling: float | None) -> Terms:
+    return Terms(
+        namespace=tenant.namespace,
+        model=model,
+        tenant=tenant.name,
+        identity=identity_of(tenant.namespace, model, spec),
+        pools=tuple(pool.name for pool in tenant.gateways),
+        bounds=bounds_of(limit),
+        burst=seconds(limit.burst),
+        rules=rules_of(limit),
+        cold=limit.fallback.cold,
+        stale=limit.fallback.stale,
+        tenant_ceiling=None if ceiling is None else exact(ceiling),
+        weight=limit.weight,
+        restless=any(_is_restless(version) for version in spec.versions),
+        mode=limit.mode,
+        ramp=float(seconds(limit.ramp.over)),
+        verdict=verdict_of(limit.verdict) if limit.verdict else None,
+    )
+
+
+def _is_restless(version: Version) -> bool:
+    """Tell whether somebody else moves a version's replicas; not so where it is one of ours that has left its document
+    and serves on."""
+    if version.existing:
+        return names.VERSION not in version.existing.labels
+    return version.workload is None or version.workload.replicas is None
+
+
+def loads(spec: ModelSpec, ready: dict[str, int], own: str = "") -> tuple[VersionLoad, ...]:
+    """Return what each version contributes, from its ready replicas by name; of the one version whose `own` limit is
+    asked for, all that it serves."""
+    assert spec.rate_limit is not None
+    if own:
+        return tuple(replace(load, share=Fraction(1), own=False) for load in loads(spec, ready) if load.name == own)
+    weights = declared(spec)
+    if can_be_split(spec):
+        weights = split(weights, [name for name, count in ready.items() if count])
+    return tuple(
+        VersionLoad(
+            name=version.name,
+            replicas=ready.get(version.name, 0),
+            per_replica=exact(version.per_replica_qps or spec.rate_limit.per_replica_qps),
+            share=Fraction(weights.get(version.name, 0), 100),
+            own=version.rate_limit is not None,
+        )
+        for version in spec.versions
+    )

@@ -1,0 +1,163 @@
+"""Why a limit is what it is, and which replicas are warm, in words and figures. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from istio_templates.facts import Manifest, WarmupFacts
+from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.status.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
+from k8s_manager.status.stage_status import staged
+from k8s_manager.status.status_builder import REASONS
+from k8s_manager.warmup_gate.progress import PodProgress
+from ratelimiter.overrides import takes_away
+
+
+def limit(
+    subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest] = ()
+) -> Manifest:
+    """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces."""
+    if not view:
+        return {
+            "model": subject,
+            "mode": "off",
+            "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off."],
+        }
+    first = next(iter(view.values()))
+    if first.holders is not None:
+        return {"model": subject, "mode": "off", "explanation": [f"{subject}: {staged(first).message}."]}
+    if first.lifted and not takes_away(first.override):
+        return {
+            "model": subject,
+            "mode": "off",
+            "explanation": [f"{subject} has no limit: spec.rateLimit.mode is off."],
+        }
+    target, terms = first.wanted.target, first.wanted.terms
+    bounds = terms.bounds
+    return {
+        "model": subject,
+        "mode": _mode(first),
+        **(limit_status(view, status) or {}),
+        "formula": _formula(first),
+        "bounds": {
+            "floor": number(bounds.floor),
+            "ceiling": None if bounds.ceiling is None else number(bounds.ceiling),
+            "tenantCeiling": None if terms.tenant_ceiling is None else number(terms.tenant_ceiling),
+        },
+        "sources": _sources(first),
+        "debounce": {name: _debounce(one) for name, one in view.items()},
+        "pods": list(pods),
+        "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_proof(pods)],
+    }
+
+
+def _mode(view: LimitView) -> str:
+    if view.lifted:
+        return "off"
+    if view.stage is None or view.stage.enforced == 100:
+        return "enforce"
+    return "ramp" if view.stage.enforced else "shadow"
+
+
+def _sources(view: LimitView) -> Manifest:
+    """Return where each input comes from, and of when it is."""
+    heard = view.heard.isoformat(timespec="seconds") if view.heard else None
+    override = view.override
+    return {
+        "replicas": {"from": "the pods, by watch", "asOf": heard},
+        "gatewayPods": {"from": "the gateway's pods, by watch; starting and leaving ones count", "asOf": heard},
+        "perReplicaQps": {"from": f"override {override.name}" if override and override.per_replica else "the Model"},
+        "inForce": {
+            "from": "the gateway's slot",
+            "asOf": view.since.isoformat(timespec="seconds") if view.since else None,
+        },
+    }
+
+
+def _share(view: LimitView) -> str:
+    """Return how the total becomes what one gateway pod enforces, and what that costs in exactness."""
+    bucket, total = view.in_force, view.wanted.target.total.value
+    if bucket is None or total is None or view.pending is not None:
+        return ""
+    share = total / max(view.wanted.target.gateways, 1)
+    exact = "exactly" if share == bucket.rate else f"rounded down from {float(share):.9g}/s, never up"
+    each = "second" if bucket.interval == 1 else f"{bucket.interval} s"
+    return f"A gateway pod's share is {bucket.tokens} requests each {each}, {exact}."
+
+
+def _formula(view: LimitView) -> str:
+    loads = [load for load in view.wanted.target.loads if load.share > 0]
+    bounding = [load for load in loads if not load.own]
+    parts = [f"{load.replicas} x {number(load.per_replica)} / {number(load.share)}" for load in bounding]
+    whole = f"min({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0"
+    if loads and not bounding:
+        whole = " + ".join(f"{load.replicas} x {number(load.per_replica)}" for load in loads)
+    return f"{whole} = {number(view.wanted.target.total.capacity)}/s, over {view.wanted.target.gateways} gateway pods"
+
+
+def _debounce(view: LimitView) -> Manifest:
+    if view.pending is None:
+        return {"state": "settled"}
+    due = None if view.due_in is None else round(view.due_in, 3)
+    return {"state": "pending", "target": bucket_status(view.pending), "dueInSeconds": due}
+
+
+def _proof(pods: Sequence[Manifest]) -> list[str]:
+    if not pods:
+        return []
+    applied = sum(pod["state"] == "Applied" for pod in pods)
+    others = ", ".join(f"{pod['pod']} {pod['state']}" for pod in pods if pod["state"] != "Applied")
+    return [f"Proved by the probe on {applied} of {len(pods)} gateway pods{f' ({others})' if others else ''}."]
+
+
+def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
+    target = view.wanted.target
+    said = [
+        f"Version {load.name}: {load.replicas} ready replicas, {number(load.per_replica)}/s each, "
+        f"{number(load.share * 100)} % of the traffic."
+        for load in target.loads
+    ]
+    said.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
+    if view.override:
+        said.append(f"Override {view.override.name}: {override_sentence(view.override)}.")
+    if view.lifted:
+        return [*said, "It takes the limit away: every request is admitted."]
+    if view.in_force is not None:
+        bucket = view.in_force
+        whole = number(bucket.rate * max(target.gateways, 1))
+        since = f" since {view.since.isoformat(timespec='seconds')}" if view.since else ""
+        said.append(f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods.")
+        said += [share] if (share := _share(view)) else []
+        said.append(
+            f"At most {bucket.burst} requests at once per gateway pod; {refill_bound(bucket, view.wanted.terms.burst)}."
+        )
+    else:
+        said.append(f"Nothing is in force yet: the slot of {subject} is not written.")
+    if view.stage is not None:
+        said.append(f"{staged(view).reason}: {staged(view).message}.")
+    if view.pending is not None:
+        due = "now" if not view.due_in else f"in {view.due_in:.1f} s"
+        said.append(
+            f"A change to {number(view.pending.rate)}/s per gateway pod is due {due}, if the replicas hold still."
+        )
+    return said
+
+
+def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress]) -> Manifest:
+    """Return how far each replica of a model has come, and what that means for requests."""
+    if warmup is None:
+        none = f"{subject} has no warm-up: a replica takes requests as soon as its own readiness probe passes."
+        return {"model": subject, "mode": "none", "explanation": [none], "replicas": []}
+    head = f"{subject} is warmed in mode {warmup.mode}" + (f" by plan {warmup.hash}." if warmup.hash else ".")
+    if warmup.mode != "gate":
+        return {"model": subject, "mode": warmup.mode, "plan": warmup.hash, "explanation": [head], "replicas": []}
+    opened = [pod for pod in pods if pod.is_open]
+    said = [head, f"{len(opened)} of {len(pods)} replicas take requests; only those count for the limit."]
+    said += [f"{pod.name} (version {pod.version}) {_warm(pod)}" for pod in pods]
+    replicas = [pod.live() for pod in pods]
+    return {"model": subject, "mode": "gate", "plan": warmup.hash, "explanation": said, "replicas": replicas}
+
+
+def _warm(pod: PodProgress) -> str:
+    told = pod.live()
+    took = f", after {told['seconds']:g} s" if "seconds" in told else ""
+    first = f" Its first request came at {told['firstRequest']}." if "firstRequest" in told else ""
+    return f"is {pod.state} since {pod.since or 'its start'}{took}: {told['message']}.{first}"

@@ -1,0 +1,106 @@
+"""How a limit is shown: in statuses, answers and words. Pure."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from istio_templates.facts import Bucket, Manifest
+from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.status.stage_status import stage_status
+from ratelimiter.config_probe import PodConfigState
+from ratelimiter.overrides import Override, takes_away
+
+
+def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Manifest | None:
+    """Return what a model's status says of its limit; None without one."""
+    if not view:
+        return None
+    first = next(iter(view.values()))
+    if first.lifted and not takes_away(first.override):
+        return None
+    target = first.wanted.target
+    bucket = first.in_force
+    out: Manifest = {
+        "total": None if bucket is None else number(bucket.rate * max(target.gateways, 1)),
+        "perGateway": None if bucket is None else bucket_status(bucket),
+        "gateways": target.gateways,
+        "capacity": number(target.total.capacity),
+        "reason": "Lifted" if first.lifted else target.total.reason,
+        "override": override_status(first.override),
+        "inputs": [
+            {
+                "version": load.name,
+                "ready": load.replicas,
+                "perReplicaQps": number(load.per_replica),
+                "share": number(load.share),
+            }
+            for load in target.loads
+        ],
+        "refillBound": None if bucket is None else refill_bound(bucket, first.wanted.terms.burst),
+    }
+    out |= stage_status(first)
+    if first.own:
+        out["versions"] = [_own(view) for view in first.own]
+    same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
+    since = before.get("since") if same and before else None
+    return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
+
+
+def _own(view: LimitView) -> Manifest:
+    """Return what is told of the limit of one version."""
+    bucket, version = view.in_force, view.wanted.terms.version
+    if bucket is None:
+        return {"version": version, "total": None, "perGateway": None}
+    total = number(bucket.rate * max(view.wanted.target.gateways, 1))
+    return {"version": version, "total": total, "perGateway": bucket_status(bucket)}
+
+
+def override_status(override: Override | None) -> Manifest | None:
+    """Return which override holds; None where none does."""
+    if override is None:
+        return None
+    expires = override.expires.isoformat(timespec="seconds")
+    said = {"name": override.name, "author": override.author, "reason": override.reason, "expires": expires}
+    return {**said, "sets": override_sentence(override).split(" by ", 1)[0]}
+
+
+def refill_bound(bucket: Bucket, burst: Fraction) -> str:
+    """Return how much one rewrite of the slot may admit beyond the limit."""
+    seconds = max(burst, 2 / bucket.rate)
+    return f"a rewrite of its slot may admit up to {number(seconds)} s worth of requests more"
+
+
+def bucket_status(bucket: Bucket) -> Manifest:
+    """Return a bucket as people read it."""
+    return {
+        "rate": number(bucket.rate),
+        "tokens": bucket.tokens,
+        "interval": f"{bucket.interval}s",
+        "burst": bucket.burst,
+    }
+
+
+def number(value: Fraction) -> int | float:
+    """Return a figure for JSON: whole where it is whole, else to six digits."""
+    return int(value) if value.denominator == 1 else round(float(value), 6)
+
+
+def override_sentence(override: Override) -> str:
+    """Return who has set what for how long, and why."""
+    what = override.action or (f"mode {override.mode}" if override.mode else None)
+    if override.total is not None:
+        what = f"{number(override.total)}/s"
+    elif override.per_replica is not None:
+        what = f"{number(override.per_replica)}/s per replica"
+    until = override.expires.isoformat(timespec="seconds")
+    return f"{what} by {override.author} until {until}: {override.reason}"
+
+
+def pods_status(proofs: Mapping[str, PodConfigState], slot: int) -> list[Manifest]:
+    """Return how far each gateway pod is with the slot of a limit."""
+    return [{"pod": pod, "state": _state(proof, slot)} for pod, proof in sorted(proofs.items())]
+
+
+def _state(proof: PodConfigState, slot: int) -> str:
+    if proof.silent:
+        return proof.state
+    return "Rejected" if slot in proof.late else "Pending" if slot in proof.behind else "Applied"

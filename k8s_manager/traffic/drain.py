@@ -1,0 +1,93 @@
+"""Versions that have left their model's document: how long their pods stay. Pure.
+
+Nothing is routed to them any more. They stay so that what is under way may end, and so that whoever takes the change
+back within that time finds them warm. Until when stands in the model's status, so that a restarted manager keeps to it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.fields import seconds
+from istio_templates.facts import Manifest
+from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.world.world import Stored, World
+
+OF_VERSION = ("Deployment", "PodDisruptionBudget")
+
+
+@dataclass(slots=True)
+class Draining:
+    """By namespace and model, until when each version that has left stays."""
+
+    until: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
+
+    def due(self, now: datetime) -> float | None:
+        """Return in how many seconds the next of them goes."""
+        ends = [end for versions in self.until.values() for end in versions.values()]
+        return max(0.0, (min(ends) - now).total_seconds()) if ends else None
+
+    def status(self, namespace: str, model: str) -> list[dict[str, str]]:
+        """Return what a model's status says of it."""
+        versions = self.until.get((namespace, model), {})
+        return [{"version": name, "until": _text(end)} for name, end in sorted(versions.items())]
+
+
+def defer_draining(deletes: Iterable[Manifest], world: World, now: datetime) -> tuple[list[Manifest], Draining]:
+    """Return which of these objects are to be deleted now, and which versions stay for a while."""
+    found, draining = list(deletes), Draining()
+    if not any(obj["kind"] in OF_VERSION for obj in found):
+        return found, draining
+    models = {(stored.key.namespace, stored.key.name): stored for stored in world.models}
+    going = []
+    for obj in found:
+        labels = obj["metadata"].get("labels", {})
+        place, version = (obj["metadata"].get("namespace", ""), labels.get(names.MODEL, "")), labels.get(names.VERSION)
+        stored = models.get(place)
+        if obj["kind"] not in OF_VERSION or not version or stored is None or not _has_left(stored, version, world):
+            going.append(obj)
+        elif version in _versions(stored):
+            continue  # it serves until another version can
+        elif (end := _end(stored, version, now)) > now:
+            draining.until.setdefault(place, {})[version] = end
+        else:
+            going.append(obj)
+    return going, draining
+
+
+def _has_left(stored: Stored, version: str, world: World) -> bool:
+    """Tell whether a version is none of the document; it may serve nevertheless."""
+    if stored.deleting or stored.document is None:
+        return False
+    return version in world.departed.get((stored.key.namespace, stored.key.name), ()) or version not in _versions(
+        stored
+    )
+
+
+def _versions(stored: Stored) -> set[str]:
+    spec = stored.document.spec if stored.document else None
+    return {version.name for version in spec.versions} if isinstance(spec, ModelSpec) else set()
+
+
+def _end(stored: Stored, version: str, now: datetime) -> datetime:
+    """Return until when a version stays: as the status says, or from now on as long as the document says."""
+    assert stored.document is not None and isinstance(stored.document.spec, ModelSpec)
+    longest = now + timedelta(seconds=float(seconds(stored.document.spec.drain)))
+    return min(longest, _told(stored, version) or longest)
+
+
+def _told(stored: Stored, version: str) -> datetime | None:
+    """Return what the status says; None where that is nothing that can be read, or somebody else's words."""
+    try:
+        ends = {told["version"]: datetime.fromisoformat(told["until"]) for told in stored.status.get("draining") or []}
+        end = ends.get(version)
+        return end if end is None or end.tzinfo else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _text(moment: datetime) -> str:
+    """Return a moment to the second, never an earlier one."""
+    return timestamp(moment + timedelta(microseconds=999_999))

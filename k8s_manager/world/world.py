@@ -1,0 +1,113 @@
+"""World: everything that a decision needs to know, frozen at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from collectors.replicas import PodState
+from istio_templates.documents import Document
+from istio_templates.errors import Problem
+from istio_templates.facts import LiveRoute, Manifest, ObjectKey
+from k8s_manager.traffic.gateway_migration import Binding
+from k8s_manager.world.certificate import Certificate
+from ratelimiter.autoscaler import Scaler
+
+FINALIZER = "tidegate.dev/cleanup"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as the API server holds it; `document` is None where it cannot be read, for `problems`.
+
+    An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
+    keep what they hold against newcomers. What the status says else decides nothing, and has no part in comparing.
+    """
+
+    key: ObjectKey
+    uid: str
+    generation: int
+    created: str
+    deleting: bool
+    finalizer: bool
+    document: Document | None
+    problems: tuple[Problem, ...]
+    incumbent: bool = False
+    accepted_before: bool = False
+    status: Manifest = field(default_factory=dict, compare=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceState:
+    """A namespace that exists: its labels, and whether it is going away."""
+
+    labels: Mapping[str, str]
+    leaving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What live objects already serve: hosts of Gateways by tenant, hosts of VirtualServices by the tenant that routes
+    there, and (host, headers, path) by model's namespace and name.
+
+    It stays reserved for its owner, also while the owner's document is refused and its last good objects are kept.
+    """
+
+    hosts: tuple[tuple[str, str], ...] = ()
+    routed: tuple[tuple[str, str], ...] = ()
+    routes: tuple[LiveRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A VirtualService of somebody else: where it is exported to, and through which Gateways it is reached."""
+
+    export_to: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One moment.
+
+    `ready` counts replicas by (namespace, model, version). `limited` holds (gateway, identity) of every limit that is
+    in a slot. `secrets` are (namespace, name), `certificates` those in gateways' namespaces; None where one cannot be
+    read. `twins` are, by gateway, the EnvoyFilters of others that have the name
+    of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
+    (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
+    Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
+    `departed` are, by (namespace, model), versions that serve though their document no longer has them, and `handovers`
+    what a model is told whose requests stay where they are until another version is warm: its document is then not the
+    one that is stored (`handover.effective`).
+    `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
+    """
+
+    gateways: tuple[Stored, ...]
+    tenants: tuple[Stored, ...]
+    models: tuple[Stored, ...]
+    namespaces: Mapping[str, NamespaceState]
+    gateway_pods: Mapping[str, tuple[PodState, ...]]
+    secrets: frozenset[tuple[str, str]]
+    ready: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    certificates: Mapping[tuple[str, str], Certificate | None] = field(default_factory=dict)
+    limited: frozenset[tuple[str, str]] = frozenset()
+    bound: Bound = Bound()
+    twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bindings: Mapping[str, Binding] = field(default_factory=dict)
+    overrides: tuple[Stored, ...] = ()
+    foreign: Mapping[tuple[str, str], Foreign] | None = None
+    scalers: Mapping[tuple[str, str], Scaler] = field(default_factory=dict)
+    warmup_plans: tuple[Stored, ...] = ()
+    access_grants: tuple[Stored, ...] = ()
+    files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
+    ungated: frozenset[tuple[str, str, str]] = frozenset()
+    departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def kinds(self) -> tuple[tuple[Stored, ...], ...]:
+        """Return the documents by kind, those first that others refer to."""
+        return self.gateways, self.tenants, self.warmup_plans, self.models, self.overrides, self.access_grants
+
+    def documents(self) -> tuple[Stored, ...]:
+        """Return all documents."""
+        return tuple(chain.from_iterable(self.kinds()))
