@@ -66,3 +66,7 @@ class Transient(TidegateError):
 
 class Stalled(TidegateError):
     """A state that only an operator can end."""
+
+
+class Outdated(TidegateError):
+    """An If-Match that names another version than the current one (412)."""

@@ -7,7 +7,8 @@ from e2e.cluster.network import DNS, NODE, SERVICES
 from e2e.cluster.pki import Pki
 from e2e.cluster.place import Place
 from e2e.cluster.recipes import PAUSE
-from k8s_manager.doctor.rbac import ACCOUNT, SYSTEM
+from k8s_manager.doctor.rbac import ACCOUNT
+from k8s_manager.world.installation import SYSTEM
 
 ETCD = "http://127.0.0.1:2379"
 

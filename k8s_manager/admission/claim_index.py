@@ -13,7 +13,8 @@ from istio_templates.documents import (
 from istio_templates.documents.model import Route
 from istio_templates.facts import ObjectKey
 from k8s_manager.admission import warmup_rules
-from k8s_manager.traffic.gateway_migration import Binding
+from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
 
 RouteMatch = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
@@ -188,26 +189,6 @@ def _suffixes(host: str) -> list[str]:
 def _folders(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:end]) for end in range(2, len(parts))]
-
-
-def namespace_of(tenant: str, spec: TenantSpec) -> str:
-    """Return the namespace of a tenant."""
-    return spec.namespace or tenant
-
-
-def dedicated_namespace(tenant: str) -> str:
-    """Return the namespace of a tenant's own gateway."""
-    return f"{tenant}-gateway"
-
-
-def gateway_name(tenant: str, spec: TenantSpec) -> str:
-    """Return the name of the gateway that serves a tenant."""
-    return spec.gateway.name or tenant
-
-
-def adopted_by(spec: TenantSpec) -> tuple[str, str] | None:
-    """Return the gateway and the Gateway there that a tenant takes over, if it does."""
-    return (spec.gateway.name, spec.gateway.adopt) if spec.gateway.name and spec.gateway.adopt else None
 
 
 def place_of(route: Route) -> RouteMatch:

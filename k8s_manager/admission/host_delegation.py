@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from istio_templates import names
 from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.facts import LentHost, LiveRoute, Tenancy
-from k8s_manager.admission.claim_index import ClaimIndex, Holder, adopted_by, gateway_name, namespace_of
-from k8s_manager.traffic.gateway_migration import Binding
+from k8s_manager.admission.claim_index import ClaimIndex, Holder
+from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant import adopted_by, gateway_name, namespace_of
 
 
 @dataclass(frozen=True, slots=True)

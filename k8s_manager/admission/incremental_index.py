@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from istio_templates.documents import Document
 from istio_templates.facts import ObjectKey
-from k8s_manager.admission.admit import by_seniority, fleet_of, is_same, verdict_on
+from k8s_manager.admission.admit import AdmissionResult, by_seniority, fleet_of, is_same, verdict_on
 from k8s_manager.admission.claim_index import ClaimIndex, holdings
-from k8s_manager.pipeline.plan import Plan
 from k8s_manager.world.world import Bound, Stored, World
 
 Documents = Mapping[ObjectKey, Document]
+Results = Mapping[ObjectKey, AdmissionResult]
 
 
 class IncrementalIndex:
@@ -23,33 +23,33 @@ class IncrementalIndex:
     def __init__(self) -> None:
         self._fleet: ClaimIndex | None = None
         self._world: World | None = None
-        self._plan: Plan | None = None
+        self._results: Results | None = None
         self._seen: dict[ObjectKey, Stored] = {}
         self._held: dict[ObjectKey, Document] = {}
         self._promised: Documents = {}
         self._grown = False
 
-    def fleet(self, world: World, last: World | None, plan: Plan, pending: Documents) -> ClaimIndex:
+    def fleet(self, world: World, last: World | None, results: Results, pending: Documents) -> ClaimIndex:
         """Return what is held in `world`, and by documents that are on their way there (`pending`).
 
-        What was accepted by the `plan` of the `last` world, and is as it was, is not judged again.
+        What the admission `results` of the `last` world accept, and is as it was, is not checked again.
         """
-        fleet = self._followed(world, plan, pending)
+        fleet = self._followed(world, results, pending)
         if fleet is None:
-            fleet, self._held = fleet_of(world, last, plan.verdicts)
+            fleet, self._held = fleet_of(world, last, results)
             self._seen = {stored.key: stored for stored in world.documents()}
             self._fleet, self._promised = fleet, {}
-        self._world, self._plan = world, plan
+        self._world, self._results = world, results
         for key, document in pending.items():
             if self._promised.get(key) is not document:
                 fleet.hold(document)
         self._promised = dict(pending)
         return fleet
 
-    def _followed(self, world: World, plan: Plan, pending: Documents) -> ClaimIndex | None:
+    def _followed(self, world: World, results: Results, pending: Documents) -> ClaimIndex | None:
         """Return the fleet, brought up to date; None where that cannot be done."""
         fleet, before = self._fleet, self._world
-        if fleet is None or before is None or not self._agrees(plan) or _is_given_up(before.bound, world.bound):
+        if fleet is None or before is None or not self._agrees(results) or _is_given_up(before.bound, world.bound):
             return None
         fleet.see(world)
         self._grown = False
@@ -73,11 +73,11 @@ class IncrementalIndex:
         before = self._seen.get(stored.key)
         return before is None or (stored.key.kind == "Tenant" and not is_same(before, stored))
 
-    def _agrees(self, plan: Plan) -> bool:
-        """Tell whether the newest plan accepts what is held here, and nothing else that it knows."""
-        if plan is self._plan:
+    def _agrees(self, results: Results) -> bool:
+        """Tell whether the newest results accept what is held here, and nothing else that it knows."""
+        if results is self._results:
             return True
-        return all(verdict.accepted == (key in self._held) for key, verdict in plan.verdicts.items())
+        return all(result.accepted == (key in self._held) for key, result in results.items())
 
     def _have_arrived(self, pending: Documents) -> bool:
         """Tell whether what was promised to writes that have ended is what is held now."""

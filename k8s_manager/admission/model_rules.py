@@ -23,14 +23,9 @@ from istio_templates.documents.model import Route, Version
 from istio_templates.documents.tenant import PodRules
 from istio_templates.errors import Problem
 from k8s_manager.admission import override_rules, pod_security, warmup_rules
-from k8s_manager.admission.claim_index import (
-    ClaimIndex,
-    Holder,
-    dedicated_namespace,
-    gateway_name,
-    namespace_of,
-    place_of,
-)
+from k8s_manager.admission.claim_index import ClaimIndex, Holder, place_of
+from k8s_manager.world.labels import workload_labels
+from k8s_manager.world.tenant import dedicated_namespace, gateway_name, namespace_of
 from k8s_manager.world.world import Foreign, NamespaceState
 
 RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
@@ -303,11 +298,6 @@ def _pods(spec: ModelSpec, rules: PodRules) -> Iterator[Rejection]:
 
 def _labels(model: str, version: Version) -> list[tuple[str, str]]:
     return list(version.existing.labels.items()) if version.existing else workload_labels(model, version.name)
-
-
-def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
-    """Return the labels of pods that we render, sorted."""
-    return sorted({"app": model, "version": version, names.MODEL: model, names.VERSION: version}.items())
 
 
 def _reserved(namespace: str) -> Iterator[Rejection]:

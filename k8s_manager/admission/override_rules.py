@@ -16,7 +16,7 @@ from istio_templates.documents.override import LimitOverrideSpec, moment
 from istio_templates.documents.tenant import OwnRange, TenantSpec
 from istio_templates.errors import Problem
 from istio_templates.facts import ObjectKey
-from k8s_manager.doctor.rbac import SYSTEM
+from k8s_manager.world.installation import SYSTEM
 from ratelimiter.capacity import LimitBounds
 from ratelimiter.overrides import Override, OverrideTarget
 

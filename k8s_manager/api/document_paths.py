@@ -4,7 +4,7 @@ from fastapi import Request
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.doctor.rbac import SYSTEM
+from k8s_manager.world.installation import SYSTEM
 
 PATHS = {
     "InferenceGateway": "/v1/gateways",

@@ -4,8 +4,9 @@ import hashlib
 
 import orjson
 
+from istio_templates.errors import Outdated
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.problems import Outdated, Unconditional
+from k8s_manager.api.problems import Unconditional
 
 WHATEVER = "*"
 """As If-Match: over whatever is there, or is not."""

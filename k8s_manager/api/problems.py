@@ -10,7 +10,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Stalled, TidegateError, Transient, Waiting
+from istio_templates.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Outdated,
+    Problem,
+    Stalled,
+    TidegateError,
+    Transient,
+    Waiting,
+)
 from k8s_manager.api.authn.authenticators import Unidentified
 
 TYPE = "https://tidegate.dev/problems/"
@@ -18,10 +28,6 @@ TYPE = "https://tidegate.dev/problems/"
 
 class Broken(TidegateError):
     """A body that cannot be read at all (400)."""
-
-
-class Outdated(TidegateError):
-    """An If-Match that names another version than the current one (412)."""
 
 
 class Denied(TidegateError):

@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from k8s_manager.doctor.rbac import SYSTEM
+from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
 

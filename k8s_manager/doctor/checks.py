@@ -1,14 +1,15 @@
 """What is wrong with a cluster, and what to run. Pure: from what `tidegate doctor` has seen to findings."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from k8s_manager.admission.existing_conflicts import Conflict
-from k8s_manager.doctor.rbac import ACCOUNT, SYSTEM
+from k8s_manager.doctor.rbac import ACCOUNT
+from k8s_manager.world.installation import SYSTEM
+from k8s_manager.world.proxy_version import OLDEST_ISTIO, parsed, too_old
 
-OLDEST_KUBERNETES, OLDEST_ISTIO = (1, 30), (1, 30)
+OLDEST_KUBERNETES = (1, 30)
 DOCUMENT_KINDS = (
     "inferencegateways.tidegate.dev",
     "tenants.tidegate.dev",
@@ -72,12 +73,6 @@ def findings(seen: ClusterFacts) -> list[Finding]:
         *(found for gateway in seen.gateways for found in _gateway(gateway)),
         *_conflicts(seen.conflicts),
     ]
-
-
-def parsed(version: str) -> tuple[int, int] | None:
-    """Return major and minor of a version; None where it is none, as with images that somebody built."""
-    found = re.match(r"v?(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else None
 
 
 def _kubernetes(version: str) -> Finding:
@@ -174,9 +169,3 @@ def _proxies(gateway: GatewayFacts) -> Iterator[Finding]:
         if too_old(version):
             what = f"gateway {gateway.name}: pod {pod} runs the proxy of Istio {version}, which refuses the limits"
             yield Finding("failure", what, "upgrade Istio to 1.30 or newer and restart the pod")
-
-
-def too_old(version: str | None) -> bool:
-    """Tell whether a gateway pod's proxy is known to be too old for the limits."""
-    number = parsed(version) if version else None
-    return number is not None and number < OLDEST_ISTIO

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest
+from k8s_manager.world.installation import LABELS, SYSTEM
 
-SYSTEM = "tidegate-system"
-LABELS = {"app.kubernetes.io/part-of": "tidegate"}
-"""On what is the manager's own, and follows from no document."""
 ACCOUNT = "tidegate"
 GATEWAY_ROLE = "tidegate-gateway"
 _FOLLOW = ("list", "watch")

@@ -14,10 +14,9 @@ from k8s_manager.drift.field_policy import DriftResolution, concessions, named, 
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.kube.event import event
-from k8s_manager.pipeline.diff import Write
-from k8s_manager.pipeline.plan import Owner, owner_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
+from k8s_manager.world.owner import Owner, owner_of
 
 log = logging.getLogger(__name__)
 EVENT_PAUSE = 60.0
@@ -94,16 +93,17 @@ async def repaired(client: KubeClient, obj: Manifest) -> Repair | None:
     return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], writers(live))
 
 
-def repair_as(settled: DriftResolution, live: Manifest, write: Write, fought: bool) -> Repair | None:
+def repair_as(
+    settled: DriftResolution, live: Manifest, owner: Owner, policy: Drift, first: bool, fought: bool
+) -> Repair | None:
     """Return what is told of a live object that becomes `settled`; None where others have changed nothing new. One that
     is taken over was not ours, so nothing in it is set back."""
     left = tuple(sorted(settled.conceded.keys() - concessions(live).keys()))
-    back = () if write.first else settled.set_back
+    back = () if first else settled.set_back
     if not left and not back:
         return None
     by = {who for path in (*left, *back) for who in writers(live, path)}
-    owner = owner_of(write.obj["metadata"]["labels"])
-    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), left, bool(back), write.policy, fought)
+    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), left, bool(back), policy, fought)
 
 
 def resolve_drift(live: Manifest, wanted: Manifest, policy: Drift, first: bool, drifted: bool) -> DriftResolution:

@@ -14,17 +14,18 @@ from istio_templates.envoy_filter import gateways_of_slots, limits_of
 from istio_templates.facts import GatewayPool, LiveRoute, Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.virtual_service import gateways_of, routes_of
-from k8s_manager.admission.claim_index import gateway_name, namespace_of
 from k8s_manager.gather.document_reader import DocumentReader
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.facts import version_labels
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.runtime.settings import GATEWAY_OVERLAP
-from k8s_manager.traffic.gateway_migration import Binding, binding
+from k8s_manager.traffic.gateway_migration import binding
 from k8s_manager.traffic.handover_reader import HandoverReader
 from k8s_manager.world import certificate
+from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Certificate
+from k8s_manager.world.labels import version_labels
+from k8s_manager.world.tenant import gateway_name, namespace_of
 from k8s_manager.world.world import Bound, Foreign, NamespaceState, Stored, World
 from ratelimiter.autoscaler import Scaler
 from ratelimiter.controller import Limits, Slot

@@ -23,7 +23,6 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, ServedModel, SlotFacts
 from istio_templates.virtual_service import virtual_service
-from k8s_manager.doctor.rbac import LABELS, SYSTEM
 from k8s_manager.gitops.commit_message import owner_of_path
 from k8s_manager.gitops.layout import (
     KUSTOMIZATION,
@@ -39,10 +38,12 @@ from k8s_manager.gitops.ownership import is_runtime, place_of, stays
 from k8s_manager.gitops.sync_tool_rules import once, rules
 from k8s_manager.pipeline.apply import Basis
 from k8s_manager.pipeline.diff import Changes
-from k8s_manager.pipeline.plan import Owner, owner_of_document
+from k8s_manager.pipeline.plan import owner_of_document
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.traffic.weights import declared
+from k8s_manager.world.installation import LABELS, SYSTEM
+from k8s_manager.world.owner import Owner
 from k8s_manager.world.world import Stored
 
 MARK = ObjectKey("ConfigMap", SYSTEM, "tidegate-tree")

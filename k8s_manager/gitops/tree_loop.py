@@ -16,7 +16,6 @@ import orjson
 from istio_templates import names
 from istio_templates.errors import Conflict, TidegateError
 from istio_templates.facts import ObjectKey
-from k8s_manager.doctor.rbac import LABELS, SYSTEM
 from k8s_manager.gitops import commit_message
 from k8s_manager.gitops.commit import Attempt, Committer, Done
 from k8s_manager.gitops.field_handback import give_up
@@ -39,6 +38,7 @@ from k8s_manager.runtime.metrics import GIT_COMMITS, GIT_FAILING, GIT_OUT_OF_STE
 from k8s_manager.runtime.settings import Git
 from k8s_manager.runtime.thread_call import run_in_thread
 from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.world.installation import LABELS, SYSTEM
 
 log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from istio_templates import names
 from istio_templates.errors import NotFound, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.doctor.rbac import SYSTEM
 from k8s_manager.history import revision
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
@@ -20,6 +19,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.hold_off import hold_off
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
+from k8s_manager.world.installation import SYSTEM
 
 log = logging.getLogger(__name__)
 KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")

@@ -1,9 +1,9 @@
 """The manager's own namespace, where it runs outside of it."""
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.doctor.rbac import SYSTEM
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
+from k8s_manager.world.installation import SYSTEM
 
 
 async def ensure_namespace(client: KubeClient, store: Store, namespace: str) -> None:

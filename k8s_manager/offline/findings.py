@@ -26,8 +26,8 @@ from istio_templates.documents import Document, ModelSpec, TenantSpec
 from istio_templates.errors import Problem
 from istio_templates.facts import ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
-from k8s_manager.admission.claim_index import namespace_of
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.world.tenant import namespace_of
 
 Level = Literal["error", "warning"]
 _BY_REASON = {"Invalid": "TG102", "NotFound": "TG104", "Conflict": "TG105"}

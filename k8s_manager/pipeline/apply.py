@@ -21,11 +21,12 @@ from k8s_manager.kube.errors import Absent, Refused
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.diff import Changes, Write
-from k8s_manager.pipeline.plan import Owner, Plan, owner_of
+from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import APPLIED
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,9 @@ class ClusterTarget:
             if live is not None:
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
                 if write.drifted or write.first:
-                    repair = repair_as(settled, live, write, self._repairs.is_fought(key))
+                    owner = owner_of(obj["metadata"]["labels"])
+                    fought = self._repairs.is_fought(key)
+                    repair = repair_as(settled, live, owner, write.policy, write.first, fought)
                 obj, surplus = settled.obj, {} if write.first else settled.surplus
         if surplus:
             answer = await self._exchange(key, surplus, obj)

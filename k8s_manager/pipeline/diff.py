@@ -19,9 +19,10 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.virtual_service import subsets_used, without
 from k8s_manager.drift.compare import in_line
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, settle
-from k8s_manager.pipeline.plan import Plan, owner_of
+from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
 from k8s_manager.traffic.drain import Draining
+from k8s_manager.world.owner import owner_of
 
 log = logging.getLogger(__name__)
 DIGEST = "tidegate.dev/digest"

@@ -30,9 +30,9 @@ from istio_templates.facts import (
     VersionFacts,
     WarmupFacts,
 )
-from k8s_manager.admission.claim_index import adopted_by, namespace_of
-from k8s_manager.admission.model_rules import workload_labels
 from k8s_manager.traffic.weights import can_be_split, declared, split
+from k8s_manager.world.labels import version_labels
+from k8s_manager.world.tenant import adopted_by, namespace_of
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
 from ratelimiter.terms import bounds_of, rules_of, verdict_of
@@ -168,11 +168,6 @@ def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts
 
 def _edits(change: HeaderChange) -> HeaderEdits:
     return HeaderEdits(tuple(sorted(change.set.items())), tuple(sorted(change.add.items())), change.remove)
-
-
-def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
-    """Return the labels by which a version's pods are known, sorted."""
-    return tuple(sorted(version.existing.labels.items()) if version.existing else workload_labels(model, version.name))
 
 
 def _version(model: str, version: Version, weight: int) -> VersionFacts:

@@ -22,20 +22,21 @@ from istio_templates.documents.tenant import Drift, TenantRateLimit
 from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission import override_rules, warmup_rules
 from k8s_manager.admission.admit import AdmissionResult, Admitter
-from k8s_manager.admission.claim_index import ClaimIndex, dedicated_namespace, gateway_name, namespace_of
+from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.host_delegation import Shared, apart_from_lender, revoked_routes, shared
 from k8s_manager.pipeline import facts
 from k8s_manager.runtime.memo import Last, Memo
-from k8s_manager.traffic.gateway_migration import Binding
 from k8s_manager.traffic.weights import can_be_split, declared, split
+from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Uses
+from k8s_manager.world.owner import Owner
+from k8s_manager.world.tenant import dedicated_namespace, gateway_name, namespace_of
 from k8s_manager.world.world import Stored, World
 from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
 from warmup.plans.bundle import Bundle
 
 log = logging.getLogger(__name__)
-Owner = tuple[str, str, str]  # gateway, tenant and model as in the labels; what does not apply is empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,12 +420,6 @@ def _uses(tenant: Stored, gateway: str, world: World) -> bool:
 def _namespace(tenant: Stored) -> str:
     spec = tenant.document.spec if tenant.document else None
     return namespace_of(tenant.key.name, spec) if isinstance(spec, TenantSpec) else tenant.key.name
-
-
-def owner_of(labels: Mapping[str, str]) -> Owner:
-    """Return whose an object is, by its labels."""
-    tenant = labels.get(names.TENANT, "")
-    return ("" if tenant else labels.get(names.GATEWAY, ""), tenant, labels.get(names.MODEL, ""))
 
 
 def owner_of_document(key: ObjectKey, plan: Plan) -> Owner:

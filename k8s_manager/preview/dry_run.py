@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from istio_templates.documents import Document, ModelSpec
-from istio_templates.errors import TidegateError
+from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.problems import Outdated
 from k8s_manager.drift.repair import live_of, resolve_drift
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.client import KubeClient

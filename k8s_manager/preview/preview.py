@@ -21,12 +21,13 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.admission.admit import AdmissionResult
-from k8s_manager.admission.claim_index import gateway_name
 from k8s_manager.drift.field_policy import concessions, settle
-from k8s_manager.pipeline.plan import Plan, Planner, owner_of
+from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.preview.shift_check import limit
-from k8s_manager.traffic.gateway_migration import Binding
+from k8s_manager.world.binding import Binding
+from k8s_manager.world.owner import owner_of
+from k8s_manager.world.tenant import gateway_name
 from k8s_manager.world.world import Stored, World
 
 GROUPS = {

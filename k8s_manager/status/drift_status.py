@@ -6,9 +6,10 @@ from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.pipeline.apply import Results
 from k8s_manager.pipeline.diff import Changes
-from k8s_manager.pipeline.plan import Owner, Plan, owner_of
+from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.formatting import cut
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.owner import Owner, owner_of
 
 MOST = 20
 

@@ -4,8 +4,8 @@ from collectors.replicas import PodState
 from istio_templates.documents import InferenceGatewaySpec
 from istio_templates.facts import Manifest
 from k8s_manager.dataplane.config_probe import Trouble
-from k8s_manager.doctor.checks import too_old
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.proxy_version import too_old
 from ratelimiter.fairness import Uneven
 
 

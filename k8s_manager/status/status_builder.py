@@ -39,13 +39,12 @@ from istio_templates.documents import (
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.admission.admit import AdmissionResult
-from k8s_manager.admission.claim_index import gateway_name, namespace_of
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.diff import Changes
-from k8s_manager.pipeline.plan import Owner, Plan, Terminating, identity_of, owner_of_document
+from k8s_manager.pipeline.plan import Plan, Terminating, identity_of, owner_of_document
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import even, gateway_status
@@ -53,10 +52,12 @@ from k8s_manager.status.limit_status import limit_status, override_sentence
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.stage_status import staged
 from k8s_manager.traffic.drain import Draining
-from k8s_manager.traffic.gateway_migration import Binding
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
 from k8s_manager.world import certificate
+from k8s_manager.world.binding import Binding
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.owner import Owner
+from k8s_manager.world.tenant import gateway_name, namespace_of
 from k8s_manager.world.world import Stored, World
 from ratelimiter.autoscaler import Scaler, disagreement
 from ratelimiter.overrides import Override, takes_away

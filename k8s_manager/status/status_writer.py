@@ -12,10 +12,11 @@ from k8s_manager.drift.repair import Recorder, Repair
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.plan import Plan, identity_of, owner_of
+from k8s_manager.pipeline.plan import Plan, identity_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.world.owner import owner_of
 from k8s_manager.world.world import FINALIZER, Stored, World
 
 log = logging.getLogger(__name__)

@@ -6,28 +6,11 @@ far a move has come stands in the tenant's status, so that a restarted manager g
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from k8s_manager.runtime.timestamp import timestamp
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """The gateways that serve a tenant, the one that it asks for first; `until` when the others are kept.
-
-    `waits` says what a move waits for that has not begun.
-    """
-
-    gateways: tuple[str, ...]
-    until: str | None = None
-    waits: str | None = None
-
-    def status(self) -> dict[str, Any]:
-        """Return what the tenant's status says of it."""
-        moving = {"from": list(self.gateways[1:]), "until": self.until} if self.until else None
-        return {"gateway": self.gateways[0], "moving": moving}
+from k8s_manager.world.binding import Binding
 
 
 def binding(

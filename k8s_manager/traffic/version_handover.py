@@ -12,9 +12,8 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Existing, TrafficShare, Version
 from istio_templates.facts import Manifest
 from istio_templates.virtual_service import http_of
-from k8s_manager.admission.model_rules import workload_labels
-from k8s_manager.pipeline.facts import version_labels
 from k8s_manager.traffic.weights import declared, split
+from k8s_manager.world.labels import version_labels, workload_labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.doctor.rbac import SYSTEM
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.lease import micro_time
+from k8s_manager.world.installation import SYSTEM
 
 
 async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: int, now: datetime) -> datetime:

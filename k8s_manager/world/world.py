@@ -8,7 +8,7 @@ from collectors.replicas import PodState
 from istio_templates.documents import Document
 from istio_templates.errors import Problem
 from istio_templates.facts import LiveRoute, Manifest, ObjectKey
-from k8s_manager.traffic.gateway_migration import Binding
+from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Certificate
 from ratelimiter.autoscaler import Scaler
 

@@ -19,7 +19,7 @@ from k8s_manager.api.responses import in_json
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.authz.roles import Identity, Right
-from k8s_manager.doctor.rbac import SYSTEM
+from k8s_manager.world.installation import SYSTEM
 
 LONGEST = 86_400
 _FIELDS = ("perReplicaQps", "total", "mode", "action")

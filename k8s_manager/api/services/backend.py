@@ -11,13 +11,12 @@ from collectors.replicas import present
 from istio_templates import names
 from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Waiting
+from istio_templates.errors import Conflict, Invalid, NotFound, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.admission.incremental_index import IncrementalIndex
 from k8s_manager.admission.model_rules import refusals
 from k8s_manager.api import paging
 from k8s_manager.api.preconditions import WHATEVER, require
-from k8s_manager.api.problems import Outdated
 from k8s_manager.api.services.document_bodies import (
     completed,
     edited,
@@ -32,7 +31,6 @@ from k8s_manager.api.services.document_bodies import (
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
-from k8s_manager.doctor.rbac import SYSTEM
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import TreeLoop
 from k8s_manager.history.recorder import KINDS as RECORDED
@@ -46,7 +44,6 @@ from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.limits.limit_view import LimitView
-from k8s_manager.pipeline.facts import version_labels
 from k8s_manager.preview.dry_run import Planning
 from k8s_manager.preview.preview import GROUPS
 from k8s_manager.preview.shift_check import objections
@@ -56,6 +53,8 @@ from k8s_manager.traffic.weights import declared
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.warmup_gate.measurement_lease import reserve
 from k8s_manager.warmup_gate.progress import PodProgress
+from k8s_manager.world.installation import SYSTEM
+from k8s_manager.world.labels import version_labels
 from k8s_manager.world.world import World
 
 NAMESPACE_SECONDS = 10.0
@@ -368,7 +367,7 @@ class Backend:
         self._require_sync()
         document = parse(completed(key, body))
         require_not_over(document, datetime.now(UTC))
-        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan, self._turns.coming())
+        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan.verdicts, self._turns.coming())
         fleet.ungated |= self._gatherer.ungated(document)
         found = refusals(document, fleet)
         if not found:

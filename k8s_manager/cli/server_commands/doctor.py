@@ -18,11 +18,12 @@ from k8s_manager.admission.existing_conflicts import conflicts
 from k8s_manager.cli.output import Format, console
 from k8s_manager.cli.output import show as show_as
 from k8s_manager.doctor.checks import ClusterFacts, Finding, GatewayFacts, findings
-from k8s_manager.doctor.rbac import ACCOUNT, OWN_RIGHTS, RIGHTS, SYSTEM, RbacRule
+from k8s_manager.doctor.rbac import ACCOUNT, OWN_RIGHTS, RIGHTS, RbacRule
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.errors import Absent, Forbidden
 from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.world.installation import SYSTEM
 
 _DOCUMENTS, _ROUTES = ("Tenant", "Model"), ("Gateway", "VirtualService")
 FORGOTTEN = 60.0  # seconds after which a leader that is silent is none, were our clocks so much apart

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istio_templates.errors import Invalid
+from istio_templates.errors import Invalid, Outdated
 from istio_templates.facts import ObjectKey
 from k8s_manager.api import paging
 from k8s_manager.api.preconditions import etag, require
-from k8s_manager.api.problems import Outdated, Unconditional
+from k8s_manager.api.problems import Unconditional
 
 KEY = ObjectKey("Model", "search", "ranker")
 LIVE = {"metadata": {"name": "ranker", "uid": "u", "generation": 3, "resourceVersion": "7", "labels": {"a": "b"}}}

@@ -9,7 +9,7 @@ import yaml
 
 from k8s_manager.runtime.metrics import REGISTRY
 
-MONITORING = Path(__file__).parents[2] / "manifests" / "monitoring"
+MONITORING = Path(__file__).parents[3] / "manifests" / "monitoring"
 SERIES = re.compile(r"\b(tidegate_\w+)(?:\{([^}]*)\})?")
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 EXPORTED = {metric.name + suffix: metric for metric in REGISTRY.collect() for suffix in SUFFIXES[metric.type]}

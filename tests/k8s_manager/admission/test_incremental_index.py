@@ -129,10 +129,10 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
             routes = tuple((r.host, frozenset(), r.path, key[1:]) for r in getattr(document.spec, "routes", ()))
             moments.bound = Bound((), tuple((host, key.namespace) for host, *_ in routes), routes)
         elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan.verdicts)[0]):
-            compare(ledger.fleet(moments.world(), last, plan, {key: document}), last, plan, [document])
+            compare(ledger.fleet(moments.world(), last, plan.verdicts, {key: document}), last, plan, [document])
             if arrives:
                 moments.put(raw)
         else:
             last = moments.world()
             plan = planner.plan(last, {})
-        compare(ledger.fleet(moments.world(), last, plan, {}), last, plan, [])
+        compare(ledger.fleet(moments.world(), last, plan.verdicts, {}), last, plan, [])

@@ -12,7 +12,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.admission import admit
 from k8s_manager.admission.admit import Admitter
 from k8s_manager.offline.offline_world import world_of
-from tests.k8s_manager.test_ledger import Moments, documents
+from tests.k8s_manager.admission.test_incremental_index import Moments, documents
 from tests.support.documents import gateway, model, tenant
 
 PLAN_REF = {"mode": "gate", "planRef": {"name": "p"}}

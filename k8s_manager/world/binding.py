@@ -1,0 +1,21 @@
+"""Which gateways serve a tenant. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The gateways that serve a tenant, the one that it asks for first; `until` when the others are kept.
+
+    `waits` says what a move waits for that has not begun.
+    """
+
+    gateways: tuple[str, ...]
+    until: str | None = None
+    waits: str | None = None
+
+    def status(self) -> dict[str, Any]:
+        """Return what the tenant's status says of it."""
+        moving = {"from": list(self.gateways[1:]), "until": self.until} if self.until else None
+        return {"gateway": self.gateways[0], "moving": moving}

@@ -1,0 +1,14 @@
+"""The labels by which the pods of a version are selected. Pure."""
+
+from istio_templates import names
+from istio_templates.documents.model import Version
+
+
+def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
+    """Return the labels of pods that we render, sorted."""
+    return sorted({"app": model, "version": version, names.MODEL: model, names.VERSION: version}.items())
+
+
+def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
+    """Return the labels by which a version's pods are known, sorted."""
+    return tuple(sorted(version.existing.labels.items()) if version.existing else workload_labels(model, version.name))
