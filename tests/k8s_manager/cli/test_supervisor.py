@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-WORK = "import os, time; from k8s_manager.cli.supervise import supervise; supervise(); print(os.getpid(), flush=True); "
+WORK = "import os, time; from k8s_manager.cli.server_commands.supervisor import supervise; supervise(); print(os.getpid(), flush=True); "
 
 
 async def started(work: str) -> asyncio.subprocess.Process:
