@@ -14,23 +14,23 @@ import typer
 from istio_templates.errors import Conflict, Invalid, TidegateError
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
-    "running": ("serve", "standalone"),
-    "documents": (
+    "server_commands.serve": ("serve", "standalone"),
+    "api_commands.documents": (
         "apply", "get", "delete", "scale", "traffic", "pause", "resume", "limit", "explain", "events",
     ),
-    "render": ("render",),
-    "push": ("push",),
-    "git": ("git",),
-    "importing": ("import",),
-    "overrides": ("override",),
-    "simulate": ("simulate",),
-    "warmup": ("warmup",),
-    "measure": ("measure",),
-    "doctor": ("doctor",),
-    "access": ("whoami", "token"),
-    "claims": ("claims",),
-    "history": ("history", "rollback"),
-    "plan": ("plan", "diff"),
+    "manifest_commands.render": ("render",),
+    "manifest_commands.push": ("push",),
+    "api_commands.git": ("git",),
+    "manifest_commands.import_command": ("import",),
+    "api_commands.overrides": ("override",),
+    "manifest_commands.simulate": ("simulate",),
+    "warmup_commands.warmup": ("warmup",),
+    "warmup_commands.measure": ("measure",),
+    "server_commands.doctor": ("doctor",),
+    "api_commands.access": ("whoami", "token"),
+    "api_commands.claims": ("claims",),
+    "api_commands.history": ("history", "rollback"),
+    "api_commands.plan": ("plan", "diff"),
 }  # fmt: skip
 """The commands of each module, in the order of the help. What one command needs is not loaded for another."""
 _COMPLETION = "_TIDEGATE_COMPLETE"
