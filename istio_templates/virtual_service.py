@@ -217,3 +217,9 @@ def _headers(request: HeaderEdits, response: HeaderEdits) -> Manifest:
 def _edits(edits: HeaderEdits) -> Manifest:
     out = {"set": dict(edits.set), "add": dict(edits.add), "remove": list(edits.remove)}
     return {verb: value for verb, value in out.items() if value}
+
+
+def weights_of(virtual_service: Manifest) -> dict[str, int]:
+    """Return the weights by which a VirtualService sends requests to versions."""
+    rules = http_of(virtual_service) or [{}]
+    return {route["destination"].get("subset", ""): route.get("weight", 100) for route in rules[0].get("route") or []}

@@ -72,7 +72,7 @@ class WhoAmI(TypedDict):
     grants: list[GrantedRole]
 
 
-class HostClaim(TypedDict):
+class ClaimedHost(TypedDict):
     """Whose a host is, whom paths of it are lent, and what its owner serves there."""
 
     host: str
@@ -129,7 +129,7 @@ class TidegateClient:
         found: GitState = self.call("GET", "/v1/git")
         return found
 
-    def claims(self) -> Iterator[HostClaim]:
+    def claims(self) -> Iterator[ClaimedHost]:
         """Yield the hosts of all tenants that we may see."""
         yield from self.items("/v1/claims")
 

@@ -1,6 +1,6 @@
 """The main loop: bring the cluster in line with the documents, again and again.
 
-    watches ──> store ──> gather ──> World ──> plan ──> render ──> diff ──> apply ──> conditions
+    watches ──> store ──> gather ──> World ──> admit ──> plan ──> render ──> diff ──> apply ──> status
 
 Everything between the store and apply is pure. The limits have a loop of their own (`limits`), which takes its
 terms from the plan made here.
@@ -8,14 +8,19 @@ terms from the plan made here.
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from datetime import datetime
 
+from k8s_manager.admission.admit import Admitter
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
-from k8s_manager.pipeline.apply import Basis, Target
+from k8s_manager.pipeline.apply import ApplyTarget, Basis, Results
+from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.diff import Differ
+from k8s_manager.pipeline.ordering import hold_draining
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.runtime.clock import Clock
@@ -26,7 +31,7 @@ from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.traffic import gateway_migration
-from k8s_manager.traffic.drain import defer_draining
+from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.world import certificate
 from k8s_manager.world.world import World
@@ -41,7 +46,7 @@ class MainLoop:
     def __init__(
         self,
         store: Store,
-        target: Target,
+        target: ApplyTarget,
         books: StatusWriter,
         limits: LimitLoop,
         proofs: ConfigProbeLoop,
@@ -53,8 +58,9 @@ class MainLoop:
         self._store, self._target, self._books, self._limits = store, target, books, limits
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
-        self.gatherer = WorldReader(store, settings.gateway_overlap, waits_for_git=settings.git is not None)
-        self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
+        self.gatherer = WorldReader(store)
+        self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
+        self._admitter, self._planner, self._renderer, self._differ = Admitter(), Planner(), Renderer(), Differ()
         self._teller = StatusBuilder()
         self.dirty = store.signal(frozenset(KINDS))
         self.world: World | None = None
@@ -85,8 +91,9 @@ class MainLoop:
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
-        world = self.gatherer.world(now)
-        plan = self._planner.plan(world, self._limits.closed, self._limits.lifted)
+        world = self.traffic.resolve(self.gatherer.world(), now)
+        admission = self._admitter.verdicts(world)
+        plan = self._planner.plan(world, admission, self._limits.closed, self._limits.lifted)
         self.world, self.plan = world, plan
         self._limits.follow(plan)
         self._show(world, plan)
@@ -94,25 +101,33 @@ class MainLoop:
             return None
         await self._books.finalizers(world)
         desired = self._renderer.render(plan)
-        store = self._store
+        plan, store = plan.freeze(desired.failed), self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
-        changes.deletes, changes.draining = defer_draining(changes.deletes, world, now)
+        changes = hold_draining(changes, world, now)
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.repaired()
         await self._books.record(results.repaired)
-        await self._books.release(plan, store.owned, self.gatherer.limited())
+        await self._books.release(plan, store.owned, self.gatherer.slots.limited())
         asked = StatusSources(self._limits, self._proofs, self._counters, self._gates)
         told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
         later = await self._books.tell(world, told)
-        certified = certificate.due(plan.certificates, world.certificates, now)
-        dues = (gateway_migration.due(world.bindings, now), changes.draining.due(now), certified)
-        ends = [due for due in dues if due is not None]
-        override = overrides.next_end(plan.overrides.values(), now)
-        again = [*(failure.again_at for failure in results.failures.values()), *results.put_off.values()]
-        again += [later] if later is not None else []
-        again += [self._clock.now() + end + 1 for end in ends]
-        again += [self._clock.now() + (override - now).total_seconds() + 0.01] if override else []
-        return min(again, default=None)
+        dues = (later, *self._dues(world, plan, changes, results, now))
+        return min((due for due in dues if due is not None), default=None)
+
+    def _dues(
+        self, world: World, plan: Plan, changes: Changes, results: Results, now: datetime
+    ) -> Iterator[float | None]:
+        """Yield when something happens without an event: a retry, the end of a move, of a drain, or of an override."""
+        yield from (failure.again_at for failure in results.failures.values())
+        yield from results.put_off.values()
+        ends = (
+            gateway_migration.due(world.bindings, now),
+            changes.draining.due(now),
+            certificate.due(plan.certificates, world.certificates, now),
+        )
+        yield from (self._clock.now() + end + 1 for end in ends if end is not None)
+        if override := overrides.next_end(plan.overrides.values(), now):
+            yield self._clock.now() + (override - now).total_seconds() + 0.01
 
     def _show(self, world: World, plan: Plan) -> None:
         """Export when certificates that are served end."""

@@ -21,7 +21,7 @@ _STRENGTH = {"floor": 3, "unlimited": 2, "freeze": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class OverrideTarget:
+class OverrideScope:
     """The models that an override is for; what is empty says nothing."""
 
     tenant: str = ""
@@ -52,7 +52,7 @@ class Override:
     author: str
     reason: str
     expires: datetime
-    target: OverrideTarget
+    target: OverrideScope
     per_replica: Fraction | None = None
     total: Fraction | None = None
     mode: Mode | None = None

@@ -5,16 +5,18 @@ from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
-from istio_templates.documents.parse import Document, load, parse
+from istio_templates.documents.parse import AnySpec, Document, SpecT, load, parse
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
 
 __all__ = [
     "AccessGrantSpec",
+    "AnySpec",
     "Document",
     "InferenceGatewaySpec",
     "LimitOverrideSpec",
     "ModelSpec",
+    "SpecT",
     "TenantSpec",
     "WarmupPlanSpec",
     "load",

@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, Generic, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from typing_extensions import TypeVar
 
 from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.fields import dns_label
@@ -21,6 +22,7 @@ from istio_templates.facts import ObjectKey
 
 API_VERSION = "tidegate.dev/v1alpha1"
 AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec | AccessGrantSpec
+SpecT = TypeVar("SpecT", bound=AnySpec, default=AnySpec, covariant=True)
 SPECS: dict[str, type[AnySpec]] = {
     "InferenceGateway": InferenceGatewaySpec,
     "Tenant": TenantSpec,
@@ -40,13 +42,13 @@ MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Document(Generic[SpecT]):
     """A document that is right in itself; whether it fits the fleet is decided elsewhere."""
 
     kind: str
     name: str
     namespace: str | None
-    spec: AnySpec
+    spec: SpecT
 
     @property
     def key(self) -> ObjectKey:

@@ -18,7 +18,7 @@ from istio_templates.errors import Problem
 from istio_templates.facts import ObjectKey
 from k8s_manager.world.installation import SYSTEM
 from ratelimiter.capacity import LimitBounds
-from ratelimiter.overrides import Override, OverrideTarget
+from ratelimiter.overrides import Override, OverrideScope
 
 Wrong = tuple[bool, Problem]  # whether something is merely absent, and what
 
@@ -107,7 +107,7 @@ def override(key: ObjectKey, spec: LimitOverrideSpec, owner: tuple[str, OwnRange
         author=spec.author,
         reason=spec.reason,
         expires=moment(spec.expires),
-        target=OverrideTarget(
+        target=OverrideScope(
             tenant or target.tenant or "", target.model or "", target.gateway or "", _pairs(target.labels)
         ),
         per_replica=None if spec.per_replica_qps is None else exact(spec.per_replica_qps),

@@ -134,13 +134,13 @@ class ConfigProbeLoop:
 
     def _slots(self) -> dict[str, dict[int, Limits]]:
         out: dict[str, dict[int, Limits]] = {}
-        for (gateway, number), limits in self._gatherer.slots().items():
+        for (gateway, number), limits in self._gatherer.slots.limits().items():
             out.setdefault(gateway, {})[number] = limits
         return out
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool) -> None:
         seen = self._seen[pool.name]
-        pods = self._gatherer.answering_pods(pool)
+        pods = self._gatherer.pods.answering_pods(pool)
         found = await asyncio.gather(*(self._pod(session, seen, pool, pod) for pod in pods))
         seen.proofs = dict(zip((pod.name for pod in pods), found, strict=True))
         seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.proofs}

@@ -62,7 +62,7 @@ class CounterLoop:
             self._forget(name, self._read[name].counts.keys())
             self._uneven.pop(name, None)
         self._read = {name: self._read.get(name, Read()) for name in pools}
-        pairs = held(self._gatherer.slots())
+        pairs = held(self._gatherer.slots.limits())
         now = self._clock.now()
         due = [n for n in pools if n in pairs or now - self._read[n].at > self._seldom - self._often / 2]
         await asyncio.gather(*(self._gateway(session, pools[name], pairs.get(name, {})) for name in due))
@@ -74,7 +74,7 @@ class CounterLoop:
         return self._uneven.get(gateway)
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, str]) -> None:
-        pods = self._gatherer.answering_pods(pool)
+        pods = self._gatherer.pods.answering_pods(pool)
         answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
         counts = {pod.name: found for pod, found in zip(pods, answers, strict=True) if found is not None}
         before, now = self._read[pool.name], self._clock.now()

@@ -44,7 +44,7 @@ class FirstRequestLoop:
         now = self._clock.utc()
         self._since = {pool.name: self._since.get(pool.name, now) for pool in pools}
         for pool in pools:
-            pods = [str(pod.address) for pod in self._gatherer.answering_pods(pool)]
+            pods = [str(pod.address) for pod in self._gatherer.pods.answering_pods(pool)]
             answers = [await endpoints.read(session, address, self._port) for address in pods]
             self._note({address for told in answers if told for address, count in told.items() if count}, pool.name)
         self._gatherer.end_round(0)

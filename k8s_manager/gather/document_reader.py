@@ -1,6 +1,7 @@
 """The documents in the store, read once for everybody who asks."""
 
 import logging
+from typing import Any
 
 from istio_templates import names
 from istio_templates.documents import Document, parse
@@ -22,7 +23,7 @@ class DocumentReader:
         self._lists = {kind: Last() for kind in DOCUMENTS}
         self._read: dict[str, dict[str, tuple[Manifest, Stored]]] = {kind: {} for kind in DOCUMENTS}
 
-    def all(self, kind: str) -> tuple[Stored, ...]:
+    def all(self, kind: str) -> tuple[Stored[Any], ...]:
         """Return the documents of a kind; the same tuple while none of them has changed."""
         return self._lists[kind].get((self._store.changes(kind),), lambda: self._all(kind))
 

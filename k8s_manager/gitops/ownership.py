@@ -15,7 +15,7 @@ from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey, Tenancy
 from istio_templates.virtual_service import gateways_of, http_of, subsets_used
 from k8s_manager.gitops.layout import RUNTIME, path_of
-from k8s_manager.pipeline.diff import Changes, Write
+from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.runtime.formatting import cut, named
 from k8s_manager.world.owner import Owner, owner_of
 
@@ -166,7 +166,7 @@ def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectK
     going = {names.key_of(obj) for obj in changes.deletes} - _bound(changes, owned)
     found = {}
     for key, live in owned.items():
-        if key in changes.standing or key in going or catalog.is_slot(live) or "deletionTimestamp" in live["metadata"]:
+        if key in changes.desired or key in going or catalog.is_slot(live) or "deletionTimestamp" in live["metadata"]:
             continue
         if place := place_of(live):
             found[key] = place

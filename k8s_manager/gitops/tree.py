@@ -37,7 +37,7 @@ from k8s_manager.gitops.layout import (
 from k8s_manager.gitops.ownership import is_runtime, place_of, stays
 from k8s_manager.gitops.sync_tool_rules import once, rules
 from k8s_manager.pipeline.apply import Basis
-from k8s_manager.pipeline.diff import Changes
+from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import owner_of_document
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.memo import Memo
@@ -88,15 +88,15 @@ class Composer:
     def parts(self, basis: Basis, changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> Parts:
         """Return what goes into the tree of this moment."""
         world, plan = basis.world, basis.plan
-        objects = {key: obj for key, obj in changes.standing.items() if not is_runtime(obj)}
-        accepted = [s for s in world.documents() if plan.verdicts[s.key].accepted and not s.deleting]
-        homes = {key: obj for key, obj in changes.standing.items() if key.kind == "Namespace"}
+        objects = {key: obj for key, obj in changes.desired.items() if not is_runtime(obj)}
+        accepted = [s for s in world.documents() if plan.admission[s.key].accepted and not s.deleting]
+        homes = {key: obj for key, obj in changes.desired.items() if key.kind == "Namespace"}
         runtime = {key: self._once(key, obj) for key, obj in homes.items()}
         for pool in plan.pools.values():
             runtime |= self._memo.get(("slots", pool.name), (pool,), partial(_slots, pool))
         for stored in accepted:
             place = (stored.key.namespace, stored.key.name)
-            is_open = ObjectKey("VirtualService", *place) in owned and place not in plan.held_models
+            is_open = ObjectKey("VirtualService", *place) in owned and place not in plan.frozen_models
             if is_open and stored.document and isinstance(stored.document.spec, ModelSpec) and place in plan.models:
                 runtime |= self._route(plan.models[place], stored.document.spec)
         if self._with_overrides:
@@ -106,8 +106,8 @@ class Composer:
         told = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
         documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
         owners = {key: owner_of_document(key, plan) for key in documents}
-        leaving = {gone.owner for gone in plan.leaving if not gone.waits}
-        kept, held = stays(changes, owned), frozenset(plan.held)
+        leaving = {gone.owner for gone in plan.terminating if not gone.waits}
+        kept, held = stays(changes, owned), frozenset(plan.frozen)
         return Parts(objects, runtime, kept, held, frozenset(leaving), documents, owners, not world.documents())
 
     def tree(self, parts: Parts, there: Tree, cluster: str) -> Composed:

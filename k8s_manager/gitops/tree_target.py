@@ -3,15 +3,15 @@
 from k8s_manager.gitops.ownership import sentences, shares
 from k8s_manager.gitops.tree_loop import TreeLoop
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.apply import Basis, Results, Target
-from k8s_manager.pipeline.diff import Changes
+from k8s_manager.pipeline.apply import ApplyTarget, Basis, Results
+from k8s_manager.pipeline.changes import Changes
 from k8s_manager.world.condition import Condition
 
 
 class TreeTarget:
     """Parts changes between the tree and the cluster."""
 
-    def __init__(self, cluster: Target, tree: TreeLoop, store: Store) -> None:
+    def __init__(self, cluster: ApplyTarget, tree: TreeLoop, store: Store) -> None:
         self._cluster, self._tree, self._store = cluster, tree, store
 
     async def apply(self, changes: Changes, basis: Basis) -> Results:

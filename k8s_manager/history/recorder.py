@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Iterator
 
 from istio_templates import names
@@ -31,6 +32,8 @@ TOLD = Rate(0.1, 5)
 """Events per document."""
 AT_ONCE = 4
 """Revisions written at once: they must never be in the way of limits."""
+MANY = 20
+"""Documents of one kind whose writers are read by a list rather than one by one."""
 _REVISIONS = RESOURCES["ControllerRevision"]
 
 
@@ -172,6 +175,7 @@ class HistoryRecorder:
         missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
         for namespace in {_place(names.key_of(obj)) for obj in missing}:
             await ensure_namespace(self._client, self._store, namespace)
+        missing = await self._with_listed_writers(missing)
         ended = await asyncio.gather(*map(self.record, missing), return_exceptions=True)
         for document, failure in zip(missing, ended, strict=True):
             if isinstance(failure, Absent):  # the document, or its namespace, is gone
@@ -188,11 +192,24 @@ class HistoryRecorder:
                 if "deletionTimestamp" not in obj["metadata"] and _is_accepted(obj):
                     yield obj
 
+    async def _with_listed_writers(self, documents: list[Manifest]) -> list[Manifest]:
+        """Return documents with what Kubernetes tells of their writers, from one list of a kind that many are of."""
+        many = [kind for kind, count in Counter(obj["kind"] for obj in documents).items() if count >= MANY]
+        found: dict[tuple[str, int], Manifest] = {}
+        for kind in many:
+            live, _ = await self._client.list(RESOURCES[kind])
+            found |= {_version_of(obj): obj for obj in live}
+        return [found.get(_version_of(document), document) for document in documents]
+
     async def _with_writers(self, key: ObjectKey, document: Manifest) -> Manifest:
         """Return a document with what Kubernetes tells of its writers, if it still is the same one."""
         live = await self._client.get(key)
         same = all(live["metadata"][name] == document["metadata"][name] for name in ("uid", "generation"))
         return live if same else document
+
+
+def _version_of(obj: Manifest) -> tuple[str, int]:
+    return obj["metadata"]["uid"], obj["metadata"].get("generation", 0)
 
 
 def _is_accepted(obj: Manifest) -> bool:

@@ -8,7 +8,8 @@ from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.pipeline import facts
-from k8s_manager.pipeline.plan import Limited, Plan
+from k8s_manager.pipeline.model_plan import Limited
+from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.memo import Last
 from k8s_manager.runtime.metrics import REPLICAS
 from k8s_manager.runtime.settings import Settings
@@ -79,7 +80,7 @@ class CapacityTracker:
 
     def _remember(self, plan: Plan) -> None:
         """Note the totals that are in force where nothing is known of them: this manager has just started."""
-        for (pool, _), found in self._gatherer.slots().items():
+        for (pool, _), found in self._gatherer.slots.limits().items():
             for identity, bucket in found if pool in plan.pools else ():
                 limited = plan.limits.get(identity)
                 if identity not in self._in_force and limited:
@@ -98,7 +99,7 @@ class CapacityTracker:
     def _pods(self, plan: Plan, pools: tuple[str, ...]) -> int:
         """Return how many pods some gateways have together."""
         found = [plan.pools[pool] for pool in pools if pool in plan.pools]
-        return sum(len(self._gatherer.gateway_pods_of(pool)) for pool in found)
+        return sum(len(self._gatherer.pods.gateway_pods_of(pool)) for pool in found)
 
     def _count(
         self, identity: str, limited: Limited, override: Override | None, fresh: bool, quiet: bool
@@ -130,7 +131,7 @@ class CapacityTracker:
             if limited.terms.version:
                 continue
             place = (limited.terms.namespace, limited.terms.model, limited.spec)
-            if said := self._samples.disagreement(*place, self._gatherer.ready(*place)):
+            if said := self._samples.disagreement(*place, self._gatherer.pods.ready(*place)):
                 self.disagreeing[identity] = said
 
     @property
@@ -141,7 +142,7 @@ class CapacityTracker:
         """Return the replicas of each version, and whether they can be trusted. Prometheus knows Deployments: pods that
         somebody else runs are always counted by watch."""
         terms = limited.terms
-        ready = self._gatherer.ready(terms.namespace, terms.model, limited.spec)
+        ready = self._gatherer.pods.ready(terms.namespace, terms.model, limited.spec)
         if self._by_watch:
             return ready, fresh
         told = self._samples.counts(terms.namespace, terms.model, limited.spec)

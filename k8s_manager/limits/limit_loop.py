@@ -29,7 +29,8 @@ from k8s_manager.limits.slot_rollback import RolledBack, SlotRollbacks
 from k8s_manager.limits.stages import StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
 from k8s_manager.pipeline.diff import stamped
-from k8s_manager.pipeline.plan import Limited, Plan
+from k8s_manager.pipeline.model_plan import Limited
+from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.hold_off import hold_off
@@ -92,7 +93,7 @@ class LimitLoop:
 
     def roll_back(self, slot: Slot, rejected: controller.Limits, good: controller.Limits, until: float) -> None:
         """Write `good` to a slot that holds `rejected`, until something else is wanted of it or it is tried again."""
-        if self._gatherer.slots().get(slot) == rejected:
+        if self._gatherer.slots.limits().get(slot) == rejected:
             self.rolled_back.add(slot, RolledBack(rejected, good, until))
             self._seen_of = ()
             self.dirty.set()
@@ -173,7 +174,7 @@ class LimitLoop:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         fresh = self._clock.now() - self._store.heard.get("Pod", 0) < self._settings.stale_after
         holding = self._hold()
-        slots = self._gatherer.slots()
+        slots = self._gatherer.slots.limits()
         over = self.rolled_back.end(slots, self._clock.now())
         kept = self._keep(slots)
         staged = self._stage(holding, slots, kept)
@@ -201,7 +202,7 @@ class LimitLoop:
         free |= {i for i in counted if names.identity_in(i) in staged.holders} if staged.holders else set()
         totals = within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
         totals |= {i: counted[i].total for i in free}
-        gateways = {name: len(self._gatherer.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
+        gateways = {name: len(self._gatherer.pods.gateway_pods_of(pool)) for name, pool in self._plan.pools.items()}
         partly = {i for (_, i), limit in self._state.limits.items() if limit.written and limit.written.enforced != 100}
         every = self._wanting.every(counted, totals, gateways, staged, self._is_urgent, partly)
         lifted = {i: every[i] for i in free}
@@ -237,7 +238,7 @@ class LimitLoop:
 
     def _spoilt(self, slot: Slot, limits: controller.Limits) -> bool:
         """Tell whether a slot's EnvoyFilter differs from what we would write for these limits."""
-        obj, pool = self._gatherer.slot_objects()[slot], self._plan.pools[slot[0]]
+        obj, pool = self._gatherer.slots.objects()[slot], self._plan.pools[slot[0]]
 
         def differs() -> bool:
             (wanted,) = render_slot(SlotFacts(pool, slot[1], limits))

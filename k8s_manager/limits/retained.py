@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Set
 
 from istio_templates import names
 from istio_templates.facts import ObjectKey
-from k8s_manager.pipeline.plan import Plan, identity_of
+from k8s_manager.pipeline.model_plan import identity_of
+from k8s_manager.pipeline.plan import Plan
 from ratelimiter.controller import Limits, Slot
 from ratelimiter.slots import slot_of
 
@@ -27,13 +28,13 @@ def _of_refused(plan: Plan, slots: Mapping[Slot, Limits]) -> set[str]:
     be told (a document may be unreadable), so all of their namespace stay that nobody else has or gives up."""
     places = {
         (names.identity(namespace, ""), slot_of(namespace, name, restless))
-        for namespace, name in plan.held_models
+        for namespace, name in plan.frozen_models
         for restless in (False, True)
     }
     if not places:
         return set()
     inside = {prefix for prefix, _ in places}
-    given_up = {identity_of(leaving.stored) for leaving in plan.leaving if leaving.stored.key.kind == "Model"}
+    given_up = {identity_of(leaving.stored) for leaving in plan.terminating if leaving.stored.key.kind == "Model"}
     found = {
         identity
         for (_, number), limits in slots.items()

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from istio_templates import names
 from istio_templates.facts import Bucket
-from k8s_manager.pipeline.plan import Limited
+from k8s_manager.pipeline.model_plan import Limited
 from ratelimiter import modes, overrides, pins
 from ratelimiter.controller import Entry, Limits, Slot
 from ratelimiter.evidence import HOUR

@@ -34,7 +34,7 @@ class TargetCalculator:
     ) -> dict[str, LimitTarget]:
         """Return what is wanted of every limit, and the counters of the pinned ones; `gateways` are pods by gateway,
         `partly` the limits that are not enforced for all requests now."""
-        in_force = self._gatherer.limited()
+        in_force = self._gatherer.slots.limited()
         pods = {
             pools: sum(gateways.get(pool, 0) for pool in pools) for pools in {c.terms.pools for c in counted.values()}
         }
@@ -72,7 +72,7 @@ class TargetCalculator:
         before = self._wanted.get(terms.identity)
         if before is None or before[0] != inputs:
             wanted = target(terms, of_model, counted.loads, pods, written, enforced)
-            held = live_bucket(terms, self._gatherer.slots()) if wanted.bucket is None else None
+            held = live_bucket(terms, self._gatherer.slots.limits()) if wanted.bucket is None else None
             if held and held.enforced != enforced:
                 wanted = replace(wanted, bucket=replace(held, enforced=enforced))
             before = self._wanted[terms.identity] = (inputs, LimitTarget(terms, wanted))

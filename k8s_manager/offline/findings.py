@@ -60,7 +60,7 @@ def refused(
     for key, said in plan.waiting.items():
         if key in documents:
             yield TreeFinding("TG106", places[key], str(documents[key]), Problem("", said))
-    for key, verdict in plan.verdicts.items():
+    for key, verdict in plan.admission.items():
         if not verdict.accepted and key in documents:
             rivals = _rivals(documents[key], documents, places)
             for problem in verdict.problems:

@@ -8,8 +8,9 @@ from istio_templates.documents import Document, TenantSpec, parse
 from istio_templates.documents.parse import SPECS
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.pipeline.plan import Plan, Planner, own_gateway
+from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
+from k8s_manager.pipeline.tenant_plan import own_gateway
 from k8s_manager.world.world import Stored, World
 
 
@@ -24,7 +25,7 @@ def world_of(
 
 def world_with(found: Iterable[Stored], secrets: Iterable[tuple[str, str]] | None = None) -> World:
     """Return a world that holds nothing but the documents in `found`; for certificates see `world_of`."""
-    by_kind: dict[str, list[Stored]] = {kind: [] for kind in SPECS}
+    by_kind: dict[str, list[Stored[Any]]] = {kind: [] for kind in SPECS}
     certificates = set(secrets or ())
     for document in found:
         by_kind[document.key.kind].append(document)
@@ -78,8 +79,8 @@ def stored(document: Document, uid: str = "") -> Stored:
 
 def planned(world: World) -> Plan:
     """Return the plan of a world; raises `Invalid` listing what is wrong with its documents."""
-    plan = Planner().plan(world, {})
-    wrong = [(key, verdict) for key, verdict in plan.verdicts.items() if not verdict.accepted]
+    plan = plan_once(world)
+    wrong = [(key, verdict) for key, verdict in plan.admission.items() if not verdict.accepted]
     if wrong:
         raise Invalid(str(wrong[0][0]), [problem for _, verdict in wrong for problem in verdict.problems])
     return plan

@@ -6,6 +6,7 @@ from functools import partial
 
 from istio_templates.documents import Document
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.admission.admit import Admitter
 from k8s_manager.offline.findings import TreeFinding, refused
 from k8s_manager.offline.offline_world import stored, with_own_gateways, world_with
 from k8s_manager.pipeline.plan import Planner
@@ -25,13 +26,15 @@ class Rendering:
     """Renders one set of documents after the other."""
 
     def __init__(self) -> None:
-        self._planner, self._renderer, self._stored = Planner(), Renderer(), Memo()
+        self._admitter, self._planner, self._renderer = Admitter(), Planner(), Renderer()
+        self._stored = Memo()
 
     def of(self, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Rendered:
         """Return what follows from `documents`, in whatever order they come; `places` say where each stands."""
         every = with_own_gateways(documents[key] for key in sorted(documents))
         found = [self._stored.get(d.key, (d,), partial(stored, d)) for d in every]
         self._stored.end_round()
-        plan = self._planner.plan(world_with(found), {})
+        world = world_with(found)
+        plan = self._planner.plan(world, self._admitter.verdicts(world), {})
         desired = self._renderer.render(plan)
         return Rendered({**desired.objects, **desired.slots}, tuple(refused(plan, documents, places)))

@@ -20,7 +20,8 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Refused
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.diff import Changes, Write
+from k8s_manager.pipeline.changes import Changes, Write
+from k8s_manager.pipeline.ordering import gateways_in_use
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -71,7 +72,7 @@ class Basis:
     plan: Plan
 
 
-class Target(Protocol):
+class ApplyTarget(Protocol):
     """Where objects go."""
 
     async def apply(self, changes: Changes, basis: Basis) -> Results:
@@ -95,17 +96,12 @@ class ClusterTarget:
         for _, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
             stopped = {failure.owner for failure in self._failures.values()}
             await self._together(self._write(write, stopped, results) for write in group)
-        tenants = self._unwritten(changes, results)
-
-        def is_bound(obj: Manifest) -> bool:
-            """Tell whether a tenant's Gateway may still be in use."""
-            return obj["kind"] == "Gateway" and owner_of(obj["metadata"].get("labels", {}))[1] in tenants
-
-        for _, group_of_deletes in groupby(changes.deletes, key=stage):
-            going = list(group_of_deletes)
-            for obj in filter(is_bound, going):  # it is tried when the rest is written, and wakes nobody until then
-                self._failures.pop(names.key_of(obj), None)
-            await self._together(self._delete(obj, results) for obj in going if not is_bound(obj))
+        in_use = gateways_in_use(changes.deletes, self._unwritten(changes, results))
+        for key in in_use:  # tried when the rest is written; no retry of its own until then
+            self._failures.pop(key, None)
+        deletes = [obj for obj in changes.deletes if names.key_of(obj) not in in_use]
+        for _, group_of_deletes in groupby(deletes, key=stage):
+            await self._together(self._delete(obj, results) for obj in group_of_deletes)
         results.failures = dict(self._failures)
         return results
 

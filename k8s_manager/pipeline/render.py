@@ -14,12 +14,14 @@ from k8s_manager.runtime.metrics import RENDERED
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Desired:
-    """Objects that should be as they are here, and slots that need only be there: the limit loop writes those."""
+    """Objects that should be as they are here, slots that need only exist since the limit loop writes them, and the
+    models that cannot be rendered: they keep the objects that they have."""
 
     objects: dict[ObjectKey, Manifest]
     slots: dict[ObjectKey, Manifest]
+    failed: tuple[ServedModel, ...] = ()
 
 
 class Renderer:
@@ -38,29 +40,29 @@ class Renderer:
             for pool in tenant.gateways:
                 tenants_of[pool.name].append(tenant)
         found = [
-            self._get("gateway", name, (pool, tenants_of[name], plan.kept), catalog.render_pool)
+            self._get("gateway", name, (pool, tenants_of[name], plan.kept_hosts), catalog.render_pool)
             for name, pool in plan.pools.items()
         ]
         found += [self._get("own gateway", name, (name, spec), _dedicated) for name, spec in plan.dedicated.items()]
         found += [self._get("tenant", name, (tenant,), catalog.render_tenant) for name, tenant in plan.tenants.items()]
-        found += [self._model(plan, model) for model in plan.models.values()]
+        models = {key: self._model(model) for key, model in plan.models.items()}
+        found += [objects for objects in models.values() if objects is not None]
         slots = [
             self._get("slot", (name, number), (SlotFacts(pool, number, ()),), catalog.render_slot)
             for name, pool in plan.pools.items()
             for number in range(names.SLOTS)
         ]
         self._memo.end_round()
-        return Desired(_merged(found), _merged(slots))
+        failed = tuple(plan.models[key] for key, objects in models.items() if objects is None)
+        return Desired(_merged(found), _merged(slots), failed)
 
-    def _model(self, plan: Plan, model: ServedModel) -> dict[ObjectKey, Manifest]:
-        """Return a model's objects; one that nobody foresaw keeps what it has, and stops no other."""
+    def _model(self, model: ServedModel) -> dict[ObjectKey, Manifest] | None:
+        """Return a model's objects; None where they cannot be rendered: one model stops no other."""
         try:
             return self._get("model", (model.tenant.namespace, model.name), (model,), catalog.render_model)
         except Exception:
             log.exception("model %s/%s cannot be rendered; it keeps what it has", model.tenant.namespace, model.name)
-            plan.held.add(("", model.tenant.name, model.name))
-            plan.held_models.add((model.tenant.namespace, model.name))
-            return {}
+            return None
 
     def _get(self, what: str, name: object, facts: tuple[object, ...], make: object) -> dict[ObjectKey, Manifest]:
         def rendered() -> dict[ObjectKey, Manifest]:

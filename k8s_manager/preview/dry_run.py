@@ -26,6 +26,7 @@ from k8s_manager.preview.preview import (
     preview_without,
     told,
 )
+from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.world.world import Stored, World
 
 AT_ONCE = 4
@@ -45,13 +46,13 @@ class Planned:
 class Planning:
     """Makes plans; nothing here writes."""
 
-    def __init__(self, client: KubeClient, store: Store, gatherer: WorldReader) -> None:
-        self._client, self._store, self._gatherer = client, store, gatherer
+    def __init__(self, client: KubeClient, store: Store, gatherer: WorldReader, traffic: TrafficResolver) -> None:
+        self._client, self._store, self._gatherer, self._traffic = client, store, gatherer, traffic
 
     async def of(self, *writes: tuple[Document, Manifest]) -> Planned:
         """Return what writing documents, each with the body that it came in, would do now."""
-        world = self._gatherer.world(datetime.now(UTC))
-        ungated = world.ungated.union(*(self._gatherer.ungated(document) for document, _ in writes))
+        world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
+        ungated = world.ungated.union(*(self._gatherer.pods.ungated(document) for document, _ in writes))
         proposed = [_stored(document, body, self._live(document)) for document, body in writes]
         made = partial(preview, replace(world, ungated=ungated), proposed, dict(self._store.owned))
         # Several may take a second, which limits and the Lease do not have.
@@ -61,7 +62,7 @@ class Planning:
 
     def without(self, going: Sequence[ObjectKey]) -> Planned:
         """Return what deleting documents would do now; the last is the one that somebody asked for."""
-        world = self._gatherer.world(datetime.now(UTC))
+        world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
         before = _document(world, going[-1])
         found = preview_without(world, going, before, self._store.owned)
         return Planned(str(going[-1]), found, tuple(map(self._warm, found.documents)))
@@ -133,7 +134,7 @@ class Planning:
         document = stored.document if stored else None
         if document is None or not isinstance(document.spec, ModelSpec):
             return {}
-        return self._gatherer.ready(document.namespace or "", document.name, document.spec)
+        return self._gatherer.pods.ready(document.namespace or "", document.name, document.spec)
 
 
 def _document(world: World, key: ObjectKey) -> Stored | None:

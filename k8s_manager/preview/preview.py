@@ -22,7 +22,7 @@ from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.drift.field_policy import concessions, settle
-from k8s_manager.pipeline.plan import Plan, Planner
+from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.preview.shift_check import limit
 from k8s_manager.world.binding import Binding
@@ -153,8 +153,8 @@ def _between(
         if old != new and not kept:
             changes.append(ObjectChange(key, old, new, then.objects.get(key)))
     keys = [revised.proposed.key for revised in documents if revised.proposed]
-    rejected = {key: then.plan.verdicts[key] for key in keys if not then.plan.verdicts[key].accepted}
-    return Preview(documents, tuple(changes), _refused(now.plan, then.plan), then.plan.drift, rejected)
+    rejected = {key: then.plan.admission[key] for key in keys if not then.plan.admission[key].accepted}
+    return Preview(documents, tuple(changes), _refused(now.plan, then.plan), then.plan.drift_policies, rejected)
 
 
 def told(found: Preview, changes: Sequence[ObjectChange], warm: Sequence[Warm]) -> Manifest:
@@ -276,30 +276,32 @@ class _Side:
 
     @classmethod
     def of(cls, world: World) -> "_Side":
-        plan = Planner().plan(world, {})
+        plan = plan_once(world)
         return cls(plan, Renderer().render(plan).objects)
 
     def object(self, key: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> Manifest | None:
         """Return an object that should be there, without the fields of the live one that are left to others. A
         namespace of somebody else's is neither made nor deleted."""
         wanted, live = self.objects.get(key), owned.get(key)
-        if key.kind == "Namespace" and key.name in self.plan.lent:
+        if key.kind == "Namespace" and key.name in self.plan.unmanaged_namespaces:
             return None
         if wanted is None or live is None or not concessions(live):
             return wanted
-        policy = self.plan.drift.get(owner_of(wanted["metadata"]["labels"])[1], "repair")
+        policy = self.plan.drift_policies.get(owner_of(wanted["metadata"]["labels"])[1], "repair")
         return settle(policy, wanted, live, drifted=False).obj
 
     def keeps(self, obj: Manifest | None) -> bool:
         """Tell whether an object is kept whatever should be there."""
         owner = owner_of(obj["metadata"].get("labels", {})) if obj else ("", "", "")
-        return not {owner, ("", owner[1], "")}.isdisjoint(self.plan.held)
+        return not {owner, ("", owner[1], "")}.isdisjoint(self.plan.frozen)
 
 
 def _refused(now: Plan, then: Plan) -> tuple[str, ...]:
     """Return the documents that would no longer be accepted."""
-    accepted = {key for key, verdict in now.verdicts.items() if verdict.accepted}
-    return tuple(sorted(str(key) for key, verdict in then.verdicts.items() if key in accepted and not verdict.accepted))
+    accepted = {key for key, verdict in now.admission.items() if verdict.accepted}
+    return tuple(
+        sorted(str(key) for key, verdict in then.admission.items() if key in accepted and not verdict.accepted)
+    )
 
 
 def _with(world: World, proposed: Stored) -> World:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.pipeline.apply import Results
-from k8s_manager.pipeline.diff import Changes
+from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.formatting import cut
 from k8s_manager.world.condition import Condition
@@ -39,12 +39,14 @@ def _set_back(results: Results) -> dict[Owner, str]:
 
 def _left(changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, Condition]:
     said: dict[Owner, list[str]] = {}
-    for key, found in sorted(changes.conceded.items()):
+    for key, found in sorted(changes.kept_edits.items()):
         owner = owner_of(owned[key]["metadata"]["labels"]) if key in owned else ("", "", "")
-        if owner[1] in plan.drift:
+        if owner[1] in plan.drift_policies:
             said.setdefault(owner, []).extend(f"{path} of {key} is {one.by}'s" for path, one in sorted(found.items()))
     return {
-        owner: _by_policy(plan.drift[owner[1]], "; ".join(cut(lines, MOST))) for owner, lines in said.items() if lines
+        owner: _by_policy(plan.drift_policies[owner[1]], "; ".join(cut(lines, MOST)))
+        for owner, lines in said.items()
+        if lines
     }
 
 

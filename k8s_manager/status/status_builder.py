@@ -43,8 +43,10 @@ from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, U
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.pipeline.apply import Failure, Results
-from k8s_manager.pipeline.diff import Changes
-from k8s_manager.pipeline.plan import Plan, Terminating, identity_of, owner_of_document
+from k8s_manager.pipeline.changes import Changes
+from k8s_manager.pipeline.model_plan import identity_of
+from k8s_manager.pipeline.plan import Plan, owner_of_document
+from k8s_manager.pipeline.termination import Terminating
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import even, gateway_status
@@ -89,14 +91,14 @@ class StatusBuilder:
         now: datetime,
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
-        failures, leaving = _failures(results), {s.stored.key: s for s in plan.leaving}
+        failures, leaving = _failures(results), {s.stored.key: s for s in plan.terminating}
         drift = self._drift.told(results, changes, plan, owned)
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key = stored.key
             owner = leaving[key].owner if key in leaving else owner_of_document(key, plan)
             writing = Writing(
-                plan.verdicts[key],
+                plan.admission[key],
                 failures.get(owner),
                 leaving.get(key),
                 plan.waiting.get(key) or world.handovers.get((key.namespace, key.name)),
@@ -119,7 +121,7 @@ class StatusBuilder:
         limits, proofs = asked.limits, asked.proofs
         if stored.key.kind == "InferenceGateway":
             name = stored.key.name
-            pods, twins = world.gateway_pods.get(name, ()), world.twins.get(name, ())
+            pods, twins = world.gateway_pods.get(name, ()), world.duplicate_slot_filters.get(name, ())
             uneven = asked.counters.uneven(name)
             trouble, back = proofs.trouble(name), _rolled_back(name, limits)
             rejects = tuple(sorted((proofs.rejects or {}).items())) if trouble or back else ()
@@ -128,7 +130,7 @@ class StatusBuilder:
             return (world.bindings.get(stored.key.name),)
         if stored.key.kind == "LimitOverride":
             override = plan.overrides.get(stored.key)
-            return (plan.meant[stored.key], override, override is not None and now < override.expires)
+            return (plan.override_matches[stored.key], override, override is not None and now < override.expires)
         if stored.document is None or stored.key.kind in ("WarmupPlan", "AccessGrant"):
             return ()
         key = (stored.key.namespace, stored.key.name)

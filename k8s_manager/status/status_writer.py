@@ -12,11 +12,12 @@ from k8s_manager.drift.repair import Recorder, Repair
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.plan import Plan, identity_of
+from k8s_manager.pipeline.model_plan import identity_of
+from k8s_manager.pipeline.ordering import may_go, owners_of
+from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.timestamp import timestamp
-from k8s_manager.world.owner import owner_of
 from k8s_manager.world.world import FINALIZER, Stored, World
 
 log = logging.getLogger(__name__)
@@ -52,21 +53,12 @@ class StatusWriter:
         self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
     ) -> None:
         """Let documents go for which nothing is left, limits included."""
-        if not plan.leaving:
+        if not plan.terminating:
             return
-        left = {
-            owner_of(obj["metadata"]["labels"]) for obj in owned.values() if "deletionTimestamp" not in obj["metadata"]
-        }
-        for leaving in plan.leaving:
-            stored = leaving.stored
-            identity = identity_of(stored)
-            in_a_slot = (
-                stored.key.kind == "Model"
-                and identity not in plan.limits
-                and any((pool, identity) in limited for pool in plan.pools)
-            )
-            if leaving.waits is None and leaving.owner not in left and stored.finalizer and not in_a_slot:
-                await self._let_go(stored)
+        owned_by = owners_of(owned)
+        for terminating in plan.terminating:
+            if may_go(terminating, identity_of(terminating.stored), plan, owned_by, limited):
+                await self._let_go(terminating.stored)
 
     async def tell(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
         """Write the statuses that differ; return when to come back for those that were put off."""

@@ -6,24 +6,12 @@ of the new one are warm). Everything follows from that document: routes, subsets
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Existing, TrafficShare, Version
-from istio_templates.facts import Manifest
-from istio_templates.virtual_service import http_of
 from k8s_manager.traffic.weights import declared, split
 from k8s_manager.world.labels import version_labels, workload_labels
-
-
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """A version that has a Deployment of ours: its ready replicas, how many are wanted, when it was made."""
-
-    version: str
-    ready: int
-    wanted: int
-    created: str
+from k8s_manager.world.world import Deployed
 
 
 def effective(
@@ -52,8 +40,8 @@ def effective(
     return spec.model_copy(update={"versions": versions, "traffic": traffic})
 
 
-def sentence(spec: ModelSpec, instead: ModelSpec) -> str:
-    """Return what a model is told that waits so."""
+def handover_message(spec: ModelSpec, instead: ModelSpec) -> str:
+    """Return the message of a model whose traffic waits in a handover."""
     to = ", ".join(version for version, weight in declared(spec).items() if weight)
     of = ", ".join(version for version, weight in declared(instead).items() if weight)
     return (
@@ -100,9 +88,3 @@ def _found(model: str, version: str) -> Version:
 def _may_be_empty(version: Version) -> bool:
     workload = version.workload
     return workload is not None and (workload.accept_outage or workload.replicas == 0)
-
-
-def weights_of(virtual_service: Manifest | None) -> dict[str, int]:
-    """Return the weights by which a VirtualService sends requests to versions."""
-    rules = http_of(virtual_service or {}) or [{}]
-    return {route["destination"].get("subset", ""): route.get("weight", 100) for route in rules[0].get("route") or []}

@@ -3,9 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Generic
 
 from collectors.replicas import PodState
-from istio_templates.documents import Document
+from istio_templates.documents import (
+    AccessGrantSpec,
+    Document,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    SpecT,
+    TenantSpec,
+    WarmupPlanSpec,
+)
 from istio_templates.errors import Problem
 from istio_templates.facts import LiveRoute, Manifest, ObjectKey
 from k8s_manager.world.binding import Binding
@@ -16,7 +26,7 @@ FINALIZER = "tidegate.dev/cleanup"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Generic[SpecT]):
     """A document as the API server holds it; `document` is None where it cannot be read, for `problems`.
 
     An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
@@ -29,12 +39,36 @@ class Stored:
     created: str
     deleting: bool
     finalizer: bool
-    document: Document | None
+    document: Document[SpecT] | None
     problems: tuple[Problem, ...]
     incumbent: bool = False
     accepted_before: bool = False
     status: Manifest = field(default_factory=dict, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> SpecT | None:
+        """The document's spec; None where the document cannot be read."""
+        return self.document.spec if self.document else None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A version that has a Deployment of the manager: its ready and desired replicas, and when it was created."""
+
+    version: str
+    ready: int
+    wanted: int
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The VirtualServices of the manager by (namespace, name): the weights by which requests go to versions, and the
+    Gateways (`namespace/name`) that lead to them."""
+
+    weights: Mapping[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
+    gateways: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +106,21 @@ class World:
 
     `ready` counts replicas by (namespace, model, version). `limited` holds (gateway, identity) of every limit that is
     in a slot. `secrets` are (namespace, name), `certificates` those in gateways' namespaces; None where one cannot be
-    read. `twins` are, by gateway, the EnvoyFilters of others that have the name
+    read. `duplicate_slot_filters` are, by gateway, the EnvoyFilters of others that have the name
     of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
     (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
     Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
-    `departed` are, by (namespace, model), versions that serve though their document no longer has them, and `handovers`
-    what a model is told whose requests stay where they are until another version is warm: its document is then not the
-    one that is stored (`handover.effective`).
+    `deployed` are, by (namespace, model), the versions that have a Deployment; `ready` counts those too that their
+    document no longer has.
+    What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though their
+    document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
+    another version is warm: their document is then not the one that is stored (`version_handover.effective`).
     `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
     """
 
-    gateways: tuple[Stored, ...]
-    tenants: tuple[Stored, ...]
-    models: tuple[Stored, ...]
+    gateways: tuple[Stored[InferenceGatewaySpec], ...]
+    tenants: tuple[Stored[TenantSpec], ...]
+    models: tuple[Stored[ModelSpec], ...]
     namespaces: Mapping[str, NamespaceState]
     gateway_pods: Mapping[str, tuple[PodState, ...]]
     secrets: frozenset[tuple[str, str]]
@@ -92,15 +128,17 @@ class World:
     certificates: Mapping[tuple[str, str], Certificate | None] = field(default_factory=dict)
     limited: frozenset[tuple[str, str]] = frozenset()
     bound: Bound = Bound()
-    twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    duplicate_slot_filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
-    overrides: tuple[Stored, ...] = ()
+    overrides: tuple[Stored[LimitOverrideSpec], ...] = ()
     foreign: Mapping[tuple[str, str], Foreign] | None = None
     scalers: Mapping[tuple[str, str], Scaler] = field(default_factory=dict)
-    warmup_plans: tuple[Stored, ...] = ()
-    access_grants: tuple[Stored, ...] = ()
+    warmup_plans: tuple[Stored[WarmupPlanSpec], ...] = ()
+    access_grants: tuple[Stored[AccessGrantSpec], ...] = ()
     files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     ungated: frozenset[tuple[str, str, str]] = frozenset()
+    deployed: Mapping[tuple[str, str], tuple[Deployed, ...]] = field(default_factory=dict)
+    routing: Routing = Routing()
     departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ import pytest
 from istio_templates import names
 from istio_templates.facts import GatewayPool, ListenerFacts, Manifest, ObjectKey, Tenancy
 from k8s_manager.gitops.ownership import is_runtime, sentences, shares, stays
-from k8s_manager.pipeline.diff import Changes, Write
+from k8s_manager.pipeline.changes import Changes, Write
 
 POOL = GatewayPool("shared", "gw", (("istio", "shared"),), (ListenerFacts("http", 80, "HTTP"),))
 TENANTS = {"search": Tenancy("search", "search", (POOL,), ())}
@@ -156,7 +156,7 @@ def test_a_namespace_goes_after_what_gits_tool_has_to_take_away():
 def test_what_nothing_renders_and_nobody_deletes_stays():
     refused, going, standing, leaving = (obj("Service", name) for name in ("refused", "going", "standing", "leaving"))
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    found = Changes(deletes=[going], standing=live(standing))
+    found = Changes(deletes=[going], desired=live(standing))
     assert stays(found, live(refused, going, standing, leaving)) == {
         names.key_of(refused): "tenants/search/ranker/service_search_refused.yaml"
     }

@@ -19,7 +19,7 @@ from k8s_manager.gitops.tree_loop import STATE, TreeLoop
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.errors import Absent, Unavailable
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.diff import Changes
+from k8s_manager.pipeline.changes import Changes
 from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.settings import Git

@@ -36,9 +36,9 @@ def rendered(case: str) -> list[Manifest]:
     plan = planned(world)
     closed = _closed(plan, observed)
     if closed:
-        from k8s_manager.pipeline.plan import Planner
+        from k8s_manager.pipeline.plan import plan_once
 
-        plan = Planner().plan(world, closed)
+        plan = plan_once(world, closed)
     desired = Renderer().render(plan)
     objects = {**desired.objects, **_slots(plan, observed)}
     return in_order(objects.values())

@@ -11,7 +11,7 @@ from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.overrides import (
     AT_ONCE,
     Override,
-    OverrideTarget,
+    OverrideScope,
     at_once,
     lifts,
     loads_under,
@@ -29,7 +29,7 @@ LOADS = (VersionLoad("v1", 2, Fraction(20), Fraction(1)),)
 
 
 def override(name="o", minutes=60, **given):
-    target = given.pop("target", OverrideTarget())
+    target = given.pop("target", OverrideScope())
     return Override(name, "anna", "incident 4711", NOW + timedelta(minutes=minutes), target, **given)
 
 
@@ -41,15 +41,15 @@ def limit(given, loads=LOADS, fresh=True, held=Fraction(40)):
 @pytest.mark.parametrize(
     "target, meant",
     [
-        (OverrideTarget(), True),
-        (OverrideTarget(tenant="search"), True),
-        (OverrideTarget(tenant="ads"), False),
-        (OverrideTarget(tenant="search", model="ranker"), True),
-        (OverrideTarget(model="other"), False),
-        (OverrideTarget(gateway="shared"), True),
-        (OverrideTarget(gateway="other"), False),
-        (OverrideTarget(labels=frozenset({("tier", "gold")})), True),
-        (OverrideTarget(labels=frozenset({("tier", "gold"), ("stage", "prod")})), False),
+        (OverrideScope(), True),
+        (OverrideScope(tenant="search"), True),
+        (OverrideScope(tenant="ads"), False),
+        (OverrideScope(tenant="search", model="ranker"), True),
+        (OverrideScope(model="other"), False),
+        (OverrideScope(gateway="shared"), True),
+        (OverrideScope(gateway="other"), False),
+        (OverrideScope(labels=frozenset({("tier", "gold")})), True),
+        (OverrideScope(labels=frozenset({("tier", "gold"), ("stage", "prod")})), False),
     ],
 )
 def test_a_target_means_the_models_of_which_all_of_it_is_true(target, meant):
@@ -57,7 +57,7 @@ def test_a_target_means_the_models_of_which_all_of_it_is_true(target, meant):
 
 
 def test_the_kill_switch_is_stronger_than_a_freeze_and_a_freeze_than_a_figure():
-    figure = override("a", total=Fraction(10), target=OverrideTarget(tenant="search", model="ranker"))
+    figure = override("a", total=Fraction(10), target=OverrideScope(tenant="search", model="ranker"))
     freeze, unlimited, floor = (override(name, action=name) for name in ("freeze", "unlimited", "floor"))
     assert strongest([figure, freeze], NOW) is freeze
     assert strongest([figure, freeze, unlimited], NOW) is unlimited
@@ -68,12 +68,12 @@ def test_an_operators_figure_is_stronger_than_the_tenants_own_and_the_closer_one
     own = override(
         "a",
         total=Fraction(10),
-        target=OverrideTarget("search", "ranker"),
+        target=OverrideScope("search", "ranker"),
         range_=LimitBounds(Fraction(1), Fraction(50)),
     )
     wide, close = (
         override("b", total=Fraction(20)),
-        override("c", total=Fraction(30), target=OverrideTarget(model="ranker")),
+        override("c", total=Fraction(30), target=OverrideScope(model="ranker")),
     )
     assert strongest([own, wide], NOW) is wide
     assert strongest([own, wide, close], NOW) is close

@@ -12,7 +12,7 @@ from istio_templates.errors import Invalid
 from k8s_manager.admission.admit import fleet_of
 from k8s_manager.admission.model_rules import refusals
 from k8s_manager.offline.offline_world import world_of
-from k8s_manager.pipeline.plan import Planner
+from k8s_manager.pipeline.plan import plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.standalone.translator.snapshot import snapshot
 from tests.support.envoy import config_of, running_envoy
@@ -54,8 +54,8 @@ def rendered(documents):
         for document in documents
         if document.kind == "Model"
     }
-    plan = Planner().plan(world_of(documents), models)
-    assert all(verdict.accepted for verdict in plan.verdicts.values())
+    plan = plan_once(world_of(documents), models)
+    assert all(verdict.accepted for verdict in plan.admission.values())
     desired = Renderer().render(plan)
     return config_of([*desired.objects.values(), *desired.slots.values()])
 

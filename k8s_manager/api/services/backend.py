@@ -85,7 +85,7 @@ class Backend:
         self.gates, self.history, self.tree = gates, history, tree
         self._gatherer = WorldReader(store, documents=loop.gatherer.documents)
         self._turns, self._ledger = WriteLocks(), IncrementalIndex()
-        self._planning = Planning(client, store, self._gatherer)
+        self._planning = Planning(client, store, self._gatherer, loop.traffic)
 
     def unready(self) -> str | None:
         """Return why the API cannot be trusted yet; None when it can."""
@@ -311,7 +311,7 @@ class Backend:
         after = parse(completed(key, body)).spec
         before = self.spec(key)
         assert isinstance(after, ModelSpec)
-        found = objections(before, after, self._gatherer.ready(key.namespace, key.name, after))
+        found = objections(before, after, self._gatherer.pods.ready(key.namespace, key.name, after))
         if found and not force:
             raise Conflict(str(key), found)
         return await self.patch(key, {"spec": {"traffic": shares}}, write)
@@ -342,7 +342,7 @@ class Backend:
                 "weight": weight,
             }
             for version, labels, weight in versions
-            for pod in present(self._gatherer.pods(key.namespace), labels)
+            for pod in present(self._gatherer.pods.of_namespace(key.namespace), labels)
             if not pod.leaving
         ]
 
@@ -358,17 +358,17 @@ class Backend:
         return obj
 
     def _claims(self) -> World:
-        found = self._gatherer.claims(datetime.now(UTC))
+        found = self._gatherer.claims()
         self._gatherer.end_round(len(found.models))
-        return found
+        return replace(found, bindings=self._loop.traffic.bindings(found, datetime.now(UTC)))
 
     def _checked(self, key: ObjectKey, body: Manifest) -> Document:
         """Return the document in a body if it is right in itself and takes nothing from others."""
         self._require_sync()
         document = parse(completed(key, body))
         require_not_over(document, datetime.now(UTC))
-        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan.verdicts, self._turns.coming())
-        fleet.ungated |= self._gatherer.ungated(document)
+        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan.admission, self._turns.coming())
+        fleet.ungated |= self._gatherer.pods.ungated(document)
         found = refusals(document, fleet)
         if not found:
             return document

@@ -77,7 +77,7 @@ class Node:
             await asyncio.gather(*(self._halt(pod) for pod in running), return_exceptions=True)
 
     def _look(self) -> None:
-        seen = {pod["metadata"]["uid"]: pod for pod in self._mirror.all("PodRunner")}
+        seen = {pod["metadata"]["uid"]: pod for pod in self._mirror.all("Pod")}
         for uid, obj in seen.items():
             if "deletionTimestamp" in obj["metadata"]:
                 self._end(uid, obj)
@@ -119,7 +119,7 @@ class Node:
             self._addresses.free(pod.pod)
         with contextlib.suppress(MirrorRefused):
             body = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
-            await self._api.call("DELETE", "PodRunner", metadata["namespace"], metadata["name"], body)
+            await self._api.call("DELETE", "Pod", metadata["namespace"], metadata["name"], body)
         self._ending.pop(uid, None)
         shutil.rmtree(self._folder / f"{metadata['namespace']}_{metadata['name']}", ignore_errors=True)
 

@@ -220,7 +220,7 @@ class PodRunner:
         metadata = self.pod["metadata"]
         body = {"metadata": {"uid": metadata["uid"]}, "status": status}
         await self._api.call(
-            "PATCH", "PodRunner", metadata["namespace"], metadata["name"], body, sub="status", patch="strategic"
+            "PATCH", "Pod", metadata["namespace"], metadata["name"], body, sub="status", patch="strategic"
         )
 
     def _status(self) -> Object:

@@ -54,7 +54,7 @@ Source = Callable[[GatewayPod], Snapshot]
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class EnvoyRejection:
     """A configuration that an Envoy refused, in its words."""
 
     node: str
@@ -77,7 +77,7 @@ class Ads(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc
     def __init__(self, source: Source) -> None:
         self._source = source
         self._streams: set[Stream] = set()
-        self.rejections: list[Rejection] = []
+        self.rejections: list[EnvoyRejection] = []
 
     @property
     def settled(self) -> bool:
@@ -138,7 +138,7 @@ class Stream:
         kind = request.type_url.removeprefix(_PREFIX)
         subscription = self._subscriptions.setdefault(kind, Subscription())
         if request.HasField("error_detail"):
-            rejection = Rejection(self._node, kind, request.error_detail.message)
+            rejection = EnvoyRejection(self._node, kind, request.error_detail.message)
             self._ads.rejections.append(rejection)
             log.error("%s rejected %s: %s", rejection.node, rejection.type, rejection.message)
         if request.response_nonce:

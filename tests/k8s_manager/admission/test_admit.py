@@ -106,7 +106,7 @@ def test_a_model_that_holds_what_it_held_is_judged_alone():
     judge.verdicts(world_of(documents))
     asked: list[str] = []
 
-    class Counting(admit.Fleet):
+    class Counting(admit.ClaimIndex):
         def owner(self, host: str) -> str | None:
             asked.append(host)
             return super().owner(host)

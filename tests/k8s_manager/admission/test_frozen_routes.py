@@ -5,7 +5,7 @@ from dataclasses import replace
 from istio_templates.documents import parse
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.diff import Differ
-from k8s_manager.pipeline.plan import Planner
+from k8s_manager.pipeline.plan import plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.world.world import Bound, NamespaceState
 from tests.support.documents import HOST, gateway, model, tenant
@@ -20,7 +20,7 @@ def passed(*documents: dict, bound: Bound = Bound(), owned: dict | None = None):
     seen = {name: NamespaceState({"tidegate.dev/tenant": name}, False) for name in ("search", "ads", "next")}
     made = gateway(listeners=[HTTPS])
     world = replace(world_of([parse(d) for d in (made, *documents)]), namespaces=seen, bound=bound)
-    plan = Planner().plan(world, {})
+    plan = plan_once(world, {})
     desired = Renderer().render(plan)
     return desired.objects, Differ().diff(plan, desired, owned or {}, 1, world.limited)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
-from k8s_manager.admission.admit import fleet_of
+from k8s_manager.admission.admit import Admitter, fleet_of
 from k8s_manager.admission.incremental_index import IncrementalIndex
 from k8s_manager.admission.model_rules import refusals
 from k8s_manager.offline.offline_world import world_of
@@ -107,10 +107,10 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
         return
     moments, ledger, planner = Moments(), IncrementalIndex(), Planner()
     world = moments.world()
-    last, plan = world, planner.plan(world, {})
+    last, plan = world, planner.plan(world, Admitter().verdicts(world), {})
 
     def compare(fleet, last, plan, promised):
-        anew, _ = fleet_of(moments.world(), last, plan.verdicts)
+        anew, _ = fleet_of(moments.world(), last, plan.admission)
         for document in promised:
             anew.hold(document)
         assert said(proposed, fleet) == said(proposed, anew)
@@ -128,11 +128,11 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
         elif what == "bind":
             routes = tuple((r.host, frozenset(), r.path, key[1:]) for r in getattr(document.spec, "routes", ()))
             moments.bound = Bound((), tuple((host, key.namespace) for host, *_ in routes), routes)
-        elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan.verdicts)[0]):
-            compare(ledger.fleet(moments.world(), last, plan.verdicts, {key: document}), last, plan, [document])
+        elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan.admission)[0]):
+            compare(ledger.fleet(moments.world(), last, plan.admission, {key: document}), last, plan, [document])
             if arrives:
                 moments.put(raw)
         else:
             last = moments.world()
-            plan = planner.plan(last, {})
-        compare(ledger.fleet(moments.world(), last, plan.verdicts, {}), last, plan, [])
+            plan = planner.plan(last, Admitter().verdicts(last), {})
+        compare(ledger.fleet(moments.world(), last, plan.admission, {}), last, plan, [])

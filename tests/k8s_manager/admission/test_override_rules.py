@@ -2,7 +2,7 @@ from istio_templates.documents import parse
 from istio_templates.documents.parse import load
 from k8s_manager.admission.override_rules import override_name
 from k8s_manager.offline.offline_world import world_of
-from k8s_manager.pipeline.plan import Planner
+from k8s_manager.pipeline.plan import plan_once
 from tests.support.documents import API, gateway, model, tenant
 
 
@@ -17,7 +17,7 @@ def own(namespace: str, **target):
 
 
 def plan(*documents):
-    return Planner().plan(world_of([parse(document) for document in documents]), {})
+    return plan_once(world_of([parse(document) for document in documents]), {})
 
 
 def overridden(found):

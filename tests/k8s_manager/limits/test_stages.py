@@ -13,9 +13,10 @@ from k8s_manager.limits.capacity import ModelCapacity
 from k8s_manager.limits.stages import StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
 from k8s_manager.offline.offline_world import world_of
-from k8s_manager.pipeline.plan import Limited, Planner
+from k8s_manager.pipeline.model_plan import Limited
+from k8s_manager.pipeline.plan import plan_once
 from ratelimiter.modes import Evidence, Stage
-from ratelimiter.overrides import Override, OverrideTarget
+from ratelimiter.overrides import Override, OverrideScope
 from ratelimiter.pins import limiter
 from ratelimiter.target import Total
 from tests.support.documents import gateway, model, tenant
@@ -49,7 +50,7 @@ class Stand:
     def look(self, now, override=None, models=("ranker",), slots=None, **limit):
         spec = {"rateLimit": {"perReplicaQps": 20, **limit}}
         documents = [gateway(), tenant(), *(model(name, **spec) for name in models)]
-        plan = Planner().plan(world_of([parse(document) for document in documents]), {})
+        plan = plan_once(world_of([parse(document) for document in documents]), {})
         holding = dict.fromkeys(plan.limits, override) if override else {}
         found = self.staging.look(plan.limits, holding, self.slots if slots is None else slots, frozenset(), now)
         self.slots = {
@@ -71,7 +72,7 @@ class Stand:
 
 def override(**change):
     end = datetime(2999, 1, 1, tzinfo=UTC)
-    return dataclasses.replace(Override("o", "anna", "because", end, OverrideTarget()), **change)
+    return dataclasses.replace(Override("o", "anna", "because", end, OverrideScope()), **change)
 
 
 def ramped(share):
@@ -200,12 +201,15 @@ def test_what_was_counted_under_an_override_of_the_figure_is_no_evidence():
 
 
 class Slots:
-    """A gatherer that shows no slot."""
+    """A world reader that shows no slot."""
+
+    def __init__(self):
+        self.slots = self
 
     def limited(self):
         return frozenset()
 
-    def slots(self):
+    def limits(self):
         return {}
 
 
@@ -226,4 +230,4 @@ TOTAL = Total(Fraction(40), Fraction(40), "Capacity")
 
 def _terms():
     documents = [gateway(), tenant(), model(rateLimit={"perReplicaQps": 20, "mode": "shadow"})]
-    return Planner().plan(world_of([parse(document) for document in documents]), {}).limits[RANKER].terms
+    return plan_once(world_of([parse(document) for document in documents]), {}).limits[RANKER].terms

@@ -6,7 +6,7 @@ from k8s_manager.kube.errors import Refused, Unavailable
 from k8s_manager.kube.store import Store
 from k8s_manager.offline.offline_world import world_with
 from k8s_manager.pipeline.apply import Basis, ClusterTarget
-from k8s_manager.pipeline.diff import Changes, Write
+from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.plan import Plan
 from tests.features.test_drift import Hand
 

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents import parse
-from k8s_manager.traffic.version_handover import Deployed, effective, weights_of
+from istio_templates.virtual_service import weights_of
+from k8s_manager.traffic.version_handover import effective
 from k8s_manager.traffic.weights import declared
+from k8s_manager.world.world import Deployed
 from tests.support.documents import model
 
 OLD = Deployed("v1", 2, 2, "2026-11-21T10:00:00Z")
@@ -113,4 +115,4 @@ def test_weights_are_read_from_a_route():
     routes = [{"destination": {"subset": "v1"}, "weight": 90}, {"destination": {"subset": "v2"}, "weight": 10}]
     assert weights_of({"spec": {"http": [{"route": routes}]}}) == {"v1": 90, "v2": 10}
     assert weights_of({"spec": {"http": [{"route": [{"destination": {"subset": "v1"}}]}]}}) == {"v1": 100}
-    assert weights_of({"spec": {"http": [{"directResponse": {"status": 503}}]}}) == weights_of(None) == {}
+    assert weights_of({"spec": {"http": [{"directResponse": {"status": 503}}]}}) == weights_of({}) == {}

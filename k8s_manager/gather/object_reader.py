@@ -1,0 +1,174 @@
+"""Objects that no document stands behind but that decisions depend on: namespaces, Secrets, ConfigMaps, autoscalers,
+routes and EnvoyFilters of others."""
+
+import base64
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+from collectors import autoscalers
+from istio_templates import names
+from istio_templates.envoy_filter import gateways_of_slots
+from istio_templates.facts import LiveRoute, Manifest
+from istio_templates.gateway import hosts_of
+from istio_templates.virtual_service import gateways_of, routes_of, weights_of
+from k8s_manager.kube.store import Store
+from k8s_manager.runtime.memo import Last, Memo
+from k8s_manager.world import certificate
+from k8s_manager.world.certificate import Certificate
+from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing
+from ratelimiter.autoscaler import Scaler
+
+T = TypeVar("T")
+
+
+class ObjectReader:
+    """Reads a kind again only when one of its objects has changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: dict[str, Last] = defaultdict(Last)
+        self._contents, self._parsed = Memo(), Memo()
+
+    def namespaces(self) -> dict[str, NamespaceState]:
+        """Return all namespaces."""
+        return self._once("namespaces", ("Namespace",), self._namespaces)
+
+    def secrets(self) -> frozenset[tuple[str, str]]:
+        """Return (namespace, name) of all Secrets."""
+        return self._once("secrets", ("Secret",), self._secrets)
+
+    def certificates(self, namespaces: set[str]) -> dict[tuple[str, str], Certificate | None]:
+        """Return the certificates in some namespaces; None where one cannot be read."""
+        changes = tuple((namespace, self._store.changes("Secret", namespace)) for namespace in sorted(namespaces))
+        return self._last["certificates"].get(changes, lambda: self._certificates(namespaces))
+
+    def files(self) -> dict[tuple[str, str], dict[str, bytes]]:
+        """Return the contents of the ConfigMaps that the manager does not own."""
+        return self._once("files", ("ConfigMap",), self._files)
+
+    def scalers(self) -> dict[tuple[str, str], Scaler]:
+        """Return the autoscalers by (namespace, Deployment)."""
+        return self._once("scalers", ("HorizontalPodAutoscaler",), self._scalers)
+
+    def deployed(self) -> dict[tuple[str, str], tuple[Deployed, ...]]:
+        """Return the versions that have a Deployment of the manager, by (namespace, model)."""
+        return self._once("deployed", ("Deployment",), self._deployed)
+
+    def foreign(self) -> dict[tuple[str, str], Foreign]:
+        """Return the VirtualServices that the manager does not own."""
+        return self._once("foreign", ("VirtualService",), self._foreign)
+
+    def routing(self) -> Routing:
+        """Return weights and Gateways of the VirtualServices that the manager owns."""
+        return self._once("routing", ("VirtualService",), self._routing)
+
+    def bound(self) -> Bound:
+        """Return what live Gateways and VirtualServices already serve."""
+        return self._once("bound", ("Gateway", "VirtualService"), self._bound)
+
+    def duplicate_slot_filters(self) -> dict[str, tuple[str, ...]]:
+        """Return by gateway the EnvoyFilters of other owners that have the name of a slot."""
+        return self._once("duplicates", ("EnvoyFilter",), self._duplicates)
+
+    def _once(self, what: str, kinds: tuple[str, ...], read: Callable[[], T]) -> T:
+        return self._last[what].get(tuple(self._store.changes(kind) for kind in kinds), read)
+
+    def _owned(self, kind: str) -> Iterator[Manifest]:
+        return (obj for obj in self._store.all(kind) if names.key_of(obj) in self._store.owned)
+
+    def _others(self, kind: str) -> Iterator[Manifest]:
+        return (obj for obj in self._store.all(kind) if names.key_of(obj) not in self._store.owned)
+
+    def _deployed(self) -> dict[tuple[str, str], tuple[Deployed, ...]]:
+        found: dict[tuple[str, str], tuple[Deployed, ...]] = {}
+        for obj in self._owned("Deployment"):
+            metadata = obj["metadata"]
+            labels = metadata.get("labels") or {}
+            if names.VERSION in labels and "deletionTimestamp" not in metadata:
+                model = (metadata["namespace"], labels.get(names.MODEL, ""))
+                ready, wanted = (obj.get("status") or {}).get("readyReplicas") or 0, obj["spec"].get("replicas", 1)
+                one = Deployed(labels[names.VERSION], ready, wanted, metadata.get("creationTimestamp", ""))
+                found[model] = (*found.get(model, ()), one)
+        return found
+
+    def _routing(self) -> Routing:
+        owned = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in self._owned("VirtualService")}
+        return Routing(
+            {key: weights_of(obj) for key, obj in owned.items()}, {key: gateways_of(obj) for key, obj in owned.items()}
+        )
+
+    def _duplicates(self) -> dict[str, tuple[str, ...]]:
+        out: dict[str, set[str]] = {}
+        for obj in self._others("EnvoyFilter"):
+            for gateway in gateways_of_slots(obj):
+                out.setdefault(gateway, set()).add(f"{obj['metadata']['namespace']}/{obj['metadata']['name']}")
+        return {gateway: tuple(sorted(found)) for gateway, found in out.items()}
+
+    def _files(self) -> dict[tuple[str, str], dict[str, bytes]]:
+        found: dict[tuple[str, str], dict[str, bytes]] = {
+            (obj["metadata"]["namespace"], obj["metadata"]["name"]): self._contents.get(
+                obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(_contents, obj)
+            )
+            for obj in self._others("ConfigMap")
+        }
+        self._contents.end_round()
+        return found
+
+    def _scalers(self) -> dict[tuple[str, str], Scaler]:
+        out = {}
+        for obj in self._store.all("HorizontalPodAutoscaler"):
+            if deployment := autoscalers.deployment_of(obj):
+                metadata, most = obj["metadata"], obj["spec"].get("maxReplicas", 0)
+                out[metadata["namespace"], deployment] = Scaler(metadata["name"], most, autoscalers.targets(obj))
+        return out
+
+    def _foreign(self) -> dict[tuple[str, str], Foreign]:
+        out = {}
+        for obj in self._others("VirtualService"):
+            metadata, spec = obj["metadata"], obj.get("spec") or {}
+            found = Foreign(tuple(spec.get("exportTo") or ("*",)), gateways_of(obj))
+            out[metadata["namespace"], metadata["name"]] = found
+        return out
+
+    def _namespaces(self) -> dict[str, NamespaceState]:
+        return {
+            obj["metadata"]["name"]: NamespaceState(
+                obj["metadata"].get("labels", {}), "deletionTimestamp" in obj["metadata"]
+            )
+            for obj in self._store.all("Namespace")
+        }
+
+    def _secrets(self) -> frozenset[tuple[str, str]]:
+        return frozenset((obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self._store.all("Secret"))
+
+    def _certificates(self, namespaces: set[str]) -> dict[tuple[str, str], Certificate | None]:
+        found = {
+            (namespace, obj["metadata"]["name"]): self._parsed.get(
+                obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(certificate.read, obj)
+            )
+            for namespace in namespaces
+            for obj in self._store.inside("Secret", namespace)
+        }
+        self._parsed.end_round()
+        return found
+
+    def _bound(self) -> Bound:
+        hosts: list[tuple[str, str]] = []
+        routed: list[tuple[str, str]] = []
+        routes: list[LiveRoute] = []
+        for gateway in self._store.all("Gateway"):
+            if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
+                hosts += [(host, tenant) for host in hosts_of(gateway)]
+        for service in self._owned("VirtualService"):
+            if tenant := service["metadata"].get("labels", {}).get(names.TENANT):
+                routed += [(host, tenant) for host in service.get("spec", {}).get("hosts", [])]
+                routes += routes_of(service)
+        return Bound(tuple(hosts), tuple(routed), tuple(routes))
+
+
+def _contents(obj: Manifest) -> dict[str, bytes]:
+    """Return what is in a ConfigMap, by its keys."""
+    texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
+    return texts | {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}

@@ -1,0 +1,142 @@
+"""Ordering: what holds a write or a deletion back so that no request fails in between. Pure.
+
+Make before break: what is referred to is made before what refers to it, and removed after it. `istio_templates.catalog`
+knows the stages; here stand the holds, each a named check that returns why an object waits. An object is written or
+deleted in the pass in which no hold names it any more.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from istio_templates import names
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.virtual_service import subsets_used
+from k8s_manager.pipeline.changes import Changes
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.render import Desired
+from k8s_manager.pipeline.termination import Terminating
+from k8s_manager.traffic.drain import defer_draining
+from k8s_manager.world.owner import Owner, owner_of
+from k8s_manager.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the holds look at: what should exist, what the manager owns, and (gateway, identity) of limits in slots."""
+
+    plan: Plan
+    desired: Desired
+    owned: Mapping[ObjectKey, Manifest]
+    limited: frozenset[tuple[str, str]]
+
+
+Hold = Callable[[ObjectKey, Manifest, Situation], str | None]
+
+
+def namespace_is_unmanaged(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
+    """A namespace that the manager did not create is used, and neither written nor deleted."""
+    is_unmanaged = key.kind == "Namespace" and key.name in situation.plan.unmanaged_namespaces
+    return f"namespace {key.name} belongs to another owner" if is_unmanaged else None
+
+
+def owner_is_frozen(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """The objects of a rejected document stay as they are; a gateway for which its tenant waits must come."""
+    owner = owner_of(obj["metadata"]["labels"])
+    is_frozen = owner in situation.plan.frozen and key.kind != "InferenceGateway"
+    return "its document is rejected, or waits for its gateway" if is_frozen else None
+
+
+def route_waits_for_its_limit(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
+    """A route opens when its limit is in a slot of every gateway that serves it."""
+    if key.kind != "VirtualService":
+        return None
+    limit = situation.plan.limits.get(names.identity(key.namespace, key.name))
+    if limit is None or limit.terms.identity in situation.plan.lifted:
+        return None
+    waits = [pool for pool in limit.terms.pools if (pool, limit.terms.identity) not in situation.limited]
+    return f"its limit is not in a slot of gateway {', '.join(waits)} yet" if waits else None
+
+
+def owner_keeps_its_objects(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
+    """What nothing renders stays while its document, or its tenant's, is rejected, unless that is being deleted."""
+    owner = owner_of(obj["metadata"].get("labels", {}))
+    leaving = {found.owner for found in situation.plan.terminating if not found.waits}
+    is_kept = owner not in leaving and not situation.plan.frozen.isdisjoint({owner, ("", owner[1], "")})
+    return "its document is rejected" if is_kept else None
+
+
+def version_still_serves(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """A Deployment stays while the live route sends requests to its version, and no other pods stand for that."""
+    if key.kind != "Deployment":
+        return None
+    labels = obj["metadata"].get("labels", {})
+    model, version = labels.get(names.MODEL, ""), labels.get(names.VERSION)
+    rule = situation.desired.objects.get(ObjectKey("DestinationRule", key.namespace, model))
+    others = [subset for subset in rule["spec"]["subsets"] if subset["name"] == version] if rule else []
+    if any(subset["labels"].get(names.VERSION) != version for subset in others):
+        return None
+    route = situation.owned.get(ObjectKey("VirtualService", key.namespace, model), {})
+    return f"requests still go to version {version}" if version in subsets_used(route) else None
+
+
+WRITE_HOLDS: tuple[Hold, ...] = (namespace_is_unmanaged, owner_is_frozen, route_waits_for_its_limit)
+DELETE_HOLDS: tuple[Hold, ...] = (owner_keeps_its_objects, version_still_serves)
+
+
+def first_hold(holds: Iterable[Hold], key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """Return why an object waits; None where nothing holds it."""
+    return next((reason for hold in holds if (reason := hold(key, obj, situation))), None)
+
+
+def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | None) -> Manifest:
+    """Return a DestinationRule that still has the subsets to which the live VirtualService sends requests."""
+    if route is None:
+        return wanted
+    rendered = {subset["name"] for subset in wanted["spec"]["subsets"]}
+    needed = subsets_used(route) - rendered
+    kept = [subset for subset in live.get("spec", {}).get("subsets", []) if subset["name"] in needed]
+    return {**wanted, "spec": {**wanted["spec"], "subsets": [*wanted["spec"]["subsets"], *kept]}} if kept else wanted
+
+
+def hold_draining(changes: Changes, world: World, now: datetime) -> Changes:
+    """Return the changes without the deletion of versions whose pods stay until their requests have ended."""
+    deletes, draining = defer_draining(changes.deletes, world, now)
+    if len(deletes) == len(changes.deletes):
+        return changes
+    deleted = {names.key_of(obj) for obj in deletes}
+    held = {
+        key: "its version drains, or serves on" for obj in changes.deletes if (key := names.key_of(obj)) not in deleted
+    }
+    return replace(changes, deletes=deletes, draining=draining, held=changes.held | held)
+
+
+def gateways_in_use(deletes: Iterable[Manifest], tenants: Collection[str]) -> set[ObjectKey]:
+    """Return the Gateways that must not be deleted yet: of `tenants` something is not written, so that their routes may
+    still be bound to the old one."""
+    return {
+        names.key_of(obj)
+        for obj in deletes
+        if obj["kind"] == "Gateway" and owner_of(obj["metadata"].get("labels", {}))[1] in tenants
+    }
+
+
+def owners_of(owned: Mapping[ObjectKey, Manifest]) -> set[Owner]:
+    """Return the owners of objects that are not being deleted."""
+    return {owner_of(obj["metadata"]["labels"]) for obj in owned.values() if "deletionTimestamp" not in obj["metadata"]}
+
+
+def may_go(
+    document: Terminating,
+    identity: str,
+    plan: Plan,
+    owners: Collection[Owner],
+    limited: frozenset[tuple[str, str]],
+) -> bool:
+    """Tell whether the finalizer of a document may be removed: no object (by their `owners`) and no limit is left."""
+    in_a_slot = (
+        document.stored.key.kind == "Model"
+        and identity not in plan.limits
+        and any((pool, identity) in limited for pool in plan.pools)
+    )
+    return document.waits is None and document.owner not in owners and document.stored.finalizer and not in_a_slot

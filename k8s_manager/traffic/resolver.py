@@ -1,0 +1,119 @@
+"""Traffic resolver: which gateways serve each tenant and which versions serve each model now. Pure.
+
+A tenant that moves between gateways and a model that changes its version keep serving from where they are until the
+other side can. What that means for this moment is decided here, between gathering and admission.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from istio_templates.documents import Document, ModelSpec, TenantSpec
+from istio_templates.facts import ObjectKey
+from k8s_manager.runtime.memo import Memo
+from k8s_manager.traffic import version_handover
+from k8s_manager.traffic.gateway_migration import binding
+from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant import gateway_name, namespace_of
+from k8s_manager.world.world import Deployed, Stored, World
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A model with the document to go by, the versions in it that the stored one does not have, and its message."""
+
+    stored: Stored[ModelSpec]
+    departed: tuple[str, ...]
+    message: str
+
+
+class TrafficResolver:
+    """Resolves one World after another; a document stays the same object while nothing about it changes.
+
+    `overlap` is in seconds: how long both gateways of a tenant serve. `awaits_git`: a Git tree brings the Gateways.
+    """
+
+    def __init__(self, overlap: float, awaits_git: bool) -> None:
+        self._overlap, self._awaits_git, self._memo = overlap, awaits_git, Memo()
+
+    def resolve(self, world: World, now: datetime) -> World:
+        """Return the world with the bindings of tenants and, for models in handover, the documents to go by."""
+        found = self._handovers(world)
+        models = tuple(found[s.key].stored if s.key in found else s for s in world.models) if found else world.models
+        return replace(
+            world,
+            models=models,
+            bindings=self.bindings(world, now),
+            departed={(key.namespace, key.name): handover.departed for key, handover in found.items()},
+            handovers={(key.namespace, key.name): handover.message for key, handover in found.items()},
+        )
+
+    def bindings(self, world: World, now: datetime) -> dict[str, Binding]:
+        """Return which gateways serve each tenant, by its name."""
+        namespaces = {stored.key.name: stored.spec.namespace for stored in world.gateways if stored.spec}
+        found = {}
+        for stored in world.tenants:
+            if stored.spec:
+                target = gateway_name(stored.key.name, stored.spec)
+                namespace = namespaces.get(target, "")
+                missing = _missing(stored.spec, target, namespace, world)
+                arrived = not stored.status.get("moving") or self._has_arrived(stored, stored.spec, namespace, world)
+                found[stored.key.name] = binding(stored.status, target, missing, now, self._overlap, arrived)
+        return found
+
+    def _has_arrived(self, stored: Stored[TenantSpec], spec: TenantSpec, namespace: str, world: World) -> bool:
+        """Tell whether all routes of a tenant are bound to a Gateway in a namespace; at once where the manager itself
+        writes it."""
+        if not self._awaits_git:
+            return True
+        own = namespace_of(stored.key.name, spec)
+        routes = [gateways for (where, _), gateways in world.routing.gateways.items() if where == own]
+        return all(any(name.startswith(f"{namespace}/") for name in gateways) for gateways in routes)
+
+    def _handovers(self, world: World) -> dict[ObjectKey, Handover]:
+        found = {}
+        for stored in world.models:
+            if not stored.spec or stored.deleting or _is_settled(stored, stored.spec, world):
+                continue
+            if handover := self._handover(stored, stored.spec, world):
+                found[stored.key] = handover
+        self._memo.end_round()
+        return found
+
+    def _handover(self, stored: Stored[ModelSpec], spec: ModelSpec, world: World) -> Handover | None:
+        key = (stored.key.namespace, stored.key.name)
+        known = [version.name for version in spec.versions]
+        warm = {name: world.ready.get((*key, name), 0) for name in known}
+        assert stored.document is not None
+        inputs = (stored.document, warm, world.deployed.get(key, ()), world.routing.weights.get(key, {}))
+        instead = self._memo.get(stored.key, inputs, partial(_effective, *inputs))
+        if instead is None:
+            return None
+        added = tuple(version.name for version in instead.spec.versions if version.name not in known)
+        return Handover(replace(stored, document=instead), added, version_handover.handover_message(spec, instead.spec))
+
+
+def _missing(spec: TenantSpec, gateway: str, namespace: str, world: World) -> str | None:
+    """Return what a gateway lacks before it can serve a tenant; None where it can."""
+    if not any(pod.ready and not pod.leaving for pod in world.gateway_pods.get(gateway, ())):
+        return "has no ready pod yet"
+    secrets = sorted(host.tls.credential_name for host in spec.hosts if host.tls)
+    absent = [name for name in secrets if (namespace, name) not in world.secrets]
+    return f"has no Secret {', '.join(absent)} in namespace {namespace} yet" if absent else None
+
+
+def _is_settled(stored: Stored[ModelSpec], spec: ModelSpec, world: World) -> bool:
+    """Tell, at little cost, that a model has nothing to wait for: no departed version, and a version that serves."""
+    key = (stored.key.namespace, stored.key.name)
+    if not any(share.weight and world.ready.get((*key, share.version)) for share in spec.traffic):
+        return False
+    known = {version.name for version in spec.versions}
+    return all(found.version in known for found in world.deployed.get(key, ()))
+
+
+def _effective(
+    document: Document[ModelSpec], warm: Mapping[str, int], deployed: tuple[Deployed, ...], live: Mapping[str, int]
+) -> Document[ModelSpec] | None:
+    instead = version_handover.effective(document.name, document.spec, warm, deployed, live)
+    return replace(document, spec=instead) if instead else None

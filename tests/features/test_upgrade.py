@@ -1,0 +1,138 @@
+"""An installation of the previous release, replaced by this one: nothing is written and every limit stays."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import yaml
+
+from istio_templates.facts import Manifest
+from k8s_manager.kube.resources import DOCUMENTS, OWNED, RESOURCES
+from k8s_manager.world.installation import SYSTEM
+from tests.features.conftest import in_slot, is_programmed, make_search
+from tests.support.documents import labels, model, tenant
+from tests.support.fleet import Fleet
+from tests.support.previous_release import unpack
+from tests.support.standalone import free_port
+from tests.support.waiting import until
+
+
+def override() -> Manifest:
+    """Return an override of the model `canary` that outlasts the test."""
+    expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
+    target = {"tenant": "search", "model": "canary"}
+    return {
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "LimitOverride",
+        "metadata": {"name": "incident", "namespace": SYSTEM},
+        "spec": {"target": target, "total": 7, "reason": "incident 4711", "author": "kim", "expires": expires},
+    }
+
+
+def two_versions() -> Manifest:
+    """Return a model whose traffic is split over two versions."""
+    versions = [{"name": name, "workload": {"replicas": 1, "image": "a"}} for name in ("v1", "v2")]
+    traffic = [{"version": "v1", "weight": 90}, {"version": "v2", "weight": 10}]
+    routes = [{"host": "search.models.example.com", "path": "/v2/models/canary", "port": 8080}]
+    return model("canary", versions=versions, traffic=traffic, routes=routes)
+
+
+@contextlib.asynccontextmanager
+async def previous_manager(server: str, folder: Path) -> AsyncIterator[None]:
+    """Run the manager of the previous release as a process of its own, with its default settings."""
+    code = unpack(folder / "code")
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": {"token": "none"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    }
+    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
+    (folder / "token").write_text("test")
+    options = ["--kubeconfig", str(folder / "kubeconfig"), "--token-file", str(folder / "token")]
+    command = [sys.executable, "-m", "k8s_manager.cli.main", "serve", *options, "--listen", f"127.0.0.1:{free_port()}"]
+    with (folder / "previous.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=code, env={**os.environ, "PYTHONPATH": str(code)}, stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def objects(fleet: Fleet) -> dict[str, Manifest]:
+    """Return every document and every object of the manager, statuses left out."""
+    found = {}
+    for kind in (*DOCUMENTS, *OWNED, "ControllerRevision"):
+        for obj in (await fleet.client.list(RESOURCES[kind]))[0]:
+            metadata = obj["metadata"]
+            obj.pop("status", None)
+            found[f"{kind} {metadata.get('namespace', '')}/{metadata['name']}"] = obj
+    return found
+
+
+async def statuses(fleet: Fleet) -> dict[str, Manifest]:
+    """Return the status of every document without the wording of its messages, which releases may improve."""
+    found = {}
+    for kind in DOCUMENTS:
+        for obj in (await fleet.client.list(RESOURCES[kind]))[0]:
+            status = obj.get("status", {})
+            conditions = [{**condition, "message": ""} for condition in status.get("conditions", [])]
+            found[f"{kind} {obj['metadata']['name']}"] = {**status, "conditions": conditions}
+    return found
+
+
+def changed(before: dict[str, Manifest], after: dict[str, Manifest]) -> set[str]:
+    """Return the names of objects that were created, deleted or written in between, apart from their statuses."""
+
+    def content(obj: Manifest) -> Manifest:
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": "", "managedFields": []}}
+
+    keys = before.keys() | after.keys()
+    return {key for key in keys if not (key in before and key in after and content(before[key]) == content(after[key]))}
+
+
+async def test_an_upgrade_writes_no_object_and_keeps_every_limit(fleet, tmp_path):
+    async with previous_manager(fleet.server, tmp_path):
+        await make_search(fleet)
+        system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
+        await fleet.apply(tenant("ads"), two_versions(), system, override())
+        await until(lambda: is_programmed(fleet, "canary", "search"), what="the second model being programmed")
+        for _ in range(2):
+            await fleet.pod("inference-gw", {"istio": "shared"})
+            await fleet.pod("search", labels())
+        for version in ("v1", "v2"):
+            await fleet.pod("search", {**labels("canary", version)})
+        await until(lambda: has_limits(fleet), what="the limits of the previous release")
+        await fleet.settled(1.5)
+    before, limits = await objects(fleet), await in_slot(fleet)
+    said, writes = await statuses(fleet), fleet.writes()
+    async with fleet.manager() as manager:
+        await until(manager.loop.passed.is_set, what="the first pass of this release")
+        await fleet.settled(1.5)
+        written = fleet.writes() - writes
+        after = await objects(fleet)
+        assert changed(before, after) == set()
+        assert {resource.rpartition("/")[2] for resource in written} <= set(DOCUMENT_RESOURCES), (
+            f"only statuses may be reworded: {written}"
+        )
+        assert await statuses(fleet) == said
+        assert await in_slot(fleet) == limits
+
+
+DOCUMENT_RESOURCES = tuple(RESOURCES[kind].plural for kind in DOCUMENTS)
+
+
+async def has_limits(fleet) -> bool:
+    """Tell whether both models' limits are in their slots, the overridden one too."""
+    status = await fleet.status("Model", "ranker", "search")
+    overridden = await fleet.status("Model", "canary", "search")
+    return (status.get("limit") or {}).get("total") == 40 and (overridden.get("limit") or {}).get("total") == 7
