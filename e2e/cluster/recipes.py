@@ -13,12 +13,15 @@ from e2e.cluster.images import Image, archive, layer, layer_of_tree
 from e2e.cluster.place import PROJECT, SOURCES, Place
 from e2e.cluster.run import run
 from e2e.cluster.versions import COREDNS, DEBIAN, HUB, ISTIO, PYTHON
+from tests.support import previous_release
+from tests.support.previous_release import PACKAGES
 
 PAUSE = f"{HUB}/pause:1"
 MODEL = f"{HUB}/model:1"
 TIDEGATE = "docker.io/library/tidegate:0.1.0"
 """As the shipped manifests name it."""
-_ROOMS = ("istio_templates", "ratelimiter", "warmup", "collectors", "k8s_manager")
+TIDEGATE_PREVIOUS = "docker.io/library/tidegate:previous"
+"""The release that installations upgrade from."""
 _ISTIO_USER = b"root:x:0:0:root:/root:/bin/false\nistio-proxy:x:1337:1337::/:/bin/false\n"
 _PYTHON_HOME = f"usr/local/lib/python{PYTHON}/dist-packages"
 _NOT_NEEDED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/log")
@@ -34,10 +37,19 @@ def images(place: Place, programs: dict[str, Path], go: Path, envoy: Path) -> di
         Image(f"{HUB}/pilot:{ISTIO}", (_pilot(place, programs),), ("/usr/local/bin/pilot-discovery",), "1337"),
         Image(f"{HUB}/proxyv2:{ISTIO}", (_proxy(place, programs, go, envoy),), ("/usr/local/bin/pilot-agent",), "1337"),
         Image(MODEL, (python, _model(place)), ("/usr/bin/python3", "/model/server.py"), "65532"),
-        Image(TIDEGATE, (python, libraries, _tidegate(place)), ("/usr/bin/python3", "-m", "k8s_manager.cli.main"),
-              "65532", {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}),
+        _manager(TIDEGATE, (python, libraries, _tidegate(place, PROJECT))),
+        _manager(TIDEGATE_PREVIOUS, (python, libraries, _tidegate(place, _previous(place)))),
     ]  # fmt: skip
     return {image.reference: _archived(place, image) for image in wanted}
+
+
+def _manager(reference: str, layers: tuple[Path, ...]) -> Image:
+    env = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return Image(reference, layers, ("/usr/bin/python3", "-m", "k8s_manager.cli.main"), "65532", env)
+
+
+def _previous(place: Place) -> Path:
+    return previous_release.unpack(place.cache / f"release-{previous_release.COMMIT[:12]}")
 
 
 def _archived(place: Place, image: Image) -> Path:
@@ -120,12 +132,12 @@ def _libraries(place: Place, python: Path) -> Path:
     return _layer(place, "libraries", key_of([PYTHON, python.name], [lock]), make)
 
 
-def _tidegate(place: Place) -> Path:
-    """Return Tidegate as it stands in the work tree."""
-    files = sorted(path for room in _ROOMS for path in (PROJECT / room).rglob("*") if _shipped(path))
+def _tidegate(place: Place, source: Path) -> Path:
+    """Return Tidegate as it stands in the work tree, or in another folder."""
+    files = sorted(path for package in PACKAGES for path in (source / package).rglob("*") if _shipped(path))
     if not files:
-        raise Failed(f"there is no Tidegate in {PROJECT}")
-    entries = [(f"{_PYTHON_HOME}/{path.relative_to(PROJECT)}", path, 0o644) for path in files]
+        raise Failed(f"there is no Tidegate in {source}")
+    entries = [(f"{_PYTHON_HOME}/{path.relative_to(source)}", path, 0o644) for path in files]
     command = b"#!/usr/bin/python3\nfrom k8s_manager.cli.main import main\n\nmain()\n"
     entries_all = [*entries, ("usr/local/bin/tidegate", command, 0o755)]
     return _layer(place, "tidegate", key_of([], files), lambda part: layer(part, entries_all, {}))

@@ -79,7 +79,7 @@ def _start(node: Node, archives: dict[str, Path]) -> None:
 def load(place: Place) -> None:
     """Bring the images of a running cluster up to date with the work tree."""
     node, archives = Node(place, {}), images(place)
-    for reference in (recipes.TIDEGATE, recipes.MODEL):
+    for reference in (recipes.TIDEGATE, recipes.TIDEGATE_PREVIOUS, recipes.MODEL):
         node.load(archives[reference])
 
 

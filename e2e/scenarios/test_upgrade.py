@@ -1,0 +1,73 @@
+"""The managers of the previous release are replaced by these: no object is written, and every limit holds under load."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.support.install import settled
+from e2e.support.load import Load
+from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
+from istio_templates.facts import Manifest
+from k8s_manager.kube.resources import DOCUMENTS, OWNED
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.own_cluster
+THIS, PREVIOUS = "tidegate:0.1.0", "tidegate:previous"
+LABEL = "app.kubernetes.io/managed-by=tidegate"
+
+
+def run_image(image: str) -> None:
+    """Have both managers run an image."""
+    kubectl("-n", SYSTEM, "set", "image", "deployment/tidegate", f"*={image}")
+    settled()
+
+
+@pytest.fixture
+def previous_release(installed: None) -> Iterator[None]:
+    """Run the managers of the previous release until the scenario ends."""
+    run_image(PREVIOUS)
+    yield
+    run_image(THIS)
+
+
+async def objects(site: Site, tenant: str) -> dict[str, tuple[str, str, Manifest]]:
+    """Return, for each document and object that the manager writes for a tenant or its gateway, its uid, its generation
+    and what it says; statuses and what other controllers count are left out."""
+    found = {}
+    for kind in (*DOCUMENTS, *OWNED):
+        for obj in await site.all(kind, "", "" if kind in DOCUMENTS else LABEL):
+            metadata = obj["metadata"]
+            if tenant in (metadata["name"], metadata.get("namespace")) or metadata.get("namespace") == "shared-gw":
+                key = f"{kind} {metadata.get('namespace', '')}/{metadata['name']}"
+                labels = {"labels": metadata.get("labels"), "annotations": metadata.get("annotations")}
+                said = {**labels, "spec": obj.get("spec"), "data": obj.get("data")}
+                found[key] = (metadata["uid"], str(metadata.get("generation", "")), said)
+    return found
+
+
+async def test_an_upgrade_writes_no_object_and_every_limit_holds(
+    previous_release: None, site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=2)
+    await site.until_enforced(40, tenant)
+    await until(lambda: site.holds("Model", "ranker", "Ready", tenant), 120, "the model being ready")
+    before = await objects(site, tenant)
+    assert any(key.startswith("VirtualService") for key in before)
+    load = Load(host_of(tenant), path_of("ranker"), rate=80)
+    async with load.on(*gateways):
+        await load.measure(1)
+        run_image(THIS)
+        await until(lambda: follows_this_release(site, tenant), 120, "a limit set by this release")
+        since, to = await load.measure(8)
+    assert not load.outcome.strange
+    assert load.outcome.is_limited_to(40, since, to)
+    assert await objects(site, tenant) == before
+
+
+async def follows_this_release(site: Site, tenant: str) -> bool:
+    """Tell whether the manager of this release leads and has read everything: it answers for the model."""
+    lease = await site.get("Lease", "tidegate", SYSTEM)
+    leader = str(((lease or {}).get("spec") or {}).get("holderIdentity") or "").rpartition("-")[0]
+    pods = {pod["metadata"]["name"] for pod in await site.all("Pod", SYSTEM, "app.kubernetes.io/name=tidegate")}
+    return leader in pods and await site.total(tenant) == 40
