@@ -97,8 +97,8 @@ class Composer:
         for stored in accepted:
             place = (stored.key.namespace, stored.key.name)
             is_open = ObjectKey("VirtualService", *place) in owned and place not in plan.frozen_models
-            if is_open and stored.document and isinstance(stored.document.spec, ModelSpec) and place in plan.models:
-                runtime |= self._route(plan.models[place], stored.document.spec)
+            if is_open and isinstance(stored.spec, ModelSpec) and place in plan.models:
+                runtime |= self._route(plan.models[place], stored.spec)
         if self._with_overrides:
             standing = [s for s in accepted if s.key in plan.overrides and basis.now < plan.overrides[s.key].expires]
             runtime |= {stored.key: self._override(stored) for stored in standing}

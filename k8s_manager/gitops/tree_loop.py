@@ -8,7 +8,7 @@ every replica of the manager and for the next leader.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -24,8 +24,7 @@ from k8s_manager.gitops.repository import Access, CommitInfo, NotTaken, Reposito
 from k8s_manager.gitops.tree import MARK, TREE, Composer, Parts
 from k8s_manager.gitops.tree_diff import TreeDiff
 from k8s_manager.history.recorder import HistoryRecorder
-from k8s_manager.history.revision import ChangeAuthor as DocumentChange
-from k8s_manager.history.revision import change_of
+from k8s_manager.history.revision import ChangeAuthor, change_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.own_namespace import ensure_namespace
@@ -39,6 +38,7 @@ from k8s_manager.runtime.settings import Git
 from k8s_manager.runtime.thread_call import run_in_thread
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.world.installation import LABELS, SYSTEM
+from k8s_manager.world.owner import Owner
 
 log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")
@@ -61,11 +61,11 @@ class TreeLoop:
         history: HistoryRecorder,
         clock: Clock,
         settings: Git,
-        composer: Composer,
+        compose: Callable[[], Composer],
         open_: Opener,
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
-        self._settings, self.composer, self._open = settings, composer, open_
+        self._settings, self._compose, self._open = settings, compose, open_
         self.changed = asyncio.Event()
         self._begin()
 
@@ -74,7 +74,7 @@ class TreeLoop:
         self._wanted: Parts | None = None
         self._parted: Shares | None = None
         self._committed: Parts | None = None
-        self._committer = Committer(self._settings, self.composer, self._open)
+        self._start_committer()
         self._attempts, self._due = 0, 0.0
         self._again: float | None = None
         self._told: dict[str, Any] | None = None
@@ -83,6 +83,11 @@ class TreeLoop:
         self.trouble: str | None = None
         GIT_FAILING.set(0)
         GIT_OUT_OF_STEP.set(0)
+
+    def _start_committer(self) -> None:
+        """Have a composer and a committer that no abandoned thread shares."""
+        self.composer = self._compose()
+        self._committer = Committer(self._settings, self.composer, self._open)
 
     @property
     def to_do(self) -> str:
@@ -183,10 +188,11 @@ class TreeLoop:
             said = "there is no document any more, and a tree is not emptied for that; take its files away if it is so"
             raise NotTaken(f"{address.url}: {said}")
         changes, cluster, committer = await self._changes(parts), self._cluster(), self._committer
+        known = changes is not None
+        behind_all = changes if changes is not None else self._last_changes(parts)
 
         def why(found: TreeDiff) -> CommitInfo:
-            behind = changes if changes is not None else self._last_changes(found, parts)
-            known = changes is not None
+            behind = behind_all if known else _of_owners(behind_all, parts, set(commit_message.owners(found)))
             author = commit_message.author(list(behind.values())) if known else commit_message.OURS
             deleted = behind.keys() - parts.documents.keys()
             return CommitInfo(commit_message.message(found, behind, known, deleted), author)
@@ -197,7 +203,7 @@ class TreeLoop:
                 self._settings.patience,
             )
         except TimeoutError as error:
-            self._committer = Committer(self._settings, self.composer, self._open)  # the other is left to its thread
+            self._start_committer()  # the others are left to their thread
             said = f"{address.url}: no answer within {self._settings.patience:.0f} s; it is tried again"
             raise Unreachable(said) from error
 
@@ -206,7 +212,7 @@ class TreeLoop:
         found = self._store.get(ObjectKey("Namespace", "", "kube-system"))
         return str(found["metadata"]["uid"]) if found else ""
 
-    async def _changes(self, parts: Parts) -> dict[ObjectKey, DocumentChange | None] | None:
+    async def _changes(self, parts: Parts) -> dict[ObjectKey, ChangeAuthor | None] | None:
         """Return who has changed which document since the last commit; None where that is not known."""
         if self._committed is None:
             return None
@@ -216,29 +222,24 @@ class TreeLoop:
         gone = [key for key in before if key not in parts.documents]
         return {**found, **{key: self._deletion(key) for key in gone}}
 
-    def _deletion(self, key: ObjectKey) -> DocumentChange | None:
+    def _deletion(self, key: ObjectKey) -> ChangeAuthor | None:
         """Return who deleted a document; None where it is gone already."""
         document = self._store.get(key)
         return change_of(document) if document else None
 
-    async def _change(self, key: ObjectKey, asked: bool) -> DocumentChange:
+    async def _change(self, key: ObjectKey, asked: bool) -> ChangeAuthor:
         document = self._store.get(key)
         if document is None:
-            return DocumentChange("somebody")
+            return ChangeAuthor("somebody")
         try:
             return await self._history.last_change(document) if asked else change_of(document)
         except TidegateError:
             return change_of(document)
 
-    def _last_changes(self, found: TreeDiff, parts: Parts) -> dict[ObjectKey, DocumentChange | None]:
-        """Return the last changes of the documents whose files differ: which of them it was is not known."""
-        owners = set(commit_message.owners(found))
-        out: dict[ObjectKey, DocumentChange | None] = {}
-        for key in parts.documents:
-            document = self._store.get(key)
-            if document is not None and parts.owners[key] in owners:
-                out[key] = change_of(document)
-        return out
+    def _last_changes(self, parts: Parts) -> dict[ObjectKey, ChangeAuthor | None]:
+        """Return the last change of every document; the thread that commits reads nothing of the store."""
+        found = ((key, self._store.get(key)) for key in parts.documents)
+        return {key: change_of(document) for key, document in found if document is not None}
 
     def _note(self, done: Done, documents: int) -> None:
         """Note a commit; one that holds the tree already is the newest of the branch, whoever made it, and stays as it
@@ -314,8 +315,10 @@ def tree_loop(client: KubeClient, store: Store, history: HistoryRecorder, clock:
     def open_(branch: str) -> Repository:
         return Repository(address.url, branch, address.folder, access)
 
-    composer = Composer(address, with_overrides=settings.overrides == "commit")
-    return TreeLoop(client, store, history, clock, settings, composer, open_)
+    def compose() -> Composer:
+        return Composer(address, with_overrides=settings.overrides == "commit")
+
+    return TreeLoop(client, store, history, clock, settings, compose, open_)
 
 
 def state_of(live: Any) -> dict[str, Any]:
@@ -325,6 +328,13 @@ def state_of(live: Any) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _of_owners(
+    changes: Mapping[ObjectKey, ChangeAuthor | None], parts: Parts, owners: set[Owner]
+) -> dict[ObjectKey, ChangeAuthor | None]:
+    """Return the changes of the documents whose files differ: which of them it was is not known."""
+    return {key: change for key, change in changes.items() if parts.owners[key] in owners}
 
 
 def _seen(parted: Shares) -> tuple[object, ...]:

@@ -57,7 +57,7 @@ def defer_draining(deletes: Iterable[Manifest], world: World, now: datetime) -> 
     return going, draining
 
 
-def _has_left(stored: Stored, version: str, world: World) -> bool:
+def _has_left(stored: Stored[ModelSpec], version: str, world: World) -> bool:
     """Tell whether a version is none of the document; it may serve nevertheless."""
     if stored.deleting or stored.document is None:
         return False
@@ -66,19 +66,18 @@ def _has_left(stored: Stored, version: str, world: World) -> bool:
     )
 
 
-def _versions(stored: Stored) -> set[str]:
-    spec = stored.document.spec if stored.document else None
-    return {version.name for version in spec.versions} if isinstance(spec, ModelSpec) else set()
+def _versions(stored: Stored[ModelSpec]) -> set[str]:
+    return {version.name for version in stored.spec.versions} if stored.spec else set()
 
 
-def _end(stored: Stored, version: str, now: datetime) -> datetime:
+def _end(stored: Stored[ModelSpec], version: str, now: datetime) -> datetime:
     """Return until when a version stays: as the status says, or from now on as long as the document says."""
-    assert stored.document is not None and isinstance(stored.document.spec, ModelSpec)
-    longest = now + timedelta(seconds=float(seconds(stored.document.spec.drain)))
+    assert stored.spec is not None
+    longest = now + timedelta(seconds=float(seconds(stored.spec.drain)))
     return min(longest, _told(stored, version) or longest)
 
 
-def _told(stored: Stored, version: str) -> datetime | None:
+def _told(stored: Stored[ModelSpec], version: str) -> datetime | None:
     """Return what the status says; None where that is nothing that can be read, or somebody else's words."""
     try:
         ends = {told["version"]: datetime.fromisoformat(told["until"]) for told in stored.status.get("draining") or []}

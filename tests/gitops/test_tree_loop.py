@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -102,8 +103,8 @@ class Scene:
         given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": 20.0, **settings}
         git, client = Git(ADDRESS, **given), self.kubernetes
         history = HistoryRecorder(client, store, clock, 1.0)  # type: ignore[arg-type]
-        composer = Composer(ADDRESS, with_overrides=False)
-        self.loop = TreeLoop(client, store, history, clock, git, composer, lambda _: self.repository)  # type: ignore[arg-type, return-value]
+        compose = partial(Composer, ADDRESS, with_overrides=False)
+        self.loop = TreeLoop(client, store, history, clock, git, compose, lambda _: self.repository)  # type: ignore[arg-type, return-value]
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[None]:
