@@ -28,6 +28,7 @@ from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
+from k8s_manager.history import recorder
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
@@ -35,6 +36,7 @@ from k8s_manager.kube.lease import Lease
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
+from k8s_manager.limits import limit_loop
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
@@ -45,6 +47,7 @@ from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
 from k8s_manager.status.status_writer import StatusWriter
+from k8s_manager.warmup_gate import gate_loop
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
 log = logging.getLogger(__name__)
@@ -59,7 +62,7 @@ class Manager:
     store: Store
     loop: MainLoop
     limits: LimitLoop
-    proofs: ConfigProbeLoop
+    config_probe: ConfigProbeLoop
     counters: CounterLoop
     gates: GateLoop
     firsts: FirstRequestLoop
@@ -85,7 +88,7 @@ class Manager:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.loop.run(leads))
             group.create_task(self.limits.run(leads))
-            group.create_task(self.proofs.run(leads))
+            group.create_task(self.config_probe.run(leads))
             group.create_task(self.counters.run())
             group.create_task(self.gates.run(leads))
             group.create_task(self.firsts.run(leads))
@@ -94,30 +97,54 @@ class Manager:
                 group.create_task(self.tree.run(leads))
 
 
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """What begins a pass of each loop, one for each: the store sets it at every change of the loop's kinds, other loops
+    when they have something for it."""
+
+    documents: asyncio.Event
+    limits: asyncio.Event
+    gates: asyncio.Event
+    history: asyncio.Event
+    probe: asyncio.Event
+
+    @classmethod
+    def of(cls, store: Store) -> "Triggers":
+        """Subscribe every loop to its kinds; the config probe follows the limit loop alone."""
+        return cls(
+            documents=store.signal(frozenset(KINDS)),
+            limits=store.signal(limit_loop.KINDS),
+            gates=store.signal(gate_loop.KINDS),
+            history=store.signal(frozenset(recorder.KINDS)),
+            probe=asyncio.Event(),
+        )
+
+
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     """Put a manager together."""
     events, store = Events(clock), Store(KINDS, clock)
+    triggers = Triggers.of(store)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
-    samples = SampleLoop(source, clock, settings)
-    tally = ShadowCounts(clock)
-    limits = LimitLoop(client, store, clock, settings, events, samples, tally)
-    counters = CounterLoop(store, limits, tally, clock, settings)
+    samples = SampleLoop(source, clock, settings, triggers.limits)
+    counts = ShadowCounts(clock, triggers.limits)
+    limits = LimitLoop(
+        client, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
+    )
+    counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
     books = StatusWriter(client, store, clock, events, settings.in_flight)
-    proofs = ConfigProbeLoop(store, limits, clock, settings, events)
+    probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
     firsts = FirstRequestLoop(store, limits, clock, settings)
-    gates = GateLoop(client, store, clock, settings, events, firsts)
-    history = HistoryRecorder(client, store, clock, settings.history_quiet)
+    gates = GateLoop(client, store, clock, settings, events, firsts, triggers.gates)
+    history = HistoryRecorder(client, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(client, store, clock, settings.in_flight)
-    tree = tree_loop(client, store, history, clock, settings.git) if settings.git else None
+    tree = tree_loop(client, store, history, clock, settings.git, triggers.documents) if settings.git else None
     target = TreeTarget(cluster, tree, store) if tree else cluster
-    loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
-    if tree:
-        tree.changed = loop.dirty
+    loop = MainLoop(store, target, books, limits, probe, counters, gates, clock, settings, triggers.documents)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = Backend(client, store, loop, limits, proofs, gates, events, watchers, history, tree)
+    backend = Backend(client, store, loop, limits.views, probe, gates, events, watchers, history, tree)
     lease = _lease(client, clock, settings)
     return Manager(
-        store, loop, limits, proofs, counters, gates, firsts, samples, watchers, backend, lease, history, tree
+        store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
     )
 
 

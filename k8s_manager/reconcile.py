@@ -7,9 +7,9 @@ terms from the plan made here.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from k8s_manager.admission.admit import Admitter
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
@@ -24,7 +24,7 @@ from k8s_manager.pipeline.ordering import hold_draining
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.hold_off import hold_off
+from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.status.sources import StatusSources
@@ -36,8 +36,6 @@ from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.world import certificate
 from k8s_manager.world.world import World
 from ratelimiter import overrides
-
-log = logging.getLogger(__name__)
 
 
 class MainLoop:
@@ -54,6 +52,7 @@ class MainLoop:
         gates: GateLoop,
         clock: Clock,
         settings: Settings,
+        trigger: asyncio.Event,
     ) -> None:
         self._store, self._target, self._books, self._limits = store, target, books, limits
         self._proofs, self._counters, self._gates = proofs, counters, gates
@@ -62,38 +61,34 @@ class MainLoop:
         self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
         self._admitter, self._planner, self._renderer, self._differ = Admitter(), Planner(), Renderer(), Differ()
         self._teller = StatusBuilder()
-        self.dirty = store.signal(frozenset(KINDS))
+        self.trigger = trigger
         self.world: World | None = None
         self.plan = Plan()
-        self._wake_at: float | None = None
         self._shown: tuple[object, object] = ({}, {})
         self.passed = asyncio.Event()
-        limits.changed = proofs.changed = counters.changed = self.dirty
 
     async def run(self, leads: bool = True) -> None:
-        """Run pass after pass until cancelled; a pass that fails is tried again. Only one that leads writes."""
+        """Run pass after pass until cancelled; a pass that fails is requeued. Only a leader writes."""
         await self._store.synced.wait()
-        self.dirty.set()
-        async for _ in hold_off(
-            self.dirty, self._settings.quiet, self._settings.longest, self._clock, lambda: self._wake_at
-        ):
-            started = self._clock.now()
-            try:
-                self._wake_at = await self.once(leads)
-                self.passed.set()
-                PASSES.labels("success").inc()
-            except Exception:
-                PASSES.labels("error").inc()
-                log.exception("a pass failed; it is tried again")
-                self._wake_at = self._clock.now() + 5
-            PASS_SECONDS.observe(self._clock.now() - started)
+        self.trigger.set()
+        cadence = Cadence(self._settings.quiet, self._settings.longest)
+        await control_loop(
+            "documents", partial(self.once, leads), self.trigger, cadence, self._clock, report=self._report
+        )
+
+    def _report(self, succeeded: bool, seconds: float) -> None:
+        """Count a pass."""
+        if succeeded:
+            self.passed.set()
+        PASSES.labels("success" if succeeded else "error").inc()
+        PASS_SECONDS.observe(seconds)
 
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
         world = self.traffic.resolve(self.gatherer.world(), now)
-        admission = self._admitter.verdicts(world)
-        plan = self._planner.plan(world, admission, self._limits.closed, self._limits.lifted)
+        admission, feedback = self._admitter.verdicts(world), self._limits.feedback
+        plan = self._planner.plan(world, admission, feedback.closed, feedback.lifted)
         self.world, self.plan = world, plan
         self._limits.follow(plan)
         self._show(world, plan)
@@ -105,10 +100,10 @@ class MainLoop:
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         changes = hold_draining(changes, world, now)
         results = await self._target.apply(changes, Basis(now, world, plan))
-        results.repaired |= self._limits.repaired()
+        results.repaired |= self._limits.take_repairs()
         await self._books.record(results.repaired)
         await self._books.release(plan, store.owned, self.gatherer.slots.limited())
-        asked = StatusSources(self._limits, self._proofs, self._counters, self._gates)
+        asked = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
         told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
         later = await self._books.tell(world, told)
         dues = (later, *self._dues(world, plan, changes, results, now))

@@ -1,4 +1,4 @@
-"""What gateway pods run beside what was written: proved, on its way, rejected, or not to be told. Pure.
+"""What gateway pods run beside what was written: applied, pending, rejected, or no answer. Pure.
 
 written ──> Pending ──(the pod shows its revision)──> Applied
                └──(what it shows has not moved for too long)──> Rejected
@@ -26,7 +26,7 @@ class PodConfigState:
     """How far one gateway pod is.
 
     `behind` are the slots that it does not run as written, `late` those of them that have not moved for too long; one
-    that is `silent` tells nothing of any.
+    that is `silent` shows none.
     """
 
     state: State
@@ -48,32 +48,32 @@ def lags(
     return out
 
 
-def judge(lagging: Mapping[int, Lag], now: float, patience: float) -> PodConfigState:
+def answering_state(lagging: Mapping[int, Lag], now: float, patience: float) -> PodConfigState:
     """Return how far a pod is that answers."""
     late = frozenset(slot for slot, lag in lagging.items() if now - lag.since > patience)
     state: State = "Rejected" if late else "Pending" if lagging else "Applied"
     return PodConfigState(state, frozenset(lagging), late)
 
 
-def silent(written: Mapping[int, int], silent_for: float, patience: float) -> PodConfigState:
+def silent_state(written: Mapping[int, int], silent_for: float, patience: float) -> PodConfigState:
     """Return how far a pod is that has not answered for some seconds."""
     return PodConfigState("NoAnswer" if silent_for > patience else "Pending", frozenset(written), silent=True)
 
 
-def late_at_all(proofs: Mapping[str, PodConfigState]) -> frozenset[int]:
+def late_at_all(states: Mapping[str, PodConfigState]) -> frozenset[int]:
     """Return the slots that no pod which answers has taken in time: then it is the configuration's fault."""
-    answering = [proof.late for proof in proofs.values() if not proof.silent]
+    answering = [found.late for found in states.values() if not found.silent]
     return frozenset.intersection(*answering) if answering else frozenset()
 
 
-def behind_at_any(proofs: Mapping[str, PodConfigState]) -> frozenset[int]:
+def behind_at_any(states: Mapping[str, PodConfigState]) -> frozenset[int]:
     """Return the slots that some pod which answers does not run as written."""
-    return frozenset[int]().union(*(proof.behind for proof in proofs.values() if not proof.silent))
+    return frozenset[int]().union(*(found.behind for found in states.values() if not found.silent))
 
 
 def may_replace(good: Limits, rejected: Limits) -> bool:
     """Tell whether limits may be rolled back to: they bound everything that the rejected ones do, and admit no more of
-    any. A cut that was rejected stays written: a gateway pod that starts anew may take it."""
+    any. A cut that was rejected stays written: a gateway pod that starts later may take it."""
     known = dict(good)
     return all(
         (found := known.get(identity)) is not None

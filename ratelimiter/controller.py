@@ -1,7 +1,7 @@
 """Which slots to write now: the debounced limits of all models, gathered into one common tick.
 
 Pure: `decide` gets the state, what was observed and the time, and returns what to write and the next state.
-The caller writes, then tells with `written` what arrived; what did not arrive is decided again.
+The caller writes, then notes with `written` what arrived; what did not arrive is decided again.
 """
 
 from collections.abc import Mapping, Set
@@ -30,27 +30,27 @@ class LimitTarget:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen `at` a moment: all models under a limit, by identity; identities whose limit stays untouched;
-    the slots as they are, and those of them that somebody has spoilt; the limits that are `placed` in a slot other than
+    """What was seen `at` a moment: the targets of all limits, by identity; identities whose limit stays untouched;
+    the slots as they are, and those of them that an edit has changed; the limits that are `placed` in a slot other than
     their hash's."""
 
     at: float
-    wanted: Mapping[str, LimitTarget]
-    kept: frozenset[str]
+    targets: Mapping[str, LimitTarget]
+    retained: frozenset[str]
     live: Mapping[Slot, Limits]
-    spoilt: frozenset[Slot] = frozenset()
+    drifted: frozenset[Slot] = frozenset()
     placed: Mapping[Entry, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
     """The debounce of every limit, when the last tick was, and what was seen then, so that only what differs from
-    it is looked at: `wanted`, and the slots, what was kept and what was placed in them, that were found to be `in_line`
-    with what was written."""
+    it is looked at: `targets`, and the slots, what was retained and what was placed in them, that were found to be
+    `in_line` with what was written."""
 
     limits: Mapping[Entry, debounce.DebounceState] = field(default_factory=dict)
     ticked: float = float("-inf")
-    wanted: Mapping[str, LimitTarget] = field(default_factory=dict)
+    targets: Mapping[str, LimitTarget] = field(default_factory=dict)
     in_line: tuple[Mapping[Slot, Limits], frozenset[str], Mapping[Entry, int]] | None = None
 
 
@@ -66,16 +66,16 @@ class LimitDecision:
 
 def decide(state: LimitState, seen: Observation, now: float) -> tuple[LimitDecision, LimitState]:
     """Return what to write at `now`, and the state with everything observed."""
-    fresh = {i for i, wanted in seen.wanted.items() if state.wanted.get(i) is not wanted}
+    fresh = {i for i, target in seen.targets.items() if state.targets.get(i) is not target}
     limits = _observed(state, seen, fresh)
     dues = {
         entry: due for entry, limit in limits.items() if limit.pending and (due := _due(seen, entry, limit)) is not None
     }
-    stay = not any(_moves(state.wanted.get(i), seen.wanted[i]) for i in fresh)
-    known = stay and limits.keys() == state.limits.keys() and (seen.live, seen.kept, seen.placed) == state.in_line
+    stay = not any(_moves(state.targets.get(i), seen.targets[i]) for i in fresh)
+    known = stay and limits.keys() == state.limits.keys() and (seen.live, seen.retained, seen.placed) == state.in_line
     stale = frozenset() if known else _out_of_line(seen, limits)
-    after = LimitState(limits, state.ticked, seen.wanted, None if stale else (seen.live, seen.kept, seen.placed))
-    stale |= seen.spoilt
+    after = LimitState(limits, state.ticked, seen.targets, None if stale else (seen.live, seen.retained, seen.placed))
+    stale |= seen.drifted
     earliest = min([*dues.values(), *([now] if stale else [])], default=None)
     if earliest is None:
         return LimitDecision({}, None), after
@@ -95,7 +95,7 @@ def written(state: LimitState, writes: Mapping[Slot, Limits], now: float) -> Lim
             entry = (pool, identity)
             if entry in limits and limits[entry].written != bucket:
                 limits[entry] = debounce.wrote(limits[entry], bucket, now)
-    return LimitState(limits, now, state.wanted)
+    return LimitState(limits, now, state.targets)
 
 
 def giving(live: Mapping[Slot, Limits], writes: Mapping[Slot, Limits]) -> dict[Slot, set[Slot]]:
@@ -129,20 +129,20 @@ def next_writes(
     return frozenset(left - blocked)
 
 
-def _moves(before: LimitTarget | None, wanted: LimitTarget) -> bool:
-    return before is not None and before.terms.slot != wanted.terms.slot
+def _moves(before: LimitTarget | None, target: LimitTarget) -> bool:
+    return before is not None and before.terms.slot != target.terms.slot
 
 
 def _observed(state: LimitState, seen: Observation, fresh: Set[str]) -> Mapping[Entry, debounce.DebounceState]:
     """Return the debounce of every limit; those that are not `fresh` want the same as before and are as before."""
-    if not fresh and seen.wanted.keys() == state.wanted.keys():
+    if not fresh and seen.targets.keys() == state.targets.keys():
         return state.limits
-    unknown = any((pool, i) not in state.limits for i in fresh for pool in seen.wanted[i].terms.pools)
+    unknown = any((pool, i) not in state.limits for i in fresh for pool in seen.targets[i].terms.pools)
     live = _in_force(seen) if unknown else {}
     return {
         (pool, identity): _observed_one(state, seen, (pool, identity), identity in fresh, live)
-        for identity, wanted in seen.wanted.items()
-        for pool in wanted.terms.pools
+        for identity, target in seen.targets.items()
+        for pool in target.terms.pools
     }
 
 
@@ -156,7 +156,7 @@ def _observed_one(
         return before
     if before is None:
         before = debounce.DebounceState(live.get(entry))
-    bucket = seen.wanted[entry[1]].target.bucket
+    bucket = seen.targets[entry[1]].target.bucket
     return debounce.DebounceState(before.written) if bucket is None else debounce.observe(before, bucket, seen.at)
 
 
@@ -166,23 +166,23 @@ def _in_force(seen: Observation) -> dict[Entry, Bucket]:
     for slot, limits in seen.live.items():
         for key, bucket in limits:
             entry = (slot[0], key)
-            if entry not in found or (key in seen.wanted and _slot(seen, entry) == slot):
+            if entry not in found or (key in seen.targets and _slot(seen, entry) == slot):
                 found[entry] = bucket
     return found
 
 
 def _due(seen: Observation, entry: Entry, limit: debounce.DebounceState) -> float | None:
-    return debounce.due_at(limit, seen.wanted[entry[1]].terms.rules)
+    return debounce.due_at(limit, seen.targets[entry[1]].terms.rules)
 
 
 def _slot(seen: Observation, entry: Entry) -> Slot:
-    terms = seen.wanted[entry[1]].terms
+    terms = seen.targets[entry[1]].terms
     placed = seen.placed.get(entry)
     return (entry[0], terms.slot if placed is None else placed)
 
 
 def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.DebounceState]) -> frozenset[Slot]:
-    """Return the slots whose limits are not what was written: a model has gone, or somebody else has been there."""
+    """Return the slots whose limits are not what was written: a model has gone, or an edit has changed them."""
     expected: dict[Slot, dict[str, Bucket]] = {}
     for entry, limit in limits.items():
         if limit.written is not None:
@@ -190,7 +190,7 @@ def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.DebounceStat
     differing = {
         slot
         for slot, found in seen.live.items()
-        if {identity: bucket for identity, bucket in found if identity not in seen.kept} != expected.get(slot, {})
+        if {identity: bucket for identity, bucket in found if identity not in seen.retained} != expected.get(slot, {})
     }
     return frozenset(differing | (expected.keys() - seen.live.keys()))
 
@@ -198,7 +198,7 @@ def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.DebounceStat
 def _contents(seen: Observation, limits: Mapping[Entry, debounce.DebounceState], slot: Slot, now: float) -> Limits:
     """Return what a rewritten slot holds. For how many per cent it is enforced is the whole slot's, so what is not
     enforced for all requests never comes into a shared one."""
-    contents = {identity: bucket for identity, bucket in seen.live.get(slot, ()) if identity in seen.kept}
+    contents = {identity: bucket for identity, bucket in seen.live.get(slot, ()) if identity in seen.retained}
     for entry, limit in limits.items():
         if entry[0] == slot[0] and _slot(seen, entry) == slot and (bucket := _value(seen, entry, limit, now)):
             contents[entry[1]] = bucket
@@ -210,5 +210,5 @@ def _value(seen: Observation, entry: Entry, limit: debounce.DebounceState, now: 
     """Return what a rewritten slot says of one limit: what is due, a waiting cut too, else what is in force."""
     if limit.pending is not None and debounce.is_urgent(limit):
         return limit.pending.target
-    due = debounce.value_at(limit, seen.wanted[entry[1]].terms.rules, now)
+    due = debounce.value_at(limit, seen.targets[entry[1]].terms.rules, now)
     return due if due is not None else limit.written

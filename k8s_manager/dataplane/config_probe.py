@@ -1,13 +1,14 @@
-"""The proof loop: asks every gateway pod which limits it runs, and compares with what was written.
+"""The config probe: asks every gateway pod which limits it runs, and compares with what was written.
 
-It asks often where something is on its way and seldom where all is proved. What no gateway pod takes is rolled back to
-what was proved last, if that admits no more, and tried again later.
+It asks often where something is pending and seldom where all is applied. What no gateway pod takes is rolled back to
+what was applied last, if that admits no more, and tried again later.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
@@ -21,8 +22,9 @@ from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.events import Events
-from k8s_manager.runtime.metrics import EFFECT, PROVED
+from k8s_manager.runtime.metrics import EFFECT, GATEWAY_PODS
 from k8s_manager.runtime.settings import Settings
 from ratelimiter import config_probe
 from ratelimiter.config_probe import Lag, PodConfigState
@@ -40,86 +42,95 @@ Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 class ProbedGateway:
     """What is known of a gateway.
 
-    What is in its slots and what of that was proved last; how far each pod is, where it lags, when it answered last;
-    slots that were written while there were pods to prove them; how often a slot was rolled back; what was told.
+    What is in its slots (`limits`) and what of that all pods have `applied` last; how far each pod is, where it lags,
+    when it answered last; since when slots are `pending` that were written while there were pods to ask; how often a
+    slot was rolled back; the trouble that was announced.
     """
 
     limits: dict[int, Limits] = field(default_factory=dict)
     revisions: dict[int, int] = field(default_factory=dict)
-    good: dict[int, Limits] = field(default_factory=dict)
-    proofs: dict[str, PodConfigState] = field(default_factory=dict)
+    applied: dict[int, Limits] = field(default_factory=dict)
+    states: dict[str, PodConfigState] = field(default_factory=dict)
     lags: dict[str, dict[int, Lag]] = field(default_factory=dict)
     answered: dict[str, float] = field(default_factory=dict)
-    unproved: dict[int, float] = field(default_factory=dict)
+    pending: dict[int, float] = field(default_factory=dict)
     rolled_back: dict[int, int] = field(default_factory=dict)
-    told: Trouble | None = None
+    announced: Trouble | None = None
     due: float = float("-inf")
 
     def trouble(self) -> Trouble:
-        """Return the pods that are not as they should be, those on their way left out."""
-        bad = {pod: found for pod, found in self.proofs.items() if found.state in ("Rejected", "NoAnswer")}
+        """Return the pods that are not as they should be, pending ones left out."""
+        bad = {pod: found for pod, found in self.states.items() if found.state in ("Rejected", "NoAnswer")}
         return tuple((pod, found.state, tuple(sorted(found.late))) for pod, found in sorted(bad.items()))
 
 
 class ConfigProbeLoop:
-    """Knows for every gateway pod whether it runs what was written."""
+    """Knows for every gateway pod whether it runs what was written.
 
-    def __init__(self, store: Store, limits: LimitLoop, clock: Clock, settings: Settings, events: Events) -> None:
+    `trigger` begins a pass before the next is due; `changed` is set when a status has to say something else.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: LimitLoop,
+        clock: Clock,
+        settings: Settings,
+        events: Events,
+        trigger: asyncio.Event,
+        changed: asyncio.Event,
+    ) -> None:
         self._limits, self._clock, self._events = limits, clock, events
-        self._store, self._gatherer, self._patience = store, WorldReader(store), settings.proof_patience
+        self._trigger, self._changed = trigger, changed
+        self._store, self._reader, self._patience = store, WorldReader(store), settings.proof_patience
         self.rejects: Mapping[str, int] | None = None
         self._rejects_at = float("-inf")
-        self._seen: dict[str, ProbedGateway] = {}
+        self._gateways: dict[str, ProbedGateway] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
         self._leads = False
-        self.changed = asyncio.Event()
         self.started = False
 
     async def run(self, leads: bool = True) -> None:
-        """Ask again and again until cancelled. Only one that leads rolls back."""
+        """Ask until cancelled. Only a leader rolls back."""
         self._leads = leads
         async with aiohttp.ClientSession(trust_env=False) as session:
-            while True:
-                try:
-                    await self.once(session)
-                except Exception:
-                    log.exception("the gateway pods were not asked; it is tried again")
-                due = min((seen.due for seen in self._seen.values()), default=0.0) - self._clock.now()
-                await self._clock.wait(self._limits.wrote, max(FAST, due))
-                self._limits.wrote.clear()
+            self._trigger.set()
+            await control_loop("config probe", partial(self.once, session), self._trigger, Cadence(), self._clock)
 
-    async def once(self, session: aiohttp.ClientSession) -> None:
-        """Ask the pods of every gateway that is due, or whose slots have been written."""
+    async def once(self, session: aiohttp.ClientSession) -> float:
+        """Ask the pods of every gateway that is due, or whose slots have been written; return when the next is due."""
         pools = {name: pool for name, pool in self._limits.pools.items() if _port(pool)}
-        self._seen = {name: self._seen.get(name, ProbedGateway()) for name in pools}
+        self._gateways = {name: self._gateways.get(name, ProbedGateway()) for name in pools}
         now, slots = self._clock.now(), self._slots()
         for name, pool in pools.items():
-            self._note_written(self._seen[name], pool, slots.get(name, {}))
-        asked = [pool for name, pool in pools.items() if self._seen[name].due <= now]
+            self._note_written(self._gateways[name], pool, slots.get(name, {}))
+        asked = [pool for name, pool in pools.items() if self._gateways[name].due <= now]
         await asyncio.gather(*(self._gateway(session, pool) for pool in asked))
-        self._gatherer.end_round(0)
-        states = [found.state for seen in self._seen.values() for found in seen.proofs.values()]
+        self._reader.end_round(0)
+        states = [found.state for seen in self._gateways.values() for found in seen.states.values()]
         if "Rejected" in states:
             await self._ask_istiod(session)
         for state in ("Applied", "Pending", "Rejected", "NoAnswer"):
-            PROVED.labels(state).set(states.count(state))
+            GATEWAY_PODS.labels(state).set(states.count(state))
         if not self.started and self._limits.pools:
             self.started = True
-            self.changed.set()
+            self._changed.set()
+        due = min((seen.due for seen in self._gateways.values()), default=0.0)
+        return max(self._clock.now() + FAST, due)
 
     def of(self, gateway: str) -> Mapping[str, PodConfigState]:
-        """Return how far each pod of a gateway is, by its name; what was written since it was asked is on its way."""
-        seen = self._seen.get(gateway)
+        """Return how far each pod of a gateway is, by its name; what was written since it was asked is pending."""
+        seen = self._gateways.get(gateway)
         if seen is None:
             return {}
         newer = {slot for slot, limits in self._slots().get(gateway, {}).items() if seen.limits.get(slot) != limits}
         return {
-            pod: PodConfigState(p.state, p.behind | newer, p.late - newer, p.silent) for pod, p in seen.proofs.items()
+            pod: PodConfigState(p.state, p.behind | newer, p.late - newer, p.silent) for pod, p in seen.states.items()
         }
 
     def trouble(self, gateway: str) -> Trouble | None:
         """Return the pods of a gateway that are not as they should be; None where none can be asked."""
-        return self._seen[gateway].trouble() if gateway in self._seen else None
+        return self._gateways[gateway].trouble() if gateway in self._gateways else None
 
     async def _ask_istiod(self, session: aiohttp.ClientSession) -> None:
         """Read what istiod has counted of rejections, now and then while there are any."""
@@ -130,26 +141,26 @@ class ConfigProbeLoop:
         found = await istiod.read(session, [str(pod.address) for pod in pods if pod.ready and pod.address])
         if found != self.rejects:
             self.rejects = found
-            self.changed.set()
+            self._changed.set()
 
     def _slots(self) -> dict[str, dict[int, Limits]]:
         out: dict[str, dict[int, Limits]] = {}
-        for (gateway, number), limits in self._gatherer.slots.limits().items():
+        for (gateway, number), limits in self._reader.slots.limits().items():
             out.setdefault(gateway, {})[number] = limits
         return out
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool) -> None:
-        seen = self._seen[pool.name]
-        pods = self._gatherer.pods.answering_pods(pool)
+        seen = self._gateways[pool.name]
+        pods = self._reader.pods.answering_pods(pool)
         found = await asyncio.gather(*(self._pod(session, seen, pool, pod) for pod in pods))
-        seen.proofs = dict(zip((pod.name for pod in pods), found, strict=True))
-        seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.proofs}
-        seen.lags = {pod: at for pod, at in seen.lags.items() if pod in seen.proofs}
-        self._note_proved(seen)
+        seen.states = dict(zip((pod.name for pod in pods), found, strict=True))
+        seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.states}
+        seen.lags = {pod: at for pod, at in seen.lags.items() if pod in seen.states}
+        self._note_applied(seen)
         if self._leads:
             self._roll_back(pool.name, seen)
-        seen.due = self._clock.now() + min((PAUSES[found.state] for found in seen.proofs.values()), default=SLOW)
-        if seen.trouble() != seen.told:
+        seen.due = self._clock.now() + min((PAUSES[found.state] for found in seen.states.values()), default=SLOW)
+        if seen.trouble() != seen.announced:
             self._announce(pool.name, seen)
 
     def _note_written(self, seen: ProbedGateway, pool: GatewayPool, slots: Mapping[int, Limits]) -> None:
@@ -158,8 +169,8 @@ class ConfigProbeLoop:
                 seen.limits[number] = limits
                 seen.revisions[number] = revision(SlotFacts(pool, number, limits))
                 seen.due = float("-inf")
-                if seen.proofs:
-                    seen.unproved[number] = self._clock.now()
+                if seen.states:
+                    seen.pending[number] = self._clock.now()
 
     async def _pod(
         self, session: aiohttp.ClientSession, seen: ProbedGateway, pool: GatewayPool, pod: PodState
@@ -170,39 +181,39 @@ class ConfigProbeLoop:
             running = await probe.running(session, pod.address, _port(pool), pool.probe)
         now = self._clock.now()
         if running is None:
-            return config_probe.silent(written, now - seen.answered.setdefault(pod.name, now), self._patience)
+            return config_probe.silent_state(written, now - seen.answered.setdefault(pod.name, now), self._patience)
         seen.answered[pod.name] = now
         seen.lags[pod.name] = config_probe.lags(seen.lags.get(pod.name, {}), written, running, now)
-        return config_probe.judge(seen.lags[pod.name], now, self._patience)
+        return config_probe.answering_state(seen.lags[pod.name], now, self._patience)
 
-    def _note_proved(self, seen: ProbedGateway) -> None:
+    def _note_applied(self, seen: ProbedGateway) -> None:
         """Note the slots that every gateway pod which answers runs as written, and how long it took."""
-        if all(found.silent for found in seen.proofs.values()):
+        if all(found.silent for found in seen.states.values()):
             return
-        behind = config_probe.behind_at_any(seen.proofs)
-        seen.good |= {slot: limits for slot, limits in seen.limits.items() if slot not in behind}
-        for slot in seen.unproved.keys() - behind:
-            took = self._clock.now() - seen.unproved.pop(slot)
+        behind = config_probe.behind_at_any(seen.states)
+        seen.applied |= {slot: limits for slot, limits in seen.limits.items() if slot not in behind}
+        for slot in seen.pending.keys() - behind:
+            took = self._clock.now() - seen.pending.pop(slot)
             if self._leads:
                 EFFECT.observe(took)
 
     def _roll_back(self, gateway: str, seen: ProbedGateway) -> None:
-        for slot in config_probe.late_at_all(seen.proofs):
-            rejected, good = seen.limits[slot], seen.good.get(slot)
+        for slot in config_probe.late_at_all(seen.states):
+            rejected, good = seen.limits[slot], seen.applied.get(slot)
             if good is not None and good != rejected and config_probe.may_replace(good, rejected):
                 times = seen.rolled_back[slot] = seen.rolled_back.get(slot, 0) + 1
                 again = self._clock.now() + BACKOFF.after(times)
                 self._limits.roll_back((gateway, slot), rejected, good, again)
-        stuck = {slot for _, slot in self._limits.rolled_back} | config_probe.behind_at_any(seen.proofs)
+        stuck = {slot for _, slot in self._limits.rolled_back} | config_probe.behind_at_any(seen.states)
         seen.rolled_back = {slot: times for slot, times in seen.rolled_back.items() if slot in stuck}
 
     def _announce(self, gateway: str, seen: ProbedGateway) -> None:
         trouble = seen.trouble()
-        if trouble or seen.told is not None:
+        if trouble or seen.announced is not None:
             said = "; ".join(f"{pod}: {state}" for pod, state, _ in trouble)
             self._events.publish("proof", gateway, said or "all gateway pods run what was written")
-        seen.told = trouble
-        self.changed.set()
+        seen.announced = trouble
+        self._changed.set()
 
 
 def _port(pool: GatewayPool) -> int:

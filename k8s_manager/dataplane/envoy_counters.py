@@ -6,6 +6,7 @@ From it come the evidence of models in shadow and ramp, and how even the load is
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
@@ -13,12 +14,13 @@ from collectors import counters
 from collectors.counters import Counts
 from istio_templates import names
 from istio_templates.facts import GatewayPool
+from k8s_manager.dataplane.gateway_pools import GatewayPools
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import poll
 from k8s_manager.runtime.metrics import POD_REFUSED, POD_REQUESTS, SHADOW_REFUSED, SHADOW_REQUESTS
-from k8s_manager.runtime.poll import Pools, poll_forever
 from k8s_manager.runtime.settings import Settings
 from ratelimiter import fairness
 from ratelimiter.fairness import PodLoad, Uneven
@@ -40,20 +42,28 @@ class Read:
 
 
 class CounterLoop:
-    """What the gateway pods count, and what follows from it."""
+    """What the gateway pods count, and how even their load is; `changed` is set when that is another."""
 
-    def __init__(self, store: Store, limits: Pools, tally: ShadowCounts, clock: Clock, settings: Settings) -> None:
-        self._limits, self._tally, self._clock = limits, tally, clock
+    def __init__(
+        self,
+        store: Store,
+        limits: GatewayPools,
+        shadow_counts: ShadowCounts,
+        clock: Clock,
+        settings: Settings,
+        changed: asyncio.Event,
+    ) -> None:
+        self._limits, self._shadow_counts, self._clock, self._changed = limits, shadow_counts, clock, changed
         self._port, self._seldom, self._often = settings.stats_port, settings.stats_every, settings.stats_every / 3
-        self._gatherer = WorldReader(store)
+        self._reader = WorldReader(store)
         self._read: dict[str, Read] = {}
         self._uneven: dict[str, Uneven | None] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
-        self.changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Read again and again until cancelled."""
-        await poll_forever("counters", self.once, self._often, self._clock)
+        """Read until cancelled."""
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            await poll("counters", partial(self.once, session), self._often, self._clock)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read the counters of the pods of every gateway that is due."""
@@ -62,19 +72,19 @@ class CounterLoop:
             self._forget(name, self._read[name].counts.keys())
             self._uneven.pop(name, None)
         self._read = {name: self._read.get(name, Read()) for name in pools}
-        pairs = held(self._gatherer.slots.limits())
+        pairs = held(self._reader.slots.limits())
         now = self._clock.now()
         due = [n for n in pools if n in pairs or now - self._read[n].at > self._seldom - self._often / 2]
         await asyncio.gather(*(self._gateway(session, pools[name], pairs.get(name, {})) for name in due))
-        self._tally.end_round({i for found in pairs.values() for i in found.values()})
-        self._gatherer.end_round(0)
+        self._shadow_counts.end_round({i for found in pairs.values() for i in found.values()})
+        self._reader.end_round(0)
 
     def uneven(self, gateway: str) -> Uneven | None:
         """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
         return self._uneven.get(gateway)
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, str]) -> None:
-        pods = self._gatherer.pods.answering_pods(pool)
+        pods = self._reader.pods.answering_pods(pool)
         answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
         counts = {pod.name: found for pod, found in zip(pods, answers, strict=True) if found is not None}
         before, now = self._read[pool.name], self._clock.now()
@@ -110,18 +120,18 @@ class CounterLoop:
         none = Counts()
         refused = sum(found.get(limiter(pair), none).beyond for found in added.values())
         requests = sum(found.get(counter(pair), none).beyond for found in added.values())
-        self._tally.add(identity, refused, requests, *span)
+        self._shadow_counts.add(identity, refused, requests, *span)
         place = names.place_of(identity)
         SHADOW_REFUSED.labels(*place).inc(refused)
         SHADOW_REQUESTS.labels(*place).inc(requests)
 
     def _compare(self, gateway: str) -> None:
-        """Say how even the load of the last minute was, over the pods that were read."""
+        """Compare the loads of the last minute, over the pods that were read."""
         pods = self._read[gateway].counts.keys()
         rounds = [each for _, each in self._read[gateway].loads if pods <= each.keys()]
         found = fairness.uneven({pod: fairness.summed(each[pod] for each in rounds) for pod in pods})
         if found != self._uneven.get(gateway):
-            self.changed.set()
+            self._changed.set()
         self._uneven[gateway] = found
         for pod, load in self._read[gateway].loads[-1][1].items():
             POD_REQUESTS.labels(gateway, pod).inc(load.requests)
@@ -129,6 +139,6 @@ class CounterLoop:
 
 
 def _load(added: Mapping[int, Counts]) -> PodLoad:
-    """Return a pod's load: every request comes to its first slot, unless that is away; refusals are told by each."""
+    """Return a pod's load: every request comes to its first slot, unless that is away; refusals are counted by each."""
     requests = max((found.requests for found in added.values()), default=0)
     return PodLoad(requests, sum(found.refused for found in added.values()))

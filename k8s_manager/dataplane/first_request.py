@@ -5,38 +5,41 @@ manager restarts.
 """
 
 from datetime import datetime
+from functools import partial
 
 import aiohttp
 
 from collectors import endpoints
 from istio_templates.facts import Manifest
+from k8s_manager.dataplane.gateway_pools import GatewayPools
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import poll
 from k8s_manager.runtime.metrics import FIRST_REQUEST
-from k8s_manager.runtime.poll import Pools, poll_forever
 from k8s_manager.runtime.settings import Settings
 
 
 class FirstRequestLoop:
-    """Reads again and again which replicas the gateway pods have sent requests to."""
+    """Reads which replicas the gateway pods have sent requests to."""
 
-    def __init__(self, store: Store, limits: Pools, clock: Clock, settings: Settings) -> None:
+    def __init__(self, store: Store, limits: GatewayPools, clock: Clock, settings: Settings) -> None:
         self._store, self._limits, self._clock = store, limits, clock
         self._port, self._every = settings.stats_port, settings.stats_every / 3
-        self._gatherer = WorldReader(store)
+        self._reader = WorldReader(store)
         self._moments: dict[str, datetime | None] = {}
         self._since: dict[str, datetime] = {}
         self._leads = True
 
     def of(self, uid: str) -> datetime | None:
-        """Return when a pod got its first request; None where it got none yet, or nobody can know."""
+        """Return when a pod got its first request; None where it got none yet, or that is not known."""
         return self._moments.get(uid)
 
     async def run(self, leads: bool = True) -> None:
-        """Read again and again until cancelled; only one that leads counts for the metric."""
+        """Read until cancelled; only a leader counts for the metric."""
         self._leads = leads
-        await poll_forever("first requests", self.once, self._every, self._clock)
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            await poll("first requests", partial(self.once, session), self._every, self._clock)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read every gateway that counts by endpoint."""
@@ -44,17 +47,19 @@ class FirstRequestLoop:
         now = self._clock.utc()
         self._since = {pool.name: self._since.get(pool.name, now) for pool in pools}
         for pool in pools:
-            pods = [str(pod.address) for pod in self._gatherer.pods.answering_pods(pool)]
+            pods = [str(pod.address) for pod in self._reader.pods.answering_pods(pool)]
             answers = [await endpoints.read(session, address, self._port) for address in pods]
-            self._note({address for told in answers if told for address, count in told.items() if count}, pool.name)
-        self._gatherer.end_round(0)
+            self._note(
+                {address for counts in answers if counts for address, count in counts.items() if count}, pool.name
+            )
+        self._reader.end_round(0)
         if self._moments:
             there = {pod["metadata"]["uid"] for pod in self._store.all("Pod")}
             self._moments = {uid: moment for uid, moment in self._moments.items() if uid in there}
 
     def _note(self, busy: set[str], gateway: str) -> None:
         """Note the replicas at these addresses. Those that were ready before the gateway began to count may have had
-        requests then: nobody can know when."""
+        requests then, at a moment that is not known."""
         now, since = self._clock.utc(), self._since[gateway].replace(microsecond=0)
         for pod in self._store.all("Pod") if busy else ():
             uid, ready = pod["metadata"]["uid"], _ready_since(pod)

@@ -31,8 +31,8 @@ from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.formatting import cut
-from k8s_manager.runtime.hold_off import hold_off
 from k8s_manager.runtime.metrics import GIT_COMMITS, GIT_FAILING, GIT_OUT_OF_STEP
 from k8s_manager.runtime.settings import Git
 from k8s_manager.runtime.thread_call import run_in_thread
@@ -63,10 +63,11 @@ class TreeLoop:
         settings: Git,
         compose: Callable[[], Composer],
         open_: Opener,
+        changed: asyncio.Event,
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
         self._settings, self._compose, self._open = settings, compose, open_
-        self.changed = asyncio.Event()
+        self._changed = changed
         self._begin()
 
     def _begin(self) -> None:
@@ -76,10 +77,9 @@ class TreeLoop:
         self._committed: Parts | None = None
         self._start_committer()
         self._attempts, self._due = 0, 0.0
-        self._again: float | None = None
         self._told: dict[str, Any] | None = None
         self._state: dict[str, Any] = {}
-        self._dirty, self._yielded = asyncio.Event(), False
+        self._trigger, self._yielded = asyncio.Event(), False
         self.trouble: str | None = None
         GIT_FAILING.set(0)
         GIT_OUT_OF_STEP.set(0)
@@ -104,9 +104,9 @@ class TreeLoop:
         if parts != self._wanted:
             self._wanted = parts
             self._due = self._due if self._attempts else 0.0
-            self._dirty.set()
+            self._trigger.set()
         if self._parted is None or _seen(parted) != _seen(self._parted):
-            self._dirty.set()
+            self._trigger.set()
         self._parted = parted
 
     def uncommitted(self) -> list[ObjectKey]:
@@ -122,37 +122,34 @@ class TreeLoop:
         self._begin()
         if not leads:
             return
-        settings = self._settings
-        async for _ in hold_off(self._dirty, settings.quiet, settings.longest, self._clock, lambda: self._again):
-            try:
-                await self._once()
-            except Exception as error:  # what nobody foresaw must not end the manager
-                log.warning(
-                    "the state of the tree is not known: %s", error, exc_info=not isinstance(error, TidegateError)
-                )
-                self._again = self._clock.now() + LOOK_AGAIN
-                continue
-            now = self._clock.now()
-            look = now + (LOOK_AGAIN if self._is_behind() else settings.every)
-            # No parts come before the first pass, and with them an event.
-            self._again = min(max(self._due, now + SHORTEST), look) if self._wanted else None
+        cadence = Cadence(self._settings.quiet, self._settings.longest)
+        await control_loop("tree", self._once, self._trigger, cadence, self._clock)
 
-    async def _once(self) -> None:
+    def _next(self) -> float | None:
+        """Return when the next pass is due: no parts come before the main loop's first pass, and they trigger one."""
+        if self._wanted is None:
+            return None
+        now = self._clock.now()
+        look = now + (LOOK_AGAIN if self._is_behind() else self._settings.every)
+        return min(max(self._due, now + SHORTEST), look)
+
+    async def _once(self) -> float | None:
         if self._told is None:
             await self._load()
         if self._wanted is None:
-            return
+            return None
         if self._clock.now() >= self._due:
             before = self.trouble, self._committed
             await self._commit(self._wanted)
             GIT_FAILING.set(self.trouble is not None)
             if before != (self.trouble, self._committed):
-                self.changed.set()
+                self._changed.set()
         await self._look()
         await self._tell()
         if not (self._yielded or self._is_behind() or self.trouble):
             await give_up(self._client)
             self._yielded = True
+        return self._next()
 
     async def _commit(self, parts: Parts) -> None:
         """Make one attempt; what hinders it is told, and when the next is due set."""
@@ -308,7 +305,14 @@ class TreeLoop:
         self._told = said
 
 
-def tree_loop(client: KubeClient, store: Store, history: HistoryRecorder, clock: Clock, settings: Git) -> TreeLoop:
+def tree_loop(
+    client: KubeClient,
+    store: Store,
+    history: HistoryRecorder,
+    clock: Clock,
+    settings: Git,
+    changed: asyncio.Event,
+) -> TreeLoop:
     """Return the loop for a repository that is reached as the environment says."""
     address, access = settings.address, Access.of(os.environ)
 
@@ -318,7 +322,7 @@ def tree_loop(client: KubeClient, store: Store, history: HistoryRecorder, clock:
     def compose() -> Composer:
         return Composer(address, with_overrides=settings.overrides == "commit")
 
-    return TreeLoop(client, store, history, clock, settings, compose, open_)
+    return TreeLoop(client, store, history, clock, settings, compose, open_, changed)
 
 
 def state_of(live: Any) -> dict[str, Any]:

@@ -17,14 +17,16 @@ from k8s_manager.kube.event import event
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
+from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.hold_off import hold_off
+from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.installation import SYSTEM
 
 log = logging.getLogger(__name__)
 KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
-LONGEST, AGAIN = 2.0, 10.0
+LONGEST = 2.0
+REQUEUE = Backoff(1.0, 10.0)
 WAITING = 1000
 TOGETHER = 20
 """Revisions too many that are deleted together."""
@@ -40,14 +42,14 @@ _REVISIONS = RESOURCES["ControllerRevision"]
 class HistoryRecorder:
     """Reads revisions, and writes those that are missing."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float) -> None:
-        self._client, self._store, self._clock, self._quiet = client, store, clock, quiet
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float, trigger: asyncio.Event) -> None:
+        self._client, self._store, self._clock, self._quiet, self._trigger = client, store, clock, quiet, trigger
         self._places = asyncio.Semaphore(AT_ONCE)
         self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
         self._known: dict[str, set[int]] = {}
         self._there: dict[str, int] = {}
         self._events = TokenBuckets(clock, TOLD)
-        self._again: float | None = None
+        self._has_read = False
 
     async def run(self, leads: bool) -> None:
         """Record what this manager's API writes, and where it leads everything, until cancelled."""
@@ -75,19 +77,17 @@ class HistoryRecorder:
 
     async def _follow(self) -> None:
         await self._store.synced.wait()
-        changed = self._store.signal(frozenset(KINDS))
-        changed.set()
-        has_read = False
-        async for _ in hold_off(changed, self._quiet, LONGEST, self._clock, lambda: self._again):
-            self._again = None
-            try:
-                if not has_read:
-                    await self._read()
-                    has_read = True
-                await self._record_missing()
-            except TidegateError as error:
-                log.warning("the history is behind: %s", error)
-                self._again = self._clock.now() + AGAIN
+        self._has_read = False
+        self._trigger.set()
+        cadence = Cadence(self._quiet, LONGEST)
+        await control_loop("history", self._once, self._trigger, cadence, self._clock, REQUEUE)
+
+    async def _once(self) -> float | None:
+        """Record what is not recorded yet; return when to repeat that for what could not be."""
+        if not self._has_read:
+            await self._read()
+            self._has_read = True
+        return await self._record_missing()
 
     async def record(self, document: Manifest) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
@@ -170,8 +170,9 @@ class HistoryRecorder:
             for owner in obj["metadata"].get("ownerReferences") or []:
                 self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
 
-    async def _record_missing(self) -> None:
+    async def _record_missing(self) -> float | None:
         self._forget_the_gone()
+        due = None
         missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
         for namespace in {_place(names.key_of(obj)) for obj in missing}:
             await ensure_namespace(self._client, self._store, namespace)
@@ -182,9 +183,10 @@ class HistoryRecorder:
                 self._note(document)
             elif isinstance(failure, TidegateError):
                 log.warning("no revision of %s yet: %s", names.key_of(document), failure)
-                self._again = self._clock.now() + AGAIN
+                due = self._clock.now() + REQUEUE.longest
             elif failure is not None:
                 raise failure
+        return due
 
     def _accepted(self) -> Iterator[Manifest]:
         for kind in KINDS:

@@ -34,7 +34,7 @@ class Store:
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {kind: defaultdict(dict) for kind in kinds}
         self._changes: dict[tuple[str, str], int] = defaultdict(int)
         self._unsynced = set(kinds)
-        self.heard: dict[str, float] = {}
+        self.last_seen: dict[str, float] = {}
         self.changed_at: dict[str, float] = {}
         self.synced = asyncio.Event()
         self.owned: dict[ObjectKey, Manifest] = {}

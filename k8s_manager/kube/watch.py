@@ -2,19 +2,20 @@
 
 import asyncio
 import logging
-import random
 
 from istio_templates.errors import TidegateError
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Expired
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, Resource
 from k8s_manager.kube.store import Store
+from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import WATCH_RESTARTS
+from k8s_manager.runtime.retry import jittered, retrying
 
 log = logging.getLogger(__name__)
 # A limit must not wait long for an API server that is back: that decides the longest pause.
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+BACKOFF = Backoff(0.2, 5.0)
 
 
 class Watcher:
@@ -26,39 +27,43 @@ class Watcher:
         self.problem: str | None = None
 
     async def run(self) -> None:
-        """List and watch until cancelled; failures are tried again after growing, jittered pauses."""
-        pause = FIRST_PAUSE
+        """List and watch until cancelled; failures are retried after growing, jittered pauses."""
+        listing = retrying(self._clock, BACKOFF, self._fail)
         while True:
-            try:
-                version = await self._list()
-                pause = FIRST_PAUSE
-                while True:
-                    version = await self._watch(version)
-            except Expired:
-                WATCH_RESTARTS.labels(self._resource.kind).inc()
-            except TidegateError as error:
-                self._fail(error)
-                await self._sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, LONGEST_PAUSE)
+            await self._follow(await listing(self._list))
+
+    async def _follow(self, version: str) -> None:
+        """Watch from a version on, until the watch cannot go on."""
+        try:
+            while True:
+                version = await self._watch(version)
+        except Expired as error:
+            self._fail(error)
+        except TidegateError as error:
+            self._fail(error)
+            await self._clock.wait(asyncio.Event(), jittered(BACKOFF.first))
 
     async def _list(self) -> str:
         objects, version = await self._client.list(self._resource, self._selector)
         self._store.replace(self._resource.kind, objects)
-        self._hear()
+        self._note_sign_of_life()
         return version
 
     async def _watch(self, version: str) -> str:
         async for kind, obj in self._client.watch(self._resource, version, self._selector):
-            self._hear()
+            self._note_sign_of_life()
             version = obj["metadata"]["resourceVersion"]
             if kind == "DELETED":
                 self._store.drop(obj)
             elif kind != "BOOKMARK":
                 self._store.put(obj)
-        self._hear()
+        self._note_sign_of_life()
         return version
 
     def _fail(self, error: TidegateError) -> None:
+        if isinstance(error, Expired):  # it is in order, and the next list mends it
+            WATCH_RESTARTS.labels(self._resource.kind).inc()
+            return
         kind, problem = self._resource.kind, str(error)
         if isinstance(error, Absent) and kind in ISTIO:
             problem = f"the cluster has no {self._resource.plural}; install Istio 1.30 or newer: it is looked for again"
@@ -69,9 +74,6 @@ class Watcher:
             log.warning("cannot follow %s: %s", self._resource.plural, problem)
         self.problem = problem
 
-    def _hear(self) -> None:
+    def _note_sign_of_life(self) -> None:
         self.problem = None
-        self._store.heard[self._resource.kind] = self._clock.now()
-
-    async def _sleep(self, seconds: float) -> None:
-        await self._clock.wait(asyncio.Event(), seconds)
+        self._store.last_seen[self._resource.kind] = self._clock.now()

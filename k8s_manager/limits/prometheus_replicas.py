@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from collectors.samples import Sample, TrustedCount, held
@@ -10,6 +11,7 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.errors import TidegateError
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import poll
 from k8s_manager.runtime.metrics import SOURCE_READS
 from k8s_manager.runtime.settings import Settings
 
@@ -25,22 +27,19 @@ class Source(Protocol):
 
 
 class SampleLoop:
-    """What is believed of replica counts that a metrics system tells."""
+    """Replica counts from a metrics system, as far as they are believed; `changed` is set at each reading."""
 
-    def __init__(self, source: Source | None, clock: Clock, settings: Settings) -> None:
-        self._source, self._clock, self._settings = source, clock, settings
+    def __init__(self, source: Source | None, clock: Clock, settings: Settings, changed: asyncio.Event) -> None:
+        self._source, self._clock, self._settings, self._changed = source, clock, settings, changed
         self._held: dict[Key, TrustedCount] = {}
         self._differs_since: dict[tuple[str, str, str], float] = {}
         self.version = 0
-        self.changed = asyncio.Event()
         self.problem: str | None = None
 
     async def run(self) -> None:
         """Ask again and again until cancelled; without a source there is nothing to ask."""
-        never = asyncio.Event()
-        while self._source is not None:
-            await self.once(self._source)
-            await self._clock.wait(never, self._settings.sample_every)
+        if self._source is not None:
+            await poll("samples", partial(self.once, self._source), self._settings.sample_every, self._clock)
 
     async def once(self, source: Source) -> None:
         """Ask once."""
@@ -54,7 +53,7 @@ class SampleLoop:
         after = {key: held(self._held.get(key), samples.get(key), now) for key in self._held.keys() | samples.keys()}
         self._held = {key: found for key, found in after.items() if found is not None}
         self.version += 1
-        self.changed.set()
+        self._changed.set()
 
     def counts(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, TrustedCount | None]:
         """Return what is believed of each version whose Deployment is ours."""

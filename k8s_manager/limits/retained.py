@@ -1,4 +1,4 @@
-"""Which limits stay as they are though nobody asks for them now. Pure."""
+"""Which limits stay as they are though no document asks for them now. Pure."""
 
 from collections.abc import Iterable, Mapping, Set
 
@@ -10,22 +10,24 @@ from ratelimiter.controller import Limits, Slot
 from ratelimiter.slots import slot_of
 
 
-def kept(plan: Plan, lifted: Set[str], slots: Mapping[Slot, Limits], owned: Iterable[ObjectKey]) -> frozenset[str]:
-    """Return the keys whose limits stay: of models whose document is refused, and of those that leave, as long as a
-    route leads to them."""
+def retained_keys(
+    plan: Plan, lifted: Set[str], slots: Mapping[Slot, Limits], owned: Iterable[ObjectKey]
+) -> frozenset[str]:
+    """Return the keys whose limits stay: of models whose document is rejected, and of terminating ones, as
+    long as a route leads to them."""
     limited = plan.limits.keys() - lifted
     others = {key for limits in slots.values() for key, _ in limits if names.identity_in(key) not in limited}
     if not others:
         return frozenset()
     routed = {names.identity(*key[1:]) for key in owned if key.kind == "VirtualService"}
     unlimited = {names.identity_of(model) for model in plan.models.values()}
-    stay = _of_refused(plan, slots) | (routed - unlimited)
+    stay = _of_rejected(plan, slots) | (routed - unlimited)
     return frozenset(key for key in others if names.identity_in(key) in stay)
 
 
-def _of_refused(plan: Plan, slots: Mapping[Slot, Limits]) -> set[str]:
-    """Return the identities in the slots of models whose document is refused. Which of them is theirs cannot always
-    be told (a document may be unreadable), so all of their namespace stay that nobody else has or gives up."""
+def _of_rejected(plan: Plan, slots: Mapping[Slot, Limits]) -> set[str]:
+    """Return the identities in the slots of models whose document is rejected. Which of them is theirs is not
+    always known (a document may be unreadable), so all of their namespace stay that no other model has or gives up."""
     places = {
         (names.identity(namespace, ""), slot_of(namespace, name, restless))
         for namespace, name in plan.frozen_models

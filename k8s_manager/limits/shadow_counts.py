@@ -1,4 +1,4 @@
-"""What has been counted of models in shadow and ramp, for whoever asks."""
+"""What has been counted of models in shadow and ramp."""
 
 import asyncio
 
@@ -8,14 +8,16 @@ from ratelimiter.modes import Evidence
 
 
 class ShadowCounts:
-    """Counts by identity. What is told of them moves by the minute, so that statuses need not follow every request."""
+    """Counts by identity; `changed` is set when what is shown of them is another.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    That moves by the minute, so that statuses need not follow every request.
+    """
+
+    def __init__(self, clock: Clock, changed: asyncio.Event) -> None:
+        self._clock, self._changed = clock, changed
         self._windows: dict[str, Window] = {}
-        self._told: dict[str, Evidence] = {}
+        self._shown: dict[str, Evidence] = {}
         self.version = 0
-        self.changed = asyncio.Event()
 
     def add(self, identity: str, refused: int, requests: int, since: float, now: float) -> None:
         """Add what was counted from `since` until `now` (seconds)."""
@@ -24,13 +26,13 @@ class ShadowCounts:
         found = window.evidence(now)
         another_minute = not before.minutes or before.minutes[-1].begin != window.minutes[-1].begin
         if found.over < MINUTE or another_minute:
-            self._told[identity] = found
+            self._shown[identity] = found
             self.version += 1
-            self.changed.set()
+            self._changed.set()
 
-    def told(self, identity: str) -> Evidence | None:
-        """Return what people are told of the last hour; None where nothing was counted yet."""
-        return self._told.get(identity)
+    def shown(self, identity: str) -> Evidence | None:
+        """Return what people are shown of the last hour; None where nothing was counted yet."""
+        return self._shown.get(identity)
 
     def evidence(self, identity: str, over: float = HOUR) -> Evidence | None:
         """Return what was counted of a model in the last seconds; None where nothing was yet."""
@@ -38,9 +40,9 @@ class ShadowCounts:
         return None if window is None else window.evidence(self._clock.now(), over)
 
     def forget(self, identity: str) -> None:
-        """Count anew from now on."""
+        """Begin counting from zero."""
         self._windows.pop(identity, None)
-        self._told.pop(identity, None)
+        self._shown.pop(identity, None)
 
     def end_round(self, identities: set[str]) -> None:
         """Forget all others."""

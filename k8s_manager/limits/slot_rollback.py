@@ -16,39 +16,44 @@ class RolledBack:
 
 
 class SlotRollbacks:
-    """All rollbacks that are under way. The controller goes on wanting what was rejected, and is shown it."""
+    """All rollbacks that are under way. The controller still desires what was rejected, and is shown it.
+
+    `version` is another one whenever a rollback begins or ends.
+    """
 
     def __init__(self) -> None:
-        self._found: dict[Slot, RolledBack] = {}
+        self._rollbacks: dict[Slot, RolledBack] = {}
+        self.version = 0
 
     def __iter__(self) -> Iterator[Slot]:
-        return iter(sorted(self._found))
+        return iter(sorted(self._rollbacks))
 
-    def add(self, slot: Slot, back: RolledBack) -> None:
+    def add(self, slot: Slot, rollback: RolledBack) -> None:
         """Begin one."""
-        self._found[slot] = back
+        self._rollbacks[slot] = rollback
+        self.version += 1
 
-    def end(self, slots: Mapping[Slot, Limits], now: float) -> bool:
-        """Forget what is over: its time, its gateway, or what was written there; tell whether anything was."""
+    def end(self, slots: Mapping[Slot, Limits], now: float) -> None:
+        """Forget what is over: its time, its gateway, or what was written there."""
         over = [
             slot
-            for slot, back in self._found.items()
-            if now >= back.until or slots.get(slot) not in (back.rejected, back.good)
+            for slot, rollback in self._rollbacks.items()
+            if now >= rollback.until or slots.get(slot) not in (rollback.rejected, rollback.good)
         ]
         for slot in over:
-            del self._found[slot]
-        return bool(over)
+            del self._rollbacks[slot]
+        self.version += bool(over)
 
     def next_end(self) -> float | None:
         """Return when the next one is tried again."""
-        return min((back.until for back in self._found.values()), default=None)
+        return min((rollback.until for rollback in self._rollbacks.values()), default=None)
 
-    def meant(self, slot: Slot, found: Limits) -> Limits:
-        """Return what the controller wanted of a slot in which `found` is."""
-        back = self._found.get(slot)
-        return back.rejected if back and found == back.good else found
+    def desired(self, slot: Slot, live: Limits) -> Limits:
+        """Return what the controller desires of a slot in which `live` is."""
+        rollback = self._rollbacks.get(slot)
+        return rollback.rejected if rollback and live == rollback.good else live
 
-    def instead(self, slot: Slot, limits: Limits) -> Limits:
-        """Return what is written to a slot of which `limits` are wanted."""
-        back = self._found.get(slot)
-        return back.good if back and limits == back.rejected else limits
+    def substitute(self, slot: Slot, limits: Limits) -> Limits:
+        """Return what is written to a slot of which `limits` are desired."""
+        rollback = self._rollbacks.get(slot)
+        return rollback.good if rollback and limits == rollback.rejected else limits

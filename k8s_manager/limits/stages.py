@@ -22,13 +22,13 @@ class Evidences(Protocol):
         """Return what was counted of a model in the last seconds; None where nothing was yet."""
 
     def forget(self, identity: str) -> None:
-        """Count anew from now on: the limit is another."""
+        """Begin counting from zero: the limit is another."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedLimits:
-    """The stage of every model that is not simply enforced or off, the slots in which limits are placed, who holds the
-    pairs of those that got none, and when a ramp goes on."""
+    """The stage of every model that is not simply enforced or off, the slots in which limits are placed, who holds
+    the pairs of those that got none, and when a ramp goes on."""
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
     placed: Mapping[Entry, int] = field(default_factory=dict)
@@ -56,16 +56,16 @@ class RampProgress:
 
 
 class StageTracker:
-    """Looks pass after pass. What it remembers between them the slots tell too, as long as no override holds."""
+    """Stages pass after pass. What it remembers stands in the slots too, as long as no override is in force."""
 
     def __init__(self, evidences: Evidences) -> None:
         self._evidences = evidences
         self._progress: dict[str, RampProgress] = {}
 
-    def look(
+    def stage(
         self,
         limits: Mapping[str, Limited],
-        holding: Mapping[str, Override],
+        in_force: Mapping[str, Override],
         slots: Mapping[Slot, Limits],
         kept: frozenset[str],
         now: float,
@@ -73,13 +73,13 @@ class StageTracker:
         """Return where the limits of models stand. `limits` are all limits of those that may be staged."""
         whole = {i: limited for i, limited in limits.items() if not limited.terms.version}
         resting = {i: p for i, p in self._progress.items() if i in kept and i not in whole}
-        figures = _figures(limits, holding)
+        figures = _figures(limits, in_force)
         self._progress = resting | {i: self._known(limited.terms, figures[i], slots) for i, limited in whole.items()}
-        found = {i: self._stage(limited.terms, holding.get(i), now) for i, limited in whole.items()}
+        found = {i: self._stage(limited.terms, in_force.get(i), now) for i, limited in whole.items()}
         stages = {i: s for i, s in found.items() if s and (s.pinned or whole[i].terms.mode != "enforce")}
         asking = [(i, whole[i].terms.pools) for i, stage in stages.items() if stage.pinned]
         pinned = pins.assign(asking, slots, kept)
-        still = {i for i in found if i in pinned.holders or _sets_a_stage(holding.get(i))}
+        still = {i for i in found if i in pinned.holders or _sets_a_stage(in_force.get(i))}
         stages |= {i: replace(stages[i], next_at=None) for i in still & stages.keys()}
         self._note(found, whole, still)
         following = [stage.next_at for stage in stages.values() if stage.next_at is not None]
@@ -136,12 +136,12 @@ def _sets_a_stage(override: Override | None) -> bool:
     return override is not None and (override.mode is not None or override.action is not None)
 
 
-def _figures(limits: Mapping[str, Limited], holding: Mapping[str, Override]) -> dict[str, Hashable]:
+def _figures(limits: Mapping[str, Limited], in_force: Mapping[str, Override]) -> dict[str, Hashable]:
     """Return, by identity, all that is counted against: what documents and overrides say of a limit, versions' own
     limits included."""
     out: dict[str, tuple[Hashable, ...]] = {}
     for key, limited in limits.items():
-        override, spec = holding.get(key), limited.spec
+        override, spec = in_force.get(key), limited.spec
         own = [version.per_replica_qps for version in spec.versions]
         each = (spec.rate_limit.per_replica_qps if spec.rate_limit else None, *own)
         said = (limited.terms.bounds, limited.terms.burst, each)
@@ -154,7 +154,7 @@ def _figures(limits: Mapping[str, Limited], holding: Mapping[str, Override]) -> 
 def live_bucket(terms: Terms, slots: Mapping[Slot, Limits]) -> Bucket | None:
     """Return what a gateway pod enforces of a limit now; None where it is in no slot. Of several the laxest.
 
-    In a shared slot it is enforced for all requests, or somebody has spoilt it.
+    In a shared slot it is enforced for all requests, or an edit has changed it.
     """
     found = [
         bucket if number < names.PINNED_SLOTS else replace(bucket, enforced=100)

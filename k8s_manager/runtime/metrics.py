@@ -33,7 +33,7 @@ EFFECT = Histogram(
     buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30),
     registry=REGISTRY,
 )
-PROVED = Gauge(
+GATEWAY_PODS = Gauge(
     "tidegate_gateway_pods", "Gateway pods, by how far they run what was written.", ["state"], registry=REGISTRY
 )
 POD_REQUESTS = Counter(

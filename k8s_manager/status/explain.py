@@ -59,7 +59,7 @@ def _mode(view: LimitView) -> str:
 
 def _sources(view: LimitView) -> Manifest:
     """Return where each input comes from, and of when it is."""
-    heard = view.heard.isoformat(timespec="seconds") if view.heard else None
+    heard = view.last_seen.isoformat(timespec="seconds") if view.last_seen else None
     override = view.override
     return {
         "replicas": {"from": "the pods, by watch", "asOf": heard},

@@ -1,6 +1,6 @@
-"""The gate loop: lets the keeper of the gate see pods and plans, and does to pods what it says.
+"""The gate loop: shows pods and plans to the warm-up controller, and turns the gates that it decides on.
 
-It works for the leader only. What others know of a pod's warm-up stands at the pod.
+It works for the leader only. What standbys know of a pod's warm-up stands at the pod.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.events import Events
-from k8s_manager.runtime.hold_off import hold_off
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.runtime.metrics import WARMED, WARMING
 from k8s_manager.runtime.settings import Settings
@@ -37,6 +37,9 @@ from warmup.warmup_queue import WarmupBounds
 from warmup.wire import ServerConnection
 
 log = logging.getLogger(__name__)
+KINDS = frozenset({"Pod", "ConfigMap", "Model"})
+"""What triggers a pass."""
+CADENCE = Cadence(0.02, 0.1)
 
 
 class PodGates:
@@ -95,36 +98,34 @@ class GateLoop:
         settings: Settings,
         events: Events,
         firsts: FirstRequestLoop,
+        trigger: asyncio.Event,
     ) -> None:
         self._store, self._clock, self._events, self._firsts = store, clock, events, firsts
+        self._trigger = trigger
         self._gates = PodGates(client, store, clock)
         self._bounds = WarmupBounds(settings.warming, settings.warming_per_node)
         self._memo, self._claims = Memo(), Memo()
         self._inside: dict[str, Last] = {}
-        self._keeper: WarmupController | None = None
-        self._wake_at: float | None = None
-        self.dirty = store.signal(frozenset({"Pod", "ConfigMap", "Model"}))
+        self._controller: WarmupController | None = None
 
     async def run(self, leads: bool = True) -> None:
-        """Look again and again until cancelled; one that does not lead does nothing."""
+        """Warm replicas until cancelled; a standby does nothing."""
         await self._store.synced.wait()
         if not leads:
             await asyncio.Event().wait()
-        self._keeper = keeper = WarmupController(self._gates, self._clock, self._bounds, _connect, self, self.dirty.set)
-        self.dirty.set()
+        trigger = self._trigger
+        self._controller = controller = WarmupController(
+            self._gates, self._clock, self._bounds, _connect, self, trigger.set
+        )
+        trigger.set()
         try:
-            async for _ in hold_off(self.dirty, 0.02, 0.1, self._clock, lambda: self._wake_at):
-                try:
-                    self._wake_at = await self.once(keeper)
-                except Exception:
-                    log.exception("gates were not looked at; it is tried again")
-                    self._wake_at = self._clock.now() + 1
+            await control_loop("gates", partial(self.once, controller), trigger, CADENCE, self._clock)
         finally:
-            self._keeper = None
-            await keeper.close()
+            self._controller = None
+            await controller.close()
 
-    async def once(self, keeper: WarmupController) -> float:
-        """Look at all pods and plans; return when to look again at the latest."""
+    async def once(self, controller: WarmupController) -> float:
+        """Show all pods and plans to the controller; return when the next pass is due at the latest."""
         plans = self._plans()
         pods = [
             self._memo.get(
@@ -134,12 +135,12 @@ class GateLoop:
             if has_gate(pod) or _is_delayed(pod, plans)
         ]
         self._memo.end_round()
-        again = await keeper.look(pods, plans.claims)
-        WARMING.set(len(keeper.progress))
-        return again
+        due = await controller.look(pods, plans.claims)
+        WARMING.set(len(controller.progress))
+        return due
 
     def ended(self, pod: GatedPod, claim: WarmupClaim, outcome: WarmupOutcome) -> None:
-        """Tell people what came of a pod."""
+        """Log and publish the result of a pod's warm-up."""
         WARMED.labels(outcome.result).observe(outcome.seconds)
         said = f"pod {pod.name}: {outcome.result}, {outcome.said} ({outcome.seconds:.1f} s)"
         level = logging.INFO if outcome.result == "Verified" else logging.WARNING
@@ -148,18 +149,17 @@ class GateLoop:
 
     def view(self, namespace: str, versions: Mapping[str, Pairs]) -> list[PodProgress]:
         """Return how far the gated pods of a model have come, from the labels of its versions."""
-        keeper = self._keeper
-        progress = keeper.progress if keeper else {}
+        progress = self._controller.progress if self._controller else {}
         found = []
         for pod in self._gated(namespace):
-            version = next((name for name, wanted in versions.items() if set(wanted) <= _labels_of(pod)), None)
+            version = next((name for name, labels in versions.items() if set(labels) <= _labels_of(pod)), None)
             if version is not None:
                 uid = pod["metadata"]["uid"]
                 found.append(warmth_of(pod, version, progress.get(uid), self._firsts.of(uid)))
         return sorted(found, key=lambda warmth: warmth.name)
 
     def _gated(self, namespace: str) -> list[Manifest]:
-        """Return the pods with a gate in a namespace; every model in it asks for them in each pass."""
+        """Return the pods with a gate in a namespace; every model in it needs them in each pass."""
         inside = self._inside.setdefault(namespace, Last())
         changes = (self._store.changes("Pod", namespace),)
         return inside.get(changes, lambda: [pod for pod in self._store.inside("Pod", namespace) if has_gate(pod)])
@@ -187,7 +187,7 @@ class GateLoop:
 
 
 def _is_plan_of_a_model(store: Store, obj: Manifest) -> bool:
-    """Tell whether a ConfigMap is the one that we render for a Model that is there: anybody can write labels."""
+    """Tell whether a ConfigMap is the one that we render for a Model that is there: labels alone prove nothing."""
     metadata: dict[str, Any] = obj["metadata"]
     model = (metadata.get("labels") or {}).get(MODEL, "")
     ours = key_of(obj) in store.owned and metadata["name"] == warmup_object(model)
@@ -203,7 +203,7 @@ def _claim(obj: Manifest) -> WarmupClaim | None:
         versions = tuple(_labels(found) for found in json.loads(data[VERSIONS_KEY]))
         plan = str(data[PLAN_KEY])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        log.warning("ConfigMap %s/%s holds no plan any more; it is written anew", namespace, name)
+        log.warning("ConfigMap %s/%s holds no plan any more; it is written again", namespace, name)
         return None
     return WarmupClaim(namespace, labels[MODEL], labels.get(LABEL, ""), versions, plan, hash_of(plan))
 

@@ -602,7 +602,7 @@ async def test_replicas_that_come_and_go_reach_for_no_repository(fleet: Fleet, s
         for total, ready in ((20, False), (40, True), (20, False)):
             await fleet.set_ready(pods[1], ready)
             await until(lambda total=total: limit_is(fleet, total), what=f"the limit of {total}/s")
-            manager.loop.dirty.set()
+            manager.loop.trigger.set()
             await asyncio.sleep(0.4)
         assert attempts() == before and tree.log("%h") == commits
 

@@ -102,9 +102,9 @@ class Scene:
         store = Store(("Model", "Namespace"), clock)
         given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": 20.0, **settings}
         git, client = Git(ADDRESS, **given), self.kubernetes
-        history = HistoryRecorder(client, store, clock, 1.0)  # type: ignore[arg-type]
+        history = HistoryRecorder(client, store, clock, 1.0, asyncio.Event())  # type: ignore[arg-type]
         compose = partial(Composer, ADDRESS, with_overrides=False)
-        self.loop = TreeLoop(client, store, history, clock, git, compose, lambda _: self.repository)  # type: ignore[arg-type, return-value]
+        self.loop = TreeLoop(client, store, history, clock, git, compose, lambda _: self.repository, asyncio.Event())  # type: ignore[arg-type, return-value]
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[None]:

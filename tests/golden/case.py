@@ -1,5 +1,6 @@
 """One golden case: documents and what is observed go in, every object that should be there comes out."""
 
+import asyncio
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, LimitTarget]:
 
 
 def _staged(plan: Plan) -> StagedLimits:
-    return StageTracker(ShadowCounts(SystemClock())).look(plan.limits, {}, {}, frozenset(), 0.0)
+    return StageTracker(ShadowCounts(SystemClock(), asyncio.Event())).stage(plan.limits, {}, {}, frozenset(), 0.0)
 
 
 def _closed(plan: Plan, observed: dict[str, Any]) -> dict[str, str]:

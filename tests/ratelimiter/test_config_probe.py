@@ -4,48 +4,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.facts import Bucket
-from ratelimiter.config_probe import Lag, PodConfigState, behind_at_any, judge, lags, late_at_all, may_replace, silent
+from ratelimiter.config_probe import (
+    Lag,
+    PodConfigState,
+    answering_state,
+    behind_at_any,
+    lags,
+    late_at_all,
+    may_replace,
+    silent_state,
+)
 
 WRITTEN = {4: 70, 5: 80}
 
 
 def test_a_pod_that_shows_every_revision_has_applied_them():
     assert lags({}, WRITTEN, {4: 70, 5: 80, 6: 9}, 1.0) == {}
-    assert judge({}, 1.0, 10.0) == PodConfigState("Applied")
+    assert answering_state({}, 1.0, 10.0) == PodConfigState("Applied")
 
 
 def test_a_pod_that_shows_another_is_on_its_way_until_patience_ends():
     lagging = lags({}, WRITTEN, {4: 70, 5: 79}, 100.0)
     assert lagging == {5: Lag(79, 100.0)}
-    assert judge(lagging, 101.0, 10.0) == PodConfigState("Pending", frozenset({5}))
-    assert judge(lagging, 110.5, 10.0) == PodConfigState("Rejected", frozenset({5}), frozenset({5}))
+    assert answering_state(lagging, 101.0, 10.0) == PodConfigState("Pending", frozenset({5}))
+    assert answering_state(lagging, 110.5, 10.0) == PodConfigState("Rejected", frozenset({5}), frozenset({5}))
 
 
 def test_a_slot_that_is_written_often_is_late_all_the_same_if_the_pod_does_not_move():
     lagging = {}
     for second in range(20):
         lagging = lags(lagging, {5: 80 + second}, {5: 79}, 100.0 + second)
-    assert judge(lagging, 120.0, 10.0).late == {5}
+    assert answering_state(lagging, 120.0, 10.0).late == {5}
 
 
 def test_a_pod_that_moves_is_given_new_patience():
     lagging = lags(lags({}, {5: 80}, {5: 70}, 100.0), {5: 90}, {5: 80}, 109.0)
-    assert judge(lagging, 112.0, 10.0).state == "Pending"
+    assert answering_state(lagging, 112.0, 10.0).state == "Pending"
 
 
 def test_only_what_is_late_is_rejected_not_what_was_written_just_now():
     lagging = {4: Lag(1, 100.0), 5: Lag(2, 119.9)}
-    assert judge(lagging, 120.0, 10.0).late == {4}
+    assert answering_state(lagging, 120.0, 10.0).late == {4}
 
 
-def test_a_pod_that_is_silent_tells_nothing():
-    assert silent(WRITTEN, 1.0, 10.0).state == "Pending"
-    assert silent(WRITTEN, 11.0, 10.0) == PodConfigState("NoAnswer", frozenset({4, 5}), silent=True)
+def test_a_pod_that_is_silent_shows_nothing():
+    assert silent_state(WRITTEN, 1.0, 10.0).state == "Pending"
+    assert silent_state(WRITTEN, 11.0, 10.0) == PodConfigState("NoAnswer", frozenset({4, 5}), silent=True)
 
 
 @given(st.dictionaries(st.integers(0, 15), st.integers(1, 5)), st.floats(0, 100))
 def test_applied_means_all_of_it(running, now):
-    found = judge(lags({}, WRITTEN, running, now), now, 10.0)
+    found = answering_state(lags({}, WRITTEN, running, now), now, 10.0)
     assert (found.state == "Applied") == all(running.get(slot) == revision for slot, revision in WRITTEN.items())
 
 

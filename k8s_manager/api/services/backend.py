@@ -42,8 +42,7 @@ from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
-from k8s_manager.limits.limit_loop import LimitLoop
-from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.limits.limit_view import LimitView, LimitViews
 from k8s_manager.preview.dry_run import Planning
 from k8s_manager.preview.preview import GROUPS
 from k8s_manager.preview.shift_check import objections
@@ -72,7 +71,7 @@ class Backend:
         client: KubeClient,
         store: Store,
         loop: MainLoop,
-        limits: LimitLoop,
+        limits: LimitViews,
         proofs: ConfigProbeLoop,
         gates: GateLoop,
         events: Events,

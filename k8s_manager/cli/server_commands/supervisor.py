@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from k8s_manager.runtime.backoff import Backoff
+
 AT_ONCE = 5.0  # seconds: what ends by itself so soon cannot work, and the container ends with it
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+BACKOFF = Backoff(0.1, 5.0)
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -19,7 +21,7 @@ def supervise(pause: Callable[[float], None] = time.sleep) -> None:
     """Return in a child, again in another one when that is killed. The caller's own process ends when it is told to
     (its child then ends first), or with a child that ended by itself within `AT_ONCE`."""
     supervisor = _Supervisor()
-    longer = FIRST_PAUSE
+    ends = 0
     while True:
         began = time.monotonic()
         if supervisor.fork():
@@ -29,8 +31,8 @@ def supervise(pause: Callable[[float], None] = time.sleep) -> None:
         if supervisor.stopping or (code >= 0 and lasted < AT_ONCE):
             sys.exit(max(code, 0))
         print(f"tidegate: the process ended with {code}; another one begins", file=sys.stderr, flush=True)  # noqa: T201
-        longer = FIRST_PAUSE if lasted > 10 * LONGEST_PAUSE else min(2 * longer, LONGEST_PAUSE)
-        pause(longer)
+        ends = 1 if lasted > 10 * BACKOFF.longest else ends + 1
+        pause(BACKOFF.after(ends))
 
 
 class _Supervisor:

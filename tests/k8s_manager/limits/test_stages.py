@@ -15,6 +15,7 @@ from k8s_manager.limits.targets import TargetCalculator
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import plan_once
+from ratelimiter.controller import LimitState
 from ratelimiter.modes import Evidence, Stage
 from ratelimiter.overrides import Override, OverrideScope
 from ratelimiter.pins import limiter
@@ -52,7 +53,7 @@ class Stand:
         documents = [gateway(), tenant(), *(model(name, **spec) for name in models)]
         plan = plan_once(world_of([parse(document) for document in documents]), {})
         holding = dict.fromkeys(plan.limits, override) if override else {}
-        found = self.staging.look(plan.limits, holding, self.slots if slots is None else slots, frozenset(), now)
+        found = self.staging.stage(plan.limits, holding, self.slots if slots is None else slots, frozenset(), now)
         self.slots = {
             (pool, number): ((key, Bucket(10, 1, 2, found.stages[key].enforced)),)
             for (pool, key), number in found.placed.items()
@@ -218,9 +219,7 @@ def test_a_model_that_is_pinned_in_one_of_two_gateways_is_counted_and_limited_th
     counted = {RANKER: ModelCapacity(Limited(terms, None), True, {}, None, None, None, (), TOTAL)}
     placed = {("free", RANKER): 1, ("free", limit_key(RANKER, REQUESTS)): 0}
     staged = StagedLimits({RANKER: Stage(0)}, placed)
-    found = TargetCalculator(Slots()).every(
-        counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, lambda *_: False, ()
-    )
+    found = TargetCalculator(Slots()).targets(counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, LimitState())
     assert {key: wanted.terms.pools for key, wanted in found.items()} == dict.fromkeys(found, ("free",))
     assert len(found) == 2 and found[RANKER].target.gateways == 2
 

@@ -1,0 +1,51 @@
+"""A limit that gateway pods enforce from a moment on: found in the controller's state, counted and published."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from istio_templates import names
+from istio_templates.facts import Bucket
+from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.metrics import LIMIT, REACTION
+from ratelimiter import debounce
+from ratelimiter.controller import Entry, LimitState, LimitTarget, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """A limit on one gateway, its new bucket, and when that was due (None: nothing waited for it)."""
+
+    entry: Entry
+    target: LimitTarget
+    bucket: Bucket
+    due: float | None
+
+    @property
+    def total(self) -> Fraction:
+        """The new limit over all gateway pods, in requests per second."""
+        return self.bucket.rate * max(self.target.target.gateways, 1)
+
+
+def limit_changes(seen: Observation, before: LimitState, after: LimitState) -> Iterator[LimitChange]:
+    """Yield the limits that are enforced since `after`; what only counts requests is none."""
+    for entry, limit in after.limits.items():
+        earlier = before.limits[entry]
+        if limit.written is None or limit.written == earlier.written:
+            continue
+        if names.part_of(entry[1]) != names.REQUESTS:
+            target = seen.targets[entry[1]]
+            yield LimitChange(entry, target, limit.written, debounce.due_at(earlier, target.terms.rules))
+
+
+def announce(change: LimitChange, events: Events, at: float) -> None:
+    """Count a change that arrived `at` a moment, and publish it."""
+    if change.due is not None:
+        REACTION.observe(max(0.0, at - change.due))
+    terms, total, share = change.target.terms, float(change.total), change.bucket.enforced
+    LIMIT.labels(terms.namespace, terms.model, terms.version).set(total)
+    of = f" of version {terms.version}" if terms.version else ""
+    said = f"limit{of} is {total:g}/s over {change.target.target.gateways} gateway pods"
+    said += "" if share == 100 else f", enforced for {share} % of the requests"
+    subject = f"{terms.namespace}/{terms.model}"
+    events.publish("limit", subject, said, total=total, gateway=change.entry[0], enforced=share)
