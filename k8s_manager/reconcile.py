@@ -9,6 +9,7 @@ terms from the plan made here.
 import asyncio
 import logging
 
+from k8s_manager.admission.warmup_rules import PlanChecks
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.gather.world_reader import WorldReader
@@ -54,7 +55,8 @@ class MainLoop:
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store, settings.gateway_overlap, waits_for_git=settings.git is not None)
-        self._planner, self._renderer, self._differ = Planner(), Renderer(), Differ()
+        self.plan_checks = PlanChecks()
+        self._planner, self._renderer, self._differ = Planner(self.plan_checks), Renderer(), Differ()
         self._teller = StatusBuilder()
         self.dirty = store.signal(frozenset(KINDS))
         self.world: World | None = None

@@ -1,32 +1,58 @@
-"""Warm-up plans among documents: where a model's plan is, what belongs to it, and what is wrong with it. Pure."""
+"""Rules for warm-up plans: where a model's plan is, which files belong to it, and what is wrong with it. Pure, but for
+what `PlanChecks` remembers."""
 
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from istio_templates.documents import ModelSpec, WarmupPlanSpec
 from istio_templates.documents.warmup import PLAN_BYTES
 from istio_templates.errors import Problem
 from istio_templates.workloads.warm_gate import GATE
+from k8s_manager.admission.claim_index import ClaimIndex, FilesInCluster
+from k8s_manager.admission.rejection import Rejection, invalid, not_found
 from warmup.plans.bundle import Bundle
 from warmup.plans.request_compiler import problems_of
 from warmup.plans.tensors import Files
 
-FilesInCluster = Mapping[tuple[str, str], Mapping[str, bytes]]
 Plans = Mapping[tuple[str, str], WarmupPlanSpec]
 Key = tuple[str, str]  # namespace and name
 
 
-@dataclass(frozen=True, slots=True)
-class WarmupProblem:
-    """Something that is wrong with a warm-up; `absent`: what it refers to is not there."""
+class PlanChecks:
+    """Problems of warm-up plans, remembered as long as the plan's document lives: every reconcile pass checks again,
+    and compiling all requests of a plan takes time.
 
-    problem: Problem
-    absent: bool = False
+    It belongs to one thread; another thread works on a `copy`.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[weakref.ref[WarmupPlanSpec], object, tuple[Problem, ...]]] = {}
+
+    def copy(self) -> "PlanChecks":
+        """Return checks of its own that know the same problems."""
+        other = PlanChecks()
+        for (_, model), (reference, files, problems) in list(self._known.items()):
+            if (plan := reference()) is not None:
+                other._remember(plan, model, files, problems)
+        return other
+
+    def problems(self, bundle: Bundle) -> tuple[Problem, ...]:
+        """Return what is wrong with a plan and its files."""
+        files = frozenset((ref, hash(content)) for ref, content in bundle.files.items())
+        known = self._known.get((id(bundle.spec), bundle.model))
+        if known is not None and known[0]() is bundle.spec and known[1] == files:
+            return known[2]
+        found = _problems(bundle)
+        self._remember(bundle.spec, bundle.model, files, found)
+        return found
+
+    def _remember(self, plan: WarmupPlanSpec, model: str, files: object, problems: tuple[Problem, ...]) -> None:
+        key, known = (id(plan), model), self._known
+        known[key] = (weakref.ref(plan, lambda _: known.pop(key, None)), files, problems)
 
 
 def bundle_of(key: Key, spec: ModelSpec, plans: Plans, files: FilesInCluster) -> Bundle | None:
-    """Return the plan of a model with all that belongs to it, as far as that is there; None without one."""
+    """Return the plan of a model with all its files that exist; None without a plan."""
     warmup = spec.warmup
     plan = warmup.plan or (plans.get((key[0], warmup.plan_ref.name)) if warmup.plan_ref else None)
     if plan is None or warmup.how == "none":
@@ -35,76 +61,55 @@ def bundle_of(key: Key, spec: ModelSpec, plans: Plans, files: FilesInCluster) ->
 
 
 def files_of(namespace: str, plan: WarmupPlanSpec, files: FilesInCluster) -> Files:
-    """Return the files of a plan that are there."""
+    """Return the files of a plan that exist."""
     found = {ref: files.get((namespace, ref.config_map), {}).get(ref.key) for ref in plan.files()}
     return {ref: content for ref, content in found.items() if content is not None}
 
 
-def wrong_in_plan(namespace: str, plan: WarmupPlanSpec, files: FilesInCluster) -> Iterator[WarmupProblem]:
-    """Yield what is wrong with a plan that stands alone; the name of its model is not known."""
-    yield from _wrong("spec", Bundle("model", plan, files_of(namespace, plan, files)))
+def check_plan(namespace: str, plan: WarmupPlanSpec, files: FilesInCluster, plans: PlanChecks) -> Iterator[Rejection]:
+    """Yield every reason against a plan in a document of its own; the name of its model is not known."""
+    yield from _bundle("spec", Bundle("model", plan, files_of(namespace, plan, files)), plans)
 
 
-def wrong_in_model(
-    key: Key, spec: ModelSpec, plans: Plans, files: FilesInCluster, ungated: frozenset[tuple[str, str, str]]
-) -> Iterator[WarmupProblem]:
-    """Yield what is wrong with a model's warm-up."""
+def check_warmup(key: Key, spec: ModelSpec, index: ClaimIndex, plans: PlanChecks) -> Iterator[Rejection]:
+    """Yield every reason against a model's warm-up."""
     warmup = spec.warmup
     if warmup.how == "none":
         return
-    if warmup.plan_ref and (key[0], warmup.plan_ref.name) not in plans:
-        said = f"there is no WarmupPlan {warmup.plan_ref.name} in namespace {key[0]} that holds; make it first"
-        yield WarmupProblem(Problem("spec.warmup.planRef.name", said), absent=True)
-    bundle = bundle_of(key, spec, plans, files)
-    if bundle:
-        yield from _wrong("spec.warmup.plan", bundle)
+    if warmup.plan_ref and (key[0], warmup.plan_ref.name) not in index.warmup_plans:
+        message = f"namespace {key[0]} has no accepted WarmupPlan {warmup.plan_ref.name}; create or correct it first"
+        yield not_found("spec.warmup.planRef.name", message)
+    if bundle := bundle_of(key, spec, index.warmup_plans, index.files):
+        yield from _bundle("spec.warmup.plan", bundle, plans)
     for number, version in enumerate(spec.versions):
-        if warmup.how == "gate" and version.existing and (*key, version.name) in ungated:
-            yield WarmupProblem(Problem(f"spec.versions[{number}].existing", _gate_missing(version.name)))
+        if warmup.how == "gate" and version.existing and (*key, version.name) in index.ungated:
+            yield invalid(f"spec.versions[{number}].existing", _gate_missing(version.name))
 
 
 def _gate_missing(version: str) -> str:
     return (
-        f"pods of version {version} have no readiness gate, and one cannot be added to pods that exist; add to their "
-        f"template's spec: readinessGates: [{{conditionType: {GATE}}}]"
+        f"pods of version {version} have no readiness gate, and a running pod cannot get one; add to their template's "
+        f"spec: readinessGates: [{{conditionType: {GATE}}}]"
     )
 
 
-def _wrong(root: str, bundle: Bundle) -> Iterator[WarmupProblem]:
+def _bundle(root: str, bundle: Bundle, plans: PlanChecks) -> Iterator[Rejection]:
     missing = sorted(f"{ref.config_map}/{ref.key}" for ref in bundle.spec.files() - bundle.files.keys())
     for name in missing:
-        said = f"there is no file {name}; make the ConfigMap with that key and the label tidegate.dev/warmup: file"
-        yield WarmupProblem(Problem(root, said), absent=True)
-    if not missing:
-        for problem in _checks.of(bundle):
-            yield WarmupProblem(Problem(f"{root}.{problem.field}" if problem.field else root, problem.message))
-
-
-class _Checks:
-    """What was found of plans. Every pass asks again, and making all requests of a plan takes time; what is kept goes
-    with the plan's document."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, str], tuple[weakref.ref[WarmupPlanSpec], object, tuple[Problem, ...]]] = {}
-
-    def of(self, bundle: Bundle) -> tuple[Problem, ...]:
-        """Return what is wrong with a plan and its files."""
-        place = (id(bundle.spec), bundle.model)
-        files = frozenset((ref, hash(content)) for ref, content in bundle.files.items())
-        known = self._known.get(place)
-        if known is None or known[0]() is not bundle.spec or known[1] != files:
-            forget = weakref.ref(bundle.spec, lambda _: self._known.pop(place, None))
-            known = self._known[place] = (forget, files, _looked_at(bundle))
-        return known[2]
-
-
-_checks = _Checks()
-
-
-def _looked_at(bundle: Bundle) -> tuple[Problem, ...]:
-    if (size := len(bundle.text())) > PLAN_BYTES:
-        said = (
-            f"with its files it is {size} bytes; at most {PLAN_BYTES} fit into a ConfigMap, use smaller or fewer files"
+        message = (
+            f"file {name} (ConfigMap/key) does not exist; create the ConfigMap with that key and the label "
+            "tidegate.dev/warmup: file"
         )
-        return (Problem("", said),)
+        yield not_found(root, message)
+    if not missing:
+        for problem in plans.problems(bundle):
+            yield invalid(f"{root}.{problem.field}" if problem.field else root, problem.message)
+
+
+def _problems(bundle: Bundle) -> tuple[Problem, ...]:
+    if (size := len(bundle.text())) > PLAN_BYTES:
+        message = (
+            f"the plan with its files has {size} bytes, and a ConfigMap holds {PLAN_BYTES}; use smaller or fewer files"
+        )
+        return (Problem("", message),)
     return tuple(problems_of(bundle))

@@ -23,7 +23,8 @@ from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission import override_rules, warmup_rules
 from k8s_manager.admission.admit import AdmissionResult, Admitter
 from k8s_manager.admission.claim_index import ClaimIndex
-from k8s_manager.admission.host_delegation import Shared, apart_from_lender, revoked_routes, shared
+from k8s_manager.admission.host_delegation import Delegations, delegations, revoked_routes, unserved_delegation
+from k8s_manager.admission.warmup_rules import PlanChecks
 from k8s_manager.pipeline import facts
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.traffic.weights import can_be_split, declared, split
@@ -89,8 +90,8 @@ class Plan:
 class Planner:
     """Plans pass after pass; what has not changed is taken from the pass before."""
 
-    def __init__(self) -> None:
-        self._memo, self._last, self._judge = Memo(), Last(), Admitter()
+    def __init__(self, plans: PlanChecks | None = None) -> None:
+        self._memo, self._last, self._admitter = Memo(), Last(), Admitter(plans)
 
     def plan(self, world: World, closed: Mapping[str, str], lifted: frozenset[str] = frozenset()) -> Plan:
         """Return what should be in `world`; `closed` are the sentences of models that take no requests, by identity;
@@ -119,7 +120,7 @@ class Planner:
         return self._last.get(inputs, lambda: self._make(world, closed, lifted))
 
     def _make(self, world: World, closed: Mapping[str, str], lifted: frozenset[str]) -> Plan:
-        plan = Plan(verdicts=self._judge.verdicts(world), lifted=lifted)
+        plan = Plan(verdicts=self._admitter.admit(world), lifted=lifted)
         plan.lent = {
             name for name, seen in world.namespaces.items() if seen.labels.get(names.MANAGED_BY) != names.MANAGER
         }
@@ -190,15 +191,17 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
             plan.waiting[stored.key] = f"{bound.waits}; {said}" if bound.waits else said
         if spec.drift != "repair":
             plan.drift[name] = spec.drift
-        inputs = (spec, pools, missing, between.guests.get(name, {}), between.lent.get(name, ()))
+        inputs = (spec, pools, missing, between.guests.get(name, {}), between.hosts.get(name, ()))
         plan.tenants[name] = memo.get(stored.key, inputs, partial(facts.tenancy, name, *inputs))
 
 
-def _shared(world: World, plan: Plan) -> Shared:
+def _shared(world: World, plan: Plan) -> Delegations:
     specs = {s.key.name: document.spec for s in world.tenants if (document := _accepted(s, plan))}
     there = {stored.key.name for stored in world.tenants}
     homes = {tenant: name for name in world.namespaces if (tenant := _tenant_label(name, world)) in there}
-    return shared({name: spec for name, spec in specs.items() if isinstance(spec, TenantSpec)}, homes, world.bindings)
+    return delegations(
+        {name: spec for name, spec in specs.items() if isinstance(spec, TenantSpec)}, homes, world.bindings
+    )
 
 
 def _kept(world: World, plan: Plan) -> None:
@@ -209,7 +212,7 @@ def _kept(world: World, plan: Plan) -> None:
     fleet = ClaimIndex()
     for stored in world.tenants:
         if document := _accepted(stored, plan):
-            fleet.hold(document)
+            fleet.add(document)
     tenant_of = {namespace: _tenant_label(namespace, world) for *_, (namespace, _) in routes}
     plan.revoked, plan.kept = revoked_routes(routes, tenant_of, fleet)
 
@@ -301,7 +304,7 @@ def _models(world: World, plan: Plan, memo: Memo, closed: Mapping[str, str]) -> 
             partial(_facts, tenant, name, spec, sentence, limit, found, weights),
         )
         plan.models[tenant.namespace, name] = served
-        if apart := apart_from_lender(spec, tenant):
+        if apart := unserved_delegation(spec, tenant):
             plan.waiting[stored.key] = apart
         plan.limits.update((limited.terms.identity, limited) for limited in limits)
 

@@ -13,8 +13,8 @@ from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
+from k8s_manager.admission.admit import rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
-from k8s_manager.admission.model_rules import refusals
 from k8s_manager.api import paging
 from k8s_manager.api.preconditions import WHATEVER, require
 from k8s_manager.api.services.document_bodies import (
@@ -84,7 +84,7 @@ class Backend:
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
         self.gates, self.history, self.tree = gates, history, tree
         self._gatherer = WorldReader(store, documents=loop.gatherer.documents)
-        self._turns, self._ledger = WriteLocks(), IncrementalIndex()
+        self._turns, self._ledger = WriteLocks(), IncrementalIndex(loop.plan_checks)
         self._planning = Planning(client, store, self._gatherer)
 
     def unready(self) -> str | None:
@@ -367,15 +367,15 @@ class Backend:
         self._require_sync()
         document = parse(completed(key, body))
         require_not_over(document, datetime.now(UTC))
-        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan.verdicts, self._turns.coming())
-        fleet.ungated |= self._gatherer.ungated(document)
-        found = refusals(document, fleet)
+        index = self._ledger.update(self._claims(), self._loop.world, self._loop.plan.verdicts, self._turns.coming())
+        index.ungated |= self._gatherer.ungated(document)
+        found = rejections(document, index, self._loop.plan_checks)
         if not found:
             return document
-        problems = [refusal.problem for refusal in found]
-        if all(refusal.reason == "NotFound" for refusal in found):
+        problems = [rejection.problem for rejection in found]
+        if all(rejection.reason == "NotFound" for rejection in found):
             raise NotFound(f"{document}: {problems[0]}")
-        if any(refusal.reason == "Invalid" for refusal in found):
+        if any(rejection.reason == "Invalid" for rejection in found):
             raise Invalid(str(document), problems)
         raise Conflict(str(document), problems)
 
