@@ -15,8 +15,8 @@ from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, ObjectKey, SlotFacts
-from k8s_manager.drift.compare import in_line
-from k8s_manager.drift.repair import Repair, repaired
+from k8s_manager.drift.compare import is_in_line
+from k8s_manager.drift.repair import Repair, remove_additions
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
@@ -241,7 +241,7 @@ class LimitLoop:
 
         def differs() -> bool:
             (wanted,) = render_slot(SlotFacts(pool, slot[1], limits))
-            return not in_line(wanted, obj)
+            return not is_in_line(wanted, obj)
 
         return self._memo.get(("spoilt", slot), (obj["metadata"]["resourceVersion"], pool, limits), differs)
 
@@ -381,7 +381,7 @@ class LimitLoop:
         RENDERED.labels("slot").inc()
         (obj,) = map(stamped, render_slot(SlotFacts(pool, slot[1], self.rolled_back.instead(slot, limits))))
         try:
-            repair = await repaired(self._client, obj) if stale else None
+            repair = await remove_additions(self._client, obj) if stale else None
             self._store.put(await self._client.apply(obj, force=True))
         except TidegateError as error:
             SLOT_WRITES.labels("failure").inc()

@@ -8,7 +8,7 @@ from typing import Any
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.repair import Recorder, Repair
+from k8s_manager.drift.repair import DriftEvents, Repair
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.store import Store
@@ -33,7 +33,7 @@ class StatusWriter:
 
     def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events, in_flight: int) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
-        self._places, self._recorder = asyncio.Semaphore(in_flight), Recorder(client, clock)
+        self._places, self._recorder = asyncio.Semaphore(in_flight), DriftEvents(client, clock)
         self._status_places = asyncio.Semaphore(STATUSES_AT_ONCE)
         self._told_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
