@@ -26,6 +26,7 @@ from k8s_manager.api.services.backend import Backend
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
+from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
 from k8s_manager.history.recorder import HistoryRecorder
@@ -44,6 +45,7 @@ from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
+from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
@@ -102,7 +104,9 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     tally = ShadowCounts(clock)
     limits = LimitLoop(client, store, clock, settings, events, samples, tally)
     counters = CounterLoop(store, limits, tally, clock, settings)
-    books = StatusWriter(client, store, clock, events, settings.in_flight)
+    statuses = StatusWriter(client, store, clock, events)
+    finalizers = Finalizers(client, store, settings.in_flight)
+    drift_events = DriftEvents(client, clock)
     proofs = ConfigProbeLoop(store, limits, clock, settings, events)
     firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = GateLoop(client, store, clock, settings, events, firsts)
@@ -110,7 +114,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     cluster = ClusterTarget(client, store, clock, settings.in_flight)
     tree = tree_loop(client, store, history, clock, settings.git) if settings.git else None
     target = TreeTarget(cluster, tree, store) if tree else cluster
-    loop = MainLoop(store, target, books, limits, proofs, counters, gates, clock, settings)
+    loop = MainLoop(store, target, statuses, finalizers, drift_events, limits, proofs, counters, gates, clock, settings)
     if tree:
         tree.changed = loop.dirty
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]

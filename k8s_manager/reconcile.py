@@ -12,6 +12,7 @@ import logging
 from k8s_manager.admission.warmup_rules import PlanChecks
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
+from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
@@ -23,6 +24,7 @@ from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.hold_off import hold_off
 from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
 from k8s_manager.runtime.settings import Settings
+from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
@@ -43,7 +45,9 @@ class MainLoop:
         self,
         store: Store,
         target: Target,
-        books: StatusWriter,
+        statuses: StatusWriter,
+        finalizers: Finalizers,
+        drift_events: DriftEvents,
         limits: LimitLoop,
         proofs: ConfigProbeLoop,
         counters: CounterLoop,
@@ -51,13 +55,14 @@ class MainLoop:
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._store, self._target, self._books, self._limits = store, target, books, limits
+        self._store, self._target, self._limits = store, target, limits
+        self._statuses, self._finalizers, self._drift_events = statuses, finalizers, drift_events
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store, settings.gateway_overlap, waits_for_git=settings.git is not None)
         self.plan_checks = PlanChecks()
         self._planner, self._renderer, self._differ = Planner(self.plan_checks), Renderer(), Differ()
-        self._teller = StatusBuilder()
+        self._status_builder = StatusBuilder()
         self.dirty = store.signal(frozenset(KINDS))
         self.world: World | None = None
         self.plan = Plan()
@@ -94,18 +99,18 @@ class MainLoop:
         self._show(world, plan)
         if not leads:
             return None
-        await self._books.finalizers(world)
+        await self._finalizers.add(world)
         desired = self._renderer.render(plan)
         store = self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         changes.deletes, changes.draining = defer_draining(changes.deletes, world, now)
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.repaired()
-        await self._books.record(results.repaired)
-        await self._books.release(plan, store.owned, self.gatherer.limited())
-        asked = StatusSources(self._limits, self._proofs, self._counters, self._gates)
-        told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
-        later = await self._books.tell(world, told)
+        await self._drift_events.record(results.repaired)
+        await self._finalizers.remove(plan, store.owned, self.gatherer.limited())
+        sources = StatusSources(self._limits, self._proofs, self._counters, self._gates)
+        statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
+        later = await self._statuses.write(world, statuses)
         certified = certificate.due(plan.certificates, world.certificates, now)
         dues = (gateway_migration.due(world.bindings, now), changes.draining.due(now), certified)
         ends = [due for due in dues if due is not None]

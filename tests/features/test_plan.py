@@ -79,7 +79,7 @@ async def test_with_the_fingerprint_only_what_was_planned_is_done(rest):
     assert (await planned(rest, RANKER, body))["fingerprint"] == plan["fingerprint"]
     await rest.call("PATCH", RANKER, {"spec": {"rateLimit": {"perReplicaQps": 30}}})
     status, problem = await rest.call("PUT", f"{RANKER}?plan={plan['fingerprint']}", body)
-    assert status == 412 and "plan it again" in problem["detail"]
+    assert status == 412 and "plan the write again" in problem["detail"]
     again = (await planned(rest, RANKER, body))["fingerprint"]
     assert again != plan["fingerprint"]
     status, _ = await rest.call("PUT", f"{RANKER}?plan={again}", rated(51))  # another body than was planned
@@ -203,7 +203,7 @@ async def test_a_deletion_is_planned_with_all_that_goes_and_done_as_planned_or_n
     assert (await rest.call("PATCH", RANKER, moved))[0] == 200
     for path, found in ((f"{RANKER}?", only), ("/v1/tenants/search?cascade=true&", plan)):
         status, problem = await rest.call("DELETE", f"{path}plan={found['fingerprint']}")
-        assert status == 412 and "plan it again" in problem["detail"]
+        assert status == 412 and "plan the write again" in problem["detail"]
     _, again = await rest.call("DELETE", f"{RANKER}?dryRun=true")
     assert (await rest.call("DELETE", f"{RANKER}?plan={again['fingerprint']}"))[0] == 202
 

@@ -132,7 +132,7 @@ async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_
 
         async def waits():
             told = await fleet.condition("Model", "ranker", "Programmed", "search")
-            return "version v2 has too few warm replicas yet; v1 serves" in told.get("message", "")
+            return "version v2 has too few warm replicas, so version v1 still serves" in told.get("message", "")
 
         await until(waits, what="the model saying what it waits for")
         assert (await weights(fleet), await total(fleet)) == ({"v1": 100}, 40)
