@@ -26,6 +26,7 @@ from k8s_manager.api.services.backend import Backend
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
+from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
 from k8s_manager.history import recorder
@@ -46,6 +47,7 @@ from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
+from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.warmup_gate import gate_loop
 from k8s_manager.warmup_gate.gate_loop import GateLoop
@@ -131,7 +133,9 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         client, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
     )
     counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
-    books = StatusWriter(client, store, clock, events, settings.in_flight)
+    statuses = StatusWriter(client, store, clock, events)
+    finalizers = Finalizers(client, store, settings.in_flight)
+    drift_events = DriftEvents(client, clock)
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
     firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = GateLoop(client, store, clock, settings, events, firsts, triggers.gates)
@@ -139,7 +143,20 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     cluster = ClusterTarget(client, store, clock, settings.in_flight)
     tree = tree_loop(client, store, history, clock, settings.git, triggers.documents) if settings.git else None
     target = TreeTarget(cluster, tree, store) if tree else cluster
-    loop = MainLoop(store, target, books, limits, probe, counters, gates, clock, settings, triggers.documents)
+    loop = MainLoop(
+        store,
+        target,
+        statuses,
+        finalizers,
+        drift_events,
+        limits,
+        probe,
+        counters,
+        gates,
+        clock,
+        settings,
+        triggers.documents,
+    )
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     backend = Backend(client, store, loop, limits.views, probe, gates, events, watchers, history, tree)
     lease = _lease(client, clock, settings)

@@ -12,8 +12,10 @@ from datetime import datetime
 from functools import partial
 
 from k8s_manager.admission.admit import Admitter
+from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
+from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
@@ -27,6 +29,7 @@ from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
 from k8s_manager.runtime.settings import Settings
+from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
@@ -45,7 +48,9 @@ class MainLoop:
         self,
         store: Store,
         target: ApplyTarget,
-        books: StatusWriter,
+        statuses: StatusWriter,
+        finalizers: Finalizers,
+        drift_events: DriftEvents,
         limits: LimitLoop,
         proofs: ConfigProbeLoop,
         counters: CounterLoop,
@@ -54,13 +59,15 @@ class MainLoop:
         settings: Settings,
         trigger: asyncio.Event,
     ) -> None:
-        self._store, self._target, self._books, self._limits = store, target, books, limits
+        self._store, self._target, self._limits = store, target, limits
+        self._statuses, self._finalizers, self._drift_events = statuses, finalizers, drift_events
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store)
         self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
-        self._admitter, self._planner, self._renderer, self._differ = Admitter(), Planner(), Renderer(), Differ()
-        self._teller = StatusBuilder()
+        self.plan_checks = PlanChecks()
+        self._admitter, self._planner = Admitter(self.plan_checks), Planner()
+        self._renderer, self._differ, self._status_builder = Renderer(), Differ(), StatusBuilder()
         self.trigger = trigger
         self.world: World | None = None
         self.plan = Plan()
@@ -87,25 +94,25 @@ class MainLoop:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
         world = self.traffic.resolve(self.gatherer.world(), now)
-        admission, feedback = self._admitter.verdicts(world), self._limits.feedback
+        admission, feedback = self._admitter.admit(world), self._limits.feedback
         plan = self._planner.plan(world, admission, feedback.closed, feedback.lifted)
         self.world, self.plan = world, plan
         self._limits.follow(plan)
         self._show(world, plan)
         if not leads:
             return None
-        await self._books.finalizers(world)
+        await self._finalizers.add(world)
         desired = self._renderer.render(plan)
         plan, store = plan.freeze(desired.failed), self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         changes = hold_draining(changes, world, now)
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.take_repairs()
-        await self._books.record(results.repaired)
-        await self._books.release(plan, store.owned, self.gatherer.slots.limited())
-        asked = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
-        told = self._teller.statuses(world, plan, results, asked, store.owned, changes, now)
-        later = await self._books.tell(world, told)
+        await self._drift_events.record(results.repaired)
+        await self._finalizers.remove(plan, store.owned, self.gatherer.slots.limited())
+        sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
+        statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
+        later = await self._statuses.write(world, statuses)
         dues = (later, *self._dues(world, plan, changes, results, now))
         return min((due for due in dues if due is not None), default=None)
 

@@ -130,7 +130,7 @@ async def test_replicas_scaled_by_hand_are_left_where_they_are_only_to_be_told(
         return found.get("reason") == "Reported" and "spec.replicas of Deployment" in found["message"]
 
     await until(told, 30, "the change being told")
-    assert "is kubectl's" in (await site.condition("Model", "ranker", "Drift", tenant))["message"]
+    assert "was set by kubectl" in (await site.condition("Model", "ranker", "Drift", tenant))["message"]
     await site.until_total(40, tenant)
     spec = {"versions": [{**version(1), "perReplicaQps": 25}]}
     await site.rest.ok("PATCH", f"/v1/tenants/{tenant}/models/ranker", {"spec": spec})

@@ -1,4 +1,4 @@
-"""The fleet: what all accepted documents hold, indexed by what can be asked for. Pure."""
+"""Index of everything that accepted documents claim, by what a new document can ask for. Pure."""
 
 from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
 
@@ -12,24 +12,24 @@ from istio_templates.documents import (
 )
 from istio_templates.documents.model import Route
 from istio_templates.facts import ObjectKey
-from k8s_manager.admission import warmup_rules
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
 
 RouteMatch = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
 Holder = tuple[str, str]  # namespace and name of a Model
+FilesInCluster = Mapping[tuple[str, str], Mapping[str, bytes]]
 
 
 class ClaimIndex:
-    """What is held now, indexed by what can be asked for. A suffix of a host, or a folder of a path, leads to
-    what lies below it, so that a check costs the same in a fleet of ten and of ten thousand."""
+    """Claims of all accepted documents. A suffix of a host, or a folder of a path, leads to the claims below it, so
+    that a check costs the same with ten models and with ten thousand."""
 
     def __init__(self) -> None:
         self.namespaces: Mapping[str, NamespaceState] = {}
         self.foreign: Mapping[Holder, Foreign] | None = None
         self.bindings: Mapping[str, Binding] = {}
-        self.files: warmup_rules.FilesInCluster = {}
+        self.files: FilesInCluster = {}
         self.ungated: frozenset[tuple[str, str, str]] = frozenset()
         self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
         self.attached: dict[Holder, str] = {}
@@ -47,45 +47,45 @@ class ClaimIndex:
         self._paths: dict[RouteMatch, dict[str, Holder]] = {}
         self._paths_below: dict[RouteMatch, dict[str, dict[str, Holder]]] = {}
 
-    def see(self, world: World) -> None:
-        """Go by what there is in the cluster beside documents."""
+    def observe(self, world: World) -> None:
+        """Take over what the world says of the cluster beside documents."""
         self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
         self.files, self.ungated = world.files, world.ungated
 
-    def hold(self, document: Document) -> None:
-        """Add a document and all that it holds."""
+    def add(self, document: Document) -> None:
+        """Add a document and everything that it claims."""
         match document.spec:
             case InferenceGatewaySpec() as spec:
                 self.gateways[document.name] = spec
                 self.gateways_in.setdefault(spec.namespace, set()).add(document.name)
             case TenantSpec() as spec:
-                self._hold_tenant(document.name, spec)
+                self._add_tenant(document.name, spec)
             case ModelSpec() as spec:
-                self._hold_model((document.namespace or "", document.name), spec)
+                self._add_model((document.namespace or "", document.name), spec)
             case WarmupPlanSpec() as spec:
                 self.warmup_plans[document.namespace or "", document.name] = spec
 
     def reserve(self, world: World, only: Container[ObjectKey] | None = None) -> bool:
-        """Keep what live objects serve for those documents that are still there, or `only` for some.
+        """Reserve what live objects serve for the documents that still exist, or for those in `only`.
 
-        Return False if others hold some of it, who would not have got it had this been known.
+        Return False if the index has already given some of it to another document.
         """
         tenants = {stored.key.name: stored for stored in world.tenants if only is None or stored.key in only}
         models = {(s.key.namespace, s.key.name) for s in world.models if only is None or s.key in only}
         free = True
-        for host, tenant in (*world.bound.hosts, *_asked_for(world.bound.routed, tenants)):
+        for host, tenant in (*world.bound.hosts, *_claimed_routes(world.bound.routed, tenants)):
             if tenant in tenants and self._taken.get(host) != tenant:
                 free = free and all(other == tenant for _, other in self.claims_against(host))
-                self._take(host, tenant)
+                self._claim_host(host, tenant)
         for host, headers, path, holder in world.bound.routes:
             place = (host, headers)
             if holder in models and self._paths.get(place, {}).get(path) != holder:
-                free = free and all(other == holder for _, other in self._held_at(place, path))
-                self._route(place, path, holder)
+                free = free and all(other == holder for _, other in self._claimed_at(place, path))
+                self._claim_route(place, path, holder)
         return free
 
-    def adopts(self, spec: TenantSpec) -> tuple[str, str] | None:
-        """Return namespace and name of the Gateway that a tenant takes over, if it does."""
+    def adopted_gateway(self, spec: TenantSpec) -> tuple[str, str] | None:
+        """Return namespace and name of the Gateway that a tenant adopts, if it does."""
         gateway = self.gateways.get(spec.gateway.name or "")
         return (gateway.namespace, spec.gateway.adopt) if gateway and spec.gateway.adopt else None
 
@@ -94,17 +94,17 @@ class ClaimIndex:
         claim = self._claim(host)
         return self._hosts[claim] if claim else None
 
-    def guest(self, host: str, path: str) -> tuple[str, str] | None:
+    def delegation(self, host: str, path: str) -> tuple[str, str] | None:
         """Return (path, tenant) of the delegation that a path of a host lies in, if it does."""
         delegated = self._delegated.get(self._claim(host) or "", {})
         return next(((way, delegated[way]) for way in (path, *_folders(path)) if way in delegated), None)
 
-    def server(self, host: str, path: str) -> str | None:
+    def serving_tenant(self, host: str, path: str) -> str | None:
         """Return the tenant whose models may serve a path of a host."""
-        guest = self.guest(host, path)
-        return guest[1] if guest else self.owner(host)
+        found = self.delegation(host, path)
+        return found[1] if found else self.owner(host)
 
-    def lent_within(self, host: str, path: str) -> Iterator[tuple[str, str]]:
+    def delegated_within(self, host: str, path: str) -> Iterator[tuple[str, str]]:
         """Yield (path, tenant) of the delegations of a host that lie within a path."""
         for way, tenant in self._delegated.get(self._claim(host) or "", {}).items():
             if path in ("/", *_folders(way)):
@@ -120,7 +120,7 @@ class ClaimIndex:
         return (holder for holder in self.models if holder[0] == namespace)
 
     def claims_against(self, claim: str) -> Iterator[tuple[str, str]]:
-        """Yield (claim, tenant) of all that covers `claim` or is covered by it."""
+        """Yield (claim, tenant) of all claims that cover `claim` or are covered by it."""
         bare = claim.removeprefix("*.")
         for wider in {claim, *(f"*.{suffix}" for suffix in _suffixes(bare))}:
             if wider in self._taken:
@@ -130,31 +130,31 @@ class ClaimIndex:
 
     def paths_against(self, route: Route) -> Iterator[tuple[str, Holder]]:
         """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
-        return self._held_at(place_of(route), route.path)
+        return self._claimed_at(match_of(route), route.path)
 
-    def _held_at(self, place: RouteMatch, path: str) -> Iterator[tuple[str, Holder]]:
+    def _claimed_at(self, place: RouteMatch, path: str) -> Iterator[tuple[str, Holder]]:
         held = self._paths.get(place, {})
         for way in (path, *_folders(path)):
             if way in held:
                 yield way, held[way]
         yield from self._paths_below.get(place, {}).get(path, {}).items()
 
-    def _hold_tenant(self, name: str, spec: TenantSpec) -> None:
+    def _add_tenant(self, name: str, spec: TenantSpec) -> None:
         self.tenants[name] = spec
         self.tenant_of[namespace_of(name, spec)] = name
-        if place := self.adopts(spec):
+        if place := self.adopted_gateway(spec):
             self.adopted[place] = name
         for host in spec.hosts:
             self._hosts[host.name] = name
             self._delegated[host.name] = {delegation.path: delegation.tenant for delegation in host.delegations}
-            self._take(host.name, name)
+            self._claim_host(host.name, name)
 
-    def _take(self, host: str, tenant: str) -> None:
+    def _claim_host(self, host: str, tenant: str) -> None:
         self._taken[host] = tenant
         for suffix in _suffixes(host.removeprefix("*.")):
             self._hosts_below.setdefault(suffix, {})[host] = tenant
 
-    def _hold_model(self, holder: Holder, spec: ModelSpec) -> None:
+    def _add_model(self, holder: Holder, spec: ModelSpec) -> None:
         self.models[holder] = spec
         if spec.attach_to:
             self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
@@ -162,21 +162,21 @@ class ClaimIndex:
             if version.workload:
                 self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
         for route in spec.routes:
-            self._route(place_of(route), route.path, holder)
+            self._claim_route(match_of(route), route.path, holder)
 
-    def _route(self, place: RouteMatch, path: str, holder: Holder) -> None:
+    def _claim_route(self, place: RouteMatch, path: str, holder: Holder) -> None:
         self._paths.setdefault(place, {})[path] = holder
         for folder in _folders(path):
             self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
 
 
-def _asked_for(routed: Iterable[tuple[str, str]], tenants: Mapping[str, Stored]) -> Iterator[tuple[str, str]]:
-    """Yield (host, tenant) where a tenant routes on a host that it claims: others only have leave to."""
-    return ((host, tenant) for host, tenant in routed if tenant in tenants and _asks_for(tenants[tenant], host))
+def _claimed_routes(routed: Iterable[tuple[str, str]], tenants: Mapping[str, Stored]) -> Iterator[tuple[str, str]]:
+    """Yield (host, tenant) where a tenant routes on a host that it claims: other tenants only have a delegation."""
+    return ((host, tenant) for host, tenant in routed if tenant in tenants and _claims(tenants[tenant], host))
 
 
-def _asks_for(tenant: Stored, host: str) -> bool:
-    """Tell whether a tenant claims a host; one that cannot be read is taken to claim what it has."""
+def _claims(tenant: Stored, host: str) -> bool:
+    """Tell whether a tenant claims a host; one that cannot be read counts as claiming what it has."""
     spec = tenant.document.spec if tenant.document else None
     return not isinstance(spec, TenantSpec) or any(names.covers(claim.name, host) for claim in spec.hosts)
 
@@ -191,23 +191,23 @@ def _folders(path: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(2, len(parts))]
 
 
-def place_of(route: Route) -> RouteMatch:
-    """Return where a route is, its path left out."""
+def match_of(route: Route) -> RouteMatch:
+    """Return which requests a route matches, its path left out."""
     return (route.host, frozenset(route.headers.items()))
 
 
-def holdings(document: Document) -> frozenset[Hashable]:
-    """Return what others cannot have as long as a document has it, in terms that only compare."""
+def claims_of(document: Document) -> frozenset[Hashable]:
+    """Return what no other document can claim while this one has it, in values that only compare."""
     match document.spec:
         case InferenceGatewaySpec() as spec:
             return frozenset({document.name, ("selects", tuple(sorted(spec.selector.items()))), spec.namespace})
         case TenantSpec() as spec:
-            lent = {(host.name, delegation) for host in spec.hosts for delegation in host.delegations}
+            delegated = {(host.name, delegation) for host in spec.hosts for delegation in host.delegations}
             hosts = {("host", host.name) for host in spec.hosts}
-            return frozenset({namespace_of(document.name, spec), ("gateway", spec.gateway)} | hosts | lent)
+            return frozenset({namespace_of(document.name, spec), ("gateway", spec.gateway)} | hosts | delegated)
         case ModelSpec() as spec:
             attached = {("attached", spec.attach_to.virtual_service)} if spec.attach_to else set()
             pods = {("version", version.name) for version in spec.versions if version.workload}
-            return frozenset({(place_of(route), route.path) for route in spec.routes} | attached | pods)
+            return frozenset({(match_of(route), route.path) for route in spec.routes} | attached | pods)
         case _:
             return frozenset()

@@ -1,4 +1,4 @@
-"""Conflicts that are there already: claims that were refused, and routes that others have on hosts of tenants. Pure."""
+"""Conflicts in a cluster as it is: rejected claims, and routes of other owners on hosts of tenants. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,23 +10,23 @@ from istio_templates.gateway import hosts_of
 from k8s_manager.admission.claim_index import ClaimIndex
 
 Conflict = tuple[ObjectKey, str]
-"""A document or object, and whom it is in conflict with."""
+"""A document or object, and what it is in conflict with."""
 
 
 def conflicts(documents: Sequence[Manifest], istio: Iterable[Manifest]) -> Iterator[Conflict]:
-    """Yield the documents whose claims were refused, and Istio's objects of others on hosts that tenants claim."""
+    """Yield the documents whose claims were rejected, and Istio objects of other owners on hosts of tenants."""
     for obj in documents:
-        yield from _refused(obj)
-    fleet = ClaimIndex()
+        yield from _rejected(obj)
+    index = ClaimIndex()
     for document in filter(None, map(_read, documents)):
         if document.kind == "Tenant":
-            fleet.hold(document)
+            index.add(document)
     for obj in istio:
         if (obj["metadata"].get("labels") or {}).get(names.MANAGED_BY) != names.MANAGER:
-            yield from _on_claimed_hosts(obj, fleet)
+            yield from _on_claimed_hosts(obj, index)
 
 
-def _refused(obj: Manifest) -> Iterator[Conflict]:
+def _rejected(obj: Manifest) -> Iterator[Conflict]:
     for condition in (obj.get("status") or {}).get("conditions", []):
         if condition["type"] == "Accepted" and condition["status"] == "False" and condition["reason"] == "Conflict":
             yield names.key_of(obj), condition["message"]
@@ -39,14 +39,14 @@ def _read(obj: Manifest) -> Document | None:
         return None
 
 
-def _on_claimed_hosts(obj: Manifest, fleet: ClaimIndex) -> Iterator[Conflict]:
-    home = fleet.tenant_of.get(obj["metadata"]["namespace"])
+def _on_claimed_hosts(obj: Manifest, index: ClaimIndex) -> Iterator[Conflict]:
+    home = index.tenant_of.get(obj["metadata"]["namespace"])
     for host in sorted(_hosts(obj)):
-        owners = {owner for _, owner in fleet.claims_against(host)} - {home}
+        owners = {owner for _, owner in index.claims_against(host)} - {home}
         if host == "*":
-            owners = fleet.tenants.keys() - {home}
+            owners = index.tenants.keys() - {home}
         if owners:
-            yield names.key_of(obj), f"has {host}, which is claimed by {', '.join(sorted(owners))}"
+            yield names.key_of(obj), f"serves host {host}, which is claimed by {', '.join(sorted(owners))}"
 
 
 def _hosts(obj: Manifest) -> set[str]:

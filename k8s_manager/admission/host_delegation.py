@@ -1,4 +1,4 @@
-"""Hosts of which several tenants serve paths: whom each owner has given leave, and who has it. Pure."""
+"""Hosts of which several tenants serve paths: to whom each owner has delegated paths, and who serves them. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,18 +13,21 @@ from k8s_manager.world.tenant import adopted_by, gateway_name, namespace_of
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """`guests`: by tenant and host, the namespaces that serve paths of it; `lent`: by tenant, the hosts of others."""
+class Delegations:
+    """`guests`: by tenant and host, the namespaces that serve delegated paths of it; `hosts`: by tenant, the hosts of
+    other tenants that it serves paths of."""
 
     guests: Mapping[str, Mapping[str, tuple[str, ...]]]
-    lent: Mapping[str, tuple[LentHost, ...]]
+    hosts: Mapping[str, tuple[LentHost, ...]]
 
 
-def shared(tenants: Mapping[str, TenantSpec], homes: Mapping[str, str], bindings: Mapping[str, Binding]) -> Shared:
-    """Return what accepted tenants share with those that have a namespace (`homes`), also while these are refused."""
+def delegations(
+    tenants: Mapping[str, TenantSpec], homes: Mapping[str, str], bindings: Mapping[str, Binding]
+) -> Delegations:
+    """Return what accepted tenants delegate to those that have a namespace (`homes`), also while these are rejected."""
     homes = {**homes, **{name: namespace_of(name, spec) for name, spec in tenants.items()}}
     guests: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
-    lent: dict[str, tuple[LentHost, ...]] = defaultdict(tuple)
+    hosts: dict[str, tuple[LentHost, ...]] = defaultdict(tuple)
     for owner, spec in tenants.items():
         gateways = bindings[owner].gateways if owner in bindings else (gateway_name(owner, spec),)
         for host in spec.hosts:
@@ -33,33 +36,35 @@ def shared(tenants: Mapping[str, TenantSpec], homes: Mapping[str, str], bindings
                 guests[owner][host.name] = tuple(homes[name] for name in there)
             for name in there:
                 credential = host.tls.credential_name if host.tls else None
-                lent[name] += (LentHost(host.name, owner, credential, gateways, adopted_by(spec)),)
-    return Shared(guests, lent)
+                hosts[name] += (LentHost(host.name, owner, credential, gateways, adopted_by(spec)),)
+    return Delegations(guests, hosts)
 
 
 def revoked_routes(
-    routes: Iterable[LiveRoute], tenant_of: Mapping[str, str], fleet: ClaimIndex
+    routes: Iterable[LiveRoute], tenant_of: Mapping[str, str], index: ClaimIndex
 ) -> tuple[dict[Holder, frozenset[tuple[str, str]]], frozenset[tuple[str, str]]]:
-    """Return of live routes, by model, those that are another tenant's by now, as (host, path); and of all others the
-    (namespace, host). `tenant_of` names the tenant of each namespace, `fleet` holds the tenants that are accepted."""
+    """Return of live routes, by model, those that now belong to another tenant, as (host, path); and of all others the
+    (namespace, host). `tenant_of` names the tenant of each namespace, `index` has the claims of accepted tenants."""
     revoked: dict[Holder, set[tuple[str, str]]] = defaultdict(set)
     kept = set()
     for host, _, path, holder in routes:
-        if fleet.server(host, path) in (None, tenant_of[holder[0]]):
+        if index.serving_tenant(host, path) in (None, tenant_of[holder[0]]):
             kept.add((holder[0], host))
         else:
             revoked[holder].add((host, path))
     return {holder: frozenset(places) for holder, places in revoked.items()}, frozenset(kept)
 
 
-def apart_from_lender(spec: ModelSpec, tenant: Tenancy) -> str | None:
-    """Return what is to be said where a path that a tenant may serve is at none of its gateways."""
+def unserved_delegation(spec: ModelSpec, tenant: Tenancy) -> str | None:
+    """Return a message where a delegated path is served by none of the tenant's gateways."""
     if not tenant.lent:
         return None
     ours = {pool.name for pool in tenant.gateways}
     for route in spec.routes:
         claim = names.claim_of(tenant, route.host)
         if isinstance(claim, LentHost) and ours.isdisjoint(claim.gateways):
-            there = ", ".join(claim.gateways)
-            return f"{route.host} is served by gateway {there}, this tenant by {', '.join(sorted(ours))}; use the same"
+            return (
+                f"host {route.host} is served by gateway {', '.join(claim.gateways)} and this tenant by gateway "
+                f"{', '.join(sorted(ours))}; set spec.gateway.name of both tenants to the same gateway"
+            )
     return None

@@ -1,4 +1,4 @@
-"""What is wrong with a cluster, and what to run. Pure: from what `tidegate doctor` has seen to findings."""
+"""Checks of a cluster, and what to run where one fails. Pure: from what `tidegate doctor` has read to findings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,13 +21,14 @@ DOCUMENT_KINDS = (
 _ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
 ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)
 INSTALL = "kubectl apply -k manifests/"
+WEBHOOK = "check the pods of istiod and its ValidatingWebhookConfiguration, then run this again"
 INSTALL_ISTIO = "install Istio 1.30 or newer (istioctl install), then run this again"
 Level = Literal["ok", "warning", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `remedy` says what to do unless it is well."""
+    """Result of one check; `remedy` says what to do unless the level is ok."""
 
     level: Level
     what: str
@@ -47,7 +48,7 @@ class GatewayFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What was seen of a cluster. `denied` are (verb, resource, what for); None where it could not be asked."""
+    """What was read from a cluster. `denied` are (verb, resource, purpose); None where rights could not be reviewed."""
 
     kubernetes: str
     kinds: frozenset[str]
@@ -61,7 +62,7 @@ class ClusterFacts:
 
 
 def findings(seen: ClusterFacts) -> list[Finding]:
-    """Return everything that was looked at, in the order in which it is to be mended."""
+    """Return the results of all checks, in the order in which to repair them."""
     return [
         _kubernetes(seen.kubernetes),
         *_kinds("Tidegate's kinds", DOCUMENT_KINDS, seen.kinds, INSTALL),
@@ -79,49 +80,51 @@ def _kubernetes(version: str) -> Finding:
     number = parsed(version)
     if number is not None and number < OLDEST_KUBERNETES:
         return Finding("failure", f"Kubernetes {version} is too old", "upgrade to Kubernetes 1.30 or newer")
-    return Finding("ok", f"Kubernetes {version} answers")
+    return Finding("ok", f"the API server of Kubernetes {version} answers")
 
 
 def _kinds(what: str, wanted: tuple[str, ...], there: frozenset[str], remedy: str) -> Iterator[Finding]:
     missing = [kind for kind in wanted if kind not in there]
     if missing:
-        yield Finding("failure", f"{what} are missing: {', '.join(missing)}", remedy)
+        yield Finding("failure", f"{what} are not installed: {', '.join(missing)}", remedy)
     else:
-        yield Finding("ok", f"{what} are there")
+        yield Finding("ok", f"{what} are installed")
 
 
 def _istiod(found: tuple[tuple[str, str, int], ...]) -> Iterator[Finding]:
     if not found:
-        yield Finding("failure", "no istiod was found in any namespace", INSTALL_ISTIO)
+        yield Finding("failure", "no namespace has an istiod", INSTALL_ISTIO)
     for namespace, version, ready in found:
         number = parsed(version)
         if number is not None and number < OLDEST_ISTIO:
             yield Finding("failure", f"istiod {version} in {namespace} is too old", "upgrade Istio to 1.30 or newer")
         elif not ready:
-            remedy = f"kubectl -n {namespace} describe deployment -l app=istiod; writes wait until it is back"
-            yield Finding("failure", f"istiod in {namespace} is not ready", remedy)
+            remedy = f"kubectl -n {namespace} describe deployment -l app=istiod"
+            yield Finding("failure", f"istiod in {namespace} is not ready, and writes wait for it", remedy)
         else:
             yield Finding("ok", f"istiod {version} in {namespace} is ready")
 
 
 def _webhook(problem: str | None) -> Finding:
     if problem is None:
-        return Finding("ok", "Istio's validator takes an EnvoyFilter")
-    return Finding("failure", f"Istio's validator does not take an EnvoyFilter: {problem}", "look at istiod's pods")
+        return Finding("ok", "Istio's validation webhook accepts an EnvoyFilter")
+    return Finding("failure", f"Istio's validation webhook does not accept an EnvoyFilter: {problem}", WEBHOOK)
 
 
 def _rights(denied: tuple[tuple[str, str, str], ...] | None) -> Iterator[Finding]:
     if denied is None:
-        yield Finding("warning", "the manager's rights could not be asked for", "run this as a cluster administrator")
+        yield Finding("warning", "the manager's rights could not be reviewed", "run this as a cluster administrator")
     elif not denied:
-        yield Finding("ok", f"account {SYSTEM}/{ACCOUNT} has every right it needs")
+        yield Finding("ok", f"service account {SYSTEM}/{ACCOUNT} has every right that it needs")
     for verb, resource, purpose in denied or ():
-        yield Finding("failure", f"account {SYSTEM}/{ACCOUNT} may not {verb} {resource} ({purpose})", INSTALL)
+        yield Finding(
+            "failure", f"service account {SYSTEM}/{ACCOUNT} may not {verb} {resource} (needed for: {purpose})", INSTALL
+        )
 
 
 def _managers(managers: tuple[int, int] | None, leader: str) -> Iterator[Finding]:
     if managers is None:
-        yield Finding("failure", f"there is no Deployment {SYSTEM}/tidegate", INSTALL)
+        yield Finding("failure", f"Deployment {SYSTEM}/tidegate does not exist", INSTALL)
         return
     ready, wanted = managers
     if ready == 0:
@@ -131,20 +134,20 @@ def _managers(managers: tuple[int, int] | None, leader: str) -> Iterator[Finding
     else:
         yield Finding("ok", f"{ready} of {wanted} managers are ready")
     if leader:
-        yield Finding("ok", f"{leader} leads")
+        yield Finding("ok", f"{leader} is the leader")
     else:
-        yield Finding("failure", "no manager leads", f"kubectl -n {SYSTEM} get lease tidegate -o yaml")
+        yield Finding("failure", "no manager is the leader", f"kubectl -n {SYSTEM} get lease tidegate -o yaml")
 
 
 def _gateway(gateway: GatewayFacts) -> Iterator[Finding]:
     name, namespace = gateway.name, gateway.namespace
     if not gateway.namespace_exists:
-        what = f"gateway {name}: its namespace {namespace} does not exist"
+        what = f"gateway {name}: namespace {namespace} does not exist"
         yield Finding("failure", what, f"kubectl create namespace {namespace}")
         return
     if not gateway.pods:
-        what = f"gateway {name}: no pod with {gateway.selector} in namespace {namespace}"
-        yield Finding("failure", what, "start the gateway's pods, or set spec.managed and let Tidegate run them")
+        what = f"gateway {name}: namespace {namespace} has no pod with {gateway.selector}"
+        yield Finding("failure", what, "start the gateway's pods, or set spec.managed to let Tidegate run them")
         return
     ready = sum(is_ready for _, _, is_ready in gateway.pods)
     if ready < len(gateway.pods):
@@ -157,15 +160,19 @@ def _gateway(gateway: GatewayFacts) -> Iterator[Finding]:
 
 
 def _conflicts(found: tuple[Conflict, ...]) -> Iterator[Finding]:
-    for key, said in found:
-        remedy = f"kubectl -n {key.namespace} edit {key.kind.lower()} {key.name}" if key.namespace else "change it"
-        yield Finding("warning", f"{key}: {said}", remedy)
+    for key, message in found:
+        remedy = (
+            f"kubectl -n {key.namespace} edit {key.kind.lower()} {key.name}"
+            if key.namespace
+            else f"kubectl edit {key.kind.lower()} {key.name}"
+        )
+        yield Finding("warning", f"{key}: {message}", remedy)
     if not found:
-        yield Finding("ok", "no two claim the same host or path")
+        yield Finding("ok", "no two tenants claim the same host or path")
 
 
 def _proxies(gateway: GatewayFacts) -> Iterator[Finding]:
     for pod, version, _ in gateway.pods:
         if too_old(version):
-            what = f"gateway {gateway.name}: pod {pod} runs the proxy of Istio {version}, which refuses the limits"
+            what = f"gateway {gateway.name}: pod {pod} runs the proxy of Istio {version}, which rejects the limits"
             yield Finding("failure", what, "upgrade Istio to 1.30 or newer and restart the pod")

@@ -1,4 +1,4 @@
-"""What the manager may do in the cluster: the one list from which its ClusterRole is made and which `doctor` checks."""
+"""Rights of the manager in the cluster: the list from which its ClusterRole is generated and which `doctor` checks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _OWN = ("get", *_FOLLOW, "create", "patch", "delete")
 
 @dataclass(frozen=True, slots=True)
 class RbacRule:
-    """Verbs on resources of one API group; `only` names the objects they are limited to, `for_` says what for."""
+    """Verbs on resources of one API group, and their purpose (`for_`); `only` names the objects they are limited to."""
 
     for_: str
     group: str

@@ -1,7 +1,7 @@
-"""Which fields of a tenant's objects can be left to others. Pure.
+"""Fields of a tenant's objects in which edits of others can be kept. Pure.
 
-Everything else keeps tenants apart, counts replicas, or keeps cold ones out, and is set back whatever the policy. A
-list of what can be left is safe where a list of what cannot would miss a field.
+Every other field isolates tenants, counts replicas, or keeps cold replicas out of traffic, and is set back under every
+policy. The list says what can be kept: a list of what cannot would miss a field one day.
 """
 
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ _FIELDS: dict[str, tuple[Path, ...]] = {
 _OF_TLS = ("minProtocolVersion", "maxProtocolVersion", "cipherSuites")
 
 
-def may_be_left(path: Path, wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether a field is one that others may set, and whether they keep to what is the tenant's."""
+def is_adoptable(path: Path, wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether others may set a field, and have set it within the tenant's own hosts and namespace."""
     plain = tuple("*" if key.startswith("[") else key for key in path)
     if not any(plain[: len(prefix)] == prefix for prefix in _FIELDS.get(wanted["kind"], ())):
         return False
@@ -52,8 +52,8 @@ def _keys_at(value: Any, path: Path) -> Iterator[str]:
 
 
 def _is_steady(wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether a model's requests all go to one version, and not elsewhere than we have them go: who may answer,
-    and whether anybody does, follows replicas and people who pause."""
+    """Tell whether all requests of a model go to one version, and to no other than the desired one: which version
+    answers, and whether any does, depends on replicas and pauses."""
     one_each = all(len(http.get("route") or ()) == 1 for http in http_of(wanted))
     return one_each and subsets_used(live) <= {*subsets_used(wanted), ""}
 

@@ -1,7 +1,7 @@
-"""Where a live object differs from what we want. Pure.
+"""Comparison of a live object with the desired one. Pure.
 
-Only fields that we set count, with two exceptions: Istio's kinds, whose spec nobody completes with defaults, and fields
-that exclude one that we set. There what somebody has added is a difference as well.
+Only fields that the manager sets count, with two exceptions: Istio's kinds, whose spec no API server completes with
+defaults, and fields that exclude one that the manager sets. There a field that others have added is a difference too.
 """
 
 from collections.abc import Iterator
@@ -27,29 +27,29 @@ _ORDERED = ("initContainers",)
 _EXCLUDING = ({"minAvailable", "maxUnavailable"}, {"value", "valueFrom"})
 
 
-def in_line(wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether nothing differs."""
+def is_in_line(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether a live object is as desired."""
     if wanted["kind"] in EXACT:
         return bool(wanted["spec"] == live.get("spec")) and _is_within(wanted["metadata"], live["metadata"])
     return next(differences(wanted, live), None) is None
 
 
 def differences(wanted: Manifest, live: Manifest) -> Iterator[Path]:
-    """Yield the outermost fields that are not as we want them."""
+    """Yield the outermost fields that differ from the desired ones."""
     exact = wanted["kind"] in EXACT
     for key, value in wanted.items():
         yield from _differ(value, live.get(key), exact and key == "spec", (key,))
 
 
-def mark(element: Any, field: str = "env") -> str:
-    """Return how an element of a list of a built-in kind, whose elements are merged, stands in a path."""
+def element_key(element: Any, field: str = "env") -> str:
+    """Return the key, in a path, of an element of a list whose elements an API server merges."""
     found = {key: element.get(key, _DEFAULTS.get(key)) for key in KEYS[field]}
     return f"[{','.join(f'{key}={value}' for key, value in found.items() if value is not None)}]"
 
 
 def is_merged(path: Path, value: Any) -> bool:
-    """Tell whether a field is a list of a built-in kind whose elements are merged; one that is none by its elements is
-    left to the API server to refuse."""
+    """Tell whether a field is a list of a built-in kind whose elements are merged; a malformed one is left to the API
+    server to reject."""
     is_list = path[-1:] != () and path[-1] in KEYS and isinstance(value, list)
     return is_list and all(isinstance(element, dict) for element in value)
 
@@ -65,13 +65,13 @@ def _differ(wanted: Any, live: Any, exact: bool, path: Path) -> Iterator[Path]:
                 yield (*path, key)
         yield from ((*path, key) for key in live if key not in wanted and (exact or _is_excluded(key, wanted)))
     elif not exact and is_merged(path, wanted) and is_merged(path, live):
-        there = {mark(element, path[-1]): element for element in live}
-        ours = [mark(element, path[-1]) for element in wanted]
+        there = {element_key(element, path[-1]): element for element in live}
+        ours = [element_key(element, path[-1]) for element in wanted]
         if path[-1] in _ORDERED and [found for found in there if found in ours] != ours:
             yield path
             return
         for element in wanted:
-            below = (*path, mark(element, path[-1]))
+            below = (*path, element_key(element, path[-1]))
             yield from _differ(element, there[below[-1]], exact, below) if below[-1] in there else (below,)
     elif not (wanted == live if exact else _is_within(wanted, live)):
         yield path
@@ -94,5 +94,5 @@ def _is_left_out(value: object) -> bool:
 
 
 def _is_excluded(key: str, wanted: Manifest) -> bool:
-    """Tell whether a field cannot stand beside one that we set."""
+    """Tell whether a field excludes one that the manager sets."""
     return any(key in fields and not fields.isdisjoint(wanted) for fields in _EXCLUDING)

@@ -1,11 +1,11 @@
-"""What is left to others of what is ours: fields that somebody else has set, by the policy of its tenant. Pure.
+"""Which edits of others the manager keeps in its objects, by the drift policy of the tenant. Pure.
 
-    repair    set back
-    report    left, and told, until the document says something else of them
-    adopt     left for good; of an object that was there before us as well
+    repair    every edit is set back
+    report    edits are kept and reported until the document changes the same fields
+    adopt     edits are kept for good, also those of an object that existed before Tidegate
 
-What is left is noted at the object, with the writer and a digest of what we wanted when it was noticed. Only some
-fields can be left (`leavable`).
+A kept edit is noted in an annotation of the object, with its writer and a digest of the desired value when it was
+noticed. Only some fields can be kept (`adoptable_fields`).
 """
 
 import dataclasses
@@ -19,18 +19,19 @@ import orjson
 from istio_templates import names
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest
-from k8s_manager.drift.adoptable_fields import may_be_left
-from k8s_manager.drift.compare import KEYS, Path, differences, is_merged, mark
+from k8s_manager.drift.adoptable_fields import is_adoptable
+from k8s_manager.drift.compare import KEYS, Path, differences, element_key, is_merged
 
 NOTE = "tidegate.dev/conceded"
 _NOTED: Path = ("metadata", "annotations", NOTE)
 _LONGEST = 100
+UNKNOWN = "an unknown writer"
 _ELEMENT = "[name="
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEdit:
-    """A field that is left to `by`, who had set it while we wanted what `was` is the digest of."""
+    """A field as its writer `by` has set it; `was` is the digest of the value that was desired then."""
 
     was: str
     by: str = ""
@@ -38,60 +39,60 @@ class KeptEdit:
 
 @dataclass(frozen=True, slots=True)
 class DriftResolution:
-    """What to write: first `surplus`, a merge patch that takes away what others have `added` and might exclude ours,
-    then `obj`, without the fields that are `conceded`. `set_back` are the fields of others that they lose. Nothing is
-    to be written where `is_in_line`."""
+    """What to write: first `surplus`, a merge patch that removes fields that others have `added` and that might exclude
+    desired ones, then `obj`, without the fields of `kept` edits. `set_back` are the edits that are lost. Nothing has to
+    be written where `is_in_line`."""
 
     obj: Manifest
-    conceded: dict[str, KeptEdit]
+    kept: dict[str, KeptEdit]
     set_back: tuple[str, ...]
     surplus: Manifest
     added: tuple[str, ...]
     is_in_line: bool
 
 
-def settle(policy: Drift, wanted: Manifest, live: Manifest, drifted: bool) -> DriftResolution:
-    """Return what becomes of the differences between what we want and what there is.
+def resolve(policy: Drift, wanted: Manifest, live: Manifest, drifted: bool) -> DriftResolution:
+    """Return how the differences between a desired and a live object are resolved.
 
-    `drifted` says that we want just what we wanted when we last wrote, or that we have never written: then all
-    differences are others' work. Otherwise those are that were noticed before.
+    With `drifted`, the desired object is the one that was last written, or none was: then every difference is an edit
+    of another writer. Otherwise only the edits that were noted before are.
     """
-    noted = concessions(live)
+    noted = kept_edits(live)
     left: dict[Path, KeptEdit] = {}
     back = []
     for path in differences(wanted, live):
         then, now = noted.get(_text(path)), KeptEdit(_digest(_at(wanted, path)))
         is_theirs = (then is not None and (policy == "adopt" or then.was == now.was)) or (then is None and drifted)
-        if policy != "repair" and is_theirs and may_be_left(path, wanted, live):
+        if policy != "repair" and is_theirs and is_adoptable(path, wanted, live):
             left[path] = then or now
         else:
             back.append(path)
-    conceded = {_text(path): concession for path, concession in left.items()}
+    kept = {_text(path): edit for path, edit in left.items()}
     added = [path for path in back if path[0] == "spec" and _at(wanted, path) is None]
-    stale = [_NOTED] if NOTE in annotations_of(live) and not conceded else []
+    stale = [_NOTED] if NOTE in annotations_of(live) and not kept else []
     return DriftResolution(
-        obj=_noting(_without(wanted, left.keys()), conceded),
-        conceded=conceded,
+        obj=_with_note(_without(wanted, left.keys()), kept),
+        kept=kept,
         set_back=tuple(map(_text, back)),
-        surplus=_taking_away([*added, *stale]),
+        surplus=_removal_of([*added, *stale]),
         added=tuple(map(_text, added)),
-        is_in_line=not back and not stale and conceded == noted,
+        is_in_line=not back and not stale and kept == noted,
     )
 
 
-def named(settled: DriftResolution, live: Manifest) -> DriftResolution:
-    """Return the same with the writers of what is left, as the live object's managed fields name them."""
-    conceded = {
-        path: found if found.by else KeptEdit(found.was, ", ".join(writers(live, path)) or "somebody")
-        for path, found in settled.conceded.items()
+def name_writers(resolution: DriftResolution, live: Manifest) -> DriftResolution:
+    """Return a resolution with the writers of kept edits, as the managed fields of the live object name them."""
+    kept = {
+        path: edit if edit.by else KeptEdit(edit.was, ", ".join(writers_of(live, path)) or UNKNOWN)
+        for path, edit in resolution.kept.items()
     }
-    return dataclasses.replace(settled, obj=_noting(settled.obj, conceded), conceded=conceded)
+    return dataclasses.replace(resolution, obj=_with_note(resolution.obj, kept), kept=kept)
 
 
-def concessions(live: Manifest) -> dict[str, KeptEdit]:
-    """Return what is noted at a live object, by field; a note that cannot be read is none.
+def kept_edits(live: Manifest) -> dict[str, KeptEdit]:
+    """Return the kept edits that are noted at a live object, by field; a note that cannot be read counts as none.
 
-    Whoever may change the object may write there: it can name a writer, and no field beyond those that may be left.
+    Every writer of the object can change the note: it can name a writer, but keep no field that is not adoptable.
     """
     try:
         noted = orjson.loads(annotations_of(live).get(NOTE, "{}"))
@@ -105,20 +106,20 @@ def annotations_of(obj: Manifest) -> dict[str, str]:
     return obj["metadata"].get("annotations") or {}
 
 
-def unnoted(live: Manifest) -> Manifest:
-    """Return an object that is not ours yet without a note, which then is not ours either."""
-    return _noting(live, {})
+def without_note(live: Manifest) -> Manifest:
+    """Return an object that Tidegate has not written yet without a note, which then is another writer's as well."""
+    return _with_note(live, {})
 
 
-def writers(live: Manifest, path: str = "") -> tuple[str, ...]:
-    """Return who else has written to an object: those who hold a field, or all where nobody else does."""
+def writers_of(live: Manifest, path: str = "") -> tuple[str, ...]:
+    """Return the other writers of an object: those that hold a field, or all of them where no one holds it."""
     others = [
         entry
         for entry in live["metadata"].get("managedFields", [])
         if entry.get("manager") != names.MANAGER and entry.get("subresource") != "status"
     ]
     holders = [entry for entry in others if path in map(_text, _held(entry.get("fieldsV1") or {}))]
-    return tuple(sorted({str(entry.get("manager", "somebody")) for entry in holders or others}))
+    return tuple(sorted({str(entry.get("manager", UNKNOWN)) for entry in holders or others}))
 
 
 def _held(fields: Manifest, above: Path = ()) -> Iterator[Path]:
@@ -128,7 +129,7 @@ def _held(fields: Manifest, above: Path = ()) -> Iterator[Path]:
         if kind == "f":
             path = (*above, name)
         elif kind == "k":
-            path = (*above, mark(orjson.loads(name), above[-1]) if above[-1:] and above[-1] in KEYS else key)
+            path = (*above, element_key(orjson.loads(name), above[-1]) if above[-1:] and above[-1] in KEYS else key)
         else:
             continue
         yield path
@@ -147,7 +148,7 @@ def _at(value: Any, path: Path) -> Any:
     """Return what stands at a path; None where nothing does."""
     for above, key in zip(("", *path), path, strict=False):
         if isinstance(value, list):
-            value = next((element for element in value if mark(element, above) == key), None)
+            value = next((element for element in value if element_key(element, above) == key), None)
         else:
             value = value.get(key) if isinstance(value, dict) else None
     return value
@@ -158,20 +159,20 @@ def _without(value: Any, gone: Collection[Path], path: Path = ()) -> Any:
         below = {key: (*path, key) for key in value}
         return {key: _without(value[key], gone, below[key]) for key in value if below[key] not in gone}
     if is_merged(path, value):
-        places = [(*path, mark(element, path[-1])) for element in value]
+        places = [(*path, element_key(element, path[-1])) for element in value]
         return [_without(element, gone, at) for element, at in zip(value, places, strict=True) if at not in gone]
     return value
 
 
-def _noting(obj: Manifest, conceded: dict[str, KeptEdit]) -> Manifest:
+def _with_note(obj: Manifest, kept: dict[str, KeptEdit]) -> Manifest:
     annotations = {name: text for name, text in annotations_of(obj).items() if name != NOTE}
-    if conceded:
-        noted = {path: dataclasses.asdict(found) for path, found in conceded.items()}
+    if kept:
+        noted = {path: dataclasses.asdict(found) for path, found in kept.items()}
         annotations[NOTE] = orjson.dumps(noted, option=orjson.OPT_SORT_KEYS).decode()
     return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
 
 
-def _taking_away(paths: Collection[Path]) -> Manifest:
+def _removal_of(paths: Collection[Path]) -> Manifest:
     """Return a merge patch without some fields; in elements of lists a strategic one."""
     patch: Manifest = {}
     for path in paths:
@@ -187,7 +188,7 @@ def _taking_away(paths: Collection[Path]) -> Manifest:
 
 
 def _element(elements: list[Manifest], key: str) -> Manifest:
-    found = next((element for element in elements if mark(element) == key), None)
+    found = next((element for element in elements if element_key(element) == key), None)
     if found is None:
         elements.append(found := {"name": key.removeprefix(_ELEMENT).removesuffix("]")})
     return found

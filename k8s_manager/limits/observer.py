@@ -12,7 +12,7 @@ from typing import Any
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.facts import SlotFacts
-from k8s_manager.drift.compare import in_line
+from k8s_manager.drift.compare import is_in_line
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits import retained
@@ -249,7 +249,7 @@ class LimitObserver:
 
         def differs() -> bool:
             (wanted,) = render_slot(SlotFacts(pool, slot[1], limits))
-            return not in_line(wanted, obj)
+            return not is_in_line(wanted, obj)
 
         return self._memo.get(slot, (obj["metadata"]["resourceVersion"], pool, limits), differs)
 

@@ -8,7 +8,7 @@ from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
-from k8s_manager.drift.repair import Repair, repaired
+from k8s_manager.drift.repair import Repair, remove_additions
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.slot_rollback import SlotRollbacks
@@ -67,7 +67,7 @@ class SlotWriter:
         return True
 
     async def _apply(self, obj: Manifest, stale: bool) -> None:
-        repair = await repaired(self._client, obj) if stale else None
+        repair = await remove_additions(self._client, obj) if stale else None
         self._store.put(await self._client.apply(obj, force=True))
         if repair and repair.writers:
             self._repairs[names.key_of(obj)] = repair

@@ -35,6 +35,6 @@ class Rendering:
         found = [self._stored.get(d.key, (d,), partial(stored, d)) for d in every]
         self._stored.end_round()
         world = world_with(found)
-        plan = self._planner.plan(world, self._admitter.verdicts(world), {})
+        plan = self._planner.plan(world, self._admitter.admit(world), {})
         desired = self._renderer.render(plan)
         return Rendered({**desired.objects, **desired.slots}, tuple(refused(plan, documents, places)))

@@ -15,7 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.repair import Repair, Repairs, live_of, repair_as, resolve_drift
+from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Refused
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
@@ -85,7 +85,7 @@ class ClusterTarget:
     def __init__(self, client: KubeClient, store: Store, clock: Clock, in_flight: int) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._places = asyncio.Semaphore(in_flight)
-        self._repairs = Repairs(clock)
+        self._repairs = RepairLimiter(clock)
         self._failures: dict[ObjectKey, Failure] = {}
 
     async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
@@ -141,13 +141,13 @@ class ClusterTarget:
     async def _put(self, write: Write, results: Results) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
         if write.drifted or write.policy != "repair":
-            live = await live_of(self._client, key)
+            live = await read_live(self._client, key)
             if live is not None:
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
                 if write.drifted or write.first:
                     owner = owner_of(obj["metadata"]["labels"])
                     fought = self._repairs.is_fought(key)
-                    repair = repair_as(settled, live, owner, write.policy, write.first, fought)
+                    repair = repair_of(settled, live, owner, write.policy, write.first, fought)
                 obj, surplus = settled.obj, {} if write.first else settled.surplus
         if surplus:
             answer = await self._exchange(key, surplus, obj)

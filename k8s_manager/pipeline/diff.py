@@ -15,8 +15,8 @@ from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.virtual_service import without
-from k8s_manager.drift.compare import in_line
-from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, settle
+from k8s_manager.drift.compare import is_in_line
+from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.ordering import (
     DELETE_HOLDS,
@@ -104,10 +104,10 @@ class Differ:
         unchanged = annotations.get(DIGEST) in (None, obj["metadata"]["annotations"][DIGEST])
         self._kept_edits.pop(key, None)
         if NOTE in annotations:
-            settled = settle(policy, obj, live, unchanged)
-            done, self._kept_edits[key] = settled.is_in_line, settled.conceded
+            settled = resolve(policy, obj, live, unchanged)
+            done, self._kept_edits[key] = settled.is_in_line, settled.kept
         else:
-            done = in_line(obj, live)
+            done = is_in_line(obj, live)
         if unchanged and done:
             self._in_line[key] = compared
         else:

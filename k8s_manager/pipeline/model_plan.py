@@ -8,8 +8,8 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec, WarmupPlanSpec
 from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.facts import ObjectKey, ServedModel, Tenancy
-from k8s_manager.admission import warmup_rules
-from k8s_manager.admission.host_delegation import apart_from_lender
+from k8s_manager.admission.host_delegation import unserved_delegation
+from k8s_manager.admission.rules import warmup_rules
 from k8s_manager.pipeline import facts
 from k8s_manager.pipeline.plan_inputs import PlanInputs
 from k8s_manager.runtime.memo import Memo
@@ -67,7 +67,7 @@ def plan_models(inputs: PlanInputs, tenants: Mapping[str, Tenancy], memo: Memo) 
         made = memo.get(stored.key, (tenant, *arguments), partial(_model_facts, tenant, key[1], *arguments))
         models[key] = made[0]
         limits.update((limited.terms.identity, limited) for limited in made[1])
-        if apart := apart_from_lender(spec, tenant):
+        if apart := unserved_delegation(spec, tenant):
             waiting[stored.key] = apart
     return ModelPlan(models, limits, waiting, frozenset(frozen), frozenset(frozen_models))
 

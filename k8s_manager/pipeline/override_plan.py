@@ -6,7 +6,7 @@ from functools import partial
 
 from istio_templates import names
 from istio_templates.facts import ObjectKey
-from k8s_manager.admission import override_rules
+from k8s_manager.admission.rules import override_rules
 from k8s_manager.pipeline.model_plan import Limited, identity_of
 from k8s_manager.pipeline.plan_inputs import PlanInputs
 from k8s_manager.runtime.memo import Memo

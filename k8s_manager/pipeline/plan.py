@@ -14,6 +14,7 @@ from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission.admit import AdmissionResult, Admitter
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.host_delegation import revoked_routes
+from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.pipeline.model_plan import Limited, ModelPlan, plan_models
 from k8s_manager.pipeline.override_plan import match_overrides, plan_overrides
 from k8s_manager.pipeline.plan_inputs import PlanInputs, inputs_of
@@ -119,9 +120,9 @@ class Planner:
         )
 
 
-def plan_once(world: World, closed: Mapping[str, str] | None = None) -> Plan:
+def plan_once(world: World, closed: Mapping[str, str] | None = None, plans: PlanChecks | None = None) -> Plan:
     """Return the plan of one world by itself, without a pass before it."""
-    return Planner().plan(world, Admitter().verdicts(world), closed or {})
+    return Planner().plan(world, Admitter(plans).admit(world), closed or {})
 
 
 def _unmanaged_namespaces(inputs: PlanInputs) -> frozenset[str]:
@@ -137,7 +138,7 @@ def _frozen_routes(inputs: PlanInputs, models: ModelPlan) -> tuple[dict[tuple[st
     index = ClaimIndex()
     for stored in inputs.tenants:
         if inputs.accepted(stored) and stored.document:
-            index.hold(stored.document)
+            index.add(stored.document)
     tenant_of = {namespace: inputs.tenant_of(namespace) for *_, (namespace, _) in routes}
     return revoked_routes(routes, tenant_of, index)
 

@@ -7,7 +7,7 @@ from functools import partial
 from istio_templates.documents import InferenceGatewaySpec, TenantSpec
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import GatewayPool, ObjectKey, Tenancy
-from k8s_manager.admission.host_delegation import Shared, shared
+from k8s_manager.admission.host_delegation import Delegations, delegations
 from k8s_manager.pipeline import facts
 from k8s_manager.pipeline.plan_inputs import PlanInputs
 from k8s_manager.runtime.memo import Memo
@@ -57,7 +57,7 @@ def plan_tenants(inputs: PlanInputs, pools: Mapping[str, GatewayPool], memo: Mem
     waiting: dict[ObjectKey, str] = {}
     frozen: set[Owner] = set()
     with_models = {stored.key.namespace for stored in inputs.models}
-    delegations = _delegations(inputs)
+    shared = _delegations(inputs)
     for stored in inputs.tenants:
         name, spec = stored.key.name, inputs.accepted(stored)
         if spec is None:
@@ -76,7 +76,7 @@ def plan_tenants(inputs: PlanInputs, pools: Mapping[str, GatewayPool], memo: Mem
         missing = frozenset(secret for pool in serving for secret in _missing_secrets(spec, pool, inputs))
         if message := "; ".join(filter(None, (binding.waits, _secrets_message(missing, serving)))):
             waiting[stored.key] = message
-        arguments = (spec, serving, missing, delegations.guests.get(name, {}), delegations.lent.get(name, ()))
+        arguments = (spec, serving, missing, shared.guests.get(name, {}), shared.hosts.get(name, ()))
         tenants[name] = memo.get(stored.key, arguments, partial(facts.tenancy, name, *arguments))
     return TenantPlan(tenants, dedicated, waiting, frozenset(frozen))
 
@@ -100,11 +100,11 @@ def own_gateway(tenant: str, spec: TenantSpec) -> InferenceGatewaySpec:
     )
 
 
-def _delegations(inputs: PlanInputs) -> Shared:
+def _delegations(inputs: PlanInputs) -> Delegations:
     specs = {stored.key.name: spec for stored in inputs.tenants if (spec := inputs.accepted(stored))}
     known = {stored.key.name for stored in inputs.tenants}
     homes = {tenant: name for name in inputs.namespaces if (tenant := inputs.tenant_of(name)) in known}
-    return shared(specs, homes, inputs.bindings)
+    return delegations(specs, homes, inputs.bindings)
 
 
 def _dedicated(

@@ -1,4 +1,4 @@
-"""What a write would do, told before it is made; and whether it would still do that."""
+"""Dry run of a write: what it would change, what the API server says of it, and whether that is still so."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,8 @@ from functools import partial
 from istio_templates.documents import Document, ModelSpec
 from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.repair import live_of, resolve_drift
+from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.drift.repair import read_live, resolve_drift
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.merge_patch import merged_patch
@@ -17,15 +18,14 @@ from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.diff import DIGEST
 from k8s_manager.preview.preview import (
+    DocumentChange,
     ObjectChange,
     Preview,
-    Revised,
-    Warm,
     fingerprint,
-    preview,
-    preview_without,
-    told,
+    preview_deletion,
+    preview_writes,
 )
+from k8s_manager.preview.report import WarmReplicas, report
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.world.world import Stored, World
 
@@ -35,69 +35,73 @@ _NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class DryRun:
     """A preview of a change to `subject`, and the warm replicas of each of its documents."""
 
     subject: str
     preview: Preview
-    warm: tuple[Warm, ...]
+    warm: tuple[WarmReplicas, ...]
 
 
-class Planning:
-    """Makes plans; nothing here writes."""
+class DryRunner:
+    """Previews writes and deletions, without writing anything."""
 
-    def __init__(self, client: KubeClient, store: Store, gatherer: WorldReader, traffic: TrafficResolver) -> None:
-        self._client, self._store, self._gatherer, self._traffic = client, store, gatherer, traffic
+    def __init__(
+        self, client: KubeClient, store: Store, gatherer: WorldReader, traffic: TrafficResolver, plans: PlanChecks
+    ) -> None:
+        self._client, self._store, self._gatherer = client, store, gatherer
+        self._traffic, self._plans = traffic, plans
 
-    async def of(self, *writes: tuple[Document, Manifest]) -> Planned:
+    async def preview_writes(self, *writes: tuple[Document, Manifest]) -> DryRun:
         """Return what writing documents, each with the body that it came in, would do now."""
         world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
         ungated = world.ungated.union(*(self._gatherer.pods.ungated(document) for document, _ in writes))
         proposed = [_stored(document, body, self._live(document)) for document, body in writes]
-        made = partial(preview, replace(world, ungated=ungated), proposed, dict(self._store.owned))
-        # Several may take a second, which limits and the Lease do not have.
-        found = await self._seen(made() if len(writes) == 1 else await asyncio.to_thread(made))
+        made = partial(preview_writes, replace(world, ungated=ungated), proposed, dict(self._store.owned))
+        if len(writes) == 1:
+            found = made(self._plans)
+        else:  # several may take a second, which limits and the Lease do not have
+            found = await asyncio.to_thread(made, self._plans.copy())
+        found = await self._with_foreign(found)
         subject = ", ".join(str(document) for document, _ in writes)
-        return Planned(subject, found, tuple(map(self._warm, found.documents)))
+        return DryRun(subject, found, tuple(map(self._warm, found.documents)))
 
-    def without(self, going: Sequence[ObjectKey]) -> Planned:
-        """Return what deleting documents would do now; the last is the one that somebody asked for."""
+    def preview_deletion(self, deleted: Sequence[ObjectKey]) -> DryRun:
+        """Return what deleting documents would do now; the last is the one that the caller named."""
         world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
-        before = _document(world, going[-1])
-        found = preview_without(world, going, before, self._store.owned)
-        return Planned(str(going[-1]), found, tuple(map(self._warm, found.documents)))
+        live = _document(world, deleted[-1])
+        found = preview_deletion(world, deleted, live, self._store.owned, self._plans)
+        return DryRun(str(deleted[-1]), found, tuple(map(self._warm, found.documents)))
 
-    def require(self, planned: Planned, wanted: str) -> None:
-        """Make sure that a write would do what was planned; raises `Outdated`."""
-        if fingerprint(planned.preview) != wanted:
-            raise Outdated(
-                f"{planned.subject}: what it was planned on has changed; plan it again and look what is different"
-            )
+    def require_unchanged(self, run: DryRun, planned: str) -> None:
+        """Make sure that a write still does what was planned under a fingerprint; raises `Outdated`."""
+        if fingerprint(run.preview) != planned:
+            raise Outdated(f"{run.subject}: the plan is outdated; plan the write again and review the differences")
 
-    async def told(self, planned: Planned) -> Manifest:
+    async def report(self, run: DryRun) -> Manifest:
         """Return a plan for people and programs, with what the API server says of each object."""
         places = asyncio.Semaphore(AT_ONCE)
 
         async def tried(change: ObjectChange) -> tuple[ObjectChange, str]:
             async with places:
-                return await self._tried(change, planned.preview)
+                return await self._tried(change, run.preview)
 
-        found = await asyncio.gather(*map(tried, planned.preview.changes))
+        found = await asyncio.gather(*map(tried, run.preview.changes))
         changes = [change for change, _ in found]
         # Thousands of diffs take seconds, which limits and the Lease do not have.
-        out = await asyncio.to_thread(told, planned.preview, changes, planned.warm)
+        out = await asyncio.to_thread(report, run.preview, changes, run.warm)
         for line, (_, server) in zip(out["changes"], found, strict=True):
             line["server"] = server
         return out
 
-    async def _seen(self, found: Preview) -> Preview:
-        """Return a preview with the objects that are taken over as they are now."""
-        keys = [key for key in found.taken_over() if key not in self._store.owned]
+    async def _with_foreign(self, found: Preview) -> Preview:
+        """Return a preview with the objects that are adopted as they are now."""
+        keys = [key for key in found.adoptable() if key not in self._store.owned]
         places = asyncio.Semaphore(AT_ONCE)
 
         async def one(key: ObjectKey) -> Manifest | None:
             async with places:
-                return await live_of(self._client, key)
+                return await read_live(self._client, key)
 
         seen = await asyncio.gather(*map(one, keys))
         foreign = {key: live for key, live in zip(keys, seen, strict=True) if live is not None}
@@ -107,18 +111,18 @@ class Planning:
         """Return a change between the live object and what the API server would make of it, and what it says of it."""
         key, after = change.key, change.after
         if after is None or change.wanted is None:
-            return change, "not asked: it is deleted"
+            return change, "not checked: the object is deleted"
         if key.namespace and not self._store.get(ObjectKey("Namespace", "", key.namespace)):
-            return change, "not asked: its namespace is not there yet"
+            return change, "not checked: its namespace does not exist yet"
         try:
-            live, first, surplus = await live_of(self._client, key), key not in self._store.owned, {}
+            live, first, surplus = await read_live(self._client, key), key not in self._store.owned, {}
             if live is not None:
-                settled = resolve_drift(live, change.wanted, found.policy(after), first, drifted=False)
-                after, surplus = settled.obj, settled.surplus
-            # As it would be written: never by force over what somebody else has there.
+                resolution = resolve_drift(live, change.wanted, found.policy(after), first, drifted=False)
+                after, surplus = resolution.obj, resolution.surplus
+            # As it would be written: never by force over an object of another owner.
             answer = await self._client.apply(after, force=not first, dry_run=True)
         except TidegateError as error:
-            return change, f"refused: {error}"
+            return change, f"rejected: {error}"
         if live is None:
             return change, "accepted"
         then = merged_patch(answer, surplus) if key.kind in ISTIO else answer
@@ -127,8 +131,8 @@ class Planning:
     def _live(self, document: Document) -> Manifest | None:
         return self._store.get(document.key)
 
-    def _warm(self, revised: Revised) -> Warm:
-        return Warm(self._ready(revised.live), self._ready(revised.proposed))
+    def _warm(self, change: DocumentChange) -> WarmReplicas:
+        return WarmReplicas(self._ready(change.live), self._ready(change.proposed))
 
     def _ready(self, stored: Stored | None) -> Mapping[str, int]:
         document = stored.document if stored else None
@@ -142,7 +146,7 @@ def _document(world: World, key: ObjectKey) -> Stored | None:
 
 
 def _bare(live: Manifest) -> Manifest:
-    """Return a live object without what nobody but the API server, and the manager for itself, writes."""
+    """Return a live object without the fields that only the API server or the manager writes for itself."""
     metadata = {name: value for name, value in live["metadata"].items() if name not in _BOOKKEEPING}
     annotations = {name: text for name, text in metadata.pop("annotations", {}).items() if name != DIGEST}
     metadata |= {"annotations": annotations} if annotations else {}

@@ -1,4 +1,4 @@
-"""What documents are told of fields that others have set: left to them, or set back."""
+"""Condition Drift: edits of other writers that were set back, and those that were kept. Pure, but for its notes."""
 
 from collections.abc import Mapping
 
@@ -15,42 +15,44 @@ MOST = 20
 
 
 class DriftNotes:
-    """Keeps what was set back beyond its pass: a status that was put off tells it later."""
+    """Remembers repairs beyond their pass: a status that was put off reports them later."""
 
     def __init__(self) -> None:
         self._notes: dict[Owner, str] = {}
 
-    def told(
+    def conditions(
         self, results: Results, changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]
     ) -> dict[Owner, Condition]:
-        """Return what there is to tell, by whose objects it is about."""
-        self._notes |= _set_back(results)
-        repaired = {owner: Condition("Drift", True, "Repaired", said) for owner, said in self._notes.items()}
-        return repaired | _left(changes, plan, owned)
+        """Return the condition Drift by the owner of the objects that were changed."""
+        self._notes |= _repairs(results)
+        repaired = {owner: Condition("Drift", True, "Repaired", note) for owner, note in self._notes.items()}
+        return repaired | _kept(changes, plan, owned)
 
 
-def _set_back(results: Results) -> dict[Owner, str]:
+def _repairs(results: Results) -> dict[Owner, str]:
     out: dict[Owner, list[str]] = {}
     for key, repair in results.repaired.items():
         if repair.set_back:
             out.setdefault(repair.owner, []).append(repair.sentence(key))
-    return {owner: "; ".join(said) for owner, said in out.items()}
+    return {owner: "; ".join(sentences) for owner, sentences in out.items()}
 
 
-def _left(changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, Condition]:
-    said: dict[Owner, list[str]] = {}
+def _kept(changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, Condition]:
+    edits: dict[Owner, list[str]] = {}
     for key, found in sorted(changes.kept_edits.items()):
         owner = owner_of(owned[key]["metadata"]["labels"]) if key in owned else ("", "", "")
         if owner[1] in plan.drift_policies:
-            said.setdefault(owner, []).extend(f"{path} of {key} is {one.by}'s" for path, one in sorted(found.items()))
+            edits.setdefault(owner, []).extend(
+                f"{path} of {key} was set by {edit.by}" for path, edit in sorted(found.items())
+            )
     return {
         owner: _by_policy(plan.drift_policies[owner[1]], "; ".join(cut(lines, MOST)))
-        for owner, lines in said.items()
+        for owner, lines in edits.items()
         if lines
     }
 
 
-def _by_policy(policy: Drift, said: str) -> Condition:
+def _by_policy(policy: Drift, edits: str) -> Condition:
     if policy == "adopt":
-        return Condition("Drift", False, "Adopted", f"{said}, as the tenant's drift policy wants it")
-    return Condition("Drift", True, "Reported", f"{said}; set it back, or write it into the document")
+        return Condition("Drift", False, "Adopted", f"{edits}; kept, because spec.drift of the tenant is adopt")
+    return Condition("Drift", True, "Reported", f"{edits}; set it back, or write it into the document")

@@ -1,12 +1,12 @@
-"""Why a limit is what it is, and which replicas are warm, in words and figures. Pure."""
+"""Explanation of a limit and of warm replicas, in words and figures. Pure."""
 
 from collections.abc import Mapping, Sequence
 
 from istio_templates.facts import Manifest, WarmupFacts
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.status.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
-from k8s_manager.status.stage_status import staged
-from k8s_manager.status.status_builder import REASONS
+from k8s_manager.status.model_status import REASONS
+from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress
 from ratelimiter.overrides import takes_away
 
@@ -19,16 +19,18 @@ def limit(
         return {
             "model": subject,
             "mode": "off",
-            "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off."],
+            "explanation": [f"{subject} has no limit: spec.rateLimit is absent or off; set it to limit the model."],
         }
     first = next(iter(view.values()))
     if first.holders is not None:
-        return {"model": subject, "mode": "off", "explanation": [f"{subject}: {staged(first).message}."]}
+        return {"model": subject, "mode": "off", "explanation": [f"{subject}: {stage_condition(first).message}."]}
     if first.lifted and not takes_away(first.override):
         return {
             "model": subject,
             "mode": "off",
-            "explanation": [f"{subject} has no limit: spec.rateLimit.mode is off."],
+            "explanation": [
+                f"{subject} has no limit: spec.rateLimit.mode is off; set it to enforce to limit the model."
+            ],
         }
     target, terms = first.wanted.target, first.wanted.terms
     bounds = terms.bounds
@@ -45,7 +47,7 @@ def limit(
         "sources": _sources(first),
         "debounce": {name: _debounce(one) for name, one in view.items()},
         "pods": list(pods),
-        "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_proof(pods)],
+        "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_probed(pods)],
     }
 
 
@@ -58,12 +60,12 @@ def _mode(view: LimitView) -> str:
 
 
 def _sources(view: LimitView) -> Manifest:
-    """Return where each input comes from, and of when it is."""
+    """Return where each input comes from, and when it was observed."""
     heard = view.last_seen.isoformat(timespec="seconds") if view.last_seen else None
     override = view.override
     return {
         "replicas": {"from": "the pods, by watch", "asOf": heard},
-        "gatewayPods": {"from": "the gateway's pods, by watch; starting and leaving ones count", "asOf": heard},
+        "gatewayPods": {"from": "the gateway's pods, by watch; starting and terminating ones count", "asOf": heard},
         "perReplicaQps": {"from": f"override {override.name}" if override and override.per_replica else "the Model"},
         "inForce": {
             "from": "the gateway's slot",
@@ -73,7 +75,7 @@ def _sources(view: LimitView) -> Manifest:
 
 
 def _share(view: LimitView) -> str:
-    """Return how the total becomes what one gateway pod enforces, and what that costs in exactness."""
+    """Return how the total becomes the share of one gateway pod, and how exact that is."""
     bucket, total = view.in_force, view.wanted.target.total.value
     if bucket is None or total is None or view.pending is not None:
         return ""
@@ -100,64 +102,71 @@ def _debounce(view: LimitView) -> Manifest:
     return {"state": "pending", "target": bucket_status(view.pending), "dueInSeconds": due}
 
 
-def _proof(pods: Sequence[Manifest]) -> list[str]:
+def _probed(pods: Sequence[Manifest]) -> list[str]:
     if not pods:
         return []
     applied = sum(pod["state"] == "Applied" for pod in pods)
     others = ", ".join(f"{pod['pod']} {pod['state']}" for pod in pods if pod["state"] != "Applied")
-    return [f"Proved by the probe on {applied} of {len(pods)} gateway pods{f' ({others})' if others else ''}."]
+    return [
+        f"Confirmed by the config probe on {applied} of {len(pods)} gateway pods{f' ({others})' if others else ''}."
+    ]
 
 
 def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
     target = view.wanted.target
-    said = [
+    sentences = [
         f"Version {load.name}: {load.replicas} ready replicas, {number(load.per_replica)}/s each, "
         f"{number(load.share * 100)} % of the traffic."
         for load in target.loads
     ]
-    said.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
+    sentences.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
     if view.override:
-        said.append(f"Override {view.override.name}: {override_sentence(view.override)}.")
+        sentences.append(f"Override {view.override.name}: {override_sentence(view.override)}.")
     if view.lifted:
-        return [*said, "It takes the limit away: every request is admitted."]
+        return [*sentences, "The override lifts the limit: every request is admitted. Delete it to restore the limit."]
     if view.in_force is not None:
         bucket = view.in_force
         whole = number(bucket.rate * max(target.gateways, 1))
         since = f" since {view.since.isoformat(timespec='seconds')}" if view.since else ""
-        said.append(f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods.")
-        said += [share] if (share := _share(view)) else []
-        said.append(
+        sentences.append(
+            f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods."
+        )
+        sentences += [share] if (share := _share(view)) else []
+        sentences.append(
             f"At most {bucket.burst} requests at once per gateway pod; {refill_bound(bucket, view.wanted.terms.burst)}."
         )
     else:
-        said.append(f"Nothing is in force yet: the slot of {subject} is not written.")
+        sentences.append(
+            f"Nothing is in force yet: the slot of {subject} is not written. Wait for the next reconcile pass."
+        )
     if view.stage is not None:
-        said.append(f"{staged(view).reason}: {staged(view).message}.")
+        condition = stage_condition(view)
+        sentences.append(f"{condition.reason}: {condition.message}.")
     if view.pending is not None:
         due = "now" if not view.due_in else f"in {view.due_in:.1f} s"
-        said.append(
-            f"A change to {number(view.pending.rate)}/s per gateway pod is due {due}, if the replicas hold still."
+        sentences.append(
+            f"A change to {number(view.pending.rate)}/s per gateway pod is due {due}, unless the replicas change again."
         )
-    return said
+    return sentences
 
 
 def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress]) -> Manifest:
-    """Return how far each replica of a model has come, and what that means for requests."""
+    """Return the warm-up state of each replica of a model, and whether it takes requests."""
     if warmup is None:
         none = f"{subject} has no warm-up: a replica takes requests as soon as its own readiness probe passes."
         return {"model": subject, "mode": "none", "explanation": [none], "replicas": []}
-    head = f"{subject} is warmed in mode {warmup.mode}" + (f" by plan {warmup.hash}." if warmup.hash else ".")
+    head = f"{subject} is warmed up in mode {warmup.mode}" + (f" by plan {warmup.hash}." if warmup.hash else ".")
     if warmup.mode != "gate":
         return {"model": subject, "mode": warmup.mode, "plan": warmup.hash, "explanation": [head], "replicas": []}
     opened = [pod for pod in pods if pod.is_open]
-    said = [head, f"{len(opened)} of {len(pods)} replicas take requests; only those count for the limit."]
-    said += [f"{pod.name} (version {pod.version}) {_warm(pod)}" for pod in pods]
+    sentences = [head, f"{len(opened)} of {len(pods)} replicas take requests; only those count for the limit."]
+    sentences += [f"{pod.name} (version {pod.version}) {_warm(pod)}" for pod in pods]
     replicas = [pod.live() for pod in pods]
-    return {"model": subject, "mode": "gate", "plan": warmup.hash, "explanation": said, "replicas": replicas}
+    return {"model": subject, "mode": "gate", "plan": warmup.hash, "explanation": sentences, "replicas": replicas}
 
 
 def _warm(pod: PodProgress) -> str:
-    told = pod.live()
-    took = f", after {told['seconds']:g} s" if "seconds" in told else ""
-    first = f" Its first request came at {told['firstRequest']}." if "firstRequest" in told else ""
-    return f"is {pod.state} since {pod.since or 'its start'}{took}: {told['message']}.{first}"
+    state = pod.live()
+    took = f", after {state['seconds']:g} s" if "seconds" in state else ""
+    first = f" Its first request came at {state['firstRequest']}." if "firstRequest" in state else ""
+    return f"is {pod.state} since {pod.since or 'its start'}{took}: {state['message']}.{first}"

@@ -1,84 +1,135 @@
-"""What a gateway is told about itself: its pods, foreign names in its slots, whether its pods run what was written."""
+"""Status of a gateway: its pods, foreign names in its slots, whether its pods run what was written. Pure."""
+
+from dataclasses import dataclass
 
 from collectors.replicas import PodState
 from istio_templates.documents import InferenceGatewaySpec
 from istio_templates.facts import Manifest
 from k8s_manager.dataplane.config_probe import Trouble
+from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.proxy_version import too_old
+from k8s_manager.world.world import Stored
 from ratelimiter.fairness import Uneven
 
 
-def gateway_status(
-    spec: InferenceGatewaySpec,
-    pods: tuple[PodState, ...],
-    twins: tuple[str, ...],
-    trouble: Trouble | None,
-    rolled_back: tuple[int, ...],
-    rejects: tuple[tuple[str, int], ...],
-) -> tuple[Manifest, list[Condition]]:
-    """Return status and conditions of a gateway, from its pods, foreign EnvoyFilters, and what its pods run."""
+@dataclass(frozen=True, slots=True)
+class GatewayInputs:
+    """What the status of a gateway is made from.
+
+    `duplicates` are foreign EnvoyFilters with the name of a slot. `trouble` are pods that do not run what was written,
+    None before the first config probe, `probed` whether gateway pods have been probed at all. `rolled_back` are the
+    slots whose last limits were restored, `rejects` what istiod counted as rejected, by type of configuration.
+    """
+
+    spec: InferenceGatewaySpec
+    pods: tuple[PodState, ...]
+    duplicates: tuple[str, ...]
+    trouble: Trouble | None
+    rolled_back: tuple[int, ...]
+    rejects: tuple[tuple[str, int], ...]
+    uneven: Uneven | None
+    probed: bool
+
+
+def gateway_status(stored: Stored, document: DocumentInputs, inputs: GatewayInputs) -> Manifest:
+    """Return the status of a gateway."""
+    pods = inputs.pods
     ready = [pod for pod in pods if pod.ready and not pod.leaving]
-    addresses = sorted(f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in spec.listeners)
-    serves = Condition("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
-    if not ready:
-        labels = ", ".join(f"{name}={value}" for name, value in spec.selector.items())
-        message = f"no gateway pod with {labels} is ready in namespace {spec.namespace}; start or mend them"
-        serves = Condition("Ready", False, "NoGatewayPod", message)
+    addresses = sorted(
+        f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in inputs.spec.listeners
+    )
+    conditions = [_ready(stored.key.name, inputs.spec, pods, ready), _slots_unique(inputs.duplicates)]
+    if inputs.trouble is not None:
+        conditions.append(_limits_applied(inputs.trouble, inputs.rolled_back, _rejections(inputs.rejects)))
+    was_uneven = condition_before(stored, "LoadEven") is not None
+    conditions += _load_even(inputs.uneven, was_uneven)
+    body = {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}
+    status = rendered_status(stored, document, body, conditions)
+    return status if inputs.probed else _with_last_probe(status, stored)
+
+
+def _with_last_probe(status: Manifest, stored: Stored) -> Manifest:
+    """Keep what the last manager found out until the gateway pods have been probed again."""
+    before = condition_before(stored, "LimitsApplied")
+    if before and all(condition["type"] != "LimitsApplied" for condition in status["conditions"]):
+        status["conditions"].append(before)
+    return status
+
+
+def _ready(name: str, spec: InferenceGatewaySpec, pods: tuple[PodState, ...], ready: list[PodState]) -> Condition:
     if old := [pod for pod in pods if too_old(pod.proxy)]:
         listed = ", ".join(f"{pod.name} ({pod.proxy})" for pod in old)
-        message = f"{listed}: a proxy before Istio 1.30 refuses the limits; upgrade Istio and restart these pods"
-        serves = Condition("Ready", False, "ProxyTooOld", message)
-    told = [serves, _unique(twins), *([] if trouble is None else [_proved(trouble, rolled_back, _by_istiod(rejects))])]
-    return {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}, told
-
-
-def even(uneven: Uneven | None, told_before: bool) -> list[Condition]:
-    """Tell whether one gateway pod refuses while another idles; where none ever did, nothing is told."""
-    if uneven is None:
-        return (
-            [Condition("LoadEven", True, "Even", "no gateway pod refuses while another idles")] if told_before else []
+        message = (
+            f"the proxy of gateway pod {listed} is older than Istio 1.30 and rejects the limits; upgrade Istio and "
+            "restart these pods"
         )
-    message = (
-        f"{uneven.refusing} gets {uneven.its_share:.0%} of the requests and refused {uneven.refused} in the last "
-        f"minute, {uneven.idle} gets {uneven.idle_share:.0%} and refuses none: clients keep few long connections. Let "
-        "them open more, or balance requests and not connections before the gateway; fewer gateway pods help too"
-    )
-    return [Condition("LoadEven", False, "Uneven", message)]
+        return Condition("Ready", False, "ProxyTooOld", message)
+    if not ready:
+        labels = ",".join(f"{key}={value}" for key, value in spec.selector.items())
+        message = (
+            f"gateway {name} has no ready pod in namespace {spec.namespace}; start one, or check the selector {labels}"
+        )
+        return Condition("Ready", False, "NoGatewayPod", message)
+    return Condition("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
 
 
-def _by_istiod(rejects: tuple[tuple[str, int], ...]) -> str:
-    """Return what istiod says of rejections, or where to look."""
+def _load_even(uneven: Uneven | None, was_uneven: bool) -> list[Condition]:
+    """Report whether one gateway pod rejects requests while another is idle; nothing where that never happened."""
+    if uneven is not None:
+        message = (
+            f"gateway pod {uneven.refusing} gets {uneven.its_share:.0%} of the requests and rejected {uneven.refused} "
+            f"in the last minute, {uneven.idle} gets {uneven.idle_share:.0%} and rejected none, because clients keep "
+            "few long connections; let clients open more connections, balance requests instead of connections before "
+            "the gateway, or run fewer gateway pods"
+        )
+        return [Condition("LoadEven", False, "Uneven", message)]
+    message = "no gateway pod rejects requests while another one has capacity left"
+    return [Condition("LoadEven", True, "Even", message)] if was_uneven else []
+
+
+def _rejections(rejects: tuple[tuple[str, int], ...]) -> str:
+    """Return what istiod counted as rejected, or where to look."""
     counted = ", ".join(f"{count} of {kind.upper()}" for kind, count in rejects if count)
-    return f"istiod has counted rejections: {counted}" if counted else "look at istiod's pilot_total_xds_rejects"
+    return f"istiod has counted rejections: {counted}" if counted else "check istiod's metric pilot_total_xds_rejects"
 
 
-def _proved(trouble: Trouble, rolled_back: tuple[int, ...], istiod: str) -> Condition:
-    """Tell whether every gateway pod runs the limits that were written."""
+def _limits_applied(trouble: Trouble, rolled_back: tuple[int, ...], rejections: str) -> Condition:
+    """Report whether every gateway pod runs the limits that were written."""
     if rolled_back:
         message = (
-            f"no gateway pod took the new limits of slot {_listed(rolled_back)}; those proved last are written again; "
-            f"{istiod}; the pods' logs say why"
+            f"no gateway pod accepted the new limits of slot {_listed(rolled_back)}, and the manager has restored the "
+            f"last applied ones; {rejections}; read the logs of the gateway pods"
         )
         return Condition("LimitsApplied", False, "Rejected", message)
     if not trouble:
-        return Condition("LimitsApplied", True, "Applied", "every gateway pod runs what was written, or is about to")
+        message = "every gateway pod runs the written limits, or will within seconds"
+        return Condition("LimitsApplied", True, "Applied", message)
     pod, state, slots = trouble[0]
-    who = f"{pod} (and {len(trouble) - 1} more)" if len(trouble) > 1 else pod
+    pods = f"{pod} (and {len(trouble) - 1} more)" if len(trouble) > 1 else pod
     if state == "NoAnswer":
-        message = f"{who} does not answer the probe; what it limits is not known. Let the manager reach its HTTP port"
+        message = (
+            f"gateway pod {pods} does not answer the config probe, so its limits are unknown; let the manager reach "
+            "the HTTP port of the pod"
+        )
     else:
-        message = f"{who} does not run what was written for slot {_listed(slots)}; {istiod}; its log says why"
+        message = (
+            f"gateway pod {pods} does not run the limits that were written for slot {_listed(slots)}; {rejections}; "
+            "read the log of the pod"
+        )
     return Condition("LimitsApplied", False, state, message)
+
+
+def _slots_unique(duplicates: tuple[str, ...]) -> Condition:
+    """Report whether only the manager uses the names of slots: with a duplicate, Envoy accepts no limit any more."""
+    if duplicates:
+        message = (
+            f"EnvoyFilter {', '.join(duplicates)} has the name of a limit slot, so the gateway pods accept no new "
+            "limits; delete it"
+        )
+        return Condition("SlotsUnique", False, "Duplicate", message)
+    return Condition("SlotsUnique", True, "Unique", "no other EnvoyFilter has the name of a limit slot")
 
 
 def _listed(slots: tuple[int, ...]) -> str:
     return ", ".join(map(str, slots))
-
-
-def _unique(twins: tuple[str, ...]) -> Condition:
-    """Tell whether the slots' names are ours alone: Envoy stops taking any limit when one of them comes twice."""
-    if twins:
-        message = f"EnvoyFilter {', '.join(twins)} has a slot's name: the gateway pods take no new limit; delete it"
-        return Condition("SlotsUnique", False, "Duplicate", message)
-    return Condition("SlotsUnique", True, "Unique", "no other EnvoyFilter has the name of a slot")

@@ -1,4 +1,4 @@
-"""How a limit is shown: in statuses, answers and words. Pure."""
+"""Limit of a model, as statuses, answers and explanations show it. Pure."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,7 +11,7 @@ from ratelimiter.overrides import Override, takes_away
 
 
 def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Manifest | None:
-    """Return what a model's status says of its limit; None without one."""
+    """Return the limit in a model's status; None without one."""
     if not view:
         return None
     first = next(iter(view.values()))
@@ -39,14 +39,14 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     }
     out |= stage_status(first)
     if first.own:
-        out["versions"] = [_own(view) for view in first.own]
+        out["versions"] = [_version_limit(view) for view in first.own]
     same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
 
 
-def _own(view: LimitView) -> Manifest:
-    """Return what is told of the limit of one version."""
+def _version_limit(view: LimitView) -> Manifest:
+    """Return the limit that a version has of its own."""
     bucket, version = view.in_force, view.wanted.terms.version
     if bucket is None:
         return {"version": version, "total": None, "perGateway": None}
@@ -55,12 +55,12 @@ def _own(view: LimitView) -> Manifest:
 
 
 def override_status(override: Override | None) -> Manifest | None:
-    """Return which override holds; None where none does."""
+    """Return the override that is in force; None without one."""
     if override is None:
         return None
     expires = override.expires.isoformat(timespec="seconds")
-    said = {"name": override.name, "author": override.author, "reason": override.reason, "expires": expires}
-    return {**said, "sets": override_sentence(override).split(" by ", 1)[0]}
+    body = {"name": override.name, "author": override.author, "reason": override.reason, "expires": expires}
+    return {**body, "sets": override_sentence(override).split(" by ", 1)[0]}
 
 
 def refill_bound(bucket: Bucket, burst: Fraction) -> str:
@@ -70,7 +70,7 @@ def refill_bound(bucket: Bucket, burst: Fraction) -> str:
 
 
 def bucket_status(bucket: Bucket) -> Manifest:
-    """Return a bucket as people read it."""
+    """Return a bucket as JSON."""
     return {
         "rate": number(bucket.rate),
         "tokens": bucket.tokens,
@@ -85,7 +85,7 @@ def number(value: Fraction) -> int | float:
 
 
 def override_sentence(override: Override) -> str:
-    """Return who has set what for how long, and why."""
+    """Return what an override sets, by whom, until when, and why."""
     what = override.action or (f"mode {override.mode}" if override.mode else None)
     if override.total is not None:
         what = f"{number(override.total)}/s"
@@ -96,7 +96,7 @@ def override_sentence(override: Override) -> str:
 
 
 def pods_status(proofs: Mapping[str, PodConfigState], slot: int) -> list[Manifest]:
-    """Return how far each gateway pod is with the slot of a limit."""
+    """Return whether each gateway pod runs the slot of a limit."""
     return [{"pod": pod, "state": _state(proof, slot)} for pod, proof in sorted(proofs.items())]
 
 

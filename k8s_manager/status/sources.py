@@ -1,4 +1,4 @@
-"""What conditions are told from: the loops that know more than the store, as far as they are asked."""
+"""Sources of statuses beside the store: the loops that observe limits, gateway pods and replicas."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,51 +13,51 @@ from ratelimiter.fairness import Uneven
 
 
 class LimitSource(Protocol):
-    """What is asked of the limit loop."""
+    """The limit loop, as far as statuses need it."""
 
     def mark(self, identity: str) -> object:
-        """Return something that differs whenever `view` tells something else of a limit that is in force."""
+        """Return a value that differs whenever `view` would show a limit differently."""
 
     def view(self, identity: str) -> Mapping[str, LimitView]:
         """Return a model's limit on each of its gateways."""
 
     def disagreement(self, identity: str) -> str | None:
-        """Return how Prometheus and the watch disagree over a model's replicas."""
+        """Return how the replica counts of Prometheus and the watch differ; None where they agree."""
 
     rolled_back: SlotRollbacks
-    """The slots whose limits no gateway pod took."""
+    """The slots whose limits no gateway pod accepted."""
 
 
 class ConfigProbeSource(Protocol):
-    """What is asked of the proof loop."""
+    """The config probe loop, as far as statuses need it."""
 
     started: bool
-    """Whether gateway pods have been asked at all since this manager began."""
+    """Whether gateway pods have been probed at all since this manager started."""
 
     rejects: Mapping[str, int] | None
-    """How often istiod saw each type of configuration rejected; None where it was not asked or did not answer."""
+    """How often istiod saw each type of configuration rejected; None where that is not known."""
 
     def trouble(self, gateway: str) -> Trouble | None:
-        """Return (pod, state, slots) of gateway pods that do not run what was written; None where none was asked."""
+        """Return (pod, state, slots) of gateway pods that do not run what was written; None before the first probe."""
 
 
 class CounterSource(Protocol):
-    """What is asked of the counter loop."""
+    """The counter loop, as far as statuses need it."""
 
     def uneven(self, gateway: str) -> Uneven | None:
         """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
 
 
 class GateSource(Protocol):
-    """What is asked of the gate loop."""
+    """The gate loop, as far as statuses need it."""
 
     def view(self, namespace: str, versions: Mapping[str, Pairs]) -> list[PodProgress]:
-        """Return how far the gated pods of a model have come."""
+        """Return the warm-up state of each gated pod of a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSources:
-    """The loops that know more than the store."""
+    """All sources of statuses beside the store."""
 
     limits: LimitSource
     proofs: ConfigProbeSource

@@ -1,4 +1,4 @@
-"""How a limit in shadow or ramp is shown: in conditions, statuses and words. Pure."""
+"""Limit in shadow or ramp, as statuses, conditions and explanations show it. Pure."""
 
 from istio_templates import names
 from istio_templates.facts import Manifest
@@ -7,39 +7,42 @@ from k8s_manager.world.condition import Condition
 from ratelimiter.modes import Evidence
 
 
-def staged(view: LimitView) -> Condition:
-    """Tell how far a limit has come that is not, or not yet, enforced for all requests."""
+def stage_condition(view: LimitView) -> Condition:
+    """Return the condition Limited of a limit that is not, or not yet, enforced for all requests."""
     by = f" (override {view.override.name})" if view.override and view.override.mode else ""
     if view.holders is not None:
-        who = ", ".join("/".join(names.place_of(holder)) for holder in view.holders)
-        said = f"shadow and ramp need a pinned slot, and all are taken by {who}; nothing is limited until one is free"
-        return Condition("Limited", False, "NoPinnedSlot", f"{said}{by}")
+        holders = ", ".join("/".join(names.place_of(holder)) for holder in view.holders)
+        message = (
+            f"nothing is limited: modes shadow and ramp need a pinned slot, and all are used by {holders}; end one of "
+            f"these shadows or ramps{by}"
+        )
+        return Condition("Limited", False, "NoPinnedSlot", message)
     assert view.stage is not None
     verdict = view.wanted.terms.verdict
     if view.stage.awaits and verdict:
         asked = f"at most {float(verdict.at_most * 100):g} % over {_span(verdict.over)}"
-        said = f"stays in shadow until that shows {asked}; so far: {counted(view.evidence)}"
-        return Condition("Limited", False, "AwaitsVerdict", said)
-    if view.stage.enforced == 0:
-        return Condition("Limited", False, "Shadow", f"{counted(view.evidence)}; nothing is refused{by}")
+        message = f"the limit stays in shadow until it would have rejected {asked}; so far: {counted(view.evidence)}"
+        return Condition("Limited", False, "AwaitsVerdict", message)
     share = view.stage.enforced
+    if share == 0:
+        return Condition("Limited", False, "Shadow", f"{counted(view.evidence)}; no request is rejected{by}")
     if share == 100:
-        return Condition("Limited", True, "Ramp", "is enforced for all requests: the ramp is at its end")
-    return Condition(
-        "Limited", True, "Ramp", f"is enforced for {share} % of the requests; {counted(view.evidence, 'found')}{by}"
-    )
+        return Condition("Limited", True, "Ramp", "the ramp has ended: the limit is enforced for all requests")
+    found = counted(view.evidence, "found")
+    return Condition("Limited", True, "Ramp", f"the limit is enforced for {share} % of the requests; {found}{by}")
 
 
-def counted(evidence: Evidence | None, verb: str = "would have refused") -> str:
-    """Return what gateway pods have counted, as a sentence without its subject."""
+def counted(evidence: Evidence | None, verb: str = "would have rejected") -> str:
+    """Return what gateway pods have counted."""
     if evidence is None:
-        return "no gateway pod has shown its counters yet"
+        return "no gateway pod has reported its counters yet"
     beyond = " beyond the limit" if verb == "found" else ""
-    return f"{verb} {evidence.refused} of {evidence.requests} requests{beyond} in the last {_span(evidence.over)}"
+    counts = f"{evidence.refused} of {evidence.requests} requests{beyond} in the last {_span(evidence.over)}"
+    return f"the gateway pods {verb} {counts}"
 
 
 def stage_status(view: LimitView) -> Manifest:
-    """Return what a limit's status says of its stage; empty where it is simply enforced."""
+    """Return the stage in a limit's status; empty where the limit is simply enforced."""
     if view.stage is None:
         return {}
     found = view.evidence

@@ -1,80 +1,51 @@
-"""What the manager writes into the documents themselves: statuses and finalizers."""
+"""Writes of statuses: where they differ, flickering counts with a pause, and an event for every new state."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.repair import Recorder, Repair
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.model_plan import identity_of
-from k8s_manager.pipeline.ordering import may_go, owners_of
-from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.timestamp import timestamp
-from k8s_manager.world.world import FINALIZER, Stored, World
+from k8s_manager.world.world import Stored, World
 
 log = logging.getLogger(__name__)
-FINALIZER_MANAGER = "tidegate-finalizer"
-# Counts that flicker are told at most this often; conditions are told at once.
 STATUS_PAUSE = 1.0
+"""How often counts that flicker are written (seconds); conditions are written at once."""
 STATUSES_AT_ONCE = 8
-"""Statuses written at once: they come in bursts, and must not be in the way of those who write documents."""
-_MAKES_NOTHING = ("LimitOverride", "WarmupPlan", "AccessGrant")
+"""Statuses written at once: they come in bursts, and must not delay the writes of documents."""
 
 
 class StatusWriter:
-    """Writes statuses where they differ, and finalizers as documents come and go."""
+    """Writes statuses where they differ from the live ones."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events, in_flight: int) -> None:
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
-        self._places, self._recorder = asyncio.Semaphore(in_flight), Recorder(client, clock)
-        self._status_places = asyncio.Semaphore(STATUSES_AT_ONCE)
-        self._told_at: dict[ObjectKey, float] = {}
+        self._slots = asyncio.Semaphore(STATUSES_AT_ONCE)
+        self._written_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
 
-    async def record(self, repairs: Mapping[ObjectKey, Repair]) -> None:
-        """Write an event for everything that was set back."""
-        await self._recorder.record(repairs)
-
-    async def finalizers(self, world: World) -> None:
-        """Put our finalizer on every document that is not leaving, before anything is made for it."""
-        made_for = (stored for stored in world.documents() if stored.key.kind not in _MAKES_NOTHING)
-        wanting = [stored for stored in made_for if not stored.finalizer and not stored.deleting]
-        await asyncio.gather(*(self._finalizer(stored) for stored in wanting))
-
-    async def release(
-        self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
-    ) -> None:
-        """Let documents go for which nothing is left, limits included."""
-        if not plan.terminating:
-            return
-        owned_by = owners_of(owned)
-        for terminating in plan.terminating:
-            if may_go(terminating, identity_of(terminating.stored), plan, owned_by, limited):
-                await self._let_go(terminating.stored)
-
-    async def tell(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
-        """Write the statuses that differ; return when to come back for those that were put off."""
+    async def write(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
+        """Write the statuses that differ; return when the next of those that were put off is due."""
         now = self._clock.now()
         differing = [stored for stored in world.documents() if self._differs(stored, statuses[stored.key])]
-        put_off = [
-            s
-            for s in differing
-            if self._may_wait(s, statuses[s.key]) and now < self._told_at.get(s.key, -9e9) + STATUS_PAUSE
-        ]
-        waiting = {stored.key for stored in put_off}
-        await asyncio.gather(*(self._tell(s, statuses[s.key]) for s in differing if s.key not in waiting))
+        waiting = {
+            stored.key
+            for stored in differing
+            if _has_same_states(stored, statuses[stored.key])
+            and now < self._written_at.get(stored.key, -9e9) + STATUS_PAUSE
+        }
+        await asyncio.gather(*(self._write(s, statuses[s.key]) for s in differing if s.key not in waiting))
         here = statuses.keys()
-        self._told_at = {key: at for key, at in self._told_at.items() if key in here}
+        self._written_at = {key: at for key, at in self._written_at.items() if key in here}
         self._equal = {key: pair for key, pair in self._equal.items() if key in here}
-        return min((self._told_at[key] + STATUS_PAUSE for key in waiting), default=None)
+        return min((self._written_at[key] + STATUS_PAUSE for key in waiting), default=None)
 
     def _differs(self, stored: Stored, wanted: Manifest) -> bool:
         equal = self._equal.get(stored.key)
@@ -85,18 +56,15 @@ class StatusWriter:
         self._equal[stored.key] = (stored.status, wanted)
         return False
 
-    def _may_wait(self, stored: Stored, status: Manifest) -> bool:
-        return _states(stored.status) == _states(status)
-
-    async def _tell(self, stored: Stored, status: Manifest) -> None:
+    async def _write(self, stored: Stored, status: Manifest) -> None:
         time = timestamp(self._clock.utc())
         for condition in status["conditions"]:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
         gone = dict.fromkeys(stored.status.keys() - status.keys())
-        async with self._status_places:
+        async with self._slots:
             try:
                 self._store.put(await self._client.merge(stored.key, {"status": {**status, **gone}}, "status"))
-                self._told_at[stored.key] = self._clock.now()
+                self._written_at[stored.key] = self._clock.now()
             except Absent:
                 return
             except TidegateError as error:
@@ -118,45 +86,23 @@ class StatusWriter:
             counts = ", ".join(f"{v['name']} {v['ready']}" for v in status.get("versions") or [])
             self._events.publish("replicas", subject, f"ready replicas: {counts}", kind=stored.key.kind)
 
-    async def _finalizer(self, stored: Stored) -> None:
-        metadata: Manifest = {"name": stored.key.name, "uid": stored.uid, "finalizers": [FINALIZER]}
-        if stored.key.namespace:
-            metadata["namespace"] = stored.key.namespace
-        obj = {"apiVersion": API_VERSION, "kind": stored.key.kind, "metadata": metadata}
-        await self._bounded(stored, self._client.apply(obj, force=True, manager=FINALIZER_MANAGER))
 
-    async def _let_go(self, stored: Stored) -> None:
-        """Take our finalizer off, whoever put it there: a restored document carries it in another's name."""
-        live = self._store.get(stored.key)
-        if live is None:
-            return
-        left = [name for name in live["metadata"].get("finalizers", []) if name != FINALIZER]
-        metadata = {"finalizers": left, "uid": stored.uid, "resourceVersion": live["metadata"]["resourceVersion"]}
-        await self._bounded(stored, self._client.merge(stored.key, {"metadata": metadata}))
-
-    async def _bounded(self, stored: Stored, call: Awaitable[Manifest]) -> None:
-        async with self._places:
-            try:
-                answer = await call
-                if FINALIZER in answer["metadata"].get("finalizers", []):
-                    self._store.put(answer)
-            except (Absent, WriteConflict):
-                return
-            except TidegateError as error:
-                log.warning("finalizer of %s was not written: %s", stored.key, error)
+def _has_same_states(stored: Stored, status: Manifest) -> bool:
+    """Tell whether only counts and messages differ, which may wait."""
+    return _states(stored.status) == _states(status)
 
 
 def _undated(status: Manifest) -> Manifest:
-    kept = {key: _given(value) for key, value in status.items() if value is not None and key != "conditions"}
+    kept = {key: _without_null(value) for key, value in status.items() if value is not None and key != "conditions"}
     conditions = [{**condition, "lastTransitionTime": ""} for condition in status.get("conditions", [])]
     return {**kept, "conditions": conditions}
 
 
-def _given(value: Any) -> Any:
+def _without_null(value: Any) -> Any:
     """Return a value without the keys that are null: the API server does not keep those."""
     if isinstance(value, dict):
-        return {key: _given(inner) for key, inner in value.items() if inner is not None}
-    return [_given(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    return [_without_null(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _states(status: Manifest) -> set[tuple[str, str, str]]:

@@ -36,7 +36,7 @@ def binding(
     gateways = tuple(dict.fromkeys([bound, *former]))
     waits = None
     if bound != wanted:
-        waits = f"gateway {wanted} {lacks}; gateway {bound} serves until it has"
+        waits = f"gateway {wanted} {lacks}, so gateway {bound} still serves this tenant; provide what {wanted} lacks"
     return Binding(gateways, until if len(gateways) > 1 else None, waits)
 
 

@@ -45,8 +45,8 @@ def handover_message(spec: ModelSpec, instead: ModelSpec) -> str:
     to = ", ".join(version for version, weight in declared(spec).items() if weight)
     of = ", ".join(version for version, weight in declared(instead).items() if weight)
     return (
-        f"version {to} has too few warm replicas yet; {of} serves until it has enough. "
-        f"Where {of} takes the room that {to} needs, pause the model, or say acceptOutage"
+        f"version {to} has too few warm replicas, so version {of} still serves; wait, or, if {of} uses the resources "
+        f"that {to} needs, pause the model or set acceptOutage"
     )
 
 

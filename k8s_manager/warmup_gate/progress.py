@@ -110,7 +110,7 @@ def warmth_of(
         version=version,
         state=state,
         reason=reason or "Unseen",
-        said=gate.get("message", "the manager has not looked at it yet"),
+        said=gate.get("message", "the manager has not checked this pod yet; wait for its next pass"),
         since=gate.get("lastTransitionTime", ""),
         verdict=verdict_of(pod),
         progress=progress,
@@ -143,13 +143,20 @@ def warm(pods: Iterable[PodProgress]) -> Condition:
     admitted = sum(pod.state == "admitted" for pod in pods)
     if admitted:
         return Condition(
-            "Warm", True, "Admitted", f"{admitted} of {len(pods)} replicas were opened by their plan without proof"
+            "Warm",
+            True,
+            "Admitted",
+            f"{admitted} of {len(pods)} replicas take requests without having passed, as their warm-up plan allows",
         )
     return Condition(
-        "Warm", True, "Warm", f"all {len(pods)} replicas were found warm" if pods else "there is no replica"
+        "Warm",
+        True,
+        "Warm",
+        f"all {len(pods)} replicas have passed their warm-up plan" if pods else "the model has no replica to warm up",
     )
 
 
 def _waiting(state: str, found: list[PodProgress]) -> str:
     names = named([pod.name for pod in found], 3)
-    return f"{names}: {'warming' if state == 'warming' else 'waiting to be warmed'}; they take no requests yet"
+    doing = "their warm-up is running" if state == "warming" else "their warm-up has not started"
+    return f"{names}: {doing}; they take requests once they have passed their plan"

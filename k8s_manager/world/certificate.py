@@ -16,7 +16,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.world.condition import Condition
 
 AHEAD = timedelta(days=14)
-"""How long before its end a certificate is told: what renews them on its own has done so by then."""
+"""How long before its end a certificate is reported: tools that renew certificates have done so earlier."""
 KEYS = ("tls.crt", "cert")
 """Where Istio looks for a certificate in a Secret, with its chain."""
 Place = tuple[str, str]  # namespace and name of a Secret
@@ -38,23 +38,25 @@ def read(secret: Manifest) -> Certificate | None:
     try:
         first = x509.load_pem_x509_certificates(base64.b64decode(text))[0]
         return Certificate(first.not_valid_after_utc, _hosts(first))
-    except Exception:  # whatever somebody has put there: the parser's errors have no base of their own
+    except Exception:  # a Secret can hold anything, and the parser's errors have no base class
         return None
 
 
-def told(uses: Uses, found: Mapping[Place, Certificate | None], now: datetime) -> Condition | None:
-    """Return what is told of the certificates that a document uses; None where it uses none."""
+def validity(uses: Uses, found: Mapping[Place, Certificate | None], now: datetime) -> Condition | None:
+    """Return the condition CertificatesValid of a document that uses certificates; None where it uses none."""
     if not uses:
         return None
     trouble = sorted(_trouble(uses, found, now))
     if trouble:
-        return Condition("CertificatesValid", False, trouble[0][1], "; ".join(said for _, _, said in trouble))
+        return Condition("CertificatesValid", False, trouble[0][1], "; ".join(message for _, _, message in trouble))
     ends = min(certificate.until for place in uses if (certificate := found[place]))
-    return Condition("CertificatesValid", True, "Valid", f"all of them, until {ends:%Y-%m-%d %H:%M} UTC at least")
+    return Condition(
+        "CertificatesValid", True, "Valid", f"all certificates are valid until {ends:%Y-%m-%d %H:%M} UTC at least"
+    )
 
 
 def due(uses: Mapping[ObjectKey, Uses], found: Mapping[Place, Certificate | None], now: datetime) -> float | None:
-    """Return in how many seconds there is something else to tell."""
+    """Return in how many seconds the condition of some document changes."""
     used = {certificate for of_one in uses.values() for place in of_one if (certificate := found.get(place))}
     running = [certificate for certificate in used if certificate.until > now]
     turns = [turn for certificate in running for turn in (certificate.until - AHEAD, certificate.until)]
@@ -62,20 +64,30 @@ def due(uses: Mapping[ObjectKey, Uses], found: Mapping[Place, Certificate | None
 
 
 def _trouble(uses: Uses, found: Mapping[Place, Certificate | None], now: datetime) -> Iterator[tuple[int, str, str]]:
-    """Yield how bad it is (0: worst), the reason and a sentence, of each certificate that is not as it should be."""
+    """Yield (rank, reason, message) of each certificate that is wrong; rank 0 is the worst."""
     for place, hosts in uses.items():
         secret, certificate = f"Secret {'/'.join(place)}", found.get(place)
         if place not in found:
-            yield 0, "Absent", f"there is no {secret}; put the certificate of {', '.join(hosts)} there"
+            yield 0, "Absent", f"{secret} does not exist; create it with a certificate for {', '.join(hosts)}"
         elif certificate is None:
-            yield 1, "Unreadable", f"{secret} holds no certificate that can be read under {' or '.join(KEYS)}; renew it"
+            yield 1, "Unreadable", f"{secret} has no readable certificate under {' or '.join(KEYS)}; renew it"
         elif certificate.until <= now:
-            yield 2, "Expired", f"{secret} ended at {certificate.until:%Y-%m-%d %H:%M} UTC; renew it"
+            yield (
+                2,
+                "Expired",
+                f"the certificate in {secret} expired at {certificate.until:%Y-%m-%d %H:%M} UTC; renew it",
+            )
         else:
             if wrong := [host for host in hosts if not any(_covers(name, host) for name in certificate.hosts)]:
-                yield 3, "WrongHost", f"{secret} is not for {', '.join(wrong)} but for {', '.join(certificate.hosts)}"
+                valid_for = ", ".join(certificate.hosts) or "no host"
+                message = f"the certificate in {secret} is for {valid_for}; issue one for {', '.join(wrong)}"
+                yield 3, "WrongHost", message
             if certificate.until <= now + AHEAD:
-                yield 4, "Expiring", f"{secret} ends at {certificate.until:%Y-%m-%d %H:%M} UTC; renew it"
+                yield (
+                    4,
+                    "Expiring",
+                    f"the certificate in {secret} expires at {certificate.until:%Y-%m-%d %H:%M} UTC; renew it",
+                )
 
 
 def _covers(name: str, host: str) -> bool:

@@ -1,11 +1,11 @@
-"""One condition of a document, as it is told."""
+"""Condition of a document (Gateway API conventions)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition before it is dated."""
+    """Status condition before its transition time is set."""
 
     type: str
     holds: bool

@@ -246,7 +246,8 @@ async def test_what_the_owner_serves_itself_is_not_lent(lent):
     status, said = await lent.call("PUT", "/v1/tenants/search", wider)
     assert status == 409
     assert (
-        said["problems"][0]["message"] == "/v2/models is served by this tenant's model ranker; change that model first"
+        said["problems"][0]["message"]
+        == "path /v2/models is served by this tenant's model ranker; move or delete that model's route before delegating the path"
     )
 
 

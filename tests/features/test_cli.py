@@ -208,9 +208,9 @@ async def test_a_plan_is_shown_and_only_that_is_applied(fleet, server, tmp_path)
     code, out, _ = await tidegate("diff", "-f", str(file), server=server)
     assert code == 1 and "+        prefix: /new/" in out
     code, _, error = await tidegate("apply", "-f", str(file), "--plan", "0" * 32, server=server)
-    assert code == 2 and "plan it again" in error
+    assert code == 2 and "plan the write again" in error
     code, _, error = await tidegate("apply", "-f", str(file), "--plan", "", server=server)
-    assert code == 2 and "plan it again" in error
+    assert code == 2 and "plan the write again" in error
     code, out, _ = await tidegate("apply", "-f", str(file), "--plan", fingerprint, server=server)
     assert (code, out) == (0, "Model search/ranker is written\n")
     await until(lambda: _nothing_differs(str(file), server), what="the change being there")

@@ -89,7 +89,7 @@ async def test_a_limit_is_proved_at_every_gateway_pod(search):
     await proved(search, 20)
     await until(lambda: told(search, "Applied"), 5)
     _, explained = await search.calls.call("GET", f"{RANKER}/explain")
-    assert "Proved by the probe on 1 of 1 gateway pods." in explained["explanation"]
+    assert "Confirmed by the config probe on 1 of 1 gateway pods." in explained["explanation"]
     await search.pod("search", labels())
     await proved(search, 40)
     _, metrics = await search.calls.call("GET", "/metrics")

@@ -6,7 +6,7 @@ import json
 
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.field_policy import NOTE
-from k8s_manager.drift.repair import OF_ALL, Repairs
+from k8s_manager.drift.repair import OF_ALL, RepairLimiter
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.metrics import PASSES
@@ -65,7 +65,7 @@ async def test_what_somebody_has_added_to_a_rule_is_taken_away(fleet):
         before = await spec_of(fleet, RULE)
         await edit(fleet, RULE, {"trafficPolicy": {"portLevelSettings": [{"port": {"number": 1}}]}})
         await until(lambda: is_spec(fleet, RULE, before), what="the addition being taken away")
-        await told(fleet, "True", "Repaired", "night-shift", "set back")
+        await told(fleet, "True", "Repaired", "night-shift", "set the change back")
 
 
 async def is_spec(fleet, where: tuple[str, str, str], spec: Manifest) -> bool:
@@ -209,7 +209,7 @@ async def test_who_fights_over_an_object_is_answered_more_and_more_rarely(fleet)
             await asyncio.sleep(0.05)
         ours = fleet.writes()["destinationrules"] - before - 40
         assert 1 <= ours <= 4
-        await told(fleet, "True", "Repaired", "night-shift", "every 10 s at most")
+        await told(fleet, "True", "Repaired", "night-shift", "only every 10 s")
 
 
 class Hand(SystemClock):
@@ -224,7 +224,7 @@ class Hand(SystemClock):
 
 def test_two_thousand_edits_at_once_are_set_back_at_a_bounded_rate():
     clock = Hand()
-    repairs, taken = Repairs(clock), []
+    repairs, taken = RepairLimiter(clock), []
     waiting = [(ObjectKey("VirtualService", f"t{number % 100}", f"m{number}"), number % 100) for number in range(2_000)]
     while waiting and clock.at < 1_000:
         left = [(key, tenant) for key, tenant in waiting if repairs.take(key, ("", f"t{tenant}", ""))]
@@ -237,7 +237,7 @@ def test_two_thousand_edits_at_once_are_set_back_at_a_bounded_rate():
 
 def test_nobodys_noise_is_in_the_way_of_anothers_repairs_nor_workloads_of_routes():
     clock, waits = Hand(), []
-    repairs = Repairs(clock)
+    repairs = RepairLimiter(clock)
     for second in range(300):
         clock.at = float(second)
         for number in range(25):
@@ -304,16 +304,16 @@ async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_by_plans_that_c
         line = change_of(found, "VirtualService search/ranker")
         assert (line["operation"], line["server"]) == ("adopt", "accepted")
         assert {step["path"].split("/")[1] for step in line["patch"]} == {"metadata"}
-        assert "adopt VirtualService search/ranker: what it does stays as it is" in found["reasons"]
+        assert "adopt VirtualService search/ranker: its function does not change" in found["reasons"]
         await fleet.apply(model())
         await until(lambda: is_programmed(fleet, "ranker", "search"), what="the route being taken over")
         assert await spec_of(fleet, ROUTE) == route_by_hand()["spec"]
         assert (await spec_of(fleet, ("Gateway", "main", "inference-gw")))["servers"] == SERVERS_BY_HAND
         assert await fleet.get("Gateway", "tenant-search", "inference-gw") is None
-        await told(fleet, "False", "Adopted", "spec.http of VirtualService search/ranker is kubectl's")
+        await told(fleet, "False", "Adopted", "spec.http of VirtualService search/ranker was set by kubectl")
 
         found = await planned(rest, "/v1/tenants/search", {"spec": tenant(**ADOPTING | {"drift": "repair"})["spec"]})
-        assert "update VirtualService search/ranker: requests take another way" in found["reasons"]
+        assert "update VirtualService search/ranker: requests are routed differently" in found["reasons"]
         assert any(step["path"].startswith("/spec/http") for step in change_of(found, str_of(ROUTE))["patch"])
         await policy(fleet, "repair", gateway=ADOPTING["gateway"])
 
@@ -349,7 +349,7 @@ async def test_what_cannot_be_taken_over_as_it_is_is_refused_with_its_fields_and
             await fleet.apply(tenant(**ADOPTING))
             await until(lambda: is_programmed_tenant(fleet), what="the tenant being programmed")
             found = await planned(rest, RANKER, {"spec": model()["spec"]})
-            assert change_of(found, str_of(ROUTE))["server"].startswith("refused: ")
+            assert change_of(found, str_of(ROUTE))["server"].startswith("rejected: ")
             await fleet.apply(model())
 
             async def is_told() -> bool:
@@ -404,7 +404,7 @@ async def test_a_gateway_that_serves_more_or_otherwise_is_not_taken_over(fleet):
             await fleet.apply(by_hand("Gateway", "main", "inference-gw", {**base, **spec}))
             found = await planned(rest, "/v1/tenants/search", {"spec": tenant(**ADOPTING)["spec"]})
             said = change_of(found, "Gateway inference-gw/main")["server"]
-            assert said.startswith("refused: "), (spec, said)
+            assert said.startswith("rejected: "), (spec, said)
 
 
 async def test_a_plan_to_take_over_holds_only_while_the_object_is_as_it_was(fleet):

@@ -165,7 +165,7 @@ async def test_a_limit_in_shadow_stays_there_until_its_verdict_unless_an_operato
         await fleet.apply(staged(mode="enforce", verdict=verdict))
         await becomes(fleet, "AwaitsVerdict")
         condition = await fleet.condition("Model", "ranker", "Limited", "search")
-        assert "at most 1 % over 1 min; so far: no gateway pod has shown its counters" in condition["message"]
+        assert "at most 1 % over 1 min; so far: no gateway pod has reported its counters" in condition["message"]
         _, explained = await calls.call("GET", "/v1/tenants/search/models/ranker/explain")
         assert explained["mode"] == "shadow" and any("stays in shadow" in said for said in explained["explanation"])
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
@@ -244,7 +244,7 @@ async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, cou
 
     await until(uneven, 10, "the condition")
     said = (await fleet.condition("InferenceGateway", "shared", "LoadEven"))["message"]
-    assert "gets 98% of the requests and refused 900" in said and "2% and refuses none" in said
+    assert "gets 98% of the requests and rejected 900" in said and "2% and rejected none" in said
 
 
 async def test_what_shadow_would_have_refused_is_told(fleet, counted):
@@ -259,7 +259,7 @@ async def test_what_shadow_would_have_refused_is_told(fleet, counted):
 
     async def told():
         condition = await fleet.condition("Model", "ranker", "Limited", "search")
-        return "would have refused 20 of 200 requests" in condition["message"]
+        return "would have rejected 20 of 200 requests" in condition["message"]
 
     await until(told, 10, "the counts")
     limit = (await fleet.status("Model", "ranker", "search"))["limit"]

@@ -46,7 +46,7 @@ async def test_a_plan_tells_what_is_touched_the_limits_and_the_risk(rest):
     moved = model(routes=[{"host": "search.models.example.com", "path": "/v2/models/other", "port": 8080}])
     plan = await planned(rest, RANKER, {"spec": moved["spec"]})
     assert plan["risk"] == "medium" and plan["reasons"] == [
-        "update VirtualService search/ranker: requests take another way"
+        "update VirtualService search/ranker: requests are routed differently"
     ]
     assert plan["touches"] == {
         "hosts": ["search.models.example.com"],
@@ -79,7 +79,7 @@ async def test_with_the_fingerprint_only_what_was_planned_is_done(rest):
     assert (await planned(rest, RANKER, body))["fingerprint"] == plan["fingerprint"]
     await rest.call("PATCH", RANKER, {"spec": {"rateLimit": {"perReplicaQps": 30}}})
     status, problem = await rest.call("PUT", f"{RANKER}?plan={plan['fingerprint']}", body)
-    assert status == 412 and "plan it again" in problem["detail"]
+    assert status == 412 and "plan the write again" in problem["detail"]
     again = (await planned(rest, RANKER, body))["fingerprint"]
     assert again != plan["fingerprint"]
     status, _ = await rest.call("PUT", f"{RANKER}?plan={again}", rated(51))  # another body than was planned
@@ -143,7 +143,7 @@ async def test_what_somebody_else_has_there_is_no_more_pushed_aside_than_by_the_
     other = model("other", routes=[{"host": "search.models.example.com", "path": "/other", "port": 8080}])
     plan = await planned(rest, "/v1/tenants/search/models/other", {"spec": other["spec"]})
     said = {c["object"]: c["server"] for c in plan["changes"]}
-    assert said["Service search/other"].startswith("refused: ") and said["VirtualService search/other"] == "accepted"
+    assert said["Service search/other"].startswith("rejected: ") and said["VirtualService search/other"] == "accepted"
 
 
 async def test_of_two_claims_the_older_one_that_was_refused_wins_what_becomes_free(rest):
@@ -189,7 +189,7 @@ async def test_a_deletion_is_planned_with_all_that_goes_and_done_as_planned_or_n
         "pods": True,
     }
     status, only = await rest.call("DELETE", f"{RANKER}?dryRun=true")
-    assert only["limit"] == {"before": 40, "after": None} and "the limit of 40/s is taken away" in only["reasons"]
+    assert only["limit"] == {"before": 40, "after": None} and "the limit of 40/s is removed" in only["reasons"]
     assert "Tenant search" not in only["documents"]
     _, plan = await rest.call("DELETE", "/v1/tenants/search?cascade=true&dryRun=true")
     taken = [{"host": "search.models.example.com", "path": "/v2/models/ranker", "port": 8080}]
@@ -203,7 +203,7 @@ async def test_a_deletion_is_planned_with_all_that_goes_and_done_as_planned_or_n
     assert (await rest.call("PATCH", RANKER, moved))[0] == 200
     for path, found in ((f"{RANKER}?", only), ("/v1/tenants/search?cascade=true&", plan)):
         status, problem = await rest.call("DELETE", f"{path}plan={found['fingerprint']}")
-        assert status == 412 and "plan it again" in problem["detail"]
+        assert status == 412 and "plan the write again" in problem["detail"]
     _, again = await rest.call("DELETE", f"{RANKER}?dryRun=true")
     assert (await rest.call("DELETE", f"{RANKER}?plan={again['fingerprint']}"))[0] == 202
 

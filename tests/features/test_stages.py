@@ -56,7 +56,7 @@ async def test_shadow_refuses_nothing_counts_what_it_would_have_and_ramp_leads_t
         found = await observed(run)
         assert found["requests"] == pytest.approx(720, abs=4)  # a counter misses the first request of its pod
         assert found["refused"] == pytest.approx(720 - 6 * 40, rel=0.05)
-        said = f"would have refused {found['refused']} of {found['requests']} requests"
+        said = f"would have rejected {found['refused']} of {found['requests']} requests"
         await until(lambda: _says(run, said), 10, "the condition")
         assert (await told(run))["status"] == "False"
 

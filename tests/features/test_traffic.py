@@ -55,7 +55,7 @@ async def test_traffic_is_moved_only_where_it_can_be_carried(fleet):
 
         async def refused_for_its_size():
             status, answer = await rest.call("PUT", TRAFFIC, {"traffic": shares(0, 100)})
-            return status == 409 and "could serve 20/s and no longer 40/s; scale it to 2" in str(answer)
+            return status == 409 and "the limit would fall from 40/s to 20/s; scale that version to 2" in str(answer)
 
         await until(refused_for_its_size, what="the refusal with figures")
         status, _ = await rest.call("PUT", f"{TRAFFIC}?force=true", {"traffic": shares(0, 100)})
@@ -132,7 +132,7 @@ async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_
 
         async def waits():
             told = await fleet.condition("Model", "ranker", "Programmed", "search")
-            return "version v2 has too few warm replicas yet; v1 serves" in told.get("message", "")
+            return "version v2 has too few warm replicas, so version v1 still serves" in told.get("message", "")
 
         await until(waits, what="the model saying what it waits for")
         assert (await weights(fleet), await total(fleet)) == ({"v1": 100}, 40)

@@ -107,7 +107,7 @@ async def test_a_replica_opens_when_its_plan_has_been_answered_and_only_then_cou
 
             await until(counted, what="the warm replica to count")
             warm = await fleet.condition("Model", "ranker", "Warm", "search")
-            assert (warm["status"], warm["message"]) == ("True", "all 1 replicas were found warm")
+            assert (warm["status"], warm["message"]) == ("True", "all 1 replicas have passed their warm-up plan")
             _, told = await rest.call("GET", "/v1/tenants/search/models/ranker/explain?about=ready")
             assert told["explanation"][1] == "1 of 1 replicas take requests; only those count for the limit."
             assert told["replicas"][0]["state"] == "verified"
@@ -248,7 +248,7 @@ async def test_a_plan_by_reference_is_waited_for_and_its_files_come_from_config_
 
         async def file_missing():
             found = await fleet.condition("WarmupPlan", "shared-plan", "Accepted", "search")
-            return "there is no file traffic/seen.jsonl" in found.get("message", "")
+            return "file traffic/seen.jsonl" in found.get("message", "")
 
         await until(file_missing, what="the missing file to be told")
         line = '{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}'

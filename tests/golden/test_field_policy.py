@@ -11,7 +11,7 @@ import pytest
 
 from istio_templates.facts import Manifest
 from k8s_manager.drift.compare import EXACT, differences
-from k8s_manager.drift.field_policy import DriftResolution, settle
+from k8s_manager.drift.field_policy import DriftResolution, resolve
 from k8s_manager.pipeline.diff import stamped
 from k8s_manager.standalone.apiserver import apply
 from k8s_manager.standalone.apiserver.paths import merge, shape_of
@@ -82,16 +82,16 @@ def test_one_write_settles_whatever_was_changed_and_the_next_pass_writes_nothing
     for obj in map(stamped, shown(case)):
         for path, edit in edits(obj):
             changed = edited(ours(obj), edit)
-            back = settle("repair", obj, changed, drifted=True)
+            back = resolve("repair", obj, changed, drifted=True)
             after = written(changed, back)
-            assert not back.conceded and not differing(obj, after), path
-            assert settle("repair", obj, after, drifted=True).is_in_line, path
+            assert not back.kept and not differing(obj, after), path
+            assert resolve("repair", obj, after, drifted=True).is_in_line, path
             for policy in ("report", "adopt"):
-                settled = settle(policy, obj, changed, drifted=True)
+                settled = resolve(policy, obj, changed, drifted=True)
                 after = written(changed, settled)
-                assert differing(obj, after) == settled.conceded.keys(), path
-                assert settle(policy, obj, after, drifted=True).is_in_line, path
-                assert not any(field.startswith(NEVER_LEFT) for field in settled.conceded), path
+                assert differing(obj, after) == settled.kept.keys(), path
+                assert resolve(policy, obj, after, drifted=True).is_in_line, path
+                assert not any(field.startswith(NEVER_LEFT) for field in settled.kept), path
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -100,16 +100,16 @@ def test_what_is_left_goes_back_with_the_policy_or_with_what_the_document_says_o
         for path, value in leaves(obj):
             once, twice = other(value), other(other(value))
             changed = edited(ours(obj), replaced(obj, path, once))
-            first = settle("report", obj, changed, drifted=True)
-            if not first.conceded or twice == value or path[-1] == "name":  # another name is another element
+            first = resolve("report", obj, changed, drifted=True)
+            if not first.kept or twice == value or path[-1] == "name":  # another name is another element
                 continue
             after = written(changed, first)
-            assert not differing(obj, written(after, settle("repair", obj, after, drifted=True))), path
+            assert not differing(obj, written(after, resolve("repair", obj, after, drifted=True))), path
             newer = replaced(obj, path, twice)
-            assert not differing(newer, written(after, settle("report", newer, after, drifted=False))), path
-            assert settle("adopt", newer, after, drifted=False).conceded == first.conceded, path
+            assert not differing(newer, written(after, resolve("report", newer, after, drifted=False))), path
+            assert resolve("adopt", newer, after, drifted=False).kept == first.kept, path
             same = replaced(obj, path, once)
-            assert not settle("report", same, after, drifted=False).conceded, path
+            assert not resolve("report", same, after, drifted=False).kept, path
 
 
 def leaves(obj: Manifest) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -12,7 +12,7 @@ import yaml
 from istio_templates import schema
 from istio_templates.facts import Manifest
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.drift.compare import in_line
+from k8s_manager.drift.compare import is_in_line
 from k8s_manager.pipeline.diff import stamped
 from tests.golden.case import CASES, FOLDER, rendered, shown
 
@@ -62,7 +62,7 @@ def test_kubernetes_takes_every_object_and_knows_every_field(case: str):
 def test_a_change_of_any_one_leaf_is_drift(case: str):
     """Whatever leaf somebody changes in the cluster, the loop sees it and sets it back."""
     for obj in map(stamped, shown(case)):
-        missed = [path for path, changed in mutations(obj) if in_line(obj, changed)]
+        missed = [path for path, changed in mutations(obj) if is_in_line(obj, changed)]
         assert missed == [], f"{obj['kind']} {obj['metadata']['name']}"
 
 

@@ -9,8 +9,8 @@ import pytest
 from istio_templates import names
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
-from k8s_manager.admission.admit import fleet_of
-from k8s_manager.admission.model_rules import refusals
+from k8s_manager.admission.admit import index_accepted, rejections
+from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.plan import plan_once
 from k8s_manager.pipeline.render import Renderer
@@ -31,7 +31,7 @@ VICTIM_ROUTES = {
 def judged():
     """Return the documents that were accepted, and every attempt with whether it was."""
     accepted = [parse(copy.deepcopy(victim)) for victim in VICTIMS]
-    fleet, _ = fleet_of(world_of(accepted), None, {})
+    index, _ = index_accepted(world_of(accepted), None, {}, PlanChecks())
     found = []
     for attempt in attempts():
         try:
@@ -39,10 +39,10 @@ def judged():
         except Invalid:
             found.append((attempt, False))
             continue
-        taken = not refusals(document, fleet)
+        taken = not rejections(document, index, PlanChecks())
         found.append((attempt, taken))
         if taken:
-            fleet.hold(document)
+            index.add(document)
             accepted.append(document)
     return accepted, found
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.admission.override_rules import override_name
+from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import BODIES, GOING, MADE

@@ -13,8 +13,8 @@ from istio_templates.documents import Document, ModelSpec, TenantSpec, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Invalid, NotFound, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
+from k8s_manager.admission.admit import rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
-from k8s_manager.admission.model_rules import refusals
 from k8s_manager.api import paging
 from k8s_manager.api.preconditions import WHATEVER, require
 from k8s_manager.api.services.document_bodies import (
@@ -43,7 +43,7 @@ from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits.limit_view import LimitView, LimitViews
-from k8s_manager.preview.dry_run import Planning
+from k8s_manager.preview.dry_run import DryRunner
 from k8s_manager.preview.preview import GROUPS
 from k8s_manager.preview.shift_check import objections
 from k8s_manager.reconcile import MainLoop
@@ -83,8 +83,8 @@ class Backend:
         self.limits, self.proofs, self.events, self._watchers = limits, proofs, events, watchers
         self.gates, self.history, self.tree = gates, history, tree
         self._gatherer = WorldReader(store, documents=loop.gatherer.documents)
-        self._turns, self._ledger = WriteLocks(), IncrementalIndex()
-        self._planning = Planning(client, store, self._gatherer, loop.traffic)
+        self._turns, self._ledger = WriteLocks(), IncrementalIndex(loop.plan_checks)
+        self._dry_run = DryRunner(client, store, self._gatherer, loop.traffic, loop.plan_checks)
 
     def unready(self) -> str | None:
         """Return why the API cannot be trusted yet; None when it can."""
@@ -154,13 +154,13 @@ class Backend:
         await self._namespaced(key)
         if write.dry_run:
             document, live = self._writable(key, body, made_from)
-            return await self._planning.told(await self._planning.of((document, body))), live is None
+            return await self._dry_run.report(await self._dry_run.preview_writes((document, body))), live is None
         async with self._turns.writing(key):
             document, live = self._writable(key, body, made_from)
             require(live, write.match, key)
             self._turns.pending[key] = document  # before anything is waited for: nobody else gets what it claims
             if write.planned is not None:
-                self._planning.require(await self._planning.of((document, body)), write.planned)
+                self._dry_run.require_unchanged(await self._dry_run.preview_writes((document, body)), write.planned)
             await ensure_namespace(self._client, self._store, key.namespace)
             return shown(await self._write(document, marked(body, live, write.change), live, write.match)), live is None
 
@@ -181,7 +181,7 @@ class Backend:
             writes[document.key] = (document, body)
         if problems:
             raise Invalid("the documents", problems)
-        planned = await self._planning.of(*writes.values())
+        planned = await self._dry_run.preview_writes(*writes.values())
         refused = planned.preview.rejected
         told = [
             Problem(f"{key} {problem.field}".rstrip(), problem.message)
@@ -191,7 +191,10 @@ class Backend:
         if refused:
             is_wrong = any(verdict.reason == "Invalid" for verdict in refused.values())
             raise (Invalid if is_wrong else Conflict)("the documents", told)
-        return {**await self._planning.told(planned), "documents": [str(document) for document, _ in writes.values()]}
+        return {
+            **await self._dry_run.report(planned),
+            "documents": [str(document) for document, _ in writes.values()],
+        }
 
     def _plannable(self, body: Manifest) -> tuple[Document, Manifest]:
         """Return the document in a body that names itself, if its kind can be written here; an override that names no
@@ -240,12 +243,12 @@ class Backend:
         """Delete a document; what others depend on only with `cascade`."""
         if write.dry_run:
             going = self._going(key, cascade, write.match)
-            told = await self._planning.told(self._planning.without(going))
+            told = await self._dry_run.report(self._dry_run.preview_deletion(going))
             return {**told, "documents": [str(gone) for gone in going]}
         async with self._turns.deleting():
             going = self._going(key, cascade, write.match)
             if write.planned is not None:
-                self._planning.require(self._planning.without(going), write.planned)
+                self._dry_run.require_unchanged(self._dry_run.preview_deletion(going), write.planned)
             for gone in going:
                 await self._delete(gone, write.match if gone == key else None, write.change)
             return {"deleted": [str(gone) for gone in going]}
@@ -366,15 +369,15 @@ class Backend:
         self._require_sync()
         document = parse(completed(key, body))
         require_not_over(document, datetime.now(UTC))
-        fleet = self._ledger.fleet(self._claims(), self._loop.world, self._loop.plan.admission, self._turns.coming())
-        fleet.ungated |= self._gatherer.pods.ungated(document)
-        found = refusals(document, fleet)
+        index = self._ledger.update(self._claims(), self._loop.world, self._loop.plan.admission, self._turns.coming())
+        index.ungated |= self._gatherer.pods.ungated(document)
+        found = rejections(document, index, self._loop.plan_checks)
         if not found:
             return document
-        problems = [refusal.problem for refusal in found]
-        if all(refusal.reason == "NotFound" for refusal in found):
+        problems = [rejection.problem for rejection in found]
+        if all(rejection.reason == "NotFound" for rejection in found):
             raise NotFound(f"{document}: {problems[0]}")
-        if any(refusal.reason == "Invalid" for refusal in found):
+        if any(rejection.reason == "Invalid" for rejection in found):
             raise Invalid(str(document), problems)
         raise Conflict(str(document), problems)
 

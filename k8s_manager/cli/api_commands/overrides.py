@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from istio_templates.documents.fields import seconds
-from k8s_manager.admission.override_rules import override_name
+from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands.documents import DEMO, Output, Server, State, TokenFile
 from k8s_manager.cli.connection import connect

@@ -1,4 +1,4 @@
-"""Verdicts that are brought up to date are those that would be found anew."""
+"""Admission results that are updated equal those of admitting every document again."""
 
 import copy
 from dataclasses import replace
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
 from istio_templates.facts import ObjectKey
-from k8s_manager.admission import admit
 from k8s_manager.admission.admit import Admitter
+from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.offline.offline_world import world_of
 from tests.k8s_manager.admission.test_incremental_index import Moments, documents
 from tests.support.documents import gateway, model, tenant
@@ -64,8 +64,8 @@ def put(moments: Moments, raw: dict | None) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(changes())
-def test_verdicts_brought_up_to_date_are_those_found_anew(changes):
-    moments, judge = Moments(), Admitter()
+def test_updated_results_equal_those_of_admitting_every_document_again(changes):
+    moments, admitter = Moments(), Admitter()
     for raw in (
         tenant("search", hosts=[{"name": "a.example.com"}, {"name": "b.example.com"}]),
         model("m", "search", routes=[ROUTE]),
@@ -88,7 +88,7 @@ def test_verdicts_brought_up_to_date_are_those_found_anew(changes):
             elif key in moments.there:  # read again: equal, and another object
                 moments.there[key] = replace(moments.there[key], document=copy.deepcopy(moments.there[key].document))
         world = moments.world()
-        assert judge.verdicts(world) == Admitter().verdicts(world)
+        assert admitter.admit(world) == Admitter().admit(world)
 
 
 ROUTE = {"host": "a.example.com", "path": "/x", "port": 8080}
@@ -99,20 +99,20 @@ def _key(raw: dict) -> ObjectKey:
     return ObjectKey(raw["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
-def test_a_model_that_holds_what_it_held_is_judged_alone():
+def test_a_model_that_claims_what_it_claimed_is_admitted_alone():
     names = [f"t{n}" for n in range(50)]
     raw = [gateway(), *map(tenant, names), *(model("ranker", name) for name in names)]
-    judge, documents = Admitter(), [parse(d) for d in raw]
-    judge.verdicts(world_of(documents))
+    admitter, documents = Admitter(), [parse(d) for d in raw]
+    admitter.admit(world_of(documents))
     asked: list[str] = []
 
-    class Counting(admit.ClaimIndex):
+    class Counting(ClaimIndex):
         def owner(self, host: str) -> str | None:
             asked.append(host)
             return super().owner(host)
 
-    judge._fleet.__class__ = Counting
+    admitter._index.__class__ = Counting
     changed = parse(model("ranker", "t7", paused="a test"))
     world = world_of([*(d for d in documents if (d.namespace, d.name) != ("t7", "ranker")), changed])
-    assert all(verdict.accepted for verdict in judge.verdicts(world).values())
+    assert all(result.accepted for result in admitter.admit(world).values())
     assert asked == ["t7.models.example.com"]

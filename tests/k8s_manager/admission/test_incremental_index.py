@@ -1,4 +1,4 @@
-"""A fleet that is brought up to date answers as one that is made anew."""
+"""An index that is updated rejects what an index that is built again rejects."""
 
 import copy
 from dataclasses import replace
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from istio_templates.documents import parse
 from istio_templates.errors import Invalid
-from k8s_manager.admission.admit import Admitter, fleet_of
+from k8s_manager.admission.admit import Admitter, index_accepted, rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
-from k8s_manager.admission.model_rules import refusals
+from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.plan import Planner
 from k8s_manager.world.world import Bound
@@ -74,8 +74,8 @@ class Moments:
         return replace(world_of([]), gateways=gateways, tenants=tenants, models=models, bound=self.bound)
 
 
-def said(document, fleet):
-    return sorted((found.reason, found.problem.field) for found in refusals(document, fleet))
+def said(document, index):
+    return sorted((found.reason, found.problem.field) for found in rejections(document, index, PlanChecks()))
 
 
 def on(name, *hosts, lent=()):
@@ -100,20 +100,23 @@ def at(namespace, path, host="a.example.com"):
     ],
     on("search", "a.example.com", lent=[{"path": "/x", "tenant": "ads"}]),
 )
-def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
+def test_it_rejects_what_an_index_built_again_rejects(changes, asked):
     try:
         proposed = parse(copy.deepcopy(asked))
     except Invalid:
         return
-    moments, ledger, planner = Moments(), IncrementalIndex(), Planner()
+    moments, incremental, planner = Moments(), IncrementalIndex(PlanChecks()), Planner()
     world = moments.world()
-    last, plan = world, planner.plan(world, Admitter().verdicts(world), {})
+    last, plan = world, planner.plan(world, Admitter(PlanChecks()).admit(world), {})
 
-    def compare(fleet, last, plan, promised):
-        anew, _ = fleet_of(moments.world(), last, plan.admission)
+    def rebuilt(last, plan):
+        return index_accepted(moments.world(), last, plan.admission, PlanChecks())[0]
+
+    def compare(index, last, plan, promised):
+        again = rebuilt(last, plan)
         for document in promised:
-            anew.hold(document)
-        assert said(proposed, fleet) == said(proposed, anew)
+            again.add(document)
+        assert said(proposed, index) == said(proposed, again)
 
     for what, arrives, raw in changes:
         try:
@@ -128,11 +131,11 @@ def test_it_refuses_what_a_fleet_made_anew_refuses(changes, asked):
         elif what == "bind":
             routes = tuple((r.host, frozenset(), r.path, key[1:]) for r in getattr(document.spec, "routes", ()))
             moments.bound = Bound((), tuple((host, key.namespace) for host, *_ in routes), routes)
-        elif what == "promise" and not refusals(document, fleet_of(moments.world(), last, plan.admission)[0]):
-            compare(ledger.fleet(moments.world(), last, plan.admission, {key: document}), last, plan, [document])
+        elif what == "promise" and not rejections(document, rebuilt(last, plan), PlanChecks()):
+            compare(incremental.update(moments.world(), last, plan.admission, {key: document}), last, plan, [document])
             if arrives:
                 moments.put(raw)
         else:
             last = moments.world()
-            plan = planner.plan(last, Admitter().verdicts(last), {})
-        compare(ledger.fleet(moments.world(), last, plan.admission, {}), last, plan, [])
+            plan = planner.plan(last, Admitter(PlanChecks()).admit(last), {})
+        compare(incremental.update(moments.world(), last, plan.admission, {}), last, plan, [])

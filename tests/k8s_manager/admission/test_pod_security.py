@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents.tenant import PodRules
-from k8s_manager.admission.pod_security import CAPABILITIES, broken
+from k8s_manager.admission.rules.pod_security import CAPABILITIES, violations
 
 OWN = PodRules(service_accounts=("trainer",))
 POOLS = PodRules(node_pools=({"pool": "search"}, {"gpu": "a100", "team": "search"}))
@@ -50,7 +50,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("template", "path"), REFUSED, ids=[path for _, path in REFUSED])
 def test_what_leaves_the_container_or_takes_another_identity_is_refused(template, path):
-    assert [found for found, _ in broken(template, OWN)] == [path]
+    assert [found for found, _ in violations(template, OWN)] == [path]
 
 
 def test_what_stays_inside_is_not():
@@ -76,7 +76,7 @@ def test_what_stays_inside_is_not():
             ],
         },
     }
-    assert list(broken(everything, OWN)) == []
+    assert list(violations(everything, OWN)) == []
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_what_stays_inside_is_not():
     ],
 )
 def test_with_pools_a_selector_has_to_choose_one_of_them(selector, fits):
-    found = list(broken({"spec": {"nodeSelector": selector}}, POOLS))
+    found = list(violations({"spec": {"nodeSelector": selector}}, POOLS))
     assert [path for path, _ in found] == ([] if fits else ["spec.nodeSelector"])
     assert fits or "gpu=a100, team=search" in found[0][1]
 
 
 def test_who_has_no_pool_gets_no_node():
-    assert [path for path, _ in broken({}, PodRules(node_pools=()))] == ["spec.nodeSelector"]
+    assert [path for path, _ in violations({}, PodRules(node_pools=()))] == ["spec.nodeSelector"]
 
 
 json = st.recursive(
@@ -130,4 +130,4 @@ json = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["spec", "metadata"]), json, max_size=2))
 def test_nonsense_is_never_a_stack_trace(template):
-    assert all(path.startswith(("spec.", "metadata.")) and said for path, said in broken(template, OWN))
+    assert all(path.startswith(("spec.", "metadata.")) and said for path, said in violations(template, OWN))

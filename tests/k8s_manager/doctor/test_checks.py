@@ -33,11 +33,11 @@ def test_a_cluster_that_is_well_has_no_remedy():
         ({"istiod": ()}, "no istiod", "istioctl install"),
         ({"istiod": (("istio-system", "1.29.2", 1),)}, "istiod 1.29.2 in istio-system is too old", "1.30"),
         ({"istiod": (("istio-system", "1.31.0", 0),)}, "istiod in istio-system is not ready", "describe deployment"),
-        ({"webhook": "no answer"}, "does not take an EnvoyFilter: no answer", "istiod"),
+        ({"webhook": "no answer"}, "does not accept an EnvoyFilter: no answer", "istiod"),
         ({"denied": (("bind", "clusterroles", "gateway pods"),)}, "may not bind clusterroles", "manifests/"),
         ({"managers": None}, "no Deployment tidegate-system/tidegate", "manifests/"),
         ({"managers": (0, 2)}, "0 of 2 managers are ready", "logs deployment/tidegate"),
-        ({"leader": ""}, "no manager leads", "get lease"),
+        ({"leader": ""}, "no manager is the leader", "get lease"),
     ],
 )
 def test_what_is_missing_is_named_with_what_to_run(change, what, remedy):
@@ -57,7 +57,7 @@ def test_a_conflict_that_is_there_is_a_warning():
     ("change", "level", "what", "remedy"),
     [
         ({"namespace_exists": False}, "failure", "namespace inference-gw does not exist", "kubectl create namespace"),
-        ({"pods": ()}, "failure", "no pod with istio=shared", "spec.managed"),
+        ({"pods": ()}, "failure", "has no pod with istio=shared", "spec.managed"),
         ({"pods": (("gw-0", "1.31.0", False),)}, "failure", "0 of 1 pods are ready", "describe pods"),
         ({"pods": (("a", None, True), ("b", None, False))}, "warning", "1 of 2 pods are ready", "describe pods"),
         ({"pods": (("gw-0", "1.29.0", True),)}, "failure", "gw-0 runs the proxy of Istio 1.29.0", "upgrade Istio"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_manager.drift.compare import differences, in_line
+from k8s_manager.drift.compare import differences, is_in_line
 
 POLICY = {"kind": "NetworkPolicy", "metadata": {}, "spec": {"podSelector": {}, "ingress": [{"from": []}]}}
 SERVICE = {"kind": "Service", "metadata": {}, "spec": {"selector": {"app": "a"}, "ports": [{"name": "h", "port": 80}]}}
@@ -34,7 +34,7 @@ def first(*names: str) -> dict:
     ],
 )
 def test_a_difference_is_one_whatever_stands_there(wanted, live):
-    assert not in_line(wanted, live) and list(differences(wanted, live))
+    assert not is_in_line(wanted, live) and list(differences(wanted, live))
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_a_difference_is_one_whatever_stands_there(wanted, live):
     ],
 )
 def test_what_others_add_or_spell_otherwise_is_none(wanted, live):
-    assert in_line(wanted, live) and not list(differences(wanted, live))
+    assert is_in_line(wanted, live) and not list(differences(wanted, live))

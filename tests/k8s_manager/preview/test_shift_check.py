@@ -26,7 +26,7 @@ def test_traffic_does_not_move_to_a_version_without_a_warm_replica():
 def test_a_version_that_cannot_carry_its_share_is_named_with_the_replicas_that_could():
     (problem,) = objections(spec(0), spec(50), {"v1": 4, "v2": 1})
     assert "version v2 has 1 warm replicas for 50% of the traffic" in problem.message
-    assert "could serve 40/s and no longer 80/s; scale it to 2 first" in problem.message
+    assert "the limit would fall from 80/s to 40/s; scale that version to 2 replicas first" in problem.message
     assert objections(spec(0), spec(50), {"v1": 4, "v2": 2}) == []
 
 
@@ -46,7 +46,7 @@ def test_versions_with_limits_of_their_own_only_lower_the_sum():
         return ModelSpec.model_validate(found["spec"])
 
     (problem,) = objections(own(50), own(0), {"v1": 2, "v2": 2})
-    assert problem.message == "the model could serve 40/s and no longer 80/s; send force=true to let it fall"
+    assert problem.message == "the limit would fall from 80/s to 40/s; send force=true to accept that"
 
 
 @pytest.mark.parametrize("back", [0, 10])

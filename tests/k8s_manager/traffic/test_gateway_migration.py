@@ -21,7 +21,7 @@ def test_a_new_tenant_is_served_where_it_asks_for():
 def test_a_move_waits_for_a_ready_pod():
     bound = binding({"gateway": "a"}, "b", LACKS, NOW, 60)
     assert bound.gateways == ("a",)
-    assert bound.waits == "gateway b has no ready pod yet; gateway a serves until it has"
+    assert bound.waits == "gateway b has no ready pod yet, so gateway a still serves this tenant; provide what b lacks"
 
 
 def test_both_serve_while_clients_move_and_the_old_one_ends_in_time():

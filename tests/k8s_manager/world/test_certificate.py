@@ -7,7 +7,7 @@ import pytest
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.store import Store
-from k8s_manager.world.certificate import AHEAD, Certificate, due, read, told
+from k8s_manager.world.certificate import AHEAD, Certificate, due, read, validity
 from tests.features.test_drift import Hand
 from tests.support.certificates import secret
 
@@ -43,26 +43,26 @@ def test_a_certificate_that_a_parser_chokes_on_is_none():
 @pytest.mark.parametrize("years", [1, 9999])
 def test_a_certificate_at_the_end_of_the_calendar_is_told_as_any_other(years):
     found = {PLACE: Certificate(datetime(years, 1, 2, tzinfo=UTC), HOSTS)}
-    assert told(USES, found, NOW).reason == ("Expired" if years == 1 else "Valid")
+    assert validity(USES, found, NOW).reason == ("Expired" if years == 1 else "Valid")
     assert (due({ObjectKey("Tenant", "", "search"): USES}, found, NOW) is None) == (years == 1)
 
 
 @pytest.mark.parametrize(
     "found, reason, said",
     [
-        ({}, "Absent", "there is no Secret gw/search; put the certificate of search.example.com there"),
-        ({PLACE: None}, "Unreadable", "no certificate that can be read under tls.crt or cert"),
-        ({PLACE: Certificate(NOW, HOSTS)}, "Expired", "ended at 2026-11-22 03:00 UTC; renew it"),
-        ({PLACE: Certificate(NOW + AHEAD, HOSTS)}, "Expiring", "ends at 2026-12-06 03:00 UTC; renew it"),
+        ({}, "Absent", "Secret gw/search does not exist; create it with a certificate for search.example.com"),
+        ({PLACE: None}, "Unreadable", "no readable certificate under tls.crt or cert"),
+        ({PLACE: Certificate(NOW, HOSTS)}, "Expired", "expired at 2026-11-22 03:00 UTC; renew it"),
+        ({PLACE: Certificate(NOW + AHEAD, HOSTS)}, "Expiring", "expires at 2026-12-06 03:00 UTC; renew it"),
         (
             {PLACE: Certificate(NOW + 2 * AHEAD, ("*.example.org", "other.example.com"))},
             "WrongHost",
-            "is not for search.example.com but for *.example.org, other.example.com",
+            "is for *.example.org, other.example.com; issue one for search.example.com",
         ),
     ],
 )
 def test_what_is_wrong_with_a_certificate_is_told(found, reason, said):
-    condition = told(USES, found, NOW)
+    condition = validity(USES, found, NOW)
     assert (condition.holds, condition.reason) == (False, reason)
     assert said in condition.message
 
@@ -70,21 +70,21 @@ def test_what_is_wrong_with_a_certificate_is_told(found, reason, said):
 def test_the_worst_is_the_reason_and_all_are_named():
     other = ("gw", "ads")
     found = {PLACE: Certificate(NOW + timedelta(days=1), HOSTS), other: Certificate(NOW - timedelta(days=1), HOSTS)}
-    condition = told({**USES, other: HOSTS}, found, NOW)
+    condition = validity({**USES, other: HOSTS}, found, NOW)
     assert condition.reason == "Expired"
     assert "gw/search" in condition.message and "gw/ads" in condition.message
 
 
 def test_a_good_one_is_told_with_its_end_and_who_uses_none_is_told_nothing():
     found = {PLACE: Certificate(NOW + 2 * AHEAD, ("*.example.com",))}
-    assert told(USES, found, NOW).message == "all of them, until 2026-12-20 03:00 UTC at least"
-    assert told({}, found, NOW) is None
+    assert validity(USES, found, NOW).message == "all certificates are valid until 2026-12-20 03:00 UTC at least"
+    assert validity({}, found, NOW) is None
 
 
 def test_a_wildcard_is_for_one_label_and_a_claimed_wildcard_needs_itself():
     found = {PLACE: Certificate(NOW + 2 * AHEAD, ("*.example.com",))}
-    assert told({PLACE: ("a.b.example.com",)}, found, NOW).reason == "WrongHost"
-    assert told({PLACE: ("*.example.com",)}, found, NOW).reason == "Valid"
+    assert validity({PLACE: ("a.b.example.com",)}, found, NOW).reason == "WrongHost"
+    assert validity({PLACE: ("*.example.com",)}, found, NOW).reason == "Valid"
 
 
 def test_the_next_word_is_due_when_one_begins_to_end_and_when_it_has():

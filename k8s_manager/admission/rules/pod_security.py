@@ -1,7 +1,7 @@
-"""What a tenant's pods may not do: leave their containers, or take another identity or other nodes. Pure.
+"""Rules for the pods of tenants: no way out of the container, no other identity, no other nodes. Pure.
 
-The first part is the level `baseline` of Kubernetes' Pod Security Standards, checked here too because a namespace need
-not carry that label, and because who sends a document is to be told the field and not that no pod comes up.
+The first part is the level `baseline` of Kubernetes' Pod Security Standards. It is checked here too because a namespace
+need not carry that label, and because an author needs the name of the field and not pods that never start.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 from istio_templates.documents.tenant import PodRules
 
-Found = tuple[str, str]  # a path inside podTemplate, and what is wrong there
+Violation = tuple[str, str]  # a path inside podTemplate, and what is wrong there
 CAPABILITIES = frozenset(
     ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
      "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT")
@@ -26,77 +26,91 @@ _SELINUX_TYPES = (None, "", "container_t", "container_init_t", "container_kvm_t"
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
-def broken(template: dict[str, Any], rules: PodRules) -> Iterator[Found]:
-    """Yield what a pod template asks for that its tenant may not have."""
+def violations(template: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
+    """Yield the fields of a pod template that its tenant may not set."""
     spec = _mapping(template.get("spec"))
     yield from _metadata(_mapping(template.get("metadata")))
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(field):
-            yield f"spec.{field}", "a tenant's pods have no part in their node; leave it out"
+            yield f"spec.{field}", f"{field} is not allowed for pods of tenants; remove it"
     if spec.get("nodeName"):
-        yield "spec.nodeName", "pods are placed by the scheduler; leave it out, or choose nodes by nodeSelector"
+        yield "spec.nodeName", "nodeName is not allowed for pods of tenants; remove it, or use nodeSelector"
     if str(spec.get("priorityClassName", "")).startswith("system-"):
-        yield "spec.priorityClassName", "is for the cluster's own pods; choose another"
+        yield "spec.priorityClassName", "system- priority classes are reserved for the cluster; choose another class"
     yield from _identity(spec, rules)
     yield from _nodes(spec, rules)
     yield from _security("spec.securityContext", _mapping(spec.get("securityContext")))
     for number, volume in enumerate(_list(spec.get("volumes"))):
         if "hostPath" in volume:
-            yield f"spec.volumes[{number}].hostPath", "a tenant's pods see no files of their node; use another volume"
+            yield (
+                f"spec.volumes[{number}].hostPath",
+                "hostPath is not allowed for pods of tenants; use another type of volume",
+            )
     for field in ("initContainers", "containers", "ephemeralContainers"):
         for number, container in enumerate(_list(spec.get(field))):
             yield from _container(f"spec.{field}[{number}]", container)
 
 
-def _metadata(metadata: dict[str, Any]) -> Iterator[Found]:
-    """Yield what turns a pod into another one: Istio's injector takes images and volumes from annotations."""
+def _metadata(metadata: dict[str, Any]) -> Iterator[Violation]:
+    """Yield labels and annotations that change the pod: Istio's injector takes images and volumes from annotations."""
     for field in ("labels", "annotations"):
         for name, value in _mapping(metadata.get(field)).items():
             path, is_off = f"metadata.{field}.{name}", name == "sidecar.istio.io/inject" and value == "false"
             if str(name).startswith(INJECTED) and not is_off:
-                yield path, "no sidecar is put into a tenant's pods; leave it out"
+                yield path, "sidecar injection is not allowed for pods of tenants; remove it"
             if (
                 str(name).startswith(APPARMOR)
                 and value != "runtime/default"
                 and not str(value).startswith("localhost/")
             ):
-                yield path, "only runtime/default and localhost/ are allowed"
+                yield path, f"AppArmor profile {value} is not allowed; use runtime/default or localhost/<profile>"
 
 
-def _identity(spec: dict[str, Any], rules: PodRules) -> Iterator[Found]:
+def _identity(spec: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
     allowed = ("default", *rules.service_accounts)
     for field in ("serviceAccountName", "serviceAccount"):
         if (name := spec.get(field)) and name not in allowed:
             listed = ", ".join(allowed)
-            yield f"spec.{field}", f"{name!r} is not allowed to this tenant; it may use: {listed}"
+            yield f"spec.{field}", f"service account {name!r} is not allowed for this tenant; choose one of: {listed}"
 
 
-def _nodes(spec: dict[str, Any], rules: PodRules) -> Iterator[Found]:
+def _nodes(spec: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
     if rules.node_pools is None:
         return
     wanted = _mapping(spec.get("nodeSelector"))
     if not any(pool.items() <= wanted.items() for pool in rules.node_pools):
         pools = " or ".join(", ".join(f"{k}={v}" for k, v in sorted(pool.items())) for pool in rules.node_pools)
-        yield "spec.nodeSelector", f"has to choose nodes of this tenant: {pools or 'it has none'}"
+        message = (
+            f"the nodes are not in a node pool of this tenant; select {pools}"
+            if pools
+            else "this tenant has no node pool; ask an operator to add one to the Tenant"
+        )
+        yield "spec.nodeSelector", message
 
 
-def _container(path: str, container: dict[str, Any]) -> Iterator[Found]:
+def _container(path: str, container: dict[str, Any]) -> Iterator[Violation]:
     context = _mapping(container.get("securityContext"))
     yield from _security(f"{path}.securityContext", context)
     if context.get("privileged"):
-        yield f"{path}.securityContext.privileged", "a tenant's containers are not privileged; leave it out"
+        yield f"{path}.securityContext.privileged", "privileged containers are not allowed for tenants; remove it"
     if context.get("procMount") not in (None, "Default"):
-        yield f"{path}.securityContext.procMount", "only Default is allowed"
+        yield f"{path}.securityContext.procMount", "only procMount Default is allowed for pods of tenants; remove it"
     added = _mapping(context.get("capabilities")).get("add") or []
     for name in added if isinstance(added, list) else [added]:
         if str(name) not in CAPABILITIES:
-            yield f"{path}.securityContext.capabilities.add", f"{name!r} is not allowed; leave it out"
+            yield (
+                f"{path}.securityContext.capabilities.add",
+                f"capability {name!r} is not allowed for pods of tenants; remove it",
+            )
     for number, port in enumerate(_list(container.get("ports"))):
         if port.get("hostPort"):
-            yield f"{path}.ports[{number}].hostPort", "a tenant's pods take no ports of their node; leave it out"
+            yield f"{path}.ports[{number}].hostPort", "hostPort is not allowed for pods of tenants; remove it"
     for where, handler in _handlers(container):
         if _mapping(handler.get("httpGet")).get("host") or _mapping(handler.get("tcpSocket")).get("host"):
-            yield f"{path}.{where}", "asks another host; the kubelet asks the pod itself"
+            yield (
+                f"{path}.{where}",
+                "a handler that calls another host is not allowed; remove host to call the pod itself",
+            )
 
 
 def _handlers(container: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -106,18 +120,21 @@ def _handlers(container: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
         yield f"lifecycle.{hook}", _mapping(handler)
 
 
-def _security(path: str, context: dict[str, Any]) -> Iterator[Found]:
+def _security(path: str, context: dict[str, Any]) -> Iterator[Violation]:
     for field in ("seccompProfile", "appArmorProfile"):
         if _mapping(context.get(field)).get("type") == "Unconfined":
-            yield f"{path}.{field}", "Unconfined is not allowed; leave it out"
+            yield f"{path}.{field}", f"{field} Unconfined is not allowed for pods of tenants; remove it"
     selinux = _mapping(context.get("seLinuxOptions"))
     if selinux.get("type") not in _SELINUX_TYPES or selinux.get("user") or selinux.get("role"):
-        yield f"{path}.seLinuxOptions", "is not allowed beyond the types of containers; leave it out"
+        yield f"{path}.seLinuxOptions", "only SELinux types of containers are allowed for pods of tenants; remove it"
     if _mapping(context.get("windowsOptions")).get("hostProcess"):
-        yield f"{path}.windowsOptions.hostProcess", "a tenant's pods have no part in their node; leave it out"
+        yield f"{path}.windowsOptions.hostProcess", "hostProcess is not allowed for pods of tenants; remove it"
     for number, sysctl in enumerate(_list(context.get("sysctls"))):
         if str(sysctl.get("name")) not in SYSCTLS:
-            yield f"{path}.sysctls[{number}]", f"{sysctl.get('name')!r} is not allowed; leave it out"
+            yield (
+                f"{path}.sysctls[{number}]",
+                f"sysctl {sysctl.get('name')!r} is not allowed for pods of tenants; remove it",
+            )
 
 
 def _mapping(value: Any) -> dict[str, Any]:

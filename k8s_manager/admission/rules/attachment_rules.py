@@ -1,0 +1,64 @@
+"""Rules for models that limit a VirtualService of another owner (`attachTo`). Pure."""
+
+from collections.abc import Iterator
+
+from k8s_manager.admission.claim_index import ClaimIndex, Holder
+from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found
+from k8s_manager.world.tenant import dedicated_namespace, gateway_name
+from k8s_manager.world.world import Foreign
+
+FIELD = "spec.attachTo.virtualService"
+
+
+def check_attachment(key: Holder, tenant: str, name: str, index: ClaimIndex) -> Iterator[Rejection]:
+    """Yield every reason against limiting the VirtualService `name`."""
+    place = (key[0], name)
+    yield from _second_limit(key, place, index)
+    own = index.models.get(place)
+    if own and place != key and not own.attach_to:
+        message = f"VirtualService {name} is rendered by Tidegate for model {name}; set the limit in that model"
+        yield conflict(FIELD, message)
+    elif index.foreign is not None and place not in index.foreign:
+        message = f"VirtualService {name} does not exist in namespace {key[0]}; create it first"
+        yield not_found(FIELD, message)
+    elif index.foreign is not None:
+        yield from _unreachable(place, index.foreign[place], tenant, index)
+
+
+def check_name(key: Holder, index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a model with the name of a VirtualService that another model limits."""
+    if (holder := index.attached.get(key, key[1])) != key[1]:
+        message = f"VirtualService {key[1]} is limited by model {holder}; choose another name for this model"
+        yield conflict("metadata.name", message)
+
+
+def _second_limit(key: Holder, place: Holder, index: ClaimIndex) -> Iterator[Rejection]:
+    if (holder := index.attached.get(place, key[1])) != key[1]:
+        message = f"VirtualService {place[1]} is already limited by model {holder}; attach to another one"
+        yield conflict(FIELD, message)
+
+
+def _unreachable(place: Holder, found: Foreign, tenant: str, index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a VirtualService that no gateway of the tenant serves; during a migration, one of them is enough."""
+    gateway = gateway_name(tenant, index.tenants[tenant])
+    spaces = _gateway_namespaces(tenant, index)
+    if not any({"*", n} & set(found.export_to) or ("." in found.export_to and n == place[0]) for n in spaces):
+        message = f"VirtualService {place[1]} is not exported to namespace {spaces[0]}; add that to its exportTo"
+        yield invalid(FIELD, message)
+    reached = {(name if "/" in name else f"{place[0]}/{name}").partition("/")[0] for name in found.gateways}
+    if reached.isdisjoint(spaces):
+        listed = ", ".join(found.gateways) or "none"
+        message = (
+            f"VirtualService {place[1]} is not bound to gateway {gateway}; add a Gateway of namespace {spaces[0]} to "
+            f"its gateways (now: {listed})"
+        )
+        yield invalid(FIELD, message)
+
+
+def _gateway_namespaces(tenant: str, index: ClaimIndex) -> list[str]:
+    """Return the namespaces of the gateways that serve a tenant, sorted."""
+    bound = index.bindings.get(tenant)
+    known = [index.gateways[name].namespace for name in bound.gateways if name in index.gateways] if bound else []
+    if known:
+        return sorted(set(known))
+    return [dedicated_namespace(tenant)]

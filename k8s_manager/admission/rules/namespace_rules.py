@@ -1,0 +1,30 @@
+"""Rules for the namespaces of gateways and tenants. Pure."""
+
+from collections.abc import Iterator
+
+from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
+from k8s_manager.world.world import NamespaceState
+
+FIELD = "spec.namespace"
+RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
+Label = tuple[str, str]
+
+
+def check_reserved(namespace: str) -> Iterator[Rejection]:
+    """Reject a namespace of the cluster itself."""
+    if namespace in RESERVED or namespace.startswith("kube-"):
+        yield invalid(FIELD, f"namespace {namespace} is reserved for the cluster; choose another namespace")
+
+
+def has_label(namespace: NamespaceState, label: Label) -> bool:
+    """Tell whether a namespace carries a label."""
+    return namespace.labels.get(label[0]) == label[1]
+
+
+def unmanaged(namespace: str, label: Label) -> Rejection:
+    """Return the rejection of a namespace that exists and was not made by the manager."""
+    message = (
+        f"namespace {namespace} already exists and is not managed by Tidegate; choose another namespace, or label this "
+        f"one {label[0]}={label[1]} to let Tidegate use it"
+    )
+    return conflict(FIELD, message)

@@ -1,0 +1,142 @@
+"""Status of a model: its URL, versions, limit and warm-up, and whether it serves. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.facts import Manifest, ServedModel
+from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
+from k8s_manager.status.limit_status import limit_status, override_sentence
+from k8s_manager.status.stage_status import stage_condition
+from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
+from k8s_manager.world.condition import Condition
+from k8s_manager.world.world import Stored
+from ratelimiter.autoscaler import Scaler, disagreement
+from ratelimiter.overrides import takes_away
+
+REASONS = {
+    "Capacity": "the limit is what the ready replicas can serve",
+    "Floor": "the ready replicas can serve less than the floor, so the limit is the floor; add replicas",
+    "Ceiling": "the ready replicas can serve more than the ceiling, so the limit is the ceiling",
+    "TenantCeiling": "the tenant's models together can serve more than its ceiling, so each gets its share of it",
+    "Cold": "no replica is ready, so the limit is the fallback for cold models; check the pods",
+    "Override": "an override sets the limit",
+    "Frozen": "an override has frozen the limit",
+    "Stale": "the pods have not been observed for too long, so the limit is the fallback for stale data; check that "
+    "the manager reaches the API server",
+}
+"""Where a limit comes from, by its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInputs:
+    """What the status of a model is made from.
+
+    `ready` are the ready replicas of each version, `scalers` its autoscalers. `disagreement` says how Prometheus and
+    the watch differ, `warmup` how far replicas with a gate have come (None without gates), `draining` which versions
+    drain. `limit_mark` differs whenever the limit is shown differently.
+    """
+
+    spec: ModelSpec
+    identity: str
+    served: ServedModel | None
+    ready: tuple[tuple[str, int], ...]
+    scalers: tuple[tuple[str, Scaler], ...]
+    disagreement: str | None
+    warmup: tuple[PodProgress, ...] | None
+    draining: tuple[Manifest, ...]
+    limit_mark: object
+
+
+def model_status(
+    stored: Stored, document: DocumentInputs, inputs: ModelInputs, limit: Mapping[str, LimitView]
+) -> Manifest:
+    """Return the status of a model, with its limit on each of its gateways."""
+    spec, ready = inputs.spec, dict(inputs.ready)
+    body = {
+        "url": _url(inputs.served, spec),
+        "versions": [
+            {"name": v.name, "desired": v.workload.replicas if v.workload else None, "ready": ready[v.name]}
+            for v in spec.versions
+        ],
+        "limit": limit_status(limit, stored.status.get("limit")),
+    }
+    conditions = [
+        _ready(spec, ready, document.written),
+        _limited(limit),
+        *_autoscaler_agrees(limit, dict(inputs.scalers)),
+        *_sources_agree(inputs.disagreement, stored),
+    ]
+    if inputs.warmup is not None and inputs.served and inputs.served.warmup:
+        body["warmup"] = warmup_status(inputs.served.warmup.mode, inputs.served.warmup.hash, inputs.warmup)
+        conditions.append(warm(inputs.warmup))
+    if inputs.draining:
+        body["draining"] = list(inputs.draining)
+    return rendered_status(stored, document, body, conditions)
+
+
+def _url(served: ServedModel | None, spec: ModelSpec) -> str | None:
+    if served is None or served.attached:
+        return None
+    route = spec.routes[0]
+    claim = names.claim_of(served.tenant, route.host)
+    listener = names.listener_for(served.tenant.gateways[0], route.host, claim.credential if claim else None)
+    if listener is None:
+        return None
+    return f"{listener.protocol.lower()}://{route.host}:{listener.port}{route.path}"
+
+
+def _ready(spec: ModelSpec, ready: Mapping[str, int], written: bool) -> Condition:
+    if spec.paused:
+        message = f"the model is paused and its routes answer 503 ({spec.paused}); remove spec.paused to resume"
+        return Condition("Ready", False, "Paused", message)
+    carrying = [share.version for share in spec.traffic if share.weight]
+    empty = [version for version in carrying if not ready.get(version)]
+    if empty:
+        message = f"version {', '.join(empty)} has traffic but no ready replica; scale it up, or check its pods"
+        if len(empty) < len(carrying):
+            message += "; until then the other versions serve its share"
+        return Condition("Ready", False, "NoReadyReplica", message)
+    if not written:
+        message = "the routes of the model are not written yet; correct what condition Programmed names"
+        return Condition("Ready", False, "NotServed", message)
+    return Condition("Ready", True, "Ready", "every version with traffic has a ready replica")
+
+
+def _limited(limit: Mapping[str, LimitView]) -> Condition:
+    if not limit:
+        return Condition("Limited", False, "Off", "the model has no limit")
+    first = next(iter(limit.values()))
+    if first.holders is not None or first.stage is not None:
+        return stage_condition(first)
+    override = f" ({override_sentence(first.override)})" if first.override else ""
+    if first.lifted and takes_away(first.override):
+        return Condition(
+            "Limited", False, "Lifted", f"an override lifts the limit{override}; delete it to restore the limit"
+        )
+    if first.lifted:
+        return Condition("Limited", False, "Off", f"the model has no limit{override}")
+    reason = first.wanted.target.total.reason
+    return Condition("Limited", True, reason, REASONS[reason] + override)
+
+
+def _sources_agree(disagreement: str | None, stored: Stored) -> list[Condition]:
+    """Report whether Prometheus and the watch count the same replicas; nothing where they always did."""
+    if disagreement:
+        message = f"{disagreement}; the manager uses the watch, check kube-state-metrics and its scrapes"
+        return [Condition("SourcesAgree", False, "Disagree", message)]
+    if condition_before(stored, "SourcesAgree"):
+        return [Condition("SourcesAgree", True, "Agree", "the watch and Prometheus count the same replicas")]
+    return []
+
+
+def _autoscaler_agrees(limit: Mapping[str, LimitView], scalers: Mapping[str, Scaler]) -> list[Condition]:
+    """Report whether limit and autoscalers fit together, where there are both."""
+    if not limit or not scalers:
+        return []
+    wanted = next(iter(limit.values())).wanted
+    if found := disagreement(wanted.terms, wanted.target.loads, scalers):
+        return [Condition("AutoscalerAgrees", False, *found)]
+    return [Condition("AutoscalerAgrees", True, "Agrees", "the autoscalers can follow the load that the limit admits")]
