@@ -178,15 +178,17 @@ def _tenants(world: World, plan: Plan, memo: Memo) -> None:
         if bound.waits:
             plan.waiting[stored.key] = bound.waits
         if not pools or pools[0].name != bound.gateways[0]:
-            plan.waiting[stored.key] = f"gateway {bound.gateways[0]} is not there yet; it is waited for"
+            plan.waiting[stored.key] = (
+                f"gateway {bound.gateways[0]} does not exist or is not accepted yet; create it, or correct its document"
+            )
             plan.held.add(("", name, ""))
             continue
         missing = frozenset(secret for pool in pools for secret in _missing_secrets(spec, pool, world))
         if missing:
             namespaces = ", ".join(sorted({pool.namespace for pool in pools}))
             said = (
-                f"no Secret {', '.join(sorted(missing))} in namespace {namespaces}; put the certificate there, "
-                "its hosts are left out until then"
+                f"there is no Secret {', '.join(sorted(missing))} in namespace {namespaces}, and hosts that use it are "
+                "not served; create it with their certificate"
             )
             plan.waiting[stored.key] = f"{bound.waits}; {said}" if bound.waits else said
         if spec.drift != "repair":
@@ -399,13 +401,13 @@ def _leaving(world: World, plan: Plan) -> None:
     for stored in world.gateways:
         if stored.deleting:
             users = sorted(s.key.name for s in world.tenants if _uses(s, stored.key.name, world))
-            waits = f"tenants use it: {', '.join(users)}; move or delete them first" if users else None
+            waits = f"tenants {', '.join(users)} use this gateway; migrate or delete them first" if users else None
             plan.leaving.append(Terminating(stored, (stored.key.name, "", ""), waits))
     for stored in world.tenants:
         if stored.deleting:
             namespace = _namespace(stored)
             left = sorted(s.key.name for s in world.models if s.key.namespace == namespace)
-            waits = f"it has models: {', '.join(left)}; delete them first" if left else None
+            waits = f"models {', '.join(left)} still exist; delete them first" if left else None
             plan.leaving.append(Terminating(stored, ("", stored.key.name, ""), waits))
     for stored in world.models:
         if stored.deleting:
