@@ -70,7 +70,9 @@ def plan_tenants(inputs: PlanInputs, pools: Mapping[str, GatewayPool], memo: Mem
             dedicated[name] = own
         serving = _distinct([pools[gateway] for gateway in binding.gateways if gateway in pools])
         if not serving or serving[0].name != binding.gateways[0]:
-            waiting[stored.key] = f"gateway {binding.gateways[0]} is not there yet; it is waited for"
+            waiting[stored.key] = (
+                f"gateway {binding.gateways[0]} does not exist or is not accepted yet; create it, or correct its document"
+            )
             frozen.add(("", name, ""))
             continue
         missing = frozenset(secret for pool in serving for secret in _missing_secrets(spec, pool, inputs))
@@ -138,6 +140,6 @@ def _secrets_message(missing: frozenset[str], pools: tuple[GatewayPool, ...]) ->
         return None
     namespaces = ", ".join(sorted({pool.namespace for pool in pools}))
     return (
-        f"no Secret {', '.join(sorted(missing))} in namespace {namespaces}; put the certificate there, "
-        "its hosts are left out until then"
+        f"there is no Secret {', '.join(sorted(missing))} in namespace {namespaces}, and hosts that use it are "
+        "not served; create it with their certificate"
     )

@@ -40,7 +40,7 @@ def terminating_documents(inputs: PlanInputs) -> tuple[Terminating, ...]:
 
 def _users(gateway: str, inputs: PlanInputs) -> str | None:
     users = sorted(stored.key.name for stored in inputs.tenants if _uses(stored, gateway, inputs))
-    return f"tenants use it: {', '.join(users)}; move or delete them first" if users else None
+    return f"tenants {', '.join(users)} use this gateway; migrate or delete them first" if users else None
 
 
 def _uses(tenant: Stored[TenantSpec], gateway: str, inputs: PlanInputs) -> bool:
@@ -53,4 +53,4 @@ def _uses(tenant: Stored[TenantSpec], gateway: str, inputs: PlanInputs) -> bool:
 def _models_left(tenant: Stored[TenantSpec], inputs: PlanInputs) -> str | None:
     namespace = namespace_of(tenant.key.name, tenant.spec) if tenant.spec else tenant.key.name
     left = sorted(stored.key.name for stored in inputs.models if stored.key.namespace == namespace)
-    return f"it has models: {', '.join(left)}; delete them first" if left else None
+    return f"models {', '.join(left)} still exist; delete them first" if left else None

@@ -1,7 +1,7 @@
 """Status that documents of every kind have: Accepted, Programmed, and the dates of conditions. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
@@ -14,8 +14,7 @@ from k8s_manager.world.condition import Condition
 from k8s_manager.world.world import Stored
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentInputs:
+class DocumentInputs(NamedTuple):
     """How far a document has come: its admission, a write of its objects that failed, its deletion, what it waits for,
     whether its objects are `written`, and what Git has yet to bring. `certificates` and `drift` are conditions of their
     own, where there are any."""

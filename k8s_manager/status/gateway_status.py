@@ -1,6 +1,6 @@
 """Status of a gateway: its pods, foreign names in its slots, whether its pods run what was written. Pure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from collectors.replicas import PodState
 from istio_templates.documents import InferenceGatewaySpec
@@ -13,8 +13,7 @@ from k8s_manager.world.world import Stored
 from ratelimiter.fairness import Uneven
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayInputs:
+class GatewayInputs(NamedTuple):
     """What the status of a gateway is made from.
 
     `duplicates` are foreign EnvoyFilters with the name of a slot. `trouble` are pods that do not run what was written,

@@ -1,7 +1,7 @@
 """Status of a model: its URL, versions, limit and warm-up, and whether it serves. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec
@@ -30,8 +30,7 @@ REASONS = {
 """Where a limit comes from, by its reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInputs:
+class ModelInputs(NamedTuple):
     """What the status of a model is made from.
 
     `ready` are the ready replicas of each version, `scalers` its autoscalers. `disagreement` says how Prometheus and

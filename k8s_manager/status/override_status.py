@@ -1,6 +1,6 @@
 """Status of a LimitOverride: how many models it targets, and whether it is active. Pure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from istio_templates.facts import Manifest
 from k8s_manager.status.document_status import DocumentInputs, accepted, complete
@@ -9,8 +9,7 @@ from k8s_manager.world.world import Stored
 from ratelimiter.overrides import Override
 
 
-@dataclass(frozen=True, slots=True)
-class OverrideInputs:
+class OverrideInputs(NamedTuple):
     """What the status of an override is made from; `override` is None where it is not accepted."""
 
     models: int

@@ -65,7 +65,10 @@ class PassOutcome:
 
 
 class StatusBuilder:
-    """Builds statuses pass after pass; one whose inputs have not changed is not built again."""
+    """Builds statuses pass after pass; one whose inputs have not changed is not built again.
+
+    Inputs are named tuples: they are made and compared for every document in every pass.
+    """
 
     def __init__(self) -> None:
         self._memo = Memo()

@@ -1,6 +1,6 @@
 """Status of a tenant: its namespace, and the gateways that serve it. Pure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from istio_templates.documents import TenantSpec
 from istio_templates.facts import Manifest
@@ -10,8 +10,7 @@ from k8s_manager.world.tenant import gateway_name, namespace_of
 from k8s_manager.world.world import Stored
 
 
-@dataclass(frozen=True, slots=True)
-class TenantInputs:
+class TenantInputs(NamedTuple):
     """What the status of a tenant is made from; `binding` is None before a gateway serves it."""
 
     spec: TenantSpec

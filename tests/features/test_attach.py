@@ -102,7 +102,7 @@ async def test_the_limit_stays_when_their_virtual_service_goes_and_the_condition
 
     async def told():
         condition = await search.condition("Model", "ranker", "Accepted", "search")
-        return condition.get("reason") == "NotFound" and "make it first" in condition["message"]
+        return condition.get("reason") == "NotFound" and "create it first" in condition["message"]
 
     await until(told, 10, "the condition")
     assert await limit_is(search, 20)
@@ -168,10 +168,10 @@ async def _accepted(fleet):
 
 
 REFUSED = [
-    ("one that is not there", attached(virtual_service="none"), 404, "there is no VirtualService none"),
-    ("one that is not exported", attached(virtual_service="hidden"), 422, "add inference-gw to its exportTo"),
-    ("one behind another gateway", attached(virtual_service="elsewhere"), 422, "its gateways: other-gw/public"),
-    ("one in the mesh only", attached(virtual_service="mesh"), 422, "its gateways: mesh"),
+    ("one that is not there", attached(virtual_service="none"), 404, "VirtualService none does not exist"),
+    ("one that is not exported", attached(virtual_service="hidden"), 422, "is not exported to namespace inference-gw; add"),
+    ("one behind another gateway", attached(virtual_service="elsewhere"), 422, "its gateways (now: other-gw/public)"),
+    ("one in the mesh only", attached(virtual_service="mesh"), 422, "its gateways (now: mesh)"),
     ("one that another model limits", attached("second"), 409, "is limited by model ranker"),
     ("with routes", attached(routes=[{"host": HOST, "path": "/x", "port": 80}]), 422, "exactly one of routes"),
     ("with a workload", attached(versions=[{"name": "v1", "workload": {"replicas": 1, "image": "a"}}]), 422, "has a workload"),
@@ -205,4 +205,4 @@ async def test_a_virtual_service_that_tidegate_renders_is_not_attached_to(search
         "PUT", "/v1/tenants/search/models/ranker", {"spec": attached(virtual_service="own")["spec"]}
     )
     assert status == 409
-    assert "is what Tidegate renders for model own" in problem["detail"]
+    assert "is rendered by Tidegate for model own" in problem["detail"]

@@ -83,7 +83,7 @@ async def test_trouble_is_shown_in_sentences(fleet, server):
     await make_search(fleet)
     code, out, _ = await tidegate("get", "model", server=server)
     assert code == 0 and "NoReadyReplica" in out
-    assert "ranker: Ready: version v1 has traffic but no ready replica; scale it up or look at its pods" in out
+    assert "ranker: Ready: version v1 has traffic but no ready replica; scale it up, or check its pods" in out
 
 
 async def test_a_wrong_document_is_refused_with_its_field_before_anything_is_sent():

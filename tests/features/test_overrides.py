@@ -164,7 +164,7 @@ async def test_a_tenants_own_people_move_their_limits_inside_their_range(rest):
     await fleet.apply(override(namespace="search", target={"model": "ranker"}, total=90))
     await until(lambda: _told(fleet, "LimitOverride", "o", "search", "Accepted", "Invalid"), 5)
     said = (await fleet.condition("LimitOverride", "o", "Accepted", "search"))["message"]
-    assert "90 is outside the tenant's range, 10 to 60" in said
+    assert "90 is outside the range of tenant search; choose a value from 10 to 60" in said
     await is_limited(fleet, 40)
 
 

@@ -60,7 +60,7 @@ BAD = [
     ("a path that contains another's", "PUT", OTHER, route(path="/v2/models"), 409, "spec.routes[0].path", "search/ranker"),
     ("a path within another's", "PUT", OTHER, route(path="/v2/models/ranker/x"), 409, "spec.routes[0].path", "search/ranker"),
     ("a host of another tenant", "PUT", OTHER, route(host="ads.models.example.com"), 409, "spec.routes[0].host", "another tenant"),
-    ("a host of nobody", "PUT", OTHER, route(host="x.example.com"), 422, "spec.routes[0].host", "add it to the tenant's hosts"),
+    ("a host of nobody", "PUT", OTHER, route(host="x.example.com"), 422, "spec.routes[0].host", "add it to spec.hosts of the Tenant"),
     ("negative replicas", "PUT", f"{RANKER}/versions/v1/scale", {"replicas": -1}, 422, "replicas", "from 0 on"),
     ("a negative rate", "PUT", OTHER, limited(perReplicaQps=-5), 422, "spec.rateLimit.perReplicaQps", "greater than or equal"),
     ("a duration without a unit", "PUT", OTHER, limited(burst=5), 422, "spec.rateLimit.burst", "with its unit"),

@@ -240,7 +240,9 @@ async def test_a_plan_by_reference_is_waited_for_and_its_files_come_from_config_
             found = await fleet.condition("Model", "ranker", "Accepted", "search")
             return found.get("reason") == reason and text in found["message"]
 
-        await until(lambda: says("NotFound", "there is no WarmupPlan shared-plan"), what="the missing plan to be told")
+        await until(
+            lambda: says("NotFound", "has no accepted WarmupPlan shared-plan"), what="the missing plan to be told"
+        )
         recorded = {"name": "seen", "recorded": {"file": {"configMap": "traffic", "key": "seen.jsonl"}}}
         spec = plan(target={"protocol": "oip-rest", "port": 9206}, cases=[recorded])
         metadata = {"name": "shared-plan", "namespace": "search"}

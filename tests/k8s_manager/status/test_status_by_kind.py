@@ -1,0 +1,135 @@
+"""Statuses follow from typed inputs, and a condition that does not hold says what to do."""
+
+import pytest
+
+from collectors.replicas import PodState
+from istio_templates.documents import parse
+from istio_templates.errors import Problem
+from istio_templates.facts import ObjectKey
+from k8s_manager.admission.admit import AdmissionResult
+from k8s_manager.kube.errors import Absent, FieldConflict
+from k8s_manager.offline.offline_world import world_of
+from k8s_manager.pipeline.apply import Failure
+from k8s_manager.pipeline.plan import Terminating
+from k8s_manager.status.document_status import DocumentInputs, unreadable_status
+from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
+from k8s_manager.status.model_status import ModelInputs, model_status
+from k8s_manager.status.tenant_status import TenantInputs, tenant_status
+from k8s_manager.world.binding import Binding
+from ratelimiter.fairness import Uneven
+from tests.support.documents import gateway, model, tenant
+
+ACCEPTED = DocumentInputs(AdmissionResult(True), written=True)
+OWNER = ("", "search", "")
+
+
+def stored(raw: dict):
+    return world_of([parse(raw)]).documents()[0]
+
+
+def conditions(status: dict) -> dict[str, dict]:
+    return {condition["type"]: condition for condition in status["conditions"]}
+
+
+def of_gateway(**inputs) -> dict[str, dict]:
+    document = stored(gateway())
+    given = {
+        "pods": (), "duplicates": (), "trouble": (), "rolled_back": (), "rejects": (), "uneven": None, "probed": True,
+    }  # fmt: skip
+    made = GatewayInputs(spec=document.document.spec, **{**given, **inputs})
+    return conditions(gateway_status(document, ACCEPTED, made))
+
+
+def of_model(raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, **inputs) -> dict[str, dict]:
+    found = stored(raw)
+    spec = found.document.spec
+    given = {"served": None, "scalers": (), "disagreement": None, "warmup": None, "draining": (), "limit_mark": None}
+    made = ModelInputs(
+        spec=spec, identity="", ready=tuple((v.name, ready) for v in spec.versions), **{**given, **inputs}
+    )
+    return conditions(model_status(found, document, made, {}))
+
+
+@pytest.mark.parametrize(
+    ("found", "type_", "reason", "to_do"),
+    [
+        (of_gateway(), "Ready", "NoGatewayPod", "start one, or check the selector"),
+        (
+            of_gateway(pods=(PodState("a", frozenset(), True, False, None, "1.29.0"),)),
+            "Ready",
+            "ProxyTooOld",
+            "upgrade Istio",
+        ),
+        (of_gateway(duplicates=("gw/a",)), "SlotsUnique", "Duplicate", "delete it"),
+        (of_gateway(trouble=(("a", "NoAnswer", (1,)),)), "LimitsApplied", "NoAnswer", "let the manager reach"),
+        (of_gateway(trouble=(("a", "Rejected", (1,)),)), "LimitsApplied", "Rejected", "read the log"),
+        (of_gateway(rolled_back=(1,)), "LimitsApplied", "Rejected", "read the logs"),
+        (of_gateway(uneven=Uneven("a", 7, 0.9, "b", 0.1)), "LoadEven", "Uneven", "let clients open more connections"),
+        (of_model(model()), "Ready", "NoReadyReplica", "scale it up"),
+        (of_model(model(paused="a test")), "Ready", "Paused", "remove spec.paused"),
+        (of_model(model(), 1, DocumentInputs(AdmissionResult(True), False)), "Ready", "NotServed", "correct what"),
+        (
+            of_model(model(), 1, disagreement="1 by watch, 2 by Prometheus"),
+            "SourcesAgree",
+            "Disagree",
+            "check kube-state",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_condition_that_does_not_hold_says_what_to_do(found, type_, reason, to_do):
+    condition = found[type_]
+    assert (condition["status"], condition["reason"]) == ("False", reason)
+    assert to_do in condition["message"].rpartition("; ")[2] or to_do in condition["message"].partition("; ")[2]
+
+
+@pytest.mark.parametrize(
+    ("document", "reason", "message"),
+    [
+        (
+            DocumentInputs(AdmissionResult(False, "Conflict", (Problem("spec", "taken; choose another"),)), True),
+            "Pending",
+            "objects are written once the document is accepted; correct what condition Accepted names",
+        ),
+        (
+            DocumentInputs(
+                AdmissionResult(True), True, terminating=Terminating(stored(tenant()), OWNER, "models a; delete them")
+            ),
+            "Waiting",
+            "the deletion has to wait: models a; delete them",
+        ),
+        (
+            DocumentInputs(
+                AdmissionResult(True),
+                True,
+                failure=(ObjectKey("Service", "search", "a"), Failure(Absent("namespaces search"), OWNER, 1, 0.0)),
+            ),
+            "NamespaceAbsent",
+            "Service search/a: namespace search does not exist; kubectl create namespace search",
+        ),
+    ],
+    ids=["rejected", "terminating", "absent"],
+)
+def test_what_keeps_objects_from_being_written_is_named(document, reason, message):
+    found = conditions(tenant_status(stored(tenant()), document, TenantInputs(stored(tenant()).document.spec, None)))
+    assert (found["Programmed"]["reason"], found["Programmed"]["message"]) == (reason, message)
+
+
+def test_an_object_of_another_field_manager_is_named_with_it():
+    error = FieldConflict("apply", [])
+    error.managers = ("argo",)
+    failed = DocumentInputs(
+        AdmissionResult(True), True, failure=(ObjectKey("Service", "search", "a"), Failure(error, OWNER, 1, 0.0))
+    )
+    condition = of_model(model(), 1, failed)["Programmed"]
+    assert condition["reason"] == "FieldConflict" and "Service search/a is managed by argo; " in condition["message"]
+
+
+def test_a_tenant_that_is_rejected_stays_where_its_status_says():
+    rejected = DocumentInputs(AdmissionResult(False, "Invalid"), written=False)
+    document = stored(tenant())
+    document.status.update({"namespace": "search", "gateway": "old"})
+    inputs = TenantInputs(document.document.spec, Binding(("shared",)))
+    assert tenant_status(document, rejected, inputs)["gateway"] == "old"
+    assert unreadable_status(document, rejected)["gateway"] == "old"
+    assert tenant_status(document, ACCEPTED, inputs)["gateway"] == "shared"
