@@ -67,7 +67,7 @@ async def site(installed: None) -> AsyncIterator[Site]:
         async def empty() -> bool:
             return not await found.all("Tenant")
 
-        await until(empty, 90, "the tenants being gone")
+        await until(empty, "the tenants being gone")
 
 
 @pytest.fixture

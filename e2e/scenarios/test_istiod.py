@@ -33,19 +33,19 @@ async def test_istiod_away_means_writes_wait_and_traffic_and_limits_go_on(site: 
                 told = await site.condition("Tenant", f"{tenant}-b", "Programmed")
                 return told.get("reason") == "ValidatorUnavailable"
 
-            await until(waits, 60, "the tenant being told to wait for Istio's validator")
+            await until(waits, "the tenant being told to wait for Istio's validator")
             since, to = await load.measure(6)
             assert load.outcome.is_limited_to(40, since, to, within=0.075)
         finally:
             await asyncio.to_thread(scale_istiod, 1)
-        await until(lambda: site.holds("Tenant", f"{tenant}-b", "Programmed"), 90, "the tenant being programmed")
-        await site.until_total(80, tenant, seconds=90)
+        await until(lambda: site.holds("Tenant", f"{tenant}-b", "Programmed"), "the tenant being programmed")
+        await site.until_total(80, tenant)
 
         async def enforced() -> bool:
             since, to = await load.measure(3)
             return load.outcome.is_limited_to(80, since, to, within=0.075)
 
-        await until(enforced, 60, "the new limit at the gateways")
+        await until(enforced, "the new limit at the gateways")
     assert not load.outcome.strange, load.outcome.counts
 
 
@@ -65,11 +65,11 @@ async def test_a_gateway_pod_that_starts_under_load_never_admits_beyond_its_shar
         known = set(gateways)
         return next((a for p in pods if (a := p["status"].get("podIP", "")) and a not in known), "")
 
-    address = await until(fresh, 60, "a new gateway pod with an address")
+    address = await until(fresh, "a new gateway pod with an address")
     load = Load(host_of(tenant), path_of("ranker"), rate=50)
     async with load.on(address, once=frozenset()):
         began = time.monotonic()
-        await until(lambda: load.outcome.counts["200"], 90, "the first answer of the new pod")
+        await until(lambda: load.outcome.counts["200"], "the first answer of the new pod")
         await load.measure(5)
     worst = max(most_within(load.outcome.admitted, 1.0), default=0)
     # Its share is 10/s with a bucket of 2; a second can see both ends of a bucket.

@@ -33,9 +33,9 @@ async def test_a_leader_killed_while_a_limit_must_change_is_replaced_and_the_lim
         await site.kube.merge(ObjectKey("Model", tenant, "ranker"), {"spec": {"versions": spec["versions"]}})
         kubectl("-n", SYSTEM, "delete", "pod", pod, "--grace-period=0", "--force")
         killed = time.monotonic()
-        await until(lambda: changed(site, before), 2 * SILENCE, "another leader")
+        await until(lambda: changed(site, before), "another leader")
         waited = time.monotonic() - killed
-        await site.until_total(80, tenant, seconds=40)
+        await site.until_total(80, tenant)
         await load.measure(2)
         since, to = await load.measure(6)
     assert waited < SILENCE + 5
@@ -48,11 +48,11 @@ async def changed(site: Site, before: str) -> bool:
 
 
 async def test_a_leader_that_is_told_to_stop_hands_over_at_once(site: Site, gateways: list[str]):
-    await until(lambda: leader(site), 30, "a leader")
+    await until(lambda: leader(site), "a leader")
     before = await leader(site)
     kubectl("-n", SYSTEM, "delete", "pod", before.rpartition("-")[0], "--wait=false")
     started = time.monotonic()
-    await until(lambda: changed(site, before), 2 * SILENCE, "another leader")
+    await until(lambda: changed(site, before), "another leader")
     assert time.monotonic() - started < SILENCE
 
 
@@ -63,7 +63,7 @@ async def test_every_replica_serves_the_api(site: Site, gateways: list[str], ten
         ready = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
         return ready if len(ready) == 2 else []
 
-    for number, pod in enumerate(await until(both, 60, "two ready managers")):
+    for number, pod in enumerate(await until(both, "two ready managers")):
         async with site.at(f"http://{pod['status']['podIP']}:8700") as rest:
             name = f"{tenant}-{number}"
             body = {"gateway": {"name": "shared"}, "hosts": [{"name": host_of(name)}]}

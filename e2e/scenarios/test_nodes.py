@@ -52,7 +52,7 @@ async def _drain(node: str) -> None:
         return "true" in await asyncio.to_thread(kubectl, "get", "node", node, "-o", "jsonpath={.spec.unschedulable}")
 
     try:
-        await until(cordoned, 30, "the node being cordoned")
+        await until(cordoned, "the node being cordoned")
     finally:
         await asyncio.to_thread(kubectl, "uncordon", node)
     said = await draining

@@ -36,7 +36,7 @@ async def test_rights_say_who_may_override_what(site: Site, gateways: list[str],
         kubectl("apply", "--as=ada", "-f", "-", stdin=json.dumps(override(tenant, 30)))
         await site.until_total(30, tenant)
         kubectl("apply", "--as=ada", "-f", "-", stdin=json.dumps(override(tenant, 70)))
-        await until(lambda: refused(site, tenant), 20, "70/s being refused")
+        await until(lambda: refused(site, tenant), "70/s being refused")
         await site.until_total(20, tenant)
     finally:
         kubectl("-n", tenant, "delete", "limitoverride,rolebinding", "own", "--ignore-not-found")

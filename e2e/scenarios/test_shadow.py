@@ -24,7 +24,7 @@ async def test_shadow_counts_at_the_gateway_pods_and_enforce_refuses(site: Site,
     await site.make_model(tenant, replicas=2)
     await site.until_total(40, tenant)
     await set_mode(site, tenant, "shadow")
-    await until(lambda: is_proved(site, tenant, "shadow"), 30, "the limit being in shadow at every gateway pod")
+    await until(lambda: is_proved(site, tenant, "shadow"), "the limit being in shadow at every gateway pod")
     await asyncio.sleep(6)  # one reading, from which the next ones count
     load = Load(host_of(tenant), path_of("ranker"), rate=50)
     async with load.on(*gateways):
@@ -37,11 +37,11 @@ async def test_shadow_counts_at_the_gateway_pods_and_enforce_refuses(site: Site,
         found = limit.get("observed")
         return found if found and found["requests"] >= sent - 4 else None
 
-    found = await until(counted, 30, f"{sent} requests being counted")
+    found = await until(counted, f"{sent} requests being counted")
     assert found["requests"] <= sent + 4
     assert 0.5 * found["requests"] < found["refused"] < 0.7 * found["requests"]  # 40 of 100 per second are within
     await set_mode(site, tenant, "enforce")
-    await until(lambda: is_proved(site, tenant, "enforce"), 30, "the limit being enforced at every gateway pod")
+    await until(lambda: is_proved(site, tenant, "enforce"), "the limit being enforced at every gateway pod")
     again = Load(host_of(tenant), path_of("ranker"), rate=50)
     async with again.on(*gateways):
         since, to = await again.measure(5)
@@ -56,7 +56,7 @@ async def test_a_canary_is_held_to_a_limit_of_its_own(site: Site, gateways: list
         traffic=[{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}],
     )
     await site.until_total(40, tenant)
-    await until(lambda: is_proved(site, tenant, "enforce"), 30, "the limits being proved")
+    await until(lambda: is_proved(site, tenant, "enforce"), "the limits being proved")
     load = Load(host_of(tenant), path_of("ranker"), rate=15, method="POST")
     async with load.on(*gateways):
         await load.measure(6)

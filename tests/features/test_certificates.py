@@ -21,7 +21,7 @@ async def told(fleet, kind: str, name: str, reason: str, words: str) -> None:
         found = await fleet.condition(kind, name, "CertificatesValid")
         return found.get("reason") == reason and words in found["message"]
 
-    await until(is_told, 30, f"{kind} {name} being told {reason}")
+    await until(is_told, f"{kind} {name} being told {reason}")
 
 
 async def test_a_certificate_is_told_before_it_ends_and_until_it_is_renewed(fleet):

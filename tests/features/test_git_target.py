@@ -20,6 +20,7 @@ from k8s_manager.runtime.settings import Git, Settings
 from tests.features.conftest import in_slot
 from tests.features.test_cli import tidegate
 from tests.support import documents
+from tests.support.bounds import hung
 from tests.support.fleet import SETTINGS, Fleet, Rest, running_fleet
 from tests.support.git_server import Server, files, git, git_server
 from tests.support.waiting import until
@@ -38,7 +39,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 def settings(server: Server, **git_settings: Any) -> Settings:
     address = Address(server.url(), "main", "eu")
-    quick = Git(address, quiet=0.05, longest=0.2, every=1.0, patience=20.0)
+    quick = Git(address, quiet=0.05, longest=0.2, every=1.0, patience=hung())
     return dataclasses.replace(SETTINGS, git=dataclasses.replace(quick, **git_settings))
 
 
@@ -334,7 +335,7 @@ async def test_a_push_that_is_refused_is_told_and_tried_again(fleet: Fleet, serv
         assert "the push was refused" in (await until(lambda: _problem(fleet), what="the problem")).strip()
         assert tree.files() == {}
         server.hook("pre-receive", "exit 0")
-        await until(lambda: tree.has("tenants/search/ranker/deployment"), 30, "the commit")
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), "the commit")
         await tree.apply()
         await until(lambda: _programmed(fleet), what="the model being programmed")
         assert (await state(fleet))["problem"] is None
@@ -350,7 +351,7 @@ async def test_a_repository_that_is_away_loses_no_document(fleet: Fleet, tmp_pat
         assert "it is tried again" in await until(lambda: _problem(fleet), what="the problem")
         assert await fleet.get("Model", "ranker", "search")
         async with git_server(tmp_path / "served", port=server.port):
-            await until(lambda: tree.has("tenants/search/ranker/deployment"), 30, "the commit")
+            await until(lambda: tree.has("tenants/search/ranker/deployment"), "the commit")
 
 
 async def test_a_file_of_somebody_elses_in_the_way_is_named_and_kept(
@@ -373,7 +374,7 @@ async def test_a_file_of_somebody_elses_in_the_way_is_named_and_kept(
         git("rm", "-q", "eu/kustomization.yaml", at=place)
         git("commit", "-qm", "make room", at=place)
         git("push", "-q", "origin", "HEAD:main", at=place)
-        await until(lambda: tree.has("tenants/search/ranker/deployment"), 30, "the commit")
+        await until(lambda: tree.has("tenants/search/ranker/deployment"), "the commit")
         assert tree.files()["mine.yaml"] == "kind: Mine\n"
 
 
@@ -562,7 +563,7 @@ async def test_a_kept_file_that_somebody_has_spoilt_is_named(fleet: Fleet, serve
         async def mended() -> bool:
             return not await _problem(fleet)
 
-        await until(mended, 30, "it being well again")
+        await until(mended, "it being well again")
 
 
 async def test_no_secret_of_ours_is_in_the_tree(fleet: Fleet, server: Server, tree: Tree):
@@ -587,7 +588,7 @@ async def test_the_tree_of_another_cluster_is_not_overwritten(fleet: Fleet, serv
             git("rm", "-q", "eu/mark.yaml", at=place)
             git("commit", "-qm", "hand over", at=place)
             git("push", "-q", "origin", "HEAD:main", at=place)
-            await until(lambda: tree.has("gateways/other"), 30, "the tree of the other cluster")
+            await until(lambda: tree.has("gateways/other"), "the tree of the other cluster")
 
 
 async def test_replicas_that_come_and_go_reach_for_no_repository(fleet: Fleet, server: Server, tree: Tree):

@@ -42,7 +42,7 @@ async def test_a_second_measurement_waits_until_the_first_ends_or_dies(rest):
         return await reserve(rest, MINE, 30) == 200
 
     assert not await free()
-    await until(free, 10, "a measurement that was not renewed being over")
+    await until(free, "a measurement that was not renewed being over")
 
 
 async def test_of_many_that_begin_at_once_one_does(rest):

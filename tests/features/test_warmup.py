@@ -303,7 +303,7 @@ async def test_two_hundred_pods_at_once_are_warmed_within_the_bounds_while_the_a
         for _ in range(10):
             status, _ = await rest.call("GET", "/v1/tenants/search/models/ranker")
             assert status == 200
-        await asyncio.gather(*(until(replica.is_open, 60, "all gates") for replica in replicas))
+        await asyncio.gather(*(until(replica.is_open, "all gates") for replica in replicas))
         assert cold.most <= 16
 
 

@@ -62,7 +62,7 @@ def put(moments: Moments, raw: dict | None) -> None:
         return
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changes())
 def test_verdicts_brought_up_to_date_are_those_found_anew(changes):
     moments, judge = Moments(), Admitter()
