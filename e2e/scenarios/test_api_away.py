@@ -16,7 +16,7 @@ AWAY_SECONDS = 30.0
 async def test_the_api_server_may_be_away_for_half_a_minute(site: Site, gateways: list[str], tenant: str):
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
-    await site.until_total(40, tenant)
+    await site.until_enforced(40, tenant)
     load = Load(host_of(tenant), path_of("ranker"), rate=40)
     async with load.on(*gateways):
         await load.measure(1)

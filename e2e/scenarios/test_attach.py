@@ -3,7 +3,7 @@
 import json
 
 from e2e.support.load import Load
-from e2e.support.site import MODEL_IMAGE, QUICK, Site, host_of, is_ready, kubectl, path_of
+from e2e.support.site import MODEL_IMAGE, QUICK, Site, bounded, host_of, is_ready, kubectl, path_of
 from tests.support.waiting import until
 
 LABELS = {"app": "theirs"}
@@ -47,7 +47,7 @@ async def test_a_route_of_others_is_limited_and_never_written(site: Site, gatewa
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": theirs(tenant)}))
     try:
         await until(lambda: both_ready(site, tenant), "their replicas")
-        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", "--timeout=60s")
+        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", bounded())
         before = versions(tenant)
         spec = {
             "attachTo": {"virtualService": "theirs"},

@@ -9,12 +9,13 @@ from e2e.support.load import Load
 from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
 from tests.support.waiting import until
 
-OVERLAP = 12
+OVERLAP = 60
+"""Longer than any machine needs to send to the new gateway instead of the old one."""
 
 
 @pytest.fixture
 async def short_overlap(site: Site) -> AsyncIterator[None]:
-    """Let a move end within seconds instead of minutes."""
+    """Let a move end within a minute instead of many."""
     kubectl("-n", SYSTEM, "set", "env", "deployment/tidegate", f"TIDEGATE_GATEWAY_OVERLAP={OVERLAP}")
     settled()
     yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from e2e.scenarios.test_attach import LABELS, theirs
 from e2e.support.load import Load
-from e2e.support.site import QUICK, Site, host_of, kubectl, path_of, version
+from e2e.support.site import QUICK, Site, bounded, host_of, kubectl, path_of, version
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.errors import Absent
 from tests.support.waiting import until
@@ -196,7 +196,7 @@ async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_under_load(
     objects = by_hand(tenant)
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     try:
-        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", "--timeout=90s")
+        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", bounded())
         model = {
             "routes": [{"host": host_of(tenant), "path": path_of("ranker"), "protocol": "http", "port": 8080}],
             "versions": [{"name": "v1", "existing": {"labels": LABELS}}],

@@ -61,6 +61,12 @@ class Tree:
 
         return await until(look, "the cluster being as the tree is")
 
+    def has(self, part: str) -> bool:
+        """Tell whether the newest tree has a file with this in its path."""
+        git("fetch", "-q", "origin", at=self.place)
+        found = git("ls-tree", "-r", "--name-only", "origin/main", at=self.place, check=False)
+        return not found.startswith("failed") and part in found
+
     def apply(self) -> None:
         """Apply the tree as it is, and take away what it has no more, as tools do."""
         kubectl("apply", "-k", str(self.place), check=False)
@@ -103,16 +109,16 @@ async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server
     making = asyncio.create_task(site.make_gateway(gateway))
     await until(lambda: site.get("Namespace", f"{gateway}-gw"), "the gateway's namespace")
     await until(lambda: site.get("InferenceGateway", gateway), "the gateway's document")
-    await asyncio.sleep(3)
+    await until(lambda: tree.has(gateway), "the gateway's commit")
     await tree.applied()
     addresses = await making
     await site.make_tenant(tenant, gateway)
     modelling = asyncio.create_task(site.make_model(tenant, replicas=1))
     await until(lambda: site.get("Model", "ranker", tenant), "the model's document")
-    await asyncio.sleep(4)
+    await until(lambda: tree.has(f"{tenant}/ranker/deployment"), "the model's commit")
     told = await tree.applied()
     await modelling
-    await site.until_total(20, tenant)
+    await site.until_enforced(20, tenant)
 
     # The load is limited by what is warm, and a tree that is applied again and again changes nothing of that.
     keys = sorted(key_of(obj) for obj in tree.objects())
@@ -135,7 +141,7 @@ async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server
         later = await until(lambda: _committed_after(site, told["committed"]["commit"]), "the next commit")
         assert later["outOfStep"]["objects"][0]["object"].startswith("Deployment ") or later["applied"]
         await tree.applied()
-        await site.until_total(40, tenant)
+        await site.until_enforced(40, tenant)
         await load.measure(1)
         since, to = await load.measure(5)
         assert load.outcome.is_limited_to(40, since, to)

@@ -33,7 +33,11 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
     await site.rest.ok("POST", f"{path}/rollback", {"revision": first["revision"]})
     assert (await history(4))[0]["reason"] == f"back to revision {first['revision']}"
     assert (await site.rest.ok("GET", path))["spec"]["rateLimit"]["perReplicaQps"] == 20
-    assert "revision 3 by tidegate:holder: simpler" in kubectl("-n", tenant, "get", "events", "-o", "wide")
+
+    def recorded() -> bool:
+        return "revision 3 by tidegate:holder: simpler" in kubectl("-n", tenant, "get", "events", "-o", "wide")
+
+    await until(recorded, "the event")
     await site.rest.ok("DELETE", path)
 
     async def gone() -> bool:

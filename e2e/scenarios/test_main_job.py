@@ -24,7 +24,7 @@ async def test_the_limit_follows_the_replicas_and_both_gateway_pods_enforce_it(
     async with load.on(*gateways):
         for replicas in (2, 4, 1):
             await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": replicas})
-            await site.until_total(20 * replicas, tenant)
+            await site.until_enforced(20 * replicas, tenant)
             await load.measure(1.5)
             since, to = await load.measure(8)
             assert load.outcome.is_limited_to(20 * replicas, since, to), replicas
@@ -38,7 +38,7 @@ async def test_each_gateway_pod_admits_its_share_and_refuses_with_a_reason(
 ):
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=1)
-    await site.until_total(20, tenant)
+    await site.until_enforced(20, tenant)
     for address in gateways:
         load = Load(host_of(tenant), path_of("ranker"), rate=60)
         async with load.on(address):

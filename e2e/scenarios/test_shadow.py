@@ -6,6 +6,7 @@ from e2e.support.load import Load
 from e2e.support.site import QUICK, Site, host_of, path_of, version
 from e2e.support.warming import asked
 from istio_templates.facts import Manifest
+from tests.support.bucket import admissible
 from tests.support.waiting import until
 
 
@@ -39,7 +40,8 @@ async def test_shadow_counts_at_the_gateway_pods_and_enforce_refuses(site: Site,
 
     found = await until(counted, f"{sent} requests being counted")
     assert found["requests"] <= sent + 4
-    assert 0.5 * found["requests"] < found["refused"] < 0.7 * found["requests"]  # 40 of 100 per second are within
+    least, most = admissible(load.outcome.sent.values(), 20, within=0.1)
+    assert least <= found["requests"] - found["refused"] <= most
     await set_mode(site, tenant, "enforce")
     await until(lambda: is_proved(site, tenant, "enforce"), "the limit being enforced at every gateway pod")
     again = Load(host_of(tenant), path_of("ranker"), rate=50)
@@ -63,8 +65,9 @@ async def test_a_canary_is_held_to_a_limit_of_its_own(site: Site, gateways: list
     # Every request draws its version: about half of 30 per second go to the canary, of which it takes 5. The other half
     # is within the model's limit; that fewer than 60 of 180 are drawn for it happens once in some hundred thousand times.
     taken = {name: (await asked(await _pod_of(site, tenant, name), "/counts"))["real"] for name in ("v1", "v2")}
-    assert 24 <= taken["v2"] <= 40, (taken, load.outcome.counts)
-    assert taken["v1"] >= 60, (taken, load.outcome.counts)
+    least, most = admissible(load.outcome.sent.values(), 2.5, within=0.2)
+    assert least <= taken["v2"] <= most, (taken, load.outcome.counts)
+    assert taken["v1"] >= sum(map(len, load.outcome.sent.values())) / 3, (taken, load.outcome.counts)
     before_it_counts = taken["v1"] + taken["v2"] - load.outcome.counts["200"]  # asking whether the route is known
     assert 0 <= before_it_counts <= 2 * len(gateways)
     assert not load.outcome.strange

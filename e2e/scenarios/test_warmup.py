@@ -63,7 +63,7 @@ async def test_rollout_scale_in_version_switch_and_rollback_lose_nothing_with_re
 ):
     await site.make_tenant(tenant)
     await put(site, tenant, spec(tenant, 2))
-    await serves(site, tenant, 2)
+    first = {pod["metadata"]["name"] for pod in await serves(site, tenant, 2)}
     load = Load(host_of(tenant), path_of("ranker"), rate=40, method="POST")
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())
@@ -79,16 +79,14 @@ async def test_rollout_scale_in_version_switch_and_rollback_lose_nothing_with_re
         load.outcome.counts.clear()
         rolled = [version(2, **COLD, CHANGED="yes")]
         await put(site, tenant, spec(tenant, 2, versions=rolled))
-        await asyncio.sleep(2)
+        await until(lambda: are_gone(site, tenant, first), "the replicas of before being gone")
         await serves(site, tenant, 2)
         ended("rolling update")
         await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": 1})
-        await asyncio.sleep(1)
         await serves(site, tenant, 1)
         ended("scale-in")
         both = [version(1, **COLD, CHANGED="yes"), version(1, name="v2", **COLD)]
         await put(site, tenant, spec(tenant, 1, versions=both))
-        await asyncio.sleep(1)
         await serves(site, tenant, 2)
         ended("second version")
         for name in ("v2", "v1"):
@@ -101,6 +99,10 @@ async def test_rollout_scale_in_version_switch_and_rollback_lose_nothing_with_re
     assert watch.wrong == []
     for pod in await serves(site, tenant, 2):
         assert (await asked(pod, "/counts"))["realWhileCold"] == 0
+
+
+async def are_gone(site: Site, tenant: str, names: set[str]) -> bool:
+    return names.isdisjoint(pod["metadata"]["name"] for pod in await site.all("Pod", tenant))
 
 
 async def test_a_version_that_is_renamed_serves_until_its_successor_is_warm(

@@ -32,10 +32,15 @@ def kubeconfig() -> Path:
 def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl; fails with what it said."""
     command = [os.environ.get("E2E_KUBECTL", "kubectl"), "--kubeconfig", str(kubeconfig()), *words]
-    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=hung())
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=2 * hung())
     if check and ended.returncode:
         raise AssertionError(f"kubectl {' '.join(words)} ended with {ended.returncode}: {ended.stderr.strip()}")
     return ended.stdout
+
+
+def bounded() -> str:
+    """Return the option of kubectl that bounds how long it waits."""
+    return f"--timeout={hung():.0f}s"
 
 
 class Site:
