@@ -1,7 +1,7 @@
 """Modes of limits as documents and conditions show them; what gateway pods count is played by the test."""
 
-import asyncio
 import dataclasses
+from collections import Counter
 
 import pytest
 from aiohttp import web
@@ -12,6 +12,7 @@ from istio_templates.names import PINNED_SLOTS, SLOTS, identity
 from ratelimiter.slots import slot_of
 from tests.features.conftest import in_slot, make_search
 from tests.features.test_overrides import override
+from tests.support.bounds import hung
 from tests.support.documents import labels, model
 from tests.support.fleet import QUICK, SETTINGS
 from tests.support.serving import serving
@@ -181,7 +182,7 @@ async def test_an_override_can_put_a_limit_into_shadow_for_a_time(fleet):
         await fleet.pod("search", labels())
         await until(lambda: _is_enforced(fleet), "the limit")
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
-        await fleet.apply(override(mode="shadow", seconds=3, target={"model": "ranker"}))
+        await fleet.apply(override(mode="shadow", seconds=hung() / 10, target={"model": "ranker"}))
         await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
         await until(lambda: _is_enforced(fleet), "its end")
         assert await pinned(fleet) == {}
@@ -209,10 +210,18 @@ class Statistics:
 
     def __init__(self):
         self.lines = {"127.0.0.10": [], "127.0.0.11": []}
+        self.readings = Counter()
 
     async def answer(self, request):
         assert request.query["filter"] == "http_local_rate_limit"
-        return web.Response(text="\n".join(self.lines[request.host.split(":")[0]]) + "\n")
+        address = request.host.split(":")[0]
+        self.readings[address] += 1
+        return web.Response(text="\n".join(self.lines[address]) + "\n")
+
+    async def read(self):
+        """Wait until what is shown now has been read from both: a reading begins when the one before it is over."""
+        before = Counter(self.readings)
+        await until(lambda: all(self.readings[a] >= before[a] + 3 for a in self.lines), "three readings")
 
     def count(self, address, slot, **values):
         self.lines[address] += [LINE.format(what, slot, value) for what, value in values.items()]
@@ -234,7 +243,7 @@ async def counted(fleet):
 async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, counted):
     counted.count("127.0.0.10", 0, enabled=10, enforced=0)
     counted.count("127.0.0.11", 0, enabled=10, enforced=0)
-    await asyncio.sleep(1.5)  # two readings
+    await counted.read()
     counted.count("127.0.0.10", 0, enabled=2010, enforced=0)
     counted.count("127.0.0.10", 9, enabled=2010, enforced=900)
     counted.count("127.0.0.11", 0, enabled=60, enforced=0)
@@ -253,7 +262,7 @@ async def test_what_shadow_would_have_refused_is_told(fleet, counted):
     for address in counted.lines:
         counted.count(address, 0, enabled=100, rate_limited=100)
         counted.count(address, 1, enabled=100, rate_limited=50)
-    await asyncio.sleep(1.5)  # two readings
+    await counted.read()
     counted.count("127.0.0.10", 0, enabled=300, rate_limited=300)
     counted.count("127.0.0.10", 1, enabled=300, rate_limited=70)
 

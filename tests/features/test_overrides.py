@@ -7,6 +7,7 @@ import pytest
 
 from istio_templates.names import identity
 from tests.features.conftest import in_slot, make_search
+from tests.support.bounds import hung
 from tests.support.documents import API, labels, model, tenant
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
@@ -62,7 +63,7 @@ async def test_an_override_holds_at_once_is_told_everywhere_and_ends_by_itself(r
     await fleet.apply(
         model(rateLimit={"perReplicaQps": 20, "debounce": {**PATIENT, "down": {"quiet": "1ms", "longest": "1ms"}}})
     )
-    body = {"total": 100, "reason": "incident 4711", "ttl": "4s", "author": "anna"}
+    body = {"total": 100, "reason": "incident 4711", "ttl": f"{hung() / 10:.0f}s", "author": "anna"}
     status, answer = await rest.call("PUT", f"{RANKER}/limit/override", body)
     assert status == 201, answer
     await is_limited(fleet, 100)
@@ -74,7 +75,11 @@ async def test_an_override_holds_at_once_is_told_everywhere_and_ends_by_itself(r
     )
     await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Override"))
     name = answer["metadata"]["name"]
-    assert (await fleet.status("LimitOverride", name, "tidegate-system"))["models"] == 1
+
+    async def counted() -> bool:
+        return (await fleet.status("LimitOverride", name, "tidegate-system")).get("models") == 1
+
+    await until(counted, "the models it reaches being counted")
     await is_limited(fleet, 40)
     await until(lambda: _told(fleet, "LimitOverride", name, "tidegate-system", "Active", "Expired"))
     await until(lambda: _told(fleet, "Model", "ranker", "search", "Limited", "Capacity"))
@@ -99,9 +104,10 @@ async def test_an_override_that_ended_while_no_manager_ran_does_not_hold(fleet):
         await fleet.pod("search", labels())
         await is_limited(fleet, 20)
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
-        await fleet.apply(override(total=70, seconds=3))
+        lasts = hung() / 10
+        await fleet.apply(override(total=70, seconds=lasts))
         await is_limited(fleet, 70)
-    await asyncio.sleep(3)
+    await asyncio.sleep(lasts)
     async with fleet.manager():
         await is_limited(fleet, 20)
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -33,7 +33,7 @@ async def make_search(run: Running, **spec) -> list[str]:
     await run.put("/v1/tenants/search", {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": HOST}]}})
     await run.put(RANKER, ranker(rateLimit={"perReplicaQps": 20, "debounce": QUICK}, **spec))
     addresses = await run.gateways()
-    await run.limit(40)
+    await run.enforced(40)
     await until(lambda: served(run, addresses), "a 200 from each gateway pod")
     return addresses
 
@@ -64,7 +64,7 @@ async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(t
         least, most = admissible(load.sent.values(), 20)
         assert least <= load.answers[200] <= most
         await run.rest.call("PUT", f"{RANKER}/versions/v1/scale", {"replicas": 4})
-        await run.limit(80)
+        await run.enforced(80)
         raised = await offer(addresses, 160, 3)
         least, most = admissible(raised.sent.values(), 40)
         assert least <= raised.answers[200] <= most
@@ -291,7 +291,7 @@ async def test_a_gateway_that_counts_by_endpoint_tells_when_each_replica_got_its
 
         await until(told, "the first requests")
         for row in await _replicas(run):
-            assert before <= datetime.fromisoformat(row["firstRequest"]) <= before + timedelta(seconds=15)
+            assert before <= datetime.fromisoformat(row["firstRequest"]) <= datetime.now(UTC)
         assert "tidegate_first_request_seconds_count 2.0" in (await run.rest.call("GET", "/metrics"))[1]
 
 

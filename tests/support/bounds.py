@@ -15,9 +15,14 @@ MOST_LOAD = 8.0
 
 def hung() -> float:
     """Return after how many seconds a program is taken for hung, on the machine as busy as it is now."""
+    return HUNG_SECONDS * slowness()
+
+
+def slowness() -> float:
+    """Return how many times as long as alone a program may take, on the machine as busy as it is now."""
     return scaled(float(os.environ.get(PATIENCE, "1")), os.getloadavg()[0], len(os.sched_getaffinity(0)))
 
 
 def scaled(patience: float, load: float, cores: int) -> float:
-    """Return the bound for a factor and a load average of so many cores."""
-    return HUNG_SECONDS * patience * min(MOST_LOAD, max(1.0, load / cores))
+    """Return the slowness for a factor and a load average of so many cores."""
+    return patience * min(MOST_LOAD, max(1.0, load / cores))

@@ -93,6 +93,17 @@ class Running:
         await until(reached, f"{model} being limited to {total}/s")
         return time.monotonic()
 
+    async def enforced(self, total: float, model: str = "search/ranker") -> None:
+        """Wait until every gateway pod runs a model's limit, as the probe proves."""
+        tenant, name = model.split("/")
+
+        async def reached() -> bool:
+            status, answer = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
+            states = {pod["state"] for pod in answer.get("pods", [])} if status == 200 else set()
+            return answer.get("total") == total and states == {"Applied"}
+
+        await until(reached, f"{model} being limited to {total}/s at every gateway pod")
+
     async def ready(self, replicas: int, model: str = "search/ranker") -> float:
         """Wait until a model has so many ready replicas; return when it was seen."""
         tenant, name = model.split("/")
