@@ -64,10 +64,10 @@ async def _follow(run: Running, addresses: list[str], replicas: int) -> float:
     """Scale; return the seconds from the last replica being ready (or leaving) to both Envoys having been told."""
     before = [await _reloads(run, address) for address in addresses]
     await run.rest.call("PUT", f"{RANKER}/versions/v1/scale", {"replicas": replicas})
-    await until(lambda: _ready(run, replicas), 40, f"{replicas} ready replicas")
+    await until(lambda: _ready(run, replicas), f"{replicas} ready replicas")
     started = time.monotonic()
     for address, count in zip(addresses, before, strict=True):
-        await until(lambda a=address, c=count: _more(run, a, c), 40, "Envoy being told")
+        await until(lambda a=address, c=count: _more(run, a, c), "Envoy being told")
     return time.monotonic() - started
 
 

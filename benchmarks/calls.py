@@ -102,7 +102,7 @@ async def _bare() -> AsyncIterator[str]:
                 return False
 
     try:
-        await until(up, 30, "the bare API")
+        await until(up, "the bare API")
         await _fill(server, ["none"])
         yield server
     finally:

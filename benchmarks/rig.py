@@ -100,7 +100,7 @@ class Cluster:
         with (self.folder / "manager.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
         try:
-            await until(lambda: self._up(port), 120, "the manager")
+            await until(lambda: self._up(port), "the manager")
             yield process
         finally:
             process.terminate()

@@ -103,7 +103,7 @@ async def _first_pass(found: Cluster) -> tuple[float, list[Call], float, int, fl
         manager = assemble(client, SystemClock(), Settings(in_flight=IN_FLIGHT))
         stop, started = asyncio.Event(), time.monotonic()
         running = asyncio.create_task(until(stop, *manager.parts()))
-        await wait_until(manager.loop.passed.is_set, 300, "the first pass")
+        await wait_until(manager.loop.passed.is_set, "the first pass")
         await found.still()
         seconds, calls = client.last - started, list(client.calls)
         writes, drawn, lengths = await found.writes(), _rendered(), []

@@ -75,7 +75,7 @@ async def _offer(
             before = await _reloads(envoy)
             envoy.snapshot = limited(envoy, bucket, number + 1)
             envoy.ads.changed()
-            await until(lambda known=before: _more(envoy, known), 5, "the rewrite")
+            await until(lambda known=before: _more(envoy, known), "the rewrite")
             rewrites.append(time.monotonic())
 
     async with aiohttp.ClientSession(trust_env=False) as session:

@@ -50,7 +50,7 @@ async def run(quick: bool) -> list[Figure]:
 async def _one(running: Running, mode: str, replicas: int) -> tuple[list[float], list[float], float]:
     began = time.monotonic()
     await running.put("/v1/tenants/search/models/ranker", _model(mode, replicas))
-    await until(lambda: _ready(running, replicas), 180, f"{replicas} replicas in mode {mode}")
+    await until(lambda: _ready(running, replicas), f"{replicas} replicas in mode {mode}")
     took = time.monotonic() - began
     await asyncio.sleep(2)
     pods = await running.kubernetes("/api/v1/namespaces/search/pods")
@@ -58,7 +58,7 @@ async def _one(running: Running, mode: str, replicas: int) -> tuple[list[float],
     first = [latency for address in addresses for latency in await _send(address)]
     steady = [latency for address in addresses for latency in await _send(address)]
     await running.rest.call("DELETE", "/v1/tenants/search/models/ranker")
-    await until(lambda: _gone(running), 60, "the replicas being gone")
+    await until(lambda: _gone(running), "the replicas being gone")
     return first, steady, took
 
 

@@ -17,6 +17,7 @@ from e2e.cluster import debian, up
 from e2e.cluster.errors import ClusterError, Failed, Missing
 from e2e.cluster.node import Node
 from e2e.cluster.place import PROJECT, Place
+from tests.support.bounds import PATIENCE
 
 SCENARIOS = "e2e/scenarios"
 LOOKING_BACK = f"{SCENARIOS}/test_rights.py"
@@ -24,6 +25,8 @@ LOOKING_BACK = f"{SCENARIOS}/test_rights.py"
 PYTEST = ("-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", "--durations=15")
 TELLING = ("-v", "-q", "--durations", "--tb=", "--color")
 """Arguments of pytest that choose no scenarios."""
+CLUSTER_PATIENCE = "5"
+"""Pods, rollouts and leases of a cluster take so many times as long as what tests of one process wait for."""
 GIB_FOR_A_CLUSTER, MOST_CLUSTERS = 2, 3
 
 
@@ -135,7 +138,8 @@ def _pytest(inside: tuple[str, ...], words: list[str], environment: dict[str, st
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
-    return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
+    patient = {PATIENCE: CLUSTER_PATIENCE, **environment}
+    return subprocess.run(command, cwd=PROJECT, env=patient, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -2,18 +2,41 @@
 
 import hypothesis
 import pytest
-from hypothesis import strategies
 
+from tests.support import leftovers
 from tests.support.fleet import running_fleet
 
 pytest.register_assert_rewrite("tests.contract.kubernetes")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def tables_of_unicode() -> None:
-    """Have Hypothesis make its tables of Unicode: in a fresh checkout that takes seconds, and whichever test asked for
-    a text first would be found too slow."""
-    hypothesis.find(strategies.text(), lambda _: True)
+# How long an example takes says nothing of the property, and much of what else the machine does.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
+
+_LEFT = pytest.StashKey[dict[int, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # a worker of xdist carries the mark of the run that has started it
+        leftovers.begin()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that leaves processes; a worker is one itself until it has ended, so only the run as a whole looks."""
+    if hasattr(session.config, "workerinput"):
+        return
+    session.config.stash[_LEFT] = left = leftovers.left()
+    if left:
+        leftovers.end(left)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for number, command in config.stash.get(_LEFT, {}).items():
+        terminalreporter.write_line(f"left running by the tests, and killed: process {number}: {command}", red=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

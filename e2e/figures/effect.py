@@ -50,7 +50,7 @@ async def run(site: Site, models: int, changes: int) -> list[Figure]:
     addresses = await site.make_gateway(GATEWAY)
     await _prepare(site, models)
     pods = await _stand_ins(site)
-    await site.until_total(40, TENANT, MODEL, seconds=120)
+    await site.until_total(40, TENANT, MODEL)
     before = await _convergence(site)
     floor = await _floor(site)
     async with _observed(site, addresses, pods[1]) as watch:
@@ -92,7 +92,7 @@ def _figures(models: int, seen: list[Change], floor: float, convergence: float) 
 
 async def _prepare(site: Site, models: int) -> None:
     await site.make_tenant(TENANT, GATEWAY)
-    await until(lambda: site.get("Namespace", TENANT), 30, "the tenant's namespace")
+    await until(lambda: site.get("Namespace", TENANT), "the tenant's namespace")
     documents = [_model(MODEL), *(_model(f"filler-{number:04d}") for number in range(models - 1))]
     places = asyncio.Semaphore(16)
 
@@ -105,7 +105,7 @@ async def _prepare(site: Site, models: int) -> None:
     async def routed() -> bool:
         return len(await site.all("VirtualService", TENANT)) >= models
 
-    await until(routed, 600, f"{models} models being routed")
+    await until(routed, f"{models} models being routed")
 
 
 def _model(name: str) -> Manifest:
@@ -155,9 +155,7 @@ class Watch:
         self._wanted, self._change = ready, Change(time.monotonic())
         await set_ready(self._site, self._pod, ready)
         found = self._change
-        await until(
-            lambda: len(found.running) == len(self.revisions) and found.slot_told, 30, "the change at both pods"
-        )
+        await until(lambda: len(found.running) == len(self.revisions) and found.slot_told, "the change at both pods")
         return found
 
     async def pods(self) -> None:
@@ -206,7 +204,7 @@ async def _observed(site: Site, addresses: list[str], pod: ObjectKey) -> AsyncIt
         parts = [watch.pods(), watch.slots(), *(watch.probes(session, address, secret) for address in addresses)]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
-            await until(lambda: len(watch.revisions) == len(addresses), 20, "the probe answering")
+            await until(lambda: len(watch.revisions) == len(addresses), "the probe answering")
             yield watch
         finally:
             for task in tasks:

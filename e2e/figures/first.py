@@ -45,7 +45,7 @@ async def _one(
 ) -> tuple[list[float], list[float]]:
     versions = [version(replicas, **COLD, MODEL_SECONDS="0.01")]
     await put(found, TENANT, spec(TENANT, replicas, versions=versions, warmup=warmup))
-    pods = await serves(found, TENANT, replicas, 300)
+    pods = await serves(found, TENANT, replicas)
     await found.until_total(1000 * replicas, TENANT)
     load = Load(host_of(TENANT), path_of("ranker"), rate=RATE, method="POST")
 
@@ -54,12 +54,12 @@ async def _one(
         return all(count["real"] >= 2 * REQUESTS for count in counts)
 
     async with load.on(*gateways, once=frozenset()):
-        await until(enough, 180, "every replica having answered enough")
+        await until(enough, "every replica having answered enough")
     counts = [await asked(pod, "/counts") for pod in pods]
     await found.rest.ok("DELETE", f"/v1/tenants/{TENANT}/models/ranker")
 
     async def gone() -> bool:
         return not await found.all("Pod", TENANT, "tidegate.dev/model=ranker")
 
-    await until(gone, 120, "the replicas being gone")
+    await until(gone, "the replicas being gone")
     return [t for count in counts for t in count["first"]], [t for count in counts for t in count["next"]]

@@ -9,7 +9,7 @@ import pytest
 from e2e.cluster.place import PROJECT
 from e2e.support.golden import in_namespaces
 from e2e.support.install import install, settled
-from e2e.support.site import SYSTEM, Site, kubectl
+from e2e.support.site import SYSTEM, Site, bounded, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
 
@@ -35,15 +35,15 @@ def installed() -> Iterator[None]:
     yield
     if "E2E_OWN" not in os.environ:
         # The manager has to be there while documents go: it takes away what was made for them.
-        kubectl("delete", "inferencegateways", "--all", "--timeout=60s")
-        kubectl("delete", "-k", str(PROJECT / "manifests"), "--timeout=90s")
+        kubectl("delete", "inferencegateways", "--all", bounded())
+        kubectl("delete", "-k", str(PROJECT / "manifests"), bounded())
 
 
 @pytest.fixture(scope="module")
 def without_manager(installed: None) -> Iterator[None]:
     """Everything but the manager: it would answer to documents and take away what carries its label."""
     kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=0")
-    kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=tidegate", "--timeout=60s")
+    kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=tidegate", bounded())
     yield
     kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=2")
     settled()
@@ -67,7 +67,7 @@ async def site(installed: None) -> AsyncIterator[Site]:
         async def empty() -> bool:
             return not await found.all("Tenant")
 
-        await until(empty, 90, "the tenants being gone")
+        await until(empty, "the tenants being gone")
 
 
 @pytest.fixture

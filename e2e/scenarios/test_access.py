@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from e2e.support.site import SYSTEM, Site, kubectl
+from tests.support.waiting import until
 
 PERSON = "oncall"
 
@@ -53,7 +54,11 @@ async def test_a_service_account_operates_its_tenant_and_sees_no_other(
     assert (await call("PUT", f"/v1/tenants/{tenant}", {"spec": {}}))[0] == 403
     async with as_oncall.get("/v1/whoami", headers=bearing("https://kubernetes.default.svc.cluster.local")) as answer:
         assert answer.status == 401
-    logs = kubectl("-n", SYSTEM, "logs", "-l", "app.kubernetes.io/name=tidegate", "--tail=500", "--since=60s")
+    await until(lambda: refusals(told["user"]) == {("GET", 404), ("PUT", 403)}, "the audit trail having both refusals")
+
+
+def refusals(user: str) -> set[tuple[str, int]]:
+    """Return method and status of the calls of a user that the audit trail has."""
+    logs = kubectl("-n", SYSTEM, "logs", "-l", "app.kubernetes.io/name=tidegate", "--tail=-1")
     trail = [json.loads(line) for line in logs.splitlines() if line.startswith('{"time"')]
-    refused = {(line["method"], line["status"]) for line in trail if line["user"] == told["user"]}
-    assert refused == {("GET", 404), ("PUT", 403)}
+    return {(line["method"], line["status"]) for line in trail if line["user"] == user}

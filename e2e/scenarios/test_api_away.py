@@ -16,7 +16,7 @@ AWAY_SECONDS = 30.0
 async def test_the_api_server_may_be_away_for_half_a_minute(site: Site, gateways: list[str], tenant: str):
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
-    await site.until_total(40, tenant)
+    await site.until_enforced(40, tenant)
     load = Load(host_of(tenant), path_of("ranker"), rate=40)
     async with load.on(*gateways):
         await load.measure(1)
@@ -26,8 +26,8 @@ async def test_the_api_server_may_be_away_for_half_a_minute(site: Site, gateways
         finally:
             await asyncio.to_thread(own_node().start_apiserver)
         assert load.outcome.is_limited_to(40, since, to, within=0.075)
-        await until(lambda: _scaled(site, tenant), 60, "a write being taken again")
-        await site.until_enforced(60, tenant, seconds=120)
+        await until(lambda: _scaled(site, tenant), "a write being taken again")
+        await site.until_enforced(60, tenant)
         await load.measure(2)
         since, to = await load.measure(5)
         assert load.outcome.is_limited_to(60, since, to, within=0.075)

@@ -3,7 +3,7 @@
 import json
 
 from e2e.support.load import Load
-from e2e.support.site import MODEL_IMAGE, QUICK, Site, host_of, is_ready, kubectl, path_of
+from e2e.support.site import MODEL_IMAGE, QUICK, Site, bounded, host_of, is_ready, kubectl, path_of
 from tests.support.waiting import until
 
 LABELS = {"app": "theirs"}
@@ -43,11 +43,11 @@ def versions(tenant: str) -> list[str]:
 
 async def test_a_route_of_others_is_limited_and_never_written(site: Site, gateways: list[str], tenant: str):
     await site.make_tenant(tenant)
-    await until(lambda: site.get("Namespace", tenant), 30, "the namespace")
+    await until(lambda: site.get("Namespace", tenant), "the namespace")
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": theirs(tenant)}))
     try:
-        await until(lambda: both_ready(site, tenant), 60, "their replicas")
-        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", "--timeout=60s")
+        await until(lambda: both_ready(site, tenant), "their replicas")
+        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", bounded())
         before = versions(tenant)
         spec = {
             "attachTo": {"virtualService": "theirs"},

@@ -51,7 +51,7 @@ class RealFleet(Hands):
                 return False
             return False
 
-        await until(gone, 60, f"{key} being gone")
+        await until(gone, f"{key} being gone")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 from e2e.scenarios.test_attach import LABELS, theirs
 from e2e.support.load import Load
-from e2e.support.site import QUICK, Site, host_of, kubectl, path_of, version
+from e2e.support.site import QUICK, Site, bounded, host_of, kubectl, path_of, version
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.errors import Absent
 from tests.support.waiting import until
@@ -36,8 +36,8 @@ async def test_an_envoy_filter_edited_by_hand_is_repaired_and_the_writer_named(s
             live = await site.get("EnvoyFilter", name, "shared-gw")
             return live is not None and live["spec"] == before
 
-        await until(repaired, 20, f"{name} being set back")
-        await until(lambda name=name: told_of(site, name), 20, "the writer being named")  # type: ignore[misc]
+        await until(repaired, f"{name} being set back")
+        await until(lambda name=name: told_of(site, name), "the writer being named")  # type: ignore[misc]
         assert "night-shift" in (await drift(site))["message"]
         events = json.loads(kubectl("-n", "shared-gw", "get", "events", "-o", "json"))["items"]
         named = [e for e in events if e["reason"] == "Repaired" and e["involvedObject"]["name"] == name]
@@ -63,7 +63,7 @@ async def test_a_duplicate_of_a_slot_name_is_noticed_and_named(site: Site, gatew
             told = await site.condition("InferenceGateway", "shared", "SlotsUnique")
             return told.get("status") == "False" and "shared-gw/twin" in told["message"]
 
-        await until(noticed, 30, "the duplicate being told")
+        await until(noticed, "the duplicate being told")
         await site.make_tenant(tenant)
         await site.make_model(tenant, replicas=1)  # its limit comes to no gateway pod
 
@@ -71,14 +71,14 @@ async def test_a_duplicate_of_a_slot_name_is_noticed_and_named(site: Site, gatew
             told = await site.condition("InferenceGateway", "shared", "LimitsApplied")
             return told.get("reason") == "Rejected" and "istiod has counted rejections" in told["message"]
 
-        await until(rejected, 60, "the rejection being told with istiod's count")
+        await until(rejected, "the rejection being told with istiod's count")
     finally:
         await site.kube.delete(ObjectKey("EnvoyFilter", "shared-gw", "twin"))
 
     async def well() -> bool:
         return await site.holds("InferenceGateway", "shared", "SlotsUnique")
 
-    await until(well, 30, "the condition going back")
+    await until(well, "the condition going back")
 
 
 async def test_what_somebody_else_made_first_is_reported_and_not_forced(site: Site, gateways: list[str], tenant: str):
@@ -91,7 +91,7 @@ async def test_what_somebody_else_made_first_is_reported_and_not_forced(site: Si
             return False
         return True
 
-    await until(there, 20, "the tenant's namespace")
+    await until(there, "the tenant's namespace")
     theirs = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -110,12 +110,12 @@ async def test_what_somebody_else_made_first_is_reported_and_not_forced(site: Si
         programmed = await site.condition("Model", "ranker", "Programmed", tenant)
         return programmed.get("reason") == "FieldConflict" and "argo" in programmed["message"]
 
-    await until(told, 30, "the conflict being told")
+    await until(told, "the conflict being told")
     await asyncio.sleep(2)
     live = await site.get("Service", "ranker", tenant) or {}
     assert live["spec"]["selector"] == {"app": "theirs"}
     await site.kube.delete(ObjectKey("Service", tenant, "ranker"))
-    await until(lambda: site.holds("Model", "ranker", "Programmed", tenant), 90, "the model being programmed")
+    await until(lambda: site.holds("Model", "ranker", "Programmed", tenant), "the model being programmed")
 
 
 async def test_replicas_scaled_by_hand_are_left_where_they_are_only_to_be_told(
@@ -129,7 +129,7 @@ async def test_replicas_scaled_by_hand_are_left_where_they_are_only_to_be_told(
         found = await site.condition("Model", "ranker", "Drift", tenant)
         return found.get("reason") == "Reported" and "spec.replicas of Deployment" in found["message"]
 
-    await until(told, 30, "the change being told")
+    await until(told, "the change being told")
     assert "was set by kubectl" in (await site.condition("Model", "ranker", "Drift", tenant))["message"]
     await site.until_total(40, tenant)
     spec = {"versions": [{**version(1), "perReplicaQps": 25}]}
@@ -163,7 +163,7 @@ async def test_fields_that_exclude_ours_are_exchanged_for_them(site: Site, gatew
         async def back(kind: str = kind, name: str = name, before: Any = before) -> bool:
             return bool(json.loads(kubectl("-n", tenant, "get", kind, name, "-o", "json"))["spec"] == before)
 
-        await until(back, 40, f"{kind} being set back")
+        await until(back, f"{kind} being set back")
     assert await site.holds("Model", "ranker", "Programmed", tenant)
 
 
@@ -196,7 +196,7 @@ async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_under_load(
     objects = by_hand(tenant)
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     try:
-        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", "--timeout=90s")
+        kubectl("-n", tenant, "rollout", "status", "deployment/theirs", bounded())
         model = {
             "routes": [{"host": host_of(tenant), "path": path_of("ranker"), "protocol": "http", "port": 8080}],
             "versions": [{"name": "v1", "existing": {"labels": LABELS}}],
@@ -215,19 +215,19 @@ async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_under_load(
             assert [c["operation"] for c in plan["changes"] if c["object"].startswith("Gateway")] == ["adopt"]
             assert not plan["touches"]["listeners"]
             await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": adopting})
-            await until(lambda: site.holds("Tenant", tenant, "Programmed"), 60, "the tenant being programmed")
+            await until(lambda: site.holds("Tenant", tenant, "Programmed"), "the tenant being programmed")
             plan = await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker?dryRun=true", {"spec": model})
             (line,) = [c for c in plan["changes"] if c["object"].startswith("VirtualService")]
             assert (line["operation"], line["server"]) == ("adopt", "accepted")
             assert {step["path"].split("/")[1] for step in line["patch"]} == {"metadata"}
             await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker", {"spec": model})
-            await until(lambda: site.holds("Model", "ranker", "Ready", tenant), 60, "the model being ready")
+            await until(lambda: site.holds("Model", "ranker", "Ready", tenant), "the model being ready")
             await site.until_total(200, tenant)
             await load.measure(3)
             after = [(await site.get(kind, name, place) or {})["spec"] for kind, name, place in places(tenant)]
             assert after == before
             await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": {**adopting, "drift": "repair"}})
-            await until(lambda: is_repaired(site, tenant), 60, "the route being as its document says")
+            await until(lambda: is_repaired(site, tenant), "the route being as its document says")
             await load.measure(3)
         assert not load.outcome.strange and "429" not in load.outcome.counts, load.outcome.counts
     finally:
@@ -237,7 +237,7 @@ async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_under_load(
     async def gone() -> bool:
         return all([await site.get(kind, name, place) is None for kind, name, place in places(tenant)])
 
-    await until(gone, 60, "what was taken over going with its documents")
+    await until(gone, "what was taken over going with its documents")
     kubectl("delete", "namespace", tenant, "--wait=false", "--ignore-not-found")
 
 

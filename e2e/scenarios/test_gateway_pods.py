@@ -10,6 +10,7 @@ from e2e.support.load import Load
 from e2e.support.site import Site, host_of, is_ready, kubectl, path_of
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest
+from tests.support.waiting import until
 
 WATCHED = "istio=moving"
 
@@ -43,6 +44,13 @@ async def scale(site: Site, replicas: int) -> list[str]:
     return await site.ready_pods("moving-gw", WATCHED, replicas)
 
 
+async def staying(site: Site, count: int) -> list[str]:
+    """Return the addresses of the pods that do not leave, once there are `count` of them."""
+    pods = await site.gateway_pods("moving-gw", WATCHED)
+    found = [pod["status"].get("podIP", "") for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return found if len(found) == count else []
+
+
 async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_limit(site: Site, tenant: str):
     first = await site.make_gateway("moving")
     try:
@@ -52,20 +60,15 @@ async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_lim
         load = Load(host_of(tenant), path_of("ranker"), rate=60)
         async with recorded(site, tenant) as seen, load.on(*first):
             await load.measure(3)
-            for address in set(await scale(site, 3)) - set(first):
+            more = set(await scale(site, 3)) - set(first)
+            for address in more:
                 load.start(address)
             await load.measure(4)
             since, to = await load.measure(6)
             at_three = load.outcome.is_limited_to(60, since, to, within=0.075)
             kubectl("-n", "moving-gw", "get", "pods")
             gone = asyncio.create_task(scale(site, 1))
-            await asyncio.sleep(1)
-            leaving = {
-                pod["status"]["podIP"]
-                for pod in await site.gateway_pods("moving-gw", WATCHED)
-                if "deletionTimestamp" in pod["metadata"]
-            }
-            for address in leaving:
+            for address in {*first, *more} - set(await until(lambda: staying(site, 1), "two pods leaving")):
                 await load.stop(address)
             await gone
             await load.measure(4)

@@ -59,7 +59,13 @@ class Tree:
             same = told.get("applied") and told["applied"]["commit"] == told["committed"]["commit"]
             return told if same and told["outOfStep"]["count"] == 0 else {}
 
-        return await until(look, 180, "the cluster being as the tree is")
+        return await until(look, "the cluster being as the tree is")
+
+    def has(self, part: str) -> bool:
+        """Tell whether the newest tree has a file with this in its path."""
+        git("fetch", "-q", "origin", at=self.place)
+        found = git("ls-tree", "-r", "--name-only", "origin/main", at=self.place, check=False)
+        return not found.startswith("failed") and part in found
 
     def apply(self) -> None:
         """Apply the tree as it is, and take away what it has no more, as tools do."""
@@ -101,18 +107,18 @@ def writers(obj: Manifest) -> set[str]:
 async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server, tenant: str):
     tree, gateway = Tree(server, site), f"{tenant}-gate"
     making = asyncio.create_task(site.make_gateway(gateway))
-    await until(lambda: site.get("Namespace", f"{gateway}-gw"), 60, "the gateway's namespace")
-    await until(lambda: site.get("InferenceGateway", gateway), 60, "the gateway's document")
-    await asyncio.sleep(3)
+    await until(lambda: site.get("Namespace", f"{gateway}-gw"), "the gateway's namespace")
+    await until(lambda: site.get("InferenceGateway", gateway), "the gateway's document")
+    await until(lambda: tree.has(gateway), "the gateway's commit")
     await tree.applied()
     addresses = await making
     await site.make_tenant(tenant, gateway)
     modelling = asyncio.create_task(site.make_model(tenant, replicas=1))
-    await until(lambda: site.get("Model", "ranker", tenant), 60, "the model's document")
-    await asyncio.sleep(4)
+    await until(lambda: site.get("Model", "ranker", tenant), "the model's document")
+    await until(lambda: tree.has(f"{tenant}/ranker/deployment"), "the model's commit")
     told = await tree.applied()
     await modelling
-    await site.until_total(20, tenant)
+    await site.until_enforced(20, tenant)
 
     # The load is limited by what is warm, and a tree that is applied again and again changes nothing of that.
     keys = sorted(key_of(obj) for obj in tree.objects())
@@ -132,10 +138,10 @@ async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server
 
         # More replicas, through Git: the limit follows them, by the manager alone.
         await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": 2})
-        later = await until(lambda: _committed_after(site, told["committed"]["commit"]), 60, "the next commit")
+        later = await until(lambda: _committed_after(site, told["committed"]["commit"]), "the next commit")
         assert later["outOfStep"]["objects"][0]["object"].startswith("Deployment ") or later["applied"]
         await tree.applied()
-        await site.until_total(40, tenant)
+        await site.until_enforced(40, tenant)
         await load.measure(1)
         since, to = await load.measure(5)
         assert load.outcome.is_limited_to(40, since, to)
@@ -150,9 +156,9 @@ async def test_a_tree_and_the_manager_share_a_cluster(site: Site, server: Server
 
     # What goes, goes through Git as well, and leaves nothing behind.
     await site.rest.ok("DELETE", f"/v1/tenants/{tenant}?cascade=true")
-    await until(lambda: _gone(site, tree, "Tenant", tenant), 120, "the tenant's end")
+    await until(lambda: _gone(site, tree, "Tenant", tenant), "the tenant's end")
     await site.rest.ok("DELETE", f"/v1/gateways/{gateway}")
-    await until(lambda: _gone(site, tree, "InferenceGateway", gateway), 120, "the gateway's end")
+    await until(lambda: _gone(site, tree, "InferenceGateway", gateway), "the gateway's end")
     for kind in ("VirtualService", "DestinationRule", "Gateway", "EnvoyFilter", "Deployment", "Service"):
         left = [key_of(obj) for obj in await site.all(kind, "", "app.kubernetes.io/managed-by=tidegate")]
         assert not [key for key in left if tenant in f"{key.namespace} {key.name}"], kind

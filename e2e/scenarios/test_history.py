@@ -18,7 +18,7 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
             items = (await site.rest.ok("GET", f"{path}/history"))["items"]
             return items if len(items) == count else None
 
-        return await until(there, 30, f"{count} revisions")
+        return await until(there, f"{count} revisions")
 
     (first,) = await history(1)
     assert first["by"] == "tidegate:holder"
@@ -33,10 +33,14 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
     await site.rest.ok("POST", f"{path}/rollback", {"revision": first["revision"]})
     assert (await history(4))[0]["reason"] == f"back to revision {first['revision']}"
     assert (await site.rest.ok("GET", path))["spec"]["rateLimit"]["perReplicaQps"] == 20
-    assert "revision 3 by tidegate:holder: simpler" in kubectl("-n", tenant, "get", "events", "-o", "wide")
+
+    def recorded() -> bool:
+        return "revision 3 by tidegate:holder: simpler" in kubectl("-n", tenant, "get", "events", "-o", "wide")
+
+    await until(recorded, "the event")
     await site.rest.ok("DELETE", path)
 
     async def gone() -> bool:
         return not json.loads(kubectl("-n", tenant, "get", "controllerrevisions", "-o", "json"))["items"]
 
-    await until(gone, 60, "the revisions being gone with their model")
+    await until(gone, "the revisions being gone with their model")

@@ -35,17 +35,17 @@ async def test_a_path_that_is_lent_is_served_by_its_guest_and_no_longer_when_it_
     assert (status, "belongs to another tenant" in said["problems"][0]["message"]) == (409, True)
     hosts: list[Manifest] = [{"name": host, "delegations": [{"path": "/v2/models/lent", "tenant": guest}]}]
     await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": {"gateway": {"name": "shared"}, "hosts": hosts}})
-    await until(lambda: puts(site, place, body), 20, "the guest's model being taken")
+    await until(lambda: puts(site, place, body), "the guest's model being taken")
 
     async def served(wanted: int) -> bool:
         found = [await answer(address, host, "/v2/models/lent/infer") for address in gateways]
         return found == [wanted] * len(gateways)
 
-    await until(lambda: served(503), 30, "the guest answering")  # it is paused, and says so
+    await until(lambda: served(503), "the guest answering")  # it is paused, and says so
     hosts = [{"name": host}]
     await site.rest.ok("PUT", f"/v1/tenants/{tenant}", {"spec": {"gateway": {"name": "shared"}, "hosts": hosts}})
-    await until(lambda: served(404), 30, "the path being taken back")
-    await until(lambda: refused(site, guest), 20, "the guest being told")
+    await until(lambda: served(404), "the path being taken back")
+    await until(lambda: refused(site, guest), "the guest being told")
 
 
 async def puts(site: Site, place: str, body: Manifest) -> bool:
@@ -86,7 +86,7 @@ async def test_who_writes_past_the_manager_is_held_to_the_same_claims(site: Site
     other, host = f"{tenant}-b", host_of(tenant)
     await site.make_tenant(tenant)
     await site.make_tenant(other)
-    await until(lambda: site.get("Namespace", other), 30, "the namespace")
+    await until(lambda: site.get("Namespace", other), "the namespace")
     claim = {"apiVersion": API_VERSION, "kind": "Tenant", "metadata": {"name": f"{tenant}-c"}}
     route = {"host": host.upper(), "path": "/x", "port": 8080}
     model = {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": "theft", "namespace": other}}
@@ -103,7 +103,7 @@ async def test_who_writes_past_the_manager_is_held_to_the_same_claims(site: Site
     async def known() -> bool:  # the API server reads Tenants by a watch of its own
         return "claimed by another tenant" in written(hosts(host))
 
-    await until(known, 30, "the API server knowing the claim")
+    await until(known, "the API server knowing the claim")
     for claimed in (host.upper(), f"{host}.", "*." + host.partition(".")[2]):
         assert "claimed by another tenant" in written(hosts(claimed)), claimed
     assert "host of another tenant" in written(model)

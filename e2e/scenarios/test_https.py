@@ -68,7 +68,7 @@ async def test_a_tenant_under_the_wildcard_certificate_comes_without_draining_th
     await site.make_model(tenant, replicas=1, rateLimit={"perReplicaQps": 100, "mode": "off"})
     load = Load(host_of(tenant), path_of("ranker"), rate=20, port=8443, scheme="https", ssl=trusting(authority))
     async with load.on(*addresses):
-        await until(lambda: load.outcome.counts["200"] > 5, 60, "answers under the wildcard certificate")
+        await until(lambda: load.outcome.counts["200"] > 5, "answers under the wildcard certificate")
         load.outcome.counts.clear()
         (pod,) = [p["metadata"]["name"] for p in await site.gateway_pods(NAMESPACE, SELECTOR)]
         before = moved(pod)
@@ -76,7 +76,7 @@ async def test_a_tenant_under_the_wildcard_certificate_comes_without_draining_th
         await site.make_model(f"{tenant}-b", replicas=1, rateLimit={"perReplicaQps": 100, "mode": "off"})
         other = Load(host_of(f"{tenant}-b"), path_of("ranker"), 10, 8443, "https", trusting(authority))
         async with other.on(*addresses):
-            await until(lambda: other.outcome.counts["200"] > 5, 60, "answers of the second tenant")
+            await until(lambda: other.outcome.counts["200"] > 5, "answers of the second tenant")
         assert moved(pod) == before
         assert set(load.outcome.counts) == {"200"}
     async with aiohttp.ClientSession() as session:
@@ -95,7 +95,7 @@ async def test_a_tenant_serves_under_its_own_certificate(site: Site, authority: 
     await site.make_model(tenant, replicas=1, routes=routes)
     load = Load(host, path_of("ranker"), rate=5, port=8444, scheme="https", ssl=trusting(authority))
     async with load.on(*addresses):
-        await until(lambda: load.outcome.counts["200"] > 5, 60, "answers under the tenant's own certificate")
+        await until(lambda: load.outcome.counts["200"] > 5, "answers under the tenant's own certificate")
 
 
 async def test_a_certificate_that_is_not_there_is_named_and_serves_when_it_comes(
@@ -110,10 +110,10 @@ async def test_a_certificate_that_is_not_there_is_named_and_serves_when_it_comes
         obj = await site.get("Tenant", tenant) or {}
         return f"{tenant}-late" in json.dumps(obj.get("status", {}))
 
-    await until(named, 30, "the missing certificate being named")
+    await until(named, "the missing certificate being named")
     put_certificate(authority, f"{tenant}-late", host)
     routes = [{"host": host, "path": path_of("ranker"), "protocol": "http", "port": 8080}]
     await site.make_model(tenant, replicas=1, routes=routes)
     load = Load(host, path_of("ranker"), rate=5, port=8444, scheme="https", ssl=trusting(authority))
     async with load.on(*addresses):
-        await until(lambda: load.outcome.counts["200"] > 5, 60, "answers once the certificate is there")
+        await until(lambda: load.outcome.counts["200"] > 5, "answers once the certificate is there")

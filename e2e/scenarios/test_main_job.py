@@ -24,7 +24,7 @@ async def test_the_limit_follows_the_replicas_and_both_gateway_pods_enforce_it(
     async with load.on(*gateways):
         for replicas in (2, 4, 1):
             await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": replicas})
-            await site.until_total(20 * replicas, tenant)
+            await site.until_enforced(20 * replicas, tenant)
             await load.measure(1.5)
             since, to = await load.measure(8)
             assert load.outcome.is_limited_to(20 * replicas, since, to), replicas
@@ -38,7 +38,7 @@ async def test_each_gateway_pod_admits_its_share_and_refuses_with_a_reason(
 ):
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=1)
-    await site.until_total(20, tenant)
+    await site.until_enforced(20, tenant)
     for address in gateways:
         load = Load(host_of(tenant), path_of("ranker"), rate=60)
         async with load.on(address):
@@ -60,7 +60,7 @@ async def test_what_was_made_goes_with_its_documents_and_nothing_else_does(
     async def gone() -> bool:
         return await site.get("Namespace", tenant) is None and await site.get("Tenant", tenant) is None
 
-    await until(gone, 60, "the tenant and its namespace being gone")
+    await until(gone, "the tenant and its namespace being gone")
     for kind in ("VirtualService", "DestinationRule", "Gateway", "EnvoyFilter", "Deployment", "Service"):
         left = [o["metadata"]["name"] for o in await site.all(kind, "", f"{OWNED},tidegate.dev/tenant={tenant}")]
         assert left == [], kind
@@ -79,12 +79,12 @@ async def test_zero_replicas_are_legal_and_the_first_one_opens_the_route_again(
     await site.make_model(
         tenant, replicas=0, rateLimit={"perReplicaQps": 20, "fallback": {"cold": "closed"}, "debounce": QUICK}
     )
-    await until(lambda: site.holds("Model", "ranker", "Programmed", tenant), 30, "the model being programmed")
+    await until(lambda: site.holds("Model", "ranker", "Programmed", tenant), "the model being programmed")
     load = Load(host_of(tenant), path_of("ranker"), rate=10)
     async with load.on(*gateways, once=ROUTED):
-        await until(lambda: load.outcome.counts["503"], 20, "the closed route")
+        await until(lambda: load.outcome.counts["503"], "the closed route")
         load.outcome.counts.clear()
         await load.measure(2)
         assert set(load.outcome.counts) <= {"503", "429"} and load.outcome.counts["503"]
         await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/scale", {"replicas": 1})
-        await until(lambda: load.outcome.counts["200"] > 10, 60, "answers")
+        await until(lambda: load.outcome.counts["200"] > 10, "answers")

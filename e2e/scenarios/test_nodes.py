@@ -6,7 +6,7 @@ import pytest
 
 from e2e.support.load import Load
 from e2e.support.own_node import own_node
-from e2e.support.site import Site, host_of, is_ready, kubectl, path_of, version
+from e2e.support.site import Site, bounded, host_of, is_ready, kubectl, path_of, version
 from e2e.support.warming import COLD, SLOW, Watch, asked, put, serves, spec, stopped, until_warming
 from istio_templates.workloads.warm_gate import verdict_of
 from tests.support.waiting import until
@@ -45,14 +45,14 @@ async def _drain(node: str) -> None:
 
     What replaces them needs room: where there is one node, that one takes pods again while it is drained.
     """
-    selector = ("--pod-selector=tidegate.dev/model=ranker", "--ignore-daemonsets", "--timeout=150s")
+    selector = ("--pod-selector=tidegate.dev/model=ranker", "--ignore-daemonsets", bounded())
     draining = asyncio.create_task(asyncio.to_thread(kubectl, "drain", node, *selector))
 
     async def cordoned() -> bool:
         return "true" in await asyncio.to_thread(kubectl, "get", "node", node, "-o", "jsonpath={.spec.unschedulable}")
 
     try:
-        await until(cordoned, 30, "the node being cordoned")
+        await until(cordoned, "the node being cordoned")
     finally:
         await asyncio.to_thread(kubectl, "uncordon", node)
     said = await draining

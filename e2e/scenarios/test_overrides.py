@@ -10,18 +10,22 @@ from tests.support.waiting import until
 async def test_an_override_is_enforced_proved_and_ends_by_itself(site: Site, gateways: list[str], tenant: str):
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
-    await site.until_total(40, tenant)
+    await site.until_enforced(40, tenant)
     place = f"/v1/tenants/{tenant}/models/ranker/limit"
     load = Load(host_of(tenant), path_of("ranker"), rate=60)
     async with load.on(*gateways):
         since, to = await load.measure(4)
         before = load.outcome.is_limited_to(40, since, to, within=0.1)
-        body = {"total": 10, "reason": "the scenario", "ttl": "25s", "author": "e2e"}
+        body = {"total": 10, "reason": "the scenario", "ttl": "1h", "author": "e2e"}  # longer than anything measured
         await site.rest.ok("PUT", f"{place}/override", body)
-        await site.until_enforced(10, tenant, seconds=15)
+        await site.until_enforced(10, tenant)
         since, to = await load.measure(5)
         meanwhile = load.outcome.is_limited_to(10, since, to, within=0.1)
-        await site.until_enforced(40, tenant, seconds=40)
+        await site.rest.ok("DELETE", f"{place}/override")
+        await site.until_enforced(40, tenant)
+        await site.rest.ok("PUT", f"{place}/override", {**body, "total": 15, "ttl": "25s"})
+        await until(lambda: is_at(site, tenant, 15), "the short override")
+        await site.until_enforced(40, tenant)  # it ends by itself
     assert not load.outcome.strange, load.outcome.counts
     assert before and meanwhile, (before, meanwhile)
     assert await site.holds("InferenceGateway", "shared", "LimitsApplied")
@@ -36,7 +40,7 @@ async def test_rights_say_who_may_override_what(site: Site, gateways: list[str],
         kubectl("apply", "--as=ada", "-f", "-", stdin=json.dumps(override(tenant, 30)))
         await site.until_total(30, tenant)
         kubectl("apply", "--as=ada", "-f", "-", stdin=json.dumps(override(tenant, 70)))
-        await until(lambda: refused(site, tenant), 20, "70/s being refused")
+        await until(lambda: refused(site, tenant), "70/s being refused")
         await site.until_total(20, tenant)
     finally:
         kubectl("-n", tenant, "delete", "limitoverride,rolebinding", "own", "--ignore-not-found")
@@ -56,6 +60,10 @@ def override(tenant: str, total: float) -> dict:
         "metadata": metadata,
         "spec": {**spec, "total": total},
     }
+
+
+async def is_at(site: Site, tenant: str, total: float) -> bool:
+    return await site.total(tenant) == total
 
 
 async def refused(site: Site, tenant: str) -> bool:

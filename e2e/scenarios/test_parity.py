@@ -12,7 +12,7 @@ import pytest
 from e2e.support.envoy import config_dump
 from e2e.support.golden import namespaces
 from e2e.support.parity import behaviour, differences
-from e2e.support.site import kubeconfig, kubectl
+from e2e.support.site import bounded, kubeconfig, kubectl
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.kube.client import KubeClient
@@ -23,13 +23,13 @@ from k8s_manager.standalone.node.gateway import ADMIN_PORT
 from k8s_manager.standalone.translator.config import Config, GatewayPod
 from k8s_manager.standalone.translator.snapshot import snapshot
 from tests.golden.case import CASES, rendered
+from tests.support.bounds import hung
 from tests.support.envoy import EnvoyUnderTest, certificate, running_envoy
 
 APPLIED = ("Service", "Gateway", "DestinationRule", "VirtualService", "EnvoyFilter")
 POOLS = {"inference-gw": "inference-gw", "search-gateway": "search-gateway"}
 TENANTS = sorted(set(namespaces()) - POOLS.keys())
 SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
-AGREE_SECONDS = 8.0
 
 
 def gateway_of(namespace: str, name: str) -> str:
@@ -57,7 +57,7 @@ def proxies(golden_namespaces: None, without_manager: None) -> dict[str, str]:
     for namespace, name in POOLS.items():
         kubectl("apply", "--server-side", "-f", "-", stdin=gateway_of(namespace, name))
     for namespace in POOLS:
-        kubectl("-n", namespace, "rollout", "status", "deployment/gw", "--timeout=120s")
+        kubectl("-n", namespace, "rollout", "status", "deployment/gw", bounded())
     path = "jsonpath={.items[0].metadata.name}"
     return {n: kubectl("-n", n, "get", "pods", "-l", f"istio={POOLS[n]}", "-o", path) for n in POOLS}
 
@@ -154,12 +154,12 @@ async def compare(client: KubeClient, case: str, proxies: dict[str, str], folder
     labels = {"istio": POOLS[namespace]}
     loop = asyncio.get_running_loop()
     async with running_envoy(folder) as envoy:
-        until = loop.time() + AGREE_SECONDS
+        began = loop.time()
         while True:
             ours = await translated(envoy, await config_of(client), namespace, labels)
             theirs = behaviour(await asyncio.to_thread(config_dump, namespace, proxies[namespace]), TENANTS)
             found = differences(ours, theirs)
-            if not found or loop.time() > until:
+            if not found or loop.time() - began > hung():
                 return found
             await asyncio.sleep(0.3)
 

@@ -20,29 +20,27 @@ async def test_rare_things_are_done(site: Site, gateways: list[str], tenant: str
     """Every kind is made, changed by somebody and set back, and deleted; replicas that never get warm start again."""
     await site.make_gateway("rare", 1, managed={"autoscale": {"min": 1, "max": 2}})
     await site.make_tenant(tenant, "rare", isolation="strict")
-    await until(lambda: site.get("Namespace", tenant), 30, "the namespace")
+    await until(lambda: site.get("Namespace", tenant), "the namespace")
     never = {**PLAN, "success": {"window": 10, "latency": {"max": "1ms"}}, "timeout": "3s", "onTimeout": "restart"}
     await put(site, tenant, {**spec(tenant, 2), "warmup": {"plan": never, "restartDelay": "1s"}})
-    await until(lambda: has_started_again(site, tenant), 90, "a replica that was started again")
+    await until(lambda: has_started_again(site, tenant), "a replica that was started again")
     for kind, name, place in RARE:
-        await until(
-            lambda k=kind, n=name, p=place: is_set_back(site, k, n, p.format(tenant=tenant)), 60, f"{kind} {name}"
-        )
+        await until(lambda k=kind, n=name, p=place: is_set_back(site, k, n, p.format(tenant=tenant)), f"{kind} {name}")
     await write_rare_documents(site, tenant)
     for replicas in range(2, 80):
         path = f"/v1/tenants/{tenant}/models/ranker"
         await site.rest.ok("PATCH", path, {"spec": {"rateLimit": {"perReplicaQps": 1000 + replicas}}})
-    await until(lambda: is_bounded(site, tenant), 60, "old revisions going")
+    await until(lambda: is_bounded(site, tenant), "old revisions going")
     await site.rest.ok("DELETE", f"/v1/tenants/{tenant}?cascade=true")
-    await until(lambda: is_gone(site, "Tenant", tenant), 90, "the tenant being gone")
+    await until(lambda: is_gone(site, "Tenant", tenant), "the tenant being gone")
 
     async def accepted() -> bool:
         status, answer = await site.rest.call("DELETE", "/v1/gateways/rare")
         assert status in (202, 409), answer  # 409: the manager has not seen the tenant go yet
         return status == 202
 
-    await until(accepted, 30, "the gateway being deleted")
-    await until(lambda: is_gone(site, "InferenceGateway", "rare"), 90, "the gateway being gone")
+    await until(accepted, "the gateway being deleted")
+    await until(lambda: is_gone(site, "InferenceGateway", "rare"), "the gateway being gone")
 
 
 RARE = (
@@ -75,7 +73,7 @@ async def is_set_back(site: Site, kind: str, name: str, place: str) -> bool:
         found = await site.get(kind, name, place) or {"metadata": {}}
         return DIGEST in found["metadata"].get("annotations", {})
 
-    await until(back, 30, f"{kind} {name} being set back")
+    await until(back, f"{kind} {name} being set back")
     return True
 
 
@@ -97,7 +95,7 @@ async def write_rare_documents(site: Site, tenant: str) -> None:
         "metadata": {"name": "rare", "namespace": tenant},
     }
     kubectl("apply", "-f", "-", stdin=json.dumps({**found, "spec": PLAN}))
-    await until(lambda: site.holds("WarmupPlan", "rare", "Accepted", tenant), 30, "the plan being accepted")
+    await until(lambda: site.holds("WarmupPlan", "rare", "Accepted", tenant), "the plan being accepted")
 
 
 async def is_bounded(site: Site, tenant: str) -> bool:

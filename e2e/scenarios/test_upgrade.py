@@ -51,14 +51,14 @@ async def test_an_upgrade_writes_no_object_and_every_limit_holds(
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
     await site.until_enforced(40, tenant)
-    await until(lambda: site.holds("Model", "ranker", "Ready", tenant), 120, "the model being ready")
+    await until(lambda: site.holds("Model", "ranker", "Ready", tenant), "the model being ready")
     before = await objects(site, tenant)
     assert any(key.startswith("VirtualService") for key in before)
     load = Load(host_of(tenant), path_of("ranker"), rate=80)
     async with load.on(*gateways):
         await load.measure(1)
         run_image(THIS)
-        await until(lambda: follows_this_release(site, tenant), 120, "a limit set by this release")
+        await until(lambda: follows_this_release(site, tenant), "a limit set by this release")
         since, to = await load.measure(8)
     assert not load.outcome.strange
     assert load.outcome.is_limited_to(40, since, to)

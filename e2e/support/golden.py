@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from e2e.support.site import kubectl
+from e2e.support.site import bounded, kubectl
 from tests.golden.case import CASES, rendered
 
 
@@ -17,7 +17,7 @@ def namespaces() -> list[str]:
 def in_namespaces() -> Iterator[None]:
     """Have the cases' namespaces, and take them away afterwards."""
     for name in namespaces():
-        kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=120s", check=False)
+        kubectl("wait", "--for=delete", f"namespace/{name}", bounded(), check=False)
         metadata = {"name": name, "labels": {"tidegate-e2e": "golden"}}
         kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
     try:

@@ -4,7 +4,8 @@ import json
 import time
 
 from e2e.cluster.place import PROJECT
-from e2e.support.site import SYSTEM, kubectl
+from e2e.support.site import SYSTEM, bounded, kubectl
+from tests.support.bounds import hung
 
 REPLICAS = 2
 
@@ -18,13 +19,13 @@ def install() -> None:
     settled()
 
 
-def settled(seconds: float = 60) -> None:
+def settled() -> None:
     """Wait until the managers are rolled out and no former one is left: it would lead to its last moment."""
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", "--timeout=120s")
-    until = time.monotonic() + seconds
+    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", bounded())
+    began = time.monotonic()
     while len(json.loads(kubectl("-n", SYSTEM, "get", "pods", "-o", "json"))["items"]) != REPLICAS:
-        if time.monotonic() > until:
-            raise AssertionError(f"there are not exactly {REPLICAS} managers after {seconds:.0f} s")
+        if time.monotonic() - began > hung():
+            raise AssertionError(f"there are not exactly {REPLICAS} managers after {time.monotonic() - began:.0f} s")
         time.sleep(0.3)
 
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from tests.support.bounds import hung
 from tests.support.bucket import admissible
+from tests.support.waiting import until
 
-SETTLE_SECONDS = 30.0
 SERVED = frozenset({"200", "429"})
 ROUTED = SERVED | {"503"}
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of the requests: by status (or the name of an error), and the moments of those that were admitted."""
+    """What came of the requests: by status (or the name of an error), and the moments at which those
+    that were admitted were sent: an answer may be read much later."""
 
     counts: Counter[str] = field(default_factory=Counter)
     admitted: list[float] = field(default_factory=list)
@@ -62,12 +64,13 @@ class Load:
         self._host, self._path, self._rate, self._port, self._scheme, self._ssl = host, path, rate, port, scheme, ssl
         self.outcome = Outcome()
         self._senders: dict[str, asyncio.Task[None]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def on(self, *addresses: str, once: frozenset[str] = SERVED) -> AsyncIterator["Load"]:
         """Send to each of these pods until left, from when each gives one of the answers `once` on."""
         connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl)  # type: ignore[arg-type]
-        timeout = aiohttp.ClientTimeout(total=15, sock_connect=5)
+        timeout = aiohttp.ClientTimeout(total=hung())
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._session = session
             await asyncio.gather(*(self._answers(address, once) for address in addresses if once))
@@ -91,21 +94,23 @@ class Load:
             await asyncio.gather(task, return_exceptions=True)
 
     async def measure(self, seconds: float) -> tuple[float, float]:
-        """Let the load run; return when that began and ended."""
+        """Let the load run; return when that began and ended, as soon as all that was sent until then is answered."""
         since = time.monotonic()
         await asyncio.sleep(seconds)
-        return since, time.monotonic()
+        to = time.monotonic()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        return since, to
 
     async def _answers(self, address: str, once: frozenset[str]) -> None:
-        """Wait, for a while, for such an answer: routes and endpoints reach a gateway pod after they were written."""
-        until = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < until:
+        """Wait for such an answer: routes and endpoints reach a gateway pod after they were written."""
+
+        async def answered() -> bool:
             probe = Load(self._host, self._path, self._rate, self._port, self._scheme, self._ssl, self._method)
             probe._session = self._session
-            await probe._one(f"{self._scheme}://{address}:{self._port}{self._path}")
-            if probe.outcome.counts.keys() & once:
-                return
-            await asyncio.sleep(0.05)
+            await probe._one(f"{self._scheme}://{address}:{self._port}{self._path}", time.monotonic())
+            return bool(probe.outcome.counts.keys() & once)
+
+        await until(answered, f"{address} answering with one of {sorted(once)}")
 
     async def _send(self, address: str) -> None:
         url = f"{self._scheme}://{address}:{self._port}{self._path}"
@@ -113,16 +118,18 @@ class Load:
         due = time.monotonic()
         try:
             while True:
-                self.outcome.sent[address].append(time.monotonic())
-                task = asyncio.create_task(self._one(url))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                sent = time.monotonic()
+                self.outcome.sent[address].append(sent)
+                task = asyncio.create_task(self._one(url, sent))
+                for tasks in (under_way, self._under_way):
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
                 due += 1 / self._rate
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         finally:
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _one(self, url: str) -> None:
+    async def _one(self, url: str, sent: float) -> None:
         try:
             name = self._host if self._scheme == "https" else None
             async with self._session.request(
@@ -134,6 +141,6 @@ class Load:
             status = type(error).__name__
         self.outcome.counts[status] += 1
         if status == "200":
-            self.outcome.admitted.append(time.monotonic())
+            self.outcome.admitted.append(sent)
         elif status != "429":
-            self.outcome.failed.append((time.monotonic(), status))
+            self.outcome.failed.append((sent, status))

@@ -17,10 +17,10 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
+from tests.support.bounds import hung
 from tests.support.waiting import until
 
 SYSTEM = "tidegate-system"
-RETRIED_SECONDS = 20.0
 MODEL_IMAGE = os.environ.get("E2E_MODEL_IMAGE", "docker.io/local/model:1")
 
 
@@ -32,10 +32,15 @@ def kubeconfig() -> Path:
 def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl; fails with what it said."""
     command = [os.environ.get("E2E_KUBECTL", "kubectl"), "--kubeconfig", str(kubeconfig()), *words]
-    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=180)
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=2 * hung())
     if check and ended.returncode:
         raise AssertionError(f"kubectl {' '.join(words)} ended with {ended.returncode}: {ended.stderr.strip()}")
     return ended.stdout
+
+
+def bounded() -> str:
+    """Return the option of kubectl that bounds how long it waits."""
+    return f"--timeout={hung():.0f}s"
 
 
 class Site:
@@ -103,7 +108,7 @@ class Site:
             there = await self.gateway_pods(namespace, selector)
             return ready if len(ready) == count == len(there) else []
 
-        return await until(look, 120, f"{count} ready gateway pods in {namespace}")
+        return await until(look, f"{count} ready gateway pods in {namespace}")
 
     async def make_tenant(self, name: str, gateway: str | Manifest = "shared", **spec: Any) -> None:
         """Make a tenant with one host."""
@@ -122,22 +127,22 @@ class Site:
         }
         await self.rest.ok("PUT", f"/v1/tenants/{tenant}/models/{name}", {"spec": body})
         if replicas:
-            await until(lambda: self.holds("Model", name, "Ready", tenant), 120, f"{tenant}/{name} being ready")
+            await until(lambda: self.holds("Model", name, "Ready", tenant), f"{tenant}/{name} being ready")
 
     async def total(self, tenant: str, name: str = "ranker") -> float | None:
         """Return the limit that is in force as the manager tells it."""
         status, answer = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
         return answer["total"] if status == 200 else None
 
-    async def until_total(self, wanted: float, tenant: str, name: str = "ranker", seconds: float = 60) -> None:
+    async def until_total(self, wanted: float, tenant: str, name: str = "ranker") -> None:
         """Wait until the limit is what it should be."""
 
         async def look() -> bool:
             return await self.total(tenant, name) == wanted
 
-        await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name}")
+        await until(look, f"the limit {wanted}/s of {tenant}/{name}")
 
-    async def until_enforced(self, wanted: float, tenant: str, name: str = "ranker", seconds: float = 60) -> None:
+    async def until_enforced(self, wanted: float, tenant: str, name: str = "ranker") -> None:
         """Wait until both gateway pods run the limit that they should, as the probe proves."""
 
         async def look() -> bool:
@@ -145,7 +150,7 @@ class Site:
             found = (limit["total"], [pod["state"] for pod in limit["pods"]]) if status == 200 else None
             return found == (wanted, ["Applied", "Applied"])
 
-        await until(look, seconds, f"the limit {wanted}/s of {tenant}/{name} at both gateway pods")
+        await until(look, f"the limit {wanted}/s of {tenant}/{name} at both gateway pods")
 
 
 class Rest:
@@ -156,13 +161,13 @@ class Rest:
 
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return status and answer; where nobody answers, the other replica is asked, for a while."""
-        until = time.monotonic() + RETRIED_SECONDS
+        began = time.monotonic()
         while True:
             try:
                 async with self._session.request(method, path, json=body) as answer:
                     return answer.status, await (answer.json() if "json" in answer.content_type else answer.text())
             except aiohttp.ClientConnectionError:
-                if time.monotonic() > until:
+                if time.monotonic() - began > hung():
                     raise
                 await asyncio.sleep(0.2)
 
@@ -187,7 +192,7 @@ async def site() -> AsyncIterator[Site]:
 
 def _session(address: str, token: str) -> aiohttp.ClientSession:
     headers = {"Authorization": f"Bearer {token}", "If-Match": "*"}
-    return aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(30, sock_connect=3))
+    return aiohttp.ClientSession(address, headers=headers, timeout=aiohttp.ClientTimeout(hung(), sock_connect=hung()))
 
 
 QUICK = {"down": {"quiet": "50ms", "longest": "200ms"}, "up": {"quiet": "200ms", "longest": "1s"}}

@@ -9,6 +9,7 @@ from e2e.support.site import Site, host_of, is_ready, path_of, version
 from istio_templates.facts import Manifest
 from istio_templates.workloads.warm_gate import GATE, verdict_of
 from k8s_manager.kube.resources import RESOURCES
+from tests.support.bounds import hung
 from tests.support.waiting import until
 
 COLD = {"MODEL_COLD_CALLS": "15", "MODEL_COLD_SECONDS": "0.2"}
@@ -40,7 +41,7 @@ async def put(site: Site, tenant: str, body: Manifest) -> None:
     await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker", {"spec": body})
 
 
-async def serves(site: Site, tenant: str, replicas: int, seconds: float = 120) -> list[Manifest]:
+async def serves(site: Site, tenant: str, replicas: int) -> list[Manifest]:
     """Wait until so many replicas, and no others, are open and ready; return them."""
 
     async def look() -> list[Manifest]:
@@ -48,13 +49,13 @@ async def serves(site: Site, tenant: str, replicas: int, seconds: float = 120) -
         staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return staying if len(staying) == replicas == len(pods) and all(map(is_ready, staying)) else []
 
-    return await until(look, seconds, f"{replicas} open replicas")
+    return await until(look, f"{replicas} open replicas")
 
 
 async def asked(pod: Manifest, path: str, port: int = 8080) -> Any:
     """Return what a model pod itself answers."""
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=hung())) as session,
         session.get(f"http://{pod['status']['podIP']}:{port}{path}") as answer,
     ):
         return await answer.json()
@@ -98,7 +99,7 @@ async def until_warming(site: Site, tenant: str, name: str) -> None:
         except aiohttp.ClientError:
             return False
 
-    await until(under_way, 60, f"the warm-up of {name}")
+    await until(under_way, f"the warm-up of {name}")
 
 
 async def stopped(task: asyncio.Task[None]) -> None:

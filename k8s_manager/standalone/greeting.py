@@ -10,7 +10,7 @@ import typer
 from k8s_manager.standalone.demo.documents import DOCUMENTS, HOST, MODEL_PATH
 from k8s_manager.standalone.supervisor import Standalone, StateFolder
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 Object = dict[str, Any]
 
 

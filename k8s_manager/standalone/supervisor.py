@@ -28,7 +28,7 @@ from k8s_manager.standalone.node.controllers import run_controllers
 from k8s_manager.standalone.node.node import Addresses, Node
 
 log = logging.getLogger(__name__)
-START_SECONDS = 30
+START_SECONDS = 300
 STOP_SECONDS = 10
 NODE_KINDS = ("Pod", "Deployment", "Service", "EndpointSlice")
 

@@ -276,7 +276,7 @@ async def test_what_an_owner_leaves_behind_is_collected(fleet: Fleet):
     async def collected():
         return await fleet.get("Service", "child", "ns") is None
 
-    await until(collected, 60)
+    await until(collected)
 
 
 async def test_a_namespace_goes_with_everything_in_it(fleet: Fleet):
@@ -289,7 +289,7 @@ async def test_a_namespace_goes_with_everything_in_it(fleet: Fleet):
     async def gone():
         return await fleet.get("Namespace", "ns-going") is None
 
-    await until(gone, 60)
+    await until(gone)
     assert await fleet.get("Service", "a", "ns-going") is None
 
 

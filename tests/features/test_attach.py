@@ -76,16 +76,16 @@ async def versions(fleet):
 async def test_it_is_limited_by_its_identity_and_nothing_of_theirs_is_written(search):
     before, owned = await versions(search), await search.owned()
     await search.apply(attached())
-    await until(lambda: limit_is(search, 20), 10, "the limit of one replica")
+    await until(lambda: limit_is(search, 20), "the limit of one replica")
     await search.pod("search", {"app": "theirs"})
-    await until(lambda: limit_is(search, 40), 10, "the limit of two replicas")
+    await until(lambda: limit_is(search, 40), "the limit of two replicas")
     condition = await search.condition("Model", "ranker", "Programmed", "search")
     assert condition["status"] == "True", condition
     _, limit = await search.calls.call("GET", "/v1/tenants/search/models/ranker/limit")
     assert limit["total"] == 40
     assert await search.owned() == owned
     await search.client.delete(_key())
-    await until(lambda: limit_is(search, None), 10, "the limit being gone")
+    await until(lambda: limit_is(search, None), "the limit being gone")
     assert await versions(search) == before
 
 
@@ -97,30 +97,30 @@ def _key():
 
 async def test_the_limit_stays_when_their_virtual_service_goes_and_the_condition_says_so(search):
     await search.apply(attached())
-    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await until(lambda: limit_is(search, 20), "the limit")
     await search.client.delete(_key()._replace(kind="VirtualService", name="theirs"))
 
     async def told():
         condition = await search.condition("Model", "ranker", "Accepted", "search")
         return condition.get("reason") == "NotFound" and "create it first" in condition["message"]
 
-    await until(told, 10, "the condition")
+    await until(told, "the condition")
     assert await limit_is(search, 20)
     await search.apply(theirs(), manager="helm")
-    await until(lambda: _accepted(search), 10, "the model being accepted again")
+    await until(lambda: _accepted(search), "the model being accepted again")
 
 
 async def test_a_refused_edit_keeps_the_limit(search):
     await search.apply(attached())
-    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await until(lambda: limit_is(search, 20), "the limit")
     for broken in (attached(virtual_service="typo"), attached(traffic=[{"version": "v1", "weight": 90}])):
         await search.apply(broken)
-        await until(lambda: _refused(search), 10, "the edit being refused")
+        await until(lambda: _refused(search), "the edit being refused")
         await search.pod("search", {"app": "else"})
         await search.settled(1.2)
         assert await limit_is(search, 20)
         await search.apply(attached())
-        await until(lambda: _accepted(search), 10, "the model being accepted again")
+        await until(lambda: _accepted(search), "the model being accepted again")
 
 
 async def _refused(fleet):
@@ -129,16 +129,16 @@ async def _refused(fleet):
 
 async def test_of_two_that_limit_the_same_either_can_be_deleted(search):
     await search.apply(attached())
-    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await until(lambda: limit_is(search, 20), "the limit")
     await search.apply(attached("second"))
-    await until(lambda: _has_finalizer(search, "second"), 10, "the second being seen")
+    await until(lambda: _has_finalizer(search, "second"), "the second being seen")
     await search.client.delete(_key()._replace(name="second"))
-    await until(lambda: _gone(search, "second"), 10, "the second being gone")
+    await until(lambda: _gone(search, "second"), "the second being gone")
     assert await limit_is(search, 20)
     await search.apply(attached("second"))
-    await until(lambda: _has_finalizer(search, "second"), 10, "the second being seen")
+    await until(lambda: _has_finalizer(search, "second"), "the second being seen")
     await search.client.delete(_key())
-    await until(lambda: _gone(search, "ranker"), 10, "the first being gone")
+    await until(lambda: _gone(search, "ranker"), "the first being gone")
 
 
 async def _has_finalizer(fleet, name):
@@ -152,7 +152,7 @@ async def _gone(fleet, name):
 
 async def test_a_model_of_the_name_of_an_attached_virtual_service_is_refused(search):
     await search.apply(attached())
-    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await until(lambda: limit_is(search, 20), "the limit")
     spec = {
         k: v
         for k, v in attached(routes=[{"host": HOST, "path": "/own", "port": 8080}])["spec"].items()
@@ -188,7 +188,7 @@ async def test_what_cannot_be_limited_is_refused_before_anything_is_written(sear
         manager="helm",
     )
     await search.apply(attached())
-    await until(lambda: limit_is(search, 20), 10, "the limit")
+    await until(lambda: limit_is(search, 20), "the limit")
     name = document["metadata"]["name"]
     status, problem = await search.calls.call("PUT", f"/v1/tenants/search/models/{name}", {"spec": document["spec"]})
     assert status == code, problem

@@ -76,7 +76,7 @@ async def test_a_limit_in_shadow_is_marked_in_the_table(fleet, server):
         _, out, _ = await tidegate("get", "model", server=server)
         return "1/s (shadow)" in out
 
-    await until(marked, 20, "the mark")
+    await until(marked, "the mark")
 
 
 async def test_trouble_is_shown_in_sentences(fleet, server):

@@ -105,7 +105,7 @@ async def test_replicas_are_explained_and_one_without_traffic_is_measured(fleet,
                     code, out, _ = await tidegate(*words, server=server)
                     return code == 0 and json.loads(out)
 
-                told = await until(measured, 30, "both replicas being ready")
+                told = await until(measured, "both replicas being ready")
                 key = ObjectKey("Lease", "tidegate-system", "measure.search.ranker")
                 assert (await fleet.client.get(key))["spec"]["holderIdentity"] == ""
                 now = datetime.now(UTC).isoformat()

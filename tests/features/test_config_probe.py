@@ -74,7 +74,7 @@ async def pods(fleet):
 
 
 async def proved(fleet, total):
-    await until(lambda: _proved(fleet, total), 10, f"{total}/s being proved")
+    await until(lambda: _proved(fleet, total), f"{total}/s being proved")
 
 
 async def _proved(fleet, total):
@@ -87,7 +87,7 @@ async def rates(fleet):
 
 async def test_a_limit_is_proved_at_every_gateway_pod(search):
     await proved(search, 20)
-    await until(lambda: told(search, "Applied"), 5)
+    await until(lambda: told(search, "Applied"))
     _, explained = await search.calls.call("GET", f"{RANKER}/explain")
     assert "Confirmed by the config probe on 1 of 1 gateway pods." in explained["explanation"]
     await search.pod("search", labels())
@@ -101,15 +101,15 @@ async def test_limits_that_no_gateway_pod_takes_are_rolled_back_until_others_are
     await proved(search, 20)
     search.gateway_pod.refuses = lambda limits: any(bucket.rate == 40 for _, bucket in limits)
     await search.pod("search", labels())
-    await until(lambda: told(search, "Rejected"), 10)
+    await until(lambda: told(search, "Rejected"))
     said = (await search.condition("InferenceGateway", "shared", "LimitsApplied"))["message"]
     assert f"slot {SLOT}" in said and "proved last" in said
-    await until(lambda: _is(search, [20.0]), 5, "the limits that were proved last")
+    await until(lambda: _is(search, [20.0]), "the limits that were proved last")
     before = await search.settled(1.2)
     assert (await search.settled(1.2))["envoyfilters"] == before["envoyfilters"]
     await search.pod("search", labels())
     await proved(search, 60)
-    await until(lambda: told(search, "Applied"), 5)
+    await until(lambda: told(search, "Applied"))
 
 
 async def test_a_cut_that_no_gateway_pod_takes_stays_written(search):
@@ -117,7 +117,7 @@ async def test_a_cut_that_no_gateway_pod_takes_stays_written(search):
     await proved(search, 40)
     search.gateway_pod.refuses = lambda limits: any(bucket.rate == 20 for _, bucket in limits)
     await search.set_ready(second, False)
-    await until(lambda: told(search, "Rejected"), 10)
+    await until(lambda: told(search, "Rejected"))
     await search.settled(1.2)
     assert await rates(search) == [20.0]
     search.gateway_pod.refuses = lambda limits: False
@@ -132,10 +132,10 @@ async def test_a_gateway_pod_that_does_not_answer_is_named_and_nothing_is_rolled
     await proved(search, 20)
     search.gateway_pod.silent = True
     await search.pod("search", labels())
-    await until(lambda: told(search, "NoAnswer"), 10)
+    await until(lambda: told(search, "NoAnswer"))
     assert await rates(search) == [40.0]
     assert (await pods(search))[0] == ["NoAnswer"]
     search.gateway_pod.silent = False
     await search.pod("search", labels())
     await proved(search, 60)
-    await until(lambda: told(search, "Applied"), 5)
+    await until(lambda: told(search, "Applied"))

@@ -27,7 +27,7 @@ async def test_without_istio_it_starts_says_so_and_recovers():
             await fleet.apply(crd)
         await until(lambda: fleet.get("Namespace", "search"), what="the tenant's namespace")
         await fleet.apply(model())
-        await until(lambda: is_programmed(fleet, "ranker", "search"), 60, "the model being programmed")
+        await until(lambda: is_programmed(fleet, "ranker", "search"), "the model being programmed")
 
 
 async def test_a_gateway_in_a_namespace_that_is_not_there_is_told_what_to_run_and_recovers(fleet):
@@ -44,7 +44,7 @@ async def test_a_gateway_in_a_namespace_that_is_not_there_is_told_what_to_run_an
         async def programmed():
             return (await fleet.condition("InferenceGateway", "lost", "Programmed")).get("status") == "True"
 
-        await until(programmed, 60, "the gateway being programmed")
+        await until(programmed, "the gateway being programmed")
         ready = await fleet.condition("InferenceGateway", "lost", "Ready")
         assert ready["reason"] == "NoGatewayPod"
         await fleet.client.delete(ObjectKey("InferenceGateway", "", "lost"))

@@ -169,7 +169,7 @@ async def test_what_keeps_tenants_apart_is_set_back_whatever_the_policy(fleet):
             (SERVERS, own, {"servers": less}),
         ):
             await edit(fleet, where, spec)
-            await until(lambda where=where, before=before: is_spec(fleet, where, before), 30, f"{spec} being set back")
+            await until(lambda where=where, before=before: is_spec(fleet, where, before), f"{spec} being set back")
 
 
 SERVERS = ("Gateway", "tenant-search", "inference-gw")
@@ -189,7 +189,7 @@ async def test_what_proves_warmth_is_set_back_whatever_the_policy(fleet):
             {"spec": {"readinessGates": []}},
         ):
             await edit(fleet, PODS, {"template": template})
-            await until(lambda: is_template(fleet, before["template"]), 30, f"{template} being set back")
+            await until(lambda: is_template(fleet, before["template"]), f"{template} being set back")
 
 
 async def has_gate(fleet) -> bool:
@@ -471,11 +471,11 @@ async def test_a_field_that_excludes_ours_is_taken_away_before_ours_is_written(f
         await fleet.client.replace(live)
         await told(fleet, "False", "Adopted", "consistentHash")
         await policy(fleet, "repair")
-        await until(lambda: is_spec(fleet, RULE, before), 30, "the balancing being set back")
+        await until(lambda: is_spec(fleet, RULE, before), "the balancing being set back")
         budget = ("PodDisruptionBudget", "ranker-v1", "search")
         before = await spec_of(fleet, budget)
         await edit(fleet, budget, {"minAvailable": 1})
-        await until(lambda: is_spec(fleet, budget, before), 30, "the budget being set back")
+        await until(lambda: is_spec(fleet, budget, before), "the budget being set back")
 
 
 async def test_a_write_that_is_refused_again_and_again_does_not_run_the_loop_hot(fleet):
@@ -526,7 +526,7 @@ async def test_a_note_that_others_wrote_is_taken_away_and_grants_nothing(fleet):
             async def gone() -> bool:
                 return NOTE not in (await fleet.get(*RULE))["metadata"]["annotations"]
 
-            await until(gone, 30, "the note being taken away")
+            await until(gone, "the note being taken away")
             before = await fleet.settled(1.2)
             await asyncio.sleep(1)
             assert fleet.writes() == before
@@ -563,7 +563,7 @@ async def test_what_somebody_adds_to_a_slot_is_taken_away_once(fleet):
         slot = ("EnvoyFilter", "tidegate-shared-slot-03", "inference-gw")
         before = await spec_of(fleet, slot)
         await edit(fleet, slot, {"workloadSelector": {"labels": {"zone": "a"}}})
-        await until(lambda: is_spec(fleet, slot, before), 30, "the slot being set back")
+        await until(lambda: is_spec(fleet, slot, before), "the slot being set back")
         settled = await fleet.settled(1.2)
         await asyncio.sleep(1)
         assert fleet.writes() == settled

@@ -1,7 +1,7 @@
 """Modes of limits as documents and conditions show them; what gateway pods count is played by the test."""
 
-import asyncio
 import dataclasses
+from collections import Counter
 
 import pytest
 from aiohttp import web
@@ -12,6 +12,7 @@ from istio_templates.names import PINNED_SLOTS, SLOTS, identity
 from ratelimiter.slots import slot_of
 from tests.features.conftest import in_slot, make_search
 from tests.features.test_overrides import override
+from tests.support.bounds import hung
 from tests.support.documents import labels, model
 from tests.support.fleet import QUICK, SETTINGS
 from tests.support.serving import serving
@@ -40,14 +41,14 @@ async def reason(fleet, name="ranker"):
     return (await fleet.condition("Model", name, "Limited", "search")).get("reason")
 
 
-async def becomes(fleet, wanted, name="ranker", seconds=10):
+async def becomes(fleet, wanted, name="ranker"):
     async def is_so():
         return await reason(fleet, name) == wanted
 
-    await until(is_so, seconds, f"{name} being {wanted}")
+    await until(is_so, f"{name} being {wanted}")
 
 
-async def has_pins(fleet, wanted, seconds=10):
+async def has_pins(fleet, wanted):
     found = {}
 
     async def is_so():
@@ -56,7 +57,7 @@ async def has_pins(fleet, wanted, seconds=10):
         return found == wanted
 
     try:
-        await until(is_so, seconds, f"pinned slots being {wanted}")
+        await until(is_so, f"pinned slots being {wanted}")
     except AssertionError:
         assert found == wanted
 
@@ -71,7 +72,7 @@ async def test_a_model_moves_between_slots_as_its_mode_changes_and_leaves_none_b
         assert RANKER not in await in_slot(fleet)
         await becomes(fleet, "Shadow")
         await fleet.apply(staged(mode="ramp", ramp={"over": "2s"}))
-        await until(lambda: _is_enforced(fleet), 15, "the end of the ramp")
+        await until(lambda: _is_enforced(fleet), "the end of the ramp")
         assert await pinned(fleet) == {}
         await becomes(fleet, "Ramp")
         await fleet.apply(staged(mode="enforce"))
@@ -96,10 +97,10 @@ async def test_a_model_whose_replicas_an_autoscaler_takes_over_moves_to_the_rest
         await make_search(fleet)
         await fleet.pod("inference-gw", {"istio": "shared"})
         await fleet.pod("search", labels())
-        await until(lambda: _slots_of(fleet, {slot_of("search", "ranker")}), 10, "the quiet slot")
+        await until(lambda: _slots_of(fleet, {slot_of("search", "ranker")}), "the quiet slot")
         version = {"name": "v1", "workload": {"image": "example.com/ranker:1"}}
         await fleet.apply(model(versions=[version]))
-        await until(lambda: _slots_of(fleet, {slot_of("search", "ranker", restless=True)}), 10, "the restless slot")
+        await until(lambda: _slots_of(fleet, {slot_of("search", "ranker", restless=True)}), "the restless slot")
 
 
 async def _slots_of(fleet, wanted):
@@ -118,13 +119,13 @@ async def test_a_ramp_and_a_pinned_slot_outlive_the_manager(fleet):
         await fleet.apply(staged("first", mode="shadow"))
         await has_pins(fleet, {0: ("first#requests", "counts"), 1: ("first", 0)})
         await fleet.apply(staged(mode="shadow"))
-        await until(lambda: _share(fleet, 0), 20, "the shadow")
+        await until(lambda: _share(fleet, 0), "the shadow")
         await fleet.apply(staged(mode="ramp", ramp={"over": "200s"}))
-        await until(lambda: _share(fleet, 10), 20, "the second step")
+        await until(lambda: _share(fleet, 10), "the second step")
     writes = await fleet.settled()
     async with fleet.manager():
         await fleet.client.delete(_model("first"))
-        await until(lambda: _share(fleet, 15), 20, "the third step")
+        await until(lambda: _share(fleet, 15), "the third step")
         assert set(await pinned(fleet)) == {2, 3}  # it stays where it is
     assert fleet.writes()["envoyfilters"] - writes["envoyfilters"] <= 4
 
@@ -139,7 +140,7 @@ async def test_when_all_pinned_slots_are_taken_the_condition_names_who_holds_the
         await fleet.pod("inference-gw", {"istio": "shared"})
         for name in ("a", "b", "c", "d"):
             await fleet.apply(staged(name, mode="shadow"))
-        await until(lambda: _taken(fleet, 8), 10, "four models in shadow")
+        await until(lambda: _taken(fleet, 8), "four models in shadow")
         await fleet.apply(staged("ranker", mode="shadow"))
         await becomes(fleet, "NoPinnedSlot")
         condition = await fleet.condition("Model", "ranker", "Limited", "search")
@@ -170,7 +171,7 @@ async def test_a_limit_in_shadow_stays_there_until_its_verdict_unless_an_operato
         assert explained["mode"] == "shadow" and any("stays in shadow" in said for said in explained["explanation"])
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
         await fleet.apply(override(mode="enforce", target={"model": "ranker"}))
-        await until(lambda: _is_enforced(fleet), 10, "the override")
+        await until(lambda: _is_enforced(fleet), "the override")
         assert await pinned(fleet) == {}
 
 
@@ -179,11 +180,11 @@ async def test_an_override_can_put_a_limit_into_shadow_for_a_time(fleet):
         await make_search(fleet)
         await fleet.pod("inference-gw", {"istio": "shared"})
         await fleet.pod("search", labels())
-        await until(lambda: _is_enforced(fleet), 10, "the limit")
+        await until(lambda: _is_enforced(fleet), "the limit")
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
-        await fleet.apply(override(mode="shadow", seconds=3, target={"model": "ranker"}))
+        await fleet.apply(override(mode="shadow", seconds=hung() / 10, target={"model": "ranker"}))
         await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
-        await until(lambda: _is_enforced(fleet), 10, "its end")
+        await until(lambda: _is_enforced(fleet), "its end")
         assert await pinned(fleet) == {}
 
 
@@ -196,7 +197,7 @@ async def test_the_kill_switch_reaches_a_limit_in_shadow(fleet):
         await becomes(fleet, "Shadow")
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
         await fleet.apply(override(action="floor"))
-        await until(lambda: _is_at(fleet, 3), 10, "the floor being enforced")
+        await until(lambda: _is_at(fleet, 3), "the floor being enforced")
         assert await pinned(fleet) == {}
 
 
@@ -209,10 +210,18 @@ class Statistics:
 
     def __init__(self):
         self.lines = {"127.0.0.10": [], "127.0.0.11": []}
+        self.readings = Counter()
 
     async def answer(self, request):
         assert request.query["filter"] == "http_local_rate_limit"
-        return web.Response(text="\n".join(self.lines[request.host.split(":")[0]]) + "\n")
+        address = request.host.split(":")[0]
+        self.readings[address] += 1
+        return web.Response(text="\n".join(self.lines[address]) + "\n")
+
+    async def read(self):
+        """Wait until what is shown now has been read from both: a reading begins when the one before it is over."""
+        before = Counter(self.readings)
+        await until(lambda: all(self.readings[a] >= before[a] + 3 for a in self.lines), "three readings")
 
     def count(self, address, slot, **values):
         self.lines[address] += [LINE.format(what, slot, value) for what, value in values.items()]
@@ -234,7 +243,7 @@ async def counted(fleet):
 async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, counted):
     counted.count("127.0.0.10", 0, enabled=10, enforced=0)
     counted.count("127.0.0.11", 0, enabled=10, enforced=0)
-    await asyncio.sleep(1.5)  # two readings
+    await counted.read()
     counted.count("127.0.0.10", 0, enabled=2010, enforced=0)
     counted.count("127.0.0.10", 9, enabled=2010, enforced=900)
     counted.count("127.0.0.11", 0, enabled=60, enforced=0)
@@ -242,7 +251,7 @@ async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, cou
     async def uneven():
         return (await fleet.condition("InferenceGateway", "shared", "LoadEven")).get("reason") == "Uneven"
 
-    await until(uneven, 10, "the condition")
+    await until(uneven, "the condition")
     said = (await fleet.condition("InferenceGateway", "shared", "LoadEven"))["message"]
     assert "gets 98% of the requests and rejected 900" in said and "2% and rejected none" in said
 
@@ -253,7 +262,7 @@ async def test_what_shadow_would_have_refused_is_told(fleet, counted):
     for address in counted.lines:
         counted.count(address, 0, enabled=100, rate_limited=100)
         counted.count(address, 1, enabled=100, rate_limited=50)
-    await asyncio.sleep(1.5)  # two readings
+    await counted.read()
     counted.count("127.0.0.10", 0, enabled=300, rate_limited=300)
     counted.count("127.0.0.10", 1, enabled=300, rate_limited=70)
 
@@ -261,7 +270,7 @@ async def test_what_shadow_would_have_refused_is_told(fleet, counted):
         condition = await fleet.condition("Model", "ranker", "Limited", "search")
         return "would have rejected 20 of 200 requests" in condition["message"]
 
-    await until(told, 10, "the counts")
+    await until(told, "the counts")
     limit = (await fleet.status("Model", "ranker", "search"))["limit"]
     assert limit["enforcedPercent"] == 0
     assert (limit["observed"]["refused"], limit["observed"]["requests"]) == (20, 200)
@@ -278,7 +287,7 @@ async def test_a_refused_document_keeps_no_other_models_limit(fleet):
         async def refused():
             return (await fleet.condition("Model", "broken", "Accepted", "search")).get("status") == "False"
 
-        await until(refused, 10, "the refusal")
+        await until(refused, "the refusal")
         await fleet.client.merge(_model(), {"spec": {"rateLimit": None}})
         await has_pins(fleet, {})
 
@@ -296,4 +305,4 @@ async def test_a_model_in_shadow_is_not_closed(fleet):
         async def closed():
             return "directResponse" in str((await fleet.get("VirtualService", "ranker", "search"))["spec"])
 
-        await until(closed, 10, "the model being closed")
+        await until(closed, "the model being closed")

@@ -46,12 +46,12 @@ async def limit_is(fleet, rate):
 
 
 async def followed(fleet, rate):
-    await until(lambda: limit_is(fleet, rate), 10, f"the limit {rate}/s")
+    await until(lambda: limit_is(fleet, rate), f"the limit {rate}/s")
 
 
 async def asked(fake, times=5):
     goal = fake.asked + times
-    await until(lambda: fake.asked >= goal, 10, "Prometheus being asked")
+    await until(lambda: fake.asked >= goal, "Prometheus being asked")
 
 
 @pytest.mark.parametrize("nonsense", ["NaN", "-3", "+Inf", "2.5", "99999999", None])
@@ -85,7 +85,7 @@ async def test_a_prometheus_that_is_away_holds_the_limit_and_then_lets_the_fallb
         async def told():
             return (await fleet.condition("Model", "ranker", "Limited", "search"))["reason"] == "Stale"
 
-        await until(told, 5)
+        await until(told)
         prometheus.status = 200
         await followed(fleet, 40)
 
@@ -100,9 +100,9 @@ async def test_with_both_the_pods_count_and_a_difference_is_told(fleet, promethe
         async def told(status):
             return (await fleet.condition("Model", "ranker", "SourcesAgree", "search")).get("status") == status
 
-        await until(lambda: told("False"), 10, "the difference")
+        await until(lambda: told("False"), "the difference")
         said = (await fleet.condition("Model", "ranker", "SourcesAgree", "search"))["message"]
         assert "1 ready by watch, 2 by Prometheus" in said
         assert await limit_is(fleet, 20)
         prometheus.value = "1"
-        await until(lambda: told("True"), 10, "both agreeing")
+        await until(lambda: told("True"), "both agreeing")

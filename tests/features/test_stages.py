@@ -46,30 +46,30 @@ async def test_shadow_refuses_nothing_counts_what_it_would_have_and_ramp_leads_t
         addresses = await make_search(run)
         before = await listeners(run, addresses)
         await limited(run, mode="shadow")
-        await until(lambda: is_told(run, "Shadow"), 10, "the limit being in shadow")
-        await until(lambda: proved(run), 10, "the gateway pods running it")
+        await until(lambda: is_told(run, "Shadow"), "the limit being in shadow")
+        await until(lambda: proved(run), "the gateway pods running it")
         await asyncio.sleep(6)  # one reading, from which the next ones count
         load = await offer(addresses, 120, 6)
         assert set(load.answers) == {200} and not load.errors
         # A reading may fall into the last moment of the load: what counts is the one after it.
-        await until(lambda: _counted(run, 716), 15, "the counters being read")
+        await until(lambda: _counted(run, 716), "the counters being read")
         found = await observed(run)
         assert found["requests"] == pytest.approx(720, abs=4)  # a counter misses the first request of its pod
         assert found["refused"] == pytest.approx(720 - 6 * 40, rel=0.05)
         said = f"would have rejected {found['refused']} of {found['requests']} requests"
-        await until(lambda: _says(run, said), 10, "the condition")
+        await until(lambda: _says(run, said), "the condition")
         assert (await told(run))["status"] == "False"
 
         await limited(run, mode="ramp", ramp={"over": "20s"})
-        await until(lambda: is_told(run, "Ramp"), 10, "the ramp")
+        await until(lambda: is_told(run, "Ramp"), "the ramp")
         load = await offer(addresses, 120, 24)
         by_second = [load.by_second[second] for second in range(24)]
         assert sum(by_second[:4]) > 0.7 * 4 * 120 and sum(by_second[-3:]) < 0.5 * 3 * 120, by_second
         assert await listeners(run, addresses) == before
 
         await limited(run, mode="enforce")
-        await until(lambda: is_told(run, "Capacity"), 10, "the limit being enforced")
-        await until(lambda: proved(run), 10, "the gateway pods running it")
+        await until(lambda: is_told(run, "Capacity"), "the limit being enforced")
+        await until(lambda: proved(run), "the gateway pods running it")
         load = await offer(addresses, 120, 4)
         least, most = admissible(load.sent.values(), 20)
         assert least <= load.answers[200] <= most
@@ -93,9 +93,9 @@ async def test_a_version_with_a_limit_of_its_own_is_held_to_it_and_the_others_ar
         await run.put(
             RANKER, ranker(versions=[v1, v2], traffic=traffic, rateLimit={"perReplicaQps": 20, "debounce": QUICK})
         )
-        await until(lambda: _own_total(run, 8), 40, "the canary's limit")
+        await until(lambda: _own_total(run, 8), "the canary's limit")
         await run.limit(80)  # two replicas of 20/s for half of the traffic
-        await until(lambda: proved(run), 10, "the gateway pods running it")
+        await until(lambda: proved(run), "the gateway pods running it")
         await asyncio.sleep(1)
         before = [await _served(run, addresses, version) for version in ("v1", "v2")]
         load = await offer(addresses, 60, 6)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -33,8 +33,8 @@ async def make_search(run: Running, **spec) -> list[str]:
     await run.put("/v1/tenants/search", {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": HOST}]}})
     await run.put(RANKER, ranker(rateLimit={"perReplicaQps": 20, "debounce": QUICK}, **spec))
     addresses = await run.gateways()
-    await run.limit(40)
-    await until(lambda: served(run, addresses), 20, "a 200 from each gateway pod")
+    await run.enforced(40)
+    await until(lambda: served(run, addresses), "a 200 from each gateway pod")
     return addresses
 
 
@@ -64,7 +64,7 @@ async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(t
         least, most = admissible(load.sent.values(), 20)
         assert least <= load.answers[200] <= most
         await run.rest.call("PUT", f"{RANKER}/versions/v1/scale", {"replicas": 4})
-        await run.limit(80)
+        await run.enforced(80)
         raised = await offer(addresses, 160, 3)
         least, most = admissible(raised.sent.values(), 40)
         assert least <= raised.answers[200] <= most
@@ -72,7 +72,7 @@ async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(t
         await run.limit(20)
     async with standalone(tmp_path) as again:
         addresses = await again.gateways()
-        await until(lambda: served(again, addresses), 20, "a 200 after the restart")
+        await until(lambda: served(again, addresses), "a 200 after the restart")
         assert (await again.rest.call("GET", f"{RANKER}/limit"))[1]["total"] == 20
 
 
@@ -94,7 +94,7 @@ async def test_one_get_at_a_gateway_pod_tells_the_revision_of_every_slot(tmp_pat
                 found = {int(value.split(",")[0]) for value in answer.headers.getall("x-ratelimit-limit")}
                 return (answer.status, found) == (204, wanted)
 
-        await until(shown, 10, "every slot's revision, the one that was written last too")
+        await until(shown, "every slot's revision, the one that was written last too")
         async with run.session.get(f"http://{first}/", headers={**headers, "x-tidegate-probe": "guessed"}) as answer:
             assert answer.status == 404
         async with run.session.get(f"http://{first}{PATH}", headers={"Host": HOST}) as answer:
@@ -104,7 +104,7 @@ async def test_one_get_at_a_gateway_pod_tells_the_revision_of_every_slot(tmp_pat
 async def test_a_manager_that_is_killed_leaves_traffic_and_limits_alone_and_writes_nothing_when_it_comes_back(tmp_path):
     async with standalone(tmp_path, "--without-manager") as run:
         async with manager_process(tmp_path) as manager:
-            await until(run.rest.up, 20, "the manager's API")
+            await until(run.rest.up, "the manager's API")
             addresses = await make_search(run)
             loading = asyncio.create_task(offer(addresses, 120, 6))
             await asyncio.sleep(1.5)
@@ -116,7 +116,7 @@ async def test_a_manager_that_is_killed_leaves_traffic_and_limits_alone_and_writ
         assert least <= load.answers[200] <= most
         before = await run.api_writes()
         async with manager_process(tmp_path):
-            await until(run.rest.up, 20, "the manager's API")
+            await until(run.rest.up, "the manager's API")
             await asyncio.sleep(2)
             assert await run.api_writes() == before
 
@@ -153,7 +153,7 @@ async def test_grpc_is_limited_with_resource_exhausted(tmp_path):
                 except grpc.aio.AioRpcError:
                     return False
 
-            await until(answers, 20, "an answer over gRPC")
+            await until(answers, "an answer over gRPC")
             codes = []
             for _ in range(40):
                 try:
@@ -189,7 +189,7 @@ async def test_pods_that_cannot_run_here_say_why(tmp_path):
             said = await messages()
             return "listens on all addresses collides" in said and "$(POD_IP)" in said and "give command" in said
 
-        await until(collided, 20, "messages that say what is wrong")
+        await until(collided, "messages that say what is wrong")
 
 
 async def test_a_container_that_dies_is_started_again_and_its_log_kept(tmp_path):
@@ -206,9 +206,9 @@ async def test_a_container_that_dies_is_started_again_and_its_log_kept(tmp_path)
             status = pod["status"]["containerStatuses"][0]
             return status["restartCount"] == 1 and status["ready"]
 
-        await until(restarted, 20, "the container being started again")
+        await until(restarted, "the container being started again")
         assert (tmp_path / "pods" / f"search_{victim}" / "model.previous.log").exists()
-        await until(lambda: served(run, addresses), 20)
+        await until(lambda: served(run, addresses))
 
 
 def is_container_of(entry: Path, pod: str) -> bool:
@@ -245,7 +245,7 @@ async def test_https_with_a_tenants_own_certificate(tmp_path):
             _, found = await run.rest.call("GET", "/v1/tenants/search")
             return any("no Secret search-cert" in c["message"] for c in found.get("status", {}).get("conditions", []))
 
-        await until(waits, 20, "the tenant saying that its certificate is missing")
+        await until(waits, "the tenant saying that its certificate is missing")
         server = "http://127.0.0.1:" + (tmp_path / "kube-port").read_text()
         headers = {"Authorization": "Bearer " + (tmp_path / "kube-token").read_text().strip()}
         async with run.session.post(
@@ -266,7 +266,7 @@ async def test_https_with_a_tenants_own_certificate(tmp_path):
             except aiohttp.ClientError:
                 return False
 
-        await until(secure, 20, "an answer over HTTPS")
+        await until(secure, "an answer over HTTPS")
         plain = run.session.get(f"http://{address}:8080{PATH}", headers={"Host": HOST}, allow_redirects=False)
         async with plain as answer:
             assert answer.status == 301
@@ -289,9 +289,9 @@ async def test_a_gateway_that_counts_by_endpoint_tells_when_each_replica_got_its
         async def told():
             return all("firstRequest" in row for row in await _replicas(run))
 
-        await until(told, 15, "the first requests")
+        await until(told, "the first requests")
         for row in await _replicas(run):
-            assert before <= datetime.fromisoformat(row["firstRequest"]) <= before + timedelta(seconds=15)
+            assert before <= datetime.fromisoformat(row["firstRequest"]) <= datetime.now(UTC)
         assert "tidegate_first_request_seconds_count 2.0" in (await run.rest.call("GET", "/metrics"))[1]
 
 

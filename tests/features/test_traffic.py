@@ -163,7 +163,7 @@ async def test_a_disruption_budget_that_its_version_no_longer_needs_goes_at_once
         async def gone():
             return not await fleet.get("PodDisruptionBudget", "ranker-v1", "search")
 
-        await until(gone, 10, "the budget being gone")
+        await until(gone, "the budget being gone")
         assert await fleet.get("Deployment", "ranker-v1", "search")
         assert await draining(fleet) == []
 

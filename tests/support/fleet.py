@@ -29,6 +29,7 @@ from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
 from k8s_manager.standalone.apiserver.registrar import Registrar
 from k8s_manager.standalone.apiserver.store import ObjectStore
+from tests.support.bounds import slowness
 from tests.support.waiting import until as wait_until
 
 TOKEN = "of-the-tests"
@@ -145,10 +146,10 @@ class Fleet(Hands):
         await self.client.merge(key, {"status": {"podIP": "127.0.0.9", "conditions": [condition]}}, "status")
 
     async def settled(self, seconds: float = 0.4) -> Counter[str]:
-        """Wait until the API server takes no writes for a while; return the writes so far."""
+        """Wait until the API server takes no writes for a while, by the pace of the machine; return the writes so far."""
         before = self.writes()
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds * slowness())
             if (now := self.writes()) == before:
                 return now
             before = now

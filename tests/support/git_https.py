@@ -11,6 +11,7 @@ import trustme
 from aiohttp import web
 
 from tests.support.git_server import OWN
+from tests.support.leftovers import mark
 
 USER, TOKEN = "tidegate", "s3cret"
 _BASIC = f"Basic {base64.b64encode(f'{USER}:{TOKEN}'.encode()).decode()}"
@@ -27,7 +28,11 @@ async def _answer(request: web.Request, folder: Path) -> web.Response:
         "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
-        "git", "http-backend", env={**OWN, **meta}, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        "git",
+        "http-backend",
+        env={**OWN, **mark(), **meta},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate(await request.read())
     head, _, body = out.partition(b"\r\n\r\n")

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from k8s_manager.standalone.node import process as processes
+from tests.support.bounds import hung
+from tests.support.leftovers import mark
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -20,7 +23,7 @@ OWN = {
 
 def git(*words: str, at: Path, check: bool = True) -> str:
     """Run git in a folder; return what it printed."""
-    done = subprocess.run(["git", *words], cwd=at, env=OWN, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", *words], cwd=at, env={**OWN, **mark()}, capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise AssertionError(f"git {' '.join(words)}: {done.stderr}")
     return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr}"
@@ -63,7 +66,7 @@ async def git_server(folder: Path, full: bool = False, port: int = 0, host: str 
     process = await asyncio.create_subprocess_exec(
         "git", "daemon", "--reuseaddr", f"--listen={host}", f"--port={server.port}", f"--base-path={folder}", "--export-all",
         "--enable=receive-pack", "--informative-errors",
-        env=OWN, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+        env={**OWN, **mark()}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         preexec_fn=no_byte if full else None,
     )  # fmt: skip
 
@@ -76,11 +79,10 @@ async def git_server(folder: Path, full: bool = False, port: int = 0, host: str 
         return True
 
     try:
-        await until(answers, 20, "git daemon")
+        await until(answers, "git daemon")
         yield server
     finally:
-        process.terminate()
-        await process.wait()
+        await processes.stop(process, hung())  # git starts the daemon as a child: the whole group ends
 
 
 def files(place: Path, branch: str = "main") -> dict[str, str]:

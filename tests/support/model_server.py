@@ -19,7 +19,7 @@ class Cold:
     at once."""
 
     slow_calls: int = 0
-    slow: float = 0.05
+    slow: float = 0.3
     ready_after: int = 0
     status: int = 200
     body: bytes | None = None

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.bounds import hung
 from tests.support.fleet import Rest
 from tests.support.waiting import until
 
@@ -74,14 +75,14 @@ class Running:
             found = status.get("addresses", [])
             return found if len(found) == (addresses or pods) and status["pods"]["total"] == pods else []
 
-        return await until(ready, 40, f"{pods} gateway pods")
+        return await until(ready, f"{pods} gateway pods")
 
     async def put(self, path: str, document: dict[str, Any]) -> None:
         """Write a document."""
         status, answer = await self.rest.call("PUT", path, document)
         assert status in (200, 201), answer
 
-    async def limit(self, total: float, model: str = "search/ranker", seconds: float = 40) -> float:
+    async def limit(self, total: float, model: str = "search/ranker") -> float:
         """Wait until a model's limit is `total`; return when it was seen."""
         tenant, name = model.split("/")
 
@@ -89,8 +90,19 @@ class Running:
             status, answer = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
             return status == 200 and answer.get("total") == total
 
-        await until(reached, seconds, f"{model} being limited to {total}/s")
+        await until(reached, f"{model} being limited to {total}/s")
         return time.monotonic()
+
+    async def enforced(self, total: float, model: str = "search/ranker") -> None:
+        """Wait until every gateway pod runs a model's limit, as the probe proves."""
+        tenant, name = model.split("/")
+
+        async def reached() -> bool:
+            status, answer = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
+            states = {pod["state"] for pod in answer.get("pods", [])} if status == 200 else set()
+            return answer.get("total") == total and states == {"Applied"}
+
+        await until(reached, f"{model} being limited to {total}/s at every gateway pod")
 
     async def ready(self, replicas: int, model: str = "search/ranker") -> float:
         """Wait until a model has so many ready replicas; return when it was seen."""
@@ -100,7 +112,7 @@ class Running:
             _, answer = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}")
             return [v["ready"] for v in answer.get("status", {}).get("versions", [])] == [replicas]
 
-        await until(reached, 40, f"{replicas} ready replicas of {model}")
+        await until(reached, f"{replicas} ready replicas of {model}")
         return time.monotonic()
 
     async def stats(self, address: str, pattern: str) -> dict[str, int]:
@@ -171,7 +183,7 @@ async def standalone(folder: Path, *options: str) -> AsyncIterator[Running]:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(hung()):
                 await process.wait()
         if process.returncode is None:
             process.kill()
@@ -190,7 +202,7 @@ class _Authorized(Rest):
 
 
 async def _greeted(out: asyncio.StreamReader, said: list[str], last: str) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(hung()):
         while True:
             line = (await out.readline()).decode()
             assert line, "standalone ended early:\n" + "".join(said)

@@ -43,7 +43,7 @@ async def test_a_server_that_is_slow_at_first_is_warm_once_every_shape_was_fast(
         outcome = await warmed(found := bundle(**HTTP[protocol]), port)
     assert (outcome.result, outcome.said) == ("Verified", f"{len(outcome.rows)} cases passed")
     assert all(row.calls >= 8 for row in outcome.rows if row.batch == 1)
-    assert all(row.first > 0.05 > row.latency for row in outcome.rows if row.batch == 1)
+    assert all(row.first > 0.2 > row.latency for row in outcome.rows if row.batch == 1)
     assert set(cold.headers) == {found.hash}
 
 
@@ -68,15 +68,15 @@ async def test_shapes_come_from_the_server_where_the_plan_has_none():
         (Cold(body=b'{"outputs": [{"name": "score", "data": [NaN]}]}'), "NotFastEnough", "NaN or infinite"),
         (Cold(body=b"<html>"), "NotFastEnough", "the answer is no JSON"),
         (Cold(body=b'{"outputs": [{"name": "other", "data": [1]}]}'), "NotFastEnough", "output score is missing; there are other"),
-        (Cold(slow_calls=10**6, slow=0.05), "NotFastEnough", "above 30ms"),
-        (Cold(hang=True), "TimedOut", "after 1s: case typical, batch 1 had not passed"),
-        (Cold(ready_after=10**6), "TimedOut", "after 1s: the server was not ready"),
+        (Cold(slow_calls=10**6), "NotFastEnough", "above 200ms"),
+        (Cold(hang=True), "TimedOut", "after 3s: case typical, batch 1 had not passed"),
+        (Cold(ready_after=10**6), "TimedOut", "after 3s: the server was not ready"),
     ],
 )  # fmt: skip
 async def test_whatever_a_server_does_ends_in_a_stated_reason_within_the_stated_time(cold, result, said):
-    success = {"window": 5, "latency": {"max": "30ms"}, "check": {"outputs": ["score"]}}
+    success = {"window": 5, "latency": {"max": "200ms"}, "check": {"outputs": ["score"]}}
     load = {"minRequests": 5, "maxRequests": 6, "perRequestTimeout": "5s"}
-    timeout = "1s" if result == "TimedOut" else "20s"
+    timeout = "3s" if result == "TimedOut" else "300s"
     async with model_server(cold) as port:
         outcome = await warmed(bundle(success=success, load=load, timeout=timeout), port)
     assert outcome.result == result
@@ -163,7 +163,7 @@ async def oip_grpc(slow_calls=0, value=0.5):
         calls += 1
         assert len(request.raw_input_contents[0]) == 4 * 4 * request.inputs[0].shape[0]
         if calls <= slow_calls:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
         answer = message("inference.ModelInferResponse")(model_name="ranker")
         answer.outputs.add(name="score", datatype="FP32", shape=[1]).contents.fp32_contents.append(value)
         return answer

@@ -83,7 +83,7 @@ def test_an_open_shape_is_left_to_the_server_and_the_rest_is_checked():
         ({"success": {"window": 5, "latency": {"max": "0s"}}}, "no request is answered within 0s"),
         ({"success": {"window": 500, "latency": {"max": "1s"}}}, "it needs 500 requests and maxRequests is 200"),
         ({"success": {"window": 50, "steadyState": {"windows": 5}, "latency": {"max": "1s"}}}, "it needs 250 requests"),
-        ({"load": {"minDuration": "9s"}}, "does not fit into the timeout of 10s"),
+        ({"timeout": "10s", "load": {"minDuration": "9s"}}, "does not fit into the timeout of 10s"),
         ({"timeout": "0s"}, "ends before anything can be asked"),
         ({"onTimeout": "shrug"}, "onTimeout: 'shrug' is not allowed"),
     ],

@@ -62,7 +62,7 @@ def put(moments: Moments, raw: dict | None) -> None:
         return
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changes())
 def test_updated_results_equal_those_of_admitting_every_document_again(changes):
     moments, admitter = Moments(), Admitter()

@@ -86,7 +86,7 @@ def at(namespace, path, host="a.example.com"):
     return model("m", namespace, routes=[{"host": host, "path": path, "port": 8080}])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(changes(), documents())
 @example(
     [("bind", False, at("search", "/")), ("put", False, on("search", "*.example.com"))], on("ads", "a.example.com")

@@ -4,6 +4,7 @@ import asyncio
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.services.write_locks import WriteLocks
+from tests.support.bounds import hung
 
 A, B = ObjectKey("Model", "search", "a"), ObjectKey("Model", "search", "b")
 
@@ -58,5 +59,5 @@ async def test_what_failed_or_was_given_up_leaves_nothing_behind():
         except failure:
             pass
     assert turns.pending == {}
-    async with asyncio.timeout(1), turns.deleting():
+    async with asyncio.timeout(hung()), turns.deleting():
         pass

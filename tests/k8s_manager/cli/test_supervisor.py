@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.support.bounds import hung
+
 WORK = "import os, time; from k8s_manager.cli.server_commands.supervisor import supervise; supervise(); print(os.getpid(), flush=True); "
 
 
@@ -16,7 +18,7 @@ async def started(work: str) -> asyncio.subprocess.Process:
 
 
 async def child(process: asyncio.subprocess.Process) -> int:
-    return int(await asyncio.wait_for(process.stdout.readline(), 20))
+    return int(await asyncio.wait_for(process.stdout.readline(), hung()))
 
 
 async def test_a_child_that_is_killed_is_followed_by_another():
@@ -26,7 +28,7 @@ async def test_a_child_that_is_killed_is_followed_by_another():
     second = await child(process)
     assert len({process.pid, first, second}) == 3
     process.terminate()
-    _, said = await asyncio.wait_for(process.communicate(), 20)
+    _, said = await asyncio.wait_for(process.communicate(), hung())
     assert process.returncode == 0
     assert said.decode().count("the process ended with -9; another one begins") == 1
     with pytest.raises(ProcessLookupError):
@@ -35,7 +37,7 @@ async def test_a_child_that_is_killed_is_followed_by_another():
 
 async def test_what_ends_by_itself_at_once_ends_the_parent_with_its_code():
     process = await started("raise SystemExit(3)")
-    await asyncio.wait_for(process.communicate(), 20)
+    await asyncio.wait_for(process.communicate(), hung())
     assert process.returncode == 3
 
 
@@ -48,5 +50,5 @@ async def test_a_child_that_is_told_to_stop_ends_in_its_own_way():
     await child(process)
     assert await process.stdout.readline() == b"on\n"
     process.terminate()
-    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    out, _ = await asyncio.wait_for(process.communicate(), hung())
     assert (process.returncode, out) == (0, b"tidied\n")

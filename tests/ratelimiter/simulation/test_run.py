@@ -76,7 +76,7 @@ def test_a_model_that_is_closed_when_cold_admits_nothing_meanwhile():
     assert told["admitted"] == told["offered"] - told["refused"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     replicas=st.lists(st.integers(0, 12), min_size=1, max_size=8),
     gateways=st.integers(1, 5),
