@@ -8,7 +8,8 @@ every replica of the manager and for the next leader.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from k8s_manager.gitops.commit import Attempt, Committer, Done
 from k8s_manager.gitops.field_handback import give_up
 from k8s_manager.gitops.ownership import Shares
 from k8s_manager.gitops.repository import Access, CommitInfo, NotTaken, Repository, Unreachable
-from k8s_manager.gitops.tree import MARK, TREE, Composer, Parts
+from k8s_manager.gitops.tree import MARK, TREE, Parts, PartsComposer
 from k8s_manager.gitops.tree_diff import TreeDiff
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.history.revision import ChangeAuthor as DocumentChange
@@ -61,7 +62,7 @@ class TreeLoop:
         history: HistoryRecorder,
         clock: Clock,
         settings: Git,
-        composer: Composer,
+        composer: PartsComposer,
         open_: Opener,
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
@@ -74,7 +75,7 @@ class TreeLoop:
         self._wanted: Parts | None = None
         self._parted: Shares | None = None
         self._committed: Parts | None = None
-        self._committer = Committer(self._settings, self.composer, self._open)
+        self._committer = self._new_committer()
         self._attempts, self._due = 0, 0.0
         self._again: float | None = None
         self._told: dict[str, Any] | None = None
@@ -183,21 +184,15 @@ class TreeLoop:
             said = "there is no document any more, and a tree is not emptied for that; take its files away if it is so"
             raise NotTaken(f"{address.url}: {said}")
         changes, cluster, committer = await self._changes(parts), self._cluster(), self._committer
-
-        def why(found: TreeDiff) -> CommitInfo:
-            behind = changes if changes is not None else self._last_changes(found, parts)
-            known = changes is not None
-            author = commit_message.author(list(behind.values())) if known else commit_message.OURS
-            deleted = behind.keys() - parts.documents.keys()
-            return CommitInfo(commit_message.message(found, behind, known, deleted), author)
-
+        # The thread reads nothing that the loop changes: what explains the commit is read here.
+        explain = partial(_explain_changes, parts, changes) if changes is not None else self._explain_first(parts)
         try:
             return await run_in_thread(
-                lambda is_wanted: committer.commit(Attempt(parts, why, last, cluster, is_wanted)),
+                lambda is_wanted: committer.commit(Attempt(parts, explain, last, cluster, is_wanted)),
                 self._settings.patience,
             )
         except TimeoutError as error:
-            self._committer = Committer(self._settings, self.composer, self._open)  # the other is left to its thread
+            self._committer = self._new_committer()  # the abandoned thread keeps the other one for itself
             said = f"{address.url}: no answer within {self._settings.patience:.0f} s; it is tried again"
             raise Unreachable(said) from error
 
@@ -230,15 +225,15 @@ class TreeLoop:
         except TidegateError:
             return change_of(document)
 
-    def _last_changes(self, found: TreeDiff, parts: Parts) -> dict[ObjectKey, DocumentChange | None]:
-        """Return the last changes of the documents whose files differ: which of them it was is not known."""
-        owners = set(commit_message.owners(found))
-        out: dict[ObjectKey, DocumentChange | None] = {}
-        for key in parts.documents:
-            document = self._store.get(key)
-            if document is not None and parts.owners[key] in owners:
-                out[key] = change_of(document)
-        return out
+    def _explain_first(self, parts: Parts) -> Callable[[TreeDiff], CommitInfo]:
+        """Return how a commit is explained when it is not known which changes are in it: by the last change of each
+        document whose files differ."""
+        documents = {key: self._store.get(key) for key in parts.documents}
+        last_changes = {key: change_of(document) for key, document in documents.items() if document is not None}
+        return partial(_explain_last_changes, parts, last_changes)
+
+    def _new_committer(self) -> Committer:
+        return Committer(self._settings, self._open)
 
     def _note(self, done: Done, documents: int) -> None:
         """Note a commit; one that holds the tree already is the newest of the branch, whoever made it, and stays as it
@@ -314,8 +309,22 @@ def tree_loop(client: KubeClient, store: Store, history: HistoryRecorder, clock:
     def open_(branch: str) -> Repository:
         return Repository(address.url, branch, address.folder, access)
 
-    composer = Composer(address, with_overrides=settings.overrides == "commit")
+    composer = PartsComposer(with_overrides=settings.overrides == "commit")
     return TreeLoop(client, store, history, clock, settings, composer, open_)
+
+
+def _explain_changes(parts: Parts, changes: Mapping[ObjectKey, DocumentChange | None], found: TreeDiff) -> CommitInfo:
+    deleted = changes.keys() - parts.documents.keys()
+    author = commit_message.author(list(changes.values()))
+    return CommitInfo(commit_message.message(found, changes, True, deleted), author)
+
+
+def _explain_last_changes(
+    parts: Parts, last_changes: Mapping[ObjectKey, DocumentChange], found: TreeDiff
+) -> CommitInfo:
+    owners = set(commit_message.owners(found))
+    behind = {key: change for key, change in last_changes.items() if parts.owners[key] in owners}
+    return CommitInfo(commit_message.message(found, behind, False, set()), commit_message.OURS)
 
 
 def state_of(live: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.gitops.layout import Tree
 from k8s_manager.gitops.ownership import Shares
 from k8s_manager.gitops.repository import Compose, Pushed
-from k8s_manager.gitops.tree import Composer, Parts
+from k8s_manager.gitops.tree import Parts, PartsComposer
 from k8s_manager.gitops.tree_diff import TreeDiff, stale
 from k8s_manager.gitops.tree_loop import STATE, TreeLoop
 from k8s_manager.history.recorder import HistoryRecorder
@@ -102,7 +102,7 @@ class Scene:
         given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": 20.0, **settings}
         git, client = Git(ADDRESS, **given), self.kubernetes
         history = HistoryRecorder(client, store, clock, 1.0)  # type: ignore[arg-type]
-        composer = Composer(ADDRESS, with_overrides=False)
+        composer = PartsComposer(with_overrides=False)
         self.loop = TreeLoop(client, store, history, clock, git, composer, lambda _: self.repository)  # type: ignore[arg-type, return-value]
 
     @asynccontextmanager
