@@ -128,9 +128,7 @@ def modules_outside_layers() -> list[str]:
     rooms = _layers(contracts["importlinter:contract:rooms"]["layers"])
     inside = _layers(contracts["importlinter:contract:layers"]["layers"])
     children = {_owner(file) for file in product_files()}
-    return sorted(
-        child for child in children if child.removeprefix(f"{MANAGER}.") not in inside and child not in rooms
-    )
+    return sorted(child for child in children if child.removeprefix(f"{MANAGER}.") not in inside and child not in rooms)
 
 
 def deepest_chain() -> list[str]:

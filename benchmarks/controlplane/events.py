@@ -12,9 +12,9 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.reaction import QUIET, prepare, until_seen
-from benchmarks.report import Figure, at_most, median, plain
-from benchmarks.rig import Cluster, cluster
+from benchmarks.controlplane.reaction import QUIET, prepare, until_seen
+from benchmarks.support.report import Figure, at_most, median, plain
+from benchmarks.support.rig import Cluster, cluster
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.pipeline.diff import stamped
 from ratelimiter.slots import slot_of
@@ -85,7 +85,14 @@ async def _bare(found: Cluster, pod: ObjectKey, bodies: list[Manifest]) -> Async
     files = [found.folder / f"body-{number}.json" for number in range(2)]
     for file, body in zip(files, bodies, strict=True):
         file.write_bytes(orjson.dumps(body))
-    words = [sys.executable, "-m", "benchmarks.bare", found.server, f"{pod.namespace}/{pod.name}", *map(str, files)]
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.support.bare_writer",
+        found.server,
+        f"{pod.namespace}/{pod.name}",
+        *map(str, files),
+    ]
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     await process.stdout.readline()

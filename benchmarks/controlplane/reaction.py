@@ -5,9 +5,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report import Figure, at_most, median, plain
-from benchmarks.rig import Cluster, cluster
-from benchmarks.scale import fleet, models
+from benchmarks.controlplane.scale import fleet, models
+from benchmarks.support.report import Figure, at_most, median, plain
+from benchmarks.support.rig import Cluster, cluster
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.resources import RESOURCES
 from tests.support.documents import labels, model
