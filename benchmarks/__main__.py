@@ -8,26 +8,9 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks import (
-    accuracy,
-    calls,
-    changes,
-    cost,
-    crowd,
-    events,
-    flaps,
-    isolation,
-    reaction,
-    refills,
-    render,
-    scale,
-    simulation,
-    slow_start,
-    startup,
-    steady,
-    warmup,
-)
-from benchmarks.report import Figure, show
+from benchmarks.controlplane import calls, crowd, events, flaps, reaction, render, scale, startup
+from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
+from benchmarks.support.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
 ALL: dict[str, Benchmark] = {

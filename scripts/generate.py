@@ -1,4 +1,4 @@
-"""Write the generated files anew, or with --check tell which are not current.
+"""Write the generated files, or with --check name those that are out of date and the bounds that are broken.
 
 python -m scripts.generate [--check]
 """
@@ -13,6 +13,7 @@ import yaml
 
 from istio_templates.documents.crd import crds
 from k8s_manager.doctor.rbac import roles
+from scripts import structure
 from scripts.dashboard import dashboard
 from scripts.protos import descriptor_set
 
@@ -54,10 +55,15 @@ def main(check: bool) -> int:
     stale = [(file, content) for file, content in generated() if not file.exists() or file.read_bytes() != content]
     for file, content in stale:
         if check:
-            print(f"{file.relative_to(ROOT)} is not current; run: make generate", file=sys.stderr)  # noqa: T201
+            print(f"{file.relative_to(ROOT)} is out of date; run: make generate", file=sys.stderr)  # noqa: T201
         else:
             file.write_bytes(content)
-    return int(check and bool(stale))
+    broken = structure.problems()
+    for problem in broken:
+        print(problem, file=sys.stderr)  # noqa: T201
+    if not check:
+        structure.PAGE.write_text(structure.page())
+    return int(bool(broken) or (check and bool(stale)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from benchmarks.report import Figure, show
+from benchmarks.support.report import Figure, show
 from e2e.figures import effect, first, isolation, lossless
 from e2e.support.site import Site, site
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.report import Figure, at_most, median, plain
+from benchmarks.support.report import Figure, at_most, median, plain
 from collectors.probe import revisions
 from e2e.support.site import Site, host_of, path_of
 from istio_templates import names

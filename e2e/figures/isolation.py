@@ -7,8 +7,8 @@ import asyncio
 import itertools
 import json
 
-from benchmarks import peer
-from benchmarks.report import Figure, at_most, plain, within
+from benchmarks.support import peer
+from benchmarks.support.report import Figure, at_most, plain, within
 from e2e.scenarios.test_parity import gateway_of
 from e2e.support.envoy import DRAINED, LISTENERS, stats
 from e2e.support.load import Load

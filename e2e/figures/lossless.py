@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from benchmarks.report import Figure, at_most, plain
+from benchmarks.support.report import Figure, at_most, plain
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, path_of, version
 from e2e.support.warming import COLD, put, serves, spec

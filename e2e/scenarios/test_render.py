@@ -11,7 +11,7 @@ from istio_templates.names import key_of
 from k8s_manager.cli.manifest_commands.render import read
 from k8s_manager.gitops.folder import compare, write
 from k8s_manager.gitops.layout import Layout
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 from tests.golden.case import CASES, rendered
 from tests.support.documents import gateway, model, tenant
 

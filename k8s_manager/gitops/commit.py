@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from k8s_manager.gitops.layout import MARK_FILE, Tree, digest, review_branch
 from k8s_manager.gitops.repository import CommitInfo, NotTaken, Pushed, Repository
-from k8s_manager.gitops.tree import Composed, Composer, Parts, cluster_of
+from k8s_manager.gitops.tree import Composed, Parts, TreeComposer, cluster_of
 from k8s_manager.gitops.tree_diff import TreeDiff, stale
 from k8s_manager.runtime.settings import Git
 
@@ -46,10 +46,11 @@ class Done:
 
 
 class Committer:
-    """Commits the tree of one cluster; `open_` returns the repository at a branch."""
+    """Commits the tree of one cluster; `open_` returns the repository at a branch. Only one thread at a time may use
+    it: repository and composer remember what they have read and written."""
 
-    def __init__(self, settings: Git, composer: Composer, open_: Callable[[str], Repository]) -> None:
-        self._settings, self._composer, self._open = settings, composer, open_
+    def __init__(self, settings: Git, open_: Callable[[str], Repository]) -> None:
+        self._settings, self._composer, self._open = settings, TreeComposer(settings.address), open_
         self._repository, self._attempts = open_(settings.address.branch), 0
 
     def commit(self, attempt: Attempt) -> Done:

@@ -78,12 +78,11 @@ class Composed:
     mark: str
 
 
-class Composer:
-    """Composes tree after tree; what has not changed is not rendered or written out again."""
+class PartsComposer:
+    """Collects what goes into tree after tree; an object that has not changed is not rendered again."""
 
-    def __init__(self, address: Address, with_overrides: bool) -> None:
-        self._rules, self._with_overrides = rules(address), with_overrides
-        self._layout, self._runtime, self._memo = Layout(), Layout(), Memo()
+    def __init__(self, with_overrides: bool) -> None:
+        self._with_overrides, self._memo = with_overrides, Memo()
 
     def parts(self, basis: Basis, changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> Parts:
         """Return what goes into the tree of this moment."""
@@ -110,19 +109,6 @@ class Composer:
         kept, held = stays(changes, owned), frozenset(plan.frozen)
         return Parts(objects, runtime, kept, held, frozenset(leaving), documents, owners, not world.documents())
 
-    def tree(self, parts: Parts, there: Tree, cluster: str) -> Composed:
-        """Return the tree of a cluster; `there` is the one that is on the branch, of which it keeps some."""
-        kept, kept_runtime = _kept(parts, there)
-        tree = self._layout.tree({**kept, **parts.objects})
-        head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, LABELS)
-        tops = sorted({"/".join(path.split("/")[:2]) for path in tree if path.startswith(("gateways/", "tenants/"))})
-        mark = digest(tree)  # of what is applied: what is made once does not make another tree
-        tree[MARK_FILE] = file_text({**head, "data": {CLUSTER: cluster, TREE: mark}})
-        tree[KUSTOMIZATION] = kustomization([*tops, MARK_FILE])
-        runtime = self._runtime.tree({**kept_runtime, **parts.runtime})
-        tree |= {**self._rules, **{f"{RUNTIME}/{path}": text for path, text in runtime.items()}}
-        return Composed(dict(sorted(tree.items())), mark)
-
     def _once(self, key: ObjectKey, obj: Manifest) -> Manifest:
         return self._memo.get(("once", key), (obj,), partial(once, obj))
 
@@ -137,6 +123,26 @@ class Composer:
 
     def _override(self, stored: Stored) -> Manifest:
         return self._memo.get(("override", stored.key), (stored.document,), partial(_document, stored))
+
+
+class TreeComposer:
+    """Composes tree after tree from their parts; a file that has not changed is not written out again."""
+
+    def __init__(self, address: Address) -> None:
+        self._rules, self._layout, self._runtime = rules(address), Layout(), Layout()
+
+    def tree(self, parts: Parts, there: Tree, cluster: str) -> Composed:
+        """Return the tree of a cluster; `there` is the one that is on the branch, of which it keeps some."""
+        kept, kept_runtime = _kept(parts, there)
+        tree = self._layout.tree({**kept, **parts.objects})
+        head = names.manifest("v1", "ConfigMap", MARK.name, MARK.namespace, LABELS)
+        tops = sorted({"/".join(path.split("/")[:2]) for path in tree if path.startswith(("gateways/", "tenants/"))})
+        mark = digest(tree)  # of what is applied: what is made once does not make another tree
+        tree[MARK_FILE] = file_text({**head, "data": {CLUSTER: cluster, TREE: mark}})
+        tree[KUSTOMIZATION] = kustomization([*tops, MARK_FILE])
+        runtime = self._runtime.tree({**kept_runtime, **parts.runtime})
+        tree |= {**self._rules, **{f"{RUNTIME}/{path}": text for path, text in runtime.items()}}
+        return Composed(dict(sorted(tree.items())), mark)
 
 
 def _route(served: ServedModel, spec: ModelSpec) -> Manifest:

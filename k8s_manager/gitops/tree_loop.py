@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -21,10 +22,11 @@ from k8s_manager.gitops.commit import Attempt, Committer, Done
 from k8s_manager.gitops.field_handback import give_up
 from k8s_manager.gitops.ownership import Shares
 from k8s_manager.gitops.repository import Access, CommitInfo, NotTaken, Repository, Unreachable
-from k8s_manager.gitops.tree import MARK, TREE, Composer, Parts
+from k8s_manager.gitops.tree import MARK, TREE, Parts, PartsComposer
 from k8s_manager.gitops.tree_diff import TreeDiff
 from k8s_manager.history.recorder import HistoryRecorder
-from k8s_manager.history.revision import ChangeAuthor, change_of
+from k8s_manager.history.revision import ChangeAuthor as DocumentChange
+from k8s_manager.history.revision import change_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.own_namespace import ensure_namespace
@@ -38,7 +40,6 @@ from k8s_manager.runtime.settings import Git
 from k8s_manager.runtime.thread_call import run_in_thread
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.world.installation import LABELS, SYSTEM
-from k8s_manager.world.owner import Owner
 
 log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")
@@ -61,12 +62,12 @@ class TreeLoop:
         history: HistoryRecorder,
         clock: Clock,
         settings: Git,
-        compose: Callable[[], Composer],
+        composer: PartsComposer,
         open_: Opener,
         changed: asyncio.Event,
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
-        self._settings, self._compose, self._open = settings, compose, open_
+        self._settings, self.composer, self._open = settings, composer, open_
         self._changed = changed
         self._begin()
 
@@ -75,7 +76,7 @@ class TreeLoop:
         self._wanted: Parts | None = None
         self._parted: Shares | None = None
         self._committed: Parts | None = None
-        self._start_committer()
+        self._committer = self._new_committer()
         self._attempts, self._due = 0, 0.0
         self._told: dict[str, Any] | None = None
         self._state: dict[str, Any] = {}
@@ -83,11 +84,6 @@ class TreeLoop:
         self.trouble: str | None = None
         GIT_FAILING.set(0)
         GIT_OUT_OF_STEP.set(0)
-
-    def _start_committer(self) -> None:
-        """Have a composer and a committer that no abandoned thread shares."""
-        self.composer = self._compose()
-        self._committer = Committer(self._settings, self.composer, self._open)
 
     @property
     def to_do(self) -> str:
@@ -185,22 +181,15 @@ class TreeLoop:
             said = "there is no document any more, and a tree is not emptied for that; take its files away if it is so"
             raise NotTaken(f"{address.url}: {said}")
         changes, cluster, committer = await self._changes(parts), self._cluster(), self._committer
-        known = changes is not None
-        behind_all = changes if changes is not None else self._last_changes(parts)
-
-        def why(found: TreeDiff) -> CommitInfo:
-            behind = behind_all if known else _of_owners(behind_all, parts, set(commit_message.owners(found)))
-            author = commit_message.author(list(behind.values())) if known else commit_message.OURS
-            deleted = behind.keys() - parts.documents.keys()
-            return CommitInfo(commit_message.message(found, behind, known, deleted), author)
-
+        # The thread reads nothing that the loop changes: what explains the commit is read here.
+        explain = partial(_explain_changes, parts, changes) if changes is not None else self._explain_first(parts)
         try:
             return await run_in_thread(
-                lambda is_wanted: committer.commit(Attempt(parts, why, last, cluster, is_wanted)),
+                lambda is_wanted: committer.commit(Attempt(parts, explain, last, cluster, is_wanted)),
                 self._settings.patience,
             )
         except TimeoutError as error:
-            self._start_committer()  # the others are left to their thread
+            self._committer = self._new_committer()  # the abandoned thread keeps the other one for itself
             said = f"{address.url}: no answer within {self._settings.patience:.0f} s; it is tried again"
             raise Unreachable(said) from error
 
@@ -209,7 +198,7 @@ class TreeLoop:
         found = self._store.get(ObjectKey("Namespace", "", "kube-system"))
         return str(found["metadata"]["uid"]) if found else ""
 
-    async def _changes(self, parts: Parts) -> dict[ObjectKey, ChangeAuthor | None] | None:
+    async def _changes(self, parts: Parts) -> dict[ObjectKey, DocumentChange | None] | None:
         """Return who has changed which document since the last commit; None where that is not known."""
         if self._committed is None:
             return None
@@ -219,24 +208,29 @@ class TreeLoop:
         gone = [key for key in before if key not in parts.documents]
         return {**found, **{key: self._deletion(key) for key in gone}}
 
-    def _deletion(self, key: ObjectKey) -> ChangeAuthor | None:
+    def _deletion(self, key: ObjectKey) -> DocumentChange | None:
         """Return who deleted a document; None where it is gone already."""
         document = self._store.get(key)
         return change_of(document) if document else None
 
-    async def _change(self, key: ObjectKey, asked: bool) -> ChangeAuthor:
+    async def _change(self, key: ObjectKey, asked: bool) -> DocumentChange:
         document = self._store.get(key)
         if document is None:
-            return ChangeAuthor("somebody")
+            return DocumentChange("somebody")
         try:
             return await self._history.last_change(document) if asked else change_of(document)
         except TidegateError:
             return change_of(document)
 
-    def _last_changes(self, parts: Parts) -> dict[ObjectKey, ChangeAuthor | None]:
-        """Return the last change of every document; the thread that commits reads nothing of the store."""
-        found = ((key, self._store.get(key)) for key in parts.documents)
-        return {key: change_of(document) for key, document in found if document is not None}
+    def _explain_first(self, parts: Parts) -> Callable[[TreeDiff], CommitInfo]:
+        """Return how a commit is explained when it is not known which changes are in it: by the last change of each
+        document whose files differ."""
+        documents = {key: self._store.get(key) for key in parts.documents}
+        last_changes = {key: change_of(document) for key, document in documents.items() if document is not None}
+        return partial(_explain_last_changes, parts, last_changes)
+
+    def _new_committer(self) -> Committer:
+        return Committer(self._settings, self._open)
 
     def _note(self, done: Done, documents: int) -> None:
         """Note a commit; one that holds the tree already is the newest of the branch, whoever made it, and stays as it
@@ -319,10 +313,22 @@ def tree_loop(
     def open_(branch: str) -> Repository:
         return Repository(address.url, branch, address.folder, access)
 
-    def compose() -> Composer:
-        return Composer(address, with_overrides=settings.overrides == "commit")
+    composer = PartsComposer(with_overrides=settings.overrides == "commit")
+    return TreeLoop(client, store, history, clock, settings, composer, open_, changed)
 
-    return TreeLoop(client, store, history, clock, settings, compose, open_, changed)
+
+def _explain_changes(parts: Parts, changes: Mapping[ObjectKey, DocumentChange | None], found: TreeDiff) -> CommitInfo:
+    deleted = changes.keys() - parts.documents.keys()
+    author = commit_message.author(list(changes.values()))
+    return CommitInfo(commit_message.message(found, changes, True, deleted), author)
+
+
+def _explain_last_changes(
+    parts: Parts, last_changes: Mapping[ObjectKey, DocumentChange], found: TreeDiff
+) -> CommitInfo:
+    owners = set(commit_message.owners(found))
+    behind = {key: change for key, change in last_changes.items() if parts.owners[key] in owners}
+    return CommitInfo(commit_message.message(found, behind, False, set()), commit_message.OURS)
 
 
 def state_of(live: Any) -> dict[str, Any]:
@@ -332,13 +338,6 @@ def state_of(live: Any) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _of_owners(
-    changes: Mapping[ObjectKey, ChangeAuthor | None], parts: Parts, owners: set[Owner]
-) -> dict[ObjectKey, ChangeAuthor | None]:
-    """Return the changes of the documents whose files differ: which of them it was is not known."""
-    return {key: change for key, change in changes.items() if parts.owners[key] in owners}
 
 
 def _seen(parted: Shares) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 
 ORDER = ("InferenceGateway", "Tenant", "Model")
 

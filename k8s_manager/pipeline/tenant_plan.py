@@ -71,7 +71,8 @@ def plan_tenants(inputs: PlanInputs, pools: Mapping[str, GatewayPool], memo: Mem
         serving = _distinct([pools[gateway] for gateway in binding.gateways if gateway in pools])
         if not serving or serving[0].name != binding.gateways[0]:
             waiting[stored.key] = (
-                f"gateway {binding.gateways[0]} does not exist or is not accepted yet; create it, or correct its document"
+                f"gateway {binding.gateways[0]} does not exist or is not accepted yet; create it, or "
+                "correct its document"
             )
             frozen.add(("", name, ""))
             continue

@@ -1,4 +1,9 @@
-"""What an operator can set. Every setting is a flag of `tidegate serve` and an environment variable."""
+"""Settings of the manager.
+
+`tidegate serve` has a flag for each setting that an installation differs in, most of them with an environment variable.
+The rest are constants of the design, measured or derived from what Kubernetes, istiod and Envoy do. They are fields so
+that a test or a benchmark can set them; their descriptions begin with "No flag".
+"""
 
 import secrets
 import socket
@@ -9,13 +14,13 @@ from typing import Literal
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.runtime.git_address import Address
 
-# What DNS and the longest connection of a managed gateway take: its connections end after ten minutes.
+# DNS caches and the longest connection of a managed gateway, whose connections end after ten minutes.
 GATEWAY_OVERLAP = 660.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The files of a certificate (with its chain) and its key, and how often to look whether they are new ones."""
+    """The files of a certificate (with its chain) and its key, and the seconds between two checks for new ones."""
 
     certificate: Path
     key: Path
@@ -24,9 +29,12 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """The repository that holds the manifests: the tree's place there; whether each change gets a branch of its own;
-    what becomes of overrides; seconds of quiet before a commit, the most it waits, how often the branch is looked at
-    in any case, and how long one look may take."""
+    """The repository that holds the manifests.
+
+    `review`: each change gets a branch of its own. `overrides`: whether overrides expire in the cluster or are
+    committed. `quiet` and `longest`: seconds without a change before a commit, and the most it waits. `every`: seconds
+    between two reads of the branch. `patience`: seconds that one attempt may take.
+    """
 
     address: Address
     review: bool = False
@@ -45,108 +53,108 @@ class Settings:
     """The cluster; absent: the pod's own service account."""
 
     listen: tuple[str, int] = ("127.0.0.1", 8700)
-    """Where the REST API listens."""
+    """Host and port on which the REST API listens."""
+
+    tls: Tls | None = None
+    """The certificate of the REST API; absent: plain HTTP, for a port that only the cluster reaches."""
+
+    audit: str = "-"
+    """Destination of the audit trail: `-` for standard output, a file, or `off`."""
+
+    in_flight: int = 32
+    """Most writes to the Kubernetes API in flight at once."""
 
     token_file: Path | None = None
     """A file with the bearer token that REST callers present."""
 
-    tls: Tls | None = None
-    """The certificate of the REST API; absent: plain HTTP, for a port that only the cluster reaches."""
+    token_secret: tuple[str, str] | None = None
+    """Namespace and name of a Secret that holds that token (key `token`); created where it is missing."""
 
     tokens_file: Path | None = None
     """A file with the hashes of people's and machines' tokens."""
 
     oidc: Issuer | None = None
-    """The OpenID Connect issuer whose tokens are taken."""
+    """The OpenID Connect issuer whose tokens are accepted."""
 
     oidc_ca_file: Path | None = None
-    """The authorities for its certificate, where it is not publicly known."""
+    """The certificate authorities for the issuer, where they are not publicly known."""
 
     token_review: str | None = None
-    """The audience of the Kubernetes tokens that are taken; absent: none are."""
-
-    audit: str = "-"
-    """Where the audit trail goes: `-` for standard output, a file, or `off`."""
+    """The audience of the Kubernetes tokens that are accepted; absent: none are."""
 
     calls_per_second: float = 200.0
-    """How often one caller of the REST API may call; twice as many at once."""
-
-    strangers_per_second: float = 10.0
-    """How often an address may show tokens that prove nobody; five times as many at once. Who was proved from there
-    lately is not slowed."""
-
-    proved_again: float = 60.0
-    """Seconds after which who reads a stream of events is proved again: a token may have expired."""
-
-    token_secret: tuple[str, str] | None = None
-    """Namespace and name of a Secret that holds it (key `token`); made where it is missing."""
+    """Calls of the REST API per second for one caller; the burst is twice as many."""
 
     lease: tuple[str, str] | None = None
-    """Namespace and name of the Lease by which several managers agree on one that leads; absent: this is the only
-    one."""
+    """Namespace and name of the Lease by which several managers elect a leader; absent: this is the only manager."""
 
     lease_seconds: float = 15.0
-    """How long the others wait for a leader that is silent. One that ends properly hands over at once."""
+    """Seconds that a standby waits for a silent leader. A leader that ends properly releases the Lease at once."""
 
-    identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}")
-    """Who this manager is to the others; a pod's host name is its name."""
+    gateway_overlap: float = GATEWAY_OVERLAP
+    """Seconds for which a tenant in migration is served by its old gateway too: DNS and the longest connection."""
 
-    in_flight: int = 32
-    """How many writes to the Kubernetes API may be under way at once."""
+    replica_source: str = "watch"
+    """Source of replica counts: `watch` (the pods), `prometheus` (kube-state-metrics), or `both`: the watch, and a
+    condition where Prometheus differs."""
 
-    @property
-    def has_own_token(self) -> bool:
-        """Whether there is a token of the manager's own: one that is given, or where nothing else is taken, one that is
-        made."""
-        given = self.token_file or self.token_secret
-        return bool(given) or not (self.tokens_file or self.oidc or self.token_review)
+    prometheus_url: str | None = None
+    """The Prometheus server for `prometheus` and `both`."""
 
     git: Git | None = None
     """Where manifests go instead of the cluster; absent: into the cluster."""
 
+    strangers_per_second: float = 10.0
+    """No flag: calls per second from one address with tokens that authenticate nobody; the burst is five times as many.
+    Callers that were authenticated from there recently are not slowed."""
+
+    proved_again: float = 60.0
+    """No flag: seconds after which a reader of the event stream is authenticated again, since tokens expire."""
+
+    identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}")
+    """No flag: the holder that this manager writes into the Lease, made from the pod's host name."""
+
     quiet: float = 0.1
-    """Seconds without an event after which a pass starts."""
+    """No flag: seconds without an event after which a reconcile pass starts."""
 
     longest: float = 0.5
-    """Seconds after the first event when a pass starts in any case."""
+    """No flag: seconds after the first event when a pass starts in any case."""
 
     limit_quiet: float = 0.01
-    """The same for replica and gateway pod events, whose proper debounce is each model's own."""
+    """No flag: `quiet` for events of replicas and gateway pods, whose debounce is a setting of each model."""
 
     history_quiet: float = 0.5
-    """Seconds without a change of a document after which revisions are written."""
-
-    gateway_overlap: float = GATEWAY_OVERLAP
-    """Seconds for which a tenant that moves is served by its old gateway too: DNS and the longest connection."""
-
-    replica_source: str = "watch"
-    """Where replica counts come from: `watch` (the pods), `prometheus` (kube-state-metrics), or `both`: the watch, and
-    a condition where Prometheus says otherwise."""
-
-    prometheus_url: str | None = None
-    """The Prometheus to ask, for `prometheus` and `both`."""
+    """No flag: seconds without a change of a document after which revisions are written."""
 
     sample_every: float = 5.0
-    """Seconds between two questions to it."""
+    """No flag: seconds between two queries of Prometheus."""
 
     sample_patience: float = 120.0
-    """Seconds after which Prometheus and the watch are said to disagree: a scrape, and a replica's coming and going."""
+    """No flag: seconds after which Prometheus and the watch count as differing: a scrape, and a replica that comes or
+    goes."""
 
     stats_port: int = 15090
-    """Where gateway pods show Envoy's statistics; Istio's own, unless somebody has changed it."""
+    """No flag: the port on which gateway pods serve Envoy's statistics; it is Istio's."""
 
     stats_every: float = 15.0
-    """Seconds between two readings of them; a third of that while a model of the gateway is in shadow or ramp."""
+    """No flag: seconds between two reads of them; a third of that while a model of the gateway is in shadow or ramp."""
 
     proof_patience: float = 15.0
-    """Seconds after which a gateway pod that does not run what was written has rejected it. istiod alone may put a push
-    off for ten."""
+    """No flag: seconds after which a gateway pod that does not run the written slots counts as having rejected them.
+    istiod alone may delay a push by ten."""
 
     warming: int = 32
-    """How many replicas may be warmed up at once."""
+    """No flag: most replicas in warm-up at once."""
 
     warming_per_node: int = 8
-    """The same on one node, whose other replicas serve meanwhile."""
+    """No flag: the same on one node, whose other replicas serve meanwhile."""
 
     stale_after: float = 120.0
-    """Seconds without any word of the pods after which replica counts are not trusted."""
+    """No flag: seconds without any event of the pods after which replica counts are stale."""
+
+    @property
+    def has_own_token(self) -> bool:
+        """Whether the manager has a token of its own: one that is given, or, where no other kind of token is accepted,
+        one that it makes."""
+        given = self.token_file or self.token_secret
+        return bool(given) or not (self.tokens_file or self.oidc or self.token_review)

@@ -13,7 +13,7 @@ MOST_BINS = 600
 
 
 @dataclass(slots=True)
-class LimitChange:
+class SimulatedChange:
     """The limit should become `total`, since `at` (ns); it was `enforced` then, or was overtaken by another change."""
 
     at: int
@@ -86,7 +86,7 @@ class SimulationOutcome:
     writes: int = 0
     rewrites: int = 0
     allowance: Fraction = Fraction(0)
-    changes: list[LimitChange] = field(default_factory=list)
+    changes: list[SimulatedChange] = field(default_factory=list)
 
     def answered(self, at: int, admitted: bool, ideal: bool, closed: bool) -> None:
         """Count a request: whether its bucket had a token, and whether the model was closed."""
@@ -106,7 +106,7 @@ class SimulationOutcome:
         if self.changes and self.changes[-1].enforced is None:
             self.changes[-1].overtaken = True
         if total != self.enforced_total:
-            self.changes.append(LimitChange(at, total))
+            self.changes.append(SimulatedChange(at, total))
 
     def enforced(self, at: int, total: Fraction) -> None:
         """Note what all gateway pods together enforce from now on."""

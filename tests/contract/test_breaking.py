@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from scripts.breaking import PROMISED, breaking, main, reduced
+from scripts.compatibility import PROMISED, breaking, main, reduced
 from scripts.generate import openapi
 
 MODEL = "/v1/tenants/{tenant}/models/{name}"

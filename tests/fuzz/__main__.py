@@ -18,7 +18,7 @@ import urllib.parse
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from benchmarks.rig import cluster
+from benchmarks.support.rig import cluster
 from k8s_manager.api.authn.static_tokens import hashed
 from tests.support.documents import API, gateway, model, tenant
 

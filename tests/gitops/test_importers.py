@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from istio_templates.documents import parse
 from k8s_manager.importers.propose import propose
 from k8s_manager.importers.virtual_services import _rounded
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 from tests.gitops.existing import destination_rule, gateway, http_server, obj, route, service, virtual_service
 
 CANARY = route(("ranker", "v1", 90), ("ranker", "v2", 10))

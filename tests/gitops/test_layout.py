@@ -9,7 +9,7 @@ from istio_templates.documents import Document, parse
 from istio_templates.errors import Invalid
 from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.layout import HEADER, KUSTOMIZATION, Layout, Tree
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 from tests.golden.case import CASES, FOLDER, rendered
 from tests.support.documents import gateway, model, tenant
 

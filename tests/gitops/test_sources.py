@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from k8s_manager.cli.manifest_commands.render import read
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 from tests.support.documents import gateway, model, tenant
 
 

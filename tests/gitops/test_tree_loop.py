@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.gitops.layout import Tree
 from k8s_manager.gitops.ownership import Shares
 from k8s_manager.gitops.repository import Compose, Pushed
-from k8s_manager.gitops.tree import Composer, Parts
+from k8s_manager.gitops.tree import Parts, PartsComposer
 from k8s_manager.gitops.tree_diff import TreeDiff, stale
 from k8s_manager.gitops.tree_loop import STATE, TreeLoop
 from k8s_manager.history.recorder import HistoryRecorder
@@ -25,7 +24,6 @@ from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.settings import Git
 from k8s_manager.runtime.thread_call import MOST, run_in_thread
-from tests.support.bounds import hung
 from tests.support.waiting import until
 
 ADDRESS = Address("https://git.example.com/a.git")
@@ -42,7 +40,6 @@ class Repository:
         self.error: Exception | None = None
         self.go = threading.Event()
         self.go.set()
-        self.asked = 0
         self.wanted: list[bool] = []
 
     def read(self) -> tuple[str | None, Tree]:
@@ -51,8 +48,7 @@ class Repository:
     def put(
         self, tree: Compose, change: Any, onto: str | None = None, is_wanted: Callable[[], bool] = lambda: True
     ) -> Pushed:
-        self.asked += 1
-        self.go.wait(hung())
+        self.go.wait(30)
         self.wanted.append(is_wanted())
         if self.error:
             raise self.error
@@ -103,11 +99,11 @@ class Scene:
     def __init__(self, **settings: Any) -> None:
         clock, self.kubernetes, self.repository = SystemClock(), Kubernetes(), Repository()
         store = Store(("Model", "Namespace"), clock)
-        given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": hung(), **settings}
+        given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": 20.0, **settings}
         git, client = Git(ADDRESS, **given), self.kubernetes
         history = HistoryRecorder(client, store, clock, 1.0, asyncio.Event())  # type: ignore[arg-type]
-        compose = partial(Composer, ADDRESS, with_overrides=False)
-        self.loop = TreeLoop(client, store, history, clock, git, compose, lambda _: self.repository, asyncio.Event())  # type: ignore[arg-type, return-value]
+        composer = PartsComposer(with_overrides=False)
+        self.loop = TreeLoop(client, store, history, clock, git, composer, lambda _: self.repository, asyncio.Event())  # type: ignore[arg-type, return-value]
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[None]:
@@ -126,7 +122,7 @@ class Scene:
 
     async def committed(self, count: int) -> None:
         """Wait for so many commits."""
-        await until(lambda: len(self.repository.commits) == count, f"{count} commits")
+        await until(lambda: len(self.repository.commits) == count, 10, f"{count} commits")
 
 
 async def test_a_change_that_comes_while_another_is_pushed_is_committed_at_once():
@@ -134,11 +130,11 @@ async def test_a_change_that_comes_while_another_is_pushed_is_committed_at_once(
     async with scene.leading():
         scene.repository.go.clear()
         scene.want(1)
-        await until(lambda: scene.repository.asked, "the first push")
+        await asyncio.sleep(0.2)
         scene.want(2)
         scene.repository.go.set()
         await scene.committed(2)
-        await until(lambda: scene.loop.uncommitted() == [], "both being known as committed")
+        assert scene.loop.uncommitted() == []
 
 
 async def test_an_api_server_that_is_away_is_not_asked_without_pause():
@@ -146,9 +142,8 @@ async def test_an_api_server_that_is_away_is_not_asked_without_pause():
     scene.kubernetes.away = True
     async with scene.leading():
         scene.want(1)
-        await until(lambda: scene.kubernetes.calls, "a call")
         await asyncio.sleep(0.6)
-    assert scene.kubernetes.calls <= 5
+    assert 1 <= scene.kubernetes.calls <= 5
 
 
 async def test_what_hangs_is_told_and_pushes_nothing_when_it_wakes():
@@ -171,7 +166,6 @@ async def test_a_leader_of_another_term_believes_nothing_of_the_one_before():
         scene.want(1)
         await until(lambda: scene.loop.trouble, what="the trouble")
         assert str(scene.loop.trouble).endswith("p2: is in the way; and 4997 more")
-        await until(lambda: STATE in scene.kubernetes.objects, "the state")
         assert len(scene.kubernetes.objects[STATE]["data"]["state"]) < 2000
     await scene.loop.run(False)
     assert scene.loop.trouble is None and scene.loop.uncommitted() == []
@@ -193,13 +187,13 @@ async def test_an_error_that_nobody_foresaw_is_told_and_the_loop_goes_on():
 
 
 async def test_what_runs_aside_returns_raises_and_is_left_alone():
-    assert await run_in_thread(lambda is_wanted: is_wanted(), hung()) is True
+    assert await run_in_thread(lambda is_wanted: is_wanted(), 5) is True
     with pytest.raises(ZeroDivisionError):
-        await run_in_thread(lambda _: 1 // 0, hung())
+        await run_in_thread(lambda _: 1 // 0, 5)
     gate, seen = threading.Event(), []
 
     def hang(is_wanted: Callable[[], bool]) -> None:
-        gate.wait(hung())
+        gate.wait(30)
         seen.append(is_wanted())
 
     try:
@@ -207,7 +201,7 @@ async def test_what_runs_aside_returns_raises_and_is_left_alone():
             with pytest.raises(TimeoutError):
                 await run_in_thread(hang, 0.01)
         with pytest.raises(TimeoutError, match="hang already"):
-            await run_in_thread(lambda _: "never begun", hung())
+            await run_in_thread(lambda _: "never begun", 5)
     finally:
         gate.set()
     await until(lambda: len(seen) == MOST, what="all having woken up")
@@ -217,6 +211,6 @@ async def test_what_runs_aside_returns_raises_and_is_left_alone():
 
 async def _free() -> bool:
     try:
-        return await run_in_thread(lambda _: True, hung())
+        return await run_in_thread(lambda _: True, 5)
     except TimeoutError:
         return False

@@ -15,7 +15,7 @@ from k8s_manager.gitops import folder
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.offline import schema_check, sources
 from k8s_manager.offline.findings import TreeFinding, remarks
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 from k8s_manager.offline.sources import Sources
 
 STALE, REFUSED = 1, 2

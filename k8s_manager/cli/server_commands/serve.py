@@ -7,14 +7,15 @@ import typer
 import uvloop
 
 from k8s_manager.authz.issuer import Issuer
+from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
 from k8s_manager.runtime.git_address import Address
-from k8s_manager.runtime.settings import GATEWAY_OVERLAP, Git, Settings, Tls
+from k8s_manager.runtime.settings import Git, Settings, Tls
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(serve)
+    app.command()(grouped(serve))
     app.command()(standalone)
 
 
@@ -36,44 +37,12 @@ def _pair(text: str | None) -> tuple[str, str] | None:
     return namespace, name
 
 
-def _git(url: str | None, branch: str, folder: str, review: bool, overrides: options.Overrides) -> Git | None:
-    """Return where manifests go; None where that is the cluster. Raises `Invalid`."""
-    if not url:
-        return None
-    address = Address(url, branch, folder)
-    address.require("--git-url", "--git-branch", "--git-folder")
-    return Git(address, review, overrides.value)
-
-
 def serve(
-    kubeconfig: options.Kubeconfig = None,
-    listen: options.Listen = "127.0.0.1:8700",
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    audit: options.Audit = "-",
-    in_flight: options.InFlight = 32,
-    token_file: options.TokenFile = None,
-    token_secret: options.TokenSecret = None,
-    tokens_file: options.TokensFile = None,
-    oidc_issuer: options.OidcIssuer = None,
-    oidc_audience: options.OidcAudience = "tidegate",
-    oidc_algorithms: options.OidcAlgorithms = "RS256,ES256",
-    oidc_user_claim: options.OidcUserClaim = "sub",
-    oidc_groups_claim: options.OidcGroupsClaim = "groups",
-    oidc_keys: options.OidcKeys = None,
-    oidc_ca_file: options.OidcCaFile = None,
-    token_review: options.TokenReview = None,
-    calls_per_second: options.CallsPerSecond = 200.0,
-    lease: options.Lease = None,
-    lease_seconds: options.LeaseSeconds = 15.0,
-    gateway_overlap: options.GatewayOverlap = GATEWAY_OVERLAP,
-    replica_source: options.Source = options.ReplicaSource.WATCH,
-    prometheus_url: options.PrometheusUrl = None,
-    git_url: options.GitUrl = None,
-    git_branch: options.GitBranch = "main",
-    git_folder: options.GitFolder = "",
-    git_review: options.GitReview = False,
-    git_overrides: options.GitOverrides = options.Overrides.EXPIRE,
+    server: options.ServerOptions,
+    callers: options.CallerOptions,
+    managers: options.ManagerOptions,
+    limits: options.LimitOptions,
+    git: options.GitOptions,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
 
@@ -82,41 +51,58 @@ def serve(
     """
     from k8s_manager.manager import run
 
-    by_watch = replica_source is options.ReplicaSource.WATCH
-    if not by_watch and prometheus_url is None:
-        raise typer.BadParameter(f"--replica-source {replica_source.value} needs --prometheus-url")
-    if (tls_cert is None) != (tls_key is None):
-        raise typer.BadParameter("--tls-cert and --tls-key go together")
+    by_watch = limits.replica_source is options.ReplicaSource.WATCH
+    if not by_watch and limits.prometheus_url is None:
+        raise typer.BadParameter(f"--replica-source {limits.replica_source.value} needs --prometheus-url")
     settings = Settings(
-        kubeconfig=kubeconfig,
-        listen=address(listen),
-        token_file=token_file,
-        token_secret=_pair(token_secret),
-        tls=Tls(tls_cert, tls_key) if tls_cert and tls_key else None,
-        tokens_file=tokens_file,
-        oidc=Issuer(
-            oidc_issuer,
-            oidc_audience,
-            tuple(name.strip() for name in oidc_algorithms.split(",")),
-            oidc_user_claim,
-            oidc_groups_claim,
-            oidc_keys,
-        )
-        if oidc_issuer is not None
-        else None,
-        oidc_ca_file=oidc_ca_file,
-        token_review=token_review,
-        audit=audit,
-        calls_per_second=calls_per_second,
-        lease=_pair(lease),
-        lease_seconds=lease_seconds,
-        gateway_overlap=gateway_overlap,
-        in_flight=in_flight,
-        replica_source=replica_source.value,
-        prometheus_url=None if by_watch else prometheus_url,
-        git=_git(git_url, git_branch, git_folder, git_review, git_overrides),
+        kubeconfig=server.kubeconfig,
+        listen=address(server.listen),
+        token_file=callers.token_file,
+        token_secret=_pair(callers.token_secret),
+        tls=_tls(server),
+        tokens_file=callers.tokens_file,
+        oidc=_issuer(callers),
+        oidc_ca_file=callers.oidc_ca_file,
+        token_review=callers.token_review,
+        audit=server.audit,
+        calls_per_second=callers.calls_per_second,
+        lease=_pair(managers.lease),
+        lease_seconds=managers.lease_seconds,
+        gateway_overlap=limits.gateway_overlap,
+        in_flight=server.in_flight,
+        replica_source=limits.replica_source.value,
+        prometheus_url=None if by_watch else limits.prometheus_url,
+        git=_git(git),
     )
     uvloop.run(run(settings))
+
+
+def _tls(server: options.ServerOptions) -> Tls | None:
+    if (server.tls_cert is None) != (server.tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together")
+    return Tls(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
+
+
+def _issuer(callers: options.CallerOptions) -> Issuer | None:
+    if callers.oidc_issuer is None:
+        return None
+    return Issuer(
+        callers.oidc_issuer,
+        callers.oidc_audience,
+        tuple(name.strip() for name in callers.oidc_algorithms.split(",")),
+        callers.oidc_user_claim,
+        callers.oidc_groups_claim,
+        callers.oidc_keys,
+    )
+
+
+def _git(git: options.GitOptions) -> Git | None:
+    """Return where manifests go; None where that is the cluster. Raises `Invalid`."""
+    if not git.git_url:
+        return None
+    address = Address(git.git_url, git.git_branch, git.git_folder)
+    address.require("--git-url", "--git-branch", "--git-folder")
+    return Git(address, git.git_review, git.git_overrides.value)
 
 
 def standalone(

@@ -1,11 +1,14 @@
 """The options of `tidegate serve`, in the groups in which its help shows them."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from k8s_manager.runtime.settings import GATEWAY_OVERLAP
 
 _callers = partial(typer.Option, rich_help_panel="Who may call")
 _managers = partial(typer.Option, rich_help_panel="Several managers")
@@ -123,3 +126,61 @@ GitOverrides = Annotated[
         help="What becomes of overrides: they end by themselves, or are committed as long as they hold.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """The cluster, and how the REST API listens."""
+
+    kubeconfig: Kubeconfig = None
+    listen: Listen = "127.0.0.1:8700"
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
+    audit: Audit = "-"
+    in_flight: InFlight = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerOptions:
+    """Who may call the REST API."""
+
+    token_file: TokenFile = None
+    token_secret: TokenSecret = None
+    tokens_file: TokensFile = None
+    oidc_issuer: OidcIssuer = None
+    oidc_audience: OidcAudience = "tidegate"
+    oidc_algorithms: OidcAlgorithms = "RS256,ES256"
+    oidc_user_claim: OidcUserClaim = "sub"
+    oidc_groups_claim: OidcGroupsClaim = "groups"
+    oidc_keys: OidcKeys = None
+    oidc_ca_file: OidcCaFile = None
+    token_review: TokenReview = None
+    calls_per_second: CallsPerSecond = 200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerOptions:
+    """How several managers agree on a leader."""
+
+    lease: Lease = None
+    lease_seconds: LeaseSeconds = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """What limits and gateway migrations go by."""
+
+    gateway_overlap: GatewayOverlap = GATEWAY_OVERLAP
+    replica_source: Source = ReplicaSource.WATCH
+    prometheus_url: PrometheusUrl = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitOptions:
+    """The repository that holds the manifests."""
+
+    git_url: GitUrl = None
+    git_branch: GitBranch = "main"
+    git_folder: GitFolder = ""
+    git_review: GitReview = False
+    git_overrides: GitOverrides = Overrides.EXPIRE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.report import Figure, at_most, plain
+from benchmarks.support.report import Figure, at_most, plain
 from tests.support.standalone import HOST, PATH, Running, standalone
 from tests.support.waiting import until
 

@@ -1,6 +1,7 @@
 """From a replica's event to the write of its slot, among a thousand models, beyond the debounce.
 
-The floor is a process that writes the same bytes upon the same event and decides nothing (`benchmarks.bare`).
+The floor is a process that writes the same bytes upon the same event and decides nothing
+(`benchmarks.support.bare_writer`).
 """
 
 import asyncio
@@ -8,10 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.bare_loop import bare_loop, slot_bodies
-from benchmarks.report import Figure, at_most, median, plain
-from benchmarks.rig import Cluster, cluster
-from benchmarks.scale import fleet, models
+from benchmarks.controlplane.scale import fleet, models
+from benchmarks.support.bare_loop import bare_loop, slot_bodies
+from benchmarks.support.report import Figure, at_most, median, plain
+from benchmarks.support.rig import Cluster, cluster
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.resources import RESOURCES
 from tests.support.documents import labels, model

@@ -4,8 +4,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from benchmarks.isolation import _counters, _prepare, _sharing
-from benchmarks.report import Figure, at_most, plain
+from benchmarks.dataplane.isolation import _counters, _prepare, _sharing
+from benchmarks.support.report import Figure, at_most, plain
 from tests.support.standalone import offer, standalone
 
 MODELS = 40

@@ -1,6 +1,6 @@
 """What breaks a client of the REST API: its description as it is, against the one that was promised.
 
-python -m scripts.breaking [--promise]
+python -m scripts.compatibility [--promise]
 
 With --promise (at a release) what there is now is promised from then on; without, what has been broken since is listed
 and the exit code is 1. A client breaks where a call that was right is refused, or where an answer lacks what it had.

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from benchmarks.rig import Cluster
+from benchmarks.support.rig import Cluster
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.pipeline.diff import stamped
 from ratelimiter.slots import slot_of
@@ -32,7 +32,8 @@ async def bare_loop(found: Cluster, pod: ObjectKey, bodies: list[Manifest]) -> A
     files = [found.folder / f"body-{number}.json" for number in range(2)]
     for file, body in zip(files, bodies, strict=True):
         file.write_bytes(orjson.dumps(body))
-    words = [sys.executable, "-m", "benchmarks.bare", found.server, f"{pod.namespace}/{pod.name}", *map(str, files)]
+    target = [found.server, f"{pod.namespace}/{pod.name}", *map(str, files)]
+    words = [sys.executable, "-m", "benchmarks.support.bare_writer", *target]
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     await process.stdout.readline()

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from fractions import Fraction
 from pathlib import Path
 
-from benchmarks.limited import HOST, limited
-from benchmarks.report import Figure
+from benchmarks.support.report import Figure
+from benchmarks.support.route_limit import HOST, limited
 from ratelimiter.shares import share
 from tests.support.envoy import EnvoyUnderTest, running_envoy
 from tests.support.standalone import offer

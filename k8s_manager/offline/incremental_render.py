@@ -1,4 +1,4 @@
-"""Documents to manifests without a cluster, again and again: what has not changed is not planned or rendered anew."""
+"""Documents to manifests without a cluster, repeatedly: only what changed is planned and rendered again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

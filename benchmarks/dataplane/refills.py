@@ -16,9 +16,9 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.isolation import per_route
-from benchmarks.limited import HOST, POOL, with_slots
-from benchmarks.report import Figure, at_most, plain
+from benchmarks.dataplane.isolation import per_route
+from benchmarks.support.report import Figure, at_most, plain
+from benchmarks.support.route_limit import HOST, POOL, with_slots
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.facts import Bucket, SlotFacts

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.limited import HOST, limited
-from benchmarks.report import Figure
+from benchmarks.support.report import Figure
+from benchmarks.support.route_limit import HOST, limited
 from istio_templates.facts import Bucket
 from ratelimiter.simulation.bucket import TokenBucket
 from tests.support.envoy import EnvoyUnderTest, running_envoy

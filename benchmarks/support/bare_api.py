@@ -1,6 +1,6 @@
 """The least that can be done: a FastAPI that keeps documents in memory and checks the types of what is written.
 
-python -m benchmarks.bare_api PORT
+python -m benchmarks.support.bare_api PORT
 """
 
 import sys

@@ -16,8 +16,8 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.report import Figure, at_most, plain
-from benchmarks.rig import cluster
+from benchmarks.support.report import Figure, at_most, plain
+from benchmarks.support.rig import cluster
 from k8s_manager.api.authn.static_tokens import hashed, new_token
 from tests.support.documents import gateway, model, tenant
 from tests.support.standalone import free_port
@@ -90,7 +90,7 @@ async def _manager(folder: Path, tokens: list[str]) -> AsyncIterator[str]:
 async def _bare() -> AsyncIterator[str]:
     """Run the bare API, with the same documents."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.bare_api", str(port))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.support.bare_api", str(port))
     server = f"http://127.0.0.1:{port}"
 
     async def up() -> bool:

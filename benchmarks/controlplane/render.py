@@ -15,11 +15,11 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.report import Figure, at_most, plain
+from benchmarks.support.report import Figure, at_most, plain
 from istio_templates.documents import load, parse
 from k8s_manager.cli.manifest_commands.render import read
 from k8s_manager.gitops.layout import Layout
-from k8s_manager.offline.rendered_documents import Rendering
+from k8s_manager.offline.incremental_render import Rendering
 from tests.support.documents import gateway, model, tenant
 
 TIMES, MORE_MS, CHANGES = 15, 50, 20

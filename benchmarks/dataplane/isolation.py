@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peer
-from benchmarks.report import Figure, at_most, plain, within
+from benchmarks.support import peer
+from benchmarks.support.report import Figure, at_most, plain, within
 from k8s_manager.standalone.translator.config import Config
 from k8s_manager.standalone.translator.snapshot import LISTENER, ROUTE, Snapshot, snapshot
 from ratelimiter.slots import slot_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.report import Figure, at_most, plain
+from benchmarks.support.report import Figure, at_most, plain
 from tests.support.standalone import GATEWAY, Running, ranker, standalone
 from tests.support.waiting import until
 from warmup.plans.success import nearest_rank
@@ -63,7 +63,7 @@ async def _one(running: Running, mode: str, replicas: int) -> tuple[list[float],
 
 
 def _model(mode: str, replicas: int) -> dict[str, Any]:
-    command = ["python", "-m", "benchmarks.cold_server", "$(POD_IP):8080", str(SLOW_CALLS)]
+    command = ["python", "-m", "benchmarks.support.cold_server", "$(POD_IP):8080", str(SLOW_CALLS)]
     warmup = {
         "none": {"mode": "none"},
         "fixedDelay": {"mode": "fixedDelay", "plan": PLAN, "fixedDelay": {"load": "8s", "warm": "12s"}},
@@ -73,7 +73,7 @@ def _model(mode: str, replicas: int) -> dict[str, Any]:
     workload = found["spec"]["versions"][0]["workload"]
     container = {"name": "model", "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}
     workload |= {"command": command, "podTemplate": {"spec": {"containers": [container]}}}
-    workload["env"] = [*workload["env"], {"name": "PYTHONPATH", "value": str(Path(__file__).parent.parent)}]
+    workload["env"] = [*workload["env"], {"name": "PYTHONPATH", "value": str(Path(__file__).parents[2])}]
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from benchmarks.report import Figure, at_most, plain
-from benchmarks.rig import Cluster, cluster, peak_memory
+from benchmarks.support.report import Figure, at_most, plain
+from benchmarks.support.rig import Cluster, cluster, peak_memory
 from istio_templates.facts import Manifest
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.manager import assemble, until

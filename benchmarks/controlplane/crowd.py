@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.report import Figure, at_most, plain
-from benchmarks.rig import Cluster, cluster, peak_memory
+from benchmarks.support.report import Figure, at_most, plain
+from benchmarks.support.rig import Cluster, cluster, peak_memory
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.resources import RESOURCES

@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from statistics import median
 
-from benchmarks.limited import HOST, with_slots
-from benchmarks.report import Figure, plain
+from benchmarks.support.report import Figure, plain
+from benchmarks.support.route_limit import HOST, with_slots
 from istio_templates import names
 from istio_templates.facts import Bucket
 from k8s_manager.standalone.translator.snapshot import CLUSTER, ROUTE, Snapshot

@@ -1,6 +1,6 @@
 """The least that can be done: watch pods, and for each event of one of them apply an EnvoyFilter. Nothing is decided.
 
-python -m benchmarks.bare SERVER NAMESPACE/POD FILE FILE: applies the two files in turn.
+python -m benchmarks.support.bare_writer SERVER NAMESPACE/POD FILE FILE: applies the two files in turn.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report import Figure, at_most, plain, within
+from benchmarks.support.report import Figure, at_most, plain, within
 from tests.support.standalone import GATEWAY, HOST, Running, offer, ranker, standalone
 from tests.support.waiting import until
 

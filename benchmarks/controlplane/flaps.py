@@ -8,8 +8,8 @@ from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.report import Figure, at_most, plain
-from benchmarks.rig import Cluster, cluster
+from benchmarks.support.report import Figure, at_most, plain
+from benchmarks.support.rig import Cluster, cluster
 from istio_templates.facts import ObjectKey
 from ratelimiter.controller import TICK
 from tests.support.documents import gateway, labels, model, tenant

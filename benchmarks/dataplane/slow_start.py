@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.report import Figure, at_most, plain, within
+from benchmarks.support.report import Figure, at_most, plain, within
 from collectors import endpoints
 from k8s_manager.standalone.node.gateway import STATS_PORT
 from tests.support.standalone import GATEWAY, HOST, Running, offer, ranker, standalone

@@ -6,10 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.bare_loop import bare_loop, slot_bodies
-from benchmarks.reaction import QUIET, prepare, until_seen
-from benchmarks.report import Figure, at_most, median, plain
-from benchmarks.rig import Cluster, cluster
+from benchmarks.controlplane.reaction import QUIET, prepare, until_seen
+from benchmarks.support.bare_loop import bare_loop, slot_bodies
+from benchmarks.support.report import Figure, at_most, median, plain
+from benchmarks.support.rig import Cluster, cluster
 from istio_templates.facts import ObjectKey
 
 RATE = 100

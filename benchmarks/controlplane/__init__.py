@@ -1,0 +1,1 @@
+"""The manager itself: passes, writes, reaction, the REST API."""

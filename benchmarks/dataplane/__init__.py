@@ -1,0 +1,1 @@
+"""Limits and traffic, measured at real Envoys."""

@@ -1,0 +1,1 @@
+"""What benchmarks share, and the floors and peers that they stand beside."""
