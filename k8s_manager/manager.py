@@ -22,10 +22,11 @@ from k8s_manager.api.authn.static_tokens import StaticTokens
 from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.server import serve
-from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.services.backend import Backend, backend_of
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
+from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
 from k8s_manager.history import recorder
@@ -141,7 +142,10 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     target = TreeTarget(cluster, tree, store) if tree else cluster
     loop = MainLoop(store, target, books, limits, probe, counters, gates, clock, settings, triggers.documents)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = Backend(client, store, loop, limits.views, probe, gates, events, watchers, history, tree)
+    reader = WorldReader(store, documents=loop.gatherer.documents)
+    backend = backend_of(
+        client, store, loop, reader, loop.traffic, limits.views, probe, gates, events, watchers, history, tree
+    )
     lease = _lease(client, clock, settings)
     return Manager(
         store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
