@@ -22,11 +22,12 @@ from k8s_manager.api.authn.static_tokens import StaticTokens
 from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.server import serve
-from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.services.backend import Backend, backend_of
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.drift.repair import DriftEvents
+from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
 from k8s_manager.history import recorder
@@ -158,7 +159,22 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         triggers.documents,
     )
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = Backend(client, store, loop, limits.views, probe, gates, events, watchers, history, tree)
+    reader = WorldReader(store, documents=loop.gatherer.documents)
+    backend = backend_of(
+        client,
+        store,
+        loop,
+        reader,
+        loop.traffic,
+        loop.plan_checks,
+        limits.views,
+        probe,
+        gates,
+        events,
+        watchers,
+        history,
+        tree,
+    )
     lease = _lease(client, clock, settings)
     return Manager(
         store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree

@@ -30,6 +30,7 @@ def reduced(value: Any, names: bool = False) -> Any:
 
 def breaking(before: Schema, after: Schema) -> Iterator[str]:
     """Yield what was promised in `before` and no longer holds in `after`."""
+    before, after = (resolved(description, description) for description in (before, after))
     for path, operations in before["paths"].items():
         for method in (method for method in _METHODS if method in operations):
             place = f"{method.upper()} {path}"
@@ -38,6 +39,16 @@ def breaking(before: Schema, after: Schema) -> Iterator[str]:
                 yield f"{place} is gone"
             else:
                 yield from _operation(place, operations[method], now)
+
+
+def resolved(value: Any, description: Schema) -> Any:
+    """Return a part of a description with every reference replaced by what it names."""
+    if isinstance(value, dict):
+        if "$ref" in value:
+            named = value["$ref"].rsplit("/", 1)[1]
+            return resolved(description["components"]["schemas"][named], description)
+        return {key: resolved(inner, description) for key, inner in value.items()}
+    return [resolved(inner, description) for inner in value] if isinstance(value, list) else value
 
 
 def _operation(place: str, before: Schema, after: Schema) -> Iterator[str]:
@@ -122,9 +133,16 @@ def _narrowed(place: str, before: Schema, after: Schema) -> Iterator[str]:
 
 
 def _tells(place: str, before: Schema, after: Schema) -> Iterator[str]:
-    """Yield what an answer had and has no longer."""
-    if before.get("type") != after.get("type") or before.get("$ref") != after.get("$ref"):
-        yield f"{place} is {after.get('type', after.get('$ref'))} instead of {before.get('type', before.get('$ref'))}"
+    """Yield what an answer had and has no longer; an empty schema promised nothing."""
+    if not before:
+        return
+    if "anyOf" in before or "anyOf" in after:
+        for schema in after.get("anyOf", [after]):
+            if all(any(True for _ in _tells(place, promised, schema)) for promised in before.get("anyOf", [before])):
+                yield f"{place} may also be {json.dumps(schema)[:100]}"
+        return
+    if before.get("type") != after.get("type"):
+        yield f"{place} is {after.get('type')} instead of {before.get('type')}"
         return
     for name, schema in before.get("properties", {}).items():
         if name not in after.get("properties", {}):

@@ -1,5 +1,7 @@
 """Where the documents of each kind stand in the REST API."""
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import Request
 
 from istio_templates.facts import ObjectKey
@@ -15,13 +17,26 @@ PATHS = {
 }
 
 
-def key_of(kind: str, request: Request, backend: Backend) -> ObjectKey:
-    """Return the document that a path ends in; an override is the operators'."""
-    namespace = SYSTEM if kind == "LimitOverride" else namespace_of(request, backend)
-    return ObjectKey(kind, namespace, request.path_params["name"])
+def place_of(kind: str, backend: Backend) -> Callable[[Request], Awaitable[ObjectKey]]:
+    """Return the dependency that reads which document a path ends in; an override is the operators'."""
+
+    async def place(request: Request) -> ObjectKey:
+        namespace = SYSTEM if kind == "LimitOverride" else namespace_of(request, backend)
+        return ObjectKey(kind, namespace, request.path_params["name"])
+
+    return place
+
+
+def model_of(backend: Backend) -> Callable[[str, str], Awaitable[ObjectKey]]:
+    """Return the dependency that reads which model a path is about."""
+
+    async def place(tenant: str, model: str) -> ObjectKey:
+        return ObjectKey("Model", backend.documents.namespace(tenant), model)
+
+    return place
 
 
 def namespace_of(request: Request, backend: Backend) -> str:
     """Return the namespace of the tenant in a path; empty where there is none in it."""
     tenant = request.path_params.get("tenant")
-    return "" if tenant is None else backend.namespace(tenant)
+    return "" if tenant is None else backend.documents.namespace(tenant)

@@ -6,29 +6,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from istio_templates.documents.crd import crds, structural
+from istio_templates.documents.fields import Spec
+from k8s_manager.api.schemas.answer import ApiAnswer, ProblemDetails
+from k8s_manager.api.schemas.documents import DeletedDocuments
 from k8s_manager.authz.endpoints import NEEDS, Scope
-from k8s_manager.client import MOST_TOGETHER
-from ratelimiter.simulation.scenario import Scenario
 
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "problems", "requestId"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "requestId": {"type": "string", "description": "Also in the header X-Request-Id, the audit trail and the log."},
-        "problems": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -45,9 +27,11 @@ _DESCRIPTIONS = {
     422: "Wrong fields, each with its path and the remedy.",
     428: "An overwrite that does not say of which version (If-Match).",
     429: "More calls than one caller may make.",
+    500: "A fault of the manager's; its log has it by the request's id.",
     503: "Not ready yet; try again.",
 }
-RESPONSES: dict[int | str, dict[str, Any]] = {
+_PROBLEM = structural(schema := ProblemDetails.model_json_schema(by_alias=True), schema["$defs"])
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": text,
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -56,8 +40,20 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-MADE: dict[int | str, dict[str, Any]] = {201: {"description": "It was not there, and has been made."}}
-GOING: dict[int | str, dict[str, Any]] = {202: {"description": "It is being deleted."}}
+def created(model: type[ApiAnswer]) -> dict[int | str, dict[str, Any]]:
+    """Return the answer to a write that makes something."""
+    return {201: {"description": "It was not there, and has been made.", "model": model}}
+
+
+def deleting() -> dict[int | str, dict[str, Any]]:
+    """Return the answer to a deletion that has begun."""
+    return {202: {"description": "It is being deleted.", "model": DeletedDocuments}}
+
+
+def described(model: type[Spec]) -> dict[str, Any]:
+    """Return the description of a body of a type."""
+    schema = model.model_json_schema(by_alias=True)
+    return _body(structural(schema, schema.get("$defs", {})))
 
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:
@@ -71,113 +67,9 @@ def _document(crd: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": ["spec"], "properties": properties}
 
 
-_SCENARIO = Scenario.model_json_schema(by_alias=True)
-_SETTINGS = structural(_SCENARIO, _SCENARIO["$defs"])
-_ROW = {
-    "type": "object",
-    "required": ["time", "requests"],
-    "properties": {"time": {"type": "number", "minimum": 0}, "requests": {"type": "integer", "minimum": 0}},
-}
 BODIES: dict[str, dict[str, Any]] = {
     **{crd["spec"]["names"]["kind"]: _body(_document(crd)) for crd in crds()},
     "patch": _body({"type": "object", "properties": {"spec": {"type": "object"}}}),
-    "scale": _body(
-        {"type": "object", "required": ["replicas"], "properties": {"replicas": {"type": "integer", "minimum": 0}}}
-    ),
-    "traffic": _body(
-        {
-            "type": "object",
-            "required": ["traffic"],
-            "properties": {
-                "traffic": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["version", "weight"],
-                        "properties": {
-                            "version": {"type": "string"},
-                            "weight": {"type": "integer", "minimum": 0, "maximum": 100},
-                        },
-                    },
-                }
-            },
-        }
-    ),
-    "claim": _body(
-        {
-            "type": "object",
-            "required": ["tenant"],
-            "additionalProperties": False,
-            "properties": {"tenant": {"type": "string"}, "from": {"type": "string"}},
-        }
-    ),
-    "rollback": _body(
-        {
-            "type": "object",
-            "required": ["revision"],
-            "properties": {
-                "revision": {"type": "integer", "minimum": 1},
-                "reason": {"type": "string"},
-                "ticket": {"type": "string"},
-            },
-        }
-    ),
-    "measurement": _body(
-        {
-            "type": "object",
-            "required": ["holder", "seconds"],
-            "properties": {
-                "holder": {"type": "string", "minLength": 8, "maxLength": 64, "pattern": "^[A-Za-z0-9]+$"},
-                "seconds": {"type": "integer", "minimum": 0, "maximum": 60, "description": "0 gives it back."},
-            },
-        }
-    ),
-    "override": _body(
-        {
-            "type": "object",
-            "required": ["reason", "ttl"],
-            "properties": {
-                "perReplicaQps": {"type": "number"},
-                "total": {"type": "number"},
-                "mode": {"type": "string", "enum": ["off", "enforce"]},
-                "action": {"type": "string", "enum": ["freeze", "unlimited", "floor"]},
-                "reason": {"type": "string"},
-                "ttl": {"type": "string", "description": "How long it holds, such as 2h."},
-                "author": {"type": "string"},
-            },
-        }
-    ),
-    "documents": _body(
-        {
-            "type": "object",
-            "required": ["documents"],
-            "additionalProperties": False,
-            "properties": {
-                "documents": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": MOST_TOGETHER,
-                    "items": {
-                        "type": "object",
-                        "required": ["apiVersion", "kind", "metadata", "spec"],
-                        "properties": {
-                            "apiVersion": {"type": "string"},
-                            "kind": {"type": "string"},
-                            "metadata": {"type": "object"},
-                            "spec": {"type": "object"},
-                        },
-                    },
-                }
-            },
-        }
-    ),
-    "simulate": _body(
-        {
-            "type": "object",
-            "required": ["settings", "trace"],
-            "properties": {"settings": _SETTINGS, "trace": {"type": "array", "items": _ROW}},
-        }
-    ),
 }
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import Header, Query
 
 from k8s_manager.api.paging import MOST
-
-MOST_REASON, MOST_TICKET = 500, 100
+from k8s_manager.api.schemas.bodies import MOST_REASON, MOST_TICKET
 
 DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]
 Match = Annotated[

@@ -1,16 +1,21 @@
-"""Reading a request's body: JSON or YAML, at most 1 MiB, one mapping."""
+"""Reading a request's body: JSON or YAML, at most 1 MiB, one mapping, which may have a type."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Request
+from fastapi import Depends, Request
+from pydantic import ValidationError
 
 from istio_templates.documents import load
+from istio_templates.documents.fields import Spec
+from istio_templates.documents.parse import problems_of
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.api.problems import Broken, TooLarge
 
 LIMIT = 2**20
+Typed = TypeVar("Typed", bound=Spec)
 
 
 async def mapping(request: Request) -> dict[str, Any]:
@@ -21,6 +26,22 @@ async def mapping(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Invalid("the body", [Problem("", f"is a {type(found).__name__}; send one document, a mapping")])
     return found
+
+
+DocumentBody = Annotated[dict[str, Any], Depends(mapping)]
+
+
+def body_of(model: type[Typed], subject: str) -> Callable[[Request], Awaitable[Typed]]:
+    """Return the dependency that reads a body of a type; `subject` names it in errors, with parameters of the path."""
+
+    async def read(request: Request) -> Typed:
+        raw = await mapping(request)
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            raise Invalid(subject.format(**request.path_params), problems_of(error, model)) from error
+
+    return read
 
 
 async def _raw(request: Request) -> bytes:

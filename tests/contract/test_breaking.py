@@ -64,6 +64,15 @@ def without_problem(now: dict) -> None:
     del now["paths"][MODEL]["get"]["responses"]["404"]["content"]["application/problem+json"]
 
 
+def without_answered_field(now: dict) -> None:
+    del now["components"]["schemas"]["Problem"]["properties"]["detail"]
+
+
+def with_another_answer(now: dict) -> None:
+    answer = now["paths"][MODEL]["get"]["responses"]["404"]["content"]["application/problem+json"]
+    answer["schema"] = {"anyOf": [answer["schema"], {"type": "string"}]}
+
+
 def without_yaml(now: dict) -> None:
     del now["paths"][MODEL]["put"]["requestBody"]["content"]["application/yaml"]
 
@@ -80,6 +89,8 @@ def without_yaml(now: dict) -> None:
         (with_fewer_words, f"PUT {MODEL}: body.spec.paused: maxLength has become 10"),
         (without_answer, f"PUT {MODEL}: no longer answers 201"),
         (without_problem, f"GET {MODEL}: no longer answers 404 with application/problem+json"),
+        (without_answered_field, f"GET {MODEL}: 404.detail is gone"),
+        (with_another_answer, f'GET {MODEL}: 404 may also be {{"type": "string"}}'),
         (without_yaml, f"PUT {MODEL}: no longer takes application/yaml"),
     ],
 )

@@ -137,7 +137,7 @@ async def test_a_version_that_leaves_serves_until_another_can_and_stays_for_its_
         await until(waits, what="the model saying what it waits for")
         assert (await weights(fleet), await total(fleet)) == ({"v1": 100}, 40)
         assert _slots(manager) == slots
-        serving = manager.backend.replicas(ObjectKey("Model", "search", "ranker"))
+        serving = manager.backend.models.replicas(ObjectKey("Model", "search", "ranker"))
         assert [(row["version"], row["weight"]) for row in serving] == [("v1", 100), ("v1", 100)]
         for kind in ("Deployment", "PodDisruptionBudget"):
             assert await fleet.get(kind, "ranker-v1", "search")

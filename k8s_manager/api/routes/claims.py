@@ -1,59 +1,73 @@
 """Whose each host is, and hosts that change hands: routes over the Tenants' claims."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
 from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
-from istio_templates.errors import Invalid, NotFound, Problem
+from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest
 from k8s_manager.api import paging
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
-from k8s_manager.api.openapi import BODIES
+from k8s_manager.api.openapi import described
 from k8s_manager.api.parameters import Continue, Limit, Reason, Ticket
-from k8s_manager.api.request_body import mapping
+from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
+from k8s_manager.api.schemas.bodies import ClaimBody
+from k8s_manager.api.schemas.claims import ClaimPage, GrantedHost, ReleasedHost
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.document_bodies import routes_in
-from k8s_manager.api.services.host_transfer import Transfers
 from k8s_manager.authz.roles import Right
-
-_SENT = 'send {"tenant": NAME}, and "from": NAME where another tenant has it'
 
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
-    transfers = Transfers(backend)
-    options: dict[str, Any] = {"tags": ["Claim"]}
 
-    @app.get("/v1/claims", summary="Whose each host is, whom its owner lends paths, and who serves it.", **options)
+    @app.get(
+        "/v1/claims",
+        tags=["Claim"],
+        summary="Whose each host is, whom its owner lends paths, and who serves it.",
+        name="list_claims",
+        response_model=ClaimPage,
+    )
     async def many(request: Request, limit: Limit = paging.MOST, after: Continue = None) -> Response:
         caller = caller_of(request)
-        tenants = [obj for obj in backend.many("Tenant") if caller.may(Right.READ, obj["metadata"]["name"])]
+        tenants = [obj for obj in backend.documents.many("Tenant") if caller.may(Right.READ, obj["metadata"]["name"])]
         found = sorted((claim for obj in tenants for claim in _claims(backend, obj)), key=paging.place)
         return in_json(paging.page(found, limit, after, lambda claim: claim["claim"]))
 
     @app.put(
         "/v1/claims/{host}",
+        tags=["Claim"],
         summary="Give a host to a tenant, or hand it over from another.",
-        openapi_extra=BODIES["claim"],
-        **options,
+        name="give_host",
+        openapi_extra=described(ClaimBody),
+        response_model=GrantedHost,
     )
-    async def put(request: Request, host: str, reason: Reason = "", ticket: Ticket = "") -> Response:
-        body = await mapping(request)
-        if not {"tenant"} <= body.keys() <= {"tenant", "from"} or not all(isinstance(v, str) for v in body.values()):
-            raise Invalid(f"the claim to {host}", [Problem("tenant", _SENT)])
+    async def put(
+        request: Request,
+        host: str,
+        body: Annotated[ClaimBody, Depends(body_of(ClaimBody, "the claim to {host}"))],
+        reason: Reason = "",
+        ticket: Ticket = "",
+    ) -> Response:
         change = change_by(request, reason, ticket)
-        made = await transfers.give(_host(host), body["tenant"], body.get("from"), change)
+        made = await backend.transfers.give(_host(host), body.tenant, body.source or None, change)
         note(request, names.key_of(made), made)
-        return in_json({"host": _host(host), "tenant": body["tenant"]})
+        return in_json({"host": _host(host), "tenant": body.tenant})
 
-    @app.delete("/v1/claims/{host}", summary="Release a host that no model is served on.", **options)
+    @app.delete(
+        "/v1/claims/{host}",
+        tags=["Claim"],
+        summary="Release a host that no model is served on.",
+        name="release_host",
+        response_model=ReleasedHost,
+    )
     async def delete(request: Request, host: str, reason: Reason = "", ticket: Ticket = "") -> Response:
-        made = await transfers.release(_host(host), change_by(request, reason, ticket))
+        made = await backend.transfers.release(_host(host), change_by(request, reason, ticket))
         note(request, names.key_of(made), made)
         return in_json({"released": _host(host)})
 
@@ -70,7 +84,7 @@ def _claims(backend: Backend, tenant: Manifest) -> Iterator[Manifest]:
     namespace = str(spec.get("namespace") or name)
     routes = [
         (route.get("host", ""), {"path": route.get("path"), "model": model["metadata"]["name"]})
-        for model, route in routes_in(backend.many("Model", namespace))
+        for model, route in routes_in(backend.documents.many("Model", namespace))
     ]
     for host in spec.get("hosts") or ():
         claim = {

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
 from k8s_manager.api.responses import in_json
+from k8s_manager.api.schemas.fleet import EventList
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.authz.roles import Caller, Identity, Right
 from k8s_manager.runtime.events import Event
@@ -29,11 +30,13 @@ def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
         "/v1/events",
         summary="What happens, as server-sent events.",
         tags=["Events"],
+        name="list_events",
+        response_model=EventList,
         responses=_STREAM,
     )
     async def events(request: Request, after: Annotated[int, Query(ge=0)] = 0, follow: bool = True) -> Response:
         def shown(event: Event) -> bool:
-            return is_shown(event, request.state.caller_now(), backend.tenant_of)
+            return is_shown(event, request.state.caller_now(), backend.documents.tenant_of)
 
         if follow:
             lines = _proved(_stream(backend, after, shown), request.state.proved_again, proved_again)

@@ -1,15 +1,18 @@
 """`POST /v1/simulate`: limits against a trace, tried in a thread so that nobody else waits for it."""
 
 import asyncio
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
-from k8s_manager.api.openapi import BODIES
+from k8s_manager.api.openapi import described
 from k8s_manager.api.problems import TooMany
-from k8s_manager.api.request_body import mapping
+from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
+from k8s_manager.api.schemas.bodies import SimulationBody
+from k8s_manager.api.schemas.simulations import SimulationReport
 from ratelimiter.simulation import scenario, trace
 from ratelimiter.simulation.run import simulate
 
@@ -26,12 +29,12 @@ def add(app: FastAPI) -> None:
         "/v1/simulate",
         summary="What a limit would do to a traffic trace. Nothing is written.",
         tags=["Limits"],
-        openapi_extra=BODIES["simulate"],
+        name="simulate",
+        openapi_extra=described(SimulationBody),
+        response_model=SimulationReport,
     )
-    async def simulated(request: Request) -> Response:
-        body = await mapping(request)
-        told = await turns.of(body)
-        return in_json(told)
+    async def simulated(body: Annotated[SimulationBody, Depends(body_of(SimulationBody, SUBJECT))]) -> Response:
+        return in_json(await turns.of(body))
 
 
 class _Turns:
@@ -40,7 +43,7 @@ class _Turns:
     def __init__(self) -> None:
         self._turn, self._there = asyncio.Semaphore(1), 0
 
-    async def of(self, body: Manifest) -> Manifest:
+    async def of(self, body: SimulationBody) -> Manifest:
         """Return what a simulation tells; raises `TooMany` where enough wait."""
         if self._there > MOST_WAITING:
             raise TooMany("enough simulations are waiting; try again, or use `tidegate simulate`", 2)
@@ -52,14 +55,9 @@ class _Turns:
             self._there -= 1
 
 
-def _told(body: Manifest) -> Manifest:
-    if unknown := body.keys() - {"settings", "trace"}:
-        raise Invalid(SUBJECT, [Problem(sorted(unknown)[0], "is unknown; send settings and trace")])
-    rows = body.get("trace")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Invalid(SUBJECT, [Problem("trace", 'is no list of rows such as {"time": 0, "requests": 40}')])
-    traffic = trace.of_rows(enumerate(rows), "trace")
-    settings = scenario.read(body.get("settings"), "settings")
+def _told(body: SimulationBody) -> Manifest:
+    traffic = trace.of_rows(enumerate(body.trace), "trace")
+    settings = scenario.read(body.settings, "settings")
     total = sum(row.requests for row in traffic.rows)
     if settings.effort(total, traffic.ends - traffic.starts) > MOST_REQUESTS:
         message = f"has {total} requests; at most {MOST_REQUESTS} (or as many rewrites) are tried here"

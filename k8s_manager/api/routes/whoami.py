@@ -4,13 +4,20 @@ from fastapi import FastAPI, Request, Response
 
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.responses import in_json
+from k8s_manager.api.schemas.fleet import CallerReport
 from k8s_manager.authz.roles import RIGHTS
 
 
 def add(app: FastAPI) -> None:
     """Add the route."""
 
-    @app.get("/v1/whoami", summary="Who the caller is taken for, and what it may do where.", tags=["Access"])
+    @app.get(
+        "/v1/whoami",
+        tags=["Access"],
+        summary="Who the caller is taken for, and what it may do where.",
+        name="whoami",
+        response_model=CallerReport,
+    )
     async def whoami(request: Request) -> Response:
         caller = caller_of(request)
         told = {

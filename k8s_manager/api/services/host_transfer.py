@@ -7,8 +7,9 @@ from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import etag
-from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.document_bodies import routes_in
+from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
 
@@ -16,17 +17,17 @@ FREED_SECONDS = 15.0
 """How long a gateway may take to let a host go before it is given back."""
 
 
-class Transfers:
+class HostTransfers:
     """Writes Tenants, each by the same way and checks as a caller would."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, catalog: DocumentCatalog, writer: DocumentWriter) -> None:
+        self._catalog, self._writer = catalog, writer
 
     async def give(self, host: str, to: str, source: str | None, change: ChangeAuthor) -> Manifest:
         """Give a host to a tenant, and return its document; raises `Conflict` where another has the host and `source`
         does not say so."""
         key = ObjectKey("Tenant", "", to)
-        receiver = self._backend.one(key)
+        receiver = self._catalog.one(key)
         owner = self._owner(host)
         if owner is None:
             return await self._write(receiver, [*_hosts(receiver), {"name": host}], change)
@@ -40,7 +41,7 @@ class Transfers:
         taken = {part: value for part, value in claim.items() if part != "delegations"}
         self._require_unused(host, owner)
         wanted = _with_hosts(receiver, [*_hosts(receiver), taken])
-        async with self._backend.promised(key, wanted):
+        with self._writer.promised(key, wanted):
             before = await self._write(owner, [c for c in _hosts(owner) if _name(c) != host], change)
             try:
                 return await self._received(receiver, wanted, change)
@@ -61,7 +62,7 @@ class Transfers:
         key, deadline = names.key_of(receiver), asyncio.get_running_loop().time() + FREED_SECONDS
         while True:
             try:
-                document, _ = await self._backend.put(key, wanted, WriteRequest(match=etag(receiver), change=change))
+                document, _ = await self._writer.put(key, wanted, WriteRequest(match=etag(receiver), change=change))
                 return document
             except Conflict:
                 if asyncio.get_running_loop().time() > deadline:
@@ -71,18 +72,18 @@ class Transfers:
     async def _write(self, tenant: Manifest, hosts: list[Manifest], change: ChangeAuthor) -> Manifest:
         key = names.key_of(tenant)
         write = WriteRequest(match=etag(tenant), change=change)
-        document, _ = await self._backend.put(key, _with_hosts(tenant, hosts), write)
+        document, _ = await self._writer.put(key, _with_hosts(tenant, hosts), write)
         return document
 
     def _owner(self, host: str) -> Manifest | None:
-        tenants = self._backend.many("Tenant")
+        tenants = self._catalog.many("Tenant")
         return next((obj for obj in tenants if any(_name(claim) == host for claim in _hosts(obj))), None)
 
     def _require_unused(self, host: str, owner: Manifest) -> None:
         others = [_name(claim) for claim in _hosts(owner) if _name(claim) != host]
         users = sorted(
             f"{model['metadata']['namespace']}/{model['metadata']['name']}"
-            for model, route in routes_in(self._backend.many("Model"))
+            for model, route in routes_in(self._catalog.many("Model"))
             if _is_served(route.get("host", ""), host, others)
         )
         if users:

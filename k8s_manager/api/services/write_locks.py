@@ -1,8 +1,8 @@
 """Who may write now: for one document one after another, and nobody while something is deleted."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
 from istio_templates.documents import Document
@@ -15,22 +15,35 @@ AT_ONCE = 16
 class WriteLocks:
     """Lets writes of different documents go side by side.
 
-    `pending` are the documents that are on their way to the API server, `promised` those that will follow them: what
-    they hold is held already, so that of two claims one wins.
+    What a reserved document claims is held already, so that of two claims one wins.
     """
 
     def __init__(self) -> None:
-        self.pending: dict[ObjectKey, Document] = {}
-        self.promised: dict[ObjectKey, Document] = {}
+        self._pending: dict[ObjectKey, Document] = {}
+        self._promised: dict[ObjectKey, Document] = {}
         self._locks: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
         self._door, self._idle = asyncio.Lock(), asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._writes = 0
         self._idle.set()
 
-    def coming(self) -> dict[ObjectKey, Document]:
-        """Return all documents that are not there yet and hold something."""
-        return {**self.promised, **self.pending}
+    def reserved(self) -> dict[ObjectKey, Document]:
+        """Return all documents that hold something and may not be stored yet."""
+        return {**self._promised, **self._pending}
+
+    def reserve(self, document: Document) -> None:
+        """Hold what a document claims until the turn of its write ends."""
+        self._pending[document.key] = document
+
+    @contextmanager
+    def promised(self, document: Document) -> Iterator[None]:
+        """Hold what a document claims, whose write follows that of others, until the block ends."""
+        self._promised[document.key] = document
+        try:
+            yield
+        finally:
+            if self._promised.get(document.key) is document:
+                del self._promised[document.key]
 
     @asynccontextmanager
     async def writing(self, key: ObjectKey) -> AsyncIterator[None]:
@@ -46,7 +59,7 @@ class WriteLocks:
                 try:
                     yield
                 finally:
-                    self.pending.pop(key, None)
+                    self._pending.pop(key, None)
         finally:
             self._writes -= 1
             if self._writes == 0:

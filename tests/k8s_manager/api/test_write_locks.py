@@ -2,11 +2,14 @@
 
 import asyncio
 
+from istio_templates.documents import parse
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.services.write_locks import WriteLocks
 from tests.support.bounds import hung
+from tests.support.documents import model
 
 A, B = ObjectKey("Model", "search", "a"), ObjectKey("Model", "search", "b")
+DOCUMENT = parse(model("a"))
 
 
 async def test_one_document_is_written_by_one_at_a_time_and_others_meanwhile():
@@ -54,10 +57,21 @@ async def test_what_failed_or_was_given_up_leaves_nothing_behind():
     for failure in (ValueError, asyncio.CancelledError):
         try:
             async with turns.writing(A):
-                turns.pending[A] = object()
+                turns.reserve(DOCUMENT)
+                assert turns.reserved() == {A: DOCUMENT}
                 raise failure
         except failure:
             pass
-    assert turns.pending == {}
+    assert turns.reserved() == {}
     async with asyncio.timeout(hung()), turns.deleting():
         pass
+
+
+async def test_what_is_promised_is_held_until_its_block_ends():
+    turns = WriteLocks()
+    with turns.promised(DOCUMENT):
+        assert turns.reserved() == {A: DOCUMENT}
+        async with turns.writing(A):
+            turns.reserve(DOCUMENT)
+        assert turns.reserved() == {A: DOCUMENT}
+    assert turns.reserved() == {}

@@ -1,0 +1,114 @@
+"""The routes of documents: five verbs, alike for all kinds."""
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Response
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.api import paging
+from k8s_manager.api.document_paths import PATHS, namespace_of, place_of
+from k8s_manager.api.exchange import note
+from k8s_manager.api.guard import caller_of
+from k8s_manager.api.openapi import BODIES, created, deleting
+from k8s_manager.api.parameters import Cascade, Continue, Limit, Selector
+from k8s_manager.api.request_body import DocumentBody
+from k8s_manager.api.responses import respond
+from k8s_manager.api.routes import overrides
+from k8s_manager.api.schemas.documents import KINDS
+from k8s_manager.api.schemas.plans import BundlePlan, WritePlan
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.services.document_bodies import shown
+from k8s_manager.api.services.write_request import AsAsked
+from k8s_manager.authz.roles import Right
+
+
+def add(app: FastAPI, backend: Backend) -> None:
+    """Add the routes of gateways, tenants, models, operators' overrides and grants."""
+    for kind, path in PATHS.items():
+        _reads(app, backend, path, kind)
+        _writes(app, backend, path + "/{name}", kind)
+
+
+def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+    types = KINDS[kind]
+    place = place_of(kind, backend)
+
+    @app.get(
+        path,
+        tags=[kind],
+        summary=f"List every {kind}.",
+        name=f"list_{types.noun}s",
+        response_model=types.page,
+    )
+    async def many(
+        request: Request, limit: Limit = paging.MOST, after: Continue = None, selector: Selector = None
+    ) -> Response:
+        found = backend.documents.many(kind, namespace_of(request, backend))
+        if kind == "Tenant":
+            found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
+        return respond(paging.page(paging.selected(found, selector), limit, after, shown))
+
+    @app.get(
+        path + "/{name}",
+        tags=[kind],
+        summary=f"Read one {kind}.",
+        name=f"get_{types.noun}",
+        response_model=types.document,
+    )
+    async def get(key: Annotated[ObjectKey, Depends(place)]) -> Response:
+        return respond(backend.documents.one(key))
+
+
+def _writes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+    types = KINDS[kind]
+    place = place_of(kind, backend)
+
+    @app.put(
+        path,
+        tags=[kind],
+        summary=f"Write a whole {kind}.",
+        name=f"put_{types.noun}",
+        openapi_extra=BODIES[kind],
+        response_model=types.document | WritePlan,
+        responses=created(types.document),
+    )
+    async def put(
+        request: Request, key: Annotated[ObjectKey, Depends(place)], body: DocumentBody, write: AsAsked
+    ) -> Response:
+        if kind == "LimitOverride":
+            overrides.authored(body, caller_of(request).identity)
+        answer, is_new = await backend.writer.put(key, body, write)
+        note(request, key, answer)
+        return respond(answer, 201 if is_new and not write.dry_run else 200)
+
+    @app.patch(
+        path,
+        tags=[kind],
+        summary=f"Merge a patch (RFC 7396) into a {kind}.",
+        name=f"patch_{types.noun}",
+        openapi_extra=BODIES["patch"],
+        response_model=types.document | WritePlan,
+    )
+    async def patch(
+        request: Request, key: Annotated[ObjectKey, Depends(place)], body: DocumentBody, write: AsAsked
+    ) -> Response:
+        if kind == "LimitOverride":
+            overrides.authored(body, caller_of(request).identity)
+        answer = await backend.writer.patch(key, body, write)
+        note(request, key, answer)
+        return respond(answer)
+
+    @app.delete(
+        path,
+        tags=[kind],
+        summary=f"Delete a {kind}.",
+        name=f"delete_{types.noun}",
+        response_model=BundlePlan,
+        responses=deleting(),
+    )
+    async def delete(
+        request: Request, key: Annotated[ObjectKey, Depends(place)], write: AsAsked, cascade: Cascade = False
+    ) -> Response:
+        answer = await backend.deletion.delete(key, cascade, write)
+        note(request, key, answer)
+        return respond(answer, 200 if write.dry_run else 202)

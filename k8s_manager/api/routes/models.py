@@ -1,0 +1,132 @@
+"""The routes of what a model does: its limit, its replicas, its traffic, who measures it."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Request, Response
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.api.document_paths import model_of
+from k8s_manager.api.exchange import note
+from k8s_manager.api.openapi import described
+from k8s_manager.api.request_body import body_of
+from k8s_manager.api.responses import in_json, respond
+from k8s_manager.api.schemas.bodies import MeasurementBody, ScaleBody, TrafficBody
+from k8s_manager.api.schemas.documents import ModelDocument
+from k8s_manager.api.schemas.limits import LimitExplanation, ModelLimit, ModelWithoutLimit, NoLimitExplanation
+from k8s_manager.api.schemas.plans import WritePlan
+from k8s_manager.api.schemas.warmups import MeasurementHold, ReplicaList, WarmupExplanation
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.services.write_request import AsAsked
+from k8s_manager.status import explain
+from k8s_manager.status.limit_status import limit_status
+
+_ROOT = "/v1/tenants/{tenant}/models/{model}"
+_SUBJECT = "Model {tenant}/{model}"
+
+
+def add(app: FastAPI, backend: Backend) -> None:
+    """Add the routes."""
+    _reads(app, backend)
+    _writes(app, backend)
+
+
+def _reads(app: FastAPI, backend: Backend) -> None:
+    place = model_of(backend)
+
+    @app.get(
+        _ROOT + "/limit",
+        tags=["Model"],
+        summary="The limit of a model and what it comes from.",
+        name="get_model_limit",
+        response_model=ModelLimit | ModelWithoutLimit,
+    )
+    async def limit(tenant: str, model: str, key: Annotated[ObjectKey, Depends(place)]) -> Response:
+        status, view = backend.models.limit(key)
+        found = limit_status(view, status) or {"total": None, "reason": "Off"}
+        return in_json({"model": f"{tenant}/{model}", **found, "pods": backend.models.gateway_pods(view)})
+
+    @app.get(
+        _ROOT + "/explain",
+        tags=["Model"],
+        summary="Why the limit is what it is, or which replicas are warm, in words.",
+        name="explain_model",
+        response_model=LimitExplanation | WarmupExplanation | NoLimitExplanation,
+    )
+    async def explained(
+        tenant: str,
+        model: str,
+        key: Annotated[ObjectKey, Depends(place)],
+        about: Literal["limit", "ready"] = "limit",
+    ) -> Response:
+        subject = f"{tenant}/{model}"
+        if about == "ready":
+            return in_json(explain.ready(subject, *backend.models.warmth(key)))
+        status, view = backend.models.limit(key)
+        return in_json(explain.limit(subject, view, status, backend.models.gateway_pods(view)))
+
+    @app.get(
+        _ROOT + "/replicas",
+        tags=["Model"],
+        summary="The replicas of a model, where they are and which take requests.",
+        name="list_model_replicas",
+        response_model=ReplicaList,
+    )
+    async def replicas(key: Annotated[ObjectKey, Depends(place)]) -> Response:
+        return in_json({"items": backend.models.replicas(key)})
+
+
+def _writes(app: FastAPI, backend: Backend) -> None:
+    place = model_of(backend)
+
+    @app.put(
+        _ROOT + "/versions/{version}/scale",
+        tags=["Model"],
+        summary="Set the replicas of a version.",
+        name="scale_model_version",
+        openapi_extra=described(ScaleBody),
+        response_model=ModelDocument | WritePlan,
+    )
+    async def scale(
+        request: Request,
+        version: str,
+        key: Annotated[ObjectKey, Depends(place)],
+        body: Annotated[ScaleBody, Depends(body_of(ScaleBody, _SUBJECT))],
+        write: AsAsked,
+    ) -> Response:
+        answer = await backend.actions.scale(key, version, body.replicas, write)
+        note(request, key, answer)
+        return respond(answer)
+
+    @app.put(
+        _ROOT + "/traffic",
+        tags=["Model"],
+        summary="Move a model's traffic between its versions.",
+        name="shift_model_traffic",
+        openapi_extra=described(TrafficBody),
+        response_model=ModelDocument | WritePlan,
+    )
+    async def traffic(
+        request: Request,
+        key: Annotated[ObjectKey, Depends(place)],
+        body: Annotated[TrafficBody, Depends(body_of(TrafficBody, _SUBJECT))],
+        write: AsAsked,
+        force: bool = False,
+    ) -> Response:
+        answer = await backend.actions.traffic(key, body.traffic, force, write)
+        note(request, key, answer)
+        return respond(answer)
+
+    @app.put(
+        _ROOT + "/measurement",
+        tags=["Model"],
+        summary="Keep other measurements off a model for some seconds.",
+        name="reserve_model_measurement",
+        openapi_extra=described(MeasurementBody),
+        response_model=MeasurementHold,
+    )
+    async def reserve(
+        key: Annotated[ObjectKey, Depends(place)],
+        body: Annotated[MeasurementBody, Depends(body_of(MeasurementBody, _SUBJECT))],
+    ) -> Response:
+        until = await backend.actions.reserve(key, body.holder, body.seconds)
+        return in_json({"holder": body.holder, "until": until.isoformat(timespec="seconds")})

@@ -1,0 +1,1 @@
+"""What the REST API answers and takes, as types: its description is made of them."""

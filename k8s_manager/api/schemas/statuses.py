@@ -1,0 +1,101 @@
+"""The statuses of documents, as the manager writes them.
+
+A status is stored by a merge patch, which drops what is null: any field may be missing.
+"""
+
+from typing import Literal
+
+from k8s_manager.api.schemas.answer import ApiAnswer, optional
+from k8s_manager.api.schemas.limits import LimitSummary
+from k8s_manager.api.schemas.warmups import GatedReplica
+
+
+class StatusCondition(ApiAnswer):
+    """One condition, as Kubernetes has them; an empty transition time is one that is not written yet."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int = optional()
+
+
+class DocumentStatus(ApiAnswer):
+    """What every document's status has."""
+
+    observed_generation: int = optional()
+    conditions: list[StatusCondition] = optional()
+
+
+class GatewayPodCount(ApiAnswer):
+    """The pods of a gateway."""
+
+    total: int
+    ready: int
+
+
+class InferenceGatewayStatus(DocumentStatus):
+    """The status of an InferenceGateway."""
+
+    pods: GatewayPodCount = optional()
+    addresses: list[str] = optional()
+
+
+class TenantMigration(ApiAnswer):
+    """A tenant's move between gateways: those that it leaves, and until when they serve it."""
+
+    source: list[str] = optional("from")
+    until: str = optional()
+
+
+class TenantStatus(DocumentStatus):
+    """The status of a Tenant."""
+
+    namespace: str = optional()
+    gateway: str = optional()
+    moving: TenantMigration | None = None
+
+
+class VersionReplicas(ApiAnswer):
+    """The replicas of a version; `desired` is missing where the manager does not run them."""
+
+    name: str
+    desired: int | None = None
+    ready: int
+
+
+class DrainingVersion(ApiAnswer):
+    """A version that has left its document, and until when its pods stay."""
+
+    version: str
+    until: str
+
+
+class WarmupSummary(ApiAnswer):
+    """How far the replicas of a model have come with their warm-up."""
+
+    mode: str
+    plan: str
+    counts: dict[str, int]
+    not_open: list[GatedReplica]
+
+
+class ModelStatus(DocumentStatus):
+    """The status of a Model."""
+
+    url: str | None = None
+    versions: list[VersionReplicas] = optional()
+    limit: LimitSummary | None = None
+    warmup: WarmupSummary = optional()
+    draining: list[DrainingVersion] = optional()
+
+
+class LimitOverrideStatus(DocumentStatus):
+    """The status of a LimitOverride: for how many models it is."""
+
+    models: int = optional()
+
+
+class AccessGrantStatus(DocumentStatus):
+    """The status of an AccessGrant."""

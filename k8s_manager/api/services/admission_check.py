@@ -1,0 +1,58 @@
+"""Whether a document may be written: by the same rules as in a pass, and with what other writes are about to hold."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from istio_templates.documents import Document, parse
+from istio_templates.errors import Conflict, Invalid, NotFound
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.admission.admit import rejections
+from k8s_manager.admission.incremental_index import IncrementalIndex
+from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.api.services.document_bodies import completed, require_not_over
+from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.plan_view import PlanView
+from k8s_manager.api.services.write_locks import WriteLocks
+from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.traffic.resolver import TrafficResolver
+from k8s_manager.world.world import World
+
+
+class AdmissionCheck:
+    """Follows the claims of the fleet from write to write."""
+
+    def __init__(
+        self,
+        catalog: DocumentCatalog,
+        reader: WorldReader,
+        traffic: TrafficResolver,
+        plans: PlanChecks,
+        view: PlanView,
+        locks: WriteLocks,
+    ) -> None:
+        self._catalog, self._reader, self._traffic, self._view, self._locks = catalog, reader, traffic, view, locks
+        self._plans, self._index = plans, IncrementalIndex(plans)
+
+    def claims(self) -> World:
+        """Return the world as far as it decides which document may have what."""
+        found = self._reader.claims()
+        self._reader.end_round(len(found.models))
+        return replace(found, bindings=self._traffic.bindings(found, datetime.now(UTC)))
+
+    def admitted(self, key: ObjectKey, body: Manifest) -> Document:
+        """Return the document in a body if it is right in itself and takes nothing from others."""
+        self._catalog.require_sync()
+        document = parse(completed(key, body))
+        require_not_over(document, datetime.now(UTC))
+        world = self.claims()
+        world = replace(world, ungated=world.ungated | self._reader.pods.ungated(document))
+        claims = self._index.update(world, self._view.world, self._view.plan.admission, self._locks.reserved())
+        found = rejections(document, claims, self._plans)
+        if not found:
+            return document
+        problems = [rejection.problem for rejection in found]
+        if all(rejection.reason == "NotFound" for rejection in found):
+            raise NotFound(f"{document}: {problems[0]}")
+        if any(rejection.reason == "Invalid" for rejection in found):
+            raise Invalid(str(document), problems)
+        raise Conflict(str(document), problems)

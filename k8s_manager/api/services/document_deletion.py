@@ -1,0 +1,121 @@
+"""Deletions: what is in use stays, unless what depends on it goes too."""
+
+from istio_templates import names
+from istio_templates.documents import TenantSpec
+from istio_templates.errors import Conflict, Problem
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.preconditions import WHATEVER, require
+from k8s_manager.api.services.admission_check import AdmissionCheck
+from k8s_manager.api.services.document_bodies import namespace_of, routes_in
+from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.write_locks import WriteLocks
+from k8s_manager.api.services.write_request import WriteRequest
+from k8s_manager.history.revision import ChangeAuthor, mark
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Refused, WriteConflict
+from k8s_manager.kube.store import Store
+from k8s_manager.preview.dry_run import DryRunner
+
+ATTEMPTS = 8
+LEAVING = ("InferenceGateway", "Tenant", "Model")
+"""Documents that stay until what was made of them is gone."""
+
+
+class DocumentDeletion:
+    """Deletes documents, or says what that would change.
+
+    Where `explains_deletes`, a document is marked with who deletes it, for the commit that takes its manifests away.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        catalog: DocumentCatalog,
+        check: AdmissionCheck,
+        dry_run: DryRunner,
+        locks: WriteLocks,
+        explains_deletes: bool,
+    ) -> None:
+        self._client, self._store, self._catalog, self._check = client, store, catalog, check
+        self._dry_run, self._locks, self._explains_deletes = dry_run, locks, explains_deletes
+
+    async def delete(self, key: ObjectKey, cascade: bool, write: WriteRequest) -> Manifest:
+        """Delete a document; what others depend on only with `cascade`."""
+        if write.dry_run:
+            going = self._going(key, cascade, write.match)
+            told = await self._dry_run.report(self._dry_run.preview_deletion(going))
+            return {**told, "documents": [str(gone) for gone in going]}
+        async with self._locks.deleting():
+            going = self._going(key, cascade, write.match)
+            if write.planned is not None:
+                self._dry_run.require_unchanged(self._dry_run.preview_deletion(going), write.planned)
+            for gone in going:
+                await self._delete(gone, write.match if gone == key else None, write.change)
+            return {"deleted": [str(gone) for gone in going]}
+
+    def _going(self, key: ObjectKey, cascade: bool, match: str | None) -> list[ObjectKey]:
+        """Return what is deleted with a document, itself last; raises `Conflict` where it is in use."""
+        require(self._catalog.live(key), match or WHATEVER, key)
+        dependents = self._dependents(key)
+        if dependents and not cascade:
+            listed = ", ".join(dependent.name for dependent in dependents)
+            message = f"is in use by {dependents[0].kind} {listed}; delete them first, or say ?cascade=true"
+            raise Conflict(str(key), [Problem("", message)])
+        if key.kind == "Tenant":
+            self._require_no_guests(key)
+        below = (dependent for used in dependents for dependent in [*self._dependents(used), used])
+        return list(dict.fromkeys([*below, key]))
+
+    async def _delete(self, key: ObjectKey, match: str | None, change: ChangeAuthor | None) -> None:
+        """Delete a document that is still the one that the caller has seen, whatever this manager's store knows yet."""
+        for _ in range(ATTEMPTS):
+            live = await self._client.get(key)
+            require(live, match or WHATEVER, key)
+            try:
+                live = await self._marked_with_author(key, live, change)
+                version = live["metadata"]["resourceVersion"] if match else None
+                await self._client.delete(key, live["metadata"]["uid"], version)
+                return
+            except WriteConflict:  # a status was written meanwhile, or the document
+                continue
+        raise Conflict(str(key), [Problem("", "changes all the time; try again")])
+
+    async def _marked_with_author(self, key: ObjectKey, live: Manifest, change: ChangeAuthor | None) -> Manifest:
+        """Mark a document with who deletes it and why, for the commit that takes its manifests away."""
+        if not self._explains_deletes or change is None or key.kind not in LEAVING:
+            return live
+        metadata = {"annotations": mark(change, live), "resourceVersion": live["metadata"]["resourceVersion"]}
+        try:
+            return await self._client.merge(key, {"metadata": metadata})
+        except Refused:  # it was written under another schema; it may go all the same
+            return live
+
+    def _require_no_guests(self, key: ObjectKey) -> None:
+        """Make sure that no other tenant serves paths of a tenant that goes; raises `Conflict`."""
+        tenant = next((s for s in self._check.claims().tenants if s.key == key), None)
+        spec = tenant.document.spec if tenant and tenant.document else None
+        if not isinstance(spec, TenantSpec):
+            return
+        guests = {way.tenant for host in spec.hosts for way in host.delegations}
+        using = sorted(guest for guest in guests if self._serves_there(guest, spec))
+        if using:
+            said = f"lends paths to {', '.join(using)}, which serve them; take them back first"
+            raise Conflict(str(key), [Problem("spec.hosts", said)])
+
+    def _serves_there(self, guest: str, lender: TenantSpec) -> bool:
+        found = self._store.get(ObjectKey("Tenant", "", guest))
+        models = self._catalog.many("Model", namespace_of(found)) if found else []
+        staying = [model for model in models if "deletionTimestamp" not in model["metadata"]]
+        return any(
+            names.covers(claim.name, route.get("host", "")) for claim in lender.hosts for _, route in routes_in(staying)
+        )
+
+    def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
+        if key.kind == "InferenceGateway":
+            world = self._check.claims()
+            tenants = [s for s in world.tenants if s.document and isinstance(s.document.spec, TenantSpec)]
+            return [s.key for s in tenants if key.name in world.bindings[s.key.name].gateways]
+        if key.kind == "Tenant":
+            return [s.key for s in self._check.claims().models if self._catalog.tenant_of(s.key.namespace) == key.name]
+        return []

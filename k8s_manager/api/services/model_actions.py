@@ -1,0 +1,70 @@
+"""The short ways to change a model: the replicas of a version, the traffic, who measures it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from istio_templates.documents import ModelSpec, parse
+from istio_templates.errors import Conflict, NotFound, Problem
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.services.document_bodies import completed
+from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.document_writer import DocumentWriter
+from k8s_manager.api.services.model_reader import ModelReader
+from k8s_manager.api.services.write_request import WriteRequest
+from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.own_namespace import ensure_namespace
+from k8s_manager.kube.store import Store
+from k8s_manager.preview.shift_check import objections
+from k8s_manager.warmup_gate.measurement_lease import reserve
+from k8s_manager.world.installation import SYSTEM
+
+
+class ModelActions:
+    """Changes models, each by a patch of its document."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        catalog: DocumentCatalog,
+        models: ModelReader,
+        writer: DocumentWriter,
+        reader: WorldReader,
+    ) -> None:
+        self._client, self._store, self._catalog = client, store, catalog
+        self._models, self._writer, self._reader = models, writer, reader
+
+    async def scale(self, key: ObjectKey, version: str, replicas: int, write: WriteRequest) -> Manifest:
+        """Set the replicas of a version whose pods are ours."""
+        spec = self._catalog.live(key)["spec"]
+        found = next((v for v in spec["versions"] if v["name"] == version), None)
+        if found is None:
+            names = ", ".join(v["name"] for v in spec["versions"])
+            raise NotFound(f"{key} has no version {version!r}; versions are {names}")
+        if "workload" not in found:
+            raise Conflict(
+                str(key), [Problem("replicas", f"version {version} is run by somebody else; scale it there")]
+            )
+        scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
+        versions = [scaled if v["name"] == version else v for v in spec["versions"]]
+        return await self._writer.patch(key, {"spec": {"versions": versions}}, write)
+
+    async def traffic(self, key: ObjectKey, shares: Any, force: bool, write: WriteRequest) -> Manifest:
+        """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
+        unless `force` lets the limit fall."""
+        spec = self._catalog.live(key)["spec"]
+        body = {"spec": {**spec, "traffic": shares}}
+        after = parse(completed(key, body)).spec
+        before = self._models.spec(key)
+        assert isinstance(after, ModelSpec)
+        found = objections(before, after, self._reader.pods.ready(key.namespace, key.name, after))
+        if found and not force:
+            raise Conflict(str(key), found)
+        return await self._writer.patch(key, {"spec": {"traffic": shares}}, write)
+
+    async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
+        """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""
+        self._catalog.live(key)
+        await ensure_namespace(self._client, self._store, SYSTEM)
+        return await reserve(self._client, key, holder, seconds, datetime.now(UTC))

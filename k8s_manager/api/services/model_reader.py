@@ -1,0 +1,83 @@
+"""What a model does now: its limit, its replicas, how far they are warm."""
+
+from collections.abc import Mapping
+
+from collectors.replicas import present
+from istio_templates import names
+from istio_templates.documents import ModelSpec, parse
+from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
+from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.plan_view import PlanView
+from k8s_manager.dataplane.config_probe import ConfigProbeLoop
+from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.limits.limit_view import LimitView, LimitViews
+from k8s_manager.status.limit_status import pods_status
+from k8s_manager.traffic.weights import declared
+from k8s_manager.warmup_gate.gate_loop import GateLoop
+from k8s_manager.warmup_gate.progress import PodProgress
+from k8s_manager.world.labels import version_labels
+
+
+class ModelReader:
+    """Reads what loops know of models; every method raises `NotFound` for a model that is not there."""
+
+    def __init__(
+        self,
+        catalog: DocumentCatalog,
+        reader: WorldReader,
+        view: PlanView,
+        limits: LimitViews,
+        probe: ConfigProbeLoop,
+        gates: GateLoop,
+    ) -> None:
+        self._catalog, self._reader, self._view = catalog, reader, view
+        self._limits, self._probe, self._gates = limits, probe, gates
+
+    def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
+        """Return what a model's status says of its limit, and the limit on each of its gateways as it is now."""
+        live = self._catalog.live(key)
+        attached = (live.get("spec") or {}).get("attachTo") or {}
+        view = self._limits.view(names.identity(key.namespace, attached.get("virtualService", key.name)))
+        return live.get("status", {}).get("limit"), view
+
+    def gateway_pods(self, view: Mapping[str, LimitView]) -> list[Manifest]:
+        """Return how far every gateway pod is with a model's limit."""
+        return [pod for gateway, limit in view.items() for pod in pods_status(self._probe.of(gateway), limit.slot)]
+
+    def spec(self, key: ObjectKey) -> ModelSpec:
+        """Return the spec of a model; raises `NotFound` or, where it cannot be read, `Invalid`."""
+        spec = parse(self._catalog.live(key)).spec
+        assert isinstance(spec, ModelSpec)
+        return spec
+
+    def warmth(self, key: ObjectKey) -> tuple[WarmupFacts | None, list[PodProgress]]:
+        """Return how a model is warmed up, and how far its replicas have come; raises `NotFound`."""
+        self._catalog.live(key)
+        served = self._view.plan.models.get((key.namespace, key.name))
+        if served is None or served.warmup is None:
+            return None, []
+        return served.warmup, self._gates.view(key.namespace, {v.name: v.labels for v in served.versions})
+
+    def replicas(self, key: ObjectKey) -> list[Manifest]:
+        """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's
+        weight."""
+        spec = self.spec(key)
+        served = self._view.plan.models.get((key.namespace, key.name))
+        weights = declared(spec)
+        versions = (
+            [(version.name, version.labels, version.weight) for version in served.versions]
+            if served
+            else [(v.name, version_labels(key.name, v), weights.get(v.name, 0)) for v in spec.versions]
+        )
+        return [
+            {
+                "name": pod.name,
+                "version": version,
+                "address": pod.address,
+                "ready": pod.ready and (pod.proved or spec.warmup.how != "gate"),
+                "weight": weight,
+            }
+            for version, labels, weight in versions
+            for pod in present(self._reader.pods.of_namespace(key.namespace), labels)
+            if not pod.leaving
+        ]
