@@ -27,6 +27,7 @@ class ClaimIndex:
 
     def __init__(self) -> None:
         self.namespaces: Mapping[str, NamespaceState] = {}
+        self.labelled: Mapping[str, list[str]] = {}
         self.foreign: Mapping[Holder, Foreign] | None = None
         self.bindings: Mapping[str, Binding] = {}
         self.files: FilesInCluster = {}
@@ -49,6 +50,8 @@ class ClaimIndex:
 
     def observe(self, world: World) -> None:
         """Take over what the world says of the cluster beside documents."""
+        if world.namespaces is not self.namespaces:
+            self.labelled = _by_tenant(world.namespaces)
         self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
         self.files, self.ungated = world.files, world.ungated
 
@@ -179,6 +182,15 @@ def _claims(tenant: Stored, host: str) -> bool:
     """Tell whether a tenant claims a host; one that cannot be read counts as claiming what it has."""
     spec = tenant.document.spec if tenant.document else None
     return not isinstance(spec, TenantSpec) or any(names.covers(claim.name, host) for claim in spec.hosts)
+
+
+def _by_tenant(namespaces: Mapping[str, NamespaceState]) -> dict[str, list[str]]:
+    """Return the namespaces that carry the label of a tenant and stay, by tenant."""
+    found: dict[str, list[str]] = {}
+    for name, state in namespaces.items():
+        if (tenant := state.labels.get(names.TENANT)) and not state.leaving:
+            found.setdefault(tenant, []).append(name)
+    return found
 
 
 def _suffixes(host: str) -> list[str]:

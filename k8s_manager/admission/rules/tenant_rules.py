@@ -49,8 +49,8 @@ def _unusable_namespace(name: str, spec: TenantSpec, index: ClaimIndex) -> Itera
 
 def _changed_namespace(name: str, spec: TenantSpec, index: ClaimIndex) -> Iterator[Rejection]:
     namespace = namespace_of(name, spec)
-    for other, found in index.namespaces.items():
-        if other != namespace and not found.leaving and namespace_rules.has_label(found, (names.TENANT, name)):
+    for other in index.labelled.get(name, ()):
+        if other != namespace:
             message = (
                 f"tenant {name} is in namespace {other}, and a tenant's namespace cannot be changed; set "
                 f"spec.namespace back to {other}, or delete the tenant and create it again"

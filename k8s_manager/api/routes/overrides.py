@@ -45,15 +45,22 @@ def authored(body: Manifest, identity: Identity) -> None:
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes of one model's override."""
+    _add_reading(app, backend)
+    _add_setting(app, backend)
+    _add_ending(app, backend)
 
-    def own(tenant: str, model: str) -> ObjectKey:
-        return key_of(tenant, model, backend.documents.namespace(tenant))
 
-    def in_force(tenant: str, model: str) -> ObjectKey:
-        """Return the operators' override, or where there is only one of the tenant's own people, that."""
-        operators, tenants = key_of(tenant, model), own(tenant, model)
-        return tenants if backend.documents.holds(tenants) and not backend.documents.holds(operators) else operators
+def _own(backend: Backend, tenant: str, model: str) -> ObjectKey:
+    return key_of(tenant, model, backend.documents.namespace(tenant))
 
+
+def _in_force(backend: Backend, tenant: str, model: str) -> ObjectKey:
+    """Return the operators' override, or where there is only one of the tenant's own people, that."""
+    operators, tenants = key_of(tenant, model), _own(backend, tenant, model)
+    return tenants if backend.documents.holds(tenants) and not backend.documents.holds(operators) else operators
+
+
+def _add_reading(app: FastAPI, backend: Backend) -> None:
     @app.get(
         _ROOT,
         tags=["LimitOverride"],
@@ -62,10 +69,12 @@ def add(app: FastAPI, backend: Backend) -> None:
         response_model=LimitOverrideDocument,
     )
     async def get(tenant: str, model: str) -> Response:
-        return in_json(backend.documents.one(in_force(tenant, model)))
+        return in_json(backend.documents.one(_in_force(backend, tenant, model)))
 
+
+def _add_setting(app: FastAPI, backend: Backend) -> None:
     async def tenants_key(tenant: str, model: str) -> ObjectKey:
-        return own(tenant, model)  # also for operators: there has to be such a tenant
+        return _own(backend, tenant, model)  # also for operators: there has to be such a tenant
 
     @app.put(
         _ROOT,
@@ -93,6 +102,8 @@ def add(app: FastAPI, backend: Backend) -> None:
         note(request, key, answer)
         return in_json(answer, 201 if is_new and not dry_run else 200)
 
+
+def _add_ending(app: FastAPI, backend: Backend) -> None:
     @app.delete(
         _ROOT,
         tags=["LimitOverride"],
@@ -103,7 +114,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     )
     async def delete(request: Request, tenant: str, model: str) -> Response:
         is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
-        key = in_force(tenant, model) if is_operator else own(tenant, model)
+        key = _in_force(backend, tenant, model) if is_operator else _own(backend, tenant, model)
         answer = await backend.deletion.delete(key, False, WriteRequest())
         note(request, key, answer)
         return in_json(answer, 202)
