@@ -40,3 +40,13 @@ def links(page: Path) -> Iterator[Mention]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", line):
             if "://" not in target:
                 yield Mention(page, number, target)
+
+
+def prose(page: Path) -> Iterator[Mention]:
+    """Yield the lines of a page outside code blocks and tables."""
+    is_block = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            is_block = not is_block
+        elif not is_block and not line.startswith("|"):
+            yield Mention(page, number, line)
