@@ -25,13 +25,15 @@ from dulwich.objects import Blob, Commit, ObjectID
 from dulwich.objects import Tree as GitTree
 from dulwich.refs import Ref
 from dulwich.repo import MemoryRepo
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt
 from urllib3.exceptions import HTTPError
 
 from istio_templates.errors import Conflict, Problem, Stalled, TidegateError, Transient
 from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
 from k8s_manager.gitops.tree_diff import TreeDiff, stale
+from k8s_manager.runtime.backoff import Backoff
 
-ATTEMPTS = 10
+ATTEMPTS, BACKOFF = 10, Backoff(0.05, 60.0)
 SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 """What a server is reached with where nobody says otherwise: one that hangs is given up."""
 TIMEOUT = 60
@@ -123,19 +125,37 @@ class Repository:
         A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where somebody
         else's file stands in the way, and the errors above.
         """
-        for attempt in range(ATTEMPTS):
-            tip, base = self._tips(onto)
-            there, links = self._there(base)
-            wanted = tree(there) if callable(tree) else tree
-            self._require_no_links(links, wanted)
-            found = stale(self._url, there, wanted)
-            if not found.files and base is not None:
-                return Pushed(base.decode(), found)
-            commit = self._commit(base, found, change(found) if callable(change) else change)
-            if self._push(tip, commit.id, is_wanted):
-                return Pushed(commit.id.decode(), found)
-            self._pause(self._chance.uniform(0, 0.05 * 2**attempt))
-        raise Overtaken(f"{self._name}: others pushed faster {ATTEMPTS} times; it is tried again")
+        retrying = Retrying(
+            retry=retry_if_result(lambda pushed: pushed is None),
+            wait=lambda state: self._chance.uniform(0, BACKOFF.after(state.attempt_number)),
+            stop=stop_after_attempt(ATTEMPTS),
+            sleep=self._pause,
+        )
+        try:
+            pushed = retrying(self._put_once, tree, change, onto, is_wanted)
+        except RetryError as error:
+            said = f"{self._name}: others pushed faster {ATTEMPTS} times; it is tried again"
+            raise Overtaken(said) from error
+        assert pushed is not None
+        return pushed
+
+    def _put_once(
+        self,
+        tree: Tree | Compose,
+        change: CommitInfo | Callable[[TreeDiff], CommitInfo],
+        onto: str | None,
+        is_wanted: Callable[[], bool],
+    ) -> Pushed | None:
+        """Read, compare and push; return None where others pushed faster."""
+        tip, base = self._tips(onto)
+        there, links = self._there(base)
+        wanted = tree(there) if callable(tree) else tree
+        self._require_no_links(links, wanted)
+        found = stale(self._url, there, wanted)
+        if not found.files and base is not None:
+            return Pushed(base.decode(), found)
+        commit = self._commit(base, found, change(found) if callable(change) else change)
+        return Pushed(commit.id.decode(), found) if self._push(tip, commit.id, is_wanted) else None
 
     def read(self) -> tuple[str | None, Tree]:
         """Return the commit of the branch, and every file in our part of the folder, whoever made it."""

@@ -577,8 +577,11 @@ async def test_a_tenant_that_moves_is_served_by_both_gateways_and_then_by_the_ne
         await until(both, what="both gateways serving")
         status = await fleet.status("Tenant", "search")
         assert (status["gateway"], status["moving"]["from"]) == ("other", ["shared"])
-        shares = [share async for share in shares_of(fleet, "ranker")]
-        assert shares == [10, 10]
+
+        async def shared():
+            return [share async for share in shares_of(fleet, "ranker")] == [10, 10]
+
+        await until(shared, what="both gateways sharing the limit")
 
         async def moved():
             route = await fleet.get("VirtualService", "ranker", "search")

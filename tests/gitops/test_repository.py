@@ -207,7 +207,7 @@ async def test_who_is_always_overtaken_gives_up_after_a_bounded_time(server: Ser
 
     with pytest.raises(Overtaken, match=rf"others pushed faster {ATTEMPTS} times"):
         await put(Slow(server.url(), "main", pause=pauses.append), tree(2))
-    assert len(pauses) == ATTEMPTS and all(0 <= pause <= 0.05 * 2**n for n, pause in enumerate(pauses))
+    assert len(pauses) == ATTEMPTS - 1 and all(0 <= pause <= 0.05 * 2**n for n, pause in enumerate(pauses))
 
 
 async def test_a_tree_that_depends_on_the_branch_is_composed_anew_when_others_were_faster(

@@ -1,0 +1,90 @@
+"""The one control loop: passes at triggers and when they are due, and requeues of what fails."""
+
+import asyncio
+
+import pytest
+
+from k8s_manager.kube.errors import Unavailable
+from k8s_manager.runtime.backoff import Backoff
+from k8s_manager.runtime.control_loop import Cadence, control_loop, poll
+
+
+class Clock:
+    """A clock that jumps to whatever is waited for."""
+
+    def __init__(self):
+        self.moment, self.trigger_at = 100.0, None
+
+    def now(self):
+        return self.moment
+
+    async def wait(self, event, seconds):
+        if event.is_set():
+            return True
+        if self.trigger_at is not None and (seconds is None or self.trigger_at <= self.moment + seconds):
+            self.moment, self.trigger_at = self.trigger_at, None
+            event.set()
+            return True
+        assert seconds is not None, "nothing is due, and no trigger comes"
+        self.moment += seconds
+        return False
+
+
+class Passes:
+    """Passes that answer in turn, and the moments at which they began; the last one ends the loop."""
+
+    def __init__(self, clock, *answers):
+        self.clock, self.answers, self.began, self.reports = clock, list(answers), [], []
+
+    async def __call__(self):
+        self.began.append(self.clock.moment)
+        if not self.answers:
+            raise asyncio.CancelledError
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def report(self, succeeded, _):
+        self.reports.append(succeeded)
+
+
+async def begun(passes, cadence=Cadence(), **given):  # noqa: B008
+    """Return the moments at which passes began; the first is triggered at once."""
+    trigger = asyncio.Event()
+    trigger.set()
+    with pytest.raises(asyncio.CancelledError):
+        await control_loop("test", passes, trigger, cadence, passes.clock, **given)
+    return passes.began
+
+
+async def test_a_pass_begins_when_it_is_due_without_a_trigger():
+    assert await begun(Passes(Clock(), 130.0, 131.0)) == [100.0, 130.0, 131.0]
+
+
+async def test_a_trigger_is_held_off_until_it_is_quiet():
+    clock = Clock()
+    clock.trigger_at = 110.0
+    assert await begun(Passes(clock, None), Cadence(2.0, 5.0)) == [102.0, 112.0]
+
+
+async def test_what_fails_is_requeued_after_growing_pauses_and_a_success_begins_them_again():
+    passes = Passes(Clock(), ValueError("no"), Unavailable("away"), ValueError("no"), 108.0, ValueError("no"))
+    assert await begun(passes, backoff=Backoff(1.0, 3.0), report=passes.report) == [100, 101, 103, 106, 108, 109]
+    assert passes.reports == [False, False, False, True, False]
+
+
+async def test_only_what_nobody_foresaw_is_logged_with_its_traceback(caplog):
+    await begun(Passes(Clock(), ValueError("odd"), Unavailable("away")))
+    assert [(record.levelname, bool(record.exc_info)) for record in caplog.records] == [
+        ("ERROR", True),
+        ("WARNING", False),
+    ]
+    assert "test: a pass failed (away); it is repeated in 2.0 s" in caplog.text
+
+
+async def test_a_poll_begins_at_once_and_goes_on_after_each_pause():
+    passes = Passes(Clock(), None, None)
+    with pytest.raises(asyncio.CancelledError):
+        await poll("test", passes, 5.0, passes.clock)
+    assert passes.began == [100.0, 105.0, 110.0]
