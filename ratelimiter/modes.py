@@ -12,6 +12,7 @@ from typing import Literal
 
 Mode = Literal["off", "shadow", "ramp", "enforce"]
 STEP = 5  # per cent: a ramp has twenty steps
+ROUNDING = 1e-6  # of a step: a float holds months of seconds to some nanoseconds only
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def stage(mode: Mode, live: int | None, started: float, over: float, now: float)
     if mode == "enforce" or live == 100:
         return Stage(100)
     steps = 100 // STEP
-    done = steps if over <= 0 else int((now - started) * steps / over + 1e-9)
+    done = steps if over <= 0 else int((now - started) * steps / over + ROUNDING)
     share = min(100, STEP * (done + 1))
     return Stage(share, next_at=None if share == 100 else started + (done + 1) * over / steps)
 

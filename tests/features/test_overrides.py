@@ -187,6 +187,7 @@ async def test_a_freeze_is_told_no_longer_than_it_holds(rest):
 
 
 async def _second(fleet, **limit):
+    await fleet.pod("search", {"app": "second"})
     await fleet.apply(
         model(
             "second",
@@ -194,7 +195,6 @@ async def _second(fleet, **limit):
             rateLimit={"perReplicaQps": 20, "debounce": QUICK, **limit},
         )
     )
-    await fleet.pod("search", {"app": "second"})
 
 
 async def test_a_frozen_limit_does_not_shrink_under_the_tenants_ceiling_while_others_change(rest):
