@@ -12,6 +12,7 @@ from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.metrics import RENDERED
 from ratelimiter.slots import slot_of
 from tests.features.conftest import is_programmed, make_search
+from tests.support.bounds import hung
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS, running_fleet
 from tests.support.waiting import until
@@ -298,7 +299,9 @@ async def test_a_new_version_is_made_before_it_gets_traffic_and_the_old_one_goes
                 seen.append((kind, int(obj["metadata"]["resourceVersion"]), str(obj["spec"])))
 
         await record()
-        await fleet.apply(model(versions=versions, traffic=[{"version": "v2", "weight": 100}], drain="1s"))
+        await fleet.apply(
+            model(versions=versions, traffic=[{"version": "v2", "weight": 100}], drain=f"{hung() / 20:.0f}s")
+        )
 
         async def moved():
             await record()

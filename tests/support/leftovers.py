@@ -30,7 +30,7 @@ def mark() -> dict[str, str]:
 def left() -> dict[int, str]:
     """Return the command lines of the processes that carry the mark, by process, once none of them ends any more."""
     began = time.monotonic()
-    while (found := _marked()) and time.monotonic() - began < hung():
+    while (found := marked()) and time.monotonic() - began < hung():
         time.sleep(PAUSE_SECONDS)
     return found
 
@@ -42,7 +42,8 @@ def end(processes: dict[int, str]) -> None:
             os.kill(number, signal.SIGKILL)
 
 
-def _marked() -> dict[int, str]:
+def marked() -> dict[int, str]:
+    """Return the command lines of all processes but this one that carry the mark now, by process."""
     wanted, out = f"{VARIABLE}={os.environ[VARIABLE]}".encode(), {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
