@@ -1,4 +1,4 @@
-"""`tidegate simulate`: what a limit would do to a traffic trace, before anybody feels it."""
+"""`tidegate simulate`: what a limit would do to a traffic trace, before a caller feels it."""
 
 import sys
 from pathlib import Path
