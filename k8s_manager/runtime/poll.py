@@ -1,4 +1,4 @@
-"""Reading gateway pods again and again: what the loops that only read have in common."""
+"""Repeated reads of gateway pods: what the loops that only read have in common."""
 
 import asyncio
 import logging
