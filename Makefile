@@ -53,7 +53,7 @@ format: $(VENV)/dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: $(VENV)/dev ## Write the generated files anew (CRDs, OpenAPI)
+generate: $(VENV)/dev ## Write the generated files (CRDs, OpenAPI, figures)
 	@$(BIN)/python -m scripts.generate
 
 golden: $(VENV)/dev ## Rewrite the golden files; review them like code
@@ -77,7 +77,7 @@ bench: $(VENV)/dev ## Every benchmark, with its floor or peer (long)
 bench-quick: $(VENV)/dev ## Do all benchmarks run, and their counts hold? Side by side: no times
 	@$(BIN)/python -m benchmarks quick
 
-lock: ## Resolve the dependencies anew (needs uv)
+lock: ## Resolve the dependencies again (needs uv)
 	@scripts/lock
 
 clean: ## Remove what the targets above made

@@ -69,11 +69,11 @@ def _operation(place: str, before: Schema, after: Schema) -> Iterator[str]:
             yield f"{place}: no longer answers {status}"
             continue
         for kind, content in answer.get("content", {}).items():
-            told = after["responses"][status].get("content", {}).get(kind)
-            if told is None:
+            now = after["responses"][status].get("content", {}).get(kind)
+            if now is None:
                 yield f"{place}: no longer answers {status} with {kind}"
             else:
-                yield from _tells(f"{place}: {status}", content.get("schema", {}), told.get("schema", {}))
+                yield from _tells(f"{place}: {status}", content.get("schema", {}), now.get("schema", {}))
 
 
 def _parameters(operation: Schema) -> dict[tuple[str, str], Schema]:

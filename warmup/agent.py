@@ -68,7 +68,7 @@ class Agent:
         }
 
     async def run(self) -> None:
-        """Look who listens, and warm whoever has not been warmed, until cancelled."""
+        """Find servers that listen, and warm up each new one, until cancelled."""
         again_at = 0.0
         while True:
             now = tuple(sorted(self._listening()))

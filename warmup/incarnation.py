@@ -1,6 +1,6 @@
 """Which incarnation of a server listens on a port: the sockets it listens on, by their inodes.
 
-A process that starts anew opens a new socket, whose inode is another. All containers of a pod share one network
+A process that starts again opens a new socket, whose inode is another. All containers of a pod share one network
 namespace, so `/proc/net` shows the server's sockets to the agent without any right. Source of the format: proc(5).
 """
 

@@ -52,7 +52,7 @@ class Reading:
         self.problems.append((name, Problem("", said)))
 
     def _files(self, path: Path) -> Iterator[Path]:
-        """Yield a file, or those in a folder and all below it; links to folders are not followed, and told."""
+        """Yield a file, or those in a folder and all below it; links to folders are reported and not followed."""
         if not path.is_dir():
             yield path
             return

@@ -1,7 +1,7 @@
 """Bring a tree onto its branch: read what is there, compose, compare, push. It blocks, and runs beside the loop.
 
-A branch belongs to one cluster. The tree of another one, or of the same one before it was built anew, is not
-overwritten: what it has more would be taken away from whoever applies it.
+A branch belongs to one cluster. The tree of another one, or of the same one before it was rebuilt, is not
+overwritten: what it has more a tool that applies it with pruning would delete.
 """
 
 import re
@@ -20,13 +20,13 @@ _IS_WHOLE = (
     "it would take those away. Give the manager a folder of its own, and let the old one go without pruning"
 )
 FRESH_AFTER = 200
-"""Attempts after which the repository in memory is begun anew: it keeps all that it has seen."""
+"""Attempts after which the repository in memory is made again: it keeps all that it has seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What is to be committed; how a commit is explained; what was committed before (mark, base and branch); by what
-    the cluster is told from others; and whether anybody still waits for it."""
+    the cluster differs from others; and whether the loop still waits for it."""
 
     parts: Parts
     explain: Callable[[TreeDiff], CommitInfo]

@@ -1,6 +1,6 @@
 """What a commit says: who wanted what, and why. Pure.
 
-People's words are put on one line each: nothing that somebody writes as a reason can look like another line.
+People's words are put on one line each: nothing that a person writes as a reason can look like another line.
 """
 
 import re
@@ -52,7 +52,7 @@ def message(
 
 
 def author(changes: Sequence[ChangeAuthor | None]) -> str:
-    """Return who is named as the author: whoever made all of the changes, if that is one."""
+    """Return who is named as the author: the one author of all changes, if there is only one."""
     who = {change.by for change in changes if change is not None}
     name = _UNFIT.sub("", who.pop()).strip()[:LONGEST] if len(who) == 1 else ""
     return f"{name} <>" if name else OURS

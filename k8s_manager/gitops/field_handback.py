@@ -1,4 +1,4 @@
-"""Give up what the manager wrote before manifests went through Git, once somebody else owns all of it.
+"""Give up what the manager wrote before manifests went through Git, once another writer owns all of it.
 
 As long as two clients own a field by server-side apply, neither can take it away: what leaves the tree would stay in
 the cluster. Whoever applies otherwise (`kubectl apply` without `--server-side`) removes fields whoever owns them, and
@@ -28,7 +28,7 @@ async def give_up(client: KubeClient) -> int:
         except Absent:
             continue
         for obj in filter(is_yielded, found):
-            # With its uid, so that what is gone meanwhile is not made anew, empty.
+            # With its uid, so that what is gone meanwhile is not made again, empty.
             named = {name: obj["metadata"][name] for name in ("name", "namespace", "uid") if name in obj["metadata"]}
             try:
                 await client.apply({"apiVersion": obj["apiVersion"], "kind": kind, "metadata": named}, force=True)

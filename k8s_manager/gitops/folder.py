@@ -20,7 +20,7 @@ class Unreadable(TidegateError):
 def compare(folder: Path, tree: Tree) -> TreeDiff:
     """Return how a folder differs from a tree. What of ours is not in the tree any more is stale too.
 
-    Raises `Conflict` where somebody else's file, or a symbolic link, stands in the way.
+    Raises `Conflict` where another owner's file, or a symbolic link, stands in the way.
     """
     try:
         there = {path: (folder / path).read_bytes().decode(errors="replace") for path in _files(folder)}

@@ -25,7 +25,7 @@ MOST_NAMED = 3
 
 
 def is_runtime(obj: Manifest) -> bool:
-    """Tell whether the manager goes on writing an object, whoever applies the tree."""
+    """Tell whether the manager goes on writing an object, whatever tool applies the tree."""
     if obj["kind"] == "EnvoyFilter":
         return catalog.is_slot(obj)
     return obj["kind"] in ("VirtualService", "InferenceGateway", "Namespace")
@@ -150,7 +150,7 @@ def _ports_used(route: Manifest) -> set[tuple[str, int]]:
 
 
 def sentences(parted: Shares) -> Iterator[tuple[Owner, str]]:
-    """Yield what each owner is told of what Git has yet to bring."""
+    """Yield a sentence for each owner about what Git has yet to bring."""
     found: dict[Owner, list[str]] = defaultdict(list)
     for key, why in sorted(parted.waiting.items()):
         found[parted.owners[key]].append(f"{key} {why}")

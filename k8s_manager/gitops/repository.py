@@ -1,8 +1,8 @@
 """A tree on a branch of a Git repository: read, changed and pushed, never by force.
 
-What is pushed stands on the commit that was read, and the server is told so: where somebody was faster it takes
+What is pushed stands on the commit that was read, and the server compares it: where another push came first it takes
 nothing, and we read and compare again. Nothing is merged. All is held in memory; a push is there as a whole or not at
-all, so that whoever is killed leaves no torn tree behind.
+all, so that a killed manager leaves no torn tree behind.
 
     TidegateError
     ├── Unreachable (Transient)   the repository does not answer; tried again
@@ -120,9 +120,9 @@ class Repository:
     ) -> Pushed:
         """Bring the branch in line with a tree, as long as that `is_wanted`; one that is already gets no commit.
 
-        A tree that depends on what is on the branch is composed anew whenever others were faster.
+        A tree that depends on what is on the branch is composed again whenever others were faster.
 
-        A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where somebody
+        A branch that is not there begins where the branch `onto` is, or with nothing. Raises `Conflict` where another
         else's file stands in the way, and the errors above.
         """
         retrying = Retrying(
@@ -276,7 +276,7 @@ class Repository:
 
 
 def _config(access: Access) -> StackedConfig:
-    """Return git's configuration on this machine, with what we were told before it."""
+    """Return git's configuration on this machine, and the configuration given before it."""
     own = ConfigFile()
     own.set("http", "timeout", str(TIMEOUT))
     if access.ca_file:

@@ -1,4 +1,4 @@
-"""What a tool that applies a tree has to be told, so that it leaves to the manager what is the manager's. Pure.
+"""Rules for tools that apply the tree, so that they leave to the manager what is the manager's. Pure.
 
 Argo CD: https://argo-cd.readthedocs.io/en/stable/user-guide/diffing/ and .../sync-options/
 Flux: https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-the-apply-behavior-of-resources
@@ -28,7 +28,7 @@ def rules(address: Address) -> Tree:
     """Return an example for each tool, for a tree at this address.
 
     What is made once is not synchronised by itself: a tool that makes again what the manager has just taken away would
-    open a route without its limit. It is for a cluster that is built anew, by hand.
+    open a route without its limit. It is for a cluster that is rebuilt, by hand.
     """
     argo = [_application(address, "tidegate", "", prune=True), _application(address, "tidegate-runtime", RUNTIME)]
     flux = [_flux(address, "tidegate", "", prune=True), _flux(address, "tidegate-runtime", RUNTIME)]

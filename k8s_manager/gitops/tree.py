@@ -2,7 +2,7 @@
 applied is known again. Pure.
 
     kustomization.yaml, gateways/, tenants/
-                              applied, again and again; the manager writes none of it
+                              applied repeatedly; the manager writes none of it
     mark.yaml                 a ConfigMap that says which tree this is
     runtime/                  made where it is missing; the manager's from then on
     rules/                    examples for Argo CD and Flux, applied by nobody
@@ -102,8 +102,8 @@ class PartsComposer:
             standing = [s for s in accepted if s.key in plan.overrides and basis.now < plan.overrides[s.key].expires]
             runtime |= {stored.key: self._override(stored) for stored in standing}
         self._memo.end_round()
-        told = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
-        documents = {s.key: (s.uid, s.generation) for s in told if s.key.kind != "AccessGrant"}
+        committed = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
+        documents = {s.key: (s.uid, s.generation) for s in committed if s.key.kind != "AccessGrant"}
         owners = {key: owner_of_document(key, plan) for key in documents}
         leaving = {gone.owner for gone in plan.terminating if not gone.waits}
         kept, held = stays(changes, owned), frozenset(plan.frozen)
@@ -197,7 +197,7 @@ def _is_held(path: str, parts: Parts) -> bool:
 
 
 def _read(text: str | None) -> Manifest | None:
-    """Return the object in a file of the tree; None where somebody has made something else of it."""
+    """Return the object in a file of the tree; None where it holds something else."""
     try:
         found = yaml.safe_load(text or "")
         names.key_of(found)

@@ -31,7 +31,7 @@ class TreeDiff:
 def stale(place: str, there: Mapping[str, str], tree: Tree, unfinished: Container[str] = ()) -> TreeDiff:
     """Return how what is `there` differs from a tree; `unfinished` are ours, whatever stands in them.
 
-    Raises `Conflict` where somebody else's file stands in the way.
+    Raises `Conflict` where another owner's file stands in the way.
     """
     ours = {path: text for path, text in there.items() if text.startswith(HEADER) or path in unfinished}
     in_the_way = [path for path in tree if path in there and path not in ours]

@@ -1,8 +1,8 @@
 """The loop that brings the tree onto its branch, and looks which tree the cluster has.
 
 A commit waits for quiet, and holds everything that has changed by then. What fails is tried again, at growing pauses;
-documents are told, and stay. What is committed, what is applied and what is out of step stands in a ConfigMap, for
-every replica of the manager and for the next leader.
+conditions say so, and documents stay. What is committed, what is applied and what is out of step stands in a
+ConfigMap, for every replica of the manager and for the next leader.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ from k8s_manager.world.installation import LABELS, SYSTEM
 log = logging.getLogger(__name__)
 STATE = ObjectKey("ConfigMap", SYSTEM, "tidegate-git")
 BACKOFF, LOOK_AGAIN = Backoff(1.0, 60.0), 5.0
-COMMITS_KEPT, OBJECTS_TOLD, ASKED = 50, 50, 20
+COMMITS_KEPT, OBJECTS_SHOWN, HISTORY_READS = 50, 50, 20
 SHORTEST = 0.05
 """Seconds between two looks at the least, whatever is due."""
-LONGEST_SENTENCE, PROBLEMS_TOLD = 1000, 3
+LONGEST_SENTENCE, PROBLEMS_SHOWN = 1000, 3
 Opener = Callable[[str], Repository]
 """Returns the repository, at a branch."""
 
@@ -78,7 +78,7 @@ class TreeLoop:
         self._committed: Parts | None = None
         self._committer = self._new_committer()
         self._attempts, self._due = 0, 0.0
-        self._told: dict[str, Any] | None = None
+        self._written_state: dict[str, Any] | None = None
         self._state: dict[str, Any] = {}
         self._trigger, self._yielded = asyncio.Event(), False
         self.trouble: str | None = None
@@ -130,7 +130,7 @@ class TreeLoop:
         return min(max(self._due, now + SHORTEST), look)
 
     async def _once(self) -> float | None:
-        if self._told is None:
+        if self._written_state is None:
             await self._load()
         if self._wanted is None:
             return None
@@ -141,14 +141,14 @@ class TreeLoop:
             if before != (self.trouble, self._committed):
                 self._changed.set()
         await self._look()
-        await self._tell()
+        await self._write_state()
         if not (self._yielded or self._is_behind() or self.trouble):
             await give_up(self._client)
             self._yielded = True
         return self._next()
 
     async def _commit(self, parts: Parts) -> None:
-        """Make one attempt; what hinders it is told, and when the next is due set."""
+        """Make one attempt; set what hinders it and when the next is due."""
         try:
             done = await self._put(parts)
         except TidegateError as error:
@@ -194,7 +194,7 @@ class TreeLoop:
             raise Unreachable(said) from error
 
     def _cluster(self) -> str:
-        """Return by what this cluster is told from others; empty where it has nothing of the kind."""
+        """Return what identifies this cluster; empty where it has nothing of the kind."""
         found = self._store.get(ObjectKey("Namespace", "", "kube-system"))
         return str(found["metadata"]["uid"]) if found else ""
 
@@ -204,7 +204,7 @@ class TreeLoop:
             return None
         before = self._committed.documents
         differing = sorted(key for key, seen in parts.documents.items() if before.get(key) != seen)
-        found = {key: await self._change(key, asked=number < ASKED) for number, key in enumerate(differing)}
+        found = {key: await self._change(key, asked=number < HISTORY_READS) for number, key in enumerate(differing)}
         gone = [key for key in before if key not in parts.documents]
         return {**found, **{key: self._deletion(key) for key in gone}}
 
@@ -272,7 +272,7 @@ class TreeLoop:
             self._state = {}
 
     async def read(self) -> dict[str, Any]:
-        """Return what whoever leads has told last; raises `TidegateError`."""
+        """Return the state that the leader wrote last; raises `TidegateError`."""
         try:
             return state_of(await self._client.get(STATE))
         except Absent:
@@ -282,7 +282,7 @@ class TreeLoop:
         address = self._settings.address
         return {"url": address.url, "branch": address.branch, "folder": address.folder}
 
-    async def _tell(self) -> None:
+    async def _write_state(self) -> None:
         parted = self._parted
         out = [*(parted.out_of_step.items() if parted else ()), *(parted.waiting.items() if parted else ())]
         said = {
@@ -291,12 +291,12 @@ class TreeLoop:
             "problem": self.trouble,
             "outOfStep": {"count": len(out), "objects": [{"object": str(k), "how": how} for k, how in _first(out)]},
         }
-        if said == self._told:
+        if said == self._written_state:
             return
         await ensure_namespace(self._client, self._store, SYSTEM)
         obj = names.manifest("v1", "ConfigMap", STATE.name, STATE.namespace, LABELS)
         await self._client.apply({**obj, "data": {"state": orjson.dumps(said).decode()}}, force=True)
-        self._told = said
+        self._written_state = said
 
 
 def tree_loop(
@@ -332,7 +332,7 @@ def _explain_last_changes(
 
 
 def state_of(live: Any) -> dict[str, Any]:
-    """Return what a ConfigMap of this loop's says; empty where somebody has made something else of it."""
+    """Return what a ConfigMap of this loop's says; empty where it holds something else."""
     try:
         found = orjson.loads((live.get("data") or {}).get("state", ""))
     except ValueError:
@@ -345,10 +345,10 @@ def _seen(parted: Shares) -> tuple[object, ...]:
 
 
 def _first(out: list[tuple[ObjectKey, str]]) -> Iterable[tuple[ObjectKey, str]]:
-    return sorted(out)[:OBJECTS_TOLD]
+    return sorted(out)[:OBJECTS_SHOWN]
 
 
 def _sentence(error: TidegateError) -> str:
     if not isinstance(error, Conflict):
         return str(error)
-    return f"{error.subject}: " + "; ".join(cut([str(problem) for problem in error.problems], PROBLEMS_TOLD))
+    return f"{error.subject}: " + "; ".join(cut([str(problem) for problem in error.problems], PROBLEMS_SHOWN))

@@ -1,1 +1,1 @@
-"""Documents proposed for what somebody runs already, and what of it they could not express. Pure."""
+"""Proposes documents for objects that exist already, and lists what documents cannot express. Pure."""

@@ -1,4 +1,4 @@
-"""From objects that somebody runs to documents, in the order gateways, models, tenants."""
+"""From existing objects to documents, in the order gateways, models, tenants."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from k8s_manager.importers.proposal import Note, Proposal
 def propose(objects: Iterable[Manifest], take_over: bool) -> Proposal:
     """Return documents for gateways and models that are there, and notes on what they do not say.
 
-    Models limit routes where they are, which changes nothing of anybody's; with `take_over`, VirtualServices become
+    Models limit routes where they are, which changes no existing object; with `take_over`, VirtualServices become
     Tidegate's.
     """
     seen, proposal, found = ExistingObjects(objects), Proposal(), tenants.Tenants()

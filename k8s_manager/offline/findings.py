@@ -35,7 +35,7 @@ _BY_REASON = {"Invalid": "TG102", "NotFound": "TG104", "Conflict": "TG105"}
 
 @dataclass(frozen=True, slots=True)
 class TreeFinding:
-    """One thing that somebody should look at: `place` is the file (and which document of it), `subject` the document or
+    """One thing to review: `place` is the file (and which document of it), `subject` the document or
     object."""
 
     code: str
@@ -56,7 +56,7 @@ class TreeFinding:
 def refused(
     plan: Plan, documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]
 ) -> Iterator[TreeFinding]:
-    """Yield why documents are not accepted; where another one claims the same host, its place is told too."""
+    """Yield why documents are not accepted; where another one claims the same host, its place is named too."""
     for key, said in plan.waiting.items():
         if key in documents:
             yield TreeFinding("TG106", places[key], str(documents[key]), Problem("", said))
@@ -64,8 +64,8 @@ def refused(
         if not verdict.accepted and key in documents:
             rivals = _rivals(documents[key], documents, places)
             for problem in verdict.problems:
-                told = Problem(problem.field, problem.message + rivals)
-                yield TreeFinding(_code(verdict), places[key], str(documents[key]), told)
+                named = Problem(problem.field, problem.message + rivals)
+                yield TreeFinding(_code(verdict), places[key], str(documents[key]), named)
 
 
 def _code(verdict: AdmissionResult) -> str:

@@ -1,4 +1,4 @@
-"""Would the versions of Istio and Kubernetes that somebody runs take what is rendered?"""
+"""Checks rendered objects against the schemas of the target versions of Istio and Kubernetes."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What happened, for whoever listens: limits, replicas, conditions. The last ones are kept for latecomers."""
+"""What happened, for listeners: limits, replicas, conditions. The last ones are kept for latecomers."""
 
 import asyncio
 import itertools

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmup.measurement.load_ramp import HALVINGS, judged, next_rate, proposal
+from warmup.measurement.load_ramp import HALVINGS, next_rate, proposal, rated
 
 
 def curve(capacity, first=5.0, most=5000.0, base=0.01, target=0.1):
@@ -10,7 +10,7 @@ def curve(capacity, first=5.0, most=5000.0, base=0.01, target=0.1):
     steps = []
     while (rate := next_rate(steps, first, most)) is not None:
         over = rate > capacity
-        steps.append(judged(rate, min(rate, capacity), 10.0 if over else base, 0, target))
+        steps.append(rated(rate, min(rate, capacity), 10.0 if over else base, 0, target))
         assert len(steps) < 40
     return steps
 
@@ -40,7 +40,7 @@ def test_a_replica_slower_than_the_first_rate_is_sought_below_it():
 def test_a_replica_that_fails_every_request_has_no_rate():
     steps = []
     while (rate := next_rate(steps, 5, 100)) is not None:
-        steps.append(judged(rate, 0, None, 3, 0.1, "503: loading"))
+        steps.append(rated(rate, 0, None, 3, 0.1, "503: loading"))
     assert proposal(steps) is None
     assert steps[0].broke == "3 requests failed: 503: loading"
 
@@ -50,4 +50,4 @@ def test_a_replica_that_fails_every_request_has_no_rate():
     [(100, 0.05, 0, ""), (100, 0.2, 0, "200.0 ms, beyond 100 ms"), (80, 0.05, 0, "it answers 80/s only"), (0, None, 0, "no answer, beyond 100 ms")],
 )  # fmt: skip
 def test_a_rate_holds_or_says_what_broke(answered, latency, failed, said):
-    assert judged(100, answered, latency, failed, 0.1).broke == said
+    assert rated(100, answered, latency, failed, 0.1).broke == said

@@ -11,7 +11,7 @@ from tests.support.model_server import Cold, model_server
 from tests.warmup.plans import bundle
 from warmup.clients import connect
 from warmup.measurement.curve import svg
-from warmup.measurement.load_ramp import judged, proposal
+from warmup.measurement.load_ramp import proposal, rated
 from warmup.measurement.measure import Rates, measure
 
 
@@ -88,7 +88,7 @@ def test_the_only_replica_with_traffic_is_never_measured():
 
 
 def test_the_picture_is_whole_and_shows_what_is_proposed():
-    steps = [judged(10, 10, 0.02, 0, 0.1), judged(20, 20, 0.05, 0, 0.1), judged(30, 22, 2.0, 0, 0.1)]
+    steps = [rated(10, 10, 0.02, 0, 0.1), rated(20, 20, 0.05, 0, 0.1), rated(30, 22, 2.0, 0, 0.1)]
     text = svg("search/<ranker>", steps, 0.1, 18)
     xml.dom.minidom.parseString(text)
     assert "search/&lt;ranker&gt;" in text

@@ -26,7 +26,7 @@ class Step:
     broke: str = ""
 
 
-def judged(offered: float, answered: float, latency: float | None, failed: int, target: float, said: str = "") -> Step:
+def rated(offered: float, answered: float, latency: float | None, failed: int, target: float, said: str = "") -> Step:
     """Return a step with what speaks against it."""
     broke = ""
     if failed:

@@ -66,7 +66,7 @@ async def _step(
     took = max(clock.now() - began - min(sent.latencies, default=0.0), offered_for)
     quantile = bundle.spec.success.latency.quantile
     latency = nearest_rank(sent.latencies, quantile) if sent.latencies else None
-    return load_ramp.judged(rate, len(sent.latencies) / took, latency, sent.failed, rates.target, sent.said)
+    return load_ramp.rated(rate, len(sent.latencies) / took, latency, sent.failed, rates.target, sent.said)
 
 
 async def _one(

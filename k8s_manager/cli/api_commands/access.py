@@ -21,15 +21,15 @@ def whoami(
     form: Output = Format.TABLE, server: Server = None, token_file: TokenFile = None, state: State = DEMO
 ) -> None:
     """Show who the manager takes you for, and what you may do where."""
-    told = connect(server, token_file, state).whoami()
+    answer = connect(server, token_file, state).whoami()
     if form is not Format.TABLE:
-        output.show(told, form)
+        output.show(answer, form)
         return
-    typer.echo(told["user"] + (f", in {', '.join(told['groups'])}" if told["groups"] else ""))
-    for grant in told["grants"]:
+    typer.echo(answer["user"] + (f", in {', '.join(answer['groups'])}" if answer["groups"] else ""))
+    for grant in answer["grants"]:
         tenants = "all tenants" if grant["tenants"] == "all" else ", ".join(grant["tenants"])
         typer.echo(f"  {grant['role']} in {tenants}: {', '.join(grant['rights'])}")
-    if not told["grants"]:
+    if not answer["grants"]:
         typer.echo("  no grants; ask a platform admin for one")
 
 

@@ -9,7 +9,7 @@ from k8s_manager.cli.api_commands.documents import DEMO, Output, Reason, Server,
 from k8s_manager.cli.connection import connect
 from k8s_manager.cli.output import Format
 
-app = typer.Typer(help="Whose each host is, whom its owner lends paths, and hosts that change hands.")
+app = typer.Typer(help="Claims of hosts: their owners, delegated paths, transfer and release.")
 Host = Annotated[str, typer.Argument(help="A host, perhaps *.DOMAIN.")]
 
 

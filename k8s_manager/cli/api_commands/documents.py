@@ -210,7 +210,7 @@ def _show_plan(answer: Object) -> None:
 
 def pause(
     model: ModelName,
-    reason: Annotated[str, typer.Option("--reason", help="What its callers are told.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason that callers see.")],
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,

@@ -52,11 +52,11 @@ def history(
         _show_all(found, form)
         return
     query = "" if against is None else f"?against={against}"
-    told = connection.call("GET", f"{path}/history/{revision}{query}")
+    answer = connection.call("GET", f"{path}/history/{revision}{query}")
     if against is not None and form is Format.TABLE:
-        typer.echo(told["diff"] or "nothing differs", nl=not told["diff"])
+        typer.echo(answer["diff"] or "nothing differs", nl=not answer["diff"])
         return
-    output.show(told, Format.YAML if form is Format.TABLE else form)
+    output.show(answer, Format.YAML if form is Format.TABLE else form)
 
 
 def rollback(

@@ -44,7 +44,7 @@ def plan(
     Who manages the fleet gets one plan of all documents together, so that they may need each other; others one of each.
 
     tidegate plan -f ranker.yaml
-    tidegate apply -f ranker.yaml --plan FINGERPRINT      refused where it would do anything else by now
+    tidegate apply -f ranker.yaml --plan FINGERPRINT      rejected where it would now do anything else
     """
     connection = connect(server, token_file, state)
     found = list(_planned(connection, documents_in(filename)))

@@ -1,4 +1,4 @@
-"""`tidegate import`: documents for what somebody runs already."""
+"""`tidegate import`: documents for objects that exist already."""
 
 from typing import Annotated
 

@@ -35,7 +35,7 @@ def push(
     tidegate push -f documents/ --to https://git.example.com/ml/manifests.git --folder clusters/eu -m "OPS-7: a limit"
     tidegate push -f documents/ --to git@git.example.com:ml/manifests.git --review
 
-    Never by force: where somebody was faster, the branch is read and compared again. Files of others stay. For https,
+    Never by force: where another push is first, the branch is read and compared again. Files of others stay. For https,
     user and token are in TIDEGATE_GIT_USER and TIDEGATE_GIT_TOKEN, and authorities of your own in TIDEGATE_GIT_CA_FILE;
     for ssh, your agent's keys count, or what GIT_SSH_COMMAND says.
     """

@@ -1,4 +1,4 @@
-"""`tidegate simulate`: what a limit would do to a traffic trace, before anybody feels it."""
+"""`tidegate simulate`: what a limit would do to a traffic trace, before a caller feels it."""
 
 import sys
 from pathlib import Path
@@ -131,19 +131,19 @@ def timeline(text: str) -> list[Object]:
 
 
 def _table(outcome: SimulationOutcome) -> None:
-    told = outcome.figures()
-    over, took, changes = told["overAdmission"], told["timeToConverge"], told["changes"]
-    share = 100 * told["admitted"] / told["offered"]
-    refills = f"{over['percent']:g} %, by {told['rewrites']} refills, which admit {over['atMost']} at most"
+    figures = outcome.figures()
+    over, took, changes = figures["overAdmission"], figures["timeToConverge"], figures["changes"]
+    share = 100 * figures["admitted"] / figures["offered"]
+    refills = f"{over['percent']:g} %, by {figures['rewrites']} refills, which admit {over['atMost']} at most"
     rows = [
-        ("offered", f"{told['offered']}", ""),
-        ("admitted", f"{told['admitted']}", f"{share:.1f} % of what was offered"),
-        ("refused", f"{told['refused']}", f"{told['closed']} of them while the model was closed (503)"),
+        ("offered", f"{figures['offered']}", ""),
+        ("admitted", f"{figures['admitted']}", f"{share:.1f} % of what was offered"),
+        ("refused", f"{figures['refused']}", f"{figures['closed']} of them while the model was closed (503)"),
         ("over-admission", f"{over['byRefills']}", refills),
-        ("limit at the end", f"{told['limitAtEnd']:g}/s", "over all gateway pods"),
+        ("limit at the end", f"{figures['limitAtEnd']:g}/s", "over all gateway pods"),
         ("changes of the limit", f"{changes['wanted']}", f"{changes['enforced']} enforced"),
         ("time to converge", _seconds(took["median"]), f"median; the longest {_seconds(took['longest'])}"),
-        ("slot writes", f"{told['writes']}", ""),
+        ("slot writes", f"{figures['writes']}", ""),
     ]  # fmt: skip
     out = Table(box=None, pad_edge=False, show_header=False)
     for row in rows:

@@ -12,7 +12,7 @@ from k8s_manager.runtime.settings import GATEWAY_OVERLAP
 
 _callers = partial(typer.Option, rich_help_panel="Who may call")
 _managers = partial(typer.Option, rich_help_panel="Several managers")
-_limits = partial(typer.Option, rich_help_panel="Limits and moves")
+_limits = partial(typer.Option, rich_help_panel="Limits and migrations")
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -25,7 +25,7 @@ class ReplicaSource(StrEnum):
 
 
 class Overrides(StrEnum):
-    """What becomes of overrides where manifests go to Git."""
+    """How overrides are treated where manifests go to Git."""
 
     EXPIRE = "expire"
     COMMIT = "commit"
@@ -39,11 +39,11 @@ TlsCert = Annotated[
     Path | None,
     typer.Option(envvar="TIDEGATE_TLS_CERT", help="Serve HTTPS with this certificate, or the one that replaces it."),
 ]
-TlsKey = Annotated[Path | None, typer.Option(envvar="TIDEGATE_TLS_KEY", help="Its key.")]
+TlsKey = Annotated[Path | None, typer.Option(envvar="TIDEGATE_TLS_KEY", help="The private key of that certificate.")]
 Audit = Annotated[
     str, typer.Option(envvar="TIDEGATE_AUDIT", help="Where the audit trail goes: - (standard output), a file, or off.")
 ]
-InFlight = Annotated[int, typer.Option(min=1, max=256, help="Writes to Kubernetes under way at once.")]
+InFlight = Annotated[int, typer.Option(min=1, max=256, help="Most writes to Kubernetes in flight at once.")]
 
 TokenFile = Annotated[Path | None, _callers(help="A file with the bearer token of the REST API.")]
 TokenSecret = Annotated[
@@ -58,13 +58,21 @@ OidcIssuer = Annotated[
     str | None,
     _callers(metavar="URL", envvar="TIDEGATE_OIDC_ISSUER", help="Take the tokens of this OpenID Connect issuer."),
 ]
-OidcAudience = Annotated[str, _callers(envvar="TIDEGATE_OIDC_AUDIENCE", help="Whom those tokens must be meant for.")]
-OidcAlgorithms = Annotated[str, _callers(envvar="TIDEGATE_OIDC_ALGORITHMS", help="How they may be signed.")]
+OidcAudience = Annotated[
+    str, _callers(envvar="TIDEGATE_OIDC_AUDIENCE", help="The audience that those tokens must name.")
+]
+OidcAlgorithms = Annotated[
+    str, _callers(envvar="TIDEGATE_OIDC_ALGORITHMS", help="Signature algorithms to accept, separated by commas.")
+]
 OidcUserClaim = Annotated[str, _callers(envvar="TIDEGATE_OIDC_USER_CLAIM", help="The claim with the user's name.")]
 OidcGroupsClaim = Annotated[str, _callers(envvar="TIDEGATE_OIDC_GROUPS_CLAIM", help="The claim with the groups.")]
 OidcKeys = Annotated[
     str | None,
-    _callers(metavar="URL", envvar="TIDEGATE_OIDC_KEYS", help="Where its keys are; absent: as it says itself."),
+    _callers(
+        metavar="URL",
+        envvar="TIDEGATE_OIDC_KEYS",
+        help="The address of the issuer's keys; absent: read from its discovery document.",
+    ),
 ]
 OidcCaFile = Annotated[
     Path | None, _callers(envvar="TIDEGATE_OIDC_CA_FILE", help="The authorities for the issuer's certificate.")
@@ -75,23 +83,27 @@ TokenReview = Annotated[
         metavar="AUDIENCE", envvar="TIDEGATE_TOKEN_REVIEW", help="Take Kubernetes tokens that are for this audience."
     ),
 ]
-CallsPerSecond = Annotated[float, _callers(min=1, help="How often one caller may call the REST API.")]
+CallsPerSecond = Annotated[
+    float, _callers(min=1, help="Calls of the REST API per second for one caller; the burst is twice as many.")
+]
 
 Lease = Annotated[
     str | None,
     _managers(
         metavar="NAMESPACE/NAME",
-        help="The Lease by which several managers agree on one that leads; without it this is the only manager.",
+        help="The Lease by which several managers elect a leader; without it this is the only manager.",
     ),
 ]
-LeaseSeconds = Annotated[float, _managers(min=3, max=120, help="How long the others wait for a leader that is silent.")]
+LeaseSeconds = Annotated[
+    float, _managers(min=3, max=120, help="Seconds that a standby waits for a silent leader before it takes over.")
+]
 
 GatewayOverlap = Annotated[
     float,
     _limits(
         min=0,
         envvar="TIDEGATE_GATEWAY_OVERLAP",
-        help="Seconds for which a tenant that moves is served by its old gateway too.",
+        help="Seconds for which a tenant in migration is served by its old gateway too.",
     ),
 ]
 Source = Annotated[
@@ -99,7 +111,7 @@ Source = Annotated[
     _limits(help="Where replica counts come from; both: the pods count, a condition says where they differ."),
 ]
 PrometheusUrl = Annotated[
-    str | None, _limits(envvar="TIDEGATE_PROMETHEUS_URL", help="The Prometheus that has kube-state-metrics.")
+    str | None, _limits(envvar="TIDEGATE_PROMETHEUS_URL", help="The Prometheus server that scrapes kube-state-metrics.")
 ]
 
 GitUrl = Annotated[
@@ -123,7 +135,7 @@ GitOverrides = Annotated[
     Overrides,
     _git(
         envvar="TIDEGATE_GIT_OVERRIDES",
-        help="What becomes of overrides: they end by themselves, or are committed as long as they hold.",
+        help="expire: overrides stay in the cluster and expire there; commit: the tree has them while in force.",
     ),
 ]
 

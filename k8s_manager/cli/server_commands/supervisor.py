@@ -18,8 +18,8 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def supervise(pause: Callable[[float], None] = time.sleep) -> None:
-    """Return in a child, again in another one when that is killed. The caller's own process ends when it is told to
-    (its child then ends first), or with a child that ended by itself within `AT_ONCE`."""
+    """Return in a child, again in another one when that is killed. The caller's own process ends when it gets
+    SIGTERM (its child then ends first), or with a child that ended by itself within `AT_ONCE`."""
     supervisor = _Supervisor()
     ends = 0
     while True:
@@ -36,7 +36,7 @@ def supervise(pause: Callable[[float], None] = time.sleep) -> None:
 
 
 class _Supervisor:
-    """The parent's side: one child at a time, which is told what the parent is told."""
+    """The parent's side: one child at a time, which gets the parent's signals."""
 
     def __init__(self) -> None:
         self.stopping = False

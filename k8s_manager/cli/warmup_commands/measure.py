@@ -49,9 +49,9 @@ def measure(
 ) -> None:
     """Drive one replica with its plan's requests at rising rates until its latency breaks; propose perReplicaQps.
 
-    It takes a replica without traffic, or one of several with it, never the only one, and no second one while somebody
-    measures the model. Ctrl-C stops it. It has to run where replicas can be reached: in the cluster, or beside a
-    standalone.
+    It takes a replica without traffic, or one of several with it, never the only one, and no second one while another
+    caller measures the model. Ctrl-C stops it. It has to run where replicas can be reached: in the cluster, or beside
+    a standalone.
     """
     bundle: Bundle | None = read(plan, files, None) if plan else None
     reserve: Reserve = free

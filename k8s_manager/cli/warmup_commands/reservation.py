@@ -17,7 +17,7 @@ REFUSED = 2
 
 
 def free(_: int) -> None:
-    """Reserve nothing: a server of somebody's choice is theirs."""
+    """Reserve nothing: the caller chose the server."""
 
 
 def reservation(connection: Connection, path: str) -> Reserve:

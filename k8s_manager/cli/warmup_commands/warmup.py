@@ -54,7 +54,7 @@ def check(plan: PlanFile, files: Files = None, model: ModelOption = None, form: 
     if problems := request_compiler.problems_of(bundle):
         raise Invalid(str(plan), problems)
     calls = [] if request_compiler.is_open(bundle) else list(request_compiler.compiled(bundle).calls)
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "model": bundle.spec.target.model or bundle.model,
         "hash": bundle.hash,
         "calls": [
@@ -69,12 +69,12 @@ def check(plan: PlanFile, files: Files = None, model: ModelOption = None, form: 
         ],
     }
     if form is not Format.TABLE:
-        output.show(told, form)
+        output.show(answer, form)
         return
     if calls:
         columns = ("CASE", "BATCH", "REQUESTS", "PATH", "LARGEST BODY")
         table = output.empty(*columns)
-        for call in told["calls"]:
+        for call in answer["calls"]:
             size = f"{call['bytes']} B"
             table.add_row(call["case"], str(call["batch"]), str(call["requests"]), call["path"], size)
         output.console().print(table)
@@ -99,7 +99,7 @@ def run(
         verdict = "is warm" if outcome.result == "Verified" else f"is not warm ({outcome.result})"
         typer.echo(f"{address} {verdict} after {outcome.seconds:.1f} s: {outcome.said}.")
     else:
-        output.show(_told(outcome), form)
+        output.show(_answer(outcome), form)
     if outcome.result != "Verified":
         raise typer.Exit(REFUSED if outcome.result == "PlanWrong" else NOT_WARM)
 
@@ -261,7 +261,7 @@ def _ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
-def _told(outcome: WarmupOutcome) -> dict[str, Any]:
+def _answer(outcome: WarmupOutcome) -> dict[str, Any]:
     rows = [
         {
             "case": r.case,

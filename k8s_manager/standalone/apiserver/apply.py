@@ -28,7 +28,7 @@ def applied(
     before = owners.pop(me, frozenset())
     held = frozenset().union(*owners.values()) if owners else frozenset()
     for path in sorted(before - wanted.keys() - held, key=lambda path: (path[-1] != ".", -len(path))):
-        # An item of a keyed list goes as a whole, unless somebody else holds a part of it.
+        # An item of a keyed list goes as a whole, unless another manager owns a part of it.
         if path[-1] != "." or not any(other[: len(path) - 1] == path[:-1] for other in held):
             remove(result, path, shape)
     merge(result, new, shape)

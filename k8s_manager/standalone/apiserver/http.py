@@ -69,7 +69,7 @@ class Api:
                 answer = _json(200, self._one(request, kind, namespace, name, sub, body))
         except ApiError as error:
             answer = _json(error.code, error.status())
-        # What is only tried changes nothing: whoever counts writes does not mean it.
+        # A dry run changes nothing, so it is not counted as a write.
         self.counts["TRIED" if request.query.get("dryRun") else verb, resource, answer.status] += 1
         return answer
 

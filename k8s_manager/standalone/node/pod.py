@@ -46,7 +46,7 @@ class Container:
 
 
 class PodRunner:
-    """Runs a pod until it is stopped. The pod object is looked at anew whenever it changes."""
+    """Runs a pod until it is stopped. The pod object is read again whenever it changes."""
 
     def __init__(self, api: ApiConnection, pod: Object, address: str, folder: Path) -> None:
         self._api, self.pod, self.address, self._folder = api, pod, address, folder
@@ -101,7 +101,7 @@ class PodRunner:
         return environment(self.pod, container.spec, self.address)
 
     async def _keep(self, container: Container) -> None:
-        """Start a container again and again, after growing pauses."""
+        """Restart a container repeatedly, after growing pauses."""
         pause = FIRST_BACK_OFF
         while not self._stopping:
             began = asyncio.get_running_loop().time()

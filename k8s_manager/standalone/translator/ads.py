@@ -184,7 +184,7 @@ class Stream:
         if not changed and not (kind in _WHOLE and (gone or (asked and not subscription.nonce))):
             return None
         if kind == CLUSTER:
-            # A cluster that changes is warmed anew and waits for its endpoints, though those are the same.
+            # A cluster that changes is warmed again and waits for its endpoints, though those are the same.
             self._warm_again |= changed & subscription.sent.keys()
         sent = wanted if kind in _WHOLE else {name: wanted[name] for name in sorted(changed)}
         subscription.sent = hashes
