@@ -172,7 +172,7 @@ REFUSED = [
     ("one that is not exported", attached(virtual_service="hidden"), 422, "is not exported to namespace inference-gw; add"),
     ("one behind another gateway", attached(virtual_service="elsewhere"), 422, "its gateways (now: other-gw/public)"),
     ("one in the mesh only", attached(virtual_service="mesh"), 422, "its gateways (now: mesh)"),
-    ("one that another model limits", attached("second"), 409, "is limited by model ranker"),
+    ("one that another model limits", attached("second"), 409, "is already limited by model ranker"),
     ("with routes", attached(routes=[{"host": HOST, "path": "/x", "port": 80}]), 422, "exactly one of routes"),
     ("with a workload", attached(versions=[{"name": "v1", "workload": {"replicas": 1, "image": "a"}}]), 422, "has a workload"),
     ("closed when cold", attached(rateLimit={"perReplicaQps": 2, "fallback": {"cold": "closed"}}), 422, "choose hold or floor"),

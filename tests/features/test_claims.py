@@ -128,7 +128,10 @@ async def test_a_lent_path_is_its_guests_alone_until_it_is_taken_back(rest):
 
     guest = "/v1/tenants/ads/models/guest"
     status, said = await rest.call("PUT", guest, at("/ads/v1", "guest", "ads"))
-    assert (status, said["problems"][0]["message"]) == (409, f"{HOST} belongs to another tenant; use a host of ads")
+    assert (status, said["problems"][0]["message"]) == (
+        409,
+        f"host {HOST} belongs to another tenant; use a host of tenant ads",
+    )
     lent = claims(HOST, OLD, lent=[{"path": "/ads", "tenant": "ads"}])
     assert (await rest.call("PUT", "/v1/tenants/search", lent))[0] == 200
     assert (await rest.call("PUT", guest, at("/ads/v1", "guest", "ads")))[0] == 201
@@ -165,7 +168,7 @@ async def test_a_lent_path_is_its_guests_alone_until_it_is_taken_back(rest):
         ([{"path": "/", "tenant": "ads"}], "path / is the whole host"),
         ([{"path": "/a", "tenant": "ads"}, {"path": "/a/b", "tenant": "ads"}], "/a/b lies within /a"),
         ([{"path": "/a/../b", "tenant": "ads"}], "proxies rewrite those"),
-        ([{"path": "/a", "tenant": "search"}], "search owns the host"),
+        ([{"path": "/a", "tenant": "search"}], "search owns this host"),
         ([{"path": "/a", "tenant": "Ads"}], "not a DNS label"),
     ],
 )
@@ -267,7 +270,7 @@ async def test_a_guest_at_another_gateway_is_told(rest):
 
     async def told() -> bool:
         condition = await rest.fleet.condition("Model", "guest", "Programmed", "far")
-        return f"{HOST} is served by gateway shared, this tenant by other" in condition.get("message", "")
+        return f"{HOST} is served by gateway shared and this tenant by gateway other" in condition.get("message", "")
 
     await until(told, what="the guest being told")
     found = await rest.fleet.get("VirtualService", "guest", "far")

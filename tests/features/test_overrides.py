@@ -271,8 +271,8 @@ REFUSED_WHOLE = [
     ("no time zone", {**override(total=9), "spec": {**override(total=9)["spec"], "expires": "2030-01-01T00:00:00"}}, 422, "spec.expires", "time zone"),
     ("for nobody", override(target={"labels": {}}, total=9), 422, "spec.target", "give some of"),
     ("for all and one", override(target={"everything": True, "model": "ranker"}, total=9), 422, "spec.target", "alone"),
-    ("a tenant that is not there", override(target={"tenant": "nobody"}, total=9), 404, "", "no tenant nobody"),
-    ("a gateway that is not there", override(target={"gateway": "nowhere"}, total=9), 404, "", "no gateway nowhere"),
+    ("a tenant that is not there", override(target={"tenant": "nobody"}, total=9), 404, "", "tenant nobody does not exist"),
+    ("a gateway that is not there", override(target={"gateway": "nowhere"}, total=9), 404, "", "gateway nowhere does not exist"),
     ("a model that is not there", override(target={"tenant": "search", "model": "none"}, total=9), 404, "", "no model none"),
 ]  # fmt: skip
 

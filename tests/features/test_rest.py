@@ -86,7 +86,7 @@ BAD = [
     ),
     ("a tenant that is not there", "PUT", "/v1/tenants/nobody/models/other", route(), 404, None, "Tenant nobody"),
     ("a gateway that is not there", "PUT", "/v1/tenants/new", spec(tenant("new", gateway={"name": "no"})), 422, "spec.gateway.name", "shared"),
-    ("kube-system", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="kube-system")), 422, "spec.namespace", "belongs to the cluster"),
+    ("kube-system", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="kube-system")), 422, "spec.namespace", "is reserved for the cluster"),
     ("a gateway's namespace", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="inference-gw")), 409, "spec.namespace", "gateway"),
     ("another tenant's namespace", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="ads")), 409, "spec.namespace", "tenant ads"),
     ("an unlabelled namespace", "PUT", "/v1/tenants/new", spec(tenant("new", namespace="theirs")), 409, "spec.namespace", "label it"),
