@@ -43,26 +43,30 @@ def _description() -> dict[str, Any]:
 
 
 @lru_cache(None)
-def _validator(schema: str) -> jsonschema_rs.Validator:
-    components = _description()["components"]
-    return jsonschema_rs.Draft202012Validator({**json.loads(schema), "components": components})
+def _schema(method: str, path: str | None, status: int, kind: str) -> dict[str, Any] | None:
+    """Return the schema of an answer; None where it is not described. What is no operation answers with a problem."""
+    operation = _description()["paths"].get(path, {}).get(method.lower())
+    if operation is None or (status >= 400 and str(status) not in operation["responses"]):
+        return _PROBLEM
+    content = operation["responses"].get(str(status), {}).get("content", {})
+    return content[kind]["schema"] if kind in content else None
+
+
+@lru_cache(None)
+def _validator(method: str, path: str | None, status: int, kind: str) -> jsonschema_rs.Validator:
+    schema = _schema(method, path, status, kind)
+    return jsonschema_rs.Draft202012Validator({**(schema or {}), "components": _description()["components"]})
 
 
 def wrong(method: str, path: str | None, status: int, kind: str, body: bytes) -> Iterator[str]:
     """Yield what is wrong with an answer to a call of the operation at `path`; None: it is no operation."""
-    operation = _description()["paths"].get(path, {}).get(method.lower())
+    answer = (method, path, status, kind)
     place = f"{method} {path}: {status} {kind}"
-    if operation is None or (status >= 400 and str(status) not in operation["responses"]):
-        schema: Any = _PROBLEM
-    else:
-        content = operation["responses"].get(str(status), {}).get("content", {})
-        if kind not in content:
-            yield f"{place} is not described"
-            return
-        schema = content[kind]["schema"]
-    if "json" in kind:
-        found = _validator(json.dumps(schema)).iter_errors(json.loads(body))
-        yield from (f"{place}: {'.'.join(map(str, error.instance_path))}: {error.message[:500]}" for error in found)
+    if _schema(*answer) is None:
+        yield f"{place} is not described"
+    elif "json" in kind:
+        for error in _validator(*answer).iter_errors(json.loads(body)):
+            yield f"{place}: {'.'.join(map(str, error.instance_path))}: {error.message[:500]}"
 
 
 class AnswerCheck:
