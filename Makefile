@@ -30,7 +30,10 @@ fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many wi
 	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420 admin
 	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420 stranger
 
-test: $(VENV)/dev ## All tests that need Python only (a real Envoy included)
+$(VENV)/generator: tests/generated_client/requirements.txt $(VENV)/dev
+	@$(PYTHON) -m venv $@ && $@/bin/pip install -q -r $< && touch $@
+
+test: $(VENV)/dev $(VENV)/generator ## All tests that need Python only (a real Envoy included)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests
 
 check: $(VENV)/dev ## Format, lint, types, import contracts, generated files

@@ -47,6 +47,7 @@ class RemoteDocument(TypedDict):
 class PlannedWrite(TypedDict):
     """What a write would do. With `fingerprint` it is done only while it would still do that."""
 
+    dryRun: Literal[True]
     changes: list[dict[str, Any]]
     touches: dict[str, Any]
     limit: dict[str, float | None] | None
@@ -94,7 +95,8 @@ class GitState(TypedDict, total=False):
 
     target: str
     repository: dict[str, str]
-    committed: dict[str, str]
+    committed: dict[str, Any]
+    commits: list[list[str]]
     applied: dict[str, Any] | None
     problem: str | None
     outOfStep: OutOfStep

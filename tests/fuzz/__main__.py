@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.support.rig import cluster
 from k8s_manager.api.authn.static_tokens import hashed
+from tests.support.answers import strict_description
 from tests.support.documents import API, gateway, model, tenant
 
 PROJECT = Path(__file__).parents[2]
@@ -99,7 +100,9 @@ def rest() -> list[dict]:
 
 
 async def _run(program: str, cases: str, token: str, server: str, folder: Path, more: tuple[str, ...]) -> int:
-    words = ["run", str(DESCRIPTION), "--url", server, "--checks", CHECKS, "--header", f"Authorization: Bearer {token}"]
+    description = folder / "openapi.json"
+    description.write_text(json.dumps(strict_description()))
+    words = ["run", str(description), "--url", server, "--checks", CHECKS, "--header", f"Authorization: Bearer {token}"]
     words += ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", cases, "--continue-on-failure"]
     words += ["--seed", "20261122", "--report", "har", "--report-har-path", str(folder / "calls.har"), *more]
     own = {

@@ -29,6 +29,7 @@ from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
 from k8s_manager.standalone.apiserver.registrar import Registrar
 from k8s_manager.standalone.apiserver.store import ObjectStore
+from tests.support.answers import AnswerCheck
 from tests.support.bounds import slowness
 from tests.support.waiting import until as wait_until
 
@@ -105,13 +106,17 @@ class Fleet(Hands):
         stop = asyncio.Event()
         taken = Authenticators([Token(TOKEN), *proofs])
         app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, **settings))
+        wrong: list[str] = []
+        answers: Counter[tuple[str, str, int]] = Counter()
+        app.add_middleware(AnswerCheck, found=wrong, seen=answers)
         serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            rest = Rest(session)
+            rest = Rest(session, answers)
             await wait_until(rest.up, what="the REST API")
             yield rest
         stop.set()
         await serving
+        assert not wrong, "answers that are not as docs/openapi.json describes them: " + "; ".join(wrong[:5])
 
     async def status(self, kind: str, name: str, namespace: str = "") -> Manifest:
         """Return an object's status."""
@@ -158,8 +163,8 @@ class Fleet(Hands):
 class Rest:
     """The REST API as a caller sees it."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, session: aiohttp.ClientSession, answers: Counter[tuple[str, str, int]]) -> None:
+        self._session, self.answers = session, answers
 
     async def up(self) -> bool:
         """Tell whether it answers and has read everything."""
