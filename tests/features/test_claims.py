@@ -138,7 +138,10 @@ async def test_a_lent_path_is_its_guests_alone_until_it_is_taken_back(rest):
     status, said = await rest.call("PUT", guest, at("/adsense", "guest", "ads"))
     assert (status, "belongs to another tenant" in str(said)) == (409, True)
     status, said = await rest.call("PUT", "/v1/tenants/search/models/mine", at("/ads/v2", "mine", "search"))
-    assert (status, "/ads of search.models.example.com is delegated to tenant ads" in str(said)) == (409, True)
+    assert (status, "path /ads of host search.models.example.com is delegated to tenant ads" in str(said)) == (
+        409,
+        True,
+    )
     status, said = await rest.call("PUT", "/v1/tenants/ads/models/second", at("/v2/models/ranker", "second", "ads"))
     assert (status, "ranker" in str(said["problems"][0]["message"])) == (409, False)
 

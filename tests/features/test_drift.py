@@ -78,7 +78,7 @@ async def test_reported_fields_stay_until_the_document_says_something_else_of_th
         await policy(fleet, "report")
         await edit(fleet, PODS, {"replicas": 7})
         await told(
-            fleet, "True", "Reported", "spec.replicas of Deployment search/ranker-v1 is night-shift's", "document"
+            fleet, "True", "Reported", "spec.replicas of Deployment search/ranker-v1 was set by night-shift", "document"
         )
         events, _ = await fleet.client.list(RESOURCES["Event"], namespace="search")
         assert [e["reason"] for e in events if e["involvedObject"]["name"] == "ranker-v1"] == ["Reported"]
