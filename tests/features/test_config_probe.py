@@ -104,7 +104,7 @@ async def test_limits_that_no_gateway_pod_takes_are_rolled_back_until_others_are
     await until(lambda: told(search, "Rejected"))
     said = (await search.condition("InferenceGateway", "shared", "LimitsApplied"))["message"]
     assert f"slot {SLOT}" in said and "restored the last applied ones" in said
-    await until(lambda: _is(search, [20.0]), 5, "the limits that were applied last")
+    await until(lambda: _is(search, [20.0]), "the limits that were applied last")
     before = await search.settled(1.2)
     assert (await search.settled(1.2))["envoyfilters"] == before["envoyfilters"]
     await search.pod("search", labels())
