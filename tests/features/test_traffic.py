@@ -73,7 +73,7 @@ async def test_shares_that_are_none_are_refused_with_their_field(fleet):
         for body, said in (
             ({"traffic": shares(60, 60)}, "the weights sum to 120"),
             ({"traffic": [{"version": "v9", "weight": 100}]}, "'v9' is no version of this model"),
-            ({"weights": {}}, 'send {"traffic": '),
+            ({"weights": {}}, "one of traffic is allowed"),
             ({"traffic": "all"}, "traffic"),
         ):
             status, answer = await rest.call("PUT", TRAFFIC, body)

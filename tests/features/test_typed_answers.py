@@ -7,6 +7,7 @@ import pytest
 
 from k8s_manager import client
 from k8s_manager.api.schemas import claims, documents, fleet, plans
+from k8s_manager.world.installation import SYSTEM
 from tests.features.conftest import make_search
 from tests.fuzz.__main__ import BODIES
 from tests.fuzz.__main__ import rest as more_documents
@@ -45,7 +46,8 @@ def body_of(method: str, path: str, name: str):
 async def rest(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as calls:
         await make_search(fleet)
-        await fleet.apply(tenant("lender"), *more_documents())
+        system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
+        await fleet.apply(system, tenant("lender"), *more_documents())
         await until(lambda: fleet.get("Gateway", "tenant-lender", "inference-gw"), what="the other tenant")
         for path in (
             "gateways/shared",

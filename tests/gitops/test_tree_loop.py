@@ -122,7 +122,7 @@ class Scene:
 
     async def committed(self, count: int) -> None:
         """Wait for so many commits."""
-        await until(lambda: len(self.repository.commits) == count, 10, f"{count} commits")
+        await until(lambda: len(self.repository.commits) == count, f"{count} commits")
 
 
 async def test_a_change_that_comes_while_another_is_pushed_is_committed_at_once():

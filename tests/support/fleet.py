@@ -163,8 +163,8 @@ class Fleet(Hands):
 class Rest:
     """The REST API as a caller sees it."""
 
-    def __init__(self, session: aiohttp.ClientSession, answers: Counter[tuple[str, str, int]]) -> None:
-        self._session, self.answers = session, answers
+    def __init__(self, session: aiohttp.ClientSession, answers: Counter[tuple[str, str, int]] | None = None) -> None:
+        self._session, self.answers = session, Counter() if answers is None else answers
 
     async def up(self) -> bool:
         """Tell whether it answers and has read everything."""
