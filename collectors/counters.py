@@ -42,7 +42,7 @@ def parse(text: str) -> dict[int, Counts]:
 
 
 def increase(before: Counts, after: Counts) -> Counts:
-    """Return what was added between two readings; a count that fell has begun anew."""
+    """Return what was added between two readings; a count that fell was reset."""
     return Counts(
         _added(before.requests, after.requests),
         _added(before.beyond, after.beyond),

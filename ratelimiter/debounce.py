@@ -41,7 +41,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class DebounceState:
-    """What the gateway pods were told last (`written`, None before the first time) and what waits."""
+    """What the gateway pods were given last (`written`, None before the first time) and what waits."""
 
     written: Bucket | None = None
     pending: Pending | None = None
@@ -86,7 +86,7 @@ def value_at(state: DebounceState, rules: Rules, now: float) -> Bucket | None:
 
 
 def wrote(state: DebounceState, value: Bucket, now: float) -> DebounceState:
-    """Return the state after `value` was written at `now`; a target beyond it waits anew."""
+    """Return the state after `value` was written at `now`; a target beyond it waits again."""
     settled = DebounceState(value)
     return settled if state.pending is None else observe(settled, state.pending.target, now)
 

@@ -20,7 +20,7 @@ Reason = Literal["Capacity", "Floor", "Ceiling", "TenantCeiling", "Cold", "Stale
 class Terms:
     """What a document says of a model's limit.
 
-    `burst` is in seconds of a gateway pod's rate; `mode` off: there is no limit unless somebody overrides that; `ramp`
+    `burst` is in seconds of a gateway pod's rate; `mode` off: there is no limit unless an override sets one; `ramp`
     is in seconds. `version`: the one whose own limit this is; empty for the whole model's. `restless`: somebody else
     than the document moves its replicas.
     """
@@ -141,7 +141,7 @@ def _within(models: Mapping[str, tuple[Terms, Fraction]]) -> dict[str, Fraction]
 
 
 def _by_weight(wanted: Mapping[str, Fraction], weights: Mapping[str, int], ceiling: Fraction) -> dict[str, Fraction]:
-    """Share out `ceiling`: those that want less than their share get what they want, the rest is shared anew."""
+    """Share out `ceiling`: those that want less than their share get what they want, the rest is shared again."""
     out: dict[str, Fraction] = {}
     left, shares = ceiling, sum(weights.values())
     for identity in sorted(wanted, key=lambda i: (float(wanted[i] / weights[i]), wanted[i] / weights[i], i)):

@@ -151,7 +151,7 @@ def _read(file: Path) -> Found | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s cannot be read (%s); the server is warmed anew", file, error)
+        log.warning("%s cannot be read (%s); the server is warmed again", file, error)
         return None
 
 

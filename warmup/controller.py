@@ -44,7 +44,7 @@ class GateWriter(Protocol):
 
 
 class WarmupListener(Protocol):
-    """Who is told what comes of pods."""
+    """Takes the results of pods."""
 
     def ended(self, pod: GatedPod, claim: WarmupClaim, outcome: WarmupOutcome) -> None:
         """Note what came of a pod."""

@@ -6,7 +6,7 @@
                      └──── after a pause (hold) ──────┘
                                                       └──────> PlanWrong           closed until the plan is another
 
-A verdict is about one container: where another one runs, the gate is closed and the pod begins anew. A pod that was
+A verdict is about one container: where another one runs, the gate is closed and the pod begins again. A pod that was
 found warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
 """
 
@@ -105,7 +105,7 @@ def decide(
 
 
 def _works(state: GateState, pods: list[GatedPod], claimed: Mapping[str, WarmupClaim]) -> dict[str, Work]:
-    """Return the work on every pod that has to be warmed; what was about another container or plan begins anew."""
+    """Return the work on every pod that has to be warmed; what was about another container or plan begins again."""
     works: dict[str, Work] = {}
     for pod in pods:
         claim = claimed.get(pod.uid)

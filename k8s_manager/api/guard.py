@@ -91,7 +91,7 @@ def caller_of(request: Request) -> Caller:
 
 
 def change_by(request: Request, reason: str, ticket: str) -> ChangeAuthor:
-    """Return what is told of a change: its author is who calls."""
+    """Return the author of a change: the caller."""
     return ChangeAuthor(caller_of(request).identity.user, reason, ticket)
 
 
@@ -120,7 +120,7 @@ def _denied(caller: Caller, need: Need) -> str:
 
 
 class _Proved:
-    """Which tokens proved somebody lately, as hashes."""
+    """Tokens that were verified lately, as hashes."""
 
     def __init__(self) -> None:
         self._hashes: OrderedDict[bytes, None] = OrderedDict()

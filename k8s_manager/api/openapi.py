@@ -21,7 +21,7 @@ _DESCRIPTIONS = {
     401: "No identity.",
     403: "The caller lacks the right.",
     404: "Not there, or not the caller's to see.",
-    409: "A claim that somebody else holds, or something in use.",
+    409: "A claim that another owner holds, or an object in use.",
     412: "Changed since it was read.",
     413: "A body over 1 MiB.",
     422: "Wrong fields, each with its path and the remedy.",
@@ -74,7 +74,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document; path parameters come from the path, whoever reads them."""
+    """Return the OpenAPI document; path parameters come from the path."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
         components = document.setdefault("components", {})

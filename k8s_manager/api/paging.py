@@ -29,7 +29,7 @@ def selected(found: Sequence[Manifest], selector: str | None) -> list[Manifest]:
 def page(found: Sequence[Manifest], limit: int, after: str | None, shown: Callable[[Manifest], Manifest]) -> Manifest:
     """Return a page of an ordered list, and under `continue` what leads to the next one; raises `Invalid`.
 
-    A page is told by where the last one ended: what comes and goes meanwhile moves nobody else.
+    A page begins where the last one ended, so that documents created or deleted meanwhile move no other.
     """
     rest = [obj for obj in found if after is None or place(obj) > _place(after)]
     answer: Manifest = {"items": [shown(obj) for obj in rest[:limit]]}

@@ -22,7 +22,7 @@ def etag(document: Manifest) -> str | None:
 
 
 def require(live: Manifest | None, match: str | None, key: ObjectKey) -> None:
-    """Make sure that a whole document is replaced by somebody who has seen it.
+    """Make sure that a caller who replaces a whole document has read it.
 
     Raises `Unconditional` where If-Match is missing, `Outdated` where it names another version.
     """

@@ -11,7 +11,7 @@ class Scope(Enum):
     """Where a right has to hold."""
 
     OPEN = "open"
-    """Nowhere: anybody may call."""
+    """Nowhere: every caller may call."""
     KNOWN = "known"
     """Nowhere, but the caller has to be known."""
     ANYWHERE = "anywhere"

@@ -13,7 +13,7 @@ OWN_PREFIX = "tidegate:"
 """What begins so is never taken from a token: it is given by the manager itself."""
 
 MASTERS = f"{OWN_PREFIX}masters"
-"""The group of whoever holds the manager's own token."""
+"""The group of callers with the manager's own token."""
 
 
 class Right(StrEnum):

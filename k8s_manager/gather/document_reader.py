@@ -39,7 +39,7 @@ class DocumentReader:
 
 
 def _stored(obj: Manifest, before: Stored | None) -> Stored:
-    """Return a document, read anew unless it is of the same generation as `before`."""
+    """Return a document, parsed again unless it is of the same generation as `before`."""
     metadata, status = obj["metadata"], obj.get("status", {})
     generation = metadata.get("generation", 0)
     known = before is not None and before.generation == generation

@@ -51,6 +51,6 @@ class SlotReader:
 
 
 def _limits(slot: Slot, obj: Manifest) -> Limits:
-    """Return what a slot limits. In a shared one all is enforced for all requests, whatever somebody has made of it."""
+    """Return what a slot limits. In a shared slot a limit is enforced for all requests."""
     found = limits_of(obj)
     return found if slot[1] < names.PINNED_SLOTS else tuple((key, replace(b, enforced=100)) for key, b in found)

@@ -65,7 +65,7 @@ def _write(folder: Path, found: TreeDiff) -> None:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f".{file.name}{_UNFINISHED}")
-        beside.unlink(missing_ok=True)  # what a run left that was killed, or a link that somebody laid
+        beside.unlink(missing_ok=True)  # left by a run that was killed, or a link made by hand
         with beside.open("x", encoding="utf-8", newline="") as out:
             out.write(wanted)
         beside.replace(file)

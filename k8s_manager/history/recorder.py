@@ -1,4 +1,4 @@
-"""The history of documents: a revision for every accepted change, whoever made it and by whatever way."""
+"""The history of documents: a revision for every accepted change, by any writer and any way."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
-"""What the API server holds, as far as the watches have told.
+"""Objects of the API server, as the watches delivered them.
 
-The store counts changes per kind and namespace, so that whoever derived something from a namespace can tell
+The store counts changes per kind and namespace, so that a reader of a namespace can tell
 without comparing whether it still holds.
 """
 

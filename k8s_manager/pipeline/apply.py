@@ -42,7 +42,7 @@ _IN_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl",
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A write that did not arrive: why, how often by now, and when it is tried again."""
+    """A write that did not arrive: why, how often, and when it is retried."""
 
     error: TidegateError
     owner: Owner

@@ -1,7 +1,7 @@
 """diff: what has to be written so that the cluster is as it should be. Pure.
 
 An object is in line when its digest annotation is the one of what we want and no field that we set differs. The
-digest tells a field that we no longer want from one that somebody else added; the comparison finds drift.
+digest tells a field that we no longer want from one that another writer added; the comparison finds drift.
 """
 
 import hashlib
@@ -128,7 +128,7 @@ def stamped(obj: Manifest) -> Manifest:
 
 
 def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], list[Manifest]]:
-    """Return VirtualServices that are kept, without those routes that are another tenant's by now, and those of which
+    """Return VirtualServices that are kept, without the routes that belong to another tenant now, and those of which
     nothing is left."""
     cut, gone = [], []
     for (namespace, model), places in plan.revoked_routes.items():

@@ -78,7 +78,7 @@ def _end(stored: Stored[ModelSpec], version: str, now: datetime) -> datetime:
 
 
 def _told(stored: Stored[ModelSpec], version: str) -> datetime | None:
-    """Return what the status says; None where that is nothing that can be read, or somebody else's words."""
+    """Return what the status says; None where that is nothing that can be read, or was written by another writer."""
     try:
         ends = {told["version"]: datetime.fromisoformat(told["until"]) for told in stored.status.get("draining") or []}
         end = ends.get(version)

@@ -23,7 +23,7 @@ def binding(
 ) -> Binding:
     """Return where a tenant is served that asks for the gateway `wanted`; `lacks` says why that cannot serve yet.
 
-    As long as its routes have not arrived there (somebody else has to bring the Gateway), the overlap does not pass.
+    As long as its routes have not arrived there (a Git tree brings the Gateway), the overlap does not pass.
     """
     bound, moving = status.get("gateway") or wanted, status.get("moving") or {}
     until = moving.get("until") if _lasts(moving, now) else None

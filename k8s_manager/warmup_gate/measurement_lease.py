@@ -21,7 +21,7 @@ async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: in
     except Absent:
         live = None
     if live and live["spec"].get("holderIdentity") not in (holder, "", None) and now < (end := _end(live, now)):
-        said = f"somebody else measures it until {end:%H:%M:%S} UTC; wait for that, or measure another model"
+        said = f"another measurement runs until {end:%H:%M:%S} UTC; wait for that, or measure another model"
         raise Conflict(str(model), [Problem("", said)])
     spec = {
         "holderIdentity": holder if seconds else "",
@@ -33,7 +33,7 @@ async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: in
     try:
         await (client.replace(lease) if live else client.create(lease))
     except WriteConflict as error:
-        raise Conflict(str(model), [Problem("", "somebody else has just begun to measure it; try again")]) from error
+        raise Conflict(str(model), [Problem("", "another measurement has just begun; try again")]) from error
     return now + timedelta(seconds=seconds)
 
 

@@ -6,7 +6,7 @@ OLDEST_ISTIO = (1, 30)
 
 
 def parsed(version: str) -> tuple[int, int] | None:
-    """Return major and minor of a version; None where it is none, as with images that somebody built."""
+    """Return major and minor of a version; None where it is none, as with private images."""
     found = re.match(r"v?(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else None
 

@@ -94,7 +94,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A VirtualService of somebody else: where it is exported to, and through which Gateways it is reached."""
+    """A VirtualService of another owner: where it is exported to, and through which Gateways it is reached."""
 
     export_to: tuple[str, ...]
     gateways: tuple[str, ...]

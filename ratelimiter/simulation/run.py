@@ -59,7 +59,7 @@ class SimulatedGateways:
 
 
 class Simulation:
-    """One run. `progress` is told the share that is done, from 0 to 1."""
+    """One run. `progress` takes the share that is done, from 0 to 1."""
 
     def __init__(self, scenario: Scenario, trace: Trace, progress: Tell = lambda _: None) -> None:
         self._scenario, self._trace, self._progress = scenario, trace, progress

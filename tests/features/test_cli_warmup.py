@@ -112,7 +112,7 @@ async def test_replicas_are_explained_and_one_without_traffic_is_measured(fleet,
                 theirs = {"holderIdentity": "b" * 16, "leaseDurationSeconds": 60, "renewTime": now}
                 await fleet.client.merge(key, {"spec": theirs})
                 code, _, error = await tidegate("measure", "search/ranker", server=server)
-                assert code == 2 and "somebody else measures it" in error
+                assert code == 2 and "another measurement runs" in error
     assert told["perReplicaQps"] == 36
     assert [step["offered"] for step in told["curve"]] == [20, 30, 40]
     assert picture.read_text().startswith("<svg")

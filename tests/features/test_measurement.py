@@ -36,7 +36,7 @@ async def test_a_second_measurement_waits_until_the_first_ends_or_dies(rest):
     assert await reserve(rest, MINE, 60) == 200
     assert await reserve(rest, MINE, 60) == 200
     status, answer = await rest.call("PUT", PATH, {"holder": THEIRS, "seconds": 30})
-    assert (status, "somebody else measures it until" in answer["problems"][0]["message"]) == (409, True)
+    assert (status, "another measurement runs until" in answer["problems"][0]["message"]) == (409, True)
     assert await reserve(rest, MINE, 0) == 200
     assert await reserve(rest, THEIRS, min(60, math.ceil(hung() / 20))) == 200
 

@@ -55,7 +55,7 @@ def bundle_from(text: str) -> Bundle:
         return Bundle(str(raw["model"]), WarmupPlanSpec.model_validate(raw["plan"]), contents)
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise Invalid(
-            "warm-up plan", [Problem("", f"cannot be read ({error}); let the manager write it anew")]
+            "warm-up plan", [Problem("", f"cannot be read ({error}); let the manager write it again")]
         ) from error
 
 

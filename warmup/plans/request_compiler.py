@@ -57,7 +57,7 @@ def compiled(
 
 
 def problems_of(bundle: Bundle) -> list[Problem]:
-    """Return what is wrong with a plan, as far as that can be told without the server."""
+    """Return what is wrong with a plan, as far as that shows without the server."""
     if missing := sorted(f"{ref.config_map}/{ref.key}" for ref in bundle.spec.files() - bundle.files.keys()):
         return [Problem("", f"file {missing[0]} is missing; make the ConfigMap with that key")]
     if bundle.spec.target.protocol == "grpc" and bundle.spec.target.descriptors is None:

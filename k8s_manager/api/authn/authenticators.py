@@ -19,7 +19,7 @@ class Authenticator(Protocol):
     async def identity(self, token: str) -> Identity | None:
         """Return who a token proves; None where it is none of this kind.
 
-        Raises `Unidentified` where it is one and does not hold, `Waiting` or `Transient` where that cannot be told now.
+        Raises `Unidentified` where it is one and does not hold, `Waiting` or `Transient` where it cannot be checked.
         """
 
 

@@ -42,7 +42,7 @@ class Oidc:
         self._tried_at: float | None = None
 
     async def identity(self, token: str) -> Identity | None:
-        """Return whom a token of the issuer proves; None where it is somebody else's."""
+        """Return whom a token of the issuer proves; None where another issuer signed it."""
         header = self._header(token)
         if header is None:
             return None

@@ -1,4 +1,4 @@
-"""What is told of the installation as a whole: who calls, what happens, and where manifests go."""
+"""Answers about the installation as a whole: the caller, events, and where manifests go."""
 
 from typing import Any, Literal
 
@@ -79,7 +79,7 @@ class TreeGap(ApiAnswer):
 
 
 class ManifestDelivery(ApiAnswer):
-    """How far manifests have come: all but `target` only where that is `git`, and the leading manager has told it."""
+    """How far manifests have come: all but `target` only where that is `git`, and the leader has written it."""
 
     target: Literal["cluster", "git"]
     repository: GitRepository = optional()

@@ -96,6 +96,6 @@ def user_metadata(body: Manifest) -> Manifest:
 
 
 def edited(live: Manifest) -> tuple[Any, ...]:
-    """Return what differs whenever somebody has changed a document, and not when its status is written."""
+    """Return what differs after each change of a document, and not after a write of its status."""
     metadata = live["metadata"]
     return tuple(metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "finalizers", *_LABELLED))

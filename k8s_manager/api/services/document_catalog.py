@@ -62,6 +62,6 @@ class DocumentCatalog:
         """Return the namespace of a tenant; raises `NotFound`, or `Conflict` where it is held by another."""
         namespace = namespace_of(self.live(ObjectKey("Tenant", "", tenant)))
         if self._store.get(ObjectKey("Namespace", "", namespace)) and self.tenant_of(namespace) != tenant:
-            said = f"{namespace} is not this tenant's; give it a namespace of its own, or make the tenant anew"
+            said = f"{namespace} is not this tenant's; give it a namespace of its own, or create the tenant again"
             raise Conflict(f"Tenant {tenant}", [Problem("spec.namespace", said)])
         return namespace

@@ -85,7 +85,7 @@ class DocumentWriter:
         if made_from and (live is None or edited(live) != edited(made_from)):
             raise Outdated(f"{key} has been changed meanwhile; repeat the change")
         if live and "deletionTimestamp" in live["metadata"]:
-            raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then make it anew")])
+            raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then create it again")])
         return document, live
 
     async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
@@ -103,7 +103,7 @@ class DocumentWriter:
             except Conflict as error:
                 if match in (None, WHATEVER):
                     raise
-                raise Outdated(f"{document} has just been changed by somebody else; read it again") from error
+                raise Outdated(f"{document} has just been changed by another writer; read it again") from error
         if answer["kind"] in RECORDED and (live is None or generation(answer) != generation(live)):
             # The store forgets who wrote what.
             self._history.soon({**answer, "metadata": {**answer["metadata"]}})
@@ -121,7 +121,7 @@ class DocumentWriter:
             if edited(newer) != edited(live):
                 break
             wanted = {**newer, "metadata": {**newer["metadata"], **user_metadata(wanted)}, "spec": wanted["spec"]}
-        said = [Problem("", "has just been changed by somebody else; try again")]
+        said = [Problem("", "has just been changed by another writer; try again")]
         raise Conflict(str(names.key_of(live)), said) from conflict
 
     async def _namespaced(self, key: ObjectKey) -> None:

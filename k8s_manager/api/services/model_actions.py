@@ -44,7 +44,7 @@ class ModelActions:
             raise NotFound(f"{key} has no version {version!r}; versions are {names}")
         if "workload" not in found:
             raise Conflict(
-                str(key), [Problem("replicas", f"version {version} is run by somebody else; scale it there")]
+                str(key), [Problem("replicas", f"version {version} is not run by Tidegate; scale it where it is run")]
             )
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
         versions = [scaled if v["name"] == version else v for v in spec["versions"]]
