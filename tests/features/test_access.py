@@ -310,7 +310,7 @@ async def test_who_calls_without_end_is_told_when_to_come_back_and_others_are_no
 
 async def test_guesses_are_slowed_and_leave_no_flood_in_the_trail_and_who_was_proved_goes_on(rest, tmp_path):
     trail = tmp_path / "guesses.log"
-    slow = rest.fleet.rest(rest.manager, rest.people, audit=str(trail), strangers_per_second=10)
+    slow = rest.fleet.rest(rest.manager, rest.people, audit=str(trail), strangers_per_second=0.4)
     async with slow as calls:
         assert (await calls.call("GET", "/v1/whoami", None, as_("admin")))[0] == 200
         for number in range(10):  # there is no such route
