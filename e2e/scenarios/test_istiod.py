@@ -68,7 +68,13 @@ async def test_a_gateway_pod_that_starts_under_load_never_admits_beyond_its_shar
     load = Load(host_of(tenant), path_of("ranker"), rate=50)
     async with load.on(address, once=frozenset()):
         await until(lambda: load.outcome.counts["200"], "the first answer of the new pod")
-        _, to = await load.measure(5)
-    # Its share is 10/s from its first answer on: an unlimited second would be 40 requests too many.
-    assert load.outcome.is_limited_to(10, min(load.outcome.admitted), to), load.outcome.counts
+        await load.measure(5)
+    worst = max(most_within(load.outcome.admitted, 1.0), default=0)
+    # Its share is 10/s with a bucket of 2; a second can see both ends of a bucket.
+    assert worst <= 10 + 2 + 1, (worst, load.outcome.counts)
     await site.ready_pods("shared-gw", "istio=shared", 2)
+
+
+def most_within(moments: list[float], seconds: float) -> list[int]:
+    """Return, for every moment, how many there are in the span that it begins."""
+    return [sum(at <= other < at + seconds for other in moments) for at in moments]

@@ -68,4 +68,4 @@ async def is_at(site: Site, tenant: str, total: float) -> bool:
 
 async def refused(site: Site, tenant: str) -> bool:
     condition = await site.condition("LimitOverride", "own", "Accepted", tenant)
-    return "outside the tenant's range" in condition.get("message", "")
+    return "is outside the range of tenant" in condition.get("message", "")
