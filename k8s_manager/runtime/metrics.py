@@ -4,9 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 KUBE_REQUESTS = Counter("tidegate_k8s_requests", "Calls to the Kubernetes API.", ["verb", "code"], registry=REGISTRY)
-WATCH_RESTARTS = Counter(
-    "tidegate_watch_restarts", "Lists after a watch that ended.", ["kind"], registry=REGISTRY
-)
+WATCH_RESTARTS = Counter("tidegate_watch_restarts", "Lists after a watch that ended.", ["kind"], registry=REGISTRY)
 PASSES = Counter("tidegate_reconcile", "Passes of the main loop.", ["result"], registry=REGISTRY)
 PASS_SECONDS = Histogram("tidegate_reconcile_time_seconds", "Length of a pass.", registry=REGISTRY)
 RENDERED = Counter("tidegate_rendered", "Gateways, tenants, models and slots rendered.", ["what"], registry=REGISTRY)
