@@ -16,7 +16,9 @@ from tests.support.fleet import TOKEN
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 PROGRAMS = PROJECT / ".venv" / "generator" / "bin"
-pytestmark = pytest.mark.skipif(not (PROGRAMS / "openapi-python-client").exists(), reason="make .venv/generator first")
+pytestmark = pytest.mark.skipif(
+    not (PROGRAMS / "openapi-python-client").exists() and "CI" not in os.environ, reason="make .venv/generator first"
+)
 
 
 async def run(*words: str | Path, folder: Path) -> None:
