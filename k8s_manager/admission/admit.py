@@ -52,16 +52,19 @@ class Admitter:
         self._plans = plans or PlanChecks()
         self._seen: dict[ObjectKey, Stored] = {}
         self._around: tuple[object, ...] = ()
+        self._kinds: tuple[object, ...] = ()
         self._index = ClaimIndex()
         self._results: dict[ObjectKey, AdmissionResult] = {}
 
     def admit(self, world: World) -> dict[ObjectKey, AdmissionResult]:
         """Return the admission result of every document."""
-        now = {stored.key: stored for stored in world.documents()}
         around = (world.namespaces, world.bound, world.foreign, world.files, world.ungated)
+        if (self._kinds, self._around) == (world.kinds(), around):
+            return self._results
+        now = {stored.key: stored for stored in world.documents()}
         found = self._update(world, now) if self._around == around and now.keys() == self._seen.keys() else None
         self._results = found if found is not None else self._admit_all(world)
-        self._seen, self._around = now, around
+        self._seen, self._around, self._kinds = now, around, world.kinds()
         return self._results
 
     def _update(self, world: World, now: Mapping[ObjectKey, Stored]) -> dict[ObjectKey, AdmissionResult] | None:

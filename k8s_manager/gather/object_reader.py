@@ -29,7 +29,7 @@ class ObjectReader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._last: dict[str, Last] = defaultdict(Last)
-        self._contents, self._parsed = Memo(), Memo()
+        self._contents, self._parsed, self._routed = Memo(), Memo(), Memo()
 
     def namespaces(self) -> dict[str, NamespaceState]:
         """Return all namespaces."""
@@ -94,10 +94,15 @@ class ObjectReader:
         return found
 
     def _routing(self) -> Routing:
-        owned = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in self._owned("VirtualService")}
-        return Routing(
-            {key: weights_of(obj) for key, obj in owned.items()}, {key: gateways_of(obj) for key, obj in owned.items()}
-        )
+        found = {
+            (obj["metadata"]["namespace"], obj["metadata"]["name"]): self._routed.get(
+                obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(_routed, obj)
+            )
+            for obj in self._owned("VirtualService")
+        }
+        self._routed.end_round()
+        weights = {key: weights for key, (weights, _) in found.items()}
+        return Routing(weights, {key: gateways for key, (_, gateways) in found.items()})
 
     def _duplicates(self) -> dict[str, tuple[str, ...]]:
         out: dict[str, set[str]] = {}
@@ -166,6 +171,11 @@ class ObjectReader:
                 routed += [(host, tenant) for host in service.get("spec", {}).get("hosts", [])]
                 routes += routes_of(service)
         return Bound(tuple(hosts), tuple(routed), tuple(routes))
+
+
+def _routed(obj: Manifest) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the weights and the Gateways of a VirtualService."""
+    return weights_of(obj), gateways_of(obj)
 
 
 def _contents(obj: Manifest) -> dict[str, bytes]:

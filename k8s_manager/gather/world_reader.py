@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 
 from istio_templates.documents import ModelSpec
-from istio_templates.documents.model import Existing, Version
 from k8s_manager.gather.document_reader import DocumentReader
 from k8s_manager.gather.object_reader import ObjectReader
 from k8s_manager.gather.pod_reader import PodReader
@@ -13,7 +12,7 @@ from k8s_manager.gather.slot_reader import SlotReader
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Memo
-from k8s_manager.world.labels import workload_labels
+from k8s_manager.world.labels import departed_version
 from k8s_manager.world.world import Deployed, Stored, World
 
 Ready = dict[tuple[str, str, str], int]
@@ -85,15 +84,11 @@ class WorldReader:
 
     def _counted(self, key: tuple[str, str], spec: ModelSpec, deployed: tuple[Deployed, ...]) -> Ready:
         known = {version.name for version in spec.versions}
-        added = tuple(_as_version(key[1], found.version) for found in deployed if found.version not in known)
+        added = tuple(departed_version(key[1], found.version) for found in deployed if found.version not in known)
         found = self.pods.ready(*key, spec)
         if added:
             found = found | self.pods.ready_of(key, added, spec)
         return {(*key, name): count for name, count in found.items()}
-
-
-def _as_version(model: str, version: str) -> Version:
-    return Version(name=version, existing=Existing(labels=dict(workload_labels(model, version))))
 
 
 def _asks_for_gates(stored: Stored[ModelSpec]) -> bool:

@@ -67,7 +67,9 @@ class Differ:
     def _changes(
         self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
     ) -> Changes:
-        situation, writes, held = Situation(plan, desired, owned, limited), list[Write](), dict[ObjectKey, str]()
+        leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
+        situation = Situation(plan, desired, owned, limited, leaving)
+        writes, held = list[Write](), dict[ObjectKey, str]()
         for key, wanted in desired.objects.items():
             if reason := first_hold(WRITE_HOLDS, key, wanted, situation):
                 held[key] = reason

@@ -23,12 +23,14 @@ from k8s_manager.world.world import World
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the holds look at: what should exist, what the manager owns, and (gateway, identity) of limits in slots."""
+    """What the holds look at: what should exist, what the manager owns, (gateway, identity) of limits in slots, and
+    the owners that are being deleted and wait for nothing."""
 
     plan: Plan
     desired: Desired
     owned: Mapping[ObjectKey, Manifest]
     limited: frozenset[tuple[str, str]]
+    leaving: frozenset[Owner]
 
 
 Hold = Callable[[ObjectKey, Manifest, Situation], str | None]
@@ -61,8 +63,7 @@ def route_waits_for_its_limit(key: ObjectKey, obj: Manifest, situation: Situatio
 def owner_keeps_its_objects(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
     """What nothing renders stays while its document, or its tenant's, is rejected, unless that is being deleted."""
     owner = owner_of(obj["metadata"].get("labels", {}))
-    leaving = {found.owner for found in situation.plan.terminating if not found.waits}
-    is_kept = owner not in leaving and not situation.plan.frozen.isdisjoint({owner, ("", owner[1], "")})
+    is_kept = owner not in situation.leaving and not situation.plan.frozen.isdisjoint({owner, ("", owner[1], "")})
     return "its document is rejected" if is_kept else None
 
 

@@ -8,9 +8,9 @@ of the new one are warm). Everything follows from that document: routes, subsets
 from collections.abc import Mapping, Sequence
 
 from istio_templates.documents import ModelSpec
-from istio_templates.documents.model import Existing, TrafficShare, Version
+from istio_templates.documents.model import TrafficShare, Version
 from k8s_manager.traffic.weights import declared, split
-from k8s_manager.world.labels import version_labels, workload_labels
+from k8s_manager.world.labels import departed_version, version_labels
 from k8s_manager.world.world import Deployed
 
 
@@ -31,7 +31,7 @@ def effective(
     if all(_may_be_empty(version) or version.name in idle for version in coming):
         return None
     weights = _weights(wanted, warm, departed, live)
-    added = tuple(_found(model, version) for version in weights if version not in known)
+    added = tuple(departed_version(model, version) for version in weights if version not in known)
     versions = (*spec.versions, *added)
     if not weights or not set.intersection(*(set(version_labels(model, version)) for version in versions)):
         return None
@@ -79,10 +79,6 @@ def _weights(
         return {max(ready, key=lambda gone: (gone.created, gone.version)).version: 100}
     carrying = {version: weight for version, weight in live.items() if weight}
     return carrying if all(wanted.get(version) == 0 for version in carrying) else {}
-
-
-def _found(model: str, version: str) -> Version:
-    return Version(name=version, existing=Existing(labels=dict(workload_labels(model, version))))
 
 
 def _may_be_empty(version: Version) -> bool:

@@ -1,7 +1,7 @@
 """The labels by which the pods of a version are selected. Pure."""
 
 from istio_templates import names
-from istio_templates.documents.model import Version
+from istio_templates.documents.model import Existing, Version
 
 
 def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
@@ -12,3 +12,8 @@ def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
 def version_labels(model: str, version: Version) -> tuple[tuple[str, str], ...]:
     """Return the labels by which a version's pods are known, sorted."""
     return tuple(sorted(version.existing.labels.items()) if version.existing else workload_labels(model, version.name))
+
+
+def departed_version(model: str, version: str) -> Version:
+    """Return a version that has left its document, as one whose pods exist."""
+    return Version(name=version, existing=Existing(labels=dict(workload_labels(model, version))))

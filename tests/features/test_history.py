@@ -10,7 +10,7 @@ import yaml
 from k8s_manager.kube.resources import RESOURCES
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_access import as_, made
-from tests.support.documents import API, gateway, model
+from tests.support.documents import API, gateway, model, tenant
 from tests.support.waiting import until
 from tests.warmup.plans import plan
 
@@ -162,6 +162,18 @@ async def test_a_manager_that_starts_later_records_what_it_finds_once(fleet):
     async with fleet.manager():
         await fleet.settled(3)
         assert await _count(fleet, 4)
+
+
+async def test_the_writers_of_many_documents_are_read_by_a_list(fleet):
+    names = [f"team-{number}" for number in range(25)]
+    await fleet.apply(gateway(), *(tenant(name) for name in names))
+    async with fleet.manager():
+        await until(lambda: _count(fleet, 26), what="a revision of every document")
+    calls = sum(n for (verb, what, _), n in fleet.api.counts.items() if verb == "GET" and what.endswith("tenants"))
+    assert calls < len(names), "one GET for each document"
+    found, _ = await fleet.client.list(RESOURCES["ControllerRevision"])
+    authors = {json.loads(obj["metadata"]["annotations"]["tidegate.dev/revision-change"])["by"] for obj in found}
+    assert authors == {"somebody with kubectl"}
 
 
 async def _count(fleet, count: int) -> bool:

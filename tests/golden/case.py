@@ -14,7 +14,7 @@ from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.stages import StagedLimits, StageTracker
 from k8s_manager.offline.offline_world import planned, world_of
 from k8s_manager.pipeline import facts
-from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.runtime.clock import SystemClock
 from ratelimiter import controller, pins
@@ -37,8 +37,6 @@ def rendered(case: str) -> list[Manifest]:
     plan = planned(world)
     closed = _closed(plan, observed)
     if closed:
-        from k8s_manager.pipeline.plan import plan_once
-
         plan = plan_once(world, closed)
     desired = Renderer().render(plan)
     objects = {**desired.objects, **_slots(plan, observed)}

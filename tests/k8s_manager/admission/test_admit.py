@@ -116,3 +116,9 @@ def test_a_model_that_claims_what_it_claimed_is_admitted_alone():
     world = world_of([*(d for d in documents if (d.namespace, d.name) != ("t7", "ranker")), changed])
     assert all(result.accepted for result in admitter.admit(world).values())
     assert asked == ["t7.models.example.com"]
+
+
+def test_a_world_without_a_change_is_admitted_as_before():
+    documents = [parse(gateway()), parse(tenant())]
+    admitter = Admitter()
+    assert admitter.admit(world_of(documents)) is admitter.admit(world_of(documents))
