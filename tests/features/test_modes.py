@@ -69,11 +69,11 @@ async def test_a_model_moves_between_slots_as_its_mode_changes_and_leaves_none_b
         await fleet.pod("search", labels())
         await fleet.apply(staged(mode="shadow"))
         await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
-        assert RANKER not in await in_slot(fleet)
+        await until(lambda: _is_in_no_shared_slot(fleet), "the shared slot without it")
         await becomes(fleet, "Shadow")
         await fleet.apply(staged(mode="ramp", ramp={"over": "2s"}))
         await until(lambda: _is_enforced(fleet), "the end of the ramp")
-        assert await pinned(fleet) == {}
+        await has_pins(fleet, {})
         await becomes(fleet, "Ramp")
         await fleet.apply(staged(mode="enforce"))
         await becomes(fleet, "Capacity")
@@ -81,7 +81,11 @@ async def test_a_model_moves_between_slots_as_its_mode_changes_and_leaves_none_b
         await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
         await fleet.client.delete(_model())
         await has_pins(fleet, {})
-        assert await in_slot(fleet) == {}
+        await until(lambda: _is_in_no_shared_slot(fleet), "the shared slot without it")
+
+
+async def _is_in_no_shared_slot(fleet) -> bool:
+    return await in_slot(fleet) == {}
 
 
 def _model(name="ranker"):
@@ -172,7 +176,7 @@ async def test_a_limit_in_shadow_stays_there_until_its_verdict_unless_an_operato
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
         await fleet.apply(override(mode="enforce", target={"model": "ranker"}))
         await until(lambda: _is_enforced(fleet), "the override")
-        assert await pinned(fleet) == {}
+        await has_pins(fleet, {})
 
 
 async def test_an_override_can_put_a_limit_into_shadow_for_a_time(fleet):
@@ -185,7 +189,7 @@ async def test_an_override_can_put_a_limit_into_shadow_for_a_time(fleet):
         await fleet.apply(override(mode="shadow", seconds=hung() / 10, target={"model": "ranker"}))
         await has_pins(fleet, {0: ("ranker#requests", "counts"), 1: ("ranker", 0)})
         await until(lambda: _is_enforced(fleet), "its end")
-        assert await pinned(fleet) == {}
+        await has_pins(fleet, {})
 
 
 async def test_the_kill_switch_reaches_a_limit_in_shadow(fleet):
@@ -198,7 +202,7 @@ async def test_the_kill_switch_reaches_a_limit_in_shadow(fleet):
         await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
         await fleet.apply(override(action="floor"))
         await until(lambda: _is_at(fleet, 3), "the floor being enforced")
-        assert await pinned(fleet) == {}
+        await has_pins(fleet, {})
 
 
 async def _is_at(fleet, rate):
