@@ -13,7 +13,7 @@ import json
 from functools import lru_cache
 
 from istio_templates import names
-from istio_templates.facts import Bucket, GatewayPool, Manifest, SlotFacts
+from istio_templates.facts import Bucket, GatewayPool, LimitKey, Manifest, SlotFacts
 
 LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 HTTP_CONNECTION_MANAGER = (
@@ -72,7 +72,7 @@ def endpoint_stats(pool: GatewayPool) -> list[Manifest]:
 
 def revision(slot: SlotFacts) -> int:
     """Return the figure that a probe shows for this slot: its number and a hash of its limits."""
-    limits = [[key, bucket.tokens, bucket.interval, bucket.burst, bucket.enforced] for key, bucket in slot.limits]
+    limits = [[str(key), bucket.tokens, bucket.interval, bucket.burst, bucket.enforced] for key, bucket in slot.limits]
     digest = hashlib.sha256(json.dumps(limits).encode()).digest()
     return (slot.index + 1 << _REVISION_BITS) + (int.from_bytes(digest[:4], "big") >> 32 - _REVISION_BITS)
 
@@ -83,7 +83,7 @@ def slot_of_revision(value: int) -> int | None:
     return slot if 0 <= slot < names.SLOTS else None
 
 
-def limits_of(obj: Manifest) -> tuple[tuple[str, Bucket], ...]:
+def limits_of(obj: Manifest) -> tuple[tuple[LimitKey, Bucket], ...]:
     """Return the limits in a slot's EnvoyFilter as it was read back; what is not ours in it is left out."""
     try:
         limiter = obj["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
@@ -108,12 +108,12 @@ def gateways_of_slots(obj: Manifest) -> frozenset[str]:
     return frozenset(found)
 
 
-def _limit_of(descriptor: Manifest, enforced: int) -> tuple[str, Bucket]:
+def _limit_of(descriptor: Manifest, enforced: int) -> tuple[LimitKey, Bucket]:
     bucket = _bucket(descriptor["token_bucket"], enforced)
-    key, *parts = [str(entry["value"]) for entry in descriptor["entries"]]
+    route, *parts = [str(entry["value"]) for entry in descriptor["entries"]]
     if bucket == COUNTING:
         parts = [names.REQUESTS]
-    return (names.limit_key(key, parts[0]) if parts else key, bucket)
+    return (LimitKey(route, parts[0] if parts else ""), bucket)
 
 
 def _bucket(raw: Manifest, enforced: int) -> Bucket:
@@ -210,16 +210,16 @@ def _per_cent(numerator: int) -> Manifest:
     return {"default_value": {"numerator": numerator, "denominator": "HUNDRED"}}
 
 
-def _cluster_of(key: str) -> str:
+def _cluster_of(key: LimitKey) -> str:
     """Return the cluster to which a limit is confined; empty where it is not."""
-    part = names.part_of(key)
+    part = key.part
     return "" if part == names.REQUESTS else part
 
 
 @lru_cache(maxsize=65_536)
-def _descriptor(key: str, bucket: Bucket) -> Manifest:
+def _descriptor(key: LimitKey, bucket: Bucket) -> Manifest:
     """Return the descriptor of one limit; made once, since a slot is written anew for each of hundreds."""
-    entries = [{"key": "vs", "value": names.identity_in(key)}]
+    entries = [{"key": "vs", "value": key.route}]
     if cluster := _cluster_of(key):
         entries.append({"key": "destination_cluster", "value": cluster})
     return {"entries": entries, "token_bucket": _token_bucket(bucket)}

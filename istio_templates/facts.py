@@ -24,6 +24,35 @@ class ObjectKey(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
+class LimitKey(NamedTuple):
+    """What a limit is for: the requests of one route, and of them those of a `part`.
+
+    `route` is what Istio writes into the metadata of every route of a VirtualService, by which Envoy tells requests
+    apart. An empty `part` is the whole model; else it is a version's cluster, or `names.REQUESTS`, which counts.
+    """
+
+    route: str
+    part: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.route}#{self.part}" if self.part else self.route
+
+    @property
+    def whole(self) -> "LimitKey":
+        """The key of the whole model's limit."""
+        return LimitKey(self.route) if self.part else self
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Namespace and name of the VirtualService."""
+        namespace, _, name = self.route.split("/")[-3:]
+        return namespace, name
+
+    def of_part(self, part: str) -> "LimitKey":
+        """Return the key of a limit for a part of the requests."""
+        return LimitKey(self.route, part)
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """One port of a gateway."""
@@ -230,10 +259,10 @@ class Bucket:
 class SlotFacts:
     """The limits in one slot of a gateway: a bucket for each key, in order.
 
-    A key is the identity of a VirtualService, perhaps with a part (`names.limit_key`). For how many per cent of the
-    requests limits are enforced is the whole slot's: where it is not all, the slot is one model's.
+    For how many per cent of the requests limits are enforced is the whole slot's: where it is not all, the slot is one
+    model's.
     """
 
     pool: GatewayPool
     index: int
-    limits: tuple[tuple[str, Bucket], ...]
+    limits: tuple[tuple[LimitKey, Bucket], ...]

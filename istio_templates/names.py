@@ -5,6 +5,7 @@ import re
 from istio_templates.facts import (
     GatewayPool,
     LentHost,
+    LimitKey,
     ListenerFacts,
     Manifest,
     ObjectKey,
@@ -28,7 +29,6 @@ SLOTS = 20
 
 
 REQUESTS = "requests"  # the part of a key that counts a model's requests and limits nothing
-_PART = "#"  # in no name of Kubernetes
 
 
 def is_ours(label: str) -> bool:
@@ -110,30 +110,9 @@ def warmup_object(model: str) -> str:
     return f"tidegate-{model}-warmup"
 
 
-def identity(namespace: str, virtual_service: str) -> str:
-    """Return what Istio writes into the route metadata of every route of a VirtualService."""
-    return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}"
-
-
-def limit_key(identity: str, part: str) -> str:
-    """Return the key of a further limit under an identity: its version's cluster, or `REQUESTS`."""
-    return f"{identity}{_PART}{part}"
-
-
-def identity_in(key: str) -> str:
-    """Return the identity under which a limit stands."""
-    return key.partition(_PART)[0]
-
-
-def part_of(key: str) -> str:
-    """Return what a key names beside its identity; empty where it names the whole."""
-    return key.partition(_PART)[2]
-
-
-def place_of(identity: str) -> tuple[str, str]:
-    """Return namespace and name of the VirtualService behind an identity."""
-    namespace, _, name = identity_in(identity).split("/")[-3:]
-    return namespace, name
+def identity(namespace: str, virtual_service: str) -> LimitKey:
+    """Return the key of the limit of a whole model, by the VirtualService that routes for it."""
+    return LimitKey(f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}")
 
 
 def cluster(namespace: str, service: str, port: int, version: str) -> str:
@@ -141,7 +120,7 @@ def cluster(namespace: str, service: str, port: int, version: str) -> str:
     return f"outbound|{port}|{version}|{service}.{namespace}.svc.cluster.local"
 
 
-def identity_of(model: ServedModel) -> str:
+def identity_of(model: ServedModel) -> LimitKey:
     """Return the identity of the VirtualService that routes for a model, its own or somebody else's."""
     return identity(model.tenant.namespace, model.attached or model.name)
 

@@ -7,7 +7,7 @@ The caller writes, then notes with `written` what arrived; what did not arrive i
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from istio_templates.facts import Bucket
+from istio_templates.facts import Bucket, LimitKey
 from istio_templates.names import PINNED_SLOTS
 from ratelimiter import debounce
 from ratelimiter.target import PodTarget, Terms
@@ -15,9 +15,9 @@ from ratelimiter.target import PodTarget, Terms
 # istiod batches pushes while events keep coming, endpoint removals among them: writers must leave it gaps.
 TICK = 1.0
 
-Entry = tuple[str, str]  # the name of a gateway and the identity of a VirtualService
+Entry = tuple[str, LimitKey]  # the name of a gateway and the identity of a VirtualService
 Slot = tuple[str, int]  # the name of a gateway and the number of a slot
-Limits = tuple[tuple[str, Bucket], ...]
+Limits = tuple[tuple[LimitKey, Bucket], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Observation:
     their hash's."""
 
     at: float
-    targets: Mapping[str, LimitTarget]
-    retained: frozenset[str]
+    targets: Mapping[LimitKey, LimitTarget]
+    retained: frozenset[LimitKey]
     live: Mapping[Slot, Limits]
     drifted: frozenset[Slot] = frozenset()
     placed: Mapping[Entry, int] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class LimitState:
 
     limits: Mapping[Entry, debounce.DebounceState] = field(default_factory=dict)
     ticked: float = float("-inf")
-    targets: Mapping[str, LimitTarget] = field(default_factory=dict)
-    in_line: tuple[Mapping[Slot, Limits], frozenset[str], Mapping[Entry, int]] | None = None
+    targets: Mapping[LimitKey, LimitTarget] = field(default_factory=dict)
+    in_line: tuple[Mapping[Slot, Limits], frozenset[LimitKey], Mapping[Entry, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _moves(before: LimitTarget | None, target: LimitTarget) -> bool:
     return before is not None and before.terms.slot != target.terms.slot
 
 
-def _observed(state: LimitState, seen: Observation, fresh: Set[str]) -> Mapping[Entry, debounce.DebounceState]:
+def _observed(state: LimitState, seen: Observation, fresh: Set[LimitKey]) -> Mapping[Entry, debounce.DebounceState]:
     """Return the debounce of every limit; those that are not `fresh` want the same as before and are as before."""
     if not fresh and seen.targets.keys() == state.targets.keys():
         return state.limits
@@ -183,7 +183,7 @@ def _slot(seen: Observation, entry: Entry) -> Slot:
 
 def _out_of_line(seen: Observation, limits: Mapping[Entry, debounce.DebounceState]) -> frozenset[Slot]:
     """Return the slots whose limits are not what was written: a model has gone, or an edit has changed them."""
-    expected: dict[Slot, dict[str, Bucket]] = {}
+    expected: dict[Slot, dict[LimitKey, Bucket]] = {}
     for entry, limit in limits.items():
         if limit.written is not None:
             expected.setdefault(_slot(seen, entry), {})[entry[1]] = limit.written

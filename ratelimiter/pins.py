@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from istio_templates.envoy_filter import COUNTING
-from istio_templates.names import PINNED_SLOTS, REQUESTS, identity_in, limit_key
+from istio_templates.facts import LimitKey
+from istio_templates.names import PINNED_SLOTS, REQUESTS
 from ratelimiter.controller import Entry, Limits, LimitTarget, Slot
 from ratelimiter.overrides import at_once
 from ratelimiter.target import PodTarget, Terms, Total
@@ -21,7 +22,7 @@ class Pinned:
     """The pair of each limit that has one, and of those that got none: who holds the pairs of their gateway."""
 
     pairs: Mapping[Entry, int] = field(default_factory=dict)
-    holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    holders: Mapping[LimitKey, tuple[LimitKey, ...]] = field(default_factory=dict)
 
 
 def counter(pair: int) -> int:
@@ -36,27 +37,29 @@ def limiter(pair: int) -> int:
 
 def counting(terms: Terms) -> LimitTarget:
     """Return the limit that limits nothing and counts every request of a pinned model."""
-    of_requests = replace(at_once(terms), identity=limit_key(terms.identity, REQUESTS))
+    of_requests = replace(at_once(terms), identity=terms.identity.of_part(REQUESTS))
     return LimitTarget(of_requests, PodTarget(Total(None, Fraction(0), "Capacity"), 0, (), COUNTING))
 
 
-def held(slots: Mapping[Slot, Limits]) -> dict[str, dict[int, str]]:
+def held(slots: Mapping[Slot, Limits]) -> dict[str, dict[int, LimitKey]]:
     """Return the identity in each pair of each gateway, by what its slots hold."""
-    out: dict[str, dict[int, str]] = {}
+    out: dict[str, dict[int, LimitKey]] = {}
     for (gateway, number), limits in sorted(slots.items(), reverse=True):
         if number < PINNED_SLOTS and limits:
-            out.setdefault(gateway, {})[number // 2] = identity_in(limits[0][0])
+            out.setdefault(gateway, {})[number // 2] = limits[0][0].whole
     return out
 
 
-def assign(asking: Iterable[tuple[str, tuple[str, ...]]], slots: Mapping[Slot, Limits], kept: frozenset[str]) -> Pinned:
+def assign(
+    asking: Iterable[tuple[LimitKey, tuple[str, ...]]], slots: Mapping[Slot, Limits], kept: frozenset[LimitKey]
+) -> Pinned:
     """Return who gets which pair: `asking` are identities with the gateways that limit them; `kept` keep what they have
     without asking. Who gets one in some of its gateways only is limited there."""
     live, wanting = held(slots), sorted(asking)
     names = {identity for identity, _ in wanting} | kept
     taken = {g: {pair: i for pair, i in pairs.items() if i in names} for g, pairs in live.items()}
     pairs: dict[Entry, int] = {}
-    holders: dict[str, tuple[str, ...]] = {}
+    holders: dict[LimitKey, tuple[LimitKey, ...]] = {}
     for identity, gateways in wanting:
         found = {gateway: _pair(identity, taken.setdefault(gateway, {})) for gateway in gateways}
         got = {gateway: pair for gateway, pair in found.items() if pair is not None}
@@ -68,6 +71,6 @@ def assign(asking: Iterable[tuple[str, tuple[str, ...]]], slots: Mapping[Slot, L
     return Pinned(pairs, holders)
 
 
-def _pair(identity: str, taken: Mapping[int, str]) -> int | None:
+def _pair(identity: LimitKey, taken: Mapping[int, LimitKey]) -> int | None:
     own = next((pair for pair, holder in sorted(taken.items()) if holder == identity), None)
     return own if own is not None else next((pair for pair in range(PAIRS) if pair not in taken), None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from istio_templates.facts import Bucket
+from istio_templates.facts import Bucket, LimitKey
 from ratelimiter.capacity import LimitBounds, VersionLoad, capacity, clamp
 from ratelimiter.debounce import Rules
 from ratelimiter.modes import Mode, PromotionCriteria
@@ -28,7 +28,7 @@ class Terms:
     namespace: str
     model: str
     tenant: str
-    identity: str
+    identity: LimitKey
     pools: tuple[str, ...]
     bounds: LimitBounds
     burst: Fraction
@@ -111,14 +111,14 @@ def target(
     return PodTarget(of_model, gateways, loads, bucket)
 
 
-def within_tenant_ceilings(totals: Mapping[str, tuple[Terms, Total]]) -> dict[str, Total]:
+def within_tenant_ceilings(totals: Mapping[LimitKey, tuple[Terms, Total]]) -> dict[LimitKey, Total]:
     """Return every model's limit, cut where a tenant's models together exceed its ceiling.
 
     Where none of them declares a weight, all are scaled down alike. Else each gets its share of the ceiling by weight
     (1 where it declares none); what one does not need goes to the others.
     """
     out = {identity: of_model for identity, (_, of_model) in totals.items()}
-    tenants: dict[str, dict[str, tuple[Terms, Fraction]]] = {}
+    tenants: dict[str, dict[LimitKey, tuple[Terms, Fraction]]] = {}
     for identity, (terms, of_model) in totals.items():
         if terms.tenant_ceiling is not None and of_model.value is not None:
             tenants.setdefault(terms.tenant, {})[identity] = (terms, of_model.value)
@@ -129,7 +129,7 @@ def within_tenant_ceilings(totals: Mapping[str, tuple[Terms, Total]]) -> dict[st
     return out
 
 
-def _within(models: Mapping[str, tuple[Terms, Fraction]]) -> dict[str, Fraction]:
+def _within(models: Mapping[LimitKey, tuple[Terms, Fraction]]) -> dict[LimitKey, Fraction]:
     """Return what each of one tenant's models gets of its ceiling."""
     wanted = {identity: value for identity, (_, value) in models.items()}
     ceiling, whole = next(iter(models.values()))[0].tenant_ceiling, sum(wanted.values())
@@ -140,9 +140,11 @@ def _within(models: Mapping[str, tuple[Terms, Fraction]]) -> dict[str, Fraction]
     return _by_weight(wanted, {identity: terms.weight or 1 for identity, (terms, _) in models.items()}, ceiling)
 
 
-def _by_weight(wanted: Mapping[str, Fraction], weights: Mapping[str, int], ceiling: Fraction) -> dict[str, Fraction]:
+def _by_weight(
+    wanted: Mapping[LimitKey, Fraction], weights: Mapping[LimitKey, int], ceiling: Fraction
+) -> dict[LimitKey, Fraction]:
     """Share out `ceiling`: those that want less than their share get what they want, the rest is shared again."""
-    out: dict[str, Fraction] = {}
+    out: dict[LimitKey, Fraction] = {}
     left, shares = ceiling, sum(weights.values())
     for identity in sorted(wanted, key=lambda i: (float(wanted[i] / weights[i]), wanted[i] / weights[i], i)):
         out[identity] = min(wanted[identity], left * weights[identity] / shares)

@@ -12,8 +12,7 @@ import aiohttp
 
 from collectors import counters
 from collectors.counters import Counts
-from istio_templates import names
-from istio_templates.facts import GatewayPool
+from istio_templates.facts import GatewayPool, LimitKey
 from k8s_manager.dataplane.gateway_pools import GatewayPools
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
@@ -37,7 +36,7 @@ class Read:
 
     at: float = float("-inf")
     counts: dict[str, Mapping[int, Counts]] = field(default_factory=dict)
-    pairs: dict[int, str] = field(default_factory=dict)
+    pairs: dict[int, LimitKey] = field(default_factory=dict)
     loads: list[tuple[float, dict[str, PodLoad]]] = field(default_factory=list)
 
 
@@ -83,7 +82,7 @@ class CounterLoop:
         """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
         return self._uneven.get(gateway)
 
-    async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, str]) -> None:
+    async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, LimitKey]) -> None:
         pods = self._reader.pods.answering_pods(pool)
         answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
         counts = {pod.name: found for pod, found in zip(pods, answers, strict=True) if found is not None}
@@ -115,13 +114,13 @@ class CounterLoop:
             return await counters.read(session, address, self._port)
 
     def _count(
-        self, identity: str, pair: int, added: Mapping[str, Mapping[int, Counts]], span: tuple[float, float]
+        self, identity: LimitKey, pair: int, added: Mapping[str, Mapping[int, Counts]], span: tuple[float, float]
     ) -> None:
         none = Counts()
         refused = sum(found.get(limiter(pair), none).beyond for found in added.values())
         requests = sum(found.get(counter(pair), none).beyond for found in added.values())
         self._shadow_counts.add(identity, refused, requests, *span)
-        place = names.place_of(identity)
+        place = identity.place
         SHADOW_REFUSED.labels(*place).inc(refused)
         SHADOW_REQUESTS.labels(*place).inc(requests)
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from istio_templates import names
 from istio_templates.envoy_filter import limits_of
-from istio_templates.facts import Manifest
+from istio_templates.facts import LimitKey, Manifest
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Last, Memo
 from ratelimiter.controller import Limits, Slot
@@ -25,7 +25,7 @@ class SlotReader:
             for slot, obj in self.objects().items()
         }
 
-    def limited(self) -> frozenset[tuple[str, str]]:
+    def limited(self) -> frozenset[tuple[str, LimitKey]]:
         """Return (gateway, identity) of every limit that is in a slot."""
         return self._limited.get((self._store.changes("EnvoyFilter"),), self._read_limited)
 
@@ -37,7 +37,7 @@ class SlotReader:
         """Forget slots that were not asked for since the last call."""
         self._memo.end_round()
 
-    def _read_limited(self) -> frozenset[tuple[str, str]]:
+    def _read_limited(self) -> frozenset[tuple[str, LimitKey]]:
         return frozenset((pool, identity) for (pool, _), found in self.limits().items() for identity, _ in found)
 
     def _read_objects(self) -> dict[Slot, Manifest]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from istio_templates.facts import LimitKey
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.prometheus_replicas import SampleLoop
@@ -50,15 +51,15 @@ class CapacityTracker:
 
     def __init__(self, store: Store, reader: WorldReader, settings: Settings, samples: SampleLoop) -> None:
         self._store, self._reader, self._settings, self._samples = store, reader, settings, samples
-        self._in_force: dict[str, Fraction] = {}
-        self._without_override: dict[str, Fraction] = {}
-        self._counted: dict[str, ModelCapacity] = {}
+        self._in_force: dict[LimitKey, Fraction] = {}
+        self._without_override: dict[LimitKey, Fraction] = {}
+        self._counted: dict[LimitKey, ModelCapacity] = {}
         self._changes: dict[str, int] = {}
         self._namespaces = Last()
         self._version = samples.version
-        self.disagreements: dict[str, str] = {}
+        self.disagreements: dict[LimitKey, str] = {}
 
-    def count(self, plan: Plan, in_force: Mapping[str, Override], fresh: bool) -> dict[str, ModelCapacity]:
+    def count(self, plan: Plan, in_force: Mapping[LimitKey, Override], fresh: bool) -> dict[LimitKey, ModelCapacity]:
         """Return every model's limit under the overrides `in_force`; `fresh` says whether the watch of pods has lately
         given a sign of life."""
         self._restore_in_force(plan)
@@ -73,7 +74,7 @@ class CapacityTracker:
         self._counted = found
         return found
 
-    def note_in_force(self, identity: str, whole: Fraction, overridden: bool) -> None:
+    def note_in_force(self, identity: LimitKey, whole: Fraction, overridden: bool) -> None:
         """Note the limit that a model has now, over all gateway pods."""
         self._in_force[identity] = whole
         if not overridden:
@@ -105,7 +106,7 @@ class CapacityTracker:
         return sum(len(self._reader.pods.gateway_pods_of(pool)) for pool in found)
 
     def _count(
-        self, identity: str, limited: Limited, override: Override | None, fresh: bool, quiet: bool
+        self, identity: LimitKey, limited: Limited, override: Override | None, fresh: bool, quiet: bool
     ) -> ModelCapacity:
         """Return a model's limit before it is divided; counted again only where its namespace is not `quiet`."""
         before = self._counted.get(identity)

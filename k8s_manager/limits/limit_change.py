@@ -33,7 +33,7 @@ def limit_changes(seen: Observation, before: LimitState, after: LimitState) -> I
         earlier = before.limits[entry]
         if limit.written is None or limit.written == earlier.written:
             continue
-        if names.part_of(entry[1]) != names.REQUESTS:
+        if entry[1].part != names.REQUESTS:
             target = seen.targets[entry[1]]
             yield LimitChange(entry, target, limit.written, debounce.due_at(earlier, target.terms.rules))
 

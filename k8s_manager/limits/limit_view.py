@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from istio_templates.facts import Bucket
+from istio_templates.facts import Bucket, LimitKey
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.observer import ObservedLimits
 from k8s_manager.limits.shadow_counts import ShadowCounts
@@ -26,7 +26,7 @@ class LimitFacts(NamedTuple):
     lifted: bool
     stage: Stage | None
     evidence: Evidence | None
-    holders: tuple[str, ...] | None
+    holders: tuple[LimitKey, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LimitView:
     lifted: bool = False
     stage: Stage | None = None
     evidence: Evidence | None = None
-    holders: tuple[str, ...] | None = None
+    holders: tuple[LimitKey, ...] | None = None
     since: datetime | None = None
     pending: Bucket | None = None
     due_in: float | None = None
@@ -70,12 +70,12 @@ class LimitViews:
         """Note that a limit on a gateway is in force since now."""
         self._since[entry] = self._clock.utc()
 
-    def disagreement(self, identity: str) -> str | None:
+    def disagreement(self, identity: LimitKey) -> str | None:
         """Return how Prometheus and the watch disagree over a model's replicas; None where they agree or only one of
         them is asked."""
         return self._observed.disagreements.get(identity)
 
-    def mark(self, identity: str) -> object:
+    def mark(self, identity: LimitKey) -> object:
         """Return something that differs whenever the views of a model differ in more than what moves with the clock."""
         target = self._observed.target(identity)
         if target is None:
@@ -83,7 +83,7 @@ class LimitViews:
         own = self._own(identity)
         return tuple(self._facts(pool, of) for pool in target.terms.pools for of in (target, *own))
 
-    def view(self, identity: str) -> dict[str, LimitView]:
+    def view(self, identity: LimitKey) -> dict[str, LimitView]:
         """Return a model's limit on each of its gateways."""
         target = self._observed.target(identity)
         if target is None:
@@ -94,7 +94,7 @@ class LimitViews:
             for pool in target.terms.pools
         }
 
-    def _own(self, identity: str) -> list[LimitTarget]:
+    def _own(self, identity: LimitKey) -> list[LimitTarget]:
         targets = self._observed.seen.targets
         return [targets[key] for key in self._observed.own.get(identity, ()) if key in targets]
 

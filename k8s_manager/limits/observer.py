@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from istio_templates import names
 from istio_templates.catalog import render_slot
-from istio_templates.facts import SlotFacts
+from istio_templates.facts import LimitKey, SlotFacts
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
@@ -42,19 +41,19 @@ class PlannedLimits:
     the identity of their model."""
 
     plan: Plan = field(default_factory=Plan)
-    overridden: Mapping[str, Limited] = field(default_factory=dict)
-    stageable: Mapping[str, Limited] = field(default_factory=dict)
-    own: Mapping[str, list[str]] = field(default_factory=dict)
+    overridden: Mapping[LimitKey, Limited] = field(default_factory=dict)
+    stageable: Mapping[LimitKey, Limited] = field(default_factory=dict)
+    own: Mapping[LimitKey, list[LimitKey]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Plan) -> "PlannedLimits":
         """Return the limits of a plan."""
         overridden = {identity: limited for identity, limited in plan.limits.items() if limited.overrides}
         stageable = {identity: limited for identity, limited in plan.limits.items() if _may_be_staged(limited)}
-        own: dict[str, list[str]] = {}
+        own: dict[LimitKey, list[LimitKey]] = {}
         for key, limited in plan.limits.items():
             if limited.terms.version:
-                own.setdefault(names.identity_in(key), []).append(key)
+                own.setdefault(key.whole, []).append(key)
         return cls(plan, overridden, stageable, own)
 
 
@@ -68,14 +67,14 @@ class ObservedLimits:
 
     seen: Observation = field(default_factory=lambda: Observation(0.0, {}, frozenset(), {}))
     feedback: LimitFeedback = field(default_factory=LimitFeedback)
-    overrides: Mapping[str, Override] = field(default_factory=dict)
+    overrides: Mapping[LimitKey, Override] = field(default_factory=dict)
     staged: StagedLimits = field(default_factory=StagedLimits)
-    lifted: Mapping[str, LimitTarget] = field(default_factory=dict)
-    own: Mapping[str, list[str]] = field(default_factory=dict)
-    disagreements: Mapping[str, str] = field(default_factory=dict)
+    lifted: Mapping[LimitKey, LimitTarget] = field(default_factory=dict)
+    own: Mapping[LimitKey, list[LimitKey]] = field(default_factory=dict)
+    disagreements: Mapping[LimitKey, str] = field(default_factory=dict)
     versions: tuple[int, int] = (0, 0)
 
-    def target(self, identity: str) -> LimitTarget | None:
+    def target(self, identity: LimitKey) -> LimitTarget | None:
         """Return what a limit should be, or was when it was lifted."""
         return self.lifted.get(identity) or self.seen.targets.get(identity)
 
@@ -167,8 +166,8 @@ class LimitObserver:
         self,
         state: LimitState,
         slots: Mapping[Slot, Limits],
-        kept: frozenset[str],
-        in_force: Mapping[str, Override],
+        kept: frozenset[LimitKey],
+        in_force: Mapping[LimitKey, Override],
         staged: StagedLimits,
         fresh: bool,
         versions: tuple[int, int],
@@ -196,14 +195,14 @@ class LimitObserver:
     def _targets_of(
         self,
         state: LimitState,
-        counted: Mapping[str, ModelCapacity],
-        in_force: Mapping[str, Override],
+        counted: Mapping[LimitKey, ModelCapacity],
+        in_force: Mapping[LimitKey, Override],
         staged: StagedLimits,
-    ) -> tuple[dict[str, LimitTarget], dict[str, LimitTarget]]:
+    ) -> tuple[dict[LimitKey, LimitTarget], dict[LimitKey, LimitTarget]]:
         """Return the target of every limit, those of lifted limits apart: they have no part in a tenant's ceiling."""
         free = {i for i, c in counted.items() if overrides.lifts(in_force.get(i), c.terms)}
-        free |= {i for i in counted if names.identity_in(i) in staged.holders} if staged.holders else set()
-        totals: dict[str, Total] = dict(
+        free |= {i for i in counted if i.whole in staged.holders} if staged.holders else set()
+        totals: dict[LimitKey, Total] = dict(
             within_tenant_ceilings({i: (c.terms, c.total) for i, c in counted.items() if i not in free})
         )
         totals |= {i: counted[i].total for i in free}
@@ -215,13 +214,13 @@ class LimitObserver:
         self._targets.note_applied(in_force, targets, state)
         return targets, lifted
 
-    def _overrides_in_force(self) -> dict[str, Override]:
+    def _overrides_in_force(self) -> dict[LimitKey, Override]:
         """Return the override in force of each model that has one."""
         now = self._clock.utc()
         found = {i: overrides.strongest(limited.overrides, now) for i, limited in self._planned.overridden.items()}
         return {identity: override for identity, override in found.items() if override}
 
-    def _retained_keys(self, slots: Mapping[Slot, Limits]) -> frozenset[str]:
+    def _retained_keys(self, slots: Mapping[Slot, Limits]) -> frozenset[LimitKey]:
         """Return the keys whose limits stay though no document asks for them; looked up where that may differ only."""
         lifted = self._last[1].feedback.lifted
         changes = (self._store.changes("EnvoyFilter"), self._store.owned_changes)
@@ -229,7 +228,7 @@ class LimitObserver:
         return self._retained.get(inputs, lambda: retained.retained_keys(self.plan, lifted, slots, self._store.owned))
 
     def _stage(
-        self, in_force: Mapping[str, Override], slots: Mapping[Slot, Limits], kept: frozenset[str]
+        self, in_force: Mapping[LimitKey, Override], slots: Mapping[Slot, Limits], kept: frozenset[LimitKey]
     ) -> StagedLimits:
         """Return how far the limits have come that are not simply enforced."""
         shadowed = {i for i, override in in_force.items() if override.mode == "shadow"}
@@ -254,7 +253,7 @@ class LimitObserver:
         return self._memo.get(slot, (obj["metadata"]["resourceVersion"], pool, limits), differs)
 
 
-def _closed(targets: Mapping[str, LimitTarget], staged: StagedLimits) -> dict[str, str]:
+def _closed(targets: Mapping[LimitKey, LimitTarget], staged: StagedLimits) -> dict[LimitKey, str]:
     return {
         identity: f"{found.terms.namespace}/{found.terms.model} takes no requests: no replica is ready"
         for identity, found in targets.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from istio_templates import names
-from istio_templates.facts import Bucket
+from istio_templates.facts import Bucket, LimitKey
 from k8s_manager.pipeline.model_plan import Limited
 from ratelimiter import modes, overrides, pins
 from ratelimiter.controller import Entry, Limits, Slot
@@ -18,10 +18,10 @@ from ratelimiter.target import Terms
 class Evidences(Protocol):
     """Where evidence comes from."""
 
-    def evidence(self, identity: str, over: float = HOUR) -> Evidence | None:
+    def evidence(self, identity: LimitKey, over: float = HOUR) -> Evidence | None:
         """Return what was counted of a model in the last seconds; None where nothing was yet."""
 
-    def forget(self, identity: str) -> None:
+    def forget(self, identity: LimitKey) -> None:
         """Begin counting from zero: the limit is another."""
 
 
@@ -30,16 +30,16 @@ class StagedLimits:
     """The stage of every model that is not simply enforced or off, the slots in which limits are placed, who holds
     the pairs of those that got none, and when a ramp goes on."""
 
-    stages: Mapping[str, Stage] = field(default_factory=dict)
+    stages: Mapping[LimitKey, Stage] = field(default_factory=dict)
     placed: Mapping[Entry, int] = field(default_factory=dict)
-    holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    holders: Mapping[LimitKey, tuple[LimitKey, ...]] = field(default_factory=dict)
     next_at: float | None = None
 
     def pools(self, terms: Terms) -> tuple[str, ...]:
         """Return the gateways in which a limit is pinned; while a tenant moves, one of two may have no slots free."""
         return tuple(pool for pool in terms.pools if (pool, terms.identity) in self.placed)
 
-    def is_partial(self, identity: str) -> bool:
+    def is_partial(self, identity: LimitKey) -> bool:
         """Tell whether a limit is not enforced for all requests: then a model is not closed either."""
         stage = self.stages.get(identity)
         return stage is not None and stage.pinned
@@ -60,14 +60,14 @@ class StageTracker:
 
     def __init__(self, evidences: Evidences) -> None:
         self._evidences = evidences
-        self._progress: dict[str, RampProgress] = {}
+        self._progress: dict[LimitKey, RampProgress] = {}
 
     def stage(
         self,
-        limits: Mapping[str, Limited],
-        in_force: Mapping[str, Override],
+        limits: Mapping[LimitKey, Limited],
+        in_force: Mapping[LimitKey, Override],
         slots: Mapping[Slot, Limits],
-        kept: frozenset[str],
+        kept: frozenset[LimitKey],
         now: float,
     ) -> StagedLimits:
         """Return where the limits of models stand. `limits` are all limits of those that may be staged."""
@@ -119,7 +119,9 @@ class StageTracker:
         known.ramp = (began, over) if terms.mode == "ramp" and not stage.awaits else None
         return stage
 
-    def _note(self, found: Mapping[str, Stage | None], whole: Mapping[str, Limited], still: Set[str]) -> None:
+    def _note(
+        self, found: Mapping[LimitKey, Stage | None], whole: Mapping[LimitKey, Limited], still: Set[LimitKey]
+    ) -> None:
         """Note how far each has come. Those that stand still, under an override or for want of slots, do not move; but
         who asks for shadow is in shadow, slots or none."""
         for identity, stage in found.items():
@@ -136,17 +138,17 @@ def _sets_a_stage(override: Override | None) -> bool:
     return override is not None and (override.mode is not None or override.action is not None)
 
 
-def _figures(limits: Mapping[str, Limited], in_force: Mapping[str, Override]) -> dict[str, Hashable]:
+def _figures(limits: Mapping[LimitKey, Limited], in_force: Mapping[LimitKey, Override]) -> dict[LimitKey, Hashable]:
     """Return, by identity, all that is counted against: what documents and overrides say of a limit, versions' own
     limits included."""
-    out: dict[str, tuple[Hashable, ...]] = {}
+    out: dict[LimitKey, tuple[Hashable, ...]] = {}
     for key, limited in limits.items():
         override, spec = in_force.get(key), limited.spec
         own = [version.per_replica_qps for version in spec.versions]
         each = (spec.rate_limit.per_replica_qps if spec.rate_limit else None, *own)
         said = (limited.terms.bounds, limited.terms.burst, each)
         set_so = (override.total, override.per_replica) if override else (None, None)
-        identity = names.identity_in(key)
+        identity = key.whole
         out[identity] = (*out.get(identity, ()), key, said, set_so)
     return dict(out)
 
@@ -165,17 +167,17 @@ def live_bucket(terms: Terms, slots: Mapping[Slot, Limits]) -> Bucket | None:
     return min(found, default=None, key=lambda bucket: bucket.enforced)
 
 
-def _limit(identity: str, limits: Limits) -> Bucket | None:
+def _limit(identity: LimitKey, limits: Limits) -> Bucket | None:
     return next((bucket for key, bucket in limits if key == identity), None)
 
 
-def _placed(pinned: pins.Pinned, limits: Mapping[str, Limited]) -> dict[Entry, int]:
+def _placed(pinned: pins.Pinned, limits: Mapping[LimitKey, Limited]) -> dict[Entry, int]:
     """Return the slot of every limit of the pinned models: the limiter for the whole's and its versions', and beside it
     the counter."""
     out: dict[Entry, int] = {}
     for (gateway, identity), pair in pinned.pairs.items():
         for key in limits:
-            if names.identity_in(key) == identity:
+            if key.whole == identity:
                 out[gateway, key] = pins.limiter(pair)
-        out[gateway, names.limit_key(identity, names.REQUESTS)] = pins.counter(pair)
+        out[gateway, identity.of_part(names.REQUESTS)] = pins.counter(pair)
     return out

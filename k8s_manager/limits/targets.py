@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from istio_templates import names
+from istio_templates.facts import LimitKey
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.limits.capacity import ModelCapacity
 from k8s_manager.limits.stages import StagedLimits, live_bucket
@@ -19,17 +20,17 @@ class TargetCalculator:
 
     def __init__(self, reader: WorldReader) -> None:
         self._reader = reader
-        self._applied: dict[str, Override] = {}
-        self._targets: dict[str, tuple[tuple[Any, ...], LimitTarget]] = {}
+        self._applied: dict[LimitKey, Override] = {}
+        self._targets: dict[LimitKey, tuple[tuple[Any, ...], LimitTarget]] = {}
 
     def targets(
         self,
-        counted: Mapping[str, ModelCapacity],
-        totals: Mapping[str, Total],
+        counted: Mapping[LimitKey, ModelCapacity],
+        totals: Mapping[LimitKey, Total],
         gateways: Mapping[str, int],
         staged: StagedLimits,
         state: LimitState,
-    ) -> dict[str, LimitTarget]:
+    ) -> dict[LimitKey, LimitTarget]:
         """Return the target of every limit, and the counters of the pinned ones; `gateways` are pods by gateway,
         `state` is what was written."""
         partial = {i for (_, i), limit in state.limits.items() if limit.written and limit.written.enforced != 100}
@@ -40,18 +41,16 @@ class TargetCalculator:
         out = {}
         for i, found in counted.items():
             terms = found.terms
-            staging = staged if staged.stages and names.identity_in(i) in staged.stages else None
+            staging = staged if staged.stages and i.whole in staged.stages else None
             may_hurry = found.override is not None or staging is not None or i in partial
             written = (terms.pools[0], i) in in_force
             out[i] = self._target(found, totals[i], pods[terms.pools], staging, state if may_hurry else None, written)
-        out |= {
-            key: self._counter(key, counted, staged) for _, key in staged.placed if names.part_of(key) == names.REQUESTS
-        }
+        out |= {key: self._counter(key, counted, staged) for _, key in staged.placed if key.part == names.REQUESTS}
         self._targets = {i: self._targets[i] for i in out}
         return out
 
     def note_applied(
-        self, in_force: Mapping[str, Override], targets: Mapping[str, LimitTarget], state: LimitState
+        self, in_force: Mapping[LimitKey, Override], targets: Mapping[LimitKey, LimitTarget], state: LimitState
     ) -> None:
         """Note the overrides whose limits are written: from then on changes under them wait for the debounce."""
         self._applied = {
@@ -80,7 +79,7 @@ class TargetCalculator:
     ) -> LimitTarget:
         terms, enforced = counted.terms, 100
         if staging is not None:
-            stage = staging.stages[names.identity_in(terms.identity)]
+            stage = staging.stages[terms.identity.whole]
             enforced = stage.enforced
             if stage.pinned:
                 terms = replace(terms, pools=staging.pools(terms) or terms.pools)
@@ -96,9 +95,9 @@ class TargetCalculator:
             before = self._targets[terms.identity] = (inputs, LimitTarget(terms, found))
         return before[1]
 
-    def _counter(self, key: str, counted: Mapping[str, ModelCapacity], staged: StagedLimits) -> LimitTarget:
+    def _counter(self, key: LimitKey, counted: Mapping[LimitKey, ModelCapacity], staged: StagedLimits) -> LimitTarget:
         """Return the limit that limits nothing and counts the requests of a pinned model, where it is pinned."""
-        terms = counted[names.identity_in(key)].terms
+        terms = counted[key.whole].terms
         terms = replace(terms, pools=staged.pools(terms))
         before = self._targets.get(key)
         if before is None or before[0] != (terms,):

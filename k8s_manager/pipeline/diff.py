@@ -13,7 +13,7 @@ import orjson
 
 from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import without
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
@@ -49,7 +49,7 @@ class Differ:
         desired: Desired,
         owned: Mapping[ObjectKey, Manifest],
         version: int,
-        limited: frozenset[tuple[str, str]],
+        limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
         """Return the changes from `owned` (live objects with our label, at `version`) to `desired`.
 
@@ -65,7 +65,11 @@ class Differ:
         return changes
 
     def _changes(
-        self, plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
+        self,
+        plan: Plan,
+        desired: Desired,
+        owned: Mapping[ObjectKey, Manifest],
+        limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
         situation = Situation(plan, desired, owned, limited, leaving)

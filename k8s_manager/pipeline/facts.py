@@ -18,6 +18,7 @@ from istio_templates.facts import (
     GatewayPool,
     HeaderEdits,
     LentHost,
+    LimitKey,
     ListenerFacts,
     Manifest,
     OwnedHost,
@@ -145,7 +146,7 @@ def _native(target: Target, plan: Bundle) -> tuple[int, str | None]:
     return target.port, asked.path if asked else None
 
 
-def identity_of(namespace: str, model: str, spec: ModelSpec) -> str:
+def identity_of(namespace: str, model: str, spec: ModelSpec) -> LimitKey:
     """Return the identity of the VirtualService that routes for a model."""
     return names.identity(namespace, spec.attach_to.virtual_service if spec.attach_to else model)
 
@@ -231,7 +232,7 @@ def _own(whole: Terms, port: int, version: Version) -> Terms:
     cluster = names.cluster(whole.namespace, whole.model, port, version.name)
     return replace(
         whole,
-        identity=names.limit_key(whole.identity, cluster),
+        identity=whole.identity.of_part(cluster),
         bounds=bounds_of(version.rate_limit),
         tenant_ceiling=None,
         version=version.name,

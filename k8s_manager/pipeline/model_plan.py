@@ -7,7 +7,7 @@ from functools import partial
 from istio_templates import names
 from istio_templates.documents import ModelSpec, WarmupPlanSpec
 from istio_templates.documents.tenant import TenantRateLimit
-from istio_templates.facts import ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import LimitKey, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission.host_delegation import unserved_delegation
 from k8s_manager.admission.rules import warmup_rules
 from k8s_manager.pipeline import facts
@@ -36,7 +36,7 @@ class ModelPlan:
     """The models by (namespace, name), their limits by identity, and what keeps others back."""
 
     models: Mapping[tuple[str, str], ServedModel]
-    limits: Mapping[str, Limited]
+    limits: Mapping[LimitKey, Limited]
     waiting: Mapping[ObjectKey, str]
     frozen: frozenset[Owner]
     frozen_models: frozenset[tuple[str, str]]
@@ -45,7 +45,7 @@ class ModelPlan:
 def plan_models(inputs: PlanInputs, tenants: Mapping[str, Tenancy], memo: Memo) -> ModelPlan:
     """Return the models that should be served, with the weights by which their warm versions get requests."""
     models: dict[tuple[str, str], ServedModel] = {}
-    limits: dict[str, Limited] = {}
+    limits: dict[LimitKey, Limited] = {}
     waiting: dict[ObjectKey, str] = {}
     frozen: set[Owner] = set()
     frozen_models = set()
@@ -72,7 +72,7 @@ def plan_models(inputs: PlanInputs, tenants: Mapping[str, Tenancy], memo: Memo) 
     return ModelPlan(models, limits, waiting, frozenset(frozen), frozenset(frozen_models))
 
 
-def identity_of(stored: Stored) -> str:
+def identity_of(stored: Stored) -> LimitKey:
     """Return the identity of the VirtualService that routes for a model, as far as its document can be read."""
     if isinstance(stored.spec, ModelSpec):
         return facts.identity_of(stored.key.namespace, stored.key.name, stored.spec)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from istio_templates import names
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import subsets_used
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
@@ -29,7 +29,7 @@ class Situation:
     plan: Plan
     desired: Desired
     owned: Mapping[ObjectKey, Manifest]
-    limited: frozenset[tuple[str, str]]
+    limited: frozenset[tuple[str, LimitKey]]
     leaving: frozenset[Owner]
 
 
@@ -129,10 +129,10 @@ def owners_of(owned: Mapping[ObjectKey, Manifest]) -> set[Owner]:
 
 def may_go(
     document: Terminating,
-    identity: str,
+    identity: LimitKey,
     plan: Plan,
     owners: Collection[Owner],
-    limited: frozenset[tuple[str, str]],
+    limited: frozenset[tuple[str, LimitKey]],
 ) -> bool:
     """Tell whether the finalizer of a document may be removed: no object (by their `owners`) and no limit is left."""
     in_a_slot = (

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
-from istio_templates import names
-from istio_templates.facts import ObjectKey
+from istio_templates.facts import LimitKey, ObjectKey
 from k8s_manager.admission.rules import override_rules
 from k8s_manager.pipeline.model_plan import Limited, identity_of
 from k8s_manager.pipeline.plan_inputs import PlanInputs
@@ -33,8 +32,8 @@ def plan_overrides(inputs: PlanInputs, memo: Memo) -> dict[ObjectKey, Override]:
 
 
 def match_overrides(
-    inputs: PlanInputs, limits: Mapping[str, Limited], overrides: Mapping[ObjectKey, Override], memo: Memo
-) -> tuple[Mapping[str, Limited], Counter[ObjectKey]]:
+    inputs: PlanInputs, limits: Mapping[LimitKey, Limited], overrides: Mapping[ObjectKey, Override], memo: Memo
+) -> tuple[Mapping[LimitKey, Limited], Counter[ObjectKey]]:
     """Return the limits with the overrides that match them, and for how many models each override is."""
     matches: Counter[ObjectKey] = Counter()
     if not overrides:
@@ -42,7 +41,7 @@ def match_overrides(
     labels = {identity_of(stored): stored.labels for stored in inputs.models if inputs.admission[stored.key].accepted}
     out = dict(limits)
     for identity, limited in limits.items():
-        of_model = labels.get(names.identity_in(identity), {})
+        of_model = labels.get(identity.whole, {})
         keys = [key for key, override in overrides.items() if override.target.matches(limited.terms, of_model)]
         matches.update(keys if not limited.terms.version else ())
         if keys:

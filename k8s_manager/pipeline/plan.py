@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, TenantSpec
 from istio_templates.documents.tenant import Drift
-from istio_templates.facts import GatewayPool, ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import GatewayPool, LimitKey, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission.admit import AdmissionResult, Admitter
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.host_delegation import revoked_routes
@@ -45,14 +45,14 @@ class Plan:
     tenants: Mapping[str, Tenancy] = field(default_factory=dict)
     dedicated: Mapping[str, InferenceGatewaySpec] = field(default_factory=dict)
     models: Mapping[tuple[str, str], ServedModel] = field(default_factory=dict)
-    limits: Mapping[str, Limited] = field(default_factory=dict)
+    limits: Mapping[LimitKey, Limited] = field(default_factory=dict)
     admission: Mapping[ObjectKey, AdmissionResult] = field(default_factory=dict)
     waiting: Mapping[ObjectKey, str] = field(default_factory=dict)
     frozen: frozenset[Owner] = frozenset()
     frozen_models: frozenset[tuple[str, str]] = frozenset()
     unmanaged_namespaces: frozenset[str] = frozenset()
     terminating: tuple[Terminating, ...] = ()
-    lifted: frozenset[str] = frozenset()
+    lifted: frozenset[LimitKey] = frozenset()
     overrides: Mapping[ObjectKey, Override] = field(default_factory=dict)
     override_matches: Counter[ObjectKey] = field(default_factory=Counter)
     drift_policies: Mapping[str, Drift] = field(default_factory=dict)
@@ -79,8 +79,8 @@ class Planner:
         self,
         world: World,
         admission: Mapping[ObjectKey, AdmissionResult],
-        closed: Mapping[str, str],
-        lifted: frozenset[str] = frozenset(),
+        closed: Mapping[LimitKey, str],
+        lifted: frozenset[LimitKey] = frozenset(),
     ) -> Plan:
         """Return what should exist in `world`, whose documents have the results `admission`.
 
@@ -120,7 +120,7 @@ class Planner:
         )
 
 
-def plan_once(world: World, closed: Mapping[str, str] | None = None, plans: PlanChecks | None = None) -> Plan:
+def plan_once(world: World, closed: Mapping[LimitKey, str] | None = None, plans: PlanChecks | None = None) -> Plan:
     """Return the plan of one world by itself, without a pass before it."""
     return Planner().plan(world, Admitter(plans).admit(world), closed or {})
 

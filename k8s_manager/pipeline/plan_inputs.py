@@ -12,7 +12,7 @@ from istio_templates.documents import (
     TenantSpec,
     WarmupPlanSpec,
 )
-from istio_templates.facts import ObjectKey
+from istio_templates.facts import LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.traffic.weights import can_be_split
 from k8s_manager.world.binding import Binding
@@ -39,8 +39,8 @@ class PlanInputs:
     bindings: Mapping[str, Binding]
     files: Mapping[tuple[str, str], Mapping[str, bytes]]
     warm: frozenset[tuple[str, str, str]]
-    closed: Mapping[str, str]
-    lifted: frozenset[str]
+    closed: Mapping[LimitKey, str]
+    lifted: frozenset[LimitKey]
 
     def accepted(self, stored: Stored[SpecT]) -> SpecT | None:
         """Return the spec of a document that is accepted; None for any other."""
@@ -53,7 +53,10 @@ class PlanInputs:
 
 
 def inputs_of(
-    world: World, admission: Mapping[ObjectKey, AdmissionResult], closed: Mapping[str, str], lifted: frozenset[str]
+    world: World,
+    admission: Mapping[ObjectKey, AdmissionResult],
+    closed: Mapping[LimitKey, str],
+    lifted: frozenset[LimitKey],
 ) -> PlanInputs:
     """Return what the plan of a world follows from."""
     return PlanInputs(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import TidegateError
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.store import Store
@@ -34,7 +34,7 @@ class Finalizers:
         await asyncio.gather(*(self._add(stored) for stored in missing))
 
     async def remove(
-        self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, str]]
+        self, plan: Plan, owned: Mapping[ObjectKey, Manifest], limited: frozenset[tuple[str, LimitKey]]
     ) -> None:
         """Remove the finalizer from documents of which nothing is left, limits included."""
         if not plan.terminating:

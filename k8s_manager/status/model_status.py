@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec
-from istio_templates.facts import Manifest, ServedModel
+from istio_templates.facts import LimitKey, Manifest, ServedModel
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
 from k8s_manager.status.limit_status import limit_status, override_sentence
@@ -39,7 +39,7 @@ class ModelInputs(NamedTuple):
     """
 
     spec: ModelSpec
-    identity: str
+    identity: LimitKey
     served: ServedModel | None
     ready: tuple[tuple[str, int], ...]
     scalers: tuple[tuple[str, Scaler], ...]

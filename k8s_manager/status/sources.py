@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from istio_templates.facts import Pairs
+from istio_templates.facts import LimitKey, Pairs
 from k8s_manager.dataplane.config_probe import Trouble
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.slot_rollback import SlotRollbacks
@@ -15,13 +15,13 @@ from ratelimiter.fairness import Uneven
 class LimitSource(Protocol):
     """The limit loop, as far as statuses need it."""
 
-    def mark(self, identity: str) -> object:
+    def mark(self, identity: LimitKey) -> object:
         """Return a value that differs whenever `view` would show a limit differently."""
 
-    def view(self, identity: str) -> Mapping[str, LimitView]:
+    def view(self, identity: LimitKey) -> Mapping[str, LimitView]:
         """Return a model's limit on each of its gateways."""
 
-    def disagreement(self, identity: str) -> str | None:
+    def disagreement(self, identity: LimitKey) -> str | None:
         """Return how the replica counts of Prometheus and the watch differ; None where they agree."""
 
     rolled_back: SlotRollbacks

@@ -1,6 +1,5 @@
 """Limit in shadow or ramp, as statuses, conditions and explanations show it. Pure."""
 
-from istio_templates import names
 from istio_templates.facts import Manifest
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.world.condition import Condition
@@ -11,7 +10,7 @@ def stage_condition(view: LimitView) -> Condition:
     """Return the condition Limited of a limit that is not, or not yet, enforced for all requests."""
     by = f" (override {view.override.name})" if view.override and view.override.mode else ""
     if view.holders is not None:
-        holders = ", ".join("/".join(names.place_of(holder)) for holder in view.holders)
+        holders = ", ".join("/".join(holder.place) for holder in view.holders)
         message = (
             f"nothing is limited: modes shadow and ramp need a pinned slot, and all are used by {holders}; end one of "
             f"these shadows or ramps{by}"

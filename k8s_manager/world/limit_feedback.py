@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from istio_templates.facts import LimitKey
+
 
 @dataclass(frozen=True, slots=True)
 class LimitFeedback:
     """The identities of models that take no requests for now, each with the sentence of its 503, and of those whose
     limit is lifted."""
 
-    closed: Mapping[str, str] = field(default_factory=dict)
-    lifted: frozenset[str] = frozenset()
+    closed: Mapping[LimitKey, str] = field(default_factory=dict)
+    lifted: frozenset[LimitKey] = frozenset()

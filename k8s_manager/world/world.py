@@ -17,7 +17,7 @@ from istio_templates.documents import (
     WarmupPlanSpec,
 )
 from istio_templates.errors import Problem
-from istio_templates.facts import LiveRoute, Manifest, ObjectKey
+from istio_templates.facts import LimitKey, LiveRoute, Manifest, ObjectKey
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Certificate
 from ratelimiter.autoscaler import Scaler
@@ -126,7 +126,7 @@ class World:
     secrets: frozenset[tuple[str, str]]
     ready: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     certificates: Mapping[tuple[str, str], Certificate | None] = field(default_factory=dict)
-    limited: frozenset[tuple[str, str]] = frozenset()
+    limited: frozenset[tuple[str, LimitKey]] = frozenset()
     bound: Bound = Bound()
     duplicate_slot_filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)

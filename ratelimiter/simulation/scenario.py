@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from istio_templates import names
 from istio_templates.documents.fields import Count, Duration, Spec, exact, seconds
 from istio_templates.documents.model import RateLimit
 from istio_templates.documents.parse import problems_of
@@ -14,7 +15,8 @@ from ratelimiter.target import Terms
 from ratelimiter.terms import bounds_of, rules_of
 
 MOST_GATEWAYS = 1000
-MODEL, NAMESPACE, GATEWAY, IDENTITY = "simulated", "simulation", "gateway", "simulated"
+MODEL, NAMESPACE, GATEWAY = "simulated", "simulation", "gateway"
+IDENTITY = names.identity(NAMESPACE, MODEL)
 
 
 class Moment(Spec):

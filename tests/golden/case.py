@@ -57,11 +57,11 @@ def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, LimitTarget]:
     pods, staged = observed.get("gatewayPods", {}), _staged(plan)
     wanted = {}
     for identity, (terms, _, loads) in totals.items():
-        found = staged.stages.get(names.identity_in(identity))
+        found = staged.stages.get(identity.whole)
         gateways, enforced = sum(pods.get(p, 1) for p in terms.pools), found.enforced if found else 100
         wanted[identity] = LimitTarget(terms, target(terms, scaled[identity], loads, gateways, False, enforced))
         if found and found.pinned and not terms.version:
-            wanted[names.limit_key(identity, names.REQUESTS)] = pins.counting(terms)
+            wanted[identity.of_part(names.REQUESTS)] = pins.counting(terms)
     return wanted
 
 

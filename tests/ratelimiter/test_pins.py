@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from istio_templates.envoy_filter import COUNTING
 from istio_templates.facts import Bucket
-from istio_templates.names import REQUESTS, identity, limit_key
+from istio_templates.names import REQUESTS, identity
 from ratelimiter.pins import PAIRS, assign, counter, limiter
 
 NAMES = [identity("search", name) for name in "abcdefg"]
@@ -15,7 +15,7 @@ def live(**pairs):
     out = {}
     for name, pair in pairs.items():
         key = identity("search", name)
-        out["g", counter(pair)] = ((limit_key(key, REQUESTS), COUNTING),)
+        out["g", counter(pair)] = ((key.of_part(REQUESTS), COUNTING),)
         out["g", limiter(pair)] = ((key, BUCKET),)
     return out
 

@@ -8,7 +8,7 @@ import pytest
 
 from istio_templates.documents import parse
 from istio_templates.facts import Bucket
-from istio_templates.names import REQUESTS, identity, limit_key
+from istio_templates.names import REQUESTS, identity
 from k8s_manager.limits.capacity import ModelCapacity
 from k8s_manager.limits.stages import StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
@@ -217,7 +217,7 @@ class Slots:
 def test_a_model_that_is_pinned_in_one_of_two_gateways_is_counted_and_limited_there_only():
     terms = dataclasses.replace(_terms(), pools=("full", "free"))
     counted = {RANKER: ModelCapacity(Limited(terms, None), True, {}, None, None, None, (), TOTAL)}
-    placed = {("free", RANKER): 1, ("free", limit_key(RANKER, REQUESTS)): 0}
+    placed = {("free", RANKER): 1, ("free", RANKER.of_part(REQUESTS)): 0}
     staged = StagedLimits({RANKER: Stage(0)}, placed)
     found = TargetCalculator(Slots()).targets(counted, {RANKER: TOTAL}, {"full": 1, "free": 1}, staged, LimitState())
     assert {key: wanted.terms.pools for key, wanted in found.items()} == dict.fromkeys(found, ("free",))
