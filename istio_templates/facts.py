@@ -44,9 +44,9 @@ class LimitKey(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str]:
-        """Namespace and name of the VirtualService."""
-        namespace, _, name = self.route.split("/")[-3:]
-        return namespace, name
+        """Namespace and name of the VirtualService; empty as far as an edit of the slot has left none."""
+        head, _, name = self.route.rpartition("/")
+        return head.removesuffix("/virtual-service").rpartition("/")[2], name
 
     def of_part(self, part: str) -> "LimitKey":
         """Return the key of a limit for a part of the requests."""
