@@ -62,10 +62,9 @@ async def test_a_route_of_others_is_limited_and_never_written(site: Site, gatewa
             await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker", {"spec": spec})
             await site.until_total(20, tenant)
             await load.measure(2)
-            since, to = await load.measure(5)
-            limited = load.outcome.is_limited_to(20, since, to, within=0.075)
+            limited = await load.limited_to(20, 5, within=0.075)
         assert not load.outcome.strange, load.outcome.counts
-        assert free > 60 and limited, (free, load.outcome.rate(since, to))
+        assert free > 60 and limited, (free, limited)
         assert versions(tenant) == before
     finally:
         kubectl("-n", tenant, "delete", "deployment,service,virtualservice", "theirs", "--ignore-not-found")

@@ -24,7 +24,9 @@ async def recorded(site: Site, tenant: str) -> AsyncIterator[list[tuple[int, Fra
         while True:
             filters = await site.all("EnvoyFilter", "moving-gw")
             pods = await site.gateway_pods("moving-gw", WATCHED)
-            rates = [bucket.rate for obj in filters for identity, bucket in limits_of(obj) if f"/{tenant}/" in identity]
+            rates = [
+                bucket.rate for obj in filters for identity, bucket in limits_of(obj) if identity.place[0] == tenant
+            ]
             if rates:
                 seen.append((sum(map(is_ready, pods)), rates[0]))
             await asyncio.sleep(0.05)
@@ -64,16 +66,14 @@ async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_lim
             for address in more:
                 load.start(address)
             await load.measure(4)
-            since, to = await load.measure(6)
-            at_three = load.outcome.is_limited_to(60, since, to, within=0.075)
+            at_three = await load.limited_to(60, 6, within=0.075)
             kubectl("-n", "moving-gw", "get", "pods")
             gone = asyncio.create_task(scale(site, 1))
             for address in {*first, *more} - set(await until(lambda: staying(site, 1), "two pods leaving")):
                 await load.stop(address)
             await gone
             await load.measure(4)
-            since, to = await load.measure(6)
-            at_one = load.outcome.is_limited_to(60, since, to, within=0.075)
+            at_one = await load.limited_to(60, 6, within=0.075)
         assert not load.outcome.strange, load.outcome.counts
         excess = [(pods, float(rate)) for pods, rate in seen if pods * rate > 60]
         assert not excess, json.dumps(excess)

@@ -14,13 +14,11 @@ async def test_an_override_is_enforced_proved_and_ends_by_itself(site: Site, gat
     place = f"/v1/tenants/{tenant}/models/ranker/limit"
     load = Load(host_of(tenant), path_of("ranker"), rate=60)
     async with load.on(*gateways):
-        since, to = await load.measure(4)
-        before = load.outcome.is_limited_to(40, since, to, within=0.1)
+        before = await load.limited_to(40, 4, within=0.1)
         body = {"total": 10, "reason": "the scenario", "ttl": "1h", "author": "e2e"}  # longer than anything measured
         await site.rest.ok("PUT", f"{place}/override", body)
         await site.until_enforced(10, tenant)
-        since, to = await load.measure(5)
-        meanwhile = load.outcome.is_limited_to(10, since, to, within=0.1)
+        meanwhile = await load.limited_to(10, 5, within=0.1)
         await site.rest.ok("DELETE", f"{place}/override")
         await site.until_enforced(40, tenant)
         await site.rest.ok("PUT", f"{place}/override", {**body, "total": 15, "ttl": "25s"})

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import aiohttp
 
@@ -15,6 +16,17 @@ from tests.support.waiting import until
 
 SERVED = frozenset({"200", "429"})
 ROUTED = SERVED | {"503"}
+
+
+class Explained(NamedTuple):
+    """How many requests were admitted, and between which counts a limit explains that."""
+
+    least: float
+    admitted: int
+    most: float
+
+    def __bool__(self) -> bool:
+        return self.least <= self.admitted <= self.most
 
 
 @dataclass(slots=True)
@@ -32,7 +44,7 @@ class Outcome:
         """What was neither answered nor refused for its rate."""
         return {status: count for status, count in self.counts.items() if status not in ("200", "429")}
 
-    def is_limited_to(self, total: float, since: float, to: float, within: float = 0.05) -> bool:
+    def is_limited_to(self, total: float, since: float, to: float, within: float = 0.05) -> "Explained":
         """Say whether a limit of `total` over the pods that were asked explains what was admitted in a span.
 
         `within` has to leave room where slots are rewritten meanwhile: each time buckets are full again.
@@ -40,7 +52,7 @@ class Outcome:
         sent = [[at for at in moments if since <= at < to] for moments in self.sent.values()]
         asked = sum(map(bool, sent))
         least, most = admissible(sent, total / asked, within) if asked else (0, 0)
-        return least <= sum(since <= at < to for at in self.admitted) <= most
+        return Explained(least, sum(since <= at < to for at in self.admitted), most)
 
     def rate(self, since: float, to: float) -> float:
         """Return admitted requests per second in a span."""
@@ -100,6 +112,20 @@ class Load:
         to = time.monotonic()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         return since, to
+
+    async def limited_to(self, total: float, seconds: float, within: float = 0.05) -> Explained:
+        """Measure spans of `seconds` until a limit of `total` is used up in one, and return what was admitted in it.
+
+        A machine that stands still for a moment admits less than its limit in that span, and never more: more ends it.
+        """
+
+        async def used_up() -> list[Explained]:
+            since, to = await self.measure(seconds)
+            found = self.outcome.is_limited_to(total, since, to, within)
+            return [found] if found.admitted >= found.least else []
+
+        (found,) = await until(used_up, f"{total}/s being admitted")
+        return found
 
     async def _answers(self, address: str, once: frozenset[str]) -> None:
         """Wait for such an answer: routes and endpoints reach a gateway pod after they were written."""

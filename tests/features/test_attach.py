@@ -4,13 +4,14 @@ import copy
 
 import pytest
 
+from istio_templates.names import identity
 from tests.features.conftest import in_slot
 from tests.support.documents import API, gateway, tenant
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
 
 HOST = "search.models.example.com"
-IDENTITY = "/apis/networking.istio.io/v1/namespaces/search/virtual-service/theirs"
+IDENTITY = identity("search", "theirs")
 
 
 def theirs(name="theirs", **spec):

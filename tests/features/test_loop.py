@@ -603,7 +603,7 @@ async def shares_of(fleet, name: str):
     objects, _ = await fleet.client.list(RESOURCES["EnvoyFilter"])
     for obj in objects:
         for identity, bucket in limits_of(obj):
-            if identity.endswith(f"/{name}"):
+            if identity.place[1] == name:
                 yield float(bucket.rate)
 
 

@@ -33,7 +33,7 @@ async def pinned(fleet):
     for number in range(PINNED_SLOTS):
         slot = await fleet.get("EnvoyFilter", f"tidegate-shared-slot-{number:02d}", "inference-gw")
         for key, bucket in limits_of(slot or {}):
-            out[number] = (key.split("/")[-1], "counts" if bucket == COUNTING else bucket.enforced)
+            out[number] = (str(key).split("/")[-1], "counts" if bucket == COUNTING else bucket.enforced)
     return out
 
 
