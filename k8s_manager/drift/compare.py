@@ -24,6 +24,7 @@ _DEFAULTS = {"protocol": "TCP"}
 _WHOLE = ("valueFrom",)  # what is in it is atomic to an API server
 _ATOMIC = ("selector", "podSelector", "matchLabels")  # one label more selects other pods
 _ORDERED = ("initContainers",)
+_QUANTITIES = ("limits", "requests", "sizeLimit", "divisor")  # here `1000m` and `1` are the same
 _EXCLUDING = ({"minAvailable", "maxUnavailable"}, {"value", "valueFrom"})
 
 
@@ -73,19 +74,20 @@ def _differ(wanted: Any, live: Any, exact: bool, path: Path) -> Iterator[Path]:
         for element in wanted:
             below = (*path, element_key(element, path[-1]))
             yield from _differ(element, there[below[-1]], exact, below) if below[-1] in there else (below,)
-    elif not (wanted == live if exact else _is_within(wanted, live)):
+    elif not (wanted == live if exact else _is_within(wanted, live, not {*_QUANTITIES}.isdisjoint(path[-2:]))):
         yield path
 
 
-def _is_within(wanted: object, live: object) -> bool:
+def _is_within(wanted: object, live: object, is_quantity: bool = False) -> bool:
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
-            (_is_left_out(v) and k not in live) or (v == live.get(k) if k in _ATOMIC else _is_within(v, live.get(k)))
+            (_is_left_out(v) and k not in live)
+            or (v == live.get(k) if k in _ATOMIC else _is_within(v, live.get(k), is_quantity or k in _QUANTITIES))
             for k, v in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and len(wanted) == len(live) and all(map(_is_within, wanted, live))
-    return wanted == live or (quantity(wanted) is not None and quantity(wanted) == quantity(live))
+    return wanted == live or (is_quantity and quantity(wanted) is not None and quantity(wanted) == quantity(live))
 
 
 def _is_left_out(value: object) -> bool:
