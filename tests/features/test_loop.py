@@ -12,7 +12,7 @@ from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.metrics import RENDERED
 from ratelimiter.slots import slot_of
 from tests.features.conftest import is_programmed, make_search
-from tests.support.bounds import hung
+from tests.support.bounds import hung, slowness
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS, running_fleet
 from tests.support.waiting import until
@@ -552,7 +552,7 @@ async def test_a_tenant_that_moves_is_served_by_both_gateways_and_then_by_the_ne
     def ways(route):
         return route["spec"]["gateways"], route["spec"]["exportTo"]
 
-    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3)):
+    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3 * slowness())):
         await make_search(fleet)
         await fleet.pod("inference-gw", {"istio": "shared"})
         await fleet.pod("search", labels())
@@ -625,7 +625,7 @@ async def begin_move(fleet, **spec) -> None:
 
 
 async def test_a_gateway_that_is_deleted_while_its_tenant_moves_stays_until_the_move_is_over(fleet):
-    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3)):
+    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3 * slowness())):
         await begin_move(fleet)
         await until(lambda: serves_at(fleet, "inference-gw", "other-gw"), what="both gateways serving")
         await fleet.client.delete(ObjectKey("InferenceGateway", "", "shared"))
@@ -651,7 +651,7 @@ async def test_a_move_waits_for_the_certificates_at_the_new_gateway(fleet):
 
 async def test_a_document_that_is_refused_moves_nobody(fleet):
     taken = {"name": "ads.models.example.com"}
-    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3)):
+    async with fleet.manager(dataclasses.replace(SETTINGS, gateway_overlap=3 * slowness())):
         await fleet.apply(gateway())
         await fleet.apply(tenant("ads"))
         await begin_move(fleet, hosts=[{"name": "search.models.example.com"}, taken])

@@ -55,7 +55,8 @@ async def test_shadow_refuses_nothing_counts_what_it_would_have_and_ramp_leads_t
         await until(lambda: _counted(run, 716), "the counters being read")
         found = await observed(run)
         assert found["requests"] == pytest.approx(720, abs=4)  # a counter misses the first request of its pod
-        assert found["refused"] == pytest.approx(720 - 6 * 40, rel=0.05)
+        least, most = admissible(load.sent.values(), 20)
+        assert least <= found["requests"] - found["refused"] <= most
         said = f"would have rejected {found['refused']} of {found['requests']} requests"
         await until(lambda: _says(run, said), "the condition")
         assert (await told(run))["status"] == "False"
