@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest, Pairs
+from istio_templates.workloads.pod_phase import has_ended
 from istio_templates.workloads.warm_gate import has_gate, is_proved
 
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving, and whether
-    it is `gated` by a warm-up, and if so `proved`: the container that runs was found warm.
+    """What of a pod decides: who it is, its labels, whether it may take requests, whether it is leaving or has ended,
+    and whether it is `gated` by a warm-up, and if so `proved`: the container that runs was found warm.
 
     `proxy` is the version of Istio's proxy in it, as its image says; None where there is none or it says none.
     """
@@ -23,21 +24,24 @@ class PodState:
     proxy: str | None = None
     gated: bool = False
     proved: bool = True
+    ended: bool = False
 
 
 def pod_seen(pod: Manifest) -> PodState:
     """Return the facts of one pod."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    conditions = status.get("conditions") or []
+    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions) and not has_ended(pod)
     return PodState(
         metadata["name"],
-        frozenset(metadata.get("labels", {}).items()),
+        frozenset((metadata.get("labels") or {}).items()),
         ready,
         "deletionTimestamp" in metadata,
         status.get("podIP"),
         proxy_of(pod),
         has_gate(pod),
         is_proved(pod),
+        has_ended(pod),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from istio_templates.facts import Manifest, Pairs
+from istio_templates.workloads.pod_phase import has_ended
 from istio_templates.workloads.warm_gate import (
     GATE,
     RELEASED,
@@ -71,7 +72,7 @@ def gated_pod(pod: Manifest) -> GatedPod:
         gated=has_gate(pod),
         serves=bool(found := model_containers(pod)) and all(status.get("ready") for status in found),
         labels=frozenset((metadata.get("labels") or {}).items()),
-        leaving="deletionTimestamp" in metadata or status.get("phase") in ("Succeeded", "Failed"),
+        leaving="deletionTimestamp" in metadata or has_ended(pod),
         address=status.get("podIP"),
         node=pod.get("spec", {}).get("nodeName", ""),
         container=running_container(pod),

@@ -82,3 +82,34 @@ async def test_scaling_from_two_to_three_to_one_under_load_never_exceeds_the_lim
     finally:
         await site.rest.ok("DELETE", f"/v1/tenants/{tenant}?cascade=true")
         await site.rest.call("DELETE", "/v1/gateways/moving?cascade=true")
+
+
+async def test_gateway_pods_that_were_evicted_take_no_share(site: Site, gateways: list[str], tenant: str):
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=2)
+    await site.until_enforced(40, tenant)
+    names = [f"evicted-{tenant}-{number}" for number in range(3)]
+    try:
+        for name in names:
+            kubectl("apply", "-f", "-", stdin=json.dumps(nowhere(name)))
+        await until(lambda: pods_in_limit(site, tenant, 5), "pods that start taking their share")
+        for name in names:
+            status = json.dumps({"status": {"phase": "Failed", "reason": "Evicted"}})
+            kubectl("-n", "shared-gw", "patch", "pod", name, "--subresource=status", "--type=merge", "-p", status)
+        await until(lambda: pods_in_limit(site, tenant, 2), "evicted pods giving their share back")
+        await site.until_enforced(40, tenant)
+    finally:
+        kubectl("-n", "shared-gw", "delete", "pod", *names, "--ignore-not-found", "--now")
+
+
+async def pods_in_limit(site: Site, tenant: str, count: int) -> bool:
+    limit = await site.rest.ok("GET", f"/v1/tenants/{tenant}/models/ranker/limit")
+    return limit["gateways"] == count
+
+
+def nowhere(name: str) -> Manifest:
+    """Return a gateway pod that no node takes."""
+    container = {"name": "istio-proxy", "image": "example.com/none"}
+    spec = {"nodeSelector": {"no": "node"}, "automountServiceAccountToken": False, "containers": [container]}
+    metadata = {"name": name, "namespace": "shared-gw", "labels": {"istio": "shared"}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

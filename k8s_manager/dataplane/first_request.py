@@ -11,6 +11,7 @@ import aiohttp
 
 from collectors import endpoints
 from istio_templates.facts import Manifest
+from istio_templates.workloads.pod_phase import has_ended
 from k8s_manager.dataplane.gateway_pools import GatewayPools
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
@@ -71,7 +72,7 @@ class FirstRequestLoop:
 
 
 def _ready_since(pod: Manifest) -> datetime | None:
-    for condition in pod.get("status", {}).get("conditions") or []:
+    for condition in () if has_ended(pod) else (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Ready" and condition.get("status") == "True":
             try:
                 return datetime.fromisoformat(condition["lastTransitionTime"])

@@ -19,11 +19,14 @@ class PodReader:
         self._labels: dict[tuple[str, str], tuple[ModelSpec, tuple[tuple[str, frozenset[tuple[str, str]]], ...]]] = {}
 
     def of_namespace(self, namespace: str) -> list[PodState]:
-        """Return the pods of a namespace."""
+        """Return the pods of a namespace that have not ended."""
         changes = self._store.changes("Pod", namespace)
-        return self._memo.get(
-            ("pods", namespace), (changes,), lambda: [pod_seen(pod) for pod in self._store.inside("Pod", namespace)]
-        )
+
+        def read() -> list[PodState]:
+            found = map(pod_seen, self._store.inside("Pod", namespace))
+            return [pod for pod in found if not pod.ended]
+
+        return self._memo.get(("pods", namespace), (changes,), read)
 
     def ready(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, int]:
         """Return the ready replicas of each version of a model."""

@@ -4,6 +4,8 @@ import asyncio
 import copy
 import dataclasses
 
+import pytest
+
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import ObjectKey
 from istio_templates.names import SLOTS
@@ -85,6 +87,23 @@ async def test_the_limit_follows_the_ready_replicas_and_the_gateway_pods(fleet):
         assert (await fleet.status("Model", "ranker", "search"))["limit"]["gateways"] == 2
         await fleet.client.merge(starting, {"metadata": {"labels": {"istio": None}}})
         await until(lambda: per_gateway_is(fleet, 20))
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+async def test_pods_that_have_ended_take_no_share_and_serve_nothing(fleet, phase):
+    async with fleet.manager():
+        await make_search(fleet)
+        places = [("inference-gw", {"istio": "shared"})] * 2 + [("search", labels())] * 2
+        (_, gateway_pod, _, replica) = [await fleet.pod(*place) for place in places]
+        await until(lambda: limit_is(fleet, 40))
+        await until(lambda: per_gateway_is(fleet, 20))
+        for key in (gateway_pod, replica):
+            await fleet.client.merge(key, {"status": {"phase": phase, "reason": "Evicted"}}, "status")
+        await until(lambda: limit_is(fleet, 20))
+        await until(lambda: per_gateway_is(fleet, 20))
+        told = await fleet.condition("InferenceGateway", "shared", "Ready")
+        assert told["message"] == "1 of 1 gateway pods are ready"
+        assert (await fleet.status("Model", "ranker", "search"))["limit"]["gateways"] == 1
 
 
 async def per_gateway_is(fleet, rate: float) -> bool:

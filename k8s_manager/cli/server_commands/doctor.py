@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from collectors.replicas import proxy_of
+from collectors.replicas import pod_seen
 from istio_templates import names
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
@@ -197,13 +197,8 @@ async def _gateway(client: KubeClient, obj: Manifest) -> GatewayFacts:
     except Absent:
         return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, False, ())
     pods, _ = await client.list(RESOURCES["Pod"], selector, spec["namespace"])
-    return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, True, tuple(map(_pod, pods)))
-
-
-def _pod(pod: Manifest) -> tuple[str, str | None, bool]:
-    conditions = pod.get("status", {}).get("conditions", [])
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return pod["metadata"]["name"], proxy_of(pod), ready
+    found = tuple((pod.name, pod.proxy, pod.ready) for pod in map(pod_seen, pods) if not pod.ended)
+    return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, True, found)
 
 
 def _version_of(istiod: Manifest) -> str:
