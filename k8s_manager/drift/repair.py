@@ -18,6 +18,7 @@ from k8s_manager.drift.field_policy import (
     without_note,
     writers_of,
 )
+from k8s_manager.drift.provenance import reject_foreign
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.kube.event import event
@@ -122,9 +123,12 @@ def repair_of(
 def resolve_drift(live: Manifest, wanted: Manifest, policy: Drift, first: bool, drifted: bool) -> DriftResolution:
     """Return the resolution for a live object, with the writers of kept edits.
 
-    Raises `FieldConflict` for an object that would be adopted but has fields that Tidegate cannot keep.
+    Raises `ForeignObject` for one that another writer made and nobody lets Tidegate adopt, `FieldConflict` for one that
+    would be adopted but has fields that Tidegate cannot keep.
     """
     is_adopted = first and policy == "adopt"
+    if not is_adopted:
+        reject_foreign(live, wanted)
     resolution = resolve(policy, wanted, without_note(live) if first else live, drifted or is_adopted)
     if is_adopted and resolution.added:
         key, by = names.key_of(wanted), sorted({who for path in resolution.added for who in writers_of(live, path)})

@@ -2,7 +2,8 @@
 
 TidegateError
 ├── NotFound ────── Absent
-├── Conflict ────── FieldConflict (another field manager), WriteConflict (an older resourceVersion)
+├── Conflict ────┬─ FieldConflict (another field manager) ── ForeignObject (another writer made it)
+│                └─ WriteConflict (an older resourceVersion)
 ├── Invalid ─────── Refused       (a schema or an admission webhook said no)
 ├── Transient ───── Unavailable   (no answer, 429, 5xx, or Istio's validator is away)
 │                └─ Expired       (410: list again)
@@ -14,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from istio_templates.errors import Conflict, Invalid, NotFound, Problem, Stalled, TidegateError, Transient
+from istio_templates.facts import ObjectKey
 
 
 class Absent(NotFound):
@@ -24,6 +26,15 @@ class FieldConflict(Conflict):
     """Another field manager holds fields that we apply; `managers` names them."""
 
     managers: tuple[str, ...] = ()
+
+
+class ForeignObject(FieldConflict):
+    """An object of that name is there already, and `managers` made it."""
+
+    def __init__(self, key: ObjectKey, managers: tuple[str, ...]) -> None:
+        remedy = "delete or rename it, or let its tenant take it over with drift: adopt"
+        super().__init__(f"{key}", [Problem("", f"it exists already and was made by {', '.join(managers)}; {remedy}")])
+        self.managers = managers
 
 
 class WriteConflict(Conflict):

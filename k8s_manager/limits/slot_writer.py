@@ -8,7 +8,8 @@ from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
-from k8s_manager.drift.repair import Repair, remove_additions
+from k8s_manager.drift.provenance import reject_foreign
+from k8s_manager.drift.repair import Repair, read_live, remove_additions
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.slot_rollback import SlotRollbacks
@@ -67,7 +68,10 @@ class SlotWriter:
         return True
 
     async def _apply(self, obj: Manifest, stale: bool) -> None:
+        key = names.key_of(obj)
+        if key not in self._store.owned and (live := self._store.get(key) and await read_live(self._client, key)):
+            reject_foreign(live, obj)
         repair = await remove_additions(self._client, obj) if stale else None
         self._store.put(await self._client.apply(obj, force=True))
         if repair and repair.writers:
-            self._repairs[names.key_of(obj)] = repair
+            self._repairs[key] = repair

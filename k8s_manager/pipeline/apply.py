@@ -15,6 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Refused
@@ -140,7 +141,7 @@ class ClusterTarget:
 
     async def _put(self, write: Write, results: Results) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
-        if write.drifted or write.policy != "repair":
+        if write.drifted or write.policy != "repair" or self._is_strange(write):
             live = await read_live(self._client, key)
             if live is not None:
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
@@ -156,6 +157,11 @@ class ClusterTarget:
         self._store.put(answer)
         if repair:
             results.repaired[key] = repair
+
+    def _is_strange(self, write: Write) -> bool:
+        """Tell whether what is there may be another writer's or another document's."""
+        known = self._store.owned.get(names.key_of(write.obj))
+        return write.first or known is None or not belongs(known, write.obj)
 
     async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
         """Take away what others have added, and write what is ours; where nothing would be left in between, the other
@@ -174,11 +180,7 @@ class ClusterTarget:
             return
         async with self._places:
             try:
-                if key.kind == "Namespace" and await self._has_others(key.name):
-                    self._store.put(await self._let_go(key))
-                else:
-                    await self._client.delete(key, obj["metadata"]["uid"])
-                    self._store.leave(obj)
+                await self._take_away(key, obj)
             except Absent:
                 self._store.drop(obj)
             except TidegateError as error:
@@ -186,13 +188,31 @@ class ClusterTarget:
                 return
             self._succeed(key, "delete", results)
 
-    async def _let_go(self, namespace: ObjectKey) -> Manifest:
+    async def _take_away(self, key: ObjectKey, obj: Manifest) -> None:
+        """Delete an object that we made; give up one that others made or live in."""
+        if key.kind == "Namespace" and await self._has_others(key.name):
+            self._store.put(await self._let_go_namespace(key))
+            return
+        live = await self._client.get(key)
+        if key.kind not in SHARED and not is_made_by_us(live):
+            log.warning("%s carries our labels but was made by others: it stays, without them", key)
+            self._store.put(await self._unmark(live))
+            return
+        await self._client.delete(key, obj["metadata"]["uid"])
+        self._store.leave(obj)
+
+    async def _let_go_namespace(self, namespace: ObjectKey) -> Manifest:
         """Take what is ours off a namespace that stays, also where a tool has applied the same."""
-        left = await self._client.apply(names.manifest("v1", "Namespace", namespace.name, "", {}), force=True)
-        ours = [label for label in left["metadata"].get("labels", {}) if names.is_ours(label)]
+        return await self._unmark(
+            await self._client.apply(names.manifest("v1", "Namespace", namespace.name, "", {}), force=True)
+        )
+
+    async def _unmark(self, live: Manifest) -> Manifest:
+        """Take our labels off an object."""
+        ours = [label for label in live["metadata"].get("labels") or {} if names.is_ours(label)]
         if not ours:
-            return left
-        return await self._client.merge(namespace, {"metadata": {"labels": dict.fromkeys(ours)}})
+            return live
+        return await self._client.merge(names.key_of(live), {"metadata": {"labels": dict.fromkeys(ours)}})
 
     def _is_due(self, key: ObjectKey) -> bool:
         failure = self._failures.get(key)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
-from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, Refused, Unavailable
+from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, ForeignObject, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.pipeline.apply import Failure
 from k8s_manager.pipeline.termination import Terminating
@@ -141,7 +141,7 @@ def _reason(error: TidegateError) -> str:
 
 
 def _message(key: ObjectKey, error: TidegateError) -> str:
-    if isinstance(error, FieldConflict):
+    if isinstance(error, FieldConflict) and not isinstance(error, ForeignObject):
         owners = ", ".join(error.managers)
         return f"{key} is managed by {owners}; delete it, or remove its fields from what {owners} applies"
     match _reason(error):
@@ -149,4 +149,4 @@ def _message(key: ObjectKey, error: TidegateError) -> str:
             return f"{key}: the cluster has no kind {key.kind}; install Istio 1.30 or newer, the manager then continues"
         case "NamespaceAbsent":
             return f"{key}: namespace {key.namespace} does not exist; kubectl create namespace {key.namespace}"
-    return f"{key}: {error}"
+    return str(error) if isinstance(error, ForeignObject) else f"{key}: {error}"

@@ -1,6 +1,7 @@
 """The history of documents: who changed what, when and why, whatever way they took; and the way back."""
 
 import asyncio
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,9 @@ import yaml
 from k8s_manager.kube.resources import RESOURCES
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_access import as_, made
+from tests.support.bounds import slowness
 from tests.support.documents import API, gateway, model, tenant
+from tests.support.fleet import SETTINGS
 from tests.support.waiting import until
 from tests.warmup.plans import plan
 
@@ -167,7 +170,8 @@ async def test_a_manager_that_starts_later_records_what_it_finds_once(fleet):
 async def test_the_writers_of_many_documents_are_read_by_a_list(fleet):
     names = [f"team-{number}" for number in range(25)]
     await fleet.apply(gateway(), *(tenant(name) for name in names))
-    async with fleet.manager():
+    # However slowly documents are accepted, they are recorded together.
+    async with fleet.manager(dataclasses.replace(SETTINGS, history_quiet=2 * slowness())):
         await until(lambda: _count(fleet, 26), what="a revision of every document")
     calls = sum(n for (verb, what, _), n in fleet.api.counts.items() if verb == "GET" and what.endswith("tenants"))
     assert calls < len(names), "one GET for each document"

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import dataclasses
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -306,28 +307,52 @@ async def test_drift_is_repaired_and_the_writer_named(fleet):
         await until(named)
 
 
+@asynccontextmanager
+async def recorded(fleet, *kinds: str):
+    """Note every state of the objects of some kinds, as a watch shows it: kind, version, spec."""
+    seen: list[tuple[str, int, str]] = []
+
+    async def follow(kind: str) -> None:
+        found, version = await fleet.client.list(RESOURCES[kind])
+        seen.extend(entry(obj) for obj in found)
+        started.release()
+        async for _, obj in fleet.client.watch(RESOURCES[kind], version):
+            if obj.get("spec"):
+                seen.append(entry(obj))
+
+    def entry(obj) -> tuple[str, int, str]:
+        return obj["kind"], int(obj["metadata"]["resourceVersion"]), str(obj["spec"])
+
+    started = asyncio.Semaphore(0)
+    tasks = [asyncio.create_task(follow(kind)) for kind in kinds]
+    for _ in kinds:
+        await started.acquire()
+    yield seen
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def seen_now(fleet, seen) -> bool:
+    now = [await fleet.get(kind, "ranker", "search") for kind in ("DestinationRule", "VirtualService")]
+    return {int(obj["metadata"]["resourceVersion"]) for obj in now} <= {version for _, version, _ in seen}
+
+
 async def test_a_new_version_is_made_before_it_gets_traffic_and_the_old_one_goes_after(fleet):
     async with fleet.manager():
         await make_search(fleet)
         versions = [{"name": "v2", "workload": {"replicas": 1, "image": "example.com/ranker:2"}}]
-        seen = []
-
-        async def record():
-            for kind in ("DestinationRule", "VirtualService"):
-                obj = await fleet.get(kind, "ranker", "search")
-                seen.append((kind, int(obj["metadata"]["resourceVersion"]), str(obj["spec"])))
-
-        await record()
-        await fleet.apply(
-            model(versions=versions, traffic=[{"version": "v2", "weight": 100}], drain=f"{hung() / 20:.0f}s")
-        )
 
         async def moved():
-            await record()
             rule = await fleet.get("DestinationRule", "ranker", "search")
             return [s["name"] for s in rule["spec"]["subsets"]] == ["v2"]
 
-        await until(moved)
+        async with recorded(fleet, "DestinationRule", "VirtualService") as seen:
+            await fleet.apply(
+                model(versions=versions, traffic=[{"version": "v2", "weight": 100}], drain=f"{hung() / 20:.0f}s")
+            )
+            await until(moved)
+            await until(lambda: seen_now(fleet, seen), what="every change being seen")
         ordered = sorted(set(seen), key=lambda entry: entry[1])
         first_route_to_v2 = next(v for k, v, spec in ordered if k == "VirtualService" and "'subset': 'v2'" in spec)
         rules = [(v, spec) for k, v, spec in ordered if k == "DestinationRule"]

@@ -112,11 +112,13 @@ async def test_an_upgrade_writes_no_object_and_keeps_every_limit(fleet, tmp_path
         for version in ("v1", "v2"):
             await fleet.pod("search", {**labels("canary", version)})
         await until(lambda: has_limits(fleet), what="the limits of the previous release")
+        await until(lambda: has_no_answer(fleet), what="no gateway pod answering, since none runs here")
         await fleet.settled(1.5)
     before, limits = await objects(fleet), await in_slot(fleet)
     said, writes = await statuses(fleet), fleet.writes()
     async with fleet.manager() as manager:
         await until(manager.loop.passed.is_set, what="the first pass of this release")
+        await until(lambda: says(fleet, said), what="the statuses being as before: the gateway pods are asked anew")
         await fleet.settled(1.5)
         written = fleet.writes() - writes
         after = await objects(fleet)
@@ -124,8 +126,15 @@ async def test_an_upgrade_writes_no_object_and_keeps_every_limit(fleet, tmp_path
         assert {resource.rpartition("/")[2] for resource in written} <= set(DOCUMENT_RESOURCES), (
             f"only statuses may be reworded: {written}"
         )
-        assert await statuses(fleet) == said
         assert await in_slot(fleet) == limits
+
+
+async def says(fleet: Fleet, said: dict[str, Manifest]) -> bool:
+    return await statuses(fleet) == said
+
+
+async def has_no_answer(fleet: Fleet) -> bool:
+    return (await fleet.condition("InferenceGateway", "shared", "LimitsApplied")).get("reason") == "NoAnswer"
 
 
 DOCUMENT_RESOURCES = tuple(RESOURCES[kind].plural for kind in DOCUMENTS)

@@ -134,7 +134,7 @@ async def test_a_change_that_comes_while_another_is_pushed_is_committed_at_once(
         scene.want(2)
         scene.repository.go.set()
         await scene.committed(2)
-        assert scene.loop.uncommitted() == []
+        await until(lambda: scene.loop.uncommitted() == [], "nothing being left to commit")
 
 
 async def test_an_api_server_that_is_away_is_not_asked_without_pause():

@@ -7,6 +7,7 @@ import pytest
 from istio_templates.errors import Conflict, Invalid
 from k8s_manager.cli.warmup_commands.measure import chosen
 from k8s_manager.runtime.clock import SystemClock
+from tests.support.bounds import slowness
 from tests.support.model_server import Cold, model_server
 from tests.warmup.plans import bundle
 from warmup.clients import connect
@@ -55,7 +56,8 @@ async def test_the_curve_ends_where_the_replica_queues_up():
 async def test_a_replica_that_is_slow_but_takes_any_number_at_once_is_measured_to_the_end():
     cold = Cold(slow_calls=10**6, slow=0.3)
     async with model_server(cold) as port:
-        steps = await curve(port, Rates(first=20, most=40, hold=1.0, target=2.0))
+        rates = Rates(first=20, most=40, hold=1.0, target=2.0 * slowness())
+        steps = await curve(port, rates, load={"minRequests": 5, "maxRequests": 200, "perRequestTimeout": "60s"})
     assert [step.broke for step in steps] == ["", "", ""]
     assert proposal(steps) == 36
 

@@ -23,6 +23,9 @@ class Kubernetes:
             raise Refused("apply", [])
         return obj
 
+    async def get(self, key):
+        return ours(key.kind, key.name, key.namespace)
+
     async def delete(self, key, uid):
         raise Unavailable("not now")
 
