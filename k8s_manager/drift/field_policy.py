@@ -21,6 +21,7 @@ from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest
 from k8s_manager.drift.adoptable_fields import is_adoptable
 from k8s_manager.drift.compare import KEYS, Path, differences, element_key, is_merged
+from k8s_manager.drift.handover import HANDOVER
 
 NOTE = "tidegate.dev/conceded"
 _NOTED: Path = ("metadata", "annotations", NOTE)
@@ -116,7 +117,7 @@ def writers_of(live: Manifest, path: str = "") -> tuple[str, ...]:
     others = [
         entry
         for entry in live["metadata"].get("managedFields", [])
-        if entry.get("manager") != names.MANAGER and entry.get("subresource") != "status"
+        if entry.get("manager") not in (names.MANAGER, HANDOVER) and entry.get("subresource") != "status"
     ]
     holders = [entry for entry in others if path in map(_text, _held(entry.get("fieldsV1") or {}))]
     return tuple(sorted({str(entry.get("manager", UNKNOWN)) for entry in holders or others}))

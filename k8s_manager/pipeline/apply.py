@@ -15,6 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.handover import HANDOVER, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
@@ -141,9 +142,11 @@ class ClusterTarget:
 
     async def _put(self, write: Write, results: Results) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
-        if write.drifted or write.policy != "repair" or self._is_strange(write):
+        if write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj):
             live = await read_live(self._client, key)
             if live is not None:
+                if taken := handover(live, obj):
+                    await self._client.apply(taken, force=True, manager=HANDOVER)
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
                 if write.drifted or write.first:
                     owner = owner_of(obj["metadata"]["labels"])

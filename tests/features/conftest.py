@@ -1,4 +1,10 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from istio_templates.envoy_filter import limits_of
+from istio_templates.facts import Manifest
+from k8s_manager.kube.resources import RESOURCES
 from ratelimiter.slots import slot_of
 from tests.support.documents import gateway, model, tenant
 from tests.support.waiting import until
@@ -25,3 +31,26 @@ async def in_slot(fleet, name: str = "ranker", namespace: str = "search") -> dic
 async def is_programmed(fleet, name: str, namespace: str) -> bool:
     condition = await fleet.condition("Model", name, "Programmed", namespace)
     return condition.get("status") == "True"
+
+
+@asynccontextmanager
+async def recorded(fleet, *kinds: str) -> AsyncIterator[list[Manifest]]:
+    """Note every state of the objects of some kinds, as watches show them: a look now and then misses some."""
+    seen: list[Manifest] = []
+    started = asyncio.Semaphore(0)
+
+    async def follow(kind: str) -> None:
+        found, version = await fleet.client.list(RESOURCES[kind])
+        seen.extend(found)
+        started.release()
+        async for _, obj in fleet.client.watch(RESOURCES[kind], version):
+            if obj.get("spec"):  # no bookmark
+                seen.append(obj)
+
+    tasks = [asyncio.create_task(follow(kind)) for kind in kinds]
+    for _ in kinds:
+        await started.acquire()
+    yield seen
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

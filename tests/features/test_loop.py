@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import dataclasses
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -14,7 +13,7 @@ from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.metrics import RENDERED
 from ratelimiter.slots import slot_of
-from tests.features.conftest import is_programmed, make_search
+from tests.features.conftest import is_programmed, make_search, recorded
 from tests.support.bounds import hung, slowness
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS, running_fleet
@@ -307,35 +306,10 @@ async def test_drift_is_repaired_and_the_writer_named(fleet):
         await until(named)
 
 
-@asynccontextmanager
-async def recorded(fleet, *kinds: str):
-    """Note every state of the objects of some kinds, as a watch shows it: kind, version, spec."""
-    seen: list[tuple[str, int, str]] = []
-
-    async def follow(kind: str) -> None:
-        found, version = await fleet.client.list(RESOURCES[kind])
-        seen.extend(entry(obj) for obj in found)
-        started.release()
-        async for _, obj in fleet.client.watch(RESOURCES[kind], version):
-            if obj.get("spec"):
-                seen.append(entry(obj))
-
-    def entry(obj) -> tuple[str, int, str]:
-        return obj["kind"], int(obj["metadata"]["resourceVersion"]), str(obj["spec"])
-
-    started = asyncio.Semaphore(0)
-    tasks = [asyncio.create_task(follow(kind)) for kind in kinds]
-    for _ in kinds:
-        await started.acquire()
-    yield seen
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def seen_now(fleet, seen) -> bool:
     now = [await fleet.get(kind, "ranker", "search") for kind in ("DestinationRule", "VirtualService")]
-    return {int(obj["metadata"]["resourceVersion"]) for obj in now} <= {version for _, version, _ in seen}
+    versions = {obj["metadata"]["resourceVersion"] for obj in seen}
+    return {obj["metadata"]["resourceVersion"] for obj in now} <= versions
 
 
 async def test_a_new_version_is_made_before_it_gets_traffic_and_the_old_one_goes_after(fleet):
@@ -353,7 +327,7 @@ async def test_a_new_version_is_made_before_it_gets_traffic_and_the_old_one_goes
             )
             await until(moved)
             await until(lambda: seen_now(fleet, seen), what="every change being seen")
-        ordered = sorted(set(seen), key=lambda entry: entry[1])
+        ordered = sorted((obj["kind"], int(obj["metadata"]["resourceVersion"]), str(obj["spec"])) for obj in seen)
         first_route_to_v2 = next(v for k, v, spec in ordered if k == "VirtualService" and "'subset': 'v2'" in spec)
         rules = [(v, spec) for k, v, spec in ordered if k == "DestinationRule"]
         assert all("'name': 'v1'" in spec for version, spec in rules if version < first_route_to_v2)

@@ -10,7 +10,7 @@ from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.apply import Failure
-from k8s_manager.pipeline.plan import Terminating
+from k8s_manager.pipeline.termination import Terminating
 from k8s_manager.status.document_status import DocumentInputs, unreadable_status
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
