@@ -46,6 +46,13 @@ def pods(**spec) -> dict:
     return {"spec": {**route()["spec"], "versions": [{"name": "v1", "workload": workload}]}}
 
 
+def both(**container) -> dict:
+    body = pods(containers=[{"name": "model", **container}])
+    said = {"env": [{"name": "LOG", "value": "debug"}], "resources": {"limits": {"memory": "20G"}}}
+    body["spec"]["versions"][0]["workload"].update(said)
+    return body
+
+
 TRIED = {"rateLimit": {"perReplicaQps": 20}, "replicas": [{"count": 2}], "gateways": [{"count": 2}]}
 LONG = [{"time": 0, "requests": 1}, {"time": 10**9, "requests": 1}]
 BAD = [
@@ -104,6 +111,9 @@ BAD = [
     ("a version that is not there", "PUT", f"{RANKER}/versions/v9/scale", {"replicas": 1}, 404, None, "versions are v1"),
     ("a path that is not there", "GET", "/v1/nothing", None, 404, None, "Not Found"),
     ("a pod in its node's network", "PUT", OTHER, pods(hostNetwork=True), 422, "spec.versions[0].workload.podTemplate.spec.hostNetwork", "not allowed for pods of tenants; remove it"),
+    ("a variable said twice", "PUT", OTHER, both(env=[{"name": "LOG", "value": "info"}]), 422, "spec.versions[0].workload.env[0]", "spec.versions[0].workload.podTemplate.spec.containers[0].env[0] say different things about LOG"),
+    ("an amount said twice", "PUT", OTHER, both(resources={"limits": {"memory": "1G"}}), 422, "spec.versions[0].workload.resources.limits.memory", "podTemplate.spec.containers[0].resources.limits.memory say different things"),
+    ("two images", "PUT", OTHER, both(image="example.com/another:1"), 422, "spec.versions[0].workload.image", "give it in one of the two"),
     ("a pod with another's rights", "PUT", OTHER, pods(serviceAccountName="tidegate"), 422, "spec.versions[0].workload.podTemplate.spec.serviceAccountName", "choose one of: default"),
     ("labels that are no texts", "PUT", OTHER, {**route(), "metadata": {"labels": {"a": 1}}}, 422, "metadata.labels", "texts"),
     ("annotations that are a list", "PUT", OTHER, {**route(), "metadata": {"annotations": ["a"]}}, 422, "metadata.annotations", "texts"),
