@@ -52,8 +52,9 @@ def text_of(chance: random.Random) -> str:
 async def test_kustomize_reads_ten_thousand_texts_as_the_texts_that_they_are(site: Site, tmp_path: Path):
     chance = random.Random(1)
     texts = [text_of(chance) for _ in range(10_000)]
+    keys = dict.fromkeys((text for text in texts if text != "<<"), "")  # kustomize merges by that key, quoted or not
     head = {"apiVersion": "example.com/v1", "kind": "Texts", "metadata": {"name": "texts"}}
-    obj = {**head, "spec": {"values": texts, "keys": dict.fromkeys(texts, "")}}
+    obj = {**head, "spec": {"values": texts, "keys": keys}}
     (tmp_path / "texts.yaml").write_text(yaml_text([obj]))
     (tmp_path / "kustomization.yaml").write_text("resources: [texts.yaml]\n")
     (built,) = load(kubectl("kustomize", str(tmp_path)))

@@ -12,6 +12,7 @@ from istio_templates.documents.fields import (
     HeaderValue,
     Host,
     Labels,
+    OfKubernetes,
     Path,
     Port,
     Rate,
@@ -100,9 +101,9 @@ class Workload(Spec):
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: tuple[dict[str, Any], ...] = ()
-    resources: dict[str, Any] = {}
-    pod_template: dict[str, Any] = {}
+    env: tuple[OfKubernetes, ...] = ()
+    resources: OfKubernetes = {}
+    pod_template: OfKubernetes = {}
     disruption_budget: bool = Field(default=True, strict=True)
     capacity_mode: Literal["availability", "resourceAware"] = "availability"
     accept_outage: bool = Field(default=False, strict=True)

@@ -3,10 +3,12 @@
 import asyncio
 import dataclasses
 import itertools
+import json
 
 import pytest
 
 from istio_templates.facts import ObjectKey
+from istio_templates.yaml_text import yaml_text
 from k8s_manager.api.preconditions import etag
 from k8s_manager.runtime.settings import Settings
 from tests.features.conftest import make_search
@@ -175,6 +177,39 @@ async def test_a_key_that_stands_twice_is_refused(rest):
     text = "spec:\n  routes: []\nspec:\n  routes: []\n"
     status, problem = await rest.call("PUT", OTHER, text, {"Content-Type": "application/yaml"})
     assert status == 400 and "stands twice" in problem["detail"]
+
+
+@pytest.mark.parametrize(("form", "text"), [("json", '{"spec": {}, "spec": {}}'), ("json", '{"spec": {"a": 1, "\\u0061": 2}}'),
+                                            ("yaml", "yes: 1\ntrue: 2\n"), ("yaml", "1: a\n'1': b\n")])  # fmt: skip
+async def test_keys_that_are_equal_once_they_are_read_are_refused(rest, form: str, text: str):
+    status, problem = await rest.call("PUT", OTHER, text, {"Content-Type": f"application/{form}"})
+    assert status == 400 and "stands twice" in problem["detail"]
+
+
+async def test_a_document_as_the_cluster_has_it_is_taken_back(rest):
+    """With status, what the server made, a byte order mark, and a variable that kubectl prints without quotes."""
+    live = await rest.fleet.get("Model", "ranker", "search")
+    live = {**live, "status": {"conditions": []}}
+    assert live["metadata"]["uid"] and live["metadata"]["resourceVersion"]
+    text = "\ufeff" + yaml_text([live]).replace(
+        "example.com/ranker:1", "example.com/ranker:1\n      env: [{name: A, value: =}]"
+    )
+    status, said = await rest.call("PUT", RANKER, text.encode(), {"Content-Type": "application/yaml", "If-Match": "*"})
+    assert status == 200, said
+    assert said["spec"]["versions"][0]["workload"]["env"] == [{"name": "A", "value": "="}]
+    status, said = await rest.call(
+        "PUT",
+        RANKER,
+        b"\xef\xbb\xbf" + json.dumps(live).encode(),
+        {"Content-Type": "application/json", "If-Match": "*"},
+    )
+    assert status == 200, said
+
+
+async def test_documents_of_one_call_may_stand_in_a_list(rest):
+    items = {"apiVersion": "v1", "kind": "List", "items": [model("other"), model("third")]}
+    status, said = await rest.call("POST", "/v1/plan", {"documents": [items]})
+    assert status == 200 and said["documents"] == ["Model search/other", "Model search/third"], said
 
 
 async def test_a_model_behind_a_slash_alone_may_stand_behind_the_others(rest):
