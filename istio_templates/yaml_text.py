@@ -1,7 +1,8 @@
 """Manifests as YAML: block style, keys in the order in which they were rendered, no anchors.
 
 Whole trees are written this way, and PyYAML takes a millisecond for every five objects. What is plain (nearly all) is
-therefore written here, byte for byte as PyYAML would; whatever could be folded, quoted or escaped is left to it.
+therefore written here, byte for byte as PyYAML would; whatever could be folded, quoted or escaped is left to it. What
+another reader than PyYAML could take for no text is quoted (`istio_templates/yaml_scalars.py`).
 """
 
 import re
@@ -12,13 +13,13 @@ from typing import Any
 import yaml
 
 from istio_templates.facts import Manifest
+from istio_templates.yaml_scalars import is_ambiguous
 
 WIDTH = 120
 _SAFE = 100
 """A text with spaces that ends before this column is never folded."""
 _LONGEST_KEY = 100
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
-_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 _INDENTS = tuple("  " * depth for depth in range(64))
 
 
@@ -28,6 +29,13 @@ class _Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
         """Never point."""
         return True
+
+
+def _text_node(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if is_ambiguous(text) else None)
+
+
+_Dumper.add_representer(str, _text_node)
 
 
 class _NotPlainError(Exception):
@@ -103,7 +111,7 @@ def _scalar(value: Any, column: int) -> str:
 
 
 def _text(text: str) -> str:
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+    if _PLAIN.fullmatch(text) and not is_ambiguous(text):
         return text
     return _quoted(text)
 

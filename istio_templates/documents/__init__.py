@@ -5,9 +5,10 @@ from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
-from istio_templates.documents.parse import AnySpec, Document, SpecT, load, parse
+from istio_templates.documents.parse import AnySpec, Document, SpecT, parse, unlisted
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
+from istio_templates.documents.yaml_reader import load
 
 __all__ = [
     "AccessGrantSpec",
@@ -21,4 +22,5 @@ __all__ = [
     "WarmupPlanSpec",
     "load",
     "parse",
+    "unlisted",
 ]

@@ -5,7 +5,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -20,6 +20,28 @@ class Spec(BaseModel):
     """A part of a document: camelCase outside, nothing unknown accepted, never changed after reading."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        """Take null as absent, as Kubernetes does; a field that is unknown stays to be named."""
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        known = {info.alias for info in cls.model_fields.values()}
+        return {name: inner for name, inner in value.items() if inner is not None or name not in known}
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a value without what is null in it, at any depth: templating tools print that for what is empty."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [without_nulls(inner) for inner in value if inner is not None]
+    return value
+
+
+OfKubernetes = Annotated[dict[str, Any], BeforeValidator(without_nulls)]
+"""A part of a Kubernetes object, which its API server checks."""
 
 
 def dns_label(value: str) -> str:

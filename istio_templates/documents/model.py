@@ -12,6 +12,7 @@ from istio_templates.documents.fields import (
     HeaderValue,
     Host,
     Labels,
+    OfKubernetes,
     Path,
     Port,
     Rate,
@@ -84,6 +85,10 @@ class TrafficPolicy(Spec):
     load_balancing: LoadBalancing = LoadBalancing()
 
 
+MODEL_CONTAINER = "model"
+"""The container of a podTemplate that serves the model; the short fields of a workload are about it."""
+
+
 class Workload(Spec):
     """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number.
 
@@ -96,17 +101,22 @@ class Workload(Spec):
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: tuple[dict[str, Any], ...] = ()
-    resources: dict[str, Any] = {}
-    pod_template: dict[str, Any] = {}
+    env: tuple[OfKubernetes, ...] = ()
+    resources: OfKubernetes = {}
+    pod_template: OfKubernetes = {}
     disruption_budget: bool = Field(default=True, strict=True)
     capacity_mode: Literal["availability", "resourceAware"] = "availability"
     accept_outage: bool = Field(default=False, strict=True)
 
+    def short_fields(self) -> dict[str, Any]:
+        """Return what is said of the container `model` outside podTemplate."""
+        lists = {"command": list(self.command), "args": list(self.args), "env": list(self.env)}
+        return {"image": self.image, **lists, "resources": self.resources}
+
     @model_validator(mode="after")
     def _image(self) -> "Workload":
         containers = _containers(self.pod_template)
-        if self.image is None and not any(c.get("name") == "model" and c.get("image") for c in containers):
+        if self.image is None and not any(c.get("name") == MODEL_CONTAINER and c.get("image") for c in containers):
             raise ValueError('give image, or podTemplate with an image in its container "model"')
         return self
 

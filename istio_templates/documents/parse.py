@@ -1,11 +1,10 @@
-"""From text or a mapping to a typed document; whatever is wrong is named by its path in the document."""
+"""From a mapping to a typed document; whatever is wrong is named by its path in the document."""
 
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Generic, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypeVar
@@ -17,6 +16,7 @@ from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
+from istio_templates.documents.yaml_reader import MAX_DEPTH
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import ObjectKey
 
@@ -38,7 +38,6 @@ _METADATA = {
     "name", "namespace", "labels", "annotations", "uid", "resourceVersion", "generation", "creationTimestamp",
     "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "managedFields", "ownerReferences", "selfLink",
 }  # fmt: skip
-MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,56 +58,15 @@ class Document(Generic[SpecT]):
         return str(self.key)
 
 
-class _StrictLoader(yaml.CSafeLoader):
-    """Refuses duplicate keys, aliases included, which YAML readers disagree about."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-# A moment stays the text that was written: JSON knows no other, and kubectl reads it so.
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def load(text: str, source: str = "input", aliases: bool = True) -> list[dict[str, Any]]:
-    """Return the mappings in a YAML or JSON text, one per document.
-
-    Raises `Invalid` with line and column where the text is broken. Without `aliases` it takes none: some hundred bytes
-    of them stand for more than fits into memory.
-    """
-    try:
-        if not aliases:
-            _without_aliases(text)
-        found = [item for item in yaml.load_all(text, Loader=_StrictLoader) if item is not None]
-    except yaml.YAMLError as error:
-        raise Invalid(source, [Problem("", _where(error))]) from error
-    except RecursionError as error:
-        raise Invalid(source, [Problem("", f"is nested deeper than {MAX_DEPTH} levels")]) from error
-    for item in found:
-        if not isinstance(item, dict):
-            raise Invalid(source, [Problem("", f"holds a {type(item).__name__} where a document is expected")])
-    return found
-
-
-def _without_aliases(text: str) -> None:
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            where: Any = event.start_mark
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not taken here", where)
-
-
-def _where(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"broken YAML{place}: {getattr(error, 'problem', None) or 'unreadable characters'}; correct the syntax"
+def unlisted(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an object, or those in a list as kubectl prints them (`List`, `ModelList`), also without their kind."""
+    kind = raw.get("kind")
+    if not isinstance(kind, str) or not kind.endswith("List") or not isinstance(raw.get("items"), list):
+        return [raw]
+    if wrong := next((item for item in raw["items"] if not isinstance(item, dict)), None):
+        raise Invalid(kind, [Problem("items", f"hold {wrong!r} where an object is expected; remove it")])
+    named = {"apiVersion": raw.get("apiVersion"), "kind": kind.removesuffix("List")} if kind != "List" else {}
+    return [found for item in raw["items"] for found in unlisted({**named, **item})]
 
 
 def parse(raw: dict[str, Any]) -> Document:

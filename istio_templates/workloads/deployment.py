@@ -5,6 +5,7 @@ from typing import Any
 from istio_templates import names
 from istio_templates.facts import Manifest, ServedModel, VersionFacts
 from istio_templates.workloads.agent import with_agent
+from istio_templates.workloads.defaults import with_pause, with_ports
 from istio_templates.workloads.probes import probes
 from istio_templates.workloads.warm_gate import GATE
 
@@ -75,14 +76,12 @@ def _container(model: ServedModel, wanted: Manifest, grace: int) -> Manifest:
     Kubernetes refuses a pause that is not shorter than the grace period: a tenant's short one shortens it.
     """
     ports = sorted({(route.port, route.protocol) for route in model.routes})
-    probed = probes(model.warmup, ports[0][0], wanted)
-    defaults: dict[str, Any] = {
+    routed = [{"name": f"{protocol}-{port}", "containerPort": port, "protocol": "TCP"} for port, protocol in ports]
+    filled: dict[str, Any] = {
         "name": wanted["name"],
         "image": wanted.get("image"),
-        "ports": [{"name": f"{protocol}-{port}", "containerPort": port, "protocol": "TCP"} for port, protocol in ports],
-        **probed,
+        "ports": with_ports(wanted.get("ports"), routed),
+        **probes(model.warmup, ports[0][0], wanted),
+        "lifecycle": with_pause(wanted.get("lifecycle"), min(DRAIN_SECONDS, grace - 1)),
     }
-    if (pause := min(DRAIN_SECONDS, grace - 1)) > 0:
-        defaults["lifecycle"] = {"preStop": {"sleep": {"seconds": pause}}}
-    given = {key: value for key, value in wanted.items() if value is not None}
-    return {**defaults, **given, **probed}
+    return {key: value for key, value in {**filled, **wanted, **filled}.items() if value is not None}

@@ -1,6 +1,7 @@
 """Reading a request's body: JSON or YAML, at most 1 MiB, one mapping, which may have a type."""
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from istio_templates.documents import load
 from istio_templates.documents.fields import Spec
+from istio_templates.documents.json_reader import require_single_keys
 from istio_templates.documents.parse import problems_of
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.api.problems import Broken, TooLarge
@@ -58,9 +60,13 @@ async def _raw(request: Request) -> bytes:
 
 def _json(raw: bytes) -> Any:
     try:
-        return orjson.loads(raw)
+        found = orjson.loads(raw.removeprefix(BOM_UTF8))
+        require_single_keys(raw)
+        return found
     except ValueError as error:
         raise Broken(f"broken JSON: {error}; correct the syntax, or say content-type application/yaml") from error
+    except RecursionError as error:
+        raise Broken("the JSON is nested deeper than a document ever is; send a document") from error
 
 
 def _yaml(raw: bytes) -> Any:

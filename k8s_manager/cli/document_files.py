@@ -1,5 +1,6 @@
 """Documents as they stand in files, folders and standard input; one file that is broken does not hide the others."""
 
+import codecs
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -7,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from istio_templates.documents import load
+from istio_templates.documents import load, unlisted
 from istio_templates.errors import Invalid, Problem
+from k8s_manager.cli import kustomizations
 
 ENDS = (".yaml", ".yml", ".json")
-KUSTOMIZATION = "kustomization.yaml"
-"""Documents may lie in a folder that kustomize applies; its own file is none."""
+_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""What a text begins with that is not UTF-8: PowerShell writes so."""
+_ADDRESSES = ("http://", "https://")
 
 
 @dataclass(slots=True)
@@ -25,23 +28,29 @@ class Reading:
         """Yield each document with its place: the file, and which document of it where there are several."""
         for name, text in self._texts(places):
             try:
-                found = load(text, name)
+                found = [unlisted(raw) for raw in load(text, name)]
             except Invalid as error:
                 self.problems += [(name, problem) for problem in error.problems]
                 continue
-            for number, raw in enumerate(found, 1):
-                yield (name if len(found) == 1 else f"{name} (document {number})"), raw
+            for number, objects in enumerate(found, 1):
+                for item, raw in enumerate(objects, 1):
+                    parts = [f"document {number}"] if len(found) > 1 else []
+                    parts += [f"item {item}"] if len(objects) > 1 else []
+                    yield (f"{name} ({', '.join(parts)})" if parts else name), raw
 
     def _texts(self, places: Sequence[str]) -> Iterator[tuple[str, str]]:
         if "-" in places:
             yield from self._text("standard input", sys.stdin.buffer.read)
-        given = [Path(place) for place in places if place != "-"]
+        for address in (place for place in places if place.startswith(_ADDRESSES)):
+            self._note(address, f"is an address; read it first: curl {address} | tidegate COMMAND -f -")
+        given = [Path(place) for place in places if place != "-" and not place.startswith(_ADDRESSES)]
         for file in dict.fromkeys(file for path in given for file in self._files(path)):
             yield from self._text(str(file), file.read_bytes)
 
     def _text(self, name: str, read: Callable[[], bytes]) -> Iterator[tuple[str, str]]:
         try:
-            yield name, read().decode()
+            raw = read()
+            yield name, raw.decode(_ENCODINGS.get(raw[:2], "utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             self._note(name, f"cannot be read: {error}")
 
@@ -54,7 +63,10 @@ class Reading:
     def _files(self, path: Path) -> Iterator[Path]:
         """Yield a file, or those in a folder and all below it; links to folders are reported and not followed."""
         if not path.is_dir():
-            yield path
+            if path.name in kustomizations.NAMES:
+                self._note(str(path), f"is kustomize's own file; give its folder: -f {path.parent}")
+            else:
+                yield path
             return
         for folder, inner, names in os.walk(
             path, onerror=lambda e: self._note(str(e.filename), f"cannot be read: {e}")
@@ -63,5 +75,8 @@ class Reading:
             for link in (Path(folder, name) for name in inner):
                 if link.is_symlink():
                     self._note(str(link), "is a link to a folder, which is not followed; name that folder too")
-            files = (Path(folder, name) for name in sorted(names) if name != KUSTOMIZATION)
+            for own in (Path(folder, name) for name in names if name in kustomizations.NAMES):
+                if said := kustomizations.objection(own, path):
+                    self._note(str(own), said)
+            files = (Path(folder, name) for name in sorted(names) if name not in kustomizations.NAMES)
             yield from (file for file in files if file.suffix in ENDS)

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
+from istio_templates.yaml_text import yaml_text
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 def show(value: Any, form: Format) -> None:
     """Print a value as JSON or YAML."""
-    typer.echo(json.dumps(value, indent=2) if form is Format.JSON else yaml.safe_dump(value, sort_keys=False).rstrip())
+    typer.echo(json.dumps(value, indent=2) if form is Format.JSON else yaml_text([value]).rstrip())
 
 
 def table(kind: str, objects: list[Object]) -> None:

@@ -14,13 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import yaml
-
 from istio_templates import names
 from istio_templates.catalog import render_slot
-from istio_templates.documents import ModelSpec
+from istio_templates.documents import ModelSpec, load
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.errors import Conflict, Problem
+from istio_templates.errors import Conflict, Invalid, Problem
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, ServedModel, SlotFacts
 from istio_templates.virtual_service import virtual_service
 from k8s_manager.gitops.commit_message import owner_of_path
@@ -199,8 +197,8 @@ def _is_held(path: str, parts: Parts) -> bool:
 def _read(text: str | None) -> Manifest | None:
     """Return the object in a file of the tree; None where it holds something else."""
     try:
-        found = yaml.safe_load(text or "")
+        (found,) = load(text or "")
         names.key_of(found)
         return found if isinstance(found["metadata"].get("labels", {}), dict) else None
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+    except (Invalid, ValueError, KeyError, TypeError, AttributeError):
         return None

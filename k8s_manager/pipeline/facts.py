@@ -10,7 +10,15 @@ from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
-from istio_templates.documents.model import HeaderChange, RateLimit, Route, TrafficPolicy, Version, Workload
+from istio_templates.documents.model import (
+    MODEL_CONTAINER,
+    HeaderChange,
+    RateLimit,
+    Route,
+    TrafficPolicy,
+    Version,
+    Workload,
+)
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup
 from istio_templates.facts import (
@@ -31,6 +39,7 @@ from istio_templates.facts import (
     VersionFacts,
     WarmupFacts,
 )
+from istio_templates.workloads.short_fields import merged
 from k8s_manager.traffic.weights import can_be_split, declared, split
 from k8s_manager.world.labels import version_labels
 from k8s_manager.world.tenant import adopted_by, namespace_of
@@ -184,19 +193,11 @@ def _pods(workload: Workload) -> PodsOfVersion:
 def _pod_template(workload: Workload) -> Manifest:
     """Return the template with the short fields merged into its container "model"."""
     given = workload.pod_template.get("spec", {})
-    short: Manifest = {
-        "image": workload.image,
-        "command": list(workload.command),
-        "args": list(workload.args),
-        "env": list(workload.env),
-        "resources": workload.resources,
-    }
-    containers = [dict(container) for container in given.get("containers", [])]
-    if not any(container["name"] == "model" for container in containers):
-        containers.insert(0, {"name": "model"})
-    for container in containers:
-        if container["name"] == "model":
-            container.update({key: value for key, value in short.items() if value})
+    containers = list(given.get("containers", []))
+    if not any(container["name"] == MODEL_CONTAINER for container in containers):
+        containers.insert(0, {"name": MODEL_CONTAINER})
+    short = workload.short_fields()
+    containers = [merged(c, short) if c["name"] == MODEL_CONTAINER else c for c in containers]
     return {**workload.pod_template, "spec": {**given, "containers": containers}}
 
 

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from istio_templates.documents.crd import crds
 from istio_templates.errors import Stalled
 from istio_templates.schema import istio_crds
+from istio_templates.yaml_text import yaml_text
 from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.node import process as processes
 from k8s_manager.standalone.node.controllers import run_controllers
@@ -172,7 +171,7 @@ class Standalone:
             "contexts": [{"name": "standalone", "context": {"cluster": "standalone", "user": "standalone"}}],
             "current-context": "standalone",
         }
-        _write_private(self.place.kubeconfig, yaml.safe_dump(body))
+        _write_private(self.place.kubeconfig, yaml_text([body]))
 
 
 def _module(name: str) -> list[str]:

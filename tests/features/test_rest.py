@@ -3,10 +3,12 @@
 import asyncio
 import dataclasses
 import itertools
+import json
 
 import pytest
 
 from istio_templates.facts import ObjectKey
+from istio_templates.yaml_text import yaml_text
 from k8s_manager.api.preconditions import etag
 from k8s_manager.runtime.settings import Settings
 from tests.features.conftest import make_search
@@ -44,6 +46,13 @@ def limited(**changes) -> dict:
 def pods(**spec) -> dict:
     workload = {"replicas": 1, "image": "example.com/other:1", "podTemplate": {"spec": spec}}
     return {"spec": {**route()["spec"], "versions": [{"name": "v1", "workload": workload}]}}
+
+
+def both(**container) -> dict:
+    body = pods(containers=[{"name": "model", **container}])
+    said = {"env": [{"name": "LOG", "value": "debug"}], "resources": {"limits": {"memory": "20G"}}}
+    body["spec"]["versions"][0]["workload"].update(said)
+    return body
 
 
 TRIED = {"rateLimit": {"perReplicaQps": 20}, "replicas": [{"count": 2}], "gateways": [{"count": 2}]}
@@ -104,6 +113,9 @@ BAD = [
     ("a version that is not there", "PUT", f"{RANKER}/versions/v9/scale", {"replicas": 1}, 404, None, "versions are v1"),
     ("a path that is not there", "GET", "/v1/nothing", None, 404, None, "Not Found"),
     ("a pod in its node's network", "PUT", OTHER, pods(hostNetwork=True), 422, "spec.versions[0].workload.podTemplate.spec.hostNetwork", "not allowed for pods of tenants; remove it"),
+    ("a variable said twice", "PUT", OTHER, both(env=[{"name": "LOG", "value": "info"}]), 422, "spec.versions[0].workload.env[0]", "spec.versions[0].workload.podTemplate.spec.containers[0].env[0] say different things about LOG"),
+    ("an amount said twice", "PUT", OTHER, both(resources={"limits": {"memory": "1G"}}), 422, "spec.versions[0].workload.resources.limits.memory", "podTemplate.spec.containers[0].resources.limits.memory say different things"),
+    ("two images", "PUT", OTHER, both(image="example.com/another:1"), 422, "spec.versions[0].workload.image", "give it in one of the two"),
     ("a pod with another's rights", "PUT", OTHER, pods(serviceAccountName="tidegate"), 422, "spec.versions[0].workload.podTemplate.spec.serviceAccountName", "choose one of: default"),
     ("labels that are no texts", "PUT", OTHER, {**route(), "metadata": {"labels": {"a": 1}}}, 422, "metadata.labels", "texts"),
     ("annotations that are a list", "PUT", OTHER, {**route(), "metadata": {"annotations": ["a"]}}, 422, "metadata.annotations", "texts"),
@@ -165,6 +177,39 @@ async def test_a_key_that_stands_twice_is_refused(rest):
     text = "spec:\n  routes: []\nspec:\n  routes: []\n"
     status, problem = await rest.call("PUT", OTHER, text, {"Content-Type": "application/yaml"})
     assert status == 400 and "stands twice" in problem["detail"]
+
+
+@pytest.mark.parametrize(("form", "text"), [("json", '{"spec": {}, "spec": {}}'), ("json", '{"spec": {"a": 1, "\\u0061": 2}}'),
+                                            ("yaml", "yes: 1\ntrue: 2\n"), ("yaml", "1: a\n'1': b\n")])  # fmt: skip
+async def test_keys_that_are_equal_once_they_are_read_are_refused(rest, form: str, text: str):
+    status, problem = await rest.call("PUT", OTHER, text, {"Content-Type": f"application/{form}"})
+    assert status == 400 and "stands twice" in problem["detail"]
+
+
+async def test_a_document_as_the_cluster_has_it_is_taken_back(rest):
+    """With status, what the server made, a byte order mark, and a variable that kubectl prints without quotes."""
+    live = await rest.fleet.get("Model", "ranker", "search")
+    live = {**live, "status": {"conditions": []}}
+    assert live["metadata"]["uid"] and live["metadata"]["resourceVersion"]
+    text = "\ufeff" + yaml_text([live]).replace(
+        "example.com/ranker:1", "example.com/ranker:1\n      env: [{name: A, value: =}]"
+    )
+    status, said = await rest.call("PUT", RANKER, text.encode(), {"Content-Type": "application/yaml", "If-Match": "*"})
+    assert status == 200, said
+    assert said["spec"]["versions"][0]["workload"]["env"] == [{"name": "A", "value": "="}]
+    status, said = await rest.call(
+        "PUT",
+        RANKER,
+        b"\xef\xbb\xbf" + json.dumps(live).encode(),
+        {"Content-Type": "application/json", "If-Match": "*"},
+    )
+    assert status == 200, said
+
+
+async def test_documents_of_one_call_may_stand_in_a_list(rest):
+    items = {"apiVersion": "v1", "kind": "List", "items": [model("other"), model("third")]}
+    status, said = await rest.call("POST", "/v1/plan", {"documents": [items]})
+    assert status == 200 and said["documents"] == ["Model search/other", "Model search/third"], said
 
 
 async def test_a_model_behind_a_slash_alone_may_stand_behind_the_others(rest):

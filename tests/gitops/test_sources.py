@@ -1,7 +1,9 @@
 """Documents from files: what is broken is named with its place, the rest is read."""
 
+import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from k8s_manager.cli.manifest_commands.render import read
@@ -87,3 +89,74 @@ def test_documents_may_lie_in_a_folder_that_kustomize_applies(tmp_path: Path):
     put(tmp_path, "kustomization.yaml", {"kind": "Kustomization", "resources": ["gateway.yaml"]})
     put(tmp_path, "gateway.yaml", gateway())
     assert lines(tmp_path) == [] and len(read([str(tmp_path)]).documents) == 1
+
+
+@pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"resources": ["gateway.yaml"], "sortOptions": {"order": "fifo"}}, None),
+        ({"resources": ["gateway.yaml"], "namePrefix": "a-", "labels": []}, "changes what it lists (namePrefix); run: kubectl kustomize "),
+        ({"resources": ["gateway.yaml"], "patches": [{"path": "p.yaml"}]}, "changes what it lists (patches)"),
+        ({"resources": ["../base"]}, "lists ../base, which is not below "),
+        ({"resources": ["https://example.com/a.yaml"]}, "lists https://example.com/a.yaml, which is not below "),
+        ({"resources": ["gone.yaml"]}, "lists gone.yaml, which is not below "),
+    ],
+)  # fmt: skip
+def test_a_folder_in_which_kustomize_does_more_than_listing_is_left_to_it(
+    tmp_path: Path, name: str, own: dict, said: str | None
+):
+    put(tmp_path, name, {"kind": "Kustomization", **own})
+    put(tmp_path, "gateway.yaml", gateway())
+    found = lines(tmp_path)
+    assert found == [] if said is None else len(found) == 1 and f"error TG101 {name}: {said}" in found[0]
+
+
+def test_an_overlay_reads_a_base_that_is_read_too(tmp_path: Path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "eu").mkdir()
+    put(tmp_path / "base", "gateway.yaml", gateway())
+    put(tmp_path / "eu", "kustomization.yaml", {"resources": ["../base"]})
+    assert lines(tmp_path) == []
+    assert "lists ../base" in lines(tmp_path / "eu")[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("kustomization.yml", "kustomize's own file; give its folder"), ("https://example.com/a.yaml", "curl https://example.com/a.yaml |")],
+)  # fmt: skip
+def test_what_is_no_file_of_documents_is_told_with_what_to_do(place: str, said: str):
+    (finding,) = read([place]).findings
+    assert finding.code == "TG101" and said in finding.problem.message
+
+
+def test_what_kubectl_prints_is_read_back(tmp_path: Path):
+    """A List of documents with everything that a cluster adds, after empty documents, with a byte order mark."""
+    server = {
+        "uid": "1",
+        "resourceVersion": "7",
+        "generation": 2,
+        "creationTimestamp": "2026-11-28T07:00:00Z",
+        "managedFields": [{}],
+    }
+    dumped = [
+        {**raw, "metadata": {**raw["metadata"], **server}, "status": {"conditions": []}}
+        for raw in (gateway(), tenant(), model())
+    ]
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": dumped})
+    for name, raw in {
+        "a.yaml": f"---\n# nothing\n---\n{text}---\n".encode("utf-8-sig"),
+        "b.yaml": text.encode("utf-16"),
+        "c.json": json.dumps({"kind": "List", "items": dumped}, indent="\t").encode(),
+        "d.json": "\n".join(map(json.dumps, dumped)).encode(),
+    }.items():
+        (tmp_path / name).write_bytes(raw)
+        given = read([str(tmp_path / name)])
+        assert (len(given.documents), given.findings) == (3, ()), name
+
+
+def test_an_object_of_a_list_is_named_by_its_place(tmp_path: Path):
+    wrong = model(rateLimit={"perReplicaQps": -1})
+    put(tmp_path, "all.yaml", tenant("b"), {"kind": "List", "items": [gateway(), tenant(), wrong]})
+    (finding,) = (line for line in lines(tmp_path) if "Model ranker" in line)
+    assert finding.startswith("error TG102 all.yaml (document 2, item 3): Model ranker: spec.rateLimit.perReplicaQps")

@@ -128,3 +128,50 @@ def test_a_path_has_no_character_that_a_proxy_reads_otherwise(text):
 @pytest.mark.parametrize(("text", "value"), [("200ms", "1/5"), ("1m30s", "90"), ("1.5s", "3/2"), ("2h", "7200")])
 def test_a_duration_is_exact(text, value):
     assert str(seconds(text)) == value
+
+
+TEMPLATE = "spec.versions.0.workload.podTemplate"
+CONTAINER = {
+    "name": "model",
+    "env": None,
+    "ports": None,
+    "lifecycle": {"preStop": None},
+    "resources": {"limits": None},
+    "livenessProbe": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (TEMPLATE, None),
+        (TEMPLATE, {"metadata": None, "spec": None}),
+        (TEMPLATE, {"metadata": {"labels": None, "annotations": {"a": None}}}),
+        (TEMPLATE, {"spec": {"nodeSelector": None, "terminationGracePeriodSeconds": None, "containers": None}}),
+        (TEMPLATE, {"spec": {"containers": [CONTAINER, None], "volumes": [None], "initContainers": None}}),
+        (TEMPLATE, {"spec": {"containers": [{"name": "model", "readinessProbe": {"initialDelaySeconds": None}}]}}),
+        ("spec.versions.0.workload.env", None),
+        ("spec.versions.0.workload.env", [{"name": "A", "value": None, "valueFrom": {"fieldRef": {"fieldPath": "a", "apiVersion": None}}}]),
+        ("spec.versions.0.workload.resources", {"limits": None, "requests": {"cpu": None}}),
+        ("spec.versions.0.workload.command", None),
+        ("spec.routes.0.headers", None),
+        ("spec.routes.0.retries", None),
+        ("spec.trafficPolicy", {"outlierDetection": None}),
+        ("spec.rateLimit.floor", None),
+        ("spec.drain", None),
+    ],
+)  # fmt: skip
+def test_null_is_taken_as_absent_at_any_depth(path: str, value: object):
+    found = parse(changed(model(), path, value))
+    assert "None" not in str(found.spec.versions[0].workload.short_fields()["env"])
+    assert "None" not in str(found.spec.versions[0].workload.pod_template)
+    assert found.spec.drain == "30s" and found.spec.rate_limit.floor == 1
+
+
+@pytest.mark.parametrize(("path", "said"), [("spec.routes.0.host", "required"), ("spec.traffic", "required")])
+def test_null_where_a_value_is_required_is_said_to_be_missing(path: str, said: str):
+    assert any(said in message for message in problems(changed(model(), path, None)).values())
+
+
+def test_an_unknown_field_is_named_also_with_null():
+    assert "did you mean routes" in problems(changed(model(), "spec.rutes", None))["spec.rutes"]

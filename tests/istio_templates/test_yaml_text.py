@@ -1,10 +1,12 @@
-"""What is written here is, byte for byte, what PyYAML writes, and reads back as it was."""
+"""What is written here is, byte for byte, what PyYAML writes, and reads back as it was; only that texts which another
+reader takes for something else are quoted (`test_yaml_scalars.py` says which)."""
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from istio_templates.yaml_scalars import is_ambiguous
 from istio_templates.yaml_text import WIDTH, yaml_text
 from tests.golden.case import CASES, rendered
 
@@ -12,6 +14,13 @@ from tests.golden.case import CASES, rendered
 class _Library(yaml.CSafeDumper):
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+
+def _quoted(dumper: _Library, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if is_ambiguous(text) else None)
+
+
+_Library.add_representer(str, _quoted)
 
 
 def by_library(objects: list) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec
-from istio_templates.documents.model import Version
+from istio_templates.documents.model import MODEL_CONTAINER, Version
+from istio_templates.workloads.short_fields import differences
 from k8s_manager.admission.claim_index import ClaimIndex, Holder, match_of
 from k8s_manager.admission.rules import pod_security, warmup_rules
 from k8s_manager.admission.rules.attachment_rules import check_attachment, check_name
@@ -99,9 +100,23 @@ def _pods(claim: ModelClaim, index: ClaimIndex) -> Iterator[Rejection]:
                 yield invalid(f"spec.versions[{number}].workload.podTemplate.{path}", message)
 
 
+def _short_fields(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject what a workload's short fields and its podTemplate say differently: either could be meant."""
+    for number, version in enumerate(claim.spec.versions):
+        workload, path = version.workload, f"spec.versions[{number}].workload"
+        containers = workload.pod_template.get("spec", {}).get("containers", []) if workload else []
+        for place, container in enumerate(containers):
+            if workload is None or container["name"] != MODEL_CONTAINER:
+                continue
+            for here, there, about in differences(container, workload.short_fields()):
+                other = f"{path}.podTemplate.spec.containers[{place}].{there}"
+                message = f"and {other} say different things about {about}; give it in one of the two"
+                yield invalid(f"{path}.{here}", message)
+
+
 def _labels(model: str, version: Version) -> list[tuple[str, str]]:
     return list(version.existing.labels.items()) if version.existing else workload_labels(model, version.name)
 
 
-CHECKS: tuple[Check, ...] = (_limited_name, _routes, _ports, _deployments, _shared_label, _pods)
+CHECKS: tuple[Check, ...] = (_limited_name, _routes, _ports, _deployments, _shared_label, _pods, _short_fields)
 ATTACHED_CHECKS: tuple[Check, ...] = (_attachment,)

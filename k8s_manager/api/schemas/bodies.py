@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from istio_templates.documents import unlisted
 from istio_templates.documents.crd import structural
 from istio_templates.documents.fields import Spec
 from k8s_manager.client import MOST_TOGETHER
@@ -73,9 +74,10 @@ def _given(value: Any) -> Any:
 def _documents(value: Any) -> Any:
     if not isinstance(value, list) or not all(isinstance(raw, dict) for raw in value):
         raise ValueError('send {"documents": [...]}, each as you would apply it')
-    if not 0 < len(value) <= MOST_TOGETHER:
-        raise ValueError(f"has {len(value)}; send 1 to {MOST_TOGETHER}")
-    return value
+    found = [raw for given in value for raw in unlisted(given)]
+    if not 0 < len(found) <= MOST_TOGETHER:
+        raise ValueError(f"has {len(found)}; send 1 to {MOST_TOGETHER}")
+    return found
 
 
 def _rows(value: Any) -> Any:

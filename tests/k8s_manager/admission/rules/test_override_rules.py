@@ -1,5 +1,4 @@
-from istio_templates.documents import parse
-from istio_templates.documents.parse import load
+from istio_templates.documents import load, parse
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.plan import plan_once
