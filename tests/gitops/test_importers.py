@@ -182,9 +182,9 @@ def told(objects: list[dict], take_over: bool = False) -> str:
 
 
 def test_what_would_be_refused_is_told():
-    inside = gateway(namespace="istio-system")
-    notes = told([inside, service(), destination_rule(), virtual_service(CANARY, gateways=["istio-system/ml"])])
-    assert "would be refused: namespace istio-system is reserved for the cluster" in notes
+    inside = gateway(namespace="kube-edge")
+    notes = told([inside, service(), destination_rule(), virtual_service(CANARY, gateways=["kube-edge/ml"])])
+    assert "would be refused: namespace kube-edge is reserved for the cluster" in notes
 
 
 def test_routes_to_another_service_are_not_led_to_this_one():
