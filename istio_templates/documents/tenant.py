@@ -113,7 +113,7 @@ class TenantSpec(Spec):
     namespace: DnsLabel | None = None
     owners: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
     gateway: GatewayChoice
-    hosts: tuple[HostClaim, ...] = Field(min_length=1, max_length=100)
+    hosts: tuple[HostClaim, ...] = Field(max_length=100)
     rate_limit: TenantRateLimit | None = None
     pods: PodRules = PodRules()
     isolation: Literal["none", "strict"] = "none"

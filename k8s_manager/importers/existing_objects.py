@@ -38,6 +38,10 @@ class ExistingObjects:
         """Return the Service that a destination's host means, seen from a namespace."""
         return next((s for s in self._found["Service"] if _means(host, namespace, s)), None)
 
+    def has(self, kind: str, namespace: str, name: str) -> bool:
+        """Tell whether an object was read."""
+        return any(obj["metadata"]["name"] == name and namespace_of(obj) == namespace for obj in self._found[kind])
+
     def rules(self, host: str, namespace: str) -> list[Manifest]:
         """Return the DestinationRules of a destination, seen from a namespace: those there, then those of the Service's
         own."""

@@ -1,11 +1,13 @@
 """What is proposed, and what it leaves out: every field that is read is either in a document or in a note."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from istio_templates.documents import parse
+from istio_templates.documents import Document, parse
+from istio_templates.documents.fields import LABEL
 from istio_templates.documents.parse import API_VERSION
-from istio_templates.errors import Invalid
+from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.offline.incremental_render import Rendering
@@ -23,6 +25,11 @@ class Note:
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.field}: {self.said}" if self.field else f"{self.subject}: {self.said}"
+
+
+def label_of(text: str) -> str:
+    """Return the name nearest to a text that a document or version may have; the text itself where it is one."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:63].strip("-") if not re.fullmatch(LABEL, text) else text[:63]
 
 
 @dataclass(slots=True)
@@ -53,15 +60,26 @@ class Proposal:
         self.documents[key] = document
 
     def told(self) -> list[Manifest]:
-        """Return the documents that hold together, in the order in which they are applied; others become notes."""
+        """Return the documents that are accepted together, in the order in which they are applied; the others, and what
+        depends on them, become notes."""
+        found = self._parsed()
+        rendering = Rendering()
+        while rejected := rendering.of(found, {key: str(key) for key in found}).findings:
+            for finding in rejected:
+                self._leave_away(finding.place, finding.problem)
+            gone = {finding.place for finding in rejected}
+            found = {key: document for key, document in found.items() if str(key) not in gone}
+        return [self.documents[key] for key in found]
+
+    def _parsed(self) -> dict[ObjectKey, Document]:
         found = {}
         for key in sorted(self.documents, key=lambda key: (ORDER.index(key.kind), key)):
             try:
                 found[key] = parse(self.documents[key])
             except Invalid as error:
-                self.notes += [Note(str(key), p.field, f"is not proposed: {p.message}") for p in error.problems]
-        for finding in Rendering().of(found, {key: str(key) for key in found}).findings:
-            self.notes.append(
-                Note(finding.place, finding.problem.field, f"would be refused: {finding.problem.message}")
-            )
-        return [self.documents[key] for key in found]
+                for problem in error.problems:
+                    self._leave_away(str(key), problem)
+        return found
+
+    def _leave_away(self, subject: str, problem: Problem) -> None:
+        self.notes.append(Note(subject, problem.field, f"is not proposed: {problem.message}"))

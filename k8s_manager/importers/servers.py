@@ -1,57 +1,100 @@
 """SeldonDeployments and KServe's InferenceServices, as models whose pods and routes stay theirs.
 
-Labels and names of what they make: Seldon Core 1.x (`seldon-app`, VirtualService NAME-http), KServe 0.1x
-(`serving.kserve.io/inferenceservice`, VirtualService NAME).
+Only what their controllers are known to make is proposed, and only where it was read. Seldon Core 1.x gives the pods
+that answer for a predictor the label `seldon-app` with the predictor's name (NAME-PREDICTOR, or what the annotation
+`seldon.io/svc-name` says) and routes them by a VirtualService NAME-http, if it uses Istio. KServe gives pods
+`serving.kserve.io/inferenceservice` and `component`, and makes a VirtualService NAME in its Knative mode alone.
 """
 
 from istio_templates.facts import Manifest
 from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part
-from k8s_manager.importers.proposal import Proposal
+from k8s_manager.importers.proposal import Proposal, label_of
 from k8s_manager.importers.virtual_services import UNLIMITED
 
 _ROUTED = "its own VirtualService {name} routes it; export it to the gateway's namespace, or leave it out of exportTo"
+_UNREAD = "is not proposed: its VirtualService {name} was not read; read virtualservices too, or write a route for it"
+_OWN_ROUTE = (
+    "is not proposed: {mode} makes no VirtualService; write one that leads to Service {name}-predictor, and import that"
+)
+_MODES = {"RawDeployment": "Standard", "Standard": "Standard", "Serverless": "Knative", "Knative": "Knative"}
+_LONGEST = 63  # a longer predictor's name becomes a hash
 
 
 def propose(seen: ExistingObjects, proposal: Proposal) -> set[tuple[str, str]]:
-    """Propose a Model for each of them; return namespace and name of the VirtualServices that those limit."""
-    found = [_seldon(deployment, proposal) for deployment in seen.all("SeldonDeployment")]
-    found += [_kserve(service, proposal) for service in seen.all("InferenceService")]
-    return {place for place in found if place is not None}
+    """Propose a Model for each of them; return namespace and name of the VirtualServices that their controllers make,
+    which become no models of their own."""
+    made = set()
+    for deployment in seen.all("SeldonDeployment"):
+        _seldon(deployment, seen, proposal)
+        made.add((namespace_of(deployment), f"{deployment['metadata']['name']}-http"))
+    for service in seen.all("InferenceService"):
+        if _kserve(service, seen, proposal):
+            made.add((namespace_of(service), service["metadata"]["name"]))
+    return made
 
 
-def _seldon(deployment: Manifest, proposal: Proposal) -> tuple[str, str] | None:
+def _seldon(deployment: Manifest, seen: ExistingObjects, proposal: Proposal) -> None:
     name, spec = deployment["metadata"]["name"], part(deployment, "spec")
-    proposal.leave_out(deployment, "spec", spec, ("name", "predictors", "protocol", "transport"))
-    predictors = []
-    for number, predictor in enumerate(items(spec, "predictors")):
-        place = f"spec.predictors[{number}]"
-        if predictor.get("shadow"):
-            proposal.note(deployment, place, "is a shadow: a copy of the requests, which is not expressed")
-            continue
-        for child in items(part(predictor, "graph"), "children"):
-            proposal.note(
-                deployment,
-                f"{place}.graph",
-                f"goes on to {child.get('name')}; Tidegate limits the whole, by its first pods",
-            )
-        known = ("name", "graph", "componentSpecs", "replicas", "traffic", "labels", "annotations", "shadow")
-        proposal.leave_out(deployment, place, predictor, known)
-        predictors.append((str(predictor.get("name", f"v{number + 1}")), predictor.get("traffic")))
+    known = ("name", "predictors", "protocol", "transport", "annotations", "replicas", "serverType")
+    proposal.leave_out(deployment, "spec", spec, known)
+    predictors = [found for found in enumerate(items(spec, "predictors")) if _answers(deployment, *found, proposal)]
     if not predictors:
         proposal.note(deployment, "spec.predictors", "is not proposed: it has none that answers")
-        return None
-    shares = [share if isinstance(share, int) else 0 for _, share in predictors]
-    if len(predictors) == 1:
-        shares = [100]
-    if sum(shares) != 100:
-        proposal.note(deployment, "spec.predictors", f"has traffic that adds up to {sum(shares)}; make it 100")
-    versions = [{"name": p, "existing": {"labels": {"seldon-app": f"{name}-{p}"}}} for p, _ in predictors]
-    traffic = [{"version": p, "weight": share} for (p, _), share in zip(predictors, shares, strict=True)]
-    proposal.note(deployment, "", f"requests over gRPC ({name}-grpc) are not limited by it: make a Model of their own")
-    return _attached(deployment, f"{name}-http", versions, traffic, proposal)
+        return
+    shares = [predictor.get("traffic") for _, predictor in predictors] if len(predictors) > 1 else [100]
+    if any(not isinstance(share, int) for share in shares) or sum(shares) != 100:  # type: ignore[arg-type]
+        proposal.note(deployment, "spec.predictors", "is not proposed: its traffic does not add up to 100; make it 100")
+        return
+    labels = [_seldon_app(deployment, number, predictor, proposal) for number, predictor in predictors]
+    if not all(labels):
+        return
+    names = [label_of(str(predictor.get("name", ""))) or f"v{number + 1}" for number, predictor in predictors]
+    versions = [
+        {"name": version, "existing": {"labels": {"seldon-app": label}}}
+        for version, label in zip(names, labels, strict=True)
+    ]
+    traffic = [{"version": version, "weight": share} for version, share in zip(names, shares, strict=True)]
+    said = (
+        f"requests over gRPC that a VirtualService {name}-grpc routes are not limited by it: make a Model of their own"
+    )
+    proposal.note(deployment, "", said)
+    _attach(deployment, f"{name}-http", versions, traffic, seen, proposal)
 
 
-def _kserve(service: Manifest, proposal: Proposal) -> tuple[str, str]:
+def _answers(deployment: Manifest, number: int, predictor: Manifest, proposal: Proposal) -> bool:
+    """Tell whether a predictor answers requests; note what of it is not expressed."""
+    place = f"spec.predictors[{number}]"
+    if predictor.get("shadow"):
+        proposal.note(deployment, place, "is a shadow: a copy of the requests, which is not expressed")
+        return False
+    for child in items(part(predictor, "graph"), "children"):
+        said = f"goes on to {child.get('name')}; Tidegate limits the whole, by its first pods"
+        proposal.note(deployment, f"{place}.graph", said)
+    known = ("name", "graph", "componentSpecs", "replicas", "traffic", "labels", "annotations", "shadow")
+    proposal.leave_out(deployment, place, predictor, known)
+    return True
+
+
+def _seldon_app(deployment: Manifest, number: int, predictor: Manifest, proposal: Proposal) -> str:
+    """Return the label of the pods that answer for a predictor; empty, with a note, where it is not certain."""
+    place, annotations = f"spec.predictors[{number}]", part(predictor, "annotations")
+    has_engine = str(annotations.get("seldon.io/no-engine", "")).lower() != "true"
+    apart = (
+        str(part(part(deployment, "spec"), "annotations").get("seldon.io/engine-separate-pod", "")).lower() == "true"
+    )
+    if apart and has_engine:
+        said = "is not proposed: its engine runs in pods of its own, and those alone have the label seldon-app"
+        proposal.note(deployment, place, said)
+        return ""
+    name = str(annotations.get("seldon.io/svc-name") or f"{deployment['metadata']['name']}-{predictor.get('name')}")
+    if not predictor.get("name") or len(name) > _LONGEST:
+        proposal.note(deployment, place, "is not proposed: its pods' label seldon-app is not known; shorten its name")
+        return ""
+    return name
+
+
+def _kserve(service: Manifest, seen: ExistingObjects, proposal: Proposal) -> bool:
+    """Propose the Model of an InferenceService; tell whether KServe makes a VirtualService for it."""
     name, spec = service["metadata"]["name"], part(service, "spec")
     predictor = part(spec, "predictor")
     proposal.leave_out(service, "spec", spec, ("predictor",))
@@ -60,18 +103,41 @@ def _kserve(service: Manifest, proposal: Proposal) -> tuple[str, str]:
         proposal.note(service, "spec.predictor.canaryTrafficPercent", said)
     if {"minReplicas", "maxReplicas", "scaleTarget"} & predictor.keys():
         proposal.note(service, "spec.predictor", "goes on being scaled as it is; the limit follows its ready pods")
+    mode = _mode(service)
+    if mode not in ("Knative", ""):
+        proposal.note(service, "", _OWN_ROUTE.format(mode=f"deploymentMode {mode}", name=name))
+        return False
     labels = {"serving.kserve.io/inferenceservice": name, "component": "predictor"}
     versions: list[Manifest] = [{"name": "v1", "existing": {"labels": labels}}]
-    return _attached(service, name, versions, [{"version": "v1", "weight": 100}], proposal)
+    if not mode and not seen.has("VirtualService", namespace_of(service), name):
+        said = "says no deploymentMode; KServe's default is Standard, which has no VirtualService"
+        proposal.note(service, "", said)
+    _attach(service, name, versions, [{"version": "v1", "weight": 100}], seen, proposal)
+    return True
 
 
-def _attached(
-    obj: Manifest, route: str, versions: list[Manifest], traffic: list[Manifest], proposal: Proposal
-) -> tuple[str, str]:
-    """Propose a model that limits another controller's VirtualService, and return that. What stays theirs is not noted
+def _mode(service: Manifest) -> str:
+    """Return in which mode KServe runs a service: what it has noted itself, else what it was asked for; empty where
+    that is the default of an installation."""
+    asked = part(service["metadata"], "annotations").get("serving.kserve.io/deploymentMode")
+    mode = str(part(service, "status").get("deploymentMode") or asked or "")
+    return _MODES.get(mode, mode)
+
+
+def _attach(
+    obj: Manifest,
+    route: str,
+    versions: list[Manifest],
+    traffic: list[Manifest],
+    seen: ExistingObjects,
+    proposal: Proposal,
+) -> None:
+    """Propose a model that limits another controller's VirtualService if that was read. What stays theirs is not noted
     field by field."""
+    if not seen.has("VirtualService", namespace_of(obj), route):
+        proposal.note(obj, "", _UNREAD.format(name=route))
+        return
     spec = {"attachTo": {"virtualService": route}, "versions": versions, "traffic": traffic}
     proposal.put("Model", obj["metadata"]["name"], spec, namespace_of(obj))
     proposal.note(obj, "", _ROUTED.format(name=route))
     proposal.note(obj, "", UNLIMITED)
-    return namespace_of(obj), route

@@ -6,8 +6,9 @@ from fractions import Fraction
 from istio_templates.documents.fields import lies_in
 from istio_templates.facts import Manifest
 from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part, texts
-from k8s_manager.importers.gateways import Gateways
-from k8s_manager.importers.proposal import Proposal
+from k8s_manager.importers.gateways import Gateways, is_host
+from k8s_manager.importers.proposal import Proposal, label_of
+from k8s_manager.importers.rollout_labels import KNATIVE, mover_of, writer_of
 from k8s_manager.importers.tenants import Tenants
 
 UNLIMITED = "no limit is proposed: give rateLimit.perReplicaQps (tidegate measure finds it), first with mode: shadow"
@@ -45,25 +46,44 @@ class _Import:
         pool = self._pool()
         if pool is None:
             return
-        hosts = texts(self._spec, "hosts")
-        wild = [host for host in hosts if host == "*" or host.startswith("*.")]
-        wild += [host for host in hosts if "." not in host]
-        for host in wild:
-            self._note("spec.hosts", f"{host} is not one full host; name those that are meant")
-        hosts = [host for host in hosts if host not in wild]
-        paths = self._paths()
-        for host in hosts:
-            self._tenants.uses(self._namespace, host, paths, pool)
+        hosts = self._hosts()
+        self._tenants.uses(self._namespace, hosts, self._paths(), pool)
         split = self._split()
         if has_model:
             return
-        if not hosts or not split:
-            self._note("spec", "is not proposed: it has no host, or no route to a Service")
-            return
-        self._model(hosts, split, take_over)
+        if not split:
+            self._note("spec", "is not proposed: it has no route to a Service")
+        elif take_over and not hosts:
+            self._note("spec.hosts", "is not proposed: routes of Tidegate's own need a host; name one")
+        elif not take_over and self._is_hidden(self._gateways.homes[pool]):
+            said = f"is not proposed: it is not exported to {self._gateways.homes[pool]}, where the gateway pods run"
+            self._note("spec.exportTo", said)
+        else:
+            self._model(hosts, split, take_over)
+
+    def _hosts(self) -> list[str]:
+        """Return the hosts that a tenant can claim; the others are noted."""
+        found = []
+        for host in dict.fromkeys(host.lower().removesuffix(".") for host in texts(self._spec, "hosts")):
+            if "*" in host or not is_host(host):
+                self._note("spec.hosts", f"{host} is not one full host; name those that are meant")
+            elif host.endswith((".svc", ".svc.cluster.local")):
+                self._note("spec.hosts", f"{host} is a name inside the cluster, which no tenant claims")
+            else:
+                found.append(host)
+        return found
+
+    def _is_hidden(self, namespace: str) -> bool:
+        """Tell whether gateway pods of a namespace do not see it."""
+        exported = texts(self._spec, "exportTo") or ["*"]
+        return not {"*", namespace} & set(exported) and not ("." in exported and namespace == self._namespace)
 
     def _model(self, hosts: list[str], split: dict[Destination, Fraction], take_over: bool) -> None:
+        if self._is_of_knative(split):
+            return
         versions, traffic = self._versions(split)
+        if not versions:
+            return
         spec: Manifest = {"versions": versions, "traffic": traffic}
         if take_over:
             spec = {"routes": self._distinct(hosts, split), **spec}
@@ -124,18 +144,44 @@ class _Import:
             )
         return splits[0] if splits else {}
 
+    def _is_of_knative(self, split: dict[Destination, Fraction]) -> bool:
+        """Note who moves the weights; tell whether that is Knative, whose Services come and go with its revisions."""
+        behind = [rule for host, _ in split for rule in self._seen.rules(host, self._namespace)]
+        services = (self._seen.service(host, self._namespace) for host, _ in split)
+        mover = mover_of(self._service, [*behind, *(service for service in services if service)])
+        if mover == KNATIVE:
+            self._note("", f"is not proposed: {KNATIVE} makes it anew for each revision; limit a route of your own")
+        elif mover:
+            said = f"{mover} moves the weights; traffic here does not follow them, change it when a rollout has ended"
+            self._note("spec.http", said)
+        return mover == KNATIVE
+
     def _versions(self, split: dict[Destination, Fraction]) -> tuple[list[Manifest], list[Manifest]]:
-        names = _named(split)
-        versions = [{"name": names[place], "existing": {"labels": self._labels(place)}} for place in split]
-        whole = sum(split.values())
-        shares = _rounded([100 * weight / whole for weight in split.values()])
+        """Return versions and their shares; none where pods cannot be told by labels that last."""
+        labels = {place: self._labels(place) for place in split}
+        if not all(labels.values()):
+            self._note("spec.http", "is not proposed: no label that lasts tells its pods; give the Service one")
+            return [], []
+        alike: dict[tuple[tuple[str, str], ...], list[Destination]] = {}
+        for place, chosen in labels.items():
+            alike.setdefault(tuple(sorted(chosen.items())), []).append(place)
+        merged = {places[0]: sum((split[place] for place in places), Fraction(0)) for places in alike.values()}
+        for places in alike.values():
+            if len(places) > 1:
+                listed = ", ".join("/".join(filter(None, place)) for place in places)
+                self._note("spec.http", f"{listed} have the same pods by labels that last: one version counts them all")
+        names = _named(merged) if len(merged) == len(split) or len(merged) > 1 else dict.fromkeys(merged, "v1")
+        versions = [{"name": names[place], "existing": {"labels": labels[place]}} for place in merged]
+        whole = sum(merged.values())
+        shares = _rounded([100 * weight / whole for weight in merged.values()])
         if whole != 100:
             self._note("spec.http", "has weights that do not add up to 100; shares of 100 are proposed")
-        traffic = [{"version": names[place], "weight": share} for place, share in zip(split, shares, strict=True)]
+        traffic = [{"version": names[place], "weight": share} for place, share in zip(merged, shares, strict=True)]
         return versions, traffic
 
     def _labels(self, place: Destination) -> dict[str, str]:
-        """Return the labels of the pods behind a destination: those that its Service selects, of its subset."""
+        """Return the labels of the pods behind a destination that last: those that its Service selects, of its
+        subset."""
         host, subset = place
         service = self._seen.service(host, self._namespace)
         if service and namespace_of(service) != self._namespace:
@@ -146,13 +192,13 @@ class _Import:
         if subset and chosen is None:
             self._note("spec.http", f"subset {subset} of {host} was not read: all pods of the Service are taken for it")
         found |= {str(k): str(v) for k, v in part(chosen or {}, "labels").items()}
-        if not found:
+        if not found and service is None:
             found = {"app": host.partition(".")[0]}
-            self._note(
-                "spec.http",
-                f"Service {host} was not read or selects nothing; app={found['app']} is taken for its pods",
-            )
-        return found
+            self._note("spec.http", f"Service {host} was not read; app={found['app']} is taken for its pods")
+        for label in sorted(label for label in found if writer_of(label)):
+            said = f"label {label} of {host} is left out: {writer_of(label)} writes another one at the next rollout"
+            self._note("spec.http", said)
+        return {label: value for label, value in found.items() if not writer_of(label)}
 
     def _theirs(self, split: dict[Destination, Fraction]) -> None:
         """Note what of DestinationRules is not taken over."""
@@ -277,15 +323,18 @@ def _host_of(target: Manifest) -> str:
 
 
 def _named(split: dict[Destination, Fraction]) -> dict[Destination, str]:
-    """Return a name for each version: its subset's, else its Service's."""
+    """Return a name for each version: its subset's, else its Service's; numbers where that is not clear."""
     if len(split) == 1:
-        return {place: place[1] or "v1" for place in split}
+        return {place: label_of(place[1]) or "v1" for place in split}
     subsets = [subset for _, subset in split]
     is_clear = all(subsets) and len(set(subsets)) == len(subsets)
-    return {
-        place: place[1] if is_clear else "-".join(filter(None, (place[0].partition(".")[0], place[1])))
+    found = {
+        place: label_of(place[1] if is_clear else "-".join(filter(None, (place[0].partition(".")[0], place[1]))))
         for place in split
     }
+    if all(found.values()) and len(set(found.values())) == len(found):
+        return found
+    return {place: f"v{number}" for number, place in enumerate(split, 1)}
 
 
 def _rounded(shares: list[Fraction]) -> list[int]:

@@ -207,3 +207,13 @@ async def test_a_virtual_service_that_tidegate_renders_is_not_attached_to(search
     )
     assert status == 409
     assert "is rendered by Tidegate for model own" in problem["detail"]
+
+
+async def test_a_tenant_without_hosts_limits_a_route_for_any_host(search):
+    bare = tenant()
+    bare["spec"]["hosts"] = []
+    await search.apply(bare)
+    await search.apply(theirs(hosts=["*"]), manager="helm")
+    await search.apply(attached())
+    await until(lambda: limit_is(search, 20), what="the limit in its slot")
+    assert (await search.condition("Tenant", "search", "Programmed"))["status"] == "True"

@@ -121,7 +121,7 @@ def test_what_nobody_serves_or_leads_nowhere_is_not_proposed():
     assert any("sidecars go on as they are" in n for n in notes) and any(
         "no gateway that was read serves it" in n for n in notes
     )
-    documents, notes = found([gateway(), virtual_service(CANARY, hosts=["*"])])
+    documents, notes = found([*SITE[:3], virtual_service(CANARY, hosts=["*"])], take_over=True)
     assert ("Model", "ranker") not in documents and any("* is not one full host" in n for n in notes)
     _, notes = found([virtual_service(CANARY)])
     assert any("Gateway istio-ingress/ml is not among what was read" in n for n in notes)
@@ -136,8 +136,8 @@ def test_a_host_of_two_namespaces_is_one_tenants_who_lends_the_other_its_paths()
         {"name": "search.example.com", "delegations": [{"path": "/v2/models/ranker", "tenant": "search"}]}
     ]
     assert any("is routed from ads, search" in note for note in notes)
-    assert ("Tenant", "search") not in documents
-    assert any("namespace search: has no host of its own, only paths that it is lent" in note for note in notes)
+    assert documents["Tenant", "search"]["hosts"] == []
+    assert any("Tenant search: spec.hosts: is empty: name the hosts" in note for note in notes)
 
 
 def test_certificates_become_listeners_and_claims():
@@ -162,7 +162,8 @@ def test_certificates_become_listeners_and_claims():
     assert documents["Tenant", "search"]["hosts"] == [{"name": "search.example.com", "tls": {"credentialName": "own"}}]
     told = "\n".join(notes)
     assert "spec.servers[2].tls.minProtocolVersion: is not expressed" in told
-    assert "spec.servers[3].tls: is not expressed: HTTPS needs mode SIMPLE" in told and "TCP is not served" in told
+    assert "spec.servers[3].tls: is not expressed: HTTPS needs mode SIMPLE" in told
+    assert "TCP on port 5432 is not served" in told
 
 
 def test_pods_of_a_service_that_was_not_read_are_a_guess_that_is_told():
@@ -181,10 +182,17 @@ def told(objects: list[dict], take_over: bool = False) -> str:
     return "\n".join(found(objects, take_over)[1])
 
 
-def test_what_would_be_refused_is_told():
-    inside = gateway(namespace="istio-system")
-    notes = told([inside, service(), destination_rule(), virtual_service(CANARY, gateways=["istio-system/ml"])])
-    assert "would be refused: namespace istio-system is reserved for the cluster" in notes
+def test_what_would_be_rejected_is_left_out_with_all_that_depends_on_it():
+    inside = gateway(namespace="kube-edge")
+    site = [inside, service(), destination_rule(), virtual_service(CANARY, gateways=["kube-edge/ml"])]
+    documents, notes = found(site)
+    assert documents == {}
+    for said in (
+        "InferenceGateway ingress: spec.namespace: is not proposed: namespace kube-edge is reserved for the cluster",
+        "Tenant search: spec.gateway.name: is not proposed: gateway 'ingress' does not exist",
+        "Model search/ranker: metadata.namespace: is not proposed: namespace search belongs to no tenant",
+    ):
+        assert any(note.startswith(said) for note in notes), (said, notes)
 
 
 def test_routes_to_another_service_are_not_led_to_this_one():
@@ -240,7 +248,8 @@ def test_two_objects_of_one_name_and_gateways_of_one_label_are_told_apart():
         obj_["spec"]["selector"] = {"istio": "ingress", "n": str(number)}
     assert [name for kind, name in found(objects)[0]] == ["ingress", "ingress-istio-ingress", "ingress-istio-ingress-2"]
     mesh = obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "search", KSERVE)
-    assert "Model search/iris: is proposed for two objects of that name" in told([mesh, seldon(SELDON)])
+    routed = [virtual_service(CANARY, name=name) for name in ("iris", "iris-http")]
+    assert "Model search/iris: is proposed for two objects of that name" in told([mesh, seldon(SELDON), *routed])
 
 
 def test_keys_that_are_no_texts_are_read_too():
@@ -283,7 +292,10 @@ def test_a_seldon_deployment_is_limited_at_its_own_route():
 
 def test_an_inference_service_is_limited_at_its_own_route():
     spec = {"predictor": {"minReplicas": 1, "canaryTrafficPercent": 10, "model": {}}, "transformer": {}}
-    documents, notes = found([obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "search", spec)])
+    routed = virtual_service(route(("iris", "", 100)), name="iris")
+    documents, notes = found(
+        [gateway(), routed, obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "search", spec)]
+    )
     assert documents["Model", "iris"]["attachTo"] == {"virtualService": "iris"}
     (version,) = documents["Model", "iris"]["versions"]
     assert version["existing"]["labels"] == {"serving.kserve.io/inferenceservice": "iris", "component": "predictor"}
@@ -292,7 +304,6 @@ def test_an_inference_service_is_limited_at_its_own_route():
         "spec.transformer: is not expressed",
         "canaryTrafficPercent: is not expressed",
         "goes on being scaled",
-        "has models and no Tenant",
     ):
         assert said in told
 
@@ -339,7 +350,8 @@ def paths(value: object) -> Iterator[tuple[str | int, ...]]:
 @pytest.mark.parametrize("take_over", [False, True])
 def test_objects_of_any_shape_are_read_or_noted_and_never_stop_the_others(take_over: bool):
     """Every part of every object in turn is made into something that it never is."""
-    routed = virtual_service({**CANARY, "timeout": "1s", "headers": {"request": {"set": {"a": "b"}}}}, name="odd")
+    more = {"timeout": "1s", "headers": {"request": {"set": {"a": "b"}}}}
+    routed = virtual_service({**CANARY, **more}, name="odd", namespace="odd")
     mesh = obj("serving.kserve.io/v1beta1", "InferenceService", "iris", "odd", KSERVE)
     own = {
         "port": {"number": 1, "protocol": "HTTPS"},
@@ -348,9 +360,11 @@ def test_objects_of_any_shape_are_read_or_noted_and_never_stop_the_others(take_o
     }
     odd = [
         gateway(http_server(), own, name="odd"),
-        service("odd"),
-        destination_rule("odd"),
+        service("odd", "odd"),
+        destination_rule("odd", "odd"),
         routed,
+        virtual_service(CANARY, name="iris", namespace="odd"),
+        virtual_service(CANARY, name="iris-http", hosts=["iris.example.com"]),
         seldon(SELDON),
         mesh,
     ]

@@ -1,6 +1,6 @@
 """Rules for gateways: their namespace and the pods that they select. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec
@@ -18,7 +18,7 @@ def check_gateway(name: str, spec: InferenceGatewaySpec, index: ClaimIndex) -> I
 
 
 def _reserved_namespace(_name: str, spec: InferenceGatewaySpec, _index: ClaimIndex) -> Iterator[Rejection]:
-    return namespace_rules.check_reserved(spec.namespace)
+    return namespace_rules.check_gateway_namespace(spec.namespace, spec.managed is not None)
 
 
 def _namespace_of_a_tenant(_name: str, spec: InferenceGatewaySpec, index: ClaimIndex) -> Iterator[Rejection]:
@@ -37,13 +37,20 @@ def _unmanaged_namespace(name: str, spec: InferenceGatewaySpec, index: ClaimInde
 
 
 def _overlapping_selector(name: str, spec: InferenceGatewaySpec, index: ClaimIndex) -> Iterator[Rejection]:
-    for other in index.gateways_in.get(spec.namespace, set()) - {name}:
+    for other in sorted(_neighbours(spec.namespace, index) - {name}):
         ours, theirs = spec.selector.items(), index.gateways[other].selector.items()
         if ours <= theirs or theirs <= ours:
             message = (
                 f"the selector also matches the pods of gateway {other}; use a label that only this gateway's pods have"
             )
             yield conflict("spec.selector", message)
+
+
+def _neighbours(namespace: str, index: ClaimIndex) -> Set[str]:
+    """Return the gateways whose EnvoyFilters would reach the same pods if the labels are the same ones."""
+    if namespace == namespace_rules.ISTIO:
+        return index.gateways.keys()
+    return index.gateways_in.get(namespace, set()) | index.gateways_in.get(namespace_rules.ISTIO, set())
 
 
 CHECKS: tuple[Check, ...] = (_reserved_namespace, _namespace_of_a_tenant, _unmanaged_namespace, _overlapping_selector)

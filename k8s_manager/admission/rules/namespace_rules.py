@@ -6,7 +6,9 @@ from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
 from k8s_manager.world.world import NamespaceState
 
 FIELD = "spec.namespace"
-RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system", "tidegate-system")
+ISTIO = "istio-system"
+"""Istio's own, and by default its root namespace: what is configured here reaches pods of all namespaces."""
+RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease", ISTIO, "tidegate-system")
 Label = tuple[str, str]
 
 
@@ -14,6 +16,22 @@ def check_reserved(namespace: str) -> Iterator[Rejection]:
     """Reject a namespace of the cluster itself."""
     if namespace in RESERVED or namespace.startswith("kube-"):
         yield invalid(FIELD, f"namespace {namespace} is reserved for the cluster; choose another namespace")
+
+
+def check_gateway_namespace(namespace: str, is_managed: bool) -> Iterator[Rejection]:
+    """Reject a namespace of the cluster itself, but not the one in which Istio's own gateway pods run.
+
+    For a gateway whose pods another owner runs, the manager writes Gateways, EnvoyFilters and the probe's route there,
+    each with its labels, and neither the namespace itself nor NetworkPolicies, rights or pods.
+    """
+    if namespace != ISTIO:
+        yield from check_reserved(namespace)
+    elif is_managed:
+        message = (
+            f"namespace {namespace} belongs to Istio; leave spec.managed out to use gateway pods that run there, or "
+            "choose another namespace"
+        )
+        yield invalid(FIELD, message)
 
 
 def has_label(namespace: NamespaceState, label: Label) -> bool:

@@ -24,8 +24,9 @@ def import_(
 
     kubectl get gateways.networking.istio.io,virtualservices,destinationrules,services -A -o yaml | tidegate import -f -
 
-    Nothing is changed anywhere. Models limit the routes that are there (attachTo), which touches nothing of theirs;
-    --take-over is for later. Documents go to standard output; what they do not express, to standard error.
+    Nothing is changed anywhere, and what would be rejected is not proposed. Models limit the routes that are there
+    (attachTo), which touches nothing of theirs; --take-over is for later. Documents go to standard output; what they do
+    not express, to standard error.
     """
     proposal = propose(documents_in(filename), take_over)
     found = proposal.told()
