@@ -1,6 +1,7 @@
-"""From Istio objects to xDS, for exactly the objects that Tidegate renders.
+"""From Istio objects to xDS: all that Tidegate renders, and the simple part of what others write.
 
     mirror ──> snapshot (pure: listeners, routes, clusters, endpoints, filters) ──> ads ──> Envoy
 
+What is not known is left out alone, and told once in the log (`omissions`); everything else goes on.
 Names and shapes follow istiod's, so that what is proved here says something about there.
 """

@@ -11,8 +11,10 @@ import sys
 from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.translator.ads import Ads, serve
 from k8s_manager.standalone.translator.config import Config, GatewayPod
+from k8s_manager.standalone.translator.omissions import OmissionLog
 from k8s_manager.standalone.translator.snapshot import Snapshot, snapshot
 
+log = logging.getLogger("translator")
 KINDS = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Service", "EndpointSlice", "Pod", "Secret")
 QUIET = 0.01
 
@@ -26,11 +28,20 @@ async def run(server: str, host: str, port: int, token: str) -> None:
     """Serve xDS until cancelled."""
     mirror = Mirror(ApiConnection(server, token, "translator"), KINDS)
     made: dict[tuple[str, str, str], tuple[int, Snapshot]] = {}
+    omissions = OmissionLog()
 
     def source(pod: GatewayPod) -> Snapshot:
         key = (pod.namespace, pod.address, str(sorted(pod.labels.items())))
-        if made.get(key, (-1, {}))[0] != mirror.changes:
-            made[key] = (mirror.changes, snapshot(config_of(mirror), pod))
+        before = made.get(key, (-1, {}))
+        if before[0] != mirror.changes:
+            config = config_of(mirror)
+            try:
+                made[key] = (mirror.changes, snapshot(config, pod))
+            except Exception:  # what nobody foresaw: Envoys go on with what they have
+                log.exception("the objects cannot be translated for gateway pod %s; it keeps what it runs", pod.address)
+                made[key] = (mirror.changes, before[1])
+            for said in omissions.new(key, config.omissions.found):
+                log.warning("%s", said)
         return made[key][1]
 
     ads = Ads(source)

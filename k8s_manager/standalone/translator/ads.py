@@ -14,42 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import extension_pb2
-from envoy.config.endpoint.v3 import endpoint_pb2
-from envoy.config.listener.v3 import listener_pb2
-from envoy.config.route.v3 import route_pb2
-from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
-from google.protobuf import any_pb2, json_format
-from google.protobuf.message import Message
+from google.protobuf import json_format
 from udpa.type.v1 import typed_struct_pb2
 
 from k8s_manager.standalone.translator.config import GatewayPod
-from k8s_manager.standalone.translator.snapshot import (
-    CLUSTER,
-    ENDPOINT,
-    EXTENSION,
-    LISTENER,
-    ORDER,
-    ROUTE,
-    SECRET,
-    Object,
-    Snapshot,
-)
+from k8s_manager.standalone.translator.packer import Packer
+from k8s_manager.standalone.translator.snapshot import CLUSTER, ENDPOINT, LISTENER, ORDER, Object, Snapshot
 
 log = logging.getLogger(__name__)
-_MESSAGES: dict[str, type[Message]] = {
-    CLUSTER: cluster_pb2.Cluster,
-    ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
-    LISTENER: listener_pb2.Listener,
-    EXTENSION: extension_pb2.TypedExtensionConfig,
-    ROUTE: route_pb2.RouteConfiguration,
-    SECRET: secret_pb2.Secret,
-}
 _WHOLE = (CLUSTER, LISTENER)
 _PREFIX = "type.googleapis.com/"
-_TYPED_STRUCT = _PREFIX + "udpa.type.v1.TypedStruct"
 Source = Callable[[GatewayPod], Snapshot]
 
 
@@ -78,6 +53,7 @@ class Ads(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc
         self._source = source
         self._streams: set[Stream] = set()
         self.rejections: list[EnvoyRejection] = []
+        self.packer = Packer()
 
     @property
     def settled(self) -> bool:
@@ -194,7 +170,7 @@ class Stream:
             version_info=subscription.nonce,
             nonce=subscription.nonce,
             type_url=_PREFIX + kind,
-            resources=[packed(kind, resource) for resource in sent.values()],
+            resources=self._ads.packer.pack(kind, sent.values()),
         )
 
 
@@ -205,26 +181,6 @@ def _pod_of(node: Any) -> GatewayPod:
 
 def _hash(resource: Object) -> str:
     return hashlib.sha256(json.dumps(resource, sort_keys=True).encode()).hexdigest()
-
-
-def packed(kind: str, resource: Object) -> any_pb2.Any:
-    """Return a resource as xDS carries it."""
-    message = json_format.ParseDict(opaque(resource), _MESSAGES[kind]())
-    out = any_pb2.Any()
-    out.Pack(message)
-    return out
-
-
-def opaque(value: Any) -> Any:
-    """Wrap every typed config in a TypedStruct: Envoy knows its own types better than any library here."""
-    if isinstance(value, list):
-        return [opaque(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "@type" in value:
-        body = {name: inner for name, inner in value.items() if name != "@type"}
-        return {"@type": _TYPED_STRUCT, "typeUrl": value["@type"], "value": body}
-    return {name: opaque(inner) for name, inner in value.items()}
 
 
 async def serve(ads: Ads, host: str, port: int) -> tuple[grpc.aio.Server, int]:

@@ -5,6 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from google.protobuf import json_format
+
+from k8s_manager.standalone.translator.omissions import Omissions, UnknownField, mapping, mappings
+
 Object = dict[str, Any]
 
 
@@ -19,7 +26,7 @@ class GatewayPod:
 
 @dataclass(slots=True)
 class Config:
-    """All objects, by kind."""
+    """All objects, by kind, and what of them is left out."""
 
     gateways: list[Object] = field(default_factory=list)
     virtual_services: list[Object] = field(default_factory=list)
@@ -29,6 +36,18 @@ class Config:
     endpoint_slices: list[Object] = field(default_factory=list)
     pods: list[Object] = field(default_factory=list)
     secrets: list[Object] = field(default_factory=list)
+    omissions: Omissions = field(default_factory=Omissions, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Leave out what has no spec that could be read, so that no reader has to ask again."""
+        for name in ("gateways", "virtual_services", "destination_rules", "envoy_filters", "services"):
+            setattr(self, name, [obj for obj in getattr(self, name) if self._has_spec(obj)])
+
+    def _has_spec(self, obj: Object) -> bool:
+        if isinstance(obj.get("spec"), dict):
+            return True
+        self.omissions.note(obj, "spec", "a mapping is expected")
+        return False
 
 
 def namespace_of(obj: Object) -> str:
@@ -51,27 +70,75 @@ def exported(obj: Object, namespace: str) -> bool:
 
 def gateways_for(config: Config, pod: GatewayPod) -> list[Object]:
     """Return the Gateways that select a pod, in its own namespace only (PILOT_SCOPE_GATEWAY_TO_NAMESPACE)."""
-    return by_age(
-        g
-        for g in config.gateways
-        if namespace_of(g) == pod.namespace and g["spec"]["selector"].items() <= pod.labels.items()
-    )
+    found = []
+    for gateway in config.gateways:
+        with config.omissions.contained(gateway, "spec"):
+            selector = mapping(gateway["spec"].get("selector"), "selector")
+            if namespace_of(gateway) == pod.namespace and selector.items() <= pod.labels.items():
+                found.append(gateway)
+    return by_age(found)
 
 
 def filters_for(config: Config, pod: GatewayPod) -> list[Object]:
     """Return the EnvoyFilters for a pod in the order in which they are applied."""
-    selected = [
-        f
-        for f in config.envoy_filters
-        if namespace_of(f) == pod.namespace
-        and f["spec"].get("workloadSelector", {}).get("labels", {}).items() <= pod.labels.items()
-    ]
-    return sorted(by_age(selected), key=lambda f: f["spec"].get("priority", 0))
+    selected: list[tuple[int, Object]] = []
+    for found in config.envoy_filters:
+        with config.omissions.contained(found, "spec"):
+            selector = mapping(found["spec"].get("workloadSelector"), "workloadSelector")
+            labels = mapping(selector.get("labels"), "workloadSelector.labels")
+            if namespace_of(found) == pod.namespace and labels.items() <= pod.labels.items():
+                selected.append((int(found["spec"].get("priority") or 0), found))
+    priorities = {id(found): priority for priority, found in selected}
+    return sorted(by_age(found for _, found in selected), key=lambda found: priorities[id(found)])
+
+
+_OPERATIONS = {
+    "CLUSTER": "MERGE",
+    "NETWORK_FILTER": "MERGE",
+    "HTTP_FILTER": "INSERT_BEFORE",
+    "EXTENSION_CONFIG": "ADD",
+}
+"""What the translator does with the patches of each kind."""
+_MESSAGES = {
+    "CLUSTER": cluster_pb2.Cluster,
+    "HTTP_FILTER": http_connection_manager_pb2.HttpFilter,
+    "EXTENSION_CONFIG": extension_pb2.TypedExtensionConfig,
+}
+_TYPED_STRUCT = "type.googleapis.com/udpa.type.v1.TypedStruct"
 
 
 def patches_for(config: Config, pod: GatewayPod, apply_to: str) -> list[Object]:
-    """Return the patches of one kind for a pod, in order."""
-    return [p for f in filters_for(config, pod) for p in f["spec"]["configPatches"] if p["applyTo"] == apply_to]
+    """Return the values of the patches of one kind for a pod, in order; what is not known is left out."""
+    values = []
+    for found in filters_for(config, pod):
+        with config.omissions.contained(found, "spec"):
+            for number, patch in enumerate(mappings(found["spec"].get("configPatches"), "configPatches")):
+                with config.omissions.contained(found, f"spec.configPatches[{number}]"):
+                    if (kind := _kind_of(patch)) == apply_to:
+                        values.append(_value_of(kind, patch))
+    return values
+
+
+def _kind_of(patch: Object) -> str:
+    kind = str(patch.get("applyTo"))
+    operation = mapping(patch.get("patch"), "patch").get("operation")
+    if _OPERATIONS.get(kind) != operation:
+        raise UnknownField("patch.operation", f"the translator does not know {operation} of {kind}")
+    return kind
+
+
+def _value_of(kind: str, patch: Object) -> Object:
+    value = mapping(patch["patch"].get("value"), "patch.value")
+    if kind == "NETWORK_FILTER":
+        return mapping(value.get("typed_config"), "patch.value.typed_config")
+    if kind in ("HTTP_FILTER", "EXTENSION_CONFIG") and not value.get("name"):
+        raise UnknownField("patch.value.name", "a name is expected")
+    try:
+        # What Envoy could not read at all would cost it the whole listener, and all clusters.
+        json_format.ParseDict(opaque(value), _MESSAGES[kind]())
+    except json_format.ParseError as error:
+        raise UnknownField("patch.value", str(error)) from error
+    return value
 
 
 def merge(into: Object, new: Object) -> None:
@@ -81,6 +148,18 @@ def merge(into: Object, new: Object) -> None:
             merge(into[name], value)
         else:
             into[name] = copy.deepcopy(value)
+
+
+def opaque(value: Any) -> Any:
+    """Wrap every typed config in a TypedStruct: Envoy knows its own types better than any library here."""
+    if isinstance(value, list):
+        return [opaque(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "@type" in value:
+        body = {name: inner for name, inner in value.items() if name != "@type"}
+        return {"@type": _TYPED_STRUCT, "typeUrl": value["@type"], "value": body}
+    return {name: opaque(inner) for name, inner in value.items()}
 
 
 def split_host(host: str) -> tuple[str, str]:

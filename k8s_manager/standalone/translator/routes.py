@@ -1,9 +1,10 @@
 """Route tables: one per plain HTTP port, one per HTTPS server."""
 
-import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+from k8s_manager.standalone.translator.actions import HTTP_FIELDS, action_of, header_edits
 from k8s_manager.standalone.translator.config import (
     Config,
     GatewayPod,
@@ -14,6 +15,10 @@ from k8s_manager.standalone.translator.config import (
     namespace_of,
     split_host,
 )
+from k8s_manager.standalone.translator.destinations import cluster_of, gateway_named
+from k8s_manager.standalone.translator.matches import match_of, takes_everything
+from k8s_manager.standalone.translator.omissions import UnknownField, mapping, mappings
+from k8s_manager.standalone.translator.servers import is_plain, servers_of
 
 Object = dict[str, Any]
 
@@ -21,7 +26,7 @@ Object = dict[str, Any]
 def route_name(gateway: Object, server: Object) -> str:
     """Return the name of the route table of a server, as istiod names it."""
     port = server["port"]
-    if server["port"]["protocol"] == "HTTP":
+    if is_plain(server):
         return f"http.{port['number']}"
     return f"https.{port['number']}.{port['name']}.{gateway['metadata']['name']}.{namespace_of(gateway)}"
 
@@ -30,24 +35,46 @@ def route_tables(config: Config, pod: GatewayPod) -> dict[str, Object]:
     """Return all route tables of a gateway pod by name."""
     hosts: dict[str, dict[str, Object]] = {}
     for gateway in gateways_for(config, pod):
-        for server in gateway["spec"]["servers"]:
+        bound = [(found, list(_routes(config, found))) for found in _bound(config, pod, gateway)]
+        for server in servers_of(config, gateway):
             table = hosts.setdefault(route_name(gateway, server), {})
-            for virtual_service in _bound(config, pod, gateway):
-                _add(table, gateway, server, virtual_service)
+            for virtual_service, routes in bound:
+                _add(table, gateway, server, virtual_service, routes)
     return {name: _table(name, table) for name, table in hosts.items()}
 
 
 def _bound(config: Config, pod: GatewayPod, gateway: Object) -> list[Object]:
-    name = f"{namespace_of(gateway)}/{gateway['metadata']['name']}"
-    return by_age(
-        v for v in config.virtual_services if name in v["spec"].get("gateways", []) and exported(v, pod.namespace)
-    )
+    name, found = (namespace_of(gateway), gateway["metadata"]["name"]), []
+    for virtual_service in config.virtual_services:
+        with config.omissions.contained(virtual_service, "spec"):
+            named = {gateway_named(said, namespace_of(virtual_service)) for said in _texts(virtual_service, "gateways")}
+            if name in named and exported(virtual_service, pod.namespace):
+                _texts(virtual_service, "hosts")
+                _note_unserved(config, virtual_service)
+                found.append(virtual_service)
+    return by_age(found)
 
 
-def _add(table: dict[str, Object], gateway: Object, server: Object, virtual_service: Object) -> None:
+def _note_unserved(config: Config, virtual_service: Object) -> None:
+    for name in ("tls", "tcp"):
+        if virtual_service["spec"].get(name):
+            config.omissions.note(virtual_service, f"spec.{name}", "the translator serves HTTP only")
+
+
+def _texts(obj: Object, name: str) -> list[str]:
+    found = obj["spec"].get(name) or []
+    if not isinstance(found, list) or not all(isinstance(item, str) and item for item in found):
+        raise UnknownField(name, "a list of texts is expected")
+    return found
+
+
+def _add(
+    table: dict[str, Object], gateway: Object, server: Object, virtual_service: Object, routes: list[Object]
+) -> None:
     """Add a VirtualService's routes to every host that the server lets its namespace bind."""
     port, namespace = server["port"]["number"], namespace_of(virtual_service)
-    for host in virtual_service["spec"]["hosts"]:
+    # Envoy compares domains without case, and takes no table in which one stands twice.
+    for host in dict.fromkeys(host.lower() for host in _texts(virtual_service, "hosts")):
         if not _admits(gateway, server, namespace, host):
             continue
         virtual_host = table.setdefault(
@@ -59,17 +86,17 @@ def _add(table: dict[str, Object], gateway: Object, server: Object, virtual_serv
                 "include_request_attempt_count": True,
             },
         )
-        if server.get("tls", {}).get("httpsRedirect"):
+        if (server.get("tls") or {}).get("httpsRedirect"):
             virtual_host["require_tls"] = "ALL"
         else:
-            virtual_host["routes"].extend(_routes(virtual_service))
+            virtual_host["routes"].extend(routes)
 
 
 def _admits(gateway: Object, server: Object, namespace: str, host: str) -> bool:
     for entry in server["hosts"]:
         allowed, pattern = split_host(entry)
         allowed = namespace_of(gateway) if allowed == "." else allowed
-        if allowed in ("*", namespace) and host_matches(pattern, host):
+        if allowed in ("*", namespace) and host_matches(pattern.lower(), host):
             return True
     return False
 
@@ -77,110 +104,34 @@ def _admits(gateway: Object, server: Object, namespace: str, host: str) -> bool:
 def _table(name: str, hosts: dict[str, Object]) -> Object:
     for virtual_host in hosts.values():
         # Istio moves what matches everything behind the rest, and keeps the order of age otherwise.
-        virtual_host["routes"].sort(
-            key=lambda route: route["match"].get("prefix") == "/" and "headers" not in route["match"]
-        )
+        virtual_host["routes"].sort(key=lambda route: takes_everything(route["match"]))
     table: Object = {"name": name, "virtual_hosts": list(hosts.values()), "validate_clusters": False}
     return {**table, "ignore_port_in_host_matching": True, "max_direct_response_body_size_bytes": 1048576}
 
 
-def _routes(virtual_service: Object) -> Iterator[Object]:
-    metadata = virtual_service["metadata"]
-    config = (
+def _routes(config: Config, virtual_service: Object) -> Iterator[Object]:
+    """Yield the routes of a VirtualService that can be translated; one that cannot is left out alone."""
+    with config.omissions.contained(virtual_service, "spec"):
+        for number, http in enumerate(mappings(virtual_service["spec"].get("http"), "http")):
+            yield from _routes_of(config, virtual_service, http, f"spec.http[{number}]")
+
+
+def _routes_of(config: Config, virtual_service: Object, http: Object, place: str) -> Iterator[Object]:
+    metadata, omissions = virtual_service["metadata"], config.omissions
+    named = (
         f"/apis/networking.istio.io/v1/namespaces/{namespace_of(virtual_service)}/virtual-service/{metadata['name']}"
     )
-    for http in virtual_service["spec"]["http"]:
-        for match in http.get("match", [{"uri": {"prefix": "/"}}]):
-            yield {
-                "name": http.get("name", ""),
-                "match": _match(match),
-                "metadata": {"filter_metadata": {"istio": {"config": config}}},
-                **_action(http),
-                **_headers(http.get("headers", {})),
-            }
-
-
-def _match(match: Object) -> Object:
-    uri = match.get("uri", {"prefix": "/"})
-    out: Object = {"path": uri["exact"]} if "exact" in uri else {"prefix": uri["prefix"]}
-    out["case_sensitive"] = True
-    headers = [{"name": name, "string_match": _string(value)} for name, value in match.get("headers", {}).items()]
-    if "authority" in match:
-        headers.append({"name": ":authority", "string_match": _string(match["authority"])})
-    if headers:
-        out["headers"] = headers
-    return out
-
-
-def _string(value: Object) -> Object:
-    if "regex" in value:
-        return {"safe_regex": {"regex": value["regex"]}}
-    return dict(value)
-
-
-def _action(http: Object) -> Object:
-    if "directResponse" in http:
-        direct = http["directResponse"]
-        body = {"body": {"inline_string": direct["body"]["string"]}} if "body" in direct else {}
-        return {"direct_response": {"status": direct["status"], **body}}
-    destinations = http["route"]
-    route: Object = {"timeout": seconds(http.get("timeout", "0s"))}
-    if len(destinations) == 1:
-        route["cluster"] = cluster_of(destinations[0]["destination"])
-    else:
-        route["weighted_clusters"] = {
-            "clusters": [{"name": cluster_of(d["destination"]), "weight": d["weight"]} for d in destinations]
+    made: Object = {}
+    with omissions.contained(virtual_service, place):
+        action = action_of(http, partial(cluster_of, config, namespace_of(virtual_service)))
+        made = {
+            "name": str(http.get("name", "")),
+            "metadata": {"filter_metadata": {"istio": {"config": named}}},
+            **action,
+            **header_edits(mapping(http.get("headers"), "headers")),
         }
-    if retries := http.get("retries"):
-        route |= _retries(retries)
-    return {"route": route}
-
-
-def _retries(retries: Object) -> Object:
-    if not retries.get("attempts"):
-        return {}
-    policy: Object = {
-        "retry_on": retries.get("retryOn", ""),
-        "num_retries": retries["attempts"],
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                },
-            }
-        ],
-        "host_selection_retry_max_attempts": "5",
-    }
-    if "perTryTimeout" in retries:
-        policy["per_try_timeout"] = seconds(retries["perTryTimeout"])
-    return {"retry_policy": policy}
-
-
-def _headers(headers: Object) -> Object:
-    out: Object = {}
-    for side in ("request", "response"):
-        edits = headers.get(side, {})
-        add = [_header(name, value, "OVERWRITE_IF_EXISTS_OR_ADD") for name, value in edits.get("set", {}).items()]
-        add += [_header(name, value, "APPEND_IF_EXISTS_OR_ADD") for name, value in edits.get("add", {}).items()]
-        if add:
-            out[f"{side}_headers_to_add"] = add
-        if edits.get("remove"):
-            out[f"{side}_headers_to_remove"] = edits["remove"]
-    return out
-
-
-def _header(name: str, value: str, action: str) -> Object:
-    return {"header": {"key": name, "value": value}, "append_action": action}
-
-
-def cluster_of(destination: Object) -> str:
-    """Return the name of the cluster for a destination."""
-    return f"outbound|{destination['port']['number']}|{destination.get('subset', '')}|{destination['host']}"
-
-
-def seconds(duration: str) -> str:
-    """Return a Go duration in the form that protobuf takes: seconds only."""
-    scale = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    total = sum(float(n) * scale[u] for n, u in re.findall(r"([0-9.]+)(ms|s|m|h)", duration))
-    return f"{total:.3f}".rstrip("0").rstrip(".") + "s"
+        for name in sorted(map(str, http.keys() - HTTP_FIELDS)):
+            omissions.note(virtual_service, f"{place}.{name}", "the translator does not know it")
+    for number, match in enumerate(http.get("match") or [{}] if made else []):
+        with omissions.contained(virtual_service, f"{place}.match[{number}]"):
+            yield {**made, "match": match_of(match)}

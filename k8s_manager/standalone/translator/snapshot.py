@@ -1,5 +1,6 @@
 """Everything that one gateway pod should run, by type and name. Pure."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from k8s_manager.standalone.translator.clusters import clusters, endpoints, hash_policies
@@ -22,14 +23,15 @@ ORDER = (CLUSTER, ENDPOINT, SECRET, LISTENER, EXTENSION, ROUTE)
 
 
 def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
-    """Return what a gateway pod should run."""
+    """Return what a gateway pod should run; what cannot be translated is noted in `config.omissions`."""
     tables = route_tables(config, pod)
     hashes = hash_policies(config)
     for table in tables.values() if hashes else ():
         _add_hash_policies(table, hashes)
+    routed = {name for table in tables.values() for name in _clusters_of(table)}
     return {
-        CLUSTER: clusters(config, pod),
-        ENDPOINT: endpoints(config, pod),
+        CLUSTER: clusters(config, pod, routed),
+        ENDPOINT: endpoints(config, pod, routed),
         LISTENER: listeners(config, pod),
         EXTENSION: extension_configs(config, pod),
         ROUTE: tables,
@@ -37,15 +39,23 @@ def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
     }
 
 
+def _clusters_of(table: Object) -> Iterator[str]:
+    for virtual_host in table["virtual_hosts"]:
+        for route in virtual_host["routes"]:
+            yield from _clusters_behind(route.get("route", {}))
+
+
+def _clusters_behind(action: Object) -> list[str]:
+    if "cluster" in action:
+        return [action["cluster"]]
+    return [one["name"] for one in action.get("weighted_clusters", {}).get("clusters", [])]
+
+
 def _add_hash_policies(table: Object, hashes: dict[str, list[Object]]) -> None:
     for virtual_host in table["virtual_hosts"]:
         for route in virtual_host["routes"]:
             action = route.get("route", {})
-            names = (
-                [action["cluster"]]
-                if "cluster" in action
-                else [c["name"] for c in action.get("weighted_clusters", {}).get("clusters", [])]
-            )
+            names = _clusters_behind(action)
             policies = [policy for name in names for policy in hashes.get(name.rsplit("|", 1)[1], [])]
             if policies:
                 action["hash_policy"] = policies[:1]

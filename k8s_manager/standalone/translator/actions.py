@@ -1,0 +1,124 @@
+"""What becomes of the requests of a route: sent to clusters, redirected or answered."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from k8s_manager.standalone.translator.omissions import UnknownField, known_only, mapping, mappings
+
+Object = dict[str, Any]
+ClusterOf = Callable[[Object], str]
+HTTP_FIELDS = frozenset(
+    {"name", "match", "route", "redirect", "directResponse", "timeout", "retries", "headers", "rewrite"}
+)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ms|us|s|m|h)")
+_REDIRECT = {"uri": "path_redirect", "authority": "host_redirect", "scheme": "scheme_redirect", "port": "port_redirect"}
+_CODES = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
+
+
+def action_of(http: Object, cluster_of: ClusterOf) -> Object:
+    """Return the action of an HTTP route."""
+    if "delegate" in http:
+        raise UnknownField("delegate", "the translator does not follow delegates")
+    if "directResponse" in http:
+        return {"direct_response": _direct_response(mapping(http["directResponse"], "directResponse"))}
+    if "redirect" in http:
+        return {"redirect": _redirect(mapping(http["redirect"], "redirect"))}
+    route: Object = {"timeout": seconds(http.get("timeout", "0s")), **_clusters(http, cluster_of)}
+    route |= _retries(mapping(http.get("retries"), "retries"))
+    route |= _rewrite(mapping(http.get("rewrite"), "rewrite"))
+    return {"route": route}
+
+
+def _clusters(http: Object, cluster_of: ClusterOf) -> Object:
+    targets = mappings(http.get("route"), "route")
+    if not targets:
+        raise UnknownField("route", "it leads nowhere")
+    if len(targets) == 1:
+        return {"cluster": cluster_of(mapping(targets[0].get("destination"), "route[0].destination"))}
+    weighted = [
+        {"name": cluster_of(mapping(d.get("destination"), "route.destination")), "weight": d.get("weight", 0)}
+        for d in targets
+    ]
+    if sum(one["weight"] for one in weighted) <= 0:
+        raise UnknownField("route", "its weights add up to 0")
+    return {"weighted_clusters": {"clusters": weighted}}
+
+
+def _direct_response(direct: Object) -> Object:
+    body = mapping(direct.get("body"), "directResponse.body")
+    if body and not isinstance(body.get("string"), str):
+        raise UnknownField("directResponse.body", "the translator knows a string only")
+    return {"status": direct["status"], **({"body": {"inline_string": body["string"]}} if body else {})}
+
+
+def _redirect(redirect: Object) -> Object:
+    known_only(redirect, frozenset({*_REDIRECT, "redirectCode"}), "redirect")
+    out = {envoys: redirect[name] for name, envoys in _REDIRECT.items() if redirect.get(name)}
+    code = redirect.get("redirectCode", 301)
+    if code not in _CODES:
+        raise UnknownField("redirect.redirectCode", f"{code} is no redirect")
+    if "%" in str(redirect.get("uri", "")):
+        raise UnknownField("redirect.uri", "the translator does not know its placeholders")
+    return {**out, "response_code": _CODES[code]}
+
+
+def _rewrite(rewrite: Object) -> Object:
+    known_only(rewrite, frozenset({"uri", "authority"}), "rewrite")
+    names = {"uri": "prefix_rewrite", "authority": "host_rewrite_literal"}
+    return {envoys: rewrite[name] for name, envoys in names.items() if rewrite.get(name)}
+
+
+def _retries(retries: Object) -> Object:
+    if not retries.get("attempts"):
+        return {}
+    policy: Object = {
+        "retry_on": retries.get("retryOn", ""),
+        "num_retries": retries["attempts"],
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        "host_selection_retry_max_attempts": "5",
+    }
+    if "perTryTimeout" in retries:
+        policy["per_try_timeout"] = seconds(retries["perTryTimeout"])
+    return {"retry_policy": policy}
+
+
+def header_edits(headers: Object) -> Object:
+    """Return what a route does to the headers of requests and answers."""
+    out: Object = {}
+    for side in ("request", "response"):
+        edits = mapping(headers.get(side), f"headers.{side}")
+        add = [_edit(*item, "OVERWRITE_IF_EXISTS_OR_ADD") for item in mapping(edits.get("set"), "headers.set").items()]
+        add += [_edit(*item, "APPEND_IF_EXISTS_OR_ADD") for item in mapping(edits.get("add"), "headers.add").items()]
+        if add:
+            out[f"{side}_headers_to_add"] = add
+        if edits.get("remove"):
+            out[f"{side}_headers_to_remove"] = edits["remove"]
+    return out
+
+
+def _edit(name: str, value: str, action: str) -> Object:
+    return {"header": {"key": name, "value": value}, "append_action": action}
+
+
+def seconds(duration: str) -> str:
+    """Return a Go duration in the form that protobuf takes: seconds only."""
+    scale = {"us": 0.000001, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    parts = _DURATION.findall(duration)
+    if "".join(number + unit for number, unit in parts) != duration:
+        raise ValueError(f"{duration} is no duration")
+    total = sum(float(n) * scale[u] for n, u in parts)
+    return f"{total:.3f}".rstrip("0").rstrip(".") + "s"
