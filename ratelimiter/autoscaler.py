@@ -14,7 +14,7 @@ from ratelimiter.capacity import VersionLoad, capacity
 from ratelimiter.target import Terms
 
 _RATE = re.compile(r"req|qps|rps", re.IGNORECASE)
-Reason = Literal["CeilingUnreachable", "TargetAboveLimit"]
+Reason = Literal["CeilingUnreachable", "TargetAboveLimit", "ReplicasDeclared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,20 @@ class Scaler:
     def rates(self) -> tuple[tuple[str, Fraction], ...]:
         """Return the targets that are requests per second, as far as their names tell."""
         return tuple((metric, value) for metric, value in self.targets if _RATE.search(metric))
+
+
+def declared_twice(declared: Mapping[str, int], scalers: Mapping[str, Scaler]) -> tuple[Reason, str] | None:
+    """Return which version's number of replicas both its document and an autoscaler set; `declared` are those of the
+    document by version. They set each other back without end."""
+    for version, replicas in declared.items():
+        if scaler := scalers.get(version):
+            said = (
+                f"autoscaler {scaler.name} and the document (workload.replicas: {replicas}) both set the replicas of "
+                f"version {version}, and set each other back; take workload.replicas out of the document, the number "
+                "then stays until the autoscaler changes it, or delete the autoscaler"
+            )
+            return "ReplicasDeclared", said
+    return None
 
 
 def disagreement(

@@ -156,8 +156,11 @@ def _observed_one(
         return before
     if before is None:
         before = debounce.DebounceState(live.get(entry))
-    bucket = seen.targets[entry[1]].target.bucket
-    return debounce.DebounceState(before.written) if bucket is None else debounce.observe(before, bucket, seen.at)
+    target, known = seen.targets[entry[1]].target, state.targets.get(entry[1])
+    if target.bucket is None:
+        return debounce.DebounceState(before.written)
+    recovered = known is not None and known.target.total.is_fallback and not target.total.is_fallback
+    return debounce.observe(before, target.bucket, seen.at, at_once=recovered)
 
 
 def _in_force(seen: Observation) -> dict[Entry, Bucket]:

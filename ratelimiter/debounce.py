@@ -31,12 +31,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A change that waits: what it leads to, since when it differs, when it last moved, the least it was."""
+    """A change that waits: what it leads to, since when it differs, when it last moved, the least it was. A raise from
+    a fallback goes `at_once`: callers are refused while a replica idles."""
 
     target: Bucket
     since: float
     changed: float
     least: Bucket
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +49,27 @@ class DebounceState:
     pending: Pending | None = None
 
 
-def observe(state: DebounceState, target: Bucket, now: float) -> DebounceState:
-    """Return the state after the target was seen to be `target` at `now`."""
+def observe(state: DebounceState, target: Bucket, now: float, at_once: bool = False) -> DebounceState:
+    """Return the state after the target was seen to be `target` at `now`; `at_once`: it follows a fallback."""
     if target == state.written:
         return DebounceState(state.written)
     pending = state.pending
     if pending is None or _direction(state.written, pending.target) != _direction(state.written, target):
-        return DebounceState(state.written, Pending(target, now, now, target))
+        return DebounceState(state.written, Pending(target, now, now, target, at_once))
     if pending.target == target:
         return state
     least = min(pending.least, target, key=_by_admission)
-    return DebounceState(state.written, replace(pending, target=target, changed=now, least=least))
+    return DebounceState(
+        state.written,
+        replace(pending, target=target, changed=now, least=least, at_once=at_once or pending.at_once),
+    )
 
 
 def due_at(state: DebounceState, rules: Rules) -> float | None:
     """Return when the pending change may be written; None where nothing waits."""
     if state.pending is None:
         return None
-    if state.written is None:
+    if state.written is None or (state.pending.at_once and not _is_cut(state)):
         return state.pending.since
     patience = rules.down if _is_cut(state) else rules.up
     return min(state.pending.changed + patience.quiet, state.pending.since + patience.longest)
@@ -79,7 +84,7 @@ def value_at(state: DebounceState, rules: Rules, now: float) -> Bucket | None:
     due = due_at(state, rules)
     if state.pending is None or due is None or now < due:
         return None
-    restless = now < state.pending.changed + rules.up.quiet
+    restless = not state.pending.at_once and now < state.pending.changed + rules.up.quiet
     if state.written is not None and not _is_cut(state) and restless:
         return state.pending.least
     return state.pending.target

@@ -58,6 +58,11 @@ class Total:
     reason: Reason
     closed: bool = False
 
+    @property
+    def is_fallback(self) -> bool:
+        """Tell whether it stands in for replicas that are not there or not known."""
+        return self.reason in ("Cold", "Stale")
+
 
 @dataclass(frozen=True, slots=True)
 class PodTarget:

@@ -13,7 +13,7 @@ from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.world import Stored
-from ratelimiter.autoscaler import Scaler, disagreement
+from ratelimiter.autoscaler import Scaler, declared_twice, disagreement
 from ratelimiter.overrides import takes_away
 
 REASONS = {
@@ -33,7 +33,8 @@ REASONS = {
 class ModelInputs(NamedTuple):
     """What the status of a model is made from.
 
-    `ready` are the ready replicas of each version, `scalers` its autoscalers. `disagreement` says how Prometheus and
+    `ready` are the ready replicas of each version, `scalers` its autoscalers, `declared` the numbers of replicas that
+    the document sets and the manager sets back. `disagreement` says how Prometheus and
     the watch differ, `warmup` how far replicas with a gate have come (None without gates), `draining` which versions
     drain. `limit_mark` differs whenever the limit is shown differently.
     """
@@ -43,6 +44,7 @@ class ModelInputs(NamedTuple):
     served: ServedModel | None
     ready: tuple[tuple[str, int], ...]
     scalers: tuple[tuple[str, Scaler], ...]
+    declared: tuple[tuple[str, int], ...]
     disagreement: str | None
     warmup: tuple[PodProgress, ...] | None
     draining: tuple[Manifest, ...]
@@ -65,7 +67,7 @@ def model_status(
     conditions = [
         _ready(spec, ready, document.written),
         _limited(limit),
-        *_autoscaler_agrees(limit, dict(inputs.scalers)),
+        *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
         *_sources_agree(inputs.disagreement, stored),
     ]
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:
@@ -131,8 +133,12 @@ def _sources_agree(disagreement: str | None, stored: Stored) -> list[Condition]:
     return []
 
 
-def _autoscaler_agrees(limit: Mapping[str, LimitView], scalers: Mapping[str, Scaler]) -> list[Condition]:
-    """Report whether limit and autoscalers fit together, where there are both."""
+def _autoscaler_agrees(
+    limit: Mapping[str, LimitView], scalers: Mapping[str, Scaler], declared: Mapping[str, int]
+) -> list[Condition]:
+    """Report whether document, limit and autoscalers fit together, where there are autoscalers."""
+    if found := declared_twice(declared, scalers):
+        return [Condition("AutoscalerAgrees", False, *found)]
     if not limit or not scalers:
         return []
     wanted = next(iter(limit.values())).wanted

@@ -15,7 +15,8 @@ Limited        (models) where the limit comes from             Capacity | Floor 
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
                                                                | AwaitsVerdict | NoPinnedSlot
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
-AutoscalerAgrees (models) the autoscalers fit the limit        Agrees | CeilingUnreachable | TargetAboveLimit
+AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
+                                                               | TargetAboveLimit
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring
@@ -166,11 +167,19 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         served=served,
         ready=tuple((v.name, world.ready.get((namespace, model, v.name), 0)) for v in spec.versions),
         scalers=tuple((version, scaler) for version, scaler in scalers if scaler),
+        declared=_declared(served, spec, done.plan),
         disagreement=limits.disagreement(identity),
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),
     )
+
+
+def _declared(served: ServedModel | None, spec: ModelSpec, plan: Plan) -> tuple[tuple[str, int], ...]:
+    """Return the numbers of replicas that are set back when others change them, by version."""
+    if served is None or plan.drift_policies.get(served.tenant.name, "repair") != "repair":
+        return ()
+    return tuple((v.name, v.workload.replicas) for v in spec.versions if v.workload and v.workload.replicas is not None)
 
 
 def _warmup(served: ServedModel | None, gates: GateSource) -> tuple[PodProgress, ...] | None:

@@ -13,7 +13,7 @@ from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.metrics import RENDERED
 from ratelimiter.slots import slot_of
-from tests.features.conftest import is_programmed, make_search, recorded
+from tests.features.conftest import in_slot, is_programmed, make_search, recorded
 from tests.support.bounds import hung, slowness
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS, running_fleet
@@ -87,6 +87,28 @@ async def test_the_limit_follows_the_ready_replicas_and_the_gateway_pods(fleet):
         assert (await fleet.status("Model", "ranker", "search"))["limit"]["gateways"] == 2
         await fleet.client.merge(starting, {"metadata": {"labels": {"istio": None}}})
         await until(lambda: per_gateway_is(fleet, 20))
+
+
+@pytest.mark.parametrize("fallback", ["floor", "hold", "closed"])
+async def test_the_first_warm_replica_after_an_outage_is_used_at_once(fleet, fallback):
+    never = {"down": {"quiet": "20ms", "longest": "100ms"}, "up": {"quiet": "1h", "longest": "2h"}}
+    async with fleet.manager():
+        await make_search(fleet)
+        limit = {"perReplicaQps": 20, "debounce": never, "fallback": {"cold": fallback}, "floor": 1}
+        await fleet.apply(model(rateLimit=limit))
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        replica = await fleet.pod("search", labels(), ready=False)
+        await until(lambda: is_limited_by(fleet, "Cold"), what="the fallback")
+        await fleet.set_ready(replica, True)
+        await until(lambda: in_force_is(fleet, 20), what="the first replica being used")
+
+
+async def is_limited_by(fleet, reason: str) -> bool:
+    return (await fleet.condition("Model", "ranker", "Limited", "search")).get("reason") == reason
+
+
+async def in_force_is(fleet, rate: float) -> bool:
+    return rate in (await in_slot(fleet)).values()
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
@@ -701,11 +723,15 @@ async def test_an_autoscaler_that_the_limit_works_against_is_told(fleet):
         metadata = {"name": "theirs", "namespace": "search"}
         scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
         await fleet.apply(scaler)
+        await until(lambda: told(fleet, "ReplicasDeclared"), what="both setting the replicas being told")
+        (version,) = model()["spec"]["versions"]
+        left = {**version, "workload": {"image": version["workload"]["image"]}}
+        await fleet.apply(model(versions=[left]))
         await until(lambda: told(fleet, "TargetAboveLimit"), what="the target being above the limit")
         metric["pods"]["target"]["averageValue"] = "15"
         await fleet.apply(scaler)
         await until(lambda: told(fleet, "Agrees"), what="the autoscaler agreeing")
-        await fleet.apply(model(rateLimit={"perReplicaQps": 20, "ceiling": 101}))
+        await fleet.apply(model(versions=[left], rateLimit={"perReplicaQps": 20, "ceiling": 101}))
         await until(lambda: told(fleet, "CeilingUnreachable"), what="the ceiling being out of reach")
 
 

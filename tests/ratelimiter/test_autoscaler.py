@@ -1,8 +1,10 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import pytest
+
 from collectors.autoscalers import deployment_of, targets
-from ratelimiter.autoscaler import Scaler, disagreement
+from ratelimiter.autoscaler import Scaler, declared_twice, disagreement
 from ratelimiter.capacity import LimitBounds, VersionLoad
 from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.target import Terms
@@ -23,6 +25,18 @@ def test_a_ceiling_that_max_replicas_reach_is_fine_and_one_beyond_is_told():
     reason, said = disagreement(with_ceiling(201), LOADS, {"v1": Scaler("s", 10)})
     assert reason == "CeilingUnreachable"
     assert "201/s" in said and "200/s" in said
+
+
+@pytest.mark.parametrize("declared", [{"v1": 2}, {"v1": 0}, {"v0": 3, "v1": 1}])
+def test_a_number_of_replicas_that_two_set_is_told_with_both(declared):
+    reason, said = declared_twice(declared, {"v1": Scaler("hpa-1", 10)})
+    assert reason == "ReplicasDeclared"
+    assert "hpa-1" in said and f"workload.replicas: {declared['v1']}" in said and "version v1" in said
+
+
+@pytest.mark.parametrize("declared", [{}, {"v0": 3}])
+def test_a_number_that_one_sets_is_fine(declared):
+    assert declared_twice(declared, {"v1": Scaler("hpa-1", 10)}) is None
 
 
 def test_nothing_is_known_of_a_version_without_an_autoscaler():

@@ -54,6 +54,36 @@ def test_a_restless_raise_goes_to_the_least_that_was_there_all_the_time():
     assert value_at(state, RULES, 30.0) == bucket(60)
 
 
+def recovered(start: int, *events: tuple[float, int]) -> DebounceState:
+    """Return the state after a fallback has ended with the first event."""
+    (time, rate), *later = events
+    state = observe(DebounceState(bucket(start)), bucket(rate), time, at_once=True)
+    for time, rate in later:
+        state = observe(state, bucket(rate), time)
+    return state
+
+
+def test_a_raise_from_a_fallback_waits_for_nothing():
+    state = recovered(1, (10.0, 20))
+    assert due_at(state, RULES) == 10.0
+    assert value_at(state, RULES, 10.0) == bucket(20)
+
+
+def test_a_second_replica_before_the_write_goes_along():
+    state = recovered(1, (10.0, 20), (10.4, 40))
+    assert due_at(state, RULES) == 10.0
+    assert value_at(state, RULES, 10.5) == bucket(40)
+
+
+def test_the_raise_after_the_one_from_a_fallback_waits_again():
+    state = observe(wrote(recovered(1, (10.0, 20)), bucket(20), 10.0), bucket(40), 11.0)
+    assert due_at(state, RULES) == 16.0
+
+
+def test_a_cut_that_follows_a_fallback_waits_as_every_cut_does():
+    assert due_at(recovered(40, (10.0, 20)), RULES) == 10.2
+
+
 def test_what_moved_on_while_it_was_written_waits_anew():
     state = wrote(seen(40, (10.0, 20), (10.3, 10)), bucket(20), 10.3)
     assert state.written == bucket(20)
