@@ -12,6 +12,7 @@ from istio_templates.documents import (
 )
 from istio_templates.documents.model import Route
 from istio_templates.facts import ObjectKey
+from k8s_manager.admission.route_order import OrderedRoutes, is_fallback
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
@@ -47,6 +48,7 @@ class ClaimIndex:
         self._hosts_below: dict[str, dict[str, str]] = {}
         self._paths: dict[RouteMatch, dict[str, Holder]] = {}
         self._paths_below: dict[RouteMatch, dict[str, dict[str, Holder]]] = {}
+        self._ordered = OrderedRoutes()
 
     def observe(self, world: World) -> None:
         """Take over what the world says of the cluster beside documents."""
@@ -135,6 +137,11 @@ class ClaimIndex:
         """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
         return self._claimed_at(match_of(route), route.path)
 
+    def unordered_against(self, route: Route, is_fallback: bool) -> Iterator[tuple[str, Holder]]:
+        """Yield (path, model) of all routes that may fit one request together with `route`, and of which nothing but
+        the age of their models says which one gets it."""
+        return self._ordered.against(route, is_fallback)
+
     def _claimed_at(self, place: RouteMatch, path: str) -> Iterator[tuple[str, Holder]]:
         held = self._paths.get(place, {})
         for way in (path, *_folders(path)):
@@ -166,6 +173,7 @@ class ClaimIndex:
                 self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
         for route in spec.routes:
             self._claim_route(match_of(route), route.path, holder)
+            self._ordered.add(route, is_fallback(route, spec), holder)
 
     def _claim_route(self, place: RouteMatch, path: str, holder: Holder) -> None:
         self._paths.setdefault(place, {})[path] = holder

@@ -29,7 +29,7 @@ VICTIMS = [
     tenant("maps", hosts=[{"name": MAPS}, {"name": IDNA}]),
     tenant("mallory"),
     model("ranker", "search", routes=[route(SEARCH, "/v1/rank"), route(SEARCH, "/v2/models/ranker")]),
-    model("beta", "search", routes=[route(SEARCH, "/v1/rank", headers={"x-variant": "b"})]),
+    model("beta", "search", routes=[route(SEARCH, "/v1/beta", headers={"x-variant": "b"})]),
     model("api", "search", routes=[route(API, "/")]),
     model("first", "ranking", routes=[route(SEARCH, "/ranking/v1")]),
     model("tiles", "maps", routes=[route(MAPS, "/"), route(IDNA, "/v1")]),
@@ -93,7 +93,7 @@ def attempts() -> Iterator[Attempt]:
 
 
 def _inside(number: int) -> Iterator[Attempt]:
-    """Yield models of the same tenant: one path has one model, and of headers the same holds."""
+    """Yield models of the same tenant: one path has one model, with headers or without."""
     for path in (*_TAKEN, *_BROKEN):
         number += 1
         yield Attempt(model(f"inner-{number}", "search", routes=[route(SEARCH, path)]), harmless=False)
@@ -102,9 +102,12 @@ def _inside(number: int) -> Iterator[Attempt]:
         yield Attempt(model(f"inner-{number}", "search", routes=[route(SEARCH, path)]), harmless=True)
     for headers in ({"X-Variant": "b"}, {"x-VARIANT": "b"}):
         number += 1
-        yield Attempt(
-            model(f"inner-{number}", "search", routes=[route(SEARCH, "/v1/rank", headers=headers)]), harmless=False
-        )
+        for path in ("/v1/rank", "/v1/beta", "/v1/beta/below", "/v1"):
+            attempt = model(f"inner-{number}-{len(path)}", "search", routes=[route(SEARCH, path, headers=headers)])
+            yield Attempt(attempt, harmless=False)
+    number += 1
+    other = model(f"inner-{number}", "search", routes=[route(SEARCH, "/v1/beta/below", headers={"x-variant": "c"})])
+    yield Attempt(other, harmless=True)
 
 
 def _by(tenants: tuple[str, ...], path: str, harmless: bool) -> Iterator[Attempt]:

@@ -6,8 +6,8 @@ What another tenant owns or serves is not named: it is not this tenant's to know
 from collections.abc import Iterator
 
 from istio_templates.documents import ModelSpec
-from istio_templates.documents.model import Route
 from k8s_manager.admission.claim_index import ClaimIndex, Holder
+from k8s_manager.admission.route_order import is_fallback
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
 
 
@@ -16,7 +16,8 @@ def check_route(key: Holder, tenant: str, spec: ModelSpec, number: int, index: C
     if rejections := list(_host(tenant, spec, number, index)):
         yield from rejections
     else:
-        yield from _path(key, tenant, spec, number, index)
+        taken = list(_path(key, tenant, spec, number, index))
+        yield from taken or _order(key, tenant, spec, number, index)
 
 
 def _host(tenant: str, spec: ModelSpec, number: int, index: ClaimIndex) -> Iterator[Rejection]:
@@ -56,6 +57,17 @@ def _path(key: Holder, tenant: str, spec: ModelSpec, number: int, index: ClaimIn
         yield conflict(f"spec.routes[{number}].path", message)
 
 
-def is_fallback(route: Route, model: ModelSpec) -> bool:
-    """Tell whether a proxy tries a route after all others of its host: a bare `/` that matches nothing else."""
-    return route.path == "/" and not route.headers and len({other.host for other in model.routes}) == 1
+def _order(key: Holder, tenant: str, spec: ModelSpec, number: int, index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a route where only the age of two models would say which of them gets a request."""
+    route = spec.routes[number]
+    for path, holder in index.unordered_against(route, is_fallback(route, spec)):
+        if holder == key:
+            continue
+        known = index.tenant_of.get(holder[0]) == tenant
+        other = f"model {'/'.join(holder)} ({path})" if known else "a model of another tenant"
+        message = (
+            f"a request may fit this route and that of {other}, and only the age of the models would say who gets it; "
+            "give both routes one header with different values, or paths of which none contains the other"
+        )
+        yield conflict(f"spec.routes[{number}]", message)
+        return

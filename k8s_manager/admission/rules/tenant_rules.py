@@ -6,9 +6,9 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.documents.fields import lies_in
 from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.route_order import is_fallback
 from k8s_manager.admission.rules import namespace_rules
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
-from k8s_manager.admission.rules.route_rules import is_fallback
 from k8s_manager.world.tenant import namespace_of
 
 Check = Callable[[str, TenantSpec, ClaimIndex], Iterator[Rejection]]
