@@ -57,7 +57,7 @@ class BundlePlanner:
             body = {**body, "metadata": {**metadata, "namespace": SYSTEM}}
         document = parse(body)
         if document.kind not in GROUPS:
-            said = f"{document.kind} is not written by this API; use kubectl"
+            said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
             raise Invalid(str(document), [Problem("kind", said)])
         require_not_over(document, datetime.now(UTC))
         live = self._store.get(document.key)

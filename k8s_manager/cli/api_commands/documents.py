@@ -16,6 +16,7 @@ from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.document_files import Reading
 from k8s_manager.cli.output import Format
+from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
 
@@ -73,11 +74,25 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ordered(connection: Connection, found: list[Object]) -> Iterator[tuple[Document, str, Object]]:
-    """Yield documents with their paths, those first that others refer to; a path is asked for when it is its turn."""
+    """Yield documents with their paths, those first that others refer to; a path is asked for when it is its turn.
+
+    Raises `Invalid` before the first where any of them cannot be written.
+    """
     order = list(KINDS)
-    for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
-        document = parse(raw)
+    documents = [(_writable(raw), raw) for raw in found]
+    for document, raw in sorted(documents, key=lambda pair: order.index(pair[0].kind)):
         yield document, _path(KINDS[document.kind], document.name, _tenant_of(connection, document)), raw
+
+
+def _writable(raw: Object) -> Document:
+    document = parse(raw)
+    if document.kind not in KINDS:
+        said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
+        raise Invalid(str(document), [Problem("kind", said)])
+    if document.kind == "LimitOverride" and document.namespace not in (None, SYSTEM):
+        said = f"{document.namespace!r} is a tenant's, and the REST API writes those in {SYSTEM}; use kubectl apply"
+        raise Invalid(str(document), [Problem("metadata.namespace", said)])
+    return document
 
 
 def apply(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.live import Live
 from rich.table import Table
 
-from istio_templates.documents import load
+from istio_templates.documents import load, unlisted
 from istio_templates.documents.parse import problems_of
 from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
@@ -185,7 +185,7 @@ async def _run(bundle: Bundle, host: str, port: int, form: Format) -> WarmupOutc
 def read(file: Path, files: Path | None, model: str | None) -> Bundle:
     """Return the plan in a file with all that belongs to it; raises `Invalid` where it is none."""
     try:
-        documents = load(file.read_text(), str(file))
+        documents = [found for raw in load(file.read_text(), str(file)) for found in unlisted(raw)]
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(str(file), [Problem("", f"cannot be read ({error})")]) from error
     found = [plan for document in documents if (plan := plan_in(document, str(file)))]
