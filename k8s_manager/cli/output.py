@@ -25,7 +25,8 @@ class Format(StrEnum):
 
 def show(value: Any, form: Format) -> None:
     """Print a value as JSON or YAML."""
-    typer.echo(json.dumps(value, indent=2) if form is Format.JSON else yaml.safe_dump(value, sort_keys=False).rstrip())
+    text = json.dumps(value, indent=2)
+    typer.echo(text if form is Format.JSON else yaml.safe_dump(json.loads(text), sort_keys=False).rstrip())
 
 
 def table(kind: str, objects: list[Object]) -> None:

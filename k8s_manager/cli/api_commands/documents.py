@@ -18,6 +18,8 @@ from k8s_manager.cli.document_files import Reading
 from k8s_manager.cli.output import Format
 
 Object = dict[str, Any]
+Read = tuple[Document, Object]
+"""A document, and the text of it as it was read."""
 
 
 class About(StrEnum):
@@ -72,11 +74,10 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def ordered(connection: Connection, found: list[Object]) -> Iterator[tuple[Document, str, Object]]:
+def ordered(connection: Connection, found: list[Read]) -> Iterator[tuple[Document, str, Object]]:
     """Yield documents with their paths, those first that others refer to; a path is asked for when it is its turn."""
     order = list(KINDS)
-    for raw in sorted(found, key=lambda raw: order.index(raw["kind"]) if raw.get("kind") in order else 0):
-        document = parse(raw)
+    for document, raw in sorted(found, key=lambda read: order.index(read[0].kind)):
         yield document, _path(KINDS[document.kind], document.name, _tenant_of(connection, document)), raw
 
 
@@ -92,11 +93,11 @@ def apply(
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Write documents: gateways first, then tenants, models and overrides."""
-    connection = connect(server, token_file, state)
-    found = documents_in(filename)
+    """Write documents: gateways first, then tenants, models and overrides. None is written if one is wrong."""
+    found = parsed_in(filename)
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
+    connection = connect(server, token_file, state)
     for document, path, raw in ordered(connection, found):
         answer = connection.write(path, raw, _asked(dry_run, plan, reason=reason, ticket=ticket))
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
@@ -291,8 +292,38 @@ def events(
 
 def documents_in(places: list[str]) -> list[Object]:
     """Return the documents in files, folders and standard input; raises `Invalid` naming each place that is broken."""
+    return [raw for _, raw in _read(places)]
+
+
+def parsed_in(places: list[str]) -> list[Read]:
+    """Return the documents in files, folders and standard input; raises `Invalid` naming each that is wrong, with its
+    place."""
+    found, problems = list[Read](), list[Problem]()
+    for place, raw in _read(places):
+        try:
+            document = parse(raw)
+        except Invalid as error:
+            problems += [Problem(f"{place}: {_called(raw)}", str(problem)) for problem in error.problems]
+            continue
+        if document.kind not in KINDS:
+            said = "is not written by this command; write it with kubectl apply"
+            problems.append(Problem(f"{place}: {document}", said))
+        found.append((document, raw))
+    if problems:
+        raise Invalid("nothing is written or planned, as documents are wrong", problems)
+    return found
+
+
+def _called(raw: Object) -> str:
+    """Return what a document is called that may be wrong in every part."""
+    metadata = raw.get("metadata")
+    parts = [metadata.get(part) for part in ("namespace", "name")] if isinstance(metadata, dict) else []
+    return " ".join(filter(None, (str(raw.get("kind") or "document"), "/".join(str(part) for part in parts if part))))
+
+
+def _read(places: list[str]) -> list[tuple[str, Object]]:
     reading = Reading()
-    found = [raw for _, raw in reading.documents(places)]
+    found = list(reading.documents(places))
     if reading.problems:
         raise Invalid("the documents", [Problem(place, problem.message) for place, problem in reading.problems])
     return found
