@@ -7,8 +7,8 @@
 Errors:
 
     TidegateError
-    ├── Refused      the manager answered, and not with what was asked for: status, title, problems by field
-    └── Unanswered   nobody answered
+    ├── ApiProblem   the manager answered, and not with what was asked for: status, title, problems by field
+    └── Unanswered   nobody answered, or another program did
 """
 
 import json
@@ -16,13 +16,17 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any, Literal, NotRequired, TypedDict
 
 from istio_templates.errors import Problem, TidegateError
 
-PATIENCE = 60.0  # seconds without a byte of an answer; a stream of events may be silent for longer
+PATIENCE = 60.0  # seconds without a byte of the answer to a write; a stream of events may be silent for longer
+READ_PATIENCE = 10.0  # the same for what is only read
+_SAFE = "/?&=%+,;:@!$'()*~#[]"  # of a path, besides letters and digits; what else a name may have is quoted
 MOST_TOGETHER = 200  # documents that are planned, or rendered, in one call
 Kind = Literal["gateway", "tenant", "model", "override", "grant"]
 PATHS: Mapping[str, str] = {
@@ -102,6 +106,10 @@ class GitState(TypedDict, total=False):
     outOfStep: OutOfStep
 
 
+class _OfAnother(Exception):
+    """An answer that no manager gives."""
+
+
 class ApiProblem(TidegateError):
     """The manager did not do what it was asked for (RFC 9457)."""
 
@@ -111,15 +119,19 @@ class ApiProblem(TidegateError):
 
 
 class Unanswered(TidegateError):
-    """Nobody answered at the manager's address."""
+    """Nobody answered at the manager's address, or a program that is no manager."""
 
 
 @dataclass(frozen=True, slots=True)
 class TidegateClient:
-    """Where the manager is, and who we are. Every method raises `Refused` or `Unanswered`."""
+    """Where the manager is, and who we are. Every method raises `ApiProblem` or `Unanswered`.
+
+    `timeout` is in seconds without a byte of an answer; absent: 10 for what is read, 60 for what is written.
+    """
 
     server: str
     token: str
+    timeout: float | None = None
 
     def whoami(self) -> WhoAmI:
         """Return who we are taken for."""
@@ -183,9 +195,11 @@ class TidegateClient:
         return list(answer["deleted"])
 
     def call(self, method: str, path: str, body: Any = None, match: str | None = None) -> Any:
-        """Return the answer to a call."""
-        with self.opened(method, path, body, PATIENCE, match) as answer:
-            return json.load(answer)
+        """Return the answer to a call. Before a write, which may take long, the manager has to answer at all."""
+        if method != "GET" and match is None:
+            self.require_answer()
+        with self._answered(), self._open(method, path, body, self._patience(method), match) as answer:
+            return _object(answer.read())
 
     def write(self, path: str, document: Mapping[str, Any], told: str = "") -> Any:
         """Write a whole document over the version that is there now, or make it; somebody else's change meanwhile is
@@ -193,17 +207,21 @@ class TidegateClient:
         return self.call("PUT", path + told, document, self.version(path))
 
     def version(self, path: str) -> str | None:
-        """Return the version of a document; None where there is none, or nobody answers: the next call will say so."""
-        try:
-            with self._open("GET", path, None, PATIENCE, None) as answer:
-                found: str | None = answer.headers["ETag"]
-                return found
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.NOT_FOUND:
-                raise self.failed(refused(error)) from None
-        except OSError:
-            pass
+        """Return the version of a document; None where there is none."""
+        with self._answered():
+            try:
+                with self._open("GET", path, None, self._patience("GET"), None) as answer:
+                    found: str | None = answer.headers["ETag"]
+                    return found
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.NOT_FOUND:
+                    raise
         return None
+
+    def require_answer(self) -> None:
+        """Raise `Unanswered` where nobody answers within the time for reading."""
+        with self._answered(), suppress(urllib.error.HTTPError):  # which is an answer too
+            self._open("GET", "/healthz", None, self._patience("GET"), None).close()
 
     def items(self, path: str) -> Iterator[Any]:
         """Yield everything that a list holds, page by page."""
@@ -217,32 +235,54 @@ class TidegateClient:
 
     def stream(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield the events of a stream until it ends."""
-        with self.opened("GET", path, None, None, None) as answer:
+        self.require_answer()
+        with self._answered(), self._open("GET", path, None, None, None) as answer:
+            if "event-stream" not in answer.headers.get("Content-Type", ""):
+                raise _OfAnother("is no stream of events")
             for line in answer:
                 if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
-
-    def opened(self, method: str, path: str, body: Any, patience: float | None, match: str | None) -> Any:
-        """Return an answer that has begun."""
-        try:
-            return self._open(method, path, body, patience, match)
-        except urllib.error.HTTPError as error:
-            raise self.failed(refused(error)) from None
-        except OSError as error:
-            said = f"no answer from {self.server} ({error}); is the manager running?"
-            raise self.failed(Unanswered(said)) from None
+                    yield _object(line[6:])
 
     def failed(self, error: TidegateError) -> Exception:
         """Return what is raised for an error."""
         return error
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Turn whatever ends a call early into one of our errors."""
+        try:
+            yield
+        except urllib.error.HTTPError as error:
+            raise self.failed(refused(error)) from None
+        except _OfAnother as error:
+            said = f"the answer from {self.server} {error}, so it is not a manager's; is the address right?"
+            raise self.failed(Unanswered(said)) from None
+        except (OSError, HTTPException, ValueError) as error:
+            said = f"no answer from {self.server} ({error}); is the manager running?"
+            raise self.failed(Unanswered(said)) from None
+
+    def _patience(self, method: str) -> float:
+        return self.timeout or (READ_PATIENCE if method == "GET" else PATIENCE)
 
     def _open(self, method: str, path: str, body: Any, patience: float | None, match: str | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if match is not None:
             headers["If-Match"] = match
-        request = urllib.request.Request(self.server + path, data, headers, method=method)
+        asked = urllib.parse.quote(path, safe=_SAFE, errors="surrogateescape")
+        request = urllib.request.Request(self.server + asked, data, headers, method=method)
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=patience)
+
+
+def _object(data: bytes) -> Any:
+    """Return the JSON object in an answer."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        raise _OfAnother("is no JSON") from None
+    if not isinstance(found, dict):
+        raise _OfAnother("is no JSON object")
+    return found
 
 
 def path_of(kind: str, name: str) -> str:
@@ -269,7 +309,7 @@ def refused(error: urllib.error.HTTPError) -> ApiProblem:
         told = json.load(error)
         problems = [Problem(found["field"], found["message"]) for found in told["problems"]]
         return ApiProblem(error.code, told["title"], told["detail"], problems)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OSError, HTTPException):
         return ApiProblem(error.code, str(error.reason), "", ())
 
 

@@ -1,16 +1,29 @@
-"""The command line's way to the REST API."""
+"""The command line's way to the REST API: its address, its token and how long it is waited for."""
 
+import math
 import os
+import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from istio_templates.errors import TidegateError
-from k8s_manager.client import ApiProblem, TidegateClient
+from istio_templates.errors import Invalid, Problem, TidegateError
+from k8s_manager.client import ApiProblem, TidegateClient, Unanswered
+
+TIMEOUT = "TIDEGATE_TIMEOUT"
+_TOKEN = "TIDEGATE_TOKEN"
 
 
 class Failed(typer.Exit):
     """A call that did not succeed; exit code 2 for a refusal, 3 where nothing answered."""
+
+
+class ManagerAnswer(dict[str, Any]):
+    """A JSON object that was answered; what it lacks is told, since a manager would have said it."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Unanswered(f"the answer has no field {name}, so it is not this version's manager's")
 
 
 class Connection(TidegateClient):
@@ -26,13 +39,93 @@ class Connection(TidegateClient):
         typer.echo(f"tidegate: {error} see --server and --state", err=True)
         return Failed(3)
 
+    def call(self, method: str, path: str, body: Any = None, match: str | None = None) -> Any:
+        """Return the answer to a call; what it lacks is told where it is looked for."""
+        return checked(super().call(method, path, body, match))
+
 
 def connect(server: str | None, token_file: Path | None, state: Path) -> Connection:
     """Return the connection that the options and the environment name; else the standalone in `state`."""
-    token = os.environ.get("TIDEGATE_TOKEN", "")
-    file = token_file or (state / "token")
-    if not token and file.exists():
-        token = file.read_text().strip()
-    address = state / "address"
-    found = server or (f"http://{address.read_text().strip()}" if address.exists() else "http://127.0.0.1:8700")
-    return Connection(found.rstrip("/"), token)
+    address = server if server is not None else _standalone(state / "address")
+    _require_address(address)
+    return Connection(address.rstrip("/"), _token(token_file, state / "token"), timeout())
+
+
+def timeout() -> float | None:
+    """Return how long answers are waited for, if that was said; raises `BadParameter`."""
+    text = os.environ.get(TIMEOUT)
+    if text is None:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found <= 86_400:
+        raise typer.BadParameter(f"--timeout {text!r} is no number of seconds above 0; write one such as 10")
+    return found
+
+
+def _standalone(file: Path) -> str:
+    return f"http://{_text(file, 'the address of a standalone')}" if file.exists() else "http://127.0.0.1:8700"
+
+
+def _token(token_file: Path | None, own: Path) -> str:
+    """Return the token; raises `Invalid`, without it, where there is none in a place that was named."""
+    if given := os.environ.get(_TOKEN, ""):
+        return _required(given, _TOKEN)
+    if token_file is not None:
+        return _required(_text(token_file, "the token"), f"token file {token_file}")
+    return _required(_text(own, "the token"), f"token file {own}") if own.exists() else ""
+
+
+def _required(token: str, place: str) -> str:
+    bare = token.strip()
+    if not bare:
+        raise Invalid(place, [Problem("", "is empty; write the bearer token into it")])
+    if not all("!" <= letter <= "~" for letter in bare):
+        said = "holds more than a token: spaces, line breaks or letters that are not ASCII; leave the token alone in it"
+        raise Invalid(place, [Problem("", said)])
+    return bare
+
+
+def _text(file: Path, what: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Invalid(str(file), [Problem("", f"cannot be read ({error.strerror}); it holds {what}")]) from None
+    except UnicodeDecodeError:
+        raise Invalid(str(file), [Problem("", f"is no text; it holds {what}")]) from None
+
+
+def _require_address(address: str) -> None:
+    """Raise `Invalid` where an address cannot be a manager's."""
+    if said := _wrong(address):
+        shown = "--server" if "@" in address else f"--server {address!r}"
+        raise Invalid(shown, [Problem("", f"{said}; write it like http://127.0.0.1:8700")])
+
+
+def _wrong(address: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError as error:
+        return "has no port from 1 to 65535" if "ort" in str(error) else f"is no address ({error})"
+    reasons: tuple[tuple[bool, str], ...] = (
+        (parts.scheme not in ("http", "https") or "//" not in address, "does not begin with http:// or https://"),
+        ("@" in parts.netloc, "holds a user or a password; leave them out and give --token-file"),
+        (not parts.hostname, "has no host"),
+        (not has_port, "has no port from 1 to 65535"),
+        (bool(parts.query or parts.fragment) or not _is_plain(address), "is no address of a manager"),
+    )
+    return next((said for is_so, said in reasons if is_so), "")
+
+
+def _is_plain(address: str) -> bool:
+    return all("!" <= letter <= "~" for letter in address)
+
+
+def checked(answer: Any) -> Any:
+    """Return an answer whose objects tell what they lack."""
+    if isinstance(answer, dict):
+        return ManagerAnswer({name: checked(inner) for name, inner in answer.items()})
+    return [checked(inner) for inner in answer] if isinstance(answer, list) else answer

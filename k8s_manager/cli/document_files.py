@@ -32,6 +32,8 @@ class Reading:
             except Invalid as error:
                 self.problems += [(name, problem) for problem in error.problems]
                 continue
+            if not any(found) and name in (*places, "standard input"):
+                self._note(name, "is empty: it holds no document; name another file")
             for number, objects in enumerate(found, 1):
                 for item, raw in enumerate(objects, 1):
                     parts = [f"document {number}"] if len(found) > 1 else []
@@ -44,8 +46,21 @@ class Reading:
         for address in (place for place in places if place.startswith(_ADDRESSES)):
             self._note(address, f"is an address; read it first: curl {address} | tidegate COMMAND -f -")
         given = [Path(place) for place in places if place != "-" and not place.startswith(_ADDRESSES)]
-        for file in dict.fromkeys(file for path in given for file in self._files(path)):
+        for file in dict.fromkeys(file for path in given for file in self._some_of(path)):
             yield from self._text(str(file), file.read_bytes)
+
+    def _some_of(self, path: Path) -> Iterator[Path]:
+        """Yield the files of a path; where there is none, that is a problem."""
+        is_empty, before = True, len(self.problems)
+        try:
+            for file in self._files(path):
+                is_empty = False
+                yield file
+        except OSError as error:  # such as a name that is too long
+            self._note(str(path), f"cannot be read: {error.strerror}")
+            return
+        if is_empty and len(self.problems) == before:
+            self._note(str(path), f"is empty: no file in it ends with {', '.join(ENDS)}; name another folder")
 
     def _text(self, name: str, read: Callable[[], bytes]) -> Iterator[tuple[str, str]]:
         try:

@@ -8,10 +8,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
 from istio_templates.errors import Conflict, Invalid, TidegateError
+from k8s_manager.cli.connection import TIMEOUT
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "server_commands.serve": ("serve", "standalone"),
@@ -36,6 +38,13 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 _COMPLETION = "_TIDEGATE_COMPLETE"
 
 
+_CONNECTION = ("--server", "--token-file", "--state")
+"""Options of commands that people write before the command too."""
+_STANDING = ("serve", "standalone", "agent")
+"""Commands that run until they are stopped: what ends them by surprise belongs into their log in full."""
+_TRACEBACK = "TIDEGATE_TRACEBACK"
+
+
 def build(words: Sequence[str]) -> typer.Typer:
     """Return the command line as far as `words` need it: one command's module, or for help and completion all."""
     app = typer.Typer(
@@ -52,25 +61,74 @@ def build(words: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _top() -> None:
-    """Be there, so that an application of one command still has commands."""
+def arranged(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options for every command, and the command with its own: either may be written first."""
+    first, rest = list[str](), list(words)
+    behind: list[str] = []
+    while rest and rest[0].partition("=")[0] in _CONNECTION:
+        behind += _taken(rest, 0)
+    end = rest.index("--") if "--" in rest else len(rest)
+    for place in reversed(range(end)):
+        if rest[place].partition("=")[0] == "--timeout":
+            first = _taken(rest, place)
+    if rest[-1:] == ["--version"]:
+        return ["--version"], []
+    return first, [*rest, *behind]
+
+
+def _taken(words: list[str], place: int) -> list[str]:
+    """Take an option and its value out of words."""
+    count = 1 if "=" in words[place] else 2
+    taken = words[place : place + count]
+    del words[place : place + count]
+    return taken
+
+
+def _top(
+    timeout: Annotated[
+        str | None,
+        typer.Option(envvar=TIMEOUT, help="Seconds to wait for the manager (10 to read, 60 to write)."),
+    ] = None,
+    _version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Take the options of every command. They may stand before it or after it."""
+    if timeout is not None:
+        os.environ[TIMEOUT] = timeout
 
 
 def main() -> None:
-    """Run the command line; our own errors are sentences, not stack traces."""
+    """Run the command line; what goes wrong is told in sentences, not in stack traces."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    first, words = arranged(sys.argv[1:])
+    if first == ["--version"]:
+        from importlib.metadata import version
+
+        typer.echo(f"tidegate {version('tidegate')}")
+        return
+    sys.argv[1:] = [*first, *words]
     try:
-        build(sys.argv[1:])()
+        build(words)()
     except (Conflict, Invalid) as error:
         typer.echo(f"tidegate: {error.subject}:", err=True)
         for problem in error.problems:
             typer.echo(f"  {problem}", err=True)
         raise SystemExit(2) from None
     except TidegateError as error:
-        typer.echo(f"tidegate: {error}", err=True)
-        raise SystemExit(1) from None
+        _end(str(error))
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except OSError as error:
+        _end(f"{error.filename or 'a call of the system'}: {error.strerror or error}; give another place")
+    except Exception as error:
+        if _TRACEBACK in os.environ or set(words[:2]) & set(_STANDING):
+            raise
+        said = f"this command failed ({type(error).__name__}: {error}); set {_TRACEBACK}=1 for the trace, and report it"
+        _end(said)
+
+
+def _end(said: str) -> None:
+    typer.echo(f"tidegate: {said}", err=True)
+    raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

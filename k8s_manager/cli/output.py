@@ -25,7 +25,8 @@ class Format(StrEnum):
 
 def show(value: Any, form: Format) -> None:
     """Print a value as JSON or YAML."""
-    typer.echo(json.dumps(value, indent=2) if form is Format.JSON else yaml_text([value]).rstrip())
+    text = json.dumps(value, indent=2)
+    typer.echo(text if form is Format.JSON else yaml_text([json.loads(text)]).rstrip())
 
 
 def table(kind: str, objects: list[Object]) -> None:

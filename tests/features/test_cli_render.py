@@ -57,7 +57,7 @@ async def test_a_wrong_document_leaves_the_tree_as_it_was(documents: Path, tmp_p
 async def test_a_tree_is_not_emptied_by_a_folder_without_documents(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     code, _, error = await tidegate("render", "-f", str(tmp_path / "empty"), "-d", str(tmp_path))
-    assert code == 2 and "nothing follows from these documents" in error
+    assert code == 2 and f"TG101 {tmp_path / 'empty'}: is empty: no file in it ends with .yaml" in error
 
 
 async def test_a_file_of_somebody_else_in_the_way_is_named(documents: Path, tmp_path: Path):

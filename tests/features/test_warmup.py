@@ -7,6 +7,7 @@ import pytest
 from istio_templates.facts import ObjectKey
 from istio_templates.workloads.warm_gate import GATE, VERDICT
 from k8s_manager.kube.errors import Absent
+from tests.features.conftest import recorded
 from tests.support.bounds import hung
 from tests.support.documents import API, gateway, labels, model, tenant
 from tests.support.fleet import SETTINGS
@@ -46,8 +47,7 @@ class Replica:
         return await self.fleet.client.get(self.key)
 
     async def gate(self):
-        conditions = (await self.pod())["status"].get("conditions", [])
-        return next(((c["status"], c["reason"]) for c in conditions if c["type"] == GATE), None)
+        return gate_of(await self.pod())
 
     async def is_open(self):
         return (await self.gate() or ("",))[0] == "True"
@@ -63,6 +63,12 @@ class Replica:
             return await self.gate() == (str(open_), reason)
 
         await until(turned, what=f"the gate to be {reason}")
+
+
+def gate_of(pod):
+    """Return status and reason of a pod's gate."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return next(((c["status"], c["reason"]) for c in conditions if c["type"] == GATE), None)
 
 
 async def tenancy(fleet):
@@ -123,8 +129,9 @@ async def test_a_container_that_restarts_is_closed_and_does_not_count_until_it_i
         async with model_server(cold, replica.address, 9201):
             await replica.opens()
             await until(lambda: _is(limit(fleet), 20), what="the limit of one replica")
-        await replica.run("c2", ready=True)
-        await replica.turns("Restarted")
+        async with recorded(fleet, "Pod") as seen:  # a look now and then might miss it
+            await replica.run("c2", ready=True)
+            await until(lambda: any(gate_of(pod) == ("False", "Restarted") for pod in seen), what="the gate closing")
         await until(lambda: _is(limit(fleet), 1), what="the floor")
         cold_condition = await fleet.condition("Model", "ranker", "Limited", "search")
         assert cold_condition["reason"] == "Cold"

@@ -19,6 +19,8 @@ from k8s_manager.cli.output import Format
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
+Read = tuple[Document, Object]
+"""A document, and the text of it as it was read."""
 
 
 class About(StrEnum):
@@ -73,26 +75,11 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def ordered(connection: Connection, found: list[Object]) -> Iterator[tuple[Document, str, Object]]:
-    """Yield documents with their paths, those first that others refer to; a path is asked for when it is its turn.
-
-    Raises `Invalid` before the first where any of them cannot be written.
-    """
+def ordered(connection: Connection, found: list[Read]) -> Iterator[tuple[Document, str, Object]]:
+    """Yield documents with their paths, those first that others refer to; a path is asked for when it is its turn."""
     order = list(KINDS)
-    documents = [(_writable(raw), raw) for raw in found]
-    for document, raw in sorted(documents, key=lambda pair: order.index(pair[0].kind)):
+    for document, raw in sorted(found, key=lambda read: order.index(read[0].kind)):
         yield document, _path(KINDS[document.kind], document.name, _tenant_of(connection, document)), raw
-
-
-def _writable(raw: Object) -> Document:
-    document = parse(raw)
-    if document.kind not in KINDS:
-        said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
-        raise Invalid(str(document), [Problem("kind", said)])
-    if document.kind == "LimitOverride" and document.namespace not in (None, SYSTEM):
-        said = f"{document.namespace!r} is a tenant's, and the REST API writes those in {SYSTEM}; use kubectl apply"
-        raise Invalid(str(document), [Problem("metadata.namespace", said)])
-    return document
 
 
 def apply(
@@ -107,11 +94,11 @@ def apply(
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Write documents: gateways first, then tenants, models and overrides."""
-    connection = connect(server, token_file, state)
-    found = documents_in(filename)
+    """Write documents: gateways first, then tenants, models and overrides. None is written if one is wrong."""
+    found = parsed_in(filename)
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
+    connection = connect(server, token_file, state)
     for document, path, raw in ordered(connection, found):
         answer = connection.write(path, raw, _asked(dry_run, plan, reason=reason, ticket=ticket))
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
@@ -306,8 +293,44 @@ def events(
 
 def documents_in(places: list[str]) -> list[Object]:
     """Return the documents in files, folders and standard input; raises `Invalid` naming each place that is broken."""
+    return [raw for _, raw in _read(places)]
+
+
+def parsed_in(places: list[str]) -> list[Read]:
+    """Return the documents in files, folders and standard input; raises `Invalid` naming each that is wrong, with its
+    place."""
+    found, problems = list[Read](), list[Problem]()
+    for place, raw in _read(places):
+        try:
+            found.append((_writable(raw), raw))
+        except Invalid as error:
+            problems += [Problem(f"{place}: {_called(raw)}", str(problem)) for problem in error.problems]
+    if problems:
+        raise Invalid("nothing is written or planned, as documents are wrong", problems)
+    return found
+
+
+def _writable(raw: Object) -> Document:
+    document = parse(raw)
+    if document.kind not in KINDS:
+        said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
+        raise Invalid(str(document), [Problem("kind", said)])
+    if document.kind == "LimitOverride" and document.namespace not in (None, SYSTEM):
+        said = f"{document.namespace!r} is a tenant's, and the REST API writes those in {SYSTEM}; use kubectl apply"
+        raise Invalid(str(document), [Problem("metadata.namespace", said)])
+    return document
+
+
+def _called(raw: Object) -> str:
+    """Return what a document is called that may be wrong in every part."""
+    metadata = raw.get("metadata")
+    parts = [metadata.get(part) for part in ("namespace", "name")] if isinstance(metadata, dict) else []
+    return " ".join(filter(None, (str(raw.get("kind") or "document"), "/".join(str(part) for part in parts if part))))
+
+
+def _read(places: list[str]) -> list[tuple[str, Object]]:
     reading = Reading()
-    found = [raw for _, raw in reading.documents(places)]
+    found = list(reading.documents(places))
     if reading.problems:
         raise Invalid("the documents", [Problem(place, problem.message) for place, problem in reading.problems])
     return found

@@ -11,13 +11,14 @@ from k8s_manager.cli.api_commands.documents import (
     DEMO,
     Files,
     Output,
+    Read,
     Server,
     State,
     TokenFile,
-    documents_in,
     ordered,
+    parsed_in,
 )
-from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.connection import Connection, checked, connect
 from k8s_manager.cli.output import Format
 from k8s_manager.client import MOST_TOGETHER, ApiProblem, TidegateClient, Unanswered
 
@@ -46,8 +47,8 @@ def plan(
     tidegate plan -f ranker.yaml
     tidegate apply -f ranker.yaml --plan FINGERPRINT      rejected where it would now do anything else
     """
-    connection = connect(server, token_file, state)
-    found = list(_planned(connection, documents_in(filename)))
+    read = parsed_in(filename)
+    found = list(_planned(connect(server, token_file, state), read))
     if form is not Format.TABLE:
         output.show({"items": [{"document": name, **answer} for name, answer in found]}, form)
         return
@@ -58,15 +59,15 @@ def plan(
 
 def diff(filename: Files, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
     """Show only what would differ, as `diff -u` does. Exit code 0 where nothing would, else 1."""
-    connection, differs = connect(server, token_file, state), False
-    for _, answer in _planned(connection, documents_in(filename)):
+    read, differs = parsed_in(filename), False
+    for _, answer in _planned(connect(server, token_file, state), read):
         for change in answer["changes"]:
             differs = True
             typer.echo(change["diff"], nl=False)
     raise typer.Exit(int(differs))
 
 
-def _planned(connection: Connection, found: list[Object]) -> Iterator[tuple[str, Object]]:
+def _planned(connection: Connection, found: list[Read]) -> Iterator[tuple[str, Object]]:
     """Yield what documents are called with their plan: one for all of them where the caller may see that."""
     together = _together(connection, found) if 1 < len(found) <= MOST_TOGETHER else None
     if together is not None:
@@ -76,9 +77,10 @@ def _planned(connection: Connection, found: list[Object]) -> Iterator[tuple[str,
         yield str(document), connection.write(path, raw, "?dryRun=true")
 
 
-def _together(connection: Connection, found: list[Object]) -> Object | None:
+def _together(connection: Connection, found: list[Read]) -> Object | None:
     try:
-        return dict(TidegateClient(connection.server, connection.token).plan_together(found))
+        caller = TidegateClient(connection.server, connection.token, connection.timeout)
+        return dict(checked(caller.plan_together([raw for _, raw in found])))
     except ApiProblem as error:
         if error.status in _ALONE:
             return None
