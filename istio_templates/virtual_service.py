@@ -116,7 +116,7 @@ def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | No
         if kept:
             left.append({**http, "match": kept})
             hosts |= {host for match in kept for host, _ in _places(obj, match)}
-    metadata = {name: obj["metadata"][name] for name in ("name", "namespace", "labels")}
+    metadata = {name: obj["metadata"].get(name) or {} for name in ("name", "namespace", "labels")}
     head = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
     return {**head, "spec": {**spec, "hosts": sorted(hosts), "http": left}} if left else None
 

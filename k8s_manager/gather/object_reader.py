@@ -4,6 +4,7 @@ routes and EnvoyFilters of others."""
 import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -88,7 +89,8 @@ class ObjectReader:
             labels = metadata.get("labels") or {}
             if names.VERSION in labels and "deletionTimestamp" not in metadata:
                 model = (metadata["namespace"], labels.get(names.MODEL, ""))
-                ready, wanted = (obj.get("status") or {}).get("readyReplicas") or 0, obj["spec"].get("replicas", 1)
+                ready = (obj.get("status") or {}).get("readyReplicas") or 0
+                wanted = (obj.get("spec") or {}).get("replicas", 1)
                 one = Deployed(labels[names.VERSION], ready, wanted, metadata.get("creationTimestamp", ""))
                 found[model] = (*found.get(model, ()), one)
         return found
@@ -180,5 +182,8 @@ def _routed(obj: Manifest) -> tuple[dict[str, int], tuple[str, ...]]:
 
 def _contents(obj: Manifest) -> dict[str, bytes]:
     """Return what is in a ConfigMap, by its keys."""
-    texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
-    return texts | {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
+    found = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
+    for key, text in (obj.get("binaryData") or {}).items():
+        with suppress(ValueError):  # what is not Base64 is no file
+            found[key] = base64.b64decode(text)
+    return found

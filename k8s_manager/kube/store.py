@@ -5,15 +5,18 @@ without comparing whether it still holds.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
+from k8s_manager.kube.shapes import fit
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.world.certificate import KEYS as CERTIFICATES
 
+log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
 _RESTLESS = ("HorizontalPodAutoscaler",)
@@ -33,6 +36,7 @@ class Store:
         self._clock = clock
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {kind: defaultdict(dict) for kind in kinds}
         self._changes: dict[tuple[str, str], int] = defaultdict(int)
+        self._odd: dict[ObjectKey, set[str]] = {}
         self._unsynced = set(kinds)
         self.last_seen: dict[str, float] = {}
         self.changed_at: dict[str, float] = {}
@@ -71,6 +75,7 @@ class Store:
         before = self.get(key)
         if before is not None and _version(before) >= _version(obj):
             return
+        obj = self._fitting(key, obj)
         for name in _BOOKKEEPING:
             obj["metadata"].pop(name, None)
         if key.kind == "Secret":
@@ -81,6 +86,15 @@ class Store:
                 self.owned[key] = obj
             return
         self._changed(key, wakes=before is None or not _only_tells(key, before, obj))
+
+    def _fitting(self, key: ObjectKey, obj: Manifest) -> Manifest:
+        """Return an object as the manager reads it; what is odd in it is left out, and told when it was not before."""
+        obj, odd = fit(obj)
+        if odd or key in self._odd:
+            for place in sorted({*odd} - self._odd.get(key, set())):
+                log.warning("%s: %s has another shape than Kubernetes or Istio give it; it is left out", key, place)
+            self._odd[key] = {*odd}
+        return obj
 
     def _is_quiet(self, key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
         """Tell whether a change decides nothing here.
@@ -100,6 +114,7 @@ class Store:
         before = self.get(key)
         if before is not None and before["metadata"]["uid"] == obj["metadata"]["uid"]:
             del self._objects[key.kind][key.namespace][key.name]
+            self._odd.pop(key, None)
             self._changed(key)
 
     def leave(self, obj: Manifest) -> None:
