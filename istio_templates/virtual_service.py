@@ -20,6 +20,8 @@ from istio_templates.facts import (
 )
 from istio_templates.workloads.service import service_host
 
+Split = tuple[tuple[str, str, int], ...]
+"""Where a route sends requests: host, subset and weight of each destination that gets some."""
 # None of these is answered by a model: a request that may have run is never sent again.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
@@ -96,6 +98,29 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
         headers = frozenset((name, value.get("exact", "")) for name, value in match.get("headers", {}).items())
         out += [(host, headers, path, holder) for host, path in _places(obj, match)]
     return out
+
+
+def splits_of(obj: Manifest) -> tuple[Split, ...]:
+    """Return how each HTTP route of a VirtualService that sends requests splits them, each way once."""
+    return tuple(dict.fromkeys(found for http in http_of(obj) if (found := _split_of(http))))
+
+
+def _split_of(http: Manifest) -> Split:
+    weights: dict[tuple[str, str], int] = {}
+    targets = http.get("route") or []
+    for target in targets:
+        destination = target.get("destination") or {}
+        place = (str(destination.get("host") or ""), str(destination.get("subset") or ""))
+        # Istio sends a single destination everything, and of several one without a weight nothing.
+        weights[place] = weights.get(place, 0) + (100 if len(targets) == 1 else int(target.get("weight") or 0))
+    return tuple((*place, weight) for place, weight in sorted(weights.items()) if weight > 0)
+
+
+def delegates_of(obj: Manifest) -> tuple[tuple[str, str], ...]:
+    """Return (namespace, name) of the VirtualServices to which a VirtualService leaves routes."""
+    own = obj["metadata"].get("namespace", "")
+    found = [http["delegate"] for http in http_of(obj) if http.get("delegate")]
+    return tuple((delegate.get("namespace") or own, delegate.get("name", "")) for delegate in found)
 
 
 def destinations_of(obj: Manifest) -> Iterator[str | None]:

@@ -14,11 +14,13 @@ from istio_templates.envoy_filter import gateways_of_slots
 from istio_templates.facts import LiveRoute, Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.virtual_service import gateways_of, routes_of, weights_of
+from k8s_manager.gather.destination_reader import DestinationReader
+from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world import certificate
 from k8s_manager.world.certificate import Certificate
-from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing
+from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing, Splits
 from ratelimiter.autoscaler import Scaler
 
 T = TypeVar("T")
@@ -68,6 +70,19 @@ class ObjectReader:
     def bound(self) -> Bound:
         """Return what live Gateways and VirtualServices already serve."""
         return self._once("bound", ("Gateway", "VirtualService"), self._bound)
+
+    def splits(self, attached: frozenset[tuple[str, str]], pods: PodReader) -> dict[tuple[str, str], Splits]:
+        """Return how the VirtualServices that models attach to split requests."""
+        if not attached:
+            return {}
+        kinds = ("VirtualService", "Service", "DestinationRule", "Pod")
+        inputs = (attached, *(self._store.changes(kind) for kind in kinds))
+
+        def read() -> dict[tuple[str, str], Splits]:
+            reader = DestinationReader(self._store, pods)
+            return {place: reader.splits(place) for place in attached}
+
+        return self._last["splits"].get(inputs, read)
 
     def duplicate_slot_filters(self) -> dict[str, tuple[str, ...]]:
         """Return by gateway the EnvoyFilters of other owners that have the name of a slot."""
@@ -165,7 +180,7 @@ class ObjectReader:
         hosts: list[tuple[str, str]] = []
         routed: list[tuple[str, str]] = []
         routes: list[LiveRoute] = []
-        for gateway in self._store.all("Gateway"):
+        for gateway in self._owned("Gateway"):
             if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
                 hosts += [(host, tenant) for host in hosts_of(gateway)]
         for service in self._owned("VirtualService"):

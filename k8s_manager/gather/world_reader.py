@@ -59,6 +59,7 @@ class WorldReader:
             certificates=self._objects.certificates({s.spec.namespace for s in gateways if s.spec}),
             foreign=self._objects.foreign(),
             bound=self._objects.bound(),
+            splits=self._objects.splits(_attached(models), self.pods),
             deployed=self._objects.deployed(),
             routing=self._objects.routing(),
         )
@@ -89,6 +90,15 @@ class WorldReader:
         if added:
             found = found | self.pods.ready_of(key, added, spec)
         return {(*key, name): count for name, count in found.items()}
+
+
+def _attached(models: tuple[Stored[ModelSpec], ...]) -> frozenset[tuple[str, str]]:
+    """Return (namespace, name) of the VirtualServices that models attach to."""
+    return frozenset(
+        (stored.key.namespace, stored.spec.attach_to.virtual_service)
+        for stored in models
+        if stored.spec and stored.spec.attach_to
+    )
 
 
 def _asks_for_gates(stored: Stored[ModelSpec]) -> bool:

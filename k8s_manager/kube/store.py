@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
+from istio_templates.virtual_service import delegates_of, splits_of
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
 from k8s_manager.kube.shapes import fit
 from k8s_manager.runtime.clock import Clock
@@ -19,7 +20,7 @@ from k8s_manager.world.certificate import KEYS as CERTIFICATES
 log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
-_RESTLESS = ("HorizontalPodAutoscaler",)
+_RESTLESS = ("HorizontalPodAutoscaler", "Service")
 _CARRIED_ON = ("namespace", "gateway", "moving", "draining")
 """What a manager that starts goes on from."""
 _NAMED = ("name", "namespace", "uid", "resourceVersion")
@@ -99,8 +100,8 @@ class Store:
     def _is_quiet(self, key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
         """Tell whether a change decides nothing here.
 
-        That is what an autoscaler tells of itself, and what others write into their VirtualServices, but how those are
-        reached.
+        That is what an autoscaler or a Service tells of itself, and what others write into their VirtualServices, but
+        how those are reached and how they split requests.
         """
         if key.kind in _RESTLESS:
             return _wanted(before) == _wanted(obj)
@@ -178,9 +179,10 @@ def _is_ours(obj: Manifest) -> bool:
 
 
 def _reached(obj: Manifest) -> tuple[object, ...]:
-    """Return where a VirtualService is exported to, and through which Gateways it is reached."""
+    """Return where a VirtualService is exported to, through which Gateways it is reached, and whereto it leads."""
     spec = obj.get("spec") or {}
-    return spec.get("exportTo"), spec.get("gateways"), "deletionTimestamp" in obj["metadata"]
+    reached = spec.get("exportTo"), spec.get("gateways"), spec.get("hosts")
+    return *reached, delegates_of(obj), splits_of(obj), "deletionTimestamp" in obj["metadata"]
 
 
 def _only_tells(key: ObjectKey, before: Manifest, obj: Manifest) -> bool:

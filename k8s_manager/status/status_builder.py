@@ -16,6 +16,7 @@ Limited        (models) where the limit comes from             Capacity | Floor 
                                                                | AwaitsVerdict | NoPinnedSlot
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
 AutoscalerAgrees (models) the autoscalers fit the limit        Agrees | CeilingUnreachable | TargetAboveLimit
+TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring
@@ -167,6 +168,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         ready=tuple((v.name, world.ready.get((namespace, model, v.name), 0)) for v in spec.versions),
         scalers=tuple((version, scaler) for version, scaler in scalers if scaler),
         disagreement=limits.disagreement(identity),
+        unfollowed=world.unfollowed.get((namespace, model)),
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),

@@ -207,3 +207,89 @@ async def test_a_virtual_service_that_tidegate_renders_is_not_attached_to(search
     )
     assert status == 409
     assert "is rendered by Tidegate for model own" in problem["detail"]
+
+
+ROLES = [{"name": role, "existing": {"labels": {"app": "fx", "role": role}}} for role in ("stable", "canary")]
+
+
+def split_route(stable, canary, **more):
+    hosts = {"fx-stable": stable, "fx-canary": canary}
+    return [{"route": [{"destination": {"host": h}, "weight": w} for h, w in hosts.items()], **more}]
+
+
+def role_service(role, **selector):
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": f"fx-{role}", "namespace": "search"},
+        "spec": {"selector": {"app": "fx", "role": role, **selector}, "ports": [{"name": "http", "port": 80}]},
+    }
+
+
+async def make_split(search, stable=100, canary=0, **spec):
+    """Make four stable pods and a canary, their Services, a VirtualService that splits, and a model of 100/0."""
+    await search.apply(theirs("fx", http=split_route(stable, canary)), manager="argo")
+    for role, count in (("stable", 4), ("canary", 1)):
+        await search.apply(role_service(role), manager="argo")
+        for _ in range(count):
+            await search.pod("search", {"app": "fx", "role": role})
+    traffic = [{"version": "stable", "weight": 100}, {"version": "canary", "weight": 0}]
+    await search.apply(attached("fx", "fx", versions=ROLES, traffic=traffic, **spec))
+
+
+async def split_limit_is(search, rate):
+    return (await in_slot(search)).get(identity("search", "fx")) == rate
+
+
+async def test_weights_that_the_owner_moves_are_followed(search):
+    await make_split(search)
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    await search.apply(theirs("fx", http=split_route(50, 50)), manager="argo")
+    await until(lambda: split_limit_is(search, 40), "the limit of the canary that gets half")
+    _, explained = await search.calls.call("GET", "/v1/tenants/search/models/fx/explain")
+    assert "50 % of the traffic" in str(explained)
+    assert not await search.condition("Model", "fx", "TrafficFollowed", "search")
+    await search.apply(theirs("fx", http=split_route(0, 100)), manager="argo")
+    await until(lambda: split_limit_is(search, 20), "the limit of the canary that gets everything")
+
+
+async def test_subsets_and_destinations_that_the_owner_moves_are_followed(search):
+    await make_split(search)
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "fx", "namespace": "search"},
+        "spec": {"host": "fx-all", "subsets": [{"name": "new", "labels": {"role": "canary"}}]},
+    }
+    whole = role_service("all")
+    whole["spec"]["selector"] = {"app": "fx"}
+    await search.apply(whole, rule, manager="argo")
+    target = {"destination": {"host": "fx-all.search.svc.cluster.local", "subset": "new"}}
+    await search.apply(theirs("fx", http=[{"route": [target]}]), manager="argo")
+    await until(lambda: split_limit_is(search, 20), "the limit of the subset")
+    rule["spec"]["subsets"][0]["labels"] = {"role": "stable"}
+    await search.apply(rule, manager="argo")
+    await until(lambda: split_limit_is(search, 80), "the limit of the subset's new pods")
+
+
+async def test_what_cannot_be_mapped_leaves_the_document_and_says_so(search):
+    await make_split(search, rateLimit={"perReplicaQps": 20, "debounce": QUICK})
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    await search.apply(role_service("other", other="x"), manager="argo")
+    other = [{"route": [{"destination": {"host": "fx-else"}, "weight": 100}, {"destination": {"host": "fx-stable"}}]}]
+    await search.apply(theirs("fx", http=other), manager="argo")
+
+    async def told(status, said):
+        condition = await search.condition("Model", "fx", "TrafficFollowed", "search")
+        return condition.get("status") == status and said in condition["message"]
+
+    await until(lambda: told("False", "sends 100 of its weights to fx-else"), "the condition")
+    assert await split_limit_is(search, 80)
+    headers = [{"headers": {"x-canary": {"exact": "1"}}}]
+    two = [{"match": headers, "route": [{"destination": {"host": "fx-canary"}}]}, *split_route(100, 0)]
+    await search.apply(theirs("fx", http=two), manager="argo")
+    await until(lambda: told("False", "in different ways"), "the condition for two ways")
+    await search.apply(theirs("fx", http=split_route(50, 50)), manager="argo")
+    await until(lambda: told("True", "VirtualService fx"), "the condition being well again")
+    await until(lambda: split_limit_is(search, 40), "the limit following")

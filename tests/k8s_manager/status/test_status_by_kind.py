@@ -43,7 +43,8 @@ def of_gateway(**inputs) -> dict[str, dict]:
 def of_model(raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, **inputs) -> dict[str, dict]:
     found = stored(raw)
     spec = found.document.spec
-    given = {"served": None, "scalers": (), "disagreement": None, "warmup": None, "draining": (), "limit_mark": None}
+    given = {"served": None, "scalers": (), "disagreement": None, "unfollowed": None, "warmup": None, "draining": ()}
+    given["limit_mark"] = None
     made = ModelInputs(
         spec=spec, identity="", ready=tuple((v.name, ready) for v in spec.versions), **{**given, **inputs}
     )
