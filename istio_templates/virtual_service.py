@@ -18,8 +18,11 @@ from istio_templates.facts import (
     ServedModel,
     Tenancy,
 )
+from istio_templates.gateway import gateway_named
 from istio_templates.workloads.service import service_host
 
+MESH = "mesh"
+"""What stands for all sidecars among the Gateways of a VirtualService."""
 Split = tuple[tuple[str, str, int], ...]
 """Where a route sends requests: host, subset and weight of each destination that gets some."""
 # None of these is answered by a model: a request that may have run is never sent again.
@@ -75,8 +78,10 @@ def http_of(obj: Manifest) -> list[Manifest]:
 
 
 def gateways_of(obj: Manifest) -> tuple[str, ...]:
-    """Return the Gateways through which a VirtualService as read back is reached, as namespace/name."""
-    return tuple((obj.get("spec") or {}).get("gateways") or ())
+    """Return the Gateways through which a VirtualService as read back is reached, as namespace/name, and `mesh`."""
+    own = obj["metadata"].get("namespace", "") if "metadata" in obj else ""
+    found = (obj.get("spec") or {}).get("gateways") or ()
+    return tuple(name if name == MESH else "/".join(gateway_named(name, own)) for name in found)
 
 
 def matches_of(http: Manifest) -> list[Manifest]:

@@ -13,7 +13,7 @@ from istio_templates import names
 from istio_templates.envoy_filter import gateways_of_slots
 from istio_templates.facts import LiveRoute, Manifest
 from istio_templates.gateway import hosts_of
-from istio_templates.virtual_service import gateways_of, routes_of, weights_of
+from istio_templates.virtual_service import delegates_of, gateways_of, routes_of, weights_of
 from k8s_manager.gather.destination_reader import DestinationReader
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.store import Store
@@ -62,6 +62,10 @@ class ObjectReader:
     def foreign(self) -> dict[tuple[str, str], Foreign]:
         """Return the VirtualServices that the manager does not own."""
         return self._once("foreign", ("VirtualService",), self._foreign)
+
+    def selectors(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """Return the labels by which each Istio Gateway selects its pods, by `namespace/name`."""
+        return self._once("selectors", ("Gateway",), self._selectors)
 
     def routing(self) -> Routing:
         """Return weights and Gateways of the VirtualServices that the manager owns."""
@@ -147,12 +151,25 @@ class ObjectReader:
         return out
 
     def _foreign(self) -> dict[tuple[str, str], Foreign]:
+        roots: dict[tuple[str, str], tuple[str, ...]] = {}
+        for obj in self._others("VirtualService"):
+            for delegate in delegates_of(obj):
+                name = f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+                roots[delegate] = (*roots.get(delegate, ()), name)
         out = {}
         for obj in self._others("VirtualService"):
-            metadata, spec = obj["metadata"], obj.get("spec") or {}
-            found = Foreign(tuple(spec.get("exportTo") or ("*",)), gateways_of(obj))
-            out[metadata["namespace"], metadata["name"]] = found
+            place, spec = (obj["metadata"]["namespace"], obj["metadata"]["name"]), obj.get("spec") or {}
+            export_to = tuple(spec.get("exportTo") or ("*",))
+            out[place] = Foreign(export_to, gateways_of(obj), tuple(sorted(roots.get(place, ()))))
         return out
+
+    def _selectors(self) -> dict[str, frozenset[tuple[str, str]]]:
+        return {
+            f"{obj['metadata']['namespace']}/{obj['metadata']['name']}": frozenset(
+                ((obj.get("spec") or {}).get("selector") or {}).items()
+            )
+            for obj in self._store.all("Gateway")
+        }
 
     def _namespaces(self) -> dict[str, NamespaceState]:
         return {

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from istio_templates.documents import ModelSpec
+from collectors.replicas import PodState
+from istio_templates.documents import InferenceGatewaySpec, ModelSpec
 from k8s_manager.gather.document_reader import DocumentReader
 from k8s_manager.gather.object_reader import ObjectReader
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.gather.slot_reader import SlotReader
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
-from k8s_manager.runtime.memo import Memo
+from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world.labels import departed_version
 from k8s_manager.world.world import Deployed, Stored, World
 
@@ -24,6 +25,7 @@ class WorldReader:
 
     def __init__(self, store: Store, documents: DocumentReader | None = None) -> None:
         self._store, self._memo = store, Memo()
+        self._selected = Last()
         self.documents = documents or DocumentReader(store)
         self.pods, self.slots, self._objects = PodReader(store), SlotReader(store), ObjectReader(store)
 
@@ -44,6 +46,7 @@ class WorldReader:
     def claims(self) -> World:
         """Return the world as far as admission needs it: without replicas and limits."""
         gateways, tenants, models, overrides, warmup_plans, access_grants = map(self.documents.all, DOCUMENTS)
+        gateway_pods = {s.key.name: self.pods.gateway_pods(s.spec) for s in gateways if s.spec}
         return World(
             gateways=gateways,
             tenants=tenants,
@@ -54,7 +57,8 @@ class WorldReader:
             files=self._objects.files(),
             ungated=frozenset().union(*(self._ungated(stored) for stored in models if _asks_for_gates(stored))),
             namespaces=self._objects.namespaces(),
-            gateway_pods={s.key.name: self.pods.gateway_pods(s.spec) for s in gateways if s.spec},
+            gateway_pods=gateway_pods,
+            selecting=self._selecting(gateways, gateway_pods),
             secrets=self._objects.secrets(),
             certificates=self._objects.certificates({s.spec.namespace for s in gateways if s.spec}),
             foreign=self._objects.foreign(),
@@ -63,6 +67,25 @@ class WorldReader:
             deployed=self._objects.deployed(),
             routing=self._objects.routing(),
         )
+
+    def _selecting(
+        self, gateways: tuple[Stored[InferenceGatewaySpec], ...], pods: Mapping[str, tuple[PodState, ...]]
+    ) -> dict[str, frozenset[str]]:
+        """Return which gateways' pods each Istio Gateway selects: by the labels that all of them have, or one does."""
+        carried = {
+            stored.key.name: [frozenset(stored.spec.selector.items()), *(pod.labels for pod in pods[stored.key.name])]
+            for stored in gateways
+            if stored.spec
+        }
+        selectors = self._objects.selectors()
+
+        def select() -> dict[str, frozenset[str]]:
+            return {
+                name: frozenset(pool for pool, found in carried.items() if any(labels <= one for one in found))
+                for name, labels in selectors.items()
+            }
+
+        return self._selected.get((selectors, carried), select)
 
     def end_round(self, models: int) -> None:
         """Forget what was not asked for since the last call; there are so many `models`."""

@@ -94,10 +94,12 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A VirtualService of another owner: where it is exported to, and through which Gateways it is reached."""
+    """A VirtualService of another owner: where it is exported to, and through which Gateways (`namespace/name`) or as
+    whose delegate it is reached."""
 
     export_to: tuple[str, ...]
     gateways: tuple[str, ...]
+    delegate_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class World:
     What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though their
     document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
     another version is warm: their document is then not the one that is stored (`version_handover.effective`).
+    `selecting` says, by `namespace/name` of an Istio Gateway, which gateways' pods it selects.
     `splits` are those of the VirtualServices that models attach to, by (namespace, name), and `unfollowed` says, by
     (namespace, model), why the traffic of a model is not read from its VirtualService but from its document.
     `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
@@ -162,6 +165,7 @@ class World:
     routing: Routing = Routing()
     departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    selecting: Mapping[str, frozenset[str]] = field(default_factory=dict)
     splits: Mapping[tuple[str, str], Splits] = field(default_factory=dict)
     unfollowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
 

@@ -174,6 +174,7 @@ REFUSED = [
     ("one behind another gateway", attached(virtual_service="elsewhere"), 422, "its gateways (now: other-gw/public)"),
     ("one in the mesh only", attached(virtual_service="mesh"), 422, "its gateways (now: mesh)"),
     ("one that another model limits", attached("second"), 409, "is already limited by model ranker"),
+    ("a delegate", attached(virtual_service="part"), 422, "is a delegate of search/root, and the gateway counts"),
     ("with routes", attached(routes=[{"host": HOST, "path": "/x", "port": 80}]), 422, "exactly one of routes"),
     ("with a workload", attached(versions=[{"name": "v1", "workload": {"replicas": 1, "image": "a"}}]), 422, "has a workload"),
     ("closed when cold", attached(rateLimit={"perReplicaQps": 2, "fallback": {"cold": "closed"}}), 422, "choose hold or floor"),
@@ -186,6 +187,8 @@ async def test_what_cannot_be_limited_is_refused_before_anything_is_written(sear
         theirs("hidden", exportTo=["other-gw"]),
         theirs("elsewhere", gateways=["other-gw/public"]),
         theirs("mesh", gateways=["mesh"]),
+        theirs("root", gateways=["inference-gw/x"], http=[{"delegate": {"name": "part"}}]),
+        theirs("part", hosts=[], gateways=[]),
         manager="helm",
     )
     await search.apply(attached())
@@ -293,3 +296,35 @@ async def test_what_cannot_be_mapped_leaves_the_document_and_says_so(search):
     await search.apply(theirs("fx", http=split_route(50, 50)), manager="argo")
     await until(lambda: told("True", "VirtualService fx"), "the condition being well again")
     await until(lambda: split_limit_is(search, 40), "the limit following")
+
+
+def foreign_gateway(name, namespace, **selector):
+    server = {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": selector, "servers": [server]},
+    }
+
+
+NAMED = ["inference-gw/x", "x.inference-gw", "x.inference-gw.svc.cluster.local", "x.inference-gw.svc.example.org"]
+NAMED += ["edge/other", "other.edge.svc.cluster.local", "beside", "./beside"]
+
+
+async def test_gateways_are_named_in_all_of_istios_forms_and_stand_in_any_namespace(search):
+    for space, name in (("inference-gw", "x"), ("edge", "other"), ("search", "beside")):
+        if space == "edge":
+            await search.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
+        await search.apply(foreign_gateway(name, space, istio="shared"), manager="helm")
+    await search.apply(foreign_gateway("elsewhere", "search", istio="else"), manager="helm")
+    for number, name in enumerate([*NAMED, "elsewhere", "absent"]):
+        await search.apply(theirs(f"named-{number}", gateways=[name]), manager="helm")
+        document = attached(f"named-{number}", f"named-{number}")
+        path = f"/v1/tenants/search/models/named-{number}"
+
+        async def answered(path=path, document=document, code=201 if name in NAMED else 422):
+            status, _ = await search.calls.call("PUT", f"{path}?dryRun=true", {"spec": document["spec"]})
+            return status in (200, code) and (status == 422) == (code == 422)
+
+        await until(answered, name)
