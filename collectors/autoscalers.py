@@ -22,7 +22,9 @@ def targets(scaler: Manifest) -> Targets:
 
 def _targets(metrics: Iterable[Manifest]) -> Iterable[tuple[str, Fraction]]:
     for metric in metrics:
-        source = metric.get(str(metric.get("type", "")).lower()) or {}
+        source = metric.get(str(metric.get("type", "")).lower())
+        if not isinstance(source, dict):
+            continue
         name, value = (source.get("metric") or {}).get("name"), (source.get("target") or {}).get("averageValue")
         if name and value is not None and (found := quantity(str(value))) is not None:
             yield str(name), found

@@ -58,6 +58,18 @@ def hosts_of(obj: Manifest) -> list[str]:
     return [entry.rpartition("/")[2] for server in servers for entry in server.get("hosts") or ()]
 
 
+def gateway_named(name: str, namespace: str) -> tuple[str, str]:
+    """Return (namespace, name) of the Gateway that a VirtualService in `namespace` means, in any of Istio's forms.
+
+    `name`, `./name`, `namespace/name`, and as of old `name.namespace` with or without the domain of a Service.
+    """
+    space, slash, last = name.partition("/")
+    if slash:
+        return (namespace if space == "." else space, last)
+    last, _, domain = name.partition(".")
+    return (domain.partition(".")[0] or namespace, last)
+
+
 def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, ListenerFacts]]) -> list[Manifest]:
     if not served:
         return []

@@ -18,8 +18,13 @@ from istio_templates.facts import (
     ServedModel,
     Tenancy,
 )
+from istio_templates.gateway import gateway_named
 from istio_templates.workloads.service import service_host
 
+MESH = "mesh"
+"""What stands for all sidecars among the Gateways of a VirtualService."""
+Split = tuple[tuple[str, str, int], ...]
+"""Where a route sends requests: host, subset and weight of each destination that gets some."""
 # None of these is answered by a model: a request that may have run is never sent again.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
@@ -73,8 +78,10 @@ def http_of(obj: Manifest) -> list[Manifest]:
 
 
 def gateways_of(obj: Manifest) -> tuple[str, ...]:
-    """Return the Gateways through which a VirtualService as read back is reached, as namespace/name."""
-    return tuple((obj.get("spec") or {}).get("gateways") or ())
+    """Return the Gateways through which a VirtualService as read back is reached, as namespace/name, and `mesh`."""
+    own = obj["metadata"].get("namespace", "") if "metadata" in obj else ""
+    found = (obj.get("spec") or {}).get("gateways") or ()
+    return tuple(name if name == MESH else "/".join(gateway_named(name, own)) for name in found)
 
 
 def matches_of(http: Manifest) -> list[Manifest]:
@@ -98,6 +105,29 @@ def routes_of(obj: Manifest) -> list[LiveRoute]:
     return out
 
 
+def splits_of(obj: Manifest) -> tuple[Split, ...]:
+    """Return how each HTTP route of a VirtualService that sends requests splits them, each way once."""
+    return tuple(dict.fromkeys(found for http in http_of(obj) if (found := _split_of(http))))
+
+
+def _split_of(http: Manifest) -> Split:
+    weights: dict[tuple[str, str], int] = {}
+    targets = http.get("route") or []
+    for target in targets:
+        destination = target.get("destination") or {}
+        place = (str(destination.get("host") or ""), str(destination.get("subset") or ""))
+        # Istio sends a single destination everything, and of several one without a weight nothing.
+        weights[place] = weights.get(place, 0) + (100 if len(targets) == 1 else int(target.get("weight") or 0))
+    return tuple((*place, weight) for place, weight in sorted(weights.items()) if weight > 0)
+
+
+def delegates_of(obj: Manifest) -> tuple[tuple[str, str], ...]:
+    """Return (namespace, name) of the VirtualServices to which a VirtualService leaves routes."""
+    own = obj["metadata"].get("namespace", "")
+    found = [http["delegate"] for http in http_of(obj) if http.get("delegate")]
+    return tuple((delegate.get("namespace") or own, delegate.get("name", "")) for delegate in found)
+
+
 def destinations_of(obj: Manifest) -> Iterator[str | None]:
     """Yield the hosts to which a VirtualService sends or copies requests; None for what it leaves to another one."""
     for http in http_of(obj):
@@ -116,7 +146,7 @@ def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | No
         if kept:
             left.append({**http, "match": kept})
             hosts |= {host for match in kept for host, _ in _places(obj, match)}
-    metadata = {name: obj["metadata"][name] for name in ("name", "namespace", "labels")}
+    metadata = {name: obj["metadata"].get(name) or {} for name in ("name", "namespace", "labels")}
     head = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
     return {**head, "spec": {**spec, "hosts": sorted(hosts), "http": left}} if left else None
 

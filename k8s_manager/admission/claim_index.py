@@ -31,6 +31,7 @@ class ClaimIndex:
         self.labelled: Mapping[str, list[str]] = {}
         self.foreign: Mapping[Holder, Foreign] | None = None
         self.bindings: Mapping[str, Binding] = {}
+        self.selecting: Mapping[str, frozenset[str]] = {}
         self.files: FilesInCluster = {}
         self.ungated: frozenset[tuple[str, str, str]] = frozenset()
         self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
@@ -55,7 +56,7 @@ class ClaimIndex:
         if world.namespaces is not self.namespaces:
             self.labelled = _by_tenant(world.namespaces)
         self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
-        self.files, self.ungated = world.files, world.ungated
+        self.files, self.ungated, self.selecting = world.files, world.ungated, world.selecting
 
     def add(self, document: Document) -> None:
         """Add a document and everything that it claims."""

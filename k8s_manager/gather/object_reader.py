@@ -4,6 +4,7 @@ routes and EnvoyFilters of others."""
 import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -12,12 +13,14 @@ from istio_templates import names
 from istio_templates.envoy_filter import gateways_of_slots
 from istio_templates.facts import LiveRoute, Manifest
 from istio_templates.gateway import hosts_of
-from istio_templates.virtual_service import gateways_of, routes_of, weights_of
+from istio_templates.virtual_service import delegates_of, gateways_of, routes_of, weights_of
+from k8s_manager.gather.destination_reader import DestinationReader
+from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world import certificate
 from k8s_manager.world.certificate import Certificate
-from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing
+from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing, Splits
 from ratelimiter.autoscaler import Scaler
 
 T = TypeVar("T")
@@ -60,6 +63,10 @@ class ObjectReader:
         """Return the VirtualServices that the manager does not own."""
         return self._once("foreign", ("VirtualService",), self._foreign)
 
+    def selectors(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """Return the labels by which each Istio Gateway selects its pods, by `namespace/name`."""
+        return self._once("selectors", ("Gateway",), self._selectors)
+
     def routing(self) -> Routing:
         """Return weights and Gateways of the VirtualServices that the manager owns."""
         return self._once("routing", ("VirtualService",), self._routing)
@@ -67,6 +74,19 @@ class ObjectReader:
     def bound(self) -> Bound:
         """Return what live Gateways and VirtualServices already serve."""
         return self._once("bound", ("Gateway", "VirtualService"), self._bound)
+
+    def splits(self, attached: frozenset[tuple[str, str]], pods: PodReader) -> dict[tuple[str, str], Splits]:
+        """Return how the VirtualServices that models attach to split requests."""
+        if not attached:
+            return {}
+        kinds = ("VirtualService", "Service", "DestinationRule", "Pod")
+        inputs = (attached, *(self._store.changes(kind) for kind in kinds))
+
+        def read() -> dict[tuple[str, str], Splits]:
+            reader = DestinationReader(self._store, pods)
+            return {place: reader.splits(place) for place in attached}
+
+        return self._last["splits"].get(inputs, read)
 
     def duplicate_slot_filters(self) -> dict[str, tuple[str, ...]]:
         """Return by gateway the EnvoyFilters of other owners that have the name of a slot."""
@@ -88,7 +108,8 @@ class ObjectReader:
             labels = metadata.get("labels") or {}
             if names.VERSION in labels and "deletionTimestamp" not in metadata:
                 model = (metadata["namespace"], labels.get(names.MODEL, ""))
-                ready, wanted = (obj.get("status") or {}).get("readyReplicas") or 0, obj["spec"].get("replicas", 1)
+                ready = (obj.get("status") or {}).get("readyReplicas") or 0
+                wanted = (obj.get("spec") or {}).get("replicas", 1)
                 one = Deployed(labels[names.VERSION], ready, wanted, metadata.get("creationTimestamp", ""))
                 found[model] = (*found.get(model, ()), one)
         return found
@@ -130,12 +151,25 @@ class ObjectReader:
         return out
 
     def _foreign(self) -> dict[tuple[str, str], Foreign]:
+        roots: dict[tuple[str, str], tuple[str, ...]] = {}
+        for obj in self._others("VirtualService"):
+            for delegate in delegates_of(obj):
+                name = f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+                roots[delegate] = (*roots.get(delegate, ()), name)
         out = {}
         for obj in self._others("VirtualService"):
-            metadata, spec = obj["metadata"], obj.get("spec") or {}
-            found = Foreign(tuple(spec.get("exportTo") or ("*",)), gateways_of(obj))
-            out[metadata["namespace"], metadata["name"]] = found
+            place, spec = (obj["metadata"]["namespace"], obj["metadata"]["name"]), obj.get("spec") or {}
+            export_to = tuple(spec.get("exportTo") or ("*",))
+            out[place] = Foreign(export_to, gateways_of(obj), tuple(sorted(roots.get(place, ()))))
         return out
+
+    def _selectors(self) -> dict[str, frozenset[tuple[str, str]]]:
+        return {
+            f"{obj['metadata']['namespace']}/{obj['metadata']['name']}": frozenset(
+                ((obj.get("spec") or {}).get("selector") or {}).items()
+            )
+            for obj in self._store.all("Gateway")
+        }
 
     def _namespaces(self) -> dict[str, NamespaceState]:
         return {
@@ -163,7 +197,7 @@ class ObjectReader:
         hosts: list[tuple[str, str]] = []
         routed: list[tuple[str, str]] = []
         routes: list[LiveRoute] = []
-        for gateway in self._store.all("Gateway"):
+        for gateway in self._owned("Gateway"):
             if tenant := gateway["metadata"].get("labels", {}).get(names.TENANT):
                 hosts += [(host, tenant) for host in hosts_of(gateway)]
         for service in self._owned("VirtualService"):
@@ -180,5 +214,8 @@ def _routed(obj: Manifest) -> tuple[dict[str, int], tuple[str, ...]]:
 
 def _contents(obj: Manifest) -> dict[str, bytes]:
     """Return what is in a ConfigMap, by its keys."""
-    texts = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
-    return texts | {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
+    found = {key: text.encode() for key, text in (obj.get("data") or {}).items()}
+    for key, text in (obj.get("binaryData") or {}).items():
+        with suppress(ValueError):  # what is not Base64 is no file
+            found[key] = base64.b64decode(text)
+    return found

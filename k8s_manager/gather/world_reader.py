@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from istio_templates.documents import ModelSpec
+from collectors.replicas import PodState
+from istio_templates.documents import InferenceGatewaySpec, ModelSpec
 from k8s_manager.gather.document_reader import DocumentReader
 from k8s_manager.gather.object_reader import ObjectReader
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.gather.slot_reader import SlotReader
 from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
-from k8s_manager.runtime.memo import Memo
+from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world.labels import departed_version
 from k8s_manager.world.world import Deployed, Stored, World
 
@@ -24,6 +25,7 @@ class WorldReader:
 
     def __init__(self, store: Store, documents: DocumentReader | None = None) -> None:
         self._store, self._memo = store, Memo()
+        self._selected = Last()
         self.documents = documents or DocumentReader(store)
         self.pods, self.slots, self._objects = PodReader(store), SlotReader(store), ObjectReader(store)
 
@@ -44,6 +46,7 @@ class WorldReader:
     def claims(self) -> World:
         """Return the world as far as admission needs it: without replicas and limits."""
         gateways, tenants, models, overrides, warmup_plans, access_grants = map(self.documents.all, DOCUMENTS)
+        gateway_pods = {s.key.name: self.pods.gateway_pods(s.spec) for s in gateways if s.spec}
         return World(
             gateways=gateways,
             tenants=tenants,
@@ -54,14 +57,35 @@ class WorldReader:
             files=self._objects.files(),
             ungated=frozenset().union(*(self._ungated(stored) for stored in models if _asks_for_gates(stored))),
             namespaces=self._objects.namespaces(),
-            gateway_pods={s.key.name: self.pods.gateway_pods(s.spec) for s in gateways if s.spec},
+            gateway_pods=gateway_pods,
+            selecting=self._selecting(gateways, gateway_pods),
             secrets=self._objects.secrets(),
             certificates=self._objects.certificates({s.spec.namespace for s in gateways if s.spec}),
             foreign=self._objects.foreign(),
             bound=self._objects.bound(),
+            splits=self._objects.splits(_attached(models), self.pods),
             deployed=self._objects.deployed(),
             routing=self._objects.routing(),
         )
+
+    def _selecting(
+        self, gateways: tuple[Stored[InferenceGatewaySpec], ...], pods: Mapping[str, tuple[PodState, ...]]
+    ) -> dict[str, frozenset[str]]:
+        """Return which gateways' pods each Istio Gateway selects: by the labels that all of them have, or one does."""
+        carried = {
+            stored.key.name: [frozenset(stored.spec.selector.items()), *(pod.labels for pod in pods[stored.key.name])]
+            for stored in gateways
+            if stored.spec
+        }
+        selectors = self._objects.selectors()
+
+        def select() -> dict[str, frozenset[str]]:
+            return {
+                name: frozenset(pool for pool, found in carried.items() if any(labels <= one for one in found))
+                for name, labels in selectors.items()
+            }
+
+        return self._selected.get((selectors, carried), select)
 
     def end_round(self, models: int) -> None:
         """Forget what was not asked for since the last call; there are so many `models`."""
@@ -89,6 +113,15 @@ class WorldReader:
         if added:
             found = found | self.pods.ready_of(key, added, spec)
         return {(*key, name): count for name, count in found.items()}
+
+
+def _attached(models: tuple[Stored[ModelSpec], ...]) -> frozenset[tuple[str, str]]:
+    """Return (namespace, name) of the VirtualServices that models attach to."""
+    return frozenset(
+        (stored.key.namespace, stored.spec.attach_to.virtual_service)
+        for stored in models
+        if stored.spec and stored.spec.attach_to
+    )
 
 
 def _asks_for_gates(stored: Stored[ModelSpec]) -> bool:

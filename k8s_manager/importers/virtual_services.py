@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from istio_templates.documents.fields import lies_in
 from istio_templates.facts import Manifest
+from istio_templates.gateway import gateway_named
 from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part, texts
 from k8s_manager.importers.gateways import Gateways, is_host
 from k8s_manager.importers.proposal import Proposal, label_of
@@ -108,8 +109,7 @@ class _Import:
         """Return the gateway that serves it."""
         found = []
         for name in texts(self._spec, "gateways") or ["mesh"]:
-            space, _, last = name.rpartition("/")
-            if pool := self._gateways.names.get((space or self._namespace, last)):
+            if pool := self._gateways.names.get(gateway_named(name, self._namespace)):
                 found.append(pool)
             elif name == "mesh":
                 self._note("spec.gateways", "mesh is not Tidegate's: sidecars go on as they are")

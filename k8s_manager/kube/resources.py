@@ -76,8 +76,7 @@ def path_of(key: ObjectKey, subresource: str = "") -> str:
 
 def selector_of(kind: str) -> str:
     """Return which objects of a kind the manager follows: its own only, but for those it must see all of."""
-    everything = (*DOCUMENTS, "Namespace", "Pod", "Secret", "EnvoyFilter", "VirtualService",
-                  "HorizontalPodAutoscaler")  # fmt: skip
+    everything = (*DOCUMENTS, *ISTIO, "Namespace", "Pod", "Secret", "Service", "HorizontalPodAutoscaler")
     if kind == "ConfigMap":
         return LABEL
     return "" if kind in everything else "app.kubernetes.io/managed-by=tidegate"

@@ -5,18 +5,22 @@ without comparing whether it still holds.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
+from istio_templates.virtual_service import delegates_of, splits_of
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
+from k8s_manager.kube.shapes import fit
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.world.certificate import KEYS as CERTIFICATES
 
+log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
-_RESTLESS = ("HorizontalPodAutoscaler",)
+_RESTLESS = ("HorizontalPodAutoscaler", "Service")
 _CARRIED_ON = ("namespace", "gateway", "moving", "draining")
 """What a manager that starts goes on from."""
 _NAMED = ("name", "namespace", "uid", "resourceVersion")
@@ -33,6 +37,7 @@ class Store:
         self._clock = clock
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {kind: defaultdict(dict) for kind in kinds}
         self._changes: dict[tuple[str, str], int] = defaultdict(int)
+        self._odd: dict[ObjectKey, set[str]] = {}
         self._unsynced = set(kinds)
         self.last_seen: dict[str, float] = {}
         self.changed_at: dict[str, float] = {}
@@ -71,6 +76,7 @@ class Store:
         before = self.get(key)
         if before is not None and _version(before) >= _version(obj):
             return
+        obj = self._fitting(key, obj)
         for name in _BOOKKEEPING:
             obj["metadata"].pop(name, None)
         if key.kind == "Secret":
@@ -82,11 +88,20 @@ class Store:
             return
         self._changed(key, wakes=before is None or not _only_tells(key, before, obj))
 
+    def _fitting(self, key: ObjectKey, obj: Manifest) -> Manifest:
+        """Return an object as the manager reads it; what is odd in it is left out, and told when it was not before."""
+        obj, odd = fit(obj)
+        if odd or key in self._odd:
+            for place in sorted({*odd} - self._odd.get(key, set())):
+                log.warning("%s: %s has another shape than Kubernetes or Istio give it; it is left out", key, place)
+            self._odd[key] = {*odd}
+        return obj
+
     def _is_quiet(self, key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
         """Tell whether a change decides nothing here.
 
-        That is what an autoscaler tells of itself, and what others write into their VirtualServices, but how those are
-        reached.
+        That is what an autoscaler or a Service tells of itself, and what others write into their VirtualServices, but
+        how those are reached and how they split requests.
         """
         if key.kind in _RESTLESS:
             return _wanted(before) == _wanted(obj)
@@ -100,6 +115,7 @@ class Store:
         before = self.get(key)
         if before is not None and before["metadata"]["uid"] == obj["metadata"]["uid"]:
             del self._objects[key.kind][key.namespace][key.name]
+            self._odd.pop(key, None)
             self._changed(key)
 
     def leave(self, obj: Manifest) -> None:
@@ -163,9 +179,10 @@ def _is_ours(obj: Manifest) -> bool:
 
 
 def _reached(obj: Manifest) -> tuple[object, ...]:
-    """Return where a VirtualService is exported to, and through which Gateways it is reached."""
+    """Return where a VirtualService is exported to, through which Gateways it is reached, and whereto it leads."""
     spec = obj.get("spec") or {}
-    return spec.get("exportTo"), spec.get("gateways"), "deletionTimestamp" in obj["metadata"]
+    reached = spec.get("exportTo"), spec.get("gateways"), spec.get("hosts")
+    return *reached, delegates_of(obj), splits_of(obj), "deletionTimestamp" in obj["metadata"]
 
 
 def _only_tells(key: ObjectKey, before: Manifest, obj: Manifest) -> bool:

@@ -34,9 +34,9 @@ class ModelInputs(NamedTuple):
     """What the status of a model is made from.
 
     `ready` are the ready replicas of each version, `scalers` its autoscalers, `declared` the numbers of replicas that
-    the document sets and the manager sets back. `disagreement` says how Prometheus and
-    the watch differ, `warmup` how far replicas with a gate have come (None without gates), `draining` which versions
-    drain. `limit_mark` differs whenever the limit is shown differently.
+    the document sets and the manager sets back. `disagreement` says how Prometheus and the watch differ, `unfollowed`
+    why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come (None without
+    gates), `draining` which versions drain. `limit_mark` differs whenever the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -46,6 +46,7 @@ class ModelInputs(NamedTuple):
     scalers: tuple[tuple[str, Scaler], ...]
     declared: tuple[tuple[str, int], ...]
     disagreement: str | None
+    unfollowed: str | None
     warmup: tuple[PodProgress, ...] | None
     draining: tuple[Manifest, ...]
     limit_mark: object
@@ -69,6 +70,7 @@ def model_status(
         _limited(limit),
         *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
         *_sources_agree(inputs.disagreement, stored),
+        *_traffic_followed(inputs.unfollowed, stored, spec),
     ]
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:
         body["warmup"] = warmup_status(inputs.served.warmup.mode, inputs.served.warmup.hash, inputs.warmup)
@@ -130,6 +132,16 @@ def _sources_agree(disagreement: str | None, stored: Stored) -> list[Condition]:
         return [Condition("SourcesAgree", False, "Disagree", message)]
     if condition_before(stored, "SourcesAgree"):
         return [Condition("SourcesAgree", True, "Agree", "the watch and Prometheus count the same replicas")]
+    return []
+
+
+def _traffic_followed(problem: str | None, stored: Stored, spec: ModelSpec) -> list[Condition]:
+    """Report whether the traffic of an attached model follows its VirtualService; nothing where it always did."""
+    if problem:
+        return [Condition("TrafficFollowed", False, "Unmapped", problem)]
+    if condition_before(stored, "TrafficFollowed") and spec.attach_to:
+        message = f"the traffic is what VirtualService {spec.attach_to.virtual_service} sends to each version"
+        return [Condition("TrafficFollowed", True, "Followed", message)]
     return []
 
 

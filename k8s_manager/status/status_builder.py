@@ -17,6 +17,7 @@ Limited        (models) where the limit comes from             Capacity | Floor 
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
+TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring
@@ -169,6 +170,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         scalers=tuple((version, scaler) for version, scaler in scalers if scaler),
         declared=_declared(served, spec, done.plan),
         disagreement=limits.disagreement(identity),
+        unfollowed=world.unfollowed.get((namespace, model)),
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),

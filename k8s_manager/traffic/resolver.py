@@ -13,10 +13,11 @@ from istio_templates.documents import Document, ModelSpec, TenantSpec
 from istio_templates.facts import ObjectKey
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.traffic import version_handover
+from k8s_manager.traffic.attachment import observed_traffic
 from k8s_manager.traffic.gateway_migration import binding
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.tenant import gateway_name, namespace_of
-from k8s_manager.world.world import Deployed, Stored, World
+from k8s_manager.world.world import Deployed, Splits, Stored, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,15 @@ class TrafficResolver:
 
     def resolve(self, world: World, now: datetime) -> World:
         """Return the world with the bindings of tenants and, for models in handover, the documents to go by."""
-        found = self._handovers(world)
-        models = tuple(found[s.key].stored if s.key in found else s for s in world.models) if found else world.models
+        found, attached = self._handovers(world), self._attached(world)
+        self._memo.end_round()
+        instead = {key: handover.stored for key, handover in found.items()}
+        instead |= {key: replace(s, document=d) for key, (s, d, _) in attached.items() if d is not s.document}
+        models = tuple(instead.get(s.key, s) for s in world.models) if instead else world.models
         return replace(
             world,
             models=models,
+            unfollowed={(key.namespace, key.name): problem for key, (_, _, problem) in attached.items() if problem},
             bindings=self.bindings(world, now),
             departed={(key.namespace, key.name): handover.departed for key, handover in found.items()},
             handovers={(key.namespace, key.name): handover.message for key, handover in found.items()},
@@ -78,7 +83,18 @@ class TrafficResolver:
                 continue
             if handover := self._handover(stored, stored.spec, world):
                 found[stored.key] = handover
-        self._memo.end_round()
+        return found
+
+    def _attached(self, world: World) -> dict[ObjectKey, tuple[Stored[ModelSpec], Document[ModelSpec], str | None]]:
+        """Return the attached models with the document to go by, and why that is not what their VirtualService has."""
+        found = {}
+        for stored in world.models:
+            if stored.document is None or stored.document.spec.attach_to is None or stored.deleting:
+                continue
+            place = (stored.key.namespace, stored.document.spec.attach_to.virtual_service)
+            inputs = (stored.document, world.splits.get(place, ()))
+            made = self._memo.get(("attached", stored.key), inputs, partial(_observed, *inputs))
+            found[stored.key] = (stored, *made)
         return found
 
     def _handover(self, stored: Stored[ModelSpec], spec: ModelSpec, world: World) -> Handover | None:
@@ -110,6 +126,11 @@ def _is_settled(stored: Stored[ModelSpec], spec: ModelSpec, world: World) -> boo
         return False
     known = {version.name for version in spec.versions}
     return all(found.version in known for found in world.deployed.get(key, ()))
+
+
+def _observed(document: Document[ModelSpec], splits: Splits) -> tuple[Document[ModelSpec], str | None]:
+    found = observed_traffic(document.spec, splits)
+    return (replace(document, spec=found.spec) if found.spec else document), found.problem
 
 
 def _effective(

@@ -94,10 +94,31 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A VirtualService of another owner: where it is exported to, and through which Gateways it is reached."""
+    """A VirtualService of another owner: where it is exported to, and through which Gateways (`namespace/name`) or as
+    whose delegate it is reached."""
 
     export_to: tuple[str, ...]
     gateways: tuple[str, ...]
+    delegate_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an attached VirtualService sends requests: host, subset and weight, the labels by which the pods there are
+    selected (None where they are not known), and the labels that those pods carry."""
+
+    host: str
+    subset: str
+    weight: int
+    labels: frozenset[tuple[str, str]] | None = None
+    pods: frozenset[frozenset[tuple[str, str]]] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.host}, subset {self.subset}" if self.subset else self.host
+
+
+Splits = tuple[tuple[Destination, ...], ...]
+"""How the routes of a VirtualService split requests, each way once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,9 @@ class World:
     What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though their
     document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
     another version is warm: their document is then not the one that is stored (`version_handover.effective`).
+    `selecting` says, by `namespace/name` of an Istio Gateway, which gateways' pods it selects.
+    `splits` are those of the VirtualServices that models attach to, by (namespace, name), and `unfollowed` says, by
+    (namespace, model), why the traffic of a model is not read from its VirtualService but from its document.
     `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
     """
 
@@ -141,6 +165,9 @@ class World:
     routing: Routing = Routing()
     departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    selecting: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    splits: Mapping[tuple[str, str], Splits] = field(default_factory=dict)
+    unfollowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def kinds(self) -> tuple[tuple[Stored, ...], ...]:
         """Return the documents by kind, those first that others refer to."""

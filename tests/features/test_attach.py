@@ -174,6 +174,7 @@ REFUSED = [
     ("one behind another gateway", attached(virtual_service="elsewhere"), 422, "its gateways (now: other-gw/public)"),
     ("one in the mesh only", attached(virtual_service="mesh"), 422, "its gateways (now: mesh)"),
     ("one that another model limits", attached("second"), 409, "is already limited by model ranker"),
+    ("a delegate", attached(virtual_service="part"), 422, "is a delegate of search/root, and the gateway counts"),
     ("with routes", attached(routes=[{"host": HOST, "path": "/x", "port": 80}]), 422, "exactly one of routes"),
     ("with a workload", attached(versions=[{"name": "v1", "workload": {"replicas": 1, "image": "a"}}]), 422, "has a workload"),
     ("closed when cold", attached(rateLimit={"perReplicaQps": 2, "fallback": {"cold": "closed"}}), 422, "choose hold or floor"),
@@ -186,6 +187,8 @@ async def test_what_cannot_be_limited_is_refused_before_anything_is_written(sear
         theirs("hidden", exportTo=["other-gw"]),
         theirs("elsewhere", gateways=["other-gw/public"]),
         theirs("mesh", gateways=["mesh"]),
+        theirs("root", gateways=["inference-gw/x"], http=[{"delegate": {"name": "part"}}]),
+        theirs("part", hosts=[], gateways=[]),
         manager="helm",
     )
     await search.apply(attached())
@@ -217,3 +220,121 @@ async def test_a_tenant_without_hosts_limits_a_route_for_any_host(search):
     await search.apply(attached())
     await until(lambda: limit_is(search, 20), what="the limit in its slot")
     assert (await search.condition("Tenant", "search", "Programmed"))["status"] == "True"
+
+
+ROLES = [{"name": role, "existing": {"labels": {"app": "fx", "role": role}}} for role in ("stable", "canary")]
+
+
+def split_route(stable, canary, **more):
+    hosts = {"fx-stable": stable, "fx-canary": canary}
+    return [{"route": [{"destination": {"host": h}, "weight": w} for h, w in hosts.items()], **more}]
+
+
+def role_service(role, **selector):
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": f"fx-{role}", "namespace": "search"},
+        "spec": {"selector": {"app": "fx", "role": role, **selector}, "ports": [{"name": "http", "port": 80}]},
+    }
+
+
+async def make_split(search, stable=100, canary=0, **spec):
+    """Make four stable pods and a canary, their Services, a VirtualService that splits, and a model of 100/0."""
+    await search.apply(theirs("fx", http=split_route(stable, canary)), manager="argo")
+    for role, count in (("stable", 4), ("canary", 1)):
+        await search.apply(role_service(role), manager="argo")
+        for _ in range(count):
+            await search.pod("search", {"app": "fx", "role": role})
+    traffic = [{"version": "stable", "weight": 100}, {"version": "canary", "weight": 0}]
+    await search.apply(attached("fx", "fx", versions=ROLES, traffic=traffic, **spec))
+
+
+async def split_limit_is(search, rate):
+    return (await in_slot(search)).get(identity("search", "fx")) == rate
+
+
+async def test_weights_that_the_owner_moves_are_followed(search):
+    await make_split(search)
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    await search.apply(theirs("fx", http=split_route(50, 50)), manager="argo")
+    await until(lambda: split_limit_is(search, 40), "the limit of the canary that gets half")
+    _, explained = await search.calls.call("GET", "/v1/tenants/search/models/fx/explain")
+    assert "50 % of the traffic" in str(explained)
+    assert not await search.condition("Model", "fx", "TrafficFollowed", "search")
+    await search.apply(theirs("fx", http=split_route(0, 100)), manager="argo")
+    await until(lambda: split_limit_is(search, 20), "the limit of the canary that gets everything")
+
+
+async def test_subsets_and_destinations_that_the_owner_moves_are_followed(search):
+    await make_split(search)
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "fx", "namespace": "search"},
+        "spec": {"host": "fx-all", "subsets": [{"name": "new", "labels": {"role": "canary"}}]},
+    }
+    whole = role_service("all")
+    whole["spec"]["selector"] = {"app": "fx"}
+    await search.apply(whole, rule, manager="argo")
+    target = {"destination": {"host": "fx-all.search.svc.cluster.local", "subset": "new"}}
+    await search.apply(theirs("fx", http=[{"route": [target]}]), manager="argo")
+    await until(lambda: split_limit_is(search, 20), "the limit of the subset")
+    rule["spec"]["subsets"][0]["labels"] = {"role": "stable"}
+    await search.apply(rule, manager="argo")
+    await until(lambda: split_limit_is(search, 80), "the limit of the subset's new pods")
+
+
+async def test_what_cannot_be_mapped_leaves_the_document_and_says_so(search):
+    await make_split(search, rateLimit={"perReplicaQps": 20, "debounce": QUICK})
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    await search.apply(role_service("other", other="x"), manager="argo")
+    other = [{"route": [{"destination": {"host": "fx-else"}, "weight": 100}, {"destination": {"host": "fx-stable"}}]}]
+    await search.apply(theirs("fx", http=other), manager="argo")
+
+    async def told(status, said):
+        condition = await search.condition("Model", "fx", "TrafficFollowed", "search")
+        return condition.get("status") == status and said in condition["message"]
+
+    await until(lambda: told("False", "sends 100 of its weights to fx-else"), "the condition")
+    assert await split_limit_is(search, 80)
+    headers = [{"headers": {"x-canary": {"exact": "1"}}}]
+    two = [{"match": headers, "route": [{"destination": {"host": "fx-canary"}}]}, *split_route(100, 0)]
+    await search.apply(theirs("fx", http=two), manager="argo")
+    await until(lambda: told("False", "in different ways"), "the condition for two ways")
+    await search.apply(theirs("fx", http=split_route(50, 50)), manager="argo")
+    await until(lambda: told("True", "VirtualService fx"), "the condition being well again")
+    await until(lambda: split_limit_is(search, 40), "the limit following")
+
+
+def foreign_gateway(name, namespace, **selector):
+    server = {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": selector, "servers": [server]},
+    }
+
+
+NAMED = ["inference-gw/x", "x.inference-gw", "x.inference-gw.svc.cluster.local", "x.inference-gw.svc.example.org"]
+NAMED += ["edge/other", "other.edge.svc.cluster.local", "beside", "./beside"]
+
+
+async def test_gateways_are_named_in_all_of_istios_forms_and_stand_in_any_namespace(search):
+    for space, name in (("inference-gw", "x"), ("edge", "other"), ("search", "beside")):
+        if space == "edge":
+            await search.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
+        await search.apply(foreign_gateway(name, space, istio="shared"), manager="helm")
+    await search.apply(foreign_gateway("elsewhere", "search", istio="else"), manager="helm")
+    for number, name in enumerate([*NAMED, "elsewhere", "absent"]):
+        await search.apply(theirs(f"named-{number}", gateways=[name]), manager="helm")
+        document = attached(f"named-{number}", f"named-{number}")
+        path = f"/v1/tenants/search/models/named-{number}"
+
+        async def answered(path=path, document=document, code=201 if name in NAMED else 422):
+            status, _ = await search.calls.call("PUT", f"{path}?dryRun=true", {"spec": document["spec"]})
+            return status in (200, code) and (status == 422) == (code == 422)
+
+        await until(answered, name)

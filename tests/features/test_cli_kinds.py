@@ -135,5 +135,5 @@ def test_a_command_without_a_manager_works_or_ends_in_a_sentence(
 async def test_nothing_is_written_where_one_document_cannot_be(tidegate, fleet, tmp_path: Path):
     (tmp_path / "all.json").write_text("\n".join(map(json.dumps, (DOCUMENTS["Tenant"], DOCUMENTS["WarmupPlan"]))))
     code, said = await tidegate(["apply", "-f", str(tmp_path)])
-    assert code == 2 and "WarmupPlan search/one" in said and "is written" not in said
+    assert code == 2 and "WarmupPlan search/one" in said and " is written\n" not in said
     assert await fleet.get("Tenant", "one") is None

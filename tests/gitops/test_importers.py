@@ -381,3 +381,21 @@ def test_objects_of_any_shape_are_read_or_noted_and_never_stop_the_others(take_o
                 assert ("Model", "ranker") in documents, (way, value)
                 tried += 1
     assert tried > 1000
+
+
+@pytest.mark.parametrize(
+    "name, namespace",
+    [
+        ("gw", "search"),
+        ("./gw", "search"),
+        ("istio-ingress/gw", "istio-ingress"),
+        ("gw.istio-ingress", "istio-ingress"),
+        ("gw.istio-ingress.svc.cluster.local", "istio-ingress"),
+    ],
+)
+def test_a_gateway_is_found_by_any_of_istios_names(name: str, namespace: str):
+    there = gateway()
+    there["metadata"] |= {"name": "gw", "namespace": namespace}
+    documents, notes = found([there, service(), destination_rule(), virtual_service(CANARY, gateways=[name])])
+    assert ("Model", "ranker") in documents
+    assert not any("is not among what was read" in note for note in notes)

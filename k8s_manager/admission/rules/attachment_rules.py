@@ -45,14 +45,32 @@ def _unreachable(place: Holder, found: Foreign, tenant: str, index: ClaimIndex) 
     if not any({"*", n} & set(found.export_to) or ("." in found.export_to and n == place[0]) for n in spaces):
         message = f"VirtualService {place[1]} is not exported to namespace {spaces[0]}; add that to its exportTo"
         yield invalid(FIELD, message)
-    reached = {(name if "/" in name else f"{place[0]}/{name}").partition("/")[0] for name in found.gateways}
-    if reached.isdisjoint(spaces):
-        listed = ", ".join(found.gateways) or "none"
+    if _is_bound(found, spaces, tenant, index):
+        return
+    if found.delegate_of:
+        root = found.delegate_of[0]
         message = (
-            f"VirtualService {place[1]} is not bound to gateway {gateway}; add a Gateway of namespace {spaces[0]} to "
-            f"its gateways (now: {listed})"
+            f"VirtualService {place[1]} is a delegate of {root}, and the gateway counts its requests as those of "
+            f"{root}; attach to that one, in its namespace"
         )
         yield invalid(FIELD, message)
+        return
+    listed = ", ".join(found.gateways) or "none"
+    message = (
+        f"VirtualService {place[1]} is not bound to gateway {gateway}; add a Gateway of namespace {spaces[0]}, or one "
+        f"that selects its pods, to its gateways (now: {listed})"
+    )
+    yield invalid(FIELD, message)
+
+
+def _is_bound(found: Foreign, spaces: list[str], tenant: str, index: ClaimIndex) -> bool:
+    """Tell whether a VirtualService is bound to a Gateway beside the pods of a tenant's gateway, or to one of another
+    namespace that selects those pods."""
+    bound = index.bindings.get(tenant)
+    pools = set(bound.gateways if bound else ())
+    return any(
+        name.partition("/")[0] in spaces or pools & index.selecting.get(name, frozenset()) for name in found.gateways
+    )
 
 
 def _gateway_namespaces(tenant: str, index: ClaimIndex) -> list[str]:

@@ -69,12 +69,12 @@ def exported(obj: Object, namespace: str) -> bool:
 
 
 def gateways_for(config: Config, pod: GatewayPod) -> list[Object]:
-    """Return the Gateways that select a pod, in its own namespace only (PILOT_SCOPE_GATEWAY_TO_NAMESPACE)."""
+    """Return the Gateways that select a pod, of any namespace, as istiod takes them by default."""
     found = []
     for gateway in config.gateways:
         with config.omissions.contained(gateway, "spec"):
             selector = mapping(gateway["spec"].get("selector"), "selector")
-            if namespace_of(gateway) == pod.namespace and selector.items() <= pod.labels.items():
+            if selector.items() <= pod.labels.items():
                 found.append(gateway)
     return by_age(found)
 

@@ -14,8 +14,8 @@ def gateway_named(name: str, namespace: str) -> tuple[str, str]:
     space, slash, last = name.partition("/")
     if slash:
         return (namespace if space == "." else space, last)
-    last, _, space = name.removesuffix(_DOMAIN).partition(".")
-    return (space or namespace, last)
+    last, _, domain = name.partition(".")
+    return (domain.partition(".")[0] or namespace, last)
 
 
 def host_named(host: str, namespace: str) -> str:

@@ -48,6 +48,7 @@ def of_model(raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, **i
         "scalers": (),
         "declared": (),
         "disagreement": None,
+        "unfollowed": None,
         "warmup": None,
         "draining": (),
         "limit_mark": None,

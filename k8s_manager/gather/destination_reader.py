@@ -1,0 +1,61 @@
+"""Where the VirtualServices that models attach to send requests: their destinations, and the pods behind them."""
+
+from collections import defaultdict
+
+from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.virtual_service import splits_of
+from k8s_manager.gather.pod_reader import PodReader
+from k8s_manager.kube.store import Store
+from k8s_manager.world.world import Destination, Splits
+
+Labels = frozenset[tuple[str, str]]
+
+
+class DestinationReader:
+    """Reads the destinations of VirtualServices from one state of the store."""
+
+    def __init__(self, store: Store, pods: PodReader) -> None:
+        self._store, self._pods = store, pods
+        self._rules: dict[tuple[str, str], list[Manifest]] = defaultdict(list)
+        for rule in store.all("DestinationRule"):
+            host, namespace = (rule.get("spec") or {}).get("host") or "", rule["metadata"]["namespace"]
+            self._rules[service_named(host, namespace)].append(rule)
+
+    def splits(self, place: tuple[str, str]) -> Splits:
+        """Return how the routes of a VirtualService split requests; none where there is no such VirtualService."""
+        found = self._store.get(ObjectKey("VirtualService", *place))
+        if found is None:
+            return ()
+        return tuple(tuple(self._destination(place[0], *target) for target in split) for split in splits_of(found))
+
+    def _destination(self, namespace: str, host: str, subset: str, weight: int) -> Destination:
+        place = service_named(host, namespace)
+        labels = self._labels(place, namespace, subset)
+        if labels is None:
+            return Destination(host, subset, weight)
+        pods = frozenset(pod.labels for pod in self._pods.of_namespace(place[0]) if labels <= pod.labels)
+        return Destination(host, subset, weight, labels, pods)
+
+    def _labels(self, place: tuple[str, str], namespace: str, subset: str) -> Labels | None:
+        """Return the labels of the pods behind a Service, or a subset of it; None where they are not known."""
+        service = self._store.get(ObjectKey("Service", *place)) or {}
+        selector = (service.get("spec") or {}).get("selector")
+        if not selector:
+            return None
+        chosen = self._subset(place, namespace, subset) if subset else {}
+        return None if chosen is None else frozenset({**selector, **chosen}.items())
+
+    def _subset(self, place: tuple[str, str], namespace: str, name: str) -> dict[str, str] | None:
+        """Return the labels of a subset; a DestinationRule beside the VirtualService counts before others."""
+        rules = sorted(self._rules[place], key=lambda rule: rule["metadata"]["namespace"] != namespace)
+        for rule in rules:
+            for subset in rule["spec"].get("subsets") or []:
+                if subset["name"] == name:
+                    return subset.get("labels") or {}
+        return None
+
+
+def service_named(host: str, namespace: str) -> tuple[str, str]:
+    """Return (namespace, name) of the Service that a destination's host means, seen from a namespace."""
+    name, _, rest = host.partition(".")
+    return rest.partition(".")[0] or namespace, name

@@ -1,0 +1,128 @@
+"""The shapes of objects as the manager reads them. Pure.
+
+Others write many of them, and one odd value must not fail a pass: it is left out where the object comes in, so that no
+reader has to ask again what it may find. Documents are another matter: what is odd in their spec is rejected by name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from istio_templates.facts import Manifest
+from k8s_manager.kube.resources import DOCUMENTS
+
+EACH = "*"
+"""The key of a shape for all keys of a mapping; a key that ends with `!` has to be there."""
+Shape = Any
+_ABSENT = object()
+_TEXTS: Shape = [str]
+_PAIRS: Shape = {EACH: str}
+_METADATA: Shape = {
+    "labels": _PAIRS,
+    "annotations": _PAIRS,
+    "finalizers": _TEXTS,
+    "creationTimestamp": str,
+    "generation": int,
+}
+_CONDITIONS: Shape = [
+    {"type!": str, "status!": str, "reason": str, "message": str, "lastTransitionTime": str, "observedGeneration": int}
+]
+_MATCH: Shape = {"exact": str, "prefix": str, "regex": str}
+_DESTINATION: Shape = {"host": str, "subset": str, "port": {"number": int}}
+_HTTP: Shape = {
+    "name": str,
+    "match": [{"uri": _MATCH, "authority": _MATCH, "headers": {EACH: _MATCH}}],
+    "route": [{"destination!": _DESTINATION, "weight": int}],
+    "mirror": _DESTINATION,
+    "mirrors": [{"destination": _DESTINATION}],
+    "delegate": {"name": str, "namespace": str},
+}
+_SOURCE: Shape = {"metric": {"name": str}, "target": {}}
+_CONTAINER_STATUS: Shape = {"name": str, "ready": bool, "containerID": str, "state": {}}
+SHAPES: Mapping[str, Shape] = {
+    **{kind: {"status": {"conditions": _CONDITIONS}} for kind in DOCUMENTS},
+    "Pod": {
+        "spec": {
+            "containers": [{"name!": str, "image": str}],
+            "readinessGates": [{"conditionType": str}],
+            "nodeName": str,
+        },
+        "status": {
+            "podIP": str,
+            "phase": str,
+            "reason": str,
+            "conditions": _CONDITIONS,
+            "containerStatuses": [_CONTAINER_STATUS],
+        },
+    },
+    "VirtualService": {"spec": {"hosts": _TEXTS, "gateways": _TEXTS, "exportTo": _TEXTS, "http": [_HTTP]}},
+    "DestinationRule": {"spec": {"host": str, "exportTo": _TEXTS, "subsets": [{"name!": str, "labels": _PAIRS}]}},
+    "Gateway": {"spec": {"selector": _PAIRS, "servers": [{"hosts": _TEXTS}]}},
+    "EnvoyFilter": {"spec": {"configPatches": [{"applyTo": str, "patch": {"value": {}}}]}},
+    "HorizontalPodAutoscaler": {
+        "spec": {
+            "scaleTargetRef": {"kind": str, "name": str},
+            "maxReplicas": int,
+            "metrics": [{"type": str, "pods": _SOURCE, "object": _SOURCE, "external": _SOURCE}],
+        }
+    },
+    "Service": {"spec": {"selector": _PAIRS, "ports": [{}]}},
+    "Deployment": {"spec": {"replicas": int}, "status": {"readyReplicas": int}},
+    "ConfigMap": {"data": _PAIRS, "binaryData": _PAIRS},
+    "Secret": {"data": _PAIRS},
+}
+
+
+def fit(obj: Manifest) -> tuple[Manifest, list[str]]:
+    """Return an object without what has another shape than the manager reads, and where that stood.
+
+    It is the same object where nothing is odd.
+    """
+    odd: list[str] = []
+    shape = {"metadata": _METADATA, **SHAPES.get(obj["kind"], {})}
+    return _fitting(obj, shape, "", odd), odd
+
+
+def _fitting(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:
+    """Return a value as far as it has a shape; `_ABSENT` where it has not."""
+    if isinstance(shape, dict):
+        return _mapping(value, shape, place, odd)
+    if isinstance(shape, list):
+        return _list(value, shape[0], place, odd)
+    is_right = isinstance(value, (int, float) if shape is int else shape)
+    return value if is_right else _leave_out(place, odd)
+
+
+def _mapping(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:
+    if not isinstance(value, dict):
+        return _leave_out(place, odd)
+    changed: dict[str, Any] = {}
+    inner = [(name, False, shape[EACH]) for name in value] if EACH in shape else _fields(shape)
+    for name, is_needed, expected in inner:
+        found = value.get(name)
+        fitting = _ABSENT if found is None else _fitting(found, expected, f"{place}.{name}".lstrip("."), odd)
+        if fitting is _ABSENT and is_needed:
+            return _leave_out(place, odd)
+        if fitting is not found and name in value:
+            changed[name] = fitting
+    if not changed:
+        return value
+    kept = {**value, **changed}
+    return {name: item for name, item in kept.items() if item is not _ABSENT}
+
+
+def _fields(shape: Shape) -> list[tuple[str, bool, Shape]]:
+    return [(name.removesuffix("!"), name.endswith("!"), inner) for name, inner in shape.items()]
+
+
+def _list(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:
+    if not isinstance(value, list):
+        return _leave_out(place, odd)
+    found = [_fitting(item, shape, f"{place}[{number}]", odd) for number, item in enumerate(value)]
+    if all(new is old for new, old in zip(found, value, strict=True)):
+        return value
+    return [item for item in found if item is not _ABSENT]
+
+
+def _leave_out(place: str, odd: list[str]) -> object:
+    odd.append(place)
+    return _ABSENT

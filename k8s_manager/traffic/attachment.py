@@ -1,0 +1,89 @@
+"""How an attached VirtualService splits its requests over the versions of a model. Pure.
+
+Its owner moves weights, subsets and destinations (Argo Rollouts and Flagger at each step), and the limit has to follow
+within a pass. The document's traffic is the fallback where destinations cannot be told apart by the pods behind them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.model import TrafficShare, Version
+from k8s_manager.traffic.weights import declared, split
+from k8s_manager.world.world import Destination, Splits
+
+FALLBACK = "its traffic is taken from the document"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedTraffic:
+    """The spec to go by in place of the document's (None where that holds), and why it could not be read, if so."""
+
+    spec: ModelSpec | None = None
+    problem: str | None = None
+
+
+def observed_traffic(spec: ModelSpec, splits: Splits) -> ObservedTraffic:
+    """Return the traffic of an attached model as its VirtualService has it."""
+    assert spec.attach_to is not None
+    found: set[tuple[tuple[str, int], ...]] = set()
+    for destinations in splits:
+        weights = dict.fromkeys(declared(spec), 0) | {version.name: 0 for version in spec.versions}
+        for destination in destinations:
+            version = _version_of(destination, spec.versions)
+            if version is None:
+                return ObservedTraffic(problem=_unmapped(spec, destination))
+            weights[version.name] += destination.weight
+        found.add(tuple(split(weights, list(weights)).items()))
+    if len(found) > 1:
+        return ObservedTraffic(problem=_uneven(spec))
+    shares: dict[str, int] = dict(*found)
+    if not found or shares == {**dict.fromkeys(shares, 0), **declared(spec)}:
+        return ObservedTraffic()
+    traffic = tuple(TrafficShare(version=version, weight=weight) for version, weight in shares.items())
+    return ObservedTraffic(spec.model_copy(update={"traffic": traffic}))
+
+
+def _version_of(destination: Destination, versions: tuple[Version, ...]) -> Version | None:
+    """Return the version to which a destination's pods belong, as its labels, its pods or else its names say."""
+    if destination.labels is None:
+        return versions[0] if len(versions) == 1 else _only(v for v in versions if _is_named_after(destination, v.name))
+    selected = {version.name: _labels(version) for version in versions}
+    within = [version for version in versions if selected[version.name] <= destination.labels]
+    narrowest = max((len(selected[version.name]) for version in within), default=0)
+    if found := _only(version for version in within if len(selected[version.name]) == narrowest):
+        return found
+    if destination.pods:
+        return _only(v for v in versions if all(selected[v.name] <= pod for pod in destination.pods))
+    return _only(version for version in versions if destination.labels <= selected[version.name])
+
+
+def _labels(version: Version) -> frozenset[tuple[str, str]]:
+    return frozenset(version.existing.labels.items() if version.existing else ())
+
+
+def _is_named_after(destination: Destination, version: str) -> bool:
+    """Tell whether a destination of which no Service is known has the name of a version, as importers give it."""
+    service = destination.host.partition(".")[0]
+    return version in (destination.subset, service) or service.endswith(f"-{version}")
+
+
+def _only(found: Iterable[Version]) -> Version | None:
+    versions = list(found)
+    return versions[0] if len(versions) == 1 else None
+
+
+def _unmapped(spec: ModelSpec, destination: Destination) -> str:
+    assert spec.attach_to is not None
+    return (
+        f"VirtualService {spec.attach_to.virtual_service} sends {destination.weight} of its weights to {destination}, "
+        f"whose pods are not those of one version, so {FALLBACK}; give a version the labels of those pods"
+    )
+
+
+def _uneven(spec: ModelSpec) -> str:
+    assert spec.attach_to is not None
+    return (
+        f"the routes of VirtualService {spec.attach_to.virtual_service} split requests in different ways, so "
+        f"{FALLBACK}; give it one split, or spec.traffic what both together come to"
+    )

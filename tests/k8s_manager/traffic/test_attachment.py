@@ -1,0 +1,75 @@
+"""Which version a destination of an attached VirtualService belongs to, and what split follows."""
+
+import pytest
+
+from istio_templates.documents import parse
+from istio_templates.virtual_service import splits_of
+from k8s_manager.traffic.attachment import observed_traffic
+from k8s_manager.traffic.weights import declared
+from k8s_manager.world.world import Destination
+from tests.support.documents import API
+
+
+def spec_of(*labels, traffic=(100, 0)):
+    versions = [{"name": f"v{n}", "existing": {"labels": found}} for n, found in enumerate(labels, 1)]
+    shares = [{"version": v["name"], "weight": w} for v, w in zip(versions, traffic, strict=False)]
+    spec = {"attachTo": {"virtualService": "fx"}, "versions": versions, "traffic": shares}
+    return parse({"apiVersion": API, "kind": "Model", "metadata": {"name": "m", "namespace": "s"}, "spec": spec}).spec
+
+
+def to(weight, labels=None, host="h", subset="", pods=()):
+    known = None if labels is None else frozenset(labels.items())
+    return Destination(host, subset, weight, known, frozenset(frozenset(pod.items()) for pod in pods))
+
+
+STABLE, CANARY = {"app": "fx", "role": "stable"}, {"app": "fx", "role": "canary"}
+HASHED = {"app": "fx", "hash": "abc"}
+BOTH = spec_of(STABLE, CANARY)
+MAPPED = [
+    ("equal labels", (to(60, STABLE), to(40, CANARY)), {"v1": 60, "v2": 40}),
+    ("weights that do not add up to 100", (to(1, STABLE), to(2, CANARY)), {"v1": 33, "v2": 67}),
+    ("a narrower selector", (to(100, {**CANARY, "zone": "a"}),), {"v1": 0, "v2": 100}),
+    ("pods of one version", (to(100, HASHED, pods=[{**CANARY, "hash": "abc"}]),), {"v1": 0, "v2": 100}),
+    ("a wider selector without pods", (to(100, {"role": "canary"}),), {"v1": 0, "v2": 100}),
+    ("a subset by its name", (to(100, subset="v2"),), {"v1": 0, "v2": 100}),
+    ("a Service by its name", (to(100, host="fx-v2.ns.svc.cluster.local"),), {"v1": 0, "v2": 100}),
+    ("two of one version", (to(30, STABLE), to(30, {**STABLE, "a": "b"}), to(40, CANARY)), {"v1": 60, "v2": 40}),
+]
+
+
+@pytest.mark.parametrize("split, weights", [case[1:] for case in MAPPED], ids=[case[0] for case in MAPPED])
+def test_a_destination_is_mapped_by_labels_pods_and_names(split, weights):
+    found = observed_traffic(BOTH, (split,))
+    assert found.problem is None and declared(found.spec) == weights
+
+
+UNMAPPED = [
+    ("pods of both", (to(100, {"app": "fx"}, pods=[STABLE, CANARY]),)),
+    ("a selector of both", (to(100, {"app": "fx"}),)),
+    ("pods of neither", (to(100, {"app": "else"}),)),
+    ("an unknown Service", (to(100, host="else"),)),
+]
+
+
+@pytest.mark.parametrize("split", [case[1] for case in UNMAPPED], ids=[case[0] for case in UNMAPPED])
+def test_what_is_not_one_version_leaves_the_document(split):
+    found = observed_traffic(BOTH, (split,))
+    assert found.spec is None and "give a version the labels" in found.problem
+
+
+def test_the_same_split_leaves_the_document_as_it_is():
+    assert observed_traffic(BOTH, ((to(100, STABLE),),)) == observed_traffic(BOTH, ())
+
+
+def test_a_single_version_takes_what_is_not_known_and_not_what_is_of_others():
+    one = spec_of(STABLE, traffic=(100,))
+    assert observed_traffic(one, ((to(100),),)).problem is None
+    assert observed_traffic(one, ((to(100, CANARY),),)).problem
+
+
+def test_splits_are_read_once_for_each_way():
+    one = {"route": [{"destination": {"host": "a"}}]}
+    two = {"route": [{"destination": {"host": "a"}, "weight": 90}, {"destination": {"host": "b"}, "weight": 10}]}
+    zero = {"route": [{"destination": {"host": "a"}, "weight": 100}, {"destination": {"host": "b"}, "weight": 0}]}
+    http = [one, two, zero, {"redirect": {}}, {"delegate": {"name": "x"}}, {}]
+    assert splits_of({"spec": {"http": http}}) == ((("a", "", 100),), (("a", "", 90), ("b", "", 10)))
