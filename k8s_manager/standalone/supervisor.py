@@ -21,6 +21,7 @@ import yaml
 
 from istio_templates.documents.crd import crds
 from istio_templates.errors import Stalled
+from istio_templates.host_port import joined
 from istio_templates.schema import istio_crds
 from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.node import process as processes
@@ -152,7 +153,7 @@ class Standalone:
 
     def _manager_command(self) -> list[str]:
         host, port = self.place.listen
-        options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", f"{host}:{port}"]
+        options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", joined(host, port)]
         return [
             sys.executable,
             "-m",
