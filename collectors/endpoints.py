@@ -9,6 +9,7 @@ import re
 import aiohttp
 
 from collectors import http
+from istio_templates.host_port import parted
 
 _QUERY = "filter=endpoint.*rq_total"
 _LINE = re.compile(
@@ -21,7 +22,7 @@ def parse(text: str) -> dict[str, int]:
     """Return the requests by the endpoint's address, its port left out, from statistics as Prometheus reads them."""
     out: dict[str, int] = {}
     for line in _LINE.finditer(text):
-        address = line["address"].rpartition(":")[0].strip("[]")
+        address = parted(line["address"])[0]
         out[address] = out.get(address, 0) + int(line["value"])
     return out
 

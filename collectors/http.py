@@ -2,13 +2,14 @@
 
 import aiohttp
 
+from istio_templates.host_port import joined
+
 _PATIENCE = aiohttp.ClientTimeout(total=3, sock_connect=1)
 
 
 def url(address: str, port: int, path: str) -> str:
     """Return the URL of a path at a pod's address, IPv6 ones included."""
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port}{path}"
+    return f"http://{joined(address, port)}{path}"
 
 
 async def text(session: aiohttp.ClientSession, address: str, port: int, path: str) -> str | None:

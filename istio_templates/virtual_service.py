@@ -21,6 +21,9 @@ from istio_templates.facts import (
 from istio_templates.gateway import gateway_named
 from istio_templates.workloads.service import service_host
 
+ANY_CASE = "(?i)"
+"""Before a regular expression on a host: Envoy compares it with case, and host names have none."""
+ANY_PORT = "(:[0-9]+)?"
 MESH = "mesh"
 """What stands for all sidecars among the Gateways of a VirtualService."""
 Split = tuple[tuple[str, str, int], ...]
@@ -154,11 +157,9 @@ def without(obj: Manifest, places: Collection[tuple[str, str]]) -> Manifest | No
 def _places(obj: Manifest, match: Manifest) -> list[tuple[str, str]]:
     """Return (host, path) of what a match takes."""
     path = match.get("uri", {}).get("exact") or match.get("uri", {}).get("prefix", "/")
-    authority = match.get("authority", {}).get("regex")
+    authority = match.get("authority", {}).get("regex", "").removeprefix(ANY_CASE).removesuffix(ANY_PORT)
     hosts = (obj.get("spec") or {}).get("hosts") or []
-    return [
-        (host, path.rstrip("/") or "/") for host in hosts if authority is None or authority.startswith(re.escape(host))
-    ]
+    return [(host, path.rstrip("/") or "/") for host in hosts if authority in ("", re.escape(host))]
 
 
 def _gateways(model: ServedModel, hosts: list[str]) -> list[str]:
@@ -226,7 +227,7 @@ def _matches(route: RouteFacts, by_authority: bool) -> list[Manifest]:
     if route.headers:
         common["headers"] = {name: {"exact": value} for name, value in route.headers}
     if by_authority:
-        common["authority"] = {"regex": f"{re.escape(route.host)}(:[0-9]+)?"}
+        common["authority"] = {"regex": f"{ANY_CASE}{re.escape(route.host)}{ANY_PORT}"}
     return [{"uri": uri, **common} for uri in uris]
 
 

@@ -7,6 +7,7 @@ import aiohttp
 import grpc
 
 from istio_templates.documents.warmup import Target
+from istio_templates.host_port import joined
 from warmup.wire import Answer, Fault, FaultKind, Request, ServerConnection
 
 ANSWER_BYTES = 8 * 2**20
@@ -20,10 +21,6 @@ def connect(target: Target, address: str, plan: str, concurrency: int) -> Server
     if target.protocol.endswith("grpc"):
         return GrpcClient(address, target.port, headers)
     return HttpClient(address, target.port, headers, concurrency)
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 async def _connects(address: str, port: int, timeout: float) -> bool:
@@ -47,7 +44,7 @@ class HttpClient:
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Send a request and read its whole answer."""
-        url = f"http://{_host(self._address)}:{self._port}{request.path}"
+        url = f"http://{joined(self._address, self._port)}{request.path}"
         headers = {**self._headers, **dict(request.headers)}
         try:
             async with self._session.request(
@@ -103,7 +100,7 @@ class GrpcClient:
         sizes = [("grpc.max_receive_message_length", ANSWER_BYTES), ("grpc.max_send_message_length", -1)]
         pauses = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
         options = [*sizes, *pauses, ("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = grpc.aio.insecure_channel(f"{_host(address)}:{port}", options=options)
+        self._channel = grpc.aio.insecure_channel(joined(address, port), options=options)
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Call a unary method; one that answers a stream of one message will do as well."""

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import typer
 
+from istio_templates.host_port import joined
 from k8s_manager.standalone.demo.documents import DOCUMENTS, HOST, MODEL_PATH
 from k8s_manager.standalone.supervisor import Standalone, StateFolder
 
@@ -23,16 +24,16 @@ class Greeting:
     async def __call__(self, standalone: Standalone) -> None:
         """Print the addresses; with the demo, make it, wait until it serves, and say what to try."""
         folder, (host, port) = self._place.folder, self._place.listen
-        (folder / "address").write_text(f"{host}:{port}\n")
+        (folder / "address").write_text(f"{joined(host, port)}\n")
         typer.echo("tidegate standalone (for trying out and for tests, never for production)")
         typer.echo(f"  Kubernetes API  {standalone.server}  (kubeconfig: {folder / 'kubeconfig'})")
         if not self._with_manager:
             options = f"--kubeconfig {folder / 'kubeconfig'} --token-file {folder / 'token'}"
             typer.echo(f"  no manager; run one: tidegate serve {options}")
             return
-        typer.echo(f"  REST API        http://{host}:{port}  (token: {folder / 'token'})")
+        typer.echo(f"  REST API        http://{joined(host, port)}  (token: {folder / 'token'})")
         headers = {"Authorization": f"Bearer {self._place.token_file.read_text().strip()}"}
-        async with aiohttp.ClientSession(f"http://{host}:{port}", headers=headers, trust_env=False) as session:
+        async with aiohttp.ClientSession(f"http://{joined(host, port)}", headers=headers, trust_env=False) as session:
             await _until_ready(session)
             if self._demo:
                 await self._make_demo(session)

@@ -19,6 +19,7 @@ from typing import Any
 
 from istio_templates.documents.crd import crds
 from istio_templates.errors import Stalled
+from istio_templates.host_port import joined
 from istio_templates.schema import istio_crds
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.standalone.mirror import ApiConnection, Mirror
@@ -151,7 +152,7 @@ class Standalone:
 
     def _manager_command(self) -> list[str]:
         host, port = self.place.listen
-        options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", f"{host}:{port}"]
+        options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", joined(host, port)]
         return [
             sys.executable,
             "-m",

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from collectors.replicas import PodState
 from istio_templates.documents import InferenceGatewaySpec
 from istio_templates.facts import Manifest
+from istio_templates.host_port import joined
 from k8s_manager.dataplane.config_probe import Trouble
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
 from k8s_manager.world.condition import Condition
@@ -36,7 +37,7 @@ def gateway_status(stored: Stored, document: DocumentInputs, inputs: GatewayInpu
     pods = inputs.pods
     ready = [pod for pod in pods if pod.ready and not pod.leaving]
     addresses = sorted(
-        f"{pod.address}:{listener.port}" for pod in ready if pod.address for listener in inputs.spec.listeners
+        joined(pod.address, listener.port) for pod in ready if pod.address for listener in inputs.spec.listeners
     )
     conditions = [_ready(stored.key.name, inputs.spec, pods, ready), _slots_unique(inputs.duplicates)]
     if inputs.trouble is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from k8s_manager.standalone.translator.snapshot import EXTENSION, LISTENER, ROUTE, Snapshot, snapshot
@@ -49,3 +50,24 @@ async def test_a_limit_that_envoy_refuses_is_reported_in_its_words(tmp_path):
         await envoy.load(made)
         assert "TokensPerFill" in envoy.ads.rejections[0].message
     await asyncio.sleep(0)
+
+
+SERVED = ["a.example.com", "A.Example.COM", "A.example.com:8080", "b.example.com", "B.EXAMPLE.com"]
+
+
+@pytest.mark.xdist_group("envoy")
+async def test_hosts_have_no_case_also_where_there_are_several(tmp_path):
+    """Several hosts are told apart by an expression, which Envoy compares with case unless it says otherwise."""
+    async with running_envoy(tmp_path) as envoy, aiohttp.ClientSession(trust_env=False) as session:
+        (made,) = snapshots("two-hosts", envoy)
+        await envoy.load(made)
+
+        async def answer(host: str, path: str) -> int:
+            url = f"http://{envoy.address}:8080{path}"
+            async with session.get(url, headers={"Host": host}) as response:
+                return response.status
+
+        for host in SERVED:
+            own, other = ("/a", "/b") if host[0] in "aA" else ("/b", "/a")
+            assert await answer(host, own) in (429, 503), f"{host} is routed, to a model without a pod"
+            assert await answer(host, other) == 404, host

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from istio_templates.host_port import parted
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
@@ -21,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 def address(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT`."""
-    host, _, port = text.rpartition(":")
+    host, port = parted(text)
     if not port.isdigit() or int(port) > 65535:
         raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8700")
     return host or "127.0.0.1", int(port)

@@ -17,6 +17,7 @@ from istio_templates.documents import load, unlisted
 from istio_templates.documents.parse import problems_of
 from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
+from istio_templates.host_port import parted
 from k8s_manager.cli import output
 from k8s_manager.cli.output import Format
 from k8s_manager.cli.server_commands.supervisor import supervise
@@ -137,7 +138,7 @@ def agent(
     """Warm the server beside this container, and answer its probes. The manager renders this into pods."""
     supervise()
     bundle = bundle_from(plan.read_text())
-    host, _, port = listen.rpartition(":")
+    host, port = parted(listen)
     asyncio.run(_agent(bundle, state, host, int(port)))
 
 
@@ -238,12 +239,12 @@ def _contents(spec: WarmupPlanSpec, files: Path | None) -> dict[FileRef, bytes]:
 
 def address_of(address: str, bundle: Bundle) -> tuple[str, int]:
     """Return host and port of a server; without a port, the plan's."""
-    host, colon, port = address.rpartition(":")
-    if not colon or address.endswith("]") or (host.count(":") > 0 and not host.startswith("[")):
-        return address.strip("[]"), bundle.spec.target.port
+    host, port = parted(address)
+    if not port and not address.endswith(":"):
+        return host, bundle.spec.target.port
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise Invalid("--address", [Problem("", f"{port!r} is no port; write HOST or HOST:PORT")])
-    return host.strip("[]"), int(port)
+    return host, int(port)
 
 
 def _progress(rows: tuple[CaseResult, ...], said: str = "") -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from istio_templates.host_port import parted
 from k8s_manager.standalone.demo.train import FEATURES, FILE, probability
 
 NAME = "ranker"
@@ -68,7 +69,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT")
-    host, _, port = parser.parse_args().listen.rpartition(":")
+    host, port = parted(parser.parse_args().listen)
     web.run_app(application(), host=host, port=int(port), print=None)
 
 

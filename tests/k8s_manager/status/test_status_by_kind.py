@@ -32,12 +32,16 @@ def conditions(status: dict) -> dict[str, dict]:
 
 
 def of_gateway(**inputs) -> dict[str, dict]:
+    return conditions(status_of_gateway(**inputs))
+
+
+def status_of_gateway(**inputs) -> dict:
     document = stored(gateway())
     given = {
         "pods": (), "duplicates": (), "trouble": (), "rolled_back": (), "rejects": (), "uneven": None, "probed": True,
     }  # fmt: skip
     made = GatewayInputs(spec=document.document.spec, **{**given, **inputs})
-    return conditions(gateway_status(document, ACCEPTED, made))
+    return gateway_status(document, ACCEPTED, made)
 
 
 def of_model(raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, **inputs) -> dict[str, dict]:
@@ -142,3 +146,14 @@ def test_a_tenant_that_is_rejected_stays_where_its_status_says():
     assert tenant_status(document, rejected, inputs)["gateway"] == "old"
     assert unreadable_status(document, rejected)["gateway"] == "old"
     assert tenant_status(document, ACCEPTED, inputs)["gateway"] == "shared"
+
+
+def test_the_addresses_of_a_gateway_take_ipv6():
+    pods = tuple(PodState(name, frozenset(), True, False, name) for name in ("fd00::7", "10.0.0.7"))
+    assert status_of_gateway(pods=pods)["addresses"] == ["10.0.0.7:8080", "[fd00::7]:8080"]
+
+
+def test_traffic_that_is_not_read_from_the_virtual_service_is_told_until_it_is():
+    found = of_model(model(), 1, unfollowed="VirtualService x sends requests elsewhere")
+    assert found["TrafficFollowed"]["status"] == "False"
+    assert "TrafficFollowed" not in of_model(model(), 1)
