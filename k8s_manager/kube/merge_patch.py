@@ -14,3 +14,13 @@ def merged_patch(target: Any, patch: Any) -> Any:
         else:
             base[name] = merged_patch(base.get(name), value)
     return base
+
+
+def patch_between(before: Any, after: dict[str, Any]) -> dict[str, Any]:
+    """Return a merge patch that makes `after` of `before`: what `after` leaves out, at any depth, is taken away."""
+    known = before if isinstance(before, dict) else {}
+    patch = {
+        name: patch_between(known.get(name), value) if isinstance(value, dict) else value
+        for name, value in after.items()
+    }
+    return {**patch, **dict.fromkeys(known.keys() - after.keys())}

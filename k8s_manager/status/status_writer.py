@@ -9,6 +9,7 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
@@ -60,10 +61,10 @@ class StatusWriter:
         time = timestamp(self._clock.utc())
         for condition in status["conditions"]:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
-        gone = dict.fromkeys(stored.status.keys() - status.keys())
+        patch = patch_between(stored.status, status)
         async with self._slots:
             try:
-                self._store.put(await self._client.merge(stored.key, {"status": {**status, **gone}}, "status"))
+                self._store.put(await self._client.merge(stored.key, {"status": patch}, "status"))
                 self._written_at[stored.key] = self._clock.now()
             except Absent:
                 return

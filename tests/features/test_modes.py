@@ -1,5 +1,6 @@
 """Modes of limits as documents and conditions show them; what gateway pods count is played by the test."""
 
+import asyncio
 import dataclasses
 from collections import Counter
 
@@ -82,6 +83,36 @@ async def test_a_model_moves_between_slots_as_its_mode_changes_and_leaves_none_b
         await fleet.client.delete(_model())
         await has_pins(fleet, {})
         await until(lambda: _is_in_no_shared_slot(fleet), "the shared slot without it")
+
+
+@pytest.mark.parametrize("mode", ["shadow", "ramp"])
+async def test_a_status_keeps_nothing_of_a_mode_that_has_ended(fleet, mode):
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: _shown(fleet, "total"), "the limit in the status")
+        before = await _keys(fleet)
+        await fleet.apply(staged(mode=mode, ramp={"over": "1h"} if mode == "ramp" else None))
+        await until(lambda: _shown(fleet, "enforcedPercent"), "the stage in the status")
+        await fleet.apply(staged(mode="enforce"))
+        await becomes(fleet, "Capacity")
+        await until(lambda: _has_keys(fleet, before), "the stage being gone from the status")
+        writes = await fleet.settled(1.5)  # a key that stays would be written every second
+        await asyncio.sleep(1.5)
+        assert fleet.writes() == writes
+
+
+async def _keys(fleet) -> set[str]:
+    return set((await fleet.status("Model", "ranker", "search")).get("limit") or {})
+
+
+async def _shown(fleet, name: str) -> bool:
+    return name in await _keys(fleet)
+
+
+async def _has_keys(fleet, names: set[str]) -> bool:
+    return await _keys(fleet) == names
 
 
 async def _is_in_no_shared_slot(fleet) -> bool:
