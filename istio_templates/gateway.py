@@ -5,6 +5,7 @@ Hosts are always `<tenant namespace>/<host>`: Istio lets any namespace add route
 
 from istio_templates import names
 from istio_templates.facts import GatewayPool, ListenerFacts, Manifest, OwnedHost, Tenancy
+from istio_templates.workloads.service import service_named
 
 
 def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
@@ -66,8 +67,7 @@ def gateway_named(name: str, namespace: str) -> tuple[str, str]:
     space, slash, last = name.partition("/")
     if slash:
         return (namespace if space == "." else space, last)
-    last, _, domain = name.partition(".")
-    return (domain.partition(".")[0] or namespace, last)
+    return service_named(name, namespace)
 
 
 def _plain(tenant: Tenancy, served: list[tuple[OwnedHost, ListenerFacts]]) -> list[Manifest]:

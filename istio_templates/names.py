@@ -31,6 +31,11 @@ SLOTS = 20
 REQUESTS = "requests"  # the part of a key that counts a model's requests and limits nothing
 
 
+def is_marked(obj: Manifest) -> bool:
+    """Tell whether an object carries Tidegate's mark."""
+    return bool((obj["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER)
+
+
 def is_ours(label: str) -> bool:
     """Tell whether a label is one of those by which objects are ours."""
     return label == MANAGED_BY or label.startswith("tidegate.dev/")

@@ -20,6 +20,11 @@ def quantity(value: object) -> Fraction | None:
     return Fraction(found[1]) * _scale(found[2], found[3]) if found else None
 
 
+def is_same_quantity(one: object, other: object) -> bool:
+    """Tell whether two values are quantities of the same figure."""
+    return (figure := quantity(one)) is not None and figure == quantity(other)
+
+
 def _scale(exponent: str | None, suffix: str | None) -> Fraction:
     if suffix in _BINARY:
         return Fraction(2 ** _BINARY[suffix])

@@ -9,6 +9,12 @@ def service_host(model: ServedModel) -> str:
     return f"{model.name}.{model.tenant.namespace}.svc.cluster.local"
 
 
+def service_named(host: str, namespace: str) -> tuple[str, str]:
+    """Return (namespace, name) of the Service that a destination's host means, seen from a namespace."""
+    name, _, rest = host.partition(".")
+    return rest.partition(".")[0] or namespace, name
+
+
 def service(model: ServedModel) -> Manifest:
     """Return the Service of a model. Port names tell Istio the protocol: gateways do not sniff it."""
     ports = sorted({(route.port, route.protocol) for route in model.routes})

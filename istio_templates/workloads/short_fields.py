@@ -1,6 +1,6 @@
 """A workload's short fields and the container `model` of its podTemplate, made one by Kubernetes' own list keys.
 
-Variables are told apart by name, requests and limits by resource, claims by name. What both say alike stands once; what
+Variables are known by name, requests and limits by resource, claims by name. What both say alike stands once; what
 they say differently about the same key is a conflict that its author decides, since either could be meant.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from istio_templates.facts import Manifest
-from istio_templates.quantity import quantity
+from istio_templates.quantity import is_same_quantity
 
 WHOLE = ("image", "command", "args")
 """Fields that cannot be parted: both give the same, or only one gives it."""
@@ -54,7 +54,7 @@ def differences(container: Manifest, short: Manifest) -> Iterator[Difference]:
     for field in _AMOUNTS:
         here = _mapping(given.get(field))
         for name, amount in _mapping(ours.get(field)).items():
-            if here.get(name) is not None and not _is_same_amount(here[name], amount):
+            if here.get(name) not in (None, amount) and not is_same_quantity(here[name], amount):
                 path = f"resources.{field}.{name}"
                 yield path, path, str(name)
     yield from _differ("resources.claims", given.get("claims"), ours.get("claims"))
@@ -66,10 +66,6 @@ def _differ(field: str, given: Any, short: Any) -> Iterator[Difference]:
         place, other = there.get(_name(item), (0, item))
         if other != item:
             yield f"{field}[{number}]", f"{field}[{place}]", _name(item)
-
-
-def _is_same_amount(one: Any, other: Any) -> bool:
-    return bool(one == other or (quantity(one) is not None and quantity(one) == quantity(other)))
 
 
 def _named(value: Any) -> Iterator[tuple[int, Manifest]]:

@@ -12,13 +12,11 @@ from istio_templates.documents import (
 )
 from istio_templates.documents.model import Route
 from istio_templates.facts import ObjectKey
-from k8s_manager.admission.route_order import OrderedRoutes, is_fallback
+from k8s_manager.admission.route_order import Holder, OrderedRoutes, RouteMatch, folders, is_fallback, match_of
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
 
-RouteMatch = tuple[str, frozenset[tuple[str, str]]]  # a host and the headers that a request must carry
-Holder = tuple[str, str]  # namespace and name of a Model
 FilesInCluster = Mapping[tuple[str, str], Mapping[str, bytes]]
 
 
@@ -103,7 +101,7 @@ class ClaimIndex:
     def delegation(self, host: str, path: str) -> tuple[str, str] | None:
         """Return (path, tenant) of the delegation that a path of a host lies in, if it does."""
         delegated = self._delegated.get(self._claim(host) or "", {})
-        return next(((way, delegated[way]) for way in (path, *_folders(path)) if way in delegated), None)
+        return next(((way, delegated[way]) for way in (path, *folders(path)) if way in delegated), None)
 
     def serving_tenant(self, host: str, path: str) -> str | None:
         """Return the tenant whose models may serve a path of a host."""
@@ -113,7 +111,7 @@ class ClaimIndex:
     def delegated_within(self, host: str, path: str) -> Iterator[tuple[str, str]]:
         """Yield (path, tenant) of the delegations of a host that lie within a path."""
         for way, tenant in self._delegated.get(self._claim(host) or "", {}).items():
-            if path in ("/", *_folders(way)):
+            if path in ("/", *folders(way)):
                 yield way, tenant
 
     def _claim(self, host: str) -> str | None:
@@ -138,14 +136,14 @@ class ClaimIndex:
         """Yield (path, model) of all that equals, contains or lies within a route; `/` may stand behind others."""
         return self._claimed_at(match_of(route), route.path)
 
-    def unordered_against(self, route: Route, is_fallback: bool) -> Iterator[tuple[str, Holder]]:
+    def unordered_against(self, route: Route, is_last: bool) -> Iterator[tuple[str, Holder]]:
         """Yield (path, model) of all routes that may fit one request together with `route`, and of which nothing but
         the age of their models says which one gets it."""
-        return self._ordered.against(route, is_fallback)
+        return self._ordered.against(route, is_last)
 
     def _claimed_at(self, place: RouteMatch, path: str) -> Iterator[tuple[str, Holder]]:
         held = self._paths.get(place, {})
-        for way in (path, *_folders(path)):
+        for way in (path, *folders(path)):
             if way in held:
                 yield way, held[way]
         yield from self._paths_below.get(place, {}).get(path, {}).items()
@@ -178,7 +176,7 @@ class ClaimIndex:
 
     def _claim_route(self, place: RouteMatch, path: str, holder: Holder) -> None:
         self._paths.setdefault(place, {})[path] = holder
-        for folder in _folders(path):
+        for folder in folders(path):
             self._paths_below.setdefault(place, {}).setdefault(folder, {})[path] = holder
 
 
@@ -205,16 +203,6 @@ def _by_tenant(namespaces: Mapping[str, NamespaceState]) -> dict[str, list[str]]
 def _suffixes(host: str) -> list[str]:
     labels = host.split(".")
     return [".".join(labels[start:]) for start in range(1, len(labels))]
-
-
-def _folders(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:end]) for end in range(2, len(parts))]
-
-
-def match_of(route: Route) -> RouteMatch:
-    """Return which requests a route matches, its path left out."""
-    return (route.host, frozenset(route.headers.items()))
 
 
 def claims_of(document: Document) -> frozenset[Hashable]:

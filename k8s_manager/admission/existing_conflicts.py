@@ -22,7 +22,7 @@ def conflicts(documents: Sequence[Manifest], istio: Iterable[Manifest]) -> Itera
         if document.kind == "Tenant":
             index.add(document)
     for obj in istio:
-        if (obj["metadata"].get("labels") or {}).get(names.MANAGED_BY) != names.MANAGER:
+        if not names.is_marked(obj):
             yield from _on_claimed_hosts(obj, index)
 
 

@@ -10,6 +10,7 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Route
 
 Headers = frozenset[tuple[str, str]]
+RouteMatch = tuple[str, Headers]  # a host and the headers that a request must carry
 Holder = tuple[str, str]  # namespace and name of a Model
 
 
@@ -22,8 +23,8 @@ class OrderedRoutes:
 
     def add(self, route: Route, is_last: bool, holder: Holder) -> None:
         """Add a route; `is_last` where Istio puts it behind all others."""
-        held = self._at.setdefault(route.host, {}).setdefault(route.path, {})
-        held[frozenset(route.headers.items())] = (holder, is_last)
+        host, headers = match_of(route)
+        self._at.setdefault(host, {}).setdefault(route.path, {})[headers] = (holder, is_last)
         for folder in _above(route.path):
             self._below.setdefault(route.host, {}).setdefault(folder, set()).add(route.path)
 
@@ -31,12 +32,17 @@ class OrderedRoutes:
         """Yield (path, model) of the routes that may fit one request with this one and are not ordered."""
         if is_last:
             return
-        held = self._at.get(route.host, {})
-        below = self._below.get(route.host, {}).get(route.path, ())
+        host, asked = match_of(route)
+        held, below = self._at.get(host, {}), self._below.get(host, {}).get(route.path, ())
         for path in (route.path, *_above(route.path), *sorted(below)):
             for headers, (holder, goes_last) in held.get(path, {}).items():
-                if not goes_last and may_meet(headers, frozenset(route.headers.items())):
+                if not goes_last and may_meet(headers, asked):
                     yield path, holder
+
+
+def match_of(route: Route) -> RouteMatch:
+    """Return which requests a route matches, its path left out."""
+    return (route.host, frozenset(route.headers.items()))
 
 
 def may_meet(one: Headers, other: Headers) -> bool:
@@ -52,6 +58,10 @@ def is_fallback(route: Route, model: ModelSpec) -> bool:
 
 def _above(path: str) -> list[str]:
     """Return the paths that contain a path, `/` included."""
+    return [*folders(path), "/"] if path != "/" else []
+
+
+def folders(path: str) -> list[str]:
+    """Return the paths that contain a path, `/` left out."""
     parts = path.split("/")
-    folders = ["/".join(parts[:end]) for end in range(2, len(parts))]
-    return [*folders, "/"] if path != "/" else []
+    return ["/".join(parts[:end]) for end in range(2, len(parts))]

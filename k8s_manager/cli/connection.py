@@ -20,7 +20,7 @@ class Failed(typer.Exit):
 
 
 class ManagerAnswer(dict[str, Any]):
-    """A JSON object that was answered; what it lacks is told, since a manager would have said it."""
+    """A JSON object that was answered; a missing field is an error, since a manager always sends it."""
 
     def __missing__(self, name: str) -> Any:
         raise Unanswered(f"the answer has no field {name}, so it is not this version's manager's")
@@ -40,7 +40,7 @@ class Connection(TidegateClient):
         return Failed(3)
 
     def call(self, method: str, path: str, body: Any = None, match: str | None = None) -> Any:
-        """Return the answer to a call; what it lacks is told where it is looked for."""
+        """Return the answer to a call; a missing field is an error where it is read."""
         return checked(super().call(method, path, body, match))
 
 

@@ -97,7 +97,7 @@ def _top(
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is told in sentences, not in stack traces."""
+    """Run the command line; errors are sentences, not stack traces."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     first, words = arranged(sys.argv[1:])
     if first == ["--version"]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from istio_templates.facts import Manifest
-from istio_templates.quantity import quantity
+from istio_templates.quantity import is_same_quantity
 
 EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
 Path = tuple[str, ...]  # of keys; an element of a list whose elements are merged is `[name=...]`
@@ -24,7 +24,7 @@ _DEFAULTS = {"protocol": "TCP"}
 _WHOLE = ("valueFrom",)  # what is in it is atomic to an API server
 _ATOMIC = ("selector", "podSelector", "matchLabels")  # one label more selects other pods
 _ORDERED = ("initContainers",)
-_QUANTITIES = ("limits", "requests", "sizeLimit", "divisor")  # here `1000m` and `1` are the same
+_QUANTITIES = frozenset(("limits", "requests", "sizeLimit", "divisor"))  # here `1000m` and `1` are the same
 _EXCLUDING = ({"minAvailable", "maxUnavailable"}, {"value", "valueFrom"})
 
 
@@ -74,7 +74,7 @@ def _differ(wanted: Any, live: Any, exact: bool, path: Path) -> Iterator[Path]:
         for element in wanted:
             below = (*path, element_key(element, path[-1]))
             yield from _differ(element, there[below[-1]], exact, below) if below[-1] in there else (below,)
-    elif not (wanted == live if exact else _is_within(wanted, live, not {*_QUANTITIES}.isdisjoint(path[-2:]))):
+    elif not (wanted == live if exact else _is_within(wanted, live, not _QUANTITIES.isdisjoint(path[-2:]))):
         yield path
 
 
@@ -87,7 +87,7 @@ def _is_within(wanted: object, live: object, is_quantity: bool = False) -> bool:
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and len(wanted) == len(live) and all(map(_is_within, wanted, live))
-    return wanted == live or (is_quantity and quantity(wanted) is not None and quantity(wanted) == quantity(live))
+    return wanted == live or (is_quantity and is_same_quantity(wanted, live))
 
 
 def _is_left_out(value: object) -> bool:

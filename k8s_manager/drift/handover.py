@@ -5,12 +5,14 @@ replica. So a second field manager takes the field first, with the value that it
 likes (https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership).
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from istio_templates import names
 from istio_templates.facts import Manifest
 from k8s_manager.drift.compare import Path
+from k8s_manager.kube.merge_patch import merged_patch
 
 HANDOVER = f"{names.MANAGER}-handover"
 """The field manager that holds such a value until its new owner changes it."""
@@ -22,34 +24,28 @@ def may_hand_over(wanted: Manifest) -> bool:
     return any(_at(wanted, path) is None for path in _FIELDS.get(wanted["kind"], ()))
 
 
-def given_up(live: Manifest, wanted: Manifest) -> dict[str, Any]:
+def given_up(live: Manifest, wanted: Manifest) -> dict[Path, Any]:
     """Return the fields, with their values, that `wanted` leaves out and of which we are the only owner."""
-    return {".".join(path): value for path, value in _given_up(live, wanted)}
+    return {
+        path: value
+        for path in _FIELDS.get(wanted["kind"], ())
+        if (value := _at(live, path)) is not None
+        and _at(wanted, path) is None
+        and _owners(live, path) == {names.MANAGER}
+    }
 
 
-def handover(live: Manifest, wanted: Manifest) -> Manifest | None:
-    """Return what the second field manager applies before `wanted` is written; None where nothing is given up."""
-    out: Manifest = {"apiVersion": wanted["apiVersion"], "kind": wanted["kind"], "metadata": _identity(live)}
-    found = list(_given_up(live, wanted))
-    for path, value in found:
-        _put(out, path, value)
-    return out if found else None
+def handover(live: Manifest, fields: Mapping[Path, Any]) -> Manifest:
+    """Return what the second field manager applies before the fields are given up."""
+    identity = {name: live["metadata"][name] for name in ("name", "namespace", "uid") if name in live["metadata"]}
+    return with_fields({"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": identity}, fields)
 
 
-def with_given_up(answer: Manifest, live: Manifest, wanted: Manifest) -> Manifest:
-    """Return what a dry run answered, with the values that stay."""
-    found = list(_given_up(live, wanted))
-    out = {**answer, "spec": dict(answer.get("spec") or {})} if found else answer
-    for path, value in found:
-        _put(out, path, value)
-    return out
-
-
-def _given_up(live: Manifest, wanted: Manifest) -> Iterator[tuple[Path, Any]]:
-    for path in _FIELDS.get(wanted["kind"], ()):
-        value = _at(live, path)
-        if value is not None and _at(wanted, path) is None and _owners(live, path) == {names.MANAGER}:
-            yield path, value
+def with_fields(obj: Manifest, fields: Mapping[Path, Any]) -> Manifest:
+    """Return an object with some fields."""
+    for path, value in fields.items():
+        obj = merged_patch(obj, reduce(lambda inner, name: {name: inner}, reversed(path), value))
+    return obj
 
 
 def _owners(live: Manifest, path: Path) -> set[str]:
@@ -58,17 +54,7 @@ def _owners(live: Manifest, path: Path) -> set[str]:
     return {str(entry.get("manager")) for entry in entries if _at(entry.get("fieldsV1") or {}, fields) is not None}
 
 
-def _identity(live: Manifest) -> Manifest:
-    return {name: live["metadata"][name] for name in ("name", "namespace", "uid") if name in live["metadata"]}
-
-
 def _at(value: Any, path: Path) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
-
-
-def _put(obj: Manifest, path: Path, value: Any) -> None:
-    for key in path[:-1]:
-        obj = obj.setdefault(key, {})
-    obj[path[-1]] = value

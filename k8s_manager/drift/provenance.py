@@ -20,18 +20,14 @@ def is_made_by_us(live: Manifest) -> bool:
     """
     entries = [entry for entry in live["metadata"].get("managedFields") or [] if entry.get("manager")]
     if not entries:
-        return is_marked(live)
+        return names.is_marked(live)
     return any(entry["manager"] == names.MANAGER and entry.get("subresource") != "status" for entry in entries)
 
 
-def is_marked(live: Manifest) -> bool:
-    """Tell whether an object carries our mark: what a Git tree holds was written by the tool that applies it."""
-    return (live["metadata"].get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER
-
-
 def belongs(live: Manifest, wanted: Manifest) -> bool:
-    """Tell whether an object carries the mark of the document from which `wanted` was rendered."""
-    return is_marked(live) and owner_of(live["metadata"]["labels"]) == owner_of(wanted["metadata"]["labels"])
+    """Tell whether an object carries the mark of the document from which `wanted` was rendered: also what a tool has
+    applied from a Git tree."""
+    return names.is_marked(live) and owner_of(live["metadata"]["labels"]) == owner_of(wanted["metadata"]["labels"])
 
 
 def reject_foreign(live: Manifest, wanted: Manifest) -> None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.virtual_service import splits_of
+from istio_templates.workloads.service import service_named
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.store import Store
 from k8s_manager.world.world import Destination, Splits
@@ -53,9 +54,3 @@ class DestinationReader:
                 if subset["name"] == name:
                     return subset.get("labels") or {}
         return None
-
-
-def service_named(host: str, namespace: str) -> tuple[str, str]:
-    """Return (namespace, name) of the Service that a destination's host means, seen from a namespace."""
-    name, _, rest = host.partition(".")
-    return rest.partition(".")[0] or namespace, name

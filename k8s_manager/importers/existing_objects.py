@@ -6,6 +6,7 @@ from typing import Any
 
 from istio_templates.facts import Manifest
 from istio_templates.names import MANAGED_BY, MANAGER
+from istio_templates.workloads.service import service_named
 
 _GROUPS = {
     "Gateway": "networking.istio.io",
@@ -45,12 +46,12 @@ class ExistingObjects:
     def rules(self, host: str, namespace: str) -> list[Manifest]:
         """Return the DestinationRules of a destination, seen from a namespace: those there, then those of the Service's
         own."""
-        place = _place(host, namespace)
+        place = service_named(host, namespace)
         found = [
             rule
             for rule in self._found["DestinationRule"]
-            if namespace_of(rule) in (namespace, place[1])
-            and _place(str(part(rule, "spec").get("host", "")), namespace_of(rule)) == place
+            if namespace_of(rule) in (namespace, place[0])
+            and service_named(str(part(rule, "spec").get("host", "")), namespace_of(rule)) == place
         ]
         return sorted(found, key=lambda rule: namespace_of(rule) != namespace)
 
@@ -94,10 +95,5 @@ def _flat(objects: Iterable[Manifest]) -> Iterator[Manifest]:
             yield {**obj, "kind": "", "metadata": {"name": f"{obj.get('kind')} without a name"}}
 
 
-def _place(host: str, namespace: str) -> tuple[str, str]:
-    name, _, rest = host.partition(".")
-    return name, rest.partition(".")[0] or namespace
-
-
 def _means(host: str, namespace: str, service: Any) -> bool:
-    return _place(host, namespace) == (service["metadata"]["name"], namespace_of(service))
+    return service_named(host, namespace) == (namespace_of(service), service["metadata"]["name"])

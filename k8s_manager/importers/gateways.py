@@ -6,11 +6,10 @@ from itertools import chain, count
 from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.facts import Manifest
+from k8s_manager.admission.rules.namespace_rules import ISTIO
 from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part, texts
 from k8s_manager.importers.proposal import Note, Proposal, label_of
 
-ISTIO = "istio-system"
-"""Where istioctl's default profile runs the gateway pods."""
 _PLAIN = ("HTTP", "HTTP2", "GRPC")
 Named = dict[tuple[str, str], str]
 """The name of the InferenceGateway that each Gateway belongs to, by its namespace and name."""

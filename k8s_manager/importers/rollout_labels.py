@@ -37,7 +37,7 @@ _KNATIVE_GENERATION = re.compile(r"serving\.knative\.dev/(revision.*|configurati
 
 
 def writer_of(label: str) -> str | None:
-    """Return the controller that gives pods this label anew at each rollout; None for a label that lasts."""
+    """Return the controller that replaces this label of pods at each rollout; None for a label that lasts."""
     return _WRITERS.get(label) or (KNATIVE if _KNATIVE_GENERATION.fullmatch(label) else None)
 
 

@@ -157,7 +157,7 @@ class _Import:
         return mover == KNATIVE
 
     def _versions(self, split: dict[Destination, Fraction]) -> tuple[list[Manifest], list[Manifest]]:
-        """Return versions and their shares; none where pods cannot be told by labels that last."""
+        """Return versions and their shares; none where pods are not known by labels that last."""
         labels = {place: self._labels(place) for place in split}
         if not all(labels.values()):
             self._note("spec.http", "is not proposed: no label that lasts tells its pods; give the Service one")

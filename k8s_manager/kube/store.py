@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import GATEWAY, MANAGED_BY, MANAGER, TENANT, key_of
+from istio_templates.names import GATEWAY, TENANT, is_marked, key_of
 from istio_templates.virtual_service import delegates_of, splits_of
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
 from k8s_manager.kube.shapes import fit
@@ -89,7 +89,7 @@ class Store:
         self._changed(key, wakes=before is None or not _only_tells(key, before, obj))
 
     def _fitting(self, key: ObjectKey, obj: Manifest) -> Manifest:
-        """Return an object as the manager reads it; what is odd in it is left out, and told when it was not before."""
+        """Return an object as the manager reads it; what is odd in it is left out, and logged once."""
         obj, odd = fit(obj)
         if odd or key in self._odd:
             for place in sorted({*odd} - self._odd.get(key, set())):
@@ -174,8 +174,7 @@ def _keep_public(secret: Manifest) -> None:
 
 
 def _is_ours(obj: Manifest) -> bool:
-    labels = obj["metadata"].get("labels", {})
-    return labels.get(MANAGED_BY) == MANAGER and not labels.keys().isdisjoint(OWNERS)
+    return is_marked(obj) and not obj["metadata"]["labels"].keys().isdisjoint(OWNERS)
 
 
 def _reached(obj: Manifest) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.handover import HANDOVER, handover, may_hand_over
+from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
@@ -145,9 +145,9 @@ class ClusterTarget:
         if write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj):
             live = await read_live(self._client, key)
             if live is not None:
-                if taken := handover(live, obj):
-                    await self._client.apply(taken, force=True, manager=HANDOVER)
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
+                if fields := given_up(live, obj):
+                    await self._client.apply(handover(live, fields), force=True, manager=HANDOVER)
                 if write.drifted or write.first:
                     owner = owner_of(obj["metadata"]["labels"])
                     fought = self._repairs.is_fought(key)
@@ -196,8 +196,7 @@ class ClusterTarget:
         if key.kind == "Namespace" and await self._has_others(key.name):
             self._store.put(await self._let_go_namespace(key))
             return
-        live = await self._client.get(key)
-        if key.kind not in SHARED and not is_made_by_us(live):
+        if key.kind not in SHARED and not is_made_by_us(live := await self._client.get(key)):
             log.warning("%s carries our labels but was made by others: it stays, without them", key)
             self._store.put(await self._unmark(live))
             return
@@ -248,5 +247,5 @@ def _is_foreign(obj: Manifest) -> bool:
     labels = obj["metadata"].get("labels", {})
     if obj["kind"] == "Model":
         return True
-    ours = labels.get(names.MANAGED_BY) == names.MANAGER or names.MODEL in labels or names.GATEWAY in labels
+    ours = names.is_marked(obj) or names.MODEL in labels or names.GATEWAY in labels
     return not ours and obj["metadata"]["name"] not in _IN_EVERY_NAMESPACE

@@ -10,7 +10,7 @@ from istio_templates.documents import Document, ModelSpec
 from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
-from k8s_manager.drift.handover import given_up, with_given_up
+from k8s_manager.drift.handover import given_up, with_fields
 from k8s_manager.drift.repair import read_live, resolve_drift
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.client import KubeClient
@@ -126,10 +126,11 @@ class DryRunner:
             return change, f"rejected: {error}"
         if live is None:
             return change, "accepted"
-        then = merged_patch(answer, surplus) if key.kind in ISTIO else with_given_up(answer, live, change.wanted)
+        fields = given_up(live, change.wanted)
+        then = with_fields(merged_patch(answer, surplus) if key.kind in ISTIO else answer, fields)
         said = "; ".join(
-            f"gives up {field}: it stays {value} until its new owner changes it"
-            for field, value in given_up(live, change.wanted).items()
+            f"gives up {'.'.join(path)}: it stays {value} until its new owner changes it"
+            for path, value in fields.items()
         )
         done = ObjectChange(key, _bare(live), _bare(then), change.wanted, key in found.foreign)
         return done, f"accepted; {said}" if said else "accepted"

@@ -1,7 +1,7 @@
 """How an attached VirtualService splits its requests over the versions of a model. Pure.
 
 Its owner moves weights, subsets and destinations (Argo Rollouts and Flagger at each step), and the limit has to follow
-within a pass. The document's traffic is the fallback where destinations cannot be told apart by the pods behind them.
+within a pass. The document's traffic is the fallback where destinations cannot be mapped by the pods behind them.
 """
 
 from collections.abc import Iterable

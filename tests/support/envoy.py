@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def certificate(namespace: str, name: str) -> dict:
     data = {"tls.crt": issued.cert_chain_pems[0].bytes(), "tls.key": issued.private_key_pem.bytes()}
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     return {"metadata": {"namespace": namespace, "name": name}, "data": encoded}
+
+
+async def ask(address: str, host: str, path: str, headers: Mapping[str, str] | None = None) -> str:
+    """Return who answers a request whose words are sent as they are: a closed model by its sentence, else the status."""
+    reader, writer = await asyncio.open_connection(address, 8080)
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = re.search("content-length: ([0-9]+)", head)
+    body = await reader.readexactly(int(length[1]) if length else 0)
+    writer.close()
+    status = head.split()[1]
+    return body.decode() if status == "503" else status
 
 
 class EnvoyUnderTest:

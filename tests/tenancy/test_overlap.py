@@ -1,6 +1,5 @@
 """No tenant gets requests that belong to another: a corpus of attempts, judged, and what is accepted routed by Envoy."""
 
-import asyncio
 import copy
 import re
 
@@ -15,7 +14,7 @@ from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.plan import plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.standalone.translator.snapshot import snapshot
-from tests.support.envoy import config_of, running_envoy
+from tests.support.envoy import ask, config_of, running_envoy
 from tests.tenancy.overlaps import API, IDNA, MAPS, SEARCH, VICTIMS, attempts
 
 VICTIM_ROUTES = {
@@ -58,18 +57,6 @@ def rendered(documents):
     assert all(verdict.accepted for verdict in plan.admission.values())
     desired = Renderer().render(plan)
     return config_of([*desired.objects.values(), *desired.slots.values()])
-
-
-async def ask(address: str, host: str, path: str) -> str:
-    """Return who answers a request whose words are sent as they are."""
-    reader, writer = await asyncio.open_connection(address, 8080)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = re.search("content-length: ([0-9]+)", head)
-    body = await reader.readexactly(int(length[1]) if length else 0)
-    writer.close()
-    status = head.split()[1]
-    return body.decode() if status == "503" else status
 
 
 def spellings(host: str, path: str):

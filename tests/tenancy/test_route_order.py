@@ -1,8 +1,6 @@
 """Pairs of models whose routes may meet: parted by something else than age, or rejected. Shown by a real Envoy."""
 
-import asyncio
 import random
-import re
 
 import pytest
 from hypothesis import given
@@ -16,7 +14,7 @@ from k8s_manager.pipeline.plan import plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.standalone.translator.snapshot import snapshot
 from tests.support.documents import gateway, model, tenant
-from tests.support.envoy import config_of, running_envoy
+from tests.support.envoy import ask, config_of, running_envoy
 from tests.tenancy.overlaps import route
 
 PAIRS = 1000
@@ -64,18 +62,6 @@ class Pair:
 
 def _contains(place: str, path: str) -> bool:
     return place == "/" or path == place or path.startswith(f"{place}/")
-
-
-async def ask(address: str, host: str, path: str, carried: dict[str, str]) -> str:
-    reader, writer = await asyncio.open_connection(address, 8080)
-    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *(f"{k}: {v}" for k, v in carried.items())]
-    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = re.search("content-length: ([0-9]+)", head)
-    body = await reader.readexactly(int(length[1]) if length else 0)
-    writer.close()
-    status = head.split()[1]
-    return body.decode() if status == "503" else status
 
 
 def aged(objects: list[dict], older: str) -> list[dict]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from k8s_manager.admission.claim_index import ClaimIndex, Holder
+from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.route_order import Holder
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found
 from k8s_manager.world.tenant import dedicated_namespace, gateway_name
 from k8s_manager.world.world import Foreign

@@ -7,7 +7,8 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import MODEL_CONTAINER, Version
 from istio_templates.workloads.short_fields import differences
-from k8s_manager.admission.claim_index import ClaimIndex, Holder, match_of
+from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.route_order import Holder, match_of
 from k8s_manager.admission.rules import pod_security, warmup_rules
 from k8s_manager.admission.rules.attachment_rules import check_attachment, check_name
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found

@@ -6,8 +6,8 @@ What another tenant owns or serves is not named: it is not this tenant's to know
 from collections.abc import Iterator
 
 from istio_templates.documents import ModelSpec
-from k8s_manager.admission.claim_index import ClaimIndex, Holder
-from k8s_manager.admission.route_order import is_fallback
+from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.route_order import Holder, is_fallback
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
 
 

@@ -35,7 +35,7 @@ def packed(kind: str, resource: Object) -> any_pb2.Any:
 
 
 class Packer:
-    """Packs the resources of one Envoy; each that cannot be packed is told once."""
+    """Packs the resources of one Envoy; each that cannot be packed is logged once."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
