@@ -15,14 +15,16 @@ from istio_templates import names
 from istio_templates.catalog import stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.field_policy import annotations_of, writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, Refused
-from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES
+from k8s_manager.kube.errors import Absent, ForeignObject, Refused
+from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes, Write
+from k8s_manager.pipeline.diff import DIGEST
 from k8s_manager.pipeline.ordering import gateways_in_use
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.backoff import Backoff
@@ -89,6 +91,7 @@ class ClusterTarget:
         self._places = asyncio.Semaphore(in_flight)
         self._repairs = RepairLimiter(clock)
         self._failures: dict[ObjectKey, Failure] = {}
+        self._written: set[ObjectKey] = set()
 
     async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
         """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
@@ -126,7 +129,7 @@ class ClusterTarget:
             return
         if write.first and key.kind == "EnvoyFilter" and self._store.get(key) is not None:
             return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
-        if write.drifted and key not in self._failures and (pause := self._repairs.take(key, owner)):
+        if self._is_repair(write) and key not in self._failures and (pause := self._repairs.take(key, owner)):
             results.put_off[key] = self._clock.now() + pause
             return
         async with self._places:
@@ -140,8 +143,21 @@ class ClusterTarget:
             else:
                 self._succeed(key, "apply", results)
 
+    def _is_repair(self, write: Write) -> bool:
+        """Tell whether a write sets back what others have changed in an object that Tidegate wrote before.
+
+        What others prepared with our labels, such as a thousand namespaces, is written for the first time: at no pace.
+        """
+        key = names.key_of(write.obj)
+        live = self._store.owned.get(key)
+        return write.drifted and (key in self._written or (live is not None and DIGEST in annotations_of(live)))
+
     async def _put(self, write: Write, results: Results) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
+        if self._is_unseen(key):
+            self._store.put(await self._make(obj))
+            self._written.add(key)
+            return
         if write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj):
             live = await read_live(self._client, key)
             if live is not None:
@@ -158,6 +174,7 @@ class ClusterTarget:
         else:
             answer = await self._client.apply(obj, force=not write.first)
         self._store.put(answer)
+        self._written.add(key)
         if repair:
             results.repaired[key] = repair
 
@@ -165,6 +182,18 @@ class ClusterTarget:
         """Tell whether what is there may be another writer's or another document's."""
         known = self._store.owned.get(names.key_of(write.obj))
         return write.first or known is None or not belongs(known, write.obj)
+
+    def _is_unseen(self, key: ObjectKey) -> bool:
+        """Tell whether an object of a kind that is watched whole is not there."""
+        return selector_of(key.kind) == "" and self._store.get(key) is None
+
+    async def _make(self, obj: Manifest) -> Manifest:
+        """Make an object; where another writer was faster than our watch, leave it as that one made it."""
+        made = await self._client.apply(obj, force=False)
+        if made["kind"] not in SHARED and (others := writers_of(made)):
+            await self._give_up(obj)
+            raise ForeignObject(names.key_of(obj), others)
+        return made
 
     async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
         """Take away what others have added, and write what is ours; where nothing would be left in between, the other
@@ -194,19 +223,21 @@ class ClusterTarget:
     async def _take_away(self, key: ObjectKey, obj: Manifest) -> None:
         """Delete an object that we made; give up one that others made or live in."""
         if key.kind == "Namespace" and await self._has_others(key.name):
-            self._store.put(await self._let_go_namespace(key))
+            self._store.put(await self._unmark(await self._give_up(obj)))
             return
         if key.kind not in SHARED and not is_made_by_us(live := await self._client.get(key)):
             log.warning("%s carries our labels but was made by others: it stays, without them", key)
             self._store.put(await self._unmark(live))
             return
         await self._client.delete(key, obj["metadata"]["uid"])
+        self._written.discard(key)
         self._store.leave(obj)
 
-    async def _let_go_namespace(self, namespace: ObjectKey) -> Manifest:
-        """Take what is ours off a namespace that stays, also where a tool has applied the same."""
-        return await self._unmark(
-            await self._client.apply(names.manifest("v1", "Namespace", namespace.name, "", {}), force=True)
+    async def _give_up(self, obj: Manifest) -> Manifest:
+        """Take what is ours off an object that stays, but for what a tool has applied the same."""
+        key = names.key_of(obj)
+        return await self._client.apply(
+            names.manifest(obj["apiVersion"], key.kind, key.name, key.namespace, {}), force=True
         )
 
     async def _unmark(self, live: Manifest) -> Manifest:

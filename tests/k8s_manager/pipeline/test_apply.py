@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
-from k8s_manager.kube.errors import Refused, Unavailable
+from k8s_manager.drift.repair import OF_OWNER
+from k8s_manager.kube.errors import ForeignObject, Refused, Unavailable
 from k8s_manager.kube.store import Store
 from k8s_manager.offline.offline_world import world_with
 from k8s_manager.pipeline.apply import Basis, ClusterTarget
 from k8s_manager.pipeline.changes import Changes, Write
+from k8s_manager.pipeline.diff import stamped
 from k8s_manager.pipeline.plan import Plan
 from tests.features.test_drift import Hand
 
@@ -49,3 +51,43 @@ async def test_a_delete_that_waits_for_a_write_does_not_run_the_loop_hot():
     assert min(failure.again_at for failure in results.failures.values()) > clock.now()
     server.takes, clock.at = True, 50.0
     assert [key.kind for key in (await target.apply(changes, BASIS)).failures] == ["Gateway"]  # tried again
+
+
+class Rivals(Kubernetes):
+    """An API server on which somebody made the same objects a moment ago."""
+
+    def __init__(self) -> None:
+        self.applied: list[dict] = []
+
+    async def apply(self, obj, force):
+        assert not (force and "spec" in obj)
+        self.applied.append(obj)
+        writers = [{"manager": "helm", "operation": "Update"}, {"manager": "tidegate", "operation": "Apply"}]
+        return {**obj, "metadata": {**obj["metadata"], "managedFields": writers}}
+
+
+async def test_what_another_made_a_moment_ago_is_a_conflict_and_left_to_it():
+    clock, server = Hand(), Rivals()
+    kinds = ("VirtualService", "Service", "DestinationRule", "Gateway")
+    target = ClusterTarget(server, Store(kinds, clock), clock, 1)
+    wanted = [ours(kind, "ranker", "search", model="ranker") for kind in kinds]
+    results = await target.apply(Changes(writes=[Write(obj, True) for obj in wanted]), BASIS)
+    assert {type(failure.error) for failure in results.failures.values()} == {ForeignObject}
+    given_up = [(obj["kind"], obj["metadata"]["labels"]) for obj in server.applied if "spec" not in obj]
+    assert given_up == [(server.applied[0]["kind"], {})]  # the first conflict stops its document's other objects
+    assert results.written == 0
+
+
+async def test_what_others_prepared_with_our_labels_is_written_at_no_pace_and_set_back_at_one():
+    clock, server = Hand(), Kubernetes()
+    store = Store(("Namespace",), clock)
+    target = ClusterTarget(server, store, clock, 4)
+    prepared = [ours("Namespace", f"t{index}", "") for index in range(150)]
+    for obj in prepared:
+        store.put(obj)
+    writes = [Write(stamped(obj), False, True) for obj in prepared]
+    results = await target.apply(Changes(writes=writes), BASIS)
+    assert (results.written, results.put_off) == (150, {})
+    results = await target.apply(Changes(writes=writes), BASIS)  # somebody has taken all of it away again
+    assert results.written == OF_OWNER.burst
+    assert len(results.put_off) == 150 - OF_OWNER.burst
