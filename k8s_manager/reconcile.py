@@ -40,6 +40,9 @@ from k8s_manager.world import certificate
 from k8s_manager.world.world import World
 from ratelimiter import overrides
 
+GIVE_WAY = 0.3
+"""For how many seconds at most a pass waits for a limit."""
+
 
 class MainLoop:
     """What the loop carries from pass to pass: memories that save work, never decisions."""
@@ -72,6 +75,7 @@ class MainLoop:
         self.world: World | None = None
         self.plan = Plan()
         self._shown: tuple[object, object] = ({}, {})
+        self._length = 0.0
         self.passed = asyncio.Event()
 
     async def run(self, leads: bool = True) -> None:
@@ -80,7 +84,7 @@ class MainLoop:
         self.trigger.set()
         cadence = Cadence(self._settings.quiet, self._settings.longest)
         await control_loop(
-            "documents", partial(self.once, leads), self.trigger, cadence, self._clock, report=self._report
+            "documents", partial(self._next, leads), self.trigger, cadence, self._clock, report=self._report
         )
 
     def _report(self, succeeded: bool, seconds: float) -> None:
@@ -89,11 +93,18 @@ class MainLoop:
             self.passed.set()
         PASSES.labels("success" if succeeded else "error").inc()
         PASS_SECONDS.observe(seconds)
+        self._length = min(seconds, GIVE_WAY)
+
+    async def _next(self, leads: bool) -> float | None:
+        """Make a pass, after a limit that would come due in the middle of it: a pass holds the event loop."""
+        await self._limits.right_of_way.give_way(self._length)
+        return await self.once(leads)
 
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
         world = self.traffic.resolve(self.gatherer.world(), now)
+        await _give_turn()
         admission, feedback = self._admitter.admit(world), self._limits.feedback
         plan = self._planner.plan(world, admission, feedback.closed, feedback.lifted)
         self.world, self.plan = world, plan
@@ -106,12 +117,14 @@ class MainLoop:
         plan, store = plan.freeze(desired.failed), self._store
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
         changes = hold_draining(changes, world, now)
+        await _give_turn()
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.take_repairs()
         await self._drift_events.record(results.repaired)
         await self._finalizers.remove(plan, store.owned, self.gatherer.slots.limited())
         sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
+        await _give_turn()
         later = await self._statuses.write(world, statuses)
         dues = (later, *self._dues(world, plan, changes, results, now))
         return min((due for due in dues if due is not None), default=None)
@@ -140,6 +153,11 @@ class MainLoop:
         for place in {place for uses in plan.certificates.values() for place in uses}:
             if certificate := world.certificates.get(place):
                 CERTIFICATE.labels(*place).set(certificate.until.timestamp())
+
+
+async def _give_turn() -> None:
+    """Let what came meanwhile be read, and a limit be written: with a thousand models a stage takes tens of ms."""
+    await asyncio.sleep(0)
 
 
 KINDS: tuple[str, ...] = (

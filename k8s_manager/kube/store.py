@@ -30,7 +30,7 @@ _BOOKKEEPING = ("managedFields", "selfLink")
 class Store:
     """Objects by kind, namespace and name. Reading never waits; objects are never changed in place.
 
-    `owned` are the live objects that carry our label, `owned_changes` counts their changes, `all_changes` everybody's.
+    `owned` are the live objects that carry our label, `owned_changes` counts their changes.
     """
 
     def __init__(self, kinds: tuple[str, ...], clock: Clock) -> None:
@@ -44,7 +44,6 @@ class Store:
         self.synced = asyncio.Event()
         self.owned: dict[ObjectKey, Manifest] = {}
         self.owned_changes = 0
-        self.all_changes = 0
         self._listeners: list[tuple[frozenset[str], asyncio.Event]] = []
 
     def signal(self, kinds: frozenset[str]) -> asyncio.Event:
@@ -145,7 +144,6 @@ class Store:
 
     def _changed(self, key: ObjectKey, wakes: bool = True) -> None:
         self._index(key)
-        self.all_changes += 1
         self._changes[key.kind, key.namespace] += 1
         self._changes[key.kind, ""] += key.namespace != ""
         self.changed_at[key.kind] = self._clock.now()

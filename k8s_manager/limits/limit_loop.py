@@ -23,6 +23,7 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.hold_off import RightOfWay
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.limit_feedback import LimitFeedback
 from ratelimiter import controller
@@ -61,6 +62,7 @@ class LimitLoop:
         self.views = LimitViews(store, clock, counts, self.rolled_back)
         self._observed, self._state = ObservedLimits(), controller.LimitState()
         self._has_observed = False
+        self.right_of_way = RightOfWay(clock)
 
     @property
     def pools(self) -> Mapping[str, GatewayPool]:
@@ -94,10 +96,18 @@ class LimitLoop:
 
     async def once(self, leads: bool) -> float | None:
         """Make one pass; return when the next is due without an event."""
+        try:
+            return await self._pass(leads)
+        finally:
+            self.right_of_way.passed()
+
+    async def _pass(self, leads: bool) -> float | None:
         decision = self._decide()
+        self.right_of_way.due = self._clock.now() if decision.writes and leads else decision.wake_at
         seen = self._observed.seen
         if decision.writes and leads:
             self._adopt(await self._writer.write(seen.live, decision))
+            self.right_of_way.due = None
             self._changed.set()
             self._trigger.set()
             return _earliest(self._clock.now() + RETRY, self._observer.next_due())

@@ -154,7 +154,7 @@ class LimitObserver:
         kept = self._retained_keys(slots)
         staged = self._stage(in_force, slots, kept)
         versions = (self._counts.version, self._rollbacks.version)
-        changes = (self._store.all_changes, self._samples.version)
+        changes = (self._store.changes("Pod"), self._store.owned_changes, self._samples.version)
         inputs = (*changes, fresh, staged, versions, id(planned.plan), planned.plan, in_force)
         if self._last[0] == inputs:
             return self._last[1]

@@ -1,4 +1,4 @@
-"""hold_off: wait for events to come, then for them to pause, but not for ever."""
+"""Waiting: for events to come and then to pause, but not for ever; and for short work that goes first."""
 
 import asyncio
 
@@ -20,3 +20,26 @@ async def hold_off(
         trigger.clear()
         came = await clock.wait(trigger, min(quiet, left))
     trigger.clear()
+
+
+class RightOfWay:
+    """Lets long work wait for short work that is due in the middle of it.
+
+    `due` is when the short work begins (seconds of the clock); None: not known to come.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._passed = asyncio.Event()
+        self.due: float | None = None
+
+    def passed(self) -> None:
+        """Note that the short work has been done, or that another time is due."""
+        self._passed.set()
+
+    async def give_way(self, seconds: float) -> None:
+        """Return when nothing is due within so many seconds, which the long work takes; after twice as many at most."""
+        end = self._clock.now() + 2 * seconds
+        while self.due is not None and self.due <= self._clock.now() + seconds and self._clock.now() < end:
+            self._passed.clear()
+            await self._clock.wait(self._passed, end - self._clock.now())

@@ -16,14 +16,14 @@ def scaler(version: int, **given):
 def test_what_an_autoscaler_tells_of_itself_wakes_nobody_and_what_people_change_does():
     store = Store(("HorizontalPodAutoscaler",), SystemClock())
     store.put(scaler(1))
-    before = store.all_changes
+    before = store.changes("HorizontalPodAutoscaler")
     store.put(scaler(2, status={"currentReplicas": 2}))
-    assert store.all_changes == before
+    assert store.changes("HorizontalPodAutoscaler") == before
     assert next(iter(store.all("HorizontalPodAutoscaler")))["status"] == {"currentReplicas": 2}
     store.put(scaler(3, spec={"maxReplicas": 4}))
-    assert store.all_changes == before + 1
+    assert store.changes("HorizontalPodAutoscaler") == before + 1
     store.put(scaler(4, spec={"maxReplicas": 4}, metadata={"labels": {"a": "b"}}))
-    assert store.all_changes == before + 2
+    assert store.changes("HorizontalPodAutoscaler") == before + 2
 
 
 def tenant(version: int, **status):
