@@ -118,6 +118,12 @@ class Site:
 
     async def make_model(self, tenant: str, name: str = "ranker", replicas: int = 2, **spec: Any) -> None:
         """Make a model and wait until it serves and is limited."""
+        await self.make_model_document(tenant, name, replicas, **spec)
+        if replicas:
+            await until(lambda: self.holds("Model", name, "Ready", tenant), f"{tenant}/{name} being ready")
+
+    async def make_model_document(self, tenant: str, name: str = "ranker", replicas: int = 2, **spec: Any) -> None:
+        """Make a model and wait for nothing."""
         body = {
             "routes": [{"host": host_of(tenant), "path": path_of(name), "protocol": "http", "port": 8080}],
             "versions": [version(replicas)],
@@ -126,8 +132,6 @@ class Site:
             **spec,
         }
         await self.rest.ok("PUT", f"/v1/tenants/{tenant}/models/{name}", {"spec": body})
-        if replicas:
-            await until(lambda: self.holds("Model", name, "Ready", tenant), f"{tenant}/{name} being ready")
 
     async def total(self, tenant: str, name: str = "ranker") -> float | None:
         """Return the limit that is in force as the manager tells it."""
