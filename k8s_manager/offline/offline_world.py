@@ -12,6 +12,7 @@ from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.pipeline.tenant_plan import own_gateway
+from k8s_manager.world.tenant import can_have_own_gateway
 from k8s_manager.world.world import Stored, World
 
 
@@ -68,6 +69,7 @@ def with_own_gateways(documents: Iterable[Document]) -> list[Document]:
         Document("InferenceGateway", document.name, None, own_gateway(document.name, document.spec))
         for document in given
         if isinstance(document.spec, TenantSpec) and document.spec.gateway.dedicated and document.name not in there
+        if can_have_own_gateway(document.name)
     ]
     return [*given, *own]
 
