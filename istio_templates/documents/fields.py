@@ -43,6 +43,25 @@ def without_nulls(value: Any) -> Any:
 
 OfKubernetes = Annotated[dict[str, Any], BeforeValidator(without_nulls)]
 """A part of a Kubernetes object, which its API server checks."""
+EnvVars = Annotated[
+    tuple[
+        Annotated[
+            OfKubernetes,
+            WithJsonSchema(
+                {
+                    "type": "object",
+                    "required": ["name"],
+                    "additionalProperties": True,
+                    "properties": {"name": {"type": "string"}, "value": {"type": "string", "nullable": True}},
+                    "x-kubernetes-preserve-unknown-fields": True,
+                }
+            ),
+        ],
+        ...,
+    ],
+    Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+]
+"""Environment variables; of each name there is one."""
 
 
 def dns_label(value: str) -> str:

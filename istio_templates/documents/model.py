@@ -8,6 +8,7 @@ from istio_templates.documents.fields import (
     Count,
     DnsLabel,
     Duration,
+    EnvVars,
     HeaderName,
     HeaderValue,
     Host,
@@ -106,7 +107,7 @@ class Workload(Spec):
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: tuple[OfKubernetes, ...] = ()
+    env: EnvVars = ()
     resources: OfKubernetes = {}
     pod_template: OfKubernetes = {}
     disruption_budget: bool = Field(default=True, strict=True)

@@ -70,10 +70,11 @@ class Differ:
     ) -> Changes:
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
         situation = Situation(plan, desired, owned, limited, leaving)
-        writes, held = list[Write](), dict[ObjectKey, str]()
+        writes, held, awaited = list[Write](), dict[ObjectKey, str](), list[Manifest]()
         for key, wanted in desired.objects.items():
             if reason := first_hold(WRITE_HOLDS, key, wanted, situation):
                 held[key] = reason
+                awaited += [wanted] if key not in owned else []
                 self._desired.pop(key, None)
                 continue
             try:
@@ -85,7 +86,7 @@ class Differ:
         writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
         writes.sort(key=lambda write: stage(write.obj))
         deletes = sorted((*_leftovers(situation, held), *gone), key=stage, reverse=True)
-        return Changes(writes, deletes, held, kept_edits=self._kept_edits, desired=self._desired)
+        return Changes(writes, deletes, held, tuple(awaited), kept_edits=self._kept_edits, desired=self._desired)
 
     def _compare(
         self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], policy: Drift, writes: list[Write]
