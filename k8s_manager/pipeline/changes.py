@@ -25,7 +25,8 @@ class Changes:
     """What to write, by stage of making, and what to delete, in order.
 
     `held` says why objects wait, `awaited` are those of them that do not exist yet; `draining` which versions are
-    deleted later; `kept_edits` which fields are left to other writers, by object; `desired` is every object as it should stand now, without those that are held.
+    deleted later; `kept_edits` which fields are left to other writers, by object; `desired` is every object as it
+    should stand now, without those that are held.
     """
 
     writes: list[Write] = field(default_factory=list)
