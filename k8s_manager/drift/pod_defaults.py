@@ -19,13 +19,18 @@ def with_pod_defaults(wanted: Manifest, live: Manifest | None, policy: Drift = "
     if wanted["kind"] != "Deployment" or DEFAULTS.keys() <= _pod_spec(wanted).keys():
         return wanted
     full = _with_defaults(wanted)
-    if live is None or all(_pod_spec(live).get(name) == value for name, value in DEFAULTS.items()):
+    if live is None or has_pod_defaults(live):
         return full
     digest = digest_of(live)
     if digest is not None and digest in (digest_of(stamped(full)), digest_of(stamped(wanted))):
         return full if digest == digest_of(stamped(full)) else wanted
     changed = resolve(policy, wanted, live, drifted=digest is None).set_back
     return full if any(path.startswith(_TEMPLATE) for path in changed) else wanted
+
+
+def has_pod_defaults(live: Manifest) -> bool:
+    """Tell whether the pod template of a live object has all defaults."""
+    return all(_pod_spec(live).get(name) == value for name, value in DEFAULTS.items())
 
 
 def _with_defaults(wanted: Manifest) -> Manifest:

@@ -13,6 +13,7 @@ from istio_templates.documents.tenant import Drift
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import without
 from k8s_manager.drift.compare import is_in_line
+from k8s_manager.drift.connection_end import with_known_ends
 from k8s_manager.drift.digest import DIGEST, stamped
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
@@ -98,6 +99,7 @@ class Differ:
             writes.append(Write(obj, True, policy=policy))
             return
         route = owned.get(key._replace(kind="VirtualService")) if key.kind == "DestinationRule" else None
+        wanted = self._known(key, wanted, live, owned)
         compared = (wanted, live, route, policy)
         if all(map(operator.is_, self._in_line.get(key, ()), compared)) and key in self._in_line:
             return
@@ -116,6 +118,14 @@ class Differ:
             self._in_line[key] = compared
         else:
             writes.append(Write(obj, False, unchanged, policy))
+
+    def _known(self, key: ObjectKey, wanted: Manifest, live: Manifest, owned: Mapping[ObjectKey, Manifest]) -> Manifest:
+        """Return the form of a desired object that fits the gateway's live pods; the same object for the same form."""
+        if key.kind != "EnvoyFilter":
+            return wanted
+        found = with_known_ends(wanted, live, owned)
+        kept = self._stamped.get(key)
+        return kept[0] if kept and kept[0] == found else found
 
     def _stamp(self, key: ObjectKey, wanted: Manifest) -> Manifest:
         found = self._stamped.get(key)

@@ -51,7 +51,7 @@ def _container(
     yield from wrong(("name",), dns_label(container["name"]))
     image = container.get("image", "")
     if not image or image != image.strip():
-        yield ("image",), f"{image!r} is no image; give one, without spaces around it" if image else "is missing"
+        yield ("image",), f"{image!r} is no image; give one, without spaces around it"
     for field, allowed in (("imagePullPolicy", _PULL), ("terminationMessagePolicy", _MESSAGES)):
         if container.get(field) and container[field] not in allowed:
             yield (field,), f"{container[field]!r} is not allowed; choose one of {', '.join(allowed)}"

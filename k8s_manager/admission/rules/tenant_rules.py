@@ -150,6 +150,7 @@ CHECKS: tuple[Check, ...] = (
     _changed_namespace,
     _unknown_gateway,
     _adopted_gateway,
+    _unusable_names,
 )
 HOST_CHECKS: tuple[HostCheck, ...] = (
     _probe_host,
