@@ -47,15 +47,17 @@ def insertion(pool: GatewayPool, slots: int = names.SLOTS) -> Manifest:
 
 def with_abrupt_ends(obj: Manifest) -> Manifest:
     """Return the insertion of a gateway's slots as releases before the safe end of connections rendered it."""
-    patches = []
-    for patch in obj["spec"]["configPatches"]:
-        value = patch["patch"].get("value") or {}
-        settings = value.get("typed_config") or {}
-        if SAFE_CONNECTION_AGE in settings:
-            rest = {name: inner for name, inner in settings.items() if name != SAFE_CONNECTION_AGE}
-            patch = {**patch, "patch": {**patch["patch"], "value": {**value, "typed_config": rest}}}
-        patches.append(patch)
+    patches = [_abrupt(patch) for patch in obj["spec"]["configPatches"]]
     return {**obj, "spec": {**obj["spec"], "configPatches": patches}}
+
+
+def _abrupt(patch: Manifest) -> Manifest:
+    value = patch["patch"].get("value") or {}
+    settings = value.get("typed_config") or {}
+    if SAFE_CONNECTION_AGE not in settings:
+        return patch
+    rest = {name: inner for name, inner in settings.items() if name != SAFE_CONNECTION_AGE}
+    return {**patch, "patch": {**patch["patch"], "value": {**value, "typed_config": rest}}}
 
 
 def slot_config(slot: SlotFacts) -> Manifest:

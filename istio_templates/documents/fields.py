@@ -127,6 +127,19 @@ def header_name(value: str) -> str:
     return name
 
 
+def distinct_headers(value: Any) -> Any:
+    """Return header names, alone or with values, of which no two are the same header in another spelling."""
+    seen: dict[str, Any] = {}
+    for name in value if isinstance(value, dict | list | tuple) else ():
+        key = str(name).lower()
+        if key in seen:
+            raise ValueError(
+                f"{seen[key]!r} and {name!r} are the same header, whose name has no case; keep one of the two"
+            )
+        seen[key] = name
+    return value
+
+
 def header_value(value: str) -> str:
     """Return `value` if it fits on one header line."""
     if len(value) > 1024 or not value.isprintable() or not value.isascii():
@@ -178,6 +191,8 @@ Host = Annotated[str, AfterValidator(host_name)]
 Path = Annotated[str, AfterValidator(route_path), Field(json_schema_extra={"pattern": "^/", "maxLength": PATH_MAX})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 HeaderValue = Annotated[str, AfterValidator(header_value)]
+Headers = Annotated[dict[HeaderName, HeaderValue], BeforeValidator(distinct_headers)]
+HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(distinct_headers)]
 Duration = Annotated[
     str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": 32})
 ]

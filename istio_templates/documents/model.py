@@ -10,7 +10,8 @@ from istio_templates.documents.fields import (
     Duration,
     EnvVars,
     HeaderName,
-    HeaderValue,
+    HeaderNames,
+    Headers,
     Host,
     Labels,
     OfKubernetes,
@@ -34,9 +35,9 @@ class Retries(Spec):
 class HeaderChange(Spec):
     """Headers to set, to add and to remove."""
 
-    set: dict[HeaderName, HeaderValue] = {}
-    add: dict[HeaderName, HeaderValue] = {}
-    remove: tuple[HeaderName, ...] = ()
+    set: Headers = {}
+    add: Headers = {}
+    remove: HeaderNames = ()
 
 
 class Route(Spec):
@@ -44,7 +45,7 @@ class Route(Spec):
 
     host: Host
     path: Path
-    headers: dict[HeaderName, HeaderValue] = {}
+    headers: Headers = {}
     protocol: Literal["http", "grpc"] = "http"
     port: Port
     timeout: ProxyDuration | None = None
