@@ -20,6 +20,7 @@ HTTP_CONNECTION_MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 )
 MAX_CONNECTION_AGE = "600s"
+SAFE_CONNECTION_AGE = "http1_safe_max_connection_duration"
 _HCM = "envoy.filters.network.http_connection_manager"
 _ROUTER = "envoy.filters.http.router"
 _API_VERSION = "networking.istio.io/v1alpha3"
@@ -42,6 +43,21 @@ def insertion(pool: GatewayPool, slots: int = names.SLOTS) -> Manifest:
     if pool.managed is not None:
         patches.append(_connection_age())
     return _envoy_filter(pool, names.insertion_object(pool), 10, patches)
+
+
+def with_abrupt_ends(obj: Manifest) -> Manifest:
+    """Return the insertion of a gateway's slots as releases before the safe end of connections rendered it."""
+    patches = [_abrupt(patch) for patch in obj["spec"]["configPatches"]]
+    return {**obj, "spec": {**obj["spec"], "configPatches": patches}}
+
+
+def _abrupt(patch: Manifest) -> Manifest:
+    value = patch["patch"].get("value") or {}
+    settings = value.get("typed_config") or {}
+    if SAFE_CONNECTION_AGE not in settings:
+        return patch
+    rest = {name: inner for name, inner in settings.items() if name != SAFE_CONNECTION_AGE}
+    return {**patch, "patch": {**patch["patch"], "value": {**value, "typed_config": rest}}}
 
 
 def slot_config(slot: SlotFacts) -> Manifest:
@@ -156,7 +172,11 @@ def _insert(pool: GatewayPool, slot: int) -> Manifest:
 
 
 def _connection_age() -> Manifest:
-    """End connections now and then: a client on one long connection sees one gateway pod's share only."""
+    """End connections now and then: a client on one long connection sees one gateway pod's share only.
+
+    An HTTP/1.1 connection ends with an answer that says so, and never while it is idle: the client's next request
+    would be lost (https://github.com/envoyproxy/envoy/issues/34356; in Envoy since 1.33).
+    """
     return {
         "applyTo": "NETWORK_FILTER",
         "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": {"name": _HCM}}}},
@@ -166,6 +186,7 @@ def _connection_age() -> Manifest:
                 "typed_config": {
                     "@type": HTTP_CONNECTION_MANAGER,
                     "common_http_protocol_options": {"max_connection_duration": MAX_CONNECTION_AGE},
+                    SAFE_CONNECTION_AGE: True,
                 }
             },
         },

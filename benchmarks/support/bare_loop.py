@@ -10,7 +10,7 @@ import orjson
 
 from benchmarks.support.rig import Cluster
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.pipeline.diff import stamped
+from k8s_manager.drift.digest import stamped
 from ratelimiter.slots import slot_of
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from e2e.support.site import Site, kubectl
 from e2e.support.warming import PLAN, put, spec
-from k8s_manager.pipeline.diff import DIGEST
+from k8s_manager.drift.digest import DIGEST
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster

@@ -7,7 +7,8 @@ from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
 _KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems",
-         "minProperties", "description", "default")  # fmt: skip
+         "minProperties", "description", "default", "nullable", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+         "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields")  # fmt: skip
 _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "InferenceGateway": [
         ("Namespace", "string", ".spec.namespace"),
@@ -43,6 +44,17 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Groups", "string", ".spec.groups"),
     ],
 }
+_AT_CREATION = {
+    "Model": (
+        "has(self.spec.attachTo) || self.metadata.name.matches('^[a-z]')",
+        "a Service has the name of its Model, which begins with a letter",
+    ),
+    "InferenceGateway": (
+        "!has(self.spec.managed) || self.metadata.name.matches('^[a-z]')",
+        "the Service of a managed gateway has its name, which begins with a letter",
+    ),
+}
+"""What the API server asks of new documents: names, which never change, in the Common Expression Language."""
 _PLURAL = {
     "InferenceGateway": "inferencegateways",
     "Tenant": "tenants",
@@ -91,15 +103,18 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
                     "additionalPrinterColumns": [
                         {"name": name, "type": column, "jsonPath": path} for name, column, path in _COLUMNS[kind]
                     ],
-                    "schema": {"openAPIV3Schema": _envelope(spec, (spec_type.__doc__ or kind).strip())},
+                    "schema": {"openAPIV3Schema": _envelope(kind, spec, (spec_type.__doc__ or kind).strip())},
                 }
             ],
         },
     }
 
 
-def _envelope(spec: dict[str, Any], description: str) -> dict[str, Any]:
+def _envelope(kind: str, spec: dict[str, Any], description: str) -> dict[str, Any]:
+    rule, message = _AT_CREATION.get(kind, ("", ""))
+    checked = {"rule": f"oldSelf.hasValue() || {rule}", "message": message, "optionalOldSelf": True}
     return {
+        **({"x-kubernetes-validations": [checked]} if rule else {}),
         "type": "object",
         "description": description,
         "required": ["spec"],

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
 PATH_MAX = 256
+ANNOTATION_BYTES = 256 * 1024
 _UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RESERVED_HEADERS = ("x-envoy-", "x-tidegate-", ":")
@@ -42,11 +43,30 @@ def without_nulls(value: Any) -> Any:
 
 OfKubernetes = Annotated[dict[str, Any], BeforeValidator(without_nulls)]
 """A part of a Kubernetes object, which its API server checks."""
+EnvVars = Annotated[
+    tuple[
+        Annotated[
+            OfKubernetes,
+            WithJsonSchema(
+                {
+                    "type": "object",
+                    "required": ["name"],
+                    "additionalProperties": True,
+                    "properties": {"name": {"type": "string"}, "value": {"type": "string", "nullable": True}},
+                    "x-kubernetes-preserve-unknown-fields": True,
+                }
+            ),
+        ],
+        ...,
+    ],
+    Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+]
+"""Environment variables; of each name there is one."""
 
 
 def dns_label(value: str) -> str:
     """Return `value` if Kubernetes takes it as a DNS-1123 label."""
-    if len(value) > 63 or not re.fullmatch(LABEL, value):
+    if not _is_label(value):
         raise ValueError(
             f"{value!r} is not a DNS label; use lower-case letters, digits and '-', at most 63, "
             "starting and ending with a letter or digit"
@@ -64,9 +84,13 @@ def host_name(value: str) -> str:
     except UnicodeError as error:
         raise ValueError(f"{value!r} is no host name ({error}); write it like models.example.com") from error
     labels = encoded.split(".")
-    if len(labels) < 2 or len(encoded) > 253 or not all(re.fullmatch(LABEL, label) for label in labels):
+    if len(labels) < 2 or len(encoded) > 253 or not all(map(_is_label, labels)):
         raise ValueError(f"{value!r} is no full host name; write it like models.example.com")
     return encoded
+
+
+def _is_label(text: str) -> bool:
+    return len(text) <= 63 and re.fullmatch(LABEL, text) is not None
 
 
 def _ascii_label(label: str) -> str:
@@ -103,6 +127,19 @@ def header_name(value: str) -> str:
     return name
 
 
+def distinct_headers(value: Any) -> Any:
+    """Return header names, alone or with values, of which no two are the same header in another spelling."""
+    seen: dict[str, Any] = {}
+    for name in value if isinstance(value, dict | list | tuple) else ():
+        key = str(name).lower()
+        if key in seen:
+            raise ValueError(
+                f"{seen[key]!r} and {name!r} are the same header, whose name has no case; keep one of the two"
+            )
+        seen[key] = name
+    return value
+
+
 def header_value(value: str) -> str:
     """Return `value` if it fits on one header line."""
     if len(value) > 1024 or not value.isprintable() or not value.isascii():
@@ -129,6 +166,13 @@ def _duration(value: Any) -> Any:
     return value
 
 
+def _proxy_duration(value: str) -> str:
+    given = seconds(value)
+    if given < Fraction(1, 1000) or given * 1000 % 1:
+        raise ValueError(f"{value!r} is below 1ms, or has parts of one; Istio takes whole milliseconds, from 1ms on")
+    return value
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is no number; write requests per second, such as 40 or 0.5")
@@ -147,15 +191,35 @@ Host = Annotated[str, AfterValidator(host_name)]
 Path = Annotated[str, AfterValidator(route_path), Field(json_schema_extra={"pattern": "^/", "maxLength": PATH_MAX})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 HeaderValue = Annotated[str, AfterValidator(header_value)]
+Headers = Annotated[dict[HeaderName, HeaderValue], BeforeValidator(distinct_headers)]
+HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(distinct_headers)]
 Duration = Annotated[
     str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": 32})
+]
+ProxyDuration = Annotated[
+    Duration,
+    AfterValidator(_proxy_duration),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{DURATION}$",
+            "maxLength": 32,
+            "x-kubernetes-validations": [
+                {"rule": "duration(self) >= duration('1ms')", "message": "must be a duration of at least 1ms"}
+            ],
+        }
+    ),
 ]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Count = Annotated[int, Field(ge=0, le=10_000, strict=True)]
 Rate = Annotated[float, BeforeValidator(_number), Field(ge=0.01, le=1_000_000, allow_inf_nan=False)]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
 LabelKey = Annotated[
-    str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+    str,
+    Field(
+        pattern=rf"^({LABEL}(\.{LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$",
+        max_length=317,
+    ),
 ]
 Labels = dict[LabelKey, LabelValue]
 

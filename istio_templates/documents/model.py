@@ -8,13 +8,16 @@ from istio_templates.documents.fields import (
     Count,
     DnsLabel,
     Duration,
+    EnvVars,
     HeaderName,
-    HeaderValue,
+    HeaderNames,
+    Headers,
     Host,
     Labels,
     OfKubernetes,
     Path,
     Port,
+    ProxyDuration,
     Rate,
     Spec,
     seconds,
@@ -26,15 +29,15 @@ class Retries(Spec):
     """How often a request that never reached a model is sent again. A model is never run twice."""
 
     attempts: int = Field(default=2, ge=0, le=5, strict=True)
-    per_try_timeout: Duration | None = None
+    per_try_timeout: ProxyDuration | None = None
 
 
 class HeaderChange(Spec):
     """Headers to set, to add and to remove."""
 
-    set: dict[HeaderName, HeaderValue] = {}
-    add: dict[HeaderName, HeaderValue] = {}
-    remove: tuple[HeaderName, ...] = ()
+    set: Headers = {}
+    add: Headers = {}
+    remove: HeaderNames = ()
 
 
 class Route(Spec):
@@ -42,10 +45,10 @@ class Route(Spec):
 
     host: Host
     path: Path
-    headers: dict[HeaderName, HeaderValue] = {}
+    headers: Headers = {}
     protocol: Literal["http", "grpc"] = "http"
     port: Port
-    timeout: Duration | None = None
+    timeout: ProxyDuration | None = None
     retries: Retries = Retries()
     request_headers: HeaderChange = HeaderChange()
     response_headers: HeaderChange = HeaderChange()
@@ -55,8 +58,8 @@ class OutlierDetection(Spec):
     """When a replica that answers with gateway errors is left out, and for how long."""
 
     consecutive_errors: int = Field(default=5, ge=1, le=1000, strict=True)
-    interval: Duration = "10s"
-    ejection_time: Duration = "30s"
+    interval: ProxyDuration = "10s"
+    ejection_time: ProxyDuration = "30s"
     max_ejection_percent: int = Field(default=50, ge=0, le=100, strict=True)
 
 
@@ -75,12 +78,16 @@ class LoadBalancing(Spec):
         return self
 
 
+MOST = 2**31 - 1
+"""The largest number that Istio takes."""
+
+
 class TrafficPolicy(Spec):
     """Bounds of each gateway pod towards the model, and how it balances."""
 
-    max_connections: int | None = Field(default=None, ge=1, strict=True)
-    max_requests: int | None = Field(default=None, ge=1, strict=True)
-    max_pending: int | None = Field(default=None, ge=1, strict=True)
+    max_connections: int | None = Field(default=None, ge=1, le=MOST, strict=True)
+    max_requests: int | None = Field(default=None, ge=1, le=MOST, strict=True)
+    max_pending: int | None = Field(default=None, ge=1, le=MOST, strict=True)
     outlier_detection: OutlierDetection = OutlierDetection()
     load_balancing: LoadBalancing = LoadBalancing()
 
@@ -101,7 +108,7 @@ class Workload(Spec):
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: tuple[OfKubernetes, ...] = ()
+    env: EnvVars = ()
     resources: OfKubernetes = {}
     pod_template: OfKubernetes = {}
     disruption_budget: bool = Field(default=True, strict=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Generic, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypeVar
 
 from istio_templates.documents.access import AccessGrantSpec
-from istio_templates.documents.fields import dns_label
+from istio_templates.documents.fields import ANNOTATION_BYTES, Labels, dns_label
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
@@ -32,6 +32,7 @@ SPECS: dict[str, type[AnySpec]] = {
     "AccessGrant": AccessGrantSpec,
 }
 NAMESPACED = ("Model", "LimitOverride", "WarmupPlan")
+_LABELS = TypeAdapter(Labels)
 _TOP = {"apiVersion", "kind", "metadata", "spec", "status"}
 # What Kubernetes itself puts there is let through: a document read back must be accepted again.
 _METADATA = {
@@ -111,6 +112,8 @@ def _metadata(metadata: Any) -> list[Problem]:
         pairs = metadata.get(field)
         if pairs is not None and not (isinstance(pairs, dict) and all(isinstance(v, str) for v in pairs.values())):
             problems.append(Problem(f"metadata.{field}", "maps texts to texts only; quote numbers, true and false"))
+        else:
+            problems += _pairs(field, pairs or {})
     for field in ("name", "namespace"):
         value = metadata.get(field)
         if value is None and field == "namespace":
@@ -120,6 +123,29 @@ def _metadata(metadata: Any) -> list[Problem]:
         except ValueError as error:
             problems.append(Problem(f"metadata.{field}", str(error)))
     return problems
+
+
+def _pairs(field: str, pairs: dict[str, str]) -> list[Problem]:
+    """Return what Kubernetes refuses in labels or annotations, before it would refuse the document."""
+    checked = pairs if field == "labels" else {key.lower(): "" for key in pairs}
+    try:
+        _LABELS.validate_python(checked)
+    except ValidationError as error:
+        places = dict.fromkeys(str(details["loc"][0]) for details in error.errors(include_url=False))
+        rule = "use letters, digits, '-', '_' and '.', at most 63, in a key perhaps after a domain and '/'"
+        return [
+            Problem(f"metadata.{field}.{key}", f"is no {field.removesuffix('s')} of Kubernetes; {rule}")
+            for key in places
+        ]
+    size = sum(len(text.encode()) for pair in pairs.items() for text in pair)
+    if field == "annotations" and size > ANNOTATION_BYTES:
+        return [
+            Problem(
+                f"metadata.{field}",
+                f"have {size} bytes together, and Kubernetes takes {ANNOTATION_BYTES}; shorten them",
+            )
+        ]
+    return []
 
 
 def _spec(raw: Any, spec_type: type[AnySpec]) -> tuple[AnySpec | None, list[Problem]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Duration, HeaderValue, Port, Spec, seconds
+from istio_templates.documents.fields import DnsLabel, Duration, HeaderValue, Port, ProxyDuration, Spec, seconds
 
 PLAN_BYTES = 900_000  # of what a plan's file may hold: Kubernetes keeps no ConfigMap beyond 1 MiB
 AGENT_IMAGE = "tidegate:0.1.0"  # as in manifests/manager.yaml
@@ -303,7 +303,7 @@ class SlowStart(Spec):
     It begins at `minimumPercent` of it; `aggression` 1 grows evenly, more than 1 faster at first.
     """
 
-    duration: Duration
+    duration: ProxyDuration
     minimum_percent: int = Field(default=10, ge=1, le=100, strict=True)
     aggression: float = Field(default=1, ge=1, le=10, allow_inf_nan=False)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from istio_templates.errors import Conflict, Problem, TidegateError
-from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree
+from istio_templates.facts import Manifest
+from k8s_manager.gitops.layout import KUSTOMIZATION, TOP, Tree, object_in, path_of
 from k8s_manager.gitops.tree_diff import IN_THE_WAY, TreeDiff, stale
 
 _UNFINISHED = ".tidegate-new.yaml"
@@ -29,6 +30,14 @@ def compare(folder: Path, tree: Tree) -> TreeDiff:
         raise Unreadable(f"{folder}: {error}; make it readable, or render elsewhere") from error
     unfinished = {path for path in there if _is_unfinished(path)}
     return stale(str(folder), there, tree, unfinished)
+
+
+def standing(folder: Path, obj: Manifest) -> Manifest | None:
+    """Return the form in which an object stands in a folder; None where it does not, or cannot be read."""
+    try:
+        return object_in((folder / path_of(obj)).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
 
 
 def _require_room(folder: Path, tree: Tree) -> None:

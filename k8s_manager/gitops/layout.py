@@ -21,6 +21,7 @@ from operator import attrgetter
 
 from istio_templates import names
 from istio_templates.catalog import stage
+from istio_templates.documents import load
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
@@ -99,6 +100,15 @@ def path_of(obj: Manifest) -> str:
 def file_text(obj: Manifest) -> str:
     """Return what a file of ours holds."""
     return HEADER + yaml_text([obj])
+
+
+def object_in(text: str) -> Manifest | None:
+    """Return the object in a file of ours; None where it holds anything else."""
+    try:
+        found = load(text)
+    except Invalid:
+        return None
+    return found[0] if len(found) == 1 and isinstance(found[0].get("metadata"), dict) else None
 
 
 def _file(key: ObjectKey, obj: Manifest) -> _File:

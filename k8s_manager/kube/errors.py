@@ -60,6 +60,10 @@ class Forbidden(Stalled):
     """The manager lacks a right."""
 
 
+_NOT_READ = ("failed to create typed patch object", "failed to convert new object")
+"""How an API server begins to say that it cannot read what is applied, with a status that stands for its own errors."""
+
+
 def error_of(status: int, body: dict[str, Any], what: str, retry_after: str | None = None) -> TidegateError:
     """Return the error for an answer that is not a success; `what` is the verb and the object."""
     message = str(body.get("message") or HTTPStatus(status).phrase)
@@ -77,8 +81,8 @@ def error_of(status: int, body: dict[str, Any], what: str, retry_after: str | No
             return Expired(f"{what}: {message}")
         case 401 | 403:
             return Forbidden(f"{what}: {message}; grant the right or renew the credentials")
-        case 500 if message.startswith("failed to create typed patch object"):
-            return Refused(what, problem)  # an applied field that the schema does not know: the server calls it its own
+        case 500 if message.startswith(_NOT_READ):
+            return Refused(what, problem)  # an applied field of no known name or type: the server calls it its own
         case 429 | 502 | 503 | 504 | 500:
             error = Unavailable(f"{what}: {message}; it is tried again")
             error.after = float(retry_after) if retry_after and retry_after.isdigit() else None

@@ -8,12 +8,12 @@ from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
+from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.provenance import reject_foreign
 from k8s_manager.drift.repair import Repair, read_live, remove_additions
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.slot_rollback import SlotRollbacks
-from k8s_manager.pipeline.diff import stamped
 from k8s_manager.runtime.metrics import RENDERED, SLOT_WRITES
 from ratelimiter import controller
 from ratelimiter.controller import LimitDecision, Limits, Slot

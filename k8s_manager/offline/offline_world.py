@@ -8,9 +8,11 @@ from istio_templates.documents import Document, TenantSpec, parse
 from istio_templates.documents.parse import SPECS
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.pipeline.tenant_plan import own_gateway
+from k8s_manager.world.tenant import can_have_own_gateway
 from k8s_manager.world.world import Stored, World
 
 
@@ -67,6 +69,7 @@ def with_own_gateways(documents: Iterable[Document]) -> list[Document]:
         Document("InferenceGateway", document.name, None, own_gateway(document.name, document.spec))
         for document in given
         if isinstance(document.spec, TenantSpec) and document.spec.gateway.dedicated and document.name not in there
+        if can_have_own_gateway(document.name)
     ]
     return [*given, *own]
 
@@ -99,4 +102,5 @@ def _apart(raw: Iterable[dict[str, Any]]) -> list[Document]:
 def manifests(raw: Iterable[dict[str, Any]]) -> list[Manifest]:
     """Return everything that follows from documents, in the order in which it is made."""
     desired = Renderer().render(planned(world_of(with_own_gateways(_apart(raw)))))
-    return in_order([*desired.objects.values(), *desired.slots.values()])
+    objects = (with_pod_defaults(obj, None) for obj in desired.objects.values())
+    return in_order([*objects, *desired.slots.values()])

@@ -12,9 +12,10 @@ from itertools import groupby
 from typing import Protocol
 
 from istio_templates import names
-from istio_templates.catalog import stage
+from istio_templates.catalog import ORDER, stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.digest import DIGEST
 from k8s_manager.drift.field_policy import annotations_of, writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
@@ -24,8 +25,7 @@ from k8s_manager.kube.errors import Absent, ForeignObject, Refused
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes, Write
-from k8s_manager.pipeline.diff import DIGEST
-from k8s_manager.pipeline.ordering import gateways_in_use
+from k8s_manager.pipeline.ordering import ahead_of_pods, gateways_in_use
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -36,6 +36,8 @@ from k8s_manager.world.world import World
 
 log = logging.getLogger(__name__)
 BACKOFF = Backoff(0.5, 60.0)
+PODS = ORDER.index("Deployment")
+_NO_DRY_RUN = "does not support dry run"  # what an API server says of a webhook that it then does not ask
 _FOREIGN = (
     "Model", "Pod", "Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "PersistentVolumeClaim",
     "ConfigMap", "Secret", "ServiceAccount", "Ingress", "Role", "RoleBinding", "HorizontalPodAutoscaler",
@@ -96,9 +98,12 @@ class ClusterTarget:
     async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
         """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
         results = Results()
-        wanted = {names.key_of(write.obj) for write in changes.writes} | {names.key_of(obj) for obj in changes.deletes}
+        objects = [*(write.obj for write in changes.writes), *changes.deletes, *changes.awaited]
+        wanted = {names.key_of(obj) for obj in objects}
         self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
-        for _, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
+        for number, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
+            if number == PODS:
+                await self._together(self._try(obj) for obj in ahead_of_pods(changes))
             stopped = {failure.owner for failure in self._failures.values()}
             await self._together(self._write(write, stopped, results) for write in group)
         in_use = gateways_in_use(changes.deletes, self._unwritten(changes, results))
@@ -109,6 +114,22 @@ class ClusterTarget:
             await self._together(self._delete(obj, results) for obj in group_of_deletes)
         results.failures = dict(self._failures)
         return results
+
+    async def _try(self, obj: Manifest) -> None:
+        """Ask the API server whether it takes an object that is written later; note its refusal as a failure."""
+        key, owner = names.key_of(obj), owner_of(obj["metadata"]["labels"])
+        if key in self._failures and not self._is_due(key):
+            return
+        async with self._places:
+            try:
+                await self._client.apply(obj, force=True, dry_run=True)
+            except Refused as error:
+                if _NO_DRY_RUN not in str(error):
+                    self._fail(key, owner, error, "try")
+            except TidegateError:
+                log.debug("%s cannot be tried now; it is written in its turn", key)
+            else:
+                self._failures.pop(key, None)
 
     def _unwritten(self, changes: Changes, results: Results) -> set[str]:
         """Return the tenants of which something was not written."""

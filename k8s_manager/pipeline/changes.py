@@ -24,13 +24,15 @@ class Write:
 class Changes:
     """What to write, by stage of making, and what to delete, in order.
 
-    `held` says why objects wait; `draining` which versions are deleted later; `kept_edits` which fields are left to
-    other writers, by object; `desired` is every object as it should stand now, without those that are held.
+    `held` says why objects wait, `awaited` are those of them that do not exist yet; `draining` which versions are
+    deleted later; `kept_edits` which fields are left to other writers, by object; `desired` is every object as it
+    should stand now, without those that are held.
     """
 
     writes: list[Write] = field(default_factory=list)
     deletes: list[Manifest] = field(default_factory=list)
     held: dict[ObjectKey, str] = field(default_factory=dict)
+    awaited: tuple[Manifest, ...] = ()
     draining: Draining = field(default_factory=Draining)
     kept_edits: Mapping[ObjectKey, Mapping[str, KeptEdit]] = field(default_factory=dict)
     desired: Mapping[ObjectKey, Manifest] = field(default_factory=dict)

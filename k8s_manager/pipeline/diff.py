@@ -4,19 +4,19 @@ An object is in line when its digest annotation is the one of what we want and n
 digest tells a field that we no longer want from one that another writer added; the comparison finds drift.
 """
 
-import hashlib
 import logging
 import operator
 from collections.abc import Iterator, Mapping
-
-import orjson
 
 from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import without
 from k8s_manager.drift.compare import is_in_line
+from k8s_manager.drift.connection_end import with_known_ends
+from k8s_manager.drift.digest import DIGEST, stamped
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
+from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.ordering import (
     DELETE_HOLDS,
@@ -27,10 +27,8 @@ from k8s_manager.pipeline.ordering import (
 )
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
-from k8s_manager.world.owner import owner_of
 
 log = logging.getLogger(__name__)
-DIGEST = "tidegate.dev/digest"
 
 
 class Differ:
@@ -73,15 +71,15 @@ class Differ:
     ) -> Changes:
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
         situation = Situation(plan, desired, owned, limited, leaving)
-        writes, held = list[Write](), dict[ObjectKey, str]()
+        writes, held, awaited = list[Write](), dict[ObjectKey, str](), list[Manifest]()
         for key, wanted in desired.objects.items():
             if reason := first_hold(WRITE_HOLDS, key, wanted, situation):
                 held[key] = reason
+                awaited += [wanted] if key not in owned else []
                 self._desired.pop(key, None)
                 continue
-            owner = owner_of(wanted["metadata"]["labels"])
             try:
-                self._compare(key, wanted, owned, plan.drift_policies.get(owner[1], "repair"), writes)
+                self._compare(key, wanted, owned, plan.policy_of(wanted), writes)
             except Exception:  # one object that nobody foresaw must not stop all the others
                 log.exception("%s cannot be compared; it stays as it is", key)
         cut, gone = _cut(plan, owned)
@@ -89,7 +87,7 @@ class Differ:
         writes += [Write(stamped(obj), True) for key, obj in desired.slots.items() if key not in owned]
         writes.sort(key=lambda write: stage(write.obj))
         deletes = sorted((*_leftovers(situation, held), *gone), key=stage, reverse=True)
-        return Changes(writes, deletes, held, kept_edits=self._kept_edits, desired=self._desired)
+        return Changes(writes, deletes, held, tuple(awaited), kept_edits=self._kept_edits, desired=self._desired)
 
     def _compare(
         self, key: ObjectKey, wanted: Manifest, owned: Mapping[ObjectKey, Manifest], policy: Drift, writes: list[Write]
@@ -97,14 +95,16 @@ class Differ:
         live = owned.get(key)
         if live is None:
             self._kept_edits.pop(key, None)
-            obj = self._desired[key] = self._stamp(key, wanted)
+            obj = self._desired[key] = self._stamp(key, with_pod_defaults(wanted, None))
             writes.append(Write(obj, True, policy=policy))
             return
         route = owned.get(key._replace(kind="VirtualService")) if key.kind == "DestinationRule" else None
+        wanted = self._known(key, wanted, live, owned)
         compared = (wanted, live, route, policy)
         if all(map(operator.is_, self._in_line.get(key, ()), compared)) and key in self._in_line:
             return
-        obj = self._desired[key] = self._stamp(key, with_referenced_subsets(wanted, live, route))
+        whole = with_pod_defaults(with_referenced_subsets(wanted, live, route), live, policy)
+        obj = self._desired[key] = self._stamp(key, whole)
         annotations = annotations_of(live)
         # Somebody has taken the digest away: we never write without.
         unchanged = annotations.get(DIGEST) in (None, obj["metadata"]["annotations"][DIGEST])
@@ -119,18 +119,19 @@ class Differ:
         else:
             writes.append(Write(obj, False, unchanged, policy))
 
+    def _known(self, key: ObjectKey, wanted: Manifest, live: Manifest, owned: Mapping[ObjectKey, Manifest]) -> Manifest:
+        """Return the form of a desired object that fits the gateway's live pods; the same object for the same form."""
+        if key.kind != "EnvoyFilter":
+            return wanted
+        found = with_known_ends(wanted, live, owned)
+        kept = self._stamped.get(key)
+        return kept[0] if kept and kept[0] == found else found
+
     def _stamp(self, key: ObjectKey, wanted: Manifest) -> Manifest:
         found = self._stamped.get(key)
         if found is None or found[0] is not wanted:
             found = self._stamped[key] = (wanted, stamped(wanted))
         return found[1]
-
-
-def stamped(obj: Manifest) -> Manifest:
-    """Return the object with the digest of what we want in it."""
-    digest = hashlib.sha256(orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-    annotations = {**obj["metadata"].get("annotations", {}), DIGEST: digest}
-    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
 
 
 def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], list[Manifest]]:

@@ -5,11 +5,13 @@ knows the stages; here stand the holds, each a named check that returns why an o
 deleted in the pass in which no hold names it any more.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from istio_templates import names
+from istio_templates.catalog import ORDER, stage
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import subsets_used
 from k8s_manager.pipeline.changes import Changes
@@ -88,6 +90,20 @@ DELETE_HOLDS: tuple[Hold, ...] = (owner_keeps_its_objects, version_still_serves)
 def first_hold(holds: Iterable[Hold], key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
     """Return why an object waits; None where nothing holds it."""
     return next((reason for hold in holds if (reason := hold(key, obj, situation))), None)
+
+
+def ahead_of_pods(changes: Changes) -> list[Manifest]:
+    """Return the objects that an API server has to take before the first pods of their owner are made: pods cost cards,
+    and what sends them requests comes after them."""
+    pods = [write.obj for write in changes.writes if write.first and write.obj["kind"] == "Deployment"]
+    owners = Counter(owner_of(obj["metadata"]["labels"]) for obj in pods)
+    later = [*(write.obj for write in changes.writes if write.first and _is_after_pods(write.obj)), *changes.awaited]
+    several = [obj for obj in pods if owners[owner_of(obj["metadata"]["labels"])] > 1]
+    return [*several, *(obj for obj in later if owner_of(obj["metadata"]["labels"]) in owners)]
+
+
+def _is_after_pods(obj: Manifest) -> bool:
+    return stage(obj) > ORDER.index("Deployment")
 
 
 def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | None) -> Manifest:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, TenantSpec
 from istio_templates.documents.tenant import Drift
-from istio_templates.facts import GatewayPool, LimitKey, ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import GatewayPool, LimitKey, Manifest, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission.admit import AdmissionResult, Admitter
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.host_delegation import revoked_routes
@@ -22,7 +22,7 @@ from k8s_manager.pipeline.tenant_plan import drift_policies, plan_gateways, plan
 from k8s_manager.pipeline.termination import Terminating, terminating_documents
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world.certificate import Uses
-from k8s_manager.world.owner import Owner
+from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 from ratelimiter.overrides import Override
 
@@ -59,6 +59,10 @@ class Plan:
     certificates: Mapping[ObjectKey, Uses] = field(default_factory=dict)
     revoked_routes: Mapping[tuple[str, str], Routes] = field(default_factory=dict)
     kept_hosts: Routes = frozenset()
+
+    def policy_of(self, obj: Manifest) -> Drift:
+        """Return the drift policy of an object's tenant."""
+        return self.drift_policies.get(owner_of(obj["metadata"]["labels"])[1], "repair")
 
     def freeze(self, models: Collection[ServedModel]) -> "Plan":
         """Return the plan in which some more models keep the objects that they have."""

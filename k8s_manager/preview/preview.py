@@ -19,6 +19,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.drift.field_policy import kept_edits, resolve
+from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.world.binding import Binding
@@ -146,7 +147,7 @@ def _compare(
     owned: Mapping[ObjectKey, Manifest],
     plans: PlanChecks,
 ) -> Preview:
-    now, then = _Rendered.of(world, plans), _Rendered.of(changed, plans)
+    now, then = _Rendered.of(world, plans, owned), _Rendered.of(changed, plans, owned)
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
         old, new = now.object(key, owned), then.object(key, owned)
@@ -167,9 +168,13 @@ class _Rendered:
     objects: dict[ObjectKey, Manifest]
 
     @classmethod
-    def of(cls, world: World, plans: PlanChecks) -> "_Rendered":
+    def of(cls, world: World, plans: PlanChecks, owned: Mapping[ObjectKey, Manifest]) -> "_Rendered":
         plan = plan_once(world, plans=plans)
-        return cls(plan, Renderer().render(plan).objects)
+        found = {
+            key: with_pod_defaults(obj, owned.get(key), plan.policy_of(obj))
+            for key, obj in Renderer().render(plan).objects.items()
+        }
+        return cls(plan, found)
 
     def object(self, key: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> Manifest | None:
         """Return a desired object without the fields of the live one whose edits are kept. A namespace of another owner
@@ -179,8 +184,7 @@ class _Rendered:
             return None
         if wanted is None or live is None or not kept_edits(live):
             return wanted
-        policy = self.plan.drift_policies.get(owner_of(wanted["metadata"]["labels"])[1], "repair")
-        return resolve(policy, wanted, live, drifted=False).obj
+        return resolve(self.plan.policy_of(wanted), wanted, live, drifted=False).obj
 
     def keeps(self, obj: Manifest | None) -> bool:
         """Tell whether an object stays whatever is desired: its document is not accepted."""

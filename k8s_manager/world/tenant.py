@@ -13,6 +13,11 @@ def dedicated_namespace(tenant: str) -> str:
     return f"{tenant}-gateway"
 
 
+def can_have_own_gateway(tenant: str) -> bool:
+    """Tell whether the namespace of a tenant's own gateway is short enough for Kubernetes; admission tells the rest."""
+    return len(dedicated_namespace(tenant)) <= 63
+
+
 def gateway_name(tenant: str, spec: TenantSpec) -> str:
     """Return the name of the gateway that serves a tenant."""
     return spec.gateway.name or tenant

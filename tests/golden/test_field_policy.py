@@ -11,8 +11,8 @@ import pytest
 
 from istio_templates.facts import Manifest
 from k8s_manager.drift.compare import EXACT, differences
+from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.field_policy import DriftResolution, resolve
-from k8s_manager.pipeline.diff import stamped
 from k8s_manager.standalone.apiserver import apply
 from k8s_manager.standalone.apiserver.paths import merge, shape_of
 from k8s_manager.standalone.apiserver.registrar import merge_patch

@@ -13,7 +13,7 @@ from istio_templates import schema
 from istio_templates.facts import Manifest
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.drift.compare import is_in_line
-from k8s_manager.pipeline.diff import stamped
+from k8s_manager.drift.digest import stamped
 from tests.golden.case import CASES, FOLDER, rendered, shown
 
 ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Set
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec
 from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.pod_template.formats import dns_1035_label, port_name
 from k8s_manager.admission.rules import namespace_rules
-from k8s_manager.admission.rules.rejection import Rejection, conflict
+from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
 
 Check = Callable[[str, InferenceGatewaySpec, ClaimIndex], Iterator[Rejection]]
 
@@ -53,4 +54,21 @@ def _neighbours(namespace: str, index: ClaimIndex) -> Set[str]:
     return index.gateways_in.get(namespace, set()) | index.gateways_in.get(namespace_rules.ISTIO, set())
 
 
-CHECKS: tuple[Check, ...] = (_reserved_namespace, _namespace_of_a_tenant, _unmanaged_namespace, _overlapping_selector)
+def _unusable_names(name: str, spec: InferenceGatewaySpec, _index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject names that the Service and the pods of a managed gateway cannot have."""
+    if spec.managed is None:
+        return
+    if (message := dns_1035_label(name)) is not None:
+        yield invalid("metadata.name", message)
+    for number, listener in enumerate(spec.listeners):
+        if (message := port_name(listener.name)) is not None:
+            yield invalid(f"spec.listeners[{number}].name", message)
+
+
+CHECKS: tuple[Check, ...] = (
+    _reserved_namespace,
+    _namespace_of_a_tenant,
+    _unmanaged_namespace,
+    _overlapping_selector,
+    _unusable_names,
+)

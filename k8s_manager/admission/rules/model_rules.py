@@ -8,12 +8,14 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import MODEL_CONTAINER, Version
 from istio_templates.workloads.short_fields import differences
 from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.pod_template.formats import dns_1035_label
 from k8s_manager.admission.route_order import Holder, match_of
 from k8s_manager.admission.rules import pod_security, warmup_rules
 from k8s_manager.admission.rules.attachment_rules import check_attachment, check_name
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found
 from k8s_manager.admission.rules.route_rules import check_route
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.admission.rules.workload_rules import check_workload
 from k8s_manager.world.labels import workload_labels
 
 LONGEST_DEPLOYMENT = 52
@@ -101,6 +103,16 @@ def _pods(claim: ModelClaim, index: ClaimIndex) -> Iterator[Rejection]:
                 yield invalid(f"spec.versions[{number}].workload.podTemplate.{path}", message)
 
 
+def _kubernetes(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject what an API server would refuse in the rendered objects, after some of them have been made."""
+    if (message := dns_1035_label(claim.key[1])) is not None:
+        yield invalid("metadata.name", message)
+    for number, version in enumerate(claim.spec.versions):
+        if version.workload:
+            path, with_agent = f"spec.versions[{number}].workload", claim.spec.warmup.how == "agent"
+            yield from check_workload(path, version.workload, with_agent)
+
+
 def _short_fields(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
     """Reject what a workload's short fields and its podTemplate say differently: either could be meant."""
     for number, version in enumerate(claim.spec.versions):
@@ -119,5 +131,14 @@ def _labels(model: str, version: Version) -> list[tuple[str, str]]:
     return list(version.existing.labels.items()) if version.existing else workload_labels(model, version.name)
 
 
-CHECKS: tuple[Check, ...] = (_limited_name, _routes, _ports, _deployments, _shared_label, _pods, _short_fields)
+CHECKS: tuple[Check, ...] = (
+    _limited_name,
+    _routes,
+    _ports,
+    _deployments,
+    _shared_label,
+    _pods,
+    _short_fields,
+    _kubernetes,
+)
 ATTACHED_CHECKS: tuple[Check, ...] = (_attachment,)

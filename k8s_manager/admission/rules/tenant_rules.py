@@ -6,10 +6,11 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.documents.fields import lies_in
 from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.pod_template.formats import dns_1035_label, dns_label
 from k8s_manager.admission.route_order import is_fallback
 from k8s_manager.admission.rules import namespace_rules
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
-from k8s_manager.world.tenant import namespace_of
+from k8s_manager.world.tenant import dedicated_namespace, namespace_of
 
 Check = Callable[[str, TenantSpec, ClaimIndex], Iterator[Rejection]]
 HostCheck = Callable[[str, TenantSpec, int, ClaimIndex], Iterator[Rejection]]
@@ -56,6 +57,14 @@ def _changed_namespace(name: str, spec: TenantSpec, index: ClaimIndex) -> Iterat
                 f"spec.namespace back to {other}, or delete the tenant and create it again"
             )
             yield conflict("spec.namespace", message)
+
+
+def _unusable_names(name: str, spec: TenantSpec, _index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a name that the Service and the namespace of a tenant's own gateway cannot have."""
+    if spec.gateway.dedicated is None:
+        return
+    if (message := dns_1035_label(name) or dns_label(dedicated_namespace(name))) is not None:
+        yield invalid("metadata.name", message)
 
 
 def _unknown_gateway(_name: str, spec: TenantSpec, index: ClaimIndex) -> Iterator[Rejection]:
@@ -141,6 +150,7 @@ CHECKS: tuple[Check, ...] = (
     _changed_namespace,
     _unknown_gateway,
     _adopted_gateway,
+    _unusable_names,
 )
 HOST_CHECKS: tuple[HostCheck, ...] = (
     _probe_host,

@@ -7,7 +7,7 @@ import typer
 
 from k8s_manager.cli.api_commands.documents import Files
 from k8s_manager.cli.manifest_commands.render import rendered
-from k8s_manager.gitops.layout import Layout, review_branch
+from k8s_manager.gitops.layout import Layout, object_in, path_of, review_branch
 from k8s_manager.gitops.repository import Access, CommitInfo, Pushed, Repository
 from k8s_manager.runtime.git_address import Address
 
@@ -40,9 +40,10 @@ def push(
     for ssh, your agent's keys count, or what GIT_SSH_COMMAND says.
     """
     Address(to, branch, folder).require("--to", "--branch", "--folder")
-    tree = Layout().tree(rendered(filename))
     access = Access.of(os.environ)
-    target = review_branch(tree, Repository(to, branch, folder, access).read()[0]) if review else branch
+    tip, there = Repository(to, branch, folder, access).read()
+    tree = Layout().tree(rendered(filename, standing=lambda obj: object_in(there.get(path_of(obj), ""))))
+    target = review_branch(tree, tip) if review else branch
     repository = Repository(to, target, folder, access)
     change = CommitInfo(message or f"Render {len(tree)} files", author)
     done = repository.put(tree, change, onto=branch if review else None)

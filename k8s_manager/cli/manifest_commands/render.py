@@ -1,6 +1,7 @@
 """`tidegate render`: documents in, manifests out, to standard output or into a kustomize tree; no cluster needed."""
 
 import gc
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from k8s_manager.gitops import folder
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.offline import schema_check, sources
 from k8s_manager.offline.findings import TreeFinding, remarks
-from k8s_manager.offline.incremental_render import Rendering
+from k8s_manager.offline.incremental_render import Rendering, Standing
 from k8s_manager.offline.sources import Sources
 
 STALE, REFUSED = 1, 2
@@ -58,7 +59,8 @@ def render(
         raise typer.BadParameter("--check compares with a tree; say where it is: -d DIR")
     if target_version and not validate:
         raise typer.BadParameter("--target-version says what to validate for; add --validate")
-    objects = rendered(filename, schema_check.target(target_version or ()) if validate else None)
+    target = schema_check.target(target_version or ()) if validate else None
+    objects = rendered(filename, target, partial(folder.standing, output_dir) if output_dir else _nothing)
     if output_dir is None:
         typer.echo(yaml_text(in_order(objects.values())), nl=False)
         return
@@ -70,11 +72,17 @@ def render(
     typer.echo(f"{output_dir}: {stale}")
 
 
-def rendered(filename: list[str], target: schema_check.TargetVersions | None = None) -> dict[ObjectKey, Manifest]:
+def _nothing(_obj: Manifest) -> None:
+    """Tell that an object stands nowhere yet."""
+
+
+def rendered(
+    filename: list[str], target: schema_check.TargetVersions | None = None, standing: Standing = _nothing
+) -> dict[ObjectKey, Manifest]:
     """Return what follows from documents, validated for a `target`; tell findings, and end where one is an error."""
     gc.disable()  # a process that ends soon; thousands of documents, none of which goes before it does
     given = read(filename)
-    result = Rendering().of(given.documents, given.places)
+    result = Rendering().of(given.documents, given.places, standing)
     found = [*given.findings, *result.findings]
     if target:
         found += schema_check.findings(result.objects.values(), target)

@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from istio_templates.errors import Problem
+from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.repair import OF_OWNER
-from k8s_manager.kube.errors import ForeignObject, Refused, Unavailable
+from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable
 from k8s_manager.kube.store import Store
 from k8s_manager.offline.offline_world import world_with
 from k8s_manager.pipeline.apply import Basis, ClusterTarget
 from k8s_manager.pipeline.changes import Changes, Write
-from k8s_manager.pipeline.diff import stamped
 from k8s_manager.pipeline.plan import Plan
 from tests.features.test_drift import Hand
 
@@ -91,3 +94,94 @@ async def test_what_others_prepared_with_our_labels_is_written_at_no_pace_and_se
     results = await target.apply(Changes(writes=writes), BASIS)  # somebody has taken all of it away again
     assert results.written == OF_OWNER.burst
     assert len(results.put_off) == 150 - OF_OWNER.burst
+
+
+class Strict(Kubernetes):
+    """An API server that takes no object of some kinds, and notes what it made."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.refuses, self.made, self.asked = set(kinds), [], []
+        self.error: Exception = Refused("apply", [])
+
+    async def apply(self, obj, force, dry_run=False):
+        self.asked.append(obj["kind"])
+        if obj["kind"] in self.refuses:
+            raise self.error
+        if not dry_run:
+            self.made.append(obj["kind"])
+        return obj
+
+    async def get(self, key):
+        raise Absent("not there")
+
+
+def model_of(name: str, awaited: tuple = (), first: bool = True) -> Changes:
+    kinds = [
+        "Service",
+        "Deployment",
+        "PodDisruptionBudget",
+        "DestinationRule",
+        *([] if awaited else ["VirtualService"]),
+    ]
+    objects = [ours(kind, name, "search", model=name) for kind in kinds]
+    return Changes(writes=[Write(obj, first) for obj in objects], awaited=awaited)
+
+
+def strict(server: Strict) -> tuple[ClusterTarget, Hand]:
+    clock = Hand()
+    kinds = ("Service", "Deployment", "PodDisruptionBudget", "DestinationRule", "VirtualService")
+    return ClusterTarget(server, Store(kinds, clock), clock, 4), clock
+
+
+@pytest.mark.parametrize("kind", ["PodDisruptionBudget", "DestinationRule", "VirtualService"])
+async def test_no_pod_is_made_for_a_model_of_which_something_later_is_refused(kind):
+    server = Strict(kind)
+    target, clock = strict(server)
+    results = await target.apply(model_of("a"), BASIS)
+    assert [key.kind for key in results.failures] == [kind]
+    assert "Deployment" not in server.made
+    server.refuses.clear()
+    clock.at = 50.0
+    assert not (await target.apply(model_of("a"), BASIS)).failures
+    assert "Deployment" in server.made and kind in server.made
+
+
+async def test_a_route_that_waits_for_its_limit_is_tried_before_pods_are_made():
+    server = Strict("VirtualService")
+    target, _ = strict(server)
+    route = ours("VirtualService", "a", "search", model="a")
+    results = await target.apply(model_of("a", awaited=(route,)), BASIS)
+    assert [key.kind for key in results.failures] == ["VirtualService"] and "Deployment" not in server.made
+    server.asked.clear()
+    await target.apply(model_of("a", awaited=(route,)), BASIS)  # too early: nobody is asked again
+    assert "VirtualService" not in server.asked and "Deployment" not in server.made
+
+
+async def test_of_two_versions_none_is_made_where_one_is_refused():
+    server = Strict("Deployment")
+    target, _ = strict(server)
+    both = [Write(ours("Deployment", f"a-{name}", "search", model="a"), True) for name in ("v1", "v2")]
+    await target.apply(Changes(writes=both), BASIS)
+    assert server.asked == ["Deployment", "Deployment"] and server.made == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("a webhook is away"),
+        Refused("apply", [Problem("", "admission webhook x does not support dry run")]),
+    ],
+)
+async def test_pods_do_not_wait_for_an_answer_that_nobody_can_give(error):
+    server = Strict("VirtualService")
+    server.error = error
+    target, _ = strict(server)
+    await target.apply(model_of("a"), BASIS)
+    assert "Deployment" in server.made
+
+
+async def test_another_model_goes_its_way_and_what_runs_is_not_tried():
+    server = Strict("VirtualService")
+    target, _ = strict(server)
+    await target.apply(model_of("a", first=False), BASIS)
+    assert "Deployment" in server.made and server.asked.count("DestinationRule") == 1
