@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 
 from istio_templates import names
 from istio_templates.facts import (
+    CorsFacts,
     GatewayPool,
     HeaderEdits,
     LentHost,
@@ -45,7 +46,9 @@ def virtual_service(model: ServedModel) -> Manifest:
             "hosts": hosts,
             "gateways": _gateways(model, hosts),
             "exportTo": sorted({pool.namespace for pool in tenant.gateways}),
-            "http": [_http(model, route, len(hosts) > 1) for route in sorted(model.routes, key=_precedence)],
+            "http": [
+                http for route in sorted(model.routes, key=_precedence) for http in _http(model, route, len(hosts) > 1)
+            ],
         },
     }
 
@@ -196,10 +199,13 @@ def _precedence(route: RouteFacts) -> tuple[int, int, str]:
     return (-len(route.path.rstrip("/")), -len(route.headers), route.name)
 
 
-def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> Manifest:
-    out: Manifest = {"name": route.name, "match": _matches(route, by_authority)}
+def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Manifest]:
+    matches = _matches(route, by_authority)
     if model.closed is not None:
-        return {**out, "directResponse": {"status": 503, "body": {"string": model.closed}}}
+        return _closed(model.closed, route, matches)
+    out: Manifest = {"name": route.name, "match": matches}
+    if route.cors:
+        out["corsPolicy"] = _cors(route.cors)
     out["route"] = [
         {
             "destination": {
@@ -217,7 +223,90 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> Manifest
     out["retries"] = _retries(route)
     if headers := _headers(route.request, route.response):
         out["headers"] = headers
+    if rewrite := _rewrite(route):
+        out["rewrite"] = rewrite
+    return [out]
+
+
+def _closed(sentence: str, route: RouteFacts, matches: list[Manifest]) -> list[Manifest]:
+    """Return the 503 of a model that takes no requests.
+
+    Envoy's CORS filter leaves alone what no cluster answers. So that a web page can read why, its preflights and its
+    requests are told apart by their origins here.
+    """
+    refused = {"status": 503, "body": {"string": sentence}}
+    out = [{"name": route.name, "match": matches, "directResponse": refused}]
+    if route.cors is None:
+        return out
+    seen = {"access-control-allow-origin": "%REQ(origin)%"}
+    if route.cors.credentials:
+        seen["access-control-allow-credentials"] = "true"
+    if route.cors.exposed:
+        seen["access-control-expose-headers"] = ",".join(route.cors.exposed)
+    origins = [{} if text == "*" else {how: text} for how, text in route.cors.origins]
+    found = [_with(match, {"origin": origin}) for match in matches for origin in origins]
+    readable: Manifest = {"headers": {"response": {"set": seen}}, "directResponse": refused}
+    out.insert(0, {"name": route.name, "match": found, **readable})
+    if not route.headers:
+        asked = [
+            {**_with(match, {"access-control-request-method": {}}), "method": {"exact": "OPTIONS"}} for match in found
+        ]
+        preflight: Manifest = {
+            "headers": {"response": {"set": _preflight(route.cors)}},
+            "directResponse": {"status": 200},
+        }
+        out.insert(0, {"name": route.name, "match": asked, **preflight})
     return out
+
+
+def _with(match: Manifest, headers: Manifest) -> Manifest:
+    return {**match, "headers": {**match.get("headers", {}), **headers}}
+
+
+def _preflight(cors: CorsFacts) -> dict[str, str]:
+    """Return the headers by which a preflight is granted."""
+    out = {
+        "access-control-allow-origin": "%REQ(origin)%",
+        "access-control-allow-credentials": "true" if cors.credentials else "",
+        "access-control-allow-methods": ",".join(cors.methods),
+        "access-control-allow-headers": ",".join(cors.headers),
+        "access-control-max-age": str(cors.max_age or ""),
+    }
+    return {name: value for name, value in out.items() if value}
+
+
+def _rewrite(route: RouteFacts) -> Manifest:
+    """Return how Istio rewrites a request.
+
+    Its `uri` replaces what the match took. A route matches `/chat` and `/chat/`, and no one text fits both: one of them
+    would lose a slash or get a second one. So the path is replaced by an expression.
+    """
+    asked, own = route.rewrite, re.escape(route.path)
+    if asked is None:
+        return {}
+    out: Manifest = {"authority": asked.host} if asked.host else {}
+    if asked.path:
+        out["uriRegexRewrite"] = {"match": "^/.*$", "rewrite": asked.path}
+    elif asked.prefix == "/":
+        out["uriRegexRewrite"] = {"match": f"^{own}/?", "rewrite": "/"} if route.path != "/" else None
+    elif asked.prefix:
+        ended = "" if route.path != "/" else "/"
+        out["uriRegexRewrite"] = {"match": f"^{own}", "rewrite": asked.prefix + ended}
+    return {name: value for name, value in out.items() if value}
+
+
+def _cors(cors: CorsFacts) -> Manifest:
+    """Return a CorsPolicy. A preflight of another origin is answered too: Istio would let it through to the model."""
+    out: Manifest = {
+        "allowOrigins": [{how: text} for how, text in cors.origins],
+        "allowMethods": list(cors.methods),
+        "allowHeaders": list(cors.headers),
+        "exposeHeaders": list(cors.exposed),
+        "maxAge": f"{cors.max_age}s" if cors.max_age else None,
+        "allowCredentials": cors.credentials or None,
+        "unmatchedPreflights": "IGNORE",
+    }
+    return {name: value for name, value in out.items() if value}
 
 
 def _matches(route: RouteFacts, by_authority: bool) -> list[Manifest]:

@@ -7,7 +7,7 @@ from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
 _KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems",
-         "minProperties", "description", "default")  # fmt: skip
+         "minProperties", "description", "default", "x-kubernetes-validations")  # fmt: skip
 _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "InferenceGateway": [
         ("Namespace", "string", ".spec.namespace"),

@@ -75,6 +75,11 @@ def _ascii_label(label: str) -> str:
 
 def route_path(value: str) -> str:
     """Return `value` if it is a plain absolute path, without a trailing slash (but `/` itself)."""
+    return path_sent(value).rstrip("/") or "/"
+
+
+def path_sent(value: str) -> str:
+    """Return `value` if it is a plain absolute path: no query, nothing encoded, nothing that a proxy would rewrite."""
     if not value.startswith("/"):
         raise ValueError(f"{value!r} has no leading '/'; write /{value}")
     if len(value) > PATH_MAX:
@@ -85,7 +90,7 @@ def route_path(value: str) -> str:
         )
     if "//" in value or any(part in (".", "..") for part in value.split("/")):
         raise ValueError(f"{value!r} has an empty, '.' or '..' segment; proxies rewrite those")
-    return value.rstrip("/") or "/"
+    return value
 
 
 def lies_in(path: str, folder: str) -> bool:

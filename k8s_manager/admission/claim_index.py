@@ -10,7 +10,7 @@ from istio_templates.documents import (
     TenantSpec,
     WarmupPlanSpec,
 )
-from istio_templates.documents.model import Route
+from istio_templates.documents.route import Route
 from istio_templates.facts import ObjectKey
 from k8s_manager.admission.route_order import Holder, OrderedRoutes, RouteMatch, folders, is_fallback, match_of
 from k8s_manager.world.binding import Binding

@@ -12,16 +12,16 @@ from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
 from istio_templates.documents.model import (
     MODEL_CONTAINER,
-    HeaderChange,
     RateLimit,
-    Route,
     TrafficPolicy,
     Version,
     Workload,
 )
+from istio_templates.documents.route import Cors, HeaderChange, Route
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup
 from istio_templates.facts import (
+    CorsFacts,
     GatewayPods,
     GatewayPool,
     HeaderEdits,
@@ -32,6 +32,7 @@ from istio_templates.facts import (
     OwnedHost,
     PodsOfVersion,
     PolicyFacts,
+    RewriteFacts,
     RouteFacts,
     ServedModel,
     SlowStartFacts,
@@ -173,6 +174,19 @@ def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts
         per_try=route.retries.per_try_timeout,
         request=_edits(route.request_headers),
         response=_edits(route.response_headers),
+        rewrite=RewriteFacts(asked.path, asked.prefix, asked.host) if (asked := route.rewrite) else None,
+        cors=_cors(route.cors) if route.cors else None,
+    )
+
+
+def _cors(cors: Cors) -> CorsFacts:
+    return CorsFacts(
+        origins=tuple(pair for origin in cors.allow_origins for pair in origin.model_dump(exclude_none=True).items()),
+        methods=cors.allow_methods,
+        headers=cors.allow_headers,
+        exposed=cors.expose_headers,
+        max_age=int(seconds(cors.max_age)) if cors.max_age else None,
+        credentials=cors.allow_credentials,
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from k8s_manager.standalone.translator.actions import CORS_FILTER
 from k8s_manager.standalone.translator.config import (
     Config,
     GatewayPod,
@@ -78,7 +79,7 @@ def _chain(config: Config, pod: GatewayPod, gateway: Object, server: Object) -> 
 def _http_filters(config: Config, pod: GatewayPod) -> list[Object]:
     inserted = patches_for(config, pod, "HTTP_FILTER")
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}}
-    return [*inserted, router]
+    return [CORS_FILTER, *inserted, router]
 
 
 def _tls(server: Object) -> Object:
