@@ -187,9 +187,9 @@ def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
         if isinstance(found, LentHost) and pool.name not in found.gateways:
             continue
         listener = names.listener_for(pool, host, found.credential)
-        shared = listener is not None and listener.domain is not None
+        shared = listener.domain if listener else None
         if shared:
-            yield f"{pool.namespace}/{names.pool_gateway(pool)}"
+            yield f"{pool.namespace}/{names.domain_gateway(pool, shared)}"
         if not shared or names.plain_listener(pool):
             yield f"{pool.namespace}/{names.tenant_gateway(owner, pool, adopted)}"
 

@@ -31,6 +31,11 @@ class Spec(BaseModel):
         return {name: inner for name, inner in value.items() if inner is not None or name not in known}
 
 
+def rule(expression: str, message: str) -> ConfigDict:
+    """Return a rule (CEL) that the API server checks too, so that `kubectl apply` says it."""
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": [{"rule": expression, "message": message}]})
+
+
 def without_nulls(value: Any) -> Any:
     """Return a value without what is null in it, at any depth: templating tools print that for what is empty."""
     if isinstance(value, dict):

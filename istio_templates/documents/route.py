@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from istio_templates.documents.fields import (
     PATH_MAX,
@@ -15,6 +15,7 @@ from istio_templates.documents.fields import (
     Port,
     Spec,
     path_sent,
+    rule,
     seconds,
 )
 
@@ -25,11 +26,6 @@ _ORIGIN_PREFIX = re.compile(r"[a-z0-9+.:/\[\]-]+")
 _ORIGIN_REGEX = re.compile(r"([A-Za-z0-9:/*+?()|^$.\[\]-]|\\[.dw-])+")
 _NOT_ALIKE = re.compile(r"[*+?]\+|\(\?|\[\[")
 _OF_ONE_DOMAIN = re.compile(r"[^|]*\\\.[a-z0-9-]+\\\.[a-z]{2,}(:[0-9]{1,5})?\$?")
-
-
-def _rule(rule: str, message: str) -> ConfigDict:
-    """Return a rule that the API server checks too, so that `kubectl apply` says it."""
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": [{"rule": rule, "message": message}]})
 
 
 def exact_origin(value: str) -> str:
@@ -86,7 +82,7 @@ class Rewrite(Spec):
     """What the model sees in place of what was asked for. `path` is the whole path; `prefix` stands for the route's own
     path, and what lies below it stays. `host` is the Host header. Query strings stay."""
 
-    model_config = _rule("!(has(self.path) && has(self.prefix))", "give one of path and prefix")
+    model_config = rule("!(has(self.path) && has(self.prefix))", "give one of path and prefix")
 
     path: RewrittenPath | None = None
     prefix: Path | None = None
@@ -129,7 +125,7 @@ class Cors(Spec):
     """Which web pages of other origins may call the route. The gateway answers preflights by itself: they reach no
     model and cost no tokens."""
 
-    model_config = _rule(
+    model_config = rule(
         "!has(self.allowCredentials) || !self.allowCredentials || "
         "!self.allowOrigins.exists(origin, has(origin.exact) && origin.exact == '*')",
         "allowCredentials does not go together with the origin *; list the origins",

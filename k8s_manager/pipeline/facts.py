@@ -51,9 +51,9 @@ from warmup.plans.bundle import Bundle, hash_of
 from warmup.protocols import dialect_of
 
 
-def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
-    """Return the facts of a gateway. The probe's secret is derived from its UID, which nobody outside sees;
-    without one (rendering for Git) there is no probe."""
+def pool(name: str, spec: InferenceGatewaySpec, uid: str | None, missing: frozenset[str] = frozenset()) -> GatewayPool:
+    """Return the facts of a gateway, of whose certificates some are `missing`. The probe's secret is derived from its
+    UID, which nobody outside sees; without one (rendering for Git) there is no probe."""
     return GatewayPool(
         name=name,
         namespace=spec.namespace,
@@ -65,6 +65,7 @@ def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
         managed=_managed(spec.managed) if spec.managed else None,
         probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
         endpoint_stats=spec.endpoint_stats,
+        missing=missing,
     )
 
 

@@ -202,6 +202,34 @@ def test_certificates_become_listeners_and_claims():
     assert "TCP on port 5432 is not served" in told
 
 
+def https(hosts: list[str], secret: str, number: int = 8443) -> dict:
+    tls = {"mode": "SIMPLE", "credentialName": secret}
+    return {"port": {"number": number, "protocol": "HTTPS"}, "hosts": hosts, "tls": tls}
+
+
+def test_several_certificates_of_one_port_become_several_listeners():
+    servers = (
+        https(["*.a.example.com"], "a"),
+        https(["search/*.b.example.com", "ads/*.b.example.com", "*.c.example.com"], "bc"),
+        https(["search.example.com"], "own"),
+        https(["*.a.example.com"], "other"),
+        http_server(8443),
+    )
+    documents, notes = found([gateway(http_server(), *servers), *SITE[1:]])
+    listeners = documents["InferenceGateway", "ingress"]["listeners"][1:]
+    assert [(one["name"], one.get("domain"), one.get("credentialName")) for one in listeners] == [
+        ("https-8443", "a.example.com", "a"),
+        ("https-8443-b-example-com", "b.example.com", "bc"),
+        ("https-8443-c-example-com", "c.example.com", "bc"),
+        ("https-8443-own", None, None),
+    ]
+    assert {one["port"] for one in listeners} == {8443}
+    assert documents["Tenant", "search"]["hosts"] == [{"name": "search.example.com", "tls": {"credentialName": "own"}}]
+    told = "\n".join(notes)
+    assert "spec.servers[4]: *.a.example.com is served by listener https-8443 already" in told
+    assert "spec.servers[5]: port 8443 is another listener already" in told
+
+
 def test_pods_of_a_service_that_was_not_read_are_a_guess_that_is_told():
     documents, notes = found(
         [gateway(), virtual_service(route(("far.other.svc.cluster.local", "", 100)))], take_over=True

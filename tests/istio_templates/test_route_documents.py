@@ -120,7 +120,7 @@ def test_a_route_with_headers_needs_one_without_for_its_preflights():
     variant = {**ROUTE, "headers": {"x-variant": "b"}, "cors": cors}
     assert parse(model(routes=[variant, {**ROUTE, "cors": cors}]))
     for more in ([], [ROUTE], [{**ROUTE, "cors": other}], [{**ROUTE, "path": "/", "cors": cors}]):
-        assert "routes[0].cors: browsers send preflights without headers" in refused(variant, *more)
+        assert "spec.routes[0].cors browsers send preflights without headers" in refused(variant, *more)
 
 
 def test_istio_is_asked_to_answer_preflights_of_strangers_too():
