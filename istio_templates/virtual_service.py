@@ -25,6 +25,8 @@ from istio_templates.workloads.service import service_host
 ANY_CASE = "(?i)"
 """Before a regular expression on a host: Envoy compares it with case, and host names have none."""
 ANY_PORT = "(:[0-9]+)?"
+# What Envoy's CORS filter takes for a preflight, beside the method: both with a value.
+_PREFLIGHT = {"origin": {"regex": ".+"}, "access-control-request-method": {"regex": ".+"}}
 MESH = "mesh"
 """What stands for all sidecars among the Gateways of a VirtualService."""
 Split = tuple[tuple[str, str, int], ...]
@@ -202,11 +204,23 @@ def _precedence(route: RouteFacts) -> tuple[int, int, str]:
 def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Manifest]:
     matches = _matches(route, by_authority)
     if model.closed is not None:
-        return _closed(model.closed, route, matches)
+        return _closed(model, route, matches, model.closed)
     out: Manifest = {"name": route.name, "match": matches}
     if route.cors:
         out["corsPolicy"] = _cors(route.cors)
-    out["route"] = [
+    out["route"] = _destinations(model, route)
+    if route.timeout:
+        out["timeout"] = route.timeout
+    out["retries"] = _retries(route)
+    if headers := _headers(route.request, route.response):
+        out["headers"] = headers
+    if rewrite := _rewrite(route):
+        out["rewrite"] = rewrite
+    return [out]
+
+
+def _destinations(model: ServedModel, route: RouteFacts) -> list[Manifest]:
+    return [
         {
             "destination": {
                 "host": service_host(model),
@@ -218,24 +232,16 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Man
         for version in model.versions
         if version.weight > 0
     ]
-    if route.timeout:
-        out["timeout"] = route.timeout
-    out["retries"] = _retries(route)
-    if headers := _headers(route.request, route.response):
-        out["headers"] = headers
-    if rewrite := _rewrite(route):
-        out["rewrite"] = rewrite
-    return [out]
 
 
-def _closed(sentence: str, route: RouteFacts, matches: list[Manifest]) -> list[Manifest]:
+def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sentence: str) -> list[Manifest]:
     """Return the 503 of a model that takes no requests.
 
-    Envoy's CORS filter leaves alone what no cluster answers. So that a web page can read why, its preflights and its
-    requests are told apart by their origins here.
+    Envoy's CORS filter leaves alone what no cluster answers. So that a web page can read why, its origin is told apart
+    here; and preflights have a route to the model, of which the filter lets none through.
     """
     refused = {"status": 503, "body": {"string": sentence}}
-    out = [{"name": route.name, "match": matches, "directResponse": refused}]
+    out: list[Manifest] = [{"name": route.name, "match": matches, "directResponse": refused}]
     if route.cors is None:
         return out
     seen = {"access-control-allow-origin": "%REQ(origin)%"}
@@ -245,17 +251,11 @@ def _closed(sentence: str, route: RouteFacts, matches: list[Manifest]) -> list[M
         seen["access-control-expose-headers"] = ",".join(route.cors.exposed)
     origins = [{} if text == "*" else {how: text} for how, text in route.cors.origins]
     found = [_with(match, {"origin": origin}) for match in matches for origin in origins]
-    readable: Manifest = {"headers": {"response": {"set": seen}}, "directResponse": refused}
-    out.insert(0, {"name": route.name, "match": found, **readable})
-    if not route.headers:
-        asked = [
-            {**_with(match, {"access-control-request-method": {}}), "method": {"exact": "OPTIONS"}} for match in found
-        ]
-        preflight: Manifest = {
-            "headers": {"response": {"set": _preflight(route.cors)}},
-            "directResponse": {"status": 200},
-        }
-        out.insert(0, {"name": route.name, "match": asked, **preflight})
+    out.insert(0, {**out[0], "match": found, "headers": {"response": {"set": seen}}})
+    destinations = _destinations(model, route)
+    if destinations and not route.headers:
+        asked = [{**_with(match, _PREFLIGHT), "method": {"exact": "OPTIONS"}} for match in matches]
+        out.insert(0, {"name": route.name, "match": asked, "corsPolicy": _cors(route.cors), "route": destinations})
     return out
 
 
@@ -263,16 +263,8 @@ def _with(match: Manifest, headers: Manifest) -> Manifest:
     return {**match, "headers": {**match.get("headers", {}), **headers}}
 
 
-def _preflight(cors: CorsFacts) -> dict[str, str]:
-    """Return the headers by which a preflight is granted."""
-    out = {
-        "access-control-allow-origin": "%REQ(origin)%",
-        "access-control-allow-credentials": "true" if cors.credentials else "",
-        "access-control-allow-methods": ",".join(cors.methods),
-        "access-control-allow-headers": ",".join(cors.headers),
-        "access-control-max-age": str(cors.max_age or ""),
-    }
-    return {name: value for name, value in out.items() if value}
+def _is_preflight(http: Manifest) -> bool:
+    return all(_PREFLIGHT.items() <= (match.get("headers") or {}).items() for match in matches_of(http))
 
 
 def _rewrite(route: RouteFacts) -> Manifest:
@@ -341,5 +333,5 @@ def _edits(edits: HeaderEdits) -> Manifest:
 
 def weights_of(virtual_service: Manifest) -> dict[str, int]:
     """Return the weights by which a VirtualService sends requests to versions."""
-    rules = http_of(virtual_service) or [{}]
+    rules = [http for http in http_of(virtual_service) if not _is_preflight(http)] or [{}]
     return {route["destination"].get("subset", ""): route.get("weight", 100) for route in rules[0].get("route") or []}

@@ -42,6 +42,10 @@ class Site:
             found = {name.lower(): value for name, value in answer.headers.items()}
             return Answer(answer.status, found, await answer.text())
 
+    async def counted(self) -> int:
+        """Return how many requests the slots have seen."""
+        return sum((await self.envoy.stats("http_local_rate_limit.enabled")).values())
+
     async def preflight(self, path: str, origin: str) -> Answer:
         return await self.ask(path, method="OPTIONS", Origin=origin, **PREFLIGHT)
 
@@ -134,6 +138,7 @@ async def test_a_model_sees_the_path_that_its_route_says(tmp_path):
 
 async def test_preflights_reach_no_model_and_cost_no_tokens(tmp_path):
     async with served(tmp_path) as site:
+        before = await site.counted()
         for origin in (PAGE, "https://a-b.dev.example.com", "https://test.example.com:8443"):
             for path in ("/web", "/web/deeper"):
                 answer = await site.preflight(path, origin)
@@ -146,8 +151,7 @@ async def test_preflights_reach_no_model_and_cost_no_tokens(tmp_path):
             answer = await site.preflight("/web", stranger)
             assert answer.status == 200 and ALLOWED not in answer.headers, stranger
         assert site.asked == []
-        counts = await site.envoy.stats("http_local_rate_limit.rate_limited")
-        assert not any(counts.values())
+        assert await site.counted() == before, "no slot has seen a preflight"
         found = [(await site.ask("/web", Origin=PAGE)).status for _ in range(4)]
         assert found == [200, 200, 429, 429], "all tokens of the bucket were left"
 
@@ -187,10 +191,15 @@ async def test_a_page_reads_that_a_model_is_paused_and_others_do_not(tmp_path):
             granted = await site.preflight("/paused", origin)
             assert (granted.status, granted.headers[ALLOWED], granted.body) == (200, origin, "")
             assert granted.headers["access-control-allow-methods"] == "POST"
+        before = await site.counted()
+        assert (await site.preflight("/paused", PAGE)).status == 200 and await site.counted() == before
+        odd = {"Access-Control-Request-Method": ""}
+        assert (await site.ask("/paused", method="OPTIONS", Origin=PAGE, **odd)).status == 503
         for stranger in ("https://evil.example.net", "https://a.dev.example.com.evil.net"):
-            assert (await site.ask("/paused", Origin=stranger)).body == "paused is paused: back at noon"
-            for answer in (await site.ask("/paused", Origin=stranger), await site.preflight("/paused", stranger)):
-                assert answer.status == 503 and ALLOWED not in answer.headers
+            refused, granted = await site.ask("/paused", Origin=stranger), await site.preflight("/paused", stranger)
+            assert (refused.status, refused.body, granted.status) == (503, "paused is paused: back at noon", 200)
+            assert ALLOWED not in refused.headers and ALLOWED not in granted.headers
+        assert site.asked == []
 
 
 async def test_a_page_reads_that_no_replica_is_there_while_the_route_is_open(tmp_path):
