@@ -76,7 +76,8 @@ class GatewayPods:
 @dataclass(frozen=True, slots=True)
 class GatewayPool:
     """A set of gateway pods that share one configuration. `probe` is the secret header value, if any. With
-    `endpoint_stats` they count what they send to each replica."""
+    `endpoint_stats` they count what they send to each replica. Listeners whose Secret is `missing` are left out, since
+    they would hold back the others of their port."""
 
     name: str
     namespace: str
@@ -85,6 +86,7 @@ class GatewayPool:
     managed: GatewayPods | None = None
     probe: str | None = None
     endpoint_stats: bool = False
+    missing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,28 @@ class HeaderEdits:
 
 
 @dataclass(frozen=True, slots=True)
+class RewriteFacts:
+    """What a model sees: the whole `path`, or a `prefix` in place of the route's path; the Host header."""
+
+    path: str | None = None
+    prefix: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorsFacts:
+    """Which web pages may call a route. `origins` are pairs of exact, prefix or regex and its text; `max_age` is in
+    seconds."""
+
+    origins: Pairs
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age: int | None = None
+    credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RouteFacts:
     """One route of a model; `timeout` and `per_try` are durations as text."""
 
@@ -146,6 +170,8 @@ class RouteFacts:
     per_try: str | None
     request: HeaderEdits = HeaderEdits()
     response: HeaderEdits = HeaderEdits()
+    rewrite: RewriteFacts | None = None
+    cors: CorsFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,23 +34,26 @@ def tenant_gateway(pool: GatewayPool, tenant: Tenancy) -> list[Manifest]:
 
 
 def pool_gateway(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> list[Manifest]:
-    """Return the Gateway with the servers that tenants share: wildcard certificates, and the probe's host."""
-    servers = [_wildcard(listener, tenants, kept) for listener in pool.listeners if listener.domain]
-    servers = [server for server in servers if server["hosts"]]
+    """Return the Gateways with the servers that tenants share: wildcard certificates, and the probe's host."""
+    servers: dict[str, list[Manifest]] = {}
+    for listeners in names.by_certificate(pool):
+        server = _wildcard(listeners, tenants, kept)
+        if server["hosts"] and listeners[0].credential not in pool.missing:
+            servers.setdefault(names.domain_gateway(pool, listeners[0].domain or ""), []).append(server)
     plain = names.plain_listener(pool)
     if pool.probe and plain:
-        servers.append(
+        servers.setdefault(names.pool_gateway(pool), []).append(
             {
                 "port": {"number": plain.port, "name": f"{plain.name}-probe", "protocol": "HTTP"},
                 "hosts": [f"./{names.PROBE_HOST}"],
             }
         )
-    if not servers:
-        return []
-    obj = names.manifest(
-        "networking.istio.io/v1", "Gateway", names.pool_gateway(pool), pool.namespace, names.owned_by_gateway(pool)
-    )
-    return [{**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}]
+    return [_shared(pool, name, found) for name, found in servers.items()]
+
+
+def _shared(pool: GatewayPool, name: str, servers: list[Manifest]) -> Manifest:
+    obj = names.manifest("networking.istio.io/v1", "Gateway", name, pool.namespace, names.owned_by_gateway(pool))
+    return {**obj, "spec": {"selector": dict(pool.selector), "servers": servers}}
 
 
 def hosts_of(obj: Manifest) -> list[str]:
@@ -108,20 +111,21 @@ def _redirect(pool: GatewayPool, tenant: Tenancy, hosts: list[OwnedHost]) -> lis
     ]
 
 
-def _wildcard(listener: ListenerFacts, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> Manifest:
-    domain = listener.domain or ""
-    namespaces = sorted(
-        {
-            namespace
-            for tenant in tenants
-            for host in tenant.hosts
-            if not host.credential and names.under(host.name, domain)
-            for namespace in (tenant.namespace, *host.guests)
-        }
-        | {namespace for namespace, host in kept if names.under(host, domain)}
-    )
+def _wildcard(listeners: list[ListenerFacts], tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> Manifest:
+    first = listeners[0]
     return {
-        "port": {"number": listener.port, "name": listener.name, "protocol": "HTTPS"},
-        "hosts": [f"{namespace}/*.{domain}" for namespace in namespaces],
-        "tls": {"mode": "SIMPLE", "credentialName": listener.credential, "minProtocolVersion": "TLSV1_2"},
+        "port": {"number": first.port, "name": first.name, "protocol": "HTTPS"},
+        "hosts": [host for listener in listeners for host in _under(listener.domain or "", tenants, kept)],
+        "tls": {"mode": "SIMPLE", "credentialName": first.credential, "minProtocolVersion": "TLSV1_2"},
     }
+
+
+def _under(domain: str, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> list[str]:
+    namespaces = {
+        namespace
+        for tenant in tenants
+        for host in tenant.hosts
+        if not host.credential and names.under(host.name, domain)
+        for namespace in (tenant.namespace, *host.guests)
+    } | {namespace for namespace, host in kept if names.under(host, domain)}
+    return [f"{namespace}/*.{domain}" for namespace in sorted(namespaces)]

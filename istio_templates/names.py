@@ -81,6 +81,32 @@ def pool_gateway(pool: GatewayPool) -> str:
     return f"gateway-{pool.name}"
 
 
+def by_certificate(pool: GatewayPool) -> list[list[ListenerFacts]]:
+    """Return the listeners with a domain, those of one port and certificate together.
+
+    An HTTP/2 client uses one connection for all hosts of a certificate. Apart, each server would answer 404 for the
+    hosts of the others.
+    """
+    found: dict[tuple[int, str | None], list[ListenerFacts]] = {}
+    for listener in pool.listeners:
+        if listener.domain:
+            found.setdefault((listener.port, listener.credential), []).append(listener)
+    return list(found.values())
+
+
+def domain_gateway(pool: GatewayPool, domain: str) -> str:
+    """Return the name of the Gateway that carries a domain's server.
+
+    For Istio `*.example.com` covers `a.eu.example.com` too. So a domain below another one has a Gateway of its own:
+    else its hosts would be routed, and counted, under both certificates.
+    """
+    together = next((group for group in by_certificate(pool) if domain in {one.domain for one in group}), [])
+    wider = {one.domain for one in pool.listeners if one.domain and one not in together}
+    if any(one.domain and one.domain.endswith(f".{other}") for one in together for other in wider):
+        return f"{pool_gateway(pool)}--{together[0].name}"
+    return pool_gateway(pool)
+
+
 ECDS_NAME = re.compile(r"tidegate\.(.+)\.slot-\d+")
 
 
@@ -145,6 +171,15 @@ def listener_for(pool: GatewayPool, host: str, credential: str | None) -> Listen
     if credential is not None:
         return None
     return next((listener for listener in pool.listeners if listener.protocol == "HTTP"), None)
+
+
+def server_of(pool: GatewayPool, host: str, claim: OwnedHost | LentHost) -> tuple[int, str] | None:
+    """Return the server of a gateway that takes requests for a host: its port, and what it has a certificate for. All
+    plain hosts of a port have one."""
+    listener = listener_for(pool, host, claim.credential)
+    if listener is None:
+        return None
+    return listener.port, listener.credential or (claim.name if claim.credential else "")
 
 
 def claim_of(tenant: Tenancy, host: str) -> OwnedHost | LentHost | None:

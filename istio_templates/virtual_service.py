@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 
 from istio_templates import names
 from istio_templates.facts import (
+    CorsFacts,
     GatewayPool,
     HeaderEdits,
     LentHost,
@@ -24,6 +25,8 @@ from istio_templates.workloads.service import service_host
 ANY_CASE = "(?i)"
 """Before a regular expression on a host: Envoy compares it with case, and host names have none."""
 ANY_PORT = "(:[0-9]+)?"
+# What Envoy's CORS filter takes for a preflight, beside the method: both with a value.
+_PREFLIGHT = {"origin": {"regex": ".+"}, "access-control-request-method": {"regex": ".+"}}
 MESH = "mesh"
 """What stands for all sidecars among the Gateways of a VirtualService."""
 Split = tuple[tuple[str, str, int], ...]
@@ -45,7 +48,9 @@ def virtual_service(model: ServedModel) -> Manifest:
             "hosts": hosts,
             "gateways": _gateways(model, hosts),
             "exportTo": sorted({pool.namespace for pool in tenant.gateways}),
-            "http": [_http(model, route, len(hosts) > 1) for route in sorted(model.routes, key=_precedence)],
+            "http": [
+                http for route in sorted(model.routes, key=_precedence) for http in _http(model, route, len(hosts) > 1)
+            ],
         },
     }
 
@@ -184,9 +189,9 @@ def _gateways_of(tenant: Tenancy, host: str) -> Iterator[str]:
         if isinstance(found, LentHost) and pool.name not in found.gateways:
             continue
         listener = names.listener_for(pool, host, found.credential)
-        shared = listener is not None and listener.domain is not None
+        shared = listener.domain if listener else None
         if shared:
-            yield f"{pool.namespace}/{names.pool_gateway(pool)}"
+            yield f"{pool.namespace}/{names.domain_gateway(pool, shared)}"
         if not shared or names.plain_listener(pool):
             yield f"{pool.namespace}/{names.tenant_gateway(owner, pool, adopted)}"
 
@@ -196,11 +201,26 @@ def _precedence(route: RouteFacts) -> tuple[int, int, str]:
     return (-len(route.path.rstrip("/")), -len(route.headers), route.name)
 
 
-def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> Manifest:
-    out: Manifest = {"name": route.name, "match": _matches(route, by_authority)}
+def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Manifest]:
+    matches = _matches(route, by_authority)
     if model.closed is not None:
-        return {**out, "directResponse": {"status": 503, "body": {"string": model.closed}}}
-    out["route"] = [
+        return _closed(model, route, matches, model.closed)
+    out: Manifest = {"name": route.name, "match": matches}
+    if route.cors:
+        out["corsPolicy"] = _cors(route.cors)
+    out["route"] = _destinations(model, route)
+    if route.timeout:
+        out["timeout"] = route.timeout
+    out["retries"] = _retries(route)
+    if headers := _headers(route.request, route.response):
+        out["headers"] = headers
+    if rewrite := _rewrite(route):
+        out["rewrite"] = rewrite
+    return [out]
+
+
+def _destinations(model: ServedModel, route: RouteFacts) -> list[Manifest]:
+    return [
         {
             "destination": {
                 "host": service_host(model),
@@ -212,12 +232,73 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> Manifest
         for version in model.versions
         if version.weight > 0
     ]
-    if route.timeout:
-        out["timeout"] = route.timeout
-    out["retries"] = _retries(route)
-    if headers := _headers(route.request, route.response):
-        out["headers"] = headers
+
+
+def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sentence: str) -> list[Manifest]:
+    """Return the 503 of a model that takes no requests.
+
+    Envoy's CORS filter leaves alone what no cluster answers. So that a web page can read why, its origin is told apart
+    here; and preflights have a route to the model, of which the filter lets none through.
+    """
+    refused = {"status": 503, "body": {"string": sentence}}
+    out: list[Manifest] = [{"name": route.name, "match": matches, "directResponse": refused}]
+    if route.cors is None:
+        return out
+    seen = {"access-control-allow-origin": "%REQ(origin)%"}
+    if route.cors.credentials:
+        seen["access-control-allow-credentials"] = "true"
+    if route.cors.exposed:
+        seen["access-control-expose-headers"] = ",".join(route.cors.exposed)
+    origins = [{} if text == "*" else {how: text} for how, text in route.cors.origins]
+    found = [_with(match, {"origin": origin}) for match in matches for origin in origins]
+    out.insert(0, {**out[0], "match": found, "headers": {"response": {"set": seen}}})
+    destinations = _destinations(model, route)
+    if destinations and not route.headers:
+        asked = [{**_with(match, _PREFLIGHT), "method": {"exact": "OPTIONS"}} for match in matches]
+        out.insert(0, {"name": route.name, "match": asked, "corsPolicy": _cors(route.cors), "route": destinations})
     return out
+
+
+def _with(match: Manifest, headers: Manifest) -> Manifest:
+    return {**match, "headers": {**match.get("headers", {}), **headers}}
+
+
+def _is_preflight(http: Manifest) -> bool:
+    return all(_PREFLIGHT.items() <= (match.get("headers") or {}).items() for match in matches_of(http))
+
+
+def _rewrite(route: RouteFacts) -> Manifest:
+    """Return how Istio rewrites a request.
+
+    Its `uri` replaces what the match took. A route matches `/chat` and `/chat/`, and no one text fits both: one of them
+    would lose a slash or get a second one. So the path is replaced by an expression.
+    """
+    asked, own = route.rewrite, re.escape(route.path)
+    if asked is None:
+        return {}
+    out: Manifest = {"authority": asked.host} if asked.host else {}
+    if asked.path:
+        out["uriRegexRewrite"] = {"match": "^/.*$", "rewrite": asked.path}
+    elif asked.prefix == "/":
+        out["uriRegexRewrite"] = {"match": f"^{own}/?", "rewrite": "/"} if route.path != "/" else None
+    elif asked.prefix:
+        ended = "" if route.path != "/" else "/"
+        out["uriRegexRewrite"] = {"match": f"^{own}", "rewrite": asked.prefix + ended}
+    return {name: value for name, value in out.items() if value}
+
+
+def _cors(cors: CorsFacts) -> Manifest:
+    """Return a CorsPolicy. A preflight of another origin is answered too: Istio would let it through to the model."""
+    out: Manifest = {
+        "allowOrigins": [{how: text} for how, text in cors.origins],
+        "allowMethods": list(cors.methods),
+        "allowHeaders": list(cors.headers),
+        "exposeHeaders": list(cors.exposed),
+        "maxAge": f"{cors.max_age}s" if cors.max_age else None,
+        "allowCredentials": cors.credentials or None,
+        "unmatchedPreflights": "IGNORE",
+    }
+    return {name: value for name, value in out.items() if value}
 
 
 def _matches(route: RouteFacts, by_authority: bool) -> list[Manifest]:
@@ -252,5 +333,5 @@ def _edits(edits: HeaderEdits) -> Manifest:
 
 def weights_of(virtual_service: Manifest) -> dict[str, int]:
     """Return the weights by which a VirtualService sends requests to versions."""
-    rules = http_of(virtual_service) or [{}]
+    rules = [http for http in http_of(virtual_service) if not _is_preflight(http)] or [{}]
     return {route["destination"].get("subset", ""): route.get("weight", 100) for route in rules[0].get("route") or []}

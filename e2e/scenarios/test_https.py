@@ -1,8 +1,6 @@
 """HTTPS: under the platform's wildcard certificate, where a new tenant drains nobody, and under a tenant's own."""
 
-import base64
 import json
-import ssl
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,7 +9,8 @@ import trustme
 
 from e2e.support.envoy import DRAINED, LISTENERS, stats
 from e2e.support.load import Load
-from e2e.support.site import Site, host_of, kubectl, path_of
+from e2e.support.site import Site, host_of, path_of
+from e2e.support.tls import put_certificate, put_namespace, trusting
 from tests.support.waiting import until
 
 NAMESPACE, SELECTOR, DOMAIN = "secure-gw", "istio=secure", "models.example.com"
@@ -22,34 +21,11 @@ LISTENERS_OF = [
 ]
 
 
-def put_certificate(authority: trustme.CA, name: str, host: str) -> None:
-    issued = authority.issue_cert(host)
-    data = {
-        "tls.crt": b"".join(pem.bytes() for pem in issued.cert_chain_pems),
-        "tls.key": issued.private_key_pem.bytes(),
-    }
-    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-    metadata = {"name": name, "namespace": NAMESPACE}
-    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": encoded}
-    kubectl("apply", "-f", "-", stdin=json.dumps(secret))
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
 @pytest.fixture
 async def authority(site: Site) -> AsyncIterator[trustme.CA]:
     made = trustme.CA()
-    namespace = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": NAMESPACE, "labels": {"tidegate.dev/gateway": "secure"}},
-    }
-    kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
-    put_certificate(made, "wildcard", f"*.{DOMAIN}")
+    put_namespace("secure", NAMESPACE)
+    put_certificate(made, NAMESPACE, "wildcard", f"*.{DOMAIN}")
     yield made
     for tenant in await site.all("Tenant"):
         await site.rest.call("DELETE", f"/v1/tenants/{tenant['metadata']['name']}?cascade=true")
@@ -87,7 +63,7 @@ async def test_a_tenant_under_the_wildcard_certificate_comes_without_draining_th
 
 async def test_a_tenant_serves_under_its_own_certificate(site: Site, authority: trustme.CA, tenant: str):
     host = f"{tenant}.example.org"
-    put_certificate(authority, f"{tenant}-cert", host)
+    put_certificate(authority, NAMESPACE, f"{tenant}-cert", host)
     addresses = await site.make_gateway("secure", replicas=1, listeners=LISTENERS_OF)
     hosts = [{"name": host, "tls": {"credentialName": f"{tenant}-cert"}}]
     await site.make_tenant(tenant, "secure", hosts=hosts)
@@ -111,7 +87,7 @@ async def test_a_certificate_that_is_not_there_is_named_and_serves_when_it_comes
         return f"{tenant}-late" in json.dumps(obj.get("status", {}))
 
     await until(named, "the missing certificate being named")
-    put_certificate(authority, f"{tenant}-late", host)
+    put_certificate(authority, NAMESPACE, f"{tenant}-late", host)
     routes = [{"host": host, "path": path_of("ranker"), "protocol": "http", "port": 8080}]
     await site.make_model(tenant, replicas=1, routes=routes)
     load = Load(host, path_of("ranker"), rate=5, port=8444, scheme="https", ssl=trusting(authority))

@@ -2,7 +2,7 @@
 
 Two configurations with the same behaviour route, limit and balance every request alike. What is left out, and why:
 
-- Istio's own filters (cors, fault, grpc_stats), tracing, access logs, statistics' names and its metadata about
+- Istio's own filters (fault, grpc_stats), tracing, access logs, statistics' names and its metadata about
   clusters and endpoints: they tell about requests and do nothing to them, since no object of ours configures them;
 - the virtual host that answers 404 where nothing else is bound: Envoy does so without it;
 - a virtual host whose domain holds a slash: istiod makes one for each entry of a server that redirects, with the
@@ -16,12 +16,24 @@ Two configurations with the same behaviour route, limit and balance every reques
 from typing import Any
 
 Object = dict[str, Any]
-ISTIO_FILTERS = ("envoy.filters.http.cors", "envoy.filters.http.fault", "envoy.filters.http.grpc_stats")
+ISTIO_FILTERS = ("envoy.filters.http.fault", "envoy.filters.http.grpc_stats")
+_CORS = (
+    "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials",
+    "forward_not_matching_preflights",
+)  # fmt: skip
 _MANAGER = (
     "rds", "use_remote_address", "normalize_path", "stream_idle_timeout", "common_http_protocol_options",
     "upgrade_configs", "path_with_escaped_slashes_action", "merge_slashes", "http2_protocol_options",
 )  # fmt: skip
-_ACTION = ("cluster", "timeout", "retry_policy", "hash_policy", "prefix_rewrite")
+_ACTION = (
+    "cluster",
+    "timeout",
+    "retry_policy",
+    "hash_policy",
+    "prefix_rewrite",
+    "regex_rewrite",
+    "host_rewrite_literal",
+)
 _ROUTE = (
     "name", "match", "direct_response", "redirect", "request_headers_to_add", "request_headers_to_remove",
     "response_headers_to_add", "response_headers_to_remove",
@@ -132,6 +144,8 @@ def _route(route: Object) -> Object:
     out |= {name: action[name] for name in _ACTION if name in action}
     if weighted := action.get("weighted_clusters"):
         out["weighted"] = [(c["name"], c.get("weight", 0)) for c in weighted["clusters"]]
+    cors = route.get("typed_per_filter_config", {}).get("envoy.filters.http.cors", {})
+    out["cors"] = {name: cors[name] for name in _CORS if name in cors}
     out["identity"] = route.get("metadata", {}).get("filter_metadata", {}).get("istio", {}).get("config")
     return out
 

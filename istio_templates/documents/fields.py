@@ -32,6 +32,11 @@ class Spec(BaseModel):
         return {name: inner for name, inner in value.items() if inner is not None or name not in known}
 
 
+def rule(expression: str, message: str) -> ConfigDict:
+    """Return a rule (CEL) that the API server checks too, so that `kubectl apply` says it."""
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": [{"rule": expression, "message": message}]})
+
+
 def without_nulls(value: Any) -> Any:
     """Return a value without what is null in it, at any depth: templating tools print that for what is empty."""
     if isinstance(value, dict):
@@ -99,6 +104,11 @@ def _ascii_label(label: str) -> str:
 
 def route_path(value: str) -> str:
     """Return `value` if it is a plain absolute path, without a trailing slash (but `/` itself)."""
+    return path_sent(value).rstrip("/") or "/"
+
+
+def path_sent(value: str) -> str:
+    """Return `value` if it is a plain absolute path: no query, nothing encoded, nothing that a proxy would rewrite."""
     if not value.startswith("/"):
         raise ValueError(f"{value!r} has no leading '/'; write /{value}")
     if len(value) > PATH_MAX:
@@ -109,7 +119,7 @@ def route_path(value: str) -> str:
         )
     if "//" in value or any(part in (".", "..") for part in value.split("/")):
         raise ValueError(f"{value!r} has an empty, '.' or '..' segment; proxies rewrite those")
-    return value.rstrip("/") or "/"
+    return value
 
 
 def lies_in(path: str, folder: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Host, Labels, Port, Spec
+from istio_templates.documents.fields import DnsLabel, Host, Labels, Port, Spec, rule
 
 
 class Autoscale(Spec):
@@ -35,7 +35,8 @@ class Managed(Spec):
 
 class Listener(Spec):
     """One port. HTTPS with `domain` and `credentialName` serves that domain under one wildcard certificate;
-    HTTPS without them serves hosts under their tenants' own certificates."""
+    HTTPS without them serves hosts under their tenants' own certificates. HTTPS listeners may share a port: clients are
+    told apart by the host that they ask for (SNI)."""
 
     name: DnsLabel
     port: Port
@@ -59,6 +60,12 @@ class InferenceGatewaySpec(Spec):
     some lines more for every replica in the fleet.
     """
 
+    model_config = rule(
+        "self.listeners.all(one, one.protocol == 'HTTPS' || "
+        "self.listeners.filter(other, other.port == one.port).size() == 1)",
+        "a port with a listener of protocol HTTP has no other listener; give each its own port",
+    )
+
     namespace: DnsLabel
     selector: Labels = Field(min_length=1)
     managed: Managed | None = None
@@ -67,10 +74,25 @@ class InferenceGatewaySpec(Spec):
 
     @model_validator(mode="after")
     def _distinct(self) -> "InferenceGatewaySpec":
-        for what, values in (
-            ("name", [listener.name for listener in self.listeners]),
-            ("port", [listener.port for listener in self.listeners]),
-        ):
-            if len(set(values)) < len(values):
-                raise ValueError(f"two listeners have the same {what}; each needs its own")
+        for number, listener in enumerate(self.listeners):
+            for other in self.listeners[:number]:
+                if problem := _clash(other, listener):
+                    raise ValueError(f"listeners[{number}]: {problem}")
         return self
+
+
+def _clash(one: Listener, other: Listener) -> str | None:
+    """Return why two listeners cannot stand beside each other."""
+    if one.name == other.name:
+        return f"two listeners have the same name {one.name}; each needs its own"
+    if one.domain is not None and one.domain == other.domain:
+        return f"{one.name} serves *.{one.domain} already, and its limits would count twice; give it one listener"
+    if one.port != other.port:
+        return None
+    if "HTTP" in (one.protocol, other.protocol):
+        return f"{one.name} has the same port {one.port}, and only HTTPS tells hosts apart there; use another port"
+    if one.domain is None and other.domain is None:
+        return (
+            f"{one.name} serves tenants' own certificates on port {one.port} already; one listener is for all of them"
+        )
+    return None

@@ -10,48 +10,15 @@ from istio_templates.documents.fields import (
     Duration,
     EnvVars,
     HeaderName,
-    HeaderNames,
-    Headers,
-    Host,
     Labels,
     OfKubernetes,
-    Path,
-    Port,
     ProxyDuration,
     Rate,
     Spec,
     seconds,
 )
+from istio_templates.documents.route import Route
 from istio_templates.documents.warmup import Warmup
-
-
-class Retries(Spec):
-    """How often a request that never reached a model is sent again. A model is never run twice."""
-
-    attempts: int = Field(default=2, ge=0, le=5, strict=True)
-    per_try_timeout: ProxyDuration | None = None
-
-
-class HeaderChange(Spec):
-    """Headers to set, to add and to remove."""
-
-    set: Headers = {}
-    add: Headers = {}
-    remove: HeaderNames = ()
-
-
-class Route(Spec):
-    """Requests for `host` at `path` and below it, with all `headers` equal."""
-
-    host: Host
-    path: Path
-    headers: Headers = {}
-    protocol: Literal["http", "grpc"] = "http"
-    port: Port
-    timeout: ProxyDuration | None = None
-    retries: Retries = Retries()
-    request_headers: HeaderChange = HeaderChange()
-    response_headers: HeaderChange = HeaderChange()
 
 
 class OutlierDetection(Spec):
@@ -319,6 +286,18 @@ class ModelSpec(Spec):
     warmup: Warmup = Warmup()
     drain: Duration = "30s"
     paused: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[ -~]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _preflights(self) -> "ModelSpec":
+        """A preflight carries none of the headers of the request that it asks for."""
+        plain = {(route.host, route.path): route.cors for route in self.routes if not route.headers}
+        for number, route in enumerate(self.routes):
+            if route.headers and route.cors and plain.get((route.host, route.path)) != route.cors:
+                raise ValueError(
+                    f"routes[{number}].cors: browsers send preflights without headers, so none reaches a route that "
+                    f"asks for them; add a route for {route.path} without headers and with the same cors"
+                )
+        return self
 
     @model_validator(mode="after")
     def _pausable(self) -> "ModelSpec":

@@ -39,7 +39,7 @@ def _role_binding(pool: GatewayPool) -> Manifest:
 
 
 def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
-    ports = [{"name": listener.name, "containerPort": listener.port, "protocol": "TCP"} for listener in pool.listeners]
+    ports = [{"name": name, "containerPort": port, "protocol": "TCP"} for port, name in _ports(pool)]
     spec: Manifest = {
         # Not the gateway's own selector: that may change, and a Deployment's never can.
         "selector": {"matchLabels": {names.GATEWAY: pool.name}},
@@ -64,12 +64,17 @@ def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
 
 
 def _service(pool: GatewayPool) -> Manifest:
-    ports = [
-        {"name": listener.name, "port": listener.port, "targetPort": listener.port, "protocol": "TCP"}
-        for listener in pool.listeners
-    ]
+    ports = [{"name": name, "port": port, "targetPort": port, "protocol": "TCP"} for port, name in _ports(pool)]
     spec = {"type": "LoadBalancer", "selector": dict(pool.selector), "ports": ports}
     return {**_head(pool, "v1", "Service"), "spec": spec}
+
+
+def _ports(pool: GatewayPool) -> list[tuple[int, str]]:
+    """Return each port once, with the name of its first listener."""
+    found: dict[int, str] = {}
+    for listener in pool.listeners:
+        found.setdefault(listener.port, listener.name)
+    return list(found.items())
 
 
 def _disruption_budget(pool: GatewayPool) -> Manifest:

@@ -10,7 +10,7 @@ from istio_templates.documents import (
     TenantSpec,
     WarmupPlanSpec,
 )
-from istio_templates.documents.model import Route
+from istio_templates.documents.route import Route
 from istio_templates.facts import ObjectKey
 from k8s_manager.admission.route_order import Holder, OrderedRoutes, RouteMatch, folders, is_fallback, match_of
 from k8s_manager.world.binding import Binding
@@ -209,10 +209,15 @@ def claims_of(document: Document) -> frozenset[Hashable]:
     """Return what no other document can claim while this one has it, in values that only compare."""
     match document.spec:
         case InferenceGatewaySpec() as spec:
-            return frozenset({document.name, ("selects", tuple(sorted(spec.selector.items()))), spec.namespace})
+            domains = {("domain", listener.port, listener.domain) for listener in spec.listeners if listener.domain}
+            own = {
+                ("own certificates", one.port) for one in spec.listeners if one.protocol == "HTTPS" and not one.domain
+            }
+            selects = ("selects", tuple(sorted(spec.selector.items())))
+            return frozenset({document.name, selects, spec.namespace} | domains | own)
         case TenantSpec() as spec:
             delegated = {(host.name, delegation) for host in spec.hosts for delegation in host.delegations}
-            hosts = {("host", host.name) for host in spec.hosts}
+            hosts = {("host", host.name, host.tls is not None) for host in spec.hosts}
             return frozenset({namespace_of(document.name, spec), ("gateway", spec.gateway)} | hosts | delegated)
         case ModelSpec() as spec:
             attached = {("attached", spec.attach_to.virtual_service)} if spec.attach_to else set()

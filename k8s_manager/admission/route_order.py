@@ -7,7 +7,7 @@ last. So which of two models gets a request that fits both would turn round when
 from collections.abc import Iterator
 
 from istio_templates.documents import ModelSpec
-from istio_templates.documents.model import Route
+from istio_templates.documents.route import Route
 
 Headers = frozenset[tuple[str, str]]
 RouteMatch = tuple[str, Headers]  # a host and the headers that a request must carry

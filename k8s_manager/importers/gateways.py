@@ -23,7 +23,7 @@ class Gateways:
         self.names: Named = {}
         self.homes: dict[str, str] = {}
         self.certificates: dict[tuple[str, str], str] = {}
-        self.listeners: dict[str, dict[int, Manifest]] = {}
+        self.listeners: dict[str, list[Manifest]] = {}
 
     def certificate(self, gateway: str, host: str) -> str | None:
         """Return the Secret of a host that has its own at a gateway, by its name or by what covers it."""
@@ -32,7 +32,7 @@ class Gateways:
 
     def serves(self, gateway: str, host: str) -> bool:
         """Tell whether a listener of a gateway serves a host."""
-        listeners = self.listeners.get(gateway, {}).values()
+        listeners = self.listeners.get(gateway, [])
         return self.certificate(gateway, host) is not None or any(
             listener["protocol"] == "HTTP" or ("domain" in listener and names.under(host, listener["domain"]))
             for listener in listeners
@@ -59,7 +59,7 @@ def propose(seen: ExistingObjects, proposal: Proposal) -> Gateways:
     for (namespace, pairs), name in pools.items():
         said = f"its pods are taken to run in {namespace}; say where they are if that is not so"
         proposal.notes.append(Note(f"InferenceGateway {name}", "spec.namespace", said))
-        ports = list(found.listeners.get(name, {}).values())
+        ports = found.listeners.get(name, [])
         proposal.put("InferenceGateway", name, {"namespace": namespace, "selector": dict(pairs), "listeners": ports})
     return found
 
@@ -94,7 +94,7 @@ def _server(gateway: Manifest, place: str, server: Manifest, name: str, found: G
         said = f"{protocol or 'no protocol'} on port {number} is not served; HTTP and HTTPS on ports from 1 on are"
         proposal.note(gateway, f"{place}.port", said)
         return
-    listeners = found.listeners.setdefault(name, {})
+    listeners = found.listeners.setdefault(name, [])
     if protocol in _PLAIN:
         _listen(gateway, place, listeners, {"name": f"http-{number}", "port": number, "protocol": "HTTP"}, proposal)
         proposal.leave_out(gateway, f"{place}.tls", tls, ("httpsRedirect",))
@@ -106,21 +106,32 @@ def _server(gateway: Manifest, place: str, server: Manifest, name: str, found: G
         return
     proposal.leave_out(gateway, f"{place}.tls", tls, ("mode", "credentialName"))
     listener: Manifest = {"name": f"https-{number}", "port": number, "protocol": "HTTPS"}
-    is_wild = len(hosts) == 1 and hosts[0].startswith("*.") and is_host(hosts[0])
-    if is_wild:
-        listener |= {"domain": hosts[0][2:], "credentialName": secret}
-    if _listen(gateway, place, listeners, listener, proposal) and not is_wild:
+    if hosts and all(host.startswith("*.") and is_host(host) for host in hosts):
+        for domain in sorted({host[2:].lower() for host in hosts}):
+            wild = {**listener, "domain": domain, "credentialName": secret}
+            _listen(gateway, place, listeners, wild, proposal)
+    elif _listen(gateway, place, listeners, listener, proposal):
         found.certificates |= {(name, host): secret for host in hosts}
 
 
-def _listen(
-    gateway: Manifest, place: str, listeners: dict[int, Manifest], listener: Manifest, proposal: Proposal
-) -> bool:
-    """Add a listener; tell whether its port is that listener's, and note it where it is another's."""
-    there = listeners.setdefault(listener["port"], listener)
-    if there != listener:
-        proposal.note(gateway, place, f"port {listener['port']} is another listener already; one port has one")
-    return there == listener
+def _listen(gateway: Manifest, place: str, listeners: list[Manifest], listener: Manifest, proposal: Proposal) -> bool:
+    """Add a listener, unless there is one for the same; note it where another one is in its way."""
+    port, domain = listener["port"], listener.get("domain")
+    beside = [one for one in listeners if one["port"] == port]
+    same = [one for one in listeners if domain and one.get("domain") == domain] or [
+        one for one in beside if one["protocol"] == listener["protocol"] and one.get("domain") == domain
+    ]
+    if any(one["protocol"] != listener["protocol"] for one in beside):
+        proposal.note(gateway, place, f"port {port} is another listener already: of HTTP and HTTPS, one port has one")
+        return False
+    if not same:
+        taken = {one["name"] for one in listeners}
+        named = (listener["name"], label_of(f"{listener['name']}-{domain or 'own'}"))
+        listeners.append({**listener, "name": next(name for name in named if name not in taken)})
+        return True
+    if {**same[0], "name": ""} != {**listener, "name": ""}:
+        proposal.note(gateway, place, f"*.{domain} is served by listener {same[0]['name']} already, which stays")
+    return {**same[0], "name": ""} == {**listener, "name": ""}
 
 
 def is_host(text: str) -> bool:

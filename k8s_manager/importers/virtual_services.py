@@ -10,9 +10,12 @@ from k8s_manager.importers.existing_objects import ExistingObjects, items, names
 from k8s_manager.importers.gateways import Gateways, is_host
 from k8s_manager.importers.proposal import Proposal, label_of
 from k8s_manager.importers.rollout_labels import KNATIVE, mover_of, writer_of
+from k8s_manager.importers.route_edits import cors_of, rewrite_of
 from k8s_manager.importers.tenants import Tenants
 
 UNLIMITED = "no limit is proposed: give rateLimit.perReplicaQps (tidegate measure finds it), first with mode: shadow"
+_KNOWN = ("match", "route", "timeout", "name", "headers", "rewrite", "corsPolicy")
+"""What a route of Tidegate's own can say of an HTTP route."""
 Destination = tuple[str, str]
 """The host of a Service and the subset of it."""
 
@@ -235,12 +238,22 @@ class _Import:
                 continue
             for order, target in enumerate(items(http, "route")):
                 self._proposal.leave_out(self._service, f"{place}.route[{order}]", target, ("destination", "weight"))
-            self._proposal.leave_out(self._service, place, http, ("match", "route", "timeout", "name", "headers"))
+            self._proposal.leave_out(self._service, place, http, _KNOWN)
             more = self._more(place, http)
             for order, match in enumerate(items(http, "match") or [{}]):
                 found = self._match(f"{place}.match[{order}]", match)
                 if found is not None:
+                    found |= self._edits(place, http, part(match, "uri"))
                     yield from ({"host": host, **found, **more} for host in hosts)
+
+    def _edits(self, place: str, http: Manifest, uri: Manifest) -> Manifest:
+        """Return what a route does to the requests of one match beside headers."""
+        asked = {"rewrite": rewrite_of(uri, part(http, "rewrite"))} if "rewrite" in http else {}
+        asked |= {"cors": cors_of(part(http, "corsPolicy"))} if "corsPolicy" in http else {}
+        for name, (_, notes) in asked.items():
+            for said in notes:
+                self._note(f"{place}.{'corsPolicy' if name == 'cors' else name}", said)
+        return {name: value for name, (value, _) in asked.items() if value}
 
     def _more(self, place: str, http: Manifest) -> Manifest:
         """Return what of a route is the same for all its matches."""

@@ -49,7 +49,8 @@ def world_with(found: Iterable[Stored], secrets: Iterable[tuple[str, str]] | Non
 
 
 def _referred(by_kind: Mapping[str, list[Stored]]) -> set[tuple[str, str]]:
-    namespaces = {s.document.spec.namespace for s in by_kind["InferenceGateway"] if s.document}  # type: ignore[union-attr]
+    gateways = [s.document.spec for s in by_kind["InferenceGateway"] if s.document]
+    namespaces = {spec.namespace for spec in gateways}  # type: ignore[union-attr]
     names = {
         host.tls.credential_name
         for s in by_kind["Tenant"]
@@ -57,6 +58,7 @@ def _referred(by_kind: Mapping[str, list[Stored]]) -> set[tuple[str, str]]:
         for host in s.document.spec.hosts  # type: ignore[union-attr]
         if host.tls
     }
+    names |= {one.credential_name for spec in gateways for one in spec.listeners if one.credential_name}  # type: ignore[union-attr]
     return {(str(namespace), name) for namespace in namespaces for name in names}
 
 

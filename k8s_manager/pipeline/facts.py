@@ -12,16 +12,16 @@ from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
 from istio_templates.documents.model import (
     MODEL_CONTAINER,
-    HeaderChange,
     RateLimit,
-    Route,
     TrafficPolicy,
     Version,
     Workload,
 )
+from istio_templates.documents.route import Cors, HeaderChange, Route
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup
 from istio_templates.facts import (
+    CorsFacts,
     GatewayPods,
     GatewayPool,
     HeaderEdits,
@@ -32,6 +32,7 @@ from istio_templates.facts import (
     OwnedHost,
     PodsOfVersion,
     PolicyFacts,
+    RewriteFacts,
     RouteFacts,
     ServedModel,
     SlowStartFacts,
@@ -50,9 +51,9 @@ from warmup.plans.bundle import Bundle, hash_of
 from warmup.protocols import dialect_of
 
 
-def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
-    """Return the facts of a gateway. The probe's secret is derived from its UID, which nobody outside sees;
-    without one (rendering for Git) there is no probe."""
+def pool(name: str, spec: InferenceGatewaySpec, uid: str | None, missing: frozenset[str] = frozenset()) -> GatewayPool:
+    """Return the facts of a gateway, of whose certificates some are `missing`. The probe's secret is derived from its
+    UID, which nobody outside sees; without one (rendering for Git) there is no probe."""
     return GatewayPool(
         name=name,
         namespace=spec.namespace,
@@ -64,6 +65,7 @@ def pool(name: str, spec: InferenceGatewaySpec, uid: str | None) -> GatewayPool:
         managed=_managed(spec.managed) if spec.managed else None,
         probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
         endpoint_stats=spec.endpoint_stats,
+        missing=missing,
     )
 
 
@@ -173,6 +175,19 @@ def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts
         per_try=route.retries.per_try_timeout,
         request=_edits(route.request_headers),
         response=_edits(route.response_headers),
+        rewrite=RewriteFacts(asked.path, asked.prefix, asked.host) if (asked := route.rewrite) else None,
+        cors=_cors(route.cors) if route.cors else None,
+    )
+
+
+def _cors(cors: Cors) -> CorsFacts:
+    return CorsFacts(
+        origins=tuple(pair for origin in cors.allow_origins for pair in origin.model_dump(exclude_none=True).items()),
+        methods=cors.allow_methods,
+        headers=cors.allow_headers,
+        exposed=cors.expose_headers,
+        max_age=int(seconds(cors.max_age)) if cors.max_age else None,
+        credentials=cors.allow_credentials,
     )
 
 

@@ -151,18 +151,20 @@ def _certificates(
     inputs: PlanInputs, pools: Mapping[str, GatewayPool], tenants: Mapping[str, Tenancy]
 ) -> dict[ObjectKey, Uses]:
     """Return which certificates are served for which hosts: a gateway's own for domains, and its tenants'."""
-    found: dict[ObjectKey, Uses] = {
-        ObjectKey("InferenceGateway", "", name): {
-            (pool.namespace, listener.credential): (f"*.{listener.domain}",)
-            for listener in pool.listeners
-            if listener.credential and listener.domain
-        }
-        for name, pool in pools.items()
-    }
+    found = {ObjectKey("InferenceGateway", "", name): _certificates_at(pool) for name, pool in pools.items()}
     for stored in inputs.tenants:
         tenant, spec = tenants.get(stored.key.name), inputs.accepted(stored)
         if tenant and spec:
             found[stored.key] = _certificates_of(spec, tenant)
+    return found
+
+
+def _certificates_at(pool: GatewayPool) -> Uses:
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for listener in pool.listeners:
+        if listener.credential and listener.domain:
+            place = (pool.namespace, listener.credential)
+            found[place] = (*found.get(place, ()), f"*.{listener.domain}")
     return found
 
 

@@ -1,5 +1,6 @@
 """Plan of gateways and tenants: which exist, what each waits for, and which are frozen. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +47,8 @@ def plan_gateways(inputs: PlanInputs, memo: Memo) -> GatewayPlan:
         if spec is None:
             frozen.add((name, "", ""))
         elif not stored.deleting or name in used:
-            pools[name] = memo.get(stored.key, (spec, stored.uid), partial(facts.pool, name, spec, stored.uid))
+            arguments = (spec, stored.uid, _missing_beside_others(spec, inputs))
+            pools[name] = memo.get(stored.key, arguments, partial(facts.pool, name, *arguments))
     return GatewayPlan(pools, frozenset(frozen))
 
 
@@ -129,6 +131,21 @@ def _distinct(pools: list[GatewayPool]) -> tuple[GatewayPool, ...]:
     """Return the gateways that can serve a tenant at once: its objects have the same names in each namespace."""
     first = {pool.namespace: pool for pool in reversed(pools)}
     return tuple(pool for pool in pools if first[pool.namespace] is pool)
+
+
+def _missing_beside_others(spec: InferenceGatewaySpec, inputs: PlanInputs) -> frozenset[str]:
+    """Return the Secrets of listeners that share their port and are not there.
+
+    Envoy waits for every certificate of a port: without one of them, a new gateway pod would not open the port at all.
+    """
+    shared = Counter(listener.port for listener in spec.listeners)
+    return frozenset(
+        listener.credential_name
+        for listener in spec.listeners
+        if listener.credential_name
+        and shared[listener.port] > 1
+        and (spec.namespace, listener.credential_name) not in inputs.secrets
+    )
 
 
 def _missing_secrets(spec: TenantSpec, pool: GatewayPool, inputs: PlanInputs) -> frozenset[str]:

@@ -36,9 +36,8 @@ def gateway_status(stored: Stored, document: DocumentInputs, inputs: GatewayInpu
     """Return the status of a gateway."""
     pods = inputs.pods
     ready = [pod for pod in pods if pod.ready and not pod.leaving]
-    addresses = sorted(
-        joined(pod.address, listener.port) for pod in ready if pod.address for listener in inputs.spec.listeners
-    )
+    ports = {listener.port for listener in inputs.spec.listeners}
+    addresses = sorted(joined(pod.address, port) for pod in ready if pod.address for port in ports)
     conditions = [_ready(stored.key.name, inputs.spec, pods, ready), _slots_unique(inputs.duplicates)]
     if inputs.trouble is not None:
         conditions.append(_limits_applied(inputs.trouble, inputs.rolled_back, _rejections(inputs.rejects)))

@@ -71,6 +71,7 @@ def model_status(
         *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
         *_sources_agree(inputs.disagreement, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
+        *_counted_together(inputs.served, spec, stored),
     ]
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:
         body["warmup"] = warmup_status(inputs.served.warmup.mode, inputs.served.warmup.hash, inputs.warmup)
@@ -89,6 +90,28 @@ def _url(served: ServedModel | None, spec: ModelSpec) -> str | None:
     if listener is None:
         return None
     return f"{listener.protocol.lower()}://{route.host}:{listener.port}{route.path}"
+
+
+def _counted_together(served: ServedModel | None, spec: ModelSpec, stored: Stored) -> list[Condition]:
+    """Report whether one count of requests is the whole model's; nothing where it always was.
+
+    Envoy has a bucket for each filter chain of a listener, and each certificate has a chain of its own.
+    """
+    if served is None or spec.rate_limit is None or served.attached:
+        return []
+    hosts = {route.host: claim for route in served.routes if (claim := names.claim_of(served.tenant, route.host))}
+    for pool in served.tenant.gateways:
+        found = {names.server_of(pool, host, claim) for host, claim in hosts.items()} - {None}
+        if len(found) > 1:
+            message = (
+                f"gateway {pool.name} serves {', '.join(sorted(hosts))} under {len(found)} certificates or ports, and "
+                f"each counts by itself: up to {len(found)} times the limit is admitted; put the hosts under one "
+                "certificate, or give each a model of its own"
+            )
+            return [Condition("CountedTogether", False, "SeveralServers", message)]
+    if condition_before(stored, "CountedTogether"):
+        return [Condition("CountedTogether", True, "OneServer", "one server takes all requests of the model")]
+    return []
 
 
 def _ready(spec: ModelSpec, ready: Mapping[str, int], written: bool) -> Condition:

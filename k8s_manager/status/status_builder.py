@@ -18,6 +18,7 @@ SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
 TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
+CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring

@@ -73,6 +73,36 @@ async def test_a_plan_tells_what_is_touched_the_limits_and_the_risk(rest):
     assert plan["risk"] == "high" and "its connections are drained" in plan["reasons"][0]
 
 
+async def test_rewrites_and_cors_are_planned_and_what_cannot_be_meant_is_named_by_its_field(rest):
+    route = {"host": "search.models.example.com", "path": "/chat", "port": 8080}
+    edited = {**route, "rewrite": {"path": "/v1/chat"}, "cors": {"allowOrigins": [{"exact": "https://a.example.com"}]}}
+    plan = await planned(rest, RANKER, {"spec": model(routes=[edited])["spec"]})
+    assert plan["reasons"] == ["update VirtualService search/ranker: requests are routed differently"]
+    assert plan["limit"] == {"before": 40, "after": 40} and not plan["touches"]["listeners"]
+    assert {change["server"] for change in plan["changes"]} == {"accepted"}
+    wide = {"allowOrigins": [{"exact": "*"}], "allowCredentials": True}
+    wrong = {**route, "rewrite": {"path": "/a", "prefix": "/b"}, "cors": wide}
+    for path in (RANKER, f"{RANKER}?dryRun=true"):
+        status, problem = await rest.call("PUT", path, {"spec": model(routes=[wrong])["spec"]})
+        assert status == 422
+        assert [found["field"] for found in problem["problems"]] == [
+            "spec.routes[0].rewrite",
+            "spec.routes[0].cors.allowCredentials",
+        ]
+
+
+async def test_a_second_certificate_of_a_port_is_planned_and_two_of_one_domain_are_refused(rest):
+    http = {"name": "http", "port": 8080, "protocol": "HTTP"}
+    one = {"name": "a", "port": 8443, "protocol": "HTTPS", "domain": "models.example.com", "credentialName": "a"}
+    other = {**one, "name": "b", "domain": "eu.models.example.com", "credentialName": "b"}
+    plan = await planned(rest, "/v1/gateways/shared", {"spec": gateway(listeners=[http, one, other])["spec"]})
+    assert plan["risk"] == "high" and plan["touches"]["listeners"]
+    again = gateway(listeners=[http, one, {**one, "name": "b", "port": 9443}])
+    status, problem = await rest.call("PUT", "/v1/gateways/shared", {"spec": again["spec"]})
+    assert (status, problem["problems"][0]["field"]) == (422, "spec.listeners[2]")
+    assert "its limits would count twice" in problem["problems"][0]["message"]
+
+
 async def test_with_the_fingerprint_only_what_was_planned_is_done(rest):
     body = rated(50)
     plan = await planned(rest, RANKER, body)

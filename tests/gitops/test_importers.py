@@ -88,7 +88,15 @@ def test_what_is_proposed_is_accepted_together(take_over: bool):
     [
         ({**CANARY, "fault": {"delay": {}}}, "spec.http[0].fault: is not expressed"),
         ({**CANARY, "mirror": {"host": "x"}}, "spec.http[0].mirror: is not expressed"),
-        ({**CANARY, "rewrite": {"uri": "/"}}, "spec.http[0].rewrite: is not expressed"),
+        ({**CANARY, "rewrite": {"uriRegexRewrite": {}}}, "spec.http[0].rewrite: uriRegexRewrite is not expressed"),
+        ({**CANARY, "rewrite": {"uri": "/v1/"}}, "spec.http[0].rewrite: uri made two slashes of"),
+        (
+            {**CANARY, "rewrite": {"uri": "/a?b"}},
+            "spec.http[0].rewrite: is not expressed: prefix: '/a?b' has characters",
+        ),
+        ({**CANARY, "rewrite": {"authority": "a.svc:80"}}, "spec.http[0].rewrite: is not expressed: host: "),
+        ({**CANARY, "corsPolicy": {"allowOrigin": ["x"]}}, "spec.http[0].corsPolicy: is not expressed: allowOrigins.0"),
+        ({**CANARY, "corsPolicy": {"allowOrigin": ["*"]}}, "spec.http[0].corsPolicy: let preflights of other origins"),
         ({**CANARY, "retries": {"attempts": 3}}, "spec.http[0].retries: is not expressed"),
         ({**CANARY, "corsPolicy": {}}, "spec.http[0].corsPolicy: is not expressed"),
         ({**CANARY, "match": [{"uri": {"regex": "/a.*"}}]}, "spec.http[0].match[0]: is not expressed: uri.regex"),
@@ -105,6 +113,34 @@ def test_what_a_route_cannot_say_is_listed(http: dict, said: str):
     routes = [http] if "route" in http else [CANARY, http]
     _, notes = found([gateway(), service(), destination_rule(), virtual_service(*routes)], take_over=True)
     assert any(note.startswith(f"VirtualService search/ranker: {said}") for note in notes), notes
+
+
+REWRITES = [
+    ({"prefix": "/chat"}, {"uri": "/v1"}, {"prefix": "/v1"}),
+    ({"prefix": "/chat/"}, {"uri": "/v1/"}, {"prefix": "/v1"}),
+    ({"prefix": "/chat/"}, {"uri": "/"}, {"prefix": "/"}),
+    ({"prefix": "/chat"}, {"uri": "/", "authority": "llm.example.com"}, {"host": "llm.example.com", "prefix": "/"}),
+    ({"prefix": "/"}, {"uri": "/v1/"}, {"prefix": "/v1"}),
+    ({"exact": "/chat"}, {"uri": "/v1/chat/completions"}, {"path": "/v1/chat/completions"}),
+    ({"prefix": "/chat/"}, {"uri": "/v1"}, None),
+    ({"prefix": "/"}, {"uri": "/v1"}, None),
+]
+
+
+@pytest.mark.parametrize(("uri", "theirs", "ours"), REWRITES)
+def test_a_rewrite_is_taken_over_where_a_route_means_the_same(uri: dict, theirs: dict, ours: dict | None):
+    http = {**CANARY, "match": [{"uri": uri}], "rewrite": theirs}
+    documents, notes = found([*SITE[:3], virtual_service(http)], take_over=True)
+    assert documents["Model", "ranker"]["routes"][0].get("rewrite") == ours
+    assert (ours is None) == any("stands for" in note for note in notes)
+
+
+def test_a_cors_policy_is_taken_over():
+    policy = {"allowOrigins": [{"exact": "https://app.example.com"}], "maxAge": "24h", "allowMethods": ["POST"]}
+    http = {**CANARY, "corsPolicy": {**policy, "unmatchedPreflights": "IGNORE"}}
+    documents, notes = found([*SITE[:3], virtual_service(http)], take_over=True)
+    assert documents["Model", "ranker"]["routes"][0]["cors"] == policy
+    assert not any("corsPolicy" in note for note in notes)
 
 
 def test_what_a_virtual_service_has_beside_http_is_listed():
@@ -164,6 +200,34 @@ def test_certificates_become_listeners_and_claims():
     assert "spec.servers[2].tls.minProtocolVersion: is not expressed" in told
     assert "spec.servers[3].tls: is not expressed: HTTPS needs mode SIMPLE" in told
     assert "TCP on port 5432 is not served" in told
+
+
+def https(hosts: list[str], secret: str, number: int = 8443) -> dict:
+    tls = {"mode": "SIMPLE", "credentialName": secret}
+    return {"port": {"number": number, "protocol": "HTTPS"}, "hosts": hosts, "tls": tls}
+
+
+def test_several_certificates_of_one_port_become_several_listeners():
+    servers = (
+        https(["*.a.example.com"], "a"),
+        https(["search/*.b.example.com", "ads/*.b.example.com", "*.c.example.com"], "bc"),
+        https(["search.example.com"], "own"),
+        https(["*.a.example.com"], "other"),
+        http_server(8443),
+    )
+    documents, notes = found([gateway(http_server(), *servers), *SITE[1:]])
+    listeners = documents["InferenceGateway", "ingress"]["listeners"][1:]
+    assert [(one["name"], one.get("domain"), one.get("credentialName")) for one in listeners] == [
+        ("https-8443", "a.example.com", "a"),
+        ("https-8443-b-example-com", "b.example.com", "bc"),
+        ("https-8443-c-example-com", "c.example.com", "bc"),
+        ("https-8443-own", None, None),
+    ]
+    assert {one["port"] for one in listeners} == {8443}
+    assert documents["Tenant", "search"]["hosts"] == [{"name": "search.example.com", "tls": {"credentialName": "own"}}]
+    told = "\n".join(notes)
+    assert "spec.servers[4]: *.a.example.com is served by listener https-8443 already" in told
+    assert "spec.servers[5]: port 8443 is another listener already" in told
 
 
 def test_pods_of_a_service_that_was_not_read_are_a_guess_that_is_told():

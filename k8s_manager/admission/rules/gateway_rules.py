@@ -6,7 +6,7 @@ from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.pod_template.formats import dns_1035_label, port_name
-from k8s_manager.admission.rules import namespace_rules
+from k8s_manager.admission.rules import listener_rules, namespace_rules
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
 
 Check = Callable[[str, InferenceGatewaySpec, ClaimIndex], Iterator[Rejection]]
@@ -47,6 +47,19 @@ def _overlapping_selector(name: str, spec: InferenceGatewaySpec, index: ClaimInd
             yield conflict("spec.selector", message)
 
 
+def _certificates_of_tenants(name: str, spec: InferenceGatewaySpec, index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a domain for which a tenant of the gateway has a wildcard certificate of its own on the same port."""
+    for tenant, claimed in sorted(index.tenants.items()):
+        hosts = claimed.hosts if claimed.gateway.name == name else ()
+        for host in hosts:
+            if host.tls and (listener := listener_rules.same_wildcard(spec, host.name)):
+                message = (
+                    f"listener {listener} and tenant {tenant} both have a certificate for {host.name} on one port, and "
+                    "Envoy cannot part the two; use another port, or remove tls from the tenant's host"
+                )
+                yield conflict("spec.listeners", message)
+
+
 def _neighbours(namespace: str, index: ClaimIndex) -> Set[str]:
     """Return the gateways whose EnvoyFilters would reach the same pods if the labels are the same ones."""
     if namespace == namespace_rules.ISTIO:
@@ -71,4 +84,5 @@ CHECKS: tuple[Check, ...] = (
     _unmanaged_namespace,
     _overlapping_selector,
     _unusable_names,
+    _certificates_of_tenants,
 )

@@ -8,7 +8,7 @@ from istio_templates.documents.fields import lies_in
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.pod_template.formats import dns_1035_label, dns_label
 from k8s_manager.admission.route_order import is_fallback
-from k8s_manager.admission.rules import namespace_rules
+from k8s_manager.admission.rules import listener_rules, namespace_rules
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid
 from k8s_manager.world.tenant import dedicated_namespace, namespace_of
 
@@ -134,6 +134,17 @@ def _listener(_name: str, spec: TenantSpec, number: int, index: ClaimIndex) -> I
         yield invalid(f"spec.hosts[{number}].name", message)
 
 
+def _same_wildcard(_name: str, spec: TenantSpec, number: int, index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a wildcard certificate of a tenant for what a listener of the same port serves already."""
+    gateway, host = index.gateways.get(spec.gateway.name or ""), spec.hosts[number]
+    if gateway is not None and host.tls and (listener := listener_rules.same_wildcard(gateway, host.name)):
+        message = (
+            f"listener {listener} of gateway {spec.gateway.name} serves {host.name} on the same port under another "
+            "certificate, and Envoy cannot part the two; name single hosts, or remove tls"
+        )
+        yield conflict(f"spec.hosts[{number}].name", message)
+
+
 def _overlaps(model: ModelSpec, claim: str, path: str) -> bool:
     """Tell whether a model has a route on the hosts of a claim that lies in a path or comes before it."""
     return any(
@@ -158,4 +169,5 @@ HOST_CHECKS: tuple[HostCheck, ...] = (
     _delegation_of_served_paths,
     _claimed_host,
     _listener,
+    _same_wildcard,
 )

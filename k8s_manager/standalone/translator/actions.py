@@ -4,13 +4,23 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from k8s_manager.standalone.translator.matches import re2, string_match
 from k8s_manager.standalone.translator.omissions import UnknownField, known_only, mapping, mappings
 
 Object = dict[str, Any]
 ClusterOf = Callable[[Object], str]
 HTTP_FIELDS = frozenset(
-    {"name", "match", "route", "redirect", "directResponse", "timeout", "retries", "headers", "rewrite"}
+    {"name", "match", "route", "redirect", "directResponse", "timeout", "retries", "headers", "rewrite", "corsPolicy"}
 )
+_CORS_TYPE = "type.googleapis.com/envoy.extensions.filters.http.cors.v3"
+CORS_FILTER: Object = {"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{_CORS_TYPE}.Cors"}}
+"""What istiod puts before the filters that EnvoyFilters insert before the router."""
+_CORS = {
+    "allowMethods": "allow_methods",
+    "allowHeaders": "allow_headers",
+    "exposeHeaders": "expose_headers",
+}
+_CORS_FIELDS = frozenset({"allowOrigins", "allowOrigin", "allowCredentials", "maxAge", "unmatchedPreflights", *_CORS})
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ms|us|s|m|h)")
 _REDIRECT = {"uri": "path_redirect", "authority": "host_redirect", "scheme": "scheme_redirect", "port": "port_redirect"}
 _CODES = {
@@ -70,9 +80,15 @@ def _redirect(redirect: Object) -> Object:
 
 
 def _rewrite(rewrite: Object) -> Object:
-    known_only(rewrite, frozenset({"uri", "authority"}), "rewrite")
+    known_only(rewrite, frozenset({"uri", "uriRegexRewrite", "authority"}), "rewrite")
     names = {"uri": "prefix_rewrite", "authority": "host_rewrite_literal"}
-    return {envoys: rewrite[name] for name, envoys in names.items() if rewrite.get(name)}
+    out = {envoys: rewrite[name] for name, envoys in names.items() if rewrite.get(name)}
+    if by_regex := mapping(rewrite.get("uriRegexRewrite"), "rewrite.uriRegexRewrite"):
+        if "uri" in rewrite:
+            raise UnknownField("rewrite", "one of uri and uriRegexRewrite is expected")
+        pattern = {"regex": re2(str(by_regex["match"]), "rewrite.uriRegexRewrite.match")}
+        out["regex_rewrite"] = {"pattern": pattern, "substitution": str(by_regex["rewrite"])}
+    return out
 
 
 def _retries(retries: Object) -> Object:
@@ -94,6 +110,27 @@ def _retries(retries: Object) -> Object:
     if "perTryTimeout" in retries:
         policy["per_try_timeout"] = seconds(retries["perTryTimeout"])
     return {"retry_policy": policy}
+
+
+def cors_of(policy: Object) -> Object:
+    """Return what the CORS filter does on a route, as istiod sets it."""
+    if not policy:
+        return {}
+    known_only(policy, _CORS_FIELDS, "corsPolicy")
+    origins = mappings(policy.get("allowOrigins"), "corsPolicy.allowOrigins")
+    out: Object = {
+        "@type": f"{_CORS_TYPE}.CorsPolicy",
+        "allow_origin_string_match": [string_match(one, "corsPolicy.allowOrigins") for one in origins]
+        or [{"exact": str(one)} for one in policy.get("allowOrigin") or []],
+        "filter_enabled": {"default_value": {"numerator": 100, "denominator": "HUNDRED"}},
+        "forward_not_matching_preflights": policy.get("unmatchedPreflights") != "IGNORE",
+    }
+    out |= {envoys: ",".join(policy[name]) for name, envoys in _CORS.items() if isinstance(policy.get(name), list)}
+    if "allowCredentials" in policy:
+        out["allow_credentials"] = bool(policy["allowCredentials"])
+    if "maxAge" in policy:
+        out["max_age"] = seconds(policy["maxAge"]).removesuffix("s").partition(".")[0]
+    return {"typed_per_filter_config": {CORS_FILTER["name"]: out}}
 
 
 def header_edits(headers: Object) -> Object:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from k8s_manager.standalone.translator.actions import CORS_FILTER
 from k8s_manager.standalone.translator.config import (
     Config,
     GatewayPod,
@@ -45,8 +46,8 @@ def _add(out: dict[str, Object], config: Config, pod: GatewayPod, gateway: Objec
         )
         return
     secured = _tls(server)
-    if any(chain["filter_chain_match"] == secured["filter_chain_match"] for chain in chains):
-        raise UnknownField("", "another server of the port has the same hosts")
+    if twice := _sni(secured) & {name for chain in chains for name in _sni(chain)}:
+        raise UnknownField("", f"another server of the port has {min(twice)} too")
     listener = out.setdefault(name, _listener(name, pod.address, number))
     listener["filter_chains"].append({**_chain(config, pod, gateway, server), **secured})
     listener["listener_filters"] = [_tls_inspector()]
@@ -78,7 +79,7 @@ def _chain(config: Config, pod: GatewayPod, gateway: Object, server: Object) -> 
 def _http_filters(config: Config, pod: GatewayPod) -> list[Object]:
     inserted = patches_for(config, pod, "HTTP_FILTER")
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"}}
-    return [*inserted, router]
+    return [CORS_FILTER, *inserted, router]
 
 
 def _tls(server: Object) -> Object:
@@ -100,6 +101,10 @@ def _tls(server: Object) -> Object:
         "filter_chain_match": match,
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context},
     }
+
+
+def _sni(chain: Object) -> set[str]:
+    return set(chain["filter_chain_match"].get("server_names", ("*",)))
 
 
 def _tls_inspector() -> Object:

@@ -62,10 +62,10 @@ def string_match(value: Any, place: str) -> Object:
     ((how, text),) = found.items()
     if not isinstance(text, str):
         raise UnknownField(place, "a text is expected")
-    return {"safe_regex": {"regex": _regex(text, place)}} if how == "regex" else {how: text}
+    return {"safe_regex": {"regex": re2(text, place)}} if how == "regex" else {how: text}
 
 
-def _regex(text: str, place: str) -> str:
+def re2(text: str, place: str) -> str:
     """Return a regular expression that RE2 takes too: one that it does not would cost Envoy the whole table."""
     try:
         re.compile(text)

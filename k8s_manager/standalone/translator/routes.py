@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from k8s_manager.standalone.translator.actions import HTTP_FIELDS, action_of, header_edits
+from k8s_manager.standalone.translator.actions import HTTP_FIELDS, action_of, cors_of, header_edits
 from k8s_manager.standalone.translator.config import (
     Config,
     GatewayPod,
@@ -129,6 +129,7 @@ def _routes_of(config: Config, virtual_service: Object, http: Object, place: str
             "metadata": {"filter_metadata": {"istio": {"config": named}}},
             **action,
             **header_edits(mapping(http.get("headers"), "headers")),
+            **cors_of(mapping(http.get("corsPolicy"), "corsPolicy")),
         }
         for name in sorted(map(str, http.keys() - HTTP_FIELDS)):
             omissions.note(virtual_service, f"{place}.{name}", "the translator does not know it")
