@@ -14,6 +14,7 @@ import orjson
 from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
+from istio_templates.names import DIGEST
 from istio_templates.virtual_service import without
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
@@ -30,7 +31,6 @@ from k8s_manager.pipeline.render import Desired
 from k8s_manager.world.owner import owner_of
 
 log = logging.getLogger(__name__)
-DIGEST = "tidegate.dev/digest"
 
 
 class Differ:

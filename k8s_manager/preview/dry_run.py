@@ -9,6 +9,7 @@ from functools import partial
 from istio_templates.documents import Document, ModelSpec
 from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import DIGEST
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.drift.handover import given_up, with_fields
 from k8s_manager.drift.repair import read_live, resolve_drift
@@ -17,7 +18,6 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.diff import DIGEST
 from k8s_manager.preview.preview import (
     DocumentChange,
     ObjectChange,

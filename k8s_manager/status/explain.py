@@ -12,9 +12,21 @@ from ratelimiter.overrides import takes_away
 
 
 def limit(
-    subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest] = ()
+    subject: str,
+    view: Mapping[str, LimitView],
+    status: Manifest | None,
+    pods: Sequence[Manifest] = (),
+    trouble: Sequence[str] = (),
 ) -> Manifest:
-    """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces."""
+    """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces; `trouble` are
+    sentences on a rollout that does not go well."""
+    found = _limit(subject, view, status, pods)
+    return {**found, "explanation": [*found["explanation"], *trouble]}
+
+
+def _limit(
+    subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest]
+) -> Manifest:
     if not view:
         return {
             "model": subject,
@@ -150,8 +162,15 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
     return sentences
 
 
-def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress]) -> Manifest:
-    """Return the warm-up state of each replica of a model, and whether it takes requests."""
+def ready(
+    subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress], trouble: Sequence[str] = ()
+) -> Manifest:
+    """Return the warm-up state of each replica of a model, and whether it takes requests; `trouble` as for `limit`."""
+    found = _ready(subject, warmup, pods)
+    return {**found, "explanation": [*found["explanation"], *trouble]}
+
+
+def _ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress]) -> Manifest:
     if warmup is None:
         none = f"{subject} has no warm-up: a replica takes requests as soon as its own readiness probe passes."
         return {"model": subject, "mode": "none", "explanation": [none], "replicas": []}

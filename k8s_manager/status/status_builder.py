@@ -11,6 +11,11 @@ Active         (overrides) it is in force                      Active | Expired
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer
 LoadEven       (gateways) no pod rejects while another idles   Even | Uneven
+Progressing    (models, managed gateways) replicas get the new NewReplicaSetAvailable | ReplicaSetUpdated
+               pod template                                    | ProgressDeadlineExceeded | ReplicaFailure
+Degraded       (models, managed gateways) a pod fails to start AsExpected | ImagePullBackOff | CrashLoopBackOff
+                                                               | CreateContainerConfigError | Unschedulable | ...
+                                                               | ReplicaFailure | ProgressDeadlineExceeded
 Limited        (models) where the limit comes from             Capacity | Floor | Ceiling | TenantCeiling | Cold | Stale
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
                                                                | AwaitsVerdict | NoPinnedSlot
@@ -42,6 +47,7 @@ from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.override_status import OverrideInputs, override_status
+from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import TenantInputs, tenant_status
 from k8s_manager.traffic.drain import Draining
@@ -154,6 +160,7 @@ def _gateway_inputs(name: str, spec: InferenceGatewaySpec, done: PassOutcome) ->
         rejects=tuple(sorted((sources.proofs.rejects or {}).items())) if trouble or rolled_back else (),
         uneven=sources.counters.uneven(name),
         probed=sources.proofs.started,
+        rollouts=_gateway_rollout(name, spec, done.world),
     )
 
 
@@ -174,7 +181,29 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),
+        rollouts=_rollouts(namespace, model, spec, world),
     )
+
+
+def _gateway_rollout(name: str, spec: InferenceGatewaySpec, world: World) -> tuple[DeploymentState, ...]:
+    if spec.managed is None:
+        return ()
+    found = deployment_state(world, spec.namespace, name, f"gateway {name}", ((names.GATEWAY, name),))
+    return (found,) if found else ()
+
+
+def _rollouts(namespace: str, model: str, spec: ModelSpec, world: World) -> tuple[DeploymentState, ...]:
+    """Return the Deployments of a model's versions; those that only drain have no part in it."""
+    serving = {version.name for version in spec.versions}.union(world.departed.get((namespace, model), ()))
+    deployed = (found.version for found in world.deployed.get((namespace, model), ()))
+    versions = sorted(version for version in deployed if version in serving)
+    found = (
+        deployment_state(
+            world, namespace, names.deployment(model, name), f"version {name}", pods_of_version(model, name)
+        )
+        for name in versions
+    )
+    return tuple(state for state in found if state)
 
 
 def _declared(served: ServedModel | None, spec: ModelSpec, plan: Plan) -> tuple[tuple[str, int], ...]:
