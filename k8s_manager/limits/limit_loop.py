@@ -19,6 +19,7 @@ from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import RolledBack, SlotRollbacks
 from k8s_manager.limits.slot_writer import SlotWriter
+from k8s_manager.pipeline.figures import Figures
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
@@ -72,9 +73,10 @@ class LimitLoop:
         """What the next plan has to know."""
         return self._observed.feedback
 
-    def follow(self, plan: Plan) -> None:
-        """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
-        self._observer.follow(plan)
+    def follow(self, plan: Plan, figures: Figures) -> None:
+        """Take over a new plan from the main loop, with the figures that replicas run with; models that are new in it
+        can be viewed from now on."""
+        self._observer.follow(plan, figures)
         self._writer.pools = plan.pools
         known = self._observed.seen.targets.keys() | self.feedback.lifted
         if not self._has_observed or plan.limits.keys() - known:

@@ -22,6 +22,7 @@ from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.limits.stages import StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
+from k8s_manager.pipeline.figures import DeclaredFigures, Figures, VersionKey
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
@@ -105,6 +106,7 @@ class LimitObserver:
         self._capacity = CapacityTracker(store, self._reader, settings, samples)
         self._targets, self._stages = TargetCalculator(self._reader), StageTracker(counts)
         self._planned = PlannedLimits()
+        self._figures: Mapping[VersionKey, DeclaredFigures] = {}
         self._last: tuple[tuple[Any, ...], ObservedLimits] = ((), ObservedLimits())
 
     @property
@@ -112,8 +114,9 @@ class LimitObserver:
         """The plan whose limits are observed."""
         return self._planned.plan
 
-    def follow(self, plan: Plan) -> None:
-        """Observe the limits of this plan from now on."""
+    def follow(self, plan: Plan, figures: Figures) -> None:
+        """Observe the limits of this plan from now on, with the figures that its replicas run with."""
+        self._figures = figures.of
         if plan is not self._planned.plan:
             self._planned = PlannedLimits.of(plan)
 
@@ -155,7 +158,7 @@ class LimitObserver:
         staged = self._stage(in_force, slots, kept)
         versions = (self._counts.version, self._rollbacks.version)
         changes = (self._store.all_changes, self._samples.version)
-        inputs = (*changes, fresh, staged, versions, id(planned.plan), planned.plan, in_force)
+        inputs = (*changes, fresh, staged, versions, id(planned.plan), planned.plan, in_force, self._figures)
         if self._last[0] == inputs:
             return self._last[1]
         found = self._observed(state, slots, kept, in_force, staged, fresh, versions)
@@ -173,6 +176,7 @@ class LimitObserver:
         versions: tuple[int, int],
     ) -> ObservedLimits:
         OVERRIDES.set(len(in_force))
+        self._capacity.figures = self._figures
         counted = self._capacity.count(self.plan, in_force, fresh)
         targets, lifted = self._targets_of(state, counted, in_force, staged)
         live = {

@@ -8,6 +8,7 @@ from k8s_manager.status.limit_status import bucket_status, limit_status, number,
 from k8s_manager.status.model_status import REASONS
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress
+from ratelimiter.capacity import VersionLoad
 from ratelimiter.overrides import takes_away
 
 
@@ -24,9 +25,7 @@ def limit(
     return {**found, "explanation": [*found["explanation"], *trouble]}
 
 
-def _limit(
-    subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest]
-) -> Manifest:
+def _limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest]) -> Manifest:
     if not view:
         return {
             "model": subject,
@@ -100,11 +99,19 @@ def _share(view: LimitView) -> str:
 def _formula(view: LimitView) -> str:
     loads = [load for load in view.wanted.target.loads if load.share > 0]
     bounding = [load for load in loads if not load.own]
-    parts = [f"{load.replicas} x {number(load.per_replica)} / {number(load.share)}" for load in bounding]
+    parts = [f"{_served(load)} / {number(load.share)}" for load in bounding]
     whole = f"min({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0"
     if loads and not bounding:
-        whole = " + ".join(f"{load.replicas} x {number(load.per_replica)}" for load in loads)
+        whole = " + ".join(map(_served, loads))
     return f"{whole} = {number(view.wanted.target.total.capacity)}/s, over {view.wanted.target.gateways} gateway pods"
+
+
+def _served(load: VersionLoad) -> str:
+    """Return replicas times figure, in brackets where some replicas have another figure."""
+    new = load.replicas - sum(count for count, _ in load.older)
+    groups = [(new, load.per_replica), *load.older] if new or not load.older else [*load.older]
+    parts = [f"{count} x {number(figure)}" for count, figure in groups]
+    return f"({' + '.join(parts)})" if len(parts) > 1 else parts[0]
 
 
 def _debounce(view: LimitView) -> Manifest:
@@ -130,6 +137,12 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
         f"Version {load.name}: {load.replicas} ready replicas, {number(load.per_replica)}/s each, "
         f"{number(load.share * 100)} % of the traffic."
         for load in target.loads
+    ]
+    sentences += [
+        f"{count} replicas of version {load.name} run an earlier pod template and count with the figure that was "
+        f"declared for it, {number(figure)}/s each."
+        for load in target.loads
+        for count, figure in load.older
     ]
     sentences.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
     if view.override:

@@ -28,7 +28,9 @@ _TO_DO = {
     REFUSED: "raise the quota of namespace {namespace}, correct what refuses its pods, or ask for less",
 }
 _MEMORY = "give its container more memory in resources.limits"
-_LOG = "read its log with kubectl logs -n {namespace} {pod} -c {container} --previous, and correct command, args or image"
+_LOG = (
+    "read its log with kubectl logs -n {namespace} {pod} -c {container} --previous, and correct command, args or image"
+)
 _LOOK = "look at it with kubectl describe pod -n {namespace} {pod}"
 
 
@@ -129,7 +131,9 @@ def _to_do(reason: str, found: DeploymentState, pod: StuckPod | None = None) -> 
 def _count(found: DeploymentState) -> str:
     rollout = found.rollout
     new = min(rollout.updated, rollout.wanted)
-    return f"{found.what}: {new} of {rollout.wanted} replicas have the new pod template, {rollout.available} are available"
+    return (
+        f"{found.what}: {new} of {rollout.wanted} replicas have the new pod template, {rollout.available} are available"
+    )
 
 
 def _on(found: DeploymentState) -> str:

@@ -33,7 +33,9 @@ def ended(code: int, reason: str = "Error", message: str = "") -> dict:
         ),
         (pod(waiting("CreateContainerError", "no command specified")), "CreateContainerError", "no command specified"),
         (
-            pod(waiting("CrashLoopBackOff", "back-off 10s", restartCount=3, lastState=ended(1, message="a\nKeyError\n"))),
+            pod(
+                waiting("CrashLoopBackOff", "back-off 10s", restartCount=3, lastState=ended(1, message="a\nKeyError\n"))
+            ),
             "CrashLoopBackOff",
             "container model ended with exit code 1 (Error), restarted 3 times, last message: KeyError",
         ),
@@ -45,7 +47,11 @@ def ended(code: int, reason: str = "Error", message: str = "") -> dict:
         (pod({**RUNNING, "state": ended(0, "Completed")}), "CrashLoopBackOff", "exit code 0 (Completed)"),
         (pod({**RUNNING, "state": ended(128, "StartError", "exec: no such file")}), "CrashLoopBackOff", "StartError"),
         (
-            pod(conditions=({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 cpu"},)),
+            pod(
+                conditions=(
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 cpu"},
+                )
+            ),
             "Unschedulable",
             "0/3 cpu",
         ),
