@@ -49,8 +49,8 @@ class PodReader:
         return self._ready_pods(namespace, spec).by_revision(frozenset(labels))
 
     def templates(self, namespace: str, labels: Pairs) -> frozenset[str]:
-        """Return from which pod templates the pods with all `labels` were made, ready or not."""
-        return frozenset(pod.revision for pod in present(self.of_namespace(namespace), labels))
+        """Return from which pod templates the pods with all `labels` were made that stay, ready or not."""
+        return frozenset(pod.revision for pod in present(self.of_namespace(namespace), labels) if not pod.leaving)
 
     def stuck(self, namespace: str) -> tuple[StuckPod, ...]:
         """Return the pods of a namespace that stay, take no requests, and of which Kubernetes says why."""

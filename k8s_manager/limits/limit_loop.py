@@ -24,6 +24,7 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.metrics import OVERRIDES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.limit_feedback import LimitFeedback
 from ratelimiter import controller
@@ -121,6 +122,7 @@ class LimitLoop:
 
     def _decide(self) -> LimitDecision:
         before, self._observed = self._observed, self._observer.observe(self._state)
+        OVERRIDES.set(len(self._observed.overrides))
         decision, self._state = controller.decide(self._state, self._observed.seen, self._clock.now())
         self.views.show(self._observed, self._state)
         if self._observed.concerns_plan(before):

@@ -18,16 +18,14 @@ from k8s_manager.limits import retained
 from k8s_manager.limits.capacity import CapacityTracker, ModelCapacity
 from k8s_manager.limits.limit_change import LimitChange
 from k8s_manager.limits.prometheus_replicas import SampleLoop
-from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import SlotRollbacks
-from k8s_manager.limits.stages import StagedLimits, StageTracker
+from k8s_manager.limits.stages import Evidences, StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
 from k8s_manager.pipeline.figures import DeclaredFigures, Figures, VersionKey
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.memo import Last, Memo
-from k8s_manager.runtime.metrics import OVERRIDES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.limit_feedback import LimitFeedback
 from ratelimiter import overrides
@@ -97,7 +95,7 @@ class LimitObserver:
         clock: Clock,
         settings: Settings,
         samples: SampleLoop,
-        counts: ShadowCounts,
+        counts: Evidences,
         rollbacks: SlotRollbacks,
     ) -> None:
         self._store, self._clock, self._settings = store, clock, settings
@@ -123,6 +121,10 @@ class LimitObserver:
     def live(self, slot: Slot) -> Limits | None:
         """Return what is in a slot; None where there is no such slot."""
         return self._reader.slots.limits().get(slot)
+
+    def slots(self) -> Mapping[Slot, Limits]:
+        """Return what is in every slot."""
+        return self._reader.slots.limits()
 
     def begin_term(self) -> None:
         """Forget how far stages had come: what another leader has brought them to stands in the slots."""
@@ -175,7 +177,6 @@ class LimitObserver:
         fresh: bool,
         versions: tuple[int, int],
     ) -> ObservedLimits:
-        OVERRIDES.set(len(in_force))
         self._capacity.figures = self._figures
         counted = self._capacity.count(self.plan, in_force, fresh)
         targets, lifted = self._targets_of(state, counted, in_force, staged)

@@ -20,7 +20,7 @@ from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.drift.field_policy import kept_edits, resolve
 from k8s_manager.pipeline.plan import Plan, plan_once
-from k8s_manager.pipeline.render import Renderer
+from k8s_manager.pipeline.render import Desired, Renderer
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.owner import owner_of
 from k8s_manager.world.tenant import gateway_name
@@ -74,7 +74,8 @@ class Preview:
 
     `rejected` are the admission results of written documents that are not accepted. `drift` is, by tenant, the policy
     after the write where it is not to set everything back; `foreign` are live objects of other owners that are adopted,
-    `deleted` the documents that are deleted, as (key, UID, generation).
+    `deleted` the documents that are deleted, as (key, UID, generation). `states` are what follows from the documents
+    before and after.
     """
 
     documents: tuple[DocumentChange, ...]
@@ -84,6 +85,7 @@ class Preview:
     rejected: Mapping[ObjectKey, AdmissionResult] = field(default_factory=dict)
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     deleted: tuple[tuple[str, str, int], ...] = ()
+    states: tuple["Rendered", "Rendered"] | None = field(default=None, compare=False)
 
     def policy(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""
@@ -146,7 +148,7 @@ def _compare(
     owned: Mapping[ObjectKey, Manifest],
     plans: PlanChecks,
 ) -> Preview:
-    now, then = _Rendered.of(world, plans), _Rendered.of(changed, plans)
+    now, then = Rendered.of(world, plans), Rendered.of(changed, plans)
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
         old, new = now.object(key, owned), then.object(key, owned)
@@ -156,20 +158,27 @@ def _compare(
     keys = [change.proposed.key for change in documents if change.proposed]
     admission, lost = then.plan.admission, _no_longer_accepted(now.plan, then.plan)
     rejected = {key: admission[key] for key in keys if not admission[key].accepted}
-    return Preview(documents, tuple(changes), lost, then.plan.drift_policies, rejected)
+    return Preview(documents, tuple(changes), lost, then.plan.drift_policies, rejected, states=(now, then))
 
 
 @dataclass(frozen=True, slots=True)
-class _Rendered:
+class Rendered:
     """What follows from a world: its plan, and the desired objects."""
 
+    world: World
     plan: Plan
-    objects: dict[ObjectKey, Manifest]
+    desired: Desired
+
+    @property
+    def objects(self) -> dict[ObjectKey, Manifest]:
+        """The desired objects."""
+        return self.desired.objects
 
     @classmethod
-    def of(cls, world: World, plans: PlanChecks) -> "_Rendered":
+    def of(cls, world: World, plans: PlanChecks) -> "Rendered":
+        """Return what follows from a world."""
         plan = plan_once(world, plans=plans)
-        return cls(plan, Renderer().render(plan).objects)
+        return cls(world, plan, Renderer().render(plan))
 
     def object(self, key: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> Manifest | None:
         """Return a desired object without the fields of the live one whose edits are kept. A namespace of another owner

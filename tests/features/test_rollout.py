@@ -6,7 +6,7 @@ from istio_templates.facts import ObjectKey
 from istio_templates.names import FIGURES
 from k8s_manager.kube.resources import RESOURCES
 from tests.features.conftest import in_slot, make_search
-from tests.support.documents import labels, model
+from tests.support.documents import gateway, labels, model
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
 
@@ -161,20 +161,10 @@ async def test_a_rollout_that_stands_still_or_is_refused_is_told_as_a_deployment
 
 
 async def test_a_managed_gateway_tells_its_stuck_pods_too(fleet):
-    spec = {"namespace": "inference-gw", "selector": {"istio": "shared"}, "managed": {"replicas": 1}}
-    listeners = [{"name": "http", "port": 8080, "protocol": "HTTP"}]
-    api = "tidegate.dev/v1alpha1"
     async with fleet.manager():
-        await fleet.apply(
-            {
-                "apiVersion": api,
-                "kind": "InferenceGateway",
-                "metadata": {"name": "shared"},
-                "spec": {**spec, "listeners": listeners},
-            }
-        )
-        await until(lambda: fleet.get("Deployment", "shared", "inference-gw"), "the gateway's Deployment")
-        pod = await fleet.pod("inference-gw", {"istio": "shared", "tidegate.dev/gateway": "shared"}, ready=False)
+        await fleet.apply(gateway(namespace="managed-gw", managed={"replicas": 1}))
+        await until(lambda: fleet.get("Deployment", "shared", "managed-gw"), "the gateway's Deployment")
+        pod = await fleet.pod("managed-gw", {"istio": "shared", "tidegate.dev/gateway": "shared"}, ready=False)
         await fleet.client.merge(pod, {"status": waiting("ImagePullBackOff", "auto: not found")}, "status")
 
         async def is_told() -> bool:
