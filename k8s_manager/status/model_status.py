@@ -125,6 +125,11 @@ def _limited(limit: Mapping[str, LimitView]) -> Condition:
         )
     if first.lifted:
         return Condition("Limited", False, "Off", f"the model has no limit{override}")
+    if first.in_force is None:
+        message = (
+            "the limit is not in a slot of the gateway yet, so the route waits for it; wait, or correct what rejects it"
+        )
+        return Condition("Limited", False, "Pending", message)
     reason = first.wanted.target.total.reason
     return Condition("Limited", True, reason, REASONS[reason] + override)
 

@@ -18,12 +18,13 @@ Degraded       (models, managed gateways) a pod fails to start AsExpected | Imag
                                                                | ReplicaFailure | ProgressDeadlineExceeded
 Limited        (models) where the limit comes from             Capacity | Floor | Ceiling | TenantCeiling | Cold | Stale
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
-                                                               | AwaitsVerdict | NoPinnedSlot
+                                                               | AwaitsVerdict | NoPinnedSlot | Pending
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
 TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
+                                                               | NoReplica
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring
 Drift          other writers have changed objects              Repaired | Reported | Adopted
@@ -53,7 +54,7 @@ from k8s_manager.status.tenant_status import TenantInputs, tenant_status
 from k8s_manager.traffic.drain import Draining
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
-from k8s_manager.world.owner import Owner
+from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import Stored, World
 
 KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | None
@@ -96,6 +97,7 @@ class StatusBuilder:
         done = PassOutcome(world, plan, results, sources, owned, changes.draining, now)
         drift = self._drift.conditions(results, changes, plan, owned)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
+        put_off = _put_off(changes, results, plan, owned)
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key, found = stored.key, terminating.get(stored.key)
@@ -109,6 +111,7 @@ class StatusBuilder:
                 awaiting_git=results.behind.get(owner),
                 certificates=certificate.validity(plan.certificates.get(key, {}), world.certificates, now),
                 drift=drift.get(owner),
+                put_off=put_off.get(owner),
             )
             inputs = _inputs(stored, done)
             build = partial(_build, stored, document, inputs, sources.limits)
@@ -228,6 +231,21 @@ def _is_written(key: ObjectKey, plan: Plan, owned: Mapping[ObjectKey, Manifest])
     if key.kind == "Model":
         return key._replace(kind="VirtualService") in owned
     return key.kind == "InferenceGateway" or key.name in plan.tenants
+
+
+def _put_off(changes: Changes, results: Results, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, str]:
+    """Return, by owner, which object is not as it should be since its write waits: a route for its limit, or what two
+    writers set back in turn."""
+    out: dict[Owner, str] = {}
+    for key in sorted(results.put_off):
+        if key in owned:
+            said = f"{key} was changed by others and set back so often that the next write waits; see condition Drift"
+            out[owner_of(owned[key]["metadata"]["labels"])] = said
+    for key, reason in sorted(changes.held.items()):
+        served = plan.models.get((key.namespace, key.name)) if key.kind == "VirtualService" else None
+        if served and key in owned:
+            out["", served.tenant.name, served.name] = f"the change of {key} waits: {reason}; wait"
+    return out
 
 
 def _failures(results: Results) -> dict[Owner, tuple[ObjectKey, Failure]]:
