@@ -18,7 +18,7 @@ from k8s_manager.runtime.memo import Last
 from k8s_manager.runtime.metrics import REPLICAS
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.labels import version_labels
-from k8s_manager.world.running_figures import RunningFigures
+from k8s_manager.world.replica_figures import RunningFigures
 from ratelimiter import overrides
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.overrides import Override

@@ -43,7 +43,7 @@ from istio_templates.facts import (
 from istio_templates.workloads.short_fields import merged
 from k8s_manager.traffic.weights import can_be_split, declared, split
 from k8s_manager.world.labels import version_labels
-from k8s_manager.world.running_figures import NO_FIGURES, RunningFigures
+from k8s_manager.world.replica_figures import NO_FIGURES, RunningFigures
 from k8s_manager.world.tenant import adopted_by, namespace_of
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms

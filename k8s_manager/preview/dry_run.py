@@ -20,11 +20,11 @@ from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.pipeline.model_plan import identity_of
-from k8s_manager.preview.forecast import LimitForecaster, LimitShift, PlannedState
+from k8s_manager.preview.forecast import ForecastShift, LimitForecaster, PlannedState
 from k8s_manager.preview.preview import (
     ObjectChange,
     Preview,
-    Rendered,
+    RenderedWorld,
     fingerprint,
     preview_deletion,
     preview_writes,
@@ -44,7 +44,7 @@ class DryRun:
 
     subject: str
     preview: Preview
-    shifts: tuple[LimitShift, ...]
+    shifts: tuple[ForecastShift, ...]
 
 
 class DryRunner:
@@ -149,7 +149,7 @@ class DryRunner:
     def _live(self, document: Document) -> Manifest | None:
         return self._store.get(document.key)
 
-    def _shifts(self, found: Preview) -> tuple[LimitShift, ...]:
+    def _shifts(self, found: Preview) -> tuple[ForecastShift, ...]:
         """Return what becomes of limits, with the replicas that are warm now."""
         if found.states is None:
             return ()
@@ -158,13 +158,13 @@ class DryRunner:
         about = frozenset(identity_of(stored) for stored in documents if stored and stored.key.kind == "Model")
         return self._forecaster.shifts(self._planned(now), self._planned(self._served(then)), about)
 
-    def _served(self, then: Rendered) -> Rendered:
+    def _served(self, then: RenderedWorld) -> RenderedWorld:
         """Return what holds at first: requests stay where they are until the versions that come are warm."""
         world = TrafficResolver(0.0, awaits_git=False).resolve(then.world, datetime.now(UTC))
         world = replace(world, bindings=then.world.bindings)
-        return then if world.models == then.world.models else Rendered.of(world, self._plans)
+        return then if world.models == then.world.models else RenderedWorld.of(world, self._plans)
 
-    def _planned(self, state: Rendered) -> PlannedState:
+    def _planned(self, state: RenderedWorld) -> PlannedState:
         figures = self._figures.foresee(state.plan, state.desired, state.world, self._store.owned)
         return PlannedState(state.plan, figures)
 

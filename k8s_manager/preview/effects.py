@@ -7,7 +7,7 @@ from typing import Literal
 
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.preview.forecast import LimitShift
+from k8s_manager.preview.forecast import ForecastShift
 from ratelimiter.debounce import Rules
 from ratelimiter.target import Terms
 
@@ -30,7 +30,7 @@ def subject_of(namespace: str, model: str, version: str) -> str:
     return f"{name}, version {version}" if version else name
 
 
-def effects(shifts: tuple[LimitShift, ...], now: Plan, then: Plan) -> Iterator[Effect]:
+def effects(shifts: tuple[ForecastShift, ...], now: Plan, then: Plan) -> Iterator[Effect]:
     """Yield every effect of a change on what callers may send."""
     for shift in shifts:
         is_new = (shift.namespace, shift.model) not in now.models
@@ -45,7 +45,7 @@ def effects(shifts: tuple[LimitShift, ...], now: Plan, then: Plan) -> Iterator[E
                 yield Effect(subject, grade, message, grade != "low")
 
 
-def _of_shift(shift: LimitShift, is_new: bool) -> Iterator[tuple[Grade, str, bool]]:
+def _of_shift(shift: ForecastShift, is_new: bool) -> Iterator[tuple[Grade, str, bool]]:
     before, after = shift.before, shift.after
     if before.total is not None and after.total is None:
         yield "high", f"the limit of {_rate(before.total)} is removed", True
@@ -135,7 +135,7 @@ def _rate(value: Fraction) -> str:
     return f"{float(value):g}/s"
 
 
-def outlook_line(shift: LimitShift) -> Mapping[str, float | str | None]:
+def outlook_line(shift: ForecastShift) -> Mapping[str, float | str | None]:
     """Return a limit before and after a change, with its modes where not both are enforce."""
     totals = {
         when: None if look.total is None else float(look.total)

@@ -26,7 +26,7 @@ from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
 
 
-class Counts(Protocol):
+class ShadowEvidence(Protocol):
     """What gateway pods have counted of limits in shadow or ramp."""
 
     version: int
@@ -36,9 +36,9 @@ class Counts(Protocol):
 
 
 class _KeptCounts:
-    """Counts of which a forecast forgets some for itself alone."""
+    """ShadowEvidence of which a forecast forgets some for itself alone."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: ShadowEvidence) -> None:
         self._counts, self._forgotten = counts, set[LimitKey]()
         self.version = counts.version
 
@@ -83,7 +83,7 @@ class PlannedState:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitShift:
+class ForecastShift:
     """A limit of a model, or of one `version`, before and after a change."""
 
     namespace: str
@@ -96,13 +96,15 @@ class LimitShift:
 class LimitForecaster:
     """Forecasts limits from what the store shows now."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings, samples: SampleLoop, counts: Counts) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, settings: Settings, samples: SampleLoop, counts: ShadowEvidence
+    ) -> None:
         self._store, self._clock, self._settings = store, clock, settings
         self._samples, self._counts = samples, counts
 
     def shifts(
         self, now: PlannedState, then: PlannedState, about: frozenset[LimitKey] = frozenset()
-    ) -> tuple[LimitShift, ...]:
+    ) -> tuple[ForecastShift, ...]:
         """Return the limits that are another under `then`, and those that are asked `about`."""
         keys = _concerned(now, then, about)
         if not keys:
@@ -148,7 +150,7 @@ def _only(plan: Plan, keys: frozenset[LimitKey]) -> Plan:
 
 def _shifts(
     now: Plan, then: Plan, looks: list[tuple[ObservedLimits, Mapping[Slot, Limits]]], about: frozenset[LimitKey]
-) -> Iterator[LimitShift]:
+) -> Iterator[ForecastShift]:
     seen = [dict(_outlooks(*look)) for look in looks]
     terms = {key: limited.terms for plan in (then, now) for key, limited in plan.limits.items()}
     for key in sorted(seen[0].keys() | seen[1].keys()):
@@ -157,7 +159,7 @@ def _shifts(
             continue  # of a document that is not accepted, what is in its slot stays
         if before != after or key in about:
             one = terms[key]
-            yield LimitShift(one.namespace, one.model, one.version, before, after)
+            yield ForecastShift(one.namespace, one.model, one.version, before, after)
 
 
 def _total(found: LimitTarget, bucket: Bucket | None) -> Fraction | None:

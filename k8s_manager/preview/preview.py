@@ -85,7 +85,7 @@ class Preview:
     rejected: Mapping[ObjectKey, AdmissionResult] = field(default_factory=dict)
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     deleted: tuple[tuple[str, str, int], ...] = ()
-    states: tuple["Rendered", "Rendered"] | None = field(default=None, compare=False)
+    states: tuple["RenderedWorld", "RenderedWorld"] | None = field(default=None, compare=False)
 
     def policy(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""
@@ -148,7 +148,7 @@ def _compare(
     owned: Mapping[ObjectKey, Manifest],
     plans: PlanChecks,
 ) -> Preview:
-    now, then = Rendered.of(world, plans), Rendered.of(changed, plans)
+    now, then = RenderedWorld.of(world, plans), RenderedWorld.of(changed, plans)
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
         old, new = now.object(key, owned), then.object(key, owned)
@@ -162,7 +162,7 @@ def _compare(
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedWorld:
     """What follows from a world: its plan, and the desired objects."""
 
     world: World
@@ -175,7 +175,7 @@ class Rendered:
         return self.desired.objects
 
     @classmethod
-    def of(cls, world: World, plans: PlanChecks) -> "Rendered":
+    def of(cls, world: World, plans: PlanChecks) -> "RenderedWorld":
         """Return what follows from a world."""
         plan = plan_once(world, plans=plans)
         return cls(world, plan, Renderer().render(plan))

@@ -9,12 +9,12 @@ from istio_templates.facts import Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.preview.effects import effects, outlook_line, subject_of
-from k8s_manager.preview.forecast import LimitShift
+from k8s_manager.preview.forecast import ForecastShift
 from k8s_manager.preview.preview import ObjectChange, Preview, fingerprint
 from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, risks
 
 
-def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[LimitShift, ...]) -> Manifest:
+def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[ForecastShift, ...]) -> Manifest:
     """Return a preview as JSON: what changes, what it touches, how risky that is and why, and the fingerprint.
 
     `changes` are those of the preview, compared with live objects as far as these could be read; `shifts` what becomes
@@ -70,5 +70,5 @@ def _hosts(change: ObjectChange) -> Iterator[str]:
             yield from hosts_of(obj or {})
 
 
-def _is_told(shift: LimitShift) -> bool:
+def _is_told(shift: ForecastShift) -> bool:
     return (shift.before.total, shift.after.total) != (None, None)
