@@ -1,11 +1,16 @@
 """How many replicas are ready, and how many gateway pods exist, read from pods as Kubernetes shows them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from collectors.pod_trouble import PodTrouble, trouble_of
 from istio_templates.facts import Manifest, Pairs
 from istio_templates.workloads.pod_phase import has_ended
 from istio_templates.workloads.warm_gate import has_gate, is_proved
+
+TEMPLATE_HASH = "pod-template-hash"
+"""The label by which a Deployment tells the pods of one template from those of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,7 @@ class PodState:
     and whether it is `gated` by a warm-up, and if so `proved`: the container that runs was found warm.
 
     `proxy` is the version of Istio's proxy in it, as its image says; None where there is none or it says none.
+    `trouble` is why it is not ready, as far as Kubernetes says it.
     """
 
     name: str
@@ -25,6 +31,12 @@ class PodState:
     gated: bool = False
     proved: bool = True
     ended: bool = False
+    trouble: PodTrouble | None = None
+
+    @property
+    def revision(self) -> str:
+        """Which pod template it was made from: the hash of that, or the pod's own name where it carries none."""
+        return next((value for key, value in self.labels if key == TEMPLATE_HASH), self.name)
 
 
 def pod_seen(pod: Manifest) -> PodState:
@@ -42,6 +54,7 @@ def pod_seen(pod: Manifest) -> PodState:
         has_gate(pod),
         is_proved(pod),
         has_ended(pod),
+        None if ready else trouble_of(pod),
     )
 
 
@@ -66,6 +79,11 @@ class ReadyPods:
         """Return how many of them carry all `labels`, of which there is at least one."""
         found = min((self._by_label.get(pair, []) for pair in labels), key=len)
         return len(found) if len(labels) == 1 else sum(labels <= pod.labels for pod in found)
+
+    def by_revision(self, labels: frozenset[tuple[str, str]]) -> Counter[str]:
+        """Return how many of them were made from each pod template."""
+        found = min((self._by_label.get(pair, []) for pair in labels), key=len)
+        return Counter(pod.revision for pod in found if labels <= pod.labels)
 
 
 def present(pods: Iterable[PodState], labels: Pairs) -> list[PodState]:

@@ -20,6 +20,8 @@ TENANT = "tidegate.dev/tenant"
 MODEL = "tidegate.dev/model"
 VERSION = "tidegate.dev/version"
 GATEWAY = "tidegate.dev/gateway"
+DIGEST = "tidegate.dev/digest"
+FIGURES = "tidegate.dev/figures"
 PROBE_HEADER = "x-tidegate-probe"
 PROBE_HOST = "probe.tidegate.internal"
 # Pinned slots come in pairs: the first counts a model's requests, the second limits some share of them.

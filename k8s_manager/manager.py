@@ -43,6 +43,8 @@ from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.pipeline.apply import ClusterTarget
+from k8s_manager.pipeline.figure_records import FigureRecords
+from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.reconcile import KINDS, MainLoop
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.events import Events
@@ -154,6 +156,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         probe,
         counters,
         gates,
+        FigureRecords(client, store),
         clock,
         settings,
         triggers.documents,
@@ -174,6 +177,8 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         watchers,
         history,
         tree,
+        loop.figures,
+        LimitForecaster(store, clock, settings, samples, counts),
     )
     lease = _lease(client, clock, settings)
     return Manager(

@@ -20,8 +20,10 @@ from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.pipeline.apply import ApplyTarget, Basis, Results
-from k8s_manager.pipeline.changes import Changes
+from k8s_manager.pipeline.changes import Changes, without
 from k8s_manager.pipeline.diff import Differ
+from k8s_manager.pipeline.figure_records import FigureRecords
+from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.pipeline.ordering import hold_draining
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
@@ -40,6 +42,7 @@ from k8s_manager.world import certificate
 from k8s_manager.world.world import World
 from ratelimiter import overrides
 
+RETRY = 1.0
 GIVE_WAY = 0.3
 """For how many seconds at most a pass waits for a limit."""
 
@@ -58,6 +61,7 @@ class MainLoop:
         proofs: ConfigProbeLoop,
         counters: CounterLoop,
         gates: GateLoop,
+        records: FigureRecords,
         clock: Clock,
         settings: Settings,
         trigger: asyncio.Event,
@@ -69,6 +73,7 @@ class MainLoop:
         self.gatherer = WorldReader(store)
         self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
         self.plan_checks = PlanChecks()
+        self.figures, self._records = FigureTracker(self.gatherer.pods), records
         self._admitter, self._planner = Admitter(self.plan_checks), Planner()
         self._renderer, self._differ, self._status_builder = Renderer(), Differ(), StatusBuilder()
         self.trigger = trigger
@@ -108,15 +113,17 @@ class MainLoop:
         admission, feedback = self._admitter.admit(world), self._limits.feedback
         plan = self._planner.plan(world, admission, feedback.closed, feedback.lifted)
         self.world, self.plan = world, plan
-        self._limits.follow(plan)
+        desired, store = self._renderer.render(plan), self._store
+        figures = (self.figures.follow if leads else self.figures.read)(plan, desired, world, store.owned)
+        self._limits.follow(plan, figures)
         self._show(world, plan)
         if not leads:
             return None
+        unrecorded = await self._records.write(figures.records)
         await self._finalizers.add(world)
-        desired = self._renderer.render(plan)
-        plan, store = plan.freeze(desired.failed), self._store
+        plan = plan.freeze(desired.failed)
         changes = self._differ.diff(plan, desired, store.owned, store.owned_changes, world.limited)
-        changes = hold_draining(changes, world, now)
+        changes = hold_draining(without(changes, unrecorded), world, now)
         await _give_turn()
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.take_repairs()
@@ -126,7 +133,8 @@ class MainLoop:
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
         await _give_turn()
         later = await self._statuses.write(world, statuses)
-        dues = (later, *self._dues(world, plan, changes, results, now))
+        again = self._clock.now() + RETRY if unrecorded else None
+        dues = (later, again, *self._dues(world, plan, changes, results, now))
         return min((due for due in dues if due is not None), default=None)
 
     def _dues(

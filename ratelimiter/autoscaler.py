@@ -60,7 +60,7 @@ def disagreement(
     with_traffic = [load for load in loads if load.share > 0]
     if terms.bounds.ceiling is None or not with_traffic or any(load.name not in scalers for load in with_traffic):
         return None
-    most = capacity([replace(load, replicas=scalers[load.name].most) for load in with_traffic])
+    most = capacity([replace(load, replicas=scalers[load.name].most, older=()) for load in with_traffic])
     if terms.bounds.ceiling <= most:
         return None
     said = (

@@ -12,13 +12,24 @@ from fractions import Fraction
 @dataclass(frozen=True, slots=True)
 class VersionLoad:
     """One version: its ready replicas, the requests/s each can serve, its share of traffic (0 to 1), and whether it has
-    a limit of its own, which then bounds it alone."""
+    a limit of its own, which then bounds it alone.
+
+    `older` are those of the replicas that run an earlier pod template: how many, and the figure that was declared for
+    them.
+    """
 
     name: str
     replicas: int
     per_replica: Fraction
     share: Fraction
     own: bool = False
+    older: tuple[tuple[int, Fraction], ...] = ()
+
+    @property
+    def served(self) -> Fraction:
+        """Requests/s that the replicas serve together."""
+        new = self.replicas - sum(count for count, _ in self.older)
+        return new * self.per_replica + sum((count * figure for count, figure in self.older), Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +46,9 @@ def capacity(versions: Sequence[VersionLoad]) -> Fraction:
     A version with a limit of its own holds nobody up; where all have one, the model takes what they take together.
     """
     loads = [load for load in versions if load.share > 0]
-    if shared := [load.replicas * load.per_replica / load.share for load in loads if not load.own]:
+    if shared := [load.served / load.share for load in loads if not load.own]:
         return min(shared)
-    return sum((load.replicas * load.per_replica for load in loads), Fraction(0))
+    return sum((load.served for load in loads), Fraction(0))
 
 
 def clamp(value: Fraction, bounds: LimitBounds) -> Fraction:

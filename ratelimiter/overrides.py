@@ -95,7 +95,7 @@ def loads_under(override: Override | None, loads: tuple[VersionLoad, ...]) -> tu
     """Return what each version contributes."""
     if override is None or override.per_replica is None:
         return loads
-    return tuple(replace(load, per_replica=override.per_replica) for load in loads)
+    return tuple(replace(load, per_replica=override.per_replica, older=()) for load in loads)
 
 
 def total_under(override: Override | None, terms: Terms, of_model: Total, held: Fraction | None) -> Total:

@@ -44,6 +44,11 @@ class Terms:
     restless: bool = False
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Namespace and name of the model."""
+        return self.namespace, self.model
+
+    @property
     def slot(self) -> int:
         """The shared slot in which the limit stands, unless it is pinned elsewhere."""
         return slot_of(self.namespace, self.model, self.restless)

@@ -8,8 +8,7 @@ import hashlib
 import orjson
 
 from istio_templates.facts import Manifest
-
-DIGEST = "tidegate.dev/digest"
+from istio_templates.names import DIGEST
 
 
 def stamped(obj: Manifest) -> Manifest:

@@ -20,6 +20,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world import certificate
 from k8s_manager.world.certificate import Certificate
+from k8s_manager.world.rollout import Rollout, rollout_of
 from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing, Splits
 from ratelimiter.autoscaler import Scaler
 
@@ -32,7 +33,7 @@ class ObjectReader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._last: dict[str, Last] = defaultdict(Last)
-        self._contents, self._parsed, self._routed = Memo(), Memo(), Memo()
+        self._contents, self._parsed, self._routed, self._rolled = Memo(), Memo(), Memo(), Memo()
 
     def namespaces(self) -> dict[str, NamespaceState]:
         """Return all namespaces."""
@@ -58,6 +59,10 @@ class ObjectReader:
     def deployed(self) -> dict[tuple[str, str], tuple[Deployed, ...]]:
         """Return the versions that have a Deployment of the manager, by (namespace, model)."""
         return self._once("deployed", ("Deployment",), self._deployed)
+
+    def rollouts(self) -> dict[tuple[str, str], Rollout]:
+        """Return how far each Deployment of the manager has come, by (namespace, name)."""
+        return self._once("rollouts", ("Deployment",), self._rollouts)
 
     def foreign(self) -> dict[tuple[str, str], Foreign]:
         """Return the VirtualServices that the manager does not own."""
@@ -112,6 +117,17 @@ class ObjectReader:
                 wanted = (obj.get("spec") or {}).get("replicas", 1)
                 one = Deployed(labels[names.VERSION], ready, wanted, metadata.get("creationTimestamp", ""))
                 found[model] = (*found.get(model, ()), one)
+        return found
+
+    def _rollouts(self) -> dict[tuple[str, str], Rollout]:
+        found = {
+            (obj["metadata"]["namespace"], obj["metadata"]["name"]): self._rolled.get(
+                obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(rollout_of, obj)
+            )
+            for obj in self._owned("Deployment")
+            if "deletionTimestamp" not in obj["metadata"]
+        }
+        self._rolled.end_round()
         return found
 
     def _routing(self) -> Routing:

@@ -1,14 +1,16 @@
 """Pods as the watches show them: replicas of models, and the pods of gateways."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from collectors.replicas import PodState, ReadyPods, pod_seen, present
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec
 from istio_templates.documents.model import Version
-from istio_templates.facts import GatewayPool
+from istio_templates.facts import GatewayPool, Pairs
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.world.labels import version_labels
+from k8s_manager.world.rollout import StuckPod
 
 
 class PodReader:
@@ -41,6 +43,25 @@ class PodReader:
         """Return the ready replicas of versions that are not in the model's document, by its warm-up mode."""
         pods = self._ready_pods(model[0], spec)
         return {version.name: pods.count(frozenset(version_labels(model[1], version))) for version in versions}
+
+    def ready_by_template(self, namespace: str, labels: Pairs, spec: ModelSpec) -> Counter[str]:
+        """Return the ready replicas with all `labels`, by the pod template that they were made from."""
+        return self._ready_pods(namespace, spec).by_revision(frozenset(labels))
+
+    def templates(self, namespace: str, labels: Pairs) -> frozenset[str]:
+        """Return from which pod templates the pods with all `labels` were made that stay, ready or not."""
+        return frozenset(pod.revision for pod in present(self.of_namespace(namespace), labels) if not pod.leaving)
+
+    def stuck(self, namespace: str) -> tuple[StuckPod, ...]:
+        """Return the pods of a namespace that stay, take no requests, and of which Kubernetes says why."""
+        changes = self._store.changes("Pod", namespace)
+
+        def read() -> tuple[StuckPod, ...]:
+            found = (pod for pod in self.of_namespace(namespace) if pod.trouble and not pod.leaving)
+            stuck = [StuckPod(pod.name, pod.labels, pod.trouble) for pod in found if pod.trouble]
+            return tuple(sorted(stuck, key=lambda pod: pod.name))
+
+        return self._memo.get(("stuck", namespace), (changes,), read)
 
     def _ready_pods(self, namespace: str, spec: ModelSpec) -> ReadyPods:
         """Return the ready pods of a namespace; only warm ones where the model asks for the gate."""

@@ -39,6 +39,8 @@ class WorldReader:
             limited=self.slots.limited(),
             duplicate_slot_filters=self._objects.duplicate_slot_filters(),
             scalers=self._objects.scalers(),
+            rollouts=(rollouts := self._objects.rollouts()),
+            stuck={namespace: self.pods.stuck(namespace) for namespace in {place for place, _ in rollouts}},
         )
         self.end_round(len(found.models))
         return found

@@ -37,7 +37,19 @@ _HTTP: Shape = {
     "delegate": {"name": str, "namespace": str},
 }
 _SOURCE: Shape = {"metric": {"name": str}, "target": {}}
-_CONTAINER_STATUS: Shape = {"name": str, "ready": bool, "containerID": str, "state": {}}
+_STATE: Shape = {
+    "waiting": {"reason": str, "message": str},
+    "running": {},
+    "terminated": {"reason": str, "message": str, "exitCode": int},
+}
+_CONTAINER_STATUS: Shape = {
+    "name": str,
+    "ready": bool,
+    "containerID": str,
+    "restartCount": int,
+    "state": _STATE,
+    "lastState": _STATE,
+}
 SHAPES: Mapping[str, Shape] = {
     **{kind: {"status": {"conditions": _CONDITIONS}} for kind in DOCUMENTS},
     "Pod": {
@@ -51,6 +63,7 @@ SHAPES: Mapping[str, Shape] = {
             "phase": str,
             "reason": str,
             "conditions": _CONDITIONS,
+            "initContainerStatuses": [_CONTAINER_STATUS],
             "containerStatuses": [_CONTAINER_STATUS],
         },
     },
@@ -66,7 +79,17 @@ SHAPES: Mapping[str, Shape] = {
         }
     },
     "Service": {"spec": {"selector": _PAIRS, "ports": [{}]}},
-    "Deployment": {"spec": {"replicas": int}, "status": {"readyReplicas": int}},
+    "Deployment": {
+        "spec": {"replicas": int},
+        "status": {
+            "observedGeneration": int,
+            "replicas": int,
+            "updatedReplicas": int,
+            "readyReplicas": int,
+            "availableReplicas": int,
+            "conditions": _CONDITIONS,
+        },
+    },
     "ConfigMap": {"data": _PAIRS, "binaryData": _PAIRS},
     "Secret": {"data": _PAIRS},
 }

@@ -1,19 +1,24 @@
 """From pods, or their counts in Prometheus, to every model's limit before it is divided over gateway pods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.model import Version
 from istio_templates.facts import LimitKey
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.pipeline import facts
+from k8s_manager.pipeline.figures import DeclaredFigures, VersionKey
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.memo import Last
 from k8s_manager.runtime.metrics import REPLICAS
 from k8s_manager.runtime.settings import Settings
+from k8s_manager.world.labels import version_labels
+from k8s_manager.world.replica_figures import RunningFigures
 from ratelimiter import overrides
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.overrides import Override
@@ -25,7 +30,8 @@ FIXED = ("Cold", "Stale", "Frozen")  # such a limit is not measured again: a cei
 @dataclass(frozen=True, slots=True)
 class ModelCapacity:
     """A model's replicas and its undivided limit, under the override in force. `in_force` is its limit now,
-    `without_override` the last one that no override had set."""
+    `without_override` the last one that no override had set, `running` the figures of replicas that are not those of
+    its document."""
 
     limited: Limited
     fresh: bool
@@ -35,6 +41,7 @@ class ModelCapacity:
     override: Override | None
     loads: tuple[VersionLoad, ...]
     total: Total
+    running: Mapping[str, RunningFigures] = field(default_factory=dict)
 
     @property
     def terms(self) -> Terms:
@@ -46,7 +53,8 @@ class CapacityTracker:
     """Counts pass after pass; a model is counted only when pods of its namespace have changed, and its capacity is the
     same object unless its replicas have.
 
-    `disagreements` says, by identity, how Prometheus and the watch disagree over a model's replicas.
+    `figures` are those of versions that differ from their documents. `disagreements` says, by identity, how Prometheus
+    and the watch disagree over a model's replicas.
     """
 
     def __init__(self, store: Store, reader: WorldReader, settings: Settings, samples: SampleLoop) -> None:
@@ -57,6 +65,7 @@ class CapacityTracker:
         self._changes: dict[str, int] = {}
         self._namespaces = Last()
         self._version = samples.version
+        self.figures: Mapping[VersionKey, DeclaredFigures] = {}
         self.disagreements: dict[LimitKey, str] = {}
 
     def count(self, plan: Plan, in_force: Mapping[LimitKey, Override], fresh: bool) -> dict[LimitKey, ModelCapacity]:
@@ -111,10 +120,11 @@ class CapacityTracker:
         """Return a model's limit before it is divided; counted again only where its namespace is not `quiet`."""
         before = self._counted.get(identity)
         known = before and before.limited is limited and before.override is override
-        if before and known and before.fresh == fresh and quiet:
+        if before and known and before.fresh == fresh and quiet and not self.figures and not before.running:
             return before
         ready, fresh = self._replicas(limited, fresh)
-        same = known and before is not None and before.fresh == fresh
+        running = self._running(limited, ready)
+        same = known and before is not None and before.fresh == fresh and before.running == running
         known_limits = self._in_force.get(identity), self._without_override.get(identity)
         if before and before.total.reason in FIXED:
             known_limits = before.in_force, before.without_override
@@ -123,11 +133,32 @@ class CapacityTracker:
         in_force, without_override = known_limits
         if not limited.terms.version:
             REPLICAS.labels(limited.terms.namespace, limited.terms.model).set(sum(ready.values()))
-        loads = overrides.loads_under(override, facts.loads(limited.spec, ready, limited.terms.version))
+        loads = overrides.loads_under(override, facts.loads(limited.spec, ready, limited.terms.version, running))
         of_model = overrides.total_under(
             override, limited.terms, total(limited.terms, loads, fresh, without_override), in_force
         )
-        return ModelCapacity(limited, fresh, ready, in_force, without_override, override, loads, of_model)
+        return ModelCapacity(limited, fresh, ready, in_force, without_override, override, loads, of_model, running)
+
+    def _running(self, limited: Limited, ready: Mapping[str, int]) -> dict[str, RunningFigures]:
+        """Return the figures of a model's replicas where they are not those of its document, by version."""
+        place = (limited.terms.namespace, limited.terms.model)
+        out = {}
+        for version in limited.spec.versions if self.figures else ():
+            if found := self.figures.get((*place, version.name)):
+                out[version.name] = self._of_version(place, version, limited.spec, found, ready.get(version.name, 0))
+        return out
+
+    def _of_version(
+        self, place: tuple[str, str], version: Version, spec: ModelSpec, declared: DeclaredFigures, ready: int
+    ) -> RunningFigures:
+        """Return how many ready replicas have which older figure; Prometheus may count fewer than the watch."""
+        counts = self._reader.pods.ready_by_template(place[0], version_labels(place[1], version), spec)
+        older = []
+        for template, figure in sorted(declared.older.items()):
+            count = min(counts[template], ready)
+            ready -= count
+            older += [(count, figure)] if count else []
+        return RunningFigures(declared.each, tuple(older))
 
     def _note_disagreements(self, plan: Plan) -> None:
         """Find the models over whose replicas Prometheus and the watch have disagreed for a while."""

@@ -19,11 +19,13 @@ from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import RolledBack, SlotRollbacks
 from k8s_manager.limits.slot_writer import SlotWriter
+from k8s_manager.pipeline.figures import Figures
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.hold_off import RightOfWay
+from k8s_manager.runtime.metrics import OVERRIDES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.limit_feedback import LimitFeedback
 from ratelimiter import controller
@@ -74,9 +76,10 @@ class LimitLoop:
         """What the next plan has to know."""
         return self._observed.feedback
 
-    def follow(self, plan: Plan) -> None:
-        """Take over a new plan from the main loop; models that are new in it can be viewed from now on."""
-        self._observer.follow(plan)
+    def follow(self, plan: Plan, figures: Figures) -> None:
+        """Take over a new plan from the main loop, with the figures that replicas run with; models that are new in it
+        can be viewed from now on."""
+        self._observer.follow(plan, figures)
         self._writer.pools = plan.pools
         known = self._observed.seen.targets.keys() | self.feedback.lifted
         if not self._has_observed or plan.limits.keys() - known:
@@ -129,6 +132,7 @@ class LimitLoop:
 
     def _decide(self) -> LimitDecision:
         before, self._observed = self._observed, self._observer.observe(self._state)
+        OVERRIDES.set(len(self._observed.overrides))
         decision, self._state = controller.decide(self._state, self._observed.seen, self._clock.now())
         self.views.show(self._observed, self._state)
         if self._observed.concerns_plan(before):

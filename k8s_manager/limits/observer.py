@@ -18,15 +18,14 @@ from k8s_manager.limits import retained
 from k8s_manager.limits.capacity import CapacityTracker, ModelCapacity
 from k8s_manager.limits.limit_change import LimitChange
 from k8s_manager.limits.prometheus_replicas import SampleLoop
-from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import SlotRollbacks
-from k8s_manager.limits.stages import StagedLimits, StageTracker
+from k8s_manager.limits.stages import Evidences, StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
+from k8s_manager.pipeline.figures import DeclaredFigures, Figures, VersionKey
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.memo import Last, Memo
-from k8s_manager.runtime.metrics import OVERRIDES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.limit_feedback import LimitFeedback
 from ratelimiter import overrides
@@ -96,7 +95,7 @@ class LimitObserver:
         clock: Clock,
         settings: Settings,
         samples: SampleLoop,
-        counts: ShadowCounts,
+        counts: Evidences,
         rollbacks: SlotRollbacks,
     ) -> None:
         self._store, self._clock, self._settings = store, clock, settings
@@ -105,6 +104,7 @@ class LimitObserver:
         self._capacity = CapacityTracker(store, self._reader, settings, samples)
         self._targets, self._stages = TargetCalculator(self._reader), StageTracker(counts)
         self._planned = PlannedLimits()
+        self._figures: Mapping[VersionKey, DeclaredFigures] = {}
         self._last: tuple[tuple[Any, ...], ObservedLimits] = ((), ObservedLimits())
 
     @property
@@ -112,14 +112,19 @@ class LimitObserver:
         """The plan whose limits are observed."""
         return self._planned.plan
 
-    def follow(self, plan: Plan) -> None:
-        """Observe the limits of this plan from now on."""
+    def follow(self, plan: Plan, figures: Figures) -> None:
+        """Observe the limits of this plan from now on, with the figures that its replicas run with."""
+        self._figures = figures.of
         if plan is not self._planned.plan:
             self._planned = PlannedLimits.of(plan)
 
     def live(self, slot: Slot) -> Limits | None:
         """Return what is in a slot; None where there is no such slot."""
         return self._reader.slots.limits().get(slot)
+
+    def slots(self) -> Mapping[Slot, Limits]:
+        """Return what is in every slot."""
+        return self._reader.slots.limits()
 
     def begin_term(self) -> None:
         """Forget how far stages had come: what another leader has brought them to stands in the slots."""
@@ -155,7 +160,7 @@ class LimitObserver:
         staged = self._stage(in_force, slots, kept)
         versions = (self._counts.version, self._rollbacks.version)
         changes = (self._store.changes("Pod"), self._store.owned_changes, self._samples.version)
-        inputs = (*changes, fresh, staged, versions, id(planned.plan), planned.plan, in_force)
+        inputs = (*changes, fresh, staged, versions, id(planned.plan), planned.plan, in_force, self._figures)
         if self._last[0] == inputs:
             return self._last[1]
         found = self._observed(state, slots, kept, in_force, staged, fresh, versions)
@@ -172,7 +177,7 @@ class LimitObserver:
         fresh: bool,
         versions: tuple[int, int],
     ) -> ObservedLimits:
-        OVERRIDES.set(len(in_force))
+        self._capacity.figures = self._figures
         counted = self._capacity.count(self.plan, in_force, fresh)
         targets, lifted = self._targets_of(state, counted, in_force, staged)
         live = {

@@ -16,7 +16,9 @@ from ratelimiter.target import Terms
 
 
 class Evidences(Protocol):
-    """Where evidence comes from."""
+    """Where evidence comes from; `version` is another whenever there is more of it."""
+
+    version: int
 
     def evidence(self, identity: LimitKey, over: float = HOUR) -> Evidence | None:
         """Return what was counted of a model in the last seconds; None where nothing was yet."""

@@ -15,8 +15,8 @@ from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.digest import DIGEST
-from k8s_manager.drift.field_policy import annotations_of, writers_of
+from k8s_manager.drift.digest import digest_of
+from k8s_manager.drift.field_policy import writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
@@ -171,7 +171,7 @@ class ClusterTarget:
         """
         key = names.key_of(write.obj)
         live = self._store.owned.get(key)
-        return write.drifted and (key in self._written or (live is not None and DIGEST in annotations_of(live)))
+        return write.drifted and (key in self._written or (live is not None and digest_of(live) is not None))
 
     async def _put(self, write: Write, results: Results) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None

@@ -1,8 +1,9 @@
 """Changes: what has to be written and deleted so that the cluster is as it should be."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
+from istio_templates import names
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.field_policy import KeptEdit
@@ -36,3 +37,10 @@ class Changes:
     draining: Draining = field(default_factory=Draining)
     kept_edits: Mapping[ObjectKey, Mapping[str, KeptEdit]] = field(default_factory=dict)
     desired: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
+
+
+def without(changes: Changes, keys: Collection[ObjectKey]) -> Changes:
+    """Return changes that leave some objects as they are for now."""
+    if not keys:
+        return changes
+    return replace(changes, writes=[write for write in changes.writes if names.key_of(write.obj) not in keys])

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
+from istio_templates.names import DIGEST
 from istio_templates.virtual_service import without
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.drift.connection_end import with_known_ends
-from k8s_manager.drift.digest import DIGEST, stamped
+from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.changes import Changes, Write

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
+from types import MappingProxyType
 
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
@@ -43,6 +44,7 @@ from istio_templates.facts import (
 from istio_templates.workloads.short_fields import merged
 from k8s_manager.traffic.weights import can_be_split, declared, split
 from k8s_manager.world.labels import version_labels
+from k8s_manager.world.replica_figures import NO_FIGURES, RunningFigures
 from k8s_manager.world.tenant import adopted_by, namespace_of
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
@@ -286,12 +288,21 @@ def _is_restless(version: Version) -> bool:
     return version.workload is None or version.workload.replicas is None
 
 
-def loads(spec: ModelSpec, ready: dict[str, int], own: str = "") -> tuple[VersionLoad, ...]:
+def figure(spec: ModelSpec, version: Version) -> Fraction:
+    """Return the requests/s that a document declares for a replica of a version."""
+    assert spec.rate_limit is not None
+    return exact(version.per_replica_qps or spec.rate_limit.per_replica_qps)
+
+
+def loads(
+    spec: ModelSpec, ready: dict[str, int], own: str = "", running: Mapping[str, RunningFigures] = MappingProxyType({})
+) -> tuple[VersionLoad, ...]:
     """Return what each version contributes, from its ready replicas by name; of the one version whose `own` limit is
-    asked for, all that it serves."""
+    asked for, all that it serves. `running` are the figures of replicas that the document does not speak of."""
     assert spec.rate_limit is not None
     if own:
-        return tuple(replace(load, share=Fraction(1), own=False) for load in loads(spec, ready) if load.name == own)
+        found = loads(spec, ready, running=running)
+        return tuple(replace(load, share=Fraction(1), own=False) for load in found if load.name == own)
     weights = declared(spec)
     if can_be_split(spec):
         weights = split(weights, [name for name, count in ready.items() if count])
@@ -299,9 +310,10 @@ def loads(spec: ModelSpec, ready: dict[str, int], own: str = "") -> tuple[Versio
         VersionLoad(
             name=version.name,
             replicas=ready.get(version.name, 0),
-            per_replica=exact(version.per_replica_qps or spec.rate_limit.per_replica_qps),
+            per_replica=running.get(version.name, NO_FIGURES).each or figure(spec, version),
             share=Fraction(weights.get(version.name, 0), 100),
             own=version.rate_limit is not None,
+            older=running.get(version.name, NO_FIGURES).older,
         )
         for version in spec.versions
     )

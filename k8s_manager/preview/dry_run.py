@@ -1,16 +1,16 @@
 """Dry run of a write: what it would change, what the API server says of it, and whether that is still so."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from istio_templates.documents import Document, ModelSpec
+from istio_templates.documents import Document
 from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import DIGEST
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
-from k8s_manager.drift.digest import DIGEST
 from k8s_manager.drift.handover import given_up, with_fields
 from k8s_manager.drift.repair import read_live, resolve_drift
 from k8s_manager.gather.world_reader import WorldReader
@@ -18,15 +18,18 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
+from k8s_manager.pipeline.figures import FigureTracker
+from k8s_manager.pipeline.model_plan import identity_of
+from k8s_manager.preview.forecast import ForecastShift, LimitForecaster, PlannedState
 from k8s_manager.preview.preview import (
-    DocumentChange,
     ObjectChange,
     Preview,
+    RenderedWorld,
     fingerprint,
     preview_deletion,
     preview_writes,
 )
-from k8s_manager.preview.report import WarmReplicas, report
+from k8s_manager.preview.report import report
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.world.world import Stored, World
 
@@ -37,21 +40,29 @@ _NO_UID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """A preview of a change to `subject`, and the warm replicas of each of its documents."""
+    """A preview of a change to `subject`, and what it makes of limits."""
 
     subject: str
     preview: Preview
-    warm: tuple[WarmReplicas, ...]
+    shifts: tuple[ForecastShift, ...]
 
 
 class DryRunner:
     """Previews writes and deletions, without writing anything."""
 
     def __init__(
-        self, client: KubeClient, store: Store, gatherer: WorldReader, traffic: TrafficResolver, plans: PlanChecks
+        self,
+        client: KubeClient,
+        store: Store,
+        gatherer: WorldReader,
+        traffic: TrafficResolver,
+        plans: PlanChecks,
+        figures: FigureTracker,
+        forecaster: LimitForecaster,
     ) -> None:
         self._client, self._store, self._gatherer = client, store, gatherer
         self._traffic, self._plans = traffic, plans
+        self._figures, self._forecaster = figures, forecaster
 
     async def preview_writes(self, *writes: tuple[Document, Manifest]) -> DryRun:
         """Return what writing documents, each with the body that it came in, would do now."""
@@ -65,14 +76,14 @@ class DryRunner:
             found = await asyncio.to_thread(made, self._plans.copy())
         found = await self._with_foreign(found)
         subject = ", ".join(str(document) for document, _ in writes)
-        return DryRun(subject, found, tuple(map(self._warm, found.documents)))
+        return DryRun(subject, found, self._shifts(found))
 
     def preview_deletion(self, deleted: Sequence[ObjectKey]) -> DryRun:
         """Return what deleting documents would do now; the last is the one that the caller named."""
         world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
         live = _document(world, deleted[-1])
         found = preview_deletion(world, deleted, live, self._store.owned, self._plans)
-        return DryRun(str(deleted[-1]), found, tuple(map(self._warm, found.documents)))
+        return DryRun(str(deleted[-1]), found, self._shifts(found))
 
     def require_unchanged(self, run: DryRun, planned: str) -> None:
         """Make sure that a write still does what was planned under a fingerprint; raises `Outdated`."""
@@ -90,7 +101,7 @@ class DryRunner:
         found = await asyncio.gather(*map(tried, run.preview.changes))
         changes = [change for change, _ in found]
         # Thousands of diffs take seconds, which limits and the Lease do not have.
-        out = await asyncio.to_thread(report, run.preview, changes, run.warm)
+        out = await asyncio.to_thread(report, run.preview, changes, run.shifts)
         for line, (_, server) in zip(out["changes"], found, strict=True):
             line["server"] = server
         return out
@@ -138,14 +149,24 @@ class DryRunner:
     def _live(self, document: Document) -> Manifest | None:
         return self._store.get(document.key)
 
-    def _warm(self, change: DocumentChange) -> WarmReplicas:
-        return WarmReplicas(self._ready(change.live), self._ready(change.proposed))
+    def _shifts(self, found: Preview) -> tuple[ForecastShift, ...]:
+        """Return what becomes of limits, with the replicas that are warm now."""
+        if found.states is None:
+            return ()
+        now, then = found.states
+        documents = (change.proposed or change.live for change in found.documents)
+        about = frozenset(identity_of(stored) for stored in documents if stored and stored.key.kind == "Model")
+        return self._forecaster.shifts(self._planned(now), self._planned(self._served(then)), about)
 
-    def _ready(self, stored: Stored | None) -> Mapping[str, int]:
-        document = stored.document if stored else None
-        if document is None or not isinstance(document.spec, ModelSpec):
-            return {}
-        return self._gatherer.pods.ready(document.namespace or "", document.name, document.spec)
+    def _served(self, then: RenderedWorld) -> RenderedWorld:
+        """Return what holds at first: requests stay where they are until the versions that come are warm."""
+        world = TrafficResolver(0.0, awaits_git=False).resolve(then.world, datetime.now(UTC))
+        world = replace(world, bindings=then.world.bindings)
+        return then if world.models == then.world.models else RenderedWorld.of(world, self._plans, self._store.owned)
+
+    def _planned(self, state: RenderedWorld) -> PlannedState:
+        figures = self._figures.foresee(state.plan, state.desired, state.world, self._store.owned)
+        return PlannedState(state.plan, figures)
 
 
 def _document(world: World, key: ObjectKey) -> Stored | None:

@@ -7,7 +7,7 @@ once any of it would be different.
 import dataclasses
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -21,7 +21,7 @@ from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.drift.field_policy import kept_edits, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
-from k8s_manager.pipeline.render import Renderer
+from k8s_manager.pipeline.render import Desired, Renderer
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.owner import owner_of
 from k8s_manager.world.tenant import gateway_name
@@ -75,7 +75,8 @@ class Preview:
 
     `rejected` are the admission results of written documents that are not accepted. `drift` is, by tenant, the policy
     after the write where it is not to set everything back; `foreign` are live objects of other owners that are adopted,
-    `deleted` the documents that are deleted, as (key, UID, generation).
+    `deleted` the documents that are deleted, as (key, UID, generation). `states` are what follows from the documents
+    before and after.
     """
 
     documents: tuple[DocumentChange, ...]
@@ -85,6 +86,7 @@ class Preview:
     rejected: Mapping[ObjectKey, AdmissionResult] = field(default_factory=dict)
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     deleted: tuple[tuple[str, str, int], ...] = ()
+    states: tuple["RenderedWorld", "RenderedWorld"] | None = field(default=None, compare=False)
 
     def policy(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""
@@ -147,7 +149,7 @@ def _compare(
     owned: Mapping[ObjectKey, Manifest],
     plans: PlanChecks,
 ) -> Preview:
-    now, then = _Rendered.of(world, plans, owned), _Rendered.of(changed, plans, owned)
+    now, then = RenderedWorld.of(world, plans, owned), RenderedWorld.of(changed, plans, owned)
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
         old, new = now.object(key, owned), then.object(key, owned)
@@ -157,24 +159,31 @@ def _compare(
     keys = [change.proposed.key for change in documents if change.proposed]
     admission, lost = then.plan.admission, _no_longer_accepted(now.plan, then.plan)
     rejected = {key: admission[key] for key in keys if not admission[key].accepted}
-    return Preview(documents, tuple(changes), lost, then.plan.drift_policies, rejected)
+    return Preview(documents, tuple(changes), lost, then.plan.drift_policies, rejected, states=(now, then))
 
 
 @dataclass(frozen=True, slots=True)
-class _Rendered:
+class RenderedWorld:
     """What follows from a world: its plan, and the desired objects."""
 
+    world: World
     plan: Plan
-    objects: dict[ObjectKey, Manifest]
+    desired: Desired
+
+    @property
+    def objects(self) -> dict[ObjectKey, Manifest]:
+        """The desired objects."""
+        return self.desired.objects
 
     @classmethod
-    def of(cls, world: World, plans: PlanChecks, owned: Mapping[ObjectKey, Manifest]) -> "_Rendered":
+    def of(cls, world: World, plans: PlanChecks, owned: Mapping[ObjectKey, Manifest]) -> "RenderedWorld":
+        """Return what follows from a world, beside the live objects `owned`."""
         plan = plan_once(world, plans=plans)
+        desired = Renderer().render(plan)
         found = {
-            key: with_pod_defaults(obj, owned.get(key), plan.policy_of(obj))
-            for key, obj in Renderer().render(plan).objects.items()
+            key: with_pod_defaults(obj, owned.get(key), plan.policy_of(obj)) for key, obj in desired.objects.items()
         }
-        return cls(plan, found)
+        return cls(world, plan, replace(desired, objects=found))
 
     def object(self, key: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> Manifest | None:
         """Return a desired object without the fields of the live one whose edits are kept. A namespace of another owner

@@ -1,43 +1,37 @@
 """Report of a preview for people and programs: diffs, what is touched, limits, risk and fingerprint. Pure."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import jsonpatch
 
-from istio_templates.documents import ModelSpec
 from istio_templates.facts import Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.preview.preview import DocumentChange, ObjectChange, Preview, fingerprint
+from k8s_manager.preview.effects import effects, outlook_line, subject_of
+from k8s_manager.preview.forecast import ForecastShift
+from k8s_manager.preview.preview import ObjectChange, Preview, fingerprint
 from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, risks
-from k8s_manager.preview.shift_check import limit
 
 
-@dataclass(frozen=True, slots=True)
-class WarmReplicas:
-    """The warm replicas of each version of a document, as it is and as it is proposed."""
-
-    before: Mapping[str, int]
-    after: Mapping[str, int]
-
-
-def report(preview: Preview, changes: Sequence[ObjectChange], warm: Sequence[WarmReplicas]) -> Manifest:
+def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[ForecastShift, ...]) -> Manifest:
     """Return a preview as JSON: what changes, what it touches, how risky that is and why, and the fingerprint.
 
-    `changes` are those of the preview, compared with live objects as far as these could be read; `warm` are the warm
-    replicas of each of its documents.
+    `changes` are those of the preview, compared with live objects as far as these could be read; `shifts` what becomes
+    of limits, with the replicas that are warm now.
     """
-    limits = dict(_limits(preview, warm))
-    found = list(risks(preview, changes, limits))
-    is_one = len(preview.documents) == 1
+    limits = {subject_of(s.namespace, s.model, s.version): outlook_line(s) for s in shifts if _is_told(s)}
+    now, then = preview.states or (None, None)
+    told = list(effects(shifts, now.plan, then.plan)) if now and then else []
+    found = list(risks(preview, changes, told))
+    names = [str(stored.key) for change in preview.documents if (stored := change.proposed or change.live)]
     return {
         "dryRun": True,
         "changes": [_change(change) for change in changes],
         "touches": _touches(changes),
-        "limit": next(iter(limits.values()), None) if is_one else None,
+        "limit": limits.get(names[0]) if len(names) == 1 else None,
         "limits": limits,
+        "effects": [{"subject": e.subject, "grade": e.grade, "message": e.message} for e in told],
         "risk": highest(grade for grade, _ in found),
         "reasons": [reason for _, reason in found],
         "fingerprint": fingerprint(preview),
@@ -76,17 +70,5 @@ def _hosts(change: ObjectChange) -> Iterator[str]:
             yield from hosts_of(obj or {})
 
 
-def _limits(preview: Preview, warm: Sequence[WarmReplicas]) -> Iterator[tuple[str, dict[str, float | None]]]:
-    """Yield the models that have a limit before or after the write, with both limits for the replicas warm now."""
-    for change, counts in zip(preview.documents, warm, strict=True):
-        stored = change.proposed or change.live
-        if stored and (found := _limit(change, counts)):
-            yield str(stored.key), found
-
-
-def _limit(change: DocumentChange, warm: WarmReplicas) -> dict[str, float | None] | None:
-    found = []
-    for stored, counts in ((change.live, warm.before), (change.proposed, warm.after)):
-        spec = stored.document.spec if stored and stored.document else None
-        found.append(float(limit(spec, counts)) if isinstance(spec, ModelSpec) and spec.rate_limit else None)
-    return None if found == [None, None] else dict(zip(("before", "after"), found, strict=True))
+def _is_told(shift: ForecastShift) -> bool:
+    return (shift.before.total, shift.after.total) != (None, None)

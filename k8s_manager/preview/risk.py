@@ -1,30 +1,30 @@
 """Risk of a write: what its changes do to connections, routes, pods and limits. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from istio_templates.facts import Manifest
+from k8s_manager.preview.effects import Effect, Grade
 from k8s_manager.preview.preview import ObjectChange, Preview
 
 LISTENERS = ("Gateway", "EnvoyFilter")
 """Kinds whose change makes a gateway pod drain connections. Slots are not among them: they are written elsewhere."""
 ROUTES = ("VirtualService", "DestinationRule", "Service")
 PODS = ("Deployment",)
-Grade = Literal["low", "medium", "high"]
 GRADES: tuple[Grade, ...] = ("low", "medium", "high")
 Risk = tuple[Grade, str]
 """How bad a consequence is, and what it is."""
 
 
-def risks(
-    preview: Preview, changes: Sequence[ObjectChange], limits: Mapping[str, Mapping[str, float | None]]
-) -> Iterator[Risk]:
-    """Yield every consequence of a write; `limits` are by model the limit before and after."""
+def risks(preview: Preview, changes: Sequence[ObjectChange], effects: Sequence[Effect]) -> Iterator[Risk]:
+    """Yield every consequence of a write; `effects` are those on what callers may send."""
     for change in changes:
         yield from _object_risks(change)
-    is_one = len(preview.documents) == 1
-    for name, limit in limits.items():
-        yield from _limit_risks(limit["before"], limit["after"], "" if is_one else f"{name}: ")
+    own = {str(stored.key) for change in preview.documents if (stored := change.proposed or change.live)}
+    for effect in effects:
+        if effect.is_reason:
+            is_own = len(own) == 1 and effect.subject in own
+            yield effect.grade, effect.message if is_own else f"{effect.subject}: {effect.message}"
     for name in preview.no_longer_accepted:
         yield "high", f"{name} is no longer accepted"
 
@@ -48,13 +48,6 @@ def _object_risks(change: ObjectChange) -> Iterator[Risk]:
         yield "medium", f"{subject}: requests are routed differently"
     elif change.before and change.after and kind in PODS and _template(change.before) != _template(change.after):
         yield "medium", f"{subject}: replicas are replaced"
-
-
-def _limit_risks(before: float | None, after: float | None, subject: str) -> Iterator[Risk]:
-    if before is not None and after is not None and after < before:
-        yield "high" if after < before / 2 else "medium", f"{subject}the limit falls from {before:g}/s to {after:g}/s"
-    if before is not None and after is None:
-        yield "high", f"{subject}the limit of {before:g}/s is removed"
 
 
 def _template(obj: Manifest) -> Any:

@@ -44,4 +44,4 @@ def limit(spec: ModelSpec, warm: Mapping[str, int]) -> Fraction:
 
 
 def _served(load: VersionLoad) -> Fraction:
-    return load.replicas * load.per_replica / load.share
+    return load.served / load.share

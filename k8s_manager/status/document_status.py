@@ -17,7 +17,7 @@ from k8s_manager.world.world import Stored
 class DocumentInputs(NamedTuple):
     """How far a document has come: its admission, a write of its objects that failed, its deletion, what it waits for,
     whether its objects are `written`, and what Git has yet to bring. `certificates` and `drift` are conditions of their
-    own, where there are any."""
+    own, where there are any; `put_off` says which change of an object is held back for now."""
 
     admission: AdmissionResult
     written: bool
@@ -27,6 +27,7 @@ class DocumentInputs(NamedTuple):
     awaiting_git: Condition | None = None
     certificates: Condition | None = None
     drift: Condition | None = None
+    put_off: str | None = None
 
 
 def rendered_status(
@@ -90,6 +91,8 @@ def programmed(inputs: DocumentInputs) -> Condition:
     if not inputs.written:
         message = "not all objects of the document are written yet; wait for the next reconcile pass"
         return Condition("Programmed", False, "Pending", message)
+    if inputs.put_off:
+        return Condition("Programmed", False, "Pending", inputs.put_off)
     return Condition("Programmed", True, "Programmed", "all objects of the document are written")
 
 

@@ -8,13 +8,24 @@ from k8s_manager.status.limit_status import bucket_status, limit_status, number,
 from k8s_manager.status.model_status import REASONS
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress
+from ratelimiter.capacity import VersionLoad
 from ratelimiter.overrides import takes_away
 
 
 def limit(
-    subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest] = ()
+    subject: str,
+    view: Mapping[str, LimitView],
+    status: Manifest | None,
+    pods: Sequence[Manifest] = (),
+    trouble: Sequence[str] = (),
 ) -> Manifest:
-    """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces."""
+    """Return a model's limit with its inputs, formula, state, and what each gateway pod enforces; `trouble` are
+    sentences on a rollout that does not go well."""
+    found = _limit(subject, view, status, pods)
+    return {**found, "explanation": [*found["explanation"], *trouble]}
+
+
+def _limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None, pods: Sequence[Manifest]) -> Manifest:
     if not view:
         return {
             "model": subject,
@@ -88,11 +99,19 @@ def _share(view: LimitView) -> str:
 def _formula(view: LimitView) -> str:
     loads = [load for load in view.wanted.target.loads if load.share > 0]
     bounding = [load for load in loads if not load.own]
-    parts = [f"{load.replicas} x {number(load.per_replica)} / {number(load.share)}" for load in bounding]
+    parts = [f"{_served(load)} / {number(load.share)}" for load in bounding]
     whole = f"min({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "0"
     if loads and not bounding:
-        whole = " + ".join(f"{load.replicas} x {number(load.per_replica)}" for load in loads)
+        whole = " + ".join(map(_served, loads))
     return f"{whole} = {number(view.wanted.target.total.capacity)}/s, over {view.wanted.target.gateways} gateway pods"
+
+
+def _served(load: VersionLoad) -> str:
+    """Return replicas times figure, in brackets where some replicas have another figure."""
+    new = load.replicas - sum(count for count, _ in load.older)
+    groups = [(new, load.per_replica), *load.older] if new or not load.older else [*load.older]
+    parts = [f"{count} x {number(figure)}" for count, figure in groups]
+    return f"({' + '.join(parts)})" if len(parts) > 1 else parts[0]
 
 
 def _debounce(view: LimitView) -> Manifest:
@@ -118,6 +137,12 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
         f"Version {load.name}: {load.replicas} ready replicas, {number(load.per_replica)}/s each, "
         f"{number(load.share * 100)} % of the traffic."
         for load in target.loads
+    ]
+    sentences += [
+        f"{count} replicas of version {load.name} run an earlier pod template and count with the figure that was "
+        f"declared for it, {number(figure)}/s each."
+        for load in target.loads
+        for count, figure in load.older
     ]
     sentences.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
     if view.override:
@@ -150,8 +175,15 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
     return sentences
 
 
-def ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress]) -> Manifest:
-    """Return the warm-up state of each replica of a model, and whether it takes requests."""
+def ready(
+    subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress], trouble: Sequence[str] = ()
+) -> Manifest:
+    """Return the warm-up state of each replica of a model, and whether it takes requests; `trouble` as for `limit`."""
+    found = _ready(subject, warmup, pods)
+    return {**found, "explanation": [*found["explanation"], *trouble]}
+
+
+def _ready(subject: str, warmup: WarmupFacts | None, pods: Sequence[PodProgress]) -> Manifest:
     if warmup is None:
         none = f"{subject} has no warm-up: a replica takes requests as soon as its own readiness probe passes."
         return {"model": subject, "mode": "none", "explanation": [none], "replicas": []}

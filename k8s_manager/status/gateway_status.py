@@ -8,6 +8,7 @@ from istio_templates.facts import Manifest
 from istio_templates.host_port import joined
 from k8s_manager.dataplane.config_probe import Trouble
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
+from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.proxy_version import too_old
 from k8s_manager.world.world import Stored
@@ -19,7 +20,8 @@ class GatewayInputs(NamedTuple):
 
     `duplicates` are foreign EnvoyFilters with the name of a slot. `trouble` are pods that do not run what was written,
     None before the first config probe, `probed` whether gateway pods have been probed at all. `rolled_back` are the
-    slots whose last limits were restored, `rejects` what istiod counted as rejected, by type of configuration.
+    slots whose last limits were restored, `rejects` what istiod counted as rejected, by type of configuration;
+    `rollouts` is the Deployment of a managed gateway.
     """
 
     spec: InferenceGatewaySpec
@@ -30,6 +32,7 @@ class GatewayInputs(NamedTuple):
     rejects: tuple[tuple[str, int], ...]
     uneven: Uneven | None
     probed: bool
+    rollouts: tuple[DeploymentState, ...] = ()
 
 
 def gateway_status(stored: Stored, document: DocumentInputs, inputs: GatewayInputs) -> Manifest:
@@ -43,6 +46,7 @@ def gateway_status(stored: Stored, document: DocumentInputs, inputs: GatewayInpu
         conditions.append(_limits_applied(inputs.trouble, inputs.rolled_back, _rejections(inputs.rejects)))
     was_uneven = condition_before(stored, "LoadEven") is not None
     conditions += _load_even(inputs.uneven, was_uneven)
+    conditions += rollout_conditions(inputs.rollouts, stored)
     body = {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}
     status = rendered_status(stored, document, body, conditions)
     return status if inputs.probed else _with_last_probe(status, stored)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from istio_templates.facts import Bucket, Manifest
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.status.stage_status import stage_status
+from ratelimiter.capacity import VersionLoad
 from ratelimiter.config_probe import PodConfigState
 from ratelimiter.overrides import Override, takes_away
 
@@ -26,15 +27,7 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
         "capacity": number(target.total.capacity),
         "reason": "Lifted" if first.lifted else target.total.reason,
         "override": override_status(first.override),
-        "inputs": [
-            {
-                "version": load.name,
-                "ready": load.replicas,
-                "perReplicaQps": number(load.per_replica),
-                "share": number(load.share),
-            }
-            for load in target.loads
-        ],
+        "inputs": [_input(load) for load in target.loads],
         "refillBound": None if bucket is None else refill_bound(bucket, first.wanted.terms.burst),
     }
     out |= stage_status(first)
@@ -43,6 +36,17 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
+
+
+def _input(load: VersionLoad) -> Manifest:
+    older = [{"ready": count, "perReplicaQps": number(figure)} for count, figure in load.older]
+    return {
+        "version": load.name,
+        "ready": load.replicas,
+        "perReplicaQps": number(load.per_replica),
+        "share": number(load.share),
+        **({"older": older} if older else {}),
+    }
 
 
 def _version_limit(view: LimitView) -> Manifest:

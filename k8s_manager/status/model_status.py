@@ -9,6 +9,7 @@ from istio_templates.facts import LimitKey, Manifest, ServedModel
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
 from k8s_manager.status.limit_status import limit_status, override_sentence
+from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
 from k8s_manager.world.condition import Condition
@@ -36,7 +37,8 @@ class ModelInputs(NamedTuple):
     `ready` are the ready replicas of each version, `scalers` its autoscalers, `declared` the numbers of replicas that
     the document sets and the manager sets back. `disagreement` says how Prometheus and the watch differ, `unfollowed`
     why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come (None without
-    gates), `draining` which versions drain. `limit_mark` differs whenever the limit is shown differently.
+    gates), `draining` which versions drain, `rollouts` the Deployments of its versions. `limit_mark` differs whenever
+    the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -50,6 +52,7 @@ class ModelInputs(NamedTuple):
     warmup: tuple[PodProgress, ...] | None
     draining: tuple[Manifest, ...]
     limit_mark: object
+    rollouts: tuple[DeploymentState, ...] = ()
 
 
 def model_status(
@@ -72,6 +75,7 @@ def model_status(
         *_sources_agree(inputs.disagreement, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
         *_counted_together(inputs.served, spec, stored),
+        *rollout_conditions(inputs.rollouts, stored),
     ]
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:
         body["warmup"] = warmup_status(inputs.served.warmup.mode, inputs.served.warmup.hash, inputs.warmup)
@@ -144,6 +148,11 @@ def _limited(limit: Mapping[str, LimitView]) -> Condition:
         )
     if first.lifted:
         return Condition("Limited", False, "Off", f"the model has no limit{override}")
+    if first.in_force is None:
+        message = (
+            "the limit is not in a slot of the gateway yet, so the route waits for it; wait, or correct what rejects it"
+        )
+        return Condition("Limited", False, "Pending", message)
     reason = first.wanted.target.total.reason
     return Condition("Limited", True, reason, REASONS[reason] + override)
 

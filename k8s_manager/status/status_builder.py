@@ -11,15 +11,21 @@ Active         (overrides) it is in force                      Active | Expired
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer
 LoadEven       (gateways) no pod rejects while another idles   Even | Uneven
+Progressing    (models, managed gateways) replicas get the new NewReplicaSetAvailable | ReplicaSetUpdated
+               pod template                                    | ProgressDeadlineExceeded | ReplicaFailure
+Degraded       (models, managed gateways) a pod fails to start AsExpected | ImagePullBackOff | CrashLoopBackOff
+                                                               | CreateContainerConfigError | Unschedulable | ...
+                                                               | ReplicaFailure | ProgressDeadlineExceeded
 Limited        (models) where the limit comes from             Capacity | Floor | Ceiling | TenantCeiling | Cold | Stale
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
-                                                               | AwaitsVerdict | NoPinnedSlot
+                                                               | AwaitsVerdict | NoPinnedSlot | Pending
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
 TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
 CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
+                                                               | NoReplica
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring
 Drift          other writers have changed objects              Repaired | Reported | Adopted
@@ -43,12 +49,13 @@ from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.override_status import OverrideInputs, override_status
+from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import TenantInputs, tenant_status
 from k8s_manager.traffic.drain import Draining
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
-from k8s_manager.world.owner import Owner
+from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import Stored, World
 
 KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | None
@@ -91,6 +98,7 @@ class StatusBuilder:
         done = PassOutcome(world, plan, results, sources, owned, changes.draining, now)
         drift = self._drift.conditions(results, changes, plan, owned)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
+        put_off = _put_off(changes, results, plan, owned)
         out: dict[ObjectKey, Manifest] = {}
         for stored in world.documents():
             key, found = stored.key, terminating.get(stored.key)
@@ -104,6 +112,7 @@ class StatusBuilder:
                 awaiting_git=results.behind.get(owner),
                 certificates=certificate.validity(plan.certificates.get(key, {}), world.certificates, now),
                 drift=drift.get(owner),
+                put_off=put_off.get(owner),
             )
             inputs = _inputs(stored, done)
             build = partial(_build, stored, document, inputs, sources.limits)
@@ -155,6 +164,7 @@ def _gateway_inputs(name: str, spec: InferenceGatewaySpec, done: PassOutcome) ->
         rejects=tuple(sorted((sources.proofs.rejects or {}).items())) if trouble or rolled_back else (),
         uneven=sources.counters.uneven(name),
         probed=sources.proofs.started,
+        rollouts=_gateway_rollout(name, spec, done.world),
     )
 
 
@@ -175,7 +185,29 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),
+        rollouts=_rollouts(namespace, model, spec, world),
     )
+
+
+def _gateway_rollout(name: str, spec: InferenceGatewaySpec, world: World) -> tuple[DeploymentState, ...]:
+    if spec.managed is None:
+        return ()
+    found = deployment_state(world, spec.namespace, name, f"gateway {name}", ((names.GATEWAY, name),))
+    return (found,) if found else ()
+
+
+def _rollouts(namespace: str, model: str, spec: ModelSpec, world: World) -> tuple[DeploymentState, ...]:
+    """Return the Deployments of a model's versions; those that only drain have no part in it."""
+    serving = {version.name for version in spec.versions}.union(world.departed.get((namespace, model), ()))
+    deployed = (found.version for found in world.deployed.get((namespace, model), ()))
+    versions = sorted(version for version in deployed if version in serving)
+    found = (
+        deployment_state(
+            world, namespace, names.deployment(model, name), f"version {name}", pods_of_version(model, name)
+        )
+        for name in versions
+    )
+    return tuple(state for state in found if state)
 
 
 def _declared(served: ServedModel | None, spec: ModelSpec, plan: Plan) -> tuple[tuple[str, int], ...]:
@@ -200,6 +232,21 @@ def _is_written(key: ObjectKey, plan: Plan, owned: Mapping[ObjectKey, Manifest])
     if key.kind == "Model":
         return key._replace(kind="VirtualService") in owned
     return key.kind == "InferenceGateway" or key.name in plan.tenants
+
+
+def _put_off(changes: Changes, results: Results, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> dict[Owner, str]:
+    """Return, by owner, which object is not as it should be since its write waits: a route for its limit, or what two
+    writers set back in turn."""
+    out: dict[Owner, str] = {}
+    for key in sorted(results.put_off):
+        if key in owned:
+            said = f"{key} was changed by others and set back so often that the next write waits; see condition Drift"
+            out[owner_of(owned[key]["metadata"]["labels"])] = said
+    for key, reason in sorted(changes.held.items()):
+        served = plan.models.get((key.namespace, key.name)) if key.kind == "VirtualService" else None
+        if served and key in owned:
+            out["", served.tenant.name, served.name] = f"the change of {key} waits: {reason}; wait"
+    return out
 
 
 def _failures(results: Results) -> dict[Owner, tuple[ObjectKey, Failure]]:

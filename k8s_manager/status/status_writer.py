@@ -9,6 +9,7 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.event import event
 from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
@@ -19,6 +20,7 @@ from k8s_manager.world.world import Stored, World
 log = logging.getLogger(__name__)
 STATUS_PAUSE = 1.0
 """How often counts that flicker are written (seconds); conditions are written at once."""
+_WARNINGS = (("Degraded", "True"), ("Progressing", "False"))
 STATUSES_AT_ONCE = 8
 """Statuses written at once: they come in bursts, and must not delay the writes of documents."""
 
@@ -72,6 +74,19 @@ class StatusWriter:
                 log.warning("status of %s was not written: %s", stored.key, error)
                 return
         self._publish(stored, status)
+        await self._record(stored, status)
+
+    async def _record(self, stored: Stored, status: Manifest) -> None:
+        """Write a Kubernetes Event for each new trouble of a rollout: people look for it with kubectl describe."""
+        before, now = _states(stored.status), self._clock.utc()
+        for condition in status["conditions"]:
+            is_new = (condition["type"], condition["status"], condition["reason"]) not in before
+            if is_new and (condition["type"], condition["status"]) in _WARNINGS:
+                body = event(stored.key, stored.uid, "Warning", condition["reason"], condition["message"][:1024], now)
+                try:
+                    await self._client.create(body)
+                except TidegateError as error:
+                    log.warning("no event was written for %s: %s", stored.key, error)
 
     def _publish(self, stored: Stored, status: Manifest) -> None:
         before = _states(stored.status)

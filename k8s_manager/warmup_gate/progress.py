@@ -129,6 +129,8 @@ def warmup_status(mode: str, plan: str, pods: Iterable[PodProgress]) -> Manifest
 def warm(pods: Iterable[PodProgress]) -> Condition:
     """Return the condition Warm of a model whose replicas have gates."""
     pods = list(pods)
+    if not pods:
+        return Condition("Warm", False, "NoReplica", "there is no replica yet; wait, or see condition Degraded")
     for state, reason in (
         ("failed", "Failed"),
         ("timed out", "TimedOut"),

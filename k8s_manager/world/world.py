@@ -20,6 +20,7 @@ from istio_templates.errors import Problem
 from istio_templates.facts import LimitKey, LiveRoute, Manifest, ObjectKey
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Certificate
+from k8s_manager.world.rollout import Rollout, StuckPod
 from ratelimiter.autoscaler import Scaler
 
 FINALIZER = "tidegate.dev/cleanup"
@@ -132,7 +133,8 @@ class World:
     (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
     Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
     `deployed` are, by (namespace, model), the versions that have a Deployment; `ready` counts those too that their
-    document no longer has.
+    document no longer has. `rollouts` are the Deployments of the manager by (namespace, name), `stuck` by namespace the
+    pods beside them that do not take requests.
     What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though their
     document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
     another version is warm: their document is then not the one that is stored (`version_handover.effective`).
@@ -168,6 +170,8 @@ class World:
     selecting: Mapping[str, frozenset[str]] = field(default_factory=dict)
     splits: Mapping[tuple[str, str], Splits] = field(default_factory=dict)
     unfollowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    rollouts: Mapping[tuple[str, str], Rollout] = field(default_factory=dict)
+    stuck: Mapping[str, tuple[StuckPod, ...]] = field(default_factory=dict)
 
     def kinds(self) -> tuple[tuple[Stored, ...], ...]:
         """Return the documents by kind, those first that others refer to."""

@@ -103,6 +103,34 @@ async def test_a_second_certificate_of_a_port_is_planned_and_two_of_one_domain_a
     assert "its limits would count twice" in problem["problems"][0]["message"]
 
 
+def limited(**limit) -> dict:
+    return {"spec": model(rateLimit={"perReplicaQps": 20, **limit})["spec"]}
+
+
+async def test_a_plan_tells_and_grades_every_effect_on_what_callers_may_send(rest):
+    await rest.fleet.pod("inference-gw", {"istio": "shared"})
+    plan = await planned(rest, RANKER, limited(mode="off"))
+    assert plan["changes"] == [] and plan["limit"] == {"before": 40, "after": None}
+    assert plan["risk"] == "high" and "the limit of 40/s is removed" in plan["reasons"]
+    plan = await planned(rest, RANKER, limited(mode="shadow"))
+    assert plan["limit"] == {"before": 40, "after": 40, "modeBefore": "enforce", "modeAfter": "shadow"}
+    assert plan["risk"] == "high" and "enforced for 0 % of the requests" in plan["reasons"][0]
+    plan = await planned(rest, RANKER, limited(fallback={"cold": "closed", "stale": "hold"}, burst="3s"))
+    told = [effect["message"] for effect in plan["effects"]]
+    assert plan["risk"] == "medium" and "fallback without a warm replica: hold -> closed" in told, told
+    assert any("the burst of a gateway pod is" in message for message in told), told
+    plan = await planned(rest, "/v1/tenants/search", {"spec": tenant(rateLimit={"ceiling": 15})["spec"]})
+    assert plan["limits"] == {"Model search/ranker": {"before": 40, "after": 15}} and plan["risk"] == "high"
+    both = limited(perReplicaQps=50)
+    both["spec"]["versions"][0]["workload"]["image"] = "example.com/ranker:2"
+    assert (await planned(rest, RANKER, both))["limit"] == {"before": 40, "after": 40}  # until the new pods run
+    fewer = limited()
+    fewer["spec"]["versions"][0]["workload"]["replicas"] = 1
+    plan = await planned(rest, RANKER, fewer)
+    assert plan["risk"] == "medium" and any("2 -> 1" in effect["message"] for effect in plan["effects"])
+    assert (await planned(rest, RANKER, {"spec": model()["spec"]}))["effects"] == []
+
+
 async def test_with_the_fingerprint_only_what_was_planned_is_done(rest):
     body = rated(50)
     plan = await planned(rest, RANKER, body)

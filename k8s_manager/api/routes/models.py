@@ -60,9 +60,10 @@ def _reads(app: FastAPI, backend: Backend) -> None:
     ) -> Response:
         subject = f"{tenant}/{model}"
         if about == "ready":
-            return in_json(explain.ready(subject, *backend.models.warmth(key)))
+            return in_json(explain.ready(subject, *backend.models.warmth(key), backend.models.trouble(key)))
         status, view = backend.models.limit(key)
-        return in_json(explain.limit(subject, view, status, backend.models.gateway_pods(view)))
+        pods, trouble = backend.models.gateway_pods(view), backend.models.trouble(key)
+        return in_json(explain.limit(subject, view, status, pods, trouble))
 
     @app.get(
         _ROOT + "/replicas",

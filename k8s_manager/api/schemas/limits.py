@@ -16,6 +16,13 @@ class EnforcedBucket(ApiAnswer):
     burst: int
 
 
+class OlderReplicas(ApiAnswer):
+    """Ready replicas that run an earlier pod template, and the figure that was declared for them."""
+
+    ready: int
+    per_replica_qps: float
+
+
 class LimitInput(ApiAnswer):
     """What one version contributes to a limit."""
 
@@ -23,6 +30,7 @@ class LimitInput(ApiAnswer):
     ready: int
     per_replica_qps: float
     share: float = Field(description="Of the traffic, from 0 to 1.")
+    older: list[OlderReplicas] = optional()
 
 
 class OverrideSummary(ApiAnswer):

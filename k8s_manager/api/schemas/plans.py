@@ -40,6 +40,16 @@ class LimitShift(ApiAnswer):
 
     before: float | None
     after: float | None
+    mode_before: str = optional()
+    mode_after: str = optional()
+
+
+class CallerEffect(ApiAnswer):
+    """One effect on what callers may send, and how bad it is."""
+
+    subject: str
+    grade: Literal["low", "medium", "high"]
+    message: str
 
 
 class WritePlan(ApiAnswer):
@@ -50,6 +60,7 @@ class WritePlan(ApiAnswer):
     touches: PlanTouches
     limit: LimitShift | None
     limits: dict[str, LimitShift]
+    effects: list[CallerEffect]
     risk: Literal["low", "medium", "high"]
     reasons: list[str]
     fingerprint: str

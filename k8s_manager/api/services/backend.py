@@ -22,7 +22,9 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits.limit_view import LimitViews
+from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.preview.dry_run import DryRunner
+from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.runtime.events import Events
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
@@ -58,9 +60,12 @@ def backend_of(
     watchers: Sequence[Watcher],
     history: HistoryRecorder,
     tree: TreeLoop | None,
+    figures: FigureTracker,
+    forecaster: LimitForecaster,
 ) -> Backend:
-    """Put the services together; `reader` is the API's own, `traffic` and `plans` are those of the main loop."""
-    locks, dry_run = WriteLocks(), DryRunner(client, store, reader, traffic, plans)
+    """Put the services together; `reader` is the API's own, `traffic`, `plans` and `figures` are those of the main
+    loop."""
+    locks, dry_run = WriteLocks(), DryRunner(client, store, reader, traffic, plans, figures, forecaster)
     catalog = DocumentCatalog(store, view, watchers)
     check = AdmissionCheck(catalog, reader, traffic, plans, view, locks)
     models = ModelReader(catalog, reader, view, limits, probe, gates)

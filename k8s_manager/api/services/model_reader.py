@@ -12,6 +12,7 @@ from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.limits.limit_view import LimitView, LimitViews
 from k8s_manager.status.limit_status import pods_status
+from k8s_manager.status.rollout_status import complaints
 from k8s_manager.traffic.weights import declared
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.warmup_gate.progress import PodProgress
@@ -39,6 +40,10 @@ class ModelReader:
         attached = (live.get("spec") or {}).get("attachTo") or {}
         view = self._limits.view(names.identity(key.namespace, attached.get("virtualService", key.name)))
         return live.get("status", {}).get("limit"), view
+
+    def trouble(self, key: ObjectKey) -> list[str]:
+        """Return what the status of a model says of a rollout that does not go well, as sentences."""
+        return list(complaints(self._catalog.live(key).get("status", {}).get("conditions", [])))
 
     def gateway_pods(self, view: Mapping[str, LimitView]) -> list[Manifest]:
         """Return how far every gateway pod is with a model's limit."""

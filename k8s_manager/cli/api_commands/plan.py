@@ -58,12 +58,16 @@ def plan(
 
 
 def diff(filename: Files, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
-    """Show only what would differ, as `diff -u` does. Exit code 0 where nothing would, else 1."""
+    """Show only what would differ, as `diff -u` does, and what that does to callers. Exit code 0 where nothing would
+    differ for objects or callers, else 1."""
     read, differs = parsed_in(filename), False
     for _, answer in _planned(connect(server, token_file, state), read):
         for change in answer["changes"]:
             differs = True
             typer.echo(change["diff"], nl=False)
+        for effect in answer["effects"]:
+            differs = True
+            typer.echo(f"# {effect['subject']}: {effect['message']} (risk {effect['grade']})")
     raise typer.Exit(int(differs))
 
 
@@ -94,8 +98,21 @@ def _lines(name: str, answer: Object) -> list[str]:
     lines += [f"  {reason}" for reason in answer["reasons"]]
     lines += [f"  {change['operation']} {change['object']} ({change['server']})" for change in answer["changes"]]
     for subject, limit in answer["limits"].items():
-        before, after = (f"{limit[when]:g}/s" if limit[when] is not None else "none" for when in ("before", "after"))
+        before, after = (_limit(limit, when) for when in ("before", "after"))
         lines.append(f"  limit of {subject} with the replicas that are warm now: {before} -> {after}")
+    reasons = "\n".join(answer["reasons"])
+    lines += [
+        f"  {effect['subject']}: {effect['message']}"
+        for effect in answer["effects"]
+        if effect["message"] not in reasons
+    ]
     if hosts := answer["touches"]["hosts"]:
         lines.append(f"  hosts: {', '.join(hosts)}")
     return [*lines, f"  fingerprint: {answer['fingerprint']}"]
+
+
+def _limit(limit: Object, when: str) -> str:
+    """Return a limit with its mode, where that is not enforce."""
+    mode = limit.get(f"mode{when.capitalize()}", "enforce")
+    said = "none" if limit[when] is None else f"{limit[when]:g}/s"
+    return said if mode in ("enforce", "off") else f"{said} ({mode})"

@@ -4,16 +4,34 @@ import asyncio
 import hashlib
 import json
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from k8s_manager.standalone.mirror import ApiConnection, Mirror, MirrorRefused, Object, selected
 
 log = logging.getLogger(__name__)
 HASH = "pod-template-hash"
+DEADLINE = 600
+"""Seconds without progress after which a rollout has failed, where its Deployment does not say otherwise."""
+LOOK_AGAIN = 5.0
+"""Seconds until rollouts are looked at again though nothing has happened: a deadline may be over."""
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 async def run_controllers(api: ApiConnection, mirror: Mirror) -> None:
     """Keep Deployments and EndpointSlices in line until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_look_again(mirror))
+        group.create_task(_follow(api, mirror))
+
+
+async def _look_again(mirror: Mirror) -> None:
+    while True:
+        await asyncio.sleep(LOOK_AGAIN)
+        mirror.dirty.set()
+
+
+async def _follow(api: ApiConnection, mirror: Mirror) -> None:
     async for _ in mirror.settled(0.005):
         try:
             for deployment in mirror.all("Deployment"):
@@ -114,6 +132,7 @@ async def _deployment_status(api: ApiConnection, deployment: Object, pods: list[
         "readyReplicas": ready,
         "availableReplicas": ready,
     }
+    status["conditions"] = _conditions(deployment, status, sum(map(is_ready, new)), _now())
     if status != deployment.get("status"):
         metadata = deployment["metadata"]
         await _forgiving(
@@ -127,6 +146,54 @@ async def _deployment_status(api: ApiConnection, deployment: Object, pods: list[
                 patch="merge",
             )
         )
+
+
+def _conditions(deployment: Object, counts: Object, new_ready: int, now: datetime) -> list[Object]:
+    """Return Available and Progressing as the Deployment controller writes them: progress is a change of the counts,
+    and has to come within `progressDeadlineSeconds`."""
+    spec, before = deployment["spec"], deployment.get("status") or {}
+    wanted, live = spec.get("replicas", 1), {c["type"]: c for c in before.get("conditions", [])}
+    known = live.get("Progressing", {})
+    moved = any(before.get(name) != count for name, count in counts.items())
+    done = counts["updatedReplicas"] == counts["replicas"] == wanted and new_ready >= wanted
+    was_done = known.get("reason") == "NewReplicaSetAvailable" and counts["updatedReplicas"] == counts["replicas"]
+    stamp = now.strftime(_TIME)
+    if done or was_done:
+        progress = ("True", "NewReplicaSetAvailable", "the pods of the newest template are available")
+    elif moved or not known:
+        progress = ("True", "ReplicaSetUpdated", "pods of the newest template are being made")
+    elif _seconds_since(known, now) > spec.get("progressDeadlineSeconds", DEADLINE):
+        progress = ("False", "ProgressDeadlineExceeded", "the newest template has not made progress in time")
+    else:
+        progress = (known["status"], known["reason"], known["message"])
+    is_there = counts["availableReplicas"] >= wanted - _rolling(spec, "maxUnavailable", 0)
+    available = (
+        ("True", "MinimumReplicasAvailable", "enough replicas are available")
+        if is_there
+        else ("False", "MinimumReplicasUnavailable", "too few replicas are available")
+    )
+    return [
+        _condition("Available", available, live.get("Available"), stamp, moved=False),
+        _condition("Progressing", progress, known or None, stamp, moved=moved and not (done or was_done)),
+    ]
+
+
+def _condition(kind: str, said: tuple[str, str, str], before: Object | None, stamp: str, moved: bool) -> Object:
+    status, reason, message = said
+    body = {"type": kind, "status": status, "reason": reason, "message": message}
+    same = before is not None and all(before.get(name) == value for name, value in body.items())
+    since = before["lastTransitionTime"] if before and before["status"] == status else stamp
+    updated = before["lastUpdateTime"] if before and same and not moved else stamp
+    return {**body, "lastTransitionTime": since, "lastUpdateTime": updated}
+
+
+def _seconds_since(condition: Object, now: datetime) -> float:
+    then = datetime.strptime(condition["lastUpdateTime"], _TIME).replace(tzinfo=UTC)
+    return (now - then).total_seconds()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _orphans(api: ApiConnection, mirror: Mirror) -> None:

@@ -108,7 +108,8 @@ class PodRunner:
             try:
                 await self._once(container)
             except (CannotRun, OSError) as error:
-                container.state = {"waiting": {"reason": "CreateContainerError", "message": str(error)}}
+                reason = "RunContainerError" if isinstance(error, OSError) else "CreateContainerError"
+                container.state = {"waiting": {"reason": reason, "message": str(error)}}
                 log.warning("pod %s: %s", self.pod["metadata"]["name"], error)
             container.ready = container.started = False
             self._changed.set()
@@ -145,7 +146,9 @@ class PodRunner:
                 f"machine; here each pod has an address of its own: listen on $(POD_IP) (this one: {self.address}). "
                 + message
             )
-        ended = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}}
+        exit_code = code if code >= 0 else 128 - code  # by a signal, as the kubelet tells it
+        reason = "Completed" if code == 0 else "Error"
+        ended = {"terminated": {"exitCode": exit_code, "reason": reason, "message": message, "finishedAt": _now()}}
         container.last = ended
         waiting = {"reason": "CrashLoopBackOff", "message": message}
         container.state = ended if self._stopping else {"waiting": waiting}

@@ -1,13 +1,16 @@
 """Statuses follow from typed inputs, and a condition that does not hold says what to do."""
 
+from fractions import Fraction
+
 import pytest
 
 from collectors.replicas import PodState
 from istio_templates.documents import parse
 from istio_templates.errors import Problem
-from istio_templates.facts import ObjectKey
+from istio_templates.facts import Bucket, LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.kube.errors import Absent, FieldConflict
+from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.apply import Failure
 from k8s_manager.pipeline.termination import Terminating
@@ -15,8 +18,13 @@ from k8s_manager.status.document_status import DocumentInputs, unreadable_status
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.tenant_status import TenantInputs, tenant_status
+from k8s_manager.warmup_gate.progress import warm
 from k8s_manager.world.binding import Binding
+from ratelimiter.capacity import LimitBounds
+from ratelimiter.controller import LimitTarget
+from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.fairness import Uneven
+from ratelimiter.target import PodTarget, Terms, Total
 from tests.support.documents import gateway, model, tenant
 
 ACCEPTED = DocumentInputs(AdmissionResult(True), written=True)
@@ -94,6 +102,33 @@ def test_a_condition_that_does_not_hold_says_what_to_do(found, type_, reason, to
     condition = found[type_]
     assert (condition["status"], condition["reason"]) == ("False", reason)
     assert to_do in condition["message"].rpartition("; ")[2] or to_do in condition["message"].partition("; ")[2]
+
+
+def test_what_waits_to_be_written_is_not_programmed_and_what_is_in_no_slot_limits_nothing():
+    waits = DocumentInputs(AdmissionResult(True), True, put_off="the change of VirtualService a/b waits: no slot; wait")
+    found = of_model(model(), 1, waits)
+    assert (found["Programmed"]["status"], found["Programmed"]["reason"]) == ("False", "Pending")
+    assert found["Ready"]["status"] == "True"  # what was written before serves on
+    limit = rate_limited(in_force=None)
+    assert (limit["status"], limit["reason"]) == ("False", "Pending") and "wait" in limit["message"]
+    assert rate_limited(in_force=Bucket(40, 1, 4))["status"] == "True"
+
+
+def rate_limited(in_force: Bucket | None) -> dict:
+    found = stored(model())
+    rules = Rules(DebounceWindow(0, 0), DebounceWindow(0, 0))
+    terms = Terms(
+        "search", "ranker", "search", LimitKey("r"), ("shared",), LimitBounds(Fraction(1)), Fraction(1), rules,
+        "hold", "hold",
+    )  # fmt: skip
+    wanted = PodTarget(Total(Fraction(40), Fraction(40), "Capacity"), 1, (), Bucket(40, 1, 4))
+    view = LimitView(LimitTarget(terms, wanted), 9, in_force)
+    made = ModelInputs(found.document.spec, "", None, (("v1", 2),), (), (), None, None, None, (), None)
+    return conditions(model_status(found, ACCEPTED, made, {"shared": view}))["Limited"]
+
+
+def test_no_replica_at_all_is_not_warm():
+    assert (warm([]).holds, warm([]).reason) == (False, "NoReplica")
 
 
 @pytest.mark.parametrize(
