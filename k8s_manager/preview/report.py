@@ -11,7 +11,7 @@ from istio_templates.facts import Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.preview.preview import DocumentChange, ObjectChange, Preview, fingerprint
-from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, risks
+from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, limit_risks, risks
 from k8s_manager.preview.shift_check import limit
 
 
@@ -29,8 +29,12 @@ def report(preview: Preview, changes: Sequence[ObjectChange], warm: Sequence[War
     `changes` are those of the preview, compared with live objects as far as these could be read; `warm` are the warm
     replicas of each of its documents.
     """
-    limits = dict(_limits(preview, warm))
+    limits, overrides = dict(_limits(preview, warm)), preview.override_effects
     found = list(risks(preview, changes, limits))
+    for name, shift in overrides.limits.items():
+        found += limit_risks(shift["before"], shift["after"], f"{name}: ")
+    found += [("low", note) for note in overrides.notes]
+    limits |= overrides.limits
     is_one = len(preview.documents) == 1
     return {
         "dryRun": True,

@@ -24,7 +24,7 @@ def risks(
         yield from _object_risks(change)
     is_one = len(preview.documents) == 1
     for name, limit in limits.items():
-        yield from _limit_risks(limit["before"], limit["after"], "" if is_one else f"{name}: ")
+        yield from limit_risks(limit["before"], limit["after"], "" if is_one else f"{name}: ")
     for name in preview.no_longer_accepted:
         yield "high", f"{name} is no longer accepted"
 
@@ -50,7 +50,8 @@ def _object_risks(change: ObjectChange) -> Iterator[Risk]:
         yield "medium", f"{subject}: replicas are replaced"
 
 
-def _limit_risks(before: float | None, after: float | None, subject: str) -> Iterator[Risk]:
+def limit_risks(before: float | None, after: float | None, subject: str) -> Iterator[Risk]:
+    """Yield what it means that a limit changes."""
     if before is not None and after is not None and after < before:
         yield "high" if after < before / 2 else "medium", f"{subject}the limit falls from {before:g}/s to {after:g}/s"
     if before is not None and after is None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from istio_templates.facts import Manifest, WarmupFacts
 from k8s_manager.limits.limit_view import LimitView
-from k8s_manager.status.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
+from k8s_manager.limits.override_text import number, override_sentence
+from k8s_manager.status.limit_status import bucket_status, cap_of, limit_status, refill_bound
 from k8s_manager.status.model_status import REASONS
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress
@@ -122,6 +123,11 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
     sentences.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
     if view.override:
         sentences.append(f"Override {view.override.name}: {override_sentence(view.override)}.")
+        sentences += [f"But {cap}." for cap in [cap_of(view)] if cap]
+    sentences += [
+        f"Override {other.name} is not in force, as that one is stronger: {override_sentence(other)}."
+        for other in view.overruled
+    ]
     if view.lifted:
         return [*sentences, "The override lifts the limit: every request is admitted. Delete it to restore the limit."]
     if view.in_force is not None:

@@ -7,7 +7,8 @@ Programmed     all objects that follow from it are written     Programmed | Pend
                                                                | NotCommitted | AwaitsGit
 Ready          it serves                                       Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld
                                                                | NotServed | Paused
-Active         (overrides) it is in force                      Active | Expired
+Active         (overrides) it is in force for some model       Active | Overruled | WithoutEffect | NoModel
+                                                               | Pending | Expired
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer
 LoadEven       (gateways) no pod rejects while another idles   Even | Uneven
@@ -41,6 +42,7 @@ from k8s_manager.status.document_status import DocumentInputs, accepted_status, 
 from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
+from k8s_manager.status.override_reach import reach_of
 from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import TenantInputs, tenant_status
@@ -137,7 +139,9 @@ def _inputs(stored: Stored, done: PassOutcome) -> KindInputs:
         case LimitOverrideSpec():
             override = done.plan.overrides.get(stored.key)
             active = override is not None and done.now < override.expires
-            return OverrideInputs(done.plan.override_matches[stored.key], override, active)
+            matches = done.plan.override_matches.get(stored.key, ())
+            reach = reach_of(override, [done.sources.limits.facts(i) for i in matches]) if override else None
+            return OverrideInputs(len(matches), override, active, reach)
     return None
 
 

@@ -60,6 +60,10 @@ class LimitSummary(ApiAnswer):
     capacity: float
     reason: str
     override: OverrideSummary | None = None
+    cap: str | None = Field(default=None, description="What keeps the limit from the figure that the override sets.")
+    overruled: list[OverrideSummary] | None = Field(
+        default=None, description="The overrides that are not in force, as this one is stronger."
+    )
     inputs: list[LimitInput]
     refill_bound: str | None = None
     enforced_percent: int = optional(description="Only in shadow and ramp.")
