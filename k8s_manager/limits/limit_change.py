@@ -68,6 +68,8 @@ def announce(change: LimitChange, events: Events, at: float) -> None:
     LIMIT.labels(terms.namespace, terms.model, terms.version).set(total)
     of = f" of version {terms.version}" if terms.version else ""
     said = f"limit{of} is {total:g}/s over {change.target.target.gateways} gateway pods"
-    said += "" if share == 100 else f", enforced for {share} % of the requests"
+    said += (
+        "" if share == 100 else f", enforced for {share} % of the requests" if share else ", counted only: in shadow"
+    )
     subject = f"{terms.namespace}/{terms.model}"
     events.publish("limit", subject, said, total=total, gateway=change.entry[0], enforced=share)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from istio_templates.facts import Manifest, WarmupFacts
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import number, override_sentence
-from k8s_manager.status.limit_status import bucket_status, cap_of, limit_status, refill_bound
+from k8s_manager.status.limit_status import bucket_status, cap_of, limit_status, mode_of, refill_bound
 from k8s_manager.status.model_status import REASONS
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress
@@ -37,7 +37,7 @@ def limit(
     bounds = terms.bounds
     return {
         "model": subject,
-        "mode": _mode(first),
+        "mode": mode_of(first),
         **(limit_status(view, status) or {}),
         "formula": _formula(first),
         "bounds": {
@@ -50,14 +50,6 @@ def limit(
         "pods": list(pods),
         "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_probed(pods)],
     }
-
-
-def _mode(view: LimitView) -> str:
-    if view.lifted:
-        return "off"
-    if view.stage is None or view.stage.enforced == 100:
-        return "enforce"
-    return "ramp" if view.stage.enforced else "shadow"
 
 
 def _sources(view: LimitView) -> Manifest:
@@ -134,8 +126,9 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
         bucket = view.in_force
         whole = number(bucket.rate * max(target.gateways, 1))
         since = f" since {view.since.isoformat(timespec='seconds')}" if view.since else ""
+        holds = {"shadow": "Counted and not enforced", "ramp": "In force for a part"}.get(mode_of(view), "In force")
         sentences.append(
-            f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods."
+            f"{holds}{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods."
         )
         sentences += [share] if (share := _share(view)) else []
         sentences.append(

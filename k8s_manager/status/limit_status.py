@@ -23,6 +23,7 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     out: Manifest = {
         "total": None if bucket is None else number(bucket.rate * max(target.gateways, 1)),
         "perGateway": None if bucket is None else bucket_status(bucket),
+        "mode": mode_of(first),
         "gateways": target.gateways,
         "capacity": number(target.total.capacity),
         "reason": "Lifted" if first.lifted else target.total.reason,
@@ -46,6 +47,15 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
+
+
+def mode_of(view: LimitView) -> str:
+    """Return how a limit is enforced now: off, shadow, ramp or enforce."""
+    if view.lifted:
+        return "off"
+    if view.stage is None or view.stage.enforced == 100:
+        return "enforce"
+    return "ramp" if view.stage.enforced else "shadow"
 
 
 def cap_of(view: LimitView) -> str | None:

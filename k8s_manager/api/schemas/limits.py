@@ -56,6 +56,9 @@ class LimitSummary(ApiAnswer):
 
     total: float | None = Field(default=None, description="Requests per second over all gateway pods.")
     per_gateway: EnforcedBucket | None = None
+    mode: Literal["off", "shadow", "ramp", "enforce"] = optional(
+        description="How it is enforced now: off and shadow reject no request."
+    )
     gateways: int
     capacity: float
     reason: str
@@ -92,7 +95,8 @@ class ModelWithoutLimit(ApiAnswer):
 
     model: str
     total: None
-    reason: Literal["Off"]
+    reason: Literal["Off", "NoPinnedSlot"]
+    mode: Literal["off"] = "off"
     pods: list[GatewayPodState]
 
 
@@ -131,7 +135,6 @@ class PendingChange(ApiAnswer):
 class LimitExplanation(ModelLimit):
     """Why a limit is what it is: its inputs, formula, state, and sentences."""
 
-    mode: str
     formula: str
     bounds: LimitCorridor
     sources: LimitSources

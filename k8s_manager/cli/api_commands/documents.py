@@ -15,6 +15,7 @@ from k8s_manager import client
 from k8s_manager.cli import output
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.document_files import Reading
+from k8s_manager.cli.limit_text import limit_lines
 from k8s_manager.cli.output import Format
 from k8s_manager.world.installation import SYSTEM
 
@@ -58,7 +59,7 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="How to show it."
 Files = Annotated[
     list[str], typer.Option("-f", "--filename", help="A file, a folder, or - for standard input; may be repeated.")
 ]
-TenantName = Annotated[str | None, typer.Option("-t", "--tenant", help="The tenant of a model.")]
+TenantName = Annotated[str | None, typer.Option("-t", "--tenant", help="The tenant of a model or an override.")]
 ModelName = Annotated[str, typer.Argument(metavar="TENANT/MODEL", help="A model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
@@ -212,20 +213,34 @@ def _show_plan(answer: Object) -> None:
 
 def pause(
     model: ModelName,
-    reason: Annotated[str, typer.Option("--reason", help="The reason that callers see.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason that callers see; the history has it too.")],
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Have the routes of a model answer 503 with a reason; its replicas stay."""
-    connect(server, token_file, state).call("PATCH", _model(model), {"spec": {"paused": reason}})
-    typer.echo(f"{model} is paused: {reason}")
+    path = f"{_model(model)}/pause{_asked(dry_run, None, ticket=ticket)}"
+    answer = connect(server, token_file, state).call("PUT", path, {"paused": reason})
+    typer.echo(f"{model} {'would be' if dry_run else 'is'} paused: {reason}")
+    _show_plan(answer)
 
 
-def resume(model: ModelName, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
+def resume(
+    model: ModelName,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
     """Open the routes of a paused model again."""
-    connect(server, token_file, state).call("PATCH", _model(model), {"spec": {"paused": None}})
-    typer.echo(f"{model} is served again")
+    path = f"{_model(model)}/pause{_asked(dry_run, None, reason=reason, ticket=ticket)}"
+    answer = connect(server, token_file, state).call("PUT", path, {"paused": None})
+    typer.echo(f"{model} {'would be' if dry_run else 'is'} served again")
+    _show_plan(answer)
 
 
 def _share(text: str) -> dict[str, Any]:
@@ -246,14 +261,9 @@ def limit(
     answer = connect(server, token_file, state).call("GET", f"{_model(model)}/limit")
     if form is not Format.TABLE:
         output.show(answer, form)
-    elif answer["total"] is None:
-        typer.echo(f"{model}: no limit ({answer['reason']})")
-    else:
-        each = answer["perGateway"]
-        typer.echo(
-            f"{model}: {answer['total']:g}/s ({answer['reason']}), "
-            f"{each['rate']:g}/s on each of {answer['gateways']} gateway pods"
-        )
+        return
+    for line in limit_lines(model, answer):
+        typer.echo(line)
 
 
 def explain(
@@ -315,9 +325,6 @@ def _writable(raw: Object) -> Document:
     if document.kind not in KINDS:
         said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
         raise Invalid(str(document), [Problem("kind", said)])
-    if document.kind == "LimitOverride" and document.namespace not in (None, SYSTEM):
-        said = f"{document.namespace!r} is a tenant's, and the REST API writes those in {SYSTEM}; use kubectl apply"
-        raise Invalid(str(document), [Problem("metadata.namespace", said)])
     return document
 
 
@@ -341,7 +348,7 @@ def _found(connection: Connection, kind: DocumentKind, name: str | None, tenant:
         owner, _, last = name.rpartition("/")
         yield connection.call("GET", _path(kind, last, owner or tenant))
     elif kind is not DocumentKind.MODEL:
-        yield from connection.items(_path(kind, "", None))
+        yield from connection.items(_path(kind, "", tenant if kind is DocumentKind.OVERRIDE else None))
     else:
         tenants = [tenant] if tenant else [t["metadata"]["name"] for t in connection.items("/v1/tenants")]
         for owner in tenants:
@@ -370,8 +377,15 @@ def _model(name: str) -> str:
 
 def _tenant_of(connection: Connection, document: Document) -> str | None:
     namespace = document.namespace
-    if namespace is None or document.kind != "Model":
+    if namespace is None or document.kind not in ("Model", "LimitOverride"):
         return None
+    if document.kind == "LimitOverride" and namespace == SYSTEM:
+        return None
+    return tenant_in(connection, namespace)
+
+
+def tenant_in(connection: Connection, namespace: str) -> str:
+    """Return the tenant whose namespace that is; the name of the namespace where no tenant says so."""
     tenants = connection.items("/v1/tenants")
     return next(
         (t["metadata"]["name"] for t in tenants if (t["spec"].get("namespace") or t["metadata"]["name"]) == namespace),
