@@ -9,19 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from istio_templates.documents import Document
-from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
 from k8s_manager import client
 from k8s_manager.cli import output
+from k8s_manager.cli.bundle_plan import planned_together
 from k8s_manager.cli.connection import Connection, connect
-from k8s_manager.cli.document_files import Reading
 from k8s_manager.cli.limit_text import limit_lines
 from k8s_manager.cli.output import Format
+from k8s_manager.cli.parsed_files import Read, parsed_in
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
-Read = tuple[Document, Object]
-"""A document, and the text of it as it was read."""
 
 
 class About(StrEnum):
@@ -96,10 +94,16 @@ def apply(
     state: State = DEMO,
 ) -> None:
     """Write documents: gateways first, then tenants, models and overrides. None is written if one is wrong."""
-    found = parsed_in(filename)
+    found = parsed_in(filename, list(KINDS))
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
     connection = connect(server, token_file, state)
+    planned = planned_together(connection, found) if len(found) > 1 else None
+    if dry_run and planned is not None:
+        for document, _, _ in ordered(connection, found):
+            typer.echo(f"{document} would be written")
+        show_changes(planned)
+        return
     for document, path, raw in ordered(connection, found):
         answer = connection.write(path, raw, _asked(dry_run, plan, reason=reason, ticket=ticket))
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
@@ -299,48 +303,6 @@ def events(
             typer.echo(f"{event['time']}  {event['type']:<9}  {event['object']}: {event['message']}")
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-
-
-def documents_in(places: list[str]) -> list[Object]:
-    """Return the documents in files, folders and standard input; raises `Invalid` naming each place that is broken."""
-    return [raw for _, raw in _read(places)]
-
-
-def parsed_in(places: list[str]) -> list[Read]:
-    """Return the documents in files, folders and standard input; raises `Invalid` naming each that is wrong, with its
-    place."""
-    found, problems = list[Read](), list[Problem]()
-    for place, raw in _read(places):
-        try:
-            found.append((_writable(raw), raw))
-        except Invalid as error:
-            problems += [Problem(f"{place}: {_called(raw)}", str(problem)) for problem in error.problems]
-    if problems:
-        raise Invalid("nothing is written or planned, as documents are wrong", problems)
-    return found
-
-
-def _writable(raw: Object) -> Document:
-    document = parse(raw)
-    if document.kind not in KINDS:
-        said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
-        raise Invalid(str(document), [Problem("kind", said)])
-    return document
-
-
-def _called(raw: Object) -> str:
-    """Return what a document is called that may be wrong in every part."""
-    metadata = raw.get("metadata")
-    parts = [metadata.get(part) for part in ("namespace", "name")] if isinstance(metadata, dict) else []
-    return " ".join(filter(None, (str(raw.get("kind") or "document"), "/".join(str(part) for part in parts if part))))
-
-
-def _read(places: list[str]) -> list[tuple[str, Object]]:
-    reading = Reading()
-    found = list(reading.documents(places))
-    if reading.problems:
-        raise Invalid("the documents", [Problem(place, problem.message) for place, problem in reading.problems])
-    return found
 
 
 def _found(connection: Connection, kind: DocumentKind, name: str | None, tenant: str | None) -> Iterator[Object]:

@@ -11,6 +11,7 @@ from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
 from k8s_manager.runtime.git_address import Address
+from k8s_manager.runtime.listening import require_free
 from k8s_manager.runtime.settings import Git, Settings, Tls
 
 
@@ -75,6 +76,7 @@ def serve(
         prometheus_url=None if by_watch else limits.prometheus_url,
         git=_git(git),
     )
+    require_free(*settings.listen)
     uvloop.run(run(settings))
 
 
