@@ -86,7 +86,7 @@ async def test_kubectl_needs_the_token(tmp_path):
         config["users"][0]["user"]["token"] = "guessed"
         (tmp_path / "other").write_text(yaml.safe_dump(config))
         code, said = await kubectl(tmp_path / "other", "get", "pods", "-A")
-        assert code == 1 and "Unauthorized" in said
+        assert code == 1 and "You must be logged in" in said
 
 
 async def tidegate(*words: str) -> tuple[int, str]:
@@ -131,7 +131,7 @@ async def test_a_killed_manager_leaves_traffic_alone_and_is_started_again(tmp_pa
         os.kill(before, signal.SIGKILL)
         for _ in range(5):
             async with run.session.get(f"http://{addresses[0]}{PATH}", headers={"Host": HOST}) as answer:
-                assert answer.status == 200
+                assert answer.status in (200, 429)
         await until(lambda: _other(tmp_path, before), "another manager")
         await until(run.rest.up, "its REST API")
         assert run.process.returncode is None
