@@ -26,7 +26,6 @@ from istio_templates.host_port import joined
 from istio_templates.schema import istio_crds
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.runtime.backoff import Backoff
-from k8s_manager.runtime.listening import require_free
 from k8s_manager.standalone.certificate import kept_certificate
 from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.node import process as processes
@@ -62,8 +61,8 @@ class StateFolder:
 class Standalone:
     """Starts everything, keeps it running, stops it."""
 
-    def __init__(self, place: StateFolder, with_manager: bool) -> None:
-        self.place, self._with_manager = place, with_manager
+    def __init__(self, place: StateFolder, with_manager: bool, require_free: Callable[[str, int], None]) -> None:
+        self.place, self._with_manager, self._require_free = place, with_manager, require_free
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -80,7 +79,7 @@ class Standalone:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
         if self._with_manager:
-            require_free(*self.place.listen)
+            self._require_free(*self.place.listen)
         (folder / "logs").mkdir(exist_ok=True)
         _kept_secret(self.place.token_file)
         token = _kept_secret(folder / "kube-token")
@@ -256,13 +255,17 @@ def _port(file: Path) -> int:
 
 
 async def run(
-    place: StateFolder, with_manager: bool, started: Callable[[Standalone], Coroutine[Any, Any, None]]
+    place: StateFolder,
+    with_manager: bool,
+    started: Callable[[Standalone], Coroutine[Any, Any, None]],
+    require_free: Callable[[str, int], None],
 ) -> None:
-    """Run in the foreground until SIGTERM or SIGINT, or until a part fails."""
+    """Run in the foreground until SIGTERM or SIGINT, or until a part fails; `require_free` raises where the manager
+    cannot listen."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    standalone = Standalone(place, with_manager)
+    standalone = Standalone(place, with_manager, require_free)
     waiters = [asyncio.ensure_future(event.wait()) for event in (stop, standalone.failed)]
     greeting: asyncio.Future[None] | None = None
     try:

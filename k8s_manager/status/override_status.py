@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from istio_templates.facts import Manifest
+from k8s_manager.limits.override_reach import OverrideReach
 from k8s_manager.status.document_status import DocumentInputs, accepted, complete
-from k8s_manager.status.override_reach import OverrideReach
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.world import Stored
 from ratelimiter.overrides import Override

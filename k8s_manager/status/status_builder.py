@@ -34,6 +34,7 @@ from functools import partial
 from istio_templates import names
 from istio_templates.documents import AccessGrantSpec, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
+from k8s_manager.limits.override_reach import reach_of
 from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
@@ -44,7 +45,6 @@ from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.grant_status import GrantInputs, grant_status
 from k8s_manager.status.model_status import ModelInputs, model_status
-from k8s_manager.status.override_reach import reach_of
 from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import TenantInputs, tenant_status

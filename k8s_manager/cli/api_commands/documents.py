@@ -155,6 +155,8 @@ def delete(
         typer.echo(f"{gone} is being deleted")
     for gone in answer.get("documents", []):
         typer.echo(f"{gone} would be deleted")
+    for kept in answer.get("kept", []):
+        typer.echo(f"  {kept}")
     _show_plan(answer)
 
 
