@@ -14,9 +14,9 @@ from k8s_manager import client
 from k8s_manager.cli import output
 from k8s_manager.cli.bundle_plan import planned_together
 from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.document_texts import Read, parsed_in
 from k8s_manager.cli.limit_text import limit_lines
 from k8s_manager.cli.output import Format
-from k8s_manager.cli.parsed_files import Read, parsed_in
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]

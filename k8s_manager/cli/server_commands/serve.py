@@ -10,7 +10,7 @@ from istio_templates.host_port import parted
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
-from k8s_manager.cli.server_commands.listening import require_free
+from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.settings import Git, Settings, Tls
 
