@@ -286,13 +286,16 @@ def _object(data: bytes) -> Any:
 
 
 def path_of(kind: str, name: str) -> str:
-    """Return the path of a document, or without a name of all; a model is named TENANT/MODEL, others by one word.
+    """Return the path of a document, or without a name of all; a model is named TENANT/MODEL, an override of a tenant's
+    own people TENANT/OVERRIDE, others by one word.
 
     Raises `ValueError` for a model without its tenant.
     """
     tenant, _, last = name.rpartition("/")
     if kind == "model" and not tenant:
         raise ValueError("a model is named TENANT/MODEL")
+    if kind == "override" and tenant:
+        return f"/v1/tenants/{tenant}/overrides/{last}".rstrip("/")
     root = PATHS[kind].format(tenant=tenant)
     return f"{root}/{last}" if last else root
 

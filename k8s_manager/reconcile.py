@@ -149,6 +149,8 @@ class MainLoop:
             certificate.due(plan.certificates, world.certificates, now),
         )
         yield from (self._clock.now() + end + 1 for end in ends if end is not None)
+        if (drift := self._status_builder.drift_ends(now)) is not None:
+            yield self._clock.now() + drift.total_seconds() + 0.1
         if override := overrides.next_end(plan.overrides.values(), now):
             yield self._clock.now() + (override - now).total_seconds() + 0.01
 

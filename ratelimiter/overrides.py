@@ -13,7 +13,7 @@ from typing import Literal
 from ratelimiter.capacity import LimitBounds, VersionLoad, clamp
 from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.modes import Mode
-from ratelimiter.target import Terms, Total
+from ratelimiter.target import Cap, Terms, Total
 
 Action = Literal["freeze", "unlimited", "floor"]
 AT_ONCE = Rules(DebounceWindow(0.0, 0.0), DebounceWindow(0.0, 0.0))
@@ -71,6 +71,13 @@ def strongest(overrides: Iterable[Override], now: datetime) -> Override | None:
     return max(holding, key=lambda o: o.rank, default=None)
 
 
+def overruled(overrides: Iterable[Override], now: datetime) -> tuple[Override, ...]:
+    """Return those of a model's overrides that have not ended at `now` and are weaker than the one in force."""
+    holding = [override for override in overrides if now < override.expires]
+    first = strongest(holding, now)
+    return tuple(sorted((o for o in holding if o is not first), key=lambda o: o.name))
+
+
 def next_end(overrides: Iterable[Override], now: datetime) -> datetime | None:
     """Return when the next override ends."""
     return min((o.expires for o in overrides if now < o.expires), default=None)
@@ -111,9 +118,16 @@ def total_under(override: Override | None, terms: Terms, of_model: Total, held: 
         of_model = replace(of_model, value=override.total, reason="Override")
     elif override.per_replica is not None and of_model.reason == "Capacity":
         of_model = replace(of_model, reason="Override")
-    if override.range_ is None or of_model.value is None:
+    elif override.per_replica is not None and (of_model.reason == "Floor" or of_model.reason == "Ceiling"):
+        of_model = replace(of_model, cap=Cap(of_model.reason, of_model.capacity))
+    return of_model if override.range_ is None else _within_range(of_model, override.range_)
+
+
+def _within_range(of_model: Total, bounds: LimitBounds) -> Total:
+    if of_model.value is None or (value := clamp(of_model.value, bounds)) == of_model.value:
         return of_model
-    return replace(of_model, value=clamp(of_model.value, override.range_))
+    asked = of_model.cap.asked if of_model.cap else of_model.value
+    return replace(of_model, value=value, cap=Cap("Range", asked))
 
 
 def at_once(terms: Terms) -> Terms:

@@ -1,6 +1,6 @@
 """The limit that a model should have now, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -14,6 +14,7 @@ from ratelimiter.slots import slot_of
 
 Fallback = Literal["hold", "floor", "closed"]
 Reason = Literal["Capacity", "Floor", "Ceiling", "TenantCeiling", "Cold", "Stale", "Override", "Frozen"]
+CapSource = Literal["Floor", "Ceiling", "TenantCeiling", "Range"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,23 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """What moved a limit from the figure that was `asked` for, in requests/s."""
+
+    by: CapSource
+    asked: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
-    """Requests/s for a whole model; `value` None holds what is in force."""
+    """Requests/s for a whole model; `value` None holds what is in force. `cap` says what moved it last, if an override
+    or a tenant's models together asked for another figure."""
 
     value: Fraction | None
     capacity: Fraction
     reason: Reason
     closed: bool = False
+    cap: Cap | None = None
 
     @property
     def is_fallback(self) -> bool:
@@ -125,7 +136,8 @@ def within_tenant_ceilings(totals: Mapping[LimitKey, tuple[Terms, Total]]) -> di
     """Return every model's limit, cut where a tenant's models together exceed its ceiling.
 
     Where none of them declares a weight, all are scaled down alike. Else each gets its share of the ceiling by weight
-    (1 where it declares none); what one does not need goes to the others.
+    (1 where it declares none); what one does not need goes to the others. What is frozen comes first: it stays what it
+    is, and the others share the rest of the ceiling, or their floors where that is less.
     """
     out = {identity: of_model for identity, (_, of_model) in totals.items()}
     tenants: dict[str, dict[LimitKey, tuple[Terms, Fraction]]] = {}
@@ -133,17 +145,34 @@ def within_tenant_ceilings(totals: Mapping[LimitKey, tuple[Terms, Total]]) -> di
         if terms.tenant_ceiling is not None and of_model.value is not None:
             tenants.setdefault(terms.tenant, {})[identity] = (terms, of_model.value)
     for models in tenants.values():
-        for identity, value in _within(models).items():
-            if value != out[identity].value:
-                out[identity] = replace(out[identity], value=value, reason="TenantCeiling")
+        frozen = {identity for identity in models if out[identity].reason == "Frozen"}
+        for identity, value in _beside(models, frozen).items():
+            if value != (asked := models[identity][1]):
+                cap = Cap("TenantCeiling", asked)
+                out[identity] = replace(out[identity], value=value, reason="TenantCeiling", cap=cap)
     return out
 
 
-def _within(models: Mapping[LimitKey, tuple[Terms, Fraction]]) -> dict[LimitKey, Fraction]:
-    """Return what each of one tenant's models gets of its ceiling."""
+def _beside(models: Mapping[LimitKey, tuple[Terms, Fraction]], frozen: Set[LimitKey]) -> dict[LimitKey, Fraction]:
+    """Return what each of one tenant's models gets of its ceiling, the frozen ones first."""
+    ceiling = next(iter(models.values()))[0].tenant_ceiling
+    assert ceiling is not None
+    first = {identity: found for identity, found in models.items() if identity in frozen}
+    others = {identity: found for identity, found in models.items() if identity not in frozen}
+    if not first:
+        return _within(others, ceiling)
+    if not others:
+        return _within(first, ceiling)
+    held = _within(first, ceiling)
+    floors = sum(min(terms.bounds.floor, value) for terms, value in others.values())
+    return held | _within(others, max(ceiling - sum(held.values()), Fraction(floors)))
+
+
+def _within(models: Mapping[LimitKey, tuple[Terms, Fraction]], ceiling: Fraction) -> dict[LimitKey, Fraction]:
+    """Return what each of some models gets of a ceiling."""
     wanted = {identity: value for identity, (_, value) in models.items()}
-    ceiling, whole = next(iter(models.values()))[0].tenant_ceiling, sum(wanted.values())
-    if ceiling is None or whole <= ceiling:
+    whole = sum(wanted.values())
+    if whole <= ceiling:
         return wanted
     if all(terms.weight is None for terms, _ in models.values()):
         return {identity: value * ceiling / whole for identity, value in wanted.items()}

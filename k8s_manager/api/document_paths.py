@@ -17,11 +17,21 @@ PATHS = {
 }
 
 
+TENANTS_OVERRIDES = "/v1/tenants/{tenant}/overrides"
+ROOTS: tuple[tuple[str, str, str], ...] = (
+    *((kind, path, "") for kind, path in PATHS.items()),
+    ("LimitOverride", TENANTS_OVERRIDES, "tenant_"),
+)
+"""Each kind with where its documents stand, and what the names of the operations there begin with: overrides stand in
+two places, the operators' and the tenants'."""
+
+
 def place_of(kind: str, backend: Backend) -> Callable[[Request], Awaitable[ObjectKey]]:
-    """Return the dependency that reads which document a path ends in; an override is the operators'."""
+    """Return the dependency that reads which document a path ends in; an override without a tenant in its path is the
+    operators'."""
 
     async def place(request: Request) -> ObjectKey:
-        namespace = SYSTEM if kind == "LimitOverride" else namespace_of(request, backend)
+        namespace = namespace_of(request, backend) or (SYSTEM if kind == "LimitOverride" else "")
         return ObjectKey(kind, namespace, request.path_params["name"])
 
     return place

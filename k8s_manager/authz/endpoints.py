@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from k8s_manager.authz.roles import RIGHTS, Caller, Right, Role
+from k8s_manager.authz.roles import Caller, Right, Role, roles_with
 
 
 class Scope(Enum):
@@ -63,22 +63,26 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/events"): Need(Scope.ANYWHERE),
     ("POST", "/v1/simulate"): Need(Scope.ANYWHERE),
     ("POST", "/v1/render"): Need(Scope.ANYWHERE),
-    ("POST", "/v1/plan"): _FLEET_MANAGE,
+    ("POST", "/v1/plan"): Need(Scope.ANYWHERE),
     ("GET", "/v1/git"): _FLEET_READ,
     ("GET", "/v1/claims"): Need(Scope.ANYWHERE),
     **{(method, "/v1/claims/{host}"): _FLEET_MANAGE for method in ("PUT", "DELETE")},
     **_crud("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
     **_crud("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
-    **_crud("/v1/overrides", _FLEET_READ, Need(Scope.FLEET, Right.OVERRIDE)),
+    **_crud("/v1/overrides", Need(Scope.ANYWHERE), Need(Scope.FLEET, Right.OVERRIDE)),
+    **_crud("/v1/tenants/{tenant}/overrides", _READ, _OPERATE),
     **_crud("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE, Need(Scope.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
     **_history("/v1/overrides", _FLEET_READ, Need(Scope.FLEET, Right.OVERRIDE)),
+    **_history("/v1/tenants/{tenant}/overrides", _READ, _OPERATE),
     **_history("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_history("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE),
     **_history(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas")},
-    **{("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/measurement", "/versions/{version}/scale")},
+    **{
+        ("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/pause", "/measurement", "/versions/{version}/scale")
+    },
     ("GET", _OVERRIDE): _READ,
     ("PUT", _OVERRIDE): _OPERATE,
     ("DELETE", _OVERRIDE): _OPERATE,
@@ -103,4 +107,4 @@ def decide(caller: Caller, need: Need, parameters: Mapping[str, str]) -> AccessD
 
 def needed(need: Need) -> tuple[Role, ...]:
     """Return the roles that would do, the least first."""
-    return tuple(role for role in Role if need.right in RIGHTS[role])
+    return roles_with(need.right)

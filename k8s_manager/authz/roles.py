@@ -21,7 +21,7 @@ class Right(StrEnum):
 
     READ = "read"
     OPERATE = "operate"
-    """Limits for a time, scale, traffic, measurements."""
+    """Limits for a time, scale, traffic, pauses, measurements."""
     EDIT = "edit"
     """Models."""
     OVERRIDE = "override"
@@ -47,6 +47,11 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.PLATFORM_OPERATOR: frozenset({Right.READ, Right.OPERATE, Right.OVERRIDE}),
     Role.PLATFORM_ADMIN: frozenset(Right),
 }
+
+
+def roles_with(right: Right) -> tuple[Role, ...]:
+    """Return the roles that have a right, the least first."""
+    return tuple(role for role in Role if right in RIGHTS[role])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from istio_templates.errors import Invalid, Problem, TidegateError
+from k8s_manager.cli.advice import in_options
 from k8s_manager.client import ApiProblem, TidegateClient, Unanswered
 
 TIMEOUT = "TIDEGATE_TIMEOUT"
@@ -34,7 +35,7 @@ class Connection(TidegateClient):
     def failed(self, error: TidegateError) -> Exception:
         """Print an error; return what ends the command."""
         if isinstance(error, ApiProblem):
-            typer.echo(f"tidegate: {error}", err=True)
+            typer.echo(f"tidegate: {in_options(str(error))}", err=True)
             return Failed(2)
         typer.echo(f"tidegate: {error} see --server and --state", err=True)
         return Failed(3)

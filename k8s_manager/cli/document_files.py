@@ -11,11 +11,33 @@ from typing import Any
 from istio_templates.documents import load, unlisted
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import kustomizations
+from k8s_manager.cli.field_lines import line_of
 
 ENDS = (".yaml", ".yml", ".json")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """What a text begins with that is not UTF-8: PowerShell writes so."""
 _ADDRESSES = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a document stands: its file, and which of its documents and which item of a list it is, both from 0; None
+    where there is only one."""
+
+    file: str
+    text: str = field(repr=False)
+    document: int | None
+    item: int | None
+
+    def __str__(self) -> str:
+        parts = [] if self.document is None else [f"document {self.document + 1}"]
+        parts += [] if self.item is None else [f"item {self.item + 1}"]
+        return f"{self.file} ({', '.join(parts)})" if parts else self.file
+
+    def at(self, field: str) -> str:
+        """Return where a field stands, with its line."""
+        line = line_of(self.text, self.document or 0, self.item, field)
+        return f"{self}, line {line}" if line else str(self)
 
 
 @dataclass(slots=True)
@@ -26,6 +48,11 @@ class Reading:
 
     def documents(self, places: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each document with its place: the file, and which document of it where there are several."""
+        for place, raw in self.placed(places):
+            yield str(place), raw
+
+    def placed(self, places: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
+        """Yield each document with its place, which knows the lines of its fields."""
         for name, text in self._texts(places):
             try:
                 found = [unlisted(raw) for raw in load(text, name)]
@@ -34,11 +61,10 @@ class Reading:
                 continue
             if not any(found) and name in (*places, "standard input"):
                 self._note(name, "is empty: it holds no document; name another file")
-            for number, objects in enumerate(found, 1):
-                for item, raw in enumerate(objects, 1):
-                    parts = [f"document {number}"] if len(found) > 1 else []
-                    parts += [f"item {item}"] if len(objects) > 1 else []
-                    yield (f"{name} ({', '.join(parts)})" if parts else name), raw
+            for number, objects in enumerate(found):
+                for item, raw in enumerate(objects):
+                    parts = (number if len(found) > 1 else None, item if len(objects) > 1 else None)
+                    yield Place(name, text, *parts), raw
 
     def _texts(self, places: Sequence[str]) -> Iterator[tuple[str, str]]:
         if "-" in places:

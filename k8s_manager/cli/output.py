@@ -84,12 +84,14 @@ def _model(obj: Object) -> tuple[str, ...]:
     )
     bucket = limit.get("perGateway") or {}
     each = f"{bucket['rate']:g}/s x {limit['gateways']}" if bucket else "-"
-    total = "-" if limit.get("total") is None else f"{limit['total']:g}/s"
+    is_off = not limit and (obj["spec"].get("rateLimit") or {}).get("mode") == "off"
+    total = "off" if is_off else "-" if limit.get("total") is None else f"{limit['total']:g}/s"
     share = limit.get("enforcedPercent", 100)
     if share < 100:
         total = f"{total} ({f'ramp, {share} %' if share else 'shadow'})"
     if override := limit.get("override"):
-        total = f"{total} ({override['sets']} by {override['author']})"
+        capped = ", capped" if limit.get("cap") else ""
+        total = f"{total} ({override['sets']} by {override['author']}{capped})"
     metadata = obj["metadata"]
     return metadata["name"], metadata.get("namespace", ""), replicas, total, each, status.get("url") or "-", state(obj)
 
@@ -99,6 +101,8 @@ def _override(obj: Object) -> tuple[str, ...]:
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     shown = conditions.get("Active") or conditions.get("Accepted") or {"reason": "Unknown"}
     models, target = str(status.get("models", "-")), _meant(spec["target"])
+    if status.get("inForce", status.get("models")) != status.get("models"):
+        models = f"{status['inForce']} of {models}"
     ends = (spec["author"], spec["expires"], shown["reason"], spec["reason"])
     name = metadata["name"] if metadata["namespace"] == SYSTEM else f"{metadata['namespace']}/{metadata['name']}"
     return (name, _sets(spec), target, models, *ends)
@@ -140,7 +144,10 @@ def state(obj: Object) -> str:
     return "Ready" if conditions else "Unknown"
 
 
-def trouble(obj: Object) -> list[str]:
-    """Return the sentences of the conditions that do not hold."""
+def trouble(obj: Object, expected: str = "") -> list[str]:
+    """Return the sentences of the conditions that do not hold, and not for an `expected` reason; of an override that
+    holds, also how far."""
     conditions = obj.get("status", {}).get("conditions", [])
-    return [f"{c['type']}: {c['message']}" for c in conditions if c["status"] != "True" and c["type"] != "Limited"]
+    failing = [c for c in conditions if c["status"] != "True" and c["type"] != "Limited" and c["reason"] != expected]
+    partly = [c for c in conditions if c["type"] == "Active" and c["status"] == "True" and "; " in c["message"]]
+    return [f"{c['type']}: {c['message']}" for c in [*failing, *partly]]

@@ -23,11 +23,13 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.kube.event import event
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.formatting import cut
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.owner import Owner, owner_of
 
 log = logging.getLogger(__name__)
 EVENT_PAUSE = 60.0
+MOST_FIELDS = 5
 OF_ONE = Rate(0.1, 3)
 """How often one object is set back, so that two writers that fight over it do not load the API server."""
 OF_OWNER = Rate(2, 30)
@@ -41,8 +43,8 @@ _REASONS: dict[Drift, str] = {"repair": "Repaired", "report": "Reported", "adopt
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """An object that `writers` had changed, and its owner: all was set back but for the fields in `kept`. `fought`: it
-    is changed so often that the next repair has to wait."""
+    """An object whose `fields` `writers` had changed, and its owner: all was set back but for the fields in `kept`.
+    `fought`: it is changed so often that the next repair has to wait."""
 
     owner: Owner
     uid: str
@@ -51,6 +53,7 @@ class Repair:
     set_back: bool = True
     policy: Drift = "repair"
     fought: bool = False
+    fields: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -59,7 +62,9 @@ class Repair:
 
     def sentence(self, key: ObjectKey) -> str:
         """Return what happened, for people."""
-        parts = [f"{key} was changed by {', '.join(self.writers) or UNKNOWN}"]
+        of = f"{', '.join(cut(list(self.fields), MOST_FIELDS))} of " if self.fields else ""
+        verb = "were" if len(self.fields) > 1 else "was"
+        parts = [f"{of}{key} {verb} changed by {', '.join(self.writers) or UNKNOWN}"]
         if self.kept:
             parts.append(f"the manager kept {', '.join(self.kept)}")
         if self.set_back:
@@ -102,9 +107,11 @@ async def remove_additions(client: KubeClient, obj: Manifest) -> Repair | None:
     live = await read_live(client, names.key_of(obj))
     if live is None:
         return None
-    if surplus := resolve("repair", obj, live, drifted=True).surplus:
-        await client.merge(names.key_of(obj), surplus)
-    return Repair(owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"], writers_of(live))
+    found = resolve("repair", obj, live, drifted=True)
+    if found.surplus:
+        await client.merge(names.key_of(obj), found.surplus)
+    owner, uid = owner_of(live["metadata"].get("labels", {})), live["metadata"]["uid"]
+    return Repair(owner, uid, writers_of(live), fields=found.set_back)
 
 
 def repair_of(
@@ -117,7 +124,7 @@ def repair_of(
     if not kept and not back:
         return None
     by = {who for path in (*kept, *back) for who in writers_of(live, path)}
-    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), kept, bool(back), policy, fought)
+    return Repair(owner, live["metadata"]["uid"], tuple(sorted(by)), kept, bool(back), policy, fought, tuple(back))
 
 
 def resolve_drift(live: Manifest, wanted: Manifest, policy: Drift, first: bool, drifted: bool) -> DriftResolution:

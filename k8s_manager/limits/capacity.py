@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
-from istio_templates.facts import LimitKey
+from istio_templates.facts import Bucket, LimitKey, Manifest, ObjectKey
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.prometheus_replicas import SampleLoop
@@ -95,9 +95,21 @@ class CapacityTracker:
             for identity, bucket in found if pool in plan.pools else ():
                 limited = plan.limits.get(identity)
                 if identity not in self._in_force and limited:
-                    whole = bucket.rate * max(1, self._pods(plan, limited.terms.pools))
+                    pods = self._pods_when_written(limited.terms, bucket) or self._pods(plan, limited.terms.pools)
+                    whole = bucket.rate * max(1, pods)
                     self._in_force[identity] = whole
                     self._without_override.setdefault(identity, whole)
+
+    def _pods_when_written(self, terms: Terms, bucket: Bucket) -> int:
+        """Return over how many gateway pods a limit was divided when its slot was written, as the model's status says;
+        0 where it does not tell. Pods may have come and gone while no manager ran."""
+        stored = self._store.get(ObjectKey("Model", terms.namespace, terms.model)) or {}
+        told = stored.get("status", {}).get("limit") or {}
+        limits = [told, *(told.get("versions") or ())]
+        of_one: Manifest = next((found for found in limits if found.get("version", "") == terms.version), {})
+        each = of_one.get("perGateway") or {}
+        same = (each.get("tokens"), each.get("interval")) == (bucket.tokens, f"{bucket.interval}s")
+        return int(told.get("gateways") or 0) if same else 0
 
     def _changed_namespaces(self, plan: Plan) -> set[str]:
         """Return the namespaces in which replicas may differ from the last call; all of them if Prometheus counts."""

@@ -1,15 +1,17 @@
 """A limit that gateway pods enforce from a moment on: found in the controller's state, counted and published."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from istio_templates import names
-from istio_templates.facts import Bucket
+from istio_templates.facts import Bucket, LimitKey
+from k8s_manager.limits.override_text import listed, override_sentence
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import LIMIT, REACTION
 from ratelimiter import debounce
 from ratelimiter.controller import Entry, LimitState, LimitTarget, Observation
+from ratelimiter.overrides import Override
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,26 @@ def limit_changes(seen: Observation, before: LimitState, after: LimitState) -> I
             yield LimitChange(entry, target, limit.written, debounce.due_at(earlier, target.terms.rules))
 
 
+def announce_overrides(before: Mapping[LimitKey, Override], after: Mapping[LimitKey, Override], events: Events) -> None:
+    """Publish which overrides are in force for which models now, and which no longer are."""
+    begun: dict[tuple[Override, Override | None], list[str]] = {}
+    ended: dict[Override, list[str]] = {}
+    for identity in sorted(before.keys() | after.keys()):
+        old, new, place = before.get(identity), after.get(identity), "/".join(identity.place)
+        if identity.part or old == new:
+            continue
+        if new:
+            begun.setdefault((new, old), []).append(place)
+        elif old:
+            ended.setdefault(old, []).append(place)
+    for (override, replaced), places in begun.items():
+        instead = f", in place of {replaced.name} ({override_sentence(replaced)})" if replaced else ""
+        said = f"override is in force for {listed(places)}: {override_sentence(override)}{instead}"
+        events.publish("override", override.name, said)
+    for override, places in ended.items():
+        events.publish("override", override.name, f"override is no longer in force for {listed(places)}")
+
+
 def announce(change: LimitChange, events: Events, at: float) -> None:
     """Count a change that arrived `at` a moment, and publish it."""
     if change.due is not None:
@@ -46,6 +68,8 @@ def announce(change: LimitChange, events: Events, at: float) -> None:
     LIMIT.labels(terms.namespace, terms.model, terms.version).set(total)
     of = f" of version {terms.version}" if terms.version else ""
     said = f"limit{of} is {total:g}/s over {change.target.target.gateways} gateway pods"
-    said += "" if share == 100 else f", enforced for {share} % of the requests"
+    said += (
+        "" if share == 100 else f", enforced for {share} % of the requests" if share else ", counted only: in shadow"
+    )
     subject = f"{terms.namespace}/{terms.model}"
     events.publish("limit", subject, said, total=total, gateway=change.entry[0], enforced=share)

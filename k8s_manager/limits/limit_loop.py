@@ -12,7 +12,7 @@ from istio_templates.facts import GatewayPool, ObjectKey
 from k8s_manager.drift.repair import Repair
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
-from k8s_manager.limits.limit_change import announce, limit_changes
+from k8s_manager.limits.limit_change import announce, announce_overrides, limit_changes
 from k8s_manager.limits.limit_view import LimitViews
 from k8s_manager.limits.observer import LimitObserver, ObservedLimits
 from k8s_manager.limits.prometheus_replicas import SampleLoop
@@ -135,6 +135,8 @@ class LimitLoop:
         OVERRIDES.set(len(self._observed.overrides))
         decision, self._state = controller.decide(self._state, self._observed.seen, self._clock.now())
         self.views.show(self._observed, self._state)
+        if self._observed.overrides != before.overrides:
+            announce_overrides(before.overrides, self._observed.overrides, self._events)
         if self._observed.concerns_plan(before):
             self._changed.set()
         self._has_observed = True

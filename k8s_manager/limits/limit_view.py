@@ -27,15 +27,16 @@ class LimitFacts(NamedTuple):
     stage: Stage | None
     evidence: Evidence | None
     holders: tuple[LimitKey, ...] | None
+    overruled: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
     """One limit on one gateway: what is wanted and in which slot, what is in force since when, what waits until when.
 
-    `override` is the one in force, `lifted` whether there is no limit for now, `last_seen` when the watch of pods last
-    gave a sign of life. In shadow or ramp: its `stage` and what was counted, or who holds the slots that it waits for.
-    `own` are the limits that versions have of their own.
+    `override` is the one in force, `overruled` are weaker ones, `lifted` whether there is no limit for now, `last_seen`
+    when the watch of pods last gave a sign of life. In shadow or ramp: its `stage` and what was counted, or who holds
+    the slots that it waits for. `own` are the limits that versions have of their own.
     """
 
     wanted: LimitTarget
@@ -46,6 +47,7 @@ class LimitView:
     stage: Stage | None = None
     evidence: Evidence | None = None
     holders: tuple[LimitKey, ...] | None = None
+    overruled: tuple[Override, ...] = ()
     since: datetime | None = None
     pending: Bucket | None = None
     due_in: float | None = None
@@ -83,6 +85,11 @@ class LimitViews:
         own = self._own(identity)
         return tuple(self._facts(pool, of) for pool in target.terms.pools for of in (target, *own))
 
+    def facts(self, identity: LimitKey) -> LimitFacts | None:
+        """Return what a model's views say first, on the first of its gateways; None without a limit."""
+        target = self._observed.target(identity)
+        return None if target is None else self._facts(target.terms.pools[0], target)
+
     def view(self, identity: LimitKey) -> dict[str, LimitView]:
         """Return a model's limit on each of its gateways."""
         target = self._observed.target(identity)
@@ -111,6 +118,7 @@ class LimitViews:
             observed.staged.stages.get(identity) if limit else None,
             self._counts.shown(identity) if limit else None,
             observed.staged.holders.get(identity),
+            observed.overruled.get(identity, ()),
         )
 
     def _view(self, pool: str, target: LimitTarget, own: tuple[LimitView, ...] = ()) -> LimitView:

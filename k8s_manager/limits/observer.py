@@ -6,7 +6,7 @@ slots ──> live, retained, drifted ──────────────
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from istio_templates.catalog import render_slot
@@ -60,8 +60,8 @@ class PlannedLimits:
 class ObservedLimits:
     """What one pass has observed: `seen` for the controller, `feedback` for the plan, the rest for people.
 
-    `overrides` are those in force, `lifted` the targets of the models without a limit for now, `versions` of what was
-    counted and of the rollbacks.
+    `overrides` are those in force, `overruled` the weaker ones beside them, `lifted` the targets of the models without
+    a limit for now, `versions` of what was counted and of the rollbacks.
     """
 
     seen: Observation = field(default_factory=lambda: Observation(0.0, {}, frozenset(), {}))
@@ -72,6 +72,7 @@ class ObservedLimits:
     own: Mapping[LimitKey, list[LimitKey]] = field(default_factory=dict)
     disagreements: Mapping[LimitKey, str] = field(default_factory=dict)
     versions: tuple[int, int] = (0, 0)
+    overruled: Mapping[LimitKey, tuple[Override, ...]] = field(default_factory=dict)
 
     def target(self, identity: LimitKey) -> LimitTarget | None:
         """Return what a limit should be, or was when it was lifted."""
@@ -82,7 +83,7 @@ class ObservedLimits:
         return self is not before and (
             self.feedback != before.feedback
             or (self.overrides, self.staged, self.versions) != (before.overrides, before.staged, before.versions)
-            or self.disagreements != before.disagreements
+            or (self.overruled, self.disagreements) != (before.overruled, before.disagreements)
         )
 
 
@@ -153,17 +154,18 @@ class LimitObserver:
         """Return what the store shows of replicas, gateway pods and slots, and what every limit should be."""
         planned, now = self._planned, self._clock.now()
         fresh = now - self._store.last_seen.get("Pod", 0) < self._settings.stale_after
-        in_force = self._overrides_in_force()
+        in_force, overruled = self._overrides_in_force(), self._overruled()
         slots = self._reader.slots.limits()
         self._rollbacks.end(slots, now)
         kept = self._retained_keys(slots)
         staged = self._stage(in_force, slots, kept)
         versions = (self._counts.version, self._rollbacks.version)
         changes = (self._store.changes("Pod"), self._store.owned_changes, self._samples.version)
-        inputs = (*changes, fresh, staged, versions, id(planned.plan), planned.plan, in_force, self._figures)
+        planned_inputs = (id(planned.plan), planned.plan, in_force, overruled, self._figures)
+        inputs = (*changes, fresh, staged, versions, *planned_inputs)
         if self._last[0] == inputs:
             return self._last[1]
-        found = self._observed(state, slots, kept, in_force, staged, fresh, versions)
+        found = replace(self._observed(state, slots, kept, in_force, staged, fresh, versions), overruled=overruled)
         self._last = (inputs, found)
         return found
 
@@ -224,6 +226,13 @@ class LimitObserver:
         now = self._clock.utc()
         found = {i: overrides.strongest(limited.overrides, now) for i, limited in self._planned.overridden.items()}
         return {identity: override for identity, override in found.items() if override}
+
+    def _overruled(self) -> dict[LimitKey, tuple[Override, ...]]:
+        """Return the overrides of each model that a stronger one keeps from being in force."""
+        now = self._clock.utc()
+        several = ((i, limited.overrides) for i, limited in self._planned.overridden.items() if limited.overrides[1:])
+        found = {identity: overrides.overruled(of_model, now) for identity, of_model in several}
+        return {identity: of_model for identity, of_model in found.items() if of_model}
 
     def _retained_keys(self, slots: Mapping[Slot, Limits]) -> frozenset[LimitKey]:
         """Return the keys whose limits stay though no document asks for them; looked up where that may differ only."""

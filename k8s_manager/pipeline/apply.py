@@ -5,7 +5,7 @@ A `Target` takes changes and says what became of each; the cluster is one, a Git
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -284,15 +284,21 @@ class ClusterTarget:
         APPLIED.labels(key.kind, operation, "failure").inc()
 
     async def _has_others(self, namespace: str) -> bool:
-        """Tell whether a namespace holds anything that we did not make and Kubernetes does not put there."""
-        for kind in _FOREIGN:
-            try:
-                objects, _ = await self._client.list(RESOURCES[kind], namespace=namespace)
-            except Absent:
-                continue
-            if any(_is_foreign(obj) for obj in objects):
-                return True
-        return False
+        return bool(await others_in(self._client, namespace))
+
+
+async def others_in(client: KubeClient, namespace: str, gone: Collection[ObjectKey] = ()) -> list[ObjectKey]:
+    """Return what a namespace holds of one kind that we did not make and Kubernetes does not put there, without what
+    will be `gone`; empty where there is nothing of any kind."""
+    for kind in _FOREIGN:
+        try:
+            objects, _ = await client.list(RESOURCES[kind], namespace=namespace)
+        except Absent:
+            continue
+        found = [ObjectKey(kind, namespace, obj["metadata"]["name"]) for obj in objects if _is_foreign(obj)]
+        if left := [key for key in found if key not in gone]:
+            return left
+    return []
 
 
 def _is_foreign(obj: Manifest) -> bool:

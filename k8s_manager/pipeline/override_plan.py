@@ -1,6 +1,5 @@
 """Plan of overrides: which are in effect for which limits. Pure."""
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -33,19 +32,20 @@ def plan_overrides(inputs: PlanInputs, memo: Memo) -> dict[ObjectKey, Override]:
 
 def match_overrides(
     inputs: PlanInputs, limits: Mapping[LimitKey, Limited], overrides: Mapping[ObjectKey, Override], memo: Memo
-) -> tuple[Mapping[LimitKey, Limited], Counter[ObjectKey]]:
-    """Return the limits with the overrides that match them, and for how many models each override is."""
-    matches: Counter[ObjectKey] = Counter()
+) -> tuple[Mapping[LimitKey, Limited], Mapping[ObjectKey, tuple[LimitKey, ...]]]:
+    """Return the limits with the overrides that match them, and the models that each override is for."""
+    matches: dict[ObjectKey, list[LimitKey]] = {}
     if not overrides:
-        return limits, matches
+        return limits, {}
     labels = {identity_of(stored): stored.labels for stored in inputs.models if inputs.admission[stored.key].accepted}
     out = dict(limits)
     for identity, limited in limits.items():
         of_model = labels.get(identity.whole, {})
         keys = [key for key, override in overrides.items() if override.target.matches(limited.terms, of_model)]
-        matches.update(keys if not limited.terms.version else ())
+        for key in keys if not limited.terms.version else ():
+            matches.setdefault(key, []).append(identity)
         if keys:
             found = tuple(overrides[key] for key in keys)
             make = partial(Limited, limited.terms, limited.spec, found)
             out[identity] = memo.get(("overridden", identity), (limited, found), make)
-    return out, matches
+    return out, {key: tuple(found) for key, found in matches.items()}

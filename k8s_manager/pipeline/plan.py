@@ -3,7 +3,6 @@
 A document that is rejected keeps its last good objects: nothing of its owner is changed or removed.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -34,7 +33,7 @@ class Plan:
     """What should exist.
 
     `frozen` owners and `frozen_models` keep the objects that they have. `unmanaged_namespaces` exist and are used, but
-    belong to other owners. `lifted` are the identities of models that have no limit for now. `override_matches` counts
+    belong to other owners. `lifted` are the identities of models that have no limit for now. `override_matches` are
     the models of each override. `drift_policies` are those of tenants that do not have every foreign edit repaired.
     `certificates` are, by document, those that it serves, with their hosts. `revoked_routes` are the routes, as (host,
     path), that frozen models lose since they belong to another tenant now; `kept_hosts` those that they keep, as
@@ -54,7 +53,7 @@ class Plan:
     terminating: tuple[Terminating, ...] = ()
     lifted: frozenset[LimitKey] = frozenset()
     overrides: Mapping[ObjectKey, Override] = field(default_factory=dict)
-    override_matches: Counter[ObjectKey] = field(default_factory=Counter)
+    override_matches: Mapping[ObjectKey, tuple[LimitKey, ...]] = field(default_factory=dict)
     drift_policies: Mapping[str, Drift] = field(default_factory=dict)
     certificates: Mapping[ObjectKey, Uses] = field(default_factory=dict)
     revoked_routes: Mapping[tuple[str, str], Routes] = field(default_factory=dict)

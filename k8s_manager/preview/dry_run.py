@@ -66,23 +66,25 @@ class DryRunner:
 
     async def preview_writes(self, *writes: tuple[Document, Manifest]) -> DryRun:
         """Return what writing documents, each with the body that it came in, would do now."""
-        world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
+        now = datetime.now(UTC)
+        world = self._traffic.resolve(self._gatherer.world(), now)
         ungated = world.ungated.union(*(self._gatherer.pods.ungated(document) for document, _ in writes))
         proposed = [_stored(document, body, self._live(document)) for document, body in writes]
         made = partial(preview_writes, replace(world, ungated=ungated), proposed, dict(self._store.owned))
         if len(writes) == 1:
-            found = made(self._plans)
+            found = made(self._plans, now)
         else:  # several may take a second, which limits and the Lease do not have
-            found = await asyncio.to_thread(made, self._plans.copy())
+            found = await asyncio.to_thread(made, self._plans.copy(), now)
         found = await self._with_foreign(found)
         subject = ", ".join(str(document) for document, _ in writes)
         return DryRun(subject, found, self._shifts(found))
 
     def preview_deletion(self, deleted: Sequence[ObjectKey]) -> DryRun:
         """Return what deleting documents would do now; the last is the one that the caller named."""
-        world = self._traffic.resolve(self._gatherer.world(), datetime.now(UTC))
+        now = datetime.now(UTC)
+        world = self._traffic.resolve(self._gatherer.world(), now)
         live = _document(world, deleted[-1])
-        found = preview_deletion(world, deleted, live, self._store.owned, self._plans)
+        found = preview_deletion(world, deleted, live, self._store.owned, self._plans, now)
         return DryRun(str(deleted[-1]), found, self._shifts(found))
 
     def require_unchanged(self, run: DryRun, planned: str) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import reduce
 from typing import Any
 
@@ -22,6 +23,7 @@ from k8s_manager.drift.field_policy import kept_edits, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Desired, Renderer
+from k8s_manager.preview.override_notes import override_notes
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.owner import owner_of
 from k8s_manager.world.tenant import gateway_name
@@ -76,7 +78,7 @@ class Preview:
     `rejected` are the admission results of written documents that are not accepted. `drift` is, by tenant, the policy
     after the write where it is not to set everything back; `foreign` are live objects of other owners that are adopted,
     `deleted` the documents that are deleted, as (key, UID, generation). `states` are what follows from the documents
-    before and after.
+    before and after, `override_notes` say what written overrides replace and what caps them.
     """
 
     documents: tuple[DocumentChange, ...]
@@ -87,6 +89,7 @@ class Preview:
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     deleted: tuple[tuple[str, str, int], ...] = ()
     states: tuple["RenderedWorld", "RenderedWorld"] | None = field(default=None, compare=False)
+    override_notes: tuple[str, ...] = ()
 
     def policy(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""
@@ -100,16 +103,17 @@ class Preview:
 
 
 def preview_writes(
-    world: World, proposed: Sequence[Stored], owned: Mapping[ObjectKey, Manifest], plans: PlanChecks
+    world: World, proposed: Sequence[Stored], owned: Mapping[ObjectKey, Manifest], plans: PlanChecks, at: datetime
 ) -> Preview:
-    """Return what happens to every object that changes once all documents in `proposed` are written.
+    """Return what happens to every object that changes once all documents in `proposed` are written, `at` a moment.
 
     A document that is not accepted keeps its objects: they are neither deleted nor created. Edits of others in `owned`,
     the live objects, are kept or set back by policy.
     """
     live = {stored.key: stored for stored in world.documents()}
     documents = tuple(DocumentChange(live.get(stored.key), stored) for stored in proposed)
-    return _compare(world, reduce(_with, proposed, world), documents, owned, plans)
+    overrides = [stored.key for stored in proposed if stored.key.kind == "LimitOverride"]
+    return _compare(world, reduce(_with, proposed, world), documents, owned, plans, overrides, at)
 
 
 def preview_deletion(
@@ -118,6 +122,7 @@ def preview_deletion(
     live: Stored | None,
     owned: Mapping[ObjectKey, Manifest],
     plans: PlanChecks,
+    at: datetime,
 ) -> Preview:
     """Return what happens if documents are deleted, `live` and those that depend on it."""
     change: Any = {
@@ -125,7 +130,8 @@ def preview_deletion(
         for group in GROUPS.values()
     }
     changed = dataclasses.replace(world, **change)
-    found = _compare(world, changed, (DocumentChange(live, None),), owned, plans)
+    overrides = [key for key in deleted if key.kind == "LimitOverride"]
+    found = _compare(world, changed, (DocumentChange(live, None),), owned, plans, overrides, at)
     documents = [stored for stored in world.documents() if stored.key in deleted]
     return dataclasses.replace(found, deleted=tuple((str(s.key), s.uid, s.generation) for s in documents))
 
@@ -148,6 +154,8 @@ def _compare(
     documents: tuple[DocumentChange, ...],
     owned: Mapping[ObjectKey, Manifest],
     plans: PlanChecks,
+    overrides: Collection[ObjectKey],
+    at: datetime,
 ) -> Preview:
     now, then = RenderedWorld.of(world, plans, owned), RenderedWorld.of(changed, plans, owned)
     changes = []
@@ -159,7 +167,16 @@ def _compare(
     keys = [change.proposed.key for change in documents if change.proposed]
     admission, lost = then.plan.admission, _no_longer_accepted(now.plan, then.plan)
     rejected = {key: admission[key] for key in keys if not admission[key].accepted}
-    return Preview(documents, tuple(changes), lost, then.plan.drift_policies, rejected, states=(now, then))
+    notes = override_notes(now.plan, then.plan, changed, overrides, at)
+    return Preview(
+        documents,
+        tuple(changes),
+        lost,
+        then.plan.drift_policies,
+        rejected,
+        states=(now, then),
+        override_notes=tuple(notes),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[Fore
     limits = {subject_of(s.namespace, s.model, s.version): outlook_line(s) for s in shifts if _is_told(s)}
     now, then = preview.states or (None, None)
     told = list(effects(shifts, now.plan, then.plan)) if now and then else []
-    found = list(risks(preview, changes, told))
+    found = [*risks(preview, changes, told), *(("low", note) for note in preview.override_notes)]
     names = [str(stored.key) for change in preview.documents if (stored := change.proposed or change.live)]
     return {
         "dryRun": True,

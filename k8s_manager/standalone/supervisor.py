@@ -5,7 +5,9 @@ node and controllers                    in this process, with every pod's contai
 """
 
 import asyncio
+import base64
 import contextlib
+import fcntl
 import logging
 import os
 import secrets
@@ -14,14 +16,17 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from istio_templates.documents.crd import crds
 from istio_templates.errors import Stalled
 from istio_templates.host_port import joined
 from istio_templates.schema import istio_crds
 from istio_templates.yaml_text import yaml_text
+from k8s_manager.runtime.backoff import Backoff
+from k8s_manager.standalone.certificate import kept_certificate
 from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.node import process as processes
 from k8s_manager.standalone.node.controllers import run_controllers
@@ -30,6 +35,8 @@ from k8s_manager.standalone.node.node import Addresses, Node
 log = logging.getLogger(__name__)
 START_SECONDS = 300
 STOP_SECONDS = 10
+AT_ONCE = 5.0  # seconds: a part that ends by itself so soon cannot work
+BACKOFF = Backoff(0.5, 10.0)
 NODE_KINDS = ("Pod", "Deployment", "Service", "EndpointSlice")
 
 
@@ -54,13 +61,14 @@ class StateFolder:
 class Standalone:
     """Starts everything, keeps it running, stops it."""
 
-    def __init__(self, place: StateFolder, with_manager: bool) -> None:
-        self.place, self._with_manager = place, with_manager
-        self._children: list[tuple[str, asyncio.subprocess.Process]] = []
+    def __init__(self, place: StateFolder, with_manager: bool, require_free: Callable[[str, int], None]) -> None:
+        self.place, self._with_manager, self._require_free = place, with_manager, require_free
+        self._children: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
         self.server = ""
         self._api: ApiConnection | None = None
+        self._lock: IO[str] | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -69,18 +77,22 @@ class Standalone:
             raise Stalled("standalone needs Linux (127.0.0.0/8 and /proc); elsewhere use a cluster")
         folder = self.place.folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        if self._with_manager:
+            self._require_free(*self.place.listen)
         (folder / "logs").mkdir(exist_ok=True)
         _kept_secret(self.place.token_file)
         token = _kept_secret(folder / "kube-token")
         port = _port(folder / "kube-port")
         self.server = f"http://127.0.0.1:{port}"
         environment = {**os.environ, "TIDEGATE_KUBE_TOKEN": token}
-        await self._spawn(
-            "apiserver", [*_module("apiserver"), "127.0.0.1", str(port), str(folder / "state.db")], environment
-        )
+        secure, files = _port(folder / "kube-tls-port"), (folder / "kube-cert.pem", folder / "kube-key.pem")
+        authority = kept_certificate(*files, datetime.now(UTC))
+        words = ["127.0.0.1", str(port), str(folder / "state.db"), str(secure), *map(str, files)]
+        await self._spawn("apiserver", [*_module("apiserver"), *words], environment)
         self._api = api = ApiConnection(self.server, token, "node")
         await self._answers(api)
-        self._write_kubeconfig(token)
+        self._write_kubeconfig(f"https://127.0.0.1:{secure}", authority, token)
         for crd in [*crds(), *istio_crds()]:
             await api.call(
                 "PATCH", "CustomResourceDefinition", "", crd["metadata"]["name"], crd, patch="apply", force="true"
@@ -94,7 +106,7 @@ class Standalone:
     async def stop(self) -> None:
         """Stop everything, the last started first."""
         self._stopping = True
-        children = dict(self._children)
+        children = self._children
         if "manager" in children:
             await processes.stop(children.pop("manager"), STOP_SECONDS)
         for task in self._tasks:
@@ -103,6 +115,8 @@ class Standalone:
         await asyncio.gather(*(processes.stop(child, STOP_SECONDS) for child in children.values()))
         if self._api is not None:
             await self._api.session.close()
+        if self._lock is not None:
+            self._lock.close()
 
     async def _start_node(self, api: ApiConnection, xds: tuple[str, int]) -> None:
         folder = self.place.folder
@@ -123,21 +137,38 @@ class Standalone:
             self.failed.set()
 
     async def _spawn(self, name: str, words: list[str], environment: dict[str, str]) -> None:
-        child = await processes.start(words, environment, Path.cwd(), self.place.folder / "logs" / f"{name}.log")
-        self._children.append((name, child))
-        self._tasks.append(asyncio.create_task(self._guard(name, child)))
+        async def start() -> asyncio.subprocess.Process:
+            file = self.place.folder / "logs" / f"{name}.log"
+            child = self._children[name] = await processes.start(words, environment, Path.cwd(), file)
+            return child
 
-    async def _guard(self, name: str, child: asyncio.subprocess.Process) -> None:
-        code = await child.wait()
-        if self._stopping:
-            return
-        log.error(
-            "%s ended with %s; its last words: %s",
-            name,
-            code,
-            processes.tail(self.place.folder / "logs" / f"{name}.log"),
-        )
-        self.failed.set()
+        self._tasks.append(asyncio.create_task(self._guard(name, await start(), start)))
+
+    async def _guard(
+        self,
+        name: str,
+        child: asyncio.subprocess.Process,
+        start: Callable[[], Coroutine[Any, Any, asyncio.subprocess.Process]],
+    ) -> None:
+        """Start a part again when it ends; one that ends by itself at once cannot work, and ends everything."""
+        clock, ends = asyncio.get_running_loop(), 0
+        while True:
+            began = clock.time()
+            code = await child.wait()
+            if self._stopping:
+                return
+            words = processes.tail(self.place.folder / "logs" / f"{name}.log")
+            lasted = clock.time() - began
+            if code >= 0 and lasted < AT_ONCE:
+                log.error("%s ended with %s; its last words: %s", name, code, words)
+                self.failed.set()
+                return
+            ends = 1 if lasted > 10 * BACKOFF.longest else ends + 1
+            log.error("%s ended with %s; it is started again; its last words: %s", name, code, words)
+            await asyncio.sleep(BACKOFF.after(ends))
+            if self._stopping:
+                return
+            child = await start()
 
     async def _answers(self, api: ApiConnection) -> None:
         with contextlib.suppress(TimeoutError):
@@ -163,11 +194,13 @@ class Standalone:
             str(self.place.token_file),
         ]
 
-    def _write_kubeconfig(self, token: str) -> None:
+    def _write_kubeconfig(self, server: str, authority: bytes, token: str) -> None:
+        """Write a kubeconfig; over TLS, as kubectl sends no token without."""
+        cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority).decode()}
         body = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "standalone", "cluster": {"server": self.server}}],
+            "clusters": [{"name": "standalone", "cluster": cluster}],
             "users": [{"name": "standalone", "user": {"token": token}}],
             "contexts": [{"name": "standalone", "context": {"cluster": "standalone", "user": "standalone"}}],
             "current-context": "standalone",
@@ -191,6 +224,23 @@ def _write_private(file: Path, text: str) -> None:
         out.write(text)
 
 
+def _locked(folder: Path) -> IO[str]:
+    """Return the lock of a folder, which is this process's while it is open; raises `Stalled`."""
+    file = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip()
+        file.close()
+        said = f"another standalone runs on {folder}{f' (process {owner})' if owner else ''}"
+        raise Stalled(f"{said}; stop it, or give another folder with --state") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
 def _port(file: Path) -> int:
     """Return the port of the last time if it is free, else a free one, and keep it for the next time."""
     wanted = int(file.read_text()) if file.exists() else 0
@@ -205,13 +255,17 @@ def _port(file: Path) -> int:
 
 
 async def run(
-    place: StateFolder, with_manager: bool, started: Callable[[Standalone], Coroutine[Any, Any, None]]
+    place: StateFolder,
+    with_manager: bool,
+    started: Callable[[Standalone], Coroutine[Any, Any, None]],
+    require_free: Callable[[str, int], None],
 ) -> None:
-    """Run in the foreground until SIGTERM or SIGINT, or until a part fails."""
+    """Run in the foreground until SIGTERM or SIGINT, or until a part fails; `require_free` raises where the manager
+    cannot listen."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    standalone = Standalone(place, with_manager)
+    standalone = Standalone(place, with_manager, require_free)
     waiters = [asyncio.ensure_future(event.wait()) for event in (stop, standalone.failed)]
     greeting: asyncio.Future[None] | None = None
     try:

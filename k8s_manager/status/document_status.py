@@ -117,12 +117,9 @@ def _certificates(inputs: DocumentInputs) -> list[Condition]:
 
 
 def _with_drift(status: Manifest, stored: Stored, drift: Condition | None) -> Manifest:
-    """Add the condition Drift. A repair stays reported until there is something else to report."""
-    before = condition_before(stored, "Drift")
+    """Add the condition Drift."""
     if drift:
         status["conditions"].append(dated(drift, stored))
-    elif before and before["reason"] == "Repaired":
-        status["conditions"].append(before)
     return status
 
 

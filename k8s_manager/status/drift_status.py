@@ -1,6 +1,7 @@
 """Condition Drift: edits of other writers that were set back, and those that were kept. Pure, but for its notes."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
@@ -12,21 +13,39 @@ from k8s_manager.world.condition import Condition
 from k8s_manager.world.owner import Owner, owner_of
 
 MOST = 20
+LASTS = timedelta(minutes=10)
+"""How long after the last repair a document says that there was one."""
 
 
 class DriftNotes:
-    """Remembers repairs beyond their pass: a status that was put off reports them later."""
+    """Remembers repairs beyond their pass, for `LASTS`: then it is over, if nothing else was set back."""
 
     def __init__(self) -> None:
-        self._notes: dict[Owner, str] = {}
+        self._notes: dict[Owner, tuple[datetime, str]] = {}
 
     def conditions(
-        self, results: Results, changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest]
+        self, results: Results, changes: Changes, plan: Plan, owned: Mapping[ObjectKey, Manifest], now: datetime
     ) -> dict[Owner, Condition]:
         """Return the condition Drift by the owner of the objects that were changed."""
-        self._notes |= _repairs(results)
-        repaired = {owner: Condition("Drift", True, "Repaired", note) for owner, note in self._notes.items()}
-        return repaired | _kept(changes, plan, owned)
+        self._notes |= {owner: (now, note) for owner, note in _repairs(results).items()}
+        recent = {owner: note for owner, (at, note) in self._notes.items() if now - at < LASTS}
+        return {owner: _repaired(note) for owner, note in recent.items()} | _kept(changes, plan, owned)
+
+    def lasting(self, owner: Owner, before: Manifest | None, now: datetime) -> Condition | None:
+        """Return the condition Drift that a status has had before this manager began, as long as it lasts from then."""
+        if before is None or before["reason"] != "Repaired":
+            self._notes.pop(owner, None)
+            return None
+        at, note = self._notes.setdefault(owner, (now, before["message"]))
+        return _repaired(note) if now - at < LASTS else None
+
+    def next_end(self, now: datetime) -> timedelta | None:
+        """Return in how long the next condition is over; None without one."""
+        return min((at + LASTS - now for at, _ in self._notes.values() if at + LASTS > now), default=None)
+
+
+def _repaired(note: str) -> Condition:
+    return Condition("Drift", True, "Repaired", note)
 
 
 def _repairs(results: Results) -> dict[Owner, str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from istio_templates.facts import Manifest, WarmupFacts
 from k8s_manager.limits.limit_view import LimitView
-from k8s_manager.status.limit_status import bucket_status, limit_status, number, override_sentence, refill_bound
+from k8s_manager.limits.override_text import number, override_sentence
+from k8s_manager.status.limit_status import bucket_status, cap_of, limit_status, mode_of, refill_bound
 from k8s_manager.status.model_status import REASONS
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress
@@ -47,7 +48,7 @@ def _limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None,
     bounds = terms.bounds
     return {
         "model": subject,
-        "mode": _mode(first),
+        "mode": mode_of(first),
         **(limit_status(view, status) or {}),
         "formula": _formula(first),
         "bounds": {
@@ -60,14 +61,6 @@ def _limit(subject: str, view: Mapping[str, LimitView], status: Manifest | None,
         "pods": list(pods),
         "explanation": [*_sentences(subject, first, REASONS[target.total.reason]), *_probed(pods)],
     }
-
-
-def _mode(view: LimitView) -> str:
-    if view.lifted:
-        return "off"
-    if view.stage is None or view.stage.enforced == 100:
-        return "enforce"
-    return "ramp" if view.stage.enforced else "shadow"
 
 
 def _sources(view: LimitView) -> Manifest:
@@ -147,14 +140,20 @@ def _sentences(subject: str, view: LimitView, reason: str) -> list[str]:
     sentences.append(f"Together they can serve {number(target.total.capacity)}/s; {reason}.")
     if view.override:
         sentences.append(f"Override {view.override.name}: {override_sentence(view.override)}.")
+        sentences += [f"But {cap}." for cap in [cap_of(view)] if cap]
+    sentences += [
+        f"Override {other.name} is not in force, as that one is stronger: {override_sentence(other)}."
+        for other in view.overruled
+    ]
     if view.lifted:
         return [*sentences, "The override lifts the limit: every request is admitted. Delete it to restore the limit."]
     if view.in_force is not None:
         bucket = view.in_force
         whole = number(bucket.rate * max(target.gateways, 1))
         since = f" since {view.since.isoformat(timespec='seconds')}" if view.since else ""
+        holds = {"shadow": "Counted and not enforced", "ramp": "In force for a part"}.get(mode_of(view), "In force")
         sentences.append(
-            f"In force{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods."
+            f"{holds}{since}: {whole}/s, {number(bucket.rate)}/s on each of {target.gateways} gateway pods."
         )
         sentences += [share] if (share := _share(view)) else []
         sentences.append(

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from istio_templates.facts import Bucket, Manifest
 from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.limits.override_text import cap_sentence, number, override_sentence
 from k8s_manager.status.stage_status import stage_status
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.config_probe import PodConfigState
@@ -23,10 +24,13 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     out: Manifest = {
         "total": None if bucket is None else number(bucket.rate * max(target.gateways, 1)),
         "perGateway": None if bucket is None else bucket_status(bucket),
+        "mode": mode_of(first),
         "gateways": target.gateways,
         "capacity": number(target.total.capacity),
         "reason": "Lifted" if first.lifted else target.total.reason,
         "override": override_status(first.override),
+        "cap": cap_of(first),
+        "overruled": [override_status(other) for other in first.overruled] or None,
         "inputs": [_input(load) for load in target.loads],
         "refillBound": None if bucket is None else refill_bound(bucket, first.wanted.terms.burst),
     }
@@ -36,6 +40,23 @@ def limit_status(view: Mapping[str, LimitView], before: Manifest | None) -> Mani
     same = before is not None and all(before.get(name) == out[name] for name in ("total", "perGateway"))
     since = before.get("since") if same and before else None
     return {**out, "since": since or (first.since.isoformat(timespec="seconds") if first.since else None)}
+
+
+def mode_of(view: LimitView) -> str:
+    """Return how a limit is enforced now: off, shadow, ramp or enforce."""
+    if view.lifted:
+        return "off"
+    if view.stage is None or view.stage.enforced == 100:
+        return "enforce"
+    return "ramp" if view.stage.enforced else "shadow"
+
+
+def cap_of(view: LimitView) -> str | None:
+    """Return what keeps a limit from the figure that an override asks for; None without one."""
+    total = view.wanted.target.total
+    if view.override is None or view.lifted or total.cap is None or total.value is None:
+        return None
+    return cap_sentence(view.wanted.terms, total.cap, total.value)
 
 
 def _input(load: VersionLoad) -> Manifest:
@@ -81,22 +102,6 @@ def bucket_status(bucket: Bucket) -> Manifest:
         "interval": f"{bucket.interval}s",
         "burst": bucket.burst,
     }
-
-
-def number(value: Fraction) -> int | float:
-    """Return a figure for JSON: whole where it is whole, else to six digits."""
-    return int(value) if value.denominator == 1 else round(float(value), 6)
-
-
-def override_sentence(override: Override) -> str:
-    """Return what an override sets, by whom, until when, and why."""
-    what = override.action or (f"mode {override.mode}" if override.mode else None)
-    if override.total is not None:
-        what = f"{number(override.total)}/s"
-    elif override.per_replica is not None:
-        what = f"{number(override.per_replica)}/s per replica"
-    until = override.expires.isoformat(timespec="seconds")
-    return f"{what} by {override.author} until {until}: {override.reason}"
 
 
 def pods_status(proofs: Mapping[str, PodConfigState], slot: int) -> list[Manifest]:

@@ -7,8 +7,9 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.facts import LimitKey, Manifest, ServedModel
 from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.limits.override_text import override_sentence
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
-from k8s_manager.status.limit_status import limit_status, override_sentence
+from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
@@ -153,8 +154,8 @@ def _limited(limit: Mapping[str, LimitView]) -> Condition:
             "the limit is not in a slot of the gateway yet, so the route waits for it; wait, or correct what rejects it"
         )
         return Condition("Limited", False, "Pending", message)
-    reason = first.wanted.target.total.reason
-    return Condition("Limited", True, reason, REASONS[reason] + override)
+    reason, cap = first.wanted.target.total.reason, cap_of(first)
+    return Condition("Limited", True, reason, REASONS[reason] + override + (f"; {cap}" if cap else ""))
 
 
 def _sources_agree(disagreement: str | None, stored: Stored) -> list[Condition]:

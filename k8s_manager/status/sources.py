@@ -6,7 +6,7 @@ from typing import Protocol
 
 from istio_templates.facts import LimitKey, Pairs
 from k8s_manager.dataplane.config_probe import Trouble
-from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.limits.limit_view import LimitFacts, LimitView
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.warmup_gate.progress import PodProgress
 from ratelimiter.fairness import Uneven
@@ -20,6 +20,9 @@ class LimitSource(Protocol):
 
     def view(self, identity: LimitKey) -> Mapping[str, LimitView]:
         """Return a model's limit on each of its gateways."""
+
+    def facts(self, identity: LimitKey) -> LimitFacts | None:
+        """Return what the views of a model's limit say first; None without a limit."""
 
     def disagreement(self, identity: LimitKey) -> str | None:
         """Return how the replica counts of Prometheus and the watch differ; None where they agree."""

@@ -7,7 +7,9 @@ Programmed     all objects that follow from it are written     Programmed | Pend
                                                                | NotCommitted | AwaitsGit
 Ready          it serves                                       Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld
                                                                | NotServed | Paused
-Active         (overrides) it is in force                      Active | Expired
+Active         (overrides) it is in force for some model       Active | Overruled | WithoutEffect | NoModel
+                                                               | Pending | Expired
+ResolvedRefs   (grants) the tenants that it names exist        ResolvedRefs | TenantNotFound
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer
 LoadEven       (gateways) no pod rejects while another idles   Even | Uneven
@@ -33,20 +35,22 @@ Drift          other writers have changed objects              Repaired | Report
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from istio_templates import names
-from istio_templates.documents import InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import AccessGrantSpec, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
+from k8s_manager.limits.override_reach import reach_of
 from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
 from k8s_manager.runtime.memo import Memo
-from k8s_manager.status.document_status import DocumentInputs, accepted_status, unreadable_status
+from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
+from k8s_manager.status.grant_status import GrantInputs, grant_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
@@ -58,7 +62,7 @@ from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import Stored, World
 
-KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | None
+KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,10 @@ class StatusBuilder:
         self._memo = Memo()
         self._drift = DriftNotes()
 
+    def drift_ends(self, now: datetime) -> timedelta | None:
+        """Return in how long the next condition Drift is over; None without one."""
+        return self._drift.next_end(now)
+
     def statuses(
         self,
         world: World,
@@ -96,7 +104,7 @@ class StatusBuilder:
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
         done = PassOutcome(world, plan, results, sources, owned, changes.draining, now)
-        drift = self._drift.conditions(results, changes, plan, owned)
+        drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
         out: dict[ObjectKey, Manifest] = {}
@@ -111,7 +119,7 @@ class StatusBuilder:
                 waiting=plan.waiting.get(key) or world.handovers.get((key.namespace, key.name)),
                 awaiting_git=results.behind.get(owner),
                 certificates=certificate.validity(plan.certificates.get(key, {}), world.certificates, now),
-                drift=drift.get(owner),
+                drift=drift.get(owner) or self._drift.lasting(owner, condition_before(stored, "Drift"), now),
                 put_off=put_off.get(owner),
             )
             inputs = _inputs(stored, done)
@@ -133,6 +141,8 @@ def _build(stored: Stored, document: DocumentInputs, inputs: KindInputs, limits:
             return model_status(stored, document, inputs, limits.view(inputs.identity))
         case OverrideInputs():
             return override_status(stored, document, inputs)
+        case GrantInputs():
+            return grant_status(stored, document, inputs)
     return accepted_status(stored, document)
 
 
@@ -147,7 +157,12 @@ def _inputs(stored: Stored, done: PassOutcome) -> KindInputs:
         case LimitOverrideSpec():
             override = done.plan.overrides.get(stored.key)
             active = override is not None and done.now < override.expires
-            return OverrideInputs(done.plan.override_matches[stored.key], override, active)
+            matches = done.plan.override_matches.get(stored.key, ())
+            reach = reach_of(override, [done.sources.limits.facts(i) for i in matches]) if override else None
+            return OverrideInputs(len(matches), override, active, reach)
+        case AccessGrantSpec() as spec:
+            known = {found.key.name for found in done.world.tenants}
+            return GrantInputs(len(spec.tenants or ()), tuple(sorted(set(spec.tenants or ()) - known)))
     return None
 
 

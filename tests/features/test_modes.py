@@ -10,6 +10,7 @@ from aiohttp import web
 from istio_templates.envoy_filter import COUNTING, limits_of
 from istio_templates.facts import ObjectKey
 from istio_templates.names import PINNED_SLOTS, SLOTS, identity
+from k8s_manager.cli.limit_text import limit_lines
 from ratelimiter.slots import slot_of
 from tests.features.conftest import in_slot, make_search
 from tests.features.test_overrides import override
@@ -341,3 +342,30 @@ async def test_a_model_in_shadow_is_not_closed(fleet):
             return "directResponse" in str((await fleet.get("VirtualService", "ranker", "search"))["spec"])
 
         await until(closed, "the model being closed")
+
+
+@pytest.mark.parametrize("mode", ["shadow", "ramp", "off"])
+async def test_every_view_of_a_limit_says_that_it_is_not_enforced(fleet, mode):
+    async with fleet.manager() as manager, fleet.rest(manager) as calls:
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await fleet.apply(staged(mode=mode, ramp={"over": "10h"}))
+        path = "/v1/tenants/search/models/ranker"
+
+        async def said():
+            _, limit = await calls.call("GET", f"{path}/limit")
+            return limit if limit.get("mode") == mode else None
+
+        limit = await until(said, f"the limit saying {mode}")
+        assert "\n".join(limit_lines("search/ranker", limit)).count("\n") == 0
+        _, explained = await calls.call("GET", f"{path}/explain")
+        assert explained["mode"] == mode and not any(s.startswith("In force since") for s in explained["explanation"])
+        if mode != "off":
+            status = await until(lambda: _status_limit(fleet, mode), "the status saying it")
+            assert status["mode"] == mode
+
+
+async def _status_limit(fleet, mode):
+    limit = (await fleet.status("Model", "ranker", "search")).get("limit") or {}
+    return limit if limit.get("mode") == mode else None

@@ -9,7 +9,7 @@ from k8s_manager import client
 from k8s_manager.api.schemas import claims, documents, fleet, plans
 from k8s_manager.world.installation import SYSTEM
 from tests.features.conftest import make_search
-from tests.fuzz.__main__ import BODIES
+from tests.fuzz.__main__ import BODIES, RANGE
 from tests.fuzz.__main__ import rest as more_documents
 from tests.support.answers import closed, strict_description
 from tests.support.documents import tenant
@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}
 THERE = {"tenant": "search", "model": "ranker", "version": "v1", "revision": "1", "host": "free.example.com"}
-ORDER = ("PUT", "GET", "POST", "PATCH", "DELETE")
+ORDER = ("PUT", "GET", "PATCH", "POST", "DELETE")
 
 
 def operations() -> list[tuple[str, str]]:
@@ -47,13 +47,14 @@ async def rest(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as calls:
         await make_search(fleet)
         system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
-        await fleet.apply(system, tenant("lender"), *more_documents())
+        await fleet.apply(system, tenant(rateLimit=RANGE), tenant("lender"), *more_documents())
         await until(lambda: fleet.get("Gateway", "tenant-lender", "inference-gw"), what="the other tenant")
         for path in (
             "gateways/shared",
             "tenants/search",
             "tenants/search/models/ranker",
             "overrides/night",
+            "tenants/search/overrides/night",
             "grants/sre",
         ):
             await until(lambda path=path: has_history(calls, path), what=f"the history of {path}")

@@ -35,6 +35,9 @@ OVERRIDE = {"target": {"tenant": "search"}, "total": 5, "author": "fuzz", "reaso
 GRANT = {"spec": {"role": "viewer", "users": ["ada"]}}
 MODEL = "/v1/tenants/{tenant}/models/{model}"
 NIGHT = {"spec": {**OVERRIDE, "expires": "2999-01-01T00:00:00Z"}}
+RANGE = {"range": {"lowest": 1, "highest": 50}}
+OWN = {"spec": {**{k: v for k, v in NIGHT["spec"].items() if k not in ("action", "target")}, "total": 5}}
+OWN["spec"]["target"] = {"model": "ranker"}
 BODIES = {
     "/v1/gateways/{name}": {"spec": gateway("NAME", "NAME-gw")["spec"]},
     "/v1/tenants/{name}": {"spec": tenant("NAME")["spec"]},
@@ -42,6 +45,8 @@ BODIES = {
         "spec": model(routes=[{"host": "search.models.example.com", "path": "/NAME", "port": 8080}])["spec"]
     },
     "/v1/overrides/{name}": NIGHT,
+    "/v1/tenants/{tenant}/overrides/{name}": OWN,
+    f"{MODEL}/pause": {"paused": None},
     "/v1/grants/{name}": GRANT,
     "/v1/claims/{host}": {"tenant": "lender"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
@@ -65,7 +70,7 @@ async def main(program: str, cases: str, who: str, *more: str) -> int:
         (folder / "tokens.yaml").write_text(json.dumps(tokens))
         (folder / "bodies.json").write_text(json.dumps(BODIES))
         async with cluster(folder) as found:
-            await found.create([gateway(), tenant(), tenant("lender")])
+            await found.create([gateway(), tenant(rateLimit=RANGE), tenant("lender")])
             options = (
                 "--calls-per-second",
                 "100000",
@@ -87,7 +92,7 @@ async def main(program: str, cases: str, who: str, *more: str) -> int:
 
 
 def rest() -> list[dict]:
-    """Return the documents that calls read: an override and a grant."""
+    """Return the documents that calls read: overrides and a grant."""
     return [
         {
             "apiVersion": API,
@@ -96,6 +101,7 @@ def rest() -> list[dict]:
             **NIGHT,
         },
         {"apiVersion": API, "kind": "AccessGrant", "metadata": {"name": "sre"}, **GRANT},
+        {"apiVersion": API, "kind": "LimitOverride", "metadata": {"name": "night", "namespace": "search"}, **OWN},
     ]
 
 

@@ -16,6 +16,7 @@ from ratelimiter.overrides import (
     lifts,
     loads_under,
     next_end,
+    overruled,
     strongest,
     total_under,
 )
@@ -149,3 +150,21 @@ def test_only_the_document_a_mode_or_the_kill_switch_lift_a_limit(given, off, li
 def test_the_first_write_under_an_override_waits_for_no_debounce():
     assert at_once(TERMS).rules == AT_ONCE
     assert at_once(TERMS).bounds == BOUNDS
+
+
+def test_what_moves_a_figure_of_an_override_is_known():
+    capped = limit(override(per_replica=Fraction(80)))
+    assert (capped.value, capped.cap.by, capped.cap.asked) == (100, "Ceiling", 160)
+    raised = limit(override(per_replica=Fraction(1, 10)))
+    assert (raised.value, raised.cap.by, raised.cap.asked) == (1, "Floor", Fraction(1, 5))
+    own = override(per_replica=Fraction(80), range_=LimitBounds(Fraction(1), Fraction(50)))
+    assert (limit(own).value, limit(own).cap.by, limit(own).cap.asked) == (50, "Range", 160)
+    assert limit(override(total=Fraction(500))).cap is None
+
+
+@given(st.lists(st.integers(-500, 500), max_size=10))
+def test_every_override_that_has_not_ended_is_in_force_or_overruled(ends):
+    found = [override(f"o{number}", end, total=Fraction(number + 1)) for number, end in enumerate(ends)]
+    first, rest = strongest(found, NOW), overruled(found, NOW)
+    assert {o.name for o in (*rest, *([first] if first else []))} == {o.name for o in found if o.expires > NOW}
+    assert first is None or first not in rest

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
@@ -69,3 +70,43 @@ def test_who_is_cut_has_at_least_its_share_by_weight(ceiling, models):
     whole = sum(weight for _, weight in models)
     for got, (wanted, weight) in zip(found, models, strict=True):
         assert got == wanted or got >= ceiling * weight / whole
+
+
+def frozen(totals, *numbers):
+    """Return totals of which some are frozen."""
+    names = {f"a/{number}" for number in numbers}
+    return {i: (t, replace(found, reason="Frozen") if i in names else found) for i, (t, found) in totals.items()}
+
+
+@given(
+    held=st.lists(rates, min_size=1, max_size=3),
+    others=st.lists(st.tuples(rates, st.one_of(st.none(), st.integers(1, 5))), max_size=4),
+    more=rates,
+    ceiling=st.fractions(min_value=1, max_value=3000, max_denominator=10),
+)
+def test_what_is_frozen_stays_whatever_the_others_want(held, others, more, ceiling):
+    def found(values):
+        models = of("a", ceiling, [(value, None) for value in held] + values)
+        return within_tenant_ceilings(frozen(models, *range(len(held))))
+
+    before, after = found(others), found([(value + more, weight) for value, weight in others])
+    for number, value in enumerate(held):
+        assert before[f"a/{number}"] == after[f"a/{number}"]
+        assert before[f"a/{number}"].value == value or sum(held) > ceiling
+    assert sum(before[f"a/{number}"].value for number in range(len(held))) <= ceiling
+    assert all(found.value > 0 for found in after.values())
+    floors = len(others)
+    assert sum(found.value for found in after.values()) <= ceiling + floors
+
+
+def test_the_others_share_what_a_freeze_leaves():
+    assert values(frozen(of("a", 50, [(40, None), (30, None), (30, None)]), 0)) == [40, 5, 5]
+
+
+def test_where_a_freeze_leaves_nothing_the_others_get_their_floors():
+    assert values(frozen(of("a", 50, [(50, None), (30, None)]), 0)) == [50, 1]
+
+
+def test_what_was_asked_for_is_known():
+    found = within_tenant_ceilings(of("a", 50, [(60, None), (40, None)]))
+    assert [found[f"a/{number}"].cap.asked for number in range(2)] == [60, 40]

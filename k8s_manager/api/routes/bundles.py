@@ -9,13 +9,14 @@ from fastapi import Depends, FastAPI, Request, Response
 from istio_templates.facts import Manifest
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import described
-from k8s_manager.api.problems import TooLarge
+from k8s_manager.api.problems import Denied, TooLarge
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.routes import overrides
 from k8s_manager.api.schemas.bodies import DocumentsBody
 from k8s_manager.api.schemas.plans import BundlePlan, RenderedManifests
 from k8s_manager.api.services.backend import Backend
+from k8s_manager.authz.roles import Caller, Right, roles_with
 from k8s_manager.offline.offline_world import manifests
 
 MOST_BYTES = 16 * 2**20
@@ -36,6 +37,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     )
     async def plan(request: Request, body: Bundle) -> Response:
         for raw in body.documents:
+            _require_right(caller_of(request), raw, backend)
             if raw.get("kind") == "LimitOverride":
                 overrides.authored(raw, caller_of(request).identity)
         return in_json(await backend.bundles.plan(body.documents))
@@ -52,6 +54,22 @@ def add(app: FastAPI, backend: Backend) -> None:
         async with turn:
             text = await asyncio.to_thread(_rendered, body.documents)
         return Response(text, media_type="application/json")
+
+
+def _require_right(caller: Caller, raw: Manifest, backend: Backend) -> None:
+    """Make sure that a caller may write a document; raises `Denied`."""
+    kind, metadata = raw.get("kind"), raw.get("metadata")
+    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
+    tenant = backend.documents.tenant_of(namespace) if isinstance(namespace, str) else None
+    right = {"Model": Right.EDIT, "LimitOverride": Right.OPERATE}.get(str(kind), Right.MANAGE)
+    if kind == "LimitOverride" and tenant is None:
+        right = Right.OVERRIDE
+    if not caller.may(right, tenant if right in (Right.EDIT, Right.OPERATE) else None):
+        where = f"in namespace {namespace}" if kind == "Model" or tenant else "for the whole fleet"
+        raise Denied(
+            f"{caller.identity.user} may not {right.value} {where}, which a {kind} needs; plan the others without it, "
+            f"or ask a platform admin for the role {' or '.join(roles_with(right))}"
+        )
 
 
 def _rendered(found: list[Manifest]) -> bytes:

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
 
+from istio_templates.errors import NotFound
 from istio_templates.facts import ObjectKey
 from k8s_manager.api import paging
-from k8s_manager.api.document_paths import PATHS, namespace_of, place_of
+from k8s_manager.api.document_paths import ROOTS, namespace_of, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import BODIES, created, deleting
@@ -23,13 +24,14 @@ from k8s_manager.authz.roles import Right
 
 
 def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes of gateways, tenants, models, operators' overrides and grants."""
-    for kind, path in PATHS.items():
-        _reads(app, backend, path, kind)
-        _writes(app, backend, path + "/{name}", kind)
+    """Add the routes of gateways, tenants, models, overrides and grants."""
+    for kind, path, prefix in ROOTS:
+        noun = prefix + KINDS[kind].noun
+        _reads(app, backend, path, kind, noun)
+        _writes(app, backend, path + "/{name}", kind, noun)
 
 
-def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
     place = place_of(kind, backend)
 
@@ -37,7 +39,7 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         path,
         tags=[kind],
         summary=f"List every {kind}.",
-        name=f"list_{types.noun}s",
+        name=f"list_{noun}s",
         response_model=types.page,
     )
     async def many(
@@ -46,20 +48,25 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         found = backend.documents.many(kind, namespace_of(request, backend))
         if kind == "Tenant":
             found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
+        if kind == "LimitOverride":
+            found = [obj for obj in found if overrides.is_visible(obj, caller_of(request), backend)]
         return respond(paging.page(paging.selected(found, selector), limit, after, shown))
 
     @app.get(
         path + "/{name}",
         tags=[kind],
         summary=f"Read one {kind}.",
-        name=f"get_{types.noun}",
+        name=f"get_{noun}",
         response_model=types.document,
     )
-    async def get(key: Annotated[ObjectKey, Depends(place)]) -> Response:
-        return respond(backend.documents.one(key))
+    async def get(request: Request, key: Annotated[ObjectKey, Depends(place)]) -> Response:
+        found = backend.documents.one(key)
+        if kind == "LimitOverride" and not overrides.is_visible(found, caller_of(request), backend):
+            raise NotFound(f"there is no {key}")
+        return respond(found)
 
 
-def _writes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+def _writes(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
     place = place_of(kind, backend)
 
@@ -67,7 +74,7 @@ def _writes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         path,
         tags=[kind],
         summary=f"Write a whole {kind}.",
-        name=f"put_{types.noun}",
+        name=f"put_{noun}",
         openapi_extra=BODIES[kind],
         response_model=types.document | WritePlan,
         responses=created(types.document),
@@ -85,7 +92,7 @@ def _writes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         path,
         tags=[kind],
         summary=f"Merge a patch (RFC 7396) into a {kind}.",
-        name=f"patch_{types.noun}",
+        name=f"patch_{noun}",
         openapi_extra=BODIES["patch"],
         response_model=types.document | WritePlan,
     )
@@ -102,7 +109,7 @@ def _writes(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         path,
         tags=[kind],
         summary=f"Delete a {kind}.",
-        name=f"delete_{types.noun}",
+        name=f"delete_{noun}",
         response_model=BundlePlan,
         responses=deleting(),
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Query, Request, Response
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.document_paths import PATHS, place_of
+from k8s_manager.api.document_paths import ROOTS, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import described
@@ -27,12 +27,13 @@ Against = Annotated[int | None, Query(ge=1, description="Another revision: what 
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
-    for kind, path in PATHS.items():
-        _reads(app, backend, path + "/{name}", kind)
-        _rollback(app, backend, path + "/{name}/rollback", kind)
+    for kind, path, prefix in ROOTS:
+        noun = prefix + KINDS[kind].noun
+        _reads(app, backend, path + "/{name}", kind, noun)
+        _rollback(app, backend, path + "/{name}/rollback", kind, noun)
 
 
-def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
     place = place_of(kind, backend)
 
@@ -40,7 +41,7 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         path + "/history",
         tags=["History"],
         summary=f"The revisions of a {kind}.",
-        name=f"list_{types.noun}_revisions",
+        name=f"list_{noun}_revisions",
         response_model=RevisionList,
     )
     async def revisions(key: Annotated[ObjectKey, Depends(place)]) -> Response:
@@ -53,7 +54,7 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         path + "/history/{revision}",
         tags=["History"],
         summary=f"One revision of a {kind}.",
-        name=f"get_{types.noun}_revision",
+        name=f"get_{noun}_revision",
         response_model=types.revision,
     )
     async def revision(key: Annotated[ObjectKey, Depends(place)], revision: int, against: Against = None) -> Response:
@@ -66,16 +67,16 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
         return in_json(shown)
 
 
-def _rollback(app: FastAPI, backend: Backend, path: str, kind: str) -> None:
+def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
     place = place_of(kind, backend)
-    subject = f"the rollback of {kind} " + ("{tenant}/{name}" if kind == "Model" else "{name}")
+    subject = f"the rollback of {kind} " + ("{tenant}/{name}" if "{tenant}" in path else "{name}")
 
     @app.post(
         path,
         tags=["History"],
         summary=f"Back to a revision of a {kind}.",
-        name=f"rollback_{types.noun}",
+        name=f"rollback_{noun}",
         openapi_extra=described(RollbackBody),
         response_model=types.document | WritePlan,
     )

@@ -10,7 +10,7 @@ from k8s_manager.api.exchange import note
 from k8s_manager.api.openapi import described
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json, respond
-from k8s_manager.api.schemas.bodies import MeasurementBody, ScaleBody, TrafficBody
+from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ScaleBody, TrafficBody
 from k8s_manager.api.schemas.documents import ModelDocument
 from k8s_manager.api.schemas.limits import LimitExplanation, ModelLimit, ModelWithoutLimit, NoLimitExplanation
 from k8s_manager.api.schemas.plans import WritePlan
@@ -28,6 +28,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
     _reads(app, backend)
     _writes(app, backend)
+    _pausing(app, backend)
 
 
 def _reads(app: FastAPI, backend: Backend) -> None:
@@ -42,7 +43,9 @@ def _reads(app: FastAPI, backend: Backend) -> None:
     )
     async def limit(tenant: str, model: str, key: Annotated[ObjectKey, Depends(place)]) -> Response:
         status, view = backend.models.limit(key)
-        found = limit_status(view, status) or {"total": None, "reason": "Off"}
+        waits = any(one.holders is not None for one in view.values())
+        without = {"total": None, "reason": "NoPinnedSlot" if waits else "Off", "mode": "off"}
+        found = limit_status(view, status) or without
         return in_json({"model": f"{tenant}/{model}", **found, "pods": backend.models.gateway_pods(view)})
 
     @app.get(
@@ -131,3 +134,25 @@ def _writes(app: FastAPI, backend: Backend) -> None:
     ) -> Response:
         until = await backend.actions.reserve(key, body.holder, body.seconds)
         return in_json({"holder": body.holder, "until": until.isoformat(timespec="seconds")})
+
+
+def _pausing(app: FastAPI, backend: Backend) -> None:
+    place = model_of(backend)
+
+    @app.put(
+        _ROOT + "/pause",
+        tags=["Model"],
+        summary="Have a model's routes answer 503 with a reason, or open them again.",
+        name="pause_model",
+        openapi_extra=described(PauseBody),
+        response_model=ModelDocument | WritePlan,
+    )
+    async def pause(
+        request: Request,
+        key: Annotated[ObjectKey, Depends(place)],
+        body: Annotated[PauseBody, Depends(body_of(PauseBody, _SUBJECT))],
+        write: AsAsked,
+    ) -> Response:
+        answer = await backend.actions.pause(key, body.paused, write)
+        note(request, key, answer)
+        return respond(answer)

@@ -21,7 +21,7 @@ from k8s_manager.api.schemas.documents import DeletedDocuments, LimitOverrideDoc
 from k8s_manager.api.schemas.plans import WritePlan
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import WriteRequest
-from k8s_manager.authz.roles import Identity, Right
+from k8s_manager.authz.roles import Caller, Identity, Right
 from k8s_manager.world.installation import SYSTEM
 
 LONGEST = 86_400
@@ -41,6 +41,19 @@ def authored(body: Manifest, identity: Identity) -> None:
     spec = body.get("spec")
     if isinstance(spec, dict) and (identity.is_person or not spec.get("author")):
         spec["author"] = identity.user
+
+
+def is_visible(override: Manifest, caller: Caller, backend: Backend) -> bool:
+    """Tell whether a caller may see an override: who reads the fleet sees all, others those of their tenants and those
+    of operators that may be for their models."""
+    namespace = override["metadata"]["namespace"]
+    if caller.may(Right.READ):
+        return True
+    if namespace != SYSTEM:
+        tenant = backend.documents.tenant_of(namespace)
+        return tenant is not None and caller.may(Right.READ, tenant)
+    tenant = (override["spec"].get("target") or {}).get("tenant")
+    return tenant is None or caller.may(Right.READ, tenant)
 
 
 def add(app: FastAPI, backend: Backend) -> None:

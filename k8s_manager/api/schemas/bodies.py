@@ -98,6 +98,12 @@ class TrafficBody(Spec):
     traffic: Annotated[Any, WithJsonSchema({"type": "array", "items": _SHARE})]
 
 
+class PauseBody(Spec):
+    """The reason for which a model's routes answer 503; without one they are open again."""
+
+    paused: Annotated[Any, WithJsonSchema({"type": ["string", "null"]})] = None
+
+
 class ClaimBody(Spec):
     """The tenant that shall own a host, and the one that owns it now."""
 
@@ -131,7 +137,7 @@ class OverrideBody(Spec):
 
     per_replica_qps: Annotated[Any, WithJsonSchema({"type": "number"})] = None
     total: Annotated[Any, WithJsonSchema({"type": "number"})] = None
-    mode: Annotated[Any, WithJsonSchema({"type": "string", "enum": ["off", "enforce"]})] = None
+    mode: Annotated[Any, WithJsonSchema({"type": "string", "enum": ["off", "shadow", "enforce"]})] = None
     action: Annotated[Any, WithJsonSchema({"type": "string", "enum": ["freeze", "unlimited", "floor"]})] = None
     reason: Annotated[Any, BeforeValidator(_given), WithJsonSchema({"type": "string"})]
     ttl: Annotated[

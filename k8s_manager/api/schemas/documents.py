@@ -149,6 +149,7 @@ class DeletedDocuments(ApiAnswer):
     """What goes, the document that was asked for last."""
 
     deleted: list[str] = Field(description="Each as KIND NAME or KIND NAMESPACE/NAME.")
+    kept: list[str] = optional(description="What stays where it is, and why.")
 
 
 @dataclass(frozen=True, slots=True)

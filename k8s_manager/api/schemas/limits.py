@@ -64,10 +64,17 @@ class LimitSummary(ApiAnswer):
 
     total: float | None = Field(default=None, description="Requests per second over all gateway pods.")
     per_gateway: EnforcedBucket | None = None
+    mode: Literal["off", "shadow", "ramp", "enforce"] = optional(
+        description="How it is enforced now: off and shadow reject no request."
+    )
     gateways: int
     capacity: float
     reason: str
     override: OverrideSummary | None = None
+    cap: str | None = Field(default=None, description="What keeps the limit from the figure that the override sets.")
+    overruled: list[OverrideSummary] | None = Field(
+        default=None, description="The overrides that are not in force, as this one is stronger."
+    )
     inputs: list[LimitInput]
     refill_bound: str | None = None
     enforced_percent: int = optional(description="Only in shadow and ramp.")
@@ -96,7 +103,8 @@ class ModelWithoutLimit(ApiAnswer):
 
     model: str
     total: None
-    reason: Literal["Off"]
+    reason: Literal["Off", "NoPinnedSlot"]
+    mode: Literal["off"] = "off"
     pods: list[GatewayPodState]
 
 
@@ -135,7 +143,6 @@ class PendingChange(ApiAnswer):
 class LimitExplanation(ModelLimit):
     """Why a limit is what it is: its inputs, formula, state, and sentences."""
 
-    mode: str
     formula: str
     bounds: LimitCorridor
     sources: LimitSources

@@ -70,6 +70,7 @@ class BundlePlan(WritePlan):
     """What several writes, or a deletion with all that depends on it, would do together."""
 
     documents: list[str]
+    kept: list[str] = optional(description="What a deletion leaves where it is, and why.")
 
 
 class RenderedManifests(ApiAnswer):

@@ -92,9 +92,10 @@ class ModelStatus(DocumentStatus):
 
 
 class LimitOverrideStatus(DocumentStatus):
-    """The status of a LimitOverride: for how many models it is."""
+    """The status of a LimitOverride: for how many models it is, and for how many of them it is in force."""
 
     models: int = optional()
+    in_force: int = optional()
 
 
 class AccessGrantStatus(DocumentStatus):

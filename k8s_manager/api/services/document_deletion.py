@@ -6,6 +6,7 @@ from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import WHATEVER, require
 from k8s_manager.api.services.admission_check import AdmissionCheck
+from k8s_manager.api.services.deletion_remainder import remainder
 from k8s_manager.api.services.document_bodies import namespace_of, routes_in
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.write_locks import WriteLocks
@@ -45,14 +46,16 @@ class DocumentDeletion:
         if write.dry_run:
             going = self._going(key, cascade, write.match)
             told = await self._dry_run.report(self._dry_run.preview_deletion(going))
-            return {**told, "documents": [str(gone) for gone in going]}
+            kept = await remainder(self._client, self._store, going)
+            return {**told, "documents": [str(gone) for gone in going], "kept": kept}
         async with self._locks.deleting():
             going = self._going(key, cascade, write.match)
             if write.planned is not None:
                 self._dry_run.require_unchanged(self._dry_run.preview_deletion(going), write.planned)
+            kept = await remainder(self._client, self._store, going)
             for gone in going:
                 await self._delete(gone, write.match if gone == key else None, write.change)
-            return {"deleted": [str(gone) for gone in going]}
+            return {"deleted": [str(gone) for gone in going], "kept": kept}
 
     def _going(self, key: ObjectKey, cascade: bool, match: str | None) -> list[ObjectKey]:
         """Return what is deleted with a document, itself last; raises `Conflict` where it is in use."""

@@ -1,11 +1,13 @@
 """The short ways to change a model: the replicas of a version, the traffic, who measures it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.schemas.bodies import MOST_REASON
 from k8s_manager.api.services.document_bodies import completed
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_writer import DocumentWriter
@@ -62,6 +64,13 @@ class ModelActions:
         if found and not force:
             raise Conflict(str(key), found)
         return await self._writer.patch(key, {"spec": {"traffic": shares}}, write)
+
+    async def pause(self, key: ObjectKey, reason: Any, write: WriteRequest) -> Manifest:
+        """Have a model's routes answer 503 for a reason; None opens them. The history says so."""
+        said = f"paused: {reason}" if reason else "resumed"
+        if write.change and not write.change.reason:
+            write = replace(write, change=replace(write.change, reason=said[:MOST_REASON]))
+        return await self._writer.patch(key, {"spec": {"paused": reason}}, write)
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""

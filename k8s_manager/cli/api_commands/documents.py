@@ -9,18 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from istio_templates.documents import Document
-from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
 from k8s_manager import client
 from k8s_manager.cli import output
+from k8s_manager.cli.bundle_plan import planned_together
 from k8s_manager.cli.connection import Connection, connect
-from k8s_manager.cli.document_files import Reading
+from k8s_manager.cli.document_texts import Read, parsed_in
+from k8s_manager.cli.limit_text import limit_lines
 from k8s_manager.cli.output import Format
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
-Read = tuple[Document, Object]
-"""A document, and the text of it as it was read."""
 
 
 class About(StrEnum):
@@ -58,7 +57,7 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="How to show it."
 Files = Annotated[
     list[str], typer.Option("-f", "--filename", help="A file, a folder, or - for standard input; may be repeated.")
 ]
-TenantName = Annotated[str | None, typer.Option("-t", "--tenant", help="The tenant of a model.")]
+TenantName = Annotated[str | None, typer.Option("-t", "--tenant", help="The tenant of a model or an override.")]
 ModelName = Annotated[str, typer.Argument(metavar="TENANT/MODEL", help="A model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and write nothing.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
@@ -95,10 +94,16 @@ def apply(
     state: State = DEMO,
 ) -> None:
     """Write documents: gateways first, then tenants, models and overrides. None is written if one is wrong."""
-    found = parsed_in(filename)
+    found = parsed_in(filename, list(KINDS))
     if plan is not None and len(found) != 1:
         raise typer.BadParameter(f"--plan is for one document, and there are {len(found)}")
     connection = connect(server, token_file, state)
+    planned = planned_together(connection, found) if len(found) > 1 else None
+    if dry_run and planned is not None:
+        for document, _, _ in ordered(connection, found):
+            typer.echo(f"{document} would be written")
+        show_changes(planned)
+        return
     for document, path, raw in ordered(connection, found):
         answer = connection.write(path, raw, _asked(dry_run, plan, reason=reason, ticket=ticket))
         typer.echo(f"{document} {'would be' if dry_run else 'is'} written")
@@ -150,6 +155,8 @@ def delete(
         typer.echo(f"{gone} is being deleted")
     for gone in answer.get("documents", []):
         typer.echo(f"{gone} would be deleted")
+    for kept in answer.get("kept", []):
+        typer.echo(f"  {kept}")
     _show_plan(answer)
 
 
@@ -212,20 +219,34 @@ def _show_plan(answer: Object) -> None:
 
 def pause(
     model: ModelName,
-    reason: Annotated[str, typer.Option("--reason", help="The reason that callers see.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason that callers see; the history has it too.")],
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Have the routes of a model answer 503 with a reason; its replicas stay."""
-    connect(server, token_file, state).call("PATCH", _model(model), {"spec": {"paused": reason}})
-    typer.echo(f"{model} is paused: {reason}")
+    path = f"{_model(model)}/pause{_asked(dry_run, None, ticket=ticket)}"
+    answer = connect(server, token_file, state).call("PUT", path, {"paused": reason})
+    typer.echo(f"{model} {'would be' if dry_run else 'is'} paused: {reason}")
+    _show_plan(answer)
 
 
-def resume(model: ModelName, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
+def resume(
+    model: ModelName,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    dry_run: DryRun = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
     """Open the routes of a paused model again."""
-    connect(server, token_file, state).call("PATCH", _model(model), {"spec": {"paused": None}})
-    typer.echo(f"{model} is served again")
+    path = f"{_model(model)}/pause{_asked(dry_run, None, reason=reason, ticket=ticket)}"
+    answer = connect(server, token_file, state).call("PUT", path, {"paused": None})
+    typer.echo(f"{model} {'would be' if dry_run else 'is'} served again")
+    _show_plan(answer)
 
 
 def _share(text: str) -> dict[str, Any]:
@@ -246,14 +267,9 @@ def limit(
     answer = connect(server, token_file, state).call("GET", f"{_model(model)}/limit")
     if form is not Format.TABLE:
         output.show(answer, form)
-    elif answer["total"] is None:
-        typer.echo(f"{model}: no limit ({answer['reason']})")
-    else:
-        each = answer["perGateway"]
-        typer.echo(
-            f"{model}: {answer['total']:g}/s ({answer['reason']}), "
-            f"{each['rate']:g}/s on each of {answer['gateways']} gateway pods"
-        )
+        return
+    for line in limit_lines(model, answer):
+        typer.echo(line)
 
 
 def explain(
@@ -291,57 +307,12 @@ def events(
         raise typer.Exit(0) from None
 
 
-def documents_in(places: list[str]) -> list[Object]:
-    """Return the documents in files, folders and standard input; raises `Invalid` naming each place that is broken."""
-    return [raw for _, raw in _read(places)]
-
-
-def parsed_in(places: list[str]) -> list[Read]:
-    """Return the documents in files, folders and standard input; raises `Invalid` naming each that is wrong, with its
-    place."""
-    found, problems = list[Read](), list[Problem]()
-    for place, raw in _read(places):
-        try:
-            found.append((_writable(raw), raw))
-        except Invalid as error:
-            problems += [Problem(f"{place}: {_called(raw)}", str(problem)) for problem in error.problems]
-    if problems:
-        raise Invalid("nothing is written or planned, as documents are wrong", problems)
-    return found
-
-
-def _writable(raw: Object) -> Document:
-    document = parse(raw)
-    if document.kind not in KINDS:
-        said = f"{document.kind} is not written by the REST API; write it with kubectl apply"
-        raise Invalid(str(document), [Problem("kind", said)])
-    if document.kind == "LimitOverride" and document.namespace not in (None, SYSTEM):
-        said = f"{document.namespace!r} is a tenant's, and the REST API writes those in {SYSTEM}; use kubectl apply"
-        raise Invalid(str(document), [Problem("metadata.namespace", said)])
-    return document
-
-
-def _called(raw: Object) -> str:
-    """Return what a document is called that may be wrong in every part."""
-    metadata = raw.get("metadata")
-    parts = [metadata.get(part) for part in ("namespace", "name")] if isinstance(metadata, dict) else []
-    return " ".join(filter(None, (str(raw.get("kind") or "document"), "/".join(str(part) for part in parts if part))))
-
-
-def _read(places: list[str]) -> list[tuple[str, Object]]:
-    reading = Reading()
-    found = list(reading.documents(places))
-    if reading.problems:
-        raise Invalid("the documents", [Problem(place, problem.message) for place, problem in reading.problems])
-    return found
-
-
 def _found(connection: Connection, kind: DocumentKind, name: str | None, tenant: str | None) -> Iterator[Object]:
     if name is not None:
         owner, _, last = name.rpartition("/")
         yield connection.call("GET", _path(kind, last, owner or tenant))
     elif kind is not DocumentKind.MODEL:
-        yield from connection.items(_path(kind, "", None))
+        yield from connection.items(_path(kind, "", tenant if kind is DocumentKind.OVERRIDE else None))
     else:
         tenants = [tenant] if tenant else [t["metadata"]["name"] for t in connection.items("/v1/tenants")]
         for owner in tenants:
@@ -370,8 +341,15 @@ def _model(name: str) -> str:
 
 def _tenant_of(connection: Connection, document: Document) -> str | None:
     namespace = document.namespace
-    if namespace is None or document.kind != "Model":
+    if namespace is None or document.kind not in ("Model", "LimitOverride"):
         return None
+    if document.kind == "LimitOverride" and namespace == SYSTEM:
+        return None
+    return tenant_in(connection, namespace)
+
+
+def tenant_in(connection: Connection, namespace: str) -> str:
+    """Return the tenant whose namespace that is; the name of the namespace where no tenant says so."""
     tenants = connection.items("/v1/tenants")
     return next(
         (t["metadata"]["name"] for t in tenants if (t["spec"].get("namespace") or t["metadata"]["name"]) == namespace),

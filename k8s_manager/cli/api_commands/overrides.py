@@ -9,9 +9,11 @@ import typer
 from istio_templates.documents.fields import seconds
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.cli import output
-from k8s_manager.cli.api_commands.documents import DEMO, Output, Server, State, TokenFile
-from k8s_manager.cli.connection import connect
+from k8s_manager.cli.api_commands.documents import DEMO, DryRun, Output, Server, State, TokenFile, tenant_in
+from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
+from k8s_manager.client import path_of
+from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
 app = typer.Typer(
@@ -46,6 +48,7 @@ def set_(
     everything: Annotated[bool, typer.Option("--everything", help="For all models of all tenants.")] = False,
     author: Annotated[str | None, typer.Option(help="Who; by default who is logged in here.")] = None,
     name: Annotated[str | None, typer.Option(help="A name of your own; one that exists is replaced.")] = None,
+    dry_run: DryRun = False,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
@@ -55,6 +58,9 @@ def set_(
     tidegate override set search/ranker --total 100 --for 2h --reason "incident 4711"
     tidegate override set --gateway shared --freeze --for 30m --reason "node upgrade"
     tidegate override set --everything --floor --for 10m --reason "database on fire"
+
+    Who may override in the whole fleet writes an operator's override. A tenant's own people write one of the tenant's,
+    for its models, inside its range.
     """
     changes = {
         "total": total,
@@ -74,31 +80,101 @@ def set_(
         "target": target,
         **{key: value for key, value in changes.items() if value is not None},
     }
-    chosen = name or override_name(target)
-    connect(server, token_file, state).write(f"/v1/overrides/{chosen}", {"spec": spec})
-    typer.echo(f"override {chosen} holds until {spec['expires']}; end it with: tidegate override end {chosen}")
+    _set(connect(server, token_file, state), name or override_name(target), spec, dry_run)
+
+
+def _set(connection: Connection, name: str, spec: Object, dry_run: bool) -> None:
+    """Plan an override and write it, and print what holds then, what it replaces and what caps it."""
+    owner = None if _may_override(connection) else _only_tenant(connection, spec["target"])
+    called = f"{owner}/{name}" if owner else name
+    path = path_of("override", called)
+    planned = connection.write(path, {"spec": spec}, "?dryRun=true")
+    if dry_run:
+        typer.echo(f"override {called} would hold until {spec['expires']}")
+    else:
+        connection.write(path, {"spec": spec})
+        typer.echo(f"override {called} is set until {spec['expires']}; end it with: tidegate override end {called}")
+    for told in planned["reasons"]:
+        typer.echo(f"  {told}")
+    for subject, moves in planned["limits"].items():
+        typer.echo(f"  limit of {subject}: {_figure(moves['before'])} -> {_figure(moves['after'])}")
 
 
 @app.command("list")
 def list_(
-    form: Output = Format.TABLE, server: Server = None, token_file: TokenFile = None, state: State = DEMO
+    tenant: Annotated[str | None, typer.Option("-t", "--tenant", help="Those of one tenant's own people.")] = None,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
 ) -> None:
-    """Show all overrides, those of tenants' own people and ended ones included."""
-    found = list(connect(server, token_file, state).items("/v1/overrides"))
+    """Show the overrides that you may see, those of tenants' own people and ended ones included."""
+    path = path_of("override", f"{tenant}/" if tenant else "")
+    found = list(connect(server, token_file, state).items(path))
     if form is not Format.TABLE:
         output.show({"items": found}, form)
         return
     output.table("override", found)
+    for obj in found:
+        for sentence in output.trouble(obj, "Expired"):
+            typer.echo(f"{obj['metadata']['name']}: {sentence}")
 
 
 @app.command()
 def end(name: Name, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
-    """End an override now; the limit goes back to what the replicas can serve."""
-    if "/" in name:
-        namespace, _, own = name.partition("/")
-        raise typer.BadParameter(f"it is a tenant's own; kubectl -n {namespace} delete limitoverride {own}")
-    connect(server, token_file, state).call("DELETE", f"/v1/overrides/{name}")
+    """End an override now; the limit goes back to what the replicas can serve.
+
+    One of a tenant's own people is named NAMESPACE/NAME, as the list shows it; TENANT/MODEL ends that of one model.
+    """
+    connection = connect(server, token_file, state)
+    found = _found(connection, name)
+    connection.call("DELETE", found)
     typer.echo(f"override {name} is ended")
+
+
+def _may_override(connection: Connection) -> bool:
+    """Tell whether the caller may override limits in the whole fleet."""
+    grants = connection.whoami()["grants"]
+    return any(grant["tenants"] == "all" and "override" in grant["rights"] for grant in grants)
+
+
+def _only_tenant(connection: Connection, target: Object) -> str | None:
+    """Return the one tenant whose models an override is for; None where it may reach others."""
+    if target.get("everything") or target.get("gateway"):
+        return None
+    if "tenant" in target:
+        return str(target["tenant"])
+    tenants = [grant["tenants"] for grant in connection.whoami()["grants"] if "operate" in grant["rights"]]
+    named = sorted({tenant for found in tenants if found != "all" for tenant in found})
+    if len(named) == 1:
+        return named[0]
+    raise typer.BadParameter(
+        f"say for which tenant: --tenant {' or --tenant '.join(named)}" if named else "say --tenant"
+    )
+
+
+def _found(connection: Connection, name: str) -> str:
+    """Return the path of an override, from what people call it."""
+    owner, _, last = name.rpartition("/")
+    there = list(connection.items("/v1/overrides"))
+    fleet = _may_override(connection)
+    wanted = {last, override_name({"tenant": owner, "model": last})} if owner else {last}
+    matching = [obj["metadata"] for obj in there if obj["metadata"]["name"] in wanted]
+    own = [found for found in matching if found["namespace"] != SYSTEM]
+    operators = [found for found in matching if found["namespace"] == SYSTEM and (fleet or not own)]
+    if owner:
+        tenants = {found["namespace"]: tenant_in(connection, found["namespace"]) for found in own}
+        own = [found for found in own if owner in (found["namespace"], tenants[found["namespace"]])]
+        operators = [found for found in operators if found["name"] != last]
+    for found in [*operators, *own] if fleet else [*own, *operators]:
+        if found["namespace"] == SYSTEM:
+            return path_of("override", found["name"])
+        return path_of("override", f"{tenant_in(connection, found['namespace'])}/{found['name']}")
+    return path_of("override", name)
+
+
+def _figure(limit: float | None) -> str:
+    return "none" if limit is None else f"{limit:g}/s"
 
 
 def _target(model: str | None, tenant: str | None, gateway: str | None, labels: list[str], everything: bool) -> Object:

@@ -1,7 +1,6 @@
 """`tidegate plan` and `tidegate diff`: what documents would change, before they are written."""
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
 import typer
@@ -9,22 +8,20 @@ import typer
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands.documents import (
     DEMO,
+    KINDS,
     Files,
     Output,
-    Read,
     Server,
     State,
     TokenFile,
     ordered,
-    parsed_in,
 )
-from k8s_manager.cli.connection import Connection, checked, connect
+from k8s_manager.cli.bundle_plan import planned_together
+from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.document_texts import ReadDocuments, parsed_in
 from k8s_manager.cli.output import Format
-from k8s_manager.client import MOST_TOGETHER, ApiProblem, TidegateClient, Unanswered
 
 Object = dict[str, Any]
-_ALONE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-"""No right to plan together, a manager that cannot yet, more than it reads: then one by one."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,12 +39,12 @@ def plan(
 ) -> None:
     """Show what documents would change, what that touches and how risky it is. Nothing is written.
 
-    Who manages the fleet gets one plan of all documents together, so that they may need each other; others one of each.
+    Several documents are planned together, so that they may need each other.
 
     tidegate plan -f ranker.yaml
     tidegate apply -f ranker.yaml --plan FINGERPRINT      rejected where it would now do anything else
     """
-    read = parsed_in(filename)
+    read = parsed_in(filename, list(KINDS))
     found = list(_planned(connect(server, token_file, state), read))
     if form is not Format.TABLE:
         output.show({"items": [{"document": name, **answer} for name, answer in found]}, form)
@@ -60,7 +57,7 @@ def plan(
 def diff(filename: Files, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
     """Show only what would differ, as `diff -u` does, and what that does to callers. Exit code 0 where nothing would
     differ for objects or callers, else 1."""
-    read, differs = parsed_in(filename), False
+    read, differs = parsed_in(filename, list(KINDS)), False
     for _, answer in _planned(connect(server, token_file, state), read):
         for change in answer["changes"]:
             differs = True
@@ -71,26 +68,14 @@ def diff(filename: Files, server: Server = None, token_file: TokenFile = None, s
     raise typer.Exit(int(differs))
 
 
-def _planned(connection: Connection, found: list[Read]) -> Iterator[tuple[str, Object]]:
+def _planned(connection: Connection, found: ReadDocuments) -> Iterator[tuple[str, Object]]:
     """Yield what documents are called with their plan: one for all of them where the caller may see that."""
-    together = _together(connection, found) if 1 < len(found) <= MOST_TOGETHER else None
+    together = planned_together(connection, found) if len(found) > 1 else None
     if together is not None:
         yield ", ".join(together["documents"]), together
         return
     for document, path, raw in ordered(connection, found):
         yield str(document), connection.write(path, raw, "?dryRun=true")
-
-
-def _together(connection: Connection, found: list[Read]) -> Object | None:
-    try:
-        caller = TidegateClient(connection.server, connection.token, connection.timeout)
-        return dict(checked(caller.plan_together([raw for _, raw in found])))
-    except ApiProblem as error:
-        if error.status in _ALONE:
-            return None
-        raise connection.failed(error) from None
-    except Unanswered as error:
-        raise connection.failed(error) from None
 
 
 def _lines(name: str, answer: Object) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.cli.api_commands.documents import Files, documents_in
+from k8s_manager.cli.api_commands.documents import Files
+from k8s_manager.cli.document_texts import documents_in
 from k8s_manager.importers.propose import propose
 
 

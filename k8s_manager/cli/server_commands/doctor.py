@@ -26,6 +26,7 @@ from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.world.installation import SYSTEM
 
 _DOCUMENTS, _ROUTES = ("Tenant", "Model"), ("Gateway", "VirtualService")
+EMBEDDED = "-embedded"  # what the version of a standalone's API ends with
 FORGOTTEN = 60.0  # seconds after which a leader that is silent is none, were our clocks so much apart
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failure": "[red]failure[/]"}
 
@@ -43,7 +44,7 @@ def doctor(
 ) -> None:
     """Look at a cluster and say what is missing and what to run: kinds, Istio, rights, managers, gateways.
 
-    Changes nothing. Exit codes: 0 nothing fails, 2 something does, 3 the cluster does not answer.
+    Changes nothing. Exit codes: 0 nothing fails, 2 something does, 3 the cluster does not answer, or is a standalone.
     """
     try:
         found = findings(asyncio.run(look(kubeconfig)))
@@ -69,6 +70,11 @@ async def look(kubeconfig: Path | None) -> ClusterFacts:
     """Return what is seen; raises `Stalled` where the cluster does not answer."""
     async with await connect(kubeconfig) as client:
         version = await _version(client, kubeconfig)
+        if version.endswith(EMBEDDED):
+            said = (
+                f"doctor is for clusters, and {kubeconfig} leads to a standalone, which has no Istio and no rights to"
+            )
+            raise Stalled(f"{said} look at; read {(kubeconfig or Path()).parent / 'logs'}, or run tidegate get gateway")
         crds = await _crds(client)
         return ClusterFacts(
             kubernetes=version,

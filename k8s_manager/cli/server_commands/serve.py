@@ -10,6 +10,7 @@ from istio_templates.host_port import parted
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
+from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.settings import Git, Settings, Tls
 
@@ -75,6 +76,7 @@ def serve(
         prometheus_url=None if by_watch else limits.prometheus_url,
         git=_git(git),
     )
+    require_free(*settings.listen)
     uvloop.run(run(settings))
 
 
@@ -131,4 +133,5 @@ def standalone(
         typer.echo(f"tidegate: {error.name} is missing; install tidegate[standalone]", err=True)
         raise typer.Exit(1) from None
     place = supervisor.StateFolder(state.absolute(), address(listen))
-    uvloop.run(supervisor.run(place, not without_manager, greeting.Greeting(place, demo, not without_manager)))
+    greets = greeting.Greeting(place, demo, not without_manager)
+    uvloop.run(supervisor.run(place, not without_manager, greets, require_free))

@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ import orjson
 import yaml
 from aiohttp import web
 
+from k8s_manager.standalone.apiserver.discovery import discovered
 from k8s_manager.standalone.apiserver.errors import ApiError
-from k8s_manager.standalone.apiserver.registrar import Registrar, resource_of
+from k8s_manager.standalone.apiserver.logs import logs
+from k8s_manager.standalone.apiserver.registrar import CRDS, Registrar, resource_of
 from k8s_manager.standalone.apiserver.registry import Kind
 from k8s_manager.standalone.apiserver.selectors import matcher
 from k8s_manager.standalone.apiserver.store import CommittedWrite, ObjectStore
+from k8s_manager.standalone.apiserver.tables import TABLE, table
 
 Object = dict[str, Any]
 BOOKMARK_SECONDS, BOOKMARK_BEFORE_END = 15.0, 2.0
@@ -27,8 +32,8 @@ REGISTRAR = web.AppKey("registrar", Registrar)
 class Api:
     """Routes requests to the registrar. `counts` has every request by verb, resource and code."""
 
-    def __init__(self, registrar: Registrar, token: str | None) -> None:
-        self._registrar, self._token = registrar, token
+    def __init__(self, registrar: Registrar, token: str | None, pods: Path | None = None) -> None:
+        self._registrar, self._token, self._pods = registrar, token, pods
         self._snapshots: dict[str, tuple[float, list[Object], int]] = {}
         self.counts: Counter[tuple[str, str, int]] = Counter()
 
@@ -59,25 +64,42 @@ class Api:
         try:
             if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":
                 raise ApiError(401, "Unauthorized", "Unauthorized")
+            if request.method == "GET" and (found := self._discovered(request.path)) is not None:
+                return _json(200, found)
             group_version, namespace, resource, name, sub = _place(request.path)
             kind = self._registrar.kind(group_version, resource)
             if request.method == "GET" and not name:
                 verb = "WATCH" if request.query.get("watch") in ("true", "1") else "LIST"
                 answer = await (self._watch if verb == "WATCH" else self._list)(request, kind, namespace)
+            elif sub == "log" and kind.kind == "Pod":
+                return await logs(request, self._pods, self._registrar.get(kind, namespace, name))
             else:
                 body = await _body(request)
-                answer = _json(200, self._one(request, kind, namespace, name, sub, body))
+                found = self._one(request, kind, namespace, name, sub, body)
+                is_shown = request.method == "GET" and _wants_table(request)
+                answer = _json(200, self._table(kind, [found], {}) if is_shown else found)
         except ApiError as error:
             answer = _json(error.code, error.status())
         # A dry run changes nothing, so it is not counted as a write.
         self.counts["TRIED" if request.query.get("dryRun") else verb, resource, answer.status] += 1
         return answer
 
+    def _discovered(self, path: str) -> Object | None:
+        return discovered(path, self._registrar.kinds, self._registrar.store.every(CRDS))
+
+    def _table(self, kind: Kind, objects: list[Object], metadata: Object) -> Object:
+        crds = self._registrar.store.every(CRDS) if kind.is_custom else []
+        crd = next((crd for crd in crds if crd["spec"]["names"]["plural"] == kind.plural), None)
+        return table(kind, objects, crd, metadata, datetime.now(UTC))
+
     def _one(self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str, body: Object) -> Object:
         registrar, query = self._registrar, request.query
         if sub not in ("", "status"):
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         manager = query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
+        is_strict = query.get("fieldValidation") == "Strict" and request.method in ("POST", "PUT", "PATCH")
+        if is_strict and (unknown := kind.undeclared(body)) is not None:
+            raise ApiError(400, "BadRequest", f'strict decoding error: unknown field "{unknown.lstrip(".")}"')
         dry, content_type = query.get("dryRun") == "All", request.content_type
         match request.method:
             case "GET":
@@ -115,6 +137,8 @@ class Api:
             metadata |= {"continue": self._remember(items[limit:], version), "remainingItemCount": len(items) - limit}
             items = items[:limit]
         shown = [_shown(kind, obj) for obj in items]
+        if _wants_table(request):
+            return _json(200, self._table(kind, shown, metadata))
         return _json(
             200, {"kind": f"{kind.kind}List", "apiVersion": kind.group_version, "metadata": metadata, "items": shown}
         )
@@ -138,18 +162,22 @@ class Api:
         idle = max(0.1, min(BOOKMARK_SECONDS, length - BOOKMARK_BEFORE_END))
         changes = store.watch(resource_of(kind), since, idle, _until(length))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        first = True
+        first, as_table = True, _wants_table(request)
+
+        def shown(obj: Object) -> Object:
+            version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            return self._table(kind, [obj] if "name" in obj["metadata"] else [], version) if as_table else obj
+
         try:
             async for change in _started(changes):
                 if first:
                     await response.prepare(request)
                     first = False
-                    await response.write(
-                        b"".join(_line("ADDED", _shown(kind, obj)) for obj in initial if selected(obj))
-                    )
-                lines = _lines(change, kind, namespace, selected, store.version, "allowWatchBookmarks" in query)
-                if lines:
-                    await response.write(lines)
+                    found = [("ADDED", _shown(kind, obj)) for obj in initial if selected(obj)]
+                    await response.write(b"".join(_line(event, shown(obj)) for event, obj in found))
+                bookmarks = "allowWatchBookmarks" in query
+                if event := _event(change, kind, namespace, selected, store.version, bookmarks):
+                    await response.write(_line(event[0], shown(event[1])))
         except ApiError as error:
             if first:
                 raise
@@ -177,32 +205,35 @@ def _until(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() < end
 
 
-def _lines(
+def _event(
     change: CommittedWrite | None,
     kind: Kind,
     namespace: str,
     selected: Callable[[Object], bool],
     version: int,
     bookmarks: bool,
-) -> bytes:
+) -> tuple[str, Object] | None:
+    """Return what a watch tells of a change, or without one of the time that has passed; None where that is nothing."""
     if change is None:
         bookmark = {"kind": kind.kind, "apiVersion": kind.group_version, "metadata": {"resourceVersion": str(version)}}
-        return _line("BOOKMARK", bookmark) if bookmarks else b""
+        return ("BOOKMARK", bookmark) if bookmarks else None
     obj = change.after or change.before or {}
     if namespace and obj["metadata"].get("namespace") != namespace:
-        return b""
+        return None
     was = change.before is not None and selected(change.before)
     is_now = change.after is not None and selected(change.after)
     if not was and not is_now:
-        return b""
+        return None
     gone = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(change.version)}}
-    return _line(
-        "MODIFIED" if was and is_now else "ADDED" if is_now else "DELETED", _shown(kind, obj if is_now else gone)
-    )
+    return "MODIFIED" if was and is_now else "ADDED" if is_now else "DELETED", _shown(kind, obj if is_now else gone)
 
 
 def _line(event: str, obj: Object) -> bytes:
     return orjson.dumps({"type": event, "object": obj}) + b"\n"
+
+
+def _wants_table(request: web.Request) -> bool:
+    return TABLE.search(request.headers.get("Accept", "")) is not None
 
 
 def _selected(request: web.Request) -> Callable[[Object], bool]:
@@ -221,6 +252,9 @@ async def _body(request: web.Request) -> Object:
     raw = await request.read()
     if not raw:
         return {}
+    if "protobuf" in request.content_type or "json-patch" in request.content_type:
+        said = f"{request.content_type} is not read by a standalone; send JSON or YAML, such as by kubectl apply -f"
+        raise ApiError(415, "UnsupportedMediaType", said)
     try:
         found = (
             yaml.load(raw, Loader=yaml.CSafeLoader)
@@ -250,10 +284,17 @@ def _place(path: str) -> tuple[str, str, str, str, str]:
     return group_version, namespace, plural, name, sub
 
 
-async def serve(host: str, port: int, file: Path | None, token: str | None) -> tuple[web.AppRunner, int]:
-    """Start the API; return its runner and the port it listens on."""
-    runner = web.AppRunner(Api(Registrar(ObjectStore(file)), token).app(), access_log=None, shutdown_timeout=1)
+async def serve(
+    host: str, port: int, file: Path | None, token: str | None, tls: tuple[int, Path, Path] | None = None
+) -> tuple[web.AppRunner, int]:
+    """Start the API, over TLS too on another port with a certificate and its key; return its runner and the port that
+    it listens on."""
+    api = Api(Registrar(ObjectStore(file)), token, file.parent / "pods" if file else None)
+    runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
+    await web.TCPSite(runner, host, port).start()
+    if tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls[1], tls[2])
+        await web.TCPSite(runner, host, tls[0], ssl_context=context).start()
     return runner, runner.addresses[0][1]

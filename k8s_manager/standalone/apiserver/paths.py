@@ -158,8 +158,16 @@ def _remove_item(items: list[Any], path: Path, shape: Shape, dotted: str) -> Non
 
 
 def merge(into: dict[str, Any], new: dict[str, Any], shape: Shape, dotted: str = "") -> None:
-    """Lay `new` over `into`: maps and keyed lists are merged, null takes away, everything else is replaced."""
+    """Lay `new` over `into`: maps and keyed lists are merged, null takes away, everything else is replaced. Of a
+    strategic merge patch's directives `$patch` and `$deleteFromPrimitiveList` are followed, and orders are not."""
+    if new.get("$patch") == "replace":
+        into.clear()
     for name, value in new.items():
+        if name.startswith("$"):
+            target = into.get(name.partition("/")[2])
+            if name.startswith("$deleteFromPrimitiveList/") and isinstance(target, list):
+                target[:] = [item for item in target if item not in value]
+            continue
         at = f"{dotted}.{name}" if dotted else name
         before = into.get(name)
         if value is None:
@@ -175,10 +183,15 @@ def merge(into: dict[str, Any], new: dict[str, Any], shape: Shape, dotted: str =
 
 
 def _merge_items(into: list[Any], new: list[Any], keys: list[str], shape: Shape, dotted: str) -> None:
+    if any(item.get("$patch") == "replace" for item in new):
+        into.clear()
+        new = [item for item in new if "$patch" not in item]
     known = {item_key(item, keys): item for item in into}
     for item in new:
         before = known.get(item_key(item, keys))
-        if before is None:
+        if item.get("$patch") == "delete":
+            into[:] = [one for one in into if one is not before]
+        elif before is None:
             into.append(item)
         else:
             merge(before, item, shape, dotted)

@@ -347,8 +347,10 @@ def test_of_several_documents_none_is_written_where_one_is_wrong(run, tmp_path):
     for name in ("apply", "plan", "diff"):
         code, out, error = run(name, "-f", str(file), "--server", "http://127.0.0.1:1")
         assert (code, out) == (2, "")
-        assert f"{file} (document 3): Model search/ranker: spec.rutes: is unknown" in error
-        assert f"{file} (document 4): Pod: kind: 'Pod' is no kind" in error and "no answer" not in error
+        line = file.read_text().splitlines().index("  rutes: []") + 1
+        assert f"{file} (document 3), line {line}: Model search/ranker: spec.rutes: is unknown" in error
+        assert f"{file} (document 4), line {line + 10}: Pod: kind: 'Pod' is no kind" in error
+        assert "no answer" not in error
 
 
 def started(*words: str) -> Answer:

@@ -1,0 +1,59 @@
+"""What a deletion leaves where it is, and why."""
+
+from collections.abc import Iterator, Sequence
+
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.parse import parse
+from istio_templates.errors import Invalid
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.services.document_bodies import namespace_of
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.store import Store
+from k8s_manager.pipeline.apply import others_in
+from k8s_manager.runtime.formatting import named
+
+NAMED = 5
+
+
+async def remainder(client: KubeClient, store: Store, going: Sequence[ObjectKey]) -> list[str]:
+    """Return, in sentences, what stays once documents are deleted."""
+    out = []
+    for key in going:
+        document = store.get(key)
+        if document is None:
+            continue
+        if key.kind == "Model":
+            out += list(_of_model(document))
+        if key.kind == "Tenant":
+            out += await _of_namespace(client, store, namespace_of(document), going)
+        if key.kind == "InferenceGateway" and document["spec"].get("namespace"):
+            out += await _of_namespace(client, store, document["spec"]["namespace"], going)
+    return out
+
+
+def _of_model(document: Manifest) -> Iterator[str]:
+    try:
+        found = parse(document)
+    except Invalid:
+        return
+    spec = found.spec
+    assert isinstance(spec, ModelSpec)
+    if spec.attach_to:
+        route = f"VirtualService {found.namespace}/{spec.attach_to.virtual_service}"
+        yield f"{route} stays, as it is another owner's; nothing limits it then"
+    if existing := [version.name for version in spec.versions if version.existing]:
+        yield f"the pods of {found}, version {', '.join(existing)}, stay, as Tidegate did not make them"
+
+
+async def _of_namespace(client: KubeClient, store: Store, name: str, going: Sequence[ObjectKey]) -> list[str]:
+    live = store.get(ObjectKey("Namespace", "", name))
+    if live is None:
+        return []
+    if (live["metadata"].get("labels") or {}).get(names.MANAGED_BY) != names.MANAGER:
+        return [f"Namespace {name} stays, as Tidegate did not make it"]
+    others = await others_in(client, name, going)
+    if not others:
+        return []
+    held = named([f"{key.kind} {key.name}" for key in others], NAMED)
+    return [f"Namespace {name} stays without Tidegate's labels, as it holds what others made: {held}"]

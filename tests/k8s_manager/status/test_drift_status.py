@@ -1,0 +1,47 @@
+from datetime import UTC, datetime, timedelta
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.drift.repair import Repair
+from k8s_manager.pipeline.apply import Results
+from k8s_manager.pipeline.changes import Changes
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.status.drift_status import LASTS, DriftNotes
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+OWNER = ("", "search", "ranker")
+DEPLOYMENT = ObjectKey("Deployment", "search", "ranker-v1")
+
+
+def repaired(*fields: str) -> Results:
+    return Results(repaired={DEPLOYMENT: Repair(OWNER, "1", ("night-shift",), fields=fields)})
+
+
+def conditions(notes: DriftNotes, results: Results, now: datetime):
+    return notes.conditions(results, Changes((), ()), Plan(), {}, now)
+
+
+def test_a_repair_names_the_fields_and_the_writer():
+    found = conditions(DriftNotes(), repaired("spec.replicas"), NOW)[OWNER]
+    assert found.message.startswith("spec.replicas of Deployment search/ranker-v1 was changed by night-shift")
+    several = Repair(OWNER, "1", ("a",), fields=tuple(f"spec.f{n}" for n in range(7))).sentence(DEPLOYMENT)
+    assert several.startswith("spec.f0, spec.f1, spec.f2, spec.f3, spec.f4, and 2 more of Deployment")
+    assert "were changed by a" in several
+
+
+def test_a_repair_is_over_after_a_while_and_another_one_begins_anew():
+    notes = DriftNotes()
+    conditions(notes, repaired("spec.replicas"), NOW)
+    assert notes.next_end(NOW) == LASTS
+    conditions(notes, repaired("spec.strategy"), NOW + LASTS / 2)
+    assert OWNER in conditions(notes, Results(), NOW + LASTS)
+    assert OWNER not in conditions(notes, Results(), NOW + 2 * LASTS)
+    assert notes.next_end(NOW + 2 * LASTS) is None
+
+
+def test_what_a_status_had_said_before_a_restart_is_over_too():
+    notes, before = DriftNotes(), {"reason": "Repaired", "message": "it was set back"}
+    assert notes.lasting(OWNER, before, NOW).message == "it was set back"
+    assert notes.lasting(OWNER, before, NOW + LASTS - timedelta(seconds=1)) is not None
+    assert notes.lasting(OWNER, before, NOW + LASTS) is None
+    assert notes.lasting(OWNER, {"reason": "Reported", "message": ""}, NOW) is None
+    assert notes.lasting(OWNER, None, NOW) is None
