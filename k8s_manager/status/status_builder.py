@@ -50,12 +50,11 @@ from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
-from k8s_manager.status.grant_status import GrantInputs, grant_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
-from k8s_manager.status.tenant_status import TenantInputs, tenant_status
+from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
 from k8s_manager.traffic.drain import Draining
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
