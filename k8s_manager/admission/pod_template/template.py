@@ -12,8 +12,8 @@ from k8s_manager.admission.pod_template.containers import check_containers
 from k8s_manager.admission.pod_template.field_types import check_types
 from k8s_manager.admission.pod_template.formats import dns_label, dns_subdomain, ip_address, qualified_name
 from k8s_manager.admission.pod_template.metadata import check_metadata
+from k8s_manager.admission.pod_template.node_selection import check_scheduling
 from k8s_manager.admission.pod_template.resource_rules import check_pod_resources
-from k8s_manager.admission.pod_template.scheduling_rules import check_scheduling
 from k8s_manager.admission.pod_template.security_context import check_pod_context
 from k8s_manager.admission.pod_template.violation import Violation, below, elements, wrong
 from k8s_manager.admission.pod_template.volumes import check_volumes
