@@ -1,4 +1,4 @@
-"""Status of a tenant (its namespace, the gateways that serve it) and of a grant on tenants (whether they exist). Pure."""
+"""Status of a tenant: its namespace and gateways; and of a grant on tenants: whether they exist. Pure."""
 
 from typing import NamedTuple
 
