@@ -1,5 +1,6 @@
 """CustomResourceDefinitions, generated from the document types."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
@@ -43,7 +44,7 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Groups", "string", ".spec.groups"),
     ],
 }
-_PLURAL = {
+PLURALS: Mapping[str, str] = {
     "InferenceGateway": "inferencegateways",
     "Tenant": "tenants",
     "Model": "models",
@@ -51,6 +52,16 @@ _PLURAL = {
     "WarmupPlan": "warmupplans",
     "AccessGrant": "accessgrants",
 }
+SHORT_NAMES: Mapping[str, str] = {
+    "InferenceGateway": "igw",
+    "Tenant": "tnt",
+    "Model": "mdl",
+    "LimitOverride": "lor",
+    "WarmupPlan": "wup",
+    "AccessGrant": "agr",
+}
+"""What kubectl and the command line take for a kind, besides its singular and plural."""
+_AGE = ("Age", "date", ".metadata.creationTimestamp")
 _CONDITION = {
     "type": "object",
     "required": ["type", "status", "reason", "message", "lastTransitionTime"],
@@ -71,7 +82,7 @@ def crds() -> list[dict[str, Any]]:
 
 
 def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
-    plural = _PLURAL[kind]
+    plural = PLURALS[kind]
     schema = spec_type.model_json_schema(by_alias=True)
     spec = structural(schema, schema.get("$defs", {}))
     return {
@@ -80,7 +91,13 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
         "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "tidegate"}},
         "spec": {
             "group": GROUP,
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [SHORT_NAMES[kind]],
+            },
             "scope": "Namespaced" if kind in NAMESPACED else "Cluster",
             "versions": [
                 {
@@ -89,7 +106,8 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
-                        {"name": name, "type": column, "jsonPath": path} for name, column, path in _COLUMNS[kind]
+                        {"name": name, "type": column, "jsonPath": path}
+                        for name, column, path in (*_COLUMNS[kind], _AGE)
                     ],
                     "schema": {"openAPIV3Schema": _envelope(spec, (spec_type.__doc__ or kind).strip())},
                 }

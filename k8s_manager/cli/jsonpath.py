@@ -80,7 +80,8 @@ class Template:
         return parts, []
 
     def _wrong(self, place: str, said: str) -> Invalid:
-        return Invalid(f"jsonpath {self._text!r}", [Problem(place, f"{said}; write it as for kubectl, such as {{.a[0].b}}")])
+        remedy = "write it as for kubectl, such as {.a[0].b}"
+        return Invalid(f"jsonpath {self._text!r}", [Problem(place, f"{said}; {remedy}")])
 
 
 def _tokens(text: str, wrong: Callable[[str, str], Invalid]) -> Iterator[tuple[bool, str]]:
@@ -218,7 +219,7 @@ def _operand(text: str, wrong: Callable[[str, str], Invalid]) -> Callable[[Any],
             constant = json.loads(text)
         except ValueError:
             raise wrong(text, "is neither a path, a number nor a quoted text") from None
-    return lambda item: [constant]
+    return lambda _: [constant]
 
 
 def _holds(left: list[Any], compare: Callable[[Any, Any], bool], right: list[Any]) -> bool:
@@ -235,7 +236,7 @@ def _field(name: str) -> Step:
 
 
 def _index(number: int) -> Step:
-    return lambda value: iter((value[number],) if isinstance(value, list) and -len(value) <= number < len(value) else ())
+    return lambda value: iter(value[number : number + 1 or None] if isinstance(value, list) else ())
 
 
 def _children(value: Any) -> Iterator[Any]:

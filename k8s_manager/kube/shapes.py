@@ -37,7 +37,16 @@ _HTTP: Shape = {
     "delegate": {"name": str, "namespace": str},
 }
 _SOURCE: Shape = {"metric": {"name": str}, "target": {}}
-_CONTAINER_STATUS: Shape = {"name": str, "ready": bool, "containerID": str, "state": {}}
+_CONTAINER_STATUS: Shape = {
+    "name": str,
+    "ready": bool,
+    "containerID": str,
+    "restartCount": int,
+    "state": {},
+    "lastState": {},
+}
+_COUNTS = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas", "observedGeneration")
+_DEPLOYMENT_STATUS: Shape = {**dict.fromkeys(_COUNTS, int), "conditions": _CONDITIONS}
 SHAPES: Mapping[str, Shape] = {
     **{kind: {"status": {"conditions": _CONDITIONS}} for kind in DOCUMENTS},
     "Pod": {
@@ -66,7 +75,7 @@ SHAPES: Mapping[str, Shape] = {
         }
     },
     "Service": {"spec": {"selector": _PAIRS, "ports": [{}]}},
-    "Deployment": {"spec": {"replicas": int}, "status": {"readyReplicas": int}},
+    "Deployment": {"spec": {"replicas": int}, "status": _DEPLOYMENT_STATUS},
     "ConfigMap": {"data": _PAIRS, "binaryData": _PAIRS},
     "Secret": {"data": _PAIRS},
 }

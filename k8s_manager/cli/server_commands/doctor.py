@@ -15,7 +15,7 @@ from istio_templates import names
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.existing_conflicts import conflicts
-from k8s_manager.cli.output import Format, console
+from k8s_manager.cli.output import FORMS, Format, console, plain_form_of
 from k8s_manager.cli.output import show as show_as
 from k8s_manager.doctor.checks import ClusterFacts, Finding, GatewayFacts, findings
 from k8s_manager.doctor.rbac import ACCOUNT, OWN_RIGHTS, RIGHTS, RbacRule
@@ -39,7 +39,9 @@ def doctor(
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="The cluster; absent: the pod's own account.")
     ] = None,
-    output: Annotated[Format, typer.Option("--output", "-o", help="table, json or yaml.")] = Format.TABLE,
+    output: Annotated[
+        Format, typer.Option("-o", "--output", parser=plain_form_of, metavar=FORMS, help="How to show it.")
+    ] = Format.TABLE,
 ) -> None:
     """Look at a cluster and say what is missing and what to run: kinds, Istio, rights, managers, gateways.
 
