@@ -28,7 +28,7 @@ from tests.support.standalone import standalone
 from tests.support.waiting import until
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-PROGRAMS = {"tidegate", "curl", "kubectl", "make", "docker", "export", "for", "git", "pip", "."}
+PROGRAMS = {"tidegate", "curl", "kubectl", "make", "docker", "export", "for", "git", "pip", ".", "source"}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 GAP = 2
 """Spaces between two columns."""
+LEAST = 3
+"""Letters of a column that is cut."""
 
 
 def age(created: str | None, now: datetime) -> str:
@@ -61,3 +63,19 @@ def fitting(widths: Mapping[str, int], optional: Sequence[str], width: int) -> l
             break
         shown.pop(name, None)
     return list(shown)
+
+
+def narrowed(widths: Mapping[str, int], whole: Sequence[str], width: int) -> dict[str, int]:
+    """Return column widths that fit `width`, the widest cut first; those of `whole` columns stay as they are."""
+    out = dict(widths)
+    while sum(out.values()) + GAP * (len(out) - 1) > width:
+        name = max((name for name in out if name not in whole), key=out.__getitem__, default=None)
+        if name is None or out[name] <= LEAST:
+            break
+        out[name] -= 1
+    return out
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text, or as much of it as fits."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -146,7 +146,7 @@ def main() -> None:
         return
     sys.argv[1:] = [*first, *words]
     try:
-        build(words)()
+        build(words)(prog_name="tidegate")
     except (Conflict, Invalid) as error:
         typer.echo(f"tidegate: {error.subject}:", err=True)
         for problem in error.problems:

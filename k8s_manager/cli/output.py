@@ -110,6 +110,8 @@ _OPTIONAL = (
     "URL", "PER GATEWAY POD", "ADDRESSES", "HOSTS", "REASON", "AUTHOR", "GROUPS", "USERS", "REFUSED", "UP-TO-DATE",
 )  # fmt: skip
 """What a narrow terminal does without, the first first."""
+_WHOLE = ("STATE", "AGE")
+"""What is never cut."""
 Rollouts = Mapping[tuple[str, str], Object]
 
 
@@ -153,14 +155,15 @@ def _row(kind: str, obj: Object, now: datetime, rollouts: Rollouts) -> dict[str,
 def fitted(found: Sequence[Mapping[str, str]], wide: bool) -> Table:
     """Return rows as a table that fits the terminal: columns are dropped, then cells are cut; `wide` keeps all."""
     widths = {name: max(map(cell_len, [name, *(row[name] for row in found)])) for name in found[0]}
-    is_cut = sys.stdout.isatty() and not wide
-    shown = columns.fitting(widths, _OPTIONAL, console().width) if is_cut else list(widths)
+    if sys.stdout.isatty() and not wide:
+        shown = columns.fitting(widths, _OPTIONAL, console().width)
+        widths = columns.narrowed({name: widths[name] for name in shown}, _WHOLE, console().width)
     out = Table(box=None, pad_edge=False, header_style="bold")
-    for name in shown:
-        out.add_column(name, overflow="ellipsis" if is_cut else "fold", no_wrap=is_cut)
+    for name, width in widths.items():
+        out.add_column(columns.cut(name, width), overflow="fold")
     for row in found:
         if any(row.values()):
-            out.add_row(*(row[name] for name in shown))
+            out.add_row(*(columns.cut(row[name], width) for name, width in widths.items()))
     return out
 
 

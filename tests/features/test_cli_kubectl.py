@@ -285,3 +285,53 @@ async def test_a_rollback_without_a_number_goes_to_the_revision_before(fleet, se
         ["history", "model", "a/b", "0"],
     ):
         assert (await tidegate(*words, server=server))[0] == 2, words
+
+
+async def completed(server: str, shell: str, line: str) -> list[str]:
+    """Return what a shell is offered for the last word of a line."""
+    words = line.split(" ")
+    asked = {
+        "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_TIDEGATE_COMPLETE": "complete_bash"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": line, "_TIDEGATE_COMPLETE": "complete_zsh"},
+    }[shell]
+    environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_SERVER": server, "TIDEGATE_TOKEN": "of-the-tests", **asked}
+    command = [sys.executable, "-m", "k8s_manager.cli.main"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
+    out, _ = await process.communicate()
+    return out.decode().split()
+
+
+async def test_a_shell_completes_kinds_and_names(server):
+    for line, expected in {
+        "tidegate get mod": "models",
+        "tidegate get models se": "search/ranker",
+        "tidegate get models -n search ra": "ranker",
+        "tidegate -n search describe mdl/ra": "mdl/ranker",
+        "tidegate limit sea": "search/ranker",
+        "tidegate delete tenant s": "search",
+        "tidegate desc": "describe",
+    }.items():
+        assert expected in await completed(server, "bash", line), line
+    assert '"search/ranker"' in " ".join(await completed(server, "zsh", "tidegate get models se"))
+    assert await completed("http://127.0.0.1:9", "bash", "tidegate get models se") == []
+    for shell in ("bash", "zsh"):
+        code, out, _ = await tidegate("completion", shell)
+        assert code == 0 and f"complete_{shell}" in out
+
+
+async def test_a_login_is_kept_for_the_calls_after_it(server, tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_CONFIG": str(tmp_path / "config")}
+
+    async def run(*words: str, stdin: str = "") -> tuple[int | None, str]:
+        pipe = asyncio.subprocess.PIPE
+        command = [sys.executable, "-m", "k8s_manager.cli.main", *words]
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        out, error = await process.communicate(stdin.encode())
+        return process.returncode, (out + error).decode()
+
+    code, said = await run("login", server, "-n", "search", stdin="of-the-tests\n")
+    assert code == 0 and "tidegate:holder" in said and "of-the-tests" not in said
+    assert (await run("get", "model", "ranker", "-o", "name")) == (0, "model.tidegate.dev/ranker\n")
+    code, said = await run("login", server, "--name", "other", stdin="wrong\n")
+    assert code == 2 and "other" not in (tmp_path / "config").read_text()

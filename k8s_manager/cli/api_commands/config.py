@@ -39,20 +39,25 @@ def login(
     server: Annotated[str, typer.Argument(help="The manager, such as https://tidegate.example.com.")],
     token_file: NewFile = None,
     name: Annotated[str, typer.Option("--name", help="The context's name; by default the server's host.")] = "",
-    namespace: Annotated[str, typer.Option(help="The namespace that is meant where -n is not given.")] = "",
 ) -> None:
     """Keep a manager's address and a token as the current context, once the manager knows the token.
 
-    The token is asked for, or read from standard input, from TIDEGATE_TOKEN or from --token-file.
+    The token is asked for, or read from standard input, from TIDEGATE_TOKEN or from --token-file. With -n the context
+    keeps that namespace.
 
     tidegate login https://tidegate.example.com
     """
     token = "" if token_file else os.environ.get("TIDEGATE_TOKEN") or _asked()
-    made = Context(_name(name, server), server.rstrip("/"), token.strip(), _absolute(token_file), namespace)
+    made = Context(_name(name, server), server.rstrip("/"), token.strip(), _absolute(token_file), _given())
     calls: Connection = connection_to(made)
     user = calls.whoami()["user"]
     contexts.save(replace(contexts.load().with_context(made), current=made.name))
     typer.echo(f"you are {user}; context {made.name} is current ({contexts.file()})")
+
+
+def _given() -> str:
+    """Return the namespace of -n or of the environment."""
+    return os.environ.get(contexts.NAMESPACE, "")
 
 
 def _asked() -> str:
@@ -105,24 +110,20 @@ def set_context(
     name: Annotated[str, typer.Argument(help="A context's name; absent: the current one.", autocompletion=_names)] = "",
     server: Address = None,
     token_file: NewFile = None,
-    own_namespace: Annotated[
-        str | None, typer.Option("--default-namespace", help="The namespace that is meant where -n is not given.")
-    ] = None,
 ) -> None:
-    """Make a context, or change what is given of it; so does -n, for its namespace.
+    """Make a context, or change what is given of it; -n gives its namespace.
 
     tidegate config set-context staging --server https://staging.example.com --token-file ~/.tidegate-token
     tidegate config set-context -n search
     """
     found = contexts.load()
     before = found.named.get(name or found.one(found.current).name, Context(name))
-    namespace = own_namespace if own_namespace is not None else os.environ.get(contexts.NAMESPACE)
     made = replace(
         before,
         server=before.server if server is None else server.rstrip("/"),
         token_file=before.token_file if token_file is None else _absolute(token_file),
         token=before.token if token_file is None else "",
-        namespace=before.namespace if namespace is None else namespace,
+        namespace=_given() or before.namespace,
     )
     if made.server or not before.server:
         connection_to(replace(made, token="", token_file=""))

@@ -77,8 +77,6 @@ def rollback(
 ) -> None:
     """Write a document as it was at a revision; without a number, at the one before it.
 
-    A deleted document comes back as it was last.
-
     tidegate rollback model search/ranker
     """
     selected, revision = _recorded(what)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,8 @@ def doctor(
 
     Changes nothing. Exit codes: 0 nothing fails, 2 something does, 3 the cluster does not answer.
     """
+    if sys.stderr.isatty():
+        typer.echo("looking at the cluster: kinds, rights, Istio, managers, gateways ...", err=True)
     try:
         found = findings(asyncio.run(look(kubeconfig)))
     except TidegateError as error:
