@@ -23,6 +23,7 @@ from istio_templates.documents.parse import API_VERSION, SPECS, parse
 from k8s_manager.cli.main import arranged, build
 from tests.features.conftest import make_search
 from tests.features.test_cli import tidegate
+from tests.support.documents import labels
 from tests.support.pages import PAGES, ROOT
 from tests.support.standalone import standalone
 from tests.support.waiting import until
@@ -110,7 +111,7 @@ def test_every_command_is_taken_by_the_real_parser(block: Block, monkeypatch: py
         group.make_context("tidegate", [word for word in place if word not in first])
 
 
-RUNNABLE = {"get", "explain", "limit", "scale", "override", "describe", "wait", "rollout", "whoami"}
+RUNNABLE = {"get", "explain", "limit", "scale", "override", "describe", "wait", "whoami"}
 STANDING = {"-w", "--watch"}
 
 
@@ -118,6 +119,7 @@ async def test_commands_of_the_pages_run_against_a_manager(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as rest:
         await make_search(fleet)
         await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
         server = f"http://127.0.0.1:{rest._session._base_url.port}"
         found = [(b, words) for b in BLOCKS if b.language == "" and b.reason is None for words in commands(b)]
         run = [(b, w) for b, w in found if w[0] in RUNNABLE and not STANDING & {*w}]

@@ -166,8 +166,9 @@ def main() -> None:
 
 
 def _end(said: str) -> None:
+    """End with code 1; `diff` with 2, since 1 says there that something differs."""
     typer.echo(f"tidegate: {said}", err=True)
-    raise SystemExit(1) from None
+    raise SystemExit(2 if "diff" in sys.argv[1:] else 1) from None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from istio_templates.documents.crd import PLURALS, SHORT_NAMES
 from k8s_manager.cli.kinds import KINDS
 from tests.features.conftest import make_search
 from tests.features.test_cli import tidegate
+from tests.support.bounds import hung
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.waiting import until
 
@@ -245,12 +246,12 @@ async def test_changes_are_shown_as_they_come(fleet, server):
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
     assert process.stdout is not None
     try:
-        assert (await asyncio.wait_for(process.stdout.readline(), 60)).startswith(b"NAME")
+        assert (await asyncio.wait_for(process.stdout.readline(), hung())).startswith(b"NAME")
         await fleet.pod("search", labels())
-        while b"v1 1/2" not in await asyncio.wait_for(process.stdout.readline(), 60):
+        while b"v1 1/2" not in await asyncio.wait_for(process.stdout.readline(), hung()):
             pass
         await tidegate("delete", "model", "search/ranker", server=server)
-        while b"Delet" not in await asyncio.wait_for(process.stdout.readline(), 60):
+        while b"Delet" not in await asyncio.wait_for(process.stdout.readline(), hung()):
             pass
     finally:
         process.terminate()

@@ -380,3 +380,12 @@ def test_what_runs_until_it_is_stopped_says_what_it_cannot_start_with(tmp_path):
     is_told(started("serve", "--listen", "nowhere"), "HOST:PORT")
     is_told(started("standalone", "--state", binary), binary)
     is_told(started("standalone", "--state", f"{binary}/x"), binary)
+
+
+def test_a_difference_that_cannot_be_told_is_no_difference(run, monkeypatch):
+    def fails(*_: Any) -> None:
+        raise OSError(5, "gone", "/x")
+
+    monkeypatch.setattr("k8s_manager.cli.document_files.Reading.documents", fails)
+    assert run("diff", "-f", "x")[0] > 1
+    assert run("apply", "-f", "x")[0] == 1
