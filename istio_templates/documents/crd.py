@@ -1,5 +1,6 @@
 """CustomResourceDefinitions, generated from the document types."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
@@ -55,7 +56,7 @@ _AT_CREATION = {
     ),
 }
 """What the API server asks of new documents: names, which never change, in the Common Expression Language."""
-_PLURAL = {
+PLURALS: Mapping[str, str] = {
     "InferenceGateway": "inferencegateways",
     "Tenant": "tenants",
     "Model": "models",
@@ -63,6 +64,16 @@ _PLURAL = {
     "WarmupPlan": "warmupplans",
     "AccessGrant": "accessgrants",
 }
+SHORT_NAMES: Mapping[str, str] = {
+    "InferenceGateway": "igw",
+    "Tenant": "tnt",
+    "Model": "mdl",
+    "LimitOverride": "lor",
+    "WarmupPlan": "wup",
+    "AccessGrant": "agr",
+}
+"""What kubectl and the command line take for a kind, besides its singular and plural."""
+_AGE = ("Age", "date", ".metadata.creationTimestamp")
 _CONDITION = {
     "type": "object",
     "required": ["type", "status", "reason", "message", "lastTransitionTime"],
@@ -83,7 +94,7 @@ def crds() -> list[dict[str, Any]]:
 
 
 def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
-    plural = _PLURAL[kind]
+    plural = PLURALS[kind]
     schema = spec_type.model_json_schema(by_alias=True)
     spec = structural(schema, schema.get("$defs", {}))
     return {
@@ -92,7 +103,13 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
         "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "tidegate"}},
         "spec": {
             "group": GROUP,
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [SHORT_NAMES[kind]],
+            },
             "scope": "Namespaced" if kind in NAMESPACED else "Cluster",
             "versions": [
                 {
@@ -101,7 +118,8 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
-                        {"name": name, "type": column, "jsonPath": path} for name, column, path in _COLUMNS[kind]
+                        {"name": name, "type": column, "jsonPath": path}
+                        for name, column, path in (*_COLUMNS[kind], _AGE)
                     ],
                     "schema": {"openAPIV3Schema": _envelope(kind, spec, (spec_type.__doc__ or kind).strip())},
                 }

@@ -14,6 +14,7 @@ from k8s_manager.api.routes import (
     events,
     git,
     history,
+    inventory,
     models,
     overrides,
     probes,
@@ -48,6 +49,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     git.add(app, backend)
     claims.add(app, backend)
     history.add(app, backend)
+    inventory.add(app, backend)
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app

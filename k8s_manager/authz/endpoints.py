@@ -79,6 +79,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_history("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_history("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE),
     **_history(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
+    ("GET", "/v1/gateways/{name}/objects"): _FLEET_READ,
+    ("GET", "/v1/tenants/{name}/objects"): Need(Scope.TENANT, parameter="name"),
+    ("GET", _MODELS + "/{name}/objects"): _READ,
+    ("GET", "/v1/tenants/{tenant}/rollouts"): _READ,
     **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas")},
     **{
         ("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/pause", "/measurement", "/versions/{version}/scale")

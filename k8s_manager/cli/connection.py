@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,16 @@ from typing import Any
 import typer
 
 from istio_templates.errors import Invalid, Problem, TidegateError
+from k8s_manager.cli import contexts
 from k8s_manager.cli.advice import in_options
+from k8s_manager.cli.contexts import Context
 from k8s_manager.client import ApiProblem, TidegateClient, Unanswered
 
 TIMEOUT = "TIDEGATE_TIMEOUT"
 _TOKEN = "TIDEGATE_TOKEN"
+_STATE = "TIDEGATE_STATE"
+DEMO = Path(".demo")
+"""The folder of the standalone that `make demo` starts."""
 
 
 class Failed(typer.Exit):
@@ -46,10 +52,24 @@ class Connection(TidegateClient):
 
 
 def connect(server: str | None, token_file: Path | None, state: Path) -> Connection:
-    """Return the connection that the options and the environment name; else the standalone in `state`."""
-    address = server if server is not None else _standalone(state / "address")
+    """Return the connection that the options and the environment name; else the context's; else the standalone in
+    `state`. The token of a context is for its own address only."""
+    context = None if server is not None or _is_named(state) else contexts.current()
+    address = server if server is not None else context.server if context else _standalone(state / "address")
     _require_address(address)
-    return Connection(address.rstrip("/"), _token(token_file, state / "token"), timeout())
+    return Connection(address.rstrip("/"), _token(token_file, state / "token", context), timeout())
+
+
+def connection_to(context: Context) -> Connection:
+    """Return the connection of a context; raises `Invalid` for an address or a token that cannot be one."""
+    _require_address(context.server)
+    return Connection(context.server.rstrip("/"), _of_context(context), timeout())
+
+
+def _is_named(state: Path) -> bool:
+    """Tell whether a standalone is asked for: its folder was named, also where that is the usual one."""
+    words = (word.partition("=")[0] for word in sys.argv)
+    return state != DEMO or _STATE in os.environ or "--state" in words
 
 
 def timeout() -> float | None:
@@ -70,13 +90,21 @@ def _standalone(file: Path) -> str:
     return f"http://{_text(file, 'the address of a standalone')}" if file.exists() else "http://127.0.0.1:8700"
 
 
-def _token(token_file: Path | None, own: Path) -> str:
+def _token(token_file: Path | None, own: Path, context: Context | None) -> str:
     """Return the token; raises `Invalid`, without it, where there is none in a place that was named."""
     if given := os.environ.get(_TOKEN, ""):
         return _required(given, _TOKEN)
     if token_file is not None:
         return _required(_text(token_file, "the token"), f"token file {token_file}")
+    if context is not None:
+        return _of_context(context)
     return _required(_text(own, "the token"), f"token file {own}") if own.exists() else ""
+
+
+def _of_context(context: Context) -> str:
+    if context.token_file:
+        return _required(_text(Path(context.token_file), "the token"), f"token file {context.token_file}")
+    return _required(context.token, f"the token of context {context.name}") if context.token else ""
 
 
 def _required(token: str, place: str) -> str:

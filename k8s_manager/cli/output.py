@@ -1,47 +1,170 @@
-"""How the command line shows things: a table for people, JSON or YAML for programs."""
+"""How the command line shows things: a table for people, JSON, YAML or chosen values for programs."""
 
 import json
+import os
 import sys
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from istio_templates.documents.crd import GROUP
 from istio_templates.yaml_text import yaml_text
+from k8s_manager.cli import columns
+from k8s_manager.cli.jsonpath import Template
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
+WIDEST = 400
+FORMS = "table|wide|name|json|yaml|jsonpath=TEMPLATE"
 
 
-class Format(StrEnum):
-    """An output format."""
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An output format; `TABLE` is always the same object."""
 
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
+    name: str
+    template: Template | None = None
+    TABLE: ClassVar["Format"]
+    WIDE: ClassVar["Format"]
+    NAME: ClassVar["Format"]
+    JSON: ClassVar["Format"]
+    YAML: ClassVar["Format"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Format.TABLE, Format.WIDE, Format.NAME = Format("table"), Format("wide"), Format("name")
+Format.JSON, Format.YAML = Format("json"), Format("yaml")
+
+
+def form_of(text: str | Format) -> Format:
+    """Return the format that an option names; raises `BadParameter`, or `Invalid` for a wrong template."""
+    if isinstance(text, Format):
+        return text
+    name, sign, template = text.partition("=")
+    if name == "jsonpath" and sign:
+        return Format(name, Template(template))
+    known = (Format.TABLE, Format.WIDE, Format.NAME, Format.JSON, Format.YAML)
+    found = next((form for form in known if form.name == text), None)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no format; write one of {FORMS}")
+    return found
+
+
+def plain_form_of(text: str | Format) -> Format:
+    """Return the format for what has one table only: `wide` is that table."""
+    found = form_of(text)
+    return Format.TABLE if found is Format.WIDE else found
 
 
 def show(value: Any, form: Format) -> None:
-    """Print a value as JSON or YAML."""
+    """Print a value for a program; raises `BadParameter` for names where it has none."""
+    if form.template is not None:
+        typer.echo(form.template.render(value), nl=False)
+        return
+    if form is Format.NAME:
+        items = value["items"] if isinstance(value, dict) and "items" in value else value
+        for item in items if isinstance(items, list) else [items]:
+            typer.echo(name_of(item))
+        return
     text = json.dumps(value, indent=2)
     typer.echo(text if form is Format.JSON else yaml_text([json.loads(text)]).rstrip())
 
 
-def table(kind: str, objects: list[Object]) -> None:
+def name_of(item: Any) -> str:
+    """Return how `-o name` writes a thing: a document as kubectl does, anything else by what tells it apart."""
+    if isinstance(item, dict) and "kind" in item and "metadata" in item:
+        return f"{str(item['kind']).lower()}.{GROUP}/{item['metadata']['name']}"
+    for name in _NAMES if isinstance(item, dict) else ():
+        if name in item:
+            return f"{'event' if name == 'id' else name}/{item[name]}"
+    raise typer.BadParameter("-o name: this answer has no names; take -o json")
+
+
+def coloured(diff: str) -> str:
+    """Return a unified diff in colours, where it goes to a terminal and NO_COLOR is not set."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return diff
+    colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
+    lines = diff.splitlines(True)
+    return "".join(typer.style(line, fg=colours[line[0]]) if line[0] in colours else line for line in lines)
+
+
+_NAMES = ("revision", "host", "id", "document", "model", "name", "user", "what")
+"""By which field things are told apart that are no documents."""
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "gateway": ("NAME", "NAMESPACE", "PODS", "ADDRESSES", "STATE"),
+    "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
+    "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
+    "grant": ("NAME", "ROLE", "TENANTS", "USERS", "GROUPS", "STATE"),
+    "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
+}
+_OPTIONAL = (
+    "URL", "PER GATEWAY POD", "ADDRESSES", "HOSTS", "REASON", "AUTHOR", "GROUPS", "USERS", "REFUSED", "UP-TO-DATE",
+)  # fmt: skip
+"""What a narrow terminal does without, the first first."""
+_WHOLE = ("STATE", "AGE")
+"""What is never cut."""
+Rollouts = Mapping[tuple[str, str], Object]
+
+
+def table(kind: str, objects: list[Object], wide: bool = False, rollouts: Rollouts | None = None) -> None:
     """Print documents as a table, a line each."""
-    columns = {
-        "gateway": ("NAME", "NAMESPACE", "PODS", "ADDRESSES", "STATE"),
-        "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
-        "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
-        "grant": ("NAME", "ROLE", "TENANTS", "USERS", "GROUPS", "STATE"),
-        "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
-    }[kind]
-    out = empty(*columns)
-    for obj in objects:
-        out.add_row(*_ROWS[kind](obj))
-    console().print(out)
+    out = rows(kind, objects, rollouts)
+    console(wide).print(fitted(out, wide))
+
+
+def line(kind: str, obj: Object, rollouts: Rollouts | None = None) -> None:
+    """Print one document without a head, its cells beside each other: what changed while a table is watched."""
+    (row,) = rows(kind, [obj], rollouts)
+    state_now = {"STATE": "Deleted"} if obj.get("deleted") else {}
+    typer.echo("  ".join({**row, **state_now}.values()))
+
+
+def rows(kind: str, objects: Iterable[Object], rollouts: Rollouts | None = None) -> list[dict[str, str]]:
+    """Return documents as rows, by column; `rollouts` by namespace and name of a model."""
+    now = datetime.now(UTC)
+    return [_row(kind, obj, now, rollouts or {}) for obj in objects] or [dict.fromkeys(_head(kind), "")]
+
+
+def _head(kind: str) -> list[str]:
+    head = [*COLUMNS[kind], "AGE"]
+    if kind == "model":
+        head.insert(head.index("LIMIT"), "UP-TO-DATE")
+        head.insert(head.index("LIMIT") + 1, "REFUSED")
+    return head
+
+
+def _row(kind: str, obj: Object, now: datetime, rollouts: Rollouts) -> dict[str, str]:
+    metadata = obj["metadata"]
+    cells = dict(zip(COLUMNS[kind], _ROWS[kind](obj), strict=True))
+    cells["AGE"] = columns.age(metadata.get("creationTimestamp"), now)
+    if kind == "model":
+        cells["REFUSED"] = columns.refused(obj.get("status", {}).get("limit") or {})
+        cells["UP-TO-DATE"] = columns.up_to_date(rollouts.get((metadata.get("namespace", ""), metadata["name"])))
+    return {name: cells[name] for name in _head(kind)}
+
+
+def fitted(found: Sequence[Mapping[str, str]], wide: bool) -> Table:
+    """Return rows as a table that fits the terminal: columns are dropped, then cells are cut; `wide` keeps all."""
+    widths = {name: max(map(cell_len, [name, *(row[name] for row in found)])) for name in found[0]}
+    if sys.stdout.isatty() and not wide:
+        shown = columns.fitting(widths, _OPTIONAL, console().width)
+        widths = columns.narrowed({name: widths[name] for name in shown}, _WHOLE, console().width)
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in widths.items():
+        out.add_column(columns.cut(name, width), overflow="fold")
+    for row in found:
+        if any(row.values()):
+            out.add_row(*(columns.cut(row[name], width) for name, width in widths.items()))
+    return out
 
 
 def empty(*columns: str) -> Table:
@@ -52,9 +175,9 @@ def empty(*columns: str) -> Table:
     return out
 
 
-def console() -> Console:
+def console(wide: bool = False) -> Console:
     """Return where tables go. A pipe has no width: what is read by a program is not wrapped."""
-    return Console(width=None if sys.stdout.isatty() else 400)
+    return Console(width=None if sys.stdout.isatty() and not wide else WIDEST)
 
 
 def errors() -> Console:

@@ -163,6 +163,14 @@ class HistoryRecorder:
         there = ", ".join(str(obj["revision"]) for obj in found) or "none yet"
         raise NotFound(f"{key} has no revision {number}; revisions are: {there}")
 
+    async def previous(self, key: ObjectKey, live: Manifest) -> Manifest:
+        """Return the newest revision that says something else than a document does now; raises `NotFound`."""
+        metadata = live["metadata"]
+        for obj in await self.of(key, metadata["uid"]):
+            if int(obj["revision"]) < metadata["generation"] and obj["data"]["spec"] != live.get("spec"):
+                return obj
+        raise NotFound(f"{key} has no revision before this one; see its history")
+
     async def _read(self) -> None:
         """Learn which revisions there are."""
         found, _ = await self._client.list(_REVISIONS, revision.of_everything())

@@ -50,6 +50,8 @@ _CONTAINER_STATUS: Shape = {
     "state": _STATE,
     "lastState": _STATE,
 }
+_COUNTS = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas", "observedGeneration")
+_DEPLOYMENT_STATUS: Shape = {**dict.fromkeys(_COUNTS, int), "conditions": _CONDITIONS}
 SHAPES: Mapping[str, Shape] = {
     **{kind: {"status": {"conditions": _CONDITIONS}} for kind in DOCUMENTS},
     "Pod": {
@@ -79,17 +81,7 @@ SHAPES: Mapping[str, Shape] = {
         }
     },
     "Service": {"spec": {"selector": _PAIRS, "ports": [{}]}},
-    "Deployment": {
-        "spec": {"replicas": int},
-        "status": {
-            "observedGeneration": int,
-            "replicas": int,
-            "updatedReplicas": int,
-            "readyReplicas": int,
-            "availableReplicas": int,
-            "conditions": _CONDITIONS,
-        },
-    },
+    "Deployment": {"spec": {"replicas": int}, "status": _DEPLOYMENT_STATUS},
     "ConfigMap": {"data": _PAIRS, "binaryData": _PAIRS},
     "Secret": {"data": _PAIRS},
 }

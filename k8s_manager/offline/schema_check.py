@@ -73,5 +73,6 @@ def _library() -> Any:
     try:
         import kubernetes_validate  # type: ignore[import-untyped]
     except ImportError as error:
-        raise Unsupported("Kubernetes' schemas are not installed; pip install 'tidegate[validate]'") from error
+        remedy = "pip install 'tidegate[validate]', or in a checkout pip install '.[validate]'"
+        raise Unsupported(f"Kubernetes' schemas are not installed; {remedy}") from error
     return kubernetes_validate

@@ -34,6 +34,7 @@ class Greeting:
         typer.echo(f"  REST API        http://{joined(host, port)}  (token: {folder / 'token'})")
         headers = {"Authorization": f"Bearer {self._place.token_file.read_text().strip()}"}
         async with aiohttp.ClientSession(f"http://{joined(host, port)}", headers=headers, trust_env=False) as session:
+            typer.echo("  starting the manager ...")
             await _until_ready(session)
             if self._demo:
                 await self._make_demo(session)

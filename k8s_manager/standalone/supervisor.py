@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import typer
+
 from istio_templates.documents.crd import crds
 from istio_templates.errors import Stalled
 from istio_templates.host_port import joined
@@ -276,6 +278,8 @@ async def run(
         for future in (*waiters, greeting):
             if future is not None:
                 future.cancel()
+        typer.echo("  stopping the manager, the pods and their Envoys ...")
         await standalone.stop()
+        typer.echo("  stopped")
     if standalone.failed.is_set() and not stop.is_set():
         raise Stalled(f"a part of standalone ended; look into {place.folder / 'logs'}")

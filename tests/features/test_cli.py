@@ -39,7 +39,7 @@ async def test_documents_are_applied_shown_explained_scaled_and_deleted(fleet, s
     code, out, error = await tidegate("apply", "-f", "-", server=server, stdin=text)
     assert (code, error) == (0, "")
     assert out.splitlines() == [
-        f"{what} is written" for what in ("InferenceGateway shared", "Tenant search", "Model search/ranker")
+        f"{what} created" for what in ("InferenceGateway shared", "Tenant search", "Model search/ranker")
     ]
     await fleet.pod("inference-gw", {"istio": "shared"})
     await fleet.pod("search", labels())
@@ -157,7 +157,7 @@ async def test_who_one_is_and_what_one_may_is_shown_and_tokens_are_made(fleet, s
     grant = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": "ml"}}
     text = yaml.safe_dump({**grant, "spec": {"role": "viewer", "groups": ["ml"], "tenants": ["search"]}})
     code, out, error = await tidegate("apply", "-f", "-", server=server, stdin=text)
-    assert (code, out, error) == (0, "AccessGrant ml is written\n", "")
+    assert (code, out, error) == (0, "AccessGrant ml created\n", "")
     code, out, _ = await tidegate("get", "grant", server=server)
     assert [*out.splitlines()[1].split()][:5] == ["ml", "viewer", "search", "-", "ml"]
     code, out, _ = await tidegate("whoami", server=server)
@@ -212,7 +212,7 @@ async def test_a_plan_is_shown_and_only_that_is_applied(fleet, server, tmp_path)
     code, _, error = await tidegate("apply", "-f", str(file), "--plan", "", server=server)
     assert code == 2 and "plan the write again" in error
     code, out, _ = await tidegate("apply", "-f", str(file), "--plan", fingerprint, server=server)
-    assert (code, out) == (0, "Model search/ranker is written\n")
+    assert (code, out) == (0, "Model search/ranker configured\n")
     await until(lambda: _nothing_differs(str(file), server), what="the change being there")
     code, out, _ = await tidegate("plan", "-f", str(file), "-o", "json", server=server)
     assert json.loads(out)["items"][0]["changes"] == []

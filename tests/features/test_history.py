@@ -149,7 +149,11 @@ async def test_gateways_tenants_and_grants_have_a_history_too(rest):
         assert only["current"], path
     status, problem = await rest.call("GET", "/v1/gateways/shared/history/7")
     assert status == 404 and "revisions are: 1" in problem["detail"]
-    for body, words in (({"revision": "1"}, "revision"), ({}, "revision"), ({"revision": 1, "why": ""}, "why")):
+    for body, words in (
+        ({"revision": "1"}, "revision"),
+        ({"revision": 0}, "revision"),
+        ({"revision": 1, "why": ""}, "why"),
+    ):
         status, problem = await rest.call("POST", "/v1/gateways/shared/rollback", body)
         assert status == 422 and words in json.dumps(problem)
 

@@ -41,7 +41,7 @@ def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
         if follow:
             lines = _proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
             return StreamingResponse(lines, media_type="text/event-stream")
-        items = [_event(event) for event in backend.events.recent() if event.id > after and shown(event)]
+        items = [event_line(event) for event in backend.events.recent() if event.id > after and shown(event)]
         return in_json({"items": items})
 
 
@@ -81,8 +81,9 @@ async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) 
     async for event in backend.events.listen(after):
         if not shown(event):
             continue
-        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(_event(event)))
+        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(event_line(event)))
 
 
-def _event(event: Event) -> Manifest:
+def event_line(event: Event) -> Manifest:
+    """Return an event as callers see it."""
     return {name: getattr(event, name) for name in ("id", "time", "type", "object", "message", "details")}

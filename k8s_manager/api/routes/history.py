@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 
-from istio_templates.facts import ObjectKey
+from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.document_paths import ROOTS, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
@@ -67,6 +67,14 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         return in_json(shown)
 
 
+async def _target(backend: Backend, key: ObjectKey, number: int | None) -> Manifest:
+    """Return the revision that shall hold again; raises `NotFound`."""
+    live = backend.documents.one(key)
+    if number is None:
+        return await backend.history.previous(key, live)
+    return await backend.history.one(key, live["metadata"]["uid"], number)
+
+
 def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
     place = place_of(kind, backend)
@@ -88,8 +96,8 @@ def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -
         match: Match = None,
         planned: Planned = None,
     ) -> Response:
-        found = await backend.history.one(key, backend.documents.one(key)["metadata"]["uid"], body.revision)
-        why = change_by(request, body.reason or f"back to revision {body.revision}", body.ticket)
+        found = await _target(backend, key, body.revision)
+        why = change_by(request, body.reason or f"back to revision {found['revision']}", body.ticket)
         document = {"spec": found["data"]["spec"]}
         if kind == "LimitOverride":
             authored(document, caller_of(request).identity)

@@ -112,9 +112,9 @@ class ClaimBody(Spec):
 
 
 class RollbackBody(Spec):
-    """The revision that shall hold again, and why."""
+    """The revision that shall hold again, and why; without a number the one before."""
 
-    revision: int = Field(ge=1, strict=True)
+    revision: int | None = Field(default=None, ge=1, strict=True)
     reason: Annotated[str, Field(max_length=MOST_REASON), WithJsonSchema(_words(MOST_REASON))] = ""
     ticket: Annotated[str, Field(max_length=MOST_TICKET), WithJsonSchema(_words(MOST_TICKET))] = ""
 

@@ -10,6 +10,7 @@ from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_deletion import DocumentDeletion
 from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.host_transfer import HostTransfers
+from k8s_manager.api.services.inventory import Inventory
 from k8s_manager.api.services.model_actions import ModelActions
 from k8s_manager.api.services.model_reader import ModelReader
 from k8s_manager.api.services.plan_view import PlanView
@@ -39,6 +40,7 @@ class Backend:
     deletion: DocumentDeletion
     bundles: BundlePlanner
     models: ModelReader
+    inventory: Inventory
     actions: ModelActions
     transfers: HostTransfers
     events: Events
@@ -76,6 +78,7 @@ def backend_of(
         deletion=DocumentDeletion(client, store, catalog, check, dry_run, locks, explains_deletes=tree is not None),
         bundles=BundlePlanner(store, catalog, dry_run),
         models=models,
+        inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader),
         transfers=HostTransfers(catalog, writer),
         events=events,

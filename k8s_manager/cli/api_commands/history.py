@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from k8s_manager.cli import output
+from k8s_manager.cli import output, selection
+from k8s_manager.cli.api_commands import outcome
 from k8s_manager.cli.api_commands.documents import (
     DEMO,
-    DocumentKind,
     DryRun,
     Output,
     Reason,
@@ -15,14 +15,20 @@ from k8s_manager.cli.api_commands.documents import (
     State,
     Ticket,
     TokenFile,
-    path_of,
     show_changes,
 )
+from k8s_manager.cli.completion import choices
 from k8s_manager.cli.connection import connect
+from k8s_manager.cli.kinds import is_kind
 from k8s_manager.cli.output import Format
+from k8s_manager.cli.selection import Selected, chosen
 
-Recorded = Annotated[DocumentKind, typer.Argument(help="What kind: gateway, tenant, model, override or grant.")]
-Name = Annotated[str, typer.Argument(help="Its name (a model: TENANT/MODEL).")]
+Recorded = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="KIND NAME [REVISION]", help="Whose history, also as KIND/NAME; a revision.", autocompletion=choices
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,9 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def history(
-    kind: Recorded,
-    name: Name,
-    revision: Annotated[int | None, typer.Argument(min=1, help="Show this one; absent: all.")] = None,
+    what: Recorded,
     against: Annotated[int | None, typer.Option(min=1, help="Show what differs from this revision.")] = None,
     form: Output = Format.TABLE,
     server: Server = None,
@@ -46,7 +50,9 @@ def history(
     tidegate history model search/ranker
     tidegate history model search/ranker 7 --against 5
     """
-    connection, path = connect(server, token_file, state), path_of(kind, name)
+    selected, revision = _recorded(what)
+    connection = connect(server, token_file, state)
+    path = selection.path_of(connection, selected)
     if revision is None:
         found = connection.call("GET", f"{path}/history")
         _show_all(found, form)
@@ -54,28 +60,47 @@ def history(
     query = "" if against is None else f"?against={against}"
     answer = connection.call("GET", f"{path}/history/{revision}{query}")
     if against is not None and form is Format.TABLE:
-        typer.echo(answer["diff"] or "nothing differs", nl=not answer["diff"])
+        typer.echo(output.coloured(answer["diff"]) or "nothing differs", nl=not answer["diff"])
         return
     output.show(answer, Format.YAML if form is Format.TABLE else form)
 
 
 def rollback(
-    kind: Recorded,
-    name: Name,
-    revision: Annotated[int, typer.Argument(min=1, help="To which revision.")],
+    what: Recorded,
     reason: Reason = "",
     ticket: Ticket = "",
     dry_run: DryRun = False,
+    form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Write a document as it was at a revision."""
-    body = {"revision": revision, "reason": reason, "ticket": ticket}
-    path = f"{path_of(kind, name)}/rollback?dryRun={str(dry_run).lower()}"
-    answer = connect(server, token_file, state).call("POST", path, body)
-    typer.echo(f"{kind.value} {name} {'would be' if dry_run else 'is'} as it was at revision {revision}")
-    show_changes(answer)
+    """Write a document as it was at a revision; without a number, at the one before it.
+
+    tidegate rollback model search/ranker
+    """
+    selected, revision = _recorded(what)
+    connection = connect(server, token_file, state)
+    path = selection.path_of(connection, selected)
+    body = {"reason": reason, "ticket": ticket, **({} if revision is None else {"revision": revision})}
+    answer = connection.call("POST", f"{path}/rollback?dryRun={str(dry_run).lower()}", body)
+    at = f"at revision {revision}" if revision else "before"
+
+    def said() -> None:
+        typer.echo(f"{selected} {'would be' if dry_run else 'is'} as it was {at}")
+        show_changes(answer)
+
+    outcome.show(form, answer, (str(answer.get("kind", selected.kind)), selected.name), said)
+
+
+def _recorded(words: list[str]) -> tuple[Selected, int | None]:
+    """Return the document that words name, and the revision if one is behind it; raises `BadParameter`."""
+    count = 1 if is_kind(words[0].partition("/")[0]) and "/" in words[0] else 2
+    named, rest = words[:count], words[count:]
+    if len(named) < count or len(rest) > 1 or (rest and not (rest[0].isdecimal() and int(rest[0]))):
+        raise typer.BadParameter("write KIND NAME, such as model search/ranker, and perhaps the number of a revision")
+    (selected,) = chosen(named)
+    return selected, int(rest[0]) if rest else None
 
 
 def _show_all(found: dict[str, Any], form: Format) -> None:

@@ -9,9 +9,10 @@ import typer
 from istio_templates.documents.fields import seconds
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.cli import output
-from k8s_manager.cli.api_commands.documents import DEMO, DryRun, Output, Server, State, TokenFile, tenant_in
+from k8s_manager.cli.api_commands.documents import DEMO, DryRun, Output, Server, State, TokenFile
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
+from k8s_manager.cli.selection import owner_of_namespace
 from k8s_manager.client import path_of
 from k8s_manager.world.installation import SYSTEM
 
@@ -163,13 +164,13 @@ def _found(connection: Connection, name: str) -> str:
     own = [found for found in matching if found["namespace"] != SYSTEM]
     operators = [found for found in matching if found["namespace"] == SYSTEM and (fleet or not own)]
     if owner:
-        tenants = {found["namespace"]: tenant_in(connection, found["namespace"]) for found in own}
+        tenants = {found["namespace"]: owner_of_namespace(connection, found["namespace"]) for found in own}
         own = [found for found in own if owner in (found["namespace"], tenants[found["namespace"]])]
         operators = [found for found in operators if found["name"] != last]
     for found in [*operators, *own] if fleet else [*own, *operators]:
         if found["namespace"] == SYSTEM:
             return path_of("override", found["name"])
-        return path_of("override", f"{tenant_in(connection, found['namespace'])}/{found['name']}")
+        return path_of("override", f"{owner_of_namespace(connection, found['namespace'])}/{found['name']}")
     return path_of("override", name)
 
 

@@ -8,7 +8,6 @@ import typer
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands.documents import (
     DEMO,
-    KINDS,
     Files,
     Output,
     Server,
@@ -19,6 +18,7 @@ from k8s_manager.cli.api_commands.documents import (
 from k8s_manager.cli.bundle_plan import planned_together
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.document_texts import ReadDocuments, parsed_in
+from k8s_manager.cli.kinds import KINDS
 from k8s_manager.cli.output import Format
 
 Object = dict[str, Any]

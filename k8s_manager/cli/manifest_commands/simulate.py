@@ -12,7 +12,7 @@ from istio_templates.documents import load
 from istio_templates.documents.fields import exact
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
-from k8s_manager.cli.output import Format
+from k8s_manager.cli.output import FORMS, Format, plain_form_of
 from ratelimiter.simulation import scenario as scenarios
 from ratelimiter.simulation import trace as traces
 from ratelimiter.simulation.outcome import SimulationOutcome
@@ -60,7 +60,9 @@ def simulate(
     picture_file: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE.svg", help="Write a picture too.")
     ] = None,
-    form: Annotated[Format, typer.Option("-o", "--output", help="How to show it.")] = Format.TABLE,
+    form: Annotated[
+        Format, typer.Option("-o", "--output", parser=plain_form_of, metavar=FORMS, help="How to show it.")
+    ] = Format.TABLE,
 ) -> None:
     """Try a limit against traffic: what is admitted and refused, what refills add, how long changes take.
 

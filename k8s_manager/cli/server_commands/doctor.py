@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from istio_templates import names
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.existing_conflicts import conflicts
-from k8s_manager.cli.output import Format, console
+from k8s_manager.cli.output import FORMS, Format, console, plain_form_of
 from k8s_manager.cli.output import show as show_as
 from k8s_manager.doctor.checks import ClusterFacts, Finding, GatewayFacts, findings
 from k8s_manager.doctor.rbac import ACCOUNT, OWN_RIGHTS, RIGHTS, RbacRule
@@ -40,12 +41,16 @@ def doctor(
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="The cluster; absent: the pod's own account.")
     ] = None,
-    output: Annotated[Format, typer.Option("--output", "-o", help="table, json or yaml.")] = Format.TABLE,
+    output: Annotated[
+        Format, typer.Option("-o", "--output", parser=plain_form_of, metavar=FORMS, help="How to show it.")
+    ] = Format.TABLE,
 ) -> None:
     """Look at a cluster and say what is missing and what to run: kinds, Istio, rights, managers, gateways.
 
     Changes nothing. Exit codes: 0 nothing fails, 2 something does, 3 the cluster does not answer, or is a standalone.
     """
+    if sys.stderr.isatty():
+        typer.echo("looking at the cluster: kinds, rights, Istio, managers, gateways ...", err=True)
     try:
         found = findings(asyncio.run(look(kubeconfig)))
     except TidegateError as error:

@@ -19,7 +19,7 @@ from istio_templates.documents.warmup import FileRef, WarmupPlanSpec
 from istio_templates.errors import Invalid, Problem
 from istio_templates.host_port import parted
 from k8s_manager.cli import output
-from k8s_manager.cli.output import Format
+from k8s_manager.cli.output import FORMS, Format, plain_form_of
 from k8s_manager.cli.server_commands.supervisor import supervise
 from k8s_manager.runtime.clock import SystemClock
 from warmup.agent import Agent
@@ -35,7 +35,7 @@ Files = Annotated[Path | None, typer.Option("--files", help="Folder with the pla
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="The model's name at the server; else the plan's own.")
 ]
-Output = Annotated[Format, typer.Option("-o", "--output", help="table, json or yaml.")]
+Output = Annotated[Format, typer.Option("-o", "--output", parser=plain_form_of, metavar=FORMS, help="How to show it.")]
 REFUSED, NOT_WARM = 2, 4
 
 

@@ -34,9 +34,14 @@ def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 COMMANDS = {" ".join(words): command for words, command in leaves(typer.main.get_command(build([])))}
-ASKING = [name for name, command in COMMANDS.items() if any("--server" in p.opts for p in command.params)]
+ASKING = [
+    name
+    for name, command in COMMANDS.items()
+    if any("--state" in p.opts for p in command.params) and name not in STANDING
+]
 READING = [name for name, command in COMMANDS.items() if any("--filename" in p.opts for p in command.params)]
 VALUES = {
+    "what": "model/search/ranker", "shell": "bash",
     "shares": "v1=100", "model": "search/ranker", "name": "search", "host": "a.example.com", "tenant": "search",
     "reason": "why it is", "server": "tfs", "address": "127.0.0.1:1", "ttl": "1h", "to": "/nowhere", "version": "v1",
 }  # fmt: skip
@@ -74,7 +79,16 @@ def run(monkeypatch, capsys) -> Callable[..., Answer]:
         out = capsys.readouterr()
         return code, out.out, out.err
 
-    for name in ("TIDEGATE_TOKEN", "TIDEGATE_SERVER", "TIDEGATE_TOKEN_FILE", "TIDEGATE_STATE", "TIDEGATE_TIMEOUT"):
+    for name in (
+        "TIDEGATE_TOKEN",
+        "TIDEGATE_SERVER",
+        "TIDEGATE_TOKEN_FILE",
+        "TIDEGATE_STATE",
+        "TIDEGATE_TIMEOUT",
+        "TIDEGATE_CONFIG",
+        "TIDEGATE_CONTEXT",
+        "TIDEGATE_NAMESPACE",
+    ):
         monkeypatch.setenv(name, "")  # so that it is taken back at the end, whatever a command sets
         monkeypatch.delenv(name)
     return run
@@ -368,3 +382,12 @@ def test_what_runs_until_it_is_stopped_says_what_it_cannot_start_with(tmp_path):
     is_told(started("serve", "--listen", "nowhere"), "HOST:PORT")
     is_told(started("standalone", "--state", binary), binary)
     is_told(started("standalone", "--state", f"{binary}/x"), binary)
+
+
+def test_a_difference_that_cannot_be_told_is_no_difference(run, monkeypatch):
+    def fails(*_: Any) -> None:
+        raise OSError(5, "gone", "/x")
+
+    monkeypatch.setattr("k8s_manager.cli.document_files.Reading.documents", fails)
+    assert run("diff", "-f", "x")[0] > 1
+    assert run("apply", "-f", "x")[0] == 1

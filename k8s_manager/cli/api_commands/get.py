@@ -1,0 +1,123 @@
+"""`tidegate get`: documents as a table that a person reads, or in a form for programs, once or as they change."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import typer
+
+from k8s_manager.cli import output, selection
+from k8s_manager.cli.api_commands.documents import DEMO, Server, State, TenantName, TokenFile
+from k8s_manager.cli.completion import choices
+from k8s_manager.cli.connection import Connection, connect
+from k8s_manager.cli.kinds import DocumentKind
+from k8s_manager.cli.output import FORMS, Format, Object, Rollouts, form_of
+from k8s_manager.cli.selection import Selected, chosen
+
+PAUSE = 1.0
+"""Seconds between two looks of --watch."""
+What = Annotated[
+    list[str],
+    typer.Argument(metavar="KIND [NAME...]", help="KIND, KIND NAME..., or KIND/NAME...", autocompletion=choices),
+]
+Everywhere = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of all tenants, whatever -n says.")]
+Shown = Annotated[Format, typer.Option("-o", "--output", parser=form_of, metavar=FORMS, help="How to show it.")]
+Chosen = list[tuple[Selected, list[Object]]]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(get)
+
+
+def get(
+    what: What,
+    tenant: TenantName = None,
+    everywhere: Everywhere = False,
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Go on and show what changes, until Ctrl-C.")] = False,
+    form: Shown = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Show gateways, tenants, models, overrides or grants with their state, replicas and limits.
+
+    A kind may be written as kubectl takes it: model, models, mdl. A model is TENANT/MODEL, or with -n NAMESPACE its
+    name alone: every tenant has a namespace.
+
+    tidegate get models -A
+    tidegate get mdl ranker -n search -o jsonpath='{.status.limit.total}'
+    tidegate get gateways,tenants -o wide
+    """
+    selected, connection = chosen(what), connect(server, token_file, state)
+
+    def read() -> Chosen:
+        return [(one, list(selection.found(connection, one, tenant, everywhere))) for one in selected]
+
+    found = read()
+    if form is Format.TABLE or form is Format.WIDE:
+        _show_tables(connection, found, form is Format.WIDE)
+    elif watch or (len(selected) == 1 and selected[0].name):
+        for obj in _objects(found):
+            output.show(obj, form)
+    else:
+        output.show({"apiVersion": "v1", "kind": "List", "items": list(_objects(found))}, form)
+    if watch:
+        _watch(connection, found, read, form)
+
+
+def _objects(found: Chosen) -> Iterator[Object]:
+    return (obj for _, objects in found for obj in objects)
+
+
+def _show_tables(connection: Connection, found: Chosen, wide: bool) -> None:
+    by_kind: dict[DocumentKind, list[Object]] = {}
+    for one, objects in found:
+        by_kind.setdefault(one.kind, []).extend(objects)
+    for number, (kind, objects) in enumerate(by_kind.items()):
+        if number:
+            typer.echo()
+        output.table(kind.value, objects, wide, rollouts(connection, kind, objects))
+    for obj in _objects(found):
+        for sentence in output.trouble(obj):
+            typer.echo(f"{obj['metadata']['name']}: {sentence}")
+
+
+def rollouts(connection: Connection, kind: DocumentKind, objects: list[Object]) -> Rollouts:
+    """Return the rollouts of models, by namespace and name."""
+    if kind is not DocumentKind.MODEL:
+        return {}
+    spaces = {obj["metadata"].get("namespace", "") for obj in objects}
+    owners = [
+        tenant["metadata"]["name"]
+        for tenant in (connection.items("/v1/tenants") if spaces else ())
+        if selection.namespace_of(tenant) in spaces
+    ]
+    found = [item for owner in owners for item in connection.items(f"/v1/tenants/{owner}/rollouts")]
+    return {(item["model"].partition("/")[0], item["model"].partition("/")[2]): item for item in found}
+
+
+def _watch(connection: Connection, found: Chosen, read: Callable[[], Chosen], form: Format) -> None:
+    """Show each document that has changed, until Ctrl-C."""
+    is_table = form is Format.TABLE or form is Format.WIDE
+    before = _versions(found)
+    try:
+        while True:
+            time.sleep(PAUSE)
+            found = read()
+            now = _versions(found)
+            gone = [obj for uid, obj in before.items() if uid not in now]
+            changed = [obj for uid, obj in now.items() if before.get(uid) != obj]
+            for obj in [*changed, *({**obj, "deleted": True} for obj in gone)]:
+                if not is_table:
+                    output.show({name: value for name, value in obj.items() if name != "deleted"}, form)
+                    continue
+                kind = selection.kind_of(obj)
+                output.line(kind.value, obj, rollouts(connection, kind, [obj]))
+            before = now
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _versions(found: Chosen) -> dict[str, Object]:
+    return {obj["metadata"]["uid"]: obj for obj in _objects(found)}
