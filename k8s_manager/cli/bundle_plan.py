@@ -8,7 +8,7 @@ from typing import Any
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli.advice import in_options
 from k8s_manager.cli.connection import Connection, checked
-from k8s_manager.cli.document_texts import Read, ReadDocuments
+from k8s_manager.cli.files.document_texts import Read, ReadDocuments
 from k8s_manager.client import MOST_TOGETHER, ApiProblem, TidegateClient, Unanswered
 
 Object = dict[str, Any]

@@ -10,8 +10,7 @@ from k8s_manager.admission.admit import rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.api.services.document_bodies import completed, require_not_over
-from k8s_manager.api.services.document_catalog import DocumentCatalog
-from k8s_manager.api.services.plan_view import PlanView
+from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.traffic.resolver import TrafficResolver

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.bundle_planner import BundlePlanner
-from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
 from k8s_manager.api.services.document_deletion import DocumentDeletion
 from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.host_transfer import HostTransfers
 from k8s_manager.api.services.inventory import Inventory
 from k8s_manager.api.services.model_actions import ModelActions
 from k8s_manager.api.services.model_reader import ModelReader
-from k8s_manager.api.services.plan_view import PlanView
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader

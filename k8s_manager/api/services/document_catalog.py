@@ -1,15 +1,34 @@
 """Documents as the store has them, and the namespaces of tenants."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from istio_templates import names
 from istio_templates.errors import Conflict, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api import paging
 from k8s_manager.api.services.document_bodies import namespace_of, shown
-from k8s_manager.api.services.plan_view import PlanView
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.world.world import World
+
+
+class PlanView(Protocol):
+    """What the REST API sees of the main loop: its last pass. Before the first one there is no world."""
+
+    @property
+    def world(self) -> World | None:
+        """The world that the plan was made from."""
+
+    @property
+    def plan(self) -> Plan:
+        """What should exist."""
+
+    @property
+    def passed(self) -> asyncio.Event:
+        """Set once a pass has succeeded."""
 
 
 class DocumentCatalog:

@@ -6,8 +6,7 @@ from collectors.replicas import present
 from istio_templates import names
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
-from k8s_manager.api.services.document_catalog import DocumentCatalog
-from k8s_manager.api.services.plan_view import PlanView
+from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.limits.limit_view import LimitView, LimitViews

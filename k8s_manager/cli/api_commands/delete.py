@@ -23,7 +23,7 @@ from k8s_manager.cli.api_commands.documents import (
 )
 from k8s_manager.cli.completion import choices
 from k8s_manager.cli.connection import Connection, Failed, connect
-from k8s_manager.cli.document_texts import parsed_in
+from k8s_manager.cli.files.document_texts import parsed_in
 from k8s_manager.cli.kinds import KINDS
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import chosen

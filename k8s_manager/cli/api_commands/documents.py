@@ -18,7 +18,7 @@ from k8s_manager.cli.bundle_plan import planned_together
 from k8s_manager.cli.completion import model_names
 from k8s_manager.cli.connection import DEMO as DEMO
 from k8s_manager.cli.connection import Connection, connect
-from k8s_manager.cli.document_texts import Read, parsed_in
+from k8s_manager.cli.files.document_texts import Read, parsed_in
 from k8s_manager.cli.kinds import KINDS, DocumentKind
 from k8s_manager.cli.limit_text import limit_lines
 from k8s_manager.cli.output import FORMS, Format, plain_form_of

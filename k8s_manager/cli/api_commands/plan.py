@@ -17,7 +17,7 @@ from k8s_manager.cli.api_commands.documents import (
 )
 from k8s_manager.cli.bundle_plan import planned_together
 from k8s_manager.cli.connection import Connection, connect
-from k8s_manager.cli.document_texts import ReadDocuments, parsed_in
+from k8s_manager.cli.files.document_texts import ReadDocuments, parsed_in
 from k8s_manager.cli.kinds import KINDS
 from k8s_manager.cli.output import Format
 

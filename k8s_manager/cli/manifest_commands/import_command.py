@@ -6,7 +6,7 @@ import typer
 
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli.api_commands.documents import Files
-from k8s_manager.cli.document_texts import documents_in
+from k8s_manager.cli.files.document_texts import documents_in
 from k8s_manager.importers.propose import propose
 
 

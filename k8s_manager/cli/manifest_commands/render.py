@@ -11,7 +11,7 @@ from istio_templates.catalog import in_order
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli.api_commands.documents import Files
-from k8s_manager.cli.document_files import Reading
+from k8s_manager.cli.files.document_files import Reading
 from k8s_manager.gitops import folder
 from k8s_manager.gitops.layout import Layout
 from k8s_manager.offline import schema_check, sources

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_manager.cli.advice import in_options
-from k8s_manager.cli.document_files import Reading
-from k8s_manager.cli.field_lines import line_of
+from k8s_manager.cli.files.document_files import Reading
+from k8s_manager.cli.files.field_lines import line_of
 
 TEXT = """\
 kind: Tenant

@@ -6,7 +6,7 @@ from typing import Any
 from istio_templates.documents import Document
 from istio_templates.documents.parse import parse
 from istio_templates.errors import Invalid, Problem
-from k8s_manager.cli.document_files import Place, Reading
+from k8s_manager.cli.files.document_files import Place, Reading
 
 Object = dict[str, Any]
 Read = tuple[Document, Object]

@@ -10,8 +10,8 @@ from typing import Any
 
 from istio_templates.documents import load, unlisted
 from istio_templates.errors import Invalid, Problem
-from k8s_manager.cli import kustomizations
-from k8s_manager.cli.field_lines import line_of
+from k8s_manager.cli.files import kustomizations
+from k8s_manager.cli.files.field_lines import line_of
 
 ENDS = (".yaml", ".yml", ".json")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
