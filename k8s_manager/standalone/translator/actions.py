@@ -138,8 +138,13 @@ def header_edits(headers: Object) -> Object:
     out: Object = {}
     for side in ("request", "response"):
         edits = mapping(headers.get(side), f"headers.{side}")
-        add = [_edit(*item, "OVERWRITE_IF_EXISTS_OR_ADD") for item in mapping(edits.get("set"), "headers.set").items()]
-        add += [_edit(*item, "APPEND_IF_EXISTS_OR_ADD") for item in mapping(edits.get("add"), "headers.add").items()]
+        add = [
+            _edit(*item, "OVERWRITE_IF_EXISTS_OR_ADD")
+            for item in sorted(mapping(edits.get("set"), "headers.set").items())
+        ]
+        add += [
+            _edit(*item, "APPEND_IF_EXISTS_OR_ADD") for item in sorted(mapping(edits.get("add"), "headers.add").items())
+        ]
         if add:
             out[f"{side}_headers_to_add"] = add
         if edits.get("remove"):

@@ -9,7 +9,7 @@ Object = dict[str, Any]
 _KNOWN = frozenset(
     {"name", "uri", "ignoreUriCase", "headers", "withoutHeaders", "queryParams", "authority", "method", "scheme"}
 )
-_PSEUDO = ("authority", "method", "scheme")
+_PSEUDO = ("method", "authority", "scheme")
 _NOT_RE2 = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
 
 
@@ -23,6 +23,7 @@ def match_of(match: Object) -> Object:
         {**_header(name, value, "withoutHeaders"), "invert_match": True}
         for name, value in mapping(match.get("withoutHeaders"), "withoutHeaders").items()
     ]
+    headers.sort(key=lambda header: str(header["name"]))
     headers += [
         {"name": f":{name}", "string_match": string_match(match[name], name)} for name in _PSEUDO if name in match
     ]
