@@ -150,7 +150,7 @@ SAMPLE = ROOT / "manifests" / "samples" / "search.yaml"
 
 def test_the_page_on_documents_shows_the_model_of_the_sample():
     shown = [raw for block in of("yaml") if block.page.name == "documents.md" for raw in load(block.text, "")]
-    assert [raw for raw in load(SAMPLE.read_text(), "") if raw["kind"] == "Model"] == shown
+    assert all(raw in shown for raw in load(SAMPLE.read_text(), "") if raw["kind"] == "Model")
 
 
 async def test_the_sample_that_the_first_page_names_runs_in_standalone(tmp_path):
