@@ -278,8 +278,10 @@ async def run(
         for future in (*waiters, greeting):
             if future is not None:
                 future.cancel()
-        typer.echo("  stopping the manager, the pods and their Envoys ...")
+        if greeting is not None:  # else nothing had begun, and the error alone is told
+            typer.echo("  stopping the manager, the pods and their Envoys ...")
         await standalone.stop()
-        typer.echo("  stopped")
+        if greeting is not None:
+            typer.echo("  stopped")
     if standalone.failed.is_set() and not stop.is_set():
         raise Stalled(f"a part of standalone ended; look into {place.folder / 'logs'}")

@@ -51,13 +51,13 @@ async def test_a_tenant_and_its_models_are_dry_run_together_and_then_written(fle
     text = yaml.safe_dump_all([model("bidder", "ads"), tenant("ads")])
     code, out, error = await tidegate("apply", "--dry-run", "-f", "-", server=server, stdin=text)
     assert (code, error) == (0, "")
-    assert "Tenant ads would be written\nModel ads/bidder would be written\n" in out
+    assert "Tenant ads created (dry run)\nModel ads/bidder created (dry run)\n" in out
     assert "create VirtualService ads/bidder" in out and "create Namespace ads" in out
     assert await fleet.get("Tenant", "ads") is None
     code, out, error = await tidegate("plan", "-f", "-", server=server, stdin=text)
     assert code == 0 and out.startswith("Model ads/bidder, Tenant ads: "), error
     code, out, error = await tidegate("apply", "-f", "-", server=server, stdin=text)
-    assert (code, error) == (0, "") and out.count("is written") == 2
+    assert (code, error) == (0, "") and out.count(" created") == 2
 
 
 async def test_what_is_wrong_in_itself_is_named_by_file_line_and_namespace(server, tmp_path):
@@ -83,7 +83,7 @@ async def test_a_tenants_own_override_is_applied(fleet, server):
     await fleet.apply(tenant(rateLimit={"range": {"lowest": 1, "highest": 50}}))
     text = yaml.safe_dump(override("own", "search", target={"model": "ranker"}, total=30))
     code, out, error = await tidegate("apply", "-f", "-", server=server, stdin=text)
-    assert (code, out) == (0, "LimitOverride search/own is written\n"), error
+    assert (code, out) == (0, "LimitOverride search/own created\n"), error
 
 
 async def test_advice_is_in_options_of_the_command(server):

@@ -28,6 +28,9 @@ TABLE = [
     ("get tenant search", READ),
     ("get tenant ads", OTHERS_READ),
     ("get model", READ),
+    ("describe model search/ranker", READ),
+    ("wait model/search/ranker --for=condition=Accepted --timeout=20s", READ),
+    ("rollout status search/ranker --no-watch", READ),
     ("get model search/ranker", READ),
     ("get model ads/none", "hhhnnn"),
     ("get model -t search", READ),
@@ -83,6 +86,7 @@ TABLE = [
     ("claims release search.models.example.com", "nnnnny"),
 ]
 LOCAL = {"serve", "standalone", "render", "push", "import", "simulate", "warmup", "measure", "doctor", "token"}
+LOCAL |= {"login", "config", "completion"}
 """Commands that run here, or ask the manager for what `get model` and `scale` ask for."""
 
 
@@ -91,6 +95,7 @@ async def rest(fleet, tmp_path):
     people = made(tmp_path, **{name: GROUPS.get(name, []) for name in PEOPLE})
     async with fleet.manager() as manager, fleet.rest(manager, people, calls_per_second=300) as calls:
         await make_search(fleet)
+        await until(lambda: has_history(calls), "the first revision of the tenant")
         ranged = tenant("search", rateLimit={"range": {"lowest": 1, "highest": 50}})
         await fleet.apply(ranged, tenant("ads", rateLimit={"range": {"lowest": 1, "highest": 50}}))
         await fleet.pod("search", labels())
@@ -110,6 +115,11 @@ async def rest(fleet, tmp_path):
             (tmp_path / f"{person}.token").write_text(f"as-{person}")
         calls.fleet, calls.folder = fleet, tmp_path
         yield calls
+
+
+async def has_history(calls) -> bool:
+    status, answer = await calls.call("GET", "/v1/tenants/search/history")
+    return status == 200 and bool(answer["items"])
 
 
 async def tidegate(rest, person: str, line: str) -> tuple[int, str]:

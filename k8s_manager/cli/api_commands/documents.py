@@ -91,14 +91,22 @@ def apply(
     connection = connect(server, token_file, state)
     planned = planned_together(connection, found) if len(found) > 1 else None
     if dry_run and planned is not None:
-        for document, _, _ in ordered(connection, found):
-            typer.echo(f"{document} would be written")
-        show_changes(planned)
+        _show_plan_of_all(connection, found, planned, form)
         return
     for document, path, raw in ordered(connection, found):
         asked = asked_for(dry_run, plan, reason=reason, ticket=ticket)
         answer, done = outcome.write(connection, path, raw, asked)
         outcome.show(form, answer, (document.kind, document.name), partial(_applied, document, done, answer))
+
+
+def _show_plan_of_all(connection: Connection, found: list[Read], planned: Object, form: Format) -> None:
+    if form is not Format.TABLE:
+        output.show(planned, form)
+        return
+    for document, path, raw in ordered(connection, found):
+        done = outcome.outcome(outcome.live(connection, path), raw, planned)
+        typer.echo(f"{document} {done} (dry run)")
+    show_changes(planned)
 
 
 def _applied(document: Document, done: outcome.Outcome, answer: Object) -> None:

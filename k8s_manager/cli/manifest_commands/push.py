@@ -1,6 +1,7 @@
 """`tidegate push`: the tree that follows from documents, onto a branch of a Git repository."""
 
 import os
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -41,9 +42,9 @@ def push(
     """
     Address(to, branch, folder).require("--to", "--branch", "--folder")
     access = Access.of(os.environ)
-    tip, there = Repository(to, branch, folder, access).read()
-    tree = Layout().tree(rendered(filename, standing=lambda obj: object_in(there.get(path_of(obj), ""))))
-    target = review_branch(tree, tip) if review else branch
+    held = cache(Repository(to, branch, folder, access).read)
+    tree = Layout().tree(rendered(filename, standing=lambda obj: object_in(held()[1].get(path_of(obj), ""))))
+    target = review_branch(tree, held()[0]) if review else branch
     repository = Repository(to, target, folder, access)
     change = CommitInfo(message or f"Render {len(tree)} files", author)
     done = repository.put(tree, change, onto=branch if review else None)

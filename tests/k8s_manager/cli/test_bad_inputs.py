@@ -388,6 +388,6 @@ def test_a_difference_that_cannot_be_told_is_no_difference(run, monkeypatch):
     def fails(*_: Any) -> None:
         raise OSError(5, "gone", "/x")
 
-    monkeypatch.setattr("k8s_manager.cli.files.document_files.Reading.documents", fails)
+    monkeypatch.setattr("k8s_manager.cli.files.document_files.Reading.placed", fails)
     assert run("diff", "-f", "x")[0] > 1
     assert run("apply", "-f", "x")[0] == 1

@@ -125,10 +125,11 @@ class Loop:
         """Return the limits and effects that a plan tells."""
         world = self.world()
         proposed = [self.proposed(raw) for raw in change]
+        owned, at = self.store.owned, self.clock.utc()
         found = (
-            preview_writes(world, proposed, self.store.owned, self.checks)
+            preview_writes(world, proposed, owned, self.checks, at)
             if proposed
-            else preview_deletion(world, deleted, None, self.store.owned, self.checks)
+            else preview_deletion(world, deleted, None, owned, self.checks, at)
         )
         assert not found.rejected, found.rejected
         now, then = (PlannedState(state.plan, Figures()) for state in found.states)
