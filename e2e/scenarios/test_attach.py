@@ -44,7 +44,7 @@ def two_versions(tenant: str, gateway: str) -> list[dict]:
     for name, replicas in (("v1", 2), ("v2", 1)):
         deployment, service, route = copy.deepcopy(theirs(tenant))
         labels = LABELS | {"version": name}
-        deployment["metadata"]["name"] = service["metadata"]["name"] = f"theirs-{name}"
+        deployment["metadata"] = service["metadata"] = {"name": f"theirs-{name}", "namespace": tenant}
         deployment["spec"] |= {"replicas": replicas, "selector": {"matchLabels": labels}}
         deployment["spec"]["template"]["metadata"]["labels"] = service["spec"]["selector"] = labels
         objects += [deployment, service]

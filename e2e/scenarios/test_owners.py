@@ -66,7 +66,7 @@ async def test_a_model_that_gives_up_its_number_keeps_its_replicas(site: Site, g
     path, key = f"/v1/tenants/{tenant}/models/ranker", ObjectKey("Deployment", tenant, "ranker-v1")
     document: Manifest = await site.rest.ok("GET", path)
     del document["spec"]["versions"][0]["workload"]["replicas"]
-    plan = await site.rest.ok("PUT", f"{path}?plan=true", {"spec": document["spec"]})
+    plan = await site.rest.ok("PUT", f"{path}?dryRun=true", {"spec": document["spec"]})
     assert any("gives up spec.replicas: it stays 2" in change["server"] for change in plan["changes"]), plan
     async with numbers_seen(site, key) as seen:
         await site.rest.ok("PUT", path, {"spec": document["spec"]})

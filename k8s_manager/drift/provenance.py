@@ -30,8 +30,12 @@ def belongs(live: Manifest, wanted: Manifest) -> bool:
     return names.is_marked(live) and owner_of(live["metadata"]["labels"]) == owner_of(wanted["metadata"]["labels"])
 
 
+def is_foreign(live: Manifest, wanted: Manifest) -> bool:
+    """Tell whether an object that is there already is another writer's, which Tidegate must not write."""
+    return not (live["kind"] in SHARED or belongs(live, wanted) or is_made_by_us(live))
+
+
 def reject_foreign(live: Manifest, wanted: Manifest) -> None:
     """Raise `ForeignObject` for an object that is there already and was not made by Tidegate."""
-    if live["kind"] in SHARED or belongs(live, wanted) or is_made_by_us(live):
-        return
-    raise ForeignObject(names.key_of(live), writers_of(live) or (UNKNOWN,))
+    if is_foreign(live, wanted):
+        raise ForeignObject(names.key_of(live), writers_of(live) or (UNKNOWN,))

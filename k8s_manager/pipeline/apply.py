@@ -18,7 +18,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.digest import digest_of
 from k8s_manager.drift.field_policy import writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
-from k8s_manager.drift.provenance import SHARED, belongs, is_made_by_us
+from k8s_manager.drift.provenance import SHARED, belongs, is_foreign, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, ForeignObject, Refused
@@ -125,7 +125,9 @@ class ClusterTarget:
                 await self._client.apply(obj, force=True, dry_run=True)
             except Refused as error:
                 if _NO_DRY_RUN not in str(error):
-                    self._fail(key, owner, error, "try")
+                    live = await read_live(self._client, key)
+                    foreign = ForeignObject(key, writers_of(live)) if live and is_foreign(live, obj) else None
+                    self._fail(key, owner, foreign or error, "try")
             except TidegateError:
                 log.debug("%s cannot be tried now; it is written in its turn", key)
             else:
