@@ -54,8 +54,9 @@ class PlannedWrite(TypedDict):
     dryRun: Literal[True]
     changes: list[dict[str, Any]]
     touches: dict[str, Any]
-    limit: dict[str, float | None] | None
-    limits: dict[str, dict[str, float | None]]
+    limit: dict[str, float | str | None] | None
+    limits: dict[str, dict[str, float | str | None]]
+    effects: list[dict[str, Any]]
     risk: Literal["low", "medium", "high"]
     reasons: list[str]
     fingerprint: str

@@ -22,6 +22,7 @@ from istio_templates.documents.model import Version
 from istio_templates.facts import Manifest, ObjectKey, Pairs
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.drift.digest import stamped
+from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.facts import figure
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
@@ -165,7 +166,7 @@ class FigureTracker:
     def _digest(self, key: ObjectKey, wanted: Manifest) -> str:
         found = self._digests.get(key)
         if found is None or found[0] is not wanted:
-            found = self._digests[key] = (wanted, _digest_of(wanted["spec"]["template"]))
+            found = self._digests[key] = (wanted, _digest_of(with_pod_defaults(wanted, None)["spec"]["template"]))
         return found[1]
 
     def _figures(self, world: World, plan: Plan) -> Figures:
@@ -203,9 +204,14 @@ def _is_written(wanted: Manifest, rollout: Rollout, live: Manifest) -> bool:
     number of replicas."""
     if not rollout.digest:
         return is_in_line(wanted, live)
+    forms = (form for one in (wanted, with_pod_defaults(wanted, None)) for form in _numbered(one, rollout.wanted))
+    return any(stamped(form)["metadata"]["annotations"][names.DIGEST] == rollout.digest for form in forms)
+
+
+def _numbered(wanted: Manifest, replicas: int | None) -> Iterator[Manifest]:
+    """Yield a Deployment with its own number of replicas, with another one, and without."""
     spec = {name: value for name, value in wanted["spec"].items() if name != "replicas"}
-    like = (wanted, {**wanted, "spec": {**wanted["spec"], "replicas": rollout.wanted}}, {**wanted, "spec": spec})
-    return any(stamped(obj)["metadata"]["annotations"][names.DIGEST] == rollout.digest for obj in like)
+    yield from (wanted, {**wanted, "spec": {**spec, "replicas": replicas}}, {**wanted, "spec": spec})
 
 
 def _digest_of(template: Manifest) -> str:

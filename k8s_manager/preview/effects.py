@@ -1,7 +1,7 @@
 """Effects of a change on what callers may send: limits, modes and the policies behind them, with their grades. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -9,6 +9,7 @@ from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.preview.forecast import ForecastShift
 from ratelimiter.debounce import Rules
+from ratelimiter.overrides import Override
 from ratelimiter.target import Terms
 
 Grade = Literal["low", "medium", "high"]
@@ -72,11 +73,20 @@ def _of_shift(shift: ForecastShift, is_new: bool) -> Iterator[tuple[Grade, str, 
             yield "low", f"the burst of a gateway pod is {after.burst} requests, it was {before.burst}", False
     if after.is_closed and not before.is_closed:
         yield "high", "no replica is warm and the fallback is closed: every request is answered with 503", True
-    if after.override and after.override != before.override:
+    if after.override and not _is_same(after.override, before.override):
         end = after.override.expires.isoformat(timespec="seconds")
         yield "low", f"override {after.override.name} holds until {end}, then the limit is the document's again", False
     if before.override and not after.override:
         yield "low", f"override {before.override.name} ends", False
+
+
+def _sets(override: Override) -> Override:
+    """Return what an override does, whoever set it and why."""
+    return replace(override, author="", reason="")
+
+
+def _is_same(one: Override, other: Override | None) -> bool:
+    return other is not None and _sets(one) == _sets(other)
 
 
 def _of_policy(before: Limited, after: Limited) -> Iterator[tuple[Grade, str]]:
@@ -87,7 +97,7 @@ def _of_policy(before: Limited, after: Limited) -> Iterator[tuple[Grade, str]]:
             yield "medium" if closes else "low", f"{what}: {then} -> {now}"
     if old.pools != new.pools:
         yield "low", f"gateway: {', '.join(old.pools)} -> {', '.join(new.pools)}"
-    if before.overrides != after.overrides:
+    if list(map(_sets, before.overrides)) != list(map(_sets, after.overrides)):
         names = ", ".join(f"{o.name} until {o.expires.isoformat(timespec='seconds')}" for o in after.overrides)
         yield "low", f"overrides of the model: {names or 'none'}"
     counts = {version.name: version.workload.replicas for version in before.spec.versions if version.workload}
