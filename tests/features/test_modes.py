@@ -15,7 +15,7 @@ from ratelimiter.slots import slot_of
 from tests.features.conftest import in_slot, make_search
 from tests.features.test_overrides import override
 from tests.support.bounds import hung
-from tests.support.documents import labels, model
+from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import QUICK, SETTINGS
 from tests.support.serving import serving
 from tests.support.standalone import free_port
@@ -347,10 +347,11 @@ async def test_a_model_in_shadow_is_not_closed(fleet):
 @pytest.mark.parametrize("mode", ["shadow", "ramp", "off"])
 async def test_every_view_of_a_limit_says_that_it_is_not_enforced(fleet, mode):
     async with fleet.manager() as manager, fleet.rest(manager) as calls:
-        await make_search(fleet)
+        await fleet.apply(gateway(), tenant())  # a ramp goes on from what is enforced: nothing is, before
+        await until(lambda: fleet.get("Namespace", "search"))
+        await fleet.apply(staged(mode=mode, ramp={"over": "10h"}))
         await fleet.pod("inference-gw", {"istio": "shared"})
         await fleet.pod("search", labels())
-        await fleet.apply(staged(mode=mode, ramp={"over": "10h"}))
         path = "/v1/tenants/search/models/ranker"
 
         async def said():

@@ -101,11 +101,19 @@ async def test_one_get_at_a_gateway_pod_tells_the_revision_of_every_slot(tmp_pat
             assert "x-ratelimit-limit" not in answer.headers
 
 
+async def is_quiet(run) -> bool:
+    """Tell whether nothing is written for a second."""
+    before = await run.api_writes()
+    await asyncio.sleep(1)
+    return await run.api_writes() == before
+
+
 async def test_a_manager_that_is_killed_leaves_traffic_and_limits_alone_and_writes_nothing_when_it_comes_back(tmp_path):
     async with standalone(tmp_path, "--without-manager") as run:
         async with manager_process(tmp_path) as manager:
             await until(run.rest.up, "the manager's API")
             addresses = await make_search(run)
+            await until(lambda: is_quiet(run), "all being told: else the next manager goes on with it")
             loading = asyncio.create_task(offer(addresses, 120, 6))
             await asyncio.sleep(1.5)
             manager.send_signal(signal.SIGKILL)
