@@ -14,7 +14,7 @@ from k8s_manager.doctor.rbac import OWN_RIGHTS, RIGHTS
 
 pytestmark = pytest.mark.own_cluster
 Use = tuple[str, str, str]  # group, resource with its subresource, verb
-IMPLIED = {("rbac.authorization.k8s.io", "clusterroles", "bind")}
+IMPLIED = {("", "namespaces", "get"), ("rbac.authorization.k8s.io", "clusterroles", "bind")}
 """Used by writing a RoleBinding; no call of its own."""
 
 
