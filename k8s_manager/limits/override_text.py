@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from k8s_manager.runtime.formatting import named
 from ratelimiter.overrides import Override
 from ratelimiter.target import Cap, Terms
 
@@ -51,5 +52,4 @@ def place_of(terms: Terms) -> str:
 
 def listed(places: Sequence[str]) -> str:
     """Return the first of some models, and how many more there are."""
-    rest = len(places) - NAMED
-    return ", ".join(places[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return named(places, NAMED)

@@ -157,8 +157,10 @@ class DryRunner:
             return ()
         now, then = found.states
         documents = (change.proposed or change.live for change in found.documents)
-        about = frozenset(identity_of(stored) for stored in documents if stored and stored.key.kind == "Model")
-        return self._forecaster.shifts(self._planned(now), self._planned(self._served(then)), about)
+        written = [stored for stored in documents if stored]
+        about = {identity_of(stored) for stored in written if stored.key.kind == "Model"}
+        about |= {key for stored in written for key in then.plan.override_matches.get(stored.key, ())}
+        return self._forecaster.shifts(self._planned(now), self._planned(self._served(then)), frozenset(about))
 
     def _served(self, then: RenderedWorld) -> RenderedWorld:
         """Return what holds at first: requests stay where they are until the versions that come are warm."""

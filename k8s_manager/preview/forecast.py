@@ -12,6 +12,7 @@ from typing import Protocol
 from istio_templates.facts import Bucket, LimitKey
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.observer import LimitObserver, ObservedLimits
+from k8s_manager.limits.override_text import cap_sentence
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.limits.stages import live_bucket
@@ -54,7 +55,8 @@ class _KeptCounts:
 @dataclass(frozen=True, slots=True)
 class LimitOutlook:
     """What a limit is: requests/s over all gateway pods (None: there is none), for how many per cent of the requests it
-    is `enforced`, at most how many of them at once at each gateway pod, and why."""
+    is `enforced`, at most how many of them at once at each gateway pod, why, and what keeps it from the figure that an
+    override asks for (`cap`, a sentence)."""
 
     total: Fraction | None
     enforced: int = 100
@@ -62,6 +64,7 @@ class LimitOutlook:
     reason: str = ""
     is_closed: bool = False
     override: Override | None = None
+    cap: str = ""
 
     @property
     def mode(self) -> str:
@@ -187,5 +190,6 @@ def _outlooks(observed: ObservedLimits, slots: Mapping[Slot, Limits]) -> Iterato
                 reason=total.reason,
                 is_closed=total.closed and not observed.staged.is_partial(key),
                 override=observed.overrides.get(key),
+                cap=cap_sentence(found.terms, total.cap, total.value) if total.cap and total.value is not None else "",
             ),
         )

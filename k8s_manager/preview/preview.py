@@ -78,7 +78,7 @@ class Preview:
     `rejected` are the admission results of written documents that are not accepted. `drift` is, by tenant, the policy
     after the write where it is not to set everything back; `foreign` are live objects of other owners that are adopted,
     `deleted` the documents that are deleted, as (key, UID, generation). `states` are what follows from the documents
-    before and after, `override_notes` say what written overrides replace and what caps them.
+    before and after, `override_notes` say what written overrides replace.
     """
 
     documents: tuple[DocumentChange, ...]
@@ -167,7 +167,7 @@ def _compare(
     keys = [change.proposed.key for change in documents if change.proposed]
     admission, lost = then.plan.admission, _no_longer_accepted(now.plan, then.plan)
     rejected = {key: admission[key] for key in keys if not admission[key].accepted}
-    notes = override_notes(now.plan, then.plan, changed, overrides, at)
+    notes = override_notes(now.plan, then.plan, overrides, at)
     return Preview(
         documents,
         tuple(changes),

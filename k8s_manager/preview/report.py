@@ -1,7 +1,7 @@
 """Report of a preview for people and programs: diffs, what is touched, limits, risk and fingerprint. Pure."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import jsonpatch
 
@@ -10,6 +10,7 @@ from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.preview.effects import effects, outlook_line, subject_of
 from k8s_manager.preview.forecast import ForecastShift
+from k8s_manager.preview.override_notes import cap_notes
 from k8s_manager.preview.preview import ObjectChange, Preview, fingerprint
 from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, risks
 
@@ -20,11 +21,14 @@ def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[Fore
     `changes` are those of the preview, compared with live objects as far as these could be read; `shifts` what becomes
     of limits, with the replicas that are warm now.
     """
-    limits = {subject_of(s.namespace, s.model, s.version): outlook_line(s) for s in shifts if _is_told(s)}
+    written = [stored for change in preview.documents if (stored := change.proposed or change.live)]
+    names = [str(stored.key) for stored in written]
+    limits = {subject: outlook_line(shift) for subject, shift in _shown(shifts, names)}
     now, then = preview.states or (None, None)
     told = list(effects(shifts, now.plan, then.plan)) if now and then else []
-    found = [*risks(preview, changes, told), *(("low", note) for note in preview.override_notes)]
-    names = [str(stored.key) for change in preview.documents if (stored := change.proposed or change.live)]
+    set_now = [then.plan.overrides[stored.key].name for stored in written if then and stored.key in then.plan.overrides]
+    notes = [*preview.override_notes, *cap_notes(shifts, set_now)]
+    found = [*risks(preview, changes, told), *(("low", note) for note in notes)]
     return {
         "dryRun": True,
         "changes": [_change(change) for change in changes],
@@ -70,5 +74,10 @@ def _hosts(change: ObjectChange) -> Iterator[str]:
             yield from hosts_of(obj or {})
 
 
-def _is_told(shift: ForecastShift) -> bool:
-    return (shift.before.total, shift.after.total) != (None, None)
+def _shown(shifts: Iterable[ForecastShift], written: Collection[str]) -> Iterator[tuple[str, ForecastShift]]:
+    """Yield the limits that are another, and those of `written` documents."""
+    for shift in shifts:
+        subject = subject_of(shift.namespace, shift.model, shift.version)
+        is_limit = (shift.before.total, shift.after.total) != (None, None)
+        if is_limit and (shift.before != shift.after or subject in written):
+            yield subject, shift
