@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from fractions import Fraction
 
 from e2e.support.load import Load
+from e2e.support.observation import repeated
 from e2e.support.site import Site, host_of, is_ready, kubectl, path_of
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest
@@ -21,22 +22,14 @@ async def recorded(site: Site, tenant: str) -> AsyncIterator[list[tuple[int, Fra
     seen: list[tuple[int, Fraction]] = []
 
     async def look() -> None:
-        while True:
-            filters = await site.all("EnvoyFilter", "moving-gw")
-            pods = await site.gateway_pods("moving-gw", WATCHED)
-            rates = [
-                bucket.rate for obj in filters for identity, bucket in limits_of(obj) if identity.place[0] == tenant
-            ]
-            if rates:
-                seen.append((sum(map(is_ready, pods)), rates[0]))
-            await asyncio.sleep(0.05)
+        filters = await site.all("EnvoyFilter", "moving-gw")
+        pods = await site.gateway_pods("moving-gw", WATCHED)
+        rates = [bucket.rate for obj in filters for identity, bucket in limits_of(obj) if identity.place[0] == tenant]
+        if rates:
+            seen.append((sum(map(is_ready, pods)), rates[0]))
 
-    task = asyncio.create_task(look())
-    try:
+    async with repeated(look):
         yield seen
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def scale(site: Site, replicas: int) -> list[str]:

@@ -1,13 +1,15 @@
 """The node under warm replicas: drained while requests come, and its kubelet restarted while a replica is warmed."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from e2e.support.load import Load
+from e2e.support.observation import repeated, stopped
 from e2e.support.own_node import own_node
 from e2e.support.site import Site, bounded, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, SLOW, Watch, asked, put, serves, spec, stopped, until_warming
+from e2e.support.warming import COLD, SLOW, Watch, asked, put, serves, spec, until_warming
 from istio_templates.workloads.warm_gate import verdict_of
 from tests.support.waiting import until
 
@@ -26,10 +28,9 @@ async def test_a_drained_node_gives_up_one_replica_at_a_time_and_no_request_is_l
     async with load.on(*gateways):
         await load.measure(2)
         load.outcome.counts.clear()
-        counting = asyncio.create_task(_open_replicas(site, tenant, open_ := []))
-        await _drain(first[0]["spec"]["nodeName"])
-        pods = await serves(site, tenant, 2)
-        await stopped(counting)
+        async with repeated(partial(_note_open_replicas, site, tenant, open_ := []), 0.1):
+            await _drain(first[0]["spec"]["nodeName"])
+            pods = await serves(site, tenant, 2)
         await load.measure(2)
     await stopped(watching)
     assert before.isdisjoint(pod["metadata"]["name"] for pod in pods)
@@ -59,12 +60,10 @@ async def _drain(node: str) -> None:
     assert f"node/{node} drained" in said
 
 
-async def _open_replicas(site: Site, tenant: str, counts: list[int]) -> None:
-    """Note again and again how many replicas are open and stay."""
-    while True:
-        pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
-        counts.append(sum(is_ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in pods))
-        await asyncio.sleep(0.1)
+async def _note_open_replicas(site: Site, tenant: str, counts: list[int]) -> None:
+    """Note how many replicas are open and stay."""
+    pods = await site.all("Pod", tenant, "tidegate.dev/model=ranker")
+    counts.append(sum(is_ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in pods))
 
 
 @pytest.mark.own_cluster

@@ -1,12 +1,12 @@
 """Objects and fields of several owners on a real API server: nothing is taken over, lost or deleted without a word."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 
+from e2e.support.observation import repeated
 from e2e.support.site import Site, bounded, kubectl
 from istio_templates.facts import Manifest, ObjectKey
 from tests.support.waiting import until
@@ -18,18 +18,11 @@ async def numbers_seen(site: Site, key: ObjectKey) -> AsyncIterator[set[int]]:
     seen: set[int] = set()
 
     async def look() -> None:
-        while True:
-            live = await site.get(*(key.kind, key.name, key.namespace))
-            if live:
-                seen.add(live["spec"]["replicas"])
-            await asyncio.sleep(0.05)
+        if live := await site.get(key.kind, key.name, key.namespace):
+            seen.add(live["spec"]["replicas"])
 
-    task = asyncio.create_task(look())
-    try:
+    async with repeated(look):
         yield seen
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def owners_of_replicas(site: Site, key: ObjectKey) -> set[str]:

@@ -7,8 +7,9 @@ import json
 import aiohttp
 
 from e2e.support.load import Load
+from e2e.support.observation import stopped
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, PLAN, SLOW, Watch, asked, gate_of, put, serves, spec, stopped, until_warming
+from e2e.support.warming import COLD, PLAN, SLOW, Watch, asked, gate_of, put, serves, spec, until_warming
 from istio_templates.facts import Manifest
 from istio_templates.workloads.warm_gate import GATE, verdict_of
 from tests.support.waiting import until

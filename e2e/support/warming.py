@@ -1,6 +1,5 @@
 """Cold replicas behind a gate: their document, what they count themselves, and a watch over every state of their pods."""
 
-import asyncio
 from typing import Any
 
 import aiohttp
@@ -100,10 +99,3 @@ async def until_warming(site: Site, tenant: str, name: str) -> None:
             return False
 
     await until(under_way, f"the warm-up of {name}")
-
-
-async def stopped(task: asyncio.Task[None]) -> None:
-    """End a task that should run for ever; fails with its error where it no longer does."""
-    assert not task.done(), f"it has ended before its time: {task.exception()!r}"
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -1,6 +1,6 @@
 """From pods, or their counts in Prometheus, to every model's limit before it is divided over gateway pods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -73,9 +73,9 @@ class CapacityTracker:
         given a sign of life."""
         self._restore_in_force(plan)
         self._note_disagreements(plan)
-        changed = self._changed_namespaces(plan)
+        changed, rolling = self._changed_namespaces(plan), {key[:2] for key in self.figures}
         found = {
-            i: self._count(i, limited, in_force.get(i), fresh, limited.terms.namespace not in changed)
+            i: self._count(i, limited, in_force.get(i), fresh, _is_quiet(limited.terms, changed, rolling))
             for i, limited in plan.limits.items()
         }
         self._in_force = {i: value for i, value in self._in_force.items() if i in found}
@@ -129,10 +129,10 @@ class CapacityTracker:
     def _count(
         self, identity: LimitKey, limited: Limited, override: Override | None, fresh: bool, quiet: bool
     ) -> ModelCapacity:
-        """Return a model's limit before it is divided; counted again only where its namespace is not `quiet`."""
+        """Return a model's limit before it is divided; counted again only where it is not `quiet`."""
         before = self._counted.get(identity)
         known = before and before.limited is limited and before.override is override
-        if before and known and before.fresh == fresh and quiet and not self.figures and not before.running:
+        if before and known and before.fresh == fresh and quiet and not before.running:
             return before
         ready, fresh = self._replicas(limited, fresh)
         running = self._running(limited, ready)
@@ -199,3 +199,8 @@ class CapacityTracker:
         young = all(self._samples.fresh(found) for found in counts.values())
         counted = {name: found.count if found else 0 for name, found in counts.items()}
         return {**ready, **counted}, young and (fresh or len(counts) == len(ready))
+
+
+def _is_quiet(terms: Terms, changed: Set[str], rolling: Set[tuple[str, str]]) -> bool:
+    """Tell whether neither pods of a model's namespace have `changed` nor its own run with several figures."""
+    return terms.namespace not in changed and (terms.namespace, terms.model) not in rolling

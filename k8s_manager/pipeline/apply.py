@@ -177,11 +177,8 @@ class ClusterTarget:
 
     async def _put(self, write: Write, results: Results) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
-        if self._is_unseen(key):
-            self._store.put(await self._make(obj))
-            self._written.add(key)
-            return
-        if write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj):
+        unseen = self._is_unseen(key)
+        if not unseen and (write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj)):
             live = await read_live(self._client, key)
             if live is not None:
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
@@ -192,7 +189,9 @@ class ClusterTarget:
                     fought = self._repairs.is_fought(key)
                     repair = repair_of(settled, live, owner, write.policy, write.first, fought)
                 obj, surplus = settled.obj, {} if write.first else settled.surplus
-        if surplus:
+        if unseen:
+            answer = await self._make(obj)
+        elif surplus:
             answer = await self._exchange(key, surplus, obj)
         else:
             answer = await self._client.apply(obj, force=not write.first)

@@ -75,6 +75,7 @@ class PassOutcome:
     owned: Mapping[ObjectKey, Manifest]
     draining: Draining
     now: datetime
+    tenants: frozenset[str]
 
 
 class StatusBuilder:
@@ -102,7 +103,8 @@ class StatusBuilder:
         now: datetime,
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
-        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now)
+        tenants = frozenset(stored.key.name for stored in world.tenants)
+        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants)
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
@@ -160,8 +162,7 @@ def _inputs(stored: Stored, done: PassOutcome) -> KindInputs:
             reach = reach_of(override, [done.sources.limits.facts(i) for i in matches]) if override else None
             return OverrideInputs(len(matches), override, active, reach)
         case AccessGrantSpec() as spec:
-            known = {found.key.name for found in done.world.tenants}
-            return GrantInputs(len(spec.tenants or ()), tuple(sorted(set(spec.tenants or ()) - known)))
+            return GrantInputs(len(spec.tenants or ()), tuple(sorted(set(spec.tenants or ()) - done.tenants)))
     return None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from istio_templates.names import identity
 from tests.features.conftest import in_slot, make_search
-from tests.features.test_overrides import is_limited, override
+from tests.features.test_overrides import is_limited, limited_search, override
 from tests.support.documents import labels, model, tenant
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
@@ -14,13 +14,7 @@ RANKER = "/v1/tenants/search/models/ranker"
 
 @pytest.fixture
 async def rest(fleet):
-    async with fleet.manager() as manager, fleet.rest(manager) as calls:
-        await make_search(fleet)
-        await fleet.pod("inference-gw", {"istio": "shared"})
-        await fleet.pod("search", labels())
-        await fleet.pod("search", labels())
-        await is_limited(fleet, 40)
-        calls.fleet = fleet
+    async with limited_search(fleet) as calls:
         yield calls
 
 

@@ -1,6 +1,7 @@
 """Overrides of limits: they hold at once, for whom they are meant, and end by themselves."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -43,8 +44,9 @@ async def _is(fleet, rate, name, namespace):
     return await in_force(fleet, name, namespace) == rate
 
 
-@pytest.fixture
-async def rest(fleet):
+@asynccontextmanager
+async def limited_search(fleet):
+    """Give a manager's API with a model of two replicas that is limited to 40/s at one gateway pod."""
     async with fleet.manager() as manager, fleet.rest(manager) as calls:
         await make_search(fleet)
         await fleet.pod("inference-gw", {"istio": "shared"})
@@ -52,6 +54,12 @@ async def rest(fleet):
         await fleet.pod("search", labels())
         await is_limited(fleet, 40)
         calls.fleet = fleet
+        yield calls
+
+
+@pytest.fixture
+async def rest(fleet):
+    async with limited_search(fleet) as calls:
         yield calls
 
 

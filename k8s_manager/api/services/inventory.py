@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from collectors.pod_trouble import trouble_of
 from istio_templates import names
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Invalid
@@ -10,7 +11,9 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.workloads.pod_phase import has_ended
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.kube.store import Store
+from k8s_manager.status.rollout_status import EXCEEDED
 from k8s_manager.world.labels import version_labels, workload_labels
+from k8s_manager.world.rollout import Rollout, rollout_of
 
 _OWNER = {"InferenceGateway": names.GATEWAY, "Tenant": names.TENANT, "Model": names.MODEL}
 
@@ -39,11 +42,11 @@ class Inventory:
 
     def rollouts(self, namespace: str) -> list[Manifest]:
         """Return how far the rollout of each model in a namespace is."""
-        deployments: dict[str, dict[str, Manifest]] = {}
+        deployments: dict[str, dict[str, Rollout]] = {}
         for obj in self._store.inside("Deployment", namespace):
             labels = obj["metadata"].get("labels") or {}
             if names.VERSION in labels and names.is_marked(obj):
-                deployments.setdefault(labels.get(names.MODEL, ""), {})[labels[names.VERSION]] = obj
+                deployments.setdefault(labels.get(names.MODEL, ""), {})[labels[names.VERSION]] = rollout_of(obj)
         models = self._catalog.many("Model", namespace)
         return [rollout(model, deployments.get(model["metadata"]["name"], {})) for model in models]
 
@@ -85,53 +88,36 @@ def pod_line(pod: Manifest, version: str) -> Manifest:
     metadata, status = pod["metadata"], pod.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    state, message = _state(pod, status, containers)
-    unscheduled = conditions.get("PodScheduled", {})
-    if not message and unscheduled.get("status") == "False":
-        message = str(unscheduled.get("message", ""))
+    trouble = trouble_of(pod)
     return {
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         **({"version": version} if version else {}),
-        "state": state,
+        "state": _state(pod, status, containers),
         "ready": conditions.get("Ready", {}).get("status") == "True" and not has_ended(pod),
-        "restarts": sum(_count(c.get("restartCount")) for c in containers if isinstance(c, dict)),
-        "message": message,
+        "restarts": sum(container.get("restartCount", 0) for container in containers),
+        "message": str(status.get("message") or (trouble.said if trouble else "")),
         "created": metadata.get("creationTimestamp", ""),
     }
 
 
-def _state(pod: Manifest, status: Manifest, containers: list[Any]) -> tuple[str, str]:
-    """Return what a pod does in a word, as kubectl shows it, and in a sentence what hinders it."""
+def _state(pod: Manifest, status: Manifest, containers: list[Manifest]) -> str:
+    """Return what a pod does in a word, as kubectl shows it."""
     phase = str(status.get("phase") or "Unknown")
     if "deletionTimestamp" in pod["metadata"]:
-        return "Terminating", ""
+        return "Terminating"
     if reason := status.get("reason"):
-        return str(reason), str(status.get("message") or "")
+        return str(reason)
     for container in containers:
-        state = _mapping(_mapping(container).get("state"))
+        state = container.get("state") or {}
         for name in ("waiting", "terminated"):
-            found = _mapping(state.get(name))
+            found = state.get(name) or {}
             if found and not (name == "terminated" and found.get("exitCode") == 0):
-                return _reason(found, phase), _hindrance(_mapping(container), found)
-    return phase, ""
+                return str(found.get("reason") or ("Error" if "exitCode" in found else phase))
+    return phase
 
 
-def _reason(found: Mapping[str, Any], phase: str) -> str:
-    return str(found.get("reason") or ("Error" if "exitCode" in found else phase))
-
-
-def _hindrance(container: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """Return why a container does not run: its own message, and how it ended before."""
-    last = found if "exitCode" in found else _mapping(_mapping(container.get("lastState")).get("terminated"))
-    parts = [str(found.get("message") or "").strip()]
-    if last:
-        parts.append(f"container {container.get('name', '')} ended with exit code {last.get('exitCode', '?')}")
-        parts.append("" if last is found else str(last.get("message") or "").strip())
-    return "; ".join(part for part in parts if part)
-
-
-def rollout(model: Manifest, deployments: Mapping[str, Manifest]) -> Manifest:
+def rollout(model: Manifest, deployments: Mapping[str, Rollout]) -> Manifest:
     """Return how far the replicas of a model are those of its document. Pure."""
     metadata, status = model["metadata"], model.get("status") or {}
     ready = {str(v.get("name")): v for v in status.get("versions") or ()}
@@ -161,51 +147,33 @@ def _document_stage(metadata: Manifest, status: Manifest) -> tuple[str, str]:
     return "", "" if conditions.get("Programmed", {}).get("status") == "True" else f"waits: {said['Programmed']}"
 
 
-def _version(name: str, observed: Manifest, deployment: Manifest | None) -> Manifest:
+def _version(name: str, observed: Manifest, found: Rollout | None) -> Manifest:
     ready = _count(observed.get("ready"))
-    if deployment is None:
+    if found is None:
         return {"name": name, "desired": observed.get("desired"), "ready": ready}
-    status = deployment.get("status") or {}
     return {
         "name": name,
-        "desired": _desired(deployment),
-        "updated": _count(status.get("updatedReplicas")) if _is_observed(deployment) else 0,
+        "desired": found.wanted,
+        "updated": found.updated if found.is_observed else 0,
         "ready": ready,
-        "available": _count(status.get("availableReplicas")),
+        "available": found.available,
     }
 
 
-def _stage(version: str, deployment: Manifest) -> tuple[bool, str]:
+def _stage(version: str, found: Rollout) -> tuple[bool, str]:
     """Return whether a Deployment has given up, and for what it waits, as `kubectl rollout status` says it."""
-    status, desired = deployment.get("status") or {}, _desired(deployment)
-    counts = (status.get(f"{name}eplicas") for name in ("updatedR", "r", "availableR"))
-    updated, total, available = (_count(count) for count in counts)
-    conditions = {c["type"]: c for c in status.get("conditions") or () if isinstance(c, dict) and "type" in c}
-    if not _is_observed(deployment):
+    if not found.is_observed:
         return False, f"version {version}: the Deployment's controller has not seen its change yet"
-    if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
+    if found.progressing and found.progressing[0] == EXCEEDED:
         return True, f"version {version}: the Deployment has exceeded its progress deadline; look at its pods"
-    if updated < desired:
-        return False, f"version {version}: {updated} of {desired} replicas are updated"
-    if total > updated:
-        return False, f"version {version}: {total - updated} old replicas are being removed"
-    if available < updated:
-        return False, f"version {version}: {available} of {updated} updated replicas are available"
+    if found.updated < found.wanted:
+        return False, f"version {version}: {found.updated} of {found.wanted} replicas are updated"
+    if found.existing > found.updated:
+        return False, f"version {version}: {found.existing - found.updated} old replicas are being removed"
+    if found.available < found.updated:
+        return False, f"version {version}: {found.available} of {found.updated} updated replicas are available"
     return False, ""
-
-
-def _is_observed(deployment: Manifest) -> bool:
-    status, generation = deployment.get("status") or {}, deployment["metadata"].get("generation", 0)
-    return bool(_count(status.get("observedGeneration")) >= generation)
-
-
-def _desired(deployment: Manifest) -> int:
-    return _count((deployment.get("spec") or {}).get("replicas", 1))
 
 
 def _count(value: Any) -> int:
     return int(value) if isinstance(value, (int, float)) else 0
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -268,12 +268,6 @@ def explain(
         typer.echo(f"Formula: {formula}")
 
 
-def path_of(kind: DocumentKind, name: str) -> str:
-    """Return the path of a document, a model's by TENANT/MODEL."""
-    tenant, _, last = name.rpartition("/")
-    return _path(kind, last, tenant or None)
-
-
 def _path(kind: DocumentKind, name: str, tenant: str | None) -> str:
     try:
         return client.path_of(kind, f"{tenant}/{name}" if tenant else name)

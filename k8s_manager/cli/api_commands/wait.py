@@ -28,6 +28,8 @@ from k8s_manager.cli.output import Object
 from k8s_manager.client import READ_PATIENCE
 
 PAUSE = 0.5
+ONE_ANSWER = 5.0
+"""Seconds that one answer may take at least, however little time is left."""
 app = typer.Typer(help="How far a model's replicas are those of its document.", no_args_is_help=True)
 Patience = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long, such as 90s or 10m.")]
 
@@ -162,8 +164,8 @@ def _is_so(found: Object, type_: str, status: str) -> bool:
 
 
 def _patient(connection: Connection, patience: float) -> Connection:
-    """Return a connection that waits for one answer no longer than for everything."""
-    return replace(connection, timeout=min(connection.timeout or READ_PATIENCE, patience or READ_PATIENCE))
+    """Return a connection that waits for one answer no longer than for all, but as long as a busy manager may take."""
+    return replace(connection, timeout=min(connection.timeout or READ_PATIENCE, max(patience, ONE_ANSWER)))
 
 
 def _span(text: str) -> float:
