@@ -75,7 +75,12 @@ def key_of(obj: Manifest) -> ObjectKey:
 def tenant_gateway(tenant: str, pool: GatewayPool, adopted: tuple[str, str] | None) -> str:
     """Return the name of the Gateway that carries a tenant's own servers at a gateway: one that it has taken over there
     (`adopted`: gateway and name), or ours."""
-    return adopted[1] if adopted and adopted[0] == pool.name else f"tenant-{tenant}"
+    return adopted[1] if adopted and adopted[0] == pool.name else own_gateway(tenant)
+
+
+def own_gateway(tenant: str) -> str:
+    """Return the name of the Gateway that Tidegate makes for a tenant."""
+    return f"tenant-{tenant}"
 
 
 def pool_gateway(pool: GatewayPool) -> str:

@@ -68,7 +68,7 @@ async def test_a_model_that_gives_up_its_number_keeps_its_replicas(site: Site, g
 
 
 def foreign(tenant: str) -> list[Manifest]:
-    """Return what another writer has under the names of a model's objects: no field of ours differs in it."""
+    """Return objects of another writer under the names of a model's objects; no field that we apply differs."""
     metadata = {"name": "ranker", "namespace": tenant}
     ports = [{"name": "web", "port": 80, "protocol": "TCP"}]
     marked = {"app.kubernetes.io/managed-by": "tidegate", "tidegate.dev/tenant": tenant, "tidegate.dev/model": "other"}

@@ -13,6 +13,7 @@ DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
 PATH_MAX = 256
 ANNOTATION_BYTES = 256 * 1024
 _UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
+_IPV4 = re.compile(r"((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|$)){4}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RESERVED_HEADERS = ("x-envoy-", "x-tidegate-", ":")
 
@@ -89,9 +90,14 @@ def host_name(value: str) -> str:
     except UnicodeError as error:
         raise ValueError(f"{value!r} is no host name ({error}); write it like models.example.com") from error
     labels = encoded.split(".")
-    if len(labels) < 2 or len(encoded) > 253 or not all(map(_is_label, labels)):
+    if len(labels) < 2 or len(encoded) > 253 or _ends_in_number(encoded) or not all(map(_is_label, labels)):
         raise ValueError(f"{value!r} is no full host name; write it like models.example.com")
     return encoded
+
+
+def _ends_in_number(host: str) -> bool:
+    """Tell whether a host ends in a number and is no IPv4 address: Istio takes no such host."""
+    return host.rpartition(".")[2].isdigit() and not _IPV4.fullmatch(host)
 
 
 def _is_label(text: str) -> bool:

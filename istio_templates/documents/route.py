@@ -1,4 +1,4 @@
-"""Routes of a Model: which requests they take, and what becomes of those on their way."""
+"""Routes of a Model: which requests match, and how the gateway changes them."""
 
 import re
 from typing import Annotated, Literal

@@ -203,4 +203,4 @@ class CapacityTracker:
 
 def _is_quiet(terms: Terms, changed: Set[str], rolling: Set[tuple[str, str]]) -> bool:
     """Tell whether neither pods of a model's namespace have `changed` nor its own run with several figures."""
-    return terms.namespace not in changed and (terms.namespace, terms.model) not in rolling
+    return terms.namespace not in changed and terms.place not in rolling

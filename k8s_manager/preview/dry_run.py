@@ -152,7 +152,7 @@ class DryRunner:
         return self._store.get(document.key)
 
     def _shifts(self, found: Preview) -> tuple[ForecastShift, ...]:
-        """Return what becomes of limits, with the replicas that are warm now."""
+        """Return the limits before and after, with the replicas that are warm now."""
         if found.states is None:
             return ()
         now, then = found.states

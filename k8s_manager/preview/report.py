@@ -18,8 +18,8 @@ from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, risks
 def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[ForecastShift, ...]) -> Manifest:
     """Return a preview as JSON: what changes, what it touches, how risky that is and why, and the fingerprint.
 
-    `changes` are those of the preview, compared with live objects as far as these could be read; `shifts` what becomes
-    of limits, with the replicas that are warm now.
+    `changes` are those of the preview, compared with live objects as far as these could be read; `shifts` the
+    limits before and after, with the replicas that are warm now.
     """
     written = [stored for change in preview.documents if (stored := change.proposed or change.live)]
     names = [str(stored.key) for stored in written]

@@ -278,7 +278,7 @@ async def run(
         for future in (*waiters, greeting):
             if future is not None:
                 future.cancel()
-        if greeting is not None:  # else nothing had begun, and the error alone is told
+        if greeting is not None:  # else nothing had begun, and the error alone is printed
             typer.echo("  stopping the manager, the pods and their Envoys ...")
         await standalone.stop()
         if greeting is not None:

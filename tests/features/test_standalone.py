@@ -113,7 +113,7 @@ async def test_a_manager_that_is_killed_leaves_traffic_and_limits_alone_and_writ
         async with manager_process(tmp_path) as manager:
             await until(run.rest.up, "the manager's API")
             addresses = await make_search(run)
-            await until(lambda: is_quiet(run), "all being told: else the next manager goes on with it")
+            await until(lambda: is_quiet(run), "the manager writing nothing more")
             loading = asyncio.create_task(offer(addresses, 120, 6))
             await asyncio.sleep(1.5)
             manager.send_signal(signal.SIGKILL)

@@ -60,10 +60,13 @@ def _changed_namespace(name: str, spec: TenantSpec, index: ClaimIndex) -> Iterat
 
 
 def _unusable_names(name: str, spec: TenantSpec, _index: ClaimIndex) -> Iterator[Rejection]:
-    """Reject a name that the Service and the namespace of a tenant's own gateway cannot have."""
-    if spec.gateway.dedicated is None:
-        return
-    if (message := dns_1035_label(name) or dns_label(dedicated_namespace(name))) is not None:
+    """Reject a name that the tenant's Gateway, or the Service and the namespace of its own gateway, cannot have."""
+    own, message = names.own_gateway(name), None
+    if spec.gateway.adopt is None and dns_label(own) is not None:
+        message = f"the tenant's Gateway is called {own}, which is longer than Istio takes; use at most 56 characters"
+    if spec.gateway.dedicated is not None:
+        message = dns_1035_label(name) or dns_label(dedicated_namespace(name)) or message
+    if message is not None:
         yield invalid("metadata.name", message)
 
 

@@ -199,9 +199,7 @@ def pause(
     state: State = DEMO,
 ) -> None:
     """Have the routes of a model answer 503 with a reason; its replicas stay."""
-    connection = connect(server, token_file, state)
-    path = f"{model_path(connection, model)}/pause{asked_for(dry_run, None, ticket=ticket)}"
-    answer = connection.call("PUT", path, {"paused": reason})
+    answer = _pause(connect(server, token_file, state), model, reason, asked_for(dry_run, None, ticket=ticket))
     said = f"{model} {'would be' if dry_run else 'is'} paused: {reason}"
     outcome.show(form, answer, ("Model", model), partial(_acted, said, answer))
 
@@ -217,11 +215,14 @@ def resume(
     state: State = DEMO,
 ) -> None:
     """Open the routes of a paused model again."""
-    connection = connect(server, token_file, state)
-    path = f"{model_path(connection, model)}/pause{asked_for(dry_run, None, reason=reason, ticket=ticket)}"
-    answer = connection.call("PUT", path, {"paused": None})
+    asked = asked_for(dry_run, None, reason=reason, ticket=ticket)
+    answer = _pause(connect(server, token_file, state), model, None, asked)
     said = f"{model} {'would be' if dry_run else 'is'} served again"
     outcome.show(form, answer, ("Model", model), partial(_acted, said, answer))
+
+
+def _pause(connection: Connection, model: str, reason: str | None, asked: str) -> Object:
+    return dict(connection.call("PUT", f"{model_path(connection, model)}/pause{asked}", {"paused": reason}))
 
 
 def _share(text: str) -> dict[str, Any]:

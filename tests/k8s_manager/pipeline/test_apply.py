@@ -57,7 +57,7 @@ async def test_a_delete_that_waits_for_a_write_does_not_run_the_loop_hot():
 
 
 class Rivals(Kubernetes):
-    """An API server on which somebody made the same objects a moment ago."""
+    """An API server on which another writer made the same objects a moment ago."""
 
     def __init__(self) -> None:
         self.applied: list[dict] = []
@@ -91,7 +91,7 @@ async def test_what_others_prepared_with_our_labels_is_written_at_no_pace_and_se
     writes = [Write(stamped(obj), False, True) for obj in prepared]
     results = await target.apply(Changes(writes=writes), BASIS)
     assert (results.written, results.put_off) == (150, {})
-    results = await target.apply(Changes(writes=writes), BASIS)  # somebody has taken all of it away again
+    results = await target.apply(Changes(writes=writes), BASIS)  # another writer has removed all of it
     assert results.written == OF_OWNER.burst
     assert len(results.put_off) == 150 - OF_OWNER.burst
 
