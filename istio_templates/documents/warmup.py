@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -349,8 +349,3 @@ class Warmup(Spec):
     def how(self) -> str:
         """Return the mode that holds."""
         return self.mode or ("gate" if self.plan or self.plan_ref else "none")
-
-
-def plan_of(raw: dict[str, Any]) -> WarmupPlanSpec:
-    """Return a plan that stands alone; pydantic's `ValidationError` where it is wrong."""
-    return WarmupPlanSpec.model_validate(raw)

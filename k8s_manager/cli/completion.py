@@ -12,7 +12,7 @@ from istio_templates.errors import TidegateError
 from k8s_manager.cli import contexts
 from k8s_manager.cli.connection import DEMO, Connection, connect
 from k8s_manager.cli.kinds import DocumentKind, is_kind, kind_named
-from k8s_manager.cli.selection import Selected, found, namespace_of, tenants
+from k8s_manager.cli.selection import Selected, found, tenants
 from k8s_manager.client import TidegateClient
 
 PATIENCE = 2.0
@@ -74,11 +74,6 @@ def names(ctx: typer.Context, incomplete: str) -> list[str]:
 def model_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of models."""
     return _starting(incomplete, _names(ctx, DocumentKind.MODEL))
-
-
-def namespace_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the namespaces of tenants."""
-    return _starting(incomplete, _asked(ctx, lambda calls: [namespace_of(obj) for obj in calls.items("/v1/tenants")]))
 
 
 def _starting(incomplete: str, words: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """`tidegate override`: set, list and end what holds in place of limits for a time."""
 
 import getpass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from k8s_manager.cli.api_commands.documents import DEMO, DryRun, Output, Server,
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
 from k8s_manager.cli.selection import owner_of_namespace
-from k8s_manager.client import path_of
+from k8s_manager.client import GrantedRole, path_of
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
@@ -86,7 +87,8 @@ def set_(
 
 def _set(connection: Connection, name: str, spec: Object, dry_run: bool) -> None:
     """Plan an override and write it, and print what holds then, what it replaces and what caps it."""
-    owner = None if _may_override(connection) else _only_tenant(connection, spec["target"])
+    grants = connection.whoami()["grants"]
+    owner = None if _may_override(grants) else _only_tenant(grants, spec["target"])
     called = f"{owner}/{name}" if owner else name
     path = path_of("override", called)
     planned = connection.write(path, {"spec": spec}, "?dryRun=true")
@@ -133,19 +135,18 @@ def end(name: Name, server: Server = None, token_file: TokenFile = None, state: 
     typer.echo(f"override {name} is ended")
 
 
-def _may_override(connection: Connection) -> bool:
+def _may_override(grants: Sequence[GrantedRole]) -> bool:
     """Tell whether the caller may override limits in the whole fleet."""
-    grants = connection.whoami()["grants"]
     return any(grant["tenants"] == "all" and "override" in grant["rights"] for grant in grants)
 
 
-def _only_tenant(connection: Connection, target: Object) -> str | None:
+def _only_tenant(grants: Sequence[GrantedRole], target: Object) -> str | None:
     """Return the one tenant whose models an override is for; None where it may reach others."""
     if target.get("everything") or target.get("gateway"):
         return None
     if "tenant" in target:
         return str(target["tenant"])
-    tenants = [grant["tenants"] for grant in connection.whoami()["grants"] if "operate" in grant["rights"]]
+    tenants = [grant["tenants"] for grant in grants if "operate" in grant["rights"]]
     named = sorted({tenant for found in tenants if found != "all" for tenant in found})
     if len(named) == 1:
         return named[0]
@@ -158,7 +159,7 @@ def _found(connection: Connection, name: str) -> str:
     """Return the path of an override, from what people call it."""
     owner, _, last = name.rpartition("/")
     there = list(connection.items("/v1/overrides"))
-    fleet = _may_override(connection)
+    fleet = _may_override(connection.whoami()["grants"])
     wanted = {last, override_name({"tenant": owner, "model": last})} if owner else {last}
     matching = [obj["metadata"] for obj in there if obj["metadata"]["name"] in wanted]
     own = [found for found in matching if found["namespace"] != SYSTEM]

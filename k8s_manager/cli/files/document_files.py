@@ -109,9 +109,7 @@ class Reading:
             else:
                 yield path
             return
-        for folder, inner, names in os.walk(
-            path, onerror=lambda e: self._note(str(e.filename), f"cannot be read: {e}")
-        ):
+        for folder, inner, names in os.walk(path, onerror=self._unreadable):
             inner.sort()
             for link in (Path(folder, name) for name in inner):
                 if link.is_symlink():

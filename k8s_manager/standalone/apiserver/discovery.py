@@ -4,7 +4,7 @@ Formats: Kubernetes' `APIVersions`, `APIGroupList` and `APIResourceList` (meta/v
 the operations, by which kubectl sees that the server checks fields itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from k8s_manager.standalone.apiserver.registry import Kind
@@ -20,8 +20,9 @@ SHORT = {
 }  # fmt: skip
 
 
-def discovered(path: str, kinds: Kinds, crds: Iterable[Object]) -> Object | None:
-    """Return the discovery document at a path; None where there is none."""
+def discovered(path: str, kinds: Kinds, crds: Callable[[], Iterable[Object]]) -> Object | None:
+    """Return the discovery document at a path; None where there is none. Every read comes by here: `crds` are asked for
+    only where they are shown."""
     parts = path.strip("/").split("/")
     match parts:
         case ["api"]:
@@ -32,7 +33,7 @@ def discovered(path: str, kinds: Kinds, crds: Iterable[Object]) -> Object | None
         case ["apis", group]:
             return {"kind": "APIGroup", "apiVersion": "v1", **found} if (found := _group(group, kinds)) else None
         case ["api", "v1"] | ["apis", _, _]:
-            return _resources("/".join(parts[1:]), kinds, crds)
+            return _resources("/".join(parts[1:]), kinds, crds())
         case ["openapi", "v3"]:
             versions = sorted({version for version, _ in kinds})
             return {"paths": {_root(v): {"serverRelativeURL": f"/openapi/v3/{_root(v)}"} for v in versions}}

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ class Api:
         try:
             if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":
                 raise ApiError(401, "Unauthorized", "Unauthorized")
-            if request.method == "GET" and (found := self._discovered(request.path)) is not None:
+            registrar = self._registrar
+            crds = partial(registrar.store.every, CRDS)
+            if request.method == "GET" and (found := discovered(request.path, registrar.kinds, crds)) is not None:
                 return _json(200, found)
             group_version, namespace, resource, name, sub = _place(request.path)
             kind = self._registrar.kind(group_version, resource)
@@ -83,9 +86,6 @@ class Api:
         # A dry run changes nothing, so it is not counted as a write.
         self.counts["TRIED" if request.query.get("dryRun") else verb, resource, answer.status] += 1
         return answer
-
-    def _discovered(self, path: str) -> Object | None:
-        return discovered(path, self._registrar.kinds, self._registrar.store.every(CRDS))
 
     def _table(self, kind: Kind, objects: list[Object], metadata: Object) -> Object:
         crds = self._registrar.store.every(CRDS) if kind.is_custom else []
