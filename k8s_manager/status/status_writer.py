@@ -109,8 +109,9 @@ def _has_same_states(stored: Stored, status: Manifest) -> bool:
 
 
 def _undated(status: Manifest) -> Manifest:
+    """Return a status to compare: without dates, and conditions by their type, since their order tells nothing."""
     kept = {key: _without_null(value) for key, value in status.items() if value is not None and key != "conditions"}
-    conditions = [{**condition, "lastTransitionTime": ""} for condition in status.get("conditions", [])]
+    conditions = {c["type"]: {**c, "lastTransitionTime": ""} for c in status.get("conditions", [])}
     return {**kept, "conditions": conditions}
 
 
