@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers fuzz check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick clean
+.PHONY: help demo test test-servers fuzz check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,8 +80,17 @@ bench: $(VENV)/dev ## Every benchmark, with its floor or peer (long)
 bench-quick: $(VENV)/dev ## Do all benchmarks run, and their counts hold? Side by side: no times
 	@$(BIN)/python -m benchmarks quick
 
+$(VENV)/supply-chain: scripts/supply_chain.requirements.txt $(VENV)/run
+	@$(PYTHON) -m venv $@ && $@/bin/pip install -q --disable-pip-version-check -r $< && touch $@
+
+sbom: $(VENV)/supply-chain ## What the image and the wheel are made of, as CycloneDX, in .sbom/
+	@$(BIN)/python -m scripts.supply_chain $</bin sbom
+
+audit: $(VENV)/supply-chain ## Known vulnerabilities of everything that is locked
+	@$(BIN)/python -m scripts.supply_chain $</bin audit $(AUDIT)
+
 lock: ## Resolve the dependencies again (needs uv)
 	@scripts/lock
 
 clean: ## Remove what the targets above made
-	@rm -rf $(VENV) .demo .servers .cache .pytest_cache .mypy_cache .ruff_cache .e2e
+	@rm -rf $(VENV) .demo .servers .cache .pytest_cache .mypy_cache .ruff_cache .e2e .sbom
