@@ -3,7 +3,7 @@
 import hypothesis
 import pytest
 
-from tests.support import leftovers
+from tests.support import command, leftovers
 from tests.support.fleet import running_fleet
 
 pytest.register_assert_rewrite("tests.contract.kubernetes")
@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that leaves processes; a worker is one itself until it has ended, so only the run as a whole looks."""
+    command.end()
     if hasattr(session.config, "workerinput"):
         return
     session.config.stash[_LEFT] = left = leftovers.left()
@@ -35,8 +36,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for number, command in config.stash.get(_LEFT, {}).items():
-        terminalreporter.write_line(f"left running by the tests, and killed: process {number}: {command}", red=True)
+    for number, line in config.stash.get(_LEFT, {}).items():
+        terminalreporter.write_line(f"left running by the tests, and killed: process {number}: {line}", red=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

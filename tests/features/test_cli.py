@@ -1,9 +1,7 @@
 """The command line against a running manager, and without one."""
 
-import asyncio
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import yaml
 
 from istio_templates.names import SLOTS
 from tests.features.conftest import make_search
+from tests.support.command import run_command
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import TOKEN
 from tests.support.waiting import until
@@ -21,11 +20,7 @@ SAMPLE = Path(__file__).parents[2] / "manifests" / "samples" / "search.yaml"
 async def tidegate(*words: str, server: str = "http://127.0.0.1:9", stdin: str = "") -> tuple[int, str, str]:
     """Run a command; return its exit code and what it printed."""
     environment = {"TIDEGATE_SERVER": server, "TIDEGATE_TOKEN": TOKEN, "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
-    pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-m", "k8s_manager.cli.main", *words]
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
-    out, error = await process.communicate(stdin.encode())
-    return process.returncode or 0, out.decode(), error.decode()
+    return await run_command(*words, environment=environment, stdin=stdin)
 
 
 @pytest.fixture

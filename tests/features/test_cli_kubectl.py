@@ -13,6 +13,7 @@ from k8s_manager.cli.kinds import KINDS
 from tests.features.conftest import make_search
 from tests.features.test_cli import tidegate
 from tests.support.bounds import hung
+from tests.support.command import run_command
 from tests.support.documents import gateway, labels, model, tenant
 from tests.support.waiting import until
 
@@ -298,11 +299,8 @@ async def completed(server: str, shell: str, line: str) -> list[str]:
         "zsh": {"_TYPER_COMPLETE_ARGS": line, "_TIDEGATE_COMPLETE": "complete_zsh"},
     }[shell]
     environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_SERVER": server, "TIDEGATE_TOKEN": "of-the-tests", **asked}
-    command = [sys.executable, "-m", "k8s_manager.cli.main"]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
-    out, _ = await process.communicate()
-    return out.decode().split()
+    _, out, _ = await run_command(environment=environment)
+    return out.split()
 
 
 async def test_a_shell_completes_kinds_and_names(server):
@@ -327,11 +325,8 @@ async def test_a_login_is_kept_for_the_calls_after_it(server, tmp_path):
     environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_CONFIG": str(tmp_path / "config")}
 
     async def run(*words: str, stdin: str = "") -> tuple[int | None, str]:
-        pipe = asyncio.subprocess.PIPE
-        command = [sys.executable, "-m", "k8s_manager.cli.main", *words]
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
-        out, error = await process.communicate(stdin.encode())
-        return process.returncode, (out + error).decode()
+        code, out, error = await run_command(*words, environment=environment, stdin=stdin)
+        return code, out + error
 
     code, said = await run("login", server, "-n", "search", stdin="of-the-tests\n")
     assert code == 0 and "tidegate:holder" in said and "of-the-tests" not in said
