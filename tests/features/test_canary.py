@@ -92,9 +92,9 @@ def held(out: dict[str, str]) -> dict[str, str]:
     return {where: text[max(0, at - 80) : at + 40] for where, text in out.items() if (at := text.find(CANARY)) >= 0}
 
 
-async def test_no_secret_of_a_call_is_found_in_logs_metrics_events_statuses_or_answers(fleet, caplog):
+async def test_no_secret_of_a_call_is_found_in_logs_metrics_events_statuses_or_answers(fleet, caplog, tmp_path):
     caplog.set_level(logging.DEBUG)
-    async with fleet.manager() as manager, fleet.rest(manager, audit="all") as rest:
+    async with fleet.manager() as manager, fleet.rest(manager, audit=str(tmp_path / "audit")) as rest:
         await make_search(fleet)
         for name, headers in PROOFS.items():
             for path in ("/v1/tenants", f"/v1/tenants?access_token={words(30)}&token={words(31)}", "/metrics"):
@@ -107,7 +107,9 @@ async def test_no_secret_of_a_call_is_found_in_logs_metrics_events_statuses_or_a
                 status, answer = await rest.call("PUT", f"{RANKER}{query}", body)
                 assert 400 <= status < 500, (name, status, answer)
                 assert CANARY not in str(answer), (name, answer)
-        assert held(await everything(fleet, rest, caplog)) == {}
+        trail = (tmp_path / "audit").read_text()
+        assert "search" in trail
+        assert held({"audit": trail, **await everything(fleet, rest, caplog)}) == {}
 
 
 async def test_no_part_of_a_secret_of_the_cluster_is_found_whatever_is_wrong_with_it(fleet, caplog):
