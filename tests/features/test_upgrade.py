@@ -130,6 +130,49 @@ async def test_an_upgrade_writes_no_object_and_keeps_every_limit(fleet, tmp_path
         assert await in_slot(fleet) == limits
 
 
+async def test_the_way_back_and_up_again_keeps_every_object_and_limit_also_of_fields_that_it_does_not_know(
+    fleet, tmp_path
+):
+    cors = {"allowOrigins": [{"exact": "https://console.example.com"}]}
+    newer = [{"host": "search.models.example.com", "path": "/v2/models/ranker", "port": 8080, "cors": cors}]
+    async with fleet.manager():
+        await make_search(fleet)
+        await fleet.apply(model(routes=newer))
+        await until(lambda: has_cors(fleet), what="the field that the previous release does not know")
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+        await until(lambda: is_limited_to(fleet, 20), what="the limit")
+        await fleet.settled(1.5)
+    before, limits = await objects(fleet), await in_slot(fleet)
+    async with previous_manager(fleet.server, tmp_path):
+        await until(lambda: is_refused(fleet), what="the previous release telling that it does not know the field")
+        await fleet.apply(tenant("ads"))
+        await until(lambda: fleet.get("Namespace", "ads"), what="the previous release working on")
+        await fleet.settled(1.5)
+        between = await objects(fleet)
+        assert await in_slot(fleet) == limits
+        assert {name for name in changed(before, between) if "ads" not in name} <= {"Model search/ranker"}
+    async with fleet.manager():
+        await until(lambda: is_programmed(fleet, "ranker", "search"), what="this release accepting the field again")
+        await fleet.settled(1.5)
+        after = await objects(fleet)
+        assert {name for name in changed(before, after) if "ads" not in name} <= {"Model search/ranker"}
+        assert await in_slot(fleet) == limits
+
+
+async def has_cors(fleet: Fleet) -> bool:
+    route = await fleet.get("VirtualService", "ranker", "search")
+    return any("corsPolicy" in http for http in (route or {}).get("spec", {}).get("http", []))
+
+
+async def is_limited_to(fleet: Fleet, total: float) -> bool:
+    return ((await fleet.status("Model", "ranker", "search")).get("limit") or {}).get("total") == total
+
+
+async def is_refused(fleet: Fleet) -> bool:
+    return (await fleet.condition("Model", "ranker", "Accepted", "search")).get("status") == "False"
+
+
 async def says(fleet: Fleet, said: dict[str, Manifest]) -> bool:
     """Tell whether all that was said is said; this release may say more."""
     return holds(said, await statuses(fleet))
