@@ -13,10 +13,11 @@ from k8s_manager.world.installation import SYSTEM
 ETCD = "http://127.0.0.1:2379"
 
 
-def etcd(state: Path) -> list[str]:
-    """etcd for one short life: nothing is flushed to the disk."""
+def etcd(state: Path, quota: int = 0) -> list[str]:
+    """etcd for one short life: nothing is flushed to the disk. It takes no write beyond a quota in bytes, if not 0."""
     return ["etcd", "--data-dir", f"{state}/etcd", "--unsafe-no-fsync", "--listen-client-urls", ETCD,
-            "--advertise-client-urls", ETCD, "--listen-peer-urls", "http://127.0.0.1:2380"]  # fmt: skip
+            "--advertise-client-urls", ETCD, "--listen-peer-urls", "http://127.0.0.1:2380",
+            f"--quota-backend-bytes={quota}"]  # fmt: skip
 
 
 def audit_policy() -> str:

@@ -1,5 +1,6 @@
 """The cluster's own network: nothing in it reaches, or is reached from, any other."""
 
+import json
 from pathlib import Path
 
 from e2e.cluster.run import run
@@ -38,6 +39,19 @@ def remove(name: str) -> None:
 def exists(name: str) -> bool:
     """Tell whether the namespace is there."""
     return (_FOLDER / name).exists()
+
+
+def link_of(name: str, address: str) -> str:
+    """Return the link of the pod with this address. What is known of a pod goes when its link goes down: ask before."""
+    pods = json.loads(run("ip", "-n", name, "-j", "neigh", "show", "dev", BRIDGE))
+    mac = next(entry["lladdr"] for entry in pods if entry["dst"] == address and "lladdr" in entry)
+    ports = json.loads(run("bridge", "-n", name, "-j", "fdb", "show", "br", BRIDGE))
+    return str(next(entry["ifname"] for entry in ports if entry["mac"] == mac))
+
+
+def set_link(name: str, link: str, state: str) -> None:
+    """Set a link to "up" or "down"; a pod whose link is down reaches nobody, and nobody reaches it."""
+    run("ip", "-n", name, "link", "set", link, state)
 
 
 def cni(data: Path) -> str:

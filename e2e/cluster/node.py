@@ -61,8 +61,8 @@ class Node:
         pki.make(self._pki.folder)
         shutil.copy(self._pki.kubeconfig("admin"), place.kubeconfig)
         self._write_configurations()
-        self._start_runtime()
-        self._start("etcd", components.etcd(place.state))
+        self.start_runtime()
+        self.start_etcd()
         self.start_apiserver()
         self._start(
             "controller-manager", components.controller_manager(self.program("kube-controller-manager"), self._pki)
@@ -84,9 +84,27 @@ class Node:
         self._start("apiserver", components.apiserver(self.program("kube-apiserver"), self._pki, self.place))
         self.until("the API server is ready", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok")
 
-    def stop_apiserver(self) -> None:
+    def stop_apiserver(self, number: int = signal.SIGTERM) -> None:
         """Stop the API server, and return when its port is free."""
-        self.processes.stop("apiserver")
+        self.processes.stop("apiserver", number)
+
+    def start_etcd(self, quota: int = 0) -> None:
+        """Start etcd; with a quota in bytes it takes no write beyond that size, 0 is its own default."""
+        self._start("etcd", components.etcd(self.place.state, quota))
+
+    def stop_etcd(self) -> None:
+        """Stop etcd, and return when its port is free."""
+        self.processes.stop("etcd")
+
+    def start_runtime(self) -> None:
+        """Start containerd, and return when it answers; containers that run already go on running."""
+        self._start("containerd", ["containerd", "--config", str(self.place.state / "containerd.toml")])
+        answers = ("ctr", "-a", self.place.containerd_socket, "version")
+        self.until("containerd answers", lambda: "Server" in run(*answers, check=False))
+
+    def stop_runtime(self) -> None:
+        """Stop containerd, and return when it has ended."""
+        self.processes.stop("containerd")
 
     def start_kubelet(self) -> None:
         """Start the kubelet; pods that run already go on running."""
@@ -137,12 +155,6 @@ class Node:
                 run(*ctr, "tasks", "delete", "-f", task, check=False, timeout=20)
         except Failed as error:
             print(f"{error}; its processes are killed instead", flush=True)
-
-    def _start_runtime(self) -> None:
-        config = self.place.state / "containerd.toml"
-        self._start("containerd", ["containerd", "--config", str(config)])
-        answers = ("ctr", "-a", self.place.containerd_socket, "version")
-        self.until("containerd answers", lambda: "Server" in run(*answers, check=False))
 
     def _write_configurations(self) -> None:
         place = self.place
