@@ -338,3 +338,29 @@ async def test_a_login_is_kept_for_the_calls_after_it(server, tmp_path):
     assert (await run("get", "model", "ranker", "-o", "name")) == (0, "model.tidegate.dev/ranker\n")
     code, said = await run("login", server, "--name", "other", stdin="wrong\n")
     assert code == 2 and "other" not in (tmp_path / "config").read_text()
+
+
+async def test_a_deleted_document_keeps_its_history_and_is_made_again(fleet, server):
+    async def lines(*options: str) -> list[dict]:
+        code, out, _ = await tidegate("history", "model", "search/ranker", *options, "-o", "json", server=server)
+        return json.loads(out)["items"] if code == 0 else []
+
+    await until(lines, "the first revision")
+    assert (await tidegate("delete", "model", "search/ranker", "--reason", "not used", server=server))[0] == 0
+
+    async def deleted() -> bool:
+        return (await lines())[0]["deletion"] and await fleet.get("Model", "ranker", "search") is None
+
+    await until(deleted, "the deletion")
+    code, out, _ = await tidegate("history", "model", "search/ranker", server=server)
+    assert code == 0 and "2 (deleted)" in out and "not used" in out
+    code, out, _ = await tidegate("rollback", "model", "search/ranker", "1", "--dry-run", server=server)
+    assert code == 0 and "would be as it was at revision 1" in out
+    code, out, _ = await tidegate("rollback", "model", "search/ranker", server=server)
+    assert (code, out.splitlines()[0]) == (0, "model search/ranker is as it was before")
+    assert await fleet.get("Model", "ranker", "search")
+    assert (await lines("--deleted"))[0]["deletion"]
+    code, out, _ = await tidegate("history", "model", "search/ranker", "1", "--deleted", "-o", "yaml", server=server)
+    assert code == 0 and yaml.safe_load(out)["spec"] == model()["spec"]
+    code, _, error = await tidegate("history", "tenant/search", "--deleted", server=server)
+    assert code == 2 and "no history of a deleted Tenant search" in error
