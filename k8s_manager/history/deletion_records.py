@@ -44,12 +44,13 @@ class DeletionRecords:
         self._open = {}
         for obj in revisions:
             if (uid := revision.uid_of(obj)) and uid not in ended:
-                self.note(_document_of(obj), uid)
+                self._open[uid] = _document_of(obj)
         self._clean_up_at = self._clock.now()
 
-    def note(self, key: ObjectKey, uid: str) -> None:
-        """Remember a document that has revisions and is not deleted."""
-        self._open[uid] = key
+    def see(self, documents: Iterable[Manifest]) -> None:
+        """Remember documents that are there, also those that go already: by the next pass they may be gone."""
+        for document in documents:
+            self._open.setdefault(document["metadata"]["uid"], names.key_of(document))
 
     async def record(self, document: Manifest, change: revision.ChangeAuthor) -> None:
         """Write that a document was deleted by a caller of the API; raises `TidegateError`."""

@@ -51,11 +51,10 @@ class HistoryRecorder:
         self._known: dict[str, set[int]] = {}
         self._there: dict[str, int] = {}
         self._events = TokenBuckets(clock, TOLD)
-        self._has_read = self._leads = False
+        self._has_read = False
 
     async def run(self, leads: bool) -> None:
         """Record what this manager's API writes, and where it leads everything, until cancelled."""
-        self._leads = leads
         async with asyncio.TaskGroup() as group:
             group.create_task(self._record_told())
             if leads:
@@ -101,6 +100,7 @@ class HistoryRecorder:
         if not self._has_read:
             await self._read()
             self._has_read = True
+        self._deletions.see(obj for kind in KINDS for obj in self._store.all(kind))
         moments = (
             await self._record_missing(),
             await self._deletions.record_missing(),
@@ -137,8 +137,6 @@ class HistoryRecorder:
 
     def _note(self, document: Manifest) -> None:
         metadata = document["metadata"]
-        if self._leads:
-            self._deletions.note(names.key_of(document), metadata["uid"])
         known = self._known.setdefault(metadata["uid"], set())
         self._there[metadata["uid"]] = self._there.get(metadata["uid"], len(known)) + 1
         known.add(metadata["generation"])

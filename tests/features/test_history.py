@@ -10,6 +10,7 @@ import yaml
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.history.deletion_records import DeletionRecords
+from k8s_manager.history.revision import ChangeAuthor, revision
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import SystemClock
@@ -383,3 +384,18 @@ class LaterClock(SystemClock):
 
     def utc(self) -> datetime:
         return super().utc() + self._ahead
+
+
+async def test_a_document_that_was_seen_only_while_it_went_is_told_as_gone(fleet):
+    """Another manager wrote its revision, and it was deleted before this one passed."""
+    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+    metadata = {"name": "ops", "uid": "1f2e3d4c-0", "generation": 1}
+    spec = {"role": "platformAdmin", "users": ["anna"]}
+    document = {"apiVersion": API, "kind": "AccessGrant", "metadata": metadata, "spec": spec}
+    await fleet.client.create(revision(document, ChangeAuthor("anna"), "tidegate-system"))
+    records = DeletionRecords(fleet.client, Store(("AccessGrant", "Namespace"), SystemClock()), SystemClock())
+    records.learn([])
+    records.see([{**document, "metadata": {**metadata, "deletionTimestamp": "2026-11-28T00:00:00Z"}}])
+    for _ in range(2):
+        assert await records.record_missing() is None
+        assert await _deletions(fleet, {"ops"})
