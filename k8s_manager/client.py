@@ -107,6 +107,19 @@ class GitState(TypedDict, total=False):
     outOfStep: OutOfStep
 
 
+class GivenHost(TypedDict):
+    """A host and the tenant that has it now."""
+
+    host: str
+    tenant: str
+
+
+class FreedHost(TypedDict):
+    """A host that no tenant has any more."""
+
+    released: str
+
+
 class _OfAnother(Exception):
     """An answer that no manager gives."""
 
@@ -148,14 +161,18 @@ class TidegateClient:
         """Yield the hosts of all tenants that we may see."""
         yield from self.items("/v1/claims")
 
-    def give_host(self, host: str, tenant: str, source: str | None = None, reason: str = "", ticket: str = "") -> None:
+    def give_host(
+        self, host: str, tenant: str, source: str | None = None, reason: str = "", ticket: str = ""
+    ) -> GivenHost:
         """Give a host to a tenant, or hand it over from another one, `source`, once nothing is served on it."""
         body = {"tenant": tenant, **({"from": source} if source else {})}
-        self.call("PUT", _host(host) + query(reason=reason, ticket=ticket), body)
+        found: GivenHost = self.call("PUT", _host(host) + query(reason=reason, ticket=ticket), body)
+        return found
 
-    def release_host(self, host: str, reason: str = "", ticket: str = "") -> None:
+    def release_host(self, host: str, reason: str = "", ticket: str = "") -> FreedHost:
         """Take a host from its tenant once nothing is served on it."""
-        self.call("DELETE", _host(host) + query(reason=reason, ticket=ticket))
+        found: FreedHost = self.call("DELETE", _host(host) + query(reason=reason, ticket=ticket))
+        return found
 
     def get(self, kind: Kind, name: str) -> RemoteDocument:
         """Return a document; a model is named TENANT/MODEL."""

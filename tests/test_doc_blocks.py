@@ -20,10 +20,14 @@ import yaml
 from istio_templates.documents import load
 from istio_templates.documents.crd import crds
 from istio_templates.documents.parse import API_VERSION, SPECS, parse
+from istio_templates.facts import Manifest
 from k8s_manager.cli.main import arranged, build
+from k8s_manager.offline import sources
+from k8s_manager.offline.incremental_render import Rendering
+from ratelimiter.simulation import scenario as scenarios
 from tests.features.conftest import make_search
 from tests.features.test_cli import tidegate
-from tests.support.documents import labels
+from tests.support.documents import gateway, labels, model, tenant
 from tests.support.pages import PAGES, ROOT
 from tests.support.standalone import standalone
 from tests.support.waiting import until
@@ -89,6 +93,58 @@ def test_yaml_is_read_and_a_document_in_it_is_valid(block: Block):
         if str(raw.get("kind")) in SPECS:
             assert raw["apiVersion"] == API_VERSION
             assert parse(raw).kind == raw["kind"]
+
+
+def documents_of(block: Block) -> list[Manifest]:
+    """Return the documents of ours in a block; a part of one is put into one."""
+    found = load(block.text, str(block))
+    whole = [raw for raw in found if str(raw.get("kind")) in SPECS]
+    return [*whole, *(document for raw in found for document in completed(raw))]
+
+
+def completed(part: Manifest) -> Iterator[Manifest]:
+    """Yield the document of which a page shows a part alone."""
+    if part.keys() == {"listeners"}:
+        yield gateway(**part)
+    if part.keys() == {"cors"}:
+        (route,) = model()["spec"]["routes"]
+        yield model(routes=[{**route, **part}])
+    if {"rateLimit", "replicas"} <= part.keys():  # a simulation
+        yield model(rateLimit=part["rateLimit"])
+
+
+def around(documents: list[Manifest]) -> list[Manifest]:
+    """Return the tenants and gateways without which documents of a page cannot stand."""
+    there = {(raw["kind"], raw["metadata"]["name"]) for raw in documents}
+    models = [raw for raw in documents if raw["kind"] == "Model"]
+    owners = {model["metadata"]["namespace"] for model in models}
+    housed = {raw["spec"].get("namespace", raw["metadata"]["name"]) for raw in documents if raw["kind"] == "Tenant"}
+    needed = [_tenant_of(name, models) for name in sorted(owners - housed)]
+    used = [raw["spec"]["gateway"]["name"] for raw in [*documents, *needed] if raw["kind"] == "Tenant"]
+    shared = [name for name in dict.fromkeys(used) if ("InferenceGateway", name) not in there]
+    named = {"namespace": "inference-gw", "selector": {"istio": "other"}}
+    return [*needed, *(gateway(name, **({} if name == "shared" else named)) for name in shared)]
+
+
+def _tenant_of(name: str, models: list[Manifest]) -> Manifest:
+    own = [model for model in models if model["metadata"]["namespace"] == name]
+    hosts = {route["host"] for model in own for route in model["spec"].get("routes", ())}
+    return tenant(name, hosts=[{"name": host} for host in sorted(hosts) or ["unused.models.example.com"]])
+
+
+@pytest.mark.parametrize("block", [block for block in of("yaml") if documents_of(block)], ids=str)
+def test_documents_of_a_block_are_accepted_and_rendered(block: Block):
+    shown = documents_of(block)
+    given = sources.of([*((str(block), raw) for raw in shown), *(("around", raw) for raw in around(shown))])
+    rendered = Rendering().of(given.documents, given.places)
+    wrong = [str(finding) for finding in (*given.findings, *rendered.findings) if finding.level == "error"]
+    assert not wrong, wrong
+    assert rendered.objects or {raw["kind"] for raw in shown} == {"AccessGrant"}
+
+
+def test_the_settings_of_a_simulation_are_read():
+    shown = [raw for block in of("yaml") for raw in load(block.text, str(block)) if "connectionSkew" in raw]
+    assert shown and all(scenarios.read(raw, "a page") for raw in shown)
 
 
 @pytest.mark.parametrize("block", of("json"), ids=str)

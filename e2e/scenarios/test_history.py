@@ -2,7 +2,7 @@
 
 import json
 
-from e2e.support.site import Site, kubectl
+from e2e.support.site import Site, bounded, kubectl
 from tests.support.waiting import until
 
 
@@ -38,9 +38,17 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
         return "revision 3 by tidegate:holder: simpler" in kubectl("-n", tenant, "get", "events", "-o", "wide")
 
     await until(recorded, "the event")
-    await site.rest.ok("DELETE", path)
+    await site.rest.ok("DELETE", f"{path}?reason=not%20used")
+    kubectl("-n", tenant, "wait", "--for=delete", "model/ranker", bounded())
+    deletion = (await history(5))[0]
+    assert (deletion["deletion"], deletion["by"], deletion["reason"]) == (True, "tidegate:holder", "not used")
+    await site.rest.ok("POST", f"{path}/rollback", {})
+    assert (await site.rest.ok("GET", path))["spec"]["rateLimit"]["perReplicaQps"] == 20
+    assert not (await history(1))[0]["deletion"]
+    kubectl("-n", tenant, "delete", "model/ranker", bounded())
 
-    async def gone() -> bool:
-        return not json.loads(kubectl("-n", tenant, "get", "controllerrevisions", "-o", "json"))["items"]
+    async def told() -> bool:
+        items = (await site.rest.ok("GET", f"{path}/history"))["items"]
+        return items[0]["deletion"] and items[0]["by"] == "somebody"
 
-    await until(gone, "the revisions being gone with their model")
+    await until(told, "the deletion by another client")

@@ -13,6 +13,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.errors import Refused
 from tests.support import near_valid
+from tests.support.documents import model
 
 AT_ONCE = 8
 RECORD = Path(".e2e") / "near_valid.taken.txt"
@@ -62,3 +63,12 @@ async def test_what_tidegate_accepts_the_api_server_accepts(client: KubeClient):
     assert seen["both accept"] >= 100 and seen["both refuse"] >= 100 and seen.total() >= 300
     assert len(stricter) <= len(near_valid.STRICTER) * 4, stricter
     assert set(taken) == near_valid.taken(), f"the server has changed its mind: review {RECORD} and copy it"
+
+
+@pytest.mark.parametrize("place", ["headers", "requestHeaders", "responseHeaders"])
+async def test_two_spellings_of_one_header_are_refused_by_the_api_server(client: KubeClient, place: str):
+    same = {"X-Team": "a", "x-team": "b"}
+    raw = model(namespace="default")
+    raw["spec"]["routes"][0][place] = same if place == "headers" else {"set": same}
+    with pytest.raises(Refused, match="the same header"):
+        await client.apply(raw, force=True, dry_run=True)

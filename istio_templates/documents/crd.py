@@ -8,8 +8,9 @@ from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
 _KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems",
-         "minProperties", "description", "default", "nullable", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-         "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields")  # fmt: skip
+         "minProperties", "maxProperties", "description", "default", "nullable", "x-kubernetes-list-type",
+         "x-kubernetes-list-map-keys", "x-kubernetes-validations",
+         "x-kubernetes-preserve-unknown-fields")  # fmt: skip
 _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "InferenceGateway": [
         ("Namespace", "string", ".spec.namespace"),

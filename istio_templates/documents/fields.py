@@ -200,6 +200,8 @@ def host_or_wildcard(value: str) -> str:
     return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
 
 
+MOST_HEADERS = 64
+"""Headers of one map; the API server checks rules only where their cost has a bound."""
 DnsLabel = Annotated[
     str, AfterValidator(dns_label), Field(json_schema_extra={"pattern": f"^{LABEL}$", "maxLength": 63})
 ]
@@ -207,7 +209,21 @@ Host = Annotated[str, AfterValidator(host_name)]
 Path = Annotated[str, AfterValidator(route_path), Field(json_schema_extra={"pattern": "^/", "maxLength": PATH_MAX})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 HeaderValue = Annotated[str, AfterValidator(header_value)]
-Headers = Annotated[dict[HeaderName, HeaderValue], BeforeValidator(distinct_headers)]
+Headers = Annotated[
+    dict[HeaderName, HeaderValue],
+    Field(max_length=MOST_HEADERS),
+    BeforeValidator(distinct_headers),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.all(name, self.exists_one(other, other.lowerAscii() == name.lowerAscii()))",
+                    "message": "two names are the same header, whose name has no case; keep one of the two",
+                }
+            ]
+        },
+    ),
+]
 HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(distinct_headers)]
 Duration = Annotated[
     str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": 32})

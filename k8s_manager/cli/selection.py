@@ -103,18 +103,28 @@ def tenants(connection: Connection, tenant: str | None, everywhere: bool) -> Ite
 
 def found(connection: Connection, selected: Selected, tenant: str | None, everywhere: bool) -> Iterator[Object]:
     """Yield the documents that are chosen."""
+    return (obj for _, obj in owned(connection, selected, tenant, everywhere))
+
+
+def owned(
+    connection: Connection, selected: Selected, tenant: str | None, everywhere: bool
+) -> Iterator[tuple[str, Object]]:
+    """Yield the documents that are chosen, each model with its tenant and the others with an empty name."""
     if selected.name:
         if everywhere:
             raise typer.BadParameter("a document is not read by its name in all namespaces; leave out -A or the name")
-        yield connection.call("GET", path_of(connection, selected, tenant))
+        path = path_of(connection, selected, tenant)
+        owner = path.split("/")[3] if selected.kind is DocumentKind.MODEL else ""
+        yield owner, connection.call("GET", path)
     elif selected.kind is DocumentKind.MODEL:
         for owner in tenants(connection, tenant, everywhere):
-            yield from connection.items(client.path_of("model", f"{owner}/"))
+            for obj in connection.items(client.path_of("model", f"{owner}/")):
+                yield owner, obj
     else:
         here = "" if everywhere or selected.kind is not DocumentKind.OVERRIDE else contexts.namespace()
         for obj in connection.items(client.path_of(selected.kind.value, "")):
             if not here or obj["metadata"].get("namespace") == here:
-                yield obj
+                yield "", obj
 
 
 def kind_of(obj: Object) -> DocumentKind:

@@ -57,6 +57,7 @@ class CounterLoop:
         self._reader = WorldReader(store)
         self._read: dict[str, Read] = {}
         self._uneven: dict[str, Uneven | None] = {}
+        self._unread: dict[str, tuple[str, ...]] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
 
     async def run(self) -> None:
@@ -70,6 +71,7 @@ class CounterLoop:
         for name in self._read.keys() - pools.keys():
             self._forget(name, self._read[name].counts.keys())
             self._uneven.pop(name, None)
+            self._unread.pop(name, None)
         self._read = {name: self._read.get(name, Read()) for name in pools}
         pairs = held(self._reader.slots.limits())
         now = self._clock.now()
@@ -81,6 +83,10 @@ class CounterLoop:
     def uneven(self, gateway: str) -> Uneven | None:
         """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
         return self._uneven.get(gateway)
+
+    def unread(self, gateway: str) -> tuple[str, ...] | None:
+        """Return the gateway pods whose counters could not be read; None before the load could be compared."""
+        return self._unread.get(gateway)
 
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, LimitKey]) -> None:
         pods = self._reader.pods.answering_pods(pool)
@@ -103,6 +109,13 @@ class CounterLoop:
         recent = [(at, each) for at, each in before.loads if at > now - SPAN]
         self._read[pool.name] = Read(now, counts, pairs, [*recent, (now, loads)])
         self._compare(pool.name)
+        self._note_unread(pool.name, tuple(sorted(pod.name for pod in pods if pod.name not in counts)), bool(added))
+
+    def _note_unread(self, gateway: str, unread: tuple[str, ...], is_compared: bool) -> None:
+        """Note which pods did not answer; two readings of a pod have to be compared before the load is known."""
+        if (unread or is_compared) and unread != self._unread.get(gateway):
+            self._unread[gateway] = unread
+            self._changed.set()
 
     def _forget(self, gateway: str, pods: Iterable[str]) -> None:
         for pod in pods:

@@ -79,7 +79,7 @@ RIGHTS = (
         "routes", "networking.istio.io", ("gateways", "virtualservices", "destinationrules", "envoyfilters"), _OWN
     ),
     RbacRule("who a caller of the REST API is", "authentication.k8s.io", ("tokenreviews",), ("create",)),
-    RbacRule("the history of documents", "apps", ("controllerrevisions",), ("list", "create", "delete")),
+    RbacRule("the history of documents", "apps", ("controllerrevisions",), ("list", "create", "patch", "delete")),
     RbacRule("events for people", "", ("events",), ("create",)),
     RbacRule("whether a namespace is empty", "", ("persistentvolumeclaims",), ("list",)),
     RbacRule("whether a namespace is empty", "apps", ("statefulsets", "daemonsets"), ("list",)),

@@ -11,6 +11,7 @@ from istio_templates import names
 from istio_templates.errors import NotFound, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.history import revision
+from k8s_manager.history.deletion_records import DeletionRecords
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.event import event
@@ -45,7 +46,8 @@ class HistoryRecorder:
     def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float, trigger: asyncio.Event) -> None:
         self._client, self._store, self._clock, self._quiet, self._trigger = client, store, clock, quiet, trigger
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
+        self._told: asyncio.Queue[tuple[Manifest, revision.ChangeAuthor | None]] = asyncio.Queue(WAITING)
+        self._deletions = DeletionRecords(client, store, clock)
         self._known: dict[str, set[int]] = {}
         self._there: dict[str, int] = {}
         self._events = TokenBuckets(clock, TOLD)
@@ -60,18 +62,29 @@ class HistoryRecorder:
 
     def soon(self, document: Manifest) -> None:
         """Have a document recorded that was just written; where too many wait, only its last state will be."""
+        self._wait((document, None))
+
+    def deleted(self, document: Manifest, change: revision.ChangeAuthor | None) -> None:
+        """Have a deletion recorded that the API has just asked for."""
+        if document["kind"] in KINDS and change is not None:
+            self._wait((document, change))
+
+    def _wait(self, told: tuple[Manifest, revision.ChangeAuthor | None]) -> None:
         if self._told.full():
             self._told.get_nowait()
-        self._told.put_nowait(document)
+        self._told.put_nowait(told)
 
     async def _record_told(self) -> None:
         for number in itertools.count(1):
-            document = await self._told.get()
+            document, deleted_by = await self._told.get()
             if number % WAITING == 0:
                 self._forget_the_gone()
             try:
                 await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
-                await self.record(document)
+                if deleted_by is None:
+                    await self.record(document)
+                else:
+                    await self._deletions.record(document, deleted_by)
             except TidegateError as error:
                 log.warning("no revision of %s yet: %s", names.key_of(document), error)
 
@@ -87,7 +100,13 @@ class HistoryRecorder:
         if not self._has_read:
             await self._read()
             self._has_read = True
-        return await self._record_missing()
+        self._deletions.see(obj for kind in KINDS for obj in self._store.all(kind))
+        moments = (
+            await self._record_missing(),
+            await self._deletions.record_missing(),
+            await self._deletions.clean_up(),
+        )
+        return min(due for due in moments if due is not None)
 
     async def record(self, document: Manifest) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
@@ -146,37 +165,58 @@ class HistoryRecorder:
             uid = document["metadata"]["uid"]
             await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
 
-    async def of(self, key: ObjectKey, uid: str) -> list[Manifest]:
-        """Return the revisions of a document that are kept, the newest first."""
-        return (await self._all(key, uid))[: revision.KEPT]
+    async def of(self, key: ObjectKey, live: Manifest | None, deleted: bool = False) -> list[Manifest]:
+        """Return the revisions of a document that are kept, the newest first; with `deleted`, or where the document is
+        not there, those of the one of its name that was deleted last. Raises `NotFound` where there is neither."""
+        found = await self._named(key)
+        uid = live["metadata"]["uid"] if live else ""
+        if live and not deleted:
+            return revision.ordered(found, uid)[: revision.KEPT]
+        if gone := revision.last_deleted(found, uid):
+            return gone[: revision.KEPT + 1]
+        raise NotFound(f"there is no {'history of a deleted ' if deleted else ''}{key}")
 
     async def _all(self, key: ObjectKey, uid: str) -> list[Manifest]:
-        found, _ = await self._client.list(_REVISIONS, revision.selector(key), _place(key))
-        return revision.ordered(found, uid)
+        return revision.ordered(await self._named(key), uid)
 
-    async def one(self, key: ObjectKey, uid: str, number: int) -> Manifest:
-        """Return one revision; raises `NotFound`."""
-        found = await self.of(key, uid)
+    async def _named(self, key: ObjectKey) -> list[Manifest]:
+        found, _ = await self._client.list(_REVISIONS, revision.selector(key), _place(key))
+        return found
+
+    async def one(self, key: ObjectKey, live: Manifest | None, number: int, deleted: bool = False) -> Manifest:
+        """Return one revision of those that `of` returns; raises `NotFound`."""
+        found = await self.of(key, live, deleted)
         for obj in found:
             if int(obj["revision"]) == number:
                 return obj
         there = ", ".join(str(obj["revision"]) for obj in found) or "none yet"
         raise NotFound(f"{key} has no revision {number}; revisions are: {there}")
 
-    async def previous(self, key: ObjectKey, live: Manifest) -> Manifest:
-        """Return the newest revision that says something else than a document does now; raises `NotFound`."""
-        metadata = live["metadata"]
-        for obj in await self.of(key, metadata["uid"]):
-            if int(obj["revision"]) < metadata["generation"] and obj["data"]["spec"] != live.get("spec"):
+    async def previous(self, key: ObjectKey, live: Manifest | None, deleted: bool = False) -> Manifest:
+        """Return the newest revision that says something else than a document does now, of a deleted one the last;
+        raises `NotFound`."""
+        for obj in await self.of(key, live, deleted):
+            if live is None or deleted or _differs(obj, live):
                 return obj
         raise NotFound(f"{key} has no revision before this one; see its history")
 
     async def _read(self) -> None:
-        """Learn which revisions there are."""
+        """Learn which revisions there are; those of an earlier Tidegate would go with their document."""
         found, _ = await self._client.list(_REVISIONS, revision.of_everything())
+        await asyncio.gather(*(self._adopt(obj) for obj in found if revision.has_owner(obj)))
         for obj in found:
-            for owner in obj["metadata"].get("ownerReferences") or []:
-                self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
+            if not revision.is_deletion(obj):
+                self._known.setdefault(revision.uid_of(obj), set()).add(int(obj["revision"]))
+        self._deletions.learn(found)
+
+    async def _adopt(self, found: Manifest) -> None:
+        metadata = found["metadata"]
+        key = ObjectKey("ControllerRevision", metadata["namespace"], metadata["name"])
+        try:
+            async with self._places:
+                await self._client.merge(key, revision.without_owner(found))
+        except TidegateError as error:
+            log.warning("%s would be deleted with its document: %s", key, error)
 
     async def _record_missing(self) -> float | None:
         self._forget_the_gone()
@@ -216,6 +256,12 @@ class HistoryRecorder:
         live = await self._client.get(key)
         same = all(live["metadata"][name] == document["metadata"][name] for name in ("uid", "generation"))
         return live if same else document
+
+
+def _differs(obj: Manifest, live: Manifest) -> bool:
+    """Tell whether a revision is an older state than that of a document now, and another one."""
+    is_older = int(obj["revision"]) < live["metadata"]["generation"]
+    return is_older and bool(obj["data"]["spec"] != live.get("spec"))
 
 
 def _version_of(obj: Manifest) -> tuple[str, int]:

@@ -1,5 +1,8 @@
 """Revisions: what each accepted change of a document left behind, as ControllerRevisions beside it. Pure.
 
+They outlive their document, so no ownerReferences lead to it: labels say which one it was. Its deletion is a revision
+too, the last one of that document.
+
 Who changed a document through the API is written into it in the same write, as a mark that names the generation which
 comes of it. It counts for that one, and only where Kubernetes says that the manager wrote last; else the client is
 told that did.
@@ -18,6 +21,7 @@ from istio_templates.yaml_text import yaml_text
 KEPT = 20
 MARK = "tidegate.dev/change"
 _KIND, _NAME = "tidegate.dev/revision-kind", "tidegate.dev/revision-of"
+_UID, _DELETION = "tidegate.dev/revision-uid", "tidegate.dev/revision-deletion"
 _CHANGE = "tidegate.dev/revision-change"
 
 
@@ -100,34 +104,88 @@ def _wrote(fields: Manifest) -> bool:
 
 
 def revision(document: Manifest, change: ChangeAuthor, namespace: str) -> Manifest:
-    """Return the ControllerRevision of a document as it is. It goes with its document."""
+    """Return the ControllerRevision of a document as it is."""
     metadata = document["metadata"]
-    owner = {
-        "apiVersion": document["apiVersion"],
-        "kind": document["kind"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
-    labels = {names.MANAGED_BY: names.MANAGER, _KIND: document["kind"], _NAME: metadata["name"]}
+    labels = {_KIND: document["kind"], _NAME: metadata["name"], _UID: metadata["uid"]}
+    data = {"spec": document["spec"], "labels": metadata.get("labels") or {}}
+    return _stored(name_of(document), namespace, labels, change, data, metadata["generation"])
+
+
+def deletion(last: Manifest, change: ChangeAuthor, labels: dict[str, str] | None = None) -> Manifest:
+    """Return the ControllerRevision of a deletion: what a document was at the end, as its `last` revision has it, with
+    the labels that it had then, where they are known."""
+    metadata, data = last["metadata"], last["data"]
+    named = {**{name: metadata["labels"][name] for name in (_KIND, _NAME)}, _UID: uid_of(last), _DELETION: "true"}
+    kept = data.get("labels", {}) if labels is None else labels
+    name = f"{named[_KIND].lower()}.{named[_NAME]}.{uid_of(last)[:8]}.deleted"
+    final = {"spec": data["spec"], "labels": kept}
+    return _stored(name, metadata["namespace"], named, change, final, int(last["revision"]) + 1)
+
+
+def _stored(
+    name: str, namespace: str, labels: dict[str, str], change: ChangeAuthor, data: Manifest, number: int
+) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
-            "name": name_of(document),
+            "name": name,
             "namespace": namespace,
-            "labels": labels,
-            "annotations": {_CHANGE: orjson.dumps(asdict(change)).decode()},
-            "ownerReferences": [owner],
+            "labels": {names.MANAGED_BY: names.MANAGER, **labels},
+            "annotations": authored_by(change),
         },
-        "data": {"spec": document["spec"]},
-        "revision": metadata["generation"],
+        "data": data,
+        "revision": number,
     }
+
+
+def authored_by(change: ChangeAuthor) -> dict[str, str]:
+    """Return the annotation of a revision that names its author."""
+    return {_CHANGE: orjson.dumps(asdict(change)).decode()}
+
+
+def without_owner(found: Manifest) -> Manifest:
+    """Return the patch after which a revision of an earlier Tidegate outlives its document."""
+    return {"metadata": {"ownerReferences": None, "labels": {_UID: uid_of(found)}}}
+
+
+def has_owner(found: Manifest) -> bool:
+    """Tell whether Kubernetes would delete a revision with its document."""
+    return bool(found["metadata"].get("ownerReferences"))
+
+
+def uid_of(found: Manifest) -> str:
+    """Return the UID of the document of a revision; empty where none is told."""
+    metadata = found["metadata"]
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences") or []]
+    return str((metadata.get("labels") or {}).get(_UID) or next(iter(owners), ""))
+
+
+def document_of(found: Manifest) -> ObjectKey:
+    """Return the kind and name of the document of a revision; where it has no namespace, that of the revision."""
+    labels = found["metadata"]["labels"]
+    return ObjectKey(labels[_KIND], found["metadata"]["namespace"], labels[_NAME])
+
+
+def is_deletion(found: Manifest) -> bool:
+    """Tell whether a revision is the deletion of its document."""
+    return _DELETION in (found["metadata"].get("labels") or {})
 
 
 def ordered(found: Iterable[Manifest], uid: str) -> list[Manifest]:
     """Return the revisions of one document, the newest first."""
-    own = [obj for obj in found if any(o["uid"] == uid for o in obj["metadata"].get("ownerReferences") or [])]
-    return sorted(own, key=lambda obj: int(obj["revision"]), reverse=True)
+    own = [obj for obj in found if uid_of(obj) == uid]
+    return sorted(own, key=lambda obj: (is_deletion(obj), int(obj["revision"])), reverse=True)
+
+
+def last_deleted(found: Iterable[Manifest], living: str) -> list[Manifest]:
+    """Return the revisions of the document of a name that was deleted last, the newest first; not those of the one
+    with the UID `living`."""
+    gone = [obj for obj in found if uid_of(obj) not in ("", living)]
+    if not gone:
+        return []
+    last = max(gone, key=lambda obj: (is_deletion(obj), obj["metadata"].get("creationTimestamp") or ""))
+    return ordered(gone, uid_of(last))
 
 
 def surplus(newest_first: Sequence[Manifest]) -> Sequence[Manifest]:
@@ -135,17 +193,25 @@ def surplus(newest_first: Sequence[Manifest]) -> Sequence[Manifest]:
     return newest_first[KEPT:]
 
 
-def line(found: Manifest, current: bool) -> Manifest:
-    """Return a revision as a line of a history."""
-    annotations = found["metadata"].get("annotations") or {}
-    change = _change(_loaded(annotations.get(_CHANGE))) or ChangeAuthor("somebody")
+def document_at(found: Manifest) -> Manifest:
+    """Return what made a document what it was at a revision, as the body of a write."""
+    labels = found["data"].get("labels")
+    return {"spec": found["data"]["spec"], **({"metadata": {"labels": labels}} if labels else {})}
+
+
+def line(found: Manifest, live: Manifest | None) -> Manifest:
+    """Return a revision as a line of the history of a document, if it is there as `live`."""
+    metadata = found["metadata"]
+    change = _change(_loaded((metadata.get("annotations") or {}).get(_CHANGE))) or ChangeAuthor("somebody")
+    now = (live["metadata"]["uid"], live["metadata"]["generation"]) if live else None
     return {
         "revision": int(found["revision"]),
-        "at": found["metadata"].get("creationTimestamp"),
+        "at": metadata.get("creationTimestamp"),
         "by": change.by,
         "reason": change.reason,
         "ticket": change.ticket,
-        "current": current,
+        "current": (uid_of(found), int(found["revision"])) == now and not is_deletion(found),
+        "deletion": is_deletion(found),
     }
 
 

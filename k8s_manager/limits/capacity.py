@@ -9,7 +9,7 @@ from istio_templates.documents.model import Version
 from istio_templates.facts import Bucket, LimitKey, Manifest, ObjectKey
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
-from k8s_manager.limits.prometheus_replicas import SampleLoop
+from k8s_manager.limits.prometheus_replicas import SampleLoop, SourceDoubt
 from k8s_manager.pipeline import facts
 from k8s_manager.pipeline.figures import DeclaredFigures, VersionKey
 from k8s_manager.pipeline.model_plan import Limited
@@ -66,13 +66,13 @@ class CapacityTracker:
         self._namespaces = Last()
         self._version = samples.version
         self.figures: Mapping[VersionKey, DeclaredFigures] = {}
-        self.disagreements: dict[LimitKey, str] = {}
+        self.doubts: dict[LimitKey, SourceDoubt] = {}
 
     def count(self, plan: Plan, in_force: Mapping[LimitKey, Override], fresh: bool) -> dict[LimitKey, ModelCapacity]:
         """Return every model's limit under the overrides `in_force`; `fresh` says whether the watch of pods has lately
         given a sign of life."""
         self._restore_in_force(plan)
-        self._note_disagreements(plan)
+        self._compare_sources(plan)
         changed, rolling = self._changed_namespaces(plan), {key[:2] for key in self.figures}
         found = {
             i: self._count(i, limited, in_force.get(i), fresh, _is_quiet(limited.terms, changed, rolling))
@@ -172,17 +172,17 @@ class CapacityTracker:
             older += [(count, figure)] if count else []
         return RunningFigures(declared.each, tuple(older))
 
-    def _note_disagreements(self, plan: Plan) -> None:
-        """Find the models over whose replicas Prometheus and the watch have disagreed for a while."""
+    def _compare_sources(self, plan: Plan) -> None:
+        """Find the models over whose replicas Prometheus and the watch disagree, or may."""
         if self._settings.replica_source != "both":
             return
-        self.disagreements = {}
+        self.doubts = {}
         for identity, limited in plan.limits.items():
             if limited.terms.version:
                 continue
             place = (limited.terms.namespace, limited.terms.model, limited.spec)
-            if said := self._samples.disagreement(*place, self._reader.pods.ready(*place)):
-                self.disagreements[identity] = said
+            if found := self._samples.doubt(*place, self._reader.pods.ready(*place)):
+                self.doubts[identity] = found
 
     @property
     def _by_watch(self) -> bool:

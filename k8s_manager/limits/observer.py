@@ -17,7 +17,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.limits import retained
 from k8s_manager.limits.capacity import CapacityTracker, ModelCapacity
 from k8s_manager.limits.limit_change import LimitChange
-from k8s_manager.limits.prometheus_replicas import SampleLoop
+from k8s_manager.limits.prometheus_replicas import SampleLoop, SourceDoubt
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.limits.stages import Evidences, StagedLimits, StageTracker
 from k8s_manager.limits.targets import TargetCalculator
@@ -70,7 +70,7 @@ class ObservedLimits:
     staged: StagedLimits = field(default_factory=StagedLimits)
     lifted: Mapping[LimitKey, LimitTarget] = field(default_factory=dict)
     own: Mapping[LimitKey, list[LimitKey]] = field(default_factory=dict)
-    disagreements: Mapping[LimitKey, str] = field(default_factory=dict)
+    doubts: Mapping[LimitKey, SourceDoubt] = field(default_factory=dict)
     versions: tuple[int, int] = (0, 0)
     overruled: Mapping[LimitKey, tuple[Override, ...]] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ class ObservedLimits:
         return self is not before and (
             self.feedback != before.feedback
             or (self.overrides, self.staged, self.versions) != (before.overrides, before.staged, before.versions)
-            or (self.overruled, self.disagreements) != (before.overruled, before.disagreements)
+            or (self.overruled, self.doubts) != (before.overruled, before.doubts)
         )
 
 
@@ -195,7 +195,7 @@ class LimitObserver:
             staged,
             lifted,
             self._planned.own,
-            self._capacity.disagreements,
+            self._capacity.doubts,
             versions,
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -24,6 +25,15 @@ class Source(Protocol):
 
     async def read(self) -> Mapping[Key, Sample]:
         """Return the newest sample of each Deployment; raises `TidegateError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDoubt:
+    """Why Prometheus and the watch cannot be said to count the same replicas: they have differed for long (`Disagree`)
+    or for a moment (`Settling`), or Prometheus tells nothing that could be compared (`NotRead`)."""
+
+    reason: str
+    said: str = ""
 
 
 class SampleLoop:
@@ -61,16 +71,26 @@ class SampleLoop:
             v.name: self._held.get((namespace, names.deployment(model, v.name))) for v in spec.versions if v.workload
         }
 
-    def disagreement(self, namespace: str, model: str, spec: ModelSpec, ready: Mapping[str, int]) -> str | None:
-        """Return where the watch says otherwise and has done so for a while."""
-        now, said = self._clock.now(), []
+    def doubt(self, namespace: str, model: str, spec: ModelSpec, ready: Mapping[str, int]) -> SourceDoubt | None:
+        """Return why the watch and Prometheus cannot be said to count the same replicas; None where they do."""
+        now, differing, unread, is_settling = self._clock.now(), [], [], False
         for name, found in self.counts(namespace, model, spec).items():
             key = (namespace, model, name)
-            if found is None or found.count == ready.get(name, 0):
+            if found is None or not self.fresh(found):
+                self._differs_since.pop(key, None)
+                unread.append(name)
+            elif found.count == ready.get(name, 0):
                 self._differs_since.pop(key, None)
             elif now - self._differs_since.setdefault(key, now) > self._settings.sample_patience:
-                said.append(f"version {name}: {ready.get(name, 0)} ready by watch, {found.count} by Prometheus")
-        return "; ".join(said) or None
+                differing.append(f"version {name}: {ready.get(name, 0)} ready by watch, {found.count} by Prometheus")
+            else:
+                is_settling = True
+        if differing:
+            return SourceDoubt("Disagree", "; ".join(differing))
+        if unread:
+            why = self.problem or f"Prometheus has no count of version {', '.join(unread)} that is young enough"
+            return SourceDoubt("NotRead", why)
+        return SourceDoubt("Settling") if is_settling else None
 
     def fresh(self, found: TrustedCount | None) -> bool:
         """Tell whether a count is young enough to be trusted."""

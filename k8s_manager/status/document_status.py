@@ -96,10 +96,16 @@ def programmed(inputs: DocumentInputs) -> Condition:
     return Condition("Programmed", True, "Programmed", "all objects of the document are written")
 
 
+def undated(before: Manifest) -> Condition:
+    """Return a condition of a live status, as it is."""
+    holds = {"True": True, "False": False}.get(before["status"])
+    return Condition(before["type"], holds, before["reason"], before["message"])
+
+
 def dated(condition: Condition, stored: Stored) -> Manifest:
     """Return a condition for a status. It keeps its date where its state has not changed; the writer fills in an empty
     one."""
-    state = "True" if condition.holds else "False"
+    state = "Unknown" if condition.holds is None else str(condition.holds)
     before = condition_before(stored, condition.type)
     since = before["lastTransitionTime"] if before and before["status"] == state else ""
     return {

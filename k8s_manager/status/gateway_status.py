@@ -20,8 +20,9 @@ class GatewayInputs(NamedTuple):
 
     `duplicates` are foreign EnvoyFilters with the name of a slot. `trouble` are pods that do not run what was written,
     None before the first config probe, `probed` whether gateway pods have been probed at all. `rolled_back` are the
-    slots whose last limits were restored, `rejects` what istiod counted as rejected, by type of configuration;
-    `rollouts` is the Deployment of a managed gateway.
+    slots whose last limits were restored, `rejects` what istiod counted as rejected, by type of configuration; `unread`
+    are the pods whose counters could not be read, None before the load could be compared; `rollouts` is the Deployment
+    of a managed gateway.
     """
 
     spec: InferenceGatewaySpec
@@ -32,6 +33,7 @@ class GatewayInputs(NamedTuple):
     rejects: tuple[tuple[str, int], ...]
     uneven: Uneven | None
     probed: bool
+    unread: tuple[str, ...] | None = ()
     rollouts: tuple[DeploymentState, ...] = ()
 
 
@@ -43,9 +45,9 @@ def gateway_status(stored: Stored, document: DocumentInputs, inputs: GatewayInpu
     addresses = sorted(joined(pod.address, port) for pod in ready if pod.address for port in ports)
     conditions = [_ready(stored.key.name, inputs.spec, pods, ready), _slots_unique(inputs.duplicates)]
     if inputs.trouble is not None:
-        conditions.append(_limits_applied(inputs.trouble, inputs.rolled_back, _rejections(inputs.rejects)))
-    was_uneven = condition_before(stored, "LoadEven") is not None
-    conditions += _load_even(inputs.uneven, was_uneven)
+        rejections = _rejections(inputs.rejects)
+        conditions.append(_limits_applied(inputs.trouble, inputs.rolled_back, rejections, bool(ready)))
+    conditions += _load_even(inputs.uneven, inputs.unread if ready else None, condition_before(stored, "LoadEven"))
     conditions += rollout_conditions(inputs.rollouts, stored)
     body = {"pods": {"total": len(pods), "ready": len(ready)}, "addresses": addresses}
     status = rendered_status(stored, document, body, conditions)
@@ -77,7 +79,7 @@ def _ready(name: str, spec: InferenceGatewaySpec, pods: tuple[PodState, ...], re
     return Condition("Ready", True, "Ready", f"{len(ready)} of {len(pods)} gateway pods are ready")
 
 
-def _load_even(uneven: Uneven | None, was_uneven: bool) -> list[Condition]:
+def _load_even(uneven: Uneven | None, unread: tuple[str, ...] | None, before: Manifest | None) -> list[Condition]:
     """Report whether one gateway pod rejects requests while another is idle; nothing where that never happened."""
     if uneven is not None:
         message = (
@@ -87,8 +89,17 @@ def _load_even(uneven: Uneven | None, was_uneven: bool) -> list[Condition]:
             "the gateway, or run fewer gateway pods"
         )
         return [Condition("LoadEven", False, "Uneven", message)]
-    message = "no gateway pod rejects requests while another one has capacity left"
-    return [Condition("LoadEven", True, "Even", message)] if was_uneven else []
+    if before is None:
+        return []
+    if unread == ():
+        message = "no gateway pod rejects requests while another one has capacity left"
+        return [Condition("LoadEven", True, "Even", message)]
+    pods = f"gateway pod {', '.join(unread)}" if unread else "the gateway pods"
+    message = (
+        f"the counters of {pods} have not been read, so it is not known whether the load is even; wait, or let the "
+        "manager reach the statistics port of the pods"
+    )
+    return [Condition("LoadEven", None, "NotRead", message)]
 
 
 def _rejections(rejects: tuple[tuple[str, int], ...]) -> str:
@@ -97,7 +108,7 @@ def _rejections(rejects: tuple[tuple[str, int], ...]) -> str:
     return f"istiod has counted rejections: {counted}" if counted else "check istiod's metric pilot_total_xds_rejects"
 
 
-def _limits_applied(trouble: Trouble, rolled_back: tuple[int, ...], rejections: str) -> Condition:
+def _limits_applied(trouble: Trouble, rolled_back: tuple[int, ...], rejections: str, has_pods: bool) -> Condition:
     """Report whether every gateway pod runs the limits that were written."""
     if rolled_back:
         message = (
@@ -105,6 +116,9 @@ def _limits_applied(trouble: Trouble, rolled_back: tuple[int, ...], rejections: 
             f"last applied ones; {rejections}; read the logs of the gateway pods"
         )
         return Condition("LimitsApplied", False, "Rejected", message)
+    if not trouble and not has_pods:
+        message = "no gateway pod is ready, so none runs the written limits; see condition Ready"
+        return Condition("LimitsApplied", None, "NoGatewayPod", message)
     if not trouble:
         message = "every gateway pod runs the written limits, or will within seconds"
         return Condition("LimitsApplied", True, "Applied", message)

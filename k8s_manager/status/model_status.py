@@ -8,7 +8,8 @@ from istio_templates.documents import ModelSpec
 from istio_templates.facts import LimitKey, Manifest, ServedModel
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
-from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status
+from k8s_manager.limits.prometheus_replicas import SourceDoubt
+from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
 from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
 from k8s_manager.status.stage_status import stage_condition
@@ -36,10 +37,10 @@ class ModelInputs(NamedTuple):
     """What the status of a model is made from.
 
     `ready` are the ready replicas of each version, `scalers` its autoscalers, `declared` the numbers of replicas that
-    the document sets and the manager sets back. `disagreement` says how Prometheus and the watch differ, `unfollowed`
-    why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come (None without
-    gates), `draining` which versions drain, `rollouts` the Deployments of its versions. `limit_mark` differs whenever
-    the limit is shown differently.
+    the document sets and the manager sets back. `source_doubt` says why Prometheus and the watch may differ,
+    `unfollowed` why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come
+    (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
+    its gateways if none of them has a ready pod. `limit_mark` differs whenever the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -48,12 +49,13 @@ class ModelInputs(NamedTuple):
     ready: tuple[tuple[str, int], ...]
     scalers: tuple[tuple[str, Scaler], ...]
     declared: tuple[tuple[str, int], ...]
-    disagreement: str | None
+    source_doubt: SourceDoubt | None
     unfollowed: str | None
     warmup: tuple[PodProgress, ...] | None
     draining: tuple[Manifest, ...]
     limit_mark: object
     rollouts: tuple[DeploymentState, ...] = ()
+    without_pods: tuple[str, ...] = ()
 
 
 def model_status(
@@ -70,10 +72,10 @@ def model_status(
         "limit": limit_status(limit, stored.status.get("limit")),
     }
     conditions = [
-        _ready(spec, ready, document.written),
+        _ready(spec, ready, document.written, inputs.without_pods),
         _limited(limit),
         *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
-        *_sources_agree(inputs.disagreement, stored),
+        *_sources_agree(inputs.source_doubt, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
         *_counted_together(inputs.served, spec, stored),
         *rollout_conditions(inputs.rollouts, stored),
@@ -119,7 +121,7 @@ def _counted_together(served: ServedModel | None, spec: ModelSpec, stored: Store
     return []
 
 
-def _ready(spec: ModelSpec, ready: Mapping[str, int], written: bool) -> Condition:
+def _ready(spec: ModelSpec, ready: Mapping[str, int], written: bool, without_pods: tuple[str, ...]) -> Condition:
     if spec.paused:
         message = f"the model is paused and its routes answer 503 ({spec.paused}); remove spec.paused to resume"
         return Condition("Ready", False, "Paused", message)
@@ -133,6 +135,12 @@ def _ready(spec: ModelSpec, ready: Mapping[str, int], written: bool) -> Conditio
     if not written:
         message = "the routes of the model are not written yet; correct what condition Programmed names"
         return Condition("Ready", False, "NotServed", message)
+    if without_pods:
+        message = (
+            f"gateway {', '.join(without_pods)} has no ready pod, so no request reaches the model; start one, or see "
+            "the gateway's conditions"
+        )
+        return Condition("Ready", False, "NoGatewayPod", message)
     return Condition("Ready", True, "Ready", "every version with traffic has a ready replica")
 
 
@@ -158,14 +166,23 @@ def _limited(limit: Mapping[str, LimitView]) -> Condition:
     return Condition("Limited", True, reason, REASONS[reason] + override + (f"; {cap}" if cap else ""))
 
 
-def _sources_agree(disagreement: str | None, stored: Stored) -> list[Condition]:
+def _sources_agree(doubt: SourceDoubt | None, stored: Stored) -> list[Condition]:
     """Report whether Prometheus and the watch count the same replicas; nothing where they always did."""
-    if disagreement:
-        message = f"{disagreement}; the manager uses the watch, check kube-state-metrics and its scrapes"
+    before = condition_before(stored, "SourcesAgree")
+    if doubt and doubt.reason == "Disagree":
+        message = f"{doubt.said}; the manager uses the watch, check kube-state-metrics and its scrapes"
         return [Condition("SourcesAgree", False, "Disagree", message)]
-    if condition_before(stored, "SourcesAgree"):
+    if before is None:
+        return []
+    if doubt is None:
         return [Condition("SourcesAgree", True, "Agree", "the watch and Prometheus count the same replicas")]
-    return []
+    if doubt.reason == "Settling":
+        return [undated(before)]
+    message = (
+        f"{doubt.said}, so it is not known whether the watch and Prometheus count the same replicas; check Prometheus "
+        "and kube-state-metrics"
+    )
+    return [Condition("SourcesAgree", None, "NotRead", message)]
 
 
 def _traffic_followed(problem: str | None, stored: Stored, spec: ModelSpec) -> list[Condition]:

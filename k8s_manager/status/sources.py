@@ -7,6 +7,7 @@ from typing import Protocol
 from istio_templates.facts import LimitKey, Pairs
 from k8s_manager.dataplane.config_probe import Trouble
 from k8s_manager.limits.limit_view import LimitFacts, LimitView
+from k8s_manager.limits.prometheus_replicas import SourceDoubt
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.warmup_gate.progress import PodProgress
 from ratelimiter.fairness import Uneven
@@ -24,8 +25,8 @@ class LimitSource(Protocol):
     def facts(self, identity: LimitKey) -> LimitFacts | None:
         """Return what the views of a model's limit say first; None without a limit."""
 
-    def disagreement(self, identity: LimitKey) -> str | None:
-        """Return how the replica counts of Prometheus and the watch differ; None where they agree."""
+    def source_doubt(self, identity: LimitKey) -> SourceDoubt | None:
+        """Return why the replica counts of Prometheus and the watch may differ; None where they agree."""
 
     rolled_back: SlotRollbacks
     """The slots whose limits no gateway pod accepted."""
@@ -49,6 +50,9 @@ class CounterSource(Protocol):
 
     def uneven(self, gateway: str) -> Uneven | None:
         """Return how uneven the load is over a gateway's pods; None where it is even or not known."""
+
+    def unread(self, gateway: str) -> tuple[str, ...] | None:
+        """Return the gateway pods whose counters could not be read; None before the load could be compared."""
 
 
 class GateSource(Protocol):

@@ -11,8 +11,8 @@ Active         (overrides) it is in force for some model       Active | Overrule
                                                                | Pending | Expired
 ResolvedRefs   (grants) the tenants that it names exist        ResolvedRefs | TenantNotFound
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
-LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer
-LoadEven       (gateways) no pod rejects while another idles   Even | Uneven
+LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer | NoGatewayPod
+LoadEven       (gateways) no pod rejects while another idles   Even | Uneven | NotRead
 Progressing    (models, managed gateways) replicas get the new NewReplicaSetAvailable | ReplicaSetUpdated
                pod template                                    | ProgressDeadlineExceeded | ReplicaFailure
 Degraded       (models, managed gateways) a pod fails to start AsExpected | ImagePullBackOff | CrashLoopBackOff
@@ -21,7 +21,7 @@ Degraded       (models, managed gateways) a pod fails to start AsExpected | Imag
 Limited        (models) where the limit comes from             Capacity | Floor | Ceiling | TenantCeiling | Cold | Stale
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
                                                                | AwaitsVerdict | NoPinnedSlot | Pending
-SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree
+SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
 TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
@@ -178,6 +178,7 @@ def _gateway_inputs(name: str, spec: InferenceGatewaySpec, done: PassOutcome) ->
         rolled_back=rolled_back,
         rejects=tuple(sorted((sources.proofs.rejects or {}).items())) if trouble or rolled_back else (),
         uneven=sources.counters.uneven(name),
+        unread=sources.counters.unread(name),
         probed=sources.proofs.started,
         rollouts=_gateway_rollout(name, spec, done.world),
     )
@@ -195,13 +196,21 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         ready=tuple((v.name, world.ready.get((namespace, model, v.name), 0)) for v in spec.versions),
         scalers=tuple((version, scaler) for version, scaler in scalers if scaler),
         declared=_declared(served, spec, done.plan),
-        disagreement=limits.disagreement(identity),
+        source_doubt=limits.source_doubt(identity),
         unfollowed=world.unfollowed.get((namespace, model)),
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),
         rollouts=_rollouts(namespace, model, spec, world),
+        without_pods=_without_pods(served, world),
     )
+
+
+def _without_pods(served: ServedModel | None, world: World) -> tuple[str, ...]:
+    """Return the gateways of a model if none of them has a ready pod."""
+    names_of = tuple(pool.name for pool in served.tenant.gateways) if served else ()
+    pods = (pod for name in names_of for pod in world.gateway_pods.get(name, ()))
+    return () if any(pod.ready and not pod.leaving for pod in pods) else names_of
 
 
 def _gateway_rollout(name: str, spec: InferenceGatewaySpec, world: World) -> tuple[DeploymentState, ...]:

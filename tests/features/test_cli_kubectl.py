@@ -331,5 +331,69 @@ async def test_a_login_is_kept_for_the_calls_after_it(server, tmp_path):
     code, said = await run("login", server, "-n", "search", stdin="of-the-tests\n")
     assert code == 0 and "tidegate:holder" in said and "of-the-tests" not in said
     assert (await run("get", "model", "ranker", "-o", "name")) == (0, "model.tidegate.dev/ranker\n")
+    code, said = await run("login", server, "--name", "third", "-o", "json", stdin="of-the-tests\n")
+    assert code == 0 and json.loads(said)["context"] == "third" and "of-the-tests" not in said
     code, said = await run("login", server, "--name", "other", stdin="wrong\n")
     assert code == 2 and "other" not in (tmp_path / "config").read_text()
+
+
+async def test_a_deleted_document_keeps_its_history_and_is_made_again(fleet, server):
+    async def lines(*options: str) -> list[dict]:
+        code, out, _ = await tidegate("history", "model", "search/ranker", *options, "-o", "json", server=server)
+        return json.loads(out)["items"] if code == 0 else []
+
+    await until(lines, "the first revision")
+    assert (await tidegate("delete", "model", "search/ranker", "--reason", "not used", server=server))[0] == 0
+
+    async def deleted() -> bool:
+        return (await lines())[0]["deletion"] and await fleet.get("Model", "ranker", "search") is None
+
+    await until(deleted, "the deletion")
+    code, out, _ = await tidegate("history", "model", "search/ranker", server=server)
+    assert code == 0 and "2 (deleted)" in out and "not used" in out
+    code, out, _ = await tidegate("rollback", "model", "search/ranker", "1", "--dry-run", server=server)
+    assert code == 0 and "would be as it was at revision 1" in out
+    code, out, _ = await tidegate("rollback", "model", "search/ranker", server=server)
+    assert (code, out.splitlines()[0]) == (0, "model search/ranker is as it was before")
+    assert await fleet.get("Model", "ranker", "search")
+    assert (await lines("--deleted"))[0]["deletion"]
+    code, out, _ = await tidegate("history", "model", "search/ranker", "1", "--deleted", "-o", "yaml", server=server)
+    assert code == 0 and yaml.safe_load(out)["spec"] == model()["spec"]
+    code, _, error = await tidegate("history", "tenant/search", "--deleted", server=server)
+    assert code == 2 and "no history of a deleted Tenant search" in error
+
+
+async def test_what_short_commands_did_is_told_to_programs_too(fleet, server):
+    async def asked(*words: str, form: str = "json", **options) -> str:
+        code, out, error = await tidegate(*words, "-o", form, server=server, **options)
+        assert (code, error) == (0, ""), words
+        return out
+
+    setting = ("override", "set", "search/ranker", "--total", "7", "--reason", "INC-7")
+    plan = json.loads(await asked(*setting, "--dry-run"))
+    assert plan["dryRun"] and plan["limits"]
+    assert await asked(*setting, form="jsonpath={.spec.total}") == "7.0"
+    name = await asked(*setting, form="name")
+    assert name.startswith("limitoverride.tidegate.dev/")
+    assert yaml.safe_load(await asked("override", "end", "search/ranker", form="yaml"))["deleted"]
+    host = "new.models.example.com"
+    assert json.loads(await asked("claims", "give", host, "search")) == {"host": host, "tenant": "search"}
+    assert await asked("claims", "release", host, form="name") == f"host/{host}\n"
+    assert json.loads(await asked("claims", "give", host, "search", form="json"))["tenant"] == "search"
+    assert json.loads(await asked("claims", "release", host)) == {"released": host}
+
+
+async def test_a_table_of_models_reads_the_tenants_once(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await make_search(fleet)
+        server = f"http://127.0.0.1:{rest._session._base_url.port}"
+        for words, reads in (
+            (["get", "models", "-A"], 1),
+            (["get", "models", "-n", "search"], 1),
+            (["get", "model", "search/ranker"], 0),
+            (["get", "models", "-t", "search"], 0),
+        ):
+            before = rest.answers["GET", "/v1/tenants", 200]
+            code, out, _ = await tidegate(*words, server=server)
+            assert code == 0 and "UP-TO-DATE" in out and "ranker" in out, words
+            assert rest.answers["GET", "/v1/tenants", 200] - before == reads, words

@@ -8,7 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
+from istio_templates.facts import ObjectKey
+from k8s_manager.history.deletion_records import DeletionRecords
+from k8s_manager.history.revision import ChangeAuthor, revision
 from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.store import Store
+from k8s_manager.runtime.clock import SystemClock
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_access import as_, made
 from tests.support.bounds import slowness
@@ -120,7 +125,7 @@ async def _refused(fleet) -> bool:
     return (await fleet.condition("Model", "ranker", "Accepted", "search")).get("status") == "False"
 
 
-async def test_the_last_20_are_kept_and_all_go_with_their_document(rest):
+async def test_the_last_20_are_kept_and_stay_when_their_document_goes(rest):
     await history(rest, 1)
     for qps in range(30, 80):
         assert (await rest.call("PUT", RANKER, rated(qps), {**as_("anna"), "If-Match": "*"}))[0] == 200
@@ -136,11 +141,9 @@ async def test_the_last_20_are_kept_and_all_go_with_their_document(rest):
 
     await until(few_more, what="the others being gone")
     await rest.call("DELETE", RANKER, None, as_("anna"))
-
-    async def none_left():
-        return not (await rest.fleet.client.list(RESOURCES["ControllerRevision"], "", "search"))[0]
-
-    await until(none_left, what="the revisions being gone")
+    deletion, *others = await history(rest, 21)
+    assert (deletion["revision"], deletion["deletion"], deletion["by"]) == (52, True, "anna")
+    assert [item["revision"] for item in others] == list(range(51, 31, -1))
 
 
 async def test_gateways_tenants_and_grants_have_a_history_too(rest):
@@ -230,3 +233,169 @@ async def test_a_warmup_plan_that_stands_alone_has_revisions_as_well(rest):
         return [obj for obj in made if obj["metadata"]["name"].startswith("warmupplan.usual.")]
 
     assert len(await until(recorded, what="the plan's revision")) == 1
+
+
+async def gone(rest, kind: str, name: str, namespace: str = "") -> None:
+    async def look():
+        return await rest.fleet.get(kind, name, namespace) is None
+
+    await until(look, what=f"{kind} {name} being gone")
+
+
+PLACES = (
+    ("Model", "ranker", "search", RANKER),
+    ("AccessGrant", "bob", "", "/v1/grants/bob"),
+    ("LimitOverride", "night", "tidegate-system", "/v1/overrides/night"),
+    ("Tenant", "search", "", "/v1/tenants/search"),
+)
+
+
+async def make_override(rest) -> None:
+    ends = (datetime.now(UTC) + timedelta(hours=8)).isoformat(timespec="seconds")
+    spec = {"reason": "INC-7", "expires": ends, "target": {"tenant": "search"}, "total": 5}
+    assert (await rest.call("PUT", "/v1/overrides/night", {"spec": spec}, as_("anna")))[0] == 201
+
+
+@pytest.mark.parametrize(("kind", "name", "namespace", "path"), PLACES, ids=[place[0] for place in PLACES])
+async def test_a_deleted_document_tells_who_deleted_it_and_is_made_again(rest, kind, name, namespace, path):
+    await make_override(rest)
+    await history(rest, 1, path)
+    before = (await rest.call("GET", path))[1]
+    status, _ = await rest.call("DELETE", f"{path}?cascade=true&reason=not%20used&ticket=OPS-9", None, as_("anna"))
+    assert status == 202
+    deletion, made = await history(rest, 2, path)
+    told = {name: deletion[name] for name in ("by", "reason", "ticket", "current", "deletion")}
+    assert told == {"by": "anna", "reason": "not used", "ticket": "OPS-9", "current": False, "deletion": True}
+    assert not made["deletion"] and not made["current"]
+    await gone(rest, kind, name, namespace)
+    status, shown = await rest.call("GET", f"{path}/history/{deletion['revision']}")
+    assert (status, shown["spec"]) == (200, before["spec"])
+    status, problem = await rest.call("POST", f"{path}/rollback", {"revision": 77}, as_("anna"))
+    assert status == 404 and f"revisions are: {deletion['revision']}, 1" in problem["detail"]
+    status, answer = await rest.call("POST", f"{path}/rollback", {}, as_("anna"))
+    assert status == 200, answer
+    after = (await rest.call("GET", path))[1]
+    assert after["spec"] == before["spec"] and after["metadata"]["uid"] != before["metadata"]["uid"]
+    (again,) = await history(rest, 1, path)
+    assert (again["by"], again["reason"]) == ("anna", f"back to revision {deletion['revision']}")
+    earlier = (await rest.call("GET", f"{path}/history?deleted=true"))[1]["items"]
+    assert [item["deletion"] for item in earlier] == [True, False]
+
+
+async def test_what_is_deleted_another_way_is_told_as_gone(rest):
+    await make_override(rest)
+    for path in ("/v1/overrides/night", "/v1/grants/bob", RANKER):
+        await history(rest, 1, path)
+    for kind, namespace, name in (
+        ("LimitOverride", "tidegate-system", "night"),
+        ("AccessGrant", "", "bob"),
+        ("Model", "search", "ranker"),
+    ):
+        await rest.fleet.client.delete(ObjectKey(kind, namespace, name))
+    for path in ("/v1/overrides/night", "/v1/grants/bob", RANKER):
+        deletion, _ = await history(rest, 2, path)
+        assert (deletion["by"], deletion["deletion"]) == ("somebody", True), path
+
+
+async def test_a_deletion_that_no_manager_saw_is_told_by_the_next(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        grant = {"role": "platformAdmin", "users": ["anna"]}
+        await fleet.apply({"apiVersion": API, "kind": "AccessGrant", "metadata": {"name": "ops"}, "spec": grant})
+        await until(lambda: _count(fleet, 4), what="four revisions")
+    await fleet.client.delete(ObjectKey("AccessGrant", "", "ops"))
+    async with fleet.manager():
+        await until(lambda: _deletions(fleet, {"ops"}), what="the deletion")
+
+
+async def _deletions(fleet, names: set[str]) -> bool:
+    found, _ = await fleet.client.list(RESOURCES["ControllerRevision"], "tidegate.dev/revision-deletion")
+    return {obj["metadata"]["labels"]["tidegate.dev/revision-of"] for obj in found} == names
+
+
+async def test_a_rollback_of_a_deleted_document_is_admitted_like_any_other(rest):
+    await history(rest, 1)
+    await rest.call("DELETE", RANKER, None, as_("anna"))
+    await gone(rest, "Model", "ranker", "search")
+    other = {"spec": model()["spec"]}
+    assert (await rest.call("PUT", "/v1/tenants/search/models/other", other, as_("bob")))[0] == 201
+    status, problem = await rest.call("POST", f"{RANKER}/rollback", {}, as_("anna"))
+    assert status == 409 and "search/other" in json.dumps(problem)
+    status, plan = await rest.call("POST", f"{RANKER}/rollback?dryRun=true", {}, as_("anna"))
+    assert status == 409, plan
+
+
+async def test_labels_of_a_deleted_document_come_back_with_it(rest):
+    body = {"metadata": {"labels": {"team": "search"}}, **rated(31)}
+    await rest.call("PUT", RANKER, body, {**as_("anna"), "If-Match": "*"})
+    await history(rest, 2)
+    await rest.call("DELETE", RANKER, None, as_("anna"))
+    await gone(rest, "Model", "ranker", "search")
+    await history(rest, 3)
+    assert (await rest.call("POST", f"{RANKER}/rollback", {"revision": 2}, as_("bob")))[0] == 200
+    assert (await rest.call("GET", RANKER))[1]["metadata"]["labels"] == {"team": "search"}
+
+
+async def test_what_never_was_has_no_history(rest):
+    for path in ("/v1/tenants/search/models/nothing", "/v1/grants/nothing"):
+        for method, tail, body in (("GET", "history", None), ("GET", "history/1", None), ("POST", "rollback", {})):
+            status, problem = await rest.call(method, f"{path}/{tail}", body)
+            assert status == 404 and "there is no" in problem["detail"], problem
+    status, problem = await rest.call("GET", f"{RANKER}/history?deleted=true")
+    assert status == 404 and "no history of a deleted Model search/ranker" in problem["detail"]
+
+
+async def test_revisions_of_an_earlier_tidegate_outlive_their_document(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await until(lambda: _count(fleet, 3), what="three revisions")
+    live = await fleet.get("Model", "ranker", "search")
+    owner = {"apiVersion": API, "kind": "Model", "name": "ranker", "uid": live["metadata"]["uid"]}
+    key = ObjectKey("ControllerRevision", "search", f"model.ranker.{live['metadata']['uid'][:8]}.1")
+    labels = {"tidegate.dev/revision-uid": None}
+    await fleet.client.merge(key, {"metadata": {"ownerReferences": [owner], "labels": labels}})
+    async with fleet.manager():
+
+        async def adopted():
+            return not (await fleet.client.get(key))["metadata"].get("ownerReferences")
+
+        await until(adopted, what="the owner being taken away")
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await until(lambda: _deletions(fleet, {"ranker"}), what="the deletion")
+        assert await fleet.client.get(key)
+
+
+async def test_histories_of_deleted_documents_end_after_a_while(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        await until(lambda: _count(fleet, 3), what="three revisions")
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await until(lambda: _deletions(fleet, {"ranker"}), what="the deletion")
+        for days, left in ((29, 4), (31, 2)):
+            await DeletionRecords(fleet.client, Store((), LaterClock(0)), LaterClock(days)).clean_up()
+            assert await _count(fleet, left), days
+
+
+class LaterClock(SystemClock):
+    """A clock that is so many days ahead."""
+
+    def __init__(self, days: int) -> None:
+        self._ahead = timedelta(days=days)
+
+    def utc(self) -> datetime:
+        return super().utc() + self._ahead
+
+
+async def test_a_document_that_was_seen_only_while_it_went_is_told_as_gone(fleet):
+    """Another manager wrote its revision, and it was deleted before this one passed."""
+    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
+    metadata = {"name": "ops", "uid": "1f2e3d4c-0", "generation": 1}
+    spec = {"role": "platformAdmin", "users": ["anna"]}
+    document = {"apiVersion": API, "kind": "AccessGrant", "metadata": metadata, "spec": spec}
+    await fleet.client.create(revision(document, ChangeAuthor("anna"), "tidegate-system"))
+    records = DeletionRecords(fleet.client, Store(("AccessGrant", "Namespace"), SystemClock()), SystemClock())
+    records.learn([])
+    records.see([{**document, "metadata": {**metadata, "deletionTimestamp": "2026-11-28T00:00:00Z"}}])
+    for _ in range(2):
+        assert await records.record_missing() is None
+        assert await _deletions(fleet, {"ops"})

@@ -247,11 +247,14 @@ class Statistics:
     def __init__(self):
         self.lines = {"127.0.0.10": [], "127.0.0.11": []}
         self.readings = Counter()
+        self.silent = set()
 
     async def answer(self, request):
         assert request.query["filter"] == "http_local_rate_limit"
         address = request.host.split(":")[0]
         self.readings[address] += 1
+        if address in self.silent:
+            return web.Response(status=503)
         return web.Response(text="\n".join(self.lines[address]) + "\n")
 
     async def read(self):
@@ -276,7 +279,25 @@ async def counted(fleet):
         yield statistics
 
 
+@pytest.mark.parametrize("silent", [{"127.0.0.10"}, {"127.0.0.11"}, {"127.0.0.10", "127.0.0.11"}], ids=len)
+async def test_load_is_not_said_to_be_even_again_where_a_gateway_pod_tells_nothing(fleet, counted, silent):
+    await make_uneven(fleet, counted)
+    counted.silent = silent
+
+    async def unknown():
+        found = await fleet.condition("InferenceGateway", "shared", "LoadEven")
+        return (found["status"], found["reason"]) == ("Unknown", "NotRead") and found["message"]
+
+    assert "have not been read" in await until(unknown, "the condition being unknown")
+
+
 async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, counted):
+    await make_uneven(fleet, counted)
+    said = (await fleet.condition("InferenceGateway", "shared", "LoadEven"))["message"]
+    assert "gets 98% of the requests and rejected 900" in said and "2% and rejected none" in said
+
+
+async def make_uneven(fleet, counted):
     counted.count("127.0.0.10", 0, enabled=10, enforced=0)
     counted.count("127.0.0.11", 0, enabled=10, enforced=0)
     await counted.read()
@@ -288,8 +309,6 @@ async def test_a_gateway_pod_that_refuses_while_another_idles_is_told(fleet, cou
         return (await fleet.condition("InferenceGateway", "shared", "LoadEven")).get("reason") == "Uneven"
 
     await until(uneven, "the condition")
-    said = (await fleet.condition("InferenceGateway", "shared", "LoadEven"))["message"]
-    assert "gets 98% of the requests and rejected 900" in said and "2% and rejected none" in said
 
 
 async def test_what_shadow_would_have_refused_is_told(fleet, counted):

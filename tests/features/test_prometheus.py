@@ -106,3 +106,22 @@ async def test_with_both_the_pods_count_and_a_difference_is_told(fleet, promethe
         assert await limit_is(fleet, 20)
         prometheus.value = "1"
         await until(lambda: told("True"), "both agreeing")
+
+
+async def test_sources_of_which_one_is_away_are_not_said_to_agree(fleet, prometheus):
+    async with fleet.manager(asking(prometheus, "both", stale_after=3.0)):
+        await make_search(fleet)
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        await fleet.pod("search", labels())
+
+        async def told(status, reason):
+            found = await fleet.condition("Model", "ranker", "SourcesAgree", "search")
+            return (found.get("status"), found.get("reason")) == (status, reason)
+
+        await until(lambda: told("False", "Disagree"), "the difference")
+        prometheus.status = 503
+        await until(lambda: told("Unknown", "NotRead"), "Prometheus being away")
+        prometheus.status, prometheus.value = 200, "1"
+        await until(lambda: told("True", "Agree"), "both agreeing")
+        prometheus.value = None
+        await until(lambda: told("Unknown", "NotRead"), "Prometheus having no count")

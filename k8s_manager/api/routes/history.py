@@ -20,9 +20,14 @@ from k8s_manager.api.schemas.history import RevisionList
 from k8s_manager.api.schemas.plans import WritePlan
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import WriteRequest
-from k8s_manager.history.revision import difference, line
+from k8s_manager.history.revision import difference, document_at, line
 
 Against = Annotated[int | None, Query(ge=1, description="Another revision: what differs from it to this one.")]
+
+Deleted = Annotated[
+    bool,
+    Query(description="Of the document of this name that was deleted last; without it where there is no other."),
+]
 
 
 def add(app: FastAPI, backend: Backend) -> None:
@@ -44,11 +49,10 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         name=f"list_{noun}_revisions",
         response_model=RevisionList,
     )
-    async def revisions(key: Annotated[ObjectKey, Depends(place)]) -> Response:
-        live = backend.documents.one(key)
-        found = await backend.history.of(key, live["metadata"]["uid"])
-        current = live["metadata"]["generation"]
-        return in_json({"items": [line(obj, int(obj["revision"]) == current) for obj in found]})
+    async def revisions(key: Annotated[ObjectKey, Depends(place)], deleted: Deleted = False) -> Response:
+        live = backend.documents.here(key)
+        found = await backend.history.of(key, live, deleted)
+        return in_json({"items": [line(obj, live) for obj in found]})
 
     @app.get(
         path + "/history/{revision}",
@@ -57,22 +61,22 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         name=f"get_{noun}_revision",
         response_model=types.revision,
     )
-    async def revision(key: Annotated[ObjectKey, Depends(place)], revision: int, against: Against = None) -> Response:
-        live = backend.documents.one(key)
-        uid, current = live["metadata"]["uid"], live["metadata"]["generation"]
-        found = await backend.history.one(key, uid, revision)
-        shown = {**line(found, revision == current), "spec": found["data"]["spec"]}
+    async def revision(
+        key: Annotated[ObjectKey, Depends(place)], revision: int, against: Against = None, deleted: Deleted = False
+    ) -> Response:
+        live = backend.documents.here(key)
+        found = await backend.history.one(key, live, revision, deleted)
+        shown = {**line(found, live), "spec": found["data"]["spec"]}
         if against is not None:
-            shown["diff"] = difference(await backend.history.one(key, uid, against), found)
+            shown["diff"] = difference(await backend.history.one(key, live, against, deleted), found)
         return in_json(shown)
 
 
-async def _target(backend: Backend, key: ObjectKey, number: int | None) -> Manifest:
+async def _target(backend: Backend, key: ObjectKey, live: Manifest | None, body: RollbackBody) -> Manifest:
     """Return the revision that shall hold again; raises `NotFound`."""
-    live = backend.documents.one(key)
-    if number is None:
-        return await backend.history.previous(key, live)
-    return await backend.history.one(key, live["metadata"]["uid"], number)
+    if body.revision is None:
+        return await backend.history.previous(key, live, body.deleted)
+    return await backend.history.one(key, live, body.revision, body.deleted)
 
 
 def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
@@ -96,9 +100,10 @@ def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -
         match: Match = None,
         planned: Planned = None,
     ) -> Response:
-        found = await _target(backend, key, body.revision)
+        live = backend.documents.here(key)
+        found = await _target(backend, key, live, body)
         why = change_by(request, body.reason or f"back to revision {found['revision']}", body.ticket)
-        document = {"spec": found["data"]["spec"]}
+        document = {"spec": found["data"]["spec"]} if live else document_at(found)
         if kind == "LimitOverride":
             authored(document, caller_of(request).identity)
         answer, _ = await backend.writer.put(key, document, WriteRequest(dry_run, match or WHATEVER, why, planned))

@@ -112,9 +112,10 @@ class ClaimBody(Spec):
 
 
 class RollbackBody(Spec):
-    """The revision that shall hold again, and why; without a number the one before."""
+    """The revision that shall hold again, and why; without a number the one before, of a deleted document the last."""
 
     revision: int | None = Field(default=None, ge=1, strict=True)
+    deleted: bool = Field(default=False, strict=True, description="Of the document of this name that was deleted last.")
     reason: Annotated[str, Field(max_length=MOST_REASON), WithJsonSchema(_words(MOST_REASON))] = ""
     ticket: Annotated[str, Field(max_length=MOST_TICKET), WithJsonSchema(_words(MOST_TICKET))] = ""
 

@@ -1,5 +1,7 @@
 """The revisions of a document."""
 
+from pydantic import Field
+
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 
 
@@ -12,6 +14,7 @@ class RevisionLine(ApiAnswer):
     reason: str
     ticket: str
     current: bool
+    deletion: bool = Field(description="Whether this is the deletion of the document.")
 
 
 class RevisionSummary(RevisionLine):

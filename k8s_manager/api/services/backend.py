@@ -74,7 +74,7 @@ def backend_of(
     return Backend(
         documents=catalog,
         writer=writer,
-        deletion=DocumentDeletion(client, store, catalog, check, dry_run, locks, explains_deletes=tree is not None),
+        deletion=DocumentDeletion(client, store, catalog, check, dry_run, locks, history, explains_deletes=bool(tree)),
         bundles=BundlePlanner(store, catalog, dry_run),
         models=models,
         inventory=Inventory(store, catalog),

@@ -67,10 +67,14 @@ class DocumentCatalog:
         """Return a document; raises `NotFound`."""
         return shown(self.live(key))
 
+    def here(self, key: ObjectKey) -> Manifest | None:
+        """Return a document as it is stored, or None."""
+        self.require_sync()
+        return self._store.get(key)
+
     def holds(self, key: ObjectKey) -> bool:
         """Tell whether a document is there."""
-        self.require_sync()
-        return self._store.get(key) is not None
+        return self.here(key) is not None
 
     def tenant_of(self, namespace: str) -> str | None:
         """Return the tenant that holds a namespace, as the namespace itself says."""

@@ -11,6 +11,7 @@ from k8s_manager.api.services.document_bodies import namespace_of, routes_in
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.api.services.write_request import WriteRequest
+from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.history.revision import ChangeAuthor, mark
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Refused, WriteConflict
@@ -36,10 +37,12 @@ class DocumentDeletion:
         check: AdmissionCheck,
         dry_run: DryRunner,
         locks: WriteLocks,
+        history: HistoryRecorder,
         explains_deletes: bool,
     ) -> None:
         self._client, self._store, self._catalog, self._check = client, store, catalog, check
-        self._dry_run, self._locks, self._explains_deletes = dry_run, locks, explains_deletes
+        self._dry_run, self._locks, self._history = dry_run, locks, history
+        self._explains_deletes = explains_deletes
 
     async def delete(self, key: ObjectKey, cascade: bool, write: WriteRequest) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
@@ -79,6 +82,7 @@ class DocumentDeletion:
                 live = await self._marked_with_author(key, live, change)
                 version = live["metadata"]["resourceVersion"] if match else None
                 await self._client.delete(key, live["metadata"]["uid"], version)
+                self._history.deleted(live, change)
                 return
             except WriteConflict:  # a status was written meanwhile, or the document
                 continue

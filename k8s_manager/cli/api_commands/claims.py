@@ -8,6 +8,7 @@ from k8s_manager.cli import output
 from k8s_manager.cli.api_commands.documents import DEMO, Output, Reason, Server, State, Ticket, TokenFile
 from k8s_manager.cli.connection import connect
 from k8s_manager.cli.output import Format
+from k8s_manager.client import FreedHost, GivenHost
 
 app = typer.Typer(help="Claims of hosts: their owners, delegated paths, transfer and release.")
 Host = Annotated[str, typer.Argument(help="A host, perhaps *.DOMAIN.")]
@@ -54,13 +55,14 @@ def give(
     source: Annotated[str | None, typer.Option("--from", metavar="TENANT", help="Who has it now.")] = None,
     reason: Reason = "",
     ticket: Ticket = "",
+    form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Give a host to a tenant, or hand it over from another once no model is served on it."""
-    connect(server, token_file, state).give_host(host, tenant, source, reason, ticket)
-    typer.echo(f"{host} is {tenant}'s")
+    answer = connect(server, token_file, state).give_host(host, tenant, source, reason, ticket)
+    _show(host, answer, form, f"{host} is {tenant}'s")
 
 
 @app.command()
@@ -68,10 +70,20 @@ def release(
     host: Host,
     reason: Reason = "",
     ticket: Ticket = "",
+    form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
     """Take a host from its tenant once no model is served on it."""
-    connect(server, token_file, state).release_host(host, reason, ticket)
-    typer.echo(f"{host} is free")
+    answer = connect(server, token_file, state).release_host(host, reason, ticket)
+    _show(host, answer, form, f"{host} is free")
+
+
+def _show(host: str, answer: GivenHost | FreedHost, form: Format, said: str) -> None:
+    if form is Format.TABLE:
+        typer.echo(said)
+    elif form is Format.NAME:
+        typer.echo(f"host/{host}")
+    else:
+        output.show(answer, form)

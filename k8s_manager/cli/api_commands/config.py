@@ -39,6 +39,7 @@ def login(
     server: Annotated[str, typer.Argument(help="The manager, such as https://tidegate.example.com.")],
     token_file: NewFile = None,
     name: Annotated[str, typer.Option("--name", help="The context's name; by default the server's host.")] = "",
+    form: Output = Format.TABLE,
 ) -> None:
     """Keep a manager's address and a token as the current context, once the manager knows the token.
 
@@ -52,7 +53,12 @@ def login(
     calls: Connection = connection_to(made)
     user = calls.whoami()["user"]
     contexts.save(replace(contexts.load().with_context(made), current=made.name))
-    typer.echo(f"you are {user}; context {made.name} is current ({contexts.file()})")
+    if form is Format.TABLE:
+        typer.echo(f"you are {user}; context {made.name} is current ({contexts.file()})")
+    elif form is Format.NAME:
+        typer.echo(made.name)
+    else:
+        output.show({"user": user, "context": made.name, "server": made.server, "file": str(contexts.file())}, form)
 
 
 def _given() -> str:

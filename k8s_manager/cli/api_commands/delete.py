@@ -14,8 +14,10 @@ from k8s_manager.cli.api_commands.documents import (
     DryRun,
     Fingerprint,
     Output,
+    Reason,
     Server,
     State,
+    Ticket,
     TokenFile,
     asked_for,
     ordered,
@@ -55,6 +57,8 @@ def delete(
     ignore_not_found: Annotated[
         bool, typer.Option("--ignore-not-found", help="What is not there is no error.")
     ] = False,
+    reason: Reason = "",
+    ticket: Ticket = "",
     dry_run: DryRun = False,
     plan: Fingerprint = None,
     form: Output = Format.TABLE,
@@ -81,7 +85,8 @@ def delete(
             if not ignore_not_found:
                 typer.echo(f"tidegate: there is no {subject}", err=True)
             continue
-        query = asked_for(dry_run, plan, cascade=str(cascade or (dry_run and bool(filename))).lower())
+        cascades = str(cascade or (dry_run and bool(filename))).lower()
+        query = asked_for(dry_run, plan, cascade=cascades, reason=reason, ticket=ticket)
         answer = connection.call("DELETE", path + query)
         _require_only(answer, doomed, is_bound=bool(filename) and dry_run and not cascade)
         _show(answer, form)

@@ -1,7 +1,7 @@
 """`tidegate get`: documents as a table that a person reads, or in a form for programs, once or as they change."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated
 
 import typer
@@ -22,7 +22,8 @@ What = Annotated[
 ]
 Everywhere = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of all tenants, whatever -n says.")]
 Shown = Annotated[Format, typer.Option("-o", "--output", parser=form_of, metavar=FORMS, help="How to show it.")]
-Chosen = list[tuple[Selected, list[Object]]]
+Chosen = list[tuple[Selected, list[tuple[str, Object]]]]
+"""What each word of the command chose: documents, models with their tenant."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,7 +35,9 @@ def get(
     what: What,
     tenant: TenantName = None,
     everywhere: Everywhere = False,
-    watch: Annotated[bool, typer.Option("-w", "--watch", help="Go on and show what changes, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("-w", "--watch", help="Go on, and show what changes, until Ctrl-C; it asks once a second.")
+    ] = False,
     form: Shown = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
@@ -52,7 +55,7 @@ def get(
     selected, connection = chosen(what), connect(server, token_file, state)
 
     def read() -> Chosen:
-        return [(one, list(selection.found(connection, one, tenant, everywhere))) for one in selected]
+        return [(one, list(selection.owned(connection, one, tenant, everywhere))) for one in selected]
 
     found = read()
     if form is Format.TABLE or form is Format.WIDE:
@@ -67,32 +70,25 @@ def get(
 
 
 def _objects(found: Chosen) -> Iterator[Object]:
-    return (obj for _, objects in found for obj in objects)
+    return (obj for _, pairs in found for _, obj in pairs)
 
 
 def _show_tables(connection: Connection, found: Chosen, wide: bool) -> None:
-    by_kind: dict[DocumentKind, list[Object]] = {}
-    for one, objects in found:
-        by_kind.setdefault(one.kind, []).extend(objects)
-    for number, (kind, objects) in enumerate(by_kind.items()):
+    by_kind: dict[DocumentKind, list[tuple[str, Object]]] = {}
+    for one, pairs in found:
+        by_kind.setdefault(one.kind, []).extend(pairs)
+    for number, (kind, pairs) in enumerate(by_kind.items()):
         if number:
             typer.echo()
-        output.table(kind.value, objects, wide, rollouts(connection, kind, objects))
+        output.table(kind.value, [obj for _, obj in pairs], wide, rollouts(connection, (owner for owner, _ in pairs)))
     for obj in _objects(found):
         for sentence in output.trouble(obj):
             typer.echo(f"{obj['metadata']['name']}: {sentence}")
 
 
-def rollouts(connection: Connection, kind: DocumentKind, objects: list[Object]) -> Rollouts:
-    """Return the rollouts of models, by namespace and name."""
-    if kind is not DocumentKind.MODEL:
-        return {}
-    spaces = {obj["metadata"].get("namespace", "") for obj in objects}
-    owners = [
-        tenant["metadata"]["name"]
-        for tenant in (connection.items("/v1/tenants") if spaces else ())
-        if selection.namespace_of(tenant) in spaces
-    ]
+def rollouts(connection: Connection, tenants: Iterable[str]) -> Rollouts:
+    """Return the rollouts of the models of tenants, by namespace and name."""
+    owners = dict.fromkeys(owner for owner in tenants if owner)
     found = [item for owner in owners for item in connection.items(f"/v1/tenants/{owner}/rollouts")]
     return {(item["model"].partition("/")[0], item["model"].partition("/")[2]): item for item in found}
 
@@ -106,18 +102,17 @@ def _watch(connection: Connection, found: Chosen, read: Callable[[], Chosen], fo
             time.sleep(PAUSE)
             found = read()
             now = _versions(found)
-            gone = [obj for uid, obj in before.items() if uid not in now]
-            changed = [obj for uid, obj in now.items() if before.get(uid) != obj]
-            for obj in [*changed, *({**obj, "deleted": True} for obj in gone)]:
+            gone = [(owner, {**obj, "deleted": True}) for uid, (owner, obj) in before.items() if uid not in now]
+            changed = [pair for uid, pair in now.items() if before.get(uid) != pair]
+            for owner, obj in [*changed, *gone]:
                 if not is_table:
                     output.show({name: value for name, value in obj.items() if name != "deleted"}, form)
                     continue
-                kind = selection.kind_of(obj)
-                output.line(kind.value, obj, rollouts(connection, kind, [obj]))
+                output.line(selection.kind_of(obj).value, obj, rollouts(connection, [owner]))
             before = now
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
 
-def _versions(found: Chosen) -> dict[str, Object]:
-    return {obj["metadata"]["uid"]: obj for obj in _objects(found)}
+def _versions(found: Chosen) -> dict[str, tuple[str, Object]]:
+    return {pair[1]["metadata"]["uid"]: pair for _, pairs in found for pair in pairs}

@@ -29,6 +29,10 @@ Recorded = Annotated[
         metavar="KIND NAME [REVISION]", help="Whose history, also as KIND/NAME; a revision.", autocompletion=choices
     ),
 ]
+Deleted = Annotated[
+    bool,
+    typer.Option("--deleted", help="Of the document of this name that was deleted last, where there is a new one."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,12 +44,13 @@ def add_to(app: typer.Typer) -> None:
 def history(
     what: Recorded,
     against: Annotated[int | None, typer.Option(min=1, help="Show what differs from this revision.")] = None,
+    deleted: Deleted = False,
     form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Show the revisions of a document, one of them, or what differs between two.
+    """Show the revisions of a document, one of them, or what differs between two; of a deleted one too.
 
     tidegate history model search/ranker
     tidegate history model search/ranker 7 --against 5
@@ -54,11 +59,11 @@ def history(
     connection = connect(server, token_file, state)
     path = selection.path_of(connection, selected)
     if revision is None:
-        found = connection.call("GET", f"{path}/history")
+        found = connection.call("GET", f"{path}/history?deleted={str(deleted).lower()}")
         _show_all(found, form)
         return
-    query = "" if against is None else f"?against={against}"
-    answer = connection.call("GET", f"{path}/history/{revision}{query}")
+    query = "" if against is None else f"&against={against}"
+    answer = connection.call("GET", f"{path}/history/{revision}?deleted={str(deleted).lower()}{query}")
     if against is not None and form is Format.TABLE:
         typer.echo(output.coloured(answer["diff"]) or "nothing differs", nl=not answer["diff"])
         return
@@ -69,20 +74,26 @@ def rollback(
     what: Recorded,
     reason: Reason = "",
     ticket: Ticket = "",
+    deleted: Deleted = False,
     dry_run: DryRun = False,
     form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Write a document as it was at a revision; without a number, at the one before it.
+    """Write a document as it was at a revision; without a number, at the one before it. Make a deleted one again.
 
     tidegate rollback model search/ranker
     """
     selected, revision = _recorded(what)
     connection = connect(server, token_file, state)
     path = selection.path_of(connection, selected)
-    body = {"reason": reason, "ticket": ticket, **({} if revision is None else {"revision": revision})}
+    body = {
+        "reason": reason,
+        "ticket": ticket,
+        "deleted": deleted,
+        **({} if revision is None else {"revision": revision}),
+    }
     answer = connection.call("POST", f"{path}/rollback?dryRun={str(dry_run).lower()}", body)
     at = f"at revision {revision}" if revision else "before"
 
@@ -109,6 +120,7 @@ def _show_all(found: dict[str, Any], form: Format) -> None:
         return
     table = output.empty("REVISION", "AT", "BY", "TICKET", "REASON")
     for item in found["items"]:
-        number = f"{item['revision']}{' (now)' if item['current'] else ''}"
+        state = " (now)" if item["current"] else " (deleted)" if item["deletion"] else ""
+        number = f"{item['revision']}{state}"
         table.add_row(number, item["at"], item["by"], item["ticket"], item["reason"])
     output.console().print(table)

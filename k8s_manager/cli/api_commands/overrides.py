@@ -10,6 +10,7 @@ import typer
 from istio_templates.documents.fields import seconds
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.cli import output
+from k8s_manager.cli.api_commands import outcome
 from k8s_manager.cli.api_commands.documents import DEMO, DryRun, Output, Server, State, TokenFile
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
@@ -18,6 +19,7 @@ from k8s_manager.client import GrantedRole, path_of
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
+_KIND = "LimitOverride"
 app = typer.Typer(
     help="Set a limit aside for a time: a figure, a freeze, or the kill switch. It ends by itself.",
     no_args_is_help=True,
@@ -51,6 +53,7 @@ def set_(
     author: Annotated[str | None, typer.Option(help="Who; by default who is logged in here.")] = None,
     name: Annotated[str | None, typer.Option(help="A name of your own; one that exists is replaced.")] = None,
     dry_run: DryRun = False,
+    form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
@@ -82,25 +85,30 @@ def set_(
         "target": target,
         **{key: value for key, value in changes.items() if value is not None},
     }
-    _set(connect(server, token_file, state), name or override_name(target), spec, dry_run)
+    _set(connect(server, token_file, state), name or override_name(target), spec, dry_run, form)
 
 
-def _set(connection: Connection, name: str, spec: Object, dry_run: bool) -> None:
-    """Plan an override and write it, and print what holds then, what it replaces and what caps it."""
+def _set(connection: Connection, name: str, spec: Object, dry_run: bool, form: Format) -> None:
+    """Plan an override and write it, and print what holds then, what it replaces and what caps it; or, for programs,
+    the override, of a dry run the plan."""
     grants = connection.whoami()["grants"]
     owner = None if _may_override(grants) else _only_tenant(grants, spec["target"])
     called = f"{owner}/{name}" if owner else name
     path = path_of("override", called)
     planned = connection.write(path, {"spec": spec}, "?dryRun=true")
-    if dry_run:
-        typer.echo(f"override {called} would hold until {spec['expires']}")
-    else:
-        connection.write(path, {"spec": spec})
-        typer.echo(f"override {called} is set until {spec['expires']}; end it with: tidegate override end {called}")
-    for told in planned["reasons"]:
-        typer.echo(f"  {told}")
-    for subject, moves in planned["limits"].items():
-        typer.echo(f"  limit of {subject}: {_figure(moves['before'])} -> {_figure(moves['after'])}")
+    answer = planned if dry_run else connection.write(path, {"spec": spec})
+    ends = f"would hold until {spec['expires']}"
+    if not dry_run:
+        ends = f"is set until {spec['expires']}; end it with: tidegate override end {called}"
+
+    def said() -> None:
+        typer.echo(f"override {called} {ends}")
+        for told in planned["reasons"]:
+            typer.echo(f"  {told}")
+        for subject, moves in planned["limits"].items():
+            typer.echo(f"  limit of {subject}: {_figure(moves['before'])} -> {_figure(moves['after'])}")
+
+    outcome.show(form, answer, (_KIND, name), said)
 
 
 @app.command("list")
@@ -124,15 +132,22 @@ def list_(
 
 
 @app.command()
-def end(name: Name, server: Server = None, token_file: TokenFile = None, state: State = DEMO) -> None:
+def end(
+    name: Name,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
     """End an override now; the limit goes back to what the replicas can serve.
 
     One of a tenant's own people is named NAMESPACE/NAME, as the list shows it; TENANT/MODEL ends that of one model.
     """
     connection = connect(server, token_file, state)
     found = _found(connection, name)
-    connection.call("DELETE", found)
-    typer.echo(f"override {name} is ended")
+    answer = connection.call("DELETE", found)
+    named = (_KIND, found.rpartition("/")[2])
+    outcome.show(form, answer, named, lambda: typer.echo(f"override {name} is ended"))
 
 
 def _may_override(grants: Sequence[GrantedRole]) -> bool:

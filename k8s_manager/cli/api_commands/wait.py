@@ -197,7 +197,7 @@ def status(
     while True:
         found = connection.call("GET", path)
         place = (found["metadata"]["namespace"], found["metadata"]["name"])
-        now = rollouts(connection, DocumentKind.MODEL, [found])[place]
+        now = rollouts(connection, [path.split("/")[3]])[place]
         if now["message"] != said:
             said = now["message"]
             typer.echo(f"model {bare}: {said}")

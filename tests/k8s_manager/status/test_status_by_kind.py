@@ -11,6 +11,7 @@ from istio_templates.facts import Bucket, LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.limits.limit_view import LimitView
+from k8s_manager.limits.prometheus_replicas import SourceDoubt
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.apply import Failure
 from k8s_manager.pipeline.termination import Terminating
@@ -39,12 +40,19 @@ def conditions(status: dict) -> dict[str, dict]:
     return {condition["type"]: condition for condition in status["conditions"]}
 
 
-def of_gateway(**inputs) -> dict[str, dict]:
-    return conditions(status_of_gateway(**inputs))
+def of_gateway(before: dict | None = None, **inputs) -> dict[str, dict]:
+    return conditions(status_of_gateway(before, **inputs))
 
 
-def status_of_gateway(**inputs) -> dict:
+def told(type_: str, status: str) -> dict:
+    """Return a condition as the last manager left it."""
+    return {"type": type_, "status": status, "reason": "Before", "message": "x", "lastTransitionTime": "2026-01-01"}
+
+
+def status_of_gateway(before: dict | None = None, **inputs) -> dict:
     document = stored(gateway())
+    if before:
+        document.status["conditions"] = [before]
     given = {
         "pods": (), "duplicates": (), "trouble": (), "rolled_back": (), "rejects": (), "uneven": None, "probed": True,
     }  # fmt: skip
@@ -52,14 +60,18 @@ def status_of_gateway(**inputs) -> dict:
     return gateway_status(document, ACCEPTED, made)
 
 
-def of_model(raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, **inputs) -> dict[str, dict]:
+def of_model(
+    raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, before: dict | None = None, **inputs
+) -> dict[str, dict]:
     found = stored(raw)
+    if before:
+        found.status["conditions"] = [before]
     spec = found.document.spec
     given = {
         "served": None,
         "scalers": (),
         "declared": (),
-        "disagreement": None,
+        "source_doubt": None,
         "unfollowed": None,
         "warmup": None,
         "draining": (),
@@ -89,8 +101,9 @@ def of_model(raw: dict, ready: int = 0, document: DocumentInputs = ACCEPTED, **i
         (of_model(model()), "Ready", "NoReadyReplica", "scale it up"),
         (of_model(model(paused="a test")), "Ready", "Paused", "remove spec.paused"),
         (of_model(model(), 1, DocumentInputs(AdmissionResult(True), False)), "Ready", "NotServed", "correct what"),
+        (of_model(model(), 1, without_pods=("shared",)), "Ready", "NoGatewayPod", "start one"),
         (
-            of_model(model(), 1, disagreement="1 by watch, 2 by Prometheus"),
+            of_model(model(), 1, source_doubt=SourceDoubt("Disagree", "1 by watch, 2 by Prometheus")),
             "SourcesAgree",
             "Disagree",
             "check kube-state",
@@ -192,3 +205,56 @@ def test_traffic_that_is_not_read_from_the_virtual_service_is_told_until_it_is()
     found = of_model(model(), 1, unfollowed="VirtualService x sends requests elsewhere")
     assert found["TrafficFollowed"]["status"] == "False"
     assert "TrafficFollowed" not in of_model(model(), 1)
+
+
+POD = PodState("a", frozenset(), True, False, "10.0.0.7")
+STARTING = PodState("b", frozenset(), False, False, "10.0.0.8")
+LEAVING = PodState("c", frozenset(), True, True, "10.0.0.9")
+
+
+@pytest.mark.parametrize("pods", [(), (STARTING,), (LEAVING,)], ids=["none", "starting", "leaving"])
+def test_limits_that_no_ready_pod_could_run_are_not_applied(pods):
+    found = of_gateway(pods=pods)["LimitsApplied"]
+    assert (found["status"], found["reason"]) == ("Unknown", "NoGatewayPod")
+    assert of_gateway(pods=(*pods, POD))["LimitsApplied"]["status"] == "True"
+
+
+@pytest.mark.parametrize("before", ["True", "False", "Unknown"])
+@pytest.mark.parametrize(
+    ("pods", "unread"), [((POD,), None), ((POD,), ("a",)), ((), ())], ids=["not yet", "silent", "no pod"]
+)
+def test_load_that_could_not_be_compared_is_not_known_to_be_even(before, pods, unread):
+    found = of_gateway(told("LoadEven", before), pods=pods, unread=unread)["LoadEven"]
+    assert (found["status"], found["reason"]) == ("Unknown", "NotRead") and "let the manager reach" in found["message"]
+
+
+def test_load_is_even_again_once_all_pods_were_compared_and_never_told_where_it_always_was():
+    assert of_gateway(told("LoadEven", "False"), pods=(POD,), unread=())["LoadEven"]["status"] == "True"
+    assert "LoadEven" not in of_gateway(pods=(POD,), unread=("a",))
+    uneven = of_gateway(pods=(POD,), unread=("a",), uneven=Uneven("a", 7, 0.9, "b", 0.1))["LoadEven"]
+    assert uneven["status"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("before", "doubt", "status"),
+    [
+        ("False", None, "True"),
+        ("False", SourceDoubt("NotRead", "Prometheus does not answer"), "Unknown"),
+        ("True", SourceDoubt("NotRead", "Prometheus does not answer"), "Unknown"),
+        ("False", SourceDoubt("Settling"), "False"),
+        ("True", SourceDoubt("Settling"), "True"),
+        ("Unknown", SourceDoubt("Settling"), "Unknown"),
+        ("True", SourceDoubt("Disagree", "1 by watch, 2 by Prometheus"), "False"),
+    ],
+)
+def test_sources_agree_only_where_both_are_read(before, doubt, status):
+    found = of_model(model(), 1, before=told("SourcesAgree", before), source_doubt=doubt)
+    assert found["SourcesAgree"]["status"] == status
+    assert status == "False" or "SourcesAgree" not in of_model(model(), 1, source_doubt=doubt)
+
+
+def test_a_model_behind_a_gateway_without_ready_pods_is_not_ready():
+    found = of_model(model(), 1, without_pods=("old", "new"))["Ready"]
+    assert found["message"].startswith("gateway old, new has no ready pod")
+    assert of_model(model(paused="a test"), 1, without_pods=("old",))["Ready"]["reason"] == "Paused"
+    assert of_model(model(), 0, without_pods=("old",))["Ready"]["reason"] == "NoReadyReplica"
