@@ -28,7 +28,8 @@ class LimitKey(NamedTuple):
     """What a limit is for: the requests of one route, and of them those of a `part`.
 
     `route` is what Istio writes into the metadata of every route of a VirtualService, by which Envoy tells requests
-    apart. An empty `part` is the whole model; else it is a version's cluster, or `names.REQUESTS`, which counts.
+    apart; or the path of an HTTPRoute, which Envoy knows by the names of its routes. An empty `part` is the whole
+    model; else it is a version's cluster, or `names.REQUESTS`, which counts.
     """
 
     route: str
@@ -44,9 +45,9 @@ class LimitKey(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str]:
-        """Namespace and name of the VirtualService; empty as far as an edit of the slot has left none."""
+        """Namespace and name of the VirtualService or HTTPRoute; empty as far as an edit of the slot has left none."""
         head, _, name = self.route.rpartition("/")
-        return head.removesuffix("/virtual-service").rpartition("/")[2], name
+        return head.removesuffix("/virtual-service").removesuffix("/http-route").rpartition("/")[2], name
 
     def of_part(self, part: str) -> "LimitKey":
         """Return the key of a limit for a part of the requests."""
@@ -249,8 +250,8 @@ class WarmupFacts:
 class ServedModel:
     """A model that was accepted.
 
-    `closed` is the sentence of its 503, where it takes no requests; `attached` the name of somebody else's
-    VirtualService that routes for it.
+    `closed` is the sentence of its 503, where it takes no requests; `attached` somebody else's VirtualService or
+    HTTPRoute that routes for it.
     """
 
     tenant: Tenancy
@@ -259,7 +260,7 @@ class ServedModel:
     versions: tuple[VersionFacts, ...]
     policy: PolicyFacts
     closed: str | None = None
-    attached: str | None = None
+    attached: ObjectKey | None = None
     warmup: WarmupFacts | None = None
 
 

@@ -153,14 +153,25 @@ def identity(namespace: str, virtual_service: str) -> LimitKey:
     return LimitKey(f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}")
 
 
+HTTP_ROUTE = re.compile(r"/apis/gateway\.networking\.k8s\.io/v1/namespaces/([-a-z0-9]+)/http-route/([-.a-z0-9]+)")
+"""The route of a limit whose requests an HTTPRoute routes."""
+
+
+def route_identity(route: ObjectKey) -> LimitKey:
+    """Return the key of the limit of a whole model, by the VirtualService or HTTPRoute that routes for it."""
+    if route.kind == "HTTPRoute":
+        return LimitKey(f"/apis/gateway.networking.k8s.io/v1/namespaces/{route.namespace}/http-route/{route.name}")
+    return identity(route.namespace, route.name)
+
+
 def cluster(namespace: str, service: str, port: int, version: str) -> str:
     """Return the name by which Envoy knows the endpoints of a version, as Istio makes it."""
     return f"outbound|{port}|{version}|{service}.{namespace}.svc.cluster.local"
 
 
 def identity_of(model: ServedModel) -> LimitKey:
-    """Return the identity of the VirtualService that routes for a model, its own or somebody else's."""
-    return identity(model.tenant.namespace, model.attached or model.name)
+    """Return the identity of what routes for a model, its own VirtualService or somebody else's route."""
+    return route_identity(model.attached or ObjectKey("VirtualService", model.tenant.namespace, model.name))
 
 
 def plain_listener(pool: GatewayPool) -> ListenerFacts | None:

@@ -17,6 +17,7 @@ from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.kube.resources import GATEWAY_API
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.pipeline.apply import ApplyTarget, Basis, Results
@@ -174,4 +175,5 @@ KINDS: tuple[str, ...] = (
     "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "Namespace", "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
     "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
+    *GATEWAY_API,
 )  # fmt: skip

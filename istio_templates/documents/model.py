@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from istio_templates.documents.attachment import AttachTo
 from istio_templates.documents.fields import (
     Count,
     DnsLabel,
@@ -261,12 +262,6 @@ class RateLimit(Spec):
         if seconds(self.burst) > 60:
             raise ValueError(f"burst {self.burst} is longer than 60s")
         return self
-
-
-class AttachTo(Spec):
-    """A VirtualService of somebody else, in the model's namespace, whose requests are limited. It is never written."""
-
-    virtual_service: DnsLabel
 
 
 class ModelSpec(Spec):

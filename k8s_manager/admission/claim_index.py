@@ -14,6 +14,7 @@ from istio_templates.documents.route import Route
 from istio_templates.facts import ObjectKey
 from k8s_manager.admission.route_order import Holder, OrderedRoutes, RouteMatch, folders, is_fallback, match_of
 from k8s_manager.world.binding import Binding
+from k8s_manager.world.gateway_api import GatewayApi
 from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
 
@@ -28,12 +29,13 @@ class ClaimIndex:
         self.namespaces: Mapping[str, NamespaceState] = {}
         self.labelled: Mapping[str, list[str]] = {}
         self.foreign: Mapping[Holder, Foreign] | None = None
+        self.gateway_api: GatewayApi | None = None
         self.bindings: Mapping[str, Binding] = {}
         self.selecting: Mapping[str, frozenset[str]] = {}
         self.files: FilesInCluster = {}
         self.ungated: frozenset[tuple[str, str, str]] = frozenset()
         self.warmup_plans: dict[Holder, WarmupPlanSpec] = {}
-        self.attached: dict[Holder, str] = {}
+        self.attached: dict[ObjectKey, str] = {}
         self.gateways: dict[str, InferenceGatewaySpec] = {}
         self.gateways_in: dict[str, set[str]] = {}
         self.tenants: dict[str, TenantSpec] = {}
@@ -55,6 +57,7 @@ class ClaimIndex:
             self.labelled = _by_tenant(world.namespaces)
         self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
         self.files, self.ungated, self.selecting = world.files, world.ungated, world.selecting
+        self.gateway_api = world.gateway_api
 
     def add(self, document: Document) -> None:
         """Add a document and everything that it claims."""
@@ -166,7 +169,7 @@ class ClaimIndex:
     def _add_model(self, holder: Holder, spec: ModelSpec) -> None:
         self.models[holder] = spec
         if spec.attach_to:
-            self.attached[holder[0], spec.attach_to.virtual_service] = holder[1]
+            self.attached[spec.attach_to.key(holder[0])] = holder[1]
         for version in spec.versions:
             if version.workload:
                 self.deployments[holder[0], names.deployment(holder[1], version.name)] = holder[1]
@@ -220,7 +223,7 @@ def claims_of(document: Document) -> frozenset[Hashable]:
             hosts = {("host", host.name, host.tls is not None) for host in spec.hosts}
             return frozenset({namespace_of(document.name, spec), ("gateway", spec.gateway)} | hosts | delegated)
         case ModelSpec() as spec:
-            attached = {("attached", spec.attach_to.virtual_service)} if spec.attach_to else set()
+            attached = {("attached", spec.attach_to.key(""))} if spec.attach_to else set()
             pods = {("version", version.name) for version in spec.versions if version.workload}
             return frozenset({(match_of(route), route.path) for route in spec.routes} | attached | pods)
         case _:

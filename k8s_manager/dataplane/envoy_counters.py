@@ -12,6 +12,7 @@ import aiohttp
 
 from collectors import counters
 from collectors.counters import Counts
+from istio_templates import names
 from istio_templates.facts import GatewayPool, LimitKey
 from k8s_manager.dataplane.gateway_pools import GatewayPools
 from k8s_manager.gather.world_reader import WorldReader
@@ -133,7 +134,8 @@ class CounterLoop:
         refused = sum(found.get(limiter(pair), none).beyond for found in added.values())
         requests = sum(found.get(counter(pair), none).beyond for found in added.values())
         self._shadow_counts.add(identity, refused, requests, *span)
-        place = identity.place
+        namespace, name = identity.place
+        place = namespace, f"httproute/{name}" if names.HTTP_ROUTE.fullmatch(identity.route) else name
         SHADOW_REFUSED.labels(*place).inc(refused)
         SHADOW_REQUESTS.labels(*place).inc(requests)
 

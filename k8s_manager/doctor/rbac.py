@@ -78,6 +78,9 @@ RIGHTS = (
     RbacRule(
         "routes", "networking.istio.io", ("gateways", "virtualservices", "destinationrules", "envoyfilters"), _OWN
     ),
+    RbacRule(
+        "routes that models limit", "gateway.networking.k8s.io", ("gateways", "httproutes", "grpcroutes"), _FOLLOW
+    ),
     RbacRule("who a caller of the REST API is", "authentication.k8s.io", ("tokenreviews",), ("create",)),
     RbacRule("the history of documents", "apps", ("controllerrevisions",), ("list", "create", "patch", "delete")),
     RbacRule("events for people", "", ("events",), ("create",)),

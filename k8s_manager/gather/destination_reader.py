@@ -1,10 +1,11 @@
-"""Where the VirtualServices that models attach to send requests: their destinations, and the pods behind them."""
+"""Where the routes that models attach to send requests: their destinations, and the pods behind them."""
 
 from collections import defaultdict
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.virtual_service import splits_of
 from istio_templates.workloads.service import service_named
+from k8s_manager.gather import http_route
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.store import Store
 from k8s_manager.world.world import Destination, Splits
@@ -13,7 +14,7 @@ Labels = frozenset[tuple[str, str]]
 
 
 class DestinationReader:
-    """Reads the destinations of VirtualServices from one state of the store."""
+    """Reads the destinations of VirtualServices and HTTPRoutes from one state of the store."""
 
     def __init__(self, store: Store, pods: PodReader) -> None:
         self._store, self._pods = store, pods
@@ -22,12 +23,13 @@ class DestinationReader:
             host, namespace = (rule.get("spec") or {}).get("host") or "", rule["metadata"]["namespace"]
             self._rules[service_named(host, namespace)].append(rule)
 
-    def splits(self, place: tuple[str, str]) -> Splits:
-        """Return how the routes of a VirtualService split requests; none where there is no such VirtualService."""
-        found = self._store.get(ObjectKey("VirtualService", *place))
+    def splits(self, route: ObjectKey) -> Splits:
+        """Return how a VirtualService or an HTTPRoute splits requests; not at all where it is not there."""
+        found = self._store.get(route)
         if found is None:
             return ()
-        return tuple(tuple(self._destination(place[0], *target) for target in split) for split in splits_of(found))
+        splits = http_route.splits_of(found) if route.kind == "HTTPRoute" else splits_of(found)
+        return tuple(tuple(self._destination(route.namespace, *target) for target in split) for split in splits)
 
     def _destination(self, namespace: str, host: str, subset: str, weight: int) -> Destination:
         place = service_named(host, namespace)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from collectors import autoscalers
 from istio_templates import names
 from istio_templates.envoy_filter import gateways_of_slots
-from istio_templates.facts import LiveRoute, Manifest
+from istio_templates.facts import LiveRoute, Manifest, ObjectKey
 from istio_templates.gateway import hosts_of
 from istio_templates.virtual_service import delegates_of, gateways_of, routes_of, weights_of
 from k8s_manager.gather.destination_reader import DestinationReader
@@ -80,16 +80,16 @@ class ObjectReader:
         """Return what live Gateways and VirtualServices already serve."""
         return self._once("bound", ("Gateway", "VirtualService"), self._bound)
 
-    def splits(self, attached: frozenset[tuple[str, str]], pods: PodReader) -> dict[tuple[str, str], Splits]:
-        """Return how the VirtualServices that models attach to split requests."""
+    def splits(self, attached: frozenset[ObjectKey], pods: PodReader) -> dict[ObjectKey, Splits]:
+        """Return how the routes that models attach to split requests."""
         if not attached:
             return {}
-        kinds = ("VirtualService", "Service", "DestinationRule", "Pod")
+        kinds = ("VirtualService", "HTTPRoute", "Service", "DestinationRule", "Pod")
         inputs = (attached, *(self._store.changes(kind) for kind in kinds))
 
-        def read() -> dict[tuple[str, str], Splits]:
+        def read() -> dict[ObjectKey, Splits]:
             reader = DestinationReader(self._store, pods)
-            return {place: reader.splits(place) for place in attached}
+            return {route: reader.splits(route) for route in attached}
 
         return self._last["splits"].get(inputs, read)
 

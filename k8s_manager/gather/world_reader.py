@@ -6,7 +6,9 @@ from functools import partial
 
 from collectors.replicas import PodState
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec
+from istio_templates.facts import ObjectKey
 from k8s_manager.gather.document_reader import DocumentReader
+from k8s_manager.gather.gateway_api_reader import GatewayApiReader, PodsOfGateways
 from k8s_manager.gather.object_reader import ObjectReader
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.gather.slot_reader import SlotReader
@@ -28,6 +30,7 @@ class WorldReader:
         self._selected = Last()
         self.documents = documents or DocumentReader(store)
         self.pods, self.slots, self._objects = PodReader(store), SlotReader(store), ObjectReader(store)
+        self._gateway_api = GatewayApiReader(store)
 
     def world(self) -> World:
         """Return the world as the store shows it, but for what `traffic.resolver` decides."""
@@ -60,7 +63,8 @@ class WorldReader:
             ungated=frozenset().union(*(self._ungated(stored) for stored in models if _asks_for_gates(stored))),
             namespaces=self._objects.namespaces(),
             gateway_pods=gateway_pods,
-            selecting=self._selecting(gateways, gateway_pods),
+            selecting=self._selecting(carried := _carried(gateways, gateway_pods)),
+            gateway_api=self._gateway_api.gateway_api(carried),
             secrets=self._objects.secrets(),
             certificates=self._objects.certificates({s.spec.namespace for s in gateways if s.spec}),
             foreign=self._objects.foreign(),
@@ -70,20 +74,13 @@ class WorldReader:
             routing=self._objects.routing(),
         )
 
-    def _selecting(
-        self, gateways: tuple[Stored[InferenceGatewaySpec], ...], pods: Mapping[str, tuple[PodState, ...]]
-    ) -> dict[str, frozenset[str]]:
+    def _selecting(self, carried: PodsOfGateways) -> dict[str, frozenset[str]]:
         """Return which gateways' pods each Istio Gateway selects: by the labels that all of them have, or one does."""
-        carried = {
-            stored.key.name: [frozenset(stored.spec.selector.items()), *(pod.labels for pod in pods[stored.key.name])]
-            for stored in gateways
-            if stored.spec
-        }
         selectors = self._objects.selectors()
 
         def select() -> dict[str, frozenset[str]]:
             return {
-                name: frozenset(pool for pool, found in carried.items() if any(labels <= one for one in found))
+                name: frozenset(pool for pool, (_, found) in carried.items() if any(labels <= one for one in found))
                 for name, labels in selectors.items()
             }
 
@@ -117,12 +114,24 @@ class WorldReader:
         return {(*key, name): count for name, count in found.items()}
 
 
-def _attached(models: tuple[Stored[ModelSpec], ...]) -> frozenset[tuple[str, str]]:
-    """Return (namespace, name) of the VirtualServices that models attach to."""
+def _carried(
+    gateways: tuple[Stored[InferenceGatewaySpec], ...], pods: Mapping[str, tuple[PodState, ...]]
+) -> PodsOfGateways:
+    """Return the labels that all pods of a gateway carry, and those that each one does."""
+    return {
+        stored.key.name: (
+            stored.spec.namespace,
+            (frozenset(stored.spec.selector.items()), *(pod.labels for pod in pods[stored.key.name])),
+        )
+        for stored in gateways
+        if stored.spec
+    }
+
+
+def _attached(models: tuple[Stored[ModelSpec], ...]) -> frozenset[ObjectKey]:
+    """Return the routes of others that models attach to."""
     return frozenset(
-        (stored.key.namespace, stored.spec.attach_to.virtual_service)
-        for stored in models
-        if stored.spec and stored.spec.attach_to
+        stored.spec.attach_to.key(stored.key.namespace) for stored in models if stored.spec and stored.spec.attach_to
     )
 
 

@@ -58,7 +58,7 @@ class KubeClient:
         while True:
             page = await self._call("GET", resource.path(namespace), f"list {resource.plural}", query)
             for item in page["items"] or []:
-                item.setdefault("kind", resource.kind)
+                item["kind"] = resource.kind
                 item.setdefault("apiVersion", resource.group_version)
                 items.append(item)
             if not page["metadata"].get("continue"):
@@ -86,7 +86,7 @@ class KubeClient:
                     event = orjson.loads(line)
                     if event["type"] == "ERROR":
                         raise error_of(event["object"].get("code", 500), event["object"], what)
-                    yield event["type"], event["object"]
+                    yield event["type"], {**event["object"], "kind": resource.kind}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unavailable(f"{what}: {error or type(error).__name__}; it is opened again") from error
 

@@ -58,9 +58,14 @@ _ALL = (
     Resource("VirtualService", "networking.istio.io/v1", "virtualservices"),
     Resource("DestinationRule", "networking.istio.io/v1", "destinationrules"),
     Resource("EnvoyFilter", "networking.istio.io/v1alpha3", "envoyfilters"),
+    Resource("KubernetesGateway", "gateway.networking.k8s.io/v1", "gateways"),
+    Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
+    Resource("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes"),
 )
 RESOURCES = {resource.kind: resource for resource in _ALL}
 ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
+GATEWAY_API = ("KubernetesGateway", "HTTPRoute", "GRPCRoute")
+"""Kinds that a cluster need not have. The first is named Gateway like Istio's; this name is Istio's for it."""
 DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
@@ -76,7 +81,7 @@ def path_of(key: ObjectKey, subresource: str = "") -> str:
 
 def selector_of(kind: str) -> str:
     """Return which objects of a kind the manager follows: its own only, but for those it must see all of."""
-    everything = (*DOCUMENTS, *ISTIO, "Namespace", "Pod", "Secret", "Service", "HorizontalPodAutoscaler")
+    everything = (*DOCUMENTS, *ISTIO, *GATEWAY_API, "Namespace", "Pod", "Secret", "Service", "HorizontalPodAutoscaler")
     if kind == "ConfigMap":
         return LABEL
     return "" if kind in everything else "app.kubernetes.io/managed-by=tidegate"

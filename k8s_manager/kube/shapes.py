@@ -36,6 +36,8 @@ _HTTP: Shape = {
     "mirrors": [{"destination": _DESTINATION}],
     "delegate": {"name": str, "namespace": str},
 }
+_PARENT: Shape = {"group": str, "kind": str, "namespace": str, "name!": str}
+_BACKEND: Shape = {"group": str, "kind": str, "namespace": str, "name!": str, "weight": int}
 _SOURCE: Shape = {"metric": {"name": str}, "target": {}}
 _STATE: Shape = {
     "waiting": {"reason": str, "message": str},
@@ -73,6 +75,12 @@ SHAPES: Mapping[str, Shape] = {
     "DestinationRule": {"spec": {"host": str, "exportTo": _TEXTS, "subsets": [{"name!": str, "labels": _PAIRS}]}},
     "Gateway": {"spec": {"selector": _PAIRS, "servers": [{"hosts": _TEXTS}]}},
     "EnvoyFilter": {"spec": {"configPatches": [{"applyTo": str, "patch": {"value": {}}}]}},
+    "KubernetesGateway": {"spec": {"addresses": [{"type": str, "value!": str}]}},
+    "HTTPRoute": {
+        "spec": {"parentRefs": [_PARENT], "rules": [{"name": str, "backendRefs": [_BACKEND]}]},
+        "status": {"parents": [{"parentRef!": _PARENT, "controllerName": str, "conditions": _CONDITIONS}]},
+    },
+    "GRPCRoute": {"spec": {"rules": [{"name": str}]}},
     "HorizontalPodAutoscaler": {
         "spec": {
             "scaleTargetRef": {"kind": str, "name": str},

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, TENANT, is_marked, key_of
 from istio_templates.virtual_service import delegates_of, splits_of
-from k8s_manager.kube.resources import DOCUMENTS, OWNED
+from k8s_manager.kube.resources import DOCUMENTS, GATEWAY_API, OWNED
 from k8s_manager.kube.shapes import fit
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.world.certificate import KEYS as CERTIFICATES
@@ -20,7 +20,7 @@ from k8s_manager.world.certificate import KEYS as CERTIFICATES
 log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
-_RESTLESS = ("HorizontalPodAutoscaler", "Service")
+_RESTLESS = ("HorizontalPodAutoscaler", "Service", *GATEWAY_API)
 _CARRIED_ON = ("namespace", "gateway", "moving", "draining")
 """What a manager that starts goes on from."""
 _NAMED = ("name", "namespace", "uid", "resourceVersion")
@@ -30,7 +30,8 @@ _BOOKKEEPING = ("managedFields", "selfLink")
 class Store:
     """Objects by kind, namespace and name. Reading never waits; objects are never changed in place.
 
-    `owned` are the live objects that carry our label, `owned_changes` counts their changes.
+    `owned` are the live objects that carry our label, `owned_changes` counts their changes. `absent` are kinds that a
+    cluster need not have, and that this one has not.
     """
 
     def __init__(self, kinds: tuple[str, ...], clock: Clock) -> None:
@@ -44,6 +45,7 @@ class Store:
         self.synced = asyncio.Event()
         self.owned: dict[ObjectKey, Manifest] = {}
         self.owned_changes = 0
+        self.absent: set[str] = set()
         self._listeners: list[tuple[frozenset[str], asyncio.Event]] = []
 
     def signal(self, kinds: frozenset[str]) -> asyncio.Event:
@@ -100,8 +102,10 @@ class Store:
         """Tell whether a change decides nothing here.
 
         That is what an autoscaler or a Service tells of itself, and what others write into their VirtualServices, but
-        how those are reached and how they split requests.
+        how those are reached and how they split requests. Of an HTTPRoute it is nothing: its status says who took it.
         """
+        if key.kind == "HTTPRoute" and before.get("status") != obj.get("status"):
+            return False
         if key.kind in _RESTLESS:
             return _wanted(before) == _wanted(obj)
         if key.kind == "VirtualService" and not (_is_ours(before) or _is_ours(obj)):
@@ -132,6 +136,9 @@ class Store:
             self.drop(obj)
         for obj in objects:
             self.put(obj)
+        if kind in self.absent:
+            self.absent.remove(kind)
+            self._changes[kind, ""] += 1
         self._unsynced.discard(kind)
         if not self._unsynced:
             self.synced.set()
@@ -141,6 +148,13 @@ class Store:
         """Note that a kind is not there, and so has no objects; what is known of it already is kept."""
         if kind in self._unsynced:
             self.replace(kind, [])
+
+    def note_absent(self, kind: str) -> None:
+        """Note that the cluster does not have a kind that it need not have; nothing that is known of it is left."""
+        if kind not in self.absent:
+            self.replace(kind, [])
+            self.absent.add(kind)
+            self._changes[kind, ""] += 1
 
     def _changed(self, key: ObjectKey, wakes: bool = True) -> None:
         self._index(key)

@@ -119,7 +119,7 @@ def served(
         versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
         policy=_policy(spec.traffic_policy, spec.warmup.slow_start),
         closed=closed,
-        attached=spec.attach_to.virtual_service if spec.attach_to else None,
+        attached=spec.attach_to.key(tenant.namespace) if spec.attach_to else None,
         warmup=_warmup(spec.warmup, plan),
     )
 
@@ -160,8 +160,8 @@ def _native(target: Target, plan: Bundle) -> tuple[int, str | None]:
 
 
 def identity_of(namespace: str, model: str, spec: ModelSpec) -> LimitKey:
-    """Return the identity of the VirtualService that routes for a model."""
-    return names.identity(namespace, spec.attach_to.virtual_service if spec.attach_to else model)
+    """Return the identity of the VirtualService or HTTPRoute that routes for a model."""
+    return names.route_identity(spec.attach_to.key(namespace)) if spec.attach_to else names.identity(namespace, model)
 
 
 def _route(tenant: Tenancy, model: str, number: int, route: Route) -> RouteFacts:

@@ -44,7 +44,7 @@ POD_REFUSED = Counter(
 )
 SHADOW_REQUESTS = Counter(
     "tidegate_shadow_requests",
-    "Requests of a model in shadow or ramp.",
+    "Requests of a model in shadow or ramp; an HTTPRoute is named httproute/NAME.",
     ["namespace", "virtual_service"],
     registry=REGISTRY,
 )

@@ -186,11 +186,11 @@ def _sources_agree(doubt: SourceDoubt | None, stored: Stored) -> list[Condition]
 
 
 def _traffic_followed(problem: str | None, stored: Stored, spec: ModelSpec) -> list[Condition]:
-    """Report whether the traffic of an attached model follows its VirtualService; nothing where it always did."""
+    """Report whether the traffic of an attached model follows its route; nothing where it always did."""
     if problem:
         return [Condition("TrafficFollowed", False, "Unmapped", problem)]
     if condition_before(stored, "TrafficFollowed") and spec.attach_to:
-        message = f"the traffic is what VirtualService {spec.attach_to.virtual_service} sends to each version"
+        message = f"the traffic is what {spec.attach_to} sends to each version"
         return [Condition("TrafficFollowed", True, "Followed", message)]
     return []
 

@@ -24,7 +24,7 @@ Limited        (models) where the limit comes from             Capacity | Floor 
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
-TrafficFollowed (attached models) as the VirtualService splits Followed | Unmapped
+TrafficFollowed (attached models) as the other's route splits Followed | Unmapped
 CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
                                                                | NoReplica

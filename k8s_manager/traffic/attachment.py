@@ -1,4 +1,4 @@
-"""How an attached VirtualService splits its requests over the versions of a model. Pure.
+"""How an attached VirtualService or HTTPRoute splits its requests over the versions of a model. Pure.
 
 Its owner moves weights, subsets and destinations (Argo Rollouts and Flagger at each step), and the limit has to follow
 within a pass. The document's traffic is the fallback where destinations cannot be mapped by the pods behind them.
@@ -24,7 +24,7 @@ class ObservedTraffic:
 
 
 def observed_traffic(spec: ModelSpec, splits: Splits) -> ObservedTraffic:
-    """Return the traffic of an attached model as its VirtualService has it."""
+    """Return the traffic of an attached model as its route has it."""
     assert spec.attach_to is not None
     found: set[tuple[tuple[str, int], ...]] = set()
     for destinations in splits:
@@ -74,16 +74,14 @@ def _only(found: Iterable[Version]) -> Version | None:
 
 
 def _unmapped(spec: ModelSpec, destination: Destination) -> str:
-    assert spec.attach_to is not None
     return (
-        f"VirtualService {spec.attach_to.virtual_service} sends {destination.weight} of its weights to {destination}, "
+        f"{spec.attach_to} sends {destination.weight} of its weights to {destination}, "
         f"whose pods are not those of one version, so {FALLBACK}; give a version the labels of those pods"
     )
 
 
 def _uneven(spec: ModelSpec) -> str:
-    assert spec.attach_to is not None
     return (
-        f"the routes of VirtualService {spec.attach_to.virtual_service} split requests in different ways, so "
+        f"the routes of {spec.attach_to} split requests in different ways, so "
         f"{FALLBACK}; give it one split, or spec.traffic what both together come to"
     )

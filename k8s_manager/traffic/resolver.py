@@ -86,13 +86,13 @@ class TrafficResolver:
         return found
 
     def _attached(self, world: World) -> dict[ObjectKey, tuple[Stored[ModelSpec], Document[ModelSpec], str | None]]:
-        """Return the attached models with the document to go by, and why that is not what their VirtualService has."""
+        """Return the attached models with the document to go by, and why that is not what their route has."""
         found = {}
         for stored in world.models:
             if stored.document is None or stored.document.spec.attach_to is None or stored.deleting:
                 continue
-            place = (stored.key.namespace, stored.document.spec.attach_to.virtual_service)
-            inputs = (stored.document, world.splits.get(place, ()))
+            route = stored.document.spec.attach_to.key(stored.key.namespace)
+            inputs = (stored.document, world.splits.get(route, ()))
             made = self._memo.get(("attached", stored.key), inputs, partial(_observed, *inputs))
             found[stored.key] = (stored, *made)
         return found

@@ -20,6 +20,7 @@ from istio_templates.errors import Problem
 from istio_templates.facts import LimitKey, LiveRoute, Manifest, ObjectKey
 from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Certificate
+from k8s_manager.world.gateway_api import GatewayApi
 from k8s_manager.world.rollout import Rollout, StuckPod
 from ratelimiter.autoscaler import Scaler
 
@@ -105,7 +106,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an attached VirtualService sends requests: host, subset and weight, the labels by which the pods there are
+    """Where an attached route sends requests: host, subset and weight, the labels by which the pods there are
     selected (None where they are not known), and the labels that those pods carry."""
 
     host: str
@@ -119,7 +120,7 @@ class Destination:
 
 
 Splits = tuple[tuple[Destination, ...], ...]
-"""How the routes of a VirtualService split requests, each way once."""
+"""How the routes of a VirtualService, or the rules of an HTTPRoute, split requests, each way once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,9 @@ class World:
     document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
     another version is warm: their document is then not the one that is stored (`version_handover.effective`).
     `selecting` says, by `namespace/name` of an Istio Gateway, which gateways' pods it selects.
-    `splits` are those of the VirtualServices that models attach to, by (namespace, name), and `unfollowed` says, by
-    (namespace, model), why the traffic of a model is not read from its VirtualService but from its document.
+    `gateway_api` are the HTTPRoutes that there are; None where nobody can know them (rendering for Git). `splits` are
+    those of the routes of others that models attach to, and `unfollowed` says, by (namespace, model), why the traffic
+    of a model is not read from such a route but from its document.
     `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
     """
 
@@ -168,7 +170,8 @@ class World:
     departed: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     handovers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     selecting: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    splits: Mapping[tuple[str, str], Splits] = field(default_factory=dict)
+    gateway_api: GatewayApi | None = None
+    splits: Mapping[ObjectKey, Splits] = field(default_factory=dict)
     unfollowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     rollouts: Mapping[tuple[str, str], Rollout] = field(default_factory=dict)
     stuck: Mapping[str, tuple[StuckPod, ...]] = field(default_factory=dict)

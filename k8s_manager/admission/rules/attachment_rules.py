@@ -1,20 +1,41 @@
-"""Rules for models that limit a VirtualService of another owner (`attachTo`). Pure."""
+"""Rules for models that limit a VirtualService or an HTTPRoute of another owner (`attachTo`). Pure."""
 
 from collections.abc import Iterator
 
+from istio_templates.documents.attachment import AttachTo
+from istio_templates.facts import ObjectKey
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.route_order import Holder
+from k8s_manager.admission.rules.http_route_rules import check_http_route
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found
 from k8s_manager.world.tenant import dedicated_namespace, gateway_name
 from k8s_manager.world.world import Foreign
 
 FIELD = "spec.attachTo.virtualService"
+HTTP_ROUTE = "spec.attachTo.httpRoute"
 
 
-def check_attachment(key: Holder, tenant: str, name: str, index: ClaimIndex) -> Iterator[Rejection]:
-    """Yield every reason against limiting the VirtualService `name`."""
-    place = (key[0], name)
-    yield from _second_limit(key, place, index)
+def check_attachment(key: Holder, tenant: str, attach_to: AttachTo, index: ClaimIndex) -> Iterator[Rejection]:
+    """Yield every reason against limiting a route of another owner."""
+    route = attach_to.key(key[0])
+    if (holder := index.attached.get(route, key[1])) != key[1]:
+        field = HTTP_ROUTE if attach_to.http_route else FIELD
+        yield conflict(field, f"{attach_to} is already limited by model {holder}; attach to another one")
+    if attach_to.http_route:
+        yield from check_http_route(HTTP_ROUTE, route, tenant, index)
+    else:
+        yield from _check_virtual_service(key, tenant, route, index)
+
+
+def check_name(key: Holder, index: ClaimIndex) -> Iterator[Rejection]:
+    """Reject a model with the name of a VirtualService that another model limits."""
+    if (holder := index.attached.get(ObjectKey("VirtualService", *key), key[1])) != key[1]:
+        message = f"VirtualService {key[1]} is limited by model {holder}; choose another name for this model"
+        yield conflict("metadata.name", message)
+
+
+def _check_virtual_service(key: Holder, tenant: str, route: ObjectKey, index: ClaimIndex) -> Iterator[Rejection]:
+    name, place = route.name, (route.namespace, route.name)
     own = index.models.get(place)
     if own and place != key and not own.attach_to:
         message = f"VirtualService {name} is rendered by Tidegate for model {name}; set the limit in that model"
@@ -24,19 +45,6 @@ def check_attachment(key: Holder, tenant: str, name: str, index: ClaimIndex) -> 
         yield not_found(FIELD, message)
     elif index.foreign is not None:
         yield from _unreachable(place, index.foreign[place], tenant, index)
-
-
-def check_name(key: Holder, index: ClaimIndex) -> Iterator[Rejection]:
-    """Reject a model with the name of a VirtualService that another model limits."""
-    if (holder := index.attached.get(key, key[1])) != key[1]:
-        message = f"VirtualService {key[1]} is limited by model {holder}; choose another name for this model"
-        yield conflict("metadata.name", message)
-
-
-def _second_limit(key: Holder, place: Holder, index: ClaimIndex) -> Iterator[Rejection]:
-    if (holder := index.attached.get(place, key[1])) != key[1]:
-        message = f"VirtualService {place[1]} is already limited by model {holder}; attach to another one"
-        yield conflict(FIELD, message)
 
 
 def _unreachable(place: Holder, found: Foreign, tenant: str, index: ClaimIndex) -> Iterator[Rejection]:

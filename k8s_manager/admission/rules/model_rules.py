@@ -48,7 +48,7 @@ def check_model(key: Holder, spec: ModelSpec, index: ClaimIndex, plans: PlanChec
 
 def _attachment(claim: ModelClaim, index: ClaimIndex) -> Iterator[Rejection]:
     assert claim.spec.attach_to is not None
-    return check_attachment(claim.key, claim.tenant, claim.spec.attach_to.virtual_service, index)
+    return check_attachment(claim.key, claim.tenant, claim.spec.attach_to, index)
 
 
 def _limited_name(claim: ModelClaim, index: ClaimIndex) -> Iterator[Rejection]:

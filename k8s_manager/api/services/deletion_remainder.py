@@ -40,7 +40,7 @@ def _of_model(document: Manifest) -> Iterator[str]:
     spec = found.spec
     assert isinstance(spec, ModelSpec)
     if spec.attach_to:
-        route = f"VirtualService {found.namespace}/{spec.attach_to.virtual_service}"
+        route = spec.attach_to.key(found.namespace or "")
         yield f"{route} stays, as it is another owner's; nothing limits it then"
     if existing := [version.name for version in spec.versions if version.existing]:
         yield f"the pods of {found}, version {', '.join(existing)}, stay, as Tidegate did not make them"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from collectors.replicas import present
 from istio_templates import names
 from istio_templates.documents import ModelSpec, parse
+from istio_templates.documents.attachment import route_of
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
@@ -36,8 +37,8 @@ class ModelReader:
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
         """Return what a model's status says of its limit, and the limit on each of its gateways as it is now."""
         live = self._catalog.live(key)
-        attached = (live.get("spec") or {}).get("attachTo") or {}
-        view = self._limits.view(names.identity(key.namespace, attached.get("virtualService", key.name)))
+        route = route_of(live.get("spec") or {}, key._replace(kind="VirtualService"))
+        view = self._limits.view(names.route_identity(route))
         return live.get("status", {}).get("limit"), view
 
     def trouble(self, key: ObjectKey) -> list[str]:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from k8s_manager.kube.errors import Expired, Unavailable
-from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
+from k8s_manager.kube.resources import GATEWAY_API, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 
@@ -71,3 +71,40 @@ async def test_a_success_begins_the_pauses_again():
 async def test_a_watch_that_has_expired_is_followed_by_a_list_at_once():
     watcher, pauses = await followed([None, None], [None, Expired("too old"), Expired("too old")])
     assert pauses == [] and watcher.problem is None
+
+
+ROUTE = {"kind": "HTTPRoute", "metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "1"}}
+
+
+@pytest.mark.parametrize("kind", GATEWAY_API)
+async def test_a_kind_that_a_cluster_need_not_have_is_in_order_where_it_is_absent(kind):
+    clock = Clock()
+    store = Store((kind,), clock)
+    watcher = Watcher(Server([Absent("none")] * 8, []), store, RESOURCES[kind], clock)
+    with pytest.raises(asyncio.CancelledError):
+        await watcher.run()
+    assert store.synced.is_set() and store.absent == {kind} and watcher.problem is None
+    assert max(clock.pauses) <= 1.5 * 5
+
+
+async def test_a_kind_that_may_not_be_read_keeps_nobody_waiting_and_says_so():
+    clock = Clock()
+    store = Store(("HTTPRoute",), clock)
+    watcher = Watcher(Server([Forbidden("no")], []), store, RESOURCES["HTTPRoute"], clock)
+    with pytest.raises(asyncio.CancelledError):
+        await watcher.run()
+    assert store.synced.is_set() and "kubectl apply -k manifests/" in watcher.problem
+
+
+def test_a_kind_that_comes_and_goes_changes_what_is_known_of_it():
+    store = Store(("HTTPRoute",), Clock())
+    seen = [store.changes("HTTPRoute")]
+    for step in (
+        lambda: store.note_absent("HTTPRoute"),
+        lambda: store.replace("HTTPRoute", []),
+        lambda: store.replace("HTTPRoute", [ROUTE]),
+        lambda: store.note_absent("HTTPRoute"),
+    ):
+        step()
+        seen.append(store.changes("HTTPRoute"))
+    assert seen == sorted(set(seen)) and list(store.all("HTTPRoute")) == []
