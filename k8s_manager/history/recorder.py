@@ -3,27 +3,27 @@
 import asyncio
 import contextlib
 import itertools
-import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from istio_templates import names
-from istio_templates.errors import NotFound, TidegateError
+from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.history import revision
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
-from k8s_manager.kube.event import event
+from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.installation import SYSTEM
 
-log = logging.getLogger(__name__)
 KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 LONGEST = 2.0
 REQUEUE = Backoff(1.0, 10.0)
@@ -44,7 +44,8 @@ class HistoryRecorder:
 
     def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float, trigger: asyncio.Event) -> None:
         self._client, self._store, self._clock, self._quiet, self._trigger = client, store, clock, quiet, trigger
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._effects = Effects(clock, trigger)
+        self._lane, self._outbox = self._effects.lane("revision", AT_ONCE), EventOutbox(client, self._effects)
         self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
         self._known: dict[str, set[int]] = {}
         self._there: dict[str, int] = {}
@@ -53,10 +54,13 @@ class HistoryRecorder:
 
     async def run(self, leads: bool) -> None:
         """Record what this manager's API writes, and where it leads everything, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._record_told())
-            if leads:
-                group.create_task(self._follow())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._record_told())
+                if leads:
+                    group.create_task(self._follow())
+        finally:
+            await self._effects.close()
 
     def soon(self, document: Manifest) -> None:
         """Have a document recorded that was just written; where too many wait, only its last state will be."""
@@ -69,42 +73,53 @@ class HistoryRecorder:
             document = await self._told.get()
             if number % WAITING == 0:
                 self._forget_the_gone()
-            try:
-                await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
-                await self.record(document)
-            except TidegateError as error:
-                log.warning("no revision of %s yet: %s", names.key_of(document), error)
+            await self._record_all([document])
+            self._trigger.set()  # where this manager leads, what has failed is due there
 
     async def _follow(self) -> None:
         await self._store.synced.wait()
         self._has_read = False
         self._trigger.set()
         cadence = Cadence(self._quiet, LONGEST)
-        await control_loop("history", self._once, self._trigger, cadence, self._clock, REQUEUE)
+        await control_loop("history", self._once, self._effects, cadence, self._clock, REQUEUE)
 
-    async def _once(self) -> float | None:
-        """Record what is not recorded yet; return when to repeat that for what could not be."""
+    async def _once(self) -> None:
+        """Record what is not recorded yet."""
         if not self._has_read:
             await self._read()
             self._has_read = True
-        return await self._record_missing()
+        self._forget_the_gone()
+        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
+        await self._record_all(await self._with_listed_writers(missing))
+
+    async def _record_all(self, documents: list[Manifest]) -> None:
+        """Record documents, and have events written of what was recorded."""
+        effects = {_version_of(obj): partial(self._record, obj) for obj in documents}
+        namespaces = {_version_of(obj): _place(names.key_of(obj)) for obj in documents}
+        await self._lane.run(effects, group=lambda version: namespaces.get(version, ""))
+        await self._outbox.write()
+
+    async def _record(self, document: Manifest) -> None:
+        try:
+            await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
+            await self.record(document)
+        except Absent:  # the document, or its namespace, is gone
+            self._note(document)
 
     async def record(self, document: Manifest) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
         key, namespace = names.key_of(document), _place(names.key_of(document))
-        async with self._places:
-            if self._is_recorded(document):
-                return
-            change = await self.last_change(document)
-            try:
-                made = await self._client.create(revision.revision(document, change, namespace))
-            except WriteConflict:
-                self._note(document)  # another manager has just written it
-                await self._drop_surplus(key, document)
-                return
+        if self._is_recorded(document):
+            return
+        change = await self.last_change(document)
+        try:
+            made = await self._client.create(revision.revision(document, change, namespace))
+        except WriteConflict:
+            self._note(document)  # another manager has just written it
+        else:
             self._note(document)
-            await self._drop_surplus(key, document)
-            await self._tell(key, document, int(made["revision"]), change)
+            self._tell(key, document, int(made["revision"]), change)
+        await self._drop_surplus(key, document)
 
     async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
         """Return who made a document what it is, and why; raises `TidegateError`."""
@@ -139,12 +154,12 @@ class HistoryRecorder:
             with contextlib.suppress(Absent):  # another manager was faster
                 await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
 
-    async def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
-        """Write an event, but not again and again where a document changes all the time."""
+    def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
+        """Have an event written, but not again and again where a document changes all the time."""
         if not self._events.take(str(key)):
             said = f"revision {number} by {change.by}" + (f": {change.reason}" if change.reason else "")
             uid = document["metadata"]["uid"]
-            await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
+            self._outbox.add(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
 
     async def of(self, key: ObjectKey, uid: str) -> list[Manifest]:
         """Return the revisions of a document that are kept, the newest first."""
@@ -177,24 +192,6 @@ class HistoryRecorder:
         for obj in found:
             for owner in obj["metadata"].get("ownerReferences") or []:
                 self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
-
-    async def _record_missing(self) -> float | None:
-        self._forget_the_gone()
-        due = None
-        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
-        for namespace in {_place(names.key_of(obj)) for obj in missing}:
-            await ensure_namespace(self._client, self._store, namespace)
-        missing = await self._with_listed_writers(missing)
-        ended = await asyncio.gather(*map(self.record, missing), return_exceptions=True)
-        for document, failure in zip(missing, ended, strict=True):
-            if isinstance(failure, Absent):  # the document, or its namespace, is gone
-                self._note(document)
-            elif isinstance(failure, TidegateError):
-                log.warning("no revision of %s yet: %s", names.key_of(document), failure)
-                due = self._clock.now() + REQUEUE.longest
-            elif failure is not None:
-                raise failure
-        return due
 
     def _accepted(self) -> Iterator[Manifest]:
         for kind in KINDS:
