@@ -12,7 +12,7 @@ from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.history import revision
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.errors import Absent, Unavailable, WriteConflict
 from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.resources import RESOURCES
@@ -115,11 +115,19 @@ class HistoryRecorder:
         try:
             made = await self._client.create(revision.revision(document, change, namespace))
         except WriteConflict:
+            await self._require(ObjectKey("ControllerRevision", namespace, revision.name_of(document)))
             self._note(document)  # another manager has just written it
         else:
             self._note(document)
             self._tell(key, document, int(made["revision"]), change)
         await self._drop_surplus(key, document)
+
+    async def _require(self, key: ObjectKey) -> None:
+        """Raise `Unavailable` where a revision is not there that was in conflict with a new one."""
+        try:
+            await self._client.get(key)
+        except Absent as error:
+            raise Unavailable(f"{key} was in conflict with one that is not there; it is tried again") from error
 
     async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
         """Return who made a document what it is, and why; raises `TidegateError`."""

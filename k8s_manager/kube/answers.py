@@ -67,6 +67,14 @@ def event_in(event: Any, what: str) -> tuple[str, Manifest]:
     return kind, obj
 
 
+def deleted_in(content: Any, what: str) -> None:
+    """Check that an object was deleted, or is being: its last state, or a Status, is the answer. Raises
+    `Unavailable`."""
+    answer = mapping_in(content, what)
+    if answer.get("kind") != "Status" and not is_object(answer):
+        raise _odd(what, "it is neither the object nor a Status")
+
+
 def is_object(obj: Any) -> bool:
     """Tell whether something has what every stored object has."""
     metadata = obj.get("metadata") if isinstance(obj, dict) else None

@@ -13,7 +13,7 @@ import orjson
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import MANAGER
-from k8s_manager.kube.answers import event_in, made_in, mapping_in, object_in, page_in
+from k8s_manager.kube.answers import deleted_in, event_in, made_in, mapping_in, object_in, page_in
 from k8s_manager.kube.errors import Expired, Unavailable, error_of
 from k8s_manager.kube.resources import RESOURCES, Resource, path_of
 from k8s_manager.runtime.metrics import KUBE_REQUESTS
@@ -129,7 +129,7 @@ class KubeClient:
         body: Manifest = {"propagationPolicy": "Background"}
         if conditions := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:
             body["preconditions"] = conditions
-        await self._call("DELETE", path_of(key), f"delete {key}", None, body)
+        deleted_in(await self._call("DELETE", path_of(key), f"delete {key}", None, body), f"delete {key}")
 
     async def _call(
         self,

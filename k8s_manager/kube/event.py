@@ -1,18 +1,20 @@
 """Kubernetes Events: what people find with `kubectl describe`."""
 
 import hashlib
+import logging
 from collections.abc import Hashable
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import key_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Refused, WriteConflict
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.timestamp import timestamp
 
+log = logging.getLogger(__name__)
 AT_ONCE, PATIENCE, MOST_WAITING = 4, 0.2, 1000
 _LONGEST_NAME = 200
 
@@ -61,6 +63,10 @@ class EventOutbox:
         await self._lane.run({key: partial(self._write, key, body) for key, body in self._waiting.items()})
 
     async def _write(self, key: Hashable, body: Manifest) -> None:
-        with suppress(Absent, Refused, WriteConflict):  # it is there, or never will be
+        try:
             await self._client.create(body)
+        except WriteConflict:  # it is there: an earlier attempt wrote it, whose answer was lost
+            await self._client.get(key_of(body))
+        except (Absent, Refused):  # it never will be
+            log.warning("no event is written for %s", body["metadata"]["name"])
         self._waiting.pop(key, None)
