@@ -130,6 +130,7 @@ class MainLoop:
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.take_repairs()
         self._drift_events.record(results.repaired)
+        await self._outbox.write()
         await self._finalizers.remove(plan, store.owned, self.gatherer.slots.limited())
         sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)

@@ -113,13 +113,14 @@ class HistoryRecorder:
             return
         change = await self.last_change(document)
         try:
-            made = await self._client.create(revision.revision(document, change, namespace))
-        except WriteConflict:
+            await self._client.create(revision.revision(document, change, namespace))
+            is_ours = True
+        except WriteConflict:  # another manager has just written it, or an earlier attempt whose answer was lost
             await self._require(ObjectKey("ControllerRevision", namespace, revision.name_of(document)))
-            self._note(document)  # another manager has just written it
-        else:
-            self._note(document)
-            self._tell(key, document, int(made["revision"]), change)
+            is_ours = _version_of(document) in self._lane.failed
+        self._note(document)
+        if is_ours:
+            self._tell(key, document, document["metadata"]["generation"], change)
         await self._drop_surplus(key, document)
 
     async def _require(self, key: ObjectKey) -> None:

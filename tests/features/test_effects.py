@@ -101,8 +101,9 @@ def told(cluster: Cluster) -> Counter[tuple[str, str, str]]:
     return Counter((e["involvedObject"]["name"], e["reason"], e["message"]) for e in found)
 
 
-def outcome(faults: list[Fault]) -> tuple[dict[str, object], Counter[tuple[str, str, str]], int]:
-    """Return the end state, the events, and how many calls were made, with some faults during the changes."""
+def outcome(faults: list[Fault]) -> tuple[dict[str, object], Counter[tuple[str, str, str]], float]:
+    """Return the end state, the events, and how many calls were made in a second, with some faults during the
+    changes."""
 
     async def main():
         async with managed(SETTINGS_WITH_LEASE) as cluster:
@@ -110,8 +111,9 @@ def outcome(faults: list[Fault]) -> tuple[dict[str, object], Counter[tuple[str, 
             before = len(cluster.session.calls)
             cluster.session.faults = faults
             await changed(cluster)
-            await asyncio.sleep(QUIET + sum(fault.seconds * fault.times for fault in faults))
-            return seen(cluster), told(cluster), len(cluster.session.calls) - before
+            seconds = QUIET + sum(fault.seconds * fault.times for fault in faults)
+            await asyncio.sleep(seconds)
+            return seen(cluster), told(cluster), (len(cluster.session.calls) - before) / seconds
 
     return simulate(main())
 
