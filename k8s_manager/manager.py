@@ -34,6 +34,7 @@ from k8s_manager.history import recorder
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
+from k8s_manager.kube.event import EventOutbox
 from k8s_manager.kube.lease import Lease
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
@@ -47,6 +48,7 @@ from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.reconcile import KINDS, MainLoop
 from k8s_manager.runtime.clock import Clock, SystemClock
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
@@ -136,14 +138,16 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         client, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
     )
     counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
-    statuses = StatusWriter(client, store, clock, events)
-    finalizers = Finalizers(client, store, settings.in_flight)
-    drift_events = DriftEvents(client, clock)
+    effects = Effects(clock, triggers.documents)
+    outbox = EventOutbox(client, effects)
+    statuses = StatusWriter(client, store, clock, events, outbox, effects)
+    finalizers = Finalizers(client, store, effects)
+    drift_events = DriftEvents(outbox, clock)
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
     firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = GateLoop(client, store, clock, settings, events, firsts, triggers.gates)
     history = HistoryRecorder(client, store, clock, settings.history_quiet, triggers.history)
-    cluster = ClusterTarget(client, store, clock, settings.in_flight)
+    cluster = ClusterTarget(client, store, clock, effects, settings.in_flight)
     tree = tree_loop(client, store, history, clock, settings.git, triggers.documents) if settings.git else None
     target = TreeTarget(cluster, tree, store) if tree else cluster
     loop = MainLoop(
@@ -156,10 +160,11 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         probe,
         counters,
         gates,
-        FigureRecords(client, store),
+        FigureRecords(client, store, effects),
         clock,
         settings,
-        triggers.documents,
+        effects,
+        outbox,
     )
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     reader = WorldReader(store, documents=loop.gatherer.documents)

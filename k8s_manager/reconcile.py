@@ -17,6 +17,7 @@ from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.kube.event import EventOutbox
 from k8s_manager.kube.resources import GATEWAY_API
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
@@ -30,6 +31,7 @@ from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects, earliest
 from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.status.finalizers import Finalizers
@@ -43,7 +45,6 @@ from k8s_manager.world import certificate
 from k8s_manager.world.world import World
 from ratelimiter import overrides
 
-RETRY = 1.0
 GIVE_WAY = 0.3
 """For how many seconds at most a pass waits for a limit."""
 
@@ -65,8 +66,10 @@ class MainLoop:
         records: FigureRecords,
         clock: Clock,
         settings: Settings,
-        trigger: asyncio.Event,
+        effects: Effects,
+        outbox: EventOutbox,
     ) -> None:
+        self._effects, self._outbox, self.trigger = effects, outbox, effects.wake
         self._store, self._target, self._limits = store, target, limits
         self._statuses, self._finalizers, self._drift_events = statuses, finalizers, drift_events
         self._proofs, self._counters, self._gates = proofs, counters, gates
@@ -77,7 +80,6 @@ class MainLoop:
         self.figures, self._records = FigureTracker(self.gatherer.pods), records
         self._admitter, self._planner = Admitter(self.plan_checks), Planner()
         self._renderer, self._differ, self._status_builder = Renderer(), Differ(), StatusBuilder()
-        self.trigger = trigger
         self.world: World | None = None
         self.plan = Plan()
         self._shown: tuple[object, object] = ({}, {})
@@ -90,7 +92,7 @@ class MainLoop:
         self.trigger.set()
         cadence = Cadence(self._settings.quiet, self._settings.longest)
         await control_loop(
-            "documents", partial(self._next, leads), self.trigger, cadence, self._clock, report=self._report
+            "documents", partial(self._next, leads), self._effects, cadence, self._clock, report=self._report
         )
 
     def _report(self, succeeded: bool, seconds: float) -> None:
@@ -128,21 +130,21 @@ class MainLoop:
         await _give_turn()
         results = await self._target.apply(changes, Basis(now, world, plan))
         results.repaired |= self._limits.take_repairs()
-        await self._drift_events.record(results.repaired)
+        self._drift_events.record(results.repaired)
+        await self._outbox.write()
         await self._finalizers.remove(plan, store.owned, self.gatherer.slots.limited())
         sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
         await _give_turn()
         later = await self._statuses.write(world, statuses)
-        again = self._clock.now() + RETRY if unrecorded else None
-        dues = (later, again, *self._dues(world, plan, changes, results, now))
-        return min((due for due in dues if due is not None), default=None)
+        await self._outbox.write()
+        return earliest([later, *self._dues(world, plan, changes, results, now)])
 
     def _dues(
         self, world: World, plan: Plan, changes: Changes, results: Results, now: datetime
     ) -> Iterator[float | None]:
-        """Yield when something happens without an event: a retry, the end of a move, of a drain, or of an override."""
-        yield from (failure.again_at for failure in results.failures.values())
+        """Yield when something happens without an event: the end of a move, of a drain, or of an override. What failed
+        is seen to by the loop's effects."""
         yield from results.put_off.values()
         ends = (
             gateway_migration.due(world.bindings, now),

@@ -64,8 +64,11 @@ class LimitDecision:
     stale: frozenset[Slot] = frozenset()
 
 
-def decide(state: LimitState, seen: Observation, now: float) -> tuple[LimitDecision, LimitState]:
-    """Return what to write at `now`, and the state with everything observed."""
+def decide(
+    state: LimitState, seen: Observation, now: float, waiting: Set[Slot] = frozenset()
+) -> tuple[LimitDecision, LimitState]:
+    """Return what to write at `now`, and the state with everything observed. Slots that are `waiting`, since a write of
+    theirs is under way or has just failed, are left out, and delay no other."""
     fresh = {i for i, target in seen.targets.items() if state.targets.get(i) is not target}
     limits = _observed(state, seen, fresh)
     dues = {
@@ -75,7 +78,9 @@ def decide(state: LimitState, seen: Observation, now: float) -> tuple[LimitDecis
     known = stay and limits.keys() == state.limits.keys() and (seen.live, seen.retained, seen.placed) == state.in_line
     stale = frozenset() if known else _out_of_line(seen, limits)
     after = LimitState(limits, state.ticked, seen.targets, None if stale else (seen.live, seen.retained, seen.placed))
-    stale |= seen.drifted
+    late = {_slot(seen, entry) for entry in dues} & waiting | (stale | seen.drifted) & waiting
+    dues = {entry: due for entry, due in dues.items() if _slot(seen, entry) not in waiting} if late else dues
+    stale = (stale | seen.drifted) - waiting
     earliest = min([*dues.values(), *([now] if stale else [])], default=None)
     if earliest is None:
         return LimitDecision({}, None), after
@@ -84,18 +89,20 @@ def decide(state: LimitState, seen: Observation, now: float) -> tuple[LimitDecis
         return LimitDecision({}, tick), after
     slots = {_slot(seen, entry) for entry, due in dues.items() if due <= now} | stale
     writes = {slot: _contents(seen, limits, slot, now) for slot in sorted(slots)}
+    if late and (held := _held(seen, writes, {slot: _contents(seen, limits, slot, now) for slot in late})):
+        return decide(state, seen, now, waiting | held)
     return LimitDecision(writes, None, stale), after
 
 
-def written(state: LimitState, writes: Mapping[Slot, Limits], now: float) -> LimitState:
-    """Return the state after `writes` have arrived at `now`."""
+def written(state: LimitState, writes: Mapping[Slot, Limits], now: float, ticked: bool = True) -> LimitState:
+    """Return the state after `writes` have arrived at `now`; `ticked`: they were those of a tick."""
     limits = dict(state.limits)
     for (pool, _), contents in writes.items():
         for identity, bucket in contents:
             entry = (pool, identity)
             if entry in limits and limits[entry].written != bucket:
                 limits[entry] = debounce.wrote(limits[entry], bucket, now)
-    return LimitState(limits, now, state.targets)
+    return LimitState(limits, now if ticked else state.ticked, state.targets)
 
 
 def giving(live: Mapping[Slot, Limits], writes: Mapping[Slot, Limits]) -> dict[Slot, set[Slot]]:
@@ -127,6 +134,14 @@ def next_writes(
     while more := {slot for slot in left - blocked if giving.get(slot, set()) & blocked}:
         blocked = blocked | more
     return frozenset(left - blocked)
+
+
+def _held(seen: Observation, writes: Mapping[Slot, Limits], late: Mapping[Slot, Limits]) -> frozenset[Slot]:
+    """Return those of some writes that would take a limit away which a `late` slot is to bring, at any remove."""
+    givers, held = giving(seen.live, {**writes, **late}), set(late)
+    while more := {slot for slot in writes.keys() - held if givers.get(slot, set()) & held}:
+        held |= more
+    return frozenset(held & writes.keys())
 
 
 def _moves(before: LimitTarget | None, target: LimitTarget) -> bool:

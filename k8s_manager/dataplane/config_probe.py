@@ -23,6 +23,7 @@ from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import EFFECT, GATEWAY_PODS
 from k8s_manager.runtime.settings import Settings
@@ -35,6 +36,8 @@ FAST, SLOW = 0.1, 15.0
 PAUSES = {"Applied": SLOW, "Pending": FAST, "Rejected": 1.0, "NoAnswer": SLOW}  # seconds until a pod is asked again
 BACKOFF = Backoff(60.0, 3600.0)
 IN_FLIGHT = 32
+AT_ONCE, PATIENCE = 16, 0.5
+"""Gateways asked at once, and the seconds for which a pass waits for one."""
 Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 
 
@@ -87,6 +90,8 @@ class ConfigProbeLoop:
         self._rejects_at = float("-inf")
         self._gateways: dict[str, ProbedGateway] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
+        self._effects = Effects(clock, trigger)
+        self._lane = self._effects.lane("config probe", AT_ONCE, PATIENCE)
         self._leads = False
         self.started = False
 
@@ -95,7 +100,7 @@ class ConfigProbeLoop:
         self._leads = leads
         async with aiohttp.ClientSession(trust_env=False) as session:
             self._trigger.set()
-            await control_loop("config probe", partial(self.once, session), self._trigger, Cadence(), self._clock)
+            await control_loop("config probe", partial(self.once, session), self._effects, Cadence(), self._clock)
 
     async def once(self, session: aiohttp.ClientSession) -> float:
         """Ask the pods of every gateway that is due, or whose slots have been written; return when the next is due."""
@@ -104,18 +109,19 @@ class ConfigProbeLoop:
         now, slots = self._clock.now(), self._slots()
         for name, pool in pools.items():
             self._note_written(self._gateways[name], pool, slots.get(name, {}))
-        asked = [pool for name, pool in pools.items() if self._gateways[name].due <= now]
-        await asyncio.gather(*(self._gateway(session, pool) for pool in asked))
+        asked = {name: pool for name, pool in pools.items() if self._gateways[name].due <= now}
+        await self._lane.run({name: partial(self._gateway, session, pool) for name, pool in asked.items()})
         self._reader.end_round(0)
         states = [found.state for seen in self._gateways.values() for found in seen.states.values()]
         if "Rejected" in states:
-            await self._ask_istiod(session)
+            await self._lane.run({"istiod/": partial(self._ask_istiod, session)})
         for state in ("Applied", "Pending", "Rejected", "NoAnswer"):
             GATEWAY_PODS.labels(state).set(states.count(state))
         if not self.started and self._limits.pools:
             self.started = True
             self._changed.set()
-        due = min((seen.due for seen in self._gateways.values()), default=0.0)
+        waited_for = self._lane.book.under_way
+        due = min((seen.due for name, seen in self._gateways.items() if name not in waited_for), default=now + SLOW)
         return max(self._clock.now() + FAST, due)
 
     def of(self, gateway: str) -> Mapping[str, PodConfigState]:

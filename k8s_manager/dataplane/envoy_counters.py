@@ -20,6 +20,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import poll
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.metrics import POD_REFUSED, POD_REQUESTS, SHADOW_REFUSED, SHADOW_REQUESTS
 from k8s_manager.runtime.settings import Settings
 from ratelimiter import fairness
@@ -28,6 +29,8 @@ from ratelimiter.pins import counter, held, limiter
 
 SPAN = 60.0  # seconds over which loads are compared
 IN_FLIGHT = 32
+AT_ONCE, PATIENCE = 16, 1.0
+"""Gateways read at once, and the seconds for which a pass waits for one."""
 
 
 @dataclass(slots=True)
@@ -60,11 +63,13 @@ class CounterLoop:
         self._uneven: dict[str, Uneven | None] = {}
         self._unread: dict[str, tuple[str, ...]] = {}
         self._places = asyncio.Semaphore(IN_FLIGHT)
+        self._effects = Effects(clock, asyncio.Event())
+        self._lane = self._effects.lane("counters", AT_ONCE, PATIENCE, wakes=False)
 
     async def run(self) -> None:
         """Read until cancelled."""
         async with aiohttp.ClientSession(trust_env=False) as session:
-            await poll("counters", partial(self.once, session), self._often, self._clock)
+            await poll("counters", partial(self.once, session), self._often, self._clock, self._effects)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read the counters of the pods of every gateway that is due."""
@@ -77,7 +82,7 @@ class CounterLoop:
         pairs = held(self._reader.slots.limits())
         now = self._clock.now()
         due = [n for n in pools if n in pairs or now - self._read[n].at > self._seldom - self._often / 2]
-        await asyncio.gather(*(self._gateway(session, pools[name], pairs.get(name, {})) for name in due))
+        await self._lane.run({name: partial(self._gateway, session, pools[name], pairs.get(name, {})) for name in due})
         self._shadow_counts.end_round({i for found in pairs.values() for i in found.values()})
         self._reader.end_round(0)
 
@@ -93,6 +98,8 @@ class CounterLoop:
         pods = self._reader.pods.answering_pods(pool)
         answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
         counts = {pod.name: found for pod, found in zip(pods, answers, strict=True) if found is not None}
+        if pool.name not in self._read:  # the gateway has gone meanwhile
+            return
         before, now = self._read[pool.name], self._clock.now()
         added = {
             pod: {slot: counters.increase(before.counts[pod].get(slot, Counts()), c) for slot, c in found.items()}

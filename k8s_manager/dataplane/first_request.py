@@ -4,21 +4,25 @@ For replicas that were ready before this manager began to read a gateway it is n
 manager restarts.
 """
 
+import asyncio
 from datetime import datetime
 from functools import partial
 
 import aiohttp
 
 from collectors import endpoints
-from istio_templates.facts import Manifest
+from istio_templates.facts import GatewayPool, Manifest
 from istio_templates.workloads.pod_phase import has_ended
 from k8s_manager.dataplane.gateway_pools import GatewayPools
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import poll
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.metrics import FIRST_REQUEST
 from k8s_manager.runtime.settings import Settings
+
+AT_ONCE, PATIENCE = 16, 1.0
 
 
 class FirstRequestLoop:
@@ -30,6 +34,8 @@ class FirstRequestLoop:
         self._reader = WorldReader(store)
         self._moments: dict[str, datetime | None] = {}
         self._since: dict[str, datetime] = {}
+        self._effects = Effects(clock, asyncio.Event())
+        self._lane = self._effects.lane("first requests", AT_ONCE, PATIENCE, wakes=False)
         self._leads = True
 
     def of(self, uid: str) -> datetime | None:
@@ -40,23 +46,25 @@ class FirstRequestLoop:
         """Read until cancelled; only a leader counts for the metric."""
         self._leads = leads
         async with aiohttp.ClientSession(trust_env=False) as session:
-            await poll("first requests", partial(self.once, session), self._every, self._clock)
+            await poll("first requests", partial(self.once, session), self._every, self._clock, self._effects)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
         """Read every gateway that counts by endpoint."""
         pools = [pool for pool in self._limits.pools.values() if pool.endpoint_stats]
         now = self._clock.utc()
         self._since = {pool.name: self._since.get(pool.name, now) for pool in pools}
-        for pool in pools:
-            pods = [str(pod.address) for pod in self._reader.pods.answering_pods(pool)]
-            answers = [await endpoints.read(session, address, self._port) for address in pods]
-            self._note(
-                {address for counts in answers if counts for address, count in counts.items() if count}, pool.name
-            )
+        await self._lane.run({pool.name: partial(self._gateway, session, pool) for pool in pools})
         self._reader.end_round(0)
         if self._moments:
             there = {pod["metadata"]["uid"] for pod in self._store.all("Pod")}
             self._moments = {uid: moment for uid, moment in self._moments.items() if uid in there}
+
+    async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool) -> None:
+        pods = [str(pod.address) for pod in self._reader.pods.answering_pods(pool)]
+        answers = await asyncio.gather(*(endpoints.read(session, address, self._port) for address in pods))
+        busy = {address for counts in answers if counts for address, count in counts.items() if count}
+        if pool.name in self._since:
+            self._note(busy, pool.name)
 
     def _note(self, busy: set[str], gateway: str) -> None:
         """Note the replicas at these addresses. Those that were ready before the gateway began to count may have had

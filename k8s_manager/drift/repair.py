@@ -1,13 +1,11 @@
 """Repair of objects that other writers have changed, reported in a condition of the document and in an event."""
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from istio_templates import names
 from istio_templates.documents.tenant import Drift
-from istio_templates.errors import Problem, TidegateError
+from istio_templates.errors import Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.field_policy import (
     UNKNOWN,
@@ -21,13 +19,12 @@ from k8s_manager.drift.field_policy import (
 from k8s_manager.drift.provenance import reject_foreign
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, FieldConflict
-from k8s_manager.kube.event import event
+from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.formatting import cut
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.owner import Owner, owner_of
 
-log = logging.getLogger(__name__)
 EVENT_PAUSE = 60.0
 MOST_FIELDS = 5
 OF_ONE = Rate(0.1, 3)
@@ -155,24 +152,17 @@ async def read_live(client: KubeClient, key: ObjectKey) -> Manifest | None:
 
 
 class DriftEvents:
-    """Writes an event beside every object that others have changed, with a pause where two writers fight over it."""
+    """An event beside every object that others have changed, with a pause where two writers fight over it."""
 
-    def __init__(self, client: KubeClient, clock: Clock) -> None:
-        self._client, self._clock = client, clock
-        self._written: dict[ObjectKey, float] = {}
+    def __init__(self, outbox: EventOutbox, clock: Clock) -> None:
+        self._outbox, self._clock = outbox, clock
+        self._told: dict[ObjectKey, float] = {}
 
-    async def record(self, repairs: Mapping[ObjectKey, Repair]) -> None:
-        """Write the events that are due; one that cannot be written is dropped."""
-        now = self._clock.now()
-        self._written = {key: at for key, at in self._written.items() if now - at < EVENT_PAUSE}
-        due = {key: repair for key, repair in repairs.items() if key not in self._written}
-        self._written |= dict.fromkeys(due, now)
-        time = self._clock.utc()
-        events = {key: event(key, r.uid, "Warning", r.reason, r.sentence(key), time) for key, r in due.items()}
-        await asyncio.gather(*(self._write(key, body) for key, body in events.items()))
-
-    async def _write(self, key: ObjectKey, body: Manifest) -> None:
-        try:
-            await self._client.create(body)
-        except TidegateError as error:
-            log.warning("no event was written for %s: %s", key, error)
+    def record(self, repairs: Mapping[ObjectKey, Repair]) -> None:
+        """Have the events written that are due."""
+        now, time = self._clock.now(), self._clock.utc()
+        self._told = {key: at for key, at in self._told.items() if now - at < EVENT_PAUSE}
+        for key, repair in repairs.items():
+            if key not in self._told:
+                self._told[key] = now
+                self._outbox.add(event(key, repair.uid, "Warning", repair.reason, repair.sentence(key), time))

@@ -34,6 +34,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.formatting import cut
 from k8s_manager.runtime.metrics import GIT_COMMITS, GIT_FAILING, GIT_OUT_OF_STEP
 from k8s_manager.runtime.settings import Git
@@ -119,7 +120,7 @@ class TreeLoop:
         if not leads:
             return
         cadence = Cadence(self._settings.quiet, self._settings.longest)
-        await control_loop("tree", self._once, self._trigger, cadence, self._clock)
+        await control_loop("tree", self._once, Effects(self._clock, self._trigger), cadence, self._clock)
 
     def _next(self) -> float | None:
         """Return when the next pass is due: no parts come before the main loop's first pass, and they trigger one."""
@@ -165,7 +166,7 @@ class TreeLoop:
 
     def _fail(self, why: str) -> None:
         self._attempts += 1
-        self._due = self._clock.now() + BACKOFF.after(self._attempts)
+        self._due = self._clock.now() + BACKOFF.pause(self._attempts)
         GIT_COMMITS.labels("failure").inc()
         said = why if len(why) <= LONGEST_SENTENCE else f"{why[:LONGEST_SENTENCE]} ..."
         if said != self.trouble:

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from istio_templates import names
 from istio_templates.errors import NotFound, TidegateError
@@ -13,14 +14,15 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.history import revision
 from k8s_manager.history.deletion_records import DeletionRecords
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, WriteConflict
-from k8s_manager.kube.event import event
+from k8s_manager.kube.errors import Absent, Unavailable, WriteConflict
+from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects, earliest
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.installation import SYSTEM
 
@@ -46,6 +48,8 @@ class HistoryRecorder:
     def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float, trigger: asyncio.Event) -> None:
         self._client, self._store, self._clock, self._quiet, self._trigger = client, store, clock, quiet, trigger
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._effects = Effects(clock, trigger)
+        self._lane, self._outbox = self._effects.lane("revision", AT_ONCE), EventOutbox(client, self._effects)
         self._told: asyncio.Queue[tuple[Manifest, revision.ChangeAuthor | None]] = asyncio.Queue(WAITING)
         self._deletions = DeletionRecords(client, store, clock)
         self._known: dict[str, set[int]] = {}
@@ -55,10 +59,13 @@ class HistoryRecorder:
 
     async def run(self, leads: bool) -> None:
         """Record what this manager's API writes, and where it leads everything, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._record_told())
-            if leads:
-                group.create_task(self._follow())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._record_told())
+                if leads:
+                    group.create_task(self._follow())
+        finally:
+            await self._effects.close()
 
     def soon(self, document: Manifest) -> None:
         """Have a document recorded that was just written; where too many wait, only its last state will be."""
@@ -79,51 +86,75 @@ class HistoryRecorder:
             document, deleted_by = await self._told.get()
             if number % WAITING == 0:
                 self._forget_the_gone()
-            try:
-                await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
-                if deleted_by is None:
-                    await self.record(document)
-                else:
-                    await self._deletions.record(document, deleted_by)
-            except TidegateError as error:
-                log.warning("no revision of %s yet: %s", names.key_of(document), error)
+            if deleted_by is None:
+                await self._record_all([document])
+            else:
+                await self._record_deletion(document, deleted_by)
+            self._trigger.set()  # where this manager leads, what has failed is due there
 
     async def _follow(self) -> None:
         await self._store.synced.wait()
         self._has_read = False
         self._trigger.set()
         cadence = Cadence(self._quiet, LONGEST)
-        await control_loop("history", self._once, self._trigger, cadence, self._clock, REQUEUE)
+        await control_loop("history", self._once, self._effects, cadence, self._clock, REQUEUE)
 
     async def _once(self) -> float | None:
-        """Record what is not recorded yet; return when to repeat that for what could not be."""
+        """Record what is not recorded yet; return when something is due without a change."""
         if not self._has_read:
             await self._read()
             self._has_read = True
+        self._forget_the_gone()
         self._deletions.see(obj for kind in KINDS for obj in self._store.all(kind))
-        moments = (
-            await self._record_missing(),
-            await self._deletions.record_missing(),
-            await self._deletions.clean_up(),
-        )
-        return min(due for due in moments if due is not None)
+        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
+        await self._record_all(await self._with_listed_writers(missing))
+        return earliest([await self._deletions.record_missing(), await self._deletions.clean_up()])
+
+    async def _record_deletion(self, document: Manifest, change: revision.ChangeAuthor) -> None:
+        """Record who deleted a document; where that fails, the leader records that it is gone."""
+        try:
+            await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
+            await self._deletions.record(document, change)
+        except TidegateError as error:
+            log.warning("who deleted %s is not in its history: %s", names.key_of(document), error)
+
+    async def _record_all(self, documents: list[Manifest]) -> None:
+        """Record documents, and have events written of what was recorded."""
+        effects = {_version_of(obj): partial(self._record, obj) for obj in documents}
+        namespaces = {_version_of(obj): _place(names.key_of(obj)) for obj in documents}
+        await self._lane.run(effects, group=lambda version: namespaces.get(version, ""))
+        await self._outbox.write()
+
+    async def _record(self, document: Manifest) -> None:
+        try:
+            await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
+            await self.record(document)
+        except Absent:  # the document, or its namespace, is gone
+            self._note(document)
 
     async def record(self, document: Manifest) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
         key, namespace = names.key_of(document), _place(names.key_of(document))
-        async with self._places:
-            if self._is_recorded(document):
-                return
-            change = await self.last_change(document)
-            try:
-                made = await self._client.create(revision.revision(document, change, namespace))
-            except WriteConflict:
-                self._note(document)  # another manager has just written it
-                await self._drop_surplus(key, document)
-                return
-            self._note(document)
-            await self._drop_surplus(key, document)
-            await self._tell(key, document, int(made["revision"]), change)
+        if self._is_recorded(document):
+            return
+        change = await self.last_change(document)
+        try:
+            await self._client.create(revision.revision(document, change, namespace))
+            is_ours = True
+        except WriteConflict:  # another manager has just written it, or an earlier attempt whose answer was lost
+            await self._require(ObjectKey("ControllerRevision", namespace, revision.name_of(document)))
+            is_ours = _version_of(document) in self._lane.failed
+        self._note(document)
+        if is_ours:
+            self._tell(key, document, document["metadata"]["generation"], change)
+        await self._drop_surplus(key, document)
+
+    async def _require(self, key: ObjectKey) -> None:
+        """Raise `Unavailable` where a revision is not there that was in conflict with a new one."""
+        try:
+            await self._client.get(key)
+        except Absent as error:
+            raise Unavailable(f"{key} was in conflict with one that is not there; it is tried again") from error
 
     async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
         """Return who made a document what it is, and why; raises `TidegateError`."""
@@ -158,12 +189,12 @@ class HistoryRecorder:
             with contextlib.suppress(Absent):  # another manager was faster
                 await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
 
-    async def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
-        """Write an event, but not again and again where a document changes all the time."""
+    def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
+        """Have an event written, but not again and again where a document changes all the time."""
         if not self._events.take(str(key)):
             said = f"revision {number} by {change.by}" + (f": {change.reason}" if change.reason else "")
             uid = document["metadata"]["uid"]
-            await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
+            self._outbox.add(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
 
     async def of(self, key: ObjectKey, live: Manifest | None, deleted: bool = False) -> list[Manifest]:
         """Return the revisions of a document that are kept, the newest first; with `deleted`, or where the document is
@@ -212,29 +243,9 @@ class HistoryRecorder:
     async def _adopt(self, found: Manifest) -> None:
         metadata = found["metadata"]
         key = ObjectKey("ControllerRevision", metadata["namespace"], metadata["name"])
-        try:
-            async with self._places:
+        async with self._places:
+            with contextlib.suppress(Absent):
                 await self._client.merge(key, revision.without_owner(found))
-        except TidegateError as error:
-            log.warning("%s would be deleted with its document: %s", key, error)
-
-    async def _record_missing(self) -> float | None:
-        self._forget_the_gone()
-        due = None
-        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
-        for namespace in {_place(names.key_of(obj)) for obj in missing}:
-            await ensure_namespace(self._client, self._store, namespace)
-        missing = await self._with_listed_writers(missing)
-        ended = await asyncio.gather(*map(self.record, missing), return_exceptions=True)
-        for document, failure in zip(missing, ended, strict=True):
-            if isinstance(failure, Absent):  # the document, or its namespace, is gone
-                self._note(document)
-            elif isinstance(failure, TidegateError):
-                log.warning("no revision of %s yet: %s", names.key_of(document), failure)
-                due = self._clock.now() + REQUEUE.longest
-            elif failure is not None:
-                raise failure
-        return due
 
     def _accepted(self) -> Iterator[Manifest]:
         for kind in KINDS:

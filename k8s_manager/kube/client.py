@@ -13,11 +13,12 @@ import orjson
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import MANAGER
+from k8s_manager.kube.answers import deleted_in, event_in, made_in, mapping_in, object_in, page_in
 from k8s_manager.kube.errors import Expired, Unavailable, error_of
 from k8s_manager.kube.resources import RESOURCES, Resource, path_of
 from k8s_manager.runtime.metrics import KUBE_REQUESTS
 
-PAGE = 500
+PAGE, MOST_PAGES = 500, 2_000
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
@@ -45,25 +46,27 @@ class KubeClient:
 
     async def ask(self, path: str) -> Manifest:
         """Return what is at a path that is no object, such as `/version`."""
-        return await self._call("GET", path, f"get {path}")
+        return mapping_in(await self._call("GET", path, f"get {path}"), f"get {path}")
 
     async def get(self, key: ObjectKey) -> Manifest:
         """Return one object."""
-        return await self._call("GET", path_of(key), f"get {key}")
+        return object_in(await self._call("GET", path_of(key), f"get {key}"), f"get {key}", key)
 
     async def list(self, resource: Resource, selector: str = "", namespace: str = "") -> tuple[list[Manifest], str]:
         """Return all objects of a kind (in a namespace), read in pages, and the resourceVersion of the list."""
         items: list[Manifest] = []
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
-        while True:
-            page = await self._call("GET", resource.path(namespace), f"list {resource.plural}", query)
-            for item in page["items"] or []:
-                item["kind"] = resource.kind
-                item.setdefault("apiVersion", resource.group_version)
-                items.append(item)
-            if not page["metadata"].get("continue"):
-                return items, page["metadata"]["resourceVersion"]
-            query["continue"] = page["metadata"]["continue"]
+        query, what = (
+            {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})},
+            f"list {resource.plural}",
+        )
+        for _ in range(MOST_PAGES):
+            page = await self._call("GET", resource.path(namespace), what, query)
+            found, version, following = page_in(page, what, resource)
+            items += found
+            if not following:
+                return items, version
+            query["continue"] = following
+        raise Unavailable(f"{what}: more than {MOST_PAGES} pages of {PAGE}; it is tried again")
 
     async def watch(self, resource: Resource, version: str, selector: str = "") -> AsyncIterator[tuple[str, Manifest]]:
         """Yield (type, object) from `version` on, bookmarks included, until the server ends the watch.
@@ -81,12 +84,10 @@ class KubeClient:
         try:
             async with self._session.get(self._server + resource.path(), params=query, timeout=WATCH_TIMEOUT) as answer:
                 if answer.status != 200:
-                    raise error_of(answer.status, await _body(answer), what)
+                    raise error_of(answer.status, _told(await _body(answer)), what, answer.headers.get("Retry-After"))
                 async for line in answer.content:
-                    event = orjson.loads(line)
-                    if event["type"] == "ERROR":
-                        raise error_of(event["object"].get("code", 500), event["object"], what)
-                    yield event["type"], {**event["object"], "kind": resource.kind}
+                    kind, obj = event_in(orjson.loads(line), what)
+                    yield kind, {**obj, "kind": resource.kind}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unavailable(f"{what}: {error or type(error).__name__}; it is opened again") from error
 
@@ -94,36 +95,42 @@ class KubeClient:
         """Apply an object server-side and return what the server holds now."""
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
-        return await self._call("PATCH", path_of(key), f"apply {key}", query, obj, _APPLY)
+        what = f"apply {key}"
+        return object_in(await self._call("PATCH", path_of(key), what, query, obj, _APPLY), what, key)
 
     async def merge(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
         """Merge a patch into an object or its subresource."""
-        query = {"fieldManager": MANAGER}
-        return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _MERGE)
+        return await self._patch(key, patch, subresource, _MERGE)
 
     async def strategic(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
         """Merge a patch into an object of a built-in kind, its keyed lists item by item."""
-        query = {"fieldManager": MANAGER}
-        return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _STRATEGIC)
+        return await self._patch(key, patch, subresource, _STRATEGIC)
+
+    async def _patch(self, key: ObjectKey, patch: Manifest, subresource: str, content_type: str) -> Manifest:
+        what, query = f"patch {key}", {"fieldManager": MANAGER}
+        content = await self._call("PATCH", path_of(key, subresource), what, query, patch, content_type)
+        return object_in(content, what, key)
 
     async def create(self, obj: Manifest) -> Manifest:
         """Create an object."""
         resource = RESOURCES[obj["kind"]]
         path = resource.path(obj["metadata"].get("namespace", ""))
         name = obj["metadata"].get("name") or obj["metadata"].get("generateName")
-        return await self._call("POST", path, f"create {obj['kind']} {name}", {"fieldManager": MANAGER}, obj)
+        what = f"create {obj['kind']} {name}"
+        return made_in(await self._call("POST", path, what, {"fieldManager": MANAGER}, obj), what, obj["kind"])
 
     async def replace(self, obj: Manifest) -> Manifest:
         """Replace an object that was read at its resourceVersion; raises `WriteConflict` if it has changed since."""
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        return await self._call("PUT", path_of(key), f"replace {key}", {"fieldManager": MANAGER}, obj)
+        what = f"replace {key}"
+        return object_in(await self._call("PUT", path_of(key), what, {"fieldManager": MANAGER}, obj), what, key)
 
     async def delete(self, key: ObjectKey, uid: str | None = None, version: str | None = None) -> None:
         """Delete an object, if it still is the one with `uid`, and at the resourceVersion `version`."""
         body: Manifest = {"propagationPolicy": "Background"}
         if conditions := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:
             body["preconditions"] = conditions
-        await self._call("DELETE", path_of(key), f"delete {key}", None, body)
+        deleted_in(await self._call("DELETE", path_of(key), f"delete {key}", None, body), f"delete {key}")
 
     async def _call(
         self,
@@ -133,7 +140,8 @@ class KubeClient:
         query: dict[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
-    ) -> dict[str, Any]:
+    ) -> Any:
+        """Return what an answer that is a success says, whatever that is; None where it is no JSON."""
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         try:
@@ -143,19 +151,24 @@ class KubeClient:
                 content = await _body(answer)
                 KUBE_REQUESTS.labels(method, str(answer.status)).inc()
                 if answer.status >= 400:
-                    raise error_of(answer.status, content, what, answer.headers.get("Retry-After"))
+                    raise error_of(answer.status, _told(content), what, answer.headers.get("Retry-After"))
                 return content
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"{what}: {error or type(error).__name__}; it is tried again") from error
 
 
-async def _body(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+async def _body(answer: aiohttp.ClientResponse) -> Any:
+    """Return the JSON in an answer, or its text where there is none."""
     raw = await answer.read()
     try:
-        found = orjson.loads(raw) if raw else {}
+        return orjson.loads(raw) if raw else None
     except ValueError:
-        found = {"message": raw[:200].decode("utf-8", "replace")}
-    return found if isinstance(found, dict) else {"message": str(found)}
+        return raw[:200].decode("utf-8", "replace")
+
+
+def _told(content: Any) -> dict[str, Any]:
+    """Return what an answer that is no success says."""
+    return content if isinstance(content, dict) else {"message": str(content or "")}
 
 
 __all__ = ["Expired", "KubeClient"]

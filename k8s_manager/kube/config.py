@@ -10,6 +10,7 @@ from kubernetes.aio.client import Configuration
 from istio_templates.errors import Stalled
 from k8s_manager.kube.client import KubeClient
 
+CONNECTIONS = 400  # more than there are watches and calls at once, late ones too: a call that hangs delays no other
 LONGEST_LINE = 2**22  # a watch event is one line, and an object may have 1.5 MiB
 
 
@@ -28,7 +29,7 @@ async def connect(kubeconfig: Path | None) -> KubeClient:
         where = kubeconfig or "the pod's service account"
         raise Stalled(f"no usable Kubernetes configuration in {where}: {error}; give --kubeconfig FILE") from error
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=100, ssl=context),
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context),
         trust_env=False,
         middlewares=(_authorized(settings),),
         read_bufsize=LONGEST_LINE,

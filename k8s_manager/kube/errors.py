@@ -66,7 +66,7 @@ _NOT_READ = ("failed to create typed patch object", "failed to convert new objec
 
 def error_of(status: int, body: dict[str, Any], what: str, retry_after: str | None = None) -> TidegateError:
     """Return the error for an answer that is not a success; `what` is the verb and the object."""
-    message = str(body.get("message") or HTTPStatus(status).phrase)
+    message = str(body.get("message") or _phrase(status))
     problem = [Problem("", message)]
     match status:
         case 404:
@@ -83,19 +83,47 @@ def error_of(status: int, body: dict[str, Any], what: str, retry_after: str | No
             return Forbidden(f"{what}: {message}; grant the right or renew the credentials")
         case 500 if message.startswith(_NOT_READ):
             return Refused(what, problem)  # an applied field of no known name or type: the server calls it its own
-        case 429 | 502 | 503 | 504 | 500:
+        case _ if status >= 500 or status in (408, 425, 429):
             error = Unavailable(f"{what}: {message}; it is tried again")
-            error.after = float(retry_after) if retry_after and retry_after.isdigit() else None
+            error.after = _seconds(retry_after) or _asked(body)
             error.validator = "failed calling webhook" in message
             return error
-    causes = (body.get("details") or {}).get("causes") or []
-    found = [Problem(cause.get("field", ""), cause.get("message", "")) for cause in causes]
+    found = [Problem(str(cause.get("field", "")), str(cause.get("message", ""))) for cause in _causes(body)]
     return Refused(what, found or problem)
 
 
 def _managers(body: dict[str, Any], message: str) -> tuple[str, ...]:
-    causes = (body.get("details") or {}).get("causes") or []
+    causes = _causes(body)
     if not any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
         return ()
-    text = " ".join([message, *(cause.get("message", "") for cause in causes)])
+    text = " ".join([message, *(str(cause.get("message", "")) for cause in causes)])
     return tuple(sorted(set(re.findall(r'conflicts? with "([^"]+)"', text)))) or ("unknown",)
+
+
+def _details(body: dict[str, Any]) -> dict[str, Any]:
+    found = body.get("details")
+    return found if isinstance(found, dict) else {}
+
+
+def _causes(body: dict[str, Any]) -> list[dict[str, Any]]:
+    found = _details(body).get("causes")
+    return [cause for cause in found if isinstance(cause, dict)] if isinstance(found, list) else []
+
+
+def _asked(body: dict[str, Any]) -> float | None:
+    """Return what a Status asks for in its details, as API servers do beside the header."""
+    seconds = _details(body).get("retryAfterSeconds")
+    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds of a `Retry-After`; None for a date, which API servers do not send."""
+    found = (retry_after or "").strip()
+    return float(found) if found.isascii() and found.isdecimal() and len(found) < 10 else None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"status {status}"

@@ -21,7 +21,9 @@ _METADATA: Shape = {
     "annotations": _PAIRS,
     "finalizers": _TEXTS,
     "creationTimestamp": str,
+    "deletionTimestamp": str,
     "generation": int,
+    "ownerReferences": [{"uid!": str, "kind": str, "name": str, "controller": bool}],
 }
 _CONDITIONS: Shape = [
     {"type!": str, "status!": str, "reason": str, "message": str, "lastTransitionTime": str, "observedGeneration": int}
@@ -54,8 +56,48 @@ _CONTAINER_STATUS: Shape = {
 }
 _COUNTS = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas", "observedGeneration")
 _DEPLOYMENT_STATUS: Shape = {**dict.fromkeys(_COUNTS, int), "conditions": _CONDITIONS}
+_BUCKET: Shape = {"rate!": float, "tokens!": int, "interval!": str, "burst!": int}
+_OVERRIDE: Shape = {"name!": str, "author!": str, "reason!": str, "expires!": str, "sets!": str}
+_LIMIT: Shape = {
+    "total": float,
+    "perGateway": _BUCKET,
+    "mode": str,
+    "gateways!": int,
+    "capacity!": float,
+    "reason!": str,
+    "override": _OVERRIDE,
+    "cap": str,
+    "overruled": [_OVERRIDE],
+    "inputs!": [{"version!": str, "ready!": int, "perReplicaQps!": float, "share!": float, "older": [{}]}],
+    "refillBound": str,
+    "enforcedPercent": int,
+    "awaitsVerdict": bool,
+    "observed": {},
+    "versions": [{"version!": str, "total": float, "perGateway": _BUCKET}],
+    "since": str,
+}
+_STATUSES: Mapping[str, Shape] = {
+    "InferenceGateway": {"pods": {"total!": int, "ready!": int}, "addresses": _TEXTS},
+    "Tenant": {"namespace": str, "gateway": str, "moving": {"from!": _TEXTS, "until!": str}},
+    "Model": {
+        "url": str,
+        "versions": [{"name!": str, "desired": int, "ready!": int}],
+        "limit": _LIMIT,
+        "warmup": {"mode!": str, "plan!": str, "counts!": {EACH: int}, "notOpen!": [{}]},
+        "draining": [{"version!": str, "until!": str}],
+    },
+    "LimitOverride": {"models": int, "inForce": int},
+}
+_DATED: Shape = {
+    **dict.fromkeys(("type!", "status!", "reason!", "message!", "lastTransitionTime!"), str),
+    "observedGeneration": int,
+}
+"""A condition of a document, as its CRD has it."""
+_COMMON: Shape = {"observedGeneration": int, "conditions": [_DATED]}
+_LARGEST = 2**53
+"""No number of Kubernetes is larger, and none beyond can be told exactly in JSON."""
 SHAPES: Mapping[str, Shape] = {
-    **{kind: {"status": {"conditions": _CONDITIONS}} for kind in DOCUMENTS},
+    **{kind: {"status": {**_COMMON, **_STATUSES.get(kind, {})}} for kind in DOCUMENTS},
     "Pod": {
         "spec": {
             "containers": [{"name!": str, "image": str}],
@@ -111,8 +153,15 @@ def _fitting(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:
         return _mapping(value, shape, place, odd)
     if isinstance(shape, list):
         return _list(value, shape[0], place, odd)
-    is_right = isinstance(value, (int, float) if shape is int else shape)
-    return value if is_right else _leave_out(place, odd)
+    return value if _is_scalar(value, shape) else _leave_out(place, odd)
+
+
+def _is_scalar(value: Any, shape: type) -> bool:
+    """Tell whether a value is of a type; what is true or false is no number."""
+    if shape in (int, float):
+        numbers = (int, float) if shape is float else int
+        return isinstance(value, numbers) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+    return isinstance(value, shape)
 
 
 def _mapping(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:

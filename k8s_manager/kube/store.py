@@ -15,6 +15,7 @@ from istio_templates.virtual_service import delegates_of, splits_of
 from k8s_manager.kube.resources import DOCUMENTS, GATEWAY_API, OWNED
 from k8s_manager.kube.shapes import fit
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.metrics import ODD_VALUES
 from k8s_manager.world.certificate import KEYS as CERTIFICATES
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Store:
         obj, odd = fit(obj)
         if odd or key in self._odd:
             for place in sorted({*odd} - self._odd.get(key, set())):
+                ODD_VALUES.labels(key.kind).inc()
                 log.warning("%s: %s has another shape than Kubernetes or Istio give it; it is left out", key, place)
             self._odd[key] = {*odd}
         return obj

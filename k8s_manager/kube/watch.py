@@ -1,4 +1,8 @@
-"""Keep a store in line with the API server: list, watch, and list again when the watch cannot go on."""
+"""Keep a store in line with the API server: list, watch, and list again when the watch cannot go on.
+
+Whatever ends soon after it began, a list or a watch and for whatever reason, begins again after a growing, jittered
+pause: a server that ends every watch at once is not asked in a loop.
+"""
 
 import asyncio
 import logging
@@ -8,14 +12,15 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Expired, Forbidden
 from k8s_manager.kube.resources import DOCUMENTS, GATEWAY_API, ISTIO, Resource
 from k8s_manager.kube.store import Store
-from k8s_manager.runtime.backoff import Backoff
+from k8s_manager.runtime.backoff import Backoff, RestartPauses
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import WATCH_RESTARTS
-from k8s_manager.runtime.retry import jittered, retrying
 
 log = logging.getLogger(__name__)
 # A limit must not wait long for an API server that is back: that decides the longest pause.
 BACKOFF = Backoff(0.2, 5.0)
+HEALTHY = 10.0
+"""For how many seconds a watch must have been followed, so that its end counts as an ordinary one."""
 
 
 class Watcher:
@@ -24,24 +29,24 @@ class Watcher:
     def __init__(self, client: KubeClient, store: Store, resource: Resource, clock: Clock, selector: str = "") -> None:
         self._client, self._store, self._clock = client, store, clock
         self._resource, self._selector = resource, selector
+        self._pauses = RestartPauses(BACKOFF, HEALTHY)
+        self._version: str | None = None
         self.problem: str | None = None
 
     async def run(self) -> None:
-        """List and watch until cancelled; failures are retried after growing, jittered pauses."""
-        listing = retrying(self._clock, BACKOFF, self._fail)
+        """List and watch until cancelled; what fails or ends is begun again after a pause."""
         while True:
-            await self._follow(await listing(self._list))
-
-    async def _follow(self, version: str) -> None:
-        """Watch from a version on, until the watch cannot go on."""
-        try:
-            while True:
-                version = await self._watch(version)
-        except Expired as error:
-            self._fail(error)
-        except TidegateError as error:
-            self._fail(error)
-            await self._clock.wait(asyncio.Event(), jittered(BACKOFF.first))
+            failure: TidegateError | None = None
+            try:
+                if self._version is None:
+                    self._version = await self._list()
+                self._pauses.begin(self._clock.now())
+                await self._watch()
+            except TidegateError as error:
+                failure, self._version = error, None
+                self._fail(error)
+            if pause := self._pauses.end(self._clock.now(), failure):
+                await self._clock.wait(asyncio.Event(), pause)
 
     async def _list(self) -> str:
         objects, version = await self._client.list(self._resource, self._selector)
@@ -49,16 +54,17 @@ class Watcher:
         self._note_sign_of_life()
         return version
 
-    async def _watch(self, version: str) -> str:
-        async for kind, obj in self._client.watch(self._resource, version, self._selector):
+    async def _watch(self) -> None:
+        """Watch from the last version on, until the server ends it."""
+        assert self._version is not None
+        async for kind, obj in self._client.watch(self._resource, self._version, self._selector):
             self._note_sign_of_life()
-            version = obj["metadata"]["resourceVersion"]
+            self._version = obj["metadata"]["resourceVersion"]
             if kind == "DELETED":
                 self._store.drop(obj)
             elif kind != "BOOKMARK":
                 self._store.put(obj)
         self._note_sign_of_life()
-        return version
 
     def _fail(self, error: TidegateError) -> None:
         if isinstance(error, Expired):  # it is in order, and the next list mends it

@@ -23,6 +23,7 @@ from k8s_manager.pipeline.figures import Figures
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects, earliest
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.hold_off import RightOfWay
 from k8s_manager.runtime.metrics import OVERRIDES
@@ -33,7 +34,6 @@ from ratelimiter.controller import LimitDecision, Limits, Slot
 
 KINDS = frozenset({"Pod", "EnvoyFilter"})
 """What triggers a pass."""
-RETRY = 1.0
 
 
 class LimitLoop:
@@ -58,9 +58,10 @@ class LimitLoop:
     ) -> None:
         self._clock, self._settings, self._events = clock, settings, events
         self._trigger, self._changed, self._written = trigger, changed, written
+        self._effects = Effects(clock, trigger)
         self.rolled_back = SlotRollbacks()
         self._observer = LimitObserver(store, clock, settings, samples, counts, self.rolled_back)
-        self._writer = SlotWriter(client, store, self.rolled_back, written)
+        self._writer = SlotWriter(client, store, clock, self.rolled_back, written, self._effects)
         self.views = LimitViews(store, clock, counts, self.rolled_back)
         self._observed, self._state = ObservedLimits(), controller.LimitState()
         self._has_observed = False
@@ -95,7 +96,7 @@ class LimitLoop:
             self._observer.begin_term()
         self._trigger.set()
         quiet = self._settings.limit_quiet if leads else self._settings.quiet
-        await control_loop("limits", partial(self.once, leads), self._trigger, Cadence(quiet, quiet), self._clock)
+        await control_loop("limits", partial(self.once, leads), self._effects, Cadence(quiet, quiet), self._clock)
 
     async def once(self, leads: bool) -> float | None:
         """Make one pass; return when the next is due without an event."""
@@ -105,19 +106,27 @@ class LimitLoop:
             self.right_of_way.passed()
 
     async def _pass(self, leads: bool) -> float | None:
+        self._collect()
         decision = self._decide()
         self.right_of_way.due = self._clock.now() if decision.writes and leads else decision.wake_at
         seen = self._observed.seen
         if decision.writes and leads:
-            self._adopt(await self._writer.write(seen.live, decision))
+            await self._writer.write(seen.live, decision)
+            self._collect(ticked=True)
             self.right_of_way.due = None
-            self._changed.set()
             self._trigger.set()
-            return _earliest(self._clock.now() + RETRY, self._observer.next_due())
+            return self._observer.next_due()
         if decision.writes:
             self._adopt(seen.live)
             self._written.set()
-        return _earliest(decision.wake_at, self._observer.next_due())
+        return earliest([decision.wake_at, self._observer.next_due()])
+
+    def _collect(self, ticked: bool = False) -> None:
+        """Take over what has arrived; late slots of earlier ticks are no tick of their own."""
+        arrived = self._writer.collect()
+        if arrived or ticked:
+            self._adopt(arrived, ticked)
+            self._changed.set()
 
     def roll_back(self, slot: Slot, rejected: Limits, good: Limits, until: float) -> None:
         """Write `good` to a slot that holds `rejected`, until something else is desired of it or it is tried again."""
@@ -133,7 +142,8 @@ class LimitLoop:
     def _decide(self) -> LimitDecision:
         before, self._observed = self._observed, self._observer.observe(self._state)
         OVERRIDES.set(len(self._observed.overrides))
-        decision, self._state = controller.decide(self._state, self._observed.seen, self._clock.now())
+        waiting = self._writer.waiting()
+        decision, self._state = controller.decide(self._state, self._observed.seen, self._clock.now(), waiting)
         self.views.show(self._observed, self._state)
         if self._observed.overrides != before.overrides:
             announce_overrides(before.overrides, self._observed.overrides, self._events)
@@ -142,16 +152,12 @@ class LimitLoop:
         self._has_observed = True
         return decision
 
-    def _adopt(self, slots: Mapping[Slot, Limits]) -> None:
+    def _adopt(self, slots: Mapping[Slot, Limits], ticked: bool = True) -> None:
         """Take what is in slots for what is in force."""
         before, at = self._state, self._clock.now()
-        self._state = controller.written(before, slots, at)
+        self._state = controller.written(before, slots, at, ticked)
         self.views.show(self._observed, self._state)
         for change in limit_changes(self._observed.seen, before, self._state):
             self.views.note_change(change.entry)
             self._observer.note_change(change)
             announce(change, self._events, at)
-
-
-def _earliest(*moments: float | None) -> float | None:
-    return min((at for at in moments if at is not None), default=None)

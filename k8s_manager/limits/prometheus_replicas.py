@@ -13,6 +13,7 @@ from istio_templates.documents import ModelSpec
 from istio_templates.errors import TidegateError
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import poll
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.metrics import SOURCE_READS
 from k8s_manager.runtime.settings import Settings
 
@@ -49,7 +50,8 @@ class SampleLoop:
     async def run(self) -> None:
         """Ask again and again until cancelled; without a source there is nothing to ask."""
         if self._source is not None:
-            await poll("samples", partial(self.once, self._source), self._settings.sample_every, self._clock)
+            effects = Effects(self._clock, asyncio.Event())
+            await poll("samples", partial(self.once, self._source), self._settings.sample_every, self._clock, effects)
 
     async def once(self, source: Source) -> None:
         """Ask once."""

@@ -1,12 +1,15 @@
-"""The writer of slots: one EnvoyFilter for each, side by side, those that give a limit away last."""
+"""The writer of slots: one EnvoyFilter for each, side by side, those that give a limit away last.
+
+A tick goes on without a slot that is late or failed. It is not written a second time meanwhile, and no limit leaves
+another slot before it has arrived there.
+"""
 
 import asyncio
-import logging
 from collections.abc import Mapping
+from functools import partial
 
 from istio_templates import names
 from istio_templates.catalog import render_slot
-from istio_templates.errors import TidegateError
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
 from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.provenance import reject_foreign
@@ -14,58 +17,77 @@ from k8s_manager.drift.repair import Repair, read_live, remove_additions
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.slot_rollback import SlotRollbacks
+from k8s_manager.runtime.backoff import Backoff
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.metrics import RENDERED, SLOT_WRITES
 from ratelimiter import controller
 from ratelimiter.controller import LimitDecision, Limits, Slot
 
-log = logging.getLogger(__name__)
+AT_ONCE, PATIENCE = 64, 0.3
+"""Slots written at once, and the seconds for which a tick waits for one."""
+BACKOFF = Backoff(0.5, 5.0)
+"""A limit must not wait long for an API server that is back."""
 
 
 class SlotWriter:
     """Writes slots of the gateways in `pools`, and sets `written` at each that has arrived."""
 
-    def __init__(self, client: KubeClient, store: Store, rollbacks: SlotRollbacks, written: asyncio.Event) -> None:
-        self._client, self._store, self._rollbacks = client, store, rollbacks
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        clock: Clock,
+        rollbacks: SlotRollbacks,
+        written: asyncio.Event,
+        effects: Effects,
+    ) -> None:
+        self._client, self._store, self._clock, self._rollbacks = client, store, clock, rollbacks
+        self._lane = effects.lane("slot", AT_ONCE, PATIENCE, BACKOFF)
         self._repairs: dict[ObjectKey, Repair] = {}
+        self._arrived: dict[Slot, Limits] = {}
         self.pools: Mapping[str, GatewayPool] = {}
         self.written = written
 
-    async def write(self, live: Mapping[Slot, Limits], decision: LimitDecision) -> dict[Slot, Limits]:
-        """Write what was decided, beside what is `live`; return what arrived."""
+    def waiting(self) -> frozenset[Slot]:
+        """Return the slots that cannot be written now: a write of theirs is under way, or failed a moment ago."""
+        book, now = self._lane.book, self._clock.now()
+        return book.under_way | {slot for slot in book.failed if book.is_backing_off(slot, now)}
+
+    async def write(self, live: Mapping[Slot, Limits], decision: LimitDecision) -> None:
+        """Write what was decided, beside what is `live`; `collect` tells what has arrived."""
         giving = controller.giving(live, decision.writes)
-        done, tried = dict[Slot, Limits](), set[Slot]()
-        while turn := controller.next_writes(decision.writes.keys(), giving, done.keys(), tried):
-            done |= await self._write_together({slot: decision.writes[slot] for slot in turn}, decision.stale)
+        done, tried = set[Slot](), set[Slot]()
+        while turn := controller.next_writes(decision.writes.keys(), giving, done, tried):
+            writes = {slot: decision.writes[slot] for slot in turn if slot[0] in self.pools}
+            effects = {
+                slot: partial(self._write_slot, slot, limits, slot in decision.stale) for slot, limits in writes.items()
+            }
+            done |= writes.keys() - await self._lane.run(effects)
             tried |= turn
-        return done
+
+    def collect(self) -> dict[Slot, Limits]:
+        """Return the slots that have arrived since the last call, late ones of earlier ticks among them."""
+        arrived, self._arrived = self._arrived, {}
+        return arrived
 
     def take_repairs(self) -> dict[ObjectKey, Repair]:
         """Return the slots that were set back since the last call."""
         repairs, self._repairs = self._repairs, {}
         return repairs
 
-    async def _write_together(self, writes: Mapping[Slot, Limits], stale: frozenset[Slot]) -> dict[Slot, Limits]:
-        outcomes = await asyncio.gather(
-            *(self._write_slot(slot, limits, slot in stale) for slot, limits in writes.items())
-        )
-        return {slot: writes[slot] for slot, arrived in zip(writes, outcomes, strict=True) if arrived}
-
-    async def _write_slot(self, slot: Slot, limits: Limits, stale: bool) -> bool:
-        """Write one slot; tell whether it arrived."""
-        pool = self.pools.get(slot[0])
-        if pool is None:
-            return False
+    async def _write_slot(self, slot: Slot, limits: Limits, stale: bool) -> None:
+        pool = self.pools[slot[0]]
         RENDERED.labels("slot").inc()
         (obj,) = map(stamped, render_slot(SlotFacts(pool, slot[1], self._rollbacks.substitute(slot, limits))))
         try:
             await self._apply(obj, stale)
-        except TidegateError as error:
+        except Exception:
             SLOT_WRITES.labels("failure").inc()
-            log.warning("slot %d of gateway %s was not written: %s", slot[1], slot[0], error)
-            return False
+            raise
         SLOT_WRITES.labels("success").inc()
+        self._arrived[slot] = limits
         self.written.set()
-        return True
 
     async def _apply(self, obj: Manifest, stale: bool) -> None:
         key = names.key_of(obj)

@@ -1,19 +1,23 @@
 """apply: carry out changes in order, side by side within a stage, each failure with its owner.
 
+What fails or is late stops the later stages of its owner, and of nobody else. A write that is late runs on, and is not
+made a second time meanwhile; when it ends, the next pass goes on from what it brought.
+
 A `Target` takes changes and says what became of each; the cluster is one, a Git tree (`gitops.target`) another.
 """
 
-import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Protocol
 
 from istio_templates import names
 from istio_templates.catalog import ORDER, stage
-from istio_templates.errors import Stalled, TidegateError
+from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.digest import digest_of
 from k8s_manager.drift.field_policy import writers_of
@@ -21,21 +25,20 @@ from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_ov
 from k8s_manager.drift.provenance import SHARED, belongs, is_foreign, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, ForeignObject, Refused
+from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.ordering import ahead_of_pods, gateways_in_use
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.effects.lane import Effect, Effects
 from k8s_manager.runtime.metrics import APPLIED
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 
 log = logging.getLogger(__name__)
-BACKOFF = Backoff(0.5, 60.0)
 PODS = ORDER.index("Deployment")
 _NO_DRY_RUN = "does not support dry run"  # what an API server says of a webhook that it then does not ask
 _FOREIGN = (
@@ -48,7 +51,7 @@ _IN_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl",
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A write that did not arrive: why, how often, and when it is retried."""
+    """A write that has not arrived: why, how often it failed, and when it is tried again (seconds of the clock)."""
 
     error: TidegateError
     owner: Owner
@@ -88,83 +91,99 @@ class ApplyTarget(Protocol):
 class ClusterTarget:
     """The cluster, by server-side apply. What fails is left alone for a growing while."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, in_flight: int) -> None:
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, effects: Effects, in_flight: int) -> None:
         self._client, self._store, self._clock = client, store, clock
-        self._places = asyncio.Semaphore(in_flight)
+        self._lane = effects.lane("apply", in_flight)
+        self._owners: dict[ObjectKey, Owner] = {}
         self._repairs = RepairLimiter(clock)
-        self._failures: dict[ObjectKey, Failure] = {}
+        self._repaired: dict[ObjectKey, Repair] = {}
         self._written: set[ObjectKey] = set()
+        self._count = 0
 
     async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
-        """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
-        results = Results()
-        objects = [*(write.obj for write in changes.writes), *changes.deletes, *changes.awaited]
-        wanted = {names.key_of(obj) for obj in objects}
-        self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
+        """Make stage by stage, then delete in reverse order; what has not arrived stops its owner's later stages."""
+        results, before = Results(), self._count
+        self._begin(changes)
         for number, group in groupby(changes.writes, key=lambda write: stage(write.obj)):
             if number == PODS:
-                await self._together(self._try(obj) for obj in ahead_of_pods(changes))
-            stopped = {failure.owner for failure in self._failures.values()}
-            await self._together(self._write(write, stopped, results) for write in group)
+                await self._run({names.key_of(obj): partial(self._try, obj) for obj in ahead_of_pods(changes)})
+            stopped = self._stopped()
+            due = [write for write in group if self._may_write(write, stopped, results)]
+            await self._run({names.key_of(write.obj): partial(self._write, write) for write in due})
         in_use = gateways_in_use(changes.deletes, self._unwritten(changes, results))
-        for key in in_use:  # tried when the rest is written; no retry of its own until then
-            self._failures.pop(key, None)
+        self._lane.book.forget(in_use)  # tried when the rest is written; no retry of its own until then
         deletes = [obj for obj in changes.deletes if names.key_of(obj) not in in_use]
-        for _, group_of_deletes in groupby(deletes, key=stage):
-            await self._together(self._delete(obj, results) for obj in group_of_deletes)
-        results.failures = dict(self._failures)
+        for _, objects in groupby(deletes, key=stage):
+            stopped, keyed = self._stopped(), {names.key_of(obj): obj for obj in objects}
+            going = {key: obj for key, obj in keyed.items() if self._owners[key] not in stopped or self._is_due(key)}
+            await self._run({key: partial(self._delete, obj) for key, obj in going.items()})
+        results.written, results.failures = self._count - before, dict(self._failures())
+        results.repaired, self._repaired = self._repaired, {}
         return results
 
+    def _begin(self, changes: Changes) -> None:
+        """Take over whose objects there are, and forget failures of those that nobody wants any more."""
+        objects = [*(write.obj for write in changes.writes), *changes.deletes, *changes.awaited]
+        owners = {names.key_of(obj): owner_of(obj["metadata"].get("labels", {})) for obj in objects}
+        self._lane.book.retain(owners.keys())
+        kept = self._lane.book.under_way
+        self._owners = {key: owner for key, owner in self._owners.items() if key in kept} | owners
+
+    async def _run(self, effects: dict[ObjectKey, Effect]) -> None:
+        await self._lane.run(effects, group=lambda key: self._owners[key])
+
+    def _stopped(self) -> set[Owner]:
+        """Return the owners of which something has not arrived; with a tenant, those of its models whose namespace is
+        late with it."""
+        failed = {self._owners[key] for key in self._lane.failed if key in self._owners}
+        late = {self._owners[key] for key in self._lane.late if key in self._owners}
+        tenants = {owner for key in self._lane.late if (owner := self._owners.get(key)) and key.kind == "Namespace"}
+        models = {owner for owner in self._owners.values() if ("", owner[1], "") in tenants}
+        return failed | late | models
+
+    def _failures(self) -> Iterator[tuple[ObjectKey, Failure]]:
+        for key, failed in self._lane.failed.items():
+            yield key, Failure(failed.error, self._owners[key], failed.attempts, failed.due)
+        for key in self._lane.late:
+            error = Unavailable(f"{key}: the API server has not answered yet; its answer is waited for")
+            yield key, Failure(error, self._owners[key], 0, self._clock.now())
+
     async def _try(self, obj: Manifest) -> None:
-        """Ask the API server whether it takes an object that is written later; note its refusal as a failure."""
-        key, owner = names.key_of(obj), owner_of(obj["metadata"]["labels"])
-        if key in self._failures and not self._is_due(key):
-            return
-        async with self._places:
-            try:
-                await self._client.apply(obj, force=True, dry_run=True)
-            except Refused as error:
-                if _NO_DRY_RUN not in str(error):
-                    live = await read_live(self._client, key)
-                    foreign = ForeignObject(key, writers_of(live)) if live and is_foreign(live, obj) else None
-                    self._fail(key, owner, foreign or error, "try")
-            except TidegateError:
-                log.debug("%s cannot be tried now; it is written in its turn", key)
-            else:
-                self._failures.pop(key, None)
+        """Ask the API server whether it takes an object that is written later; its refusal is a failure."""
+        key = names.key_of(obj)
+        try:
+            await self._client.apply(obj, force=True, dry_run=True)
+        except Refused as error:
+            if _NO_DRY_RUN not in str(error):
+                live = await read_live(self._client, key)
+                raise (ForeignObject(key, writers_of(live)) if live and is_foreign(live, obj) else error) from error
+        except TidegateError:
+            if key in self._lane.failed:
+                raise
+            log.debug("%s cannot be tried now; it is written in its turn", key)
 
     def _unwritten(self, changes: Changes, results: Results) -> set[str]:
         """Return the tenants of which something was not written."""
-        behind = self._failures.keys() | results.put_off.keys()
+        behind = self._lane.failed.keys() | self._lane.late | results.put_off.keys()
         owners = (
             owner_of(write.obj["metadata"]["labels"]) for write in changes.writes if names.key_of(write.obj) in behind
         )
         return {owner[1] for owner in owners} - {""}
 
-    async def _together(self, calls: Iterable[object]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for call in calls:
-                group.create_task(call)  # type: ignore[arg-type]
-
-    async def _write(self, write: Write, stopped: set[Owner], results: Results) -> None:
-        key, owner = names.key_of(write.obj), owner_of(write.obj["metadata"]["labels"])
+    def _may_write(self, write: Write, stopped: set[Owner], results: Results) -> bool:
+        """Tell whether it is an object's turn; note in `results` what is changed too often."""
+        key = names.key_of(write.obj)
+        owner = self._owners[key]
         if owner in stopped and not self._is_due(key):
-            return
+            return False
         if write.first and key.kind == "EnvoyFilter" and self._store.get(key) is not None:
-            return  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
-        if self._is_repair(write) and key not in self._failures and (pause := self._repairs.take(key, owner)):
+            return False  # made meanwhile: a slot, by the limit loop, which is not to be emptied again
+        if not self._lane.book.may_begin(key, self._clock.now()):
+            return False
+        if self._is_repair(write) and key not in self._lane.failed and (pause := self._repairs.take(key, owner)):
             results.put_off[key] = self._clock.now() + pause
-            return
-        async with self._places:
-            try:
-                await self._put(write, results)
-            except TidegateError as error:
-                self._fail(key, owner, error, "apply")
-            except Exception as error:  # one object that nobody foresaw must not stop all the others
-                log.exception("%s cannot be written", key)
-                self._fail(key, owner, Stalled(f"apply {key}: {error!r}; look at the object and mend it"), "apply")
-            else:
-                self._succeed(key, "apply", results)
+            return False
+        return True
 
     def _is_repair(self, write: Write) -> bool:
         """Tell whether a write sets back what others have changed in an object that Tidegate wrote before.
@@ -175,7 +194,12 @@ class ClusterTarget:
         live = self._store.owned.get(key)
         return write.drifted and (key in self._written or (live is not None and digest_of(live) is not None))
 
-    async def _put(self, write: Write, results: Results) -> None:
+    async def _write(self, write: Write) -> None:
+        with _counted(write.obj["kind"], "apply"):
+            await self._put(write)
+        self._count += 1
+
+    async def _put(self, write: Write) -> None:
         key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
         unseen = self._is_unseen(key)
         if not unseen and (write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj)):
@@ -198,7 +222,7 @@ class ClusterTarget:
         self._store.put(answer)
         self._written.add(key)
         if repair:
-            results.repaired[key] = repair
+            self._repaired[key] = repair
 
     def _is_strange(self, write: Write) -> bool:
         """Tell whether what is there may be another writer's or another document's."""
@@ -228,19 +252,14 @@ class ClusterTarget:
             return await patch(key, surplus)
         return await self._client.apply(obj, force=True)
 
-    async def _delete(self, obj: Manifest, results: Results) -> None:
-        key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))
-        if key in self._failures and not self._is_due(key):
-            return
-        async with self._places:
+    async def _delete(self, obj: Manifest) -> None:
+        key = names.key_of(obj)
+        with _counted(key.kind, "delete"):
             try:
                 await self._take_away(key, obj)
             except Absent:
                 self._store.drop(obj)
-            except TidegateError as error:
-                self._fail(key, owner, error, "delete")
-                return
-            self._succeed(key, "delete", results)
+        self._count += 1
 
     async def _take_away(self, key: ObjectKey, obj: Manifest) -> None:
         """Delete an object that we made; give up one that others made or live in."""
@@ -270,22 +289,21 @@ class ClusterTarget:
         return await self._client.merge(names.key_of(live), {"metadata": {"labels": dict.fromkeys(ours)}})
 
     def _is_due(self, key: ObjectKey) -> bool:
-        failure = self._failures.get(key)
-        return failure is not None and failure.again_at <= self._clock.now()
-
-    def _succeed(self, key: ObjectKey, operation: str, results: Results) -> None:
-        self._failures.pop(key, None)
-        results.written += 1
-        APPLIED.labels(key.kind, operation, "success").inc()
-
-    def _fail(self, key: ObjectKey, owner: Owner, error: TidegateError, operation: str) -> None:
-        before = self._failures.get(key)
-        attempts = before.attempts + 1 if before else 1
-        self._failures[key] = Failure(error, owner, attempts, self._clock.now() + BACKOFF.after(attempts))
-        APPLIED.labels(key.kind, operation, "failure").inc()
+        """Tell whether a write has failed and may be tried again."""
+        return key in self._lane.failed and self._lane.book.may_begin(key, self._clock.now())
 
     async def _has_others(self, namespace: str) -> bool:
         return bool(await others_in(self._client, namespace))
+
+
+@contextmanager
+def _counted(kind: str, operation: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        APPLIED.labels(kind, operation, "failure").inc()
+        raise
+    APPLIED.labels(kind, operation, "success").inc()
 
 
 async def others_in(client: KubeClient, namespace: str, gone: Collection[ObjectKey] = ()) -> list[ObjectKey]:

@@ -1,18 +1,19 @@
 """The one control loop: a pass at each trigger and whenever one is due; a pass that fails is logged and requeued.
 
-trigger ──> hold_off ──> pass ──(when the next is due)──┐
-               ^           └──(error: backoff)──────────┤
-               └────────────────────────────────────────┘
+trigger ──> hold_off ──> pass ──(when the next is due)──────────┐
+               ^           ├──(an effect failed: its backoff)───┤
+               │           └──(error: backoff)──────────────────┤
+               └────────────────────────────────────────────────┘
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from istio_templates.errors import TidegateError
-from k8s_manager.runtime.backoff import Backoff
+from k8s_manager.runtime.backoff import Backoff, RestartPauses
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.effects.lane import Effects, earliest
 from k8s_manager.runtime.hold_off import hold_off
 
 log = logging.getLogger(__name__)
@@ -34,39 +35,47 @@ class Cadence:
 async def control_loop(
     name: str,
     one_pass: Pass,
-    trigger: asyncio.Event,
+    effects: Effects,
     cadence: Cadence,
     clock: Clock,
     backoff: Backoff = REQUEUE,
     report: Report | None = None,
 ) -> None:
-    """Run pass after pass until cancelled; no error ends the loop."""
+    """Run pass after pass until cancelled; no error ends the loop, and what it has under way ends with it.
+
+    A pass begins when `effects.wake` is set, when it said that the next is due, and when a failed effect is.
+    """
     due: float | None = None
-    failures = 0
-    while True:
-        await hold_off(trigger, cadence.quiet, cadence.longest, clock, due)
-        started = clock.now()
-        try:
-            due = await one_pass()
-            failures = 0
-        except Exception as error:
-            failures += 1
-            due = clock.now() + backoff.after(failures)
-            _log(name, error, due - clock.now())
-        if report:
-            report(failures == 0, clock.now() - started)
+    pauses = RestartPauses(backoff, backoff.longest)
+    try:
+        while True:
+            await hold_off(effects.wake, cadence.quiet, cadence.longest, clock, due)
+            started = clock.now()
+            failed = False
+            try:
+                due = earliest([await one_pass(), effects.end_pass(started)])
+                pauses.begin(started)
+            except Exception as error:
+                failed = True
+                due = clock.now() + pauses.fail(clock.now(), error)
+                _log(name, error, due - clock.now())
+            if report:
+                report(not failed, clock.now() - started)
+    finally:
+        await effects.close()
 
 
-async def poll(name: str, one_pass: Callable[[], Awaitable[None]], pause: float, clock: Clock) -> None:
+async def poll(
+    name: str, one_pass: Callable[[], Awaitable[None]], pause: float, clock: Clock, effects: Effects
+) -> None:
     """Run a pass at once and another after each pause of so many seconds, until cancelled."""
-    begin = asyncio.Event()
-    begin.set()
+    effects.wake.set()
 
     async def then_pause() -> float:
         await one_pass()
         return clock.now() + pause
 
-    await control_loop(name, then_pause, begin, Cadence(), clock)
+    await control_loop(name, then_pause, effects, Cadence(), clock)
 
 
 def _log(name: str, error: Exception, pause: float) -> None:

@@ -7,6 +7,15 @@ KUBE_REQUESTS = Counter("tidegate_k8s_requests", "Calls to the Kubernetes API.",
 WATCH_RESTARTS = Counter("tidegate_watch_restarts", "Lists after a watch that ended.", ["kind"], registry=REGISTRY)
 PASSES = Counter("tidegate_reconcile", "Passes of the main loop.", ["result"], registry=REGISTRY)
 PASS_SECONDS = Histogram("tidegate_reconcile_time_seconds", "Length of a pass.", registry=REGISTRY)
+EFFECTS = Counter(
+    "tidegate_effects",
+    "Attempts of writes and reads by the loops; late: a pass went on without it.",
+    ["what", "result"],
+    registry=REGISTRY,
+)
+ODD_VALUES = Counter(
+    "tidegate_odd_values", "Values of another shape than Kubernetes gives them, left out.", ["kind"], registry=REGISTRY
+)
 RENDERED = Counter("tidegate_rendered", "Gateways, tenants, models and slots rendered.", ["what"], registry=REGISTRY)
 APPLIED = Counter("tidegate_apply", "Objects written.", ["kind", "operation", "result"], registry=REGISTRY)
 LIMIT = Gauge(

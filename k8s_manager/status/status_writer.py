@@ -1,23 +1,21 @@
 """Writes of statuses: where they differ, flickering counts with a pause, and an event for every new state."""
 
-import asyncio
-import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
-from k8s_manager.kube.event import event
+from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.world.world import Stored, World
 
-log = logging.getLogger(__name__)
 STATUS_PAUSE = 1.0
 """How often counts that flicker are written (seconds); conditions are written at once."""
 _WARNINGS = (("Degraded", "True"), ("Progressing", "False"))
@@ -28,9 +26,17 @@ STATUSES_AT_ONCE = 8
 class StatusWriter:
     """Writes statuses where they differ from the live ones."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        store: Store,
+        clock: Clock,
+        events: Events,
+        outbox: EventOutbox,
+        effects: Effects,
+    ) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
-        self._slots = asyncio.Semaphore(STATUSES_AT_ONCE)
+        self._outbox, self._lane = outbox, effects.lane("status", STATUSES_AT_ONCE)
         self._written_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
 
@@ -44,7 +50,8 @@ class StatusWriter:
             if _has_same_states(stored, statuses[stored.key])
             and now < self._written_at.get(stored.key, -9e9) + STATUS_PAUSE
         }
-        await asyncio.gather(*(self._write(s, statuses[s.key]) for s in differing if s.key not in waiting))
+        due = {s.key: partial(self._write, s, statuses[s.key]) for s in differing if s.key not in waiting}
+        await self._lane.run(due, group=_tenant_of)
         here = statuses.keys()
         self._written_at = {key: at for key, at in self._written_at.items() if key in here}
         self._equal = {key: pair for key, pair in self._equal.items() if key in here}
@@ -64,29 +71,23 @@ class StatusWriter:
         for condition in status["conditions"]:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
         patch = patch_between(stored.status, status)
-        async with self._slots:
-            try:
-                self._store.put(await self._client.merge(stored.key, {"status": patch}, "status"))
-                self._written_at[stored.key] = self._clock.now()
-            except Absent:
-                return
-            except TidegateError as error:
-                log.warning("status of %s was not written: %s", stored.key, error)
-                return
+        try:
+            self._store.put(await self._client.merge(stored.key, {"status": patch}, "status"))
+        except Absent:
+            return
+        self._written_at[stored.key] = self._clock.now()
         self._publish(stored, status)
-        await self._record(stored, status)
+        self._record(stored, status)
 
-    async def _record(self, stored: Stored, status: Manifest) -> None:
-        """Write a Kubernetes Event for each new trouble of a rollout: people look for it with kubectl describe."""
+    def _record(self, stored: Stored, status: Manifest) -> None:
+        """Have a Kubernetes Event written for each new trouble of a rollout: people look for it with kubectl
+        describe."""
         before, now = _states(stored.status), self._clock.utc()
         for condition in status["conditions"]:
             is_new = (condition["type"], condition["status"], condition["reason"]) not in before
             if is_new and (condition["type"], condition["status"]) in _WARNINGS:
-                body = event(stored.key, stored.uid, "Warning", condition["reason"], condition["message"][:1024], now)
-                try:
-                    await self._client.create(body)
-                except TidegateError as error:
-                    log.warning("no event was written for %s: %s", stored.key, error)
+                message = condition["message"][:1024]
+                self._outbox.add(event(stored.key, stored.uid, "Warning", condition["reason"], message, now))
 
     def _publish(self, stored: Stored, status: Manifest) -> None:
         before = _states(stored.status)
@@ -101,6 +102,10 @@ class StatusWriter:
         if stored.status.get("versions") != status.get("versions"):
             counts = ", ".join(f"{v['name']} {v['ready']}" for v in status.get("versions") or [])
             self._events.publish("replicas", subject, f"ready replicas: {counts}", kind=stored.key.kind)
+
+
+def _tenant_of(key: ObjectKey) -> str:
+    return key.namespace or key.name
 
 
 def _has_same_states(stored: Stored, status: Manifest) -> bool:

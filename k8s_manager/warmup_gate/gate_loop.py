@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,10 +18,12 @@ from istio_templates.workloads.warm_gate import GATE, VERDICT, has_gate
 from istio_templates.workloads.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.errors import Absent, Unavailable
 from k8s_manager.kube.store import Store
+from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effect, Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.runtime.metrics import WARMED, WARMING
@@ -39,14 +42,19 @@ from warmup.wire import ServerConnection
 log = logging.getLogger(__name__)
 KINDS = frozenset({"Pod", "ConfigMap", "Model"})
 """What triggers a pass."""
+AT_ONCE, PATIENCE, BACKOFF = 32, 0.5, Backoff(0.5, 5.0)
 CADENCE = Cadence(0.02, 0.1)
 
 
 class PodGates:
-    """Turns gates in the cluster. A patch names the pod's UID and touches our condition and annotation alone."""
+    """Turns gates in the cluster. A patch names the pod's UID and touches our condition and annotation alone.
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock) -> None:
+    A call that has not arrived raises a `TidegateError`; a late one runs on, and no other of that pod begins meanwhile.
+    """
+
+    def __init__(self, client: KubeClient, store: Store, clock: Clock, effects: Effects) -> None:
         self._client, self._store, self._clock = client, store, clock
+        self._lane = effects.lane("gate", AT_ONCE, PATIENCE, BACKOFF)
 
     async def turn(self, turn: GateUpdate) -> None:
         """Set a pod's gate; a pod that has gone needs none."""
@@ -62,17 +70,26 @@ class PodGates:
         if turn.verdict:
             metadata["annotations"] = {VERDICT: turn.verdict.text()}
         patch = {"metadata": metadata, "status": {"conditions": [condition]}}
-        try:
-            self._store.put(await self._client.strategic(_key(turn.pod), patch, "status"))
-        except Absent:
-            return
+
+        async def write() -> None:
+            with suppress(Absent):
+                self._store.put(await self._client.strategic(_key(turn.pod), patch, "status"))
+
+        await self._carry_out(turn.pod, write)
 
     async def delete(self, pod: GatedPod) -> None:
         """Delete a pod, if it still is the one that was seen."""
-        try:
-            await self._client.delete(_key(pod), pod.uid)
-        except Absent:
-            return
+
+        async def delete() -> None:
+            with suppress(Absent):
+                await self._client.delete(_key(pod), pod.uid)
+
+        await self._carry_out(pod, delete)
+
+    async def _carry_out(self, pod: GatedPod, effect: Effect) -> None:
+        if await self._lane.run({pod.uid: effect}, group=lambda _: pod.namespace):
+            failed = self._lane.failed.get(pod.uid)
+            raise failed.error if failed else Unavailable(f"{_key(pod)}: a write of it is under way; it is waited for")
 
 
 def _key(pod: GatedPod) -> ObjectKey:
@@ -102,7 +119,8 @@ class GateLoop:
     ) -> None:
         self._store, self._clock, self._events, self._firsts = store, clock, events, firsts
         self._trigger = trigger
-        self._gates = PodGates(client, store, clock)
+        self._effects = Effects(clock, trigger)
+        self._gates = PodGates(client, store, clock, self._effects)
         self._bounds = WarmupBounds(settings.warming, settings.warming_per_node)
         self._memo, self._claims = Memo(), Memo()
         self._inside: dict[str, Last] = {}
@@ -119,7 +137,7 @@ class GateLoop:
         )
         trigger.set()
         try:
-            await control_loop("gates", partial(self.once, controller), trigger, CADENCE, self._clock)
+            await control_loop("gates", partial(self.once, controller), self._effects, CADENCE, self._clock)
         finally:
             self._controller = None
             await controller.close()

@@ -11,6 +11,7 @@ from collectors.endpoints import parse
 from istio_templates.facts import GatewayPool
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.kube.store import Store
+from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.settings import Settings
 from tests.support.serving import serving
 from tests.support.standalone import free_port
@@ -19,7 +20,7 @@ START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LINE = 'envoy_cluster_endpoint_rq_total{{envoy_cluster_name="outbound|8080|v1|r.s.svc",envoy_endpoint_address="{}:8080"}} {}'
 
 
-class Clock:
+class Clock(SystemClock):
     def __init__(self):
         self.moment = START
 

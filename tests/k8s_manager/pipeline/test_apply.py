@@ -1,5 +1,6 @@
 """What fails is left alone for a growing while, and what is skipped for it wakes nobody."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from k8s_manager.offline.offline_world import world_with
 from k8s_manager.pipeline.apply import Basis, ClusterTarget
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.runtime.effects.lane import Effects
 from tests.features.test_drift import Hand
 
 BASIS = Basis(datetime(2026, 1, 1, tzinfo=UTC), world_with([]), Plan())
@@ -35,6 +37,10 @@ class Kubernetes:
         raise Unavailable("not now")
 
 
+def cluster(server, store: Store, clock: Hand, in_flight: int = 4) -> ClusterTarget:
+    return ClusterTarget(server, store, clock, Effects(clock, asyncio.Event()), in_flight)
+
+
 def ours(kind: str, name: str, namespace: str, **more: str) -> dict:
     labels = {"app.kubernetes.io/managed-by": "tidegate", "tidegate.dev/tenant": "search"}
     labels |= {f"tidegate.dev/{label}": value for label, value in more.items()}
@@ -44,7 +50,7 @@ def ours(kind: str, name: str, namespace: str, **more: str) -> dict:
 
 async def test_a_delete_that_waits_for_a_write_does_not_run_the_loop_hot():
     clock, server = Hand(), Kubernetes()
-    target = ClusterTarget(server, Store(("VirtualService", "Gateway"), clock), clock, 4)
+    target = cluster(server, Store(("VirtualService", "Gateway"), clock), clock)
     route, gateway = ours("VirtualService", "ranker", "search", model="ranker"), ours("Gateway", "tenant-search", "gw")
     changes = Changes(writes=[Write(route, False)], deletes=[gateway])
     assert [key.kind for key in (await target.apply(changes, BASIS)).failures] == ["Gateway"]
@@ -72,7 +78,7 @@ class Rivals(Kubernetes):
 async def test_what_another_made_a_moment_ago_is_a_conflict_and_left_to_it():
     clock, server = Hand(), Rivals()
     kinds = ("VirtualService", "Service", "DestinationRule", "Gateway")
-    target = ClusterTarget(server, Store(kinds, clock), clock, 1)
+    target = cluster(server, Store(kinds, clock), clock, 1)
     wanted = [ours(kind, "ranker", "search", model="ranker") for kind in kinds]
     results = await target.apply(Changes(writes=[Write(obj, True) for obj in wanted]), BASIS)
     assert {type(failure.error) for failure in results.failures.values()} == {ForeignObject}
@@ -84,7 +90,7 @@ async def test_what_another_made_a_moment_ago_is_a_conflict_and_left_to_it():
 async def test_what_others_prepared_with_our_labels_is_written_at_no_pace_and_set_back_at_one():
     clock, server = Hand(), Kubernetes()
     store = Store(("Namespace",), clock)
-    target = ClusterTarget(server, store, clock, 4)
+    target = cluster(server, store, clock)
     prepared = [ours("Namespace", f"t{index}", "") for index in range(150)]
     for obj in prepared:
         store.put(obj)
@@ -130,7 +136,7 @@ def model_of(name: str, awaited: tuple = (), first: bool = True) -> Changes:
 def strict(server: Strict) -> tuple[ClusterTarget, Hand]:
     clock = Hand()
     kinds = ("Service", "Deployment", "PodDisruptionBudget", "DestinationRule", "VirtualService")
-    return ClusterTarget(server, Store(kinds, clock), clock, 4), clock
+    return cluster(server, Store(kinds, clock), clock), clock
 
 
 @pytest.mark.parametrize("kind", ["PodDisruptionBudget", "DestinationRule", "VirtualService"])

@@ -1,12 +1,14 @@
 """The one control loop: passes at triggers and when they are due, and requeues of what fails."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
 from k8s_manager.kube.errors import Unavailable
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.control_loop import Cadence, control_loop, poll
+from k8s_manager.runtime.effects.lane import Effects
 
 
 class Clock:
@@ -54,7 +56,7 @@ async def begun(passes, cadence=Cadence(), **given):  # noqa: B008
     trigger = asyncio.Event()
     trigger.set()
     with pytest.raises(asyncio.CancelledError):
-        await control_loop("test", passes, trigger, cadence, passes.clock, **given)
+        await control_loop("test", passes, Effects(passes.clock, trigger), cadence, passes.clock, **given)
     return passes.began
 
 
@@ -68,10 +70,20 @@ async def test_a_trigger_is_held_off_until_it_is_quiet():
     assert await begun(Passes(clock, None), Cadence(2.0, 5.0)) == [102.0, 112.0]
 
 
-async def test_what_fails_is_requeued_after_growing_pauses_and_a_success_begins_them_again():
-    passes = Passes(Clock(), ValueError("no"), Unavailable("away"), ValueError("no"), 108.0, ValueError("no"))
-    assert await begun(passes, backoff=Backoff(1.0, 3.0), report=passes.report) == [100, 101, 103, 106, 108, 109]
-    assert passes.reports == [False, False, False, True, False]
+async def test_what_fails_is_requeued_after_growing_pauses_and_health_begins_them_again():
+    passes = Passes(Clock(), *[ValueError("no"), Unavailable("away")] * 2, 150.0, ValueError("no"), 200.0)
+    moments = await begun(passes, backoff=Backoff(1.0, 3.0), report=passes.report)
+    pauses = [after - before for before, after in pairwise(moments)]
+    expected = [1.0, 2.0, 3.0, 3.0]
+    assert all(0.5 * one <= pause <= 1.5 * one for pause, one in zip(pauses, expected, strict=False))
+    assert moments[5] == 150.0 and 0.5 <= pauses[5] <= 1.5 and moments[7] == 200.0
+    assert passes.reports == [False, False, False, False, True, False, True]
+
+
+async def test_a_pass_that_fails_asks_no_earlier_than_the_server_wishes():
+    error = Unavailable("slow down")
+    error.after = 30.0
+    assert await begun(Passes(Clock(), error)) == [100, 130]
 
 
 async def test_only_what_nobody_foresaw_is_logged_with_its_traceback(caplog):
@@ -80,11 +92,11 @@ async def test_only_what_nobody_foresaw_is_logged_with_its_traceback(caplog):
         ("ERROR", True),
         ("WARNING", False),
     ]
-    assert "test: a pass failed (away); it is repeated in 2.0 s" in caplog.text
+    assert "test: a pass failed (away); it is repeated in" in caplog.text
 
 
 async def test_a_poll_begins_at_once_and_goes_on_after_each_pause():
     passes = Passes(Clock(), None, None)
     with pytest.raises(asyncio.CancelledError):
-        await poll("test", passes, 5.0, passes.clock)
+        await poll("test", passes, 5.0, passes.clock, Effects(passes.clock, asyncio.Event()))
     assert passes.began == [100.0, 105.0, 110.0]
