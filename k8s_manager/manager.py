@@ -212,7 +212,9 @@ def application(manager: Manager, taken: Authenticators, clock: Clock, settings:
     pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
     strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
     guard = Guard(taken, Directory(manager.store), clock, pace, strangers)
-    return build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
+    app = build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
+    app.state.work = manager.backend.work
+    return app
 
 
 async def run(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from istio_templates.errors import NotFound, Waiting
 from k8s_manager.api.authn.authenticators import Authenticators, Unidentified
-from k8s_manager.api.problems import Denied, TooMany
+from k8s_manager.api.problems import Denied
 from k8s_manager.authz.endpoints import NEEDS, AccessDecision, Need, Scope, decide, needed
 from k8s_manager.authz.grants import of_documents
 from k8s_manager.authz.roles import Caller, Grants, Identity
@@ -17,6 +17,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.memo import Last
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
+from k8s_manager.runtime.work.work_queue import TURN, TooMany, Turn
 
 MOST_CALLERS = 10_000
 
@@ -53,6 +54,7 @@ class Guard:
             return
         caller = await self._caller(request)
         request.state.caller = caller
+        TURN.set(Turn(_tenant_of(caller), caller.identity.user))
         request.state.caller_now = lambda: self._with_grants(caller.identity)
         request.state.proved_again = lambda: self._proofs.identity(_bearer(request))
         decision = decide(caller, need, request.path_params)
@@ -101,6 +103,13 @@ def install(app: FastAPI) -> None:
         if isinstance(route, APIRoute):
             for method in route.methods or ():
                 NEEDS[method, route.path]
+
+
+def _tenant_of(caller: Caller) -> str:
+    """Return the tenant in whose turn a call is served: the first that the caller belongs to; empty for who belongs to
+    the whole fleet."""
+    tenants = sorted(tenant for grant in caller.grants for tenant in grant.tenants)
+    return tenants[0] if tenants and all(grant.tenants for grant in caller.grants) else ""
 
 
 def _slowed(seconds: float, who: str) -> None:
