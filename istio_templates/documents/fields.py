@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 from functools import cache, lru_cache
 from reprlib import Repr
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from annotated_types import MaxLen
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -18,6 +18,7 @@ DURATION_MAX = 32
 HOST_MAX = 253
 HEADER_MAX = 1024
 PATH_MAX = 256
+TEXT_MAX = 131_072  # the longest argument and environment variable that Linux passes to a program (MAX_ARG_STRLEN)
 """Characters of a text that are looked at: what is longer is rejected before anything reads it."""
 MOST_ITEMS = 1000
 """Of a list or a mapping that has no bound of its own."""
@@ -67,6 +68,8 @@ def _bounds_of(model: type[Spec]) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     for name, info in model.model_fields.items():
         most = next((one.max_length for one in info.metadata if isinstance(one, MaxLen)), None)
+        if most is None and (get_origin(info.annotation) is tuple or info.annotation in (Labels, dict[str, str])):
+            most = MOST_ITEMS
         found |= {name: most, info.alias or name: most}
     return found
 
@@ -255,6 +258,14 @@ def host_or_wildcard(value: str) -> str:
     return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
 
 
+def text_passed(value: str) -> str:
+    """Return `value` if a program can be given it."""
+    if len(value) > TEXT_MAX:
+        raise ValueError(f"has {len(value)} characters; a program takes at most {TEXT_MAX}, put it into a file")
+    return value
+
+
+TextPassed = Annotated[str, AfterValidator(text_passed)]
 DnsLabel = Annotated[
     str, AfterValidator(dns_label), Field(json_schema_extra={"pattern": f"^{LABEL}$", "maxLength": 63})
 ]

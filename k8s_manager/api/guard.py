@@ -56,7 +56,7 @@ class Guard:
         request.state.caller = caller
         TURN.set(Turn(_tenant_of(caller), caller.identity.user))
         request.state.caller_now = lambda: self._with_grants(caller.identity)
-        request.state.proved_again = lambda: self._proofs.identity(_bearer(request))
+        request.state.proved_again = lambda: self._proofs.identity(bearer_of(request))
         decision = decide(caller, need, request.path_params)
         if decision is AccessDecision.ALLOWED:
             return
@@ -67,7 +67,7 @@ class Guard:
 
     async def _caller(self, request: Request) -> Caller:
         exchange, address = request.state.exchange, request.client.host if request.client else ""
-        token, strangers = _bearer(request), f"callers without an identity from {address}"
+        token, strangers = bearer_of(request), f"callers without an identity from {address}"
         if not self._proved.holds(token):
             _slowed(self._strangers.wait(address), strangers)
         try:
@@ -117,7 +117,8 @@ def _slowed(seconds: float, who: str) -> None:
         raise TooMany(f"{who}: too many calls; slow down", seconds)
 
 
-def _bearer(request: Request) -> str | None:
+def bearer_of(request: Request) -> str | None:
+    """Return the bearer token of a request; None where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from istio_templates.documents import load
 from istio_templates.documents.fields import Spec
@@ -67,10 +68,13 @@ async def _raw(request: Request) -> bytes:
     if declared.isdigit() and (len(declared) > 20 or int(declared) > LIMIT):
         raise TooLarge(f"the body has {declared[:20]} bytes; at most {LIMIT} are read")
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LIMIT:
-            raise TooLarge(f"the body has more than {LIMIT} bytes, which is all that is read")
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > LIMIT:
+                raise TooLarge(f"the body has more than {LIMIT} bytes, which is all that is read")
+    except ClientDisconnect as error:
+        raise Broken("the connection ended before the body did; send it again") from error
     return bytes(raw)
 
 

@@ -35,6 +35,8 @@ from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.world.world import Stored, World
 
 AT_ONCE = 4
+MOST_SAID = 2000
+"""Characters of what the API server says of an object."""
 _BOOKKEEPING = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 _NO_UID = "00000000-0000-0000-0000-000000000000"
 
@@ -105,7 +107,7 @@ class DryRunner:
         changes = [change for change, _ in found]
         out = await self._work.run(partial(report, run.preview, changes, run.shifts))
         for line, (_, server) in zip(out["changes"], found, strict=True):
-            line["server"] = server
+            line["server"] = server[:MOST_SAID]
         return out
 
     async def _with_foreign(self, found: Preview) -> Preview:

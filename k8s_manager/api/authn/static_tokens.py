@@ -37,7 +37,7 @@ class Entry(Spec):
 class TokensFile(Spec):
     """The file."""
 
-    tokens: tuple[Entry, ...]
+    tokens: Annotated[tuple[Entry, ...], Field(max_length=100_000)]
 
 
 def new_token() -> str:

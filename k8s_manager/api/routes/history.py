@@ -63,7 +63,8 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         found = await backend.history.one(key, uid, revision)
         shown = {**line(found, revision == current), "spec": found["data"]["spec"]}
         if against is not None:
-            shown["diff"] = difference(await backend.history.one(key, uid, against), found)
+            other = await backend.history.one(key, uid, against)
+            shown["diff"] = await backend.work.run(lambda: difference(other, found))
         return in_json(shown)
 
 
