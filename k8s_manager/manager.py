@@ -211,7 +211,7 @@ def application(manager: Manager, taken: Authenticators, clock: Clock, settings:
     """Return the REST API of a manager."""
     pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
     strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
-    guard = Guard(taken, Directory(manager.store), clock, pace, strangers)
+    guard = Guard(taken, Directory(manager.store, settings.prefixed_names), clock, pace, strangers)
     app = build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
     app.state.work = manager.backend.work
     app.state.metrics_token = given_token(settings.metrics_token_file) if settings.metrics_token_file else None

@@ -25,8 +25,8 @@ MOST_CALLERS = 10_000
 class Directory:
     """The grants in force, from the documents that the store holds."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, prefixed: bool = False) -> None:
+        self._store, self._is_prefixed = store, prefixed
         self._last = Last()
 
     def grants(self) -> Grants:
@@ -35,7 +35,8 @@ class Directory:
             raise Waiting("who may do what has not been read yet; try again soon", 1)
         seen = (self._store.changes("AccessGrant"), self._store.changes("Tenant"))
         return self._last.get(
-            seen, lambda: Grants(of_documents(self._store.all("AccessGrant"), self._store.all("Tenant")))
+            seen,
+            lambda: Grants(of_documents(self._store.all("AccessGrant"), self._store.all("Tenant")), self._is_prefixed),
         )
 
 
@@ -54,7 +55,7 @@ class Guard:
             return
         caller = await self._caller(request)
         request.state.caller = caller
-        TURN.set(Turn(_tenant_of(caller), caller.identity.user))
+        TURN.set(Turn(_tenant_of(caller), caller.identity.name))
         request.state.caller_now = lambda: self._with_grants(caller.identity)
         request.state.proved_again = lambda: self._proofs.identity(bearer_of(request))
         decision = decide(caller, need, request.path_params)
@@ -78,7 +79,7 @@ class Guard:
             raise
         self._proved.keep(token)
         exchange.identity = identity
-        _slowed(self._buckets.take(identity.user), identity.user)
+        _slowed(self._buckets.take(identity.name), identity.user)
         return self._with_grants(identity)
 
     def _with_grants(self, identity: Identity) -> Caller:

@@ -96,6 +96,10 @@ class Settings:
     token_review: str | None = None
     """The audience of the Kubernetes tokens that are accepted; absent: none are."""
 
+    prefixed_names: bool = False
+    """Whether names in grants have to say whose they are (`token:`, `oidc:`, `kubernetes:`); else those that do not are
+    of any kind of proof."""
+
     calls_per_second: float = 200.0
     """Calls of the REST API per second for one caller; the burst is twice as many."""
 

@@ -89,4 +89,4 @@ def _known(text: str, source: str) -> dict[str, Identity]:
     names = [name for entry in tokens for name in (entry.user, *entry.groups) if name.startswith(OWN_PREFIX)]
     if names:
         raise Invalid(source, [Problem("tokens", f"{names[0]!r} is the manager's own; choose another name")])
-    return {entry.sha256: Identity(entry.user, frozenset(entry.groups)) for entry in tokens}
+    return {entry.sha256: Identity(entry.user, frozenset(entry.groups), source="token") for entry in tokens}

@@ -83,6 +83,14 @@ TokenReview = Annotated[
         metavar="AUDIENCE", envvar="TIDEGATE_TOKEN_REVIEW", help="Take Kubernetes tokens that are for this audience."
     ),
 ]
+PrefixedNames = Annotated[
+    bool,
+    _callers(
+        "--prefixed-names",
+        envvar="TIDEGATE_PREFIXED_NAMES",
+        help="Let names in grants count only with their kind of proof: token:NAME, oidc:NAME or kubernetes:NAME.",
+    ),
+]
 MetricsTokenFile = Annotated[
     Path | None,
     _callers(
@@ -175,6 +183,7 @@ class CallerOptions:
     oidc_ca_file: OidcCaFile = None
     token_review: TokenReview = None
     calls_per_second: CallsPerSecond = 200.0
+    prefixed_names: PrefixedNames = False
     metrics_token_file: MetricsTokenFile = None
 
 
