@@ -12,9 +12,9 @@ GROUP = "tidegate.dev"
 _LONGEST = {"host": HOST_MAX, "domain": HOST_MAX, "hosts": HOST_MAX, "text": PLAN_BYTES}
 """Characters of texts that are shorter or longer than others, by their fields."""
 VERSION = "v1alpha1"
-_KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems", "maxProperties",
-         "minProperties", "description", "default", "nullable", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-         "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields")  # fmt: skip
+_KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems",
+         "minProperties", "maxProperties", "description", "default", "nullable", "x-kubernetes-list-type",
+         "x-kubernetes-list-map-keys", "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields")  # fmt: skip
 _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "InferenceGateway": [
         ("Namespace", "string", ".spec.namespace"),

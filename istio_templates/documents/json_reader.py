@@ -1,11 +1,14 @@
 """JSON as kubectl reads it: several documents one behind the other; only that no key stands twice in an object."""
 
 import json
+import json.scanner
 import re
 from typing import Any
 
 from istio_templates.documents import scalars
 
+SHORT = 65_536
+"""Characters up to which a text is read in one call, which holds every other thread for some milliseconds."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BETWEEN = re.compile(r"[ \t\r\n]*(?:---[ \t\r\n]*)*")
 
@@ -35,7 +38,7 @@ def _end(between: re.Pattern[str], text: str, at: int) -> int:
 def json_value(text: str) -> Any:
     """Return the value of a JSON text, read once; raises `ValueError` where it is broken, where a key stands twice in
     an object, and for numbers that JSON has no words for."""
-    return json.loads(text, object_pairs_hook=_single_keys, parse_constant=_no_constant)
+    return (_STRICT if len(text) <= SHORT else _PATIENT).decode(text)
 
 
 def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,6 +55,17 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
+class _PatientDecoder(json.JSONDecoder):
+    """Reads value after value in Python: slower, and other threads have their turn between two of them."""
+
+    def __init__(self) -> None:
+        super().__init__(object_pairs_hook=_single_keys, parse_constant=_no_constant)
+        scanner: Any = json.scanner
+        self.scan_once = scanner.py_make_scanner(self)
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_single_keys, parse_constant=_no_constant)
+_PATIENT = _PatientDecoder()
 _JSON = json.JSONDecoder(
     object_pairs_hook=_single_keys,
     parse_constant=_no_constant,
