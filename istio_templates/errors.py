@@ -8,11 +8,15 @@
     ├── Transient     a call failed in a way that passes; it is tried again
     └── Stalled       only an operator can go on; the message says how
 
-A message has three parts: what happened, to which object, what to do.
+A message has three parts: what happened, to which object, what to do. However much is wrong, an error lists
+`MOST_PROBLEMS` problems, each of a bounded length: its text costs no more than a person reads.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_PROBLEMS = 20
+_LONGEST_FIELD, _LONGEST_MESSAGE = 300, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,20 @@ class Problem:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+def listed(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return the first `MOST_PROBLEMS` problems, cut to what is read of each, and how many more there are."""
+    found = tuple(
+        Problem(_cut(problem.field, _LONGEST_FIELD), _cut(problem.message, _LONGEST_MESSAGE))
+        for problem in problems[:MOST_PROBLEMS]
+    )
+    more = len(problems) - len(found)
+    return (*found, Problem("", f"{more} more problems are not listed; correct these first")) if more else found
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 class TidegateError(Exception):
     """The root of the tree; never raised itself."""
 
@@ -34,18 +52,18 @@ class Invalid(TidegateError):
     """A document that its author has to change."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
-        self.subject = subject
-        self.problems = tuple(problems)
-        super().__init__(f"{subject}: " + "; ".join(str(problem) for problem in self.problems))
+        self.subject = _cut(subject, _LONGEST_FIELD)
+        self.problems = listed(problems)
+        super().__init__(f"{self.subject}: " + "; ".join(str(problem) for problem in self.problems))
 
 
 class Conflict(TidegateError):
     """A claim on what another owner holds, or a write that came too late."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
-        self.subject = subject
-        self.problems = tuple(problems)
-        super().__init__(f"{subject}: " + "; ".join(str(problem) for problem in self.problems))
+        self.subject = _cut(subject, _LONGEST_FIELD)
+        self.problems = listed(problems)
+        super().__init__(f"{self.subject}: " + "; ".join(str(problem) for problem in self.problems))
 
 
 class NotFound(TidegateError):

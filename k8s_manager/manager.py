@@ -17,7 +17,7 @@ from k8s_manager.api.audit import Audit, sink_of
 from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
 from k8s_manager.api.authn.key_fetch import fetcher
 from k8s_manager.api.authn.oidc import Oidc
-from k8s_manager.api.authn.own_token import Token
+from k8s_manager.api.authn.own_token import Token, given_token
 from k8s_manager.api.authn.static_tokens import StaticTokens
 from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
@@ -216,8 +216,11 @@ def application(manager: Manager, taken: Authenticators, clock: Clock, settings:
     """Return the REST API of a manager."""
     pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
     strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
-    guard = Guard(taken, Directory(manager.store), clock, pace, strangers)
-    return build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
+    guard = Guard(taken, Directory(manager.store, settings.prefixed_names), clock, pace, strangers)
+    app = build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
+    app.state.work = manager.backend.work
+    app.state.metrics_token = given_token(settings.metrics_token_file) if settings.metrics_token_file else None
+    return app
 
 
 async def run(settings: Settings) -> None:
@@ -229,7 +232,7 @@ async def run(settings: Settings) -> None:
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
         app = application(manager, proofs(settings, client, clock, token), clock, settings)
-        api = serve(app, settings.listen, stop, settings.tls)
+        api = serve(app, settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), _settle(manager.store), *finding, api)
     log.info("stopped")

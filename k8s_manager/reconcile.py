@@ -41,6 +41,7 @@ from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.traffic import gateway_migration
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
+from k8s_manager.warmup_gate.plan_trials import PlanTrials
 from k8s_manager.world import certificate
 from k8s_manager.world.world import World
 from ratelimiter import overrides
@@ -77,6 +78,7 @@ class MainLoop:
         self.gatherer = WorldReader(store)
         self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
         self.plan_checks = PlanChecks()
+        self._plan_trials = PlanTrials(self.plan_checks, self.trigger.set)
         self.figures, self._records = FigureTracker(self.gatherer.pods), records
         self._admitter, self._planner = Admitter(self.plan_checks), Planner()
         self._renderer, self._differ, self._status_builder = Renderer(), Differ(), StatusBuilder()
@@ -112,6 +114,7 @@ class MainLoop:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
         world = self.traffic.resolve(self.gatherer.world(), now)
+        await self._plan_trials.prepare(world)
         await _give_turn()
         admission, feedback = self._admitter.admit(world), self._limits.feedback
         plan = self._planner.plan(world, admission, feedback.closed, feedback.lifted)

@@ -5,8 +5,10 @@ native readiness ──> what the server says of its inputs ──> each case, e
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 from istio_templates.documents.fields import seconds
@@ -25,6 +27,14 @@ ASKING = 5.0  # seconds that a question for readiness or metadata may take
 
 Result = Literal["Verified", "NotFastEnough", "TimedOut", "PlanWrong"]
 State = Literal["WaitingForServer", "Warming"]
+
+
+_COMPILER = ThreadPoolExecutor(1, thread_name_prefix="tidegate-compiler")
+"""One plan after another: side by side they would take all the time that the event loop has."""
+
+
+async def _beside(make: Callable[[], Compiled]) -> Compiled:
+    return await asyncio.get_running_loop().run_in_executor(_COMPILER, make)
 
 
 class EngineClock(Protocol):
@@ -159,11 +169,11 @@ class _Run:
     async def _compiled(self, dialect: Dialect, server: Server) -> Compiled:
         asked = dialect.describe(server) if is_open(self.bundle) else ()
         if not asked:
-            return await asyncio.to_thread(compiled, self.bundle)
+            return await _beside(partial(compiled, self.bundle))
         answer = await self._insist(asked)
         if self.bundle.spec.target.protocol == "grpc":
-            return await asyncio.to_thread(compiled, self.bundle, dialect=reflected(files_in_answer(answer.body)))
-        return await asyncio.to_thread(compiled, self.bundle, self._described(dialect, server, answer))
+            return await _beside(partial(compiled, self.bundle, dialect=reflected(files_in_answer(answer.body))))
+        return await _beside(partial(compiled, self.bundle, self._described(dialect, server, answer)))
 
     def _described(self, dialect: Dialect, server: Server, answer: Answer) -> dict[str, Described]:
         try:

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from istio_templates.documents.parse import NAMESPACED, SPECS, AnySpec
+from istio_templates.documents.fields import HOST_MAX, MOST_ITEMS, TEXT_MAX
+from istio_templates.documents.json_values import MOST_VALUES
+from istio_templates.documents.parse import NAMESPACED, SPECS
+from istio_templates.documents.warmup import PLAN_BYTES
 
 GROUP = "tidegate.dev"
+_LONGEST = {"host": HOST_MAX, "domain": HOST_MAX, "hosts": HOST_MAX, "text": PLAN_BYTES}
+"""Characters of texts that are shorter or longer than others, by their fields."""
 VERSION = "v1alpha1"
 _KEEP = ("type", "pattern", "maxLength", "minLength", "minimum", "maximum", "enum", "format", "minItems", "maxItems",
          "minProperties", "maxProperties", "description", "default", "nullable", "x-kubernetes-list-type",
-         "x-kubernetes-list-map-keys", "x-kubernetes-validations",
-         "x-kubernetes-preserve-unknown-fields")  # fmt: skip
+         "x-kubernetes-list-map-keys", "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields")  # fmt: skip
 _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "InferenceGateway": [
         ("Namespace", "string", ".spec.namespace"),
@@ -91,13 +95,17 @@ _CONDITION = {
 
 def crds() -> list[dict[str, Any]]:
     """Return one CustomResourceDefinition per document kind."""
-    return [_crd(kind, spec_type) for kind, spec_type in SPECS.items()]
+    return [_crd(kind, _bounded(spec_schema(kind))) for kind in SPECS]
 
 
-def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
+def spec_schema(kind: str) -> dict[str, Any]:
+    """Return the structural schema of a kind's spec, with the bounds that its fields declare."""
+    schema = SPECS[kind].model_json_schema(by_alias=True)
+    return structural(schema, schema.get("$defs", {}))
+
+
+def _crd(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     plural = PLURALS[kind]
-    schema = spec_type.model_json_schema(by_alias=True)
-    spec = structural(schema, schema.get("$defs", {}))
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -122,7 +130,7 @@ def _crd(kind: str, spec_type: type[AnySpec]) -> dict[str, Any]:
                         {"name": name, "type": column, "jsonPath": path}
                         for name, column, path in (*_COLUMNS[kind], _AGE)
                     ],
-                    "schema": {"openAPIV3Schema": _envelope(kind, spec, (spec_type.__doc__ or kind).strip())},
+                    "schema": {"openAPIV3Schema": _envelope(kind, spec, (SPECS[kind].__doc__ or kind).strip())},
                 }
             ],
         },
@@ -156,6 +164,26 @@ def _envelope(kind: str, spec: dict[str, Any], description: str) -> dict[str, An
             },
         },
     }
+
+
+def _bounded(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
+    """Return a schema in which every text, list and mapping has an end, also for those who write with kubectl."""
+    out = dict(schema)
+    if schema.get("type") == "string" and "enum" not in schema:
+        out.setdefault("maxLength", _LONGEST.get(name, TEXT_MAX))
+    if "items" in schema:
+        out["items"] = _bounded(schema["items"], name)
+        out.setdefault("maxItems", MOST_ITEMS if _is_typed(schema["items"]) else MOST_VALUES)
+    if "properties" in schema:
+        out["properties"] = {field: _bounded(inner, field) for field, inner in schema["properties"].items()}
+    if isinstance(schema.get("additionalProperties"), dict):
+        out["additionalProperties"] = _bounded(schema["additionalProperties"], name)
+        out.setdefault("maxProperties", MOST_ITEMS)
+    return out
+
+
+def _is_typed(schema: dict[str, Any]) -> bool:
+    return "type" in schema or "enum" in schema
 
 
 def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

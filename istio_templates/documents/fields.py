@@ -2,19 +2,32 @@
 
 import re
 from fractions import Fraction
-from functools import lru_cache
-from typing import Annotated, Any
+from functools import cache, lru_cache
+from reprlib import Repr
+from typing import Annotated, Any, get_origin
 
+from annotated_types import MaxLen
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
+from istio_templates.errors import MOST_PROBLEMS
+
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
+DURATION_MAX = 32
+HOST_MAX = 253
+HEADER_MAX = 1024
 PATH_MAX = 256
+TEXT_MAX = 131_072  # the longest argument and environment variable that Linux passes to a program (MAX_ARG_STRLEN)
+"""Characters of a text that are looked at: what is longer is rejected before anything reads it."""
+MOST_ITEMS = 1000
+"""Of a list or a mapping that has no bound of its own."""
 ANNOTATION_BYTES = 256 * 1024
 _UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
 _IPV4 = re.compile(r"((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|$)){4}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_BRIEF = Repr()
+_BRIEF.maxstring, _BRIEF.maxother, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxlevel = 80, 80, 3, 3, 2
 _RESERVED_HEADERS = ("x-envoy-", "x-tidegate-", ":")
 
 
@@ -25,12 +38,45 @@ class Spec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        """Refuse at once what is longer than anything here: else each part of it would be found wrong by itself."""
+        if not isinstance(value, dict):
+            return value
+        bounds = _bounds_of(cls)
+        if cls.model_config.get("extra") == "forbid" and len(value) > len(bounds) + MOST_PROBLEMS:
+            unknown = [name for name in value if name not in bounds]
+            raise ValueError(f"has {len(value)} fields; {brief(unknown[0])} is unknown, and so are others")
+        for name, inner in value.items():
+            most = bounds.get(name)
+            if most is not None and isinstance(inner, list | dict) and len(inner) > most + MOST_PROBLEMS:
+                raise ValueError(f"{name}: has {len(inner)} items; at most {most} are taken")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
     def _null_is_absent(cls, value: Any) -> Any:
         """Take null as absent, as Kubernetes does; a field that is unknown stays to be named."""
         if not isinstance(value, dict) or None not in value.values():
             return value
         known = {info.alias for info in cls.model_fields.values()}
         return {name: inner for name, inner in value.items() if inner is not None or name not in known}
+
+
+@cache
+def _bounds_of(model: type[Spec]) -> dict[str, int | None]:
+    """Return the names of a model's fields, each with how many items it takes."""
+    found: dict[str, int | None] = {}
+    for name, info in model.model_fields.items():
+        most = next((one.max_length for one in info.metadata if isinstance(one, MaxLen)), None)
+        if most is None and (get_origin(info.annotation) is tuple or info.annotation in (Labels, dict[str, str])):
+            most = MOST_ITEMS
+        found |= {name: most, info.alias or name: most}
+    return found
+
+
+def brief(value: Any) -> str:
+    """Return a value as a message shows it: what was sent may be of any size."""
+    return _BRIEF.repr(value)
 
 
 def rule(expression: str, message: str) -> ConfigDict:
@@ -74,7 +120,7 @@ def dns_label(value: str) -> str:
     """Return `value` if Kubernetes takes it as a DNS-1123 label."""
     if not _is_label(value):
         raise ValueError(
-            f"{value!r} is not a DNS label; use lower-case letters, digits and '-', at most 63, "
+            f"{brief(value)} is not a DNS label; use lower-case letters, digits and '-', at most 63, "
             "starting and ending with a letter or digit"
         )
     return value
@@ -82,16 +128,18 @@ def dns_label(value: str) -> str:
 
 def host_name(value: str) -> str:
     """Return the one spelling of a host: lower case, IDNA, no trailing dot, no port."""
+    if len(value) > HOST_MAX + 1:
+        raise ValueError(f"{brief(value)} is longer than {HOST_MAX} characters; no host is")
     bare = value.strip().lower().removesuffix(".")
     if re.search(r":\d+$", bare):
-        raise ValueError(f"{value!r} carries a port; write the host alone")
+        raise ValueError(f"{brief(value)} carries a port; write the host alone")
     try:
         encoded = ".".join(_ascii_label(label) for label in bare.split("."))
     except UnicodeError as error:
-        raise ValueError(f"{value!r} is no host name ({error}); write it like models.example.com") from error
+        raise ValueError(f"{brief(value)} is no host name ({error}); write it like models.example.com") from error
     labels = encoded.split(".")
     if len(labels) < 2 or len(encoded) > 253 or _ends_in_number(encoded) or not all(map(_is_label, labels)):
-        raise ValueError(f"{value!r} is no full host name; write it like models.example.com")
+        raise ValueError(f"{brief(value)} is no full host name; write it like models.example.com")
     return encoded
 
 
@@ -115,16 +163,16 @@ def route_path(value: str) -> str:
 
 def path_sent(value: str) -> str:
     """Return `value` if it is a plain absolute path: no query, nothing encoded, nothing that a proxy would rewrite."""
-    if not value.startswith("/"):
-        raise ValueError(f"{value!r} has no leading '/'; write /{value}")
     if len(value) > PATH_MAX:
         raise ValueError(f"is longer than {PATH_MAX} characters")
+    if not value.startswith("/"):
+        raise ValueError(f"{brief(value)} has no leading '/'; write /{value}")
     if not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", value):
         raise ValueError(
-            f"{value!r} has characters that a path may not have; use letters, digits and ._~!$&'()*+,;=:@-/"
+            f"{brief(value)} has characters that a path may not have; use letters, digits and ._~!$&'()*+,;=:@-/"
         )
     if "//" in value or any(part in (".", "..") for part in value.split("/")):
-        raise ValueError(f"{value!r} has an empty, '.' or '..' segment; proxies rewrite those")
+        raise ValueError(f"{brief(value)} has an empty, '.' or '..' segment; proxies rewrite those")
     return value
 
 
@@ -135,11 +183,13 @@ def lies_in(path: str, folder: str) -> bool:
 
 def header_name(value: str) -> str:
     """Return the lower-case name of a header that a tenant may match or set."""
+    if len(value) > HEADER_MAX:
+        raise ValueError(f"{brief(value)} is longer than {HEADER_MAX} characters; shorten it")
     name = value.lower()
     if name.startswith(_RESERVED_HEADERS) or name in ("host", "connection", "transfer-encoding", "content-length"):
-        raise ValueError(f"{value!r} belongs to the gateway; choose a header of your own")
+        raise ValueError(f"{brief(value)} belongs to the gateway; choose a header of your own")
     if not _HEADER.fullmatch(name):
-        raise ValueError(f"{value!r} is no header name; use letters, digits and '-'")
+        raise ValueError(f"{brief(value)} is no header name; use letters, digits and '-'")
     return name
 
 
@@ -150,7 +200,7 @@ def distinct_headers(value: Any) -> Any:
         key = str(name).lower()
         if key in seen:
             raise ValueError(
-                f"{seen[key]!r} and {name!r} are the same header, whose name has no case; keep one of the two"
+                f"{brief(seen[key])} and {brief(name)} are the same header, whose name has no case; keep one of the two"
             )
         seen[key] = name
     return value
@@ -165,33 +215,41 @@ def header_value(value: str) -> str:
     return value
 
 
-@lru_cache(4096)
 def seconds(text: str) -> Fraction:
     """Return the seconds in a duration such as `1m30s`; `ValueError` where there is no unit."""
+    if len(text) > DURATION_MAX:
+        raise ValueError(f"{brief(text)} is longer than {DURATION_MAX} characters; no duration needs more")
+    return _seconds(text)
+
+
+@lru_cache(4096)
+def _seconds(text: str) -> Fraction:
     if not re.fullmatch(DURATION, text):
-        raise ValueError(f"{text!r} is no duration; write a number with its unit, such as 200ms, 5s or 1m30s")
+        raise ValueError(f"{brief(text)} is no duration; write a number with its unit, such as 200ms, 5s or 1m30s")
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
     return sum((Fraction(number) * _UNITS[unit] for number, unit in parts), Fraction(0))
 
 
 def _duration(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str):
-        raise ValueError(f"{value!r} is no duration; write a string with its unit, such as 200ms, 5s or 1m30s")
+        raise ValueError(f"{brief(value)} is no duration; write a string with its unit, such as 200ms, 5s or 1m30s")
     if seconds(value) > 86_400:
-        raise ValueError(f"{value!r} is longer than a day")
+        raise ValueError(f"{brief(value)} is longer than a day")
     return value
 
 
 def _proxy_duration(value: str) -> str:
     given = seconds(value)
     if given < Fraction(1, 1000) or given * 1000 % 1:
-        raise ValueError(f"{value!r} is below 1ms, or has parts of one; Istio takes whole milliseconds, from 1ms on")
+        raise ValueError(
+            f"{brief(value)} is below 1ms, or has parts of one; Istio takes whole milliseconds, from 1ms on"
+        )
     return value
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number; write requests per second, such as 40 or 0.5")
+        raise ValueError(f"{brief(value)} is no number; write requests per second, such as 40 or 0.5")
     return value
 
 
@@ -200,6 +258,14 @@ def host_or_wildcard(value: str) -> str:
     return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
 
 
+def text_passed(value: str) -> str:
+    """Return `value` if a program can be given it."""
+    if len(value) > TEXT_MAX:
+        raise ValueError(f"has {len(value)} characters; a program takes at most {TEXT_MAX}, put it into a file")
+    return value
+
+
+TextPassed = Annotated[str, AfterValidator(text_passed)]
 MOST_HEADERS = 64
 """Headers of one map; the API server checks rules only where their cost has a bound."""
 DnsLabel = Annotated[
@@ -226,7 +292,9 @@ Headers = Annotated[
 ]
 HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(distinct_headers)]
 Duration = Annotated[
-    str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": 32})
+    str,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": DURATION_MAX}),
 ]
 ProxyDuration = Annotated[
     Duration,
@@ -235,7 +303,7 @@ ProxyDuration = Annotated[
         {
             "type": "string",
             "pattern": f"^{DURATION}$",
-            "maxLength": 32,
+            "maxLength": DURATION_MAX,
             "x-kubernetes-validations": [
                 {"rule": "duration(self) >= duration('1ms')", "message": "must be a duration of at least 1ms"}
             ],

@@ -16,6 +16,7 @@ from istio_templates.documents.fields import (
     ProxyDuration,
     Rate,
     Spec,
+    TextPassed,
     seconds,
 )
 from istio_templates.documents.route import Route
@@ -74,8 +75,8 @@ class Workload(Spec):
 
     replicas: Count | None = None
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
+    command: tuple[TextPassed, ...] = ()
+    args: tuple[TextPassed, ...] = ()
     env: EnvVars = ()
     resources: OfKubernetes = {}
     pod_template: OfKubernetes = {}

@@ -5,12 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Labels, Rate, Spec
+from istio_templates.documents.fields import DnsLabel, Labels, Rate, Spec, brief
+
+MOMENT_MAX = 40
 
 
 def moment(text: str) -> datetime:
     """Return the moment in an RFC 3339 text such as `2026-11-21T03:00:00Z`; `ValueError` where there is none."""
-    said = f"{text!r} is no moment; write it as 2026-11-21T03:00:00Z, with its time zone"
+    said = f"{brief(text)} is no moment; write it as 2026-11-21T03:00:00Z, with its time zone"
+    if len(text) > MOMENT_MAX:
+        raise ValueError(said)
     try:
         found = datetime.fromisoformat(text)
         if found.tzinfo is None:
@@ -21,12 +25,12 @@ def moment(text: str) -> datetime:
 
 
 def _moment(value: Any) -> Any:
-    moment(value if isinstance(value, str) else repr(value))
+    moment(value if isinstance(value, str) else brief(value))
     return value
 
 
 Moment = Annotated[
-    str, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40})
+    str, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": MOMENT_MAX})
 ]
 Words = Annotated[str, Field(min_length=3, max_length=500, pattern=r"\S")]
 

@@ -1,6 +1,7 @@
 """From a mapping to a typed document; whatever is wrong is named by its path in the document."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Generic, get_args
@@ -10,14 +11,14 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypeVar
 
 from istio_templates.documents.access import AccessGrantSpec
-from istio_templates.documents.fields import ANNOTATION_BYTES, Labels, dns_label
+from istio_templates.documents.fields import ANNOTATION_BYTES, LabelKey, LabelValue, brief, dns_label
 from istio_templates.documents.gateway import InferenceGatewaySpec
+from istio_templates.documents.json_values import MAX_DEPTH, flaw_of, path_of
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
-from istio_templates.documents.yaml_reader import MAX_DEPTH
-from istio_templates.errors import Invalid, Problem
+from istio_templates.errors import MOST_PROBLEMS, Invalid, Problem
 from istio_templates.facts import ObjectKey
 
 API_VERSION = "tidegate.dev/v1alpha1"
@@ -32,7 +33,11 @@ SPECS: dict[str, type[AnySpec]] = {
     "AccessGrant": AccessGrantSpec,
 }
 NAMESPACED = ("Model", "LimitOverride", "WarmupPlan")
-_LABELS = TypeAdapter(Labels)
+_LABELS = TypeAdapter(dict[LabelKey, LabelValue])
+_LONGEST_NAME = 64
+"""Characters of an unknown field up to which one that is like it is looked for."""
+MOST_PAIRS = 1000
+"""Labels or annotations of a document; Kubernetes bounds the bytes of annotations only."""
 _TOP = {"apiVersion", "kind", "metadata", "spec", "status"}
 # What Kubernetes itself puts there is let through: a document read back must be accepted again.
 _METADATA = {
@@ -65,7 +70,7 @@ def unlisted(raw: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(kind, str) or not kind.endswith("List") or not isinstance(raw.get("items"), list):
         return [raw]
     if wrong := next((item for item in raw["items"] if not isinstance(item, dict)), None):
-        raise Invalid(kind, [Problem("items", f"hold {wrong!r} where an object is expected; remove it")])
+        raise Invalid(kind, [Problem("items", f"hold {brief(wrong)} where an object is expected; remove it")])
     named = {"apiVersion": raw.get("apiVersion"), "kind": kind.removesuffix("List")} if kind != "List" else {}
     return [found for item in raw["items"] for found in unlisted({**named, **item})]
 
@@ -74,8 +79,10 @@ def parse(raw: dict[str, Any]) -> Document:
     """Return the typed document; raises `Invalid` listing every field that is wrong."""
     kind = raw.get("kind")
     if not isinstance(kind, str) or kind not in SPECS:
-        message = f"{kind!r} is no kind of {API_VERSION}; " + _nearest(str(kind), SPECS)
+        message = f"{brief(kind)} is no kind of {API_VERSION}; " + _nearest(str(kind), SPECS)
         raise Invalid("document", [Problem("kind", message)])
+    if (flaw := flaw_of(raw)) is not None:
+        raise Invalid(kind, [flaw])
     metadata = raw.get("metadata")
     problems = [*_envelope(raw), *_metadata(metadata)]
     name = metadata.get("name") if isinstance(metadata, dict) else None
@@ -88,26 +95,29 @@ def parse(raw: dict[str, Any]) -> Document:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text; quote it")
+        raise ValueError(f"{brief(value)} is no text; quote it")
     return value
 
 
 def _envelope(raw: dict[str, Any]) -> list[Problem]:
-    problems = [Problem(str(key), f"is unknown; {_nearest(str(key), _TOP)}") for key in raw.keys() - _TOP]
+    problems = _unknown("", raw.keys() - _TOP, _TOP)
     if raw.get("apiVersion") != API_VERSION:
-        problems.append(Problem("apiVersion", f"{raw.get('apiVersion')!r} is not {API_VERSION}; write that"))
-    if _depth(raw) > MAX_DEPTH:
-        problems.append(Problem("spec", f"is nested deeper than {MAX_DEPTH} levels"))
+        problems.append(Problem("apiVersion", f"{brief(raw.get('apiVersion'))} is not {API_VERSION}; write that"))
     return problems
+
+
+def _unknown(root: str, names: Collection[str], known: Collection[str]) -> list[Problem]:
+    """Return a problem for each unknown field; beyond `MOST_PROBLEMS` of them one for all that are left."""
+    first = sorted(names)[:MOST_PROBLEMS]
+    problems = [Problem(f"{root}{name}", f"is unknown; {_nearest(name, known)}") for name in first]
+    more = len(names) - len(first)
+    return [*problems, Problem(root.rstrip("."), f"{more} more fields are unknown")] if more else problems
 
 
 def _metadata(metadata: Any) -> list[Problem]:
     if not isinstance(metadata, dict):
         return [Problem("metadata", "is missing; give at least metadata.name")]
-    problems = [
-        Problem(f"metadata.{key}", f"is unknown; {_nearest(str(key), _METADATA)}")
-        for key in metadata.keys() - _METADATA
-    ]
+    problems = _unknown("metadata.", metadata.keys() - _METADATA, _METADATA)
     for field in ("labels", "annotations"):
         pairs = metadata.get(field)
         if pairs is not None and not (isinstance(pairs, dict) and all(isinstance(v, str) for v in pairs.values())):
@@ -127,11 +137,14 @@ def _metadata(metadata: Any) -> list[Problem]:
 
 def _pairs(field: str, pairs: dict[str, str]) -> list[Problem]:
     """Return what Kubernetes refuses in labels or annotations, before it would refuse the document."""
+    if len(pairs) > MOST_PAIRS:
+        return [Problem(f"metadata.{field}", f"are {len(pairs)}; at most {MOST_PAIRS} are taken")]
     checked = pairs if field == "labels" else {key.lower(): "" for key in pairs}
     try:
         _LABELS.validate_python(checked)
     except ValidationError as error:
-        places = dict.fromkeys(str(details["loc"][0]) for details in error.errors(include_url=False))
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        places = dict.fromkeys(str(details["loc"][0]) for details in found)
         rule = "use letters, digits, '-', '_' and '.', at most 63, in a key perhaps after a domain and '/'"
         return [
             Problem(f"metadata.{field}.{key}", f"is no {field.removesuffix('s')} of Kubernetes; {rule}")
@@ -158,15 +171,20 @@ def _spec(raw: Any, spec_type: type[AnySpec]) -> tuple[AnySpec | None, list[Prob
 
 
 def problems_of(error: ValidationError, spec_type: type[BaseModel], *root: str) -> list[Problem]:
-    """Return every field that is wrong in what should be a `spec_type`; their paths begin with `root`."""
+    """Return every field that is wrong in what should be a `spec_type`; their paths begin with `root`. Beyond
+    `MOST_PROBLEMS` of them nobody is told which."""
     errors = error.errors(include_url=False)
-    return [_problem(details, spec_type, root) for details in errors if not _follows(details, errors)]
+    explained = _prefixes(errors)
+    told = [details for details in errors if not (details["type"] == "too_short" and details["loc"] in explained)]
+    problems = [_problem(details, spec_type, root) for details in told[:MOST_PROBLEMS]]
+    more = len(told) - len(problems)
+    return [*problems, Problem(path_of([*root]), f"{more} more fields are wrong")] if more else problems
 
 
-def _follows(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
-    """Tell whether a list is only short because its items were refused."""
-    place = details["loc"]
-    return details["type"] == "too_short" and any(e["loc"][: len(place)] == place and e is not details for e in errors)
+def _prefixes(errors: list[ErrorDetails]) -> set[tuple[int | str, ...]]:
+    """Return the places inside which something is wrong: a list there is only short because its items were refused."""
+    places = (details["loc"] for details in errors)
+    return {place[:length] for place in places for length in range(len(place))}
 
 
 def _problem(details: ErrorDetails, spec_type: type[BaseModel], root: tuple[str, ...]) -> Problem:
@@ -179,19 +197,11 @@ def _problem(details: ErrorDetails, spec_type: type[BaseModel], root: tuple[str,
         message = "is missing; it is required"
     elif details["type"] == "literal_error" and isinstance(details.get("input"), str):
         allowed = re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
-        message = f"{details['input']!r} is not allowed; {_nearest(details['input'], allowed)}"
+        message = f"{brief(details['input'])} is not allowed; {_nearest(details['input'], allowed)}"
     elif inner := re.match(r"([a-z][A-Za-z]*(?:\[\d+\](?:\.[a-z][A-Za-z]*)*)?): ", message):
         location.append(inner[1])
         message = message[inner.end() :]
     return Problem(path_of([*root, *location]), message)
-
-
-def path_of(location: list[Any]) -> str:
-    """Return `spec.routes[0].path` for `["spec", "routes", 0, "path"]`."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
 
 
 def _fields_at(spec_type: type[BaseModel], location: list[Any]) -> list[str]:
@@ -216,16 +226,6 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _nearest(name: str, known: Any) -> str:
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    close = get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= _LONGEST_NAME else []
     listed = f"one of {', '.join(names)} is allowed" if names else "nothing is allowed here"
     return f"did you mean {close[0]}? ({listed})" if close else listed
-
-
-def _depth(value: Any, level: int = 0) -> int:
-    if level > MAX_DEPTH:
-        return level
-    if isinstance(value, dict):
-        return max((_depth(item, level + 1) for item in value.values()), default=level)
-    if isinstance(value, list):
-        return max((_depth(item, level + 1) for item in value), default=level)
-    return level

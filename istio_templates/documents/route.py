@@ -15,11 +15,13 @@ from istio_templates.documents.fields import (
     Port,
     ProxyDuration,
     Spec,
+    brief,
     path_sent,
     rule,
     seconds,
 )
 
+ORIGIN_MAX = 256
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 _DEFAULT_PORTS = ("http://", ":80"), ("https://", ":443")
 _ORIGIN_PREFIX = re.compile(r"[a-z0-9+.:/\[\]-]+")
@@ -32,49 +34,52 @@ _OF_ONE_DOMAIN = re.compile(r"[^|]*\\\.[a-z0-9-]+\\\.[a-z]{2,}(:[0-9]{1,5})?\$?"
 def exact_origin(value: str) -> str:
     """Return `value` if it is an origin as browsers send it, or `*`."""
     if not _ORIGIN.fullmatch(value):
-        raise ValueError(f"{value!r} is no origin as browsers send it; write it like https://app.example.com, or *")
+        raise ValueError(
+            f"{brief(value)} is no origin as browsers send it; write it like https://app.example.com, or *"
+        )
     if port := next((port for scheme, port in _DEFAULT_PORTS if value.startswith(scheme) and value.endswith(port)), ""):
-        raise ValueError(f"{value!r} never comes: browsers leave out {port}; write {value.removesuffix(port)}")
+        raise ValueError(f"{brief(value)} never comes: browsers leave out {port}; write {value.removesuffix(port)}")
     return value
 
 
 def _prefix_of_origins(value: str) -> str:
     if not _ORIGIN_PREFIX.fullmatch(value):
-        raise ValueError(f"{value!r} is no beginning of an origin; write it like https://app.example.com:")
+        raise ValueError(f"{brief(value)} is no beginning of an origin; write it like https://app.example.com:")
     return value
 
 
 def _regex_of_origins(value: str) -> str:
     if not _ORIGIN_REGEX.fullmatch(value) or _NOT_ALIKE.search(value):
         raise ValueError(
-            f"{value!r} has parts that not every proxy knows; use letters, digits, \\. \\d \\w and [] () | * + ? alone"
+            f"{brief(value)} has parts that not every proxy knows; use letters, digits, "
+            r"\. \d \w and [] () | * + ? alone"
         )
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression ({error})") from error
+        raise ValueError(f"{brief(value)} is no regular expression ({error})") from error
     return value
 
 
 def _listed_header(value: str) -> str:
     """Return the lower-case name of a header in a CORS list, or `*`."""
     if not re.fullmatch(r"\*|[A-Za-z0-9_-]+", value):
-        raise ValueError(f"{value!r} is no header name; use letters, digits, '-' and '_', or * for all")
+        raise ValueError(f"{brief(value)} is no header name; use letters, digits, '-' and '_', or * for all")
     return value.lower()
 
 
 def _whole_seconds(value: str) -> str:
     found = seconds(value)
     if found < 1 or found.denominator != 1:
-        raise ValueError(f"{value!r} is not in whole seconds from 1s on; browsers count in those")
+        raise ValueError(f"{brief(value)} is not in whole seconds from 1s on; browsers count in those")
     return value
 
 
 RewrittenPath = Annotated[
     str, AfterValidator(path_sent), Field(json_schema_extra={"pattern": "^/", "maxLength": PATH_MAX})
 ]
-_Text = Field(json_schema_extra={"minLength": 1}, max_length=256)
-ListedHeader = Annotated[str, AfterValidator(_listed_header), Field(max_length=128)]
+_Text = Field(json_schema_extra={"minLength": 1}, max_length=ORIGIN_MAX)
+ListedHeader = Annotated[str, Field(max_length=128), AfterValidator(_listed_header)]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "*"]
 WholeSeconds = Annotated[Duration, AfterValidator(_whole_seconds)]
 
@@ -101,9 +106,9 @@ class Rewrite(Spec):
 class Origin(Spec):
     """Origins of web pages: one `exact`ly (`*` is any), those with a `prefix`, those that fit a `regex` as a whole."""
 
-    exact: Annotated[str, AfterValidator(exact_origin), _Text] | None = None
-    prefix: Annotated[str, AfterValidator(_prefix_of_origins), _Text] | None = None
-    regex: Annotated[str, AfterValidator(_regex_of_origins), _Text] | None = None
+    exact: Annotated[str, _Text, AfterValidator(exact_origin)] | None = None
+    prefix: Annotated[str, _Text, AfterValidator(_prefix_of_origins)] | None = None
+    regex: Annotated[str, _Text, AfterValidator(_regex_of_origins)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Origin":

@@ -9,9 +9,12 @@ import yaml
 
 from istio_templates.documents import scalars
 from istio_templates.documents.json_reader import json_documents
+from istio_templates.documents.json_values import FILE, MAX_DEPTH, flaw_of
 from istio_templates.errors import Invalid, Problem
 
-MAX_DEPTH = 32
+MOST_EVENTS = 100_000
+"""Values of YAML that are read of a stranger's text; each costs some 20 us."""
+MOST_DOCUMENTS = 20
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 
@@ -40,7 +43,7 @@ class _Loader(yaml.CSafeLoader):
         for place, _ in node.value:
             key = "<<" if place.tag == _MERGE else self._key(place)
             if key in seen:
-                raise _wrong(place, f"key {key!r} stands twice")
+                raise _wrong(place, f"key {key[:60]!r} stands twice")
             seen.add(key)
 
     def _key(self, node: yaml.Node) -> str:
@@ -69,7 +72,7 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
 def _truth(loader: _Loader, node: yaml.ScalarNode) -> bool:
     text = str(loader.construct_scalar(node))
     if text.lower() not in scalars.TRUTHS:
-        raise _wrong(node, f"{text!r} is neither true nor false")
+        raise _wrong(node, f"{text[:60]!r} is neither true nor false")
     return scalars.TRUTHS[text.lower()]
 
 
@@ -119,8 +122,9 @@ _Loader.add_constructor(None, _untagged)
 def load(text: str, source: str = "input", aliases: bool = True) -> list[dict[str, Any]]:
     """Return the mappings in a YAML or JSON text, one per document; empty documents are none.
 
-    Raises `Invalid` with line and column where the text is broken. Without `aliases` it takes none: some hundred bytes
-    of them stand for more than fits into memory.
+    Raises `Invalid` with line and column where the text is broken, and with the field where JSON could not hold what
+    stands there. Without `aliases` the text is a stranger's: it takes none (some hundred bytes of them stand for more
+    than fits into memory), one document, and no more values than are read in a moment.
     """
     text = text.removeprefix("\ufeff")
     try:
@@ -130,24 +134,41 @@ def load(text: str, source: str = "input", aliases: bool = True) -> list[dict[st
     except yaml.YAMLError as error:
         raise Invalid(source, [Problem("", _where(error))]) from error
     except RecursionError as error:
-        raise Invalid(source, [Problem("", f"is nested deeper than {MAX_DEPTH} levels")]) from error
+        raise Invalid(source, [Problem("", f"is nested deeper than {MAX_DEPTH} levels; flatten it")]) from error
     for item in found:
         if not isinstance(item, dict):
             raise Invalid(source, [Problem("", f"holds a {type(item).__name__} where a document is expected")])
+        if (flaw := flaw_of(item, FILE)) is not None:
+            raise Invalid(source, [flaw])
     return found
 
 
 def _yaml_documents(text: str, aliases: bool) -> list[Any]:
     if not aliases:
-        _without_aliases(text)
+        _require_modest(text)
     return [item for item in yaml.load_all(text, Loader=_Loader) if item is not None]
 
 
-def _without_aliases(text: str) -> None:
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+def _require_modest(text: str) -> None:
+    """Make sure, event by event, that a text costs no more than its size: the parser itself takes the longer the deeper
+    lists are nested."""
+    depth = documents = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
         if isinstance(event, yaml.AliasEvent):
-            where: Any = event.start_mark
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not taken here", where)
+            raise _unwanted(event, "aliases are not taken here")
+        if depth > MAX_DEPTH:
+            raise _unwanted(event, f"lists and mappings are nested deeper than {MAX_DEPTH} levels")
+        if count > MOST_EVENTS:
+            raise _unwanted(event, f"more than {MOST_EVENTS} values stand here; send JSON, or less")
+        if documents > MOST_DOCUMENTS:
+            raise _unwanted(event, f"more than {MOST_DOCUMENTS} documents stand here; send one")
+
+
+def _unwanted(event: yaml.Event, problem: str) -> yaml.constructor.ConstructorError:
+    mark: Any = event.start_mark
+    return yaml.constructor.ConstructorError(None, None, problem, mark)
 
 
 def _where(error: yaml.YAMLError) -> str:

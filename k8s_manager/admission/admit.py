@@ -59,7 +59,7 @@ class Admitter:
     def admit(self, world: World) -> dict[ObjectKey, AdmissionResult]:
         """Return the admission result of every document."""
         routes = (world.foreign, world.selecting, world.gateway_api)
-        around = (world.namespaces, world.bound, routes, world.files, world.ungated)
+        around = (self._plans.version, world.namespaces, world.bound, routes, world.files, world.ungated)
         if (self._kinds, self._around) == (world.kinds(), around):
             return self._results
         now = {stored.key: stored for stored in world.documents()}

@@ -56,6 +56,7 @@ class Audit:
             "time": self._clock.utc().isoformat(timespec="milliseconds"),
             "request": request,
             "user": identity.user if identity else None,
+            "source": (identity.source or None) if identity else None,
             "groups": sorted(identity.groups) if identity else [],
             "from": client[0] if client else None,
             "method": scope["method"],

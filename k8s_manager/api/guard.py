@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from istio_templates.errors import NotFound, Waiting
 from k8s_manager.api.authn.authenticators import Authenticators, Unidentified
-from k8s_manager.api.problems import Denied, TooMany
+from k8s_manager.api.problems import Denied
 from k8s_manager.authz.endpoints import NEEDS, AccessDecision, Need, Scope, decide, needed
 from k8s_manager.authz.grants import of_documents
 from k8s_manager.authz.roles import Caller, Grants, Identity
@@ -17,6 +17,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.memo import Last
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
+from k8s_manager.runtime.work.work_queue import TURN, TooMany, Turn
 
 MOST_CALLERS = 10_000
 
@@ -24,8 +25,8 @@ MOST_CALLERS = 10_000
 class Directory:
     """The grants in force, from the documents that the store holds."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, prefixed: bool = False) -> None:
+        self._store, self._is_prefixed = store, prefixed
         self._last = Last()
 
     def grants(self) -> Grants:
@@ -34,7 +35,8 @@ class Directory:
             raise Waiting("who may do what has not been read yet; try again soon", 1)
         seen = (self._store.changes("AccessGrant"), self._store.changes("Tenant"))
         return self._last.get(
-            seen, lambda: Grants(of_documents(self._store.all("AccessGrant"), self._store.all("Tenant")))
+            seen,
+            lambda: Grants(of_documents(self._store.all("AccessGrant"), self._store.all("Tenant")), self._is_prefixed),
         )
 
 
@@ -53,8 +55,9 @@ class Guard:
             return
         caller = await self._caller(request)
         request.state.caller = caller
+        TURN.set(Turn(_tenant_of(caller), caller.identity.name))
         request.state.caller_now = lambda: self._with_grants(caller.identity)
-        request.state.proved_again = lambda: self._proofs.identity(_bearer(request))
+        request.state.proved_again = lambda: self._proofs.identity(bearer_of(request))
         decision = decide(caller, need, request.path_params)
         if decision is AccessDecision.ALLOWED:
             return
@@ -65,7 +68,7 @@ class Guard:
 
     async def _caller(self, request: Request) -> Caller:
         exchange, address = request.state.exchange, request.client.host if request.client else ""
-        token, strangers = _bearer(request), f"callers without an identity from {address}"
+        token, strangers = bearer_of(request), f"callers without an identity from {address}"
         if not self._proved.holds(token):
             _slowed(self._strangers.wait(address), strangers)
         try:
@@ -76,7 +79,7 @@ class Guard:
             raise
         self._proved.keep(token)
         exchange.identity = identity
-        _slowed(self._buckets.take(identity.user), identity.user)
+        _slowed(self._buckets.take(identity.name), identity.user)
         return self._with_grants(identity)
 
     def _with_grants(self, identity: Identity) -> Caller:
@@ -103,12 +106,20 @@ def install(app: FastAPI) -> None:
                 NEEDS[method, route.path]
 
 
+def _tenant_of(caller: Caller) -> str:
+    """Return the tenant in whose turn a call is served: the first that the caller belongs to; empty for who belongs to
+    the whole fleet."""
+    tenants = sorted(tenant for grant in caller.grants for tenant in grant.tenants)
+    return tenants[0] if tenants and all(grant.tenants for grant in caller.grants) else ""
+
+
 def _slowed(seconds: float, who: str) -> None:
     if seconds:
         raise TooMany(f"{who}: too many calls; slow down", seconds)
 
 
-def _bearer(request: Request) -> str | None:
+def bearer_of(request: Request) -> str | None:
+    """Return the bearer token of a request; None where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from istio_templates.documents.crd import crds, structural
+from istio_templates.documents.crd import spec_schema, structural
 from istio_templates.documents.fields import Spec
+from istio_templates.documents.parse import SPECS
 from k8s_manager.api.schemas.answer import ApiAnswer, ProblemDetails
 from k8s_manager.api.schemas.documents import DeletedDocuments
 from k8s_manager.authz.endpoints import NEEDS, Scope
@@ -61,14 +62,13 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _document(crd: dict[str, Any]) -> dict[str, Any]:
-    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    properties = {name: schema["properties"][name] for name in ("apiVersion", "kind", "metadata", "spec")}
-    return {"type": "object", "required": ["spec"], "properties": properties}
+def _document(kind: str) -> dict[str, Any]:
+    properties = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    return {"type": "object", "required": ["spec"], "properties": {**properties, "spec": spec_schema(kind)}}
 
 
 BODIES: dict[str, dict[str, Any]] = {
-    **{crd["spec"]["names"]["kind"]: _body(_document(crd)) for crd in crds()},
+    **{kind: _body(_document(kind)) for kind in SPECS},
     "patch": _body({"type": "object", "properties": {"spec": {"type": "object"}}}),
 }
 

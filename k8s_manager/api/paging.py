@@ -4,10 +4,14 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 
+import orjson
+
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
 
 MOST = 500
+MOST_BYTES = 2 * 2**20
+"""Of a page: it ends before the document that would go beyond, wherever its `limit` is."""
 
 
 def place(obj: Manifest) -> tuple[str, str]:
@@ -29,12 +33,22 @@ def selected(found: Sequence[Manifest], selector: str | None) -> list[Manifest]:
 def page(found: Sequence[Manifest], limit: int, after: str | None, shown: Callable[[Manifest], Manifest]) -> Manifest:
     """Return a page of an ordered list, and under `continue` what leads to the next one; raises `Invalid`.
 
-    A page begins where the last one ended, so that documents created or deleted meanwhile move no other.
+    A page holds at least one document. It begins where the last one ended, so that documents created or deleted
+    meanwhile move no other.
     """
-    rest = [obj for obj in found if after is None or place(obj) > _place(after)]
-    answer: Manifest = {"items": [shown(obj) for obj in rest[:limit]]}
-    if len(rest) > limit:
-        answer["continue"] = _token(place(rest[limit - 1]))
+    ended = None if after is None else _place(after)
+    rest = found if ended is None else [obj for obj in found if place(obj) > ended]
+    items: list[orjson.Fragment] = []
+    size = 0
+    for obj in rest[:limit]:
+        text = orjson.dumps(shown(obj))
+        size += len(text)
+        if items and size > MOST_BYTES:
+            break
+        items.append(orjson.Fragment(text))
+    answer: Manifest = {"items": items}
+    if len(rest) > len(items):
+        answer["continue"] = _token(place(rest[len(items) - 1]))
     return answer
 
 

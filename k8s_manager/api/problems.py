@@ -22,6 +22,7 @@ from istio_templates.errors import (
     Waiting,
 )
 from k8s_manager.api.authn.authenticators import Unidentified
+from k8s_manager.runtime.work.work_queue import TooMany
 
 TYPE = "https://tidegate.dev/problems/"
 
@@ -36,14 +37,6 @@ class Denied(TidegateError):
 
 class Unconditional(TidegateError):
     """An overwrite that does not say which version it replaces (428)."""
-
-
-class TooMany(TidegateError):
-    """More calls than a caller may make (429); `after` is in seconds."""
-
-    def __init__(self, message: str, after: float) -> None:
-        self.after = after
-        super().__init__(message)
 
 
 class TooLarge(TidegateError):

@@ -9,7 +9,8 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from k8s_manager.runtime.settings import Tls
+from k8s_manager.api.connections import bound
+from k8s_manager.runtime.settings import ConnectionBounds, Tls
 
 log = logging.getLogger(__name__)
 GRACE = 5
@@ -22,8 +23,15 @@ class _Server(uvicorn.Server):
         return nullcontext()
 
 
-async def serve(app: FastAPI, listen: tuple[str, int], stop: asyncio.Event, tls: Tls | None = None) -> None:
-    """Serve until `stop`; requests under way may finish. With `tls` over HTTPS, and with its files as they are now."""
+async def serve(
+    app: FastAPI,
+    listen: tuple[str, int],
+    stop: asyncio.Event,
+    tls: Tls | None = None,
+    bounds: ConnectionBounds | None = None,
+) -> None:
+    """Serve until `stop`, within bounds of connections; requests under way may finish. With `tls` over HTTPS, and with
+    its files as they are now."""
     config = uvicorn.Config(
         app,
         host=listen[0],
@@ -36,6 +44,7 @@ async def serve(app: FastAPI, listen: tuple[str, int], stop: asyncio.Event, tls:
         ssl_keyfile=tls.key if tls else None,
     )
     config.load()
+    bound(config, bounds or ConnectionBounds())
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
     following = asyncio.create_task(_follow(config.ssl, tls)) if config.ssl and tls else None

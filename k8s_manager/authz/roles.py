@@ -6,7 +6,7 @@ where there is none: whether it exists is nobody else's business.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 OWN_PREFIX = "tidegate:"
@@ -14,6 +14,11 @@ OWN_PREFIX = "tidegate:"
 
 MASTERS = f"{OWN_PREFIX}masters"
 """The group of callers with the manager's own token."""
+
+
+SOURCES = ("token", "oidc", "kubernetes")
+"""The kinds of proof: static tokens, OpenID Connect, the API server. A name in a grant may begin with one and a colon:
+then it is of that kind alone."""
 
 
 class Right(StrEnum):
@@ -58,12 +63,19 @@ def roles_with(right: Right) -> tuple[Role, ...]:
 class Identity:
     """Who calls, as it was proved: a name, and the groups that the proof names.
 
-    `is_person` is false for the manager's own token, which says nothing of who holds it.
+    `is_person` is false for the manager's own token, which says nothing of who holds it. `source` is the kind of proof,
+    one of `SOURCES`: the same name in two of them may be two people.
     """
 
     user: str
     groups: frozenset[str] = frozenset()
     is_person: bool = True
+    source: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return the name that nobody else has: that of the user behind the kind of proof."""
+        return f"{self.source}:{self.user}" if self.source else self.user
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +93,11 @@ class Grant:
 
 
 class Grants:
-    """All grants, found by the users and groups that they are for."""
+    """All grants, found by the users and groups that they are for. Names without a source are of any, unless grants
+    have to be `prefixed`."""
 
-    def __init__(self, grants: Iterable[Grant]) -> None:
+    def __init__(self, grants: Iterable[Grant], prefixed: bool = False) -> None:
+        self._is_prefixed = prefixed
         self._by_user: defaultdict[str, list[Grant]] = defaultdict(list)
         self._by_group: defaultdict[str, list[Grant]] = defaultdict(list)
         for grant in (Grant(Role.PLATFORM_ADMIN, groups=frozenset({MASTERS})), *grants):
@@ -94,8 +108,17 @@ class Grants:
 
     def of(self, identity: Identity) -> tuple[Grant, ...]:
         """Return the grants of a caller."""
-        found = [self._by_user.get(identity.user, []), *(self._by_group.get(g, []) for g in sorted(identity.groups))]
+        users = self._spellings(identity.user, identity.source)
+        groups = [one for group in sorted(identity.groups) for one in self._spellings(group, identity.source)]
+        found = [*(self._by_user.get(one, []) for one in users), *(self._by_group.get(one, []) for one in groups)]
         return tuple(dict.fromkeys(grant for grants in found for grant in grants))
+
+    def _spellings(self, name: str, source: str) -> list[str]:
+        """Return how grants may call a user or group: behind its source, and alone where it looks like no other's."""
+        if not source:
+            return [name]
+        looks_prefixed = name.startswith(tuple(f"{one}:" for one in SOURCES))
+        return [f"{source}:{name}"] if self._is_prefixed or looks_prefixed else [f"{source}:{name}", name]
 
 
 @dataclass(frozen=True, slots=True)

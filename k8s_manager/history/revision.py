@@ -8,7 +8,6 @@ comes of it. It counts for that one, and only where Kubernetes says that the man
 told that did.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -17,6 +16,7 @@ import orjson
 from istio_templates import names
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
+from k8s_manager.runtime.work.text_diff import unified
 
 KEPT = 20
 MARK = "tidegate.dev/change"
@@ -217,6 +217,5 @@ def line(found: Manifest, live: Manifest | None) -> Manifest:
 
 def difference(old: Manifest, new: Manifest) -> str:
     """Return what differs between two revisions' specs, as a unified diff."""
-    before, after = (yaml_text([obj["data"]["spec"]]).splitlines(True) for obj in (old, new))
-    tags = (f"revision {old['revision']}", f"revision {new['revision']}")
-    return "".join(difflib.unified_diff(before, after, *tags))
+    before, after = (yaml_text([obj["data"]["spec"]]) for obj in (old, new))
+    return unified(before, after, f"revision {old['revision']}", f"revision {new['revision']}")

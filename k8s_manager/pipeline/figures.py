@@ -71,6 +71,10 @@ class _Remembered:
     older: Mapping[str, tuple[Fraction, str]] = field(default_factory=dict)
 
 
+TemplateDigests = Mapping[ObjectKey, tuple[Manifest, str]]
+"""Rendered Deployments, each with the digest of its pod template."""
+
+
 class FigureTracker:
     """Follows the figures pass after pass. A new leader goes on from annotations and statuses."""
 
@@ -96,10 +100,18 @@ class FigureTracker:
         self._remembered = {**frozen, **found}
         return self._figures(world, plan)
 
-    def foresee(self, plan: Plan, desired: Desired, world: World, owned: Mapping[ObjectKey, Manifest]) -> Figures:
-        """Return what the figures would be under another plan; nothing is remembered."""
+    def foresee(
+        self,
+        plan: Plan,
+        desired: Desired,
+        world: World,
+        owned: Mapping[ObjectKey, Manifest],
+        digests: TemplateDigests | None = None,
+    ) -> Figures:
+        """Return what the figures would be under another plan, whose pod templates may have been digested already;
+        nothing is remembered."""
         other = FigureTracker(self._pods)
-        other._remembered, other._digests = dict(self._remembered), dict(self._digests)
+        other._remembered, other._digests = dict(self._remembered), {**self._digests, **(digests or {})}
         return other.follow(plan, desired, world, owned)
 
     def read(self, plan: Plan, desired: Desired, world: World, owned: Mapping[ObjectKey, Manifest]) -> Figures:
@@ -166,7 +178,7 @@ class FigureTracker:
     def _digest(self, key: ObjectKey, wanted: Manifest) -> str:
         found = self._digests.get(key)
         if found is None or found[0] is not wanted:
-            found = self._digests[key] = (wanted, _digest_of(with_pod_defaults(wanted, None)["spec"]["template"]))
+            found = self._digests[key] = (wanted, _template_digest(wanted))
         return found[1]
 
     def _figures(self, world: World, plan: Plan) -> Figures:
@@ -212,6 +224,15 @@ def _numbered(wanted: Manifest, replicas: int | None) -> Iterator[Manifest]:
     """Yield a Deployment with its own number of replicas, with another one, and without."""
     spec = {name: value for name, value in wanted["spec"].items() if name != "replicas"}
     yield from (wanted, {**wanted, "spec": {**spec, "replicas": replicas}}, {**wanted, "spec": spec})
+
+
+def template_digests(desired: Desired) -> dict[ObjectKey, tuple[Manifest, str]]:
+    """Return the digest of each pod template that is rendered: of a large fleet they take long."""
+    return {key: (obj, _template_digest(obj)) for key, obj in desired.objects.items() if key.kind == "Deployment"}
+
+
+def _template_digest(wanted: Manifest) -> str:
+    return _digest_of(with_pod_defaults(wanted, None)["spec"]["template"])
 
 
 def _digest_of(template: Manifest) -> str:

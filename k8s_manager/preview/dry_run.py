@@ -1,7 +1,7 @@
 """Dry run of a write: what it would change, what the API server says of it, and whether that is still so."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.kube.store import Store
-from k8s_manager.pipeline.figures import FigureTracker
+from k8s_manager.pipeline.figures import FigureTracker, TemplateDigests, template_digests
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.preview.forecast import ForecastShift, LimitForecaster, PlannedState
 from k8s_manager.preview.preview import (
@@ -30,10 +30,13 @@ from k8s_manager.preview.preview import (
     preview_writes,
 )
 from k8s_manager.preview.report import report
+from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.world.world import Stored, World
 
 AT_ONCE = 4
+MOST_SAID = 2000
+"""Characters of what the API server says of an object."""
 _BOOKKEEPING = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 _NO_UID = "00000000-0000-0000-0000-000000000000"
 
@@ -59,7 +62,9 @@ class DryRunner:
         plans: PlanChecks,
         figures: FigureTracker,
         forecaster: LimitForecaster,
+        work: WorkQueue,
     ) -> None:
+        self._work = work
         self._client, self._store, self._gatherer = client, store, gatherer
         self._traffic, self._plans = traffic, plans
         self._figures, self._forecaster = figures, forecaster
@@ -70,26 +75,24 @@ class DryRunner:
         world = self._traffic.resolve(self._gatherer.world(), now)
         ungated = world.ungated.union(*(self._gatherer.pods.ungated(document) for document, _ in writes))
         proposed = [_stored(document, body, self._live(document)) for document, body in writes]
-        made = partial(preview_writes, replace(world, ungated=ungated), proposed, dict(self._store.owned))
-        if len(writes) == 1:
-            found = made(self._plans, now)
-        else:  # several may take a second, which limits and the Lease do not have
-            found = await asyncio.to_thread(made, self._plans.copy(), now)
-        found = await self._with_foreign(found)
+        owned, plans = dict(self._store.owned), self._plans.copy()
+        made = partial(preview_writes, replace(world, ungated=ungated), proposed, owned, plans, now)
+        found = await self._with_foreign(await self._work.run(made))
         subject = ", ".join(str(document) for document, _ in writes)
-        return DryRun(subject, found, self._shifts(found))
+        return DryRun(subject, found, await self._shifts(found, owned, plans))
 
-    def preview_deletion(self, deleted: Sequence[ObjectKey]) -> DryRun:
+    async def preview_deletion(self, deleted: Sequence[ObjectKey]) -> DryRun:
         """Return what deleting documents would do now; the last is the one that the caller named."""
         now = datetime.now(UTC)
         world = self._traffic.resolve(self._gatherer.world(), now)
         live = _document(world, deleted[-1])
-        found = preview_deletion(world, deleted, live, self._store.owned, self._plans, now)
-        return DryRun(str(deleted[-1]), found, self._shifts(found))
+        owned, plans = dict(self._store.owned), self._plans.copy()
+        found = await self._work.run(partial(preview_deletion, world, deleted, live, owned, plans, now))
+        return DryRun(str(deleted[-1]), found, await self._shifts(found, owned, plans))
 
-    def require_unchanged(self, run: DryRun, planned: str) -> None:
+    async def require_unchanged(self, run: DryRun, planned: str) -> None:
         """Make sure that a write still does what was planned under a fingerprint; raises `Outdated`."""
-        if fingerprint(run.preview) != planned:
+        if await self._work.run(partial(fingerprint, run.preview)) != planned:
             raise Outdated(f"{run.subject}: the plan is outdated; plan the write again and review the differences")
 
     async def report(self, run: DryRun) -> Manifest:
@@ -102,10 +105,9 @@ class DryRunner:
 
         found = await asyncio.gather(*map(tried, run.preview.changes))
         changes = [change for change, _ in found]
-        # Thousands of diffs take seconds, which limits and the Lease do not have.
-        out = await asyncio.to_thread(report, run.preview, changes, run.shifts)
+        out = await self._work.run(partial(report, run.preview, changes, run.shifts))
         for line, (_, server) in zip(out["changes"], found, strict=True):
-            line["server"] = server
+            line["server"] = server[:MOST_SAID]
         return out
 
     async def _with_foreign(self, found: Preview) -> Preview:
@@ -151,7 +153,9 @@ class DryRunner:
     def _live(self, document: Document) -> Manifest | None:
         return self._store.get(document.key)
 
-    def _shifts(self, found: Preview) -> tuple[ForecastShift, ...]:
+    async def _shifts(
+        self, found: Preview, owned: Mapping[ObjectKey, Manifest], plans: PlanChecks
+    ) -> tuple[ForecastShift, ...]:
         """Return the limits before and after, with the replicas that are warm now."""
         if found.states is None:
             return ()
@@ -160,17 +164,34 @@ class DryRunner:
         written = [stored for stored in documents if stored]
         about = {identity_of(stored) for stored in written if stored.key.kind == "Model"}
         about |= {key for stored in written for key in then.plan.override_matches.get(stored.key, ())}
-        return self._forecaster.shifts(self._planned(now), self._planned(self._served(then)), frozenset(about))
+        states = await self._work.run(lambda: [_Digested.of(state) for state in (now, _served(then, owned, plans))])
+        before, after = map(self._planned, states)
+        return self._forecaster.shifts(before, after, frozenset(about))
 
-    def _served(self, then: RenderedWorld) -> RenderedWorld:
-        """Return what holds at first: requests stay where they are until the versions that come are warm."""
-        world = TrafficResolver(0.0, awaits_git=False).resolve(then.world, datetime.now(UTC))
-        world = replace(world, bindings=then.world.bindings)
-        return then if world.models == then.world.models else RenderedWorld.of(world, self._plans, self._store.owned)
-
-    def _planned(self, state: RenderedWorld) -> PlannedState:
-        figures = self._figures.foresee(state.plan, state.desired, state.world, self._store.owned)
+    def _planned(self, digested: "_Digested") -> PlannedState:
+        state = digested.state
+        owned = self._store.owned
+        figures = self._figures.foresee(state.plan, state.desired, state.world, owned, digested.templates)
         return PlannedState(state.plan, figures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Digested:
+    """A world as it is rendered, with the digests of its pod templates."""
+
+    state: RenderedWorld
+    templates: TemplateDigests
+
+    @classmethod
+    def of(cls, state: RenderedWorld) -> "_Digested":
+        return cls(state, template_digests(state.desired))
+
+
+def _served(then: RenderedWorld, owned: Mapping[ObjectKey, Manifest], plans: PlanChecks) -> RenderedWorld:
+    """Return what holds at first: requests stay where they are until the versions that come are warm."""
+    world = TrafficResolver(0.0, awaits_git=False).resolve(then.world, datetime.now(UTC))
+    world = replace(world, bindings=then.world.bindings)
+    return then if world.models == then.world.models else RenderedWorld.of(world, plans, owned)
 
 
 def _document(world: World, key: ObjectKey) -> Stored | None:

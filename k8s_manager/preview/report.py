@@ -1,10 +1,10 @@
 """Report of a preview for people and programs: diffs, what is touched, limits, risk and fingerprint. Pure."""
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import jsonpatch
 
+from istio_templates.documents.json_values import is_large
 from istio_templates.facts import Manifest
 from istio_templates.gateway import hosts_of
 from istio_templates.yaml_text import yaml_text
@@ -13,6 +13,10 @@ from k8s_manager.preview.forecast import ForecastShift
 from k8s_manager.preview.override_notes import cap_notes
 from k8s_manager.preview.preview import ObjectChange, Preview, fingerprint
 from k8s_manager.preview.risk import LISTENERS, PODS, ROUTES, highest, risks
+from k8s_manager.runtime.work.text_diff import unified
+
+MOST_COMPARED = 200_000
+"""About the bytes of an object whose parts are compared with each other."""
 
 
 def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[ForecastShift, ...]) -> Manifest:
@@ -47,13 +51,20 @@ def _change(change: ObjectChange) -> Manifest:
         "operation": change.operation,
         "object": str(change.key),
         "diff": _diff(change.before, change.after, str(change.key)),
-        "patch": jsonpatch.make_patch(change.before or {}, change.after or {}).patch,
+        "patch": _patch(change.before or {}, change.after or {}),
     }
 
 
+def _patch(before: Manifest, after: Manifest) -> list[Manifest]:
+    """Return a JSON patch; of objects that are too large to compare part by part, one that replaces the whole."""
+    if is_large(before, MOST_COMPARED) or is_large(after, MOST_COMPARED):
+        return [{"op": "replace", "path": "", "value": after}]
+    return list(jsonpatch.make_patch(before, after).patch)
+
+
 def _diff(old: Manifest | None, new: Manifest | None, name: str) -> str:
-    texts = [yaml_text([obj]).splitlines(True) if obj else [] for obj in (old, new)]
-    return "".join(difflib.unified_diff(texts[0], texts[1], f"live/{name}", f"proposed/{name}"))
+    before, after = (yaml_text([obj]) if obj else "" for obj in (old, new))
+    return unified(before, after, f"live/{name}", f"proposed/{name}")
 
 
 def _touches(changes: Sequence[ObjectChange]) -> Manifest:

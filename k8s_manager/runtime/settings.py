@@ -28,6 +28,20 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionBounds:
+    """Bounds of connections to the REST API: how many in all and of one address; seconds for the line and headers of a
+    request (from the connection's beginning), for its body, and between requests; bytes and number of headers."""
+
+    most: int = 2000
+    most_of_an_address: int = 400
+    head: float = 10.0
+    body: float = 30.0
+    idle: int = 5
+    head_bytes: int = 32_768
+    headers: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Git:
     """The repository that holds the manifests.
 
@@ -82,6 +96,10 @@ class Settings:
     token_review: str | None = None
     """The audience of the Kubernetes tokens that are accepted; absent: none are."""
 
+    prefixed_names: bool = False
+    """Whether names in grants have to say whose they are (`token:`, `oidc:`, `kubernetes:`); else those that do not are
+    of any kind of proof."""
+
     calls_per_second: float = 200.0
     """Calls of the REST API per second for one caller; the burst is twice as many."""
 
@@ -103,6 +121,12 @@ class Settings:
 
     git: Git | None = None
     """Where manifests go instead of the cluster; absent: into the cluster."""
+
+    connections: ConnectionBounds = ConnectionBounds()
+    """No flag: bounds of connections to the REST API. A proxy in front of it is one address."""
+
+    metrics_token_file: Path | None = None
+    """A file with the bearer token that `/metrics` asks for, since metrics name tenants; absent: anybody reads them."""
 
     strangers_per_second: float = 10.0
     """No flag: calls per second from one address with tokens that authenticate nobody; the burst is five times as many.

@@ -9,13 +9,14 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
-from math import prod
+from math import ceil, floor, prod
 from random import Random
 from typing import Any
 
 from istio_templates.documents.warmup import FileRef, Generator, Tensor
 
 ELEMENTS = 2_000_000  # of all tensors of a plan: they are made in the manager, beside everything else
+CHUNK = 50_000  # elements that are packed at once: one call for all of them would hold every other thread
 # Each type's format for `struct`, little-endian; BYTES have a length of their own.
 _FORMATS = {
     "BOOL": "?", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "INT8": "b", "INT16": "h", "INT32": "i",
@@ -50,29 +51,54 @@ class Filled:
         """Return the elements in binary: little-endian, BYTES each behind its length (u32)."""
         if self.dtype == "BYTES":
             return b"".join(struct.pack("<I", len(element)) + element for element in self.elements)
-        return struct.pack(f"<{len(self.elements)}{_FORMATS[self.dtype]}", *self.elements)
+        chunks = (self.elements[at : at + CHUNK] for at in range(0, len(self.elements), CHUNK))
+        return b"".join(struct.pack(f"<{len(chunk)}{_FORMATS[self.dtype]}", *chunk) for chunk in chunks)
 
     def plain(self) -> list[Any]:
         """Return the elements as JSON can hold them."""
         return [e.decode("utf-8", "replace") if isinstance(e, bytes) else e for e in self.elements]
 
 
-def filled(name: str, tensor: Tensor, batch: int, described: Described | None, files: Files) -> Filled:
-    """Return a tensor of a request; raises `Unresolved` with what is missing or does not fit."""
+def filled(
+    name: str, tensor: Tensor, batch: int, described: Described | None, files: Files, most: int | None = None
+) -> Filled:
+    """Return a tensor of a request; raises `Unresolved` with what is missing or does not fit. With `most`, a smaller
+    one of the same rank with so many of its elements; the smallest and the largest are looked at, too."""
     dtype = tensor.dtype or (described.dtype if described else None)
     shape = tensor.shape if tensor.shape is not None else (described.shape if described else None)
     if dtype is None or shape is None:
         raise Unresolved(f"{name}: neither the plan nor the server says its dtype and shape; give both")
     if dtype not in (*_FORMATS, "BYTES"):
         raise Unresolved(f"{name}: the server's type {dtype} is not supported; give a dtype that is")
-    sized = _sized(name, shape, batch)
+    sized = shrunk(_sized(name, shape, batch), most)
     try:
-        elements = tuple(islice(_elements(tensor.generator, dtype, files), prod(sized)))
+        source = _elements(tensor.generator, dtype, files)
+        elements = tuple(islice(source, prod(sized)))
+        if most is not None:
+            _require_fit(tensor.generator, dtype)
         found = Filled(name, dtype, sized, elements)
         found.raw()
     except (struct.error, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Unresolved(f"{name}: its values do not fit {dtype} ({error}); change the values or the dtype") from error
     return found
+
+
+def shrunk(shape: tuple[int, ...], most: int | None) -> tuple[int, ...]:
+    """Return a shape of the same rank with at most `most` elements, its last places kept before the first."""
+    if most is None or prod(shape) <= most:
+        return shape
+    left, kept = most, list[int]()
+    for size in reversed(shape):
+        kept.append(max(1, min(size, left)))
+        left //= kept[-1]
+    return tuple(reversed(kept))
+
+
+def _require_fit(generator: Generator, dtype: str) -> None:
+    """Make sure of the ends of a range, which hardly any sample has."""
+    if (span := generator.random) is not None and dtype not in ("BYTES", "BOOL"):
+        ends = (span.low, span.high) if dtype in _FLOATS else (floor(span.low), ceil(span.high) - 1)
+        Filled("", dtype, (2,), ends).raw()
 
 
 def _sized(name: str, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
@@ -134,7 +160,9 @@ def _converted(values: list[Any], dtype: str) -> list[Any]:
         raise ValueError(f"{wrong[0]!r} is no number")
     if dtype == "BOOL":
         return [bool(value) for value in values]
-    return [float(value) if dtype in _FLOATS else value for value in values]
+    found = [float(value) if dtype in _FLOATS else value for value in values]
+    Filled("", dtype, (len(found),), tuple(found)).raw()  # all of them, also where only some are sent
+    return found
 
 
 def _unpacked(raw: bytes, dtype: str) -> list[Any]:

@@ -3,8 +3,9 @@
 Source: KServe's `required_api.md` of the v2 protocol: readiness, metadata and inference of a model.
 """
 
-import json
 from collections.abc import Mapping
+
+import orjson
 
 from istio_templates.documents.warmup import Sanity
 from warmup.plans.tensors import Described, Filled
@@ -43,7 +44,7 @@ class OipRest:
     def request(self, server: Server, tensors: tuple[Filled, ...]) -> Request:
         """Return an inference request, its data flat."""
         inputs = [{"name": t.name, "shape": list(t.shape), "datatype": t.dtype, "data": t.plain()} for t in tensors]
-        return self._infer(server, json.dumps({"inputs": inputs}).encode())
+        return self._infer(server, orjson.dumps({"inputs": inputs}))
 
     def replay(self, server: Server, body: bytes) -> Request:
         """Return an inference request as it was recorded."""

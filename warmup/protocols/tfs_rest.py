@@ -3,9 +3,10 @@
 Source: TensorFlow Serving's `api_rest.md`: model status, metadata, and `:predict` in the columnar form.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from istio_templates.documents.warmup import Sanity
 from warmup.plans.tensors import Described, Filled
@@ -57,7 +58,7 @@ class TfsRest:
         """Return a predict request in the columnar form: each input nested by its shape."""
         inputs = {tensor.name: _nested(tensor.plain(), tensor.shape) for tensor in tensors}
         body = {"signature_name": server.target.signature or SIGNATURE, "inputs": inputs}
-        return self._predict(server, json.dumps(body).encode())
+        return self._predict(server, orjson.dumps(body))
 
     def replay(self, server: Server, body: bytes) -> Request:
         """Return a predict request as it was recorded."""

@@ -2,20 +2,23 @@
 what `PlanChecks` remembers."""
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from istio_templates.documents import ModelSpec, WarmupPlanSpec
-from istio_templates.documents.warmup import PLAN_BYTES
+from istio_templates.documents import Document, ModelSpec, WarmupPlanSpec
+from istio_templates.documents.warmup import PLAN_BYTES, FileRef
 from istio_templates.errors import Problem
 from istio_templates.workloads.warm_gate import GATE
 from k8s_manager.admission.claim_index import ClaimIndex, FilesInCluster
 from k8s_manager.admission.rules.rejection import Rejection, invalid, not_found
+from k8s_manager.world.world import World
 from warmup.plans.bundle import Bundle
 from warmup.plans.request_compiler import problems_of
 from warmup.plans.tensors import Files
 
 Plans = Mapping[tuple[str, str], WarmupPlanSpec]
 Key = tuple[str, str]  # namespace and name
+HEAVY = 4096
+"""Of the work to try a plan, about in elements: some milliseconds."""
 
 
 class PlanChecks:
@@ -26,6 +29,8 @@ class PlanChecks:
     """
 
     def __init__(self) -> None:
+        self.version = 0
+        """It grows when problems were found elsewhere."""
         self._known: dict[tuple[int, str], tuple[weakref.ref[WarmupPlanSpec], object, tuple[Problem, ...]]] = {}
 
     def copy(self) -> "PlanChecks":
@@ -38,13 +43,25 @@ class PlanChecks:
 
     def problems(self, bundle: Bundle) -> tuple[Problem, ...]:
         """Return what is wrong with a plan and its files."""
-        files = frozenset((ref, hash(content)) for ref, content in bundle.files.items())
+        files = _contents(bundle)
         known = self._known.get((id(bundle.spec), bundle.model))
         if known is not None and known[0]() is bundle.spec and known[1] == files:
             return known[2]
         found = _problems(bundle)
         self._remember(bundle.spec, bundle.model, files, found)
         return found
+
+    def untried(self, bundles: Iterable[Bundle]) -> Iterator[Bundle]:
+        """Yield the bundles of which it is not known what is wrong with them."""
+        for bundle in bundles:
+            known = self._known.get((id(bundle.spec), bundle.model))
+            if known is None or known[0]() is not bundle.spec or known[1] != _contents(bundle):
+                yield bundle
+
+    def remember(self, bundle: Bundle, problems: tuple[Problem, ...]) -> None:
+        """Remember what is wrong with a plan and its files, which was found elsewhere."""
+        self.version += 1
+        self._remember(bundle.spec, bundle.model, _contents(bundle), problems)
 
     def _remember(self, plan: WarmupPlanSpec, model: str, files: object, problems: tuple[Problem, ...]) -> None:
         key, known = (id(plan), model), self._known
@@ -104,6 +121,40 @@ def _bundle(root: str, bundle: Bundle, plans: PlanChecks) -> Iterator[Rejection]
     if not missing:
         for problem in plans.problems(bundle):
             yield invalid(f"{root}.{problem.field}" if problem.field else root, problem.message)
+
+
+def heavy_bundles(documents: Iterable[Document], world: World) -> Iterator[Bundle]:
+    """Yield the plans of documents that are long enough to be tried beside the event loop."""
+    plans: dict[Key, WarmupPlanSpec] | None = None
+    for document in documents:
+        namespace, spec = document.namespace or "", document.spec
+        bundle: Bundle | None = None
+        if isinstance(spec, WarmupPlanSpec):
+            bundle = Bundle("model", spec, files_of(namespace, spec, world.files))
+        elif isinstance(spec, ModelSpec) and spec.warmup.how != "none":
+            if plans is None:
+                plans = {(one.key.namespace, one.key.name): one.spec for one in world.warmup_plans if one.spec}
+            bundle = bundle_of((namespace, document.name), spec, plans, world.files)
+        if bundle is not None and is_heavy(bundle):
+            yield bundle
+
+
+def is_heavy(bundle: Bundle) -> bool:
+    """Tell whether it takes more than some milliseconds to find what is wrong with a plan."""
+    tensors = [tensor for case in bundle.spec.cases for tensor in (case.inputs or {}).values()]
+    given = sum(len(tensor.generator.values or ()) + len(tensor.generator.b64 or "") // 8 for tensor in tensors)
+    texts = sum(len(case.text or "") + (HEAVY if case.body is not None else 0) // 8 for case in bundle.spec.cases)
+    sizes = sum(len(case.inputs or ()) * len(case.batch_sizes) for case in bundle.spec.cases)
+    return given + texts // 64 + 32 * sizes + sum(map(len, bundle.files.values())) // 8 > HEAVY
+
+
+def _contents(bundle: Bundle) -> frozenset[tuple[FileRef, int]]:
+    return frozenset((ref, hash(content)) for ref, content in bundle.files.items())
+
+
+def problems_in(bundle: Bundle) -> tuple[Problem, ...]:
+    """Return what is wrong with a plan and its files; it knows nothing and remembers nothing, so any thread may ask."""
+    return _problems(bundle)
 
 
 def _problems(bundle: Bundle) -> tuple[Problem, ...]:

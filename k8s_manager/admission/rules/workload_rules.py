@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
+from istio_templates.documents.json_values import path_of
 from istio_templates.documents.model import MODEL_CONTAINER, Workload
-from istio_templates.documents.parse import path_of
 from istio_templates.facts import Manifest
 from istio_templates.workloads import agent
 from istio_templates.workloads.short_fields import merged

@@ -56,7 +56,8 @@ def taken(user: object, groups: object, source: str, of_kubernetes: bool = False
     if not _is_name(user) or user.startswith(reserved):
         raise Unidentified(f"{source} names no user that can be taken")
     listed = groups if isinstance(groups, list | tuple) else [groups]
-    return Identity(user, frozenset(group for group in listed if _is_name(group) and not group.startswith(reserved)))
+    held = frozenset(group for group in listed if _is_name(group) and not group.startswith(reserved))
+    return Identity(user, held, source="kubernetes" if of_kubernetes else "oidc")
 
 
 def _is_name(value: object) -> TypeGuard[str]:

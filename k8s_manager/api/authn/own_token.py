@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import secrets
+from pathlib import Path
 
 from istio_templates.errors import Stalled, TidegateError, Waiting
 from istio_templates.facts import Manifest, ObjectKey
@@ -52,12 +53,17 @@ class Token:
 async def token_of(settings: Settings, client: KubeClient) -> str:
     """Return the token that callers present; raises `Stalled` where the Secret holds none."""
     if settings.token_file is not None:
-        return _given(settings.token_file.read_text(), f"{settings.token_file}", "put one in")
+        return given_token(settings.token_file)
     if settings.token_secret is not None:
         return _token_in(await _secret(client, *settings.token_secret))
     made = secrets.token_urlsafe(32)
     log.warning("no --token-file and no --token-secret: the REST API takes only %s until this process ends", made)
     return made
+
+
+def given_token(file: Path) -> str:
+    """Return the token in a file; raises `Stalled` where it holds none, `OSError` where it cannot be read."""
+    return _given(file.read_text(), str(file), "put one in")
 
 
 async def _secret(client: KubeClient, namespace: str, name: str) -> Manifest:

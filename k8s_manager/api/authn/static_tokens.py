@@ -37,7 +37,7 @@ class Entry(Spec):
 class TokensFile(Spec):
     """The file."""
 
-    tokens: tuple[Entry, ...]
+    tokens: Annotated[tuple[Entry, ...], Field(max_length=100_000)]
 
 
 def new_token() -> str:
@@ -89,4 +89,4 @@ def _known(text: str, source: str) -> dict[str, Identity]:
     names = [name for entry in tokens for name in (entry.user, *entry.groups) if name.startswith(OWN_PREFIX)]
     if names:
         raise Invalid(source, [Problem("tokens", f"{names[0]!r} is the manager's own; choose another name")])
-    return {entry.sha256: Identity(entry.user, frozenset(entry.groups)) for entry in tokens}
+    return {entry.sha256: Identity(entry.user, frozenset(entry.groups), source="token") for entry in tokens}

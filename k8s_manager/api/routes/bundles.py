@@ -1,6 +1,5 @@
 """Several documents in one call: what they would change together, and the manifests that follow from them alone."""
 
-import asyncio
 from typing import Annotated
 
 import orjson
@@ -25,7 +24,6 @@ Bundle = Annotated[DocumentsBody, Depends(body_of(DocumentsBody, "the documents"
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
-    turn = asyncio.Semaphore(1)
 
     @app.post(
         "/v1/plan",
@@ -51,9 +49,7 @@ def add(app: FastAPI, backend: Backend) -> None:
         response_model=RenderedManifests,
     )
     async def render(body: Bundle) -> Response:
-        async with turn:
-            text = await asyncio.to_thread(_rendered, body.documents)
-        return Response(text, media_type="application/json")
+        return Response(await backend.work.run(lambda: _rendered(body.documents)), media_type="application/json")
 
 
 def _require_right(caller: Caller, raw: Manifest, backend: Backend) -> None:

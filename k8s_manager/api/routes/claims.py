@@ -82,16 +82,16 @@ def _host(text: str) -> str:
 def _claims(backend: Backend, tenant: Manifest) -> Iterator[Manifest]:
     name, spec = tenant["metadata"]["name"], tenant.get("spec") or {}
     namespace = str(spec.get("namespace") or name)
-    routes = [
-        (route.get("host", ""), {"path": route.get("path"), "model": model["metadata"]["name"]})
-        for model, route in routes_in(backend.documents.many("Model", namespace))
-    ]
+    routes: dict[str, list[Manifest]] = {}
+    for model, route in routes_in(backend.documents.many("Model", namespace)):
+        line = {"path": route.get("path"), "model": model["metadata"]["name"]}
+        routes.setdefault(str(route.get("host", "")), []).append(line)
     for host in spec.get("hosts") or ():
         claim = {
             "host": host["name"],
             "tenant": name,
             "gateway": (spec.get("gateway") or {}).get("name") or name,
             "delegations": host.get("delegations") or [],
-            "routes": [route for at, route in routes if names.covers(host["name"], at)],
+            "routes": [route for at, lines in routes.items() if names.covers(host["name"], at) for route in lines],
         }
         yield {"metadata": {"name": host["name"], "namespace": name}, "claim": claim}

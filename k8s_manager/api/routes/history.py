@@ -68,7 +68,8 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         found = await backend.history.one(key, live, revision, deleted)
         shown = {**line(found, live), "spec": found["data"]["spec"]}
         if against is not None:
-            shown["diff"] = difference(await backend.history.one(key, live, against, deleted), found)
+            other = await backend.history.one(key, live, against, deleted)
+            shown["diff"] = await backend.work.run(lambda: difference(other, found))
         return in_json(shown)
 
 

@@ -1,15 +1,21 @@
 """The routes that Kubernetes and Prometheus call."""
 
+import asyncio
+import hmac
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
+from k8s_manager.api.authn.authenticators import Unidentified
+from k8s_manager.api.guard import bearer_of
 from k8s_manager.api.openapi import PROBLEMS
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.runtime.metrics import REGISTRY
 
+FRESH = 1.0
+"""Seconds."""
 _UNREADY: dict[str, Any] = {
     "description": "Not yet, and why.",
     "content": {**PROBLEMS[503]["content"], "text/plain": {"schema": {"type": "string"}}},
@@ -18,6 +24,7 @@ _UNREADY: dict[str, Any] = {
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
+    page = _MetricsPage()
 
     @app.get("/healthz", response_class=PlainTextResponse, summary="Is the process alive?", name="healthz")
     async def healthz() -> str:
@@ -35,5 +42,27 @@ def add(app: FastAPI, backend: Backend) -> None:
         return PlainTextResponse("ok\n" if reason is None else f"{reason}\n", 200 if reason is None else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, summary="Metrics in Prometheus' format.", name="metrics")
-    async def metrics() -> Response:
-        return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+    async def metrics(request: Request) -> Response:
+        _require(request.app.state.metrics_token, bearer_of(request))
+        return PlainTextResponse(await page.text(), media_type="text/plain; version=0.0.4")
+
+
+def _require(token: str | None, given: str | None) -> None:
+    if token is not None and not hmac.compare_digest((given or "").encode(errors="replace"), token.encode()):
+        raise Unidentified("metrics ask for a token here; send that of --metrics-token-file as a bearer token")
+
+
+class _MetricsPage:
+    """All metrics as a text, made beside the event loop, and once a second however many ask."""
+
+    def __init__(self) -> None:
+        self._made: tuple[float, bytes] | None = None
+        self._turn = asyncio.Lock()
+
+    async def text(self) -> bytes:
+        """Return the text, at most a second old."""
+        async with self._turn:
+            now = asyncio.get_running_loop().time()
+            if self._made is None or now - self._made[0] > FRESH:
+                self._made = (now, await asyncio.to_thread(generate_latest, REGISTRY))
+            return self._made[1]

@@ -1,6 +1,5 @@
-"""`POST /v1/simulate`: limits against a trace, tried in a thread so that nobody else waits for it."""
+"""`POST /v1/simulate`: limits against a trace, tried beside the event loop, in the caller's turn."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Response
@@ -8,22 +7,20 @@ from fastapi import Depends, FastAPI, Response
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
 from k8s_manager.api.openapi import described
-from k8s_manager.api.problems import TooMany
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.bodies import SimulationBody
 from k8s_manager.api.schemas.simulations import SimulationReport
+from k8s_manager.api.services.backend import Backend
 from ratelimiter.simulation import scenario, trace
 from ratelimiter.simulation.run import simulate
 
 MOST_REQUESTS = 200_000  # half a second of one core, which the manager can spare
-MOST_WAITING = 4
 SUBJECT = "the simulation"
 
 
-def add(app: FastAPI) -> None:
+def add(app: FastAPI, backend: Backend) -> None:
     """Add the route."""
-    turns = _Turns()
 
     @app.post(
         "/v1/simulate",
@@ -34,25 +31,7 @@ def add(app: FastAPI) -> None:
         response_model=SimulationReport,
     )
     async def simulated(body: Annotated[SimulationBody, Depends(body_of(SimulationBody, SUBJECT))]) -> Response:
-        return in_json(await turns.of(body))
-
-
-class _Turns:
-    """One simulation after another: each takes a core from limits as long as it runs."""
-
-    def __init__(self) -> None:
-        self._turn, self._there = asyncio.Semaphore(1), 0
-
-    async def of(self, body: SimulationBody) -> Manifest:
-        """Return what a simulation tells; raises `TooMany` where enough wait."""
-        if self._there > MOST_WAITING:
-            raise TooMany("enough simulations are waiting; try again, or use `tidegate simulate`", 2)
-        self._there += 1
-        try:
-            async with self._turn:
-                return await asyncio.to_thread(_told, body)
-        finally:
-            self._there -= 1
+        return in_json(await backend.work.run(lambda: _told(body)))
 
 
 def _told(body: SimulationBody) -> Manifest:

@@ -22,6 +22,7 @@ def add(app: FastAPI) -> None:
         caller = caller_of(request)
         told = {
             "user": caller.identity.user,
+            "source": caller.identity.source,
             "groups": sorted(caller.identity.groups),
             "grants": [
                 {

@@ -14,9 +14,10 @@ class RoleGrant(ApiAnswer):
 
 
 class CallerReport(ApiAnswer):
-    """Who the caller is taken for, and its grants."""
+    """Who the caller is taken for, by which kind of proof (none for the manager's own token), and its grants."""
 
     user: str
+    source: str
     groups: list[str]
     grants: list[RoleGrant]
 

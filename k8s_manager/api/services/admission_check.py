@@ -4,15 +4,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from istio_templates.documents import Document, parse
+from istio_templates.documents.json_values import is_large
 from istio_templates.errors import Conflict, Invalid, NotFound
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.admit import rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
-from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.admission.rules.warmup_rules import PlanChecks, heavy_bundles, problems_in
 from k8s_manager.api.services.document_bodies import completed, require_not_over
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.world.world import World
 
@@ -28,7 +30,9 @@ class AdmissionCheck:
         plans: PlanChecks,
         view: PlanView,
         locks: WriteLocks,
+        work: WorkQueue,
     ) -> None:
+        self._work = work
         self._catalog, self._reader, self._traffic, self._view, self._locks = catalog, reader, traffic, view, locks
         self._plans, self._index = plans, IncrementalIndex(plans)
 
@@ -38,17 +42,27 @@ class AdmissionCheck:
         self._reader.end_round(len(found.models))
         return replace(found, bindings=self._traffic.bindings(found, datetime.now(UTC)))
 
-    def admitted(self, key: ObjectKey, body: Manifest) -> Document:
-        """Return the document in a body if it is right in itself and takes nothing from others."""
+    async def read(self, key: ObjectKey, body: Manifest) -> Document:
+        """Return the document in a body if it is right in itself; raises `Invalid`. A large one is read beside the
+        event loop, and a warm-up plan is tried there before anybody asks what is wrong with it."""
         self._catalog.require_sync()
-        document = parse(completed(key, body))
+        whole = completed(key, body)
+        document = await self._work.run(lambda: parse(whole)) if is_large(whole) else parse(whole)
+        if bundles := list(self._plans.untried(heavy_bundles([document], self._reader.claims()))):
+            for bundle, problems in await self._work.run(lambda: [(one, problems_in(one)) for one in bundles]):
+                self._plans.remember(bundle, problems)
+        return document
+
+    def require_admitted(self, document: Document) -> None:
+        """Make sure that a document takes nothing from others; raises `Invalid`, `Conflict` or `NotFound`."""
+        self._catalog.require_sync()
         require_not_over(document, datetime.now(UTC))
         world = self.claims()
         world = replace(world, ungated=world.ungated | self._reader.pods.ungated(document))
         claims = self._index.update(world, self._view.world, self._view.plan.admission, self._locks.reserved())
         found = rejections(document, claims, self._plans)
         if not found:
-            return document
+            return
         problems = [rejection.problem for rejection in found]
         if all(rejection.reason == "NotFound" for rejection in found):
             raise NotFound(f"{document}: {problems[0]}")

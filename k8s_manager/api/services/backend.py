@@ -26,6 +26,7 @@ from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.preview.dry_run import DryRunner
 from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
@@ -45,6 +46,7 @@ class Backend:
     events: Events
     history: HistoryRecorder
     tree: TreeLoop | None
+    work: WorkQueue
 
 
 def backend_of(
@@ -66,16 +68,17 @@ def backend_of(
 ) -> Backend:
     """Put the services together; `reader` is the API's own, `traffic`, `plans` and `figures` are those of the main
     loop."""
-    locks, dry_run = WriteLocks(), DryRunner(client, store, reader, traffic, plans, figures, forecaster)
+    locks, work = WriteLocks(), WorkQueue()
+    dry_run = DryRunner(client, store, reader, traffic, plans, figures, forecaster, work)
     catalog = DocumentCatalog(store, view, watchers)
-    check = AdmissionCheck(catalog, reader, traffic, plans, view, locks)
+    check = AdmissionCheck(catalog, reader, traffic, plans, view, locks, work)
     models = ModelReader(catalog, reader, view, limits, probe, gates)
     writer = DocumentWriter(client, store, catalog, check, dry_run, locks, history)
     return Backend(
         documents=catalog,
         writer=writer,
         deletion=DocumentDeletion(client, store, catalog, check, dry_run, locks, history, explains_deletes=bool(tree)),
-        bundles=BundlePlanner(store, catalog, dry_run),
+        bundles=BundlePlanner(store, catalog, dry_run, work),
         models=models,
         inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader),
@@ -83,4 +86,5 @@ def backend_of(
         events=events,
         history=history,
         tree=tree,
+        work=work,
     )

@@ -48,13 +48,13 @@ class DocumentDeletion:
         """Delete a document; what others depend on only with `cascade`."""
         if write.dry_run:
             going = self._going(key, cascade, write.match)
-            told = await self._dry_run.report(self._dry_run.preview_deletion(going))
+            told = await self._dry_run.report(await self._dry_run.preview_deletion(going))
             kept = await remainder(self._client, self._store, going)
             return {**told, "documents": [str(gone) for gone in going], "kept": kept}
         async with self._locks.deleting():
             going = self._going(key, cascade, write.match)
             if write.planned is not None:
-                self._dry_run.require_unchanged(self._dry_run.preview_deletion(going), write.planned)
+                await self._dry_run.require_unchanged(await self._dry_run.preview_deletion(going), write.planned)
             kept = await remainder(self._client, self._store, going)
             for gone in going:
                 await self._delete(gone, write.match if gone == key else None, write.change)

@@ -55,15 +55,17 @@ class DocumentWriter:
         """Write a whole document; return it (or, with a dry run, what would change) and whether it is new. One that was
         `made_from` another is not written where that has been edited meanwhile."""
         await self._namespaced(key)
+        document = await self._check.read(key, body)
         if write.dry_run:
-            document, live = self._writable(key, body, made_from)
+            live = self._writable(document, made_from)
             return await self._dry_run.report(await self._dry_run.preview_writes((document, body))), live is None
         async with self._locks.writing(key):
-            document, live = self._writable(key, body, made_from)
+            live = self._writable(document, made_from)
             require(live, write.match, key)
             self._locks.reserve(document)  # before anything is waited for: nobody else gets what it claims
             if write.planned is not None:
-                self._dry_run.require_unchanged(await self._dry_run.preview_writes((document, body)), write.planned)
+                planned = await self._dry_run.preview_writes((document, body))
+                await self._dry_run.require_unchanged(planned, write.planned)
             await ensure_namespace(self._client, self._store, key.namespace)
             return shown(await self._write(document, marked(body, live, write.change), live, write.match)), live is None
 
@@ -79,14 +81,15 @@ class DocumentWriter:
         """Keep for a document what it is going to hold, until the block ends."""
         return self._locks.promised(parse(completed(key, body)))
 
-    def _writable(self, key: ObjectKey, body: Manifest, made_from: Manifest | None) -> tuple[Document, Manifest | None]:
-        """Return the document in a body, and what is there now, if the one may be written over the other."""
-        document, live = self._check.admitted(key, body), self._store.get(key)
+    def _writable(self, document: Document, made_from: Manifest | None) -> Manifest | None:
+        """Return what is there now, if a document may be written over it."""
+        self._check.require_admitted(document)
+        key, live = document.key, self._store.get(document.key)
         if made_from and (live is None or edited(live) != edited(made_from)):
             raise Outdated(f"{key} has been changed meanwhile; repeat the change")
         if live and "deletionTimestamp" in live["metadata"]:
             raise Conflict(str(key), [Problem("", "is being deleted; wait until it is gone, then create it again")])
-        return document, live
+        return live
 
     async def _write(self, document: Document, body: Manifest, live: Manifest | None, match: str | None) -> Manifest:
         spec = body.get("spec", {})

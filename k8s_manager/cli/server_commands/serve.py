@@ -68,6 +68,8 @@ def serve(
         token_review=callers.token_review,
         audit=server.audit,
         calls_per_second=callers.calls_per_second,
+        prefixed_names=callers.prefixed_names,
+        metrics_token_file=callers.metrics_token_file,
         lease=_pair(managers.lease),
         lease_seconds=managers.lease_seconds,
         gateway_overlap=limits.gateway_overlap,

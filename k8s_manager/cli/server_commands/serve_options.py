@@ -83,6 +83,21 @@ TokenReview = Annotated[
         metavar="AUDIENCE", envvar="TIDEGATE_TOKEN_REVIEW", help="Take Kubernetes tokens that are for this audience."
     ),
 ]
+PrefixedNames = Annotated[
+    bool,
+    _callers(
+        "--prefixed-names",
+        envvar="TIDEGATE_PREFIXED_NAMES",
+        help="Let names in grants count only with their kind of proof: token:NAME, oidc:NAME or kubernetes:NAME.",
+    ),
+]
+MetricsTokenFile = Annotated[
+    Path | None,
+    _callers(
+        envvar="TIDEGATE_METRICS_TOKEN_FILE",
+        help="A file with the bearer token that /metrics asks for: metrics name tenants. Absent: anybody reads them.",
+    ),
+]
 CallsPerSecond = Annotated[
     float, _callers(min=1, help="Calls of the REST API per second for one caller; the burst is twice as many.")
 ]
@@ -168,6 +183,8 @@ class CallerOptions:
     oidc_ca_file: OidcCaFile = None
     token_review: TokenReview = None
     calls_per_second: CallsPerSecond = 200.0
+    prefixed_names: PrefixedNames = False
+    metrics_token_file: MetricsTokenFile = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_manager.authz.grants import of_documents
-from k8s_manager.authz.roles import RIGHTS, Caller, Grant, Grants, Identity, Right, Role
+from k8s_manager.authz.roles import MASTERS, RIGHTS, SOURCES, Caller, Grant, Grants, Identity, Right, Role
 
 ALICE = Identity("alice", frozenset({"search-team"}))
 MATRIX = {
@@ -79,3 +79,21 @@ def test_the_owners_of_a_tenant_are_its_admins():
     assert list(of_documents([], [tenant, {"metadata": {"name": "ads"}, "spec": {}}])) == [
         Grant(Role.TENANT_ADMIN, frozenset({"anna", "bob"}), frozenset({"ml"}), frozenset({"search"}))
     ]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_name_with_its_source_is_of_that_source_alone(source):
+    grants = Grants([Grant(Role.VIEWER, users=frozenset({f"{source}:anna"}), groups=frozenset({f"{source}:ml"}))])
+    for other in SOURCES:
+        assert bool(grants.of(Identity("anna", source=other))) is (other == source)
+        assert bool(grants.of(Identity("carl", frozenset({"ml"}), source=other))) is (other == source)
+        if other != source:
+            assert not grants.of(Identity(f"{source}:anna", frozenset({f"{source}:ml"}), source=other))
+
+
+def test_a_name_without_a_source_is_of_any_until_prefixes_are_asked_for():
+    granted = [Grant(Role.VIEWER, users=frozenset({"anna"}), groups=frozenset({"ml"}))]
+    for source in SOURCES:
+        assert Grants(granted).of(Identity("anna", source=source))
+        assert not Grants(granted, prefixed=True).of(Identity("anna", frozenset({"ml"}), source=source))
+    assert Grants(granted, prefixed=True).of(Identity("tidegate:holder", frozenset({MASTERS}), is_person=False))

@@ -1,0 +1,98 @@
+"""How long inputs hold the event loop: every endpoint with floods of 1 MiB, beside a quiet run. Prints a table.
+
+python -m tests.faults.cost [BYTES]
+"""
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from scripts.generate import openapi
+from tests.faults.cost_inputs import DOCUMENTS, bodies, endpoints, fields, flooded, floods
+from tests.support.fleet import running_fleet
+
+BEAT = 0.001
+LIMIT = 2**20
+
+
+class Heartbeat:
+    """The longest time, in seconds, for which the event loop did nothing else."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def run(self) -> None:
+        """Note how late each beat is, until cancelled."""
+        while True:
+            due = time.perf_counter() + BEAT
+            await asyncio.sleep(BEAT)
+            self.longest = max(self.longest, time.perf_counter() - due)
+
+    def take(self) -> float:
+        """Return the longest time since the last call."""
+        found, self.longest = self.longest, 0.0
+        return found
+
+
+@asynccontextmanager
+async def beating() -> AsyncIterator[Heartbeat]:
+    """Beat until the block ends."""
+    beat = Heartbeat()
+    task = asyncio.create_task(beat.run())
+    yield beat
+    task.cancel()
+
+
+def write(line: str) -> None:
+    """Show a line of the table at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def inputs(size: int, step: int) -> Iterator[tuple[str, str, str]]:
+    """Yield floods as bodies: of the whole, and of every `step`-th field of each document."""
+    yield from bodies(size)
+    for kind in DOCUMENTS:
+        for number, path in enumerate(fields(kind)):
+            if number % step == 0:
+                flood = list(floods(size * 4 // 5))[number // step % 8]
+                name = f"{kind}.{'.'.join(path[1:])}: {flood.name}"
+                yield name, "application/json", json.dumps(flooded(kind, path, flood.value))
+
+
+async def main(size: int) -> None:
+    """Measure, and print one line for each endpoint."""
+    async with running_fleet() as fleet, fleet.manager() as manager, fleet.rest(manager) as rest, beating() as beat:
+        await asyncio.sleep(1)
+        beat.take()
+        await asyncio.sleep(3)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        write(f"| quiet | | {beat.take() * 1000:.0f} ms |")
+        for method, path in endpoints(openapi()):
+            place = path.replace("{host}", "a.example.com")
+            for part in ("tenant", "name", "model", "version"):
+                place = place.replace(f"{{{part}}}", "search")
+            worst, which, codes = 0.0, "", set[int]()
+            made = inputs(size, 5 if method == "POST" else 40)
+            while (one := await asyncio.to_thread(next, made, None)) is not None:
+                name, content, text = one
+                raw = text.encode()
+                if len(raw) > LIMIT:
+                    continue
+                await asyncio.sleep(0.005)
+                beat.take()
+                status, _ = await rest.call(method, place, raw, {"Content-Type": content, "If-Match": "*"})
+                codes.add(status)
+                held = beat.take()
+                if held > worst:
+                    worst, which = held, name
+            write(f"| {method} {path} | {which} | {worst * 1000:.0f} ms | {sorted(codes)} |")
+        write(f"| memory, most | | {(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024} MiB more |")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 900_000))
