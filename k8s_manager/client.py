@@ -74,6 +74,7 @@ class WhoAmI(TypedDict):
     """Who a caller is taken for, and its grants."""
 
     user: str
+    source: str
     groups: list[str]
     grants: list[GrantedRole]
 

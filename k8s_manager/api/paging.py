@@ -38,14 +38,14 @@ def page(found: Sequence[Manifest], limit: int, after: str | None, shown: Callab
     """
     ended = None if after is None else _place(after)
     rest = found if ended is None else [obj for obj in found if place(obj) > ended]
-    items: list[orjson.Fragment] = []
+    items: list[Manifest] = []
     size = 0
     for obj in rest[:limit]:
-        text = orjson.dumps(shown(obj))
-        size += len(text)
+        item = shown(obj)
+        size += len(orjson.dumps(item))
         if items and size > MOST_BYTES:
             break
-        items.append(orjson.Fragment(text))
+        items.append(item)
     answer: Manifest = {"items": items}
     if len(rest) > len(items):
         answer["continue"] = _token(place(rest[len(items) - 1]))
