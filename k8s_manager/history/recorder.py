@@ -198,8 +198,8 @@ class HistoryRecorder:
     async def _read(self) -> None:
         """Learn which revisions there are."""
         found, _ = await self._client.list(_REVISIONS, revision.of_everything())
-        for obj in found:
-            for owner in obj["metadata"].get("ownerReferences") or []:
+        for obj in filter(revision.is_sound, found):
+            for owner in obj["metadata"]["ownerReferences"]:
                 self._known.setdefault(owner["uid"], set()).add(int(obj["revision"]))
 
     def _accepted(self) -> Iterator[Manifest]:

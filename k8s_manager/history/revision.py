@@ -126,8 +126,20 @@ def revision(document: Manifest, change: ChangeAuthor, namespace: str) -> Manife
 
 def ordered(found: Iterable[Manifest], uid: str) -> list[Manifest]:
     """Return the revisions of one document, the newest first."""
-    own = [obj for obj in found if any(o["uid"] == uid for o in obj["metadata"].get("ownerReferences") or [])]
+    own = [obj for obj in found if is_sound(obj) and any(o["uid"] == uid for o in obj["metadata"]["ownerReferences"])]
     return sorted(own, key=lambda obj: int(obj["revision"]), reverse=True)
+
+
+def is_sound(obj: Manifest) -> bool:
+    """Tell whether a ControllerRevision is one of a document, as the manager writes it: others may write there too."""
+    owners, data = obj["metadata"].get("ownerReferences"), obj.get("data")
+    return (
+        isinstance(owners, list)
+        and all(isinstance(owner, dict) and isinstance(owner.get("uid"), str) for owner in owners)
+        and type(obj.get("revision")) is int
+        and isinstance(data, dict)
+        and isinstance(data.get("spec"), dict)
+    )
 
 
 def surplus(newest_first: Sequence[Manifest]) -> Sequence[Manifest]:
