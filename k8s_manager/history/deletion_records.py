@@ -79,7 +79,7 @@ class DeletionRecords:
         if self._clock.now() < self._clean_up_at:
             return self._clean_up_at
         found, _ = await self._client.list(_REVISIONS, revision.of_everything())
-        going = expired(found, self._clock.utc())
+        going = expired([obj for obj in found if revision.is_sound(obj)], self._clock.utc())
         for obj in going[:AT_ONCE]:
             with contextlib.suppress(Absent):
                 await self._client.delete(

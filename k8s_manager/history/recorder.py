@@ -233,7 +233,8 @@ class HistoryRecorder:
 
     async def _read(self) -> None:
         """Learn which revisions there are; those of an earlier Tidegate would go with their document."""
-        found, _ = await self._client.list(_REVISIONS, revision.of_everything())
+        listed, _ = await self._client.list(_REVISIONS, revision.of_everything())
+        found = [obj for obj in listed if revision.is_sound(obj)]
         await asyncio.gather(*(self._adopt(obj) for obj in found if revision.has_owner(obj)))
         for obj in found:
             if not revision.is_deletion(obj):

@@ -174,18 +174,33 @@ def is_deletion(found: Manifest) -> bool:
 
 def ordered(found: Iterable[Manifest], uid: str) -> list[Manifest]:
     """Return the revisions of one document, the newest first."""
-    own = [obj for obj in found if uid_of(obj) == uid]
+    own = [obj for obj in found if is_sound(obj) and uid_of(obj) == uid]
     return sorted(own, key=lambda obj: (is_deletion(obj), int(obj["revision"])), reverse=True)
 
 
 def last_deleted(found: Iterable[Manifest], living: str) -> list[Manifest]:
     """Return the revisions of the document of a name that was deleted last, the newest first; not those of the one
     with the UID `living`."""
-    gone = [obj for obj in found if uid_of(obj) not in ("", living)]
+    gone = [obj for obj in found if is_sound(obj) and uid_of(obj) not in ("", living)]
     if not gone:
         return []
     last = max(gone, key=lambda obj: (is_deletion(obj), obj["metadata"].get("creationTimestamp") or ""))
     return ordered(gone, uid_of(last))
+
+
+def is_sound(obj: Manifest) -> bool:
+    """Tell whether a ControllerRevision is one of a document, as the manager writes it: others may write there too."""
+    owners, labels = obj["metadata"].get("ownerReferences") or [], obj["metadata"].get("labels") or {}
+    data = obj.get("data")
+    return (
+        isinstance(owners, list)
+        and all(isinstance(owner, dict) and isinstance(owner.get("uid"), str) for owner in owners)
+        and isinstance(labels, dict)
+        and all(isinstance(labels.get(name), str) for name in (_KIND, _NAME))
+        and type(obj.get("revision")) is int
+        and isinstance(data, dict)
+        and isinstance(data.get("spec"), dict)
+    )
 
 
 def surplus(newest_first: Sequence[Manifest]) -> Sequence[Manifest]:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
@@ -89,9 +90,10 @@ class Lease:
 
     async def _read(self) -> Manifest | None:
         try:
-            return await self._client.get(self._key)
+            live = await self._client.get(self._key)
         except Absent:
             return None
+        return {**live, "spec": _sound(live.get("spec"))}
 
     def _may_make(self) -> bool:
         """Tell whether a Lease that is not there may be made: whoever held one that was deleted has to notice first."""
@@ -128,6 +130,15 @@ class Lease:
                 await self._client.replace({**held, "spec": {**held["spec"], "holderIdentity": ""}})
         except (TidegateError, TimeoutError) as error:
             log.warning("%s was not given back: %s; the next leader waits until it expires", self._key, error)
+
+
+def _sound(spec: Any) -> Manifest:
+    """Return what a Lease says, what cannot be read left out: others may write there too."""
+    found = spec if isinstance(spec, dict) else {}
+    numbers = ("leaseDurationSeconds", "leaseTransitions")
+    kept = {name: value for name, value in found.items() if name not in (*numbers, "holderIdentity")}
+    kept |= {name: found[name] for name in numbers if type(found.get(name)) is int and abs(found[name]) < 2**31}
+    return kept | ({"holderIdentity": found["holderIdentity"]} if isinstance(found.get("holderIdentity"), str) else {})
 
 
 def micro_time(moment: datetime) -> str:

@@ -39,6 +39,8 @@ from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 
 log = logging.getLogger(__name__)
+SHORTEST = 0.05
+"""The shortest pause before an object is set back (seconds): one that rounds to nothing would not let time pass."""
 PODS = ORDER.index("Deployment")
 _NO_DRY_RUN = "does not support dry run"  # what an API server says of a webhook that it then does not ask
 _FOREIGN = (
@@ -181,7 +183,7 @@ class ClusterTarget:
         if not self._lane.book.may_begin(key, self._clock.now()):
             return False
         if self._is_repair(write) and key not in self._lane.failed and (pause := self._repairs.take(key, owner)):
-            results.put_off[key] = self._clock.now() + pause
+            results.put_off[key] = self._clock.now() + max(pause, SHORTEST)
             return False
         return True
 

@@ -127,7 +127,9 @@ class DirectSession:
         fault = next((one for one in self.faults if one.meets("WATCH", path)), None)
         if fault:
             await self._fail(fault)
-            yield Answer(fault.status, fault.body, fault.headers)
+            broken = Answer(fault.status, fault.body, fault.headers)
+            broken.content = _of_one(fault.body)
+            yield broken
             return
         answer = Answer(200, b"", {})
         answer.content = self._lines(path, params)
@@ -149,6 +151,10 @@ class DirectSession:
             yield _line("ERROR", error.status())
         finally:
             await changes.aclose()
+
+
+async def _of_one(line: bytes) -> AsyncIterator[bytes]:
+    yield line + b"\n"
 
 
 def _request(method: str, path: str, params: Any, data: bytes | None, headers: Any) -> Any:
