@@ -34,6 +34,7 @@ from k8s_manager.history import recorder
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
+from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.lease import Lease
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
@@ -126,25 +127,27 @@ class Triggers:
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
-    """Put a manager together."""
+    """Put a manager together. What a leader changes goes through its fence; the API of any manager writes documents."""
+    lease = _lease(client, clock, settings)
+    leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
     triggers = Triggers.of(store)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
     samples = SampleLoop(source, clock, settings, triggers.limits)
     counts = ShadowCounts(clock, triggers.limits)
     limits = LimitLoop(
-        client, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
+        leader, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
     )
     counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
-    statuses = StatusWriter(client, store, clock, events)
-    finalizers = Finalizers(client, store, settings.in_flight)
-    drift_events = DriftEvents(client, clock)
+    statuses = StatusWriter(leader, store, clock, events)
+    finalizers = Finalizers(leader, store, settings.in_flight)
+    drift_events = DriftEvents(leader, clock)
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
     firsts = FirstRequestLoop(store, limits, clock, settings)
-    gates = GateLoop(client, store, clock, settings, events, firsts, triggers.gates)
-    history = HistoryRecorder(client, store, clock, settings.history_quiet, triggers.history)
-    cluster = ClusterTarget(client, store, clock, settings.in_flight)
-    tree = tree_loop(client, store, history, clock, settings.git, triggers.documents) if settings.git else None
+    gates = GateLoop(leader, store, clock, settings, events, firsts, triggers.gates)
+    history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
+    cluster = ClusterTarget(leader, store, clock, settings.in_flight)
+    tree = tree_loop(leader, store, history, clock, settings.git, triggers.documents) if settings.git else None
     target = TreeTarget(cluster, tree, store) if tree else cluster
     loop = MainLoop(
         store,
@@ -156,7 +159,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         probe,
         counters,
         gates,
-        FigureRecords(client, store),
+        FigureRecords(leader, store),
         clock,
         settings,
         triggers.documents,
@@ -180,7 +183,6 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         loop.figures,
         LimitForecaster(store, clock, settings, samples, counts),
     )
-    lease = _lease(client, clock, settings)
     return Manager(
         store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
     )

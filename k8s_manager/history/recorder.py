@@ -14,6 +14,7 @@ from k8s_manager.history import revision
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.event import event
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
@@ -40,9 +41,22 @@ _REVISIONS = RESOURCES["ControllerRevision"]
 
 
 class HistoryRecorder:
-    """Reads revisions, and writes those that are missing."""
+    """Reads revisions, and writes those that are missing.
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float, trigger: asyncio.Event) -> None:
+    Every manager records what its own API wrote, by `client`; what others wrote is recorded by who leads, by `leader`.
+    A revision is made once under the number of its generation, so that no late one replaces another.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        leader: FencedClient,
+        store: Store,
+        clock: Clock,
+        quiet: float,
+        trigger: asyncio.Event,
+    ) -> None:
+        self._leader = leader
         self._client, self._store, self._clock, self._quiet, self._trigger = client, store, clock, quiet, trigger
         self._places = asyncio.Semaphore(AT_ONCE)
         self._told: asyncio.Queue[Manifest] = asyncio.Queue(WAITING)
@@ -71,7 +85,7 @@ class HistoryRecorder:
                 self._forget_the_gone()
             try:
                 await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
-                await self.record(document)
+                await self.record(document, self._client)
             except TidegateError as error:
                 log.warning("no revision of %s yet: %s", names.key_of(document), error)
 
@@ -89,7 +103,7 @@ class HistoryRecorder:
             self._has_read = True
         return await self._record_missing()
 
-    async def record(self, document: Manifest) -> None:
+    async def record(self, document: Manifest, client: KubeClient) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
         key, namespace = names.key_of(document), _place(names.key_of(document))
         async with self._places:
@@ -97,14 +111,14 @@ class HistoryRecorder:
                 return
             change = await self.last_change(document)
             try:
-                made = await self._client.create(revision.revision(document, change, namespace))
+                made = await client.create(revision.revision(document, change, namespace))
             except WriteConflict:
                 self._note(document)  # another manager has just written it
-                await self._drop_surplus(key, document)
+                await self._drop_surplus(key, document, client)
                 return
             self._note(document)
-            await self._drop_surplus(key, document)
-            await self._tell(key, document, int(made["revision"]), change)
+            await self._drop_surplus(key, document, client)
+            await self._tell(key, document, int(made["revision"]), change, client)
 
     async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
         """Return who made a document what it is, and why; raises `TidegateError`."""
@@ -129,7 +143,7 @@ class HistoryRecorder:
         self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
         self._there = {uid: count for uid, count in self._there.items() if uid in here}
 
-    async def _drop_surplus(self, key: ObjectKey, document: Manifest) -> None:
+    async def _drop_surplus(self, key: ObjectKey, document: Manifest, client: KubeClient) -> None:
         """Delete what is not kept any more, a few at a time: what another manager wrote is known from a list only."""
         uid = document["metadata"]["uid"]
         if self._there[uid] < revision.KEPT + TOGETHER:
@@ -137,14 +151,16 @@ class HistoryRecorder:
         self._there[uid] = revision.KEPT
         for old in revision.surplus(await self._all(key, uid)):
             with contextlib.suppress(Absent):  # another manager was faster
-                await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
+                await client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
 
-    async def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
+    async def _tell(
+        self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor, client: KubeClient
+    ) -> None:
         """Write an event, but not again and again where a document changes all the time."""
         if not self._events.take(str(key)):
             said = f"revision {number} by {change.by}" + (f": {change.reason}" if change.reason else "")
             uid = document["metadata"]["uid"]
-            await self._client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
+            await client.create(event(key, uid, "Normal", "Changed", said, self._clock.utc()))
 
     async def of(self, key: ObjectKey, uid: str) -> list[Manifest]:
         """Return the revisions of a document that are kept, the newest first."""
@@ -183,9 +199,10 @@ class HistoryRecorder:
         due = None
         missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
         for namespace in {_place(names.key_of(obj)) for obj in missing}:
-            await ensure_namespace(self._client, self._store, namespace)
+            await ensure_namespace(self._leader, self._store, namespace)
         missing = await self._with_listed_writers(missing)
-        ended = await asyncio.gather(*map(self.record, missing), return_exceptions=True)
+        records = (self.record(document, self._leader) for document in missing)
+        ended = await asyncio.gather(*records, return_exceptions=True)
         for document, failure in zip(missing, ended, strict=True):
             if isinstance(failure, Absent):  # the document, or its namespace, is gone
                 self._note(document)

@@ -32,8 +32,8 @@ class KubeClient:
     """One connection pool to one API server. Every failure is a member of the tree in `kube.errors`."""
 
     def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
-        self._server = server.rstrip("/")
-        self._session = session
+        self.server = server.rstrip("/")
+        self.session = session
 
     async def __aenter__(self) -> Self:
         return self
@@ -41,22 +41,22 @@ class KubeClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self.session.close()
 
     async def ask(self, path: str) -> Manifest:
         """Return what is at a path that is no object, such as `/version`."""
-        return await self._call("GET", path, f"get {path}")
+        return await self.call("GET", path, f"get {path}")
 
     async def get(self, key: ObjectKey) -> Manifest:
         """Return one object."""
-        return await self._call("GET", path_of(key), f"get {key}")
+        return await self.call("GET", path_of(key), f"get {key}")
 
     async def list(self, resource: Resource, selector: str = "", namespace: str = "") -> tuple[list[Manifest], str]:
         """Return all objects of a kind (in a namespace), read in pages, and the resourceVersion of the list."""
         items: list[Manifest] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._call("GET", resource.path(namespace), f"list {resource.plural}", query)
+            page = await self.call("GET", resource.path(namespace), f"list {resource.plural}", query)
             for item in page["items"] or []:
                 item.setdefault("kind", resource.kind)
                 item.setdefault("apiVersion", resource.group_version)
@@ -79,7 +79,7 @@ class KubeClient:
         }
         what = f"watch {resource.plural}"
         try:
-            async with self._session.get(self._server + resource.path(), params=query, timeout=WATCH_TIMEOUT) as answer:
+            async with self.session.get(self.server + resource.path(), params=query, timeout=WATCH_TIMEOUT) as answer:
                 if answer.status != 200:
                     raise error_of(answer.status, await _body(answer), what)
                 async for line in answer.content:
@@ -94,38 +94,38 @@ class KubeClient:
         """Apply an object server-side and return what the server holds now."""
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
-        return await self._call("PATCH", path_of(key), f"apply {key}", query, obj, _APPLY)
+        return await self.call("PATCH", path_of(key), f"apply {key}", query, obj, _APPLY)
 
     async def merge(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
         """Merge a patch into an object or its subresource."""
         query = {"fieldManager": MANAGER}
-        return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _MERGE)
+        return await self.call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _MERGE)
 
     async def strategic(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
         """Merge a patch into an object of a built-in kind, its keyed lists item by item."""
         query = {"fieldManager": MANAGER}
-        return await self._call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _STRATEGIC)
+        return await self.call("PATCH", path_of(key, subresource), f"patch {key}", query, patch, _STRATEGIC)
 
     async def create(self, obj: Manifest) -> Manifest:
         """Create an object."""
         resource = RESOURCES[obj["kind"]]
         path = resource.path(obj["metadata"].get("namespace", ""))
         name = obj["metadata"].get("name") or obj["metadata"].get("generateName")
-        return await self._call("POST", path, f"create {obj['kind']} {name}", {"fieldManager": MANAGER}, obj)
+        return await self.call("POST", path, f"create {obj['kind']} {name}", {"fieldManager": MANAGER}, obj)
 
     async def replace(self, obj: Manifest) -> Manifest:
         """Replace an object that was read at its resourceVersion; raises `WriteConflict` if it has changed since."""
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        return await self._call("PUT", path_of(key), f"replace {key}", {"fieldManager": MANAGER}, obj)
+        return await self.call("PUT", path_of(key), f"replace {key}", {"fieldManager": MANAGER}, obj)
 
     async def delete(self, key: ObjectKey, uid: str | None = None, version: str | None = None) -> None:
         """Delete an object, if it still is the one with `uid`, and at the resourceVersion `version`."""
         body: Manifest = {"propagationPolicy": "Background"}
         if conditions := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:
             body["preconditions"] = conditions
-        await self._call("DELETE", path_of(key), f"delete {key}", None, body)
+        await self.call("DELETE", path_of(key), f"delete {key}", None, body)
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
@@ -134,11 +134,12 @@ class KubeClient:
         body: Manifest | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
+        """Send one request and return the object in its answer: every verb but `watch` goes this way."""
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         try:
-            async with self._session.request(
-                method, self._server + path, params=query, data=data, headers=headers, timeout=CALL_TIMEOUT
+            async with self.session.request(
+                method, self.server + path, params=query, data=data, headers=headers, timeout=CALL_TIMEOUT
             ) as answer:
                 content = await _body(answer)
                 KUBE_REQUESTS.labels(method, str(answer.status)).inc()

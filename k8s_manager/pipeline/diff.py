@@ -118,7 +118,7 @@ class Differ:
         if unchanged and done:
             self._in_line[key] = compared
         else:
-            writes.append(Write(obj, False, unchanged, policy))
+            writes.append(Write(obj, False, unchanged, policy, live))
 
     def _known(self, key: ObjectKey, wanted: Manifest, live: Manifest, owned: Mapping[ObjectKey, Manifest]) -> Manifest:
         """Return the form of a desired object that fits the gateway's live pods; the same object for the same form."""
@@ -147,7 +147,7 @@ def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], 
         if left is None:
             gone.append(live)
         else:
-            cut.append(Write(stamped(left), False))
+            cut.append(Write(stamped(left), False, base=live))
     return cut, gone
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from istio_templates import names
 from istio_templates.errors import TidegateError
 from istio_templates.facts import ObjectKey
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class FigureRecords:
     """Writes the annotation apart from everything else: it changes no pod, and no desired object has it."""
 
-    def __init__(self, client: KubeClient, store: Store) -> None:
+    def __init__(self, client: FencedClient, store: Store) -> None:
         self._client, self._store = client, store
 
     async def write(self, records: Mapping[ObjectKey, str | None]) -> frozenset[ObjectKey]:

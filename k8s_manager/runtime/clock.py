@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """What the loops know of time."""
@@ -23,8 +25,8 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> float:
-        """Return the monotonic clock."""
-        return time.monotonic()
+        """Return the monotonic clock; where the system can, it counts on while the machine sleeps, as leases do."""
+        return time.clock_gettime(_CLOCK)
 
     def utc(self) -> datetime:
         """Return the wall clock in UTC."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.event import event
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
@@ -28,7 +28,7 @@ STATUSES_AT_ONCE = 8
 class StatusWriter:
     """Writes statuses where they differ from the live ones."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, events: Events) -> None:
+    def __init__(self, client: FencedClient, store: Store, clock: Clock, events: Events) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
         self._slots = asyncio.Semaphore(STATUSES_AT_ONCE)
         self._written_at: dict[ObjectKey, float] = {}

@@ -16,8 +16,8 @@ from istio_templates.names import MODEL, key_of, warmup_object
 from istio_templates.workloads.warm_gate import GATE, VERDICT, has_gate
 from istio_templates.workloads.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
 from k8s_manager.dataplane.first_request import FirstRequestLoop
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
@@ -45,7 +45,7 @@ CADENCE = Cadence(0.02, 0.1)
 class PodGates:
     """Turns gates in the cluster. A patch names the pod's UID and touches our condition and annotation alone."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock) -> None:
+    def __init__(self, client: FencedClient, store: Store, clock: Clock) -> None:
         self._client, self._store, self._clock = client, store, clock
 
     async def turn(self, turn: GateUpdate) -> None:
@@ -92,7 +92,7 @@ class GateLoop:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: FencedClient,
         store: Store,
         clock: Clock,
         settings: Settings,
