@@ -71,7 +71,7 @@ class MainLoop:
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store)
-        self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
+        self.traffic = TrafficResolver(settings.gateway_overlap)
         self.plan_checks = PlanChecks()
         self.figures, self._records = FigureTracker(self.gatherer.pods), records
         self._admitter, self._planner = Admitter(self.plan_checks), Planner()

@@ -27,6 +27,7 @@ from k8s_manager.pipeline.ordering import (
     with_referenced_subsets,
 )
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.rebinding import rebindings
 from k8s_manager.pipeline.render import Desired
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Differ:
         limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
-        situation = Situation(plan, desired, owned, limited, leaving)
+        situation = Situation(plan, desired, owned, limited, leaving, rebindings(plan, desired, owned))
         writes, held, awaited = list[Write](), dict[ObjectKey, str](), list[Manifest]()
         for key, wanted in desired.objects.items():
             if reason := first_hold(WRITE_HOLDS, key, wanted, situation):

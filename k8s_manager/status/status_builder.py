@@ -46,6 +46,7 @@ from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
+from k8s_manager.pipeline.rebinding import routes_through
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -258,8 +259,11 @@ def _put_off(changes: Changes, results: Results, plan: Plan, owned: Mapping[Obje
             said = f"{key} was changed by others and set back so often that the next write waits; see condition Drift"
             out[owner_of(owned[key]["metadata"]["labels"])] = said
     for key, reason in sorted(changes.held.items()):
+        if key.kind == "Gateway" and key in owned and routes_through(key, owned):
+            owner = owner_of(owned[key]["metadata"]["labels"])
+            out[owner] = f"the change of {key} waits: {reason}; see the conditions of that model"
         served = plan.models.get((key.namespace, key.name)) if key.kind == "VirtualService" else None
-        if served and key in owned:
+        if served:
             out["", served.tenant.name, served.name] = f"the change of {key} waits: {reason}; wait"
     return out
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.kube.base_version import pinned, require_same, write_over
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.event import event
 from k8s_manager.kube.fence import FencedClient
@@ -33,6 +34,7 @@ class StatusWriter:
         self._slots = asyncio.Semaphore(STATUSES_AT_ONCE)
         self._written_at: dict[ObjectKey, float] = {}
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
+        self._is_behind = False
 
     async def write(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
         """Write the statuses that differ; return when the next of those that were put off is due."""
@@ -44,11 +46,13 @@ class StatusWriter:
             if _has_same_states(stored, statuses[stored.key])
             and now < self._written_at.get(stored.key, -9e9) + STATUS_PAUSE
         }
+        self._is_behind = False
         await asyncio.gather(*(self._write(s, statuses[s.key]) for s in differing if s.key not in waiting))
         here = statuses.keys()
         self._written_at = {key: at for key, at in self._written_at.items() if key in here}
         self._equal = {key: pair for key, pair in self._equal.items() if key in here}
-        return min((self._written_at[key] + STATUS_PAUSE for key in waiting), default=None)
+        again = [self._clock.now() + STATUS_PAUSE] if self._is_behind else []
+        return min((*again, *(self._written_at[key] + STATUS_PAUSE for key in waiting)), default=None)
 
     def _differs(self, stored: Stored, wanted: Manifest) -> bool:
         equal = self._equal.get(stored.key)
@@ -66,15 +70,29 @@ class StatusWriter:
         patch = patch_between(stored.status, status)
         async with self._slots:
             try:
-                self._store.put(await self._client.merge(stored.key, {"status": patch}, "status"))
+                self._store.put(await self._patch(stored, patch))
                 self._written_at[stored.key] = self._clock.now()
             except Absent:
                 return
             except TidegateError as error:
                 log.warning("status of %s was not written: %s", stored.key, error)
+                self._is_behind = True
                 return
         self._publish(stored, status)
         await self._record(stored, status)
+
+    async def _patch(self, stored: Stored, patch: Manifest) -> Manifest:
+        """Merge a patch into the status from which it was made, unless another manager has written since: what the
+        status of a tenant or a model says of a move or a drain decides how that goes on."""
+        live = self._store.get(stored.key)
+        if live is None:
+            raise Absent(f"{stored.key} is gone")
+        return await write_over(
+            self._client,
+            require_same({"status": stored.status, "metadata": live["metadata"]}, live, _has_same_status),
+            lambda base: self._client.merge(stored.key, pinned({"status": patch}, base), "status"),
+            _has_same_status,
+        )
 
     async def _record(self, stored: Stored, status: Manifest) -> None:
         """Write a Kubernetes Event for each new trouble of a rollout: people look for it with kubectl describe."""
@@ -101,6 +119,10 @@ class StatusWriter:
         if stored.status.get("versions") != status.get("versions"):
             counts = ", ".join(f"{v['name']} {v['ready']}" for v in status.get("versions") or [])
             self._events.publish("replicas", subject, f"ready replicas: {counts}", kind=stored.key.kind)
+
+
+def _has_same_status(one: Manifest, other: Manifest) -> bool:
+    return bool((one.get("status") or {}) == (other.get("status") or {}))
 
 
 def _has_same_states(stored: Stored, status: Manifest) -> bool:
