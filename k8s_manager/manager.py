@@ -99,6 +99,7 @@ class Manager:
             group.create_task(self.gates.run(leads))
             group.create_task(self.firsts.run(leads))
             group.create_task(self.history.run(leads))
+            group.create_task(self.backend.transfers.run(leads))
             if self.tree:
                 group.create_task(self.tree.run(leads))
 
@@ -182,6 +183,8 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         tree,
         loop.figures,
         LimitForecaster(store, clock, settings, samples, counts),
+        clock,
+        settings.transfer_patience,
     )
     return Manager(
         store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
