@@ -27,7 +27,7 @@ from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.pipeline.ordering import hold_draining
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
-from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
 from k8s_manager.runtime.settings import Settings
@@ -36,6 +36,7 @@ from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.traffic import gateway_migration
+from k8s_manager.traffic.deadlines import Deadlines
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.world import certificate
@@ -72,6 +73,7 @@ class MainLoop:
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store)
         self.traffic = TrafficResolver(settings.gateway_overlap)
+        self._deadlines = Deadlines()
         self.plan_checks = PlanChecks()
         self.figures, self._records = FigureTracker(self.gatherer.pods), records
         self._admitter, self._planner = Admitter(self.plan_checks), Planner()
@@ -108,7 +110,9 @@ class MainLoop:
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
-        world = self.traffic.resolve(self.gatherer.world(), now)
+        read = self.gatherer.world()
+        settled = self._deadlines.settled(read, now, self._clock.now(), self._settings.gateway_overlap)
+        world = self.traffic.resolve(settled, now)
         await _give_turn()
         admission, feedback = self._admitter.admit(world), self._limits.feedback
         plan = self._planner.plan(world, admission, feedback.closed, feedback.lifted)
@@ -132,7 +136,7 @@ class MainLoop:
         sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
         await _give_turn()
-        later = await self._statuses.write(world, statuses)
+        later = await self._statuses.write(read, statuses)
         again = self._clock.now() + RETRY if unrecorded else None
         dues = (later, again, *self._dues(world, plan, changes, results, now))
         return min((due for due in dues if due is not None), default=None)
@@ -146,13 +150,13 @@ class MainLoop:
         ends = (
             gateway_migration.due(world.bindings, now),
             changes.draining.due(now),
-            certificate.due(plan.certificates, world.certificates, now),
+            _soon(certificate.due(plan.certificates, world.certificates, now)),
         )
         yield from (self._clock.now() + end + 1 for end in ends if end is not None)
         if (drift := self._status_builder.drift_ends(now)) is not None:
             yield self._clock.now() + drift.total_seconds() + 0.1
         if override := overrides.next_end(plan.overrides.values(), now):
-            yield self._clock.now() + (override - now).total_seconds() + 0.01
+            yield self._clock.now() + min(WALL_LOOK, (override - now).total_seconds()) + 0.01
 
     def _show(self, world: World, plan: Plan) -> None:
         """Export when certificates that are served end."""
@@ -163,6 +167,10 @@ class MainLoop:
         for place in {place for uses in plan.certificates.values() for place in uses}:
             if certificate := world.certificates.get(place):
                 CERTIFICATE.labels(*place).set(certificate.until.timestamp())
+
+
+def _soon(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, WALL_LOOK)
 
 
 async def _give_turn() -> None:
