@@ -142,7 +142,6 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
     statuses = StatusWriter(leader, store, clock, events)
     finalizers = Finalizers(leader, store, settings.in_flight)
-    drift_events = DriftEvents(leader, clock)
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
     firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = GateLoop(leader, store, clock, settings, events, firsts, triggers.gates)
@@ -155,7 +154,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         target,
         statuses,
         finalizers,
-        drift_events,
+        DriftEvents(leader, clock),
         limits,
         probe,
         counters,
@@ -166,12 +165,11 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         triggers.documents,
     )
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    reader = WorldReader(store, documents=loop.gatherer.documents)
     backend = backend_of(
         client,
         store,
         loop,
-        reader,
+        WorldReader(store, documents=loop.gatherer.documents),
         loop.traffic,
         loop.plan_checks,
         limits.views,

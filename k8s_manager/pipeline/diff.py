@@ -27,8 +27,8 @@ from k8s_manager.pipeline.ordering import (
     with_referenced_subsets,
 )
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.pipeline.rebinding import rebindings
 from k8s_manager.pipeline.render import Desired
+from k8s_manager.traffic.rebinding import rebindings
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,9 @@ class Differ:
         limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
-        situation = Situation(plan, desired, owned, limited, leaving, rebindings(plan, desired, owned))
+        situation = Situation(
+            plan, desired, owned, limited, leaving, rebindings(desired.objects, owned, plan.frozen_models, plan.tenants)
+        )
         writes, held, awaited = list[Write](), dict[ObjectKey, str](), list[Manifest]()
         for key, wanted in desired.objects.items():
             if reason := first_hold(WRITE_HOLDS, key, wanted, situation):

@@ -16,10 +16,10 @@ from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import gateways_of, subsets_used
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.pipeline.rebinding import Rebindings
 from k8s_manager.pipeline.render import Desired
 from k8s_manager.pipeline.termination import Terminating
 from k8s_manager.traffic.drain import defer_draining
+from k8s_manager.traffic.rebinding import Rebindings
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 WALL_LOOK = 30.0
-"""Seconds after which a moment of the wall clock, such as the end of an override, is looked at again: the wall clock may
-have been set meanwhile."""
+"""Seconds after which a moment of the wall clock, such as the end of an override, is looked at again: it may have
+been set meanwhile."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

@@ -46,7 +46,6 @@ from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
-from k8s_manager.pipeline.rebinding import routes_through
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -57,6 +56,7 @@ from k8s_manager.status.rollout_status import DeploymentState, deployment_state,
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
 from k8s_manager.traffic.drain import Draining
+from k8s_manager.traffic.rebinding import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of

@@ -4,14 +4,12 @@ Nothing goes before what replaces it is in force: a Gateway stays, and stays as 
 through another one does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from istio_templates import names
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import Manifest, ObjectKey, Tenancy
 from istio_templates.virtual_service import gateways_of
-from k8s_manager.pipeline.plan import Plan
-from k8s_manager.pipeline.render import Desired
 from k8s_manager.world.owner import owner_of
 
 
@@ -29,14 +27,19 @@ Rebindings = Mapping[str, tuple[Rebinding, ...]]
 """By Gateway (`namespace/name`), the routes that are bound there now and should be bound otherwise."""
 
 
-def rebindings(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]) -> Rebindings:
-    """Return the routes that are bound otherwise than they should be; those of rejected models have left a Gateway
+def rebindings(
+    desired: Mapping[ObjectKey, Manifest],
+    owned: Mapping[ObjectKey, Manifest],
+    rejected: Collection[tuple[str, str]],
+    tenants: Mapping[str, Tenancy],
+) -> Rebindings:
+    """Return the routes that are bound otherwise than they should be; those of `rejected` models have left a Gateway
     whose gateway does not serve their tenant any more."""
     found: dict[str, tuple[Rebinding, ...]] = {}
     for key, live in owned.items():
         if key.kind != "VirtualService" or "deletionTimestamp" in live["metadata"]:
             continue
-        wanted = desired.objects.get(key)
+        wanted = desired.get(key)
         if wanted is not None and wanted["spec"].get("gateways") == (live.get("spec") or {}).get("gateways"):
             continue
         bound = gateways_of(live)
@@ -44,8 +47,8 @@ def rebindings(plan: Plan, desired: Desired, owned: Mapping[ObjectKey, Manifest]
             to = set(gateways_of(wanted))
             lacks = tuple(sorted(to - {*bound}))
             here = {name: Rebinding(key, name not in to, lacks) for name in bound}
-        elif (key.namespace, key.name) in plan.frozen_models:
-            here = {name: Rebinding(key, True) for name in bound if _is_left(name, plan, owned)}
+        elif (key.namespace, key.name) in rejected:
+            here = {name: Rebinding(key, True) for name in bound if _is_left(name, tenants, owned)}
         else:
             continue
         for name, one in here.items():
@@ -59,9 +62,9 @@ def routes_through(gateway: ObjectKey, owned: Mapping[ObjectKey, Manifest]) -> l
     return [key for key, obj in owned.items() if key.kind == "VirtualService" and name in gateways_of(obj)]
 
 
-def _is_left(name: str, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> bool:
+def _is_left(name: str, tenants: Mapping[str, Tenancy], owned: Mapping[ObjectKey, Manifest]) -> bool:
     """Tell whether the gateway of a tenant's Gateway does not serve that tenant any more."""
     namespace, _, own = name.partition("/")
     labels = owned.get(ObjectKey("Gateway", namespace, own), {}).get("metadata", {}).get("labels", {})
-    tenant = plan.tenants.get(owner_of(labels)[1])
+    tenant = tenants.get(owner_of(labels)[1])
     return tenant is not None and labels.get(names.GATEWAY) not in {pool.name for pool in tenant.gateways}
