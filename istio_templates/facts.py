@@ -114,7 +114,7 @@ class LentHost:
 @dataclass(frozen=True, slots=True)
 class Tenancy:
     """A tenant that was accepted, with the gateways that serve it (two while it moves). `adopted` is a gateway and the
-    Gateway there that the tenant has taken over."""
+    Gateway there that the tenant has taken over. `leaving` are gateways that it has left but for live routes."""
 
     name: str
     namespace: str
@@ -123,6 +123,7 @@ class Tenancy:
     strict: bool = False
     lent: tuple[LentHost, ...] = ()
     adopted: tuple[str, str] | None = None
+    leaving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.event import EventOutbox
+from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.lease import Lease
 from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
@@ -43,10 +44,10 @@ from k8s_manager.limits import limit_loop
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
-from k8s_manager.pipeline.apply import ClusterTarget
+from k8s_manager.pipeline.apply import ApplyTarget, ClusterTarget
 from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.preview.forecast import LimitForecaster
-from k8s_manager.reconcile import KINDS, MainLoop
+from k8s_manager.reconcile import KINDS, MainLoop, Writers
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
@@ -100,6 +101,7 @@ class Manager:
             group.create_task(self.gates.run(leads))
             group.create_task(self.firsts.run(leads))
             group.create_task(self.history.run(leads))
+            group.create_task(self.backend.transfers.run(leads))
             if self.tree:
                 group.create_task(self.tree.run(leads))
 
@@ -128,51 +130,33 @@ class Triggers:
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
-    """Put a manager together."""
+    """Put a manager together. What a leader changes goes through its fence; the API of any manager writes documents."""
+    lease = _lease(client, clock, settings)
+    leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
     triggers = Triggers.of(store)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
     samples = SampleLoop(source, clock, settings, triggers.limits)
     counts = ShadowCounts(clock, triggers.limits)
     limits = LimitLoop(
-        client, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
+        leader, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
     )
     counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
     effects = Effects(clock, triggers.documents)
-    outbox = EventOutbox(client, effects)
-    statuses = StatusWriter(client, store, clock, events, outbox, effects)
-    finalizers = Finalizers(client, store, effects)
-    drift_events = DriftEvents(outbox, clock)
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
     firsts = FirstRequestLoop(store, limits, clock, settings)
-    gates = GateLoop(client, store, clock, settings, events, firsts, triggers.gates)
-    history = HistoryRecorder(client, store, clock, settings.history_quiet, triggers.history)
-    cluster = ClusterTarget(client, store, clock, effects, settings.in_flight)
-    tree = tree_loop(client, store, history, clock, settings.git, triggers.documents) if settings.git else None
-    target = TreeTarget(cluster, tree, store) if tree else cluster
-    loop = MainLoop(
-        store,
-        target,
-        statuses,
-        finalizers,
-        drift_events,
-        limits,
-        probe,
-        counters,
-        gates,
-        FigureRecords(client, store, effects),
-        clock,
-        settings,
-        effects,
-        outbox,
-    )
+    gates = GateLoop(leader, store, clock, settings, events, firsts, triggers.gates)
+    history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
+    cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
+    tree = tree_loop(leader, store, history, clock, settings.git, triggers.documents) if settings.git else None
+    writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
+    loop = MainLoop(store, writers, limits, probe, counters, gates, clock, settings, effects)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    reader = WorldReader(store, documents=loop.gatherer.documents)
     backend = backend_of(
         client,
         store,
         loop,
-        reader,
+        WorldReader(store, documents=loop.gatherer.documents),
         loop.traffic,
         loop.plan_checks,
         limits.views,
@@ -184,11 +168,21 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         tree,
         loop.figures,
         LimitForecaster(store, clock, settings, samples, counts),
+        clock,
+        settings.transfer_patience,
     )
-    lease = _lease(client, clock, settings)
     return Manager(
         store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
     )
+
+
+def _writers(
+    leader: FencedClient, store: Store, clock: Clock, events: Events, effects: Effects, target: ApplyTarget
+) -> Writers:
+    outbox = EventOutbox(leader, effects)
+    statuses = StatusWriter(leader, store, clock, events, outbox, effects)
+    finalizers, records = Finalizers(leader, store, effects), FigureRecords(leader, store, effects)
+    return Writers(target, statuses, finalizers, DriftEvents(outbox, clock), records, outbox)
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from k8s_manager.admission.admit import Admitter
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
@@ -29,7 +30,7 @@ from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.pipeline.ordering import hold_draining
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
-from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects, earliest
 from k8s_manager.runtime.metrics import CERTIFICATE, PASS_SECONDS, PASSES
@@ -39,6 +40,7 @@ from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.traffic import gateway_migration
+from k8s_manager.traffic.deadlines import Deadlines
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.warmup_gate.plan_trials import PlanTrials
@@ -50,36 +52,43 @@ GIVE_WAY = 0.3
 """For how many seconds at most a pass waits for a limit."""
 
 
+class Writers(NamedTuple):
+    """What the main loop writes by; a failure of any of them comes back as a moment when it is due."""
+
+    target: ApplyTarget
+    statuses: StatusWriter
+    finalizers: Finalizers
+    drift_events: DriftEvents
+    records: FigureRecords
+    outbox: EventOutbox
+
+
 class MainLoop:
     """What the loop carries from pass to pass: memories that save work, never decisions."""
 
     def __init__(
         self,
         store: Store,
-        target: ApplyTarget,
-        statuses: StatusWriter,
-        finalizers: Finalizers,
-        drift_events: DriftEvents,
+        writers: Writers,
         limits: LimitLoop,
         proofs: ConfigProbeLoop,
         counters: CounterLoop,
         gates: GateLoop,
-        records: FigureRecords,
         clock: Clock,
         settings: Settings,
         effects: Effects,
-        outbox: EventOutbox,
     ) -> None:
-        self._effects, self._outbox, self.trigger = effects, outbox, effects.wake
-        self._store, self._target, self._limits = store, target, limits
-        self._statuses, self._finalizers, self._drift_events = statuses, finalizers, drift_events
+        self._effects, self.trigger = effects, effects.wake
+        self._store, self._limits = store, limits
+        self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
         self._proofs, self._counters, self._gates = proofs, counters, gates
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store)
-        self.traffic = TrafficResolver(settings.gateway_overlap, awaits_git=settings.git is not None)
+        self.traffic = TrafficResolver(settings.gateway_overlap)
+        self._deadlines = Deadlines()
         self.plan_checks = PlanChecks()
         self._plan_trials = PlanTrials(self.plan_checks, self.trigger.set)
-        self.figures, self._records = FigureTracker(self.gatherer.pods), records
+        self.figures = FigureTracker(self.gatherer.pods)
         self._admitter, self._planner = Admitter(self.plan_checks), Planner()
         self._renderer, self._differ, self._status_builder = Renderer(), Differ(), StatusBuilder()
         self.world: World | None = None
@@ -113,7 +122,9 @@ class MainLoop:
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
         now = self._clock.utc()
-        world = self.traffic.resolve(self.gatherer.world(), now)
+        read = self.gatherer.world()
+        settled = self._deadlines.settled(read, now, self._clock.now(), self._settings.gateway_overlap)
+        world = self.traffic.resolve(settled, now)
         await self._plan_trials.prepare(world)
         await _give_turn()
         admission, feedback = self._admitter.admit(world), self._limits.feedback
@@ -139,7 +150,7 @@ class MainLoop:
         sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
         await _give_turn()
-        later = await self._statuses.write(world, statuses)
+        later = await self._statuses.write(read, statuses)
         await self._outbox.write()
         return earliest([later, *self._dues(world, plan, changes, results, now)])
 
@@ -152,13 +163,13 @@ class MainLoop:
         ends = (
             gateway_migration.due(world.bindings, now),
             changes.draining.due(now),
-            certificate.due(plan.certificates, world.certificates, now),
+            _soon(certificate.due(plan.certificates, world.certificates, now)),
         )
         yield from (self._clock.now() + end + 1 for end in ends if end is not None)
         if (drift := self._status_builder.drift_ends(now)) is not None:
             yield self._clock.now() + drift.total_seconds() + 0.1
         if override := overrides.next_end(plan.overrides.values(), now):
-            yield self._clock.now() + (override - now).total_seconds() + 0.01
+            yield self._clock.now() + min(WALL_LOOK, (override - now).total_seconds()) + 0.01
 
     def _show(self, world: World, plan: Plan) -> None:
         """Export when certificates that are served end."""
@@ -169,6 +180,10 @@ class MainLoop:
         for place in {place for uses in plan.certificates.values() for place in uses}:
             if certificate := world.certificates.get(place):
                 CERTIFICATE.labels(*place).set(certificate.until.timestamp())
+
+
+def _soon(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, WALL_LOOK)
 
 
 async def _give_turn() -> None:

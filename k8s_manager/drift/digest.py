@@ -18,6 +18,11 @@ def stamped(obj: Manifest) -> Manifest:
     return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
 
 
+def has_same_digest(one: Manifest, other: Manifest) -> bool:
+    """Tell whether two states of an object were made from the same desired one: no manager has decided otherwise."""
+    return digest_of(one) == digest_of(other)
+
+
 def digest_of(obj: Manifest) -> str | None:
     """Return the digest that an object carries; None where something has taken it away."""
     found = (obj["metadata"].get("annotations") or {}).get(DIGEST)

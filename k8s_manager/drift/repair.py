@@ -20,6 +20,7 @@ from k8s_manager.drift.provenance import reject_foreign
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.kube.event import EventOutbox, event
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.formatting import cut
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
@@ -98,7 +99,7 @@ class RepairLimiter:
         return self._one.wait(str(key)) > 0
 
 
-async def remove_additions(client: KubeClient, obj: Manifest) -> Repair | None:
+async def remove_additions(client: FencedClient, obj: Manifest) -> Repair | None:
     """Remove what others have added to an Istio object before it is written, and return the repair with its writers;
     None where the object is gone."""
     live = await read_live(client, names.key_of(obj))

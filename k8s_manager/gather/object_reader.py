@@ -74,7 +74,7 @@ class ObjectReader:
 
     def routing(self) -> Routing:
         """Return weights and Gateways of the VirtualServices that the manager owns."""
-        return self._once("routing", ("VirtualService",), self._routing)
+        return self._once("routing", ("VirtualService", "Gateway"), self._routing)
 
     def bound(self) -> Bound:
         """Return what live Gateways and VirtualServices already serve."""
@@ -136,10 +136,18 @@ class ObjectReader:
                 obj["metadata"]["uid"], (obj["metadata"]["resourceVersion"],), partial(_routed, obj)
             )
             for obj in self._owned("VirtualService")
+            if "deletionTimestamp" not in obj["metadata"]
         }
         self._routed.end_round()
         weights = {key: weights for key, (weights, _) in found.items()}
-        return Routing(weights, {key: gateways for key, (_, gateways) in found.items()})
+        carriers = {
+            f"{obj['metadata']['namespace']}/{obj['metadata']['name']}": (obj["metadata"].get("labels") or {})[
+                names.GATEWAY
+            ]
+            for obj in self._owned("Gateway")
+            if names.GATEWAY in (obj["metadata"].get("labels") or {}) and "deletionTimestamp" not in obj["metadata"]
+        }
+        return Routing(weights, {key: gateways for key, (_, gateways) in found.items()}, carriers)
 
     def _duplicates(self) -> dict[str, tuple[str, ...]]:
         out: dict[str, set[str]] = {}

@@ -26,7 +26,8 @@ FRESH_AFTER = 200
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What is to be committed; how a commit is explained; what was committed before (mark, base and branch); by what
-    the cluster differs from others; and whether the loop still waits for it."""
+    the cluster differs from others; and whether it may still be
+    pushed: the loop waits for it, and this manager leads."""
 
     parts: Parts
     explain: Callable[[TreeDiff], CommitInfo]

@@ -11,15 +11,15 @@ from istio_templates import names
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
 from k8s_manager.gitops.ownership import is_runtime
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.resources import OWNED, RESOURCES
 
 log = logging.getLogger(__name__)
 _OURS = f"{names.MANAGED_BY}={names.MANAGER}"
 
 
-async def give_up(client: KubeClient) -> int:
+async def give_up(client: FencedClient) -> int:
     """Give up all of Git's objects that are another's as well; return how many. Raises `TidegateError`."""
     count = 0
     for kind in OWNED:

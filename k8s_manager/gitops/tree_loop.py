@@ -27,8 +27,8 @@ from k8s_manager.gitops.tree_diff import TreeDiff
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.history.revision import ChangeAuthor as DocumentChange
 from k8s_manager.history.revision import change_of
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
@@ -58,7 +58,7 @@ class TreeLoop:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: FencedClient,
         store: Store,
         history: HistoryRecorder,
         clock: Clock,
@@ -182,11 +182,14 @@ class TreeLoop:
             said = "there is no document any more, and a tree is not emptied for that; take its files away if it is so"
             raise NotTaken(f"{address.url}: {said}")
         changes, cluster, committer = await self._changes(parts), self._cluster(), self._committer
+        fence = self._client.fence
         # The thread reads nothing that the loop changes: what explains the commit is read here.
         explain = partial(_explain_changes, parts, changes) if changes is not None else self._explain_first(parts)
         try:
             return await run_in_thread(
-                lambda is_wanted: committer.commit(Attempt(parts, explain, last, cluster, is_wanted)),
+                lambda waits: committer.commit(
+                    Attempt(parts, explain, last, cluster, lambda: waits() and fence.is_open())
+                ),
                 self._settings.patience,
             )
         except TimeoutError as error:
@@ -301,7 +304,7 @@ class TreeLoop:
 
 
 def tree_loop(
-    client: KubeClient,
+    client: FencedClient,
     store: Store,
     history: HistoryRecorder,
     clock: Clock,

@@ -15,6 +15,7 @@ from k8s_manager.history import revision
 from k8s_manager.history.retention import expired
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
@@ -32,8 +33,8 @@ _UNKNOWN = revision.ChangeAuthor("somebody")
 class DeletionRecords:
     """Writes deletions into histories, and deletes the histories that are not kept any more."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock) -> None:
-        self._client, self._store, self._clock = client, store, clock
+    def __init__(self, client: KubeClient, leader: FencedClient, store: Store, clock: Clock) -> None:
+        self._client, self._leader, self._store, self._clock = client, leader, store, clock
         self._open: dict[str, ObjectKey] = {}
         self._clean_up_at = 0.0
 
@@ -55,7 +56,8 @@ class DeletionRecords:
     async def record(self, document: Manifest, change: revision.ChangeAuthor) -> None:
         """Write that a document was deleted by a caller of the API; raises `TidegateError`."""
         metadata = document["metadata"]
-        await self._write(names.key_of(document), metadata["uid"], change, metadata.get("labels") or {})
+        labels = metadata.get("labels") or {}
+        await self._write(self._client, names.key_of(document), metadata["uid"], change, labels)
 
     async def record_missing(self) -> float | None:
         """Write the deletions of documents that are gone; return when to repeat that for what could not be."""
@@ -67,7 +69,7 @@ class DeletionRecords:
                 if self._has_place(key):
                     if await self._is_live(key, uid):
                         continue
-                    await self._write(key, uid, None)
+                    await self._write(self._leader, key, uid, None)
                 del self._open[uid]
             except TidegateError as error:
                 log.warning("the deletion of %s is not in its history yet: %s", key, error)
@@ -82,14 +84,19 @@ class DeletionRecords:
         going = expired([obj for obj in found if revision.is_sound(obj)], self._clock.utc())
         for obj in going[:AT_ONCE]:
             with contextlib.suppress(Absent):
-                await self._client.delete(
+                await self._leader.delete(
                     ObjectKey("ControllerRevision", obj["metadata"]["namespace"], obj["metadata"]["name"])
                 )
         self._clean_up_at = self._clock.now() + (RETRY_AFTER if len(going) > AT_ONCE else CLEAN_UP_EVERY)
         return self._clean_up_at
 
     async def _write(
-        self, key: ObjectKey, uid: str, change: revision.ChangeAuthor | None, labels: dict[str, str] | None = None
+        self,
+        client: KubeClient,
+        key: ObjectKey,
+        uid: str,
+        change: revision.ChangeAuthor | None,
+        labels: dict[str, str] | None = None,
     ) -> None:
         """Write a deletion after the last revision of a document; an author that is known counts for more."""
         place = key.namespace or SYSTEM
@@ -99,14 +106,14 @@ class DeletionRecords:
             return
         if not revision.is_deletion(found[0]):
             try:
-                await self._client.create(revision.deletion(found[0], change or _UNKNOWN, labels))
+                await client.create(revision.deletion(found[0], change or _UNKNOWN, labels))
                 return
             except WriteConflict:  # another manager has just written it
                 pass
         if change is not None:
             name = revision.deletion(found[-1], change)["metadata"]["name"]
             patch = {"metadata": {"annotations": revision.authored_by(change)}}
-            await self._client.merge(ObjectKey("ControllerRevision", place, name), patch)
+            await client.merge(ObjectKey("ControllerRevision", place, name), patch)
 
     def _is_there(self, key: ObjectKey, uid: str) -> bool:
         live = self._store.get(key)

@@ -16,6 +16,7 @@ from k8s_manager.history.deletion_records import DeletionRecords
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Unavailable, WriteConflict
 from k8s_manager.kube.event import EventOutbox, event
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
@@ -43,15 +44,28 @@ _REVISIONS = RESOURCES["ControllerRevision"]
 
 
 class HistoryRecorder:
-    """Reads revisions, and writes those that are missing."""
+    """Reads revisions, and writes those that are missing.
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, quiet: float, trigger: asyncio.Event) -> None:
+    Every manager records what its own API wrote, by `client`; what others wrote is recorded by who leads, by `leader`.
+    A revision is made once under the number of its generation, so that no late one replaces another.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        leader: FencedClient,
+        store: Store,
+        clock: Clock,
+        quiet: float,
+        trigger: asyncio.Event,
+    ) -> None:
+        self._leader = leader
         self._client, self._store, self._clock, self._quiet, self._trigger = client, store, clock, quiet, trigger
         self._places = asyncio.Semaphore(AT_ONCE)
         self._effects = Effects(clock, trigger)
         self._lane, self._outbox = self._effects.lane("revision", AT_ONCE), EventOutbox(client, self._effects)
         self._told: asyncio.Queue[tuple[Manifest, revision.ChangeAuthor | None]] = asyncio.Queue(WAITING)
-        self._deletions = DeletionRecords(client, store, clock)
+        self._deletions = DeletionRecords(client, leader, store, clock)
         self._known: dict[str, set[int]] = {}
         self._there: dict[str, int] = {}
         self._events = TokenBuckets(clock, TOLD)
@@ -87,7 +101,7 @@ class HistoryRecorder:
             if number % WAITING == 0:
                 self._forget_the_gone()
             if deleted_by is None:
-                await self._record_all([document])
+                await self._record_all([document], self._client)
             else:
                 await self._record_deletion(document, deleted_by)
             self._trigger.set()  # where this manager leads, what has failed is due there
@@ -107,7 +121,7 @@ class HistoryRecorder:
         self._forget_the_gone()
         self._deletions.see(obj for kind in KINDS for obj in self._store.all(kind))
         missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
-        await self._record_all(await self._with_listed_writers(missing))
+        await self._record_all(await self._with_listed_writers(missing), self._leader)
         return earliest([await self._deletions.record_missing(), await self._deletions.clean_up()])
 
     async def _record_deletion(self, document: Manifest, change: revision.ChangeAuthor) -> None:
@@ -118,28 +132,28 @@ class HistoryRecorder:
         except TidegateError as error:
             log.warning("who deleted %s is not in its history: %s", names.key_of(document), error)
 
-    async def _record_all(self, documents: list[Manifest]) -> None:
+    async def _record_all(self, documents: list[Manifest], client: KubeClient) -> None:
         """Record documents, and have events written of what was recorded."""
-        effects = {_version_of(obj): partial(self._record, obj) for obj in documents}
+        effects = {_version_of(obj): partial(self._record, obj, client) for obj in documents}
         namespaces = {_version_of(obj): _place(names.key_of(obj)) for obj in documents}
         await self._lane.run(effects, group=lambda version: namespaces.get(version, ""))
         await self._outbox.write()
 
-    async def _record(self, document: Manifest) -> None:
+    async def _record(self, document: Manifest, client: KubeClient) -> None:
         try:
-            await ensure_namespace(self._client, self._store, _place(names.key_of(document)))
-            await self.record(document)
+            await ensure_namespace(client, self._store, _place(names.key_of(document)))
+            await self.record(document, client)
         except Absent:  # the document, or its namespace, is gone
             self._note(document)
 
-    async def record(self, document: Manifest) -> None:
+    async def record(self, document: Manifest, client: KubeClient) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
         key, namespace = names.key_of(document), _place(names.key_of(document))
         if self._is_recorded(document):
             return
         change = await self.last_change(document)
         try:
-            await self._client.create(revision.revision(document, change, namespace))
+            await client.create(revision.revision(document, change, namespace))
             is_ours = True
         except WriteConflict:  # another manager has just written it, or an earlier attempt whose answer was lost
             await self._require(ObjectKey("ControllerRevision", namespace, revision.name_of(document)))
@@ -147,7 +161,7 @@ class HistoryRecorder:
         self._note(document)
         if is_ours:
             self._tell(key, document, document["metadata"]["generation"], change)
-        await self._drop_surplus(key, document)
+        await self._drop_surplus(key, document, client)
 
     async def _require(self, key: ObjectKey) -> None:
         """Raise `Unavailable` where a revision is not there that was in conflict with a new one."""
@@ -179,7 +193,7 @@ class HistoryRecorder:
         self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
         self._there = {uid: count for uid, count in self._there.items() if uid in here}
 
-    async def _drop_surplus(self, key: ObjectKey, document: Manifest) -> None:
+    async def _drop_surplus(self, key: ObjectKey, document: Manifest, client: KubeClient) -> None:
         """Delete what is not kept any more, a few at a time: what another manager wrote is known from a list only."""
         uid = document["metadata"]["uid"]
         if self._there[uid] < revision.KEPT + TOGETHER:
@@ -187,7 +201,7 @@ class HistoryRecorder:
         self._there[uid] = revision.KEPT
         for old in revision.surplus(await self._all(key, uid)):
             with contextlib.suppress(Absent):  # another manager was faster
-                await self._client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
+                await client.delete(ObjectKey("ControllerRevision", _place(key), old["metadata"]["name"]))
 
     def _tell(self, key: ObjectKey, document: Manifest, number: int, change: revision.ChangeAuthor) -> None:
         """Have an event written, but not again and again where a document changes all the time."""
@@ -246,7 +260,7 @@ class HistoryRecorder:
         key = ObjectKey("ControllerRevision", metadata["namespace"], metadata["name"])
         async with self._places:
             with contextlib.suppress(Absent):
-                await self._client.merge(key, revision.without_owner(found))
+                await self._leader.merge(key, revision.without_owner(found))
 
     def _accepted(self) -> Iterator[Manifest]:
         for kind in KINDS:

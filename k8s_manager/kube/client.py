@@ -33,8 +33,8 @@ class KubeClient:
     """One connection pool to one API server. Every failure is a member of the tree in `kube.errors`."""
 
     def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
-        self._server = server.rstrip("/")
-        self._session = session
+        self.server = server.rstrip("/")
+        self.session = session
 
     async def __aenter__(self) -> Self:
         return self
@@ -42,15 +42,15 @@ class KubeClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self.session.close()
 
     async def ask(self, path: str) -> Manifest:
         """Return what is at a path that is no object, such as `/version`."""
-        return mapping_in(await self._call("GET", path, f"get {path}"), f"get {path}")
+        return mapping_in(await self.call("GET", path, f"get {path}"), f"get {path}")
 
     async def get(self, key: ObjectKey) -> Manifest:
         """Return one object."""
-        return object_in(await self._call("GET", path_of(key), f"get {key}"), f"get {key}", key)
+        return object_in(await self.call("GET", path_of(key), f"get {key}"), f"get {key}", key)
 
     async def list(self, resource: Resource, selector: str = "", namespace: str = "") -> tuple[list[Manifest], str]:
         """Return all objects of a kind (in a namespace), read in pages, and the resourceVersion of the list."""
@@ -60,7 +60,7 @@ class KubeClient:
             f"list {resource.plural}",
         )
         for _ in range(MOST_PAGES):
-            page = await self._call("GET", resource.path(namespace), what, query)
+            page = await self.call("GET", resource.path(namespace), what, query)
             found, version, following = page_in(page, what, resource)
             items += found
             if not following:
@@ -82,7 +82,7 @@ class KubeClient:
         }
         what = f"watch {resource.plural}"
         try:
-            async with self._session.get(self._server + resource.path(), params=query, timeout=WATCH_TIMEOUT) as answer:
+            async with self.session.get(self.server + resource.path(), params=query, timeout=WATCH_TIMEOUT) as answer:
                 if answer.status != 200:
                     raise error_of(answer.status, _told(await _body(answer)), what, answer.headers.get("Retry-After"))
                 async for line in answer.content:
@@ -96,7 +96,7 @@ class KubeClient:
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         what = f"apply {key}"
-        return object_in(await self._call("PATCH", path_of(key), what, query, obj, _APPLY), what, key)
+        return object_in(await self.call("PATCH", path_of(key), what, query, obj, _APPLY), what, key)
 
     async def merge(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
         """Merge a patch into an object or its subresource."""
@@ -108,7 +108,7 @@ class KubeClient:
 
     async def _patch(self, key: ObjectKey, patch: Manifest, subresource: str, content_type: str) -> Manifest:
         what, query = f"patch {key}", {"fieldManager": MANAGER}
-        content = await self._call("PATCH", path_of(key, subresource), what, query, patch, content_type)
+        content = await self.call("PATCH", path_of(key, subresource), what, query, patch, content_type)
         return object_in(content, what, key)
 
     async def create(self, obj: Manifest) -> Manifest:
@@ -117,22 +117,22 @@ class KubeClient:
         path = resource.path(obj["metadata"].get("namespace", ""))
         name = obj["metadata"].get("name") or obj["metadata"].get("generateName")
         what = f"create {obj['kind']} {name}"
-        return made_in(await self._call("POST", path, what, {"fieldManager": MANAGER}, obj), what, obj["kind"])
+        return made_in(await self.call("POST", path, what, {"fieldManager": MANAGER}, obj), what, obj["kind"])
 
     async def replace(self, obj: Manifest) -> Manifest:
         """Replace an object that was read at its resourceVersion; raises `WriteConflict` if it has changed since."""
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         what = f"replace {key}"
-        return object_in(await self._call("PUT", path_of(key), what, {"fieldManager": MANAGER}, obj), what, key)
+        return object_in(await self.call("PUT", path_of(key), what, {"fieldManager": MANAGER}, obj), what, key)
 
     async def delete(self, key: ObjectKey, uid: str | None = None, version: str | None = None) -> None:
         """Delete an object, if it still is the one with `uid`, and at the resourceVersion `version`."""
         body: Manifest = {"propagationPolicy": "Background"}
         if conditions := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:
             body["preconditions"] = conditions
-        deleted_in(await self._call("DELETE", path_of(key), f"delete {key}", None, body), f"delete {key}")
+        deleted_in(await self.call("DELETE", path_of(key), f"delete {key}", None, body), f"delete {key}")
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
@@ -141,12 +141,13 @@ class KubeClient:
         body: Manifest | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """Return what an answer that is a success says, whatever that is; None where it is no JSON."""
+        """Send one request; return what an answer that is a success says, whatever that is, None where it is no JSON.
+        Every verb but `watch` goes this way."""
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         try:
-            async with self._session.request(
-                method, self._server + path, params=query, data=data, headers=headers, timeout=CALL_TIMEOUT
+            async with self.session.request(
+                method, self.server + path, params=query, data=data, headers=headers, timeout=CALL_TIMEOUT
             ) as answer:
                 content = await _body(answer)
                 KUBE_REQUESTS.labels(method, str(answer.status)).inc()

@@ -6,7 +6,8 @@ TidegateError
 │                └─ WriteConflict (an older resourceVersion)
 ├── Invalid ─────── Refused       (a schema or an admission webhook said no)
 ├── Transient ───── Unavailable   (no answer, 429, 5xx, or Istio's validator is away)
-│                └─ Expired       (410: list again)
+│                ├─ Expired       (410: list again)
+│                └─ Fenced        (this manager may not lead any more, and has sent nothing)
 └── Stalled ─────── Forbidden     (a right is missing)
 """
 
@@ -54,6 +55,10 @@ class Unavailable(Transient):
 
 class Expired(Transient):
     """The resourceVersion is too old; the caller lists again."""
+
+
+class Fenced(Transient):
+    """The lease of this manager has run out: another one may lead, and does what is to do."""
 
 
 class Forbidden(Stalled):

@@ -3,6 +3,7 @@
 Nobody compares clocks. A candidate takes the Lease when it has seen it unchanged for a whole `seconds` on its own
 monotonic clock; the leader counts from before it sent its last successful renewal and gives up at two thirds, and
 what it had under way is cancelled then: when another takes over, nothing of the former leader is under way any more.
+The same moment closes the fence (`k8s_manager.kube.fence`), for a leader that was stopped and does not know yet.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import Fence
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import LEADER
 
@@ -38,7 +40,7 @@ class Lease:
         self.seconds = seconds
         self._seen: ObservedLease | None = None
         self._held: Manifest | None = None
-        self._until = 0.0
+        self.fence = Fence(clock)
 
     @property
     def pause(self) -> float:
@@ -63,10 +65,12 @@ class Lease:
             await self._clock.wait(asyncio.Event(), self.pause)
 
     async def _lost(self) -> None:
-        while (left := self._until - self._clock.now()) > 0:
+        while (left := self.fence.left) > 0:
             await self._clock.wait(asyncio.Event(), min(self.pause, left))
+            if not self.fence.is_open():
+                return
             try:
-                async with asyncio.timeout(max(0.0, self._until - self._clock.now())):
+                async with asyncio.timeout(self.fence.left):
                     if not await self._try() and self._held is None:
                         return
             except TimeoutError:
@@ -80,12 +84,13 @@ class Lease:
                 live = await self._read()
                 if not (self._may_make() if live is None else self._may_take(live)):
                     self._held = None
+                    self.fence.close()
                     return False
                 self._held = await self._write(live)
         except (TidegateError, TimeoutError) as error:
             log.warning("%s: %s; it is tried again", self._key, error or "no answer in time")
             return False
-        self._until = before + self.seconds * 2 / 3
+        self.fence.extend(before + self.seconds * 2 / 3)
         return True
 
     async def _read(self) -> Manifest | None:
@@ -122,7 +127,8 @@ class Lease:
 
     async def _give_back(self) -> None:
         """Let the next one lead at once."""
-        held, self._held, self._until = self._held, None, 0.0
+        self.fence.close()
+        held, self._held = self._held, None
         if held is None:
             return
         try:

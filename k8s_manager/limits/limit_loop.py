@@ -10,7 +10,7 @@ from functools import partial
 
 from istio_templates.facts import GatewayPool, ObjectKey
 from k8s_manager.drift.repair import Repair
-from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_change import announce, announce_overrides, limit_changes
 from k8s_manager.limits.limit_view import LimitViews
@@ -45,7 +45,7 @@ class LimitLoop:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: FencedClient,
         store: Store,
         clock: Clock,
         settings: Settings,

@@ -24,7 +24,7 @@ from k8s_manager.limits.targets import TargetCalculator
 from k8s_manager.pipeline.figures import DeclaredFigures, Figures, VersionKey
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.limit_feedback import LimitFeedback
@@ -146,7 +146,7 @@ class LimitObserver:
             stale_at if stale_at > now else None,
             self._last[1].staged.next_at,
             self._rollbacks.next_end(),
-            None if end is None else now + (end - utc).total_seconds() + 0.001,
+            None if end is None else now + min(WALL_LOOK, (end - utc).total_seconds()) + 0.001,
         )
         return min((at for at in moments if at is not None), default=None)
 

@@ -11,10 +11,11 @@ from functools import partial
 from istio_templates import names
 from istio_templates.catalog import render_slot
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
-from k8s_manager.drift.digest import stamped
+from k8s_manager.drift.digest import has_same_digest, stamped
 from k8s_manager.drift.provenance import reject_foreign
 from k8s_manager.drift.repair import Repair, read_live, remove_additions
-from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.base_version import pinned, write_over
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.runtime.backoff import Backoff
@@ -35,7 +36,7 @@ class SlotWriter:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: FencedClient,
         store: Store,
         clock: Clock,
         rollbacks: SlotRollbacks,
@@ -93,7 +94,16 @@ class SlotWriter:
         key = names.key_of(obj)
         if key not in self._store.owned and (live := self._store.get(key) and await read_live(self._client, key)):
             reject_foreign(live, obj)
+        base = self._store.owned.get(key)
         repair = await remove_additions(self._client, obj) if stale else None
-        self._store.put(await self._client.apply(obj, force=True))
+        self._store.put(await self._apply_over(base, obj))
         if repair and repair.writers:
             self._repairs[key] = repair
+
+    async def _apply_over(self, base: Manifest | None, obj: Manifest) -> Manifest:
+        """Apply a slot over what was observed, unless another manager has written other limits since."""
+        if base is None:
+            return await self._client.apply(obj, force=True)
+        return await write_over(
+            self._client, base, lambda live: self._client.apply(pinned(obj, live), force=True), has_same_digest
+        )

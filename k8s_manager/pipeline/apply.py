@@ -19,13 +19,15 @@ from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.drift.digest import digest_of
+from k8s_manager.drift.digest import digest_of, has_same_digest
 from k8s_manager.drift.field_policy import writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_foreign, is_made_by_us
 from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
+from k8s_manager.kube.base_version import pinned, require_same, write_over
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes, Write
@@ -93,7 +95,7 @@ class ApplyTarget(Protocol):
 class ClusterTarget:
     """The cluster, by server-side apply. What fails is left alone for a growing while."""
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, effects: Effects, in_flight: int) -> None:
+    def __init__(self, client: FencedClient, store: Store, clock: Clock, effects: Effects, in_flight: int) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._lane = effects.lane("apply", in_flight)
         self._owners: dict[ObjectKey, Owner] = {}
@@ -202,14 +204,15 @@ class ClusterTarget:
         self._count += 1
 
     async def _put(self, write: Write) -> None:
-        key, obj, surplus, repair = names.key_of(write.obj), write.obj, {}, None
+        key, obj, surplus, repair, base = names.key_of(write.obj), write.obj, {}, None, write.base
         unseen = self._is_unseen(key)
         if not unseen and (write.drifted or write.policy != "repair" or self._is_strange(write) or may_hand_over(obj)):
             live = await read_live(self._client, key)
             if live is not None:
+                base = require_same(write.base, live, has_same_digest)
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
                 if fields := given_up(live, obj):
-                    await self._client.apply(handover(live, fields), force=True, manager=HANDOVER)
+                    base = await self._client.apply(handover(live, fields), force=True, manager=HANDOVER)
                 if write.drifted or write.first:
                     owner = owner_of(obj["metadata"]["labels"])
                     fought = self._repairs.is_fought(key)
@@ -220,11 +223,19 @@ class ClusterTarget:
         elif surplus:
             answer = await self._exchange(key, surplus, obj)
         else:
-            answer = await self._client.apply(obj, force=not write.first)
+            answer = await self._apply_over(base, obj, force=not write.first)
         self._store.put(answer)
         self._written.add(key)
         if repair:
             self._repaired[key] = repair
+
+    async def _apply_over(self, base: Manifest | None, obj: Manifest, force: bool) -> Manifest:
+        """Apply an object over what it was decided from, unless another manager has decided since."""
+        if base is None:
+            return await self._client.apply(obj, force=force)
+        return await write_over(
+            self._client, base, lambda live: self._client.apply(pinned(obj, live), force=force), has_same_digest
+        )
 
     def _is_strange(self, write: Write) -> bool:
         """Tell whether what is there may be another writer's or another document's."""
@@ -272,9 +283,12 @@ class ClusterTarget:
             log.warning("%s carries our labels but was made by others: it stays, without them", key)
             self._store.put(await self._unmark(live))
             return
-        await self._client.delete(key, obj["metadata"]["uid"])
+        await write_over(self._client, obj, partial(self._delete_at, key), has_same_digest)
         self._written.discard(key)
         self._store.leave(obj)
+
+    async def _delete_at(self, key: ObjectKey, live: Manifest) -> None:
+        await self._client.delete(key, live["metadata"]["uid"], live["metadata"]["resourceVersion"])
 
     async def _give_up(self, obj: Manifest) -> Manifest:
         """Take what is ours off an object that stays, but for what a tool has applied the same."""

@@ -13,12 +13,13 @@ from k8s_manager.traffic.drain import Draining
 @dataclass(frozen=True, slots=True)
 class Write:
     """An object to apply. `first`: the manager did not own it, so no other writer is pushed aside; `drifted`: another
-    writer changed it, and `policy` says whether that stays."""
+    writer changed it, and `policy` says whether that stays; `base` is the live object from which this was decided."""
 
     obj: Manifest
     first: bool
     drifted: bool = False
     policy: Drift = "repair"
+    base: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True)

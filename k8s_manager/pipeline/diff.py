@@ -28,6 +28,7 @@ from k8s_manager.pipeline.ordering import (
 )
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
+from k8s_manager.traffic.route_bindings import rebindings
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class Differ:
         limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
-        situation = Situation(plan, desired, owned, limited, leaving)
+        situation = Situation(
+            plan, desired, owned, limited, leaving, rebindings(desired.objects, owned, plan.frozen_models, plan.tenants)
+        )
         writes, held, awaited = list[Write](), dict[ObjectKey, str](), list[Manifest]()
         for key, wanted in desired.objects.items():
             if reason := first_hold(WRITE_HOLDS, key, wanted, situation):
@@ -118,7 +121,7 @@ class Differ:
         if unchanged and done:
             self._in_line[key] = compared
         else:
-            writes.append(Write(obj, False, unchanged, policy))
+            writes.append(Write(obj, False, unchanged, policy, live))
 
     def _known(self, key: ObjectKey, wanted: Manifest, live: Manifest, owned: Mapping[ObjectKey, Manifest]) -> Manifest:
         """Return the form of a desired object that fits the gateway's live pods; the same object for the same form."""
@@ -147,7 +150,7 @@ def _cut(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> tuple[list[Write], 
         if left is None:
             gone.append(live)
         else:
-            cut.append(Write(stamped(left), False))
+            cut.append(Write(stamped(left), False, base=live))
     return cut, gone
 
 

@@ -83,9 +83,11 @@ def tenancy(
     missing: frozenset[str],
     guests: Mapping[str, tuple[str, ...]],
     lent: tuple[LentHost, ...],
+    leaving: tuple[str, ...] = (),
 ) -> Tenancy:
     """Return the facts of a tenant; hosts whose certificate is `missing` stay out until it is there. `guests` are the
-    namespaces that serve paths of its hosts, `lent` the hosts of others of which it does."""
+    namespaces that serve paths of its hosts, `lent` the hosts of others of which it does, `leaving` the gateways
+    through which routes still lead to it."""
     hosts = [
         OwnedHost(host.name, host.tls.credential_name if host.tls else None, guests.get(host.name, ()))
         for host in spec.hosts
@@ -98,6 +100,7 @@ def tenancy(
         strict=spec.isolation == "strict",
         lent=lent,
         adopted=adopted_by(spec),
+        leaving=leaving,
     )
 
 
@@ -265,7 +268,7 @@ def _whole(tenant: Tenancy, model: str, spec: ModelSpec, limit: RateLimit, ceili
         model=model,
         tenant=tenant.name,
         identity=identity_of(tenant.namespace, model, spec),
-        pools=tuple(pool.name for pool in tenant.gateways),
+        pools=(*(pool.name for pool in tenant.gateways), *tenant.leaving),
         bounds=bounds_of(limit),
         burst=seconds(limit.burst),
         rules=rules_of(limit),

@@ -6,8 +6,8 @@ from functools import partial
 
 from istio_templates import names
 from istio_templates.facts import ObjectKey
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.effects.lane import Effects
 
@@ -17,7 +17,7 @@ AT_ONCE = 8
 class FigureRecords:
     """Writes the annotation apart from everything else: it changes no pod, and no desired object has it."""
 
-    def __init__(self, client: KubeClient, store: Store, effects: Effects) -> None:
+    def __init__(self, client: FencedClient, store: Store, effects: Effects) -> None:
         self._client, self._store, self._lane = client, store, effects.lane("figures", AT_ONCE)
 
     async def write(self, records: Mapping[ObjectKey, str | None]) -> frozenset[ObjectKey]:

@@ -7,32 +7,39 @@ deleted in the pass in which no hold names it any more.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
-from istio_templates.virtual_service import subsets_used
+from istio_templates.virtual_service import gateways_of, subsets_used
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
 from k8s_manager.pipeline.termination import Terminating
 from k8s_manager.traffic.drain import defer_draining
+from k8s_manager.traffic.route_bindings import Rebindings
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the holds look at: what should exist, what the manager owns, (gateway, identity) of limits in slots, and
-    the owners that are being deleted and wait for nothing."""
+    """What the holds look at: what should exist, what the manager owns, (gateway, identity) of limits in slots, the
+    owners that are being deleted and wait for nothing, and the routes that are bound otherwise than they should be."""
 
     plan: Plan
     desired: Desired
     owned: Mapping[ObjectKey, Manifest]
     limited: frozenset[tuple[str, LimitKey]]
     leaving: frozenset[Owner]
+    rebindings: Rebindings = field(default_factory=dict)
+
+    def stands(self, key: ObjectKey) -> bool:
+        """Tell whether an object exists and stays."""
+        live = self.owned.get(key)
+        return live is not None and "deletionTimestamp" not in live["metadata"]
 
 
 Hold = Callable[[ObjectKey, Manifest, Situation], str | None]
@@ -58,8 +65,32 @@ def route_waits_for_its_limit(key: ObjectKey, obj: Manifest, situation: Situatio
     limit = situation.plan.limits.get(names.identity(key.namespace, key.name))
     if limit is None or limit.terms.identity in situation.plan.lifted:
         return None
-    waits = [pool for pool in limit.terms.pools if (pool, limit.terms.identity) not in situation.limited]
+    serving = [pool for pool in limit.terms.pools if pool not in _left(key, situation)]
+    waits = [pool for pool in serving if (pool, limit.terms.identity) not in situation.limited]
     return f"its limit is not in a slot of gateway {', '.join(waits)} yet" if waits else None
+
+
+def _left(route: ObjectKey, situation: Situation) -> tuple[str, ...]:
+    """Return the gateways that a model has left: what it needs there goes when its live route has left them too."""
+    served = situation.plan.models.get((route.namespace, route.name))
+    return served.tenant.leaving if served else ()
+
+
+def route_waits_for_its_gateway(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """A route opens, and leaves another Gateway, when every Gateway that it is to come through stands."""
+    if key.kind != "VirtualService":
+        return None
+    gateways = [ObjectKey("Gateway", *name.split("/", 1)) for name in gateways_of(obj) if "/" in name]
+    absent = [gateway for gateway in gateways if gateway in situation.desired.objects and not situation.stands(gateway)]
+    return f"{', '.join(map(str, absent))} is not written yet" if absent else None
+
+
+def gateway_waits_for_routes_that_leave(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """A tenant's Gateway stays as it is while a route of it is not bound yet to those that take over."""
+    if key.kind != "Gateway" or not owner_of(obj["metadata"]["labels"])[1]:
+        return None
+    waits = [found for found in situation.rebindings.get(f"{key.namespace}/{key.name}", ()) if found.lacks]
+    return f"{waits[0].route} is not bound to Gateway {', '.join(waits[0].lacks)} yet" if waits else None
 
 
 def owner_keeps_its_objects(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
@@ -83,8 +114,38 @@ def version_still_serves(key: ObjectKey, obj: Manifest, situation: Situation) ->
     return f"requests still go to version {version}" if version in subsets_used(route) else None
 
 
-WRITE_HOLDS: tuple[Hold, ...] = (namespace_is_unmanaged, owner_is_frozen, route_waits_for_its_limit)
-DELETE_HOLDS: tuple[Hold, ...] = (owner_keeps_its_objects, version_still_serves)
+def gateway_still_carries_routes(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
+    """A Gateway stays while a route that is to come through another one, or stays as it is, comes through it."""
+    if key.kind != "Gateway":
+        return None
+    waits = [found for found in situation.rebindings.get(f"{key.namespace}/{key.name}", ()) if found.leaves]
+    return f"requests still come through it to {waits[0].route}" if waits else None
+
+
+def route_still_leads_there(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """What a route refers to stays while that route does, though both are to go."""
+    if key.kind not in ("Service", "DestinationRule"):
+        return None
+    route = ObjectKey("VirtualService", key.namespace, obj["metadata"].get("labels", {}).get(names.MODEL, ""))
+    goes = route not in situation.desired.objects and situation.stands(route)
+    return f"{route} still leads to it" if goes else None
+
+
+WRITE_HOLDS: tuple[Hold, ...] = (
+    namespace_is_unmanaged,
+    owner_is_frozen,
+    route_waits_for_its_limit,
+    route_waits_for_its_gateway,
+    gateway_waits_for_routes_that_leave,
+)
+"""What is written only after something else is in force."""
+DELETE_HOLDS: tuple[Hold, ...] = (
+    owner_keeps_its_objects,
+    version_still_serves,
+    gateway_still_carries_routes,
+    route_still_leads_there,
+)
+"""What is deleted only after what replaces it, or refers to it, is in force or gone."""
 
 
 def first_hold(holds: Iterable[Hold], key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:

@@ -39,7 +39,7 @@ class TenantPlan:
 def plan_gateways(inputs: PlanInputs, memo: Memo) -> GatewayPlan:
     """Return the gateways that should exist; one that is deleted stays as long as a tenant uses it."""
     used = {gateway_name(stored.key.name, stored.spec) for stored in inputs.tenants if stored.spec}
-    used |= {gateway for binding in inputs.bindings.values() for gateway in binding.gateways}
+    used |= {gateway for binding in inputs.bindings.values() for gateway in binding.present}
     pools: dict[str, GatewayPool] = {}
     frozen = set()
     for stored in inputs.gateways:
@@ -81,7 +81,8 @@ def plan_tenants(inputs: PlanInputs, pools: Mapping[str, GatewayPool], memo: Mem
         missing = frozenset(secret for pool in serving for secret in _missing_secrets(spec, pool, inputs))
         if message := "; ".join(filter(None, (binding.waits, _secrets_message(missing, serving)))):
             waiting[stored.key] = message
-        arguments = (spec, serving, missing, shared.guests.get(name, {}), shared.hosts.get(name, ()))
+        leaving = tuple(gateway for gateway in binding.leaving if gateway in pools)
+        arguments = (spec, serving, missing, shared.guests.get(name, {}), shared.hosts.get(name, ()), leaving)
         tenants[name] = memo.get(stored.key, arguments, partial(facts.tenancy, name, *arguments))
     return TenantPlan(tenants, dedicated, waiting, frozenset(frozen))
 
@@ -118,7 +119,7 @@ def _dedicated(
     """Return the gateway that a tenant has of its own, also while it moves away from that."""
     if spec.gateway.dedicated:
         return memo.get(("own", name), (spec.gateway,), partial(own_gateway, name, spec))
-    if name not in binding.gateways:
+    if name not in binding.present:
         return None
     live: Stored[InferenceGatewaySpec] | None = next(
         (gateway for gateway in inputs.gateways if gateway.key.name == name and not gateway.deleting), None

@@ -47,7 +47,7 @@ def _uses(tenant: Stored[TenantSpec], gateway: str, inputs: PlanInputs) -> bool:
     if tenant.spec and tenant.spec.gateway.name == gateway:
         return True
     binding = inputs.bindings.get(tenant.key.name)
-    return binding is not None and gateway in binding.gateways and gateway != tenant.key.name
+    return binding is not None and gateway in binding.present and gateway != tenant.key.name
 
 
 def _models_left(tenant: Stored[TenantSpec], inputs: PlanInputs) -> str | None:

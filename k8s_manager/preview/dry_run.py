@@ -189,7 +189,7 @@ class _Digested:
 
 def _served(then: RenderedWorld, owned: Mapping[ObjectKey, Manifest], plans: PlanChecks) -> RenderedWorld:
     """Return what holds at first: requests stay where they are until the versions that come are warm."""
-    world = TrafficResolver(0.0, awaits_git=False).resolve(then.world, datetime.now(UTC))
+    world = TrafficResolver(0.0).resolve(then.world, datetime.now(UTC))
     world = replace(world, bindings=then.world.bindings)
     return then if world.models == then.world.models else RenderedWorld.of(world, plans, owned)
 

@@ -5,6 +5,11 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+WALL_LOOK = 30.0
+"""Seconds after which a moment of the wall clock, such as the end of an override, is looked at again: it may have
+been set meanwhile."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """What the loops know of time."""
@@ -23,8 +28,8 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> float:
-        """Return the monotonic clock."""
-        return time.monotonic()
+        """Return the monotonic clock; where the system can, it counts on while the machine sleeps, as leases do."""
+        return time.clock_gettime(_CLOCK)
 
     def utc(self) -> datetime:
         """Return the wall clock in UTC."""

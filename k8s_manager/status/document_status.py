@@ -90,7 +90,7 @@ def programmed(inputs: DocumentInputs) -> Condition:
         return Condition("Programmed", False, "Pending", message)
     if not inputs.written:
         message = "not all objects of the document are written yet; wait for the next reconcile pass"
-        return Condition("Programmed", False, "Pending", message)
+        return Condition("Programmed", False, "Pending", inputs.put_off or message)
     if inputs.put_off:
         return Condition("Programmed", False, "Pending", inputs.put_off)
     return Condition("Programmed", True, "Programmed", "all objects of the document are written")

@@ -6,8 +6,8 @@ from functools import partial
 
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.ordering import may_go, owners_of
@@ -23,7 +23,7 @@ _NOTHING_RENDERED = ("LimitOverride", "WarmupPlan", "AccessGrant")
 class Finalizers:
     """Adds and removes the manager's finalizer as documents come and go."""
 
-    def __init__(self, client: KubeClient, store: Store, effects: Effects) -> None:
+    def __init__(self, client: FencedClient, store: Store, effects: Effects) -> None:
         self._client, self._store = client, store
         self._lane = effects.lane("finalizer", AT_ONCE)
 

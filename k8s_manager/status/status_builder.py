@@ -56,6 +56,7 @@ from k8s_manager.status.rollout_status import DeploymentState, deployment_state,
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
 from k8s_manager.traffic.drain import Draining
+from k8s_manager.traffic.route_bindings import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
@@ -267,8 +268,11 @@ def _put_off(changes: Changes, results: Results, plan: Plan, owned: Mapping[Obje
             said = f"{key} was changed by others and set back so often that the next write waits; see condition Drift"
             out[owner_of(owned[key]["metadata"]["labels"])] = said
     for key, reason in sorted(changes.held.items()):
+        if key.kind == "Gateway" and key in owned and routes_through(key, owned):
+            owner = owner_of(owned[key]["metadata"]["labels"])
+            out[owner] = f"the change of {key} waits: {reason}; see the conditions of that model"
         served = plan.models.get((key.namespace, key.name)) if key.kind == "VirtualService" else None
-        if served and key in owned:
+        if served:
             out["", served.tenant.name, served.name] = f"the change of {key} waits: {reason}; wait"
     return out
 

@@ -5,9 +5,10 @@ from functools import partial
 from typing import Any
 
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.base_version import pinned, require_same, write_over
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.event import EventOutbox, event
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
@@ -28,7 +29,7 @@ class StatusWriter:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: FencedClient,
         store: Store,
         clock: Clock,
         events: Events,
@@ -72,12 +73,25 @@ class StatusWriter:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
         patch = patch_between(stored.status, status)
         try:
-            self._store.put(await self._client.merge(stored.key, {"status": patch}, "status"))
+            self._store.put(await self._patch(stored, patch))
         except Absent:
             return
         self._written_at[stored.key] = self._clock.now()
         self._publish(stored, status)
         self._record(stored, status)
+
+    async def _patch(self, stored: Stored, patch: Manifest) -> Manifest:
+        """Merge a patch into the status from which it was made, unless another manager has written since: what the
+        status of a tenant or a model says of a move or a drain decides how that goes on."""
+        live = self._store.get(stored.key)
+        if live is None:
+            raise Absent(f"{stored.key} is gone")
+        return await write_over(
+            self._client,
+            require_same({"status": stored.status, "metadata": live["metadata"]}, live, _has_same_status),
+            lambda base: self._client.merge(stored.key, pinned({"status": patch}, base), "status"),
+            _has_same_status,
+        )
 
     def _record(self, stored: Stored, status: Manifest) -> None:
         """Have a Kubernetes Event written for each new trouble of a rollout: people look for it with kubectl
@@ -106,6 +120,10 @@ class StatusWriter:
 
 def _tenant_of(key: ObjectKey) -> str:
     return key.namespace or key.name
+
+
+def _has_same_status(one: Manifest, other: Manifest) -> bool:
+    return bool((one.get("status") or {}) == (other.get("status") or {}))
 
 
 def _has_same_states(stored: Stored, status: Manifest) -> bool:

@@ -5,12 +5,15 @@ the old gateway until the new one has a ready pod, then by both for `overlap` se
 far a move has come stands in the tenant's status, so that a restarted manager goes on with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.world.binding import Binding
+
+SHOWN = 5
+"""Routes that a message names."""
 
 
 def binding(
@@ -19,25 +22,32 @@ def binding(
     lacks: str | None,
     now: datetime,
     overlap: float,
-    has_arrived: bool = True,
+    absent: Sequence[str] = (),
 ) -> Binding:
     """Return where a tenant is served that asks for the gateway `wanted`; `lacks` says why that cannot serve yet.
 
-    As long as its routes have not arrived there (a Git tree brings the Gateway), the overlap does not pass.
+    As long as some of its routes are `absent` there, the overlap does not pass: a write fails, or a Git tree has yet to
+    bring the Gateway.
     """
     bound, moving = status.get("gateway") or wanted, status.get("moving") or {}
     until = moving.get("until") if _lasts(moving, now) else None
-    if not has_arrived and isinstance(moving.get("from"), list) and not _lasts(moving, _later(now, overlap / 2)):
+    is_moving = isinstance(moving.get("from"), list)
+    if absent and is_moving and not _lasts(moving, _later(now, overlap / 2)):
         until = timestamp(_later(now, overlap))
     former = [str(name) for name in moving["from"]] if until else []
+    late = f"routes {_listed(absent)} are not at gateway {bound} yet" if absent and is_moving and former else None
     if bound != wanted and lacks is None:
         until = timestamp(_later(now, overlap))
         return Binding(tuple(dict.fromkeys([wanted, bound, *former])), until)
     gateways = tuple(dict.fromkeys([bound, *former]))
-    waits = None
+    waits = f"{late}, so gateway {', '.join(former)} serves on; see the conditions of these models" if late else None
     if bound != wanted:
         waits = f"gateway {wanted} {lacks}, so gateway {bound} still serves this tenant; provide what {wanted} lacks"
     return Binding(gateways, until if len(gateways) > 1 else None, waits)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def due(bindings: Mapping[str, Binding], now: datetime) -> float | None:

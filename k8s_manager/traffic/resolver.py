@@ -32,11 +32,11 @@ class Handover:
 class TrafficResolver:
     """Resolves one World after another; a document stays the same object while nothing about it changes.
 
-    `overlap` is in seconds: how long both gateways of a tenant serve. `awaits_git`: a Git tree brings the Gateways.
+    `overlap` is in seconds: how long both gateways of a tenant serve.
     """
 
-    def __init__(self, overlap: float, awaits_git: bool) -> None:
-        self._overlap, self._awaits_git, self._memo = overlap, awaits_git, Memo()
+    def __init__(self, overlap: float) -> None:
+        self._overlap, self._memo = overlap, Memo()
 
     def resolve(self, world: World, now: datetime) -> World:
         """Return the world with the bindings of tenants and, for models in handover, the documents to go by."""
@@ -57,24 +57,25 @@ class TrafficResolver:
     def bindings(self, world: World, now: datetime) -> dict[str, Binding]:
         """Return which gateways serve each tenant, by its name."""
         namespaces = {stored.key.name: stored.spec.namespace for stored in world.gateways if stored.spec}
+        carried = _carried(world)
         found = {}
         for stored in world.tenants:
             if stored.spec:
                 target = gateway_name(stored.key.name, stored.spec)
                 namespace = namespaces.get(target, "")
                 missing = _missing(stored.spec, target, namespace, world)
-                arrived = not stored.status.get("moving") or self._has_arrived(stored, stored.spec, namespace, world)
-                found[stored.key.name] = binding(stored.status, target, missing, now, self._overlap, arrived)
+                routes = carried.get(namespace_of(stored.key.name, stored.spec), {})
+                bound = binding(
+                    stored.status,
+                    target,
+                    missing,
+                    now,
+                    self._overlap,
+                    _absent(routes, stored.status.get("gateway") or target),
+                )
+                left = sorted(frozenset().union(*routes.values()) - {*bound.gateways})
+                found[stored.key.name] = replace(bound, leaving=tuple(name for name in left if name in namespaces))
         return found
-
-    def _has_arrived(self, stored: Stored[TenantSpec], spec: TenantSpec, namespace: str, world: World) -> bool:
-        """Tell whether all routes of a tenant are bound to a Gateway in a namespace; at once where the manager itself
-        writes it."""
-        if not self._awaits_git:
-            return True
-        own = namespace_of(stored.key.name, spec)
-        routes = [gateways for (where, _), gateways in world.routing.gateways.items() if where == own]
-        return all(any(name.startswith(f"{namespace}/") for name in gateways) for gateways in routes)
 
     def _handovers(self, world: World) -> dict[ObjectKey, Handover]:
         found = {}
@@ -108,6 +109,19 @@ class TrafficResolver:
             return None
         added = tuple(version.name for version in instead.spec.versions if version.name not in known)
         return Handover(replace(stored, document=instead), added, version_handover.handover_message(spec, instead.spec))
+
+
+def _carried(world: World) -> dict[str, dict[str, frozenset[str]]]:
+    """Return, by namespace and VirtualService, through which gateways requests come to it now."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for namespace, name in world.routing.gateways:
+        found.setdefault(namespace, {})[name] = world.routing.carrying((namespace, name))
+    return found
+
+
+def _absent(routes: Mapping[str, frozenset[str]], gateway: str) -> tuple[str, ...]:
+    """Return the routes to which no requests come through a gateway: those that it is to serve and does not yet."""
+    return tuple(sorted(name for name, gateways in routes.items() if gateway not in gateways))
 
 
 def _missing(spec: TenantSpec, gateway: str, namespace: str, world: World) -> str | None:

@@ -17,8 +17,8 @@ from istio_templates.names import MODEL, key_of, warmup_object
 from istio_templates.workloads.warm_gate import GATE, VERDICT, has_gate
 from istio_templates.workloads.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
 from k8s_manager.dataplane.first_request import FirstRequestLoop
-from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Unavailable
+from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -52,7 +52,7 @@ class PodGates:
     A call that has not arrived raises a `TidegateError`; a late one runs on, and no other of that pod begins meanwhile.
     """
 
-    def __init__(self, client: KubeClient, store: Store, clock: Clock, effects: Effects) -> None:
+    def __init__(self, client: FencedClient, store: Store, clock: Clock, effects: Effects) -> None:
         self._client, self._store, self._clock = client, store, clock
         self._lane = effects.lane("gate", AT_ONCE, PATIENCE, BACKOFF)
 
@@ -109,7 +109,7 @@ class GateLoop:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: FencedClient,
         store: Store,
         clock: Clock,
         settings: Settings,

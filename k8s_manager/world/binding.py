@@ -8,12 +8,19 @@ from typing import Any
 class Binding:
     """The gateways that serve a tenant, the one that it asks for first; `until` when the others are kept.
 
-    `waits` says what a move waits for that has not begun.
+    `waits` says what a move waits for that has not begun, or cannot end. `leaving` are gateways that the tenant has
+    left but for live routes: what those need there stays until they lead through others.
     """
 
     gateways: tuple[str, ...]
     until: str | None = None
     waits: str | None = None
+    leaving: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The gateways at which something of the tenant is in force."""
+        return (*self.gateways, *self.leaving)
 
     def status(self) -> dict[str, Any]:
         """Return what the tenant's status says of it."""

@@ -67,10 +67,16 @@ class Deployed:
 @dataclass(frozen=True, slots=True)
 class Routing:
     """The VirtualServices of the manager by (namespace, name): the weights by which requests go to versions, and the
-    Gateways (`namespace/name`) that lead to them."""
+    Gateways (`namespace/name`) that lead to them. `carriers` are the Gateways of the manager that exist, each with the
+    gateway that carries it."""
 
     weights: Mapping[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
     gateways: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    carriers: Mapping[str, str] = field(default_factory=dict)
+
+    def carrying(self, route: tuple[str, str]) -> frozenset[str]:
+        """Return the gateways through which requests come to a VirtualService now."""
+        return frozenset(self.carriers[name] for name in self.gateways.get(route, ()) if name in self.carriers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from k8s_manager.gitops.tree_diff import TreeDiff, stale
 from k8s_manager.gitops.tree_loop import STATE, TreeLoop
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.errors import Absent, Unavailable
+from k8s_manager.kube.fence import Fence
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.runtime.clock import SystemClock
@@ -68,6 +69,7 @@ class Kubernetes:
         self.objects: dict[ObjectKey, Manifest] = {}
         self.away = False
         self.calls = 0
+        self.fence = Fence(None)
 
     async def get(self, key: ObjectKey) -> Manifest:
         self.calls += 1
@@ -101,7 +103,7 @@ class Scene:
         store = Store(("Model", "Namespace"), clock)
         given = {"quiet": 0.01, "longest": 0.05, "every": 1000.0, "patience": 20.0, **settings}
         git, client = Git(ADDRESS, **given), self.kubernetes
-        history = HistoryRecorder(client, store, clock, 1.0, asyncio.Event())  # type: ignore[arg-type]
+        history = HistoryRecorder(client, client, store, clock, 1.0, asyncio.Event())  # type: ignore[arg-type]
         composer = PartsComposer(with_overrides=False)
         self.loop = TreeLoop(client, store, history, clock, git, composer, lambda _: self.repository, asyncio.Event())  # type: ignore[arg-type, return-value]
 

@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES
 from k8s_manager.manager import Manager, application, assemble, until
-from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
 from k8s_manager.standalone.apiserver.registrar import Registrar
@@ -84,10 +84,15 @@ class Fleet(Hands):
         return out
 
     @asynccontextmanager
-    async def manager(self, settings: Settings = SETTINGS) -> AsyncIterator[Manager]:
-        """Run a manager."""
+    async def manager(
+        self,
+        settings: Settings = SETTINGS,
+        clock: Clock | None = None,
+        connect: Callable[[str, aiohttp.ClientSession], KubeClient] = KubeClient,
+    ) -> AsyncIterator[Manager]:
+        """Run a manager, on a clock and a transport of the test's where it gives them."""
         async with aiohttp.ClientSession(read_bufsize=2**22) as session:
-            manager = assemble(KubeClient(self.server, session), SystemClock(), settings)
+            manager = assemble(connect(self.server, session), clock or SystemClock(), settings)
             stop = asyncio.Event()
             running = asyncio.create_task(until(stop, *manager.parts()))
             try:

@@ -215,15 +215,17 @@ async def _greeted(out: asyncio.StreamReader, said: list[str], last: str) -> Non
 
 
 @asynccontextmanager
-async def manager_process(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a manager of one's own on a standalone's API, as `tidegate serve`."""
+async def manager_process(folder: Path, *more: str, listen: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a manager of one's own on a standalone's API, as `tidegate serve`; by default where the standalone's would
+    listen."""
     options = [
         "--kubeconfig",
         str(folder / "kubeconfig"),
         "--token-file",
         str(folder / "token"),
         "--listen",
-        (folder / "address").read_text().strip(),
+        listen or (folder / "address").read_text().strip(),
+        *more,
     ]
     command = [sys.executable, "-m", "k8s_manager.cli.main", "serve", *options]
     with (folder / "logs" / "serve.log").open("ab") as log:
@@ -232,6 +234,7 @@ async def manager_process(folder: Path) -> AsyncIterator[asyncio.subprocess.Proc
         yield process
     finally:
         if process.returncode is None:
+            process.send_signal(signal.SIGCONT)  # one that is stopped would not end
             process.terminate()
         await process.wait()
 

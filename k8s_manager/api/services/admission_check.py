@@ -1,8 +1,10 @@
 """Whether a document may be written: by the same rules as in a pass, and with what other writes are about to hold."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from istio_templates import names
 from istio_templates.documents import Document, parse
 from istio_templates.documents.json_values import is_large
 from istio_templates.errors import Conflict, Invalid, NotFound
@@ -16,6 +18,7 @@ from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver
+from k8s_manager.world.transfer_record import transfer_of
 from k8s_manager.world.world import World
 
 
@@ -42,6 +45,17 @@ class AdmissionCheck:
         self._reader.end_round(len(found.models))
         return replace(found, bindings=self._traffic.bindings(found, datetime.now(UTC)))
 
+    def _reserved(self) -> dict[ObjectKey, Document]:
+        """Return the documents that hold something and may not be stored yet, of transfers that are recorded too."""
+        recorded = {}
+        for tenant in self._catalog.many("Tenant"):
+            if record := transfer_of(tenant):
+                spec = {**tenant["spec"], "hosts": [*(tenant["spec"].get("hosts") or ()), record.received]}
+                with suppress(Invalid):
+                    document = parse(completed(names.key_of(tenant), {"spec": spec}))
+                    recorded[document.key] = document
+        return {**recorded, **self._locks.reserved()}
+
     async def read(self, key: ObjectKey, body: Manifest) -> Document:
         """Return the document in a body if it is right in itself; raises `Invalid`. A large one is read beside the
         event loop, and a warm-up plan is tried there before anybody asks what is wrong with it."""
@@ -59,7 +73,7 @@ class AdmissionCheck:
         require_not_over(document, datetime.now(UTC))
         world = self.claims()
         world = replace(world, ungated=world.ungated | self._reader.pods.ungated(document))
-        claims = self._index.update(world, self._view.world, self._view.plan.admission, self._locks.reserved())
+        claims = self._index.update(world, self._view.world, self._view.plan.admission, self._reserved())
         found = rejections(document, claims, self._plans)
         if not found:
             return

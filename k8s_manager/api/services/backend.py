@@ -25,6 +25,7 @@ from k8s_manager.limits.limit_view import LimitViews
 from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.preview.dry_run import DryRunner
 from k8s_manager.preview.forecast import LimitForecaster
+from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver
@@ -65,6 +66,8 @@ def backend_of(
     tree: TreeLoop | None,
     figures: FigureTracker,
     forecaster: LimitForecaster,
+    clock: Clock,
+    transfer_patience: float,
 ) -> Backend:
     """Put the services together; `reader` is the API's own, `traffic`, `plans` and `figures` are those of the main
     loop."""
@@ -82,7 +85,7 @@ def backend_of(
         models=models,
         inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader),
-        transfers=HostTransfers(catalog, writer),
+        transfers=HostTransfers(store, catalog, writer, clock, transfer_patience),
         events=events,
         history=history,
         tree=tree,

@@ -9,7 +9,7 @@ from istio_templates.documents import Document, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.preconditions import WHATEVER, require
+from k8s_manager.api.preconditions import WHATEVER, etag, require
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.document_bodies import completed, edited, generation, marked, shown, user_metadata
 from k8s_manager.api.services.document_catalog import DocumentCatalog
@@ -17,6 +17,7 @@ from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.recorder import KINDS as RECORDED
 from k8s_manager.history.recorder import HistoryRecorder
+from k8s_manager.kube.base_version import pinned, write_over
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.merge_patch import merged_patch
@@ -75,6 +76,19 @@ class DocumentWriter:
         merged = merged_patch({"spec": live["spec"]}, {"spec": patch.get("spec", {})})
         extra = {name: value for name, value in patch.items() if name != "spec"}
         answer, _ = await self.put(key, {**extra, **merged}, replace(write, match=write.match or WHATEVER), live)
+        return answer
+
+    async def annotate(self, live: Manifest, name: str, text: str | None) -> Manifest:
+        """Set or remove an annotation of a document that has not been edited since it was read; no revision is made of
+        that."""
+
+        async def write(base: Manifest) -> Manifest:
+            return await self._client.merge(
+                names.key_of(base), pinned({"metadata": {"annotations": {name: text}}}, base)
+            )
+
+        answer = await write_over(self._client, live, write, lambda one, other: etag(one) == etag(other))
+        self._store.put(answer)
         return answer
 
     def promised(self, key: ObjectKey, body: Manifest) -> AbstractContextManager[None]:

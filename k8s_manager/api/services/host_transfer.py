@@ -1,10 +1,12 @@
 """Hosts that change hands: what is written, in which order, and how nobody else comes between."""
 
 import asyncio
+import logging
+from dataclasses import asdict
 
 from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
-from istio_templates.errors import Conflict, NotFound, Problem
+from istio_templates.errors import Conflict, NotFound, Problem, TidegateError, Transient
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import etag
 from k8s_manager.api.services.document_bodies import routes_in
@@ -12,16 +14,33 @@ from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
+from k8s_manager.kube.store import Store
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import poll
+from k8s_manager.runtime.effects.lane import Effects
+from k8s_manager.world.transfer_record import TRANSFER, TransferRecord, transfer_of
 
+log = logging.getLogger(__name__)
+PAUSE = 2.0
+"""Seconds between two looks for transfers that nobody carries on."""
 FREED_SECONDS = 15.0
 """How long a gateway may take to let a host go before it is given back."""
 
 
 class HostTransfers:
-    """Writes Tenants, each by the same way and checks as a caller would."""
+    """Writes Tenants, each by the same way and checks as a caller would.
 
-    def __init__(self, catalog: DocumentCatalog, writer: DocumentWriter) -> None:
-        self._catalog, self._writer = catalog, writer
+    A transfer is recorded before its first write. One that was not carried on for `patience` seconds is finished by the
+    manager that leads.
+    """
+
+    def __init__(
+        self, store: Store, catalog: DocumentCatalog, writer: DocumentWriter, clock: Clock, patience: float
+    ) -> None:
+        self._store, self._catalog, self._writer = store, catalog, writer
+        self._clock, self._patience = clock, patience
+        self._under_way: set[ObjectKey] = set()
+        self._recorded: dict[ObjectKey, tuple[TransferRecord, float]] = {}
 
     async def give(self, host: str, to: str, source: str | None, change: ChangeAuthor) -> Manifest:
         """Give a host to a tenant, and return its document; raises `Conflict` where another has the host and `source`
@@ -37,17 +56,85 @@ class HostTransfers:
         if source != name:
             said = f'is claimed by tenant {name}; send "from": "{name}" to take it from there'
             raise Conflict(f"the claim to {host}", [Problem("from", said)])
+        if under_way := transfer_of(receiver):
+            said = f"is about to receive {under_way.host} from tenant {under_way.source}; wait until it has it"
+            raise Conflict(str(key), [Problem("", said)])
         claim = next(claim for claim in _hosts(owner) if _name(claim) == host)
-        taken = {part: value for part, value in claim.items() if part != "delegations"}
         self._require_unused(host, owner)
-        wanted = _with_hosts(receiver, [*_hosts(receiver), taken])
-        with self._writer.promised(key, wanted):
-            before = await self._write(owner, [c for c in _hosts(owner) if _name(c) != host], change)
+        return await self._transfer(receiver, TransferRecord(host, name, claim, **asdict(change)))
+
+    async def run(self, leads: bool) -> None:
+        """Finish the transfers of managers that have died, until cancelled; only a leader does."""
+        if leads:
+            await self._store.synced.wait()
+            await poll("transfers", self._finish_others, PAUSE, self._clock, Effects(self._clock, asyncio.Event()))
+
+    async def _transfer(self, receiver: Manifest, record: TransferRecord) -> Manifest:
+        """Record a transfer, and carry it out."""
+        key = names.key_of(receiver)
+        with self._writer.promised(key, _with_hosts(receiver, [*_hosts(receiver), record.received])):
+            self._under_way.add(key)
             try:
-                return await self._received(receiver, wanted, change)
-            except BaseException:
-                await self._write(before, _hosts(owner), change)
-                raise
+                return await self._carry_out(await self._writer.annotate(receiver, TRANSFER, record.text()), record)
+            finally:
+                self._under_way.discard(key)
+
+    async def _carry_out(self, receiver: Manifest, record: TransferRecord) -> Manifest:
+        """Do what is left of a transfer; one that cannot be done is taken back. What fails for now stays recorded."""
+        change = ChangeAuthor(record.by, record.reason, record.ticket)
+        try:
+            await self._take(names.key_of(receiver), record, change)
+            if self._owner(record.host) is None:
+                wanted = _with_hosts(receiver, [*_hosts(receiver), record.received])
+                receiver = await self._received(receiver, wanted, change)
+        except Transient:
+            raise
+        except TidegateError:
+            await self._give_back(record, change)
+            await self._forget(names.key_of(receiver))
+            raise
+        return await self._forget(names.key_of(receiver)) or receiver
+
+    async def _take(self, receiver: ObjectKey, record: TransferRecord, change: ChangeAuthor) -> None:
+        """Take the host from its source, if that still has it; raises `Conflict` where another tenant got it."""
+        owner = self._owner(record.host)
+        if owner is None or names.key_of(owner) == receiver:
+            return
+        if owner["metadata"]["name"] != record.source:
+            said = f"tenant {owner['metadata']['name']} has it meanwhile; ask that tenant for it"
+            raise Conflict(f"the claim to {record.host}", [Problem("", said)])
+        self._require_unused(record.host, owner)
+        await self._write(owner, [claim for claim in _hosts(owner) if _name(claim) != record.host], change)
+
+    async def _give_back(self, record: TransferRecord, change: ChangeAuthor) -> None:
+        source = next((obj for obj in self._catalog.many("Tenant") if obj["metadata"]["name"] == record.source), None)
+        if source is not None and self._owner(record.host) is None:
+            await self._write(source, [*_hosts(source), record.claim], change)
+
+    async def _forget(self, receiver: ObjectKey) -> Manifest | None:
+        """Take the record off a tenant, and return it; None where it is gone."""
+        found = next((obj for obj in self._catalog.many("Tenant") if names.key_of(obj) == receiver), None)
+        return await self._writer.annotate(found, TRANSFER, None) if found else None
+
+    async def _finish_others(self) -> None:
+        """Finish the transfers that nobody has carried on for a while: whoever began them has died."""
+        now, known = self._clock.now(), self._recorded
+        records = ((obj, transfer_of(obj)) for obj in self._catalog.many("Tenant"))
+        found = [(obj, record) for obj, record in records if record and names.key_of(obj) not in self._under_way]
+        self._recorded = {}
+        for receiver, record in found:
+            key = names.key_of(receiver)
+            since = known[key][1] if key in known and known[key][0] == record else now
+            self._recorded[key] = (record, since)
+            if now - since < self._patience:
+                continue
+            try:
+                await self._carry_out(receiver, record)
+                log.info(
+                    "%s has %s of tenant %s now: its transfer had not been finished", key, record.host, record.source
+                )
+            except TidegateError as error:
+                log.warning("the transfer of %s to %s was not finished: %s", record.host, key, error)
 
     async def release(self, host: str, change: ChangeAuthor) -> Manifest:
         """Take a host from its tenant, and return its document; raises `Conflict` while models are served on it."""

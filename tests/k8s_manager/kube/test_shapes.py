@@ -95,7 +95,7 @@ def filled():
 
 def read(store, reader):
     """Do with a store what a pass does, as far as it only reads."""
-    plan_once(TrafficResolver(1.0, awaits_git=False).resolve(reader.world(), datetime.now(UTC)))
+    plan_once(TrafficResolver(1.0).resolve(reader.world(), datetime.now(UTC)))
     for found in store.all("VirtualService"):
         virtual_service.subsets_used(found)
         list(virtual_service.destinations_of(found))

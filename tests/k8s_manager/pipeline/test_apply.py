@@ -33,7 +33,7 @@ class Kubernetes:
     async def get(self, key):
         return ours(key.kind, key.name, key.namespace)
 
-    async def delete(self, key, uid):
+    async def delete(self, key, uid, version=None):
         raise Unavailable("not now")
 
 

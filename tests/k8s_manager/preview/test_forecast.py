@@ -68,7 +68,7 @@ class Loop:
         self.settings, changed = Settings(stale_after=1e9), asyncio.Event()
         self.samples = SampleLoop(None, self.clock, self.settings, changed)
         self.counts = ShadowCounts(self.clock, changed)
-        self.reader, self.traffic = WorldReader(self.store), TrafficResolver(0.0, awaits_git=False)
+        self.reader, self.traffic = WorldReader(self.store), TrafficResolver(0.0)
         self.checks = PlanChecks()
         self.admitter, self.planner = Admitter(self.checks), Planner()
         self.observer = LimitObserver(self.store, self.clock, self.settings, self.samples, self.counts, SlotRollbacks())

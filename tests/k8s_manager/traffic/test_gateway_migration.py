@@ -63,13 +63,13 @@ def test_who_served_before_serves_on_unless_its_time_is_over(steps):
 def test_the_overlap_does_not_pass_before_the_routes_have_arrived():
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     moving = {"gateway": "new", "moving": {"from": ["old"], "until": "2026-01-01T12:10:00Z"}}
-    assert binding(moving, "new", None, now, 600, has_arrived=False).until == "2026-01-01T12:10:00Z"
+    assert binding(moving, "new", None, now, 600, absent=("ranker",)).until == "2026-01-01T12:10:00Z"
     for minutes in (6, 10, 60):
         later = now + timedelta(minutes=minutes)
-        found = binding(moving, "new", None, later, 600, has_arrived=False)
+        found = binding(moving, "new", None, later, 600, absent=("ranker",))
         assert found.gateways == ("new", "old")
         assert found.until == (later + timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert binding(moving, "new", None, now + timedelta(minutes=11), 600).gateways == ("new",)
-    assert binding({"gateway": "new", "moving": {"from": 7}}, "new", None, now, 600, has_arrived=False).gateways == (
+    assert binding({"gateway": "new", "moving": {"from": 7}}, "new", None, now, 600, absent=("ranker",)).gateways == (
         "new",
     )

@@ -1,0 +1,138 @@
+"""A manager that dies in the middle of a host's transfer: whoever leads next finishes it, and nobody comes between."""
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from istio_templates.errors import Conflict
+from istio_templates.facts import ObjectKey
+from k8s_manager.history.revision import ChangeAuthor
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.world.transfer_record import TRANSFER, TransferRecord, transfer_of
+from tests.features.conftest import make_search
+from tests.support.documents import HOST, tenant
+from tests.support.fleet import SETTINGS
+from tests.support.waiting import until
+
+OLD = "old.models.example.com"
+AT_ONCE = dataclasses.replace(SETTINGS, transfer_patience=0.0)
+WAYS = [{"tenant": "guest", "paths": ["/v2/models/guest"]}]
+
+
+class DyingClient(KubeClient):
+    """The transport of a manager that dies at its n-th write of a tenant from now on: before it is sent, or once it has
+    arrived."""
+
+    def __init__(self, server, session):
+        super().__init__(server, session)
+        self.left, self.sent, self.dead = None, True, asyncio.Event()
+
+    async def call(self, method, path, what, *more):
+        if self.dead.is_set():
+            await asyncio.Event().wait()
+        counts = method != "GET" and "/tenants/" in path and not path.endswith("/status") and self.left is not None
+        if counts and not self.sent:
+            await self._count()
+        answer = await super().call(method, path, what, *more)
+        if counts and self.sent:
+            await self._count()
+        return answer
+
+    async def _count(self):
+        self.left -= 1
+        if self.left == 0:
+            await self._die()
+
+    async def _die(self):
+        self.dead.set()
+        await asyncio.Event().wait()
+
+
+async def two_tenants(fleet):
+    await make_search(fleet)
+    hosts = [{"name": HOST}, {"name": OLD}]
+    await fleet.apply(tenant(hosts=hosts), tenant("ads"))
+    await until(lambda: fleet.get("Namespace", "ads"), what="the namespace of ads")
+    await until(lambda: _serves(fleet, "search"), what="the gateway having the host")
+
+
+async def _serves(fleet, name):
+    found = await fleet.get("Gateway", f"tenant-{name}", "inference-gw")
+    return found is not None and OLD in str(found["spec"]["servers"])
+
+
+async def owners(fleet):
+    found = {name: await fleet.get("Tenant", name) for name in ("search", "ads")}
+    return {name for name, obj in found.items() if OLD in [host["name"] for host in obj["spec"]["hosts"]]}
+
+
+async def is_settled(fleet, owner):
+    receiver = await fleet.get("Tenant", "ads")
+    return await owners(fleet) == {owner} and TRANSFER not in (receiver["metadata"].get("annotations") or {})
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", [1, 2, 3, 4])
+async def test_a_transfer_is_finished_after_a_death_at_every_write(fleet, write, sent):
+    clients = []
+
+    def dying(server, session):
+        clients.append(DyingClient(server, session))
+        return clients[-1]
+
+    async with fleet.manager(connect=dying) as manager:
+        await two_tenants(fleet)
+        clients[0].left, clients[0].sent = write, sent
+        giving = manager.backend.transfers.give(OLD, "ads", "search", ChangeAuthor("an operator", "moved"))
+        call = asyncio.create_task(giving)
+        await until(lambda: clients[0].dead.is_set() or (call.done() and call.result()), what="the manager's death")
+        call.cancel()
+    began = sent or write > 1
+    async with fleet.manager(AT_ONCE):
+        await until(lambda: is_settled(fleet, "ads" if began else "search"), what="one owner, and nothing left to do")
+        if began:
+            await until(lambda: _serves(fleet, "ads"), what="the host being served for its new owner")
+
+
+async def test_nobody_else_gets_a_host_whose_transfer_is_not_finished(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await two_tenants(fleet)
+        record = TransferRecord(OLD, "search", {"name": OLD}, "an operator")
+        await fleet.client.merge(_key("ads"), {"metadata": {"annotations": {TRANSFER: record.text()}}})
+        await fleet.apply(tenant(hosts=[{"name": HOST}]))
+        await until(lambda: _not(_serves(fleet, "search")), what="the gateway letting the host go")
+        status, _ = await rest.call("PUT", "/v1/tenants/thief", {"spec": tenant("thief", OLD)["spec"]})
+        assert status == 409
+        with pytest.raises(Conflict, match="is about to receive"):
+            await manager.backend.transfers.give(HOST, "ads", "search", ChangeAuthor("another"))
+    async with fleet.manager(AT_ONCE):
+        await until(lambda: is_settled(fleet, "ads"), what="the transfer being finished")
+
+
+async def test_a_transfer_whose_host_another_tenant_has_got_is_given_up(fleet):
+    async with fleet.manager():
+        await two_tenants(fleet)
+        record = TransferRecord(OLD, "former", {"name": OLD, "delegations": WAYS}, "an operator")
+        await fleet.client.merge(_key("ads"), {"metadata": {"annotations": {TRANSFER: record.text()}}})
+    async with fleet.manager(AT_ONCE):
+        await until(lambda: is_settled(fleet, "search"), what="the record being gone")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"host": 1, "source": "a", "claim": {}, "by": ""}', "null"])
+def test_a_record_that_cannot_be_read_is_none(text):
+    assert transfer_of({"metadata": {"annotations": {TRANSFER: text}}}) is None
+
+
+def test_a_record_reads_as_it_was_written():
+    record = TransferRecord(OLD, "search", {"name": OLD, "delegations": WAYS}, "an operator", "moved", "T-1")
+    assert transfer_of({"metadata": {"annotations": {TRANSFER: record.text()}}}) == record
+    assert record.received == {"name": OLD}
+
+
+def _key(name):
+    return ObjectKey("Tenant", "", name)
+
+
+async def _not(found):
+    return not await found
