@@ -66,7 +66,9 @@ async def test_what_tidegate_accepts_the_api_server_accepts(client: KubeClient):
 
 
 @pytest.mark.parametrize("place", ["headers", "requestHeaders", "responseHeaders"])
-async def test_two_spellings_of_one_header_are_refused_by_the_api_server(client: KubeClient, place: str):
+async def test_two_spellings_of_one_header_are_refused_by_the_api_server(
+    installed: None, client: KubeClient, place: str
+):
     same = {"X-Team": "a", "x-team": "b"}
     raw = model(namespace="default")
     raw["spec"]["routes"][0][place] = same if place == "headers" else {"set": same}
