@@ -14,8 +14,9 @@ from k8s_manager.importers.virtual_services import UNLIMITED
 _ROUTED = "its own VirtualService {name} routes it; export it to the gateway's namespace, or leave it out of exportTo"
 _UNREAD = "is not proposed: its VirtualService {name} was not read; read virtualservices too, or write a route for it"
 _OWN_ROUTE = (
-    "is not proposed: {mode} makes no VirtualService; where KServe uses the Gateway API, limit its HTTPRoute in a Model "
-    "with attachTo {{httpRoute: {name}}}, else write a VirtualService to Service {name}-predictor, and import that"
+    "is not proposed: {mode} makes no VirtualService; where KServe uses the Gateway API, limit its HTTPRoute in a "
+    "Model with attachTo {{httpRoute: {name}}}, else write a VirtualService to Service {name}-predictor, "
+    "and import that"
 )
 _MODES = {"RawDeployment": "Standard", "Standard": "Standard", "Serverless": "Knative", "Knative": "Knative"}
 _LONGEST = 63  # a longer predictor's name becomes a hash
