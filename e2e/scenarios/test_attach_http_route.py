@@ -2,22 +2,12 @@
 
 import json
 
-from e2e.cluster import build, needs
+from e2e.support.gateway_api import GROUP, install_gateway_api
 from e2e.support.load import Load
-from e2e.support.site import MODEL_IMAGE, QUICK, Site, bounded, host_of, is_ready, kubectl, path_of
+from e2e.support.site import MODEL_IMAGE, QUICK, Site, host_of, is_ready, kubectl, path_of
 from tests.support.waiting import until
 
-GROUP = "gateway.networking.k8s.io"
 GATEWAY = "e2e-routes"
-
-
-def install_gateway_api() -> None:
-    """Install the Gateway API that this Istio is built with; it stays, since istiod does not expect it to go."""
-    folder = build.module_folder(needs.require(), "istio", "sigs.k8s.io/gateway-api") / "config/crd/standard"
-    for plural in ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"):
-        kubectl("apply", "--server-side", "-f", str(folder / f"{GROUP}_{plural}.yaml"))
-    for plural in ("gateways", "httproutes"):
-        kubectl("wait", "--for=condition=Established", f"crd/{plural}.{GROUP}", bounded())
 
 
 def edge() -> list[dict]:

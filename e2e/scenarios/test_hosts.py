@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 
+from e2e.support.gateway_api import GROUP, install_gateway_api
 from e2e.support.site import Site, host_of, kubectl
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.facts import Manifest
@@ -80,6 +81,64 @@ def istio(kind: str, namespace: str, spec: Manifest) -> Manifest:
 def server(*hosts: str) -> Manifest:
     port = {"number": 8080, "name": "http", "protocol": "HTTP"}
     return {"selector": {"istio": "shared"}, "servers": [{"port": port, "hosts": list(hosts)}]}
+
+
+def http_route(namespace: str, *hosts: str, kind: str = "HTTPRoute") -> Manifest:
+    parent = {"name": "public", "namespace": "shared-gw"}
+    rule = {"backendRefs": [{"name": "x", "port": 80}]}
+    spec = {"parentRefs": [parent], "rules": [rule], **({"hostnames": list(hosts)} if hosts else {})}
+    metadata = {"name": "theft", "namespace": namespace}
+    return {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+async def test_who_writes_past_the_manager_by_the_gateway_api_is_held_to_the_same_claims(
+    site: Site, gateways: list[str], tenant: str
+):
+    install_gateway_api()
+    host = host_of(tenant)
+    await site.make_tenant(tenant)
+    await until(lambda: site.get("Namespace", tenant), "the namespace")
+
+    async def known() -> bool:  # the API server reads Tenants by a watch of its own
+        return "claimed by a tenant" in written(http_route("default", host))
+
+    await until(known, "the API server knowing the claim")
+    for obj in (
+        http_route("default", "free.example.net", host),
+        http_route("default", host, kind="GRPCRoute"),
+        http_route("default", "*." + host.partition(".")[2]),
+    ):
+        assert "claimed by a tenant" in written(obj), obj
+    assert written(http_route(tenant, host)) == ""
+    assert written(http_route("default", "free.example.net")) == ""
+    assert written(http_route("default")) == ""
+
+
+async def test_lent_paths_are_compared_as_the_manager_reads_them(site: Site, gateways: list[str], tenant: str):
+    guest, host = f"{tenant}-b", host_of(tenant)
+    await site.make_tenant(guest, hosts=[])
+    lent = [{"path": "/lent/", "tenant": guest}, {"path": "/plain", "tenant": guest}]
+    await site.make_tenant(tenant, hosts=[{"name": host, "delegations": lent}])
+    await until(lambda: site.get("Namespace", guest), "the namespace")
+
+    def said(path: str, name: str = host) -> str:
+        model = {"apiVersion": API_VERSION, "kind": "Model", "metadata": {"name": "guest", "namespace": guest}}
+        spec = {
+            "routes": [{"host": name, "path": path, "port": 8080}],
+            "versions": [{"name": "v1", "existing": {"labels": {"app": "x"}}}],
+            "traffic": [{"version": "v1", "weight": 100}],
+        }
+        return written({**model, "spec": spec})
+
+    async def known() -> bool:
+        return "host of another tenant" in said("/own")
+
+    await until(known, "the API server knowing the claim")
+    for path in ("/lent", "/lent/", "/lent/x", "/plain", "/plain/", "/plain/x/"):
+        assert said(path) == "", path
+    for path in ("/", "/lentil", "/plainly", "/plai"):
+        assert "host of another tenant" in said(path), path
+    assert "host of another tenant" in said("/own", f"{host}.")
 
 
 async def test_who_writes_past_the_manager_is_held_to_the_same_claims(site: Site, gateways: list[str], tenant: str):
