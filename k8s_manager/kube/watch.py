@@ -1,13 +1,21 @@
-"""Keep a store in line with the API server: list, watch, and list again when the watch cannot go on."""
+"""Keep a store in line with the API server: list, watch, and list again when the watch cannot go on.
+
+A list is the truth, with two exceptions. One that is older than what is known comes from a server that is behind: it is
+read again, and only a server that stays behind has been restored to an older state. A document that a list lacks is
+gone only when a GET says so too. Now and then everything is listed without a reason, since an event can be lost.
+"""
 
 import asyncio
 import logging
+from math import inf
 
 from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest
+from istio_templates.names import key_of
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, Expired
+from k8s_manager.kube.errors import Absent, Expired, Unavailable
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, Resource
-from k8s_manager.kube.store import Store
+from k8s_manager.kube.store import Store, number_of
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import WATCH_RESTARTS
@@ -16,6 +24,11 @@ from k8s_manager.runtime.retry import jittered, retrying
 log = logging.getLogger(__name__)
 # A limit must not wait long for an API server that is back: that decides the longest pause.
 BACKOFF = Backoff(0.2, 5.0)
+BEHIND_SECONDS = 15.0
+"""For how long a list that is older than what is known is read again, before it is taken for the truth."""
+RELIST_SECONDS = 600.0
+"""About how often a kind is listed without a reason."""
+GETS_AT_ONCE = 8
 
 
 class Watcher:
@@ -24,6 +37,8 @@ class Watcher:
     def __init__(self, client: KubeClient, store: Store, resource: Resource, clock: Clock, selector: str = "") -> None:
         self._client, self._store, self._clock = client, store, clock
         self._resource, self._selector = resource, selector
+        self._newest, self._relist_at = 0, 0.0
+        self._behind_since: float | None = None
         self.problem: str | None = None
 
     async def run(self) -> None:
@@ -33,9 +48,9 @@ class Watcher:
             await self._follow(await listing(self._list))
 
     async def _follow(self, version: str) -> None:
-        """Watch from a version on, until the watch cannot go on."""
+        """Watch from a version on, until the watch cannot go on or the next list is due."""
         try:
-            while True:
+            while self._clock.now() < self._relist_at:
                 version = await self._watch(version)
         except Expired as error:
             self._fail(error)
@@ -45,14 +60,49 @@ class Watcher:
 
     async def _list(self) -> str:
         objects, version = await self._client.list(self._resource, self._selector)
-        self._store.replace(self._resource.kind, objects)
+        as_of = self._trusted(number_of(version))
+        objects += await self._unlisted(objects, as_of)
+        self._store.replace(self._resource.kind, objects, as_of)
+        self._newest, self._behind_since = number_of(version), None
+        self._relist_at = self._clock.now() + jittered(RELIST_SECONDS)
         self._note_sign_of_life()
         return version
+
+    def _trusted(self, version: int) -> float:
+        """Return up to which version of ours a list of a version is the truth; raises `Unavailable` for a list that is
+        to be read again, since its server may only be behind."""
+        if version >= self._newest:
+            return version
+        kind, now = self._resource.plural, self._clock.now()
+        if self._behind_since is None:
+            self._behind_since = now
+        if now - self._behind_since < BEHIND_SECONDS:
+            said = f"the API server is behind, at version {version} where {self._newest} is known"
+            raise Unavailable(f"list {kind}: {said}; it is listed again")
+        log.warning("%s were restored to version %d from %d; what was known is forgotten", kind, version, self._newest)
+        return inf
+
+    async def _unlisted(self, objects: list[Manifest], as_of: float) -> list[Manifest]:
+        """Return the documents that a list lacks and that are there all the same."""
+        if self._resource.kind not in DOCUMENTS:
+            return []
+        places = asyncio.Semaphore(GETS_AT_ONCE)
+        missing = self._store.unlisted(self._resource.kind, objects, as_of)
+        found = await asyncio.gather(*(self._get(obj, places) for obj in missing))
+        return [obj for obj in found if obj is not None]
+
+    async def _get(self, obj: Manifest, places: asyncio.Semaphore) -> Manifest | None:
+        async with places:
+            try:
+                return await self._client.get(key_of(obj))
+            except Absent:
+                return None
 
     async def _watch(self, version: str) -> str:
         async for kind, obj in self._client.watch(self._resource, version, self._selector):
             self._note_sign_of_life()
             version = obj["metadata"]["resourceVersion"]
+            self._newest = max(self._newest, number_of(version))
             if kind == "DELETED":
                 self._store.drop(obj)
             elif kind != "BOOKMARK":

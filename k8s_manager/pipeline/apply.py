@@ -15,6 +15,7 @@ from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.deletion_guard import DeletionGuard
 from k8s_manager.drift.digest import digest_of
 from k8s_manager.drift.field_policy import writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
@@ -95,7 +96,7 @@ class ClusterTarget:
         self._failures: dict[ObjectKey, Failure] = {}
         self._written: set[ObjectKey] = set()
 
-    async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
+    async def apply(self, changes: Changes, basis: Basis) -> Results:
         """Make stage by stage, then delete in the reverse order; a failure stops its owner's later stages."""
         results = Results()
         objects = [*(write.obj for write in changes.writes), *changes.deletes, *changes.awaited]
@@ -110,8 +111,9 @@ class ClusterTarget:
         for key in in_use:  # tried when the rest is written; no retry of its own until then
             self._failures.pop(key, None)
         deletes = [obj for obj in changes.deletes if names.key_of(obj) not in in_use]
+        guard = DeletionGuard(self._client, basis.world.documents(), self._store.put)
         for _, group_of_deletes in groupby(deletes, key=stage):
-            await self._together(self._delete(obj, results) for obj in group_of_deletes)
+            await self._together(self._delete(obj, guard, results) for obj in group_of_deletes)
         results.failures = dict(self._failures)
         return results
 
@@ -228,12 +230,13 @@ class ClusterTarget:
             return await patch(key, surplus)
         return await self._client.apply(obj, force=True)
 
-    async def _delete(self, obj: Manifest, results: Results) -> None:
+    async def _delete(self, obj: Manifest, guard: DeletionGuard, results: Results) -> None:
         key, owner = names.key_of(obj), owner_of(obj["metadata"].get("labels", {}))
         if key in self._failures and not self._is_due(key):
             return
         async with self._places:
             try:
+                await guard.require_current(obj)
                 await self._take_away(key, obj)
             except Absent:
                 self._store.drop(obj)

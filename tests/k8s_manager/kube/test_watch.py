@@ -35,7 +35,7 @@ class Server:
             raise asyncio.CancelledError
         if error := self.lists.pop(0):
             raise error
-        return [], "1"
+        return [], "2"
 
     async def watch(self, resource, version, selector):
         if error := self.watches.pop(0):
