@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 WRITES = ("create", "apply", "patch", "replace", "delete")
 VERBS = ("get", "list", "watch", *WRITES)
-ANSWERS = {"409": 409, "410": 410, "429": 429, "500": 500, "503": 503}
+ANSWERS = {"403": 403, "409": 409, "422": 422, "410": 410, "429": 429, "500": 500, "503": 503}
 """Faults that are an answer of the server, without the call being carried out."""
-CALL_FAULTS = (*ANSWERS, "reset", "timeout", "hang", "lost", "torn", "foreign", "delay")
+CALL_FAULTS = ("409", "410", "429", "500", "503", "reset", "timeout", "hang", "lost", "torn", "foreign", "delay")
 """`lost`: carried out, and the answer reset. `torn`: carried out, and half of the answer. `foreign`: the answer of a proxy
 in between, with status 200. `timeout`: no answer for 10 s, and none at all. `delay`: carried out after 8 s."""
 LIST_FAULTS = ("stale",)
@@ -70,6 +70,7 @@ class Injector:
         self._faults = [found for found in injections if isinstance(found, Fault)]
         self._deaths = {found.number: found.moment for found in injections if isinstance(found, Death)}
         self._counts: Counter[Fault] = Counter()
+        self._of_namespaces: list[tuple[str, Fault]] = []
         self.writes = 0
         self.hits = 0
         self.is_armed = True
@@ -80,9 +81,13 @@ class Injector:
         """Whether a fault can only be seen where watches begin again."""
         return any(fault.verb in ("list", "watch") for fault in self._faults)
 
-    def fault(self, verb: str, kind: str, now: float) -> str | None:
+    def of_namespace(self, namespace: str, fault: Fault) -> None:
+        """Let all calls of a verb for objects in a namespace go wrong from now on."""
+        self._of_namespaces.append((namespace, fault))
+
+    def fault(self, verb: str, kind: str, now: float, namespace: str = "") -> str | None:
         """Return what goes wrong with the next call; None for nothing."""
-        found = None
+        found = next((f.what for at, f in self._of_namespaces if at == namespace and f.concerns(verb, kind)), None)
         for fault in self._faults:
             if fault.concerns(verb, kind):
                 self._counts[fault] += self.is_armed

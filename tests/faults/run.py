@@ -11,12 +11,13 @@ from typing import Any, cast
 import aiohttp
 
 from istio_templates.facts import Manifest
+from istio_templates.names import is_marked
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.manager import Manager, assemble
 from k8s_manager.manager import until as run_parts
 from k8s_manager.runtime.settings import Settings
 from tests.faults.cluster import Cluster
-from tests.faults.end_state import State, end_state
+from tests.faults.end_state import State, end_state, name_of
 from tests.faults.injection import Injection, Injector
 from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simulate, until
 from tests.faults.transport import Transport
@@ -120,6 +121,8 @@ class Outcome:
 
     state: State = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
+    states: dict[str, list[str]] = field(default_factory=dict)
+    deleted: frozenset[str] = frozenset()
     made: int = 0
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     script_calls: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -136,7 +139,7 @@ class Outcome:
 def play(scene: Scene, injections: tuple[Injection, ...] = (), seed: int = 1) -> Outcome:
     """Run a scene with what goes wrong in it, and return what came of it."""
     with _errors() as errors:
-        outcome = simulate(lambda loop: _play(loop, scene, injections), seed)
+        outcome = simulate(lambda loop: _play(loop, scene, injections), seed, SimulatedLoop)
     return replace(outcome, errors=tuple(errors))
 
 
@@ -163,6 +166,8 @@ async def _play(loop: SimulatedLoop, scene: Scene, injections: tuple[Injection, 
     return Outcome(
         end_state(run.cluster),
         _written(run.cluster, before),
+        _states(run.cluster, before),
+        frozenset(name_of(change.before or {}) for change in run.cluster.writes[before:] if change.after is None),
         run.injector.writes,
         run.calls,
         run.calls - prepared,
@@ -179,10 +184,18 @@ async def _play(loop: SimulatedLoop, scene: Scene, injections: tuple[Injection, 
 
 def _written(cluster: Cluster, first: int) -> Counter[str]:
     """Return how often each object was written from a write on."""
-    found: Counter[str] = Counter()
+    return Counter(name_of(change.after or change.before or {}) for change in cluster.writes[first:])
+
+
+def _states(cluster: Cluster, first: int) -> dict[str, list[str]]:
+    """Return the specs that each rendered object has had from a write on, one after the other."""
+    found: dict[str, list[str]] = {}
     for change in cluster.writes[first:]:
-        obj = change.after or change.before or {}
-        found[f"{obj['kind']} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"] += 1
+        if change.after and is_marked(change.after):
+            states = found.setdefault(name_of(change.after), [])
+            spec = repr(change.after.get("spec"))
+            if not states or states[-1] != spec:
+                states.append(spec)
     return found
 
 

@@ -105,9 +105,12 @@ class SimulatedClock:
             return False
 
 
-def simulate(run: Callable[[SimulatedLoop], Coroutine[Any, Any, T]], seed: int) -> T:
+L = TypeVar("L", bound=SimulatedLoop)
+
+
+def simulate(run: Callable[[L], Coroutine[Any, Any, T]], seed: int, make_loop: Callable[[], L]) -> T:
     """Run a coroutine in simulated time, with the same random numbers for the same seed."""
-    state, loop = random.getstate(), SimulatedLoop()
+    state, loop = random.getstate(), make_loop()
     random.seed(seed)
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

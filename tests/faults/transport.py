@@ -2,6 +2,7 @@
 those that an injector chooses go wrong as they do over a network."""
 
 import asyncio
+import contextvars
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -100,8 +101,15 @@ class Transport:
     ) -> AsyncIterator[Answer]:
         """Carry out a call, within the time that the client gives it."""
         async with asyncio.timeout(timeout.total):
-            answer = await self._answered(Request(method, url, params, data, headers))
+            answer = await self._sent(Request(method, url, params, data, headers))
         yield answer
+
+    async def _sent(self, request: Request) -> Answer:
+        """Send a call and wait for its answer: a call that was sent is carried out, whatever becomes of its sender."""
+        loop = asyncio.get_running_loop()
+        work = loop.create_task(self._answered(request), context=contextvars.Context())
+        work.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        return await asyncio.shield(work)
 
     @asynccontextmanager
     async def get(self, url: str, *, params: Any, timeout: Any) -> AsyncIterator[Answer | Stream]:
@@ -120,17 +128,17 @@ class Transport:
         finally:
             await lines.aclose()
 
-    async def _begin(self, verb: str, kind: str) -> str | None:
+    async def _begin(self, verb: str, kind: str, namespace: str = "") -> str | None:
         """Count a call and return what goes wrong with it."""
         await asyncio.sleep(LATENCY)
         if self.is_cut:
             raise aiohttp.ClientConnectionError("cut")
         self.calls[verb, kind] += 1
-        return self._injector.fault(verb, kind, self._cluster.loop.time())
+        return self._injector.fault(verb, kind, self._cluster.loop.time(), namespace)
 
     async def _answered(self, request: Request) -> Answer:
         verb, kind = request.place
-        fault = await self._begin(verb, kind)
+        fault = await self._begin(verb, kind, http._place(request.path)[1])
         if fault:
             try:
                 return await self._faulty(request, fault, kind)

@@ -2,9 +2,9 @@
 
 from types import ModuleType
 
-from tests.faults.rows import fault_matrix, kill_plans
+from tests.faults.rows import bad_tenants, fault_matrix, kill_plans, leaders, old_views
 
-ROWS: tuple[ModuleType, ...] = (kill_plans, fault_matrix)
+ROWS: tuple[ModuleType, ...] = (kill_plans, old_views, fault_matrix, leaders, bad_tenants)
 
 
 def row_of(plan: str) -> ModuleType:
