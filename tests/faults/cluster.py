@@ -159,7 +159,7 @@ class Cluster:
         number = self._pods.setdefault(f"{namespace}/{name}", len(self._pods) + 1)
         condition = {"type": "Ready", "status": str(ready)}
         address = f"10.0.{number // 250}.{number % 250 + 1}"
-        self.loop.network[address] = web.Server(partial(self._envoy, namespace))
+        self.loop.network[address] = web.Server(partial(self._envoy, namespace), loop=self.loop)
         status = {"podIP": address, "conditions": [condition]}
         self.patch("Pod", name, namespace, {"status": status}, "status", "kubelet")
 

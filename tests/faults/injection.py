@@ -81,6 +81,10 @@ class Injector:
         """Whether a fault can only be seen where watches begin again."""
         return any(fault.verb in ("list", "watch") for fault in self._faults)
 
+    def add(self, fault: Fault) -> None:
+        """Let calls go wrong from now on too."""
+        self._faults.append(fault)
+
     def of_namespace(self, namespace: str, fault: Fault) -> None:
         """Let all calls of a verb for objects in a namespace go wrong from now on."""
         self._of_namespaces.append((namespace, fault))

@@ -15,7 +15,7 @@ from tests.faults.simulation import SimulatedLoop, Stuck, simulate
 from tests.faults.verdict import Verdict
 from tests.support.documents import model, tenant
 
-NAME, AT_LEAST = "R6", 10
+NAME, AT_LEAST, SAMPLE = "R6", 10, 1
 TITLE = "One bad tenant among 20, of every kind: 19 others as if it were not there, within 1.2 times their time"
 TENANTS, BAD = 20, "t00"
 SLOWER = 1.2

@@ -7,7 +7,7 @@ from tests.faults.oracle import reference, tried
 from tests.faults.scenes import SCENES
 from tests.faults.verdict import Verdict
 
-NAME, AT_LEAST = "R4", 300
+NAME, AT_LEAST, SAMPLE = "R4", 300, 8
 TITLE = "Each fault of each verb in each workflow, three calls in a row (all watches at once)"
 IN_A_ROW, WATCHES, THIRDS = 3, 21, 3
 

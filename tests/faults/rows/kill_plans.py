@@ -6,7 +6,7 @@ from tests.faults.oracle import reference, tried
 from tests.faults.scenes import SCENES
 from tests.faults.verdict import Verdict
 
-NAME, AT_LEAST = "R1", 400
+NAME, AT_LEAST, SAMPLE = "R1", 400, 6
 TITLE = "The manager dies before and after every write of every workflow"
 
 

@@ -8,7 +8,7 @@ from tests.faults.run import Outcome, play
 from tests.faults.scenes import SCENES
 from tests.faults.verdict import Verdict
 
-NAME, AT_LEAST = "R3", 200
+NAME, AT_LEAST, SAMPLE = "R3", 200, 5
 TITLE = "The manager sees the past after a reset or at its start: no write that goes back, no deletion"
 KINDS = ("*", "Tenant", "Model", "InferenceGateway", "Pod", "VirtualService", "EnvoyFilter", "Namespace")
 """Of which kinds lists are old."""
