@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from types import ModuleType
 
 from tests.faults import table
-from tests.faults.known import known
+from tests.faults.known import is_listed, may_fail, stale_patterns
 from tests.faults.rows import ROWS, row_of
 from tests.faults.verdict import Verdict
 
@@ -23,7 +23,7 @@ def main() -> int:
     """Do what the command line says; return the exit status."""
     match sys.argv[1:]:
         case ["replay", plan]:
-            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+            logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
             return _told(plan, row_of(plan).run(plan))
         case ["run", *names]:
             logging.basicConfig(level=logging.CRITICAL)
@@ -44,7 +44,10 @@ def _tried(rows: list[ModuleType]) -> int:
         verdicts = verdicts_of(row, row.plans())
         lines[row.NAME] = table.row_line(row, verdicts)
         table.write(lines)
-        wrong += len(surprises(verdicts))
+        failed = {plan for plan, verdict in verdicts.items() if verdict.problems}
+        stale = stale_patterns(failed, verdicts.keys() - failed)
+        print(*(f"{line}: all its plans pass: remove it from tests/faults/known.txt" for line in stale), sep="\n")
+        wrong += len(surprises(verdicts)) + len(stale)
         if len(verdicts) < row.AT_LEAST:
             print(f"{row.NAME}: only {len(verdicts)} plans, at least {row.AT_LEAST} are wanted")
             wrong += 1
@@ -70,9 +73,9 @@ def surprises(verdicts: dict[str, Verdict]) -> list[str]:
     """Return a text for each plan that failed without being known for it, and for each known one that passed."""
     out = []
     for plan, verdict in verdicts.items():
-        if verdict.problems and plan not in known():
+        if verdict.problems and not may_fail(plan):
             out.append("\n    ".join([f"{plan}: replay it: python -m tests.faults replay '{plan}'", *verdict.problems]))
-        elif not verdict.problems and plan in known():
+        elif not verdict.problems and is_listed(plan):
             out.append(f"{plan} passes: remove it from tests/faults/known.txt")
     return out
 

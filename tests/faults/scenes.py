@@ -1,12 +1,19 @@
 """The workflows that are tried with faults. Whoever adds a capability adds its scene to `SCENES`."""
 
 import asyncio
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from istio_templates.facts import Manifest
+from k8s_manager.history.revision import ChangeAuthor
 from tests.faults.run import SETTINGS, Run, Scene, Script
-from tests.support.documents import API, gateway, model, tenant
+from tests.faults.simulation import BEGIN
+from tests.support.certificates import secret
+from tests.support.documents import API, HOST, gateway, model, tenant
+from tests.warmup.plans import plan
 
+FREE = "free.models.example.com"
 DRIFT_SECONDS = 620.0
 """For how long a condition says that others have changed an object, and a little more."""
 VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
@@ -171,6 +178,67 @@ async def adopt(run: Run) -> None:
     run.cluster.patch("Deployment", "ranker-v1", "search", {"spec": {"template": {"spec": {"nodeName": "a"}}}})
 
 
+async def certify(run: Run) -> None:
+    """A listener and a tenant get certificates of their own; one of them is for another host, and is renewed."""
+    wild = {"name": "wild", "port": 9443, "protocol": "HTTPS", "domain": "apps.example.com", "credentialName": "wild"}
+    await run.apply(gateway(listeners=[{"name": "http", "port": 8080, "protocol": "HTTP"}, wild]))
+    await run.apply(tenant(hosts=[{"name": HOST, "tls": {"credentialName": "own"}}]))
+    run.cluster.apply(_certificate("wild", "*.apps.example.com"), _certificate("own", "else.example.com"))
+    await run.settled(3)
+    run.cluster.apply(_certificate("own", HOST))
+
+
+@cache
+def _certificate(name: str, host: str) -> Manifest:
+    return secret(BEGIN + timedelta(days=90), host, name=name, namespace="inference-gw")
+
+
+async def delegate(run: Run) -> None:
+    """A host's owner lets another tenant use a path, the other serves there, and the owner ends it."""
+    claim = {"name": HOST, "delegations": [{"path": "/ads", "tenant": "ads"}]}
+    await run.apply(tenant(hosts=[claim]))
+    await run.apply(model("banner", "ads", routes=[{"host": HOST, "path": "/ads", "port": 8080}]))
+    await run.programmed("banner", "ads")
+    await run.apply(tenant(hosts=[{"name": HOST}]))
+
+
+async def transfer(run: Run) -> None:
+    """An operator gives a host to another tenant by the REST API, and again where nothing came of it."""
+
+    def owner() -> str:
+        owners = [t["metadata"]["name"] for t in run.cluster.every("Tenant") if FREE in str(t["spec"]["hosts"])]
+        return "".join(owners)
+
+    while owner() == "search" or not owner():
+        manager = run.manager
+        assert manager is not None
+        giving = asyncio.ensure_future(manager.backend.transfers.give(FREE, "ads", "search", ChangeAuthor("anna")))
+        for _ in range(200):
+            await asyncio.sleep(0.1)
+            if giving.done() or manager is not run.manager:
+                break
+        giving.cancel()
+        await asyncio.gather(giving, return_exceptions=True)
+        await asyncio.sleep(5)
+        if not owner():
+            await run.until(owner, "somebody claiming the host that was given away", 60)
+
+
+async def warm_up(run: Run) -> None:
+    """A model gets a warm-up plan: its replicas are made again, and served when they have passed it."""
+    await run.apply(model(warmup={"plan": plan()}))
+    await asyncio.sleep(30)
+
+
+async def manage(run: Run) -> None:
+    """The manager runs a gateway's pods, and gives their number to an autoscaler."""
+    place = namespace("managed-gw")
+    run.cluster.apply({**place, "metadata": {**place["metadata"], "labels": {"tidegate.dev/gateway": "managed"}}})
+    await run.apply(gateway("managed", "managed-gw", managed={"replicas": 2}))
+    await run.until(lambda: run.cluster.get("Deployment", "managed", "managed-gw"), "the gateway's Deployment")
+    await run.apply(gateway("managed", "managed-gw", managed={"autoscale": {"min": 2, "max": 5}}))
+
+
 def _scene(name: str, prepare: Script, script: Script, **more: Any) -> Scene:
     return Scene(name, prepare, script, **more)
 
@@ -196,6 +264,11 @@ SCENES = {
         _scene("traffic", with_model, shift),
         _scene("pause", with_model, pause),
         _scene("host-claim", with_free_host, give_host),
+        _scene("certificates", with_model, certify),
+        _scene("delegation", with_two_tenants, delegate),
+        _scene("host-transfer", with_free_host, transfer),
+        _scene("warm-up", with_model, warm_up),
+        _scene("gateway-managed", with_gateways, manage),
         _scene("drift", with_model, repair, quiet=DRIFT_SECONDS),
         _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
     )

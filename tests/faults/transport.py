@@ -154,7 +154,7 @@ class Transport:
 
     async def _die(self) -> None:
         self.cut()
-        await asyncio.get_running_loop().create_future()
+        raise asyncio.CancelledError
 
     async def _carried_out(self, request: Request) -> Answer:
         found = await self._api._serve(request)  # type: ignore[arg-type]
@@ -220,11 +220,11 @@ class Transport:
                 if fault == "torn":
                     yield line[: len(line) // 2]
                     return
-                if fault == "drop" and change is not None:
-                    self._injector.ended = loop.time()
-                    if loop.time() < breaks:
-                        continue
+                if fault == "drop" and loop.time() >= breaks:
                     raise aiohttp.ServerDisconnectedError
+                if fault == "drop":
+                    self._injector.ended = loop.time()
+                    continue
                 held.append(line)
                 if fault == "reorder" and len(held) < 2 and change is not None:
                     continue

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tests.faults.injection import injection_of
+from tests.faults.injection import Death, injection_of
 from tests.faults.oracle import figures, problems, reference
 from tests.faults.run import Outcome, play
 from tests.faults.scenes import SCENES
@@ -35,8 +35,10 @@ def run(plan: str) -> Verdict:
     _, scene, text = plan.split("/")
     injections = tuple(injection_of(part) for part in text.split("+"))
     expected, found = reference(scene), play(SCENES[scene], injections)
+    deaths = tuple(one for one in injections if isinstance(one, Death))
+    usual = play(SCENES[scene], deaths) if deaths else expected
     wrong = problems(expected, found, (), SCENES[scene].counting)
-    return Verdict((*wrong, *_steps_back(expected, found)), figures(expected, found))
+    return Verdict((*wrong, *_steps_back(usual, found)), figures(expected, found))
 
 
 def _steps_back(expected: Outcome, found: Outcome) -> list[str]:
