@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers fuzz check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
+.PHONY: help demo test test-servers fuzz faults check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many wi
 	@test -x $(VENV)/fuzz/bin/st || ($(PYTHON) -m venv $(VENV)/fuzz && $(VENV)/fuzz/bin/pip install -q -r tests/fuzz/requirements.txt)
 	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420 admin
 	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st 420 stranger
+
+faults: $(VENV)/dev ## Every workflow with every fault, compared with the run without; writes docs/reliability.md
+	@$(BIN)/python -m tests.faults run
 
 $(VENV)/generator: tests/generated_client/requirements.txt $(VENV)/dev
 	@$(PYTHON) -m venv $@ && $@/bin/pip install -q -r $< && touch $@

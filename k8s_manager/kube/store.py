@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
+from math import inf
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import GATEWAY, TENANT, is_marked, key_of
@@ -72,17 +73,21 @@ class Store:
         """Return a number that differs whenever something of that kind has changed in that namespace."""
         return self._changes[kind, namespace]
 
-    def put(self, obj: Manifest) -> None:
-        """Take in an object as it was listed, watched or answered; an older version than ours is dropped."""
+    def put(self, obj: Manifest, as_of: float | None = None) -> None:
+        """Take in an object as it was watched or answered, or listed `as_of` a version; an older version than ours is
+        dropped, unless a list from after ours says that it is older."""
         key = key_of(obj)
         before = self.get(key)
-        if before is not None and _version(before) >= _version(obj):
+        is_contradicted = before is not None and as_of is not None and version_of(before) <= as_of
+        if before is not None and not is_contradicted and version_of(before) >= version_of(obj):
             return
         obj = self._fitting(key, obj)
         for name in _BOOKKEEPING:
             obj["metadata"].pop(name, None)
         if key.kind == "Secret":
             _keep_public(obj)
+        if before == obj:
+            return
         self._objects[key.kind][key.namespace][key.name] = obj
         if before is not None and self._is_quiet(key, before, obj):
             if key in self.owned:
@@ -131,13 +136,15 @@ class Store:
             self._objects[key.kind][key.namespace][key.name] = leaving
             self._changed(key)
 
-    def replace(self, kind: str, objects: list[Manifest]) -> None:
-        """Take a complete list: what is missing in it was deleted while nobody watched."""
-        listed = {key_of(obj) for obj in objects}
-        for obj in [obj for obj in self.all(kind) if key_of(obj) not in listed]:
+    def replace(self, kind: str, objects: list[Manifest], as_of: float = inf) -> None:
+        """Take a complete list of a version for the truth; only what was written after that version stays as it is.
+
+        What is missing in it was deleted while nobody watched, and what it holds in an older version was restored.
+        """
+        for obj in self.unlisted(kind, objects, as_of):
             self.drop(obj)
         for obj in objects:
-            self.put(obj)
+            self.put(obj, as_of)
         if kind in self.absent:
             self.absent.remove(kind)
             self._changes[kind, ""] += 1
@@ -145,6 +152,11 @@ class Store:
         if not self._unsynced:
             self.synced.set()
             self._wake(kind)
+
+    def unlisted(self, kind: str, objects: list[Manifest], as_of: float = inf) -> list[Manifest]:
+        """Return the objects that a complete list of a version lacks, and that were there before it."""
+        listed = {key_of(obj) for obj in objects}
+        return [obj for obj in self.all(kind) if key_of(obj) not in listed and version_of(obj) <= as_of]
 
     def lack(self, kind: str) -> None:
         """Note that a kind is not there, and so has no objects; what is known of it already is kept."""
@@ -219,8 +231,12 @@ def _wanted(obj: Manifest) -> tuple[object, ...]:
     return metadata, obj.get("spec")
 
 
-def _version(obj: Manifest) -> int:
+def version_of(obj: Manifest) -> int:
+    """Return an object's resourceVersion as a number."""
+    return number_of(obj["metadata"].get("resourceVersion", "0"))
+
+
+def number_of(version: str) -> int:
     """Return a resourceVersion as a number. Kubernetes calls it opaque to clients, yet since 1.34 it promises
     that versions of one kind can be compared, and has always kept that."""
-    version = obj["metadata"].get("resourceVersion", "0")
     return int(version) if version.isdigit() else 0

@@ -1,18 +1,25 @@
 """Keep a store in line with the API server: list, watch, and list again when the watch cannot go on.
 
+A list is the truth, with two exceptions. One that is older than what is known comes from a server that is behind: it is
+read again, and only a server that stays behind has been restored to an older state. A document that a list lacks is
+gone only when a GET says so too. Now and then everything is listed without a reason, since an event can be lost.
+
 Whatever ends soon after it began, a list or a watch and for whatever reason, begins again after a growing, jittered
 pause: a server that ends every watch at once is not asked in a loop.
 """
 
 import asyncio
 import logging
+from math import inf
 
 from istio_templates.errors import TidegateError
+from istio_templates.facts import Manifest
+from istio_templates.names import key_of
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, Expired, Forbidden
+from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
 from k8s_manager.kube.resources import DOCUMENTS, GATEWAY_API, ISTIO, Resource
-from k8s_manager.kube.store import Store
-from k8s_manager.runtime.backoff import Backoff, RestartPauses
+from k8s_manager.kube.store import Store, number_of
+from k8s_manager.runtime.backoff import Backoff, RestartPauses, jittered
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import WATCH_RESTARTS
 
@@ -21,6 +28,11 @@ log = logging.getLogger(__name__)
 BACKOFF = Backoff(0.2, 5.0)
 HEALTHY = 10.0
 """For how many seconds a watch must have been followed, so that its end counts as an ordinary one."""
+BEHIND_SECONDS = 15.0
+"""For how long a list that is older than what is known is read again, before it is taken for the truth."""
+RELIST_SECONDS = 600.0
+"""About how often a kind is listed without a reason."""
+GETS_AT_ONCE = 8
 
 
 class Watcher:
@@ -31,6 +43,8 @@ class Watcher:
         self._resource, self._selector = resource, selector
         self._pauses = RestartPauses(BACKOFF, HEALTHY)
         self._version: str | None = None
+        self._newest, self._relist_at = 0, 0.0
+        self._behind_since: float | None = None
         self.problem: str | None = None
 
     async def run(self) -> None:
@@ -42,6 +56,8 @@ class Watcher:
                     self._version = await self._list()
                 self._pauses.begin(self._clock.now())
                 await self._watch()
+                if self._clock.now() >= self._relist_at:
+                    self._version = None
             except TidegateError as error:
                 failure, self._version = error, None
                 self._fail(error)
@@ -50,9 +66,43 @@ class Watcher:
 
     async def _list(self) -> str:
         objects, version = await self._client.list(self._resource, self._selector)
-        self._store.replace(self._resource.kind, objects)
+        as_of = self._trusted(number_of(version))
+        objects += await self._unlisted(objects, as_of)
+        self._store.replace(self._resource.kind, objects, as_of)
+        self._newest, self._behind_since = number_of(version), None
+        self._relist_at = self._clock.now() + jittered(RELIST_SECONDS)
         self._note_sign_of_life()
         return version
+
+    def _trusted(self, version: int) -> float:
+        """Return up to which version of ours a list of a version is the truth; raises `Unavailable` for a list that is
+        to be read again, since its server may only be behind."""
+        if version >= self._newest:
+            return version
+        kind, now = self._resource.plural, self._clock.now()
+        if self._behind_since is None:
+            self._behind_since = now
+        if now - self._behind_since < BEHIND_SECONDS:
+            said = f"the API server is behind, at version {version} where {self._newest} is known"
+            raise Unavailable(f"list {kind}: {said}; it is listed again")
+        log.warning("%s were restored to version %d from %d; what was known is forgotten", kind, version, self._newest)
+        return inf
+
+    async def _unlisted(self, objects: list[Manifest], as_of: float) -> list[Manifest]:
+        """Return the documents that a list lacks and that are there all the same."""
+        if self._resource.kind not in DOCUMENTS:
+            return []
+        places = asyncio.Semaphore(GETS_AT_ONCE)
+        missing = self._store.unlisted(self._resource.kind, objects, as_of)
+        found = await asyncio.gather(*(self._get(obj, places) for obj in missing))
+        return [obj for obj in found if obj is not None]
+
+    async def _get(self, obj: Manifest, places: asyncio.Semaphore) -> Manifest | None:
+        async with places:
+            try:
+                return await self._client.get(key_of(obj))
+            except Absent:
+                return None
 
     async def _watch(self) -> None:
         """Watch from the last version on, until the server ends it."""
@@ -60,6 +110,7 @@ class Watcher:
         async for kind, obj in self._client.watch(self._resource, self._version, self._selector):
             self._note_sign_of_life()
             self._version = obj["metadata"]["resourceVersion"]
+            self._newest = max(self._newest, number_of(self._version))
             if kind == "DELETED":
                 self._store.drop(obj)
             elif kind != "BOOKMARK":

@@ -19,6 +19,7 @@ from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.drift.deletion_guard import DeletionGuard
 from k8s_manager.drift.digest import digest_of, has_same_digest
 from k8s_manager.drift.field_policy import writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
@@ -104,7 +105,7 @@ class ClusterTarget:
         self._written: set[ObjectKey] = set()
         self._count = 0
 
-    async def apply(self, changes: Changes, basis: Basis) -> Results:  # noqa: ARG002
+    async def apply(self, changes: Changes, basis: Basis) -> Results:
         """Make stage by stage, then delete in reverse order; what has not arrived stops its owner's later stages."""
         results, before = Results(), self._count
         self._begin(changes)
@@ -117,10 +118,11 @@ class ClusterTarget:
         in_use = gateways_in_use(changes.deletes, self._unwritten(changes, results))
         self._lane.book.forget(in_use)  # tried when the rest is written; no retry of its own until then
         deletes = [obj for obj in changes.deletes if names.key_of(obj) not in in_use]
+        guard = DeletionGuard(self._client, basis.world.documents(), self._store.put)
         for _, objects in groupby(deletes, key=stage):
             stopped, keyed = self._stopped(), {names.key_of(obj): obj for obj in objects}
             going = {key: obj for key, obj in keyed.items() if self._owners[key] not in stopped or self._is_due(key)}
-            await self._run({key: partial(self._delete, obj) for key, obj in going.items()})
+            await self._run({key: partial(self._delete, obj, guard) for key, obj in going.items()})
         results.written, results.failures = self._count - before, dict(self._failures())
         results.repaired, self._repaired = self._repaired, {}
         return results
@@ -265,10 +267,11 @@ class ClusterTarget:
             return await patch(key, surplus)
         return await self._client.apply(obj, force=True)
 
-    async def _delete(self, obj: Manifest) -> None:
+    async def _delete(self, obj: Manifest, guard: DeletionGuard) -> None:
         key = names.key_of(obj)
         with _counted(key.kind, "delete"):
             try:
+                await guard.require_current(obj)
                 await self._take_away(key, obj)
             except Absent:
                 self._store.drop(obj)

@@ -1,8 +1,8 @@
 """What each verb does to an object: versions, generations, finalizers, namespaces, owners."""
 
 import re
-import secrets
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +19,14 @@ NAMESPACES = "/namespaces"
 CRDS = "apiextensions.k8s.io/customresourcedefinitions"
 
 
-def now() -> str:
-    """Return the time as Kubernetes writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc_now() -> datetime:
+    """Return the machine's clock."""
+    return datetime.now(UTC)
+
+
+def random_uid() -> str:
+    """Return what no other object is called."""
+    return str(uuid.uuid4())
 
 
 def resource_of(kind: Kind) -> str:
@@ -30,10 +35,15 @@ def resource_of(kind: Kind) -> str:
 
 
 class Registrar:
-    """The verbs. Each returns the object as it is stored then; refusals are `ApiError`."""
+    """The verbs. Each returns the object as it is stored then; refusals are `ApiError`.
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.store = store
+    `utc` and `make_uid` are passed in so that the same calls make the same objects again.
+    """
+
+    def __init__(
+        self, store: ObjectStore, utc: Callable[[], datetime] = utc_now, make_uid: Callable[[], str] = random_uid
+    ) -> None:
+        self.store, self._utc, self._make_uid = store, utc, make_uid
         self.kinds = built_in()
         for crd in store.every(CRDS):
             self._serve(crd)
@@ -63,7 +73,7 @@ class Registrar:
             raise ApiError(409, "AlreadyExists", f'{kind.plural} "{name}" already exists')
         if kind.has_status and kind.kind != "Pod":
             new.pop("status", None)
-        new = owners.updated(None, new, manager, kind.shape, "", now())
+        new = owners.updated(None, new, manager, kind.shape, "", self._now())
         return self._commit(kind, None, new, dry)
 
     def replace(
@@ -73,7 +83,7 @@ class Registrar:
         live = self.get(kind, namespace, name)
         _check_version(kind, live, obj)
         new = self._next(kind, live, clone(obj), sub)
-        new = owners.updated(live, new, manager, kind.shape, sub, now())
+        new = owners.updated(live, new, manager, kind.shape, sub, self._now())
         return self._commit(kind, live, new, dry)
 
     def patch(
@@ -96,7 +106,7 @@ class Registrar:
         else:
             merge_patch(merged, clone(patch))
         new = self._next(kind, live, merged, sub)
-        new = owners.updated(live, new, manager, kind.shape, sub, now())
+        new = owners.updated(live, new, manager, kind.shape, sub, self._now())
         return self._commit(kind, live, new, dry)
 
     def apply(
@@ -135,7 +145,7 @@ class Registrar:
                 for k, v in wanted.items()
                 if (k != "status") != bool(sub) or k in ("apiVersion", "kind", "metadata")
             }
-        new = owners.applied(live, wanted, manager, force, kind.shape, sub, now())
+        new = owners.applied(live, wanted, manager, force, kind.shape, sub, self._now())
         new = self._next(kind, live, new, sub) if live else self._new(kind, namespace, new)
         return self._commit(kind, live, new, dry)
 
@@ -162,7 +172,7 @@ class Registrar:
         if "deletionTimestamp" in live["metadata"]:
             return live
         marked = clone(live)
-        marked["metadata"].update(deletionTimestamp=now(), deletionGracePeriodSeconds=grace or 0)
+        marked["metadata"].update(deletionTimestamp=self._now(), deletionGracePeriodSeconds=grace or 0)
         if kind.kind == "Namespace":
             marked["status"] = {"phase": "Terminating"}
         marked["metadata"]["generation"] = marked["metadata"].get("generation", 1) + (
@@ -173,18 +183,22 @@ class Registrar:
             self._empty(name)
         return stored
 
+    def _now(self) -> str:
+        """Return the time as Kubernetes writes it."""
+        return self._utc().strftime("%Y-%m-%dT%H:%M:%SZ")
+
     def _new(self, kind: Kind, namespace: str, obj: Object) -> Object:
         new = kind.pruned(clone(obj))
         new["apiVersion"], new["kind"] = kind.group_version, kind.kind
         metadata = new.setdefault("metadata", {})
         if not metadata.get("name") and metadata.get("generateName"):
-            metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
+            metadata["name"] = metadata["generateName"] + self._make_uid()[-5:]
         name = metadata.get("name") or ""
         if not _NAME.fullmatch(name) or len(name) > 253:
             raise ApiError(422, "Invalid", f'{kind.kind} "{name}" is invalid: metadata.name: must be a DNS subdomain')
         if kind.namespaced:
             metadata["namespace"] = self._namespace(namespace, metadata)
-        metadata.update(uid=str(uuid.uuid4()), creationTimestamp=now(), generation=1)
+        metadata.update(uid=self._make_uid(), creationTimestamp=self._now(), generation=1)
         for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
             metadata.pop(field, None)
         if kind.kind == "Namespace":

@@ -30,7 +30,7 @@ class Server:
     async def list(self, resource, selector):
         if error := self._next(self.lists, "list"):
             raise error
-        return [], "1"
+        return [], "2"
 
     async def watch(self, resource, version, selector):
         seconds, error = self._next(self.watches, "watch")

@@ -9,6 +9,7 @@ from istio_templates.errors import Problem
 from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.repair import OF_OWNER
 from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable
+from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.offline.offline_world import world_with
 from k8s_manager.pipeline.apply import Basis, ClusterTarget
@@ -31,6 +32,8 @@ class Kubernetes:
         return obj
 
     async def get(self, key):
+        if key.kind in DOCUMENTS:
+            raise Absent(f"{key}")
         return ours(key.kind, key.name, key.namespace)
 
     async def delete(self, key, uid, version=None):

@@ -1,0 +1,71 @@
+"""End states of runs, freed of what may differ: versions, identifiers and times."""
+
+import re
+from typing import Any
+
+from istio_templates.facts import Manifest
+from tests.faults.cluster import Cluster
+
+_UNCOMPARED = {"Event", "Pod", "CustomResourceDefinition", "Lease"}
+_OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink")
+_VARIABLE = ("observed", "lastTransitionTime", "observedGeneration", "since", "until", "at", "changedAt", "startedAt")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+_SECONDS = re.compile(r"[\d.]+ of [\d.]+ requests in the last [\d.]+ \w+")
+"""What is counted since the manager began: a new one counts anew."""
+_UID = re.compile(r"00000000-0000-0000-0000-\d{12}")
+State = dict[str, Any]
+
+
+def end_state(cluster: Cluster) -> State:
+    """Return every object of a cluster by its name, as runs are compared by it."""
+    found: State = {}
+    for resource in cluster.store._objects:
+        for obj in cluster.store.every(resource):
+            if obj["kind"] not in _UNCOMPARED:
+                found[name_of(obj)] = _plain(obj)
+    return found
+
+
+def name_of(obj: Manifest) -> str:
+    """Return the kind, namespace and name of an object as one text; a revision is named by what it is of."""
+    metadata = obj["metadata"]
+    return f"{obj['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+
+
+def differences(expected: State, found: State) -> list[str]:
+    """Return where two end states differ, as `object: path: expected, found`."""
+    out = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    out += [f"{name} is left over" for name in found.keys() - expected.keys()]
+    for name in sorted(expected.keys() & found.keys()):
+        out += [f"{name}{where}" for where in _unlike(expected[name], found[name], "")]
+    return out
+
+
+def _plain(obj: Manifest) -> Manifest:
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in _OF_THE_SERVER}
+    return _timeless({**obj, "metadata": metadata})
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(inner) for key, inner in value.items() if key not in _VARIABLE}
+    if isinstance(value, list):
+        if value and all(isinstance(one, dict) and "reason" in one and "type" in one for one in value):
+            return {one["type"]: _timeless(one) for one in value}
+        return [_timeless(inner) for inner in value]
+    return _SECONDS.sub("COUNTS", _UID.sub("UID", _TIME.sub("TIME", value))) if isinstance(value, str) else value
+
+
+def _unlike(expected: Any, found: Any, path: str) -> list[str]:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        keys = sorted(expected.keys() | found.keys())
+        return [one for key in keys for one in _unlike(expected.get(key), found.get(key), f"{path}.{key}")]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = enumerate(zip(expected, found, strict=True))
+        return [one for number, pair in pairs for one in _unlike(*pair, f"{path}[{number}]")]
+    return [] if expected == found else [f"{path}: {_short(expected)}, found {_short(found)}"]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 160 else f"{text[:157]}..."

@@ -1,0 +1,276 @@
+"""The workflows that are tried with faults. Whoever adds a capability adds its scene to `SCENES`."""
+
+import asyncio
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from istio_templates.facts import Manifest
+from k8s_manager.history.revision import ChangeAuthor
+from tests.faults.run import SETTINGS, Run, Scene, Script
+from tests.faults.simulation import BEGIN
+from tests.support.certificates import secret
+from tests.support.documents import API, HOST, gateway, model, tenant
+from tests.warmup.plans import plan
+
+FREE = "free.models.example.com"
+DRIFT_SECONDS = 620.0
+"""For how long a condition says that others have changed an object, and a little more."""
+VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
+
+
+def namespace(name: str) -> Manifest:
+    """Return a namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def override(name: str = "launch", end: str = "2030-01-01T01:00:00Z", **change: Any) -> Manifest:
+    """Return an override of every limit."""
+    base = {"author": "anna", "reason": "a launch", "expires": end, "target": {"everything": True}}
+    metadata = {"name": name, "namespace": "tidegate-system"}
+    return {
+        "apiVersion": API,
+        "kind": "LimitOverride",
+        "metadata": metadata,
+        "spec": {**base, **(change or {"total": 70})},
+    }
+
+
+async def no_documents(run: Run) -> None:
+    """Two namespaces with a gateway pod each."""
+    for name in ("shared", "other"):
+        place = "inference-gw" if name == "shared" else "other-gw"
+        run.cluster.apply(namespace(place))
+        run.cluster.pod(f"{name}-gw-a", place, {"istio": name})
+
+
+async def with_gateways(run: Run) -> None:
+    """Two gateways."""
+    await no_documents(run)
+    await run.apply(gateway(), gateway("other", "other-gw"))
+
+
+async def with_model(run: Run) -> None:
+    """A tenant with a model that is served."""
+    await with_gateways(run)
+    await run.apply(tenant(), model())
+    await run.programmed()
+
+
+async def with_two_tenants(run: Run) -> None:
+    """Two tenants, one of them with a model."""
+    await with_model(run)
+    await run.apply(tenant("ads"))
+    await run.until(lambda: run.cluster.get("Namespace", "ads"), "the second tenant's namespace")
+
+
+async def create(run: Run) -> None:
+    await run.apply(gateway(), tenant(), model())
+    await run.programmed()
+
+
+async def change_gateway(run: Run) -> None:
+    listeners = [{"name": "http", "port": 8080, "protocol": "HTTP"}, {"name": "more", "port": 8081, "protocol": "HTTP"}]
+    await run.apply(gateway(listeners=listeners))
+
+
+async def change_tenant(run: Run) -> None:
+    hosts = [{"name": "search.models.example.com"}, {"name": "more.models.example.com"}]
+    await run.apply(tenant(hosts=hosts))
+
+
+async def change_model(run: Run) -> None:
+    await run.apply(model(routes=[{"host": "search.models.example.com", "path": "/v2/models/renamed", "port": 8080}]))
+    await run.programmed()
+
+
+async def move_tenant(run: Run) -> None:
+    await run.apply(tenant(gateway={"name": "other"}))
+
+
+async def delete_model(run: Run) -> None:
+    run.cluster.delete("Model", "ranker", "search")
+    await run.gone("Model", "ranker", "search")
+
+
+async def delete_tenant(run: Run) -> None:
+    run.cluster.delete("Tenant", "search")
+    run.cluster.delete("Model", "ranker", "search")
+    await run.gone("Tenant", "search")
+
+
+async def delete_all(run: Run) -> None:
+    run.cluster.delete("InferenceGateway", "shared")
+    await delete_tenant(run)
+    await run.gone("InferenceGateway", "shared")
+
+
+async def change_limit(run: Run) -> None:
+    await run.apply(model(rateLimit={"perReplicaQps": 70}))
+
+
+async def scale(run: Run) -> None:
+    more = [{"name": "v1", "workload": {"replicas": 5, "image": "example.com/ranker:1"}}]
+    await run.apply(model(versions=more))
+
+
+async def set_aside(run: Run) -> None:
+    run.cluster.apply(namespace("tidegate-system"))
+    await run.apply(override(end="2030-01-01T00:00:40Z"))
+    await asyncio.sleep(40)
+
+
+async def shadow(run: Run) -> None:
+    await run.apply(model(rateLimit={"perReplicaQps": 20, "mode": "shadow"}))
+    await asyncio.sleep(30)
+
+
+async def ramp(run: Run) -> None:
+    await run.apply(model(rateLimit={"perReplicaQps": 20, "mode": "ramp", "ramp": {"over": "20s"}}))
+    await asyncio.sleep(30)
+
+
+async def roll_back(run: Run) -> None:
+    run.cluster.takes_no_pushes = True
+    await change_limit(run)
+
+
+async def hand_over(run: Run) -> None:
+    await run.apply(model(versions=VERSIONS[1:], traffic=[{"version": "v2", "weight": 100}], drain="5s"))
+    await run.until(lambda: run.cluster.get("Deployment", "ranker-v2", "search"), "the new version")
+    await run.gone("Deployment", "ranker-v1", "search")
+
+
+async def shift(run: Run) -> None:
+    traffic = [{"version": "v1", "weight": 30}, {"version": "v2", "weight": 70}]
+    await run.apply(model(versions=VERSIONS, traffic=traffic))
+
+
+async def pause(run: Run) -> None:
+    await run.apply(model(paused="new weights are being checked"))
+    await run.settled(3)
+    await run.apply(model())
+
+
+async def give_host(run: Run) -> None:
+    """A host changes its tenant: the new one claims it before the old one lets it go."""
+    await run.apply(tenant("ads", hosts=[{"name": "ads.models.example.com"}, {"name": "free.models.example.com"}]))
+    await run.settled(2)
+    await run.apply(tenant(hosts=[{"name": "search.models.example.com"}]))
+
+
+async def with_free_host(run: Run) -> None:
+    await with_two_tenants(run)
+    await run.apply(tenant(hosts=[{"name": "search.models.example.com"}, {"name": "free.models.example.com"}]))
+
+
+async def repair(run: Run) -> None:
+    """Other writers change a route and a Service, and delete a DestinationRule."""
+    http = [{"name": "stolen", "route": [{"destination": {"host": "elsewhere.example.com"}}]}]
+    run.cluster.patch("VirtualService", "ranker", "search", {"spec": {"http": http}})
+    run.cluster.delete("DestinationRule", "ranker", "search")
+
+
+async def adopt(run: Run) -> None:
+    """A tenant takes over a namespace and an edit of another writer."""
+    await run.apply(tenant(drift="adopt"))
+    await run.settled(2)
+    run.cluster.patch("Deployment", "ranker-v1", "search", {"spec": {"template": {"spec": {"nodeName": "a"}}}})
+
+
+async def certify(run: Run) -> None:
+    """A listener and a tenant get certificates of their own; one of them is for another host, and is renewed."""
+    wild = {"name": "wild", "port": 9443, "protocol": "HTTPS", "domain": "apps.example.com", "credentialName": "wild"}
+    await run.apply(gateway(listeners=[{"name": "http", "port": 8080, "protocol": "HTTP"}, wild]))
+    await run.apply(tenant(hosts=[{"name": HOST, "tls": {"credentialName": "own"}}]))
+    run.cluster.apply(_certificate("wild", "*.apps.example.com"), _certificate("own", "else.example.com"))
+    await run.settled(3)
+    run.cluster.apply(_certificate("own", HOST))
+
+
+@cache
+def _certificate(name: str, host: str) -> Manifest:
+    return secret(BEGIN + timedelta(days=90), host, name=name, namespace="inference-gw")
+
+
+async def delegate(run: Run) -> None:
+    """A host's owner lets another tenant use a path, the other serves there, and the owner ends it."""
+    claim = {"name": HOST, "delegations": [{"path": "/ads", "tenant": "ads"}]}
+    await run.apply(tenant(hosts=[claim]))
+    await run.apply(model("banner", "ads", routes=[{"host": HOST, "path": "/ads", "port": 8080}]))
+    await run.programmed("banner", "ads")
+    await run.apply(tenant(hosts=[{"name": HOST}]))
+
+
+async def transfer(run: Run) -> None:
+    """An operator gives a host to another tenant by the REST API, and again where nothing came of it."""
+
+    def owner() -> str:
+        owners = [t["metadata"]["name"] for t in run.cluster.every("Tenant") if FREE in str(t["spec"]["hosts"])]
+        return "".join(owners)
+
+    while owner() == "search" or not owner():
+        manager = run.manager
+        assert manager is not None
+        giving = asyncio.ensure_future(manager.backend.transfers.give(FREE, "ads", "search", ChangeAuthor("anna")))
+        for _ in range(200):
+            await asyncio.sleep(0.1)
+            if giving.done() or manager is not run.manager:
+                break
+        giving.cancel()
+        await asyncio.gather(giving, return_exceptions=True)
+        await asyncio.sleep(5)
+        if not owner():
+            await run.until(owner, "somebody claiming the host that was given away", 60)
+
+
+async def warm_up(run: Run) -> None:
+    """A model gets a warm-up plan: its replicas are made again, and served when they have passed it."""
+    await run.apply(model(warmup={"plan": plan()}))
+    await asyncio.sleep(30)
+
+
+async def manage(run: Run) -> None:
+    """The manager runs a gateway's pods, and gives their number to an autoscaler."""
+    place = namespace("managed-gw")
+    run.cluster.apply({**place, "metadata": {**place["metadata"], "labels": {"tidegate.dev/gateway": "managed"}}})
+    await run.apply(gateway("managed", "managed-gw", managed={"replicas": 2}))
+    await run.until(lambda: run.cluster.get("Deployment", "managed", "managed-gw"), "the gateway's Deployment")
+    await run.apply(gateway("managed", "managed-gw", managed={"autoscale": {"min": 2, "max": 5}}))
+
+
+def _scene(name: str, prepare: Script, script: Script, **more: Any) -> Scene:
+    return Scene(name, prepare, script, **more)
+
+
+SCENES = {
+    scene.name: scene
+    for scene in (
+        _scene("create", no_documents, create),
+        _scene("gateway-change", with_model, change_gateway),
+        _scene("tenant-change", with_model, change_tenant),
+        _scene("tenant-move", with_model, move_tenant),
+        _scene("model-change", with_model, change_model),
+        _scene("model-delete", with_model, delete_model),
+        _scene("tenant-delete", with_model, delete_tenant),
+        _scene("gateway-delete", with_model, delete_all),
+        _scene("limit", with_model, change_limit),
+        _scene("scale", with_model, scale),
+        _scene("override", with_model, set_aside),
+        _scene("shadow", with_model, shadow, counting=60),
+        _scene("ramp", with_model, ramp),
+        _scene("slot-rollback", with_model, roll_back),
+        _scene("handover", with_model, hand_over),
+        _scene("traffic", with_model, shift),
+        _scene("pause", with_model, pause),
+        _scene("host-claim", with_free_host, give_host),
+        _scene("certificates", with_model, certify),
+        _scene("delegation", with_two_tenants, delegate),
+        _scene("host-transfer", with_free_host, transfer),
+        _scene("warm-up", with_model, warm_up),
+        _scene("gateway-managed", with_gateways, manage),
+        _scene("drift", with_model, repair, quiet=DRIFT_SECONDS),
+        _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
+    )
+}
+__all__ = ["SCENES", "SETTINGS"]

@@ -1,0 +1,23 @@
+"""A sample of all plans, drawn by the day. `make faults` runs them all."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.faults.__main__ import surprises
+from tests.faults.rows import ROWS, sample
+from tests.faults.scenes import SCENES
+
+DAY = datetime.now(UTC).date().isoformat()
+SCENES_EACH = 2
+"""In how many scenes a row is tried."""
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.NAME)
+def test_a_sample_of_the_day_ends_as_the_reference(row):
+    chance = random.Random(f"{DAY} {row.NAME}")
+    plans = sample(row, chance, chance.sample(sorted(SCENES), SCENES_EACH))
+    print(f"sample of {DAY}: {plans}")
+    found = surprises({plan: row.run(plan) for plan in plans})
+    assert not found, "\n".join([f"the sample of {DAY}:", *found])
