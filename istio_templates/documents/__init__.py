@@ -8,7 +8,7 @@ from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.parse import AnySpec, Document, SpecT, parse, unlisted
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
-from istio_templates.documents.yaml_reader import load
+from istio_templates.text.yaml_reader import load
 
 __all__ = [
     "AccessGrantSpec",

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from istio_templates.documents.fields import HOST_MAX, MOST_ITEMS, TEXT_MAX
-from istio_templates.documents.json_values import MOST_VALUES
 from istio_templates.documents.parse import NAMESPACED, SPECS
 from istio_templates.documents.warmup import PLAN_BYTES
+from istio_templates.text.json_values import MOST_VALUES
 
 GROUP = "tidegate.dev"
 _LONGEST = {"host": HOST_MAX, "domain": HOST_MAX, "hosts": HOST_MAX, "text": PLAN_BYTES}

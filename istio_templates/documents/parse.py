@@ -13,13 +13,13 @@ from typing_extensions import TypeVar
 from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.fields import ANNOTATION_BYTES, LabelKey, LabelValue, brief, dns_label
 from istio_templates.documents.gateway import InferenceGatewaySpec
-from istio_templates.documents.json_values import MAX_DEPTH, flaw_of, path_of
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
 from istio_templates.errors import MOST_PROBLEMS, Invalid, Problem
 from istio_templates.facts import ObjectKey
+from istio_templates.text.json_values import MAX_DEPTH, flaw_of, path_of
 
 API_VERSION = "tidegate.dev/v1alpha1"
 AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec | AccessGrantSpec

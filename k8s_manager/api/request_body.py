@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect
 
 from istio_templates.documents import load
 from istio_templates.documents.fields import Spec
-from istio_templates.documents.json_reader import json_value
-from istio_templates.documents.json_values import flaw_of
 from istio_templates.documents.parse import problems_of
 from istio_templates.errors import Invalid, Problem
+from istio_templates.text.json_reader import json_value
+from istio_templates.text.json_values import flaw_of
 from k8s_manager.api.problems import Broken, TooLarge
 from k8s_manager.runtime.work.work_queue import WorkQueue
 

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import jsonpatch
 
-from istio_templates.documents.json_values import is_large
 from istio_templates.facts import Manifest
 from istio_templates.gateway import hosts_of
+from istio_templates.text.json_values import is_large
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.preview.effects import effects, outlook_line, subject_of
 from k8s_manager.preview.forecast import ForecastShift

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from istio_templates.documents.json_values import path_of
 from istio_templates.documents.model import MODEL_CONTAINER, Workload
 from istio_templates.facts import Manifest
+from istio_templates.text.json_values import path_of
 from istio_templates.workloads import agent
 from istio_templates.workloads.short_fields import merged
 from k8s_manager.admission.pod_template.template import check_template

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from istio_templates import names
 from istio_templates.documents import Document, parse
-from istio_templates.documents.json_values import is_large
 from istio_templates.errors import Conflict, Invalid, NotFound
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.text.json_values import is_large
 from k8s_manager.admission.admit import rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
 from k8s_manager.admission.rules.warmup_rules import PlanChecks, heavy_bundles, problems_in

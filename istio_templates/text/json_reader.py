@@ -5,7 +5,7 @@ import json.scanner
 import re
 from typing import Any
 
-from istio_templates.documents import scalars
+from istio_templates.text import scalars
 
 SHORT = 65_536
 """Characters up to which a text is read in one call, which holds every other thread for some milliseconds."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from istio_templates.documents import scalars
-from istio_templates.documents.json_reader import json_documents
-from istio_templates.documents.json_values import FILE, MAX_DEPTH, flaw_of
 from istio_templates.errors import Invalid, Problem
+from istio_templates.text import scalars
+from istio_templates.text.json_reader import json_documents
+from istio_templates.text.json_values import FILE, MAX_DEPTH, flaw_of
 
 MOST_EVENTS = 100_000
 """Values of YAML that are read of a stranger's text; each costs some 20 us."""
