@@ -49,20 +49,20 @@ class TidegateError(Exception):
 
 
 class Invalid(TidegateError):
-    """A document that its author has to change."""
+    """A document that its author has to change; `count` is of all problems, also those that are not listed."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
         self.subject = _cut(subject, _LONGEST_FIELD)
-        self.problems = listed(problems)
+        self.problems, self.count = listed(problems), len(problems)
         super().__init__(f"{self.subject}: " + "; ".join(str(problem) for problem in self.problems))
 
 
 class Conflict(TidegateError):
-    """A claim on what another owner holds, or a write that came too late."""
+    """A claim on what another owner holds, or a write that came too late; `count` as that of `Invalid`."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
         self.subject = _cut(subject, _LONGEST_FIELD)
-        self.problems = listed(problems)
+        self.problems, self.count = listed(problems), len(problems)
         super().__init__(f"{self.subject}: " + "; ".join(str(problem) for problem in self.problems))
 
 

@@ -28,6 +28,7 @@ PARAMETERS = frozenset(
         "against",
         "cascade",
         "continue",
+        "deleted",
         "dryRun",
         "follow",
         "force",

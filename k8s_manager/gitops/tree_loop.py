@@ -355,4 +355,5 @@ def _first(out: list[tuple[ObjectKey, str]]) -> Iterable[tuple[ObjectKey, str]]:
 def _sentence(error: TidegateError) -> str:
     if not isinstance(error, Conflict):
         return str(error)
-    return f"{error.subject}: " + "; ".join(cut([str(problem) for problem in error.problems], PROBLEMS_SHOWN))
+    problems = cut([str(problem) for problem in error.problems], PROBLEMS_SHOWN, error.count)
+    return f"{error.subject}: " + "; ".join(problems)

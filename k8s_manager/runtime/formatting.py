@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 
-def cut(lines: Sequence[str], most: int) -> list[str]:
-    """Return the first lines, and one that counts the others."""
-    return [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]
+def cut(lines: Sequence[str], most: int, count: int | None = None) -> list[str]:
+    """Return the first lines, and one that counts the others; `count` is of all, where not all are in `lines`."""
+    count = len(lines) if count is None else count
+    return [*lines[:most], *([f"and {count - most} more"] if count > most else [])]
 
 
 def named(names: Sequence[str], most: int) -> str:

@@ -31,8 +31,12 @@ def tenant(version: int, **status):
     return {"kind": "Tenant", "metadata": metadata, "spec": {"gateway": {"name": "shared"}}, "status": status}
 
 
+MOVING = {"from": ["old"], "until": "2026-01-01T00:11:00Z"}
+
+
 def condition(type_: str, status: str, generation: int = 1):
-    return {"type": type_, "status": status, "observedGeneration": generation}
+    told = {"reason": "Tried", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {"type": type_, "status": status, "observedGeneration": generation, **told}
 
 
 def test_what_a_status_tells_people_wakes_nobody_and_what_is_gone_on_from_does():
@@ -43,8 +47,8 @@ def test_what_a_status_tells_people_wakes_nobody_and_what_is_gone_on_from_does()
         (2, {"conditions": [condition("Accepted", "True"), condition("Ready", "False")], "models": 3}, False),
         (3, {"conditions": [condition("Accepted", "True", 2)]}, True),
         (4, {"conditions": [condition("Accepted", "False", 2)]}, True),
-        (5, {"conditions": [condition("Accepted", "False", 2)], "moving": {"from": "old"}}, True),
-        (6, {"conditions": [condition("Accepted", "False", 2)], "moving": {"from": "old"}, "models": 4}, False),
+        (5, {"conditions": [condition("Accepted", "False", 2)], "moving": MOVING}, True),
+        (6, {"conditions": [condition("Accepted", "False", 2)], "moving": MOVING, "models": 4}, False),
     ):
         woken.clear()
         before = store.changes("Tenant")

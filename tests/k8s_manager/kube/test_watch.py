@@ -9,6 +9,7 @@ from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
 from k8s_manager.kube.resources import GATEWAY_API, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import HEALTHY, Watcher
+from k8s_manager.runtime.clock import SystemClock
 from tests.support.simulated import SimulatedClock, simulate
 
 BOOKMARK = ("BOOKMARK", {"metadata": {"resourceVersion": "2"}})
@@ -139,7 +140,7 @@ def test_a_kind_that_may_not_be_read_keeps_nobody_waiting_and_says_so():
 
 
 def test_a_kind_that_comes_and_goes_changes_what_is_known_of_it():
-    store = Store(("HTTPRoute",), SimulatedClock())
+    store = Store(("HTTPRoute",), SystemClock())
     seen = [store.changes("HTTPRoute")]
     for step in (
         lambda: store.note_absent("HTTPRoute"),
