@@ -29,8 +29,7 @@ class Reader:
 
     def message(self, item: Any) -> str:
         """Return what is wrong with one value, without what is in it; empty where nothing is."""
-        kind = type(item)
-        if kind is int:
+        if type(item) is int:
             fits = self.lowest <= item < self.beyond
             return "" if fits else "is a whole number beyond 64 bits; give a smaller one, or quote it"
         return _message(item)
@@ -54,7 +53,7 @@ def flaw_of(value: Any, reader: Reader = DOCUMENT) -> Problem | None:
             return Problem("spec", f"has more than {reader.most} parts; make it smaller, or keep long lists in files")
         if any(map(reader.message, level)):
             return _located(value, reader)
-        level = [inner for item in level if (kind := type(item)) is dict or kind is list for inner in _inside(item)]
+        level = [inner for item in level if isinstance(item, dict | list) for inner in _inside(item)]
         if not level:
             return None
     return Problem("spec", f"is nested deeper than {reader.depth} levels; flatten it")
@@ -67,7 +66,7 @@ def is_large(value: Any, most: int = 16_384) -> bool:
         size += sum(8 + (len(item) if type(item) in (str, dict, list) else 0) for item in level)
         if size > most:
             return True
-        level = [inner for item in level if (kind := type(item)) is dict or kind is list for inner in _inside(item)]
+        level = [inner for item in level if isinstance(item, dict | list) for inner in _inside(item)]
     return False
 
 
@@ -80,18 +79,21 @@ def path_of(location: Place | list[Any]) -> str:
 
 
 def _inside(item: Any) -> Any:
-    return item.values() if type(item) is dict else item
+    return item.values() if isinstance(item, dict) else item
 
 
 def _message(item: Any) -> str:
-    kind = type(item)
-    if kind is str:
+    if isinstance(item, str):
         return "" if item.isascii() or _is_text(item) else "has half of a character (a lone surrogate); write it whole"
-    if kind is dict:
+    if isinstance(item, dict):
         return next((said for key in item if (said := _key_message(key))), "")
-    if kind is float:
+    if isinstance(item, float):
         return "" if isfinite(item) else f"is {item}, which is no number of JSON; give a figure, or quote it"
-    return "" if kind in (list, bool) or item is None else f"is a {kind.__name__}, which JSON cannot hold; quote it"
+    return (
+        ""
+        if isinstance(item, list | bool) or item is None
+        else f"is a {type(item).__name__}, which JSON cannot hold; quote it"
+    )
 
 
 def _key_message(key: Any) -> str:
@@ -115,9 +117,9 @@ def _located(value: Any, reader: Reader) -> Problem | None:
 
 def _places(value: Any, place: Place, depth: int) -> Iterator[tuple[Place, Any]]:
     yield place, value
-    if depth and type(value) is dict:
+    if depth and isinstance(value, dict):
         for key, inner in value.items():
             yield from _places(inner, (*place, key if type(key) is str and _is_text(key) else repr(key)), depth - 1)
-    elif depth and type(value) is list:
+    elif depth and isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _places(inner, (*place, number), depth - 1)

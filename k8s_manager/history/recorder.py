@@ -143,6 +143,7 @@ class HistoryRecorder:
         try:
             await ensure_namespace(client, self._store, _place(names.key_of(document)))
             await self.record(document, client)
+            self._deletions.see([document])
         except Absent:  # the document, or its namespace, is gone
             self._note(document)
 

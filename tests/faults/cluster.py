@@ -107,6 +107,11 @@ class Cluster:
         resource = RESOURCES[name]
         return self.registrar.kind(resource.group_version, resource.plural)
 
+    def has(self, kind: str) -> bool:
+        """Tell whether the cluster has a kind; those of the Gateway API it has not."""
+        resource = RESOURCES[kind]
+        return (resource.group_version, resource.plural) in self.registrar.kinds
+
     def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
         """Return an object, or None."""
         return self.store.get(resource_of(self.kind(kind)), namespace, name)

@@ -184,7 +184,8 @@ class Transport:
             case "foreign":
                 return Answer(200, _FOREIGN)
             case "stale":
-                return self._old_list(self._cluster.kind(kind))
+                is_there = self._cluster.has(kind)
+                return self._old_list(self._cluster.kind(kind)) if is_there else await self._carried_out(request)
         raise ValueError(f"{fault} is no fault of a call")
 
     def _old_list(self, kind: Kind) -> Answer:

@@ -144,10 +144,13 @@ async def test_what_is_gits_is_committed_and_what_moves_is_the_managers(fleet: F
 
         async def waits() -> Manifest:
             found = await fleet.condition("Model", "ranker", "Programmed", "search")
-            return found if "waits for" in found.get("message", "") else {}
+            return found if found.get("reason") == "AwaitsGit" else {}
 
-        told = await until(waits, what="the model being told that its route waits for Git")
-        assert told["reason"] == "AwaitsGit" and f"apply (and prune) {server.url()} (main, eu)" in told["message"]
+        told = await until(waits, what="the model being told that it waits for Git")
+        assert (
+            "is not in the cluster" in told["message"]
+            and f"apply (and prune) {server.url()} (main, eu)" in told["message"]
+        )
         assert await fleet.get("Deployment", "ranker-v1", "search") is None
         assert await fleet.get(*ROUTE[::2], ROUTE.namespace) is None, "nothing limits its requests yet"
         runtime = {obj["kind"] for obj in tree.objects("runtime")}

@@ -11,6 +11,7 @@ import yaml
 from istio_templates.facts import ObjectKey
 from k8s_manager.history.deletion_records import DeletionRecords
 from k8s_manager.history.revision import ChangeAuthor, revision
+from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import SystemClock
@@ -327,6 +328,7 @@ async def test_a_rollback_of_a_deleted_document_is_admitted_like_any_other(rest)
 
 async def test_labels_of_a_deleted_document_come_back_with_it(rest):
     body = {"metadata": {"labels": {"team": "search"}}, **rated(31)}
+    await history(rest, 1)
     await rest.call("PUT", RANKER, body, {**as_("anna"), "If-Match": "*"})
     await history(rest, 2)
     await rest.call("DELETE", RANKER, None, as_("anna"))
@@ -372,7 +374,9 @@ async def test_histories_of_deleted_documents_end_after_a_while(fleet):
         await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
         await until(lambda: _deletions(fleet, {"ranker"}), what="the deletion")
         for days, left in ((29, 4), (31, 2)):
-            await DeletionRecords(fleet.client, Store((), LaterClock(0)), LaterClock(days)).clean_up()
+            await DeletionRecords(
+                fleet.client, FencedClient(fleet.client, Fence(None)), Store((), LaterClock(0)), LaterClock(days)
+            ).clean_up()
             assert await _count(fleet, left), days
 
 
@@ -393,7 +397,12 @@ async def test_a_document_that_was_seen_only_while_it_went_is_told_as_gone(fleet
     spec = {"role": "platformAdmin", "users": ["anna"]}
     document = {"apiVersion": API, "kind": "AccessGrant", "metadata": metadata, "spec": spec}
     await fleet.client.create(revision(document, ChangeAuthor("anna"), "tidegate-system"))
-    records = DeletionRecords(fleet.client, Store(("AccessGrant", "Namespace"), SystemClock()), SystemClock())
+    records = DeletionRecords(
+        fleet.client,
+        FencedClient(fleet.client, Fence(None)),
+        Store(("AccessGrant", "Namespace"), SystemClock()),
+        SystemClock(),
+    )
     records.learn([])
     records.see([{**document, "metadata": {**metadata, "deletionTimestamp": "2026-11-28T00:00:00Z"}}])
     for _ in range(2):
