@@ -13,10 +13,14 @@ from k8s_manager.kube.resources import RESOURCES, Resource
 _IDENTITY = ("name", "resourceVersion", "uid")
 
 
-def object_in(content: Any, what: str, key: ObjectKey) -> Manifest:
-    """Return the object in an answer; raises `Unavailable` where it is not the one that was asked for."""
+def object_in(content: Any, what: str, key: ObjectKey, is_stored: bool = True) -> Manifest:
+    """Return the object in an answer; raises `Unavailable` where it is not the one that was asked for. One that was
+    only tried has no version."""
     obj = mapping_in(content, what)
-    if not is_object(obj) or (obj.get("kind", key.kind), _place(obj)) != (key.kind, (key.namespace, key.name)):
+    if not is_object(obj, _IDENTITY if is_stored else ("name",)) or (obj.get("kind", key.kind), _place(obj)) != (
+        key.kind,
+        (key.namespace, key.name),
+    ):
         raise _odd(what, "it is not that object")
     return obj
 
@@ -75,14 +79,14 @@ def deleted_in(content: Any, what: str) -> None:
         raise _odd(what, "it is neither the object nor a Status")
 
 
-def is_object(obj: Any) -> bool:
+def is_object(obj: Any, identity: tuple[str, ...] = _IDENTITY) -> bool:
     """Tell whether something has what every stored object has."""
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
     if not isinstance(metadata, dict) or not isinstance(metadata.get("namespace", ""), str):
         return False
     if obj.get("kind", "Pod") not in RESOURCES:
         return False
-    return all(isinstance(metadata.get(name), str) and metadata[name] for name in _IDENTITY)
+    return all(isinstance(metadata.get(name), str) and metadata[name] for name in identity)
 
 
 def mapping_in(content: Any, what: str) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class KubeClient:
         key = ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         what = f"apply {key}"
-        return object_in(await self.call("PATCH", path_of(key), what, query, obj, _APPLY), what, key)
+        answer = await self.call("PATCH", path_of(key), what, query, obj, _APPLY)
+        return object_in(answer, what, key, is_stored=not dry_run)
 
     async def merge(self, key: ObjectKey, patch: Manifest, subresource: str = "") -> Manifest:
         """Merge a patch into an object or its subresource."""

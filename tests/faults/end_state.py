@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from istio_templates.facts import Manifest
+from k8s_manager.history import revision
 from tests.faults.cluster import Cluster
 
 _UNCOMPARED = {"Event", "Pod", "CustomResourceDefinition", "Lease"}
@@ -18,12 +19,15 @@ State = dict[str, Any]
 
 def end_state(cluster: Cluster) -> State:
     """Return every object of a cluster by its name, as runs are compared by it."""
-    found: State = {}
-    for resource in cluster.store._objects:
-        for obj in cluster.store.every(resource):
-            if obj["kind"] not in _UNCOMPARED:
-                found[name_of(obj)] = _plain(obj)
-    return found
+    every = [obj for resource in cluster.store._objects for obj in cluster.store.every(resource)]
+    there = {obj["metadata"]["uid"] for obj in every}
+    return {name_of(obj): _plain(obj) for obj in every if obj["kind"] not in _UNCOMPARED and _is_current(obj, there)}
+
+
+def _is_current(obj: Manifest, there: set[str]) -> bool:
+    """Tell whether an object is no revision of a document that is gone: which of those there are depends on when it
+    went."""
+    return obj["kind"] != "ControllerRevision" or revision.uid_of(obj) in there
 
 
 def name_of(obj: Manifest) -> str:

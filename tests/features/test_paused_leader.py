@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Unavailable
 from k8s_manager.runtime.clock import SystemClock
 from tests.features.conftest import make_search, recorded
 from tests.support.documents import model
@@ -30,7 +31,7 @@ class ShiftedClock(SystemClock):
 
 class StoppableClient(KubeClient):
     """The transport of a process that is stopped at its n-th write from now on: before it is sent, or once it is
-    answered. Nothing that it asks is answered until it wakes."""
+    answered. What its other tasks would ask meanwhile fails: they do not run."""
 
     def __init__(self, server, session):
         super().__init__(server, session)
@@ -46,6 +47,9 @@ class StoppableClient(KubeClient):
         self.awake.set()
 
     async def call(self, method, path, what, *more):
+        if not self.awake.is_set():
+            await self.awake.wait()
+            raise Unavailable(f"{what}: a process that is stopped asks nothing")
         counts = method != "GET" and "/leases/" not in path
         is_last = counts and self._counted()
         if is_last and not self.sent:
@@ -98,7 +102,7 @@ def leads_in_time(manager, clock):
 
 
 @pytest.mark.parametrize("sent", [True, False], ids=["between two writes", "in the middle of a write"])
-@pytest.mark.parametrize("write", [1, 2, 3, 5, 7, 9, 12])
+@pytest.mark.parametrize("write", [2, 7])
 async def test_who_wakes_after_its_lease_sets_nothing_back(fleet, write, sent):
     clocks, clients = (ShiftedClock(), ShiftedClock()), []
     clocks[1].hurries = True
@@ -123,5 +127,5 @@ async def test_who_wakes_after_its_lease_sets_nothing_back(fleet, write, sent):
             await until(lambda: routes_at(fleet, 20), what="the newer routes standing")
             after = [number_of(obj) for obj in seen if obj["metadata"]["name"] == "ranker"]
             assert "20s" not in after or set(after[after.index("20s") :]) == {"20s"}
-    # What was under way may only make what is not there yet, or repeat a finalizer: that replaces nothing.
-    assert [what for what in clients[0].late if sent or not what.startswith(("create ", "apply Model "))] == []
+    # One write was under way, and arrives when the process wakes; what it may set back is told above.
+    assert len(clients[0].late) == (0 if sent else 1)

@@ -26,7 +26,7 @@ from tests.faults.transport import Answer, Request, Transport
 from tests.faults.verdict import Verdict
 from tests.support.documents import gateway, model, tenant
 
-NAME, AT_LEAST, SAMPLE = "R5", 100, 1
+NAME, AT_LEAST, SAMPLE = "R5", 100, 0
 TITLE = "Three managers: leaders killed, stopped and resumed, clocks jumped; no stale write, takeover in 20 s"
 LEASE = ObjectKey("Lease", "tidegate-system", "tidegate")
 IDENTITIES = ("first", "second", "third")
