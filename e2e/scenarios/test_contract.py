@@ -23,7 +23,7 @@ class RealFleet(Hands):
 
     def __init__(self, client: KubeClient) -> None:
         super().__init__(client)
-        self.server, self.session = client._server, client._session
+        self.server, self.session = client.server, client.session
 
     def forgotten_version(self) -> str:
         """Return a version from before the kinds of documents were there: their history does not reach back to it."""

@@ -30,8 +30,8 @@ async def client(golden_namespaces: None) -> AsyncIterator[KubeClient]:
 
 async def said_of(client: KubeClient, obj: Manifest) -> list[str]:
     """Apply an object in a dry run, admission included; return what the server refuses or warns of."""
-    url = f"{client._server}{path_of(key_of(obj))}?fieldManager=golden&force=true&dryRun=All"
-    async with client._session.patch(url, data=orjson.dumps(obj), headers=_APPLY) as answer:
+    url = f"{client.server}{path_of(key_of(obj))}?fieldManager=golden&force=true&dryRun=All"
+    async with client.session.patch(url, data=orjson.dumps(obj), headers=_APPLY) as answer:
         body = await answer.json()
         refused = [body.get("message", "")] if answer.status >= 300 else []
         warnings = answer.headers.getall("Warning", [])
