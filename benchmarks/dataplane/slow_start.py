@@ -71,8 +71,8 @@ async def _watch(addresses: list[str], old: str) -> Seen:
 
         await until(begun, "the first request to the new replica")
         began = time.monotonic()
-        while (at := time.monotonic() - began) < STEPS[-1] + 0.5:
-            seen.append((at, *await counts()))
+        while not seen or seen[-1][0] < STEPS[-1]:
+            seen.append((time.monotonic() - began, *await counts()))
             await asyncio.sleep(0.25)
     return seen
 
