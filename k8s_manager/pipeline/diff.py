@@ -28,7 +28,7 @@ from k8s_manager.pipeline.ordering import (
 )
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
-from k8s_manager.traffic.route_bindings import rebindings
+from k8s_manager.traffic.route_gateways import rebindings
 
 log = logging.getLogger(__name__)
 

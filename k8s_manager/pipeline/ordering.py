@@ -19,7 +19,7 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
 from k8s_manager.pipeline.termination import Terminating
 from k8s_manager.traffic.drain import defer_draining
-from k8s_manager.traffic.route_bindings import Rebindings
+from k8s_manager.traffic.route_gateways import Rebindings
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.world import World
 

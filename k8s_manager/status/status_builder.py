@@ -56,7 +56,7 @@ from k8s_manager.status.rollout_status import DeploymentState, deployment_state,
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
 from k8s_manager.traffic.drain import Draining
-from k8s_manager.traffic.route_bindings import routes_through
+from k8s_manager.traffic.route_gateways import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
