@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from istio_templates import names
 from istio_templates.errors import Transient
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent
 from k8s_manager.world.owner import owner_of
 from k8s_manager.world.world import Stored
 
@@ -36,14 +36,8 @@ class DeletionGuard:
 
     async def _read(self, key: ObjectKey) -> Manifest | None:
         if key not in self._reads:
-            self._reads[key] = asyncio.ensure_future(self._live(key))
+            self._reads[key] = asyncio.ensure_future(read_live(self._client, key))
         return await self._reads[key]
-
-    async def _live(self, key: ObjectKey) -> Manifest | None:
-        try:
-            return await self._client.get(key)
-        except Absent:
-            return None
 
 
 def _documents_of(obj: Manifest) -> Iterator[ObjectKey]:

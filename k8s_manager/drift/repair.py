@@ -17,8 +17,8 @@ from k8s_manager.drift.field_policy import (
     writers_of,
 )
 from k8s_manager.drift.provenance import reject_foreign
-from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, FieldConflict
+from k8s_manager.kube.base_version import read_live
+from k8s_manager.kube.errors import FieldConflict
 from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.runtime.clock import Clock
@@ -142,14 +142,6 @@ def resolve_drift(live: Manifest, wanted: Manifest, policy: Drift, first: bool, 
         conflict.managers = tuple(by) or (UNKNOWN,)
         raise conflict
     return name_writers(resolution, live)
-
-
-async def read_live(client: KubeClient, key: ObjectKey) -> Manifest | None:
-    """Read an object as it is now, with its managed fields; None where it is gone."""
-    try:
-        return await client.get(key)
-    except Absent:
-        return None
 
 
 class DriftEvents:

@@ -13,6 +13,7 @@ from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.history import revision
 from k8s_manager.history.retention import expired
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 from k8s_manager.kube.fence import FencedClient
@@ -128,10 +129,8 @@ class DeletionRecords:
 
     async def _is_live(self, key: ObjectKey, uid: str) -> bool:
         """Ask whether a document that the store lacks is there all the same."""
-        try:
-            return bool((await self._client.get(key))["metadata"]["uid"] == uid)
-        except Absent:
-            return False
+        live = await read_live(self._client, key)
+        return live is not None and live["metadata"]["uid"] == uid
 
 
 def _document_of(found: Manifest) -> ObjectKey:

@@ -9,13 +9,21 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from istio_templates.errors import Problem
-from istio_templates.facts import Manifest
+from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, WriteConflict
 
 ATTEMPTS = 4
 T = TypeVar("T")
+
+
+async def read_live(client: KubeClient, key: ObjectKey) -> Manifest | None:
+    """Read an object as it is now, with its managed fields; None where it is gone."""
+    try:
+        return await client.get(key)
+    except Absent:
+        return None
 
 
 def pinned(obj: Manifest, base: Manifest) -> Manifest:
@@ -48,10 +56,7 @@ async def write_over(
         except WriteConflict:
             if attempt == ATTEMPTS:
                 raise
-            try:
-                live = await client.get(key_of(base))
-            except Absent:
-                live = None
+            live = await read_live(client, key_of(base))
             if live is None or live["metadata"]["uid"] != decided["metadata"]["uid"] or not is_same(decided, live):
                 raise
             base = live

@@ -15,8 +15,8 @@ from typing import Any
 
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.fence import Fence
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import LEADER
@@ -94,11 +94,8 @@ class Lease:
         return True
 
     async def _read(self) -> Manifest | None:
-        try:
-            live = await self._client.get(self._key)
-        except Absent:
-            return None
-        return {**live, "spec": _sound(live.get("spec"))}
+        live = await read_live(self._client, self._key)
+        return None if live is None else {**live, "spec": _sound(live.get("spec"))}
 
     def _may_make(self) -> bool:
         """Tell whether a Lease that is not there may be made: whoever held one that was deleted has to notice first."""

@@ -15,6 +15,7 @@ from math import inf
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
 from istio_templates.names import key_of
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
 from k8s_manager.kube.resources import DOCUMENTS, GATEWAY_API, ISTIO, Resource
@@ -99,10 +100,7 @@ class Watcher:
 
     async def _get(self, obj: Manifest, places: asyncio.Semaphore) -> Manifest | None:
         async with places:
-            try:
-                return await self._client.get(key_of(obj))
-            except Absent:
-                return None
+            return await read_live(self._client, key_of(obj))
 
     async def _watch(self) -> None:
         """Watch from the last version on, until the server ends it."""

@@ -13,8 +13,8 @@ from istio_templates.catalog import render_slot
 from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
 from k8s_manager.drift.digest import has_same_digest, stamped
 from k8s_manager.drift.provenance import reject_foreign
-from k8s_manager.drift.repair import Repair, read_live, remove_additions
-from k8s_manager.kube.base_version import pinned, write_over
+from k8s_manager.drift.repair import Repair, remove_additions
+from k8s_manager.kube.base_version import pinned, read_live, write_over
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.slot_rollback import SlotRollbacks

@@ -24,8 +24,8 @@ from k8s_manager.drift.digest import digest_of, has_same_digest
 from k8s_manager.drift.field_policy import writers_of
 from k8s_manager.drift.handover import HANDOVER, given_up, handover, may_hand_over
 from k8s_manager.drift.provenance import SHARED, belongs, is_foreign, is_made_by_us
-from k8s_manager.drift.repair import Repair, RepairLimiter, read_live, repair_of, resolve_drift
-from k8s_manager.kube.base_version import pinned, require_same, write_over
+from k8s_manager.drift.repair import Repair, RepairLimiter, repair_of, resolve_drift
+from k8s_manager.kube.base_version import pinned, read_live, require_same, write_over
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable
 from k8s_manager.kube.fence import FencedClient

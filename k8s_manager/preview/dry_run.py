@@ -12,8 +12,9 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import DIGEST
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.drift.handover import given_up, with_fields
-from k8s_manager.drift.repair import read_live, resolve_drift
+from k8s_manager.drift.repair import resolve_drift
 from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.resources import ISTIO

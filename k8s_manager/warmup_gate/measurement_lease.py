@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, WriteConflict
+from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.lease import micro_time
 from k8s_manager.world.installation import SYSTEM
 
@@ -16,10 +17,7 @@ async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: in
     Raises `Conflict` while another holder has it.
     """
     key = ObjectKey("Lease", SYSTEM, f"measure.{model.namespace}.{model.name}")
-    try:
-        live = await client.get(key)
-    except Absent:
-        live = None
+    live = await read_live(client, key)
     if live and live["spec"].get("holderIdentity") not in (holder, "", None) and now < (end := _end(live, now)):
         said = f"another measurement runs until {end:%H:%M:%S} UTC; wait for that, or measure another model"
         raise Conflict(str(model), [Problem("", said)])

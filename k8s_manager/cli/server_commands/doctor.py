@@ -20,6 +20,7 @@ from k8s_manager.cli.output import FORMS, Format, console, plain_form_of
 from k8s_manager.cli.output import show as show_as
 from k8s_manager.doctor.checks import ClusterFacts, Finding, GatewayFacts, findings
 from k8s_manager.doctor.rbac import ACCOUNT, OWN_RIGHTS, RIGHTS, RbacRule
+from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.errors import Absent, Forbidden
@@ -176,9 +177,8 @@ async def _webhook(client: KubeClient) -> str | None:
 
 
 async def _managers(client: KubeClient) -> tuple[int, int] | None:
-    try:
-        found = await client.get(ObjectKey("Deployment", SYSTEM, "tidegate"))
-    except Absent:
+    found = await read_live(client, ObjectKey("Deployment", SYSTEM, "tidegate"))
+    if found is None:
         return None
     return found.get("status", {}).get("readyReplicas", 0), found["spec"].get("replicas", 1)
 
