@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from k8s_manager.runtime.clock import SystemClock
+
 T = TypeVar("T")
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 """The wall clock at second 0 of every run."""
@@ -81,7 +83,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return await super().create_connection(protocol_factory, **{**kwargs, "sock": ours})
 
 
-class SimulatedClock:
+class SimulatedClock(SystemClock):
     """The clock of one manager on a simulated loop; `wall` is how far its wall clock is wrong."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -95,14 +97,6 @@ class SimulatedClock:
     def utc(self) -> datetime:
         """Return the wall clock."""
         return BEGIN + timedelta(seconds=self._loop.time()) + self.wall
-
-    async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
-        """Wait for `event`, at most `seconds`; tell whether it came."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await event.wait()
-        except TimeoutError:
-            return False
 
 
 L = TypeVar("L", bound=SimulatedLoop)

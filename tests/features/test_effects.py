@@ -9,10 +9,9 @@ import pytest
 from istio_templates.facts import ObjectKey
 from k8s_manager.standalone.apiserver.registrar import resource_of
 from tests.support.direct_api import SETTINGS, Cluster, Fault, managed, reset
-from tests.support.documents import API, gateway, labels, model, tenant
+from tests.support.documents import API, NAMESPACE, gateway, labels, model, tenant
 from tests.support.simulated import START, simulate
 
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}}
 QUIET = 100.0
 """Seconds after the last event within which everything has to have come in line."""
 EFFECTS = {

@@ -8,10 +8,9 @@ from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import ObjectKey
 from istio_templates.names import identity
 from tests.support.direct_api import Cluster, Fault, managed
-from tests.support.documents import gateway, labels, model, tenant
+from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.simulated import simulate
 
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}}
 HUNG = 8.0
 OFTEN = 1_000
 PLACES = {

@@ -18,10 +18,9 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.reconcile import KINDS
 from tests.support.direct_api import Cluster, managed
-from tests.support.documents import API, gateway, labels, model, tenant
+from tests.support.documents import API, NAMESPACE, gateway, labels, model, tenant
 from tests.support.simulated import simulate
 
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}}
 WRONG: tuple[Any, ...] = (
     "x",
     7,

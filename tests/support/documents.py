@@ -10,6 +10,9 @@ API = "tidegate.dev/v1alpha1"
 HOST = "search.models.example.com"
 LABELS = {"app": "ranker", "version": "v1", "tidegate.dev/model": "ranker", "tidegate.dev/version": "v1"}
 
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inference-gw"}}
+"""The namespace of the gateway `shared`."""
+
 
 def gateway(name: str = "shared", namespace: str = "inference-gw", **spec: Any) -> Object:
     """Return a gateway whose pods somebody else runs."""

@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from k8s_manager.runtime.clock import SystemClock
+
 T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_TURNS = 200_000
@@ -42,7 +44,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-class SimulatedClock:
+class SimulatedClock(SystemClock):
     """The clock of a simulated loop."""
 
     def now(self) -> float:
@@ -50,13 +52,6 @@ class SimulatedClock:
 
     def utc(self) -> datetime:
         return START + timedelta(seconds=self.now())
-
-    async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await event.wait()
-        except TimeoutError:
-            return False
 
 
 def simulate(main: Coroutine[Any, Any, T]) -> T:
