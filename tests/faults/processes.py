@@ -19,7 +19,7 @@ class ProcessLoop(SimulatedLoop):
 
     def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
         """Schedule a callback, or keep it while its process is stopped."""
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context
         held = self._stopped.get(context.get(_PROCESS, ""))
         if held is None:
             return super().call_soon(callback, *args, context=context)
@@ -31,7 +31,7 @@ class ProcessLoop(SimulatedLoop):
         self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Schedule a callback for a moment; it comes later where its process is stopped then."""
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context
         timer: asyncio.TimerHandle
 
         def fire() -> None:

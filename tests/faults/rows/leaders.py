@@ -26,11 +26,11 @@ from tests.faults.transport import Answer, Request, Transport
 from tests.faults.verdict import Verdict
 from tests.support.documents import gateway, model, tenant
 
-NAME, AT_LEAST, SAMPLE = "R5", 100, 0
+ROUNDS, DOES = 4, ("kill", "stop", "jump")
+NAME, AT_LEAST, SAMPLE = "R5", 100 // ROUNDS, 1
 TITLE = "Three managers: leaders killed, stopped and resumed, clocks jumped; no stale write, takeover in 20 s"
 LEASE = ObjectKey("Lease", "tidegate-system", "tidegate")
 IDENTITIES = ("first", "second", "third")
-ROUNDS, DOES = 4, ("kill", "stop", "jump")
 TAKEOVER_SECONDS = 20.0
 SHIFTED = [{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}]
 LAST_RATE, END_SECONDS = 77, 60.0
@@ -38,7 +38,7 @@ LAST_RATE, END_SECONDS = 77, 60.0
 
 def plans(scenes: Iterable[str] = ()) -> list[str]:
     """Return the plans: each is a seed, with several rounds."""
-    return [f"{NAME}/seed:{seed}" for seed in range(AT_LEAST // ROUNDS + 1)]
+    return [f"{NAME}/seed:{seed}" for seed in range(AT_LEAST + 1)]
 
 
 def run(plan: str) -> Verdict:
