@@ -37,7 +37,7 @@ $(VENV)/generator: tests/generated_client/requirements.txt $(VENV)/dev
 	@$(PYTHON) -m venv $@ && $@/bin/pip install -q -r $< && touch $@
 
 test: $(VENV)/dev $(VENV)/generator ## All tests that need Python only (a real Envoy included)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout 600 --durations 20 tests
 
 check: $(VENV)/dev ## Format, lint, types, import contracts, generated files
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target lint types imports generated

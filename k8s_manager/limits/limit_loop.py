@@ -40,7 +40,7 @@ class LimitLoop:
     """Keeps every slot of every gateway in line with the ready replicas.
 
     `trigger` begins a pass; `changed` is set when the main loop has something to plan or to show, `written` when a slot
-    has been written.
+    has been written, or a gateway is known that was not.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class LimitLoop:
 
     def follow(self, plan: Plan, figures: Figures) -> None:
         """Take over a new plan from the main loop, with the figures that replicas run with; models that are new in it
-        can be viewed from now on."""
+        can be viewed from now on, and gateways be probed."""
+        if self.pools.keys() != plan.pools.keys():
+            self._written.set()
         self._observer.follow(plan, figures)
         self._writer.pools = plan.pools
         known = self._observed.seen.targets.keys() | self.feedback.lifted

@@ -22,7 +22,7 @@ from tests.faults.injection import Injection, Injector
 from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simulate, until
 from tests.faults.transport import Transport
 
-OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 20.0, 900.0
+OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 20.0, 2000.0
 PREPARED_SECONDS = 5.0
 SETTINGS = Settings(audit="off", gateway_overlap=OVERLAP_SECONDS, identity="first")
 
@@ -75,6 +75,15 @@ class Run:
 
         await self.until(is_so, f"model {name} being programmed")
 
+    async def limited(self, total: int, name: str = "ranker", namespace: str = "search") -> None:
+        """Wait until a model's limit is so many requests a second."""
+
+        def is_so() -> bool:
+            status: Manifest = (self.cluster.get("Model", name, namespace) or {}).get("status") or {}
+            return bool(status.get("limit", {}).get("total") == total)
+
+        await self.until(is_so, f"model {name} having the limit {total}/s")
+
     async def gone(self, kind: str, name: str, namespace: str = "") -> None:
         """Wait until an object is gone."""
         await self.until(lambda: self.cluster.get(kind, name, namespace) is None, f"{kind} {name} being gone")
@@ -88,15 +97,17 @@ class Run:
             self.cluster.apply(document)
 
     async def settled(self, seconds: float = QUIET_SECONDS) -> float:
-        """Wait until nothing is written for so long; return when the last write was made."""
-        count, last = len(self.cluster.writes), self.loop.time()
+        """Wait until nothing is written, and no manager dies, for so long; return when the last write was made."""
+        count, deaths, last, written = len(self.cluster.writes), self.deaths, self.loop.time(), self.loop.time()
         while self.loop.time() < last + seconds:
             await asyncio.sleep(0.5)
-            if len(self.cluster.writes) != count:
-                count, last = len(self.cluster.writes), self.loop.time()
+            if (len(self.cluster.writes), self.deaths) != (count, deaths):
+                last = self.loop.time()
+                written = last if len(self.cluster.writes) != count else written
+                count, deaths = len(self.cluster.writes), self.deaths
             if last > LONGEST_SECONDS:
                 raise Stuck(f"after {last:.0f} s something is still written every {seconds:g} s")
-        return last
+        return written
 
 
 Script = Callable[[Run], Awaitable[None]]

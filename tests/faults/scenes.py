@@ -199,6 +199,8 @@ async def delegate(run: Run) -> None:
     await run.apply(tenant(hosts=[claim]))
     await run.apply(model("banner", "ads", routes=[{"host": HOST, "path": "/ads", "port": 8080}]))
     await run.programmed("banner", "ads")
+    # A model that is not accepted any more keeps its limit: it has to have the one of its ready replicas before.
+    await run.limited(40, "banner", "ads")
     await run.apply(tenant(hosts=[{"name": HOST}]))
 
 
@@ -269,7 +271,7 @@ SCENES = {
         _scene("host-transfer", with_free_host, transfer),
         _scene("warm-up", with_model, warm_up),
         _scene("gateway-managed", with_gateways, manage),
-        _scene("drift", with_model, repair, quiet=DRIFT_SECONDS),
+        _scene("drift", with_model, repair, quiet=DRIFT_SECONDS, counting=DRIFT_SECONDS),
         _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
     )
 }
