@@ -19,6 +19,7 @@ from istio_templates.envoy_filter import revision
 from istio_templates.facts import GatewayPool, SlotFacts
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
+from k8s_manager.limits.applied_limits import applied_of
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -45,14 +46,13 @@ Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 class ProbedGateway:
     """What is known of a gateway.
 
-    What is in its slots (`limits`) and what of that all pods have `applied` last; how far each pod is, where it lags,
+    What is in its slots (`limits`); how far each pod is, where it lags,
     when it answered last; since when slots are `pending` that were written while there were pods to ask; how often a
     slot was rolled back; the trouble that was announced.
     """
 
     limits: dict[int, Limits] = field(default_factory=dict)
     revisions: dict[int, int] = field(default_factory=dict)
-    applied: dict[int, Limits] = field(default_factory=dict)
     states: dict[str, PodConfigState] = field(default_factory=dict)
     lags: dict[str, dict[int, Lag]] = field(default_factory=dict)
     answered: dict[str, float] = field(default_factory=dict)
@@ -106,6 +106,7 @@ class ConfigProbeLoop:
         """Ask the pods of every gateway that is due, or whose slots have been written; return when the next is due."""
         pools = {name: pool for name, pool in self._limits.pools.items() if _port(pool)}
         self._gateways = {name: self._gateways.get(name, ProbedGateway()) for name in pools}
+        self._limits.rolled_back.retain(pools)
         now, slots = self._clock.now(), self._slots()
         for name, pool in pools.items():
             self._note_written(self._gateways[name], pool, slots.get(name, {}))
@@ -162,7 +163,7 @@ class ConfigProbeLoop:
         seen.states = dict(zip((pod.name for pod in pods), found, strict=True))
         seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.states}
         seen.lags = {pod: at for pod, at in seen.lags.items() if pod in seen.states}
-        self._note_applied(seen)
+        self._note_applied(pool.name, seen)
         if self._leads:
             self._roll_back(pool.name, seen)
         seen.due = self._clock.now() + min((PAUSES[found.state] for found in seen.states.values()), default=SLOW)
@@ -172,6 +173,7 @@ class ConfigProbeLoop:
     def _note_written(self, seen: ProbedGateway, pool: GatewayPool, slots: Mapping[int, Limits]) -> None:
         for number, limits in slots.items():
             if seen.limits.get(number) != limits:
+                self._recall(pool.name, number)
                 seen.limits[number] = limits
                 seen.revisions[number] = revision(SlotFacts(pool, number, limits))
                 seen.due = float("-inf")
@@ -192,12 +194,20 @@ class ConfigProbeLoop:
         seen.lags[pod.name] = config_probe.lags(seen.lags.get(pod.name, {}), written, running, now)
         return config_probe.answering_state(seen.lags[pod.name], now, self._patience)
 
-    def _note_applied(self, seen: ProbedGateway) -> None:
+    def _recall(self, gateway: str, slot: int) -> None:
+        """Take over what the pods ran last before this manager began."""
+        applied = self._limits.rolled_back.applied
+        recorded = applied_of(self._reader.slots.objects()[gateway, slot])
+        if recorded is not None:
+            applied.setdefault((gateway, slot), recorded)
+
+    def _note_applied(self, gateway: str, seen: ProbedGateway) -> None:
         """Note the slots that every gateway pod which answers runs as written, and how long it took."""
         if all(found.silent for found in seen.states.values()):
             return
         behind = config_probe.behind_at_any(seen.states)
-        seen.applied |= {slot: limits for slot, limits in seen.limits.items() if slot not in behind}
+        ran = {(gateway, slot): limits for slot, limits in seen.limits.items() if slot not in behind}
+        self._limits.rolled_back.applied.update(ran)
         for slot in seen.pending.keys() - behind:
             took = self._clock.now() - seen.pending.pop(slot)
             if self._leads:
@@ -205,7 +215,7 @@ class ConfigProbeLoop:
 
     def _roll_back(self, gateway: str, seen: ProbedGateway) -> None:
         for slot in config_probe.late_at_all(seen.states):
-            rejected, good = seen.limits[slot], seen.applied.get(slot)
+            rejected, good = seen.limits[slot], self._limits.rolled_back.applied.get((gateway, slot))
             if good is not None and good != rejected and config_probe.may_replace(good, rejected):
                 times = seen.rolled_back[slot] = seen.rolled_back.get(slot, 0) + 1
                 again = self._clock.now() + BACKOFF.after(times)

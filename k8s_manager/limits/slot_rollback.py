@@ -1,6 +1,6 @@
 """Slots whose limits no gateway pod took: what is written there instead, and until when."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ratelimiter.controller import Limits, Slot
@@ -18,15 +18,20 @@ class RolledBack:
 class SlotRollbacks:
     """All rollbacks that are under way. The controller still desires what was rejected, and is shown it.
 
-    `version` is another one whenever a rollback begins or ends.
+    `version` is another one whenever a rollback begins or ends. `applied` is what all gateway pods last ran of each slot.
     """
 
     def __init__(self) -> None:
+        self.applied: dict[Slot, Limits] = {}
         self._rollbacks: dict[Slot, RolledBack] = {}
         self.version = 0
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(sorted(self._rollbacks))
+
+    def retain(self, gateways: Collection[str]) -> None:
+        """Keep in mind what the pods of these gateways ran, and of no others."""
+        self.applied = {slot: limits for slot, limits in self.applied.items() if slot[0] in gateways}
 
     def add(self, slot: Slot, rollback: RolledBack) -> None:
         """Begin one."""

@@ -17,6 +17,7 @@ from k8s_manager.drift.repair import Repair, remove_additions
 from k8s_manager.kube.base_version import pinned, read_live, write_over
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
+from k8s_manager.limits.applied_limits import applied_of, with_applied
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -80,7 +81,10 @@ class SlotWriter:
     async def _write_slot(self, slot: Slot, limits: Limits, stale: bool) -> None:
         pool = self.pools[slot[0]]
         RENDERED.labels("slot").inc()
-        (obj,) = map(stamped, render_slot(SlotFacts(pool, slot[1], self._rollbacks.substitute(slot, limits))))
+        (rendered,) = render_slot(SlotFacts(pool, slot[1], self._rollbacks.substitute(slot, limits)))
+        live = self._store.owned.get(names.key_of(rendered))
+        applied = self._rollbacks.applied.get(slot) or (live and applied_of(live))
+        obj = with_applied(stamped(rendered), applied)
         try:
             await self._apply(obj, stale)
         except Exception:

@@ -100,7 +100,7 @@ class Cluster:
         return BEGIN + timedelta(seconds=self.loop.time())
 
     def _uid(self) -> str:
-        return f"00000000-0000-0000-0000-{next(self._uids):012d}"
+        return f"{next(self._uids):08d}-0000-0000-0000-000000000000"
 
     def kind(self, name: str) -> Kind:
         """Return a kind by its name."""

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from istio_templates.facts import Manifest
+from istio_templates.names import APPLIED
 from k8s_manager.history import revision
 from tests.faults.cluster import Cluster
 
@@ -13,7 +14,8 @@ _VARIABLE = ("observed", "lastTransitionTime", "observedGeneration", "since", "u
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _SECONDS = re.compile(r"[\d.]+ of [\d.]+ requests in the last [\d.]+ \w+")
 """What is counted since the manager began: a new one counts anew."""
-_UID = re.compile(r"00000000-0000-0000-0000-\d{12}")
+_UID = re.compile(r"\d{8}-0000-0000-0000-0{12}")
+_SHORT_UID = re.compile(r"\.\d{8}\.")
 State = dict[str, Any]
 
 
@@ -33,7 +35,8 @@ def _is_current(obj: Manifest, there: set[str]) -> bool:
 def name_of(obj: Manifest) -> str:
     """Return the kind, namespace and name of an object as one text; a revision is named by what it is of."""
     metadata = obj["metadata"]
-    return f"{obj['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+    name = metadata["name"] if obj["kind"] != "ControllerRevision" else _SHORT_UID.sub(".", metadata["name"])
+    return f"{obj['kind']} {metadata.get('namespace', '')}/{name}"
 
 
 def differences(expected: State, found: State) -> list[str]:
@@ -47,6 +50,10 @@ def differences(expected: State, found: State) -> list[str]:
 
 def _plain(obj: Manifest) -> Manifest:
     metadata = {key: value for key, value in obj["metadata"].items() if key not in _OF_THE_SERVER}
+    if obj["kind"] == "ControllerRevision":
+        del metadata["name"]
+    if APPLIED in metadata.get("annotations", {}):  # what pods ran before depends on when they were asked
+        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != APPLIED}
     return _timeless({**obj, "metadata": metadata})
 
 

@@ -199,8 +199,9 @@ async def delegate(run: Run) -> None:
     await run.apply(tenant(hosts=[claim]))
     await run.apply(model("banner", "ads", routes=[{"host": HOST, "path": "/ads", "port": 8080}]))
     await run.programmed("banner", "ads")
-    # A model that is not accepted any more keeps its limit: it has to have the one of its ready replicas before.
+    # A model that is not accepted any more keeps its limit and its history: both have to be there before.
     await run.limited(40, "banner", "ads")
+    await run.settled(2)
     await run.apply(tenant(hosts=[{"name": HOST}]))
 
 
