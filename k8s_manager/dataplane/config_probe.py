@@ -17,9 +17,9 @@ from collectors.replicas import PodState, pod_seen
 from istio_templates import names
 from istio_templates.envoy_filter import revision
 from istio_templates.facts import GatewayPool, SlotFacts
+from k8s_manager.gather.limit_record import applied_of
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
-from k8s_manager.limits.applied_limits import applied_of
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -46,9 +46,9 @@ Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 class ProbedGateway:
     """What is known of a gateway.
 
-    What is in its slots (`limits`); how far each pod is, where it lags,
-    when it answered last; since when slots are `pending` that were written while there were pods to ask; how often a
-    slot was rolled back; the trouble that was announced.
+    What is in its slots (`limits`); how far each pod is, where it lags, when it answered last; since when slots are
+    `pending` that were written while there were pods to ask; how often a slot was rolled back; the trouble that was
+    announced. Until it is `known` of each pod whether it answers, what the last manager found out is the better answer.
     """
 
     limits: dict[int, Limits] = field(default_factory=dict)
@@ -59,7 +59,15 @@ class ProbedGateway:
     pending: dict[int, float] = field(default_factory=dict)
     rolled_back: dict[int, int] = field(default_factory=dict)
     announced: Trouble | None = None
+    known: bool = False
     due: float = float("-inf")
+
+    def note_states(self, states: dict[str, PodConfigState]) -> None:
+        """Note how far the pods are."""
+        self.states = states
+        self.answered = {pod: at for pod, at in self.answered.items() if pod in states}
+        self.lags = {pod: at for pod, at in self.lags.items() if pod in states}
+        self.known |= not any(found.silent and found.state == "Pending" for found in states.values())
 
     def trouble(self) -> Trouble:
         """Return the pods that are not as they should be, pending ones left out."""
@@ -118,7 +126,7 @@ class ConfigProbeLoop:
             await self._lane.run({"istiod/": partial(self._ask_istiod, session)})
         for state in ("Applied", "Pending", "Rejected", "NoAnswer"):
             GATEWAY_PODS.labels(state).set(states.count(state))
-        if not self.started and self._limits.pools:
+        if not self.started and self._limits.pools and all(seen.known for seen in self._gateways.values()):
             self.started = True
             self._changed.set()
         waited_for = self._lane.book.under_way
@@ -136,8 +144,9 @@ class ConfigProbeLoop:
         }
 
     def trouble(self, gateway: str) -> Trouble | None:
-        """Return the pods of a gateway that are not as they should be; None where none can be asked."""
-        return self._gateways[gateway].trouble() if gateway in self._gateways else None
+        """Return the pods of a gateway that are not as they should be; None where that is not known."""
+        seen = self._gateways.get(gateway)
+        return seen.trouble() if seen and seen.known else None
 
     async def _ask_istiod(self, session: aiohttp.ClientSession) -> None:
         """Read what istiod has counted of rejections, now and then while there are any."""
@@ -160,9 +169,7 @@ class ConfigProbeLoop:
         seen = self._gateways[pool.name]
         pods = self._reader.pods.answering_pods(pool)
         found = await asyncio.gather(*(self._pod(session, seen, pool, pod) for pod in pods))
-        seen.states = dict(zip((pod.name for pod in pods), found, strict=True))
-        seen.answered = {pod: at for pod, at in seen.answered.items() if pod in seen.states}
-        seen.lags = {pod: at for pod, at in seen.lags.items() if pod in seen.states}
+        seen.note_states(dict(zip((pod.name for pod in pods), found, strict=True)))
         self._note_applied(pool.name, seen)
         if self._leads:
             self._roll_back(pool.name, seen)

@@ -18,7 +18,7 @@ class RolledBack:
 class SlotRollbacks:
     """All rollbacks that are under way. The controller still desires what was rejected, and is shown it.
 
-    `version` is another one whenever a rollback begins or ends. `applied` is what all gateway pods last ran of each slot.
+    `version` is another one whenever a rollback begins or ends; `applied` is what all gateway pods last ran of a slot.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from istio_templates import names
 from istio_templates.catalog import ORDER, stage
-from istio_templates.errors import TidegateError
+from istio_templates.errors import Problem, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.deletion_guard import DeletionGuard
 from k8s_manager.drift.digest import digest_of, has_same_digest
@@ -27,7 +27,7 @@ from k8s_manager.drift.provenance import SHARED, belongs, is_foreign, is_made_by
 from k8s_manager.drift.repair import Repair, RepairLimiter, repair_of, resolve_drift
 from k8s_manager.kube.base_version import pinned, read_live, require_same, write_over
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable
+from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable, WriteConflict
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
@@ -249,7 +249,12 @@ class ClusterTarget:
         return selector_of(key.kind) == "" and self._store.get(key) is None
 
     async def _make(self, obj: Manifest) -> Manifest:
-        """Make an object; where another writer was faster than our watch, leave it as that one made it."""
+        """Make an object; where another writer was faster than our watch, leave it as that one made it.
+
+        A namespace that is there after all may be somebody's that asks for nothing of ours: the next pass tells."""
+        if obj["kind"] in SHARED and (live := await read_live(self._client, names.key_of(obj))):
+            self._store.put(live)
+            raise WriteConflict(str(names.key_of(obj)), [Problem("", "it is there already; it is looked at again")])
         made = await self._client.apply(obj, force=False)
         if made["kind"] not in SHARED and (others := writers_of(made)):
             await self._give_up(obj)

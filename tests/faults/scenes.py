@@ -239,6 +239,7 @@ async def manage(run: Run) -> None:
     run.cluster.apply({**place, "metadata": {**place["metadata"], "labels": {"tidegate.dev/gateway": "managed"}}})
     await run.apply(gateway("managed", "managed-gw", managed={"replicas": 2}))
     await run.until(lambda: run.cluster.get("Deployment", "managed", "managed-gw"), "the gateway's Deployment")
+    await run.settled(2)
     await run.apply(gateway("managed", "managed-gw", managed={"autoscale": {"min": 2, "max": 5}}))
 
 

@@ -185,14 +185,16 @@ class Transport:
                 return Answer(200, _FOREIGN)
             case "stale":
                 is_there = self._cluster.has(kind)
-                return self._old_list(self._cluster.kind(kind)) if is_there else await self._carried_out(request)
+                return self._old_list(request, kind) if is_there else await self._carried_out(request)
         raise ValueError(f"{fault} is no fault of a call")
 
-    def _old_list(self, kind: Kind) -> Answer:
+    def _old_list(self, request: Request, kind: str) -> Answer:
         """Return a list as it was when half of all writes had been made."""
         writes = self._cluster.writes
         version = writes[len(writes) // 2].version if writes else self._cluster.store.version
-        items = self._cluster.at_version(resource_of(kind), version)
+        place, selected = http._place(request.path)[1], http._selected(request)  # type: ignore[arg-type]
+        old = self._cluster.at_version(resource_of(self._cluster.kind(kind)), version)
+        items = [obj for obj in old if place in ("", obj["metadata"].get("namespace", "")) and selected(obj)]
         body = {"metadata": {"resourceVersion": str(version)}, "items": items}
         return Answer(200, orjson.dumps(body))
 

@@ -125,7 +125,7 @@ async def test_a_refused_edit_keeps_the_limit(search):
 
 
 async def _refused(fleet):
-    return (await fleet.condition("Model", "ranker", "Accepted", "search"))["status"] == "False"
+    return (await fleet.condition("Model", "ranker", "Accepted", "search")).get("status") == "False"
 
 
 async def test_of_two_that_limit_the_same_either_can_be_deleted(search):
@@ -165,7 +165,7 @@ async def test_a_model_of_the_name_of_an_attached_virtual_service_is_refused(sea
 
 
 async def _accepted(fleet):
-    return (await fleet.condition("Model", "ranker", "Accepted", "search"))["status"] == "True"
+    return (await fleet.condition("Model", "ranker", "Accepted", "search")).get("status") == "True"
 
 
 REFUSED = [

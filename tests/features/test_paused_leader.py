@@ -50,7 +50,7 @@ class StoppableClient(KubeClient):
         if not self.awake.is_set():
             await self.awake.wait()
             raise Unavailable(f"{what}: a process that is stopped asks nothing")
-        counts = method != "GET" and "/leases/" not in path
+        counts = method != "GET" and "/leases/" not in path and "/events" not in path
         is_last = counts and self._counted()
         if is_last and not self.sent:
             self._stop()
@@ -94,15 +94,14 @@ async def routes_at(fleet, number):
     return all(route and number_of(route) == f"{number}s" for route in found)
 
 
-def leads_in_time(manager, clock):
-    """Tell whether a manager leads; it is put forward by a lease each time that it does not, so that it takes over."""
-    if not manager.lease.fence.is_open():
-        clock.ahead += SECONDS + 1
-    return manager.lease.fence.is_open()
+async def has_seen_last_renewal(fleet, manager):
+    """Tell whether a follower counts from the last version of the Lease, whose holder renews it no more."""
+    lease, seen = await fleet.get("Lease", "tidegate", "default"), manager.lease._seen
+    return seen is not None and seen.version == lease["metadata"]["resourceVersion"]
 
 
 @pytest.mark.parametrize("sent", [True, False], ids=["between two writes", "in the middle of a write"])
-@pytest.mark.parametrize("write", [2, 7])
+@pytest.mark.parametrize("write", range(1, 8))
 async def test_who_wakes_after_its_lease_sets_nothing_back(fleet, write, sent):
     clocks, clients = (ShiftedClock(), ShiftedClock()), []
     clocks[1].hurries = True
@@ -118,7 +117,10 @@ async def test_who_wakes_after_its_lease_sets_nothing_back(fleet, write, sent):
             await fleet.apply(state("ranker", 10), state("another", 10))
             await until(lambda: clients[0].is_stopped, what="the leader being stopped")
             await fleet.apply(state("ranker", 20), state("another", 20))
-            await until(lambda: leads_in_time(two, clocks[1]), what="the other manager to lead")
+            await until(lambda: has_seen_last_renewal(fleet, two), what="the other manager seeing the last renewal")
+            clocks[1].ahead += SECONDS + 1
+            await until(two.lease.fence.is_open, what="the other manager to lead")
+            clocks[1].hurries = False  # else it renews the Lease so often that nothing ever settles
             await until(lambda: routes_at(fleet, 20), what="the other manager's routes")
             clocks[0].ahead = SECONDS + 1
             clients[0].wake()
@@ -127,5 +129,5 @@ async def test_who_wakes_after_its_lease_sets_nothing_back(fleet, write, sent):
             await until(lambda: routes_at(fleet, 20), what="the newer routes standing")
             after = [number_of(obj) for obj in seen if obj["metadata"]["name"] == "ranker"]
             assert "20s" not in after or set(after[after.index("20s") :]) == {"20s"}
-    # One write was under way, and arrives when the process wakes; what it may set back is told above.
-    assert len(clients[0].late) == (0 if sent else 1)
+    # One write at most was under way, and arrives when the process wakes; what it may set back is told above.
+    assert len(clients[0].late) <= (0 if sent else 1)

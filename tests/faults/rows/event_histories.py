@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.faults.injection import Fault, Injector
-from tests.faults.run import SETTINGS, Run
+from tests.faults.run import OVERLAP_SECONDS, SETTINGS, Run
 from tests.faults.scenes import with_model
 from tests.faults.simulation import SimulatedLoop
 from tests.faults.verdict import Verdict
@@ -19,7 +19,8 @@ from tests.support.documents import gateway, model, tenant
 NAME, AT_LEAST = "R2", 100
 TITLE = "5,000 event histories (a state machine, 50 for each plan): stable end, and the next manager writes nothing"
 SEQUENCES, SAMPLE_SEQUENCES, STEPS = 50, 3, 8
-HEAL_SECONDS, LOOK_SECONDS = 6.0, 6.0
+HEAL_SECONDS, LOOK_SECONDS = OVERLAP_SECONDS + 3.0, 6.0
+"""A move between gateways writes nothing for as long as they overlap."""
 KINDS = ("Model", "Tenant", "InferenceGateway", "Pod", "VirtualService", "DestinationRule", "EnvoyFilter", "Namespace")
 WATCH_FAULTS = ("drop", "repeat", "reorder", "end", "expired", "torn")
 

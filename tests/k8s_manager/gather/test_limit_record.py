@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from istio_templates.facts import Bucket, LimitKey, Manifest
 from istio_templates.names import APPLIED
-from k8s_manager.limits.applied_limits import MOST_BYTES, applied_of, with_applied
+from k8s_manager.gather.limit_record import MOST_BYTES, applied_of, with_applied
 
 FIGURE = st.integers(0, 2**32)
 LIMITS = st.lists(
@@ -32,7 +32,9 @@ def test_keeps_other_annotations_and_writes_none_where_nothing_is_known():
 
 
 def test_a_thousand_models_take_little_room():
-    keys = [LimitKey(f"/apis/networking.istio.io/v1/namespaces/t{n % 20}/virtual-service/model-{n}") for n in range(1000)]
+    keys = [
+        LimitKey(f"/apis/networking.istio.io/v1/namespaces/t{n % 20}/virtual-service/model-{n}") for n in range(1000)
+    ]
     obj = with_applied(slot(), tuple((key, Bucket(40, 1, 4)) for key in keys))
     assert len(obj["metadata"]["annotations"][APPLIED]) < 20_000
 
@@ -43,7 +45,10 @@ def test_a_thousand_models_take_little_room():
         "",
         "not base64 at all!",
         base64.b64encode(b"not deflated").decode(),
-        *(base64.b64encode(zlib.compress(raw)).decode() for raw in (b"{}x", b"[1]", b"[[]]", b'[["a","b","many",1,1,1]]')),
+        *(
+            base64.b64encode(zlib.compress(raw)).decode()
+            for raw in (b"{}x", b"[1]", b"[[]]", b'[["a","b","many",1,1,1]]')
+        ),
         base64.b64encode(zlib.compress(b"[" + b" " * (4 * MOST_BYTES) + b"]")).decode(),
     ],
 )
