@@ -213,12 +213,12 @@ class Transport:
             async for change in store.watch(resource_of(kind), since, min(15.0, length - 2), lambda: loop.time() < end):
                 if self.is_cut or change is BREAK:
                     raise aiohttp.ServerDisconnectedError
-                event = http._event(change, kind, "", selected, store.version, True)
+                event = http._event(change, kind, "", selected, True)
                 if event is None:
                     continue
                 line = http._line(*event)
                 if fault == "lag":
-                    await asyncio.sleep(LAG_SECONDS if change else 0)
+                    await asyncio.sleep(LAG_SECONDS if change.after or change.before else 0)
                     self._injector.ended = loop.time()
                 if fault == "torn":
                     yield line[: len(line) // 2]
@@ -229,7 +229,7 @@ class Transport:
                     self._injector.ended = loop.time()
                     continue
                 held.append(line)
-                if fault == "reorder" and len(held) < 2 and change is not None:
+                if fault == "reorder" and len(held) < 2 and (change.after or change.before):
                     continue
                 for one in reversed(held):
                     yield one

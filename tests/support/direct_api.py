@@ -145,7 +145,7 @@ class DirectSession:
         )
         try:
             async for change in changes:
-                if event := _event(change, kind, namespace, selected, self.registrar.store.version, True):
+                if event := _event(change, kind, namespace, selected, True):
                     yield _line(*event)
         except ApiError as error:
             yield _line("ERROR", error.status())

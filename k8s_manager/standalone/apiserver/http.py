@@ -176,7 +176,7 @@ class Api:
                     found = [("ADDED", _shown(kind, obj)) for obj in initial if selected(obj)]
                     await response.write(b"".join(_line(event, shown(obj)) for event, obj in found))
                 bookmarks = "allowWatchBookmarks" in query
-                if event := _event(change, kind, namespace, selected, store.version, bookmarks):
+                if event := _event(change, kind, namespace, selected, bookmarks):
                     await response.write(_line(event[0], shown(event[1])))
         except ApiError as error:
             if first:
@@ -210,12 +210,15 @@ def _event(
     kind: Kind,
     namespace: str,
     selected: Callable[[Object], bool],
-    version: int,
     bookmarks: bool,
 ) -> tuple[str, Object] | None:
-    """Return what a watch tells of a change, or without one of the time that has passed; None where that is nothing."""
+    """Return what a watch tells of a change, or of the version until which there was none; None where that is
+    nothing."""
     if change is None:
-        bookmark = {"kind": kind.kind, "apiVersion": kind.group_version, "metadata": {"resourceVersion": str(version)}}
+        return None
+    if change.before is None and change.after is None:
+        metadata = {"resourceVersion": str(change.version)}
+        bookmark = {"kind": kind.kind, "apiVersion": kind.group_version, "metadata": metadata}
         return ("BOOKMARK", bookmark) if bookmarks else None
     obj = change.after or change.before or {}
     if namespace and obj["metadata"].get("namespace") != namespace:

@@ -126,7 +126,8 @@ class ObjectStore:
             queue.put_nowait(change)
 
     async def watch(self, resource: str, since: int, idle: float, alive: Callable[[], bool]) -> Any:
-        """Yield every change after version `since`, and None after `idle` seconds of silence, while `alive()`.
+        """Yield every change after version `since`, while `alive()`; after `idle` seconds of silence the version up to
+        which nothing else has happened, as a write of nothing.
 
         Raises 410 where `since` is older than what is remembered.
         """
@@ -145,7 +146,8 @@ class ObjectStore:
                     async with asyncio.timeout(idle):
                         change = await queue.get()
                 except TimeoutError:
-                    yield None
+                    if queue.empty():  # else it would tell of a version whose change was not told yet
+                        yield CommittedWrite(self.version, resource, None, None)
                 else:
                     yield change
         finally:
