@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "api_commands.events": ("events",),
     "manifest_commands.render": ("render",),
     "manifest_commands.push": ("push",),
+    "manifest_commands.backup": ("backup",),
     "api_commands.git": ("git",),
     "manifest_commands.import_command": ("import",),
     "api_commands.overrides": ("override",),

@@ -48,6 +48,7 @@ TABLE = [
     ("events --no-follow", READ),
     ("claims", READ),
     ("git", FLEET_READ),
+    ("backup copies", MANAGE),
     ("history model search/ranker", READ),
     ("history tenant search", READ),
     ("history override search/own", READ),

@@ -118,6 +118,8 @@ class HostTransfers:
 
     async def _finish_others(self) -> None:
         """Finish the transfers that nobody has carried on for a while: whoever began them has died."""
+        if self._catalog.unready():
+            return
         now, known = self._clock.now(), self._recorded
         records = ((obj, transfer_of(obj)) for obj in self._catalog.many("Tenant"))
         found = [(obj, record) for obj, record in records if record and names.key_of(obj) not in self._under_way]
