@@ -144,3 +144,51 @@ def test_each_effect_alone_is_made_up_for(effect, reference):
     fault = Fault(*EFFECTS[effect], times=2, status=503)
     state, _, _ = outcome([fault])
     assert state == reference[0]
+
+
+async def deleted(cluster: Cluster) -> None:
+    """Delete a model whose objects and limit go at once."""
+    await cluster.client.delete(ObjectKey("Model", "search", "old"))
+
+
+async def granted(cluster: Cluster) -> None:
+    """Make a document from which nothing is rendered."""
+    spec = {"role": "viewer", "users": ["u"], "tenants": ["search"]}
+    await cluster.apply({"apiVersion": API, "kind": "AccessGrant", "metadata": {"name": "readers"}, "spec": spec})
+
+
+async def rejected(cluster: Cluster) -> None:
+    """Make a tenant that is not accepted."""
+    await cluster.apply(tenant("added", "search.models.example.com"))
+
+
+async def joined(cluster: Cluster) -> None:
+    """Make another gateway pod."""
+    await cluster.pod("gw-2", "inference-gw", {"istio": "shared"})
+
+
+SILENT = {
+    "the last finalizer": (deleted, "PATCH", r"models/old$"),
+    "the last deletion": (deleted, "DELETE", r"destinationrules/old$"),
+    "the status of a grant": (granted, "PATCH", r"accessgrants/readers/status$"),
+    "the status of a rejected tenant": (rejected, "PATCH", r"tenants/added/status$"),
+    "the status of a gateway": (joined, "PATCH", r"inferencegateways/shared/status$"),
+    "the slot of a gateway pod": (joined, "PATCH", r"envoyfilters/tidegate-shared-slot"),
+}
+
+
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("effect", SILENT)
+def test_what_fails_as_the_last_thing_that_happens_is_made_up_for(effect, times):
+    change, verb, path = SILENT[effect]
+
+    async def main(faults):
+        async with managed() as cluster:
+            await prepared(cluster)
+            cluster.session.faults = faults
+            await change(cluster)
+            await asyncio.sleep(QUIET)
+            return seen(cluster)
+
+    fault = Fault(verb, path, times=times, status=503)
+    assert simulate(main([fault])) == simulate(main([])) and fault.met == times
