@@ -27,9 +27,9 @@ from k8s_manager.pipeline.changes import Changes, without
 from k8s_manager.pipeline.diff import Differ
 from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.pipeline.figures import FigureTracker
-from k8s_manager.pipeline.ordering import hold_draining
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
+from k8s_manager.pipeline.write_order import hold_draining
 from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects, earliest

@@ -9,14 +9,7 @@ from scripts import structure
 
 # The field's own nouns, and words of the documents, that end like a participle. Review an addition like code.
 NOUNS = {
-    "binding",
-    "existing",
     "findings",
-    "formatting",
-    "greeting",
-    "ordering",
-    "paging",
-    "retained",
     "routing",
     "settings",
 }

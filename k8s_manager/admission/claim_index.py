@@ -13,9 +13,9 @@ from istio_templates.documents import (
 from istio_templates.documents.route import Route
 from istio_templates.facts import ObjectKey
 from k8s_manager.admission.route_order import Holder, OrderedRoutes, RouteMatch, folders, is_fallback, match_of
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.gateway_api import GatewayApi
 from k8s_manager.world.tenant import namespace_of
+from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Foreign, NamespaceState, Stored, World
 
 FilesInCluster = Mapping[tuple[str, str], Mapping[str, bytes]]

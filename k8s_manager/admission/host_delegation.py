@@ -9,8 +9,8 @@ from istio_templates.documents import ModelSpec, TenantSpec
 from istio_templates.facts import LentHost, LiveRoute, Tenancy
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.route_order import Holder
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.tenant import adopted_by, gateway_name, namespace_of
+from k8s_manager.world.tenant_gateways import Binding
 
 
 @dataclass(frozen=True, slots=True)

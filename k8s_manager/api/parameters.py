@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Header, Query
 
-from k8s_manager.api.paging import MOST
+from k8s_manager.api.pages import MOST
 from k8s_manager.api.schemas.bodies import MOST_REASON, MOST_TICKET
 
 DryRun = Annotated[bool, Query(alias="dryRun", description="Answer what would change and write nothing.")]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from k8s_manager.admission.existing_conflicts import Conflict
+from k8s_manager.admission.prior_conflicts import Conflict
 from k8s_manager.doctor.rbac import ACCOUNT
 from k8s_manager.world.installation import SYSTEM
 from k8s_manager.world.proxy_version import OLDEST_ISTIO, parsed, too_old

@@ -22,7 +22,7 @@ from k8s_manager.kube.errors import FieldConflict
 from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.formatting import cut
+from k8s_manager.runtime.sentences import cut
 from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.owner import Owner, owner_of
 

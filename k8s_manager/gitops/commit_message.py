@@ -10,7 +10,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.gitops.layout import KUSTOMIZATION, RUNTIME
 from k8s_manager.gitops.tree_diff import TreeDiff
 from k8s_manager.history.revision import ChangeAuthor
-from k8s_manager.runtime.formatting import cut, named
+from k8s_manager.runtime.sentences import cut, named
 from k8s_manager.world.owner import Owner
 
 OURS = "Tidegate <tidegate@localhost>"

@@ -16,7 +16,7 @@ from istio_templates.facts import Manifest, ObjectKey, Tenancy
 from istio_templates.virtual_service import gateways_of, http_of, subsets_used
 from k8s_manager.gitops.layout import RUNTIME, path_of
 from k8s_manager.pipeline.changes import Changes, Write
-from k8s_manager.runtime.formatting import cut, named
+from k8s_manager.runtime.sentences import cut, named
 from k8s_manager.world.owner import Owner, owner_of
 
 MISSING, OLDER = "is not in the cluster", "is in the cluster as another commit has it"

@@ -35,8 +35,8 @@ from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects
-from k8s_manager.runtime.formatting import cut
 from k8s_manager.runtime.metrics import GIT_COMMITS, GIT_FAILING, GIT_OUT_OF_STEP
+from k8s_manager.runtime.sentences import cut
 from k8s_manager.runtime.settings import Git
 from k8s_manager.runtime.thread_call import run_in_thread
 from k8s_manager.runtime.timestamp import timestamp

@@ -7,7 +7,7 @@ from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.facts import Manifest
 from k8s_manager.admission.rules.namespace_rules import ISTIO
-from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part, texts
+from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part, texts
 from k8s_manager.importers.proposal import Note, Proposal, label_of
 
 _PLAIN = ("HTTP", "HTTP2", "GRPC")

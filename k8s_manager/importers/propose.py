@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from istio_templates.facts import Manifest
 from k8s_manager.importers import gateways, servers, tenants, virtual_services
-from k8s_manager.importers.existing_objects import ExistingObjects
+from k8s_manager.importers.cluster_objects import ExistingObjects
 from k8s_manager.importers.proposal import Note, Proposal
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from istio_templates.facts import Manifest
-from k8s_manager.importers.existing_objects import items, part
+from k8s_manager.importers.cluster_objects import items, part
 
 ARGO = "Argo Rollouts"
 FLAGGER = "Flagger"

@@ -7,7 +7,7 @@ that answer for a predictor the label `seldon-app` with the predictor's name (NA
 """
 
 from istio_templates.facts import Manifest
-from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part
+from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part
 from k8s_manager.importers.proposal import Proposal, label_of
 from k8s_manager.importers.virtual_services import UNLIMITED
 

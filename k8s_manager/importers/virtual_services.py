@@ -6,7 +6,7 @@ from fractions import Fraction
 from istio_templates.documents.fields import lies_in
 from istio_templates.facts import Manifest
 from istio_templates.gateway import gateway_named
-from k8s_manager.importers.existing_objects import ExistingObjects, items, namespace_of, part, texts
+from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part, texts
 from k8s_manager.importers.gateways import Gateways, is_host
 from k8s_manager.importers.proposal import Proposal, label_of
 from k8s_manager.importers.rollout_labels import KNATIVE, mover_of, writer_of

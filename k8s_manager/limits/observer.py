@@ -14,7 +14,7 @@ from istio_templates.facts import LimitKey, SlotFacts
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
-from k8s_manager.limits import retained
+from k8s_manager.limits import retention
 from k8s_manager.limits.capacity import CapacityTracker, ModelCapacity
 from k8s_manager.limits.limit_change import LimitChange
 from k8s_manager.limits.prometheus_replicas import SampleLoop, SourceDoubt
@@ -239,7 +239,7 @@ class LimitObserver:
         lifted = self._last[1].feedback.lifted
         changes = (self._store.changes("EnvoyFilter"), self._store.owned_changes)
         inputs = (*changes, id(self.plan), self.plan, lifted)
-        return self._retained.get(inputs, lambda: retained.retained_keys(self.plan, lifted, slots, self._store.owned))
+        return self._retained.get(inputs, lambda: retention.retained_keys(self.plan, lifted, slots, self._store.owned))
 
     def _stage(
         self, in_force: Mapping[LimitKey, Override], slots: Mapping[Slot, Limits], kept: frozenset[LimitKey]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from k8s_manager.runtime.formatting import named
+from k8s_manager.runtime.sentences import named
 from ratelimiter.overrides import Override
 from ratelimiter.target import Cap, Terms
 

@@ -32,8 +32,8 @@ from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes, Write
-from k8s_manager.pipeline.ordering import ahead_of_pods, gateways_in_use
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.write_order import ahead_of_pods, gateways_in_use
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.effects.lane import Effect, Effects
 from k8s_manager.runtime.metrics import APPLIED

@@ -19,15 +19,15 @@ from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.changes import Changes, Write
-from k8s_manager.pipeline.ordering import (
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.render import Desired
+from k8s_manager.pipeline.write_order import (
     DELETE_HOLDS,
     WRITE_HOLDS,
     Situation,
     first_hold,
     with_referenced_subsets,
 )
-from k8s_manager.pipeline.plan import Plan
-from k8s_manager.pipeline.render import Desired
 from k8s_manager.traffic.route_gateways import rebindings
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from istio_templates.documents import (
 from istio_templates.facts import LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.traffic.weights import can_be_split
-from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Bound, NamespaceState, Stored, World
 
 

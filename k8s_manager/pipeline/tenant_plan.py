@@ -12,9 +12,9 @@ from k8s_manager.admission.host_delegation import Delegations, delegations
 from k8s_manager.pipeline import facts
 from k8s_manager.pipeline.plan_inputs import PlanInputs
 from k8s_manager.runtime.memo import Memo
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.owner import Owner
 from k8s_manager.world.tenant import dedicated_namespace, gateway_name, namespace_of
+from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Stored
 
 

@@ -24,9 +24,9 @@ from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Desired, Renderer
 from k8s_manager.preview.override_notes import override_notes
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.owner import owner_of
 from k8s_manager.world.tenant import gateway_name
+from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Stored, World
 
 GROUPS = {

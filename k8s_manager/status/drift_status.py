@@ -8,7 +8,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.pipeline.apply import Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.runtime.formatting import cut
+from k8s_manager.runtime.sentences import cut
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.owner import Owner, owner_of
 

@@ -10,8 +10,8 @@ from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.model_plan import identity_of
-from k8s_manager.pipeline.ordering import may_go, owners_of
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.write_order import may_go, owners_of
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.world.world import FINALIZER, Stored, World
 

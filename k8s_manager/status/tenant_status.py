@@ -11,9 +11,9 @@ from k8s_manager.status.document_status import (
     complete,
     rendered_status,
 )
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.tenant import gateway_name, namespace_of
+from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Stored
 
 

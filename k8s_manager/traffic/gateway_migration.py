@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from k8s_manager.runtime.timestamp import timestamp
-from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant_gateways import Binding
 
 SHOWN = 5
 """Routes that a message names."""

@@ -15,8 +15,8 @@ from k8s_manager.runtime.memo import Memo
 from k8s_manager.traffic import version_handover
 from k8s_manager.traffic.attachment import observed_traffic
 from k8s_manager.traffic.gateway_migration import binding
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.tenant import gateway_name, namespace_of
+from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Deployed, Splits, Stored, World
 
 

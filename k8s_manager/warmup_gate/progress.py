@@ -7,7 +7,7 @@ from datetime import datetime
 
 from istio_templates.facts import Manifest
 from istio_templates.workloads.warm_gate import GATE, WarmupResult, is_proved, verdict_of
-from k8s_manager.runtime.formatting import named
+from k8s_manager.runtime.sentences import named
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.world.condition import Condition
 from warmup.engine import Progress

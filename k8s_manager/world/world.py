@@ -18,10 +18,10 @@ from istio_templates.documents import (
 )
 from istio_templates.errors import Problem
 from istio_templates.facts import LimitKey, LiveRoute, Manifest, ObjectKey
-from k8s_manager.world.binding import Binding
 from k8s_manager.world.certificate import Certificate
 from k8s_manager.world.gateway_api import GatewayApi
 from k8s_manager.world.rollout import Rollout, StuckPod
+from k8s_manager.world.tenant_gateways import Binding
 from ratelimiter.autoscaler import Scaler
 
 FINALIZER = "tidegate.dev/cleanup"

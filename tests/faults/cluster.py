@@ -58,6 +58,7 @@ class Cluster:
         self.registrar = Registrar(self.store, self.utc, self._uid)
         self.registrar.kinds = dict(installed.kinds)
         self.writes: list[CommittedWrite] = []
+        self.written_at: dict[int, float] = {}
         self._pods: dict[str, int] = {}
         self._pushed: dict[ObjectKey, Manifest | None] = {}
         self.takes_no_pushes = False
@@ -66,6 +67,7 @@ class Cluster:
 
     def _committed(self, change: CommittedWrite) -> None:
         self.writes.append(change)
+        self.written_at[change.version] = self.loop.time()
         self._tell(change)
         if change.resource.endswith("/envoyfilters"):
             self.loop.call_later(PUSH_SECONDS, self._push, change)

@@ -64,7 +64,8 @@ def injection_of(text: str) -> Injection:
 
 
 class Injector:
-    """Counts the calls of a run and tells which of them go wrong. `began` and `ended` say when (simulated seconds)."""
+    """Counts the calls of a run and tells which of them go wrong. `began` and `ended` say when (simulated seconds),
+    `under_way` how many calls hang now."""
 
     def __init__(self, injections: tuple[Injection, ...]) -> None:
         self._faults = [found for found in injections if isinstance(found, Fault)]
@@ -75,6 +76,7 @@ class Injector:
         self.hits = 0
         self.is_armed = True
         self.ended = 0.0
+        self.under_way = 0
 
     @property
     def concerns_watches(self) -> bool:

@@ -22,8 +22,9 @@ from tests.faults.injection import Injection, Injector
 from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simulate, until
 from tests.faults.transport import Transport
 
-OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 20.0, 2000.0
+OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 35.0, 2000.0
 PREPARED_SECONDS = 5.0
+"""`QUIET_SECONDS` is longer than a call may hang."""
 SETTINGS = Settings(audit="off", gateway_overlap=OVERLAP_SECONDS, identity="first")
 
 
@@ -97,11 +98,12 @@ class Run:
             self.cluster.apply(document)
 
     async def settled(self, seconds: float = QUIET_SECONDS) -> float:
-        """Wait until nothing is written, and no manager dies, for so long; return when the last write was made."""
+        """Wait until nothing is written, no call hangs and no manager dies for so long; return when the last write was
+        made."""
         count, deaths, last, written = len(self.cluster.writes), self.deaths, self.loop.time(), self.loop.time()
         while self.loop.time() < last + seconds:
             await asyncio.sleep(0.5)
-            if (len(self.cluster.writes), self.deaths) != (count, deaths):
+            if (len(self.cluster.writes), self.deaths) != (count, deaths) or self.injector.under_way:
                 last = self.loop.time()
                 written = last if len(self.cluster.writes) != count else written
                 count, deaths = len(self.cluster.writes), self.deaths

@@ -17,7 +17,7 @@ from istio_templates.documents.crd import crds
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import MOST_PROBLEMS, Invalid, TidegateError
 from k8s_manager.admission.rules.warmup_rules import PlanChecks, heavy_bundles
-from k8s_manager.api import paging
+from k8s_manager.api import pages
 from k8s_manager.api.request_body import _mapping
 from k8s_manager.history.revision import difference
 from k8s_manager.runtime.work.text_diff import MOST_CHARACTERS, unified
@@ -158,11 +158,11 @@ def test_revisions_are_compared_within_the_same_bounds():
 
 def test_a_page_ends_at_a_size():
     documents = [{"metadata": {"name": f"m{number:03d}"}, "spec": "x" * 500_000} for number in range(20)]
-    page = paging.page(documents, 500, None, lambda obj: obj)
-    assert len(orjson.dumps(page)) < paging.MOST_BYTES + 1000 and page["continue"]
+    page = pages.page(documents, 500, None, lambda obj: obj)
+    assert len(orjson.dumps(page)) < pages.MOST_BYTES + 1000 and page["continue"]
     seen, after = 0, None
     while True:
-        page = orjson.loads(orjson.dumps(paging.page(documents, 500, after, lambda obj: obj)))
+        page = orjson.loads(orjson.dumps(pages.page(documents, 500, after, lambda obj: obj)))
         seen += len(page["items"])
         if (after := page.get("continue")) is None:
             break

@@ -24,6 +24,8 @@ from tests.faults.injection import ANSWERS, Injector
 LATENCY = 0.002
 """Seconds that a call takes."""
 TIMEOUT_SECONDS, DELAY_SECONDS, LAG_SECONDS, DROP_SECONDS = 10.0, 8.0, 10.0, 5.0
+HANG_SECONDS = 31.0
+"""Longer than any client waits for an answer."""
 RETRY_AFTER = "2"
 _KINDS = {(found.group_version, found.plural): found.kind for found in RESOURCES.values()}
 _FOREIGN = b'["<html>this proxy answers for everybody</html>"]'
@@ -140,9 +142,11 @@ class Transport:
         verb, kind = request.place
         fault = await self._begin(verb, kind, http._place(request.path)[1])
         if fault:
+            self._injector.under_way += 1
             try:
                 return await self._faulty(request, fault, kind)
             finally:
+                self._injector.under_way -= 1
                 self._injector.ended = self._cluster.loop.time()
         death = None if request.query.get("dryRun") else self._injector.death(verb)
         if death == "before":
@@ -171,7 +175,8 @@ class Transport:
                 await asyncio.sleep(TIMEOUT_SECONDS)
                 raise TimeoutError
             case "hang":
-                await asyncio.get_running_loop().create_future()
+                await asyncio.sleep(HANG_SECONDS)
+                raise TimeoutError
             case "delay":
                 await asyncio.sleep(DELAY_SECONDS)
                 return await self._carried_out(request)
@@ -218,7 +223,8 @@ class Transport:
                     continue
                 line = http._line(*event)
                 if fault == "lag":
-                    await asyncio.sleep(LAG_SECONDS if change.after or change.before else 0)
+                    written = self._cluster.written_at.get(change.version, loop.time() - LAG_SECONDS)
+                    await asyncio.sleep(max(0.0, written + LAG_SECONDS - loop.time()))
                     self._injector.ended = loop.time()
                 if fault == "torn":
                     yield line[: len(line) // 2]

@@ -10,7 +10,7 @@ import pytest
 from istio_templates.documents import load
 from istio_templates.facts import Manifest
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.importers.existing_objects import namespace_of
+from k8s_manager.importers.cluster_objects import namespace_of
 from k8s_manager.importers.propose import propose
 from k8s_manager.importers.rollout_labels import writer_of
 from k8s_manager.offline.offline_world import manifests

@@ -9,7 +9,7 @@ from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest
-from k8s_manager.api import paging
+from k8s_manager.api import pages
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import described
@@ -33,11 +33,11 @@ def add(app: FastAPI, backend: Backend) -> None:
         name="list_claims",
         response_model=ClaimPage,
     )
-    async def many(request: Request, limit: Limit = paging.MOST, after: Continue = None) -> Response:
+    async def many(request: Request, limit: Limit = pages.MOST, after: Continue = None) -> Response:
         caller = caller_of(request)
         tenants = [obj for obj in backend.documents.many("Tenant") if caller.may(Right.READ, obj["metadata"]["name"])]
-        found = sorted((claim for obj in tenants for claim in _claims(backend, obj)), key=paging.place)
-        return in_json(paging.page(found, limit, after, lambda claim: claim["claim"]))
+        found = sorted((claim for obj in tenants for claim in _claims(backend, obj)), key=pages.place)
+        return in_json(pages.page(found, limit, after, lambda claim: claim["claim"]))
 
     @app.put(
         "/v1/claims/{host}",

@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from istio_templates.errors import NotFound
 from istio_templates.facts import ObjectKey
-from k8s_manager.api import paging
+from k8s_manager.api import pages
 from k8s_manager.api.document_paths import ROOTS, namespace_of, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of
@@ -43,14 +43,14 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         response_model=types.page,
     )
     async def many(
-        request: Request, limit: Limit = paging.MOST, after: Continue = None, selector: Selector = None
+        request: Request, limit: Limit = pages.MOST, after: Continue = None, selector: Selector = None
     ) -> Response:
         found = backend.documents.many(kind, namespace_of(request, backend))
         if kind == "Tenant":
             found = [obj for obj in found if caller_of(request).may(Right.READ, obj["metadata"]["name"])]
         if kind == "LimitOverride":
             found = [obj for obj in found if overrides.is_visible(obj, caller_of(request), backend)]
-        return respond(paging.page(paging.selected(found, selector), limit, after, shown))
+        return respond(pages.page(pages.selected(found, selector), limit, after, shown))
 
     @app.get(
         path + "/{name}",

@@ -11,7 +11,7 @@ from k8s_manager.api.services.document_bodies import namespace_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.apply import others_in
-from k8s_manager.runtime.formatting import named
+from k8s_manager.runtime.sentences import named
 
 NAMED = 5
 

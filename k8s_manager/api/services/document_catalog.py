@@ -7,7 +7,7 @@ from typing import Protocol
 from istio_templates import names
 from istio_templates.errors import Conflict, NotFound, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api import paging
+from k8s_manager.api import pages
 from k8s_manager.api.services.document_bodies import namespace_of, shown
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
@@ -61,7 +61,7 @@ class DocumentCatalog:
         """Return all documents of a kind (in a namespace), by name and namespace."""
         self.require_sync()
         found = self._store.inside(kind, namespace) if namespace else list(self._store.all(kind))
-        return sorted(found, key=paging.place)
+        return sorted(found, key=pages.place)
 
     def one(self, key: ObjectKey) -> Manifest:
         """Return a document; raises `NotFound`."""

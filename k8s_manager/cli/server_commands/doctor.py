@@ -15,7 +15,7 @@ from collectors.replicas import pod_seen
 from istio_templates import names
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.admission.existing_conflicts import conflicts
+from k8s_manager.admission.prior_conflicts import conflicts
 from k8s_manager.cli.output import FORMS, Format, console, plain_form_of
 from k8s_manager.cli.output import show as show_as
 from k8s_manager.doctor.checks import ClusterFacts, Finding, GatewayFacts, findings

@@ -130,10 +130,10 @@ def standalone(
     Stays in the foreground; stop it with Ctrl-C. Writes DIR/token (REST API) and DIR/kubeconfig (kubectl).
     """
     try:
-        from k8s_manager.standalone import greeting, supervisor
+        from k8s_manager.standalone import supervisor, welcome
     except ImportError as error:
         typer.echo(f"tidegate: {error.name} is missing; install tidegate[standalone]", err=True)
         raise typer.Exit(1) from None
     place = supervisor.StateFolder(state.absolute(), address(listen))
-    greets = greeting.Greeting(place, demo, not without_manager)
+    greets = welcome.Greeting(place, demo, not without_manager)
     uvloop.run(supervisor.run(place, not without_manager, greets, require_free))

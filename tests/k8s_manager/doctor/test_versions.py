@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from istio_templates.errors import Invalid, Outdated
 from istio_templates.facts import ObjectKey
-from k8s_manager.api import paging
+from k8s_manager.api import pages
 from k8s_manager.api.preconditions import etag, require
 from k8s_manager.api.problems import Unconditional
 
@@ -44,28 +44,28 @@ names = st.lists(st.tuples(st.text("abc", min_size=1), st.sampled_from(["", "n",
 def test_pages_hold_everything_once_and_in_order_also_where_something_goes_meanwhile(found, limit, data):
     objects = sorted(
         ({"metadata": {"name": name, **({"namespace": space} if space else {})}} for name, space in found),
-        key=paging.place,
+        key=pages.place,
     )
     seen, after = [], None
-    stays = set(map(paging.place, objects))
+    stays = set(map(pages.place, objects))
     while True:
-        page = paging.page(objects, limit, after, lambda obj: obj)
-        seen += [paging.place(obj) for obj in page["items"]]
+        page = pages.page(objects, limit, after, lambda obj: obj)
+        seen += [pages.place(obj) for obj in page["items"]]
         assert len(page["items"]) <= limit
         if "continue" not in page:
             break
         after = page["continue"]
         if objects and data.draw(st.booleans()):
             gone = objects.pop(data.draw(st.integers(0, len(objects) - 1)))
-            stays.discard(paging.place(gone))
+            stays.discard(pages.place(gone))
     assert seen == sorted(set(seen)) and stays <= set(seen)
 
 
 def test_a_selector_asks_for_labels_and_what_is_none_is_refused():
     other = {"metadata": {"name": "other"}}
-    assert paging.selected([LIVE, other], "a=b") == [LIVE] and paging.selected([LIVE, other], "a=c") == []
-    assert paging.selected([LIVE, other], None) == [LIVE, other]
+    assert pages.selected([LIVE, other], "a=b") == [LIVE] and pages.selected([LIVE, other], "a=c") == []
+    assert pages.selected([LIVE, other], None) == [LIVE, other]
     with pytest.raises(Invalid, match="KEY=VALUE"):
-        paging.selected([LIVE], "a")
+        pages.selected([LIVE], "a")
     with pytest.raises(Invalid, match="begin again"):
-        paging.page([LIVE], 5, "not a token", lambda obj: obj)
+        pages.page([LIVE], 5, "not a token", lambda obj: obj)

@@ -20,7 +20,7 @@ from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.tenant_status import TenantInputs, tenant_status
 from k8s_manager.warmup_gate.progress import warm
-from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant_gateways import Binding
 from ratelimiter.capacity import LimitBounds
 from ratelimiter.controller import LimitTarget
 from ratelimiter.debounce import DebounceWindow, Rules

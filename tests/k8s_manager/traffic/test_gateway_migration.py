@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_manager.traffic.gateway_migration import binding, due
-from k8s_manager.world.binding import Binding
+from k8s_manager.world.tenant_gateways import Binding
 
 LACKS = "has no ready pod yet"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

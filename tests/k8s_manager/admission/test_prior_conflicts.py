@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_manager.admission.existing_conflicts import conflicts
+from k8s_manager.admission.prior_conflicts import conflicts
 from tests.support.documents import model, tenant
 
 
