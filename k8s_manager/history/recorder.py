@@ -68,6 +68,7 @@ class HistoryRecorder:
         self._deletions = DeletionRecords(client, leader, store, clock)
         self._known: dict[str, set[int]] = {}
         self._there: dict[str, int] = {}
+        self._unwritten: dict[tuple[str, int], Manifest] = {}
         self._events = TokenBuckets(clock, TOLD)
         self._has_read = False
 
@@ -120,8 +121,10 @@ class HistoryRecorder:
             self._has_read = True
         self._forget_the_gone()
         self._deletions.see(obj for kind in KINDS for obj in self._store.all(kind))
-        missing = [obj for obj in self._accepted() if not self._is_recorded(obj)]
-        await self._record_all(await self._with_listed_writers(missing), self._leader)
+        for obj in self._accepted():
+            if not self._is_recorded(obj):
+                self._unwritten.setdefault(_version_of(obj), obj)
+        await self._record_all(await self._with_listed_writers([*self._unwritten.values()]), self._leader)
         return earliest([await self._deletions.record_missing(), await self._deletions.clean_up()])
 
     async def _record_deletion(self, document: Manifest, change: revision.ChangeAuthor) -> None:
@@ -146,13 +149,16 @@ class HistoryRecorder:
             self._deletions.see([document])
         except Absent:  # the document, or its namespace, is gone
             self._note(document)
+        self._unwritten.pop(_version_of(document), None)
 
     async def record(self, document: Manifest, client: KubeClient) -> None:
         """Write the revision of a document as it is, unless it is there; raises `TidegateError`."""
         key, namespace = names.key_of(document), _place(names.key_of(document))
         if self._is_recorded(document):
             return
-        change = await self.last_change(document)
+        document = await self._with_writers(document)
+        self._unwritten[_version_of(document)] = document
+        change = revision.change_of(document)
         try:
             await client.create(revision.revision(document, change, namespace))
             is_ours = True
@@ -173,9 +179,7 @@ class HistoryRecorder:
 
     async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
         """Return who made a document what it is, and why; raises `TidegateError`."""
-        if "managedFields" not in document["metadata"]:
-            document = await self._with_writers(names.key_of(document), document)
-        return revision.change_of(document)
+        return revision.change_of(await self._with_writers(document))
 
     def _is_recorded(self, document: Manifest) -> bool:
         metadata = document["metadata"]
@@ -192,6 +196,7 @@ class HistoryRecorder:
     def _forget_the_gone(self) -> None:
         here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
         self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
+        self._unwritten = {version: obj for version, obj in self._unwritten.items() if version[0] in here}
         self._there = {uid: count for uid, count in self._there.items() if uid in here}
 
     async def _drop_surplus(self, key: ObjectKey, document: Manifest, client: KubeClient) -> None:
@@ -278,9 +283,11 @@ class HistoryRecorder:
             found |= {_version_of(obj): obj for obj in live}
         return [found.get(_version_of(document), document) for document in documents]
 
-    async def _with_writers(self, key: ObjectKey, document: Manifest) -> Manifest:
+    async def _with_writers(self, document: Manifest) -> Manifest:
         """Return a document with what Kubernetes tells of its writers, if it still is the same one."""
-        live = await self._client.get(key)
+        if "managedFields" in document["metadata"]:
+            return document
+        live = await self._client.get(names.key_of(document))
         same = all(live["metadata"][name] == document["metadata"][name] for name in ("uid", "generation"))
         return live if same else document
 

@@ -12,10 +12,12 @@ import aiohttp
 
 from istio_templates.facts import Manifest
 from istio_templates.names import is_marked
+from k8s_manager.history import revision
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.manager import Manager, assemble
 from k8s_manager.manager import until as run_parts
 from k8s_manager.runtime.settings import Settings
+from k8s_manager.world.installation import SYSTEM
 from tests.faults.cluster import Cluster
 from tests.faults.end_state import State, end_state, name_of
 from tests.faults.injection import Injection, Injector
@@ -84,6 +86,15 @@ class Run:
             return bool(status.get("limit", {}).get("total") == total)
 
         await self.until(is_so, f"model {name} having the limit {total}/s")
+
+    async def recorded(self, kind: str, name: str, namespace: str = "") -> None:
+        """Wait until a document's present generation is in its history."""
+
+        def is_so() -> bool:
+            found = self.cluster.get(kind, name, namespace) or {}
+            return self.cluster.get("ControllerRevision", revision.name_of(found), namespace or SYSTEM) is not None
+
+        await self.until(is_so, f"{kind} {name} being recorded")
 
     async def gone(self, kind: str, name: str, namespace: str = "") -> None:
         """Wait until an object is gone."""

@@ -148,6 +148,7 @@ async def shift(run: Run) -> None:
 
 async def pause(run: Run) -> None:
     await run.apply(model(paused="new weights are being checked"))
+    await run.recorded("Model", "ranker", "search")
     await run.settled(3)
     await run.apply(model())
 
@@ -201,7 +202,8 @@ async def delegate(run: Run) -> None:
     await run.programmed("banner", "ads")
     # A model that is not accepted any more keeps its limit and its history: both have to be there before.
     await run.limited(40, "banner", "ads")
-    await run.settled(2)
+    await run.recorded("Model", "banner", "ads")
+    await run.recorded("Tenant", "search")
     await run.apply(tenant(hosts=[{"name": HOST}]))
 
 
@@ -239,7 +241,7 @@ async def manage(run: Run) -> None:
     run.cluster.apply({**place, "metadata": {**place["metadata"], "labels": {"tidegate.dev/gateway": "managed"}}})
     await run.apply(gateway("managed", "managed-gw", managed={"replicas": 2}))
     await run.until(lambda: run.cluster.get("Deployment", "managed", "managed-gw"), "the gateway's Deployment")
-    await run.settled(2)
+    await run.recorded("InferenceGateway", "managed")
     await run.apply(gateway("managed", "managed-gw", managed={"autoscale": {"min": 2, "max": 5}}))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import yaml
@@ -11,6 +12,8 @@ import yaml
 from istio_templates.facts import ObjectKey
 from k8s_manager.history.deletion_records import DeletionRecords
 from k8s_manager.history.revision import ChangeAuthor, revision
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Unavailable
 from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
@@ -42,6 +45,40 @@ async def history(rest, count: int, path: str = RANKER) -> list[dict]:
         return items if len(items) == count else None
 
     return await until(there, what=f"{count} revisions")
+
+
+class WithoutRevisions(KubeClient):
+    """The client of a manager whose revisions the API server does not take for a while."""
+
+    refuses = True
+
+    async def call(self, method, path, what, *more):
+        if method == "POST" and path.endswith("/controllerrevisions") and self.refuses:
+            raise Unavailable(f"{what}: 503")
+        return await super().call(method, path, what, *more)
+
+
+async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fleet):
+    clients = []
+
+    def connect(server, session):
+        clients.append(WithoutRevisions(server, session))
+        return clients[-1]
+
+    async with fleet.manager(connect=connect) as manager, fleet.rest(manager) as rest:
+        await make_search(fleet)
+        for rate in (31, 32, 33):
+            await fleet.apply(model(rateLimit={"perReplicaQps": rate}))
+            await until(partial(has_been_tried, manager.history, rate - 29), what="the revision being tried")
+        for client in clients:
+            client.refuses = False
+        found = await history(rest, 4)
+    assert [item["revision"] for item in found] == [4, 3, 2, 1]
+    assert {item["by"] for item in found} == {"somebody with kubectl"}
+
+
+def has_been_tried(recorder, generation) -> bool:
+    return generation in [found for _, found in recorder._unwritten]
 
 
 def rated(qps: float) -> dict:
