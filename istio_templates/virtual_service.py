@@ -255,7 +255,8 @@ def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sent
     destinations = _destinations(model, route)
     if destinations and not route.headers:
         asked = [{**_with(match, _PREFLIGHT), "method": {"exact": "OPTIONS"}} for match in matches]
-        out.insert(0, {"name": route.name, "match": asked, "corsPolicy": _cors(route.cors), "route": destinations})
+        answered = {"corsPolicy": _cors(route.cors), "route": destinations, "retries": {"attempts": 0}}
+        out.insert(0, {"name": route.name, "match": asked, **answered})
     return out
 
 
