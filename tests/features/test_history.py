@@ -78,7 +78,8 @@ async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fle
 
 
 def has_been_tried(recorder, generation) -> bool:
-    return generation in [found for _, found in recorder._unwritten]
+    """Tell whether a revision failed at its write: who changed the document is known by then."""
+    return generation in [found for _, found in recorder._lane.failed]
 
 
 def rated(qps: float) -> dict:
