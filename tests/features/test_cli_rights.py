@@ -20,7 +20,7 @@ ROLES = ("viewer", "operator", "admin", "auditor", "platform-operator", "platfor
 READ, OPERATE, EDIT = "yyyyyy", "nyynyy", "nnynny"
 FLEET_READ, FLEET_OVERRIDE, MANAGE = "nnnyyy", "nnnnyy", "nnnnny"
 OTHERS_READ, OTHERS_OPERATE = "hhhyyy", "hhhnyy"
-DOCUMENT, FLEETS, OWN = "model.yaml", "all.yaml", "own.yaml"
+DOCUMENT, FLEETS, OWN, FOLDER = "model.yaml", "all.yaml", "own.yaml", "copies"
 WHY = ("--reason", "a test")
 TABLE = [
     ("whoami", READ),
@@ -48,7 +48,7 @@ TABLE = [
     ("events --no-follow", READ),
     ("claims", READ),
     ("git", FLEET_READ),
-    ("backup copies", MANAGE),
+    (f"backup {FOLDER}", MANAGE),
     ("history model search/ranker", READ),
     ("history tenant search", READ),
     ("history override search/own", READ),
@@ -125,7 +125,7 @@ async def has_history(calls) -> bool:
 
 async def tidegate(rest, person: str, line: str) -> tuple[int, str]:
     """Run a command as a person; return its exit code and all that it said."""
-    words = [str(rest.folder / word) if word.endswith(".yaml") else word for word in line.split()]
+    words = [str(rest.folder / word) if word in (DOCUMENT, FLEETS, OWN, FOLDER) else word for word in line.split()]
     server = f"http://127.0.0.1:{rest._session._base_url.port}"
     options = ["--server", server, "--token-file", str(rest.folder / f"{person}.token")]
     done = await asyncio.to_thread(CliRunner().invoke, build(words), [*words, *options])
