@@ -65,7 +65,8 @@ async def test_a_stuck_rollout_is_told_and_the_old_pods_keep_their_figure(
         events = await site.all("Event", tenant)
         about = [event for event in events if event["involvedObject"]["kind"] == "Model"]
         assert any(event["reason"] in reasons for event in about), [event["reason"] for event in about]
-        await load.measure(3)
+        admitted = load.outcome.is_limited_to(40, *await load.measure(3))
+        assert admitted.admitted >= admitted.least, admitted
         await put(site, tenant, version(2, MENDED="yes"), qps=50)
         await site.until_total(100, tenant)
         await until(lambda: is_well(site, tenant), "the mended rollout being complete")

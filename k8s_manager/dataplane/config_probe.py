@@ -17,7 +17,6 @@ from collectors.replicas import PodState, pod_seen
 from istio_templates import names
 from istio_templates.envoy_filter import revision
 from istio_templates.facts import GatewayPool, SlotFacts
-from k8s_manager.gather.limit_record import applied_of
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_loop import LimitLoop
@@ -69,8 +68,10 @@ class ProbedGateway:
         self.lags = {pod: at for pod, at in self.lags.items() if pod in states}
         self.known |= not any(found.silent and found.state == "Pending" for found in states.values())
 
-    def trouble(self) -> Trouble:
-        """Return the pods that are not as they should be, pending ones left out."""
+    def trouble(self) -> Trouble | None:
+        """Return the pods that are not as they should be, pending ones left out; None where that is not known yet."""
+        if not self.known:
+            return None
         bad = {pod: found for pod, found in self.states.items() if found.state in ("Rejected", "NoAnswer")}
         return tuple((pod, found.state, tuple(sorted(found.late))) for pod, found in sorted(bad.items()))
 
@@ -146,7 +147,7 @@ class ConfigProbeLoop:
     def trouble(self, gateway: str) -> Trouble | None:
         """Return the pods of a gateway that are not as they should be; None where that is not known."""
         seen = self._gateways.get(gateway)
-        return seen.trouble() if seen and seen.known else None
+        return seen.trouble() if seen else None
 
     async def _ask_istiod(self, session: aiohttp.ClientSession) -> None:
         """Read what istiod has counted of rejections, now and then while there are any."""
@@ -180,7 +181,6 @@ class ConfigProbeLoop:
     def _note_written(self, seen: ProbedGateway, pool: GatewayPool, slots: Mapping[int, Limits]) -> None:
         for number, limits in slots.items():
             if seen.limits.get(number) != limits:
-                self._recall(pool.name, number)
                 seen.limits[number] = limits
                 seen.revisions[number] = revision(SlotFacts(pool, number, limits))
                 seen.due = float("-inf")
@@ -201,13 +201,6 @@ class ConfigProbeLoop:
         seen.lags[pod.name] = config_probe.lags(seen.lags.get(pod.name, {}), written, running, now)
         return config_probe.answering_state(seen.lags[pod.name], now, self._patience)
 
-    def _recall(self, gateway: str, slot: int) -> None:
-        """Take over what the pods ran last before this manager began."""
-        applied = self._limits.rolled_back.applied
-        recorded = applied_of(self._reader.slots.objects()[gateway, slot])
-        if recorded is not None:
-            applied.setdefault((gateway, slot), recorded)
-
     def _note_applied(self, gateway: str, seen: ProbedGateway) -> None:
         """Note the slots that every gateway pod which answers runs as written, and how long it took."""
         if all(found.silent for found in seen.states.values()):
@@ -221,8 +214,10 @@ class ConfigProbeLoop:
                 EFFECT.observe(took)
 
     def _roll_back(self, gateway: str, seen: ProbedGateway) -> None:
+        live = self._reader.slots.objects()
         for slot in config_probe.late_at_all(seen.states):
-            rejected, good = seen.limits[slot], self._limits.rolled_back.applied.get((gateway, slot))
+            rejected = seen.limits[slot]
+            good = self._limits.rolled_back.last_applied((gateway, slot), live.get((gateway, slot)))
             if good is not None and good != rejected and config_probe.may_replace(good, rejected):
                 times = seen.rolled_back[slot] = seen.rolled_back.get(slot, 0) + 1
                 again = self._clock.now() + BACKOFF.after(times)
@@ -233,7 +228,7 @@ class ConfigProbeLoop:
     def _announce(self, gateway: str, seen: ProbedGateway) -> None:
         trouble = seen.trouble()
         if trouble or seen.announced is not None:
-            said = "; ".join(f"{pod}: {state}" for pod, state, _ in trouble)
+            said = "; ".join(f"{pod}: {state}" for pod, state, _ in trouble or ())
             self._events.publish("proof", gateway, said or "all gateway pods run what was written")
         seen.announced = trouble
         self._changed.set()

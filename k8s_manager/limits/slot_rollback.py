@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from istio_templates.facts import Manifest
+from k8s_manager.gather.limit_record import applied_of
 from ratelimiter.controller import Limits, Slot
 
 
@@ -18,7 +20,8 @@ class RolledBack:
 class SlotRollbacks:
     """All rollbacks that are under way. The controller still desires what was rejected, and is shown it.
 
-    `version` is another one whenever a rollback begins or ends; `applied` is what all gateway pods last ran of a slot.
+    `version` is another one whenever a rollback begins or ends; `applied` is what all gateway pods were observed to
+    run.
     """
 
     def __init__(self) -> None:
@@ -32,6 +35,11 @@ class SlotRollbacks:
     def retain(self, gateways: Collection[str]) -> None:
         """Keep in mind what the pods of these gateways ran, and of no others."""
         self.applied = {slot: limits for slot, limits in self.applied.items() if slot[0] in gateways}
+
+    def last_applied(self, slot: Slot, live: Manifest | None) -> Limits | None:
+        """Return what all gateway pods last ran of a slot: as this manager has seen it, or as its EnvoyFilter says."""
+        found = self.applied.get(slot)
+        return found if found is not None or live is None else applied_of(live)
 
     def add(self, slot: Slot, rollback: RolledBack) -> None:
         """Begin one."""

@@ -14,7 +14,7 @@ from istio_templates.facts import GatewayPool, Manifest, ObjectKey, SlotFacts
 from k8s_manager.drift.digest import has_same_digest, stamped
 from k8s_manager.drift.provenance import reject_foreign
 from k8s_manager.drift.repair import Repair, remove_additions
-from k8s_manager.gather.limit_record import applied_of, with_applied
+from k8s_manager.gather.limit_record import with_applied
 from k8s_manager.kube.base_version import pinned, read_live, write_over
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
@@ -82,8 +82,7 @@ class SlotWriter:
         pool = self.pools[slot[0]]
         RENDERED.labels("slot").inc()
         (rendered,) = render_slot(SlotFacts(pool, slot[1], self._rollbacks.substitute(slot, limits)))
-        live = self._store.owned.get(names.key_of(rendered))
-        applied = self._rollbacks.applied.get(slot) or (applied_of(live) if live else None)
+        applied = self._rollbacks.last_applied(slot, self._store.owned.get(names.key_of(rendered)))
         obj = with_applied(stamped(rendered), applied)
         try:
             await self._apply(obj, stale)

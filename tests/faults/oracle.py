@@ -4,7 +4,7 @@ from functools import cache
 
 from tests.faults.end_state import differences
 from tests.faults.injection import Injection, injection_of
-from tests.faults.run import Outcome, play
+from tests.faults.run import Outcome, Scene, play
 from tests.faults.scenes import SCENES
 from tests.faults.verdict import Verdict
 
@@ -27,7 +27,7 @@ def tried(scene: str, injections: str) -> Verdict:
     """Run a scene with injections, which are texts with `+` between them, and compare it with its reference."""
     parsed = tuple(injection_of(text) for text in injections.split("+"))
     expected, found = reference(scene), play(SCENES[scene], parsed)
-    return Verdict(tuple(problems(expected, found, parsed, SCENES[scene].counting)), figures(expected, found))
+    return Verdict(tuple(problems(expected, found, parsed, SCENES[scene])), figures(expected, found))
 
 
 def figures(expected: Outcome, found: Outcome) -> dict[str, float]:
@@ -36,21 +36,19 @@ def figures(expected: Outcome, found: Outcome) -> dict[str, float]:
     return {"seconds to the end state": _late(expected, found), "calls, times the usual": calls / (1 + found.deaths)}
 
 
-def problems(
-    expected: Outcome, found: Outcome, injections: tuple[Injection, ...] = (), counting: float = 0.0
-) -> list[str]:
+def problems(expected: Outcome, found: Outcome, injections: tuple[Injection, ...], scene: Scene) -> list[str]:
     """Return in what a run is not as the reference: its end, its objects, its writes, its calls, its time."""
     out = [f"the manager ended: {crash}" for crash in found.crashes]
     out += [f"unforeseen: {error}" for error in found.errors[:SHOWN]]
     if found.stuck:
         out.append(found.stuck)
     out += differences(expected.state, found.state)[:SHOWN]
-    out += _writes(expected, found, int(counting))
+    out += _writes(expected, found, int(scene.counting))
     shown = figures(expected, found)
     late, calls = shown["seconds to the end state"], shown["calls, times the usual"]
     if calls > MOST_CALLS:
         out.append(f"{calls:.1f} times as many calls as usual")
-    if late > MOST_SECONDS + counting:
+    if late > MOST_SECONDS + scene.counting + scene.later:
         out.append(f"the last write came {late:.0f} s after the last fault")
     if injections and not (found.deaths or found.hits):
         out.append("nothing went wrong: the plan does not fit the scene any more")

@@ -25,8 +25,8 @@ from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simula
 from tests.faults.transport import Transport
 
 OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 35.0, 2000.0
-PREPARED_SECONDS = 5.0
 """`QUIET_SECONDS` is longer than a call may hang."""
+PREPARED_SECONDS = 5.0
 SETTINGS = Settings(audit="off", gateway_overlap=OVERLAP_SECONDS, identity="first")
 
 
@@ -111,13 +111,15 @@ class Run:
     async def settled(self, seconds: float = QUIET_SECONDS) -> float:
         """Wait until nothing is written, no call hangs and no manager dies for so long; return when the last write was
         made."""
-        count, deaths, last, written = len(self.cluster.writes), self.deaths, self.loop.time(), self.loop.time()
+        count, deaths = len(self.cluster.writes), self.deaths
+        last = written = self.loop.time()
         while self.loop.time() < last + seconds:
             await asyncio.sleep(0.5)
-            if (len(self.cluster.writes), self.deaths) != (count, deaths) or self.injector.under_way:
-                last = self.loop.time()
-                written = last if len(self.cluster.writes) != count else written
-                count, deaths = len(self.cluster.writes), self.deaths
+            if len(self.cluster.writes) != count:
+                count, last = len(self.cluster.writes), self.loop.time()
+                written = last
+            if self.deaths != deaths or self.injector.under_way:
+                deaths, last = self.deaths, self.loop.time()
             if last > LONGEST_SECONDS:
                 raise Stuck(f"after {last:.0f} s something is still written every {seconds:g} s")
         return written
@@ -129,7 +131,8 @@ Script = Callable[[Run], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A workflow: what is there before it, what people do, the settings of the manager, for how many seconds nothing is
-    written at its end, and for how many a status counts on after a manager has begun."""
+    written at its end, for how many a status counts on after a manager has begun, and how much later than usual the
+    manager itself goes on after a fault."""
 
     name: str
     prepare: Script
@@ -137,6 +140,7 @@ class Scene:
     settings: Settings = SETTINGS
     quiet: float = QUIET_SECONDS
     counting: float = 0.0
+    later: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ FREE = "free.models.example.com"
 DRIFT_SECONDS = 620.0
 """For how long a condition says that others have changed an object, and a little more."""
 TRANSFER_SECONDS, ROLLED_BACK_SECONDS = 80.0, 80.0
-"""After how long a leader has finished a transfer that somebody else began, and has tried rejected limits again."""
+"""After how long a leader has finished the transfer of another manager, and has tried rejected limits again."""
 VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
 
 
@@ -267,17 +267,17 @@ SCENES = {
         _scene("override", with_model, set_aside),
         _scene("shadow", with_model, shadow, counting=60),
         _scene("ramp", with_model, ramp),
-        _scene("slot-rollback", with_model, roll_back, counting=ROLLED_BACK_SECONDS),
+        _scene("slot-rollback", with_model, roll_back, later=ROLLED_BACK_SECONDS),
         _scene("handover", with_model, hand_over),
         _scene("traffic", with_model, shift),
         _scene("pause", with_model, pause),
         _scene("host-claim", with_free_host, give_host),
         _scene("certificates", with_model, certify),
         _scene("delegation", with_two_tenants, delegate),
-        _scene("host-transfer", with_free_host, transfer, quiet=TRANSFER_SECONDS, counting=TRANSFER_SECONDS),
+        _scene("host-transfer", with_free_host, transfer, quiet=TRANSFER_SECONDS, later=TRANSFER_SECONDS),
         _scene("warm-up", with_model, warm_up),
         _scene("gateway-managed", with_gateways, manage),
-        _scene("drift", with_model, repair, quiet=DRIFT_SECONDS, counting=DRIFT_SECONDS),
+        _scene("drift", with_model, repair, quiet=DRIFT_SECONDS, later=DRIFT_SECONDS),
         _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
     )
 }

@@ -67,9 +67,10 @@ async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fle
 
     async with fleet.manager(connect=connect) as manager, fleet.rest(manager) as rest:
         await make_search(fleet)
-        for rate in (31, 32, 33):
-            await fleet.apply(model(rateLimit={"perReplicaQps": rate}))
-            await until(partial(has_been_tried, manager.history, rate - 29), what="the revision being tried")
+        for generation in (1, 2, 3, 4):
+            if generation > 1:
+                await fleet.apply(model(rateLimit={"perReplicaQps": 30 + generation}))
+            await until(partial(has_been_tried, manager.history, generation), what="the revision being tried")
         for client in clients:
             client.refuses = False
         found = await history(rest, 4)
@@ -78,8 +79,9 @@ async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fle
 
 
 def has_been_tried(recorder, generation) -> bool:
-    """Tell whether a revision failed at its write: who changed the document is known by then."""
-    return generation in [found for _, found in recorder._lane.failed]
+    """Tell whether the model's revision failed at its write: who changed the document is known by then."""
+    failed = [recorder._unwritten[version] for version in recorder._lane.failed if version in recorder._unwritten]
+    return ("Model", generation) in [(obj["kind"], obj["metadata"]["generation"]) for obj in failed]
 
 
 def rated(qps: float) -> dict:

@@ -1,6 +1,7 @@
 """A cluster that is lost: its documents in an empty one, with other identifiers and no status, become what they were."""
 
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import yaml
@@ -8,50 +9,33 @@ import yaml
 from istio_templates.envoy_filter import limits_of
 from istio_templates.names import TENANT
 from tests.features.conftest import is_programmed, make_search, recorded
-from tests.support.command import run_command
+from tests.features.test_cli import tidegate
+from tests.features.test_overrides import override
 from tests.support.documents import HOST, tenant
-from tests.support.fleet import TOKEN, running_fleet
+from tests.support.fleet import running_fleet
 from tests.support.waiting import until
 
 ACCEPTED, REJECTED = "accepted.yaml", "rejected.yaml"
-PAST, COMING = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-
-
-def override(name, expires):
-    spec = {"author": "kim", "reason": "a launch", "expires": expires, "target": {"everything": True}, "total": 70}
-    metadata = {"name": name, "namespace": "tidegate-system"}
-    return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "LimitOverride", "metadata": metadata, "spec": spec}
 
 
 @asynccontextmanager
 async def manager_at(fleet):
     """Run a manager with its API; yield how the command line asks it."""
     async with fleet.manager() as manager, fleet.rest(manager) as rest:
-        server = f"http://127.0.0.1:{rest._session._base_url.port}"
-
-        async def tidegate(*words):
-            environment = {
-                "TIDEGATE_SERVER": server,
-                "TIDEGATE_TOKEN": TOKEN,
-                "PATH": "/usr/bin:/bin",
-                "COLUMNS": "200",
-            }
-            return await run_command(*words, environment=environment)
-
-        yield tidegate
+        yield partial(tidegate, server=f"http://127.0.0.1:{rest._session._base_url.port}")
 
 
 @pytest.fixture
 async def backup(fleet, tmp_path):
     """The backup of a cluster in which the tenant that comes first by name has lost a host to an older one."""
     await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate-system"}})
-    async with manager_at(fleet) as tidegate:
+    async with manager_at(fleet) as command:
         await make_search(fleet)
-        await fleet.apply(tenant("ads", hosts=[{"name": HOST}]), tenant("media"), override("launch", COMING))
-        await fleet.apply(override("over", PAST))
+        await fleet.apply(tenant("ads", hosts=[{"name": HOST}]), tenant("media"), override("launch", total=70))
+        await fleet.apply(override("over", seconds=-60, total=70))
         await until(lambda: is_accepted(fleet, "ads", "False"), what="the younger claim being rejected")
         await until(lambda: is_accepted(fleet, "media", "True"), what="the third tenant")
-        code, out, error = await tidegate("backup", str(tmp_path / "all"))
+        code, out, error = await command("backup", str(tmp_path / "all"))
     assert (code, error) == (0, "")
     folder = tmp_path / "all"
     *counted, rejected = out.splitlines()
@@ -89,8 +73,8 @@ async def test_hosts_keep_their_owners_and_limits_stand_before_routes_open(fleet
     async with running_fleet() as empty:
         for name in ("inference-gw", "tidegate-system"):
             await empty.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        async with manager_at(empty) as tidegate, recorded(empty, "EnvoyFilter", "VirtualService") as seen:
-            code, _, error = await tidegate("apply", "-f", str(backup / ACCEPTED))
+        async with manager_at(empty) as command, recorded(empty, "EnvoyFilter", "VirtualService") as seen:
+            code, _, error = await command("apply", "-f", str(backup / ACCEPTED))
             assert (code, error) == (0, "")
             await until(lambda: is_programmed(empty, "ranker", "search"), what="the model being programmed")
             await empty.apply(*yaml.safe_load_all((backup / REJECTED).read_text()))
@@ -117,9 +101,9 @@ async def test_documents_that_are_there_before_the_manager_become_the_same_in_an
 
 async def test_a_folder_that_cannot_be_written_is_a_sentence(fleet, tmp_path):
     (tmp_path / "file").write_text("")
-    async with manager_at(fleet) as tidegate:
+    async with manager_at(fleet) as command:
         await make_search(fleet)
-        code, _, error = await tidegate("backup", str(tmp_path / "file" / "below"))
+        code, _, error = await command("backup", str(tmp_path / "file" / "below"))
     assert code == 2 and "name a folder that can be written" in error
 
 

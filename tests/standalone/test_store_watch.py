@@ -19,7 +19,7 @@ async def test_a_silence_that_ends_just_then_is_not_told_before_what_ended_it():
     await asyncio.sleep(0)
     pod = {"metadata": {"name": "ranker"}}
     asyncio.get_running_loop().call_later(1.2 * IDLE_SECONDS, store.commit, "/pods", None, pod)
-    # A busy process: the silence is over, and before that is told there is a change.
+    # A busy process: the silence is over, and a change is committed before the watch says so.
     time.sleep(2 * IDLE_SECONDS)  # noqa: ASYNC251
     await following
     assert [after for _, after in told].count(pod) == 1

@@ -1,8 +1,8 @@
 """`tidegate backup`: all documents as files, from which an empty cluster becomes what this one is."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from istio_templates.documents.override import moment
 from istio_templates.errors import Invalid, Problem
+from istio_templates.names import key_of
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli import selection
 from k8s_manager.cli.api_commands.documents import DEMO, Server, State, TokenFile
@@ -43,14 +44,14 @@ def backup(
     to whom it belongs, in whatever order. What is rejected here is in rejected.yaml, to be applied after it. Overrides
     that have ended are left out, and so are warm-up plans, which kubectl reads: see docs/restore.md.
     """
-    found = list(_documents(connect(server, token_file, state)))
-    named = {True: ACCEPTED, False: REJECTED}
-    by_file = {name: [obj for obj in found if named[_is_accepted(obj)] == name] for name in (ACCEPTED, REJECTED)}
+    by_file: dict[str, list[Object]] = {ACCEPTED: [], REJECTED: []}
+    for obj in _documents(connect(server, token_file, state)):
+        by_file[ACCEPTED if _accepted(obj).get("status") == "True" else REJECTED].append(obj)
     _write(folder, {name: [_plain(obj) for obj in objects] for name, objects in by_file.items()})
     for name, objects in by_file.items():
         typer.echo(f"{folder / name}: {_counted(objects)}")
     for obj in by_file[REJECTED]:
-        typer.echo(f"  {_named(obj)}: {_why(obj)}")
+        typer.echo(f"  {key_of(obj)}: {_why(obj)}")
 
 
 def _documents(connection: Connection) -> Iterator[Object]:
@@ -66,13 +67,8 @@ def _has_ended(obj: Object) -> bool:
 
 
 def _accepted(obj: Object) -> Object:
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    found: Object = next((one for one in conditions if one["type"] == "Accepted"), {})
-    return found
-
-
-def _is_accepted(obj: Object) -> bool:
-    return bool(_accepted(obj).get("status") == "True")
+    conditions: Object = {c["type"]: c for c in obj.get("status", {}).get("conditions", [])}
+    return dict(conditions.get("Accepted", {}))
 
 
 def _why(obj: Object) -> str:
@@ -101,13 +97,5 @@ def _write(folder: Path, files: dict[str, list[Object]]) -> None:
 
 
 def _counted(objects: list[Object]) -> str:
-    counts = [
-        (kind, len(list(group))) for kind, group in groupby(objects, key=lambda obj: selection.kind_of(obj).value)
-    ]
-    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts) or "nothing"
-
-
-def _named(obj: Object) -> str:
-    namespace = obj["metadata"].get("namespace")
-    name = obj["metadata"]["name"]
-    return f"{obj['kind']} {namespace}/{name}" if namespace else f"{obj['kind']} {name}"
+    counts = Counter(selection.kind_of(obj).value for obj in objects)
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items()) or "nothing"

@@ -37,7 +37,7 @@ def run(plan: str) -> Verdict:
     expected, found = reference(scene), play(SCENES[scene], injections)
     deaths = tuple(one for one in injections if isinstance(one, Death))
     usual = play(SCENES[scene], deaths) if deaths else expected
-    wrong = problems(expected, found, (), SCENES[scene].counting)
+    wrong = problems(expected, found, (), SCENES[scene])
     return Verdict((*wrong, *_steps_back(usual, found)), figures(expected, found))
 
 
