@@ -33,7 +33,7 @@ class Recording(KubeClient):
         self.calls: list[Call] = []
         self.last = 0.0
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
@@ -41,8 +41,8 @@ class Recording(KubeClient):
         query: dict[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        answer = await super()._call(method, path, what, query, body, content_type)
+    ) -> Any:
+        answer = await super().call(method, path, what, query, body, content_type)
         if method != "GET":
             self.calls.append((method, path, query, None if body is None else orjson.dumps(body), content_type))
             self.last = time.monotonic()
@@ -74,6 +74,7 @@ async def run(quick: bool) -> list[Figure]:
             ours, calls, pass_seconds, unneeded, drawn = await _first_pass(found)
         async with cluster(Path(folder) / "bare") as found:
             await _documents(found, number)
+            assert calls, "the first pass wrote nothing that was seen: there is nothing to compare"
             bare = await _replay(found, calls)
         async with cluster(Path(folder) / "process") as found:
             await _documents(found, number)
