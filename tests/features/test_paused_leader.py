@@ -56,13 +56,15 @@ class StoppableClient(KubeClient):
             self._stop()
         await self.awake.wait()
         is_late = self.woke
-        answer = await super().call(method, path, what, *more)
-        if counts and is_late:
-            self.late.append(what)
-        if is_last and self.sent:
-            self._stop()
-        await self.awake.wait()
-        return answer
+        try:
+            answer = await super().call(method, path, what, *more)
+            if counts and is_late:
+                self.late.append(what)
+            return answer
+        finally:  # also where it is refused: a refusal is an answer
+            if is_last and self.sent:
+                self._stop()
+            await self.awake.wait()
 
     def _counted(self):
         if self.left is None:

@@ -22,7 +22,7 @@ WAYS = [{"tenant": "guest", "paths": ["/v2/models/guest"]}]
 
 class DyingClient(KubeClient):
     """The transport of a manager that dies at its n-th write of a tenant from now on: before it is sent, or once it has
-    arrived."""
+    arrived. A write that is refused, since a status came between, counts for nothing: it is sent again."""
 
     def __init__(self, server, session):
         super().__init__(server, session)
@@ -32,17 +32,14 @@ class DyingClient(KubeClient):
         if self.dead.is_set():
             await asyncio.Event().wait()
         counts = method != "GET" and "/tenants/" in path and not path.endswith("/status") and self.left is not None
-        if counts and not self.sent:
-            await self._count()
-        answer = await super().call(method, path, what, *more)
-        if counts and self.sent:
-            await self._count()
-        return answer
-
-    async def _count(self):
-        self.left -= 1
-        if self.left == 0:
+        if counts and self.left == 1 and not self.sent:
             await self._die()
+        answer = await super().call(method, path, what, *more)
+        if counts:
+            self.left -= 1
+            if self.left == 0:
+                await self._die()
+        return answer
 
     async def _die(self):
         self.dead.set()
