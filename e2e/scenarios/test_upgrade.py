@@ -6,7 +6,7 @@ import pytest
 
 from e2e.support.install import settled
 from e2e.support.load import Load
-from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
+from e2e.support.site import SYSTEM, Site, bounded, host_of, kubectl, path_of
 from istio_templates.facts import Manifest
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
 from tests.support.waiting import until
@@ -45,13 +45,15 @@ async def objects(site: Site, tenant: str) -> dict[str, tuple[str, str, Manifest
     return found
 
 
-async def test_an_upgrade_writes_no_object_and_every_limit_holds(
-    previous_release: None, site: Site, gateways: list[str], tenant: str
-):
+async def test_an_upgrade_writes_no_object_and_every_limit_holds(previous_release: None, site: Site, tenant: str):
+    await site.make_gateway("shared")
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
     await site.until_enforced(40, tenant)
     await until(lambda: site.holds("Model", "ranker", "Ready", tenant), "the model being ready")
+    # Pods of a gateway that a newer release has made are replaced by the previous one as soon as that leads.
+    kubectl("-n", "shared-gw", "rollout", "status", "deployment/shared", bounded())
+    gateways = await site.ready_pods("shared-gw", "istio=shared", 2)
     before = await objects(site, tenant)
     assert any(key.startswith("VirtualService") for key in before)
     load = Load(host_of(tenant), path_of("ranker"), rate=80)
