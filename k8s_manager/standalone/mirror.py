@@ -33,7 +33,7 @@ _PATCHES = {
 
 
 class MirrorRefused(Exception):
-    """The API said no; `status` is its code."""
+    """The API refused a call; `status` is the HTTP status code."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status

@@ -39,7 +39,7 @@ def applied(
 
 
 def updated(live: Object | None, new: Object, manager: str, shape: Shape, subresource: str, now: str) -> Object:
-    """Return `new` with its changed fields in the hands of `manager`, as after POST, PUT or PATCH."""
+    """Return `new` with its changed fields owned by the field manager `manager`, as after POST, PUT or PATCH."""
     before, after = leaves(live, shape) if live else {}, leaves(new, shape)
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
     gone = before.keys() - after.keys()

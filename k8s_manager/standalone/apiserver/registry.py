@@ -38,7 +38,7 @@ _WITH_STATUS = {"Namespace", "Pod", "Service", "Deployment", "HorizontalPodAutos
 
 @dataclass(slots=True)
 class Kind:
-    """One kind: where it lives, how its lists merge, what its schema says."""
+    """One kind: its API path, the merge keys of its lists, its schema."""
 
     group_version: str
     kind: str
@@ -117,7 +117,7 @@ def custom(crd: dict[str, Any]) -> list[Kind]:
 
 
 def _plain(schema: Any) -> Any:
-    """Return an OpenAPI schema as JSON Schema: `nullable` and `int-or-string` are said in its words."""
+    """Return an OpenAPI schema as JSON Schema: `nullable` and `int-or-string` are translated."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):

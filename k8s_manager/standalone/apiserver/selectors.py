@@ -11,7 +11,7 @@ _SET_BASED = re.compile(r"^\s*(\S+)\s+(in|notin)\s+\(([^)]*)\)\s*$")
 
 
 def matcher(labels: str, fields: str) -> Callable[[Object], bool]:
-    """Return a function that tells whether an object is selected; raises 400 where a selector is broken."""
+    """Return a function that decides whether an object is selected; raises 400 where a selector is broken."""
     tests = [_label_test(part) for part in _parts(labels)] + [_field_test(part) for part in _parts(fields)]
     return lambda obj: all(test(obj) for test in tests)
 

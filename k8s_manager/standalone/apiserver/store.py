@@ -25,7 +25,7 @@ def clone(obj: Object) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class CommittedWrite:
-    """One committed write: `before` and `after` tell created, changed and deleted apart."""
+    """One committed write: a creation has no `before`, a deletion no `after`."""
 
     version: int
     resource: str
@@ -89,7 +89,7 @@ class ObjectStore:
         return sorted(self._dependents.get(uid, ()))
 
     def commit(self, resource: str, before: Object | None, after: Object | None) -> Object | None:
-        """Store a write under a new version, tell the watchers, and return what is stored."""
+        """Store a write under a new version, notify the watches, and return the stored object."""
         self.version += 1
         obj = after if after is not None else dict(before or {})
         obj["metadata"] = {**obj["metadata"], "resourceVersion": str(self.version)}

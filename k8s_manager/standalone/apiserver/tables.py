@@ -13,7 +13,7 @@ from k8s_manager.standalone.apiserver.registry import Kind
 Object = dict[str, Any]
 Column = tuple[str, Callable[[Object, datetime], Any]]
 TABLE = re.compile(r"as=Table;[^,]*g=meta\.k8s\.io|g=meta\.k8s\.io;[^,]*as=Table")
-"""What a client accepts that wants a table."""
+"""The parameter of the Accept header of a client that takes tables."""
 
 
 def table(kind: Kind, objects: Sequence[Object], crd: Object | None, metadata: Object, now: datetime) -> Object:

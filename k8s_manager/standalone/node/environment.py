@@ -12,7 +12,7 @@ _LABEL = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 class CannotRun(Exception):
-    """The container asks for something that a local process cannot have."""
+    """A container needs what a local process cannot have."""
 
 
 def environment(pod: Object, container: Object, address: str) -> dict[str, str]:

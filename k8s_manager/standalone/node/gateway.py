@@ -15,7 +15,7 @@ _FILTERS = "type.googleapis.com/envoy.extensions.filters"
 
 
 def is_gateway(pod: Object) -> bool:
-    """Tell whether a pod asks for an injected gateway proxy."""
+    """Return whether a pod is to get an injected gateway proxy."""
     return bool(pod["metadata"].get("annotations", {}).get("inject.istio.io/templates") == "gateway")
 
 

@@ -20,7 +20,7 @@ STEADY = 30.0
 
 
 class Container:
-    """One container of a running pod, and what its status says."""
+    """One container of a running pod, with its status."""
 
     def __init__(self, spec: Object, restarts: int) -> None:
         self.spec, self.restarts = spec, restarts

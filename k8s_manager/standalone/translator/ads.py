@@ -47,7 +47,7 @@ class Subscription:
 
 
 class Ads(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
-    """Serves every gateway pod from `source`; `changed` tells that it may give something else now."""
+    """Serves every gateway pod from `source`; `changed` is set when it may give another snapshot."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

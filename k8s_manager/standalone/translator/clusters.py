@@ -12,7 +12,7 @@ Object = dict[str, Any]
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _POLICY = frozenset({"connectionPool", "loadBalancer", "outlierDetection"})
 _PLAIN = {"tls": {"mode": "DISABLE"}}
-"""What policies say that is so anyway."""
+"""Values of traffic policies that are the default anyway."""
 _BALANCERS = {"LEAST_CONN": "LEAST_REQUEST", "UNSPECIFIED": "LEAST_REQUEST"} | {
     name: name for name in ("LEAST_REQUEST", "ROUND_ROBIN", "RANDOM")
 }
@@ -166,7 +166,7 @@ def _outliers(outlier: Object) -> Object:
 
 
 def hash_policies(config: Config) -> dict[str, list[Object]]:
-    """Return, by host, on what routes hash where a DestinationRule asks for it."""
+    """Return the hash policy of each host whose DestinationRule has a consistent hash."""
     out: dict[str, list[Object]] = {}
     for rule in config.destination_rules:
         with config.omissions.contained(rule, "spec"):
