@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.faults.__main__ import surprises
-from tests.faults.rows import ROWS, sample
+from tests.faults.rows import ROWS, requests, sample
 from tests.faults.scenes import SCENES
 
 DAY = datetime.now(UTC).date().isoformat()
@@ -14,7 +14,12 @@ SCENES_EACH = 2
 """In how many scenes a row is tried."""
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.NAME)
+def marked(row):
+    """Return a row as a parameter; one with real Envoys runs beside no other of them."""
+    return pytest.param(row, id=row.NAME, marks=[pytest.mark.xdist_group("standalone")] if row is requests else [])
+
+
+@pytest.mark.parametrize("row", map(marked, ROWS))
 def test_a_sample_of_the_day_ends_as_the_reference(row):
     chance = random.Random(f"{DAY} {row.NAME}")
     plans = sample(row, chance, chance.sample(sorted(SCENES), SCENES_EACH))

@@ -215,12 +215,14 @@ async def _greeted(out: asyncio.StreamReader, said: list[str], last: str) -> Non
 
 
 @asynccontextmanager
-async def manager_process(folder: Path, *more: str, listen: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+async def manager_process(
+    folder: Path, *more: str, listen: str = "", kubeconfig: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a manager of one's own on a standalone's API, as `tidegate serve`; by default where the standalone's would
-    listen."""
+    listen, and by the standalone's own kubeconfig."""
     options = [
         "--kubeconfig",
-        str(folder / "kubeconfig"),
+        str(kubeconfig or folder / "kubeconfig"),
         "--token-file",
         str(folder / "token"),
         "--listen",

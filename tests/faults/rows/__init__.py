@@ -3,7 +3,16 @@
 import random
 from types import ModuleType
 
-from tests.faults.rows import bad_tenants, event_histories, fault_matrix, kill_plans, leaders, metrics_loss, old_views
+from tests.faults.rows import (
+    bad_tenants,
+    event_histories,
+    fault_matrix,
+    kill_plans,
+    leaders,
+    metrics_loss,
+    old_views,
+    requests,
+)
 
 ROWS: tuple[ModuleType, ...] = (
     kill_plans,
@@ -12,6 +21,7 @@ ROWS: tuple[ModuleType, ...] = (
     fault_matrix,
     leaders,
     bad_tenants,
+    requests,
     metrics_loss,
 )
 

@@ -1,0 +1,151 @@
+"""R7: requests through real Envoys while documents change, the API server fails and the manager is killed."""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import yaml
+
+from k8s_manager.kube.client import KubeClient
+from tests.faults.proxy import FaultyProxy, faulty_proxy
+from tests.faults.request_script import COMES, RATES, STRANGER, TIGHT, TIGHTEST, Script
+from tests.faults.verdict import Verdict
+from tests.support.fleet import Hands
+from tests.support.standalone import HOST, PATH, Load, Running, manager_process, offer, standalone
+from tests.support.waiting import until
+
+NAME, AT_LEAST = "R7", 10
+TITLE = (
+    "10,000 requests through real Envoys during 100 changes, calls failing and managers killed: no unexpected answer"
+)
+CHANGES, SECONDS = 100, 40.0
+SHARE = 0.1
+"""Share of the manager's calls that go wrong."""
+LIVES = (6.0, 14.0)
+"""Seconds between two deaths of the manager."""
+EXPECTED = {
+    "ranker": {200},
+    "tight": {200, 429},
+    "comes": {200, 404},
+    "stranger": {404},
+}
+"""What a caller of each model may be answered, whatever goes wrong behind the gateway."""
+
+
+def plans(scenes: Iterable[str] = ()) -> list[str]:
+    """Return one plan for each seed."""
+    return [f"{NAME}/seed:{seed}" for seed in range(AT_LEAST)]
+
+
+def sample(chance: random.Random) -> list[str]:
+    """Return one short plan."""
+    return [f"{NAME}/short:{chance.randrange(1_000_000)}"]
+
+
+def run(plan: str) -> Verdict:
+    """Return what came of a plan."""
+    kind, _, seed = plan.rpartition("/")[2].partition(":")
+    part = 1.0 if kind == "seed" else 0.25
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_played(Path(folder), random.Random(int(seed)), part))
+
+
+async def _played(folder: Path, chance: random.Random, part: float) -> Verdict:
+    async with (
+        standalone(folder, "--without-manager") as run,
+        _hands(run) as hands,
+        faulty_proxy(hands.client.server, chance) as proxy,
+    ):
+        kubeconfig, script = _pointed(folder, proxy), Script(hands, chance)
+        async with manager_process(folder, kubeconfig=kubeconfig):
+            await until(run.rest.up, "the manager's API")
+            await script.begin()
+            addresses = await run.gateways()
+            await script.enforced(run)
+            await until(lambda: _answers(run, addresses), "every gateway pod answering as it should")
+        return await _under_faults(run, script, proxy, kubeconfig, addresses, part)
+
+
+async def _under_faults(
+    run: Running, script: Script, proxy: FaultyProxy, kubeconfig: Path, addresses: list[str], part: float
+) -> Verdict:
+    seconds, changes = SECONDS * part, int(CHANGES * part)
+    proxy.share = SHARE
+    managing = asyncio.create_task(_managed(run.folder, kubeconfig, script.chance))
+    ways = {"ranker": (HOST, PATH), "tight": (HOST, TIGHT), "comes": (HOST, COMES), "stranger": (STRANGER, PATH)}
+    loads = {name: asyncio.create_task(offer(addresses, RATES[name], seconds, *way)) for name, way in ways.items()}
+    for _ in range(changes):
+        await script.change()
+        await asyncio.sleep(seconds / changes * 0.9)
+    found = {name: await load for name, load in loads.items()}
+    managing.cancel()
+    await asyncio.gather(managing, return_exceptions=True)
+    faults, proxy.share = sum(proxy.faults.values()), 0.0
+    ended = time.monotonic()
+    problems = list(_problems(found, script, seconds))
+    async with manager_process(run.folder, kubeconfig=kubeconfig):
+        await until(run.rest.up, "the manager's API")
+        try:
+            await script.enforced(run)
+        except AssertionError as error:
+            problems.append(f"after the faults: {error}")
+    if not faults:
+        problems.append("no call went wrong")
+    asked = sum(sum(load.answers.values()) for load in found.values())
+    figures = {"requests of a plan": asked, "calls that went wrong": faults}
+    return Verdict(tuple(problems), {**figures, "seconds to the end state": time.monotonic() - ended})
+
+
+def _problems(found: dict[str, Load], script: Script, seconds: float) -> Iterable[str]:
+    for name, load in found.items():
+        if odd := {status: count for status, count in load.answers.items() if status not in EXPECTED[name]}:
+            yield f"{name}: unexpected answers {odd} of {dict(load.answers)}; changes before: {script.done[-10:]}"
+        if load.errors:
+            yield f"{name}: {len(load.errors)} requests failed, such as {load.errors[:3]}"
+    admitted, most = found["tight"].answers[200], TIGHTEST * script.most_replicas * (seconds + 2)
+    if admitted > most:
+        yield f"tight: {admitted} requests were admitted, and no limit of it allows more than {most:.0f}"
+
+
+async def _managed(folder: Path, kubeconfig: Path, chance: random.Random) -> None:
+    """Kill the manager again and again, and start the next one."""
+    while True:
+        async with manager_process(folder, kubeconfig=kubeconfig) as process:
+            await asyncio.sleep(chance.uniform(*LIVES))
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def _answers(run: Running, addresses: list[str]) -> bool:
+    """Tell whether every gateway pod has the routes of the beginning."""
+    for address in addresses:
+        for path in (PATH, TIGHT):
+            async with run.session.get(f"http://{address}{path}", headers={"Host": HOST}) as answer:
+                if answer.status != 200:
+                    return False
+    return True
+
+
+@asynccontextmanager
+async def _hands(run: Running) -> AsyncIterator[Hands]:
+    """Give a person's way to the API server: nothing goes wrong on it."""
+    server = "http://127.0.0.1:" + (run.folder / "kube-port").read_text().strip()
+    headers = {"Authorization": "Bearer " + (run.folder / "kube-token").read_text().strip()}
+    async with aiohttp.ClientSession(headers=headers, trust_env=False, read_bufsize=2**22) as session:
+        yield Hands(KubeClient(server, session))
+
+
+def _pointed(folder: Path, proxy: FaultyProxy) -> Path:
+    """Write a kubeconfig that leads to a proxy."""
+    found = yaml.safe_load((folder / "kubeconfig").read_text())
+    found["clusters"][0]["cluster"] = {"server": proxy.address}
+    path = folder / "kubeconfig.proxy"
+    path.write_text(yaml.safe_dump(found))
+    return path
