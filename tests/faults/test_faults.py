@@ -19,7 +19,7 @@ def marked(row):
     return pytest.param(row, id=row.NAME, marks=[pytest.mark.xdist_group("standalone")] if row is requests else [])
 
 
-@pytest.mark.parametrize("row", map(marked, ROWS))
+@pytest.mark.parametrize("row", [marked(row) for row in ROWS])
 def test_a_sample_of_the_day_ends_as_the_reference(row):
     chance = random.Random(f"{DAY} {row.NAME}")
     plans = sample(row, chance, chance.sample(sorted(SCENES), SCENES_EACH))
