@@ -251,8 +251,8 @@ class ClusterTarget:
     async def _make(self, obj: Manifest) -> Manifest:
         """Make an object; where another writer was faster than our watch, leave it as that one made it.
 
-        A namespace that is live after all may have another owner, and need nothing of ours: the next reconcile pass
-        decides."""
+        Another owner may have created a namespace since the last list; the next reconcile pass decides whether it gets
+        labels of Tidegate."""
         if obj["kind"] in SHARED and (live := await read_live(self._client, names.key_of(obj))):
             self._store.put(live)
             raise WriteConflict(str(names.key_of(obj)), [Problem("", "it is there already; it is looked at again")])

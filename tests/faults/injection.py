@@ -11,6 +11,8 @@ WRITES = ("create", "apply", "patch", "replace", "delete")
 VERBS = ("get", "list", "watch", *WRITES)
 ANSWERS = {"403": 403, "409": 409, "422": 422, "410": 410, "429": 429, "500": 500, "503": 503}
 """Faults that are an answer of the server, without the call being carried out."""
+FOREIGN = b'["<html>this proxy answers for everybody</html>"]'
+"""The body of an answer from a proxy in between."""
 CALL_FAULTS = ("409", "410", "429", "500", "503", "reset", "timeout", "hang", "lost", "torn", "foreign", "delay")
 """`lost`: carried out, and the answer reset. `torn`: carried out, and half of the answer. `foreign`: the answer of a proxy
 in between, with status 200. `timeout`: no answer for 10 s, and none at all. `delay`: carried out after 8 s."""
@@ -19,6 +21,11 @@ LIST_FAULTS = ("stale",)
 WATCH_FAULTS = ("410", "expired", "end", "lag", "repeat", "reorder", "drop", "torn", "reset", "503", "429")
 """`expired`: 410 inside the stream. `end`: the watch ends at once. `lag`: events come 10 s late. `drop`: some are lost, and
 the watch breaks 5 s later."""
+
+
+def refusal_of(status: int) -> dict[str, object]:
+    """Return the body of an answer that refuses a call."""
+    return {"kind": "Status", "code": status, "message": "injected"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from tests.faults.injection import ANSWERS
+from tests.faults.injection import ANSWERS, FOREIGN, refusal_of
 
 CALL_FAULTS = ("429", "500", "503", "reset", "lost", "torn", "foreign", "delay")
 WATCH_FAULTS = ("410", "503", "reset", "end", "break")
@@ -18,7 +18,6 @@ WATCH_FAULTS = ("410", "503", "reset", "end", "break")
 DELAY_SECONDS, BREAK_SECONDS = 3.0, 4.0
 RETRY_AFTER = "1"
 _KEPT = ("Authorization", "Content-Type", "Accept")
-_FOREIGN = b'["<html>this proxy answers for everybody</html>"]'
 
 
 class FaultyProxy:
@@ -35,12 +34,11 @@ class FaultyProxy:
         fault = self._fault(is_watch)
         if fault in ANSWERS:
             headers = {"Retry-After": RETRY_AFTER} if fault == "429" else {}
-            status = {"kind": "Status", "code": ANSWERS[fault], "message": "injected"}
-            return web.json_response(status, status=ANSWERS[fault], headers=headers)
+            return web.json_response(refusal_of(ANSWERS[fault]), status=ANSWERS[fault], headers=headers)
         if fault == "reset":
             return _reset(request)
         if fault == "foreign":
-            return web.Response(body=_FOREIGN, content_type="application/json")
+            return web.Response(body=FOREIGN, content_type="application/json")
         if fault == "delay":
             await asyncio.sleep(DELAY_SECONDS)
         return await (self._watch(request, fault) if is_watch else self._call(request, fault))

@@ -9,8 +9,9 @@ from typing import Any
 from istio_templates.facts import ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.kube.errors import Absent
+from tests.support.documents import gateway, model, tenant
 from tests.support.fleet import Hands
-from tests.support.standalone import GATEWAY, HOST, PATH, Running, ranker
+from tests.support.standalone import GATEWAY, HOST, PATH, QUICK, Running, ranker
 from tests.support.waiting import until
 
 Object = dict[str, Any]
@@ -19,14 +20,13 @@ RATES = {"ranker": 150.0, "tight": 40.0, "comes": 30.0, "stranger": 30.0}
 """Requests a second."""
 TIGHTEST = 12
 """The highest limit per replica of the model whose callers are refused."""
-QUICK = {"down": {"quiet": "100ms", "longest": "1s"}, "up": {"quiet": "200ms", "longest": "1s"}}
-_API = "tidegate.dev/v1alpha1"
+GATEWAY_PODS = GATEWAY["spec"]["managed"]["replicas"]
+MOST_REPLICAS = 3
+"""How many replicas a limit can have counted."""
 
 
 class Script:
-    """Draws change after change. `done` tells them in words, `most_replicas` how many a limit could have counted."""
-
-    most_replicas = 3
+    """Draws change after change; `done` names them."""
 
     def __init__(self, hands: Hands, chance: random.Random) -> None:
         self._hands, self.chance = hands, chance
@@ -47,11 +47,8 @@ class Script:
 
     async def begin(self) -> None:
         """Write the documents that everything begins with."""
-        await self._hands.apply(
-            {"apiVersion": _API, "kind": "InferenceGateway", "metadata": {"name": "shared"}, **GATEWAY},
-            self._tenant(),
-        )
-        await self._namespaced()
+        await self._hands.apply(gateway(**GATEWAY["spec"]), tenant(hosts=self._hosts))
+        await until(lambda: self._hands.get("Namespace", "search"), "the tenant's namespace")
         await self._hands.apply(self._ranker, self._tight)
 
     async def change(self) -> None:
@@ -64,30 +61,9 @@ class Script:
         replicas = [version["workload"]["replicas"] for version in self._ranker["spec"]["versions"]]
         shares = [split["weight"] / 100 for split in self._ranker["spec"]["traffic"]]
         carried = min(count / share for count, share in zip(replicas, shares, strict=True))
-        await self._limited(run, "ranker", carried * self._ranker["spec"]["rateLimit"]["perReplicaQps"])
-        await self._limited(run, "tight", sum(replicas) * self._tight["spec"]["rateLimit"]["perReplicaQps"])
-
-    async def _limited(self, run: Running, model: str, total: float) -> None:
-        """Wait for a limit, whole for each gateway pod."""
-        said: Object = {}
-
-        async def reached() -> bool:
-            status, answer = await run.rest.call("GET", f"/v1/tenants/search/models/{model}/limit")
-            said.update(answer)
-            states = {pod["state"] for pod in answer.get("pods", [])} if status == 200 else set()
-            return states == {"Applied"} and abs(answer["total"] - total) <= answer["gateways"]
-
-        try:
-            await until(reached, f"{model} being limited to about {total:.0f}/s at every gateway pod")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; its limit is {said}") from error
-
-    def _tenant(self) -> Object:
-        spec = {"gateway": {"name": "shared"}, "hosts": self._hosts}
-        return {"apiVersion": _API, "kind": "Tenant", "metadata": {"name": "search"}, "spec": spec}
-
-    async def _namespaced(self) -> None:
-        await until(lambda: self._hands.get("Namespace", "search"), "the tenant's namespace")
+        figures = [document["spec"]["rateLimit"]["perReplicaQps"] for document in (self._ranker, self._tight)]
+        await run.enforced(carried * figures[0], "search/ranker", GATEWAY_PODS)  # whole at each gateway pod
+        await run.enforced(sum(replicas) * figures[1], "search/tight")
 
     async def _limit(self) -> str:
         rate = self.chance.randint(500, 900)
@@ -125,7 +101,7 @@ class Script:
 
     async def _host(self) -> str:
         self._hosts = [{"name": HOST}] if len(self._hosts) > 1 else [{"name": HOST}, {"name": "more.example.com"}]
-        await self._hands.apply(self._tenant())
+        await self._hands.apply(tenant(hosts=self._hosts))
         return f"{len(self._hosts)} hosts"
 
     async def _edit_by_hand(self) -> str:
@@ -147,23 +123,20 @@ class Script:
 
 
 def _ranker() -> Object:
-    spec = ranker(1, 600)["spec"]
-    (first,) = spec["versions"]
-    second = {**copy.deepcopy(first), "name": "v2"}
-    spec |= {
-        "versions": [first, second],
-        "traffic": [{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}],
-        "rateLimit": {"perReplicaQps": 600, "debounce": QUICK},
-    }
-    return {"apiVersion": _API, "kind": "Model", "metadata": {"name": "ranker", "namespace": "search"}, "spec": spec}
+    (first,) = ranker(1)["spec"]["versions"]
+    return model(
+        routes=ranker()["spec"]["routes"],
+        versions=[first, {**first, "name": "v2"}],
+        traffic=[{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}],
+        rateLimit={"perReplicaQps": 600, "debounce": QUICK},
+    )
 
 
 def _sharing(name: str, path: str, rate: float) -> Object:
     """Return a model with a route and a limit of its own over the pods of the first one."""
-    spec = {
-        "routes": [{"host": HOST, "path": path, "port": 8080, "rewrite": {"path": PATH}}],
-        "versions": [{"name": "v1", "existing": {"labels": {"app": "ranker"}}}],
-        "traffic": [{"version": "v1", "weight": 100}],
-        "rateLimit": {"perReplicaQps": rate, "debounce": QUICK},
-    }
-    return {"apiVersion": _API, "kind": "Model", "metadata": {"name": name, "namespace": "search"}, "spec": spec}
+    return model(
+        name,
+        routes=[{"host": HOST, "path": path, "port": 8080, "rewrite": {"path": PATH}}],
+        versions=[{"name": "v1", "existing": {"labels": {"app": "ranker"}}}],
+        rateLimit={"perReplicaQps": rate, "debounce": QUICK},
+    )

@@ -19,7 +19,7 @@ from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.registrar import resource_of
 from k8s_manager.standalone.apiserver.registry import Kind
 from tests.faults.cluster import BREAK, Cluster
-from tests.faults.injection import ANSWERS, Injector
+from tests.faults.injection import ANSWERS, FOREIGN, Injector, refusal_of
 
 LATENCY = 0.002
 """Seconds that a call takes."""
@@ -28,7 +28,6 @@ HANG_SECONDS = 31.0
 """Longer than any client waits for an answer."""
 RETRY_AFTER = "2"
 _KINDS = {(found.group_version, found.plural): found.kind for found in RESOURCES.values()}
-_FOREIGN = b'["<html>this proxy answers for everybody</html>"]'
 
 
 class Request:
@@ -187,7 +186,7 @@ class Transport:
                 answer = await self._carried_out(request)
                 return Answer(answer.status, b"", is_torn=True)
             case "foreign":
-                return Answer(200, _FOREIGN)
+                return Answer(200, FOREIGN)
             case "stale":
                 is_there = self._cluster.has(kind)
                 return self._old_list(request, kind) if is_there else await self._carried_out(request)
@@ -247,5 +246,4 @@ class Transport:
 
 
 def _refusal(status: int) -> Answer:
-    body = {"kind": "Status", "code": status, "message": "injected"}
-    return Answer(status, orjson.dumps(body), {"Retry-After": RETRY_AFTER} if status == 429 else {})
+    return Answer(status, orjson.dumps(refusal_of(status)), {"Retry-After": RETRY_AFTER} if status == 429 else {})

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.features.test_standalone import QUICK, RANKER, make_search
+from tests.features.test_standalone import RANKER, make_search
 from tests.support.bucket import admissible
-from tests.support.standalone import offer, ranker, standalone
+from tests.support.standalone import QUICK, offer, ranker, standalone
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("stages")

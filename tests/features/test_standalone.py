@@ -14,11 +14,10 @@ import pytest
 from istio_templates.envoy_filter import limits_of, revision
 from istio_templates.facts import GatewayPool, SlotFacts
 from tests.support.bucket import admissible
-from tests.support.standalone import GATEWAY, HOST, PATH, Running, manager_process, offer, ranker, standalone
+from tests.support.standalone import GATEWAY, HOST, PATH, QUICK, Running, manager_process, offer, ranker, standalone
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("standalone")
-QUICK = {"down": {"quiet": "100ms", "longest": "1s"}, "up": {"quiet": "200ms", "longest": "1s"}}
 RANKER = "/v1/tenants/search/models/ranker"
 PLAN = {
     "target": {"protocol": "oip-rest", "port": 8080, "model": "ranker"},
@@ -34,16 +33,8 @@ async def make_search(run: Running, **spec) -> list[str]:
     await run.put(RANKER, ranker(rateLimit={"perReplicaQps": 20, "debounce": QUICK}, **spec))
     addresses = await run.gateways()
     await run.enforced(40)
-    await until(lambda: served(run, addresses), "a 200 from each gateway pod")
+    await until(lambda: run.serves(addresses), "a 200 from each gateway pod")
     return addresses
-
-
-async def served(run: Running, addresses: list[str], path: str = PATH) -> bool:
-    for address in addresses:
-        async with run.session.get(f"http://{address}{path}", headers={"Host": HOST}) as answer:
-            if answer.status != 200:
-                return False
-    return True
 
 
 async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(tmp_path):
@@ -72,7 +63,7 @@ async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(t
         await run.limit(20)
     async with standalone(tmp_path) as again:
         addresses = await again.gateways()
-        await until(lambda: served(again, addresses), "a 200 after the restart")
+        await until(lambda: again.serves(addresses), "a 200 after the restart")
         assert (await again.rest.call("GET", f"{RANKER}/limit"))[1]["total"] == 20
 
 
@@ -216,7 +207,7 @@ async def test_a_container_that_dies_is_started_again_and_its_log_kept(tmp_path)
 
         await until(restarted, "the container being started again")
         assert (tmp_path / "pods" / f"search_{victim}" / "model.previous.log").exists()
-        await until(lambda: served(run, addresses))
+        await until(lambda: run.serves(addresses))
 
 
 def is_container_of(entry: Path, pod: str) -> bool:
@@ -254,10 +245,9 @@ async def test_https_with_a_tenants_own_certificate(tmp_path):
             return any("no Secret search-cert" in c["message"] for c in found.get("status", {}).get("conditions", []))
 
         await until(waits, "the tenant saying that its certificate is missing")
-        server = "http://127.0.0.1:" + (tmp_path / "kube-port").read_text()
         headers = {"Authorization": "Bearer " + (tmp_path / "kube-token").read_text().strip()}
         async with run.session.post(
-            f"{server}/api/v1/namespaces/inference-gw/secrets", json=secret, headers=headers
+            f"{run.kubernetes_server}/api/v1/namespaces/inference-gw/secrets", json=secret, headers=headers
         ) as answer:
             assert answer.status == 200
         await run.put(RANKER, ranker(rateLimit={"perReplicaQps": 20, "debounce": QUICK}))

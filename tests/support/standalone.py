@@ -32,6 +32,8 @@ GATEWAY = {
 }
 HOST = "search.models.example.com"
 PATH = "/v2/models/ranker"
+QUICK = {"down": {"quiet": "100ms", "longest": "1s"}, "up": {"quiet": "200ms", "longest": "1s"}}
+"""A debounce short enough to wait for, and longer than a pod takes to start."""
 
 
 def ranker(replicas: int = 2, rate: float = 20, **spec: Any) -> dict[str, Any]:
@@ -94,14 +96,15 @@ class Running:
         await until(reached, f"{model} being limited to {total}/s")
         return time.monotonic()
 
-    async def enforced(self, total: float, model: str = "search/ranker") -> None:
-        """Wait until every gateway pod runs a model's limit, as the probe proves."""
+    async def enforced(self, total: float, model: str = "search/ranker", within: float = 0.0) -> None:
+        """Wait until every gateway pod runs a model's limit, as the config probe says; it may differ from `total` by
+        `within`."""
         tenant, name = model.split("/")
 
         async def reached() -> bool:
             status, answer = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
             states = {pod["state"] for pod in answer.get("pods", [])} if status == 200 else set()
-            return answer.get("total") == total and states == {"Applied"}
+            return states == {"Applied"} and abs(answer["total"] - total) <= within
 
         await until(reached, f"{model} being limited to {total}/s at every gateway pod")
 
@@ -116,6 +119,14 @@ class Running:
         await until(reached, f"{replicas} ready replicas of {model}")
         return time.monotonic()
 
+    async def serves(self, addresses: list[str], path: str = PATH) -> bool:
+        """Tell whether each of these gateway pods answers a request for a path with 200."""
+        for address in addresses:
+            async with self.session.get(f"http://{address}{path}", headers={"Host": HOST}) as answer:
+                if answer.status != 200:
+                    return False
+        return True
+
     async def stats(self, address: str, pattern: str) -> dict[str, int]:
         """Return counters of a gateway's Envoy."""
         host = address.rsplit(":", 1)[0]
@@ -123,11 +134,15 @@ class Running:
             lines = [line.rsplit(": ", 1) for line in (await answer.text()).splitlines()]
         return {name: int(value) for name, value in lines if value.isdigit()}
 
+    @property
+    def kubernetes_server(self) -> str:
+        """The address of the embedded Kubernetes API without TLS."""
+        return "http://127.0.0.1:" + (self.folder / "kube-port").read_text().strip()
+
     async def kubernetes(self, path: str) -> Any:
         """Return an answer of the embedded Kubernetes API."""
-        server = "http://127.0.0.1:" + (self.folder / "kube-port").read_text()
         headers = {"Authorization": "Bearer " + (self.folder / "kube-token").read_text().strip()}
-        async with self.session.get(server + path, headers=headers) as answer:
+        async with self.session.get(self.kubernetes_server + path, headers=headers) as answer:
             return await (answer.json() if "json" in answer.content_type else answer.text())
 
     async def api_writes(self) -> Counter[str]:

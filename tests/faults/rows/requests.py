@@ -5,16 +5,15 @@ import contextlib
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-import aiohttp
 import yaml
 
-from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.config import connect
 from tests.faults.proxy import FaultyProxy, faulty_proxy
-from tests.faults.request_script import COMES, RATES, STRANGER, TIGHT, TIGHTEST, Script
+from tests.faults.request_script import COMES, MOST_REPLICAS, RATES, STRANGER, TIGHT, TIGHTEST, Script
 from tests.faults.verdict import Verdict
 from tests.support.fleet import Hands
 from tests.support.standalone import HOST, PATH, Load, Running, manager_process, offer, standalone
@@ -59,16 +58,17 @@ def run(plan: str) -> Verdict:
 async def _played(folder: Path, chance: random.Random, part: float) -> Verdict:
     async with (
         standalone(folder, "--without-manager") as run,
-        _hands(run) as hands,
-        faulty_proxy(hands.client.server, chance) as proxy,
+        await connect(folder / "kubeconfig") as people,
+        faulty_proxy(run.kubernetes_server, chance) as proxy,
     ):
-        kubeconfig, script = _pointed(folder, proxy), Script(hands, chance)
+        kubeconfig, script = _pointed(folder, proxy), Script(Hands(people), chance)
         async with manager_process(folder, kubeconfig=kubeconfig):
             await until(run.rest.up, "the manager's API")
             await script.begin()
             addresses = await run.gateways()
             await script.enforced(run)
-            await until(lambda: _answers(run, addresses), "every gateway pod answering as it should")
+            for path in (PATH, TIGHT):
+                await until(partial(run.serves, addresses, path), f"every gateway pod serving {path}")
         return await _under_faults(run, script, proxy, kubeconfig, addresses, part)
 
 
@@ -108,7 +108,7 @@ def _problems(found: dict[str, Load], script: Script, seconds: float) -> Iterabl
             yield f"{name}: unexpected answers {odd} of {dict(load.answers)}; changes before: {script.done[-10:]}"
         if load.errors:
             yield f"{name}: {len(load.errors)} requests failed, such as {load.errors[:3]}"
-    admitted, most = found["tight"].answers[200], TIGHTEST * script.most_replicas * (seconds + 2)
+    admitted, most = found["tight"].answers[200], TIGHTEST * MOST_REPLICAS * (seconds + 2)
     if admitted > most:
         yield f"tight: {admitted} requests were admitted, and no limit of it allows more than {most:.0f}"
 
@@ -121,25 +121,6 @@ async def _managed(folder: Path, kubeconfig: Path, chance: random.Random) -> Non
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-async def _answers(run: Running, addresses: list[str]) -> bool:
-    """Tell whether every gateway pod has the routes of the beginning."""
-    for address in addresses:
-        for path in (PATH, TIGHT):
-            async with run.session.get(f"http://{address}{path}", headers={"Host": HOST}) as answer:
-                if answer.status != 200:
-                    return False
-    return True
-
-
-@asynccontextmanager
-async def _hands(run: Running) -> AsyncIterator[Hands]:
-    """Give a person's way to the API server: nothing goes wrong on it."""
-    server = "http://127.0.0.1:" + (run.folder / "kube-port").read_text().strip()
-    headers = {"Authorization": "Bearer " + (run.folder / "kube-token").read_text().strip()}
-    async with aiohttp.ClientSession(headers=headers, trust_env=False, read_bufsize=2**22) as session:
-        yield Hands(KubeClient(server, session))
 
 
 def _pointed(folder: Path, proxy: FaultyProxy) -> Path:

@@ -202,7 +202,7 @@ OTHER_JSON = {
 
 
 def is_asked(received: bytes) -> bool:
-    """Tell whether a whole head of HTTP, or the begin of a TLS handshake, has come."""
+    """Tell whether a whole head of HTTP, or the beginning of a TLS handshake, has come."""
     return b"\r\n\r\n" in received or received.startswith(b"\x16")
 
 
