@@ -2,6 +2,10 @@
 
 State of the world, one stream per Envoy. A type that is subscribed by name gets what has changed of the named
 resources only; clusters and listeners are always sent whole, since what is missing is removed.
+
+A route never names a cluster that an Envoy does not have: route tables wait until new clusters are warm, and a cluster
+stays until the tables without it are acknowledged
+(https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol, "eventual consistency considerations").
 """
 
 import asyncio
@@ -20,7 +24,7 @@ from udpa.type.v1 import typed_struct_pb2
 
 from k8s_manager.standalone.translator.config import GatewayPod
 from k8s_manager.standalone.translator.packer import Packer
-from k8s_manager.standalone.translator.snapshot import CLUSTER, ENDPOINT, LISTENER, ORDER, Object, Snapshot
+from k8s_manager.standalone.translator.snapshot import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, Object, Snapshot
 
 log = logging.getLogger(__name__)
 _WHOLE = (CLUSTER, LISTENER)
@@ -89,9 +93,12 @@ class Stream:
         self._nonces = itertools.count(1)
         self._asked: set[str] = set()
         self._warm_again: set[str] = set()
+        self._clusters: dict[str, Object] = {}
+        self._leaving: set[str] = set()
+        self._routes_wait = False
         self.refresh = asyncio.Event()
         self._ended = False
-        self._unanswered: set[str] = set()
+        self._unanswered: dict[str, str] = {}
 
     @property
     def settled(self) -> bool:
@@ -117,8 +124,8 @@ class Stream:
             rejection = EnvoyRejection(self._node, kind, request.error_detail.message)
             self._ads.rejections.append(rejection)
             log.error("%s rejected %s: %s", rejection.node, rejection.type, rejection.message)
-        if request.response_nonce:
-            self._unanswered.discard(request.response_nonce)
+        if self._unanswered.pop(request.response_nonce, None) and (self._leaving or self._routes_wait):
+            self.refresh.set()
         names = frozenset(request.resource_names)
         if request.response_nonce and request.response_nonce != subscription.nonce and names == subscription.names:
             return
@@ -142,9 +149,32 @@ class Stream:
                 return
             asked, self._asked = self._asked, set()
             resources = self._source(self._pod)
+            self._clusters = resources.get(CLUSTER, {}) | self._still_needed(resources.get(CLUSTER, {}))
             for kind in [kind for kind in ORDER if kind in self._subscriptions]:
-                if (response := self._response(kind, resources.get(kind, {}), kind in asked)) is not None:
+                self._routes_wait = kind == ROUTE and self._is_warming()
+                if self._routes_wait:
+                    self._asked |= asked & {ROUTE}
+                    break
+                wanted = self._clusters if kind == CLUSTER else resources.get(kind, {})
+                if (response := self._response(kind, wanted, kind in asked)) is not None:
                     yield response
+            if self._leaving and not self._unanswered:
+                self.refresh.set()
+
+    def _still_needed(self, clusters: dict[str, Object]) -> dict[str, Object]:
+        """Return the clusters that are wanted no more but may be named by a route table that the Envoy runs."""
+        gone = {name: cluster for name, cluster in self._clusters.items() if name not in clusters}
+        if not self._unanswered and not self._routes_wait:  # the last tables are in force, and were made without these
+            gone = {name: cluster for name, cluster in gone.items() if name not in self._leaving}
+        self._leaving = set(gone)
+        return gone
+
+    def _is_warming(self) -> bool:
+        """Tell whether the Envoy may not have a cluster yet, or not its endpoints."""
+        if not {CLUSTER, ENDPOINT}.isdisjoint(self._unanswered.values()):
+            return True
+        asked = self._subscriptions[ENDPOINT].names if ENDPOINT in self._subscriptions else frozenset()
+        return any(cluster.get("type") == "EDS" and name not in asked for name, cluster in self._clusters.items())
 
     def _response(self, kind: str, resources: dict[str, Object], asked: bool) -> Any:
         subscription = self._subscriptions[kind]
@@ -165,7 +195,7 @@ class Stream:
         sent = wanted if kind in _WHOLE else {name: wanted[name] for name in sorted(changed)}
         subscription.sent = hashes
         subscription.nonce = str(next(self._nonces))
-        self._unanswered.add(subscription.nonce)
+        self._unanswered[subscription.nonce] = kind
         return discovery_pb2.DiscoveryResponse(
             version_info=subscription.nonce,
             nonce=subscription.nonce,

@@ -77,7 +77,8 @@ async def _under_faults(
 ) -> Verdict:
     seconds, changes = SECONDS * part, int(CHANGES * part)
     proxy.share = SHARE
-    managing = asyncio.create_task(_managed(run.folder, kubeconfig, script.chance))
+    ended_alone: list[str] = []
+    managing = asyncio.create_task(_managed(run.folder, kubeconfig, script.chance, ended_alone))
     ways = {"ranker": (HOST, PATH), "tight": (HOST, TIGHT), "comes": (HOST, COMES), "stranger": (STRANGER, PATH)}
     loads = {name: asyncio.create_task(offer(addresses, RATES[name], seconds, *way)) for name, way in ways.items()}
     for _ in range(changes):
@@ -88,7 +89,7 @@ async def _under_faults(
     await asyncio.gather(managing, return_exceptions=True)
     faults, proxy.share = sum(proxy.faults.values()), 0.0
     ended = time.monotonic()
-    problems = list(_problems(found, script, seconds))
+    problems = [*_problems(found, script, seconds), *ended_alone]
     async with manager_process(run.folder, kubeconfig=kubeconfig):
         await until(run.rest.up, "the manager's API")
         try:
@@ -113,11 +114,13 @@ def _problems(found: dict[str, Load], script: Script, seconds: float) -> Iterabl
         yield f"tight: {admitted} requests were admitted, and no limit of it allows more than {most:.0f}"
 
 
-async def _managed(folder: Path, kubeconfig: Path, chance: random.Random) -> None:
-    """Kill the manager again and again, and start the next one."""
+async def _managed(folder: Path, kubeconfig: Path, chance: random.Random, ended_alone: list[str]) -> None:
+    """Kill the manager again and again, and start the next one; note those that ended by themselves."""
     while True:
         async with manager_process(folder, kubeconfig=kubeconfig) as process:
             await asyncio.sleep(chance.uniform(*LIVES))
+            if process.returncode is not None:
+                ended_alone.append(f"a manager ended by itself with {process.returncode}; see logs/serve.log")
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
