@@ -39,9 +39,14 @@ async def test_an_envoy_filter_edited_by_hand_is_repaired_and_the_writer_named(s
         await until(repaired, f"{name} being set back")
         await until(lambda name=name: told_of(site, name), "the writer being named")  # type: ignore[misc]
         assert "night-shift" in (await drift(site))["message"]
-        events = json.loads(kubectl("-n", "shared-gw", "get", "events", "-o", "json"))["items"]
-        named = [e for e in events if e["reason"] == "Repaired" and e["involvedObject"]["name"] == name]
-        assert named and "night-shift" in named[0]["message"]
+        (event, *_) = await until(lambda name=name: repairs(site, name), f"an event of {name}")  # type: ignore[misc]
+        assert "night-shift" in event["message"]
+
+
+async def repairs(site: Site, name: str) -> list[Manifest]:
+    """Return the events of repairs of an object; they are written after its condition."""
+    events = await site.all("Event", "shared-gw")
+    return [e for e in events if e["reason"] == "Repaired" and e["involvedObject"]["name"] == name]
 
 
 async def told_of(site: Site, name: str) -> bool:

@@ -91,9 +91,13 @@ async def test_a_kubelet_restarted_during_a_warm_up_closes_no_warm_replica_and_o
         pods = await serves(site, tenant, 2)
         await load.measure(5)
     await stopped(watching)
-    assert load.outcome.counts.keys() == {"200"}
-    assert watch.wrong == []
-    (kept,) = [pod for pod in pods if pod["metadata"]["name"] == warm["metadata"]["name"]]
+    name = warm["metadata"]["name"]
+    assert (watch.wrong, watch.closed) == ([], set())
+    # A kubelet that restarts may take a container for not ready until it has probed it again
+    # (kubernetes/kubernetes#100277); nothing but that may cost a request.
+    allowed = {"200", "503"} if name in watch.failing else {"200"}
+    assert load.outcome.counts.keys() <= allowed, (load.outcome.counts, watch.failing)
+    (kept,) = [pod for pod in pods if pod["metadata"]["name"] == name]
     assert verdict_of(kept) == verdict_of(warm)
     for pod in pods:
         counts = await asked(pod, "/counts")

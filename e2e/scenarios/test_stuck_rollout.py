@@ -16,6 +16,11 @@ async def explains(site: Site, tenant: str, reasons: tuple[str, ...]) -> bool:
     return any(reason in line for reason in reasons for line in explained["explanation"])
 
 
+async def has_event(site: Site, tenant: str, reasons: tuple[str, ...]) -> bool:
+    events = await site.all("Event", tenant)
+    return any(event["involvedObject"]["kind"] == "Model" and event["reason"] in reasons for event in events)
+
+
 def broken(how: str) -> Manifest:
     """Return the version with a workload that never becomes ready."""
     found = copy.deepcopy(version(2))
@@ -67,9 +72,7 @@ async def test_a_stuck_rollout_is_told_and_the_old_pods_keep_their_figure(
         assert await site.total(tenant) == 40
         # A container that crashes again and again changes from one reason to another, and back.
         await until(lambda: explains(site, tenant, reasons), f"explain naming one of {reasons}")
-        events = await site.all("Event", tenant)
-        about = [event for event in events if event["involvedObject"]["kind"] == "Model"]
-        assert any(event["reason"] in reasons for event in about), [event["reason"] for event in about]
+        await until(lambda: has_event(site, tenant, reasons), f"an event of the model with one of {reasons}")
         admitted = load.outcome.is_limited_to(40, *await load.measure(3))
         assert admitted.admitted >= admitted.least, admitted
         await put(site, tenant, version(2, MENDED="yes"), qps=50)

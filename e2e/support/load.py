@@ -55,6 +55,10 @@ class Outcome:
         least, most = admissible(sent, total / asked, within) if asked else (0, 0)
         return Explained(least, sum(since <= at < to for at in self.admitted), most)
 
+    def failed_after(self, moment: float) -> list[tuple[float, str]]:
+        """Return what was sent after a moment, and neither answered nor refused for its rate."""
+        return [(sent, status) for sent, status in self.failed if sent > moment]
+
     def rate(self, since: float, to: float) -> float:
         """Return admitted requests per second in a span."""
         return sum(since <= at < to for at in self.admitted) / (to - since)

@@ -1,5 +1,7 @@
 """Cold replicas behind a gate: their document, what they count themselves, and a watch over every state of their pods."""
 
+import contextlib
+import time
 from typing import Any
 
 import aiohttp
@@ -60,16 +62,28 @@ async def asked(pod: Manifest, path: str, port: int = 8080) -> Any:
         return await answer.json()
 
 
+async def crash(pod: Manifest) -> float:
+    """End the container of a model pod at once; return a moment at which it is dead."""
+    with contextlib.suppress(aiohttp.ClientError):
+        await asked(pod, "/crash")
+    return time.monotonic()
+
+
 def gate_of(pod: Manifest) -> str:
     return next((c["status"] for c in pod["status"].get("conditions", []) if c["type"] == GATE), "")
 
 
 class Watch:
-    """Sees every state of the pods of a tenant: whether one was ready over a container that nobody had found warm."""
+    """Sees every state of the pods of a tenant: `wrong` are those that were ready over a container that nobody had
+    found warm, `closed` the names of pods whose gate was turned off again, `failing` of those whose containers were not
+    ready behind an open gate."""
 
     def __init__(self, site: Site, tenant: str) -> None:
         self._site, self._tenant = site, tenant
         self.wrong: list[str] = []
+        self.closed: set[str] = set()
+        self.failing: set[str] = set()
+        self._open: set[str] = set()
 
     async def run(self) -> None:
         _, since = await self._site.kube.list(RESOURCES["Pod"], namespace=self._tenant)
@@ -80,12 +94,22 @@ class Watch:
         """Follow one watch to its end; return from where the next one goes on."""
         async for event, pod in self._site.kube.watch(RESOURCES["Pod"], since):
             since = pod["metadata"]["resourceVersion"]
-            if event == "MODIFIED" and pod["metadata"]["namespace"] == self._tenant and is_ready(pod):
-                status = pod["status"]["containerStatuses"][0]
-                verdict = verdict_of(pod)
-                if verdict is None or verdict.container != status["containerID"]:
-                    self.wrong.append(f"{pod['metadata']['name']}: {verdict} over {status['containerID']}")
+            if event == "MODIFIED" and pod["metadata"]["namespace"] == self._tenant:
+                self._see(pod)
         return since
+
+    def _see(self, pod: Manifest) -> None:
+        name = pod["metadata"]["name"]
+        if is_ready(pod):
+            status, verdict = pod["status"]["containerStatuses"][0], verdict_of(pod)
+            if verdict is None or verdict.container != status["containerID"]:
+                self.wrong.append(f"{name}: {verdict} over {status['containerID']}")
+        if gate_of(pod) == "True":
+            self._open.add(name)
+            if any(c["type"] == "ContainersReady" and c["status"] != "True" for c in pod["status"]["conditions"]):
+                self.failing.add(name)
+        elif name in self._open:
+            self.closed.add(name)
 
 
 async def until_warming(site: Site, tenant: str, name: str) -> None:

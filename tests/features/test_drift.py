@@ -7,7 +7,6 @@ import json
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.drift.field_policy import NOTE
 from k8s_manager.drift.repair import OF_ALL, RepairLimiter
-from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.metrics import PASSES
 from tests.features.conftest import is_programmed, make_search
@@ -80,8 +79,8 @@ async def test_reported_fields_stay_until_the_document_says_something_else_of_th
         await told(
             fleet, "True", "Reported", "spec.replicas of Deployment search/ranker-v1 was set by night-shift", "document"
         )
-        events, _ = await fleet.client.list(RESOURCES["Event"], namespace="search")
-        assert [e["reason"] for e in events if e["involvedObject"]["name"] == "ranker-v1"] == ["Reported"]
+        (event,) = await until(lambda: fleet.events("search", "Deployment"), what="the event")
+        assert (event["reason"], event["involvedObject"]["name"]) == ("Reported", "ranker-v1")
         image = {"name": "v1", "workload": {"replicas": 2, "image": "example.com/ranker:2"}}
         await fleet.apply(model(versions=[image]))
         await until(lambda: has_image(fleet, "example.com/ranker:2"), what="the rest of the document being written")

@@ -546,8 +546,8 @@ async def test_a_slot_changed_by_hand_is_set_back_and_its_writer_is_named_in_a_c
             return name in drift.get("message", "") and "night-shift" in drift["message"]
 
         await until(told, what="the writer being named")
-        events, _ = await fleet.client.list(RESOURCES["Event"], namespace="inference-gw")
-    (event,) = [event for event in events if event["involvedObject"]["name"] == name]
+        (event,) = await until(lambda: fleet.events("inference-gw", "EnvoyFilter"), what="the event")
+    assert event["involvedObject"]["name"] == name
     assert (event["reason"], "night-shift" in event["message"]) == ("Repaired", True)
 
 

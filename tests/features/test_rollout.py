@@ -130,9 +130,8 @@ async def test_a_pod_that_does_not_start_is_told_with_its_own_reason_until_it_is
         for about in ("limit", "ready"):
             _, found = await rest.call("GET", f"/v1/tenants/search/models/ranker/explain?about={about}")
             assert any(reason in line and to_do in line for line in found["explanation"]), found["explanation"]
-        events, _ = await fleet.client.list(RESOURCES["Event"], namespace="search")
-        found = [event for event in events if event["involvedObject"]["kind"] == "Model" and event["type"] == "Warning"]
-        assert [event["reason"] for event in found] == [reason]
+        events = await until(lambda: fleet.events("search", "Model", "Warning"), what="the event")
+        assert [event["reason"] for event in events] == [reason]
         await fleet.client.delete(pod)
         await rolling(fleet, replicas=2, updatedReplicas=2)
         await says(fleet, "Degraded", "False", "AsExpected")

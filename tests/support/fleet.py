@@ -133,6 +133,12 @@ class Fleet(Hands):
         status = await self.status(kind, name, namespace)
         return next((c for c in status.get("conditions", []) if c["type"] == type_), {})
 
+    async def events(self, namespace: str, kind: str, severity: str = "") -> list[Manifest]:
+        """Return the events about objects of a kind, of one severity if it is named; they follow the conditions."""
+        found, _ = await self.client.list(RESOURCES["Event"], namespace=namespace)
+        about = [event for event in found if event["involvedObject"]["kind"] == kind]
+        return [event for event in about if event["type"] == (severity or event["type"])]
+
     async def owned(self) -> set[str]:
         """Return the names of everything that carries our label."""
         found = set()
