@@ -58,7 +58,7 @@ def verdicts_of(row: ModuleType, plans: list[str]) -> dict[str, Verdict]:
     """Run plans side by side, and print how far that is and each surprise."""
     found, shown = {}, time.monotonic()
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for plan, verdict in zip(plans, pool.map(row.run, plans, chunksize=4), strict=True):
+        for plan, verdict in zip(plans, pool.map(verdict_of, plans, chunksize=4), strict=True):
             found[plan] = verdict
             for text in surprises({plan: verdict}):
                 print(text, flush=True)
@@ -67,6 +67,15 @@ def verdicts_of(row: ModuleType, plans: list[str]) -> dict[str, Verdict]:
                 print(f"{row.NAME}: {len(found)} of {len(plans)} plans", flush=True)
     print(f"{row.NAME}: {len(found)} plans, {sum(not v.problems for v in found.values())} as the reference", flush=True)
     return found
+
+
+def verdict_of(plan: str) -> Verdict:
+    """Run a plan; one that ends with an error has failed, and the others go on."""
+    try:
+        verdict: Verdict = row_of(plan).run(plan)
+    except Exception as error:
+        return Verdict((f"it ended with {type(error).__name__}: {error}",))
+    return verdict
 
 
 def surprises(verdicts: dict[str, Verdict]) -> list[str]:

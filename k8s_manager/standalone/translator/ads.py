@@ -43,11 +43,15 @@ class EnvoyRejection:
 
 @dataclass(slots=True)
 class Subscription:
-    """What one Envoy asked of one type, and what it was sent: a hash per resource."""
+    """What one Envoy asked of one type, and what it was sent: a hash per resource.
+
+    An Envoy may answer several responses of a type by one request, with the nonce of the last.
+    """
 
     names: frozenset[str] = frozenset()
     sent: dict[str, str] = field(default_factory=dict)
     nonce: str = ""
+    unanswered: bool = False
 
 
 class Ads(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
@@ -98,12 +102,14 @@ class Stream:
         self._routes_wait = False
         self.refresh = asyncio.Event()
         self._ended = False
-        self._unanswered: dict[str, str] = {}
 
     @property
     def settled(self) -> bool:
         """Whether the Envoy has answered everything, and nothing more waits to be sent."""
-        return not self._unanswered and not self.refresh.is_set() and bool(self._subscriptions)
+        return not self._unanswered() and not self.refresh.is_set() and bool(self._subscriptions)
+
+    def _unanswered(self) -> set[str]:
+        return {kind for kind, subscription in self._subscriptions.items() if subscription.unanswered}
 
     async def read(self, requests: AsyncIterator[Any]) -> None:
         """Take in what the Envoy asks, acknowledges and rejects."""
@@ -124,8 +130,10 @@ class Stream:
             rejection = EnvoyRejection(self._node, kind, request.error_detail.message)
             self._ads.rejections.append(rejection)
             log.error("%s rejected %s: %s", rejection.node, rejection.type, rejection.message)
-        if self._unanswered.pop(request.response_nonce, None) and (self._leaving or self._routes_wait):
-            self.refresh.set()
+        if subscription.unanswered and request.response_nonce == subscription.nonce:
+            subscription.unanswered = False
+            if self._leaving or self._routes_wait:
+                self.refresh.set()
         names = frozenset(request.resource_names)
         if request.response_nonce and request.response_nonce != subscription.nonce and names == subscription.names:
             return
@@ -151,30 +159,23 @@ class Stream:
             resources = self._source(self._pod)
             self._clusters = resources.get(CLUSTER, {}) | self._still_needed(resources.get(CLUSTER, {}))
             for kind in [kind for kind in ORDER if kind in self._subscriptions]:
-                self._routes_wait = kind == ROUTE and self._is_warming()
+                self._routes_wait = kind == ROUTE and not self._unanswered().isdisjoint({CLUSTER, ENDPOINT})
                 if self._routes_wait:
                     self._asked |= asked & {ROUTE}
                     break
                 wanted = self._clusters if kind == CLUSTER else resources.get(kind, {})
                 if (response := self._response(kind, wanted, kind in asked)) is not None:
                     yield response
-            if self._leaving and not self._unanswered:
+            if self._leaving and not self._unanswered():
                 self.refresh.set()
 
     def _still_needed(self, clusters: dict[str, Object]) -> dict[str, Object]:
         """Return the clusters that are wanted no more but may be named by a route table that the Envoy runs."""
         gone = {name: cluster for name, cluster in self._clusters.items() if name not in clusters}
-        if not self._unanswered and not self._routes_wait:  # the last tables are in force, and were made without these
+        if not self._unanswered() and not self._routes_wait:  # the last tables, made without these, are in force
             gone = {name: cluster for name, cluster in gone.items() if name not in self._leaving}
         self._leaving = set(gone)
         return gone
-
-    def _is_warming(self) -> bool:
-        """Tell whether the Envoy may not have a cluster yet, or not its endpoints."""
-        if not {CLUSTER, ENDPOINT}.isdisjoint(self._unanswered.values()):
-            return True
-        asked = self._subscriptions[ENDPOINT].names if ENDPOINT in self._subscriptions else frozenset()
-        return any(cluster.get("type") == "EDS" and name not in asked for name, cluster in self._clusters.items())
 
     def _response(self, kind: str, resources: dict[str, Object], asked: bool) -> Any:
         subscription = self._subscriptions[kind]
@@ -195,7 +196,7 @@ class Stream:
         sent = wanted if kind in _WHOLE else {name: wanted[name] for name in sorted(changed)}
         subscription.sent = hashes
         subscription.nonce = str(next(self._nonces))
-        self._unanswered[subscription.nonce] = kind
+        subscription.unanswered = True
         return discovery_pb2.DiscoveryResponse(
             version_info=subscription.nonce,
             nonce=subscription.nonce,
