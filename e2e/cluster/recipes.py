@@ -1,11 +1,14 @@
 """What is in each image. A layer is made once and kept in a folder that everything it is made of names."""
 
+import py_compile
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import cache_from_source
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from e2e.cluster.build import key_of, module_folder
 from e2e.cluster.errors import Failed
@@ -137,10 +140,25 @@ def _tidegate(place: Place, source: Path) -> Path:
     files = sorted(path for package in PACKAGES for path in (source / package).rglob("*") if _shipped(path))
     if not files:
         raise Failed(f"there is no Tidegate in {source}")
-    entries = [(f"{_PYTHON_HOME}/{path.relative_to(source)}", path, 0o644) for path in files]
+    entries: list[tuple[str, Path | bytes, int]] = [
+        (f"{_PYTHON_HOME}/{path.relative_to(source)}", path, 0o644) for path in files
+    ]
+    entries += [_compiled(path, path.relative_to(source)) for path in files if path.suffix == ".py"]
     command = b"#!/usr/bin/python3\nfrom k8s_manager.cli.main import main\n\nmain()\n"
     entries_all = [*entries, ("usr/local/bin/tidegate", command, 0o755)]
-    return _layer(place, "tidegate", key_of([], files), lambda part: layer(part, entries_all, {}))
+    return _layer(place, "tidegate", key_of(["compiled"], files), lambda part: layer(part, entries_all, {}))
+
+
+def _compiled(path: Path, inside: Path) -> tuple[str, bytes, int]:
+    """Return a module's bytecode, valid whatever the file's time: a pod does not compile at each start. It is for this
+    Python; one of another version does without."""
+    name = f"{_PYTHON_HOME}/{inside}"
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "compiled"
+        py_compile.compile(
+            str(path), str(target), f"/{name}", doraise=True, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
+        )
+        return cache_from_source(name), target.read_bytes(), 0o644
 
 
 def _shipped(path: Path) -> bool:
