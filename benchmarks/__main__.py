@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks.controlplane import calls, crowd, events, flaps, reaction, render, scale, startup
+from benchmarks.controlplane import calls, crowd, events, flaps, reaction, render, scale, soak, startup
 from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
 from benchmarks.support.report import Figure, show
 
@@ -31,8 +31,9 @@ ALL: dict[str, Benchmark] = {
     "calls": calls.run,
     "warmup": warmup.run,
     "slow-start": slow_start.run,
+    "soak": soak.run,
 }
-LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction")
+LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction", "soak")
 AT_ONCE = 8
 
 

@@ -106,6 +106,13 @@ class Cluster:
             process.terminate()
             await process.wait()
 
+    async def metrics(self) -> dict[str, float]:
+        """Return the manager's metrics that have no labels."""
+        async with self.session.get(f"{self.api}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        pairs = (line.split(" ") for line in lines if not line.startswith("#") and "{" not in line)
+        return {name: float(value) for name, value, *_ in pairs}
+
     async def _up(self, port: int) -> bool:
         with contextlib.suppress(aiohttp.ClientError):
             async with self.session.get(f"http://127.0.0.1:{port}/readyz") as answer:
@@ -135,7 +142,16 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
 
 def peak_memory(pid: int) -> float:
     """Return a process's peak resident memory in MB (10^6 bytes)."""
+    return _memory(pid, "VmHWM")
+
+
+def resident_memory(pid: int) -> float:
+    """Return a process's resident memory in MB (10^6 bytes)."""
+    return _memory(pid, "VmRSS")
+
+
+def _memory(pid: int, figure: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith(figure):
             return int(line.split()[1]) * 1024 / 1e6
     raise RuntimeError(f"no memory figure for process {pid}")

@@ -88,5 +88,8 @@ GIT_FAILING = Gauge("tidegate_git_failing", "1 while the tree does not get onto 
 GIT_OUT_OF_STEP = Gauge(
     "tidegate_git_out_of_step", "Objects in the cluster that are not as the tree has them.", registry=REGISTRY
 )
+TASKS = Gauge(
+    "tidegate_tasks", "Tasks of the manager's event loop; a number that grows for hours is a leak.", registry=REGISTRY
+)
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

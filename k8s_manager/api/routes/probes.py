@@ -12,7 +12,7 @@ from k8s_manager.api.authn.authenticators import Unidentified
 from k8s_manager.api.guard import bearer_of
 from k8s_manager.api.openapi import PROBLEMS
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.runtime.metrics import REGISTRY
+from k8s_manager.runtime.metrics import REGISTRY, TASKS
 
 FRESH = 1.0
 """Seconds."""
@@ -64,5 +64,6 @@ class _MetricsPage:
         async with self._turn:
             now = asyncio.get_running_loop().time()
             if self._made is None or now - self._made[0] > FRESH:
+                TASKS.set(len(asyncio.all_tasks()))
                 self._made = (now, await asyncio.to_thread(generate_latest, REGISTRY))
             return self._made[1]
