@@ -98,13 +98,14 @@ def revision(slot: SlotFacts) -> int:
 
 
 def slot_of_revision(value: int) -> int | None:
-    """Return the slot that shows a revision; None where no slot of ours does."""
+    """Return the slot that shows a revision; None where no slot does."""
     slot = (value >> _REVISION_BITS) - 1
     return slot if 0 <= slot < names.SLOTS else None
 
 
 def limits_of(obj: Manifest) -> tuple[tuple[LimitKey, Bucket], ...]:
-    """Return the limits in a slot's EnvoyFilter as it was read back; what is not ours in it is left out."""
+    """Return the limits in a slot's EnvoyFilter as it was read back; what the manager did not write there is left
+    out."""
     try:
         limiter = obj["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
         enforced = int(limiter["filter_enforced"]["default_value"]["numerator"])
@@ -181,7 +182,7 @@ def _insert(pool: GatewayPool, slot: int) -> Manifest:
 
 
 def _connection_age() -> Manifest:
-    """End connections now and then: a client on one long connection sees one gateway pod's share only.
+    """End connections from time to time: a client on one long connection sees one gateway pod's share only.
 
     An HTTP/1.1 connection ends with an answer that says so, and never while it is idle: the client's next request
     would be lost (https://github.com/envoyproxy/envoy/issues/34356; in Envoy since 1.33).
@@ -240,7 +241,7 @@ def _limiter(slot: SlotFacts) -> Manifest:
 
 @lru_cache(maxsize=4096)
 def _by_http_route(route: str) -> Manifest:
-    """Return the action that tells the requests of one HTTPRoute.
+    """Return the action that recognises the requests of one HTTPRoute.
 
     Istio makes one VirtualService of all HTTPRoutes of a host, so that one's identity is its neighbours' too. But
     Envoy's routes have names of their own, NAMESPACE.NAME.RULE; and as a rule has two digits at most, no route of an
@@ -268,7 +269,7 @@ def _cluster_of(key: LimitKey) -> str:
 
 @lru_cache(maxsize=65_536)
 def _descriptor(key: LimitKey, bucket: Bucket) -> Manifest:
-    """Return the descriptor of one limit; made once, since a slot is written anew for each of hundreds."""
+    """Return the descriptor of one limit; made once, since a slot is written again for each of hundreds."""
     by = "http-route" if names.HTTP_ROUTE.fullmatch(key.route) else "vs"
     entries = [{"key": by, "value": key.route}]
     if cluster := _cluster_of(key):

@@ -2,7 +2,7 @@
 
     TidegateError
     ├── Invalid       the document is wrong; its author changes it (`problems` lists every field)
-    ├── Conflict      somebody else holds what is asked for; talk to the named owner or read again
+    ├── Conflict      another owner has what is asked for; talk to the named owner or read again
     ├── NotFound      what is named is not there
     ├── Waiting       nothing is wrong; come back after `after` seconds
     ├── Transient     a call failed in a way that passes; it is tried again
@@ -67,7 +67,7 @@ class Conflict(TidegateError):
 
 
 class NotFound(TidegateError):
-    """A name that leads nowhere."""
+    """A name without an object."""
 
 
 class Waiting(TidegateError):

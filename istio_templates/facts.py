@@ -67,7 +67,7 @@ class ListenerFacts:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPods:
-    """Gateway pods that we render: `replicas`, or between `least` and `most` of them."""
+    """Gateway pods that Tidegate renders: `replicas`, or between `least` and `most` of them."""
 
     replicas: int | None = None
     least: int | None = None
@@ -178,8 +178,9 @@ class RouteFacts:
 
 @dataclass(frozen=True, slots=True)
 class PodsOfVersion:
-    """The pods of a version that we render; `template` is a PodTemplateSpec as the tenant wrote it. `budget`: a drained
-    node takes one of them at a time. `spare`: a rollout may have one more than `replicas`, and so needs none less."""
+    """The pods of a version that Tidegate renders; `template` is a PodTemplateSpec as the tenant wrote it. `budget`: a
+    drained node takes one of them at a time. `spare`: a rollout may have one more than `replicas`, and so needs none
+    less."""
 
     replicas: int | None
     template: Manifest
@@ -189,7 +190,7 @@ class PodsOfVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """A version: the labels its pods carry, its share of traffic, and its pods if they are ours."""
+    """A version: the labels its pods carry, its share of traffic, and its pods if Tidegate renders them."""
 
     name: str
     labels: Pairs
@@ -251,7 +252,7 @@ class WarmupFacts:
 class ServedModel:
     """A model that was accepted.
 
-    `closed` is the sentence of its 503, where it takes no requests; `attached` somebody else's VirtualService or
+    `closed` is the sentence of its 503, where it takes no requests; `attached` another owner's VirtualService or
     HTTPRoute that routes for it.
     """
 

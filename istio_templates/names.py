@@ -40,7 +40,7 @@ def is_marked(obj: Manifest) -> bool:
 
 
 def is_ours(label: str) -> bool:
-    """Tell whether a label is one of those by which objects are ours."""
+    """Tell whether a label is one of those that mark Tidegate's objects."""
     return label == MANAGED_BY or label.startswith("tidegate.dev/")
 
 
@@ -75,7 +75,7 @@ def key_of(obj: Manifest) -> ObjectKey:
 
 def tenant_gateway(tenant: str, pool: GatewayPool, adopted: tuple[str, str] | None) -> str:
     """Return the name of the Gateway that carries a tenant's own servers at a gateway: one that it has taken over there
-    (`adopted`: gateway and name), or ours."""
+    (`adopted`: gateway and name), or Tidegate's."""
     return adopted[1] if adopted and adopted[0] == pool.name else own_gateway(tenant)
 
 
@@ -140,7 +140,7 @@ def endpoint_stats_object(pool: GatewayPool) -> str:
 
 
 def deployment(model: str, version: str) -> str:
-    """Return the name of the Deployment of a version that we render."""
+    """Return the name of the Deployment of a version that Tidegate renders."""
     return f"{model}-{version}"
 
 
@@ -171,7 +171,7 @@ def cluster(namespace: str, service: str, port: int, version: str) -> str:
 
 
 def identity_of(model: ServedModel) -> LimitKey:
-    """Return the identity of what routes for a model, its own VirtualService or somebody else's route."""
+    """Return the identity of what routes for a model, its own VirtualService or another owner's route."""
     return route_identity(model.attached or ObjectKey("VirtualService", model.tenant.namespace, model.name))
 
 
@@ -202,7 +202,7 @@ def server_of(pool: GatewayPool, host: str, claim: OwnedHost | LentHost) -> tupl
 
 
 def claim_of(tenant: Tenancy, host: str) -> OwnedHost | LentHost | None:
-    """Return the narrowest claim, of the tenant itself or of one that lends it paths, that covers a host."""
+    """Return the narrowest claim, of the tenant itself or of one that delegates paths to it, that covers a host."""
     claims: tuple[OwnedHost | LentHost, ...] = (*tenant.hosts, *tenant.lent)
     found = [claim for claim in claims if covers(claim.name, host)]
     return max(found, key=lambda claim: len(claim.name), default=None)

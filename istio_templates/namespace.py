@@ -1,4 +1,4 @@
-"""Namespace: one per tenant, and one per gateway whose pods are ours."""
+"""Namespace: one per tenant, and one per gateway whose pods Tidegate renders."""
 
 from istio_templates import names
 from istio_templates.facts import GatewayPool, Manifest, Tenancy

@@ -1,4 +1,4 @@
-"""Does Istio's schema take what we render? Unknown fields are refused, which the API server only warns about."""
+"""Check rendered objects against Istio's schema. Unknown fields are rejected, which the API server only warns about."""
 
 import json
 from functools import cache
@@ -21,7 +21,7 @@ def istio_crds(version: str = VERSIONS[-1]) -> list[Manifest]:
 
 
 def problems(obj: Manifest, version: str = VERSIONS[-1]) -> list[Problem]:
-    """Return what an Istio version's schema has against an object; kinds that are not Istio's are not looked at."""
+    """Return what an Istio version's schema has against an object; kinds that are not Istio's are not checked."""
     validator = _validators(version).get(obj["kind"])
     if validator is None:
         return []

@@ -237,7 +237,7 @@ def _destinations(model: ServedModel, route: RouteFacts) -> list[Manifest]:
 def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sentence: str) -> list[Manifest]:
     """Return the 503 of a model that takes no requests.
 
-    Envoy's CORS filter leaves alone what no cluster answers. So that a web page can read why, its origin is told apart
+    Envoy's CORS filter leaves alone what no cluster answers. So that a web page can read why, its origin is matched
     here; and preflights have a route to the model, of which the filter lets none through.
     """
     refused = {"status": 503, "body": {"string": sentence}}

@@ -7,8 +7,8 @@
 Errors:
 
     TidegateError
-    ├── ApiProblem   the manager answered, and not with what was asked for: status, title, problems by field
-    └── Unanswered   nobody answered, or another program did
+    ├── ApiProblem   the manager answered with an error: status, title, problems by field
+    └── Unanswered   no answer, or one of another program
 """
 
 import json
@@ -80,7 +80,7 @@ class WhoAmI(TypedDict):
 
 
 class ClaimedHost(TypedDict):
-    """Whose a host is, whom paths of it are lent, and what its owner serves there."""
+    """Owner of a host, the tenants to which paths of it are delegated, and what its owner serves there."""
 
     host: str
     tenant: str
@@ -134,12 +134,12 @@ class ApiProblem(TidegateError):
 
 
 class Unanswered(TidegateError):
-    """Nobody answered at the manager's address, or a program that is no manager."""
+    """No answer at the manager's address, or one of a program that is no manager."""
 
 
 @dataclass(frozen=True, slots=True)
 class TidegateClient:
-    """Where the manager is, and who we are. Every method raises `ApiProblem` or `Unanswered`.
+    """The manager's address, and the caller's token. Every method raises `ApiProblem` or `Unanswered`.
 
     `timeout` is in seconds without a byte of an answer; absent: 10 for what is read, 60 for what is written.
     """
@@ -149,7 +149,7 @@ class TidegateClient:
     timeout: float | None = None
 
     def whoami(self) -> WhoAmI:
-        """Return who we are taken for."""
+        """Return the caller's identity."""
         found: WhoAmI = self.call("GET", "/v1/whoami")
         return found
 
@@ -159,7 +159,7 @@ class TidegateClient:
         return found
 
     def claims(self) -> Iterator[ClaimedHost]:
-        """Yield the hosts of all tenants that we may see."""
+        """Yield the hosts of all tenants that the caller may see."""
         yield from self.items("/v1/claims")
 
     def give_host(
@@ -221,8 +221,8 @@ class TidegateClient:
             return _object(answer.read())
 
     def write(self, path: str, document: Mapping[str, Any], told: str = "") -> Any:
-        """Write a whole document over the version that is there now, or make it; somebody else's change meanwhile is
-        refused."""
+        """Write a whole document over the version that is there now, or make it; another caller's change meanwhile is
+        rejected."""
         return self.call("PUT", path + told, document, self.version(path))
 
     def version(self, path: str) -> str | None:
@@ -238,7 +238,7 @@ class TidegateClient:
         return None
 
     def require_answer(self) -> None:
-        """Raise `Unanswered` where nobody answers within the time for reading."""
+        """Raise `Unanswered` where no answer comes within the time for reading."""
         with self._answered(), suppress(urllib.error.HTTPError):  # which is an answer too
             self._open("GET", "/healthz", None, self._patience("GET"), None).close()
 
@@ -268,7 +268,7 @@ class TidegateClient:
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
-        """Turn whatever ends a call early into one of our errors."""
+        """Turn any early end of a call into an `ApiProblem` or `Unanswered`."""
         try:
             yield
         except urllib.error.HTTPError as error:
@@ -320,7 +320,7 @@ def path_of(kind: str, name: str) -> str:
 
 
 def query(**told: str) -> str:
-    """Return what a path ends with; what is empty is not told."""
+    """Return the query string of a path; empty values are left out."""
     said = {name: value for name, value in told.items() if value}
     return f"?{urllib.parse.urlencode(said)}" if said else ""
 

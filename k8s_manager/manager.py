@@ -65,7 +65,7 @@ GARBAGE = (1_000, 5, 1_000)
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """The parts of one manager, put together and not yet running."""
+    """The parts of one manager, assembled and not yet running."""
 
     store: Store
     loop: MainLoop
@@ -130,7 +130,7 @@ class Triggers:
 
 
 def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
-    """Put a manager together. What a leader changes goes through its fence; the API of any manager writes documents."""
+    """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents."""
     lease = _lease(client, clock, settings)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)

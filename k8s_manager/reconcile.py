@@ -157,8 +157,8 @@ class MainLoop:
     def _dues(
         self, world: World, plan: Plan, changes: Changes, results: Results, now: datetime
     ) -> Iterator[float | None]:
-        """Yield when something happens without an event: the end of a move, of a drain, or of an override. What failed
-        is seen to by the loop's effects."""
+        """Yield when something happens without an event: the end of a migration, a drain, or an override. The loop's
+        effects see to what failed."""
         yield from results.put_off.values()
         ends = (
             gateway_migration.due(world.bindings, now),

@@ -43,7 +43,7 @@ class LimitBounds:
 def capacity(versions: Sequence[VersionLoad]) -> Fraction:
     """Return the requests/s that all versions together can serve at their shares of traffic.
 
-    A version with a limit of its own holds nobody up; where all have one, the model takes what they take together.
+    A version with a limit of its own bounds no other; where all have one, the model takes what they take together.
     """
     loads = [load for load in versions if load.share > 0]
     if shared := [load.served / load.share for load in loads if not load.own]:

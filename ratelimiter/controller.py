@@ -30,7 +30,7 @@ class LimitTarget:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen `at` a moment: the targets of all limits, by identity; identities whose limit stays untouched;
+    """What was observed `at` a moment: the targets of all limits, by identity; identities whose limit stays untouched;
     the slots as they are, and those of them that an edit has changed; the limits that are `placed` in a slot other than
     their hash's."""
 
@@ -44,8 +44,8 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """The debounce of every limit, when the last tick was, and what was seen then, so that only what differs from
-    it is looked at: `targets`, and the slots, what was retained and what was placed in them, that were found to be
+    """The debounce of every limit, when the last tick was, and what was observed then, so that only differences from it
+    are processed: `targets`, and the slots, what was retained and what was placed in them, that were found to be
     `in_line` with what was written."""
 
     limits: Mapping[Entry, debounce.DebounceState] = field(default_factory=dict)
@@ -225,7 +225,7 @@ def _contents(seen: Observation, limits: Mapping[Entry, debounce.DebounceState],
 
 
 def _value(seen: Observation, entry: Entry, limit: debounce.DebounceState, now: float) -> Bucket | None:
-    """Return what a rewritten slot says of one limit: what is due, a waiting cut too, else what is in force."""
+    """Return the bucket of one limit in a rewritten slot: what is due, a waiting cut too, else what is in force."""
     if limit.pending is not None and debounce.is_urgent(limit):
         return limit.pending.target
     due = debounce.value_at(limit, seen.targets[entry[1]].terms.rules, now)

@@ -15,7 +15,7 @@ from istio_templates.facts import Bucket
 
 @dataclass(frozen=True, slots=True)
 class DebounceWindow:
-    """Seconds that a change must hold still (`quiet`), and may be put off at most (`longest`)."""
+    """Seconds that a change must hold still (`quiet`), and may be delayed at most (`longest`)."""
 
     quiet: float
     longest: float
@@ -23,7 +23,7 @@ class DebounceWindow:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How patient we are with cuts and with raises."""
+    """How long cuts and raises wait."""
 
     down: DebounceWindow
     up: DebounceWindow
@@ -43,14 +43,14 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class DebounceState:
-    """What the gateway pods were given last (`written`, None before the first time) and what waits."""
+    """What was last written for the gateway pods (`written`, None before the first time) and what waits."""
 
     written: Bucket | None = None
     pending: Pending | None = None
 
 
 def observe(state: DebounceState, target: Bucket, now: float, at_once: bool = False) -> DebounceState:
-    """Return the state after the target was seen to be `target` at `now`; `at_once`: it follows a fallback."""
+    """Return the state after the target was observed to be `target` at `now`; `at_once`: it follows a fallback."""
     if target == state.written:
         return DebounceState(state.written)
     pending = state.pending
@@ -78,7 +78,7 @@ def due_at(state: DebounceState, rules: Rules) -> float | None:
 def value_at(state: DebounceState, rules: Rules, now: float) -> Bucket | None:
     """Return the value to write if the change is due at `now`.
 
-    A raise that was put off for as long as it may be goes to the least value seen meanwhile, since nothing above
+    A raise that was delayed for as long as it may be goes to the least value observed meanwhile, since nothing above
     that has been there all the time.
     """
     due = due_at(state, rules)

@@ -40,8 +40,7 @@ class Window:
     def evidence(self, now: float, over: float = HOUR) -> Evidence:
         """Return what the minutes of the last `over` seconds show, the first of them whole.
 
-        What was not read was not seen: only seconds that were counted are told. A refusal is a request too, though
-        counters are read one by one.
+        Only seconds in which counters were read count. A refusal is a request too, though counters are read one by one.
         """
         recent = [minute for minute in self.minutes if minute.begin > now - over - MINUTE]
         refused, requests = sum(minute.refused for minute in recent), sum(minute.requests for minute in recent)

@@ -7,7 +7,7 @@ would have admitted.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-FEWEST = 100  # requests at a gateway in the window, below which nothing is said
+FEWEST = 100  # requests at a gateway in the window, below which nothing is reported
 REFUSING = 0.01  # share of a pod's requests
 IDLE = 0.5  # of the busiest pod
 
@@ -40,7 +40,7 @@ def summed(loads: Iterable[PodLoad]) -> PodLoad:
 
 
 def uneven(loads: Mapping[str, PodLoad]) -> Uneven | None:
-    """Return the worst of it; None where the load is even, or nobody is refused."""
+    """Return the busiest and the idlest pod; None where the load is even, or no request is refused."""
     whole = sum(load.requests for load in loads.values())
     if len(loads) < 2 or whole < FEWEST:
         return None

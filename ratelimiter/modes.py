@@ -35,7 +35,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a limit stands: enforced for so many per cent; whether it waits for its verdict; when it goes on by itself
+    """Stage of a limit: enforced for so many per cent; whether it waits for its verdict; when it goes on by itself
     (seconds, None: not by the clock)."""
 
     enforced: int
@@ -61,7 +61,7 @@ def begun(live: int | None, over: float, now: float) -> float:
 
 
 def stage(mode: Mode, live: int | None, started: float, over: float, now: float) -> Stage:
-    """Return where a limit stands that is enforced for `live` per cent (None: it is in no slot).
+    """Return the stage of a limit that is enforced for `live` per cent (None: it is in no slot).
 
     Its ramp of `over` seconds `started` then.
     """
@@ -76,7 +76,7 @@ def stage(mode: Mode, live: int | None, started: float, over: float, now: float)
 
 
 def held_back(wanted: Stage, live: int | None, verdict: PromotionCriteria | None, evidence: Evidence | None) -> Stage:
-    """Return where a limit stands that has to show evidence first: one in shadow stays there until its verdict."""
+    """Return the stage of a limit that has to show evidence first: one in shadow stays there until its verdict."""
     if verdict is None or live != 0 or wanted.enforced == 0 or passes(verdict, evidence):
         return wanted
     return Stage(0, awaits=True)

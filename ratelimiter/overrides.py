@@ -22,7 +22,7 @@ _STRENGTH = {"floor": 3, "unlimited": 2, "freeze": 1}
 
 @dataclass(frozen=True, slots=True)
 class OverrideScope:
-    """The models that an override is for; what is empty says nothing."""
+    """The models that an override is for; an empty field matches all."""
 
     tenant: str = ""
     model: str = ""
@@ -30,7 +30,7 @@ class OverrideScope:
     labels: frozenset[tuple[str, str]] = frozenset()
 
     def matches(self, terms: Terms, labels: Mapping[str, str]) -> bool:
-        """Tell whether a model is meant."""
+        """Tell whether the scope covers a model."""
         return (
             self.tenant in ("", terms.tenant)
             and self.model in ("", terms.model)
@@ -89,12 +89,12 @@ def lifts(override: Override | None, terms: Terms) -> bool:
 
 
 def mode_under(override: Override | None, terms: Terms) -> Mode:
-    """Return the mode that holds: a document's, or that of an override."""
+    """Return the mode in force: a document's, or that of an override."""
     return override.mode if override and override.mode else terms.mode
 
 
 def takes_away(override: Override | None) -> bool:
-    """Tell whether an override takes a limit away."""
+    """Tell whether an override removes a limit."""
     return override is not None and (override.action == "unlimited" or override.mode == "off")
 
 

@@ -1,6 +1,6 @@
 """Which models have a pair of pinned slots, by themselves: the first counts their requests, the second limits a share.
 
-Nothing is stored: whoever is in a pair and still asks for one keeps it, newcomers take what is free, in order.
+Nothing is stored: a limit that has a pair and still asks for one keeps it, newcomers take what is free, in order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,8 @@ PAIRS = PINNED_SLOTS // 2
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The pair of each limit that has one, and of those that got none: who holds the pairs of their gateway."""
+    """The pair of each limit that has one, and for those that got none the limits that have the pairs of their
+    gateway."""
 
     pairs: Mapping[Entry, int] = field(default_factory=dict)
     holders: Mapping[LimitKey, tuple[LimitKey, ...]] = field(default_factory=dict)
@@ -53,8 +54,8 @@ def held(slots: Mapping[Slot, Limits]) -> dict[str, dict[int, LimitKey]]:
 def assign(
     asking: Iterable[tuple[LimitKey, tuple[str, ...]]], slots: Mapping[Slot, Limits], kept: frozenset[LimitKey]
 ) -> Pinned:
-    """Return who gets which pair: `asking` are identities with the gateways that limit them; `kept` keep what they have
-    without asking. Who gets one in some of its gateways only is limited there."""
+    """Return the pair of each limit: `asking` are identities with the gateways that limit them; `kept` keep what they
+    have without asking. One that gets a pair in some of its gateways only is limited there."""
     live, wanting = held(slots), sorted(asking)
     names = {identity for identity, _ in wanting} | kept
     taken = {g: {pair: i for pair, i in pairs.items() if i in names} for g, pairs in live.items()}

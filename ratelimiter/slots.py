@@ -1,9 +1,9 @@
 """Which slot of a gateway carries a model's limit.
 
 Rendezvous hashing: every model ranks the slots of its kind by a hash and takes the first, so nothing is stored, every
-manager agrees, and a model that comes or goes moves nobody else.
+manager agrees, and a model that comes or goes moves no other.
 
-A rewrite of a slot fills every bucket in it up. So models whose replicas an autoscaler moves have slots apart from
+A rewrite of a slot fills every bucket in it up. So models whose replicas an autoscaler changes have slots apart from
 those whose replicas stay as they were declared, and only refill each other. The first slots are pinned: they are kept
 for models that need slots of their own.
 """

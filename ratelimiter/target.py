@@ -21,9 +21,9 @@ CapSource = Literal["Floor", "Ceiling", "TenantCeiling", "Range"]
 class Terms:
     """What a document says of a model's limit.
 
-    `burst` is in seconds of a gateway pod's rate; `mode` off: there is no limit unless an override sets one; `ramp`
-    is in seconds. `version`: the one whose own limit this is; empty for the whole model's. `restless`: somebody else
-    than the document moves its replicas.
+    `burst` is in seconds of a gateway pod's rate; `mode` off: there is no limit unless an override sets one; `ramp` is
+    in seconds. `version`: the one whose own limit this is; empty for the whole model's. `restless`: another client than
+    the document's author scales its replicas.
     """
 
     namespace: str
@@ -51,7 +51,7 @@ class Terms:
 
     @property
     def slot(self) -> int:
-        """The shared slot in which the limit stands, unless it is pinned elsewhere."""
+        """The shared slot that holds the limit, unless it is pinned elsewhere."""
         return slot_of(self.namespace, self.model, self.restless)
 
 
@@ -65,7 +65,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Requests/s for a whole model; `value` None holds what is in force. `cap` says what moved it last, if an override
+    """Requests/s for a whole model; `value` None keeps what is in force. `cap` says what moved it last, if an override
     or a tenant's models together asked for another figure."""
 
     value: Fraction | None
@@ -82,7 +82,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class PodTarget:
-    """What each gateway pod should enforce; `bucket` None holds what is in force."""
+    """What each gateway pod should enforce; `bucket` None keeps what is in force."""
 
     total: Total
     gateways: int
@@ -92,7 +92,7 @@ class PodTarget:
 
 def total(terms: Terms, loads: tuple[VersionLoad, ...], fresh: bool, held: Fraction | None = None) -> Total:
     """Return a model's limit before it is divided. `fresh` says whether the replica counts can be trusted; `held` is
-    the limit in force, which a fallback may hold, though never above the ceiling of today."""
+    the limit in force, which a fallback may keep, though never above the current ceiling."""
     served = capacity(loads)
     if not fresh:
         return _fallback(terms, terms.stale, served, "Stale", held)

@@ -1,4 +1,4 @@
-"""From what a document says of a limit to what the arithmetic needs."""
+"""Conversion of a document's limit into what the arithmetic needs."""
 
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.model import Patience, RateLimit, ShadowVerdict, VersionLimit

@@ -1,7 +1,7 @@
 """The agent: a sidecar that warms the server beside it, and says whether the one that listens now is warm.
 
-The model container's startup and readiness probes ask it, so that nothing outside the pod is needed. What it found is
-kept in a file: it outlives the agent, and holds for the incarnation of the server that it names.
+The model container's startup and readiness probes ask it, so that nothing outside the pod is needed. The agent keeps
+its result in a file, which outlives the agent and counts for the incarnation of the server that it names.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Agent:
         )
 
     async def _warm(self, incarnation: tuple[str, ...]) -> None:
-        """Warm one incarnation; what another one answered meanwhile counts for nobody."""
+        """Warm one incarnation; what another one answered meanwhile counts for none."""
         log.info("a server listens that has not been warmed; warming it by plan %s", self._bundle.hash)
         warming = asyncio.create_task(self._outcome())
         try:
@@ -136,7 +136,7 @@ class Agent:
 
 
 def _outcome_of(warming: "asyncio.Task[WarmupOutcome]") -> WarmupOutcome:
-    """Return what came of a warm-up; one that broke is tried again."""
+    """Return the outcome of a warm-up; one that raised an error is tried again."""
     error = warming.exception()
     if error is None:
         return warming.result()

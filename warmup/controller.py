@@ -1,7 +1,7 @@
 """The keeper of the gate: warms pods side by side and turns their gates. What to do, `gate` decides.
 
-It holds nothing that a restart could not find again: a gate's verdict stands at its pod, and what was under way begins
-anew.
+It holds nothing that a restart could not find again: a gate's verdict is on its pod, and what was under way begins
+again.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class ControllerClock(Protocol):
 
 
 class GateWriter(Protocol):
-    """What is done to pods; every call names the UID that it is meant for, and fails with a `TidegateError`."""
+    """What is done to pods; every call names the UID that it is for, and fails with a `TidegateError`."""
 
     async def turn(self, turn: GateUpdate) -> None:
         """Set a pod's gate and verdict."""
@@ -47,7 +47,7 @@ class WarmupListener(Protocol):
     """Takes the results of pods."""
 
     def ended(self, pod: GatedPod, claim: WarmupClaim, outcome: WarmupOutcome) -> None:
-        """Note what came of a pod."""
+        """Note the outcome of a pod's warm-up."""
 
 
 class WarmupController:
@@ -76,7 +76,7 @@ class WarmupController:
 
     @property
     def state(self) -> GateState:
-        """What is under way, and what came of pods that are not open."""
+        """What is under way, and the outcome for pods that are not open."""
         return self._state
 
     async def look(self, pods: Iterable[GatedPod], claims: Iterable[WarmupClaim]) -> float:
@@ -106,7 +106,7 @@ class WarmupController:
             self._progress.pop(uid, None)
 
     async def _warm(self, pod: GatedPod, claim: WarmupClaim) -> None:
-        """Warm one pod and do what its plan says of the outcome."""
+        """Warm one pod and do what its plan asks for on this outcome."""
         try:
             bundle = bundle_from(claim.plan)
             outcome = await self._outcome(pod, claim, bundle)

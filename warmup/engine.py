@@ -1,4 +1,4 @@
-"""The engine: takes one replica through its plan, and says what came of it. The same for the gate, the agent, the CLI.
+"""The engine: takes one replica through its plan, and returns the outcome. The same for the gate, the agent, the CLI.
 
 native readiness ──> what the server says of its inputs ──> each case, each batch size, until it passes
 """
@@ -21,7 +21,7 @@ from warmup.protocols import Dialect, Server, Unencodable, dialect_of
 from warmup.protocols.plain_grpc import files_in_answer
 from warmup.wire import Answer, Fault, Request, ServerConnection
 
-AFTER_FAILURE = 0.1  # seconds between a failed call and the next of the same worker: nobody is helped by a hot loop
+AFTER_FAILURE = 0.1  # seconds between a failed call and the next of the same worker: a hot loop helps no one
 SAID = 500  # characters
 ASKING = 5.0  # seconds that a question for readiness or metadata may take
 
@@ -38,7 +38,7 @@ async def _beside(make: Callable[[], Compiled]) -> Compiled:
 
 
 class EngineClock(Protocol):
-    """What is known of time here."""
+    """The monotonic clock."""
 
     def now(self) -> float:
         """Return seconds since some moment, never going back."""
@@ -46,7 +46,7 @@ class EngineClock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What came of one case at one batch size; latencies in seconds."""
+    """Result of one case at one batch size; latencies in seconds."""
 
     case: str
     batch: int
@@ -71,7 +71,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class WarmupOutcome:
-    """What came of a replica's warm-up, and why."""
+    """Outcome of a replica's warm-up, and why."""
 
     result: Result
     said: str
@@ -309,7 +309,7 @@ def fault_in(answer: Answer, bundle: Bundle, plan: Compiled) -> Fault | None:
 
 
 def plain(said: str) -> str:
-    """Return words, some of which a server may have chosen, so that they can be told anywhere: short, and text."""
+    """Return words, some of which a server may have chosen, fit for every message: short, and text."""
     text = said.encode("utf-8", "replace").decode()
     return text if len(text) <= SAID else f"{text[:SAID]}..."
 

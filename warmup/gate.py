@@ -6,8 +6,8 @@
                      └──── after a pause (hold) ──────┘
                                                       └──────> PlanWrong           closed until the plan is another
 
-A verdict is about one container: where another one runs, the gate is closed and the pod begins again. A pod that was
-found warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
+A verdict is about one container: where another one runs, the gate is closed and the pod begins again. A pod that is
+warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from warmup.engine import WarmupOutcome
 from warmup.pods import GatedPod, WarmupClaim
 
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # seconds until a pod that was held is warmed again
-RELEASE_AFTER = 10.0  # seconds without anybody who cares for a pod: a model's plan may only be about to be written
+RELEASE_AFTER = 10.0  # seconds without a model that claims a pod: its plan may only be about to be written
 Policy = Literal["hold", "admit", "restart"]
 
 
@@ -51,7 +51,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """What is under way, and since when nobody cares for a pod, by the pods' UIDs."""
+    """What is under way, and since when no model claims a pod, by the pods' UIDs."""
 
     works: Mapping[str, Work] = field(default_factory=dict)
     uncared: Mapping[str, float] = field(default_factory=dict)
@@ -136,7 +136,7 @@ def _turn(pod: GatedPod, claim: WarmupClaim | None, work: Work | None, free: boo
         said = "no model with a plan cares for this pod; make one, or take the readiness gate out of its template"
         return GateUpdate(pod, True, RELEASED, said, _released(pod)) if free else None
     if pod.is_released and pod.is_open:
-        # It served before anybody cared: it is not taken away, and warmed beside that.
+        # It served before a model claimed it: it stays open, and is warmed beside that.
         return work.opens if work and work.opens else None
     if pod.holds:
         return (

@@ -11,7 +11,7 @@ _TABLES = ("tcp", "tcp6")
 
 
 def listening(port: int, proc: Path = Path("/proc/net")) -> frozenset[str]:
-    """Return the inodes of the sockets that listen on a port; none where nobody does."""
+    """Return the inodes of the sockets that listen on a port; none where no program does."""
     found: set[str] = set()
     for name in _TABLES:
         try:

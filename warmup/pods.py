@@ -18,9 +18,9 @@ from istio_templates.workloads.warm_gate import (
 
 @dataclass(frozen=True, slots=True)
 class GatedPod:
-    """A pod that is warmed: `gated` by our readiness gate, or (fixedDelay) not. `serves` says whether its container is
-    ready by its own probes. `container` is the ID of the model's container while it runs; `condition` the
-    gate's (status, reason), None before anybody set it."""
+    """A pod that is warmed: `gated` by Tidegate's readiness gate, or (fixedDelay) not. `serves` says whether its
+    container is ready by its own probes. `container` is the ID of the model's container while it runs; `condition` the
+    gate's (status, reason), None before it is set."""
 
     namespace: str
     name: str
@@ -53,7 +53,7 @@ class GatedPod:
 
     @property
     def is_released(self) -> bool:
-        """Tell whether it serves only because nobody cared for its warm-up."""
+        """Tell whether it serves only because no model claimed its warm-up."""
         return self.holds and self.verdict is not None and self.verdict.result == RELEASED
 
     def __str__(self) -> str:

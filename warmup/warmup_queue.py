@@ -1,7 +1,8 @@
 """Places for warm-ups: how many replicas may be warmed at once, and whose turn it is.
 
-Whoever waits for its server to load holds none. Of those who wait for a place, who has the fewest goes first: one
-namespace's replicas never keep another's waiting for long, and at most half of all places are one namespace's.
+A replica that waits for its server to load holds none. Of the namespaces that wait for a place, the one with the fewest
+goes first: one namespace's replicas never keep another's waiting for long, and at most half of all places are one
+namespace's.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ class WarmupBounds:
 
 
 def next_ones(holding: list[GatedPod], waiting: list[GatedPod], bounds: WarmupBounds) -> list[GatedPod]:
-    """Return who of those that wait, longest first, gets a place now."""
+    """Return which of the waiting pods, longest first, get a place now."""
     nodes, spaces = Counter(pod.node for pod in holding), Counter(pod.namespace for pod in holding)
     left, chosen = list(waiting), list[GatedPod]()
     while len(holding) + len(chosen) < bounds.overall:

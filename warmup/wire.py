@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 Pairs = tuple[tuple[str, str], ...]
 Transport = Literal["http", "grpc"]
-# What a failed call says of what to do: the plan is wrong; it may pass; nobody is there (yet).
+# What to do after a failed call: the plan is wrong; it may pass; no server is there (yet).
 FaultKind = Literal["plan", "passing", "absent"]
 
 

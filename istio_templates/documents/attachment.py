@@ -12,7 +12,7 @@ HttpRouteName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_leng
 
 
 class AttachTo(Spec):
-    """A VirtualService or an HTTPRoute of somebody else, in the model's namespace, whose requests are limited. It is
+    """A VirtualService or an HTTPRoute of another owner, in the model's namespace, whose requests are limited. It is
     never written."""
 
     model_config = rule(
@@ -41,7 +41,7 @@ class AttachTo(Spec):
 
 
 def route_of(spec: Manifest, own: ObjectKey) -> ObjectKey:
-    """Return what routes for a model by its spec, as far as that can be read: somebody else's route, or its `own`."""
+    """Return what routes for a model by its spec, as far as that can be read: another owner's route, or its `own`."""
     attached = spec.get("attachTo") or {}
     return next(
         (own._replace(kind=kind, name=attached[name]) for name, kind in _KINDS.items() if attached.get(name)), own

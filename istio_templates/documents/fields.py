@@ -1,4 +1,4 @@
-"""The types of single fields: each refuses with a sentence that says what is allowed."""
+"""The types of single fields: each rejects with a sentence that says what is allowed."""
 
 import re
 from fractions import Fraction
@@ -19,7 +19,7 @@ HOST_MAX = 253
 HEADER_MAX = 1024
 PATH_MAX = 256
 TEXT_MAX = 131_072  # the longest argument and environment variable that Linux passes to a program (MAX_ARG_STRLEN)
-"""Characters of a text that are looked at: what is longer is rejected before anything reads it."""
+"""Most characters of a text: a longer one is rejected before anything reads it."""
 MOST_ITEMS = 1000
 """Of a list or a mapping that has no bound of its own."""
 ANNOTATION_BYTES = 256 * 1024

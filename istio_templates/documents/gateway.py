@@ -34,9 +34,9 @@ class Managed(Spec):
 
 
 class Listener(Spec):
-    """One port. HTTPS with `domain` and `credentialName` serves that domain under one wildcard certificate;
-    HTTPS without them serves hosts under their tenants' own certificates. HTTPS listeners may share a port: clients are
-    told apart by the host that they ask for (SNI)."""
+    """One port. HTTPS with `domain` and `credentialName` serves that domain under one wildcard certificate; HTTPS
+    without them serves hosts under their tenants' own certificates. HTTPS listeners may share a port: the host that a
+    client asks for (SNI) selects one."""
 
     name: DnsLabel
     port: Port
@@ -54,9 +54,9 @@ class Listener(Spec):
 
 
 class InferenceGatewaySpec(Spec):
-    """What an operator says of a gateway. `managed` absent: somebody else runs its pods.
+    """An operator's declaration of a gateway. `managed` absent: another owner runs its pods.
 
-    With `endpointStats` its pods count what they send to each replica, and show it to whoever reads their statistics:
+    With `endpointStats` its pods count what they send to each replica, and show it to all who read their statistics:
     some lines more for every replica in the fleet.
     """
 

@@ -66,11 +66,11 @@ MODEL_CONTAINER = "model"
 
 
 class Workload(Spec):
-    """Pods that Tidegate renders. Without `replicas` somebody else (an autoscaler) owns that number.
+    """Pods that Tidegate renders. Without `replicas` another client (an autoscaler) owns that number.
 
-    With `disruptionBudget: false` there is none of ours: Kubernetes evicts no pod that has two. A rollout adds a
-    replica before it takes one away (`availability`); where there is no card for one more, `resourceAware` takes one
-    away first.
+    With `disruptionBudget: false` Tidegate makes none: Kubernetes evicts no pod that has two. A rollout adds a replica
+    before it takes one away (`availability`); where there is no card for one more, `resourceAware` takes one away
+    first.
     """
 
     replicas: Count | None = None
@@ -85,7 +85,7 @@ class Workload(Spec):
     accept_outage: bool = Field(default=False, strict=True)
 
     def short_fields(self) -> dict[str, Any]:
-        """Return what is said of the container `model` outside podTemplate."""
+        """Return the fields of the container `model` outside podTemplate."""
         lists = {"command": list(self.command), "args": list(self.args), "env": list(self.env)}
         return {"image": self.image, **lists, "resources": self.resources}
 
@@ -143,7 +143,7 @@ def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Existing(Spec):
-    """Pods that somebody else runs, by their labels."""
+    """Pods that another owner runs, by their labels."""
 
     labels: Labels = Field(min_length=1)
 
@@ -192,7 +192,7 @@ class TrafficShare(Spec):
 
 
 class Patience(Spec):
-    """How long a change must hold still (`quiet`), and how long it may be put off at most (`longest`)."""
+    """How long a change must hold still (`quiet`), and how long it may be delayed at most (`longest`)."""
 
     quiet: Duration
     longest: Duration
@@ -242,8 +242,8 @@ class RateLimit(Spec):
     """Requests per second that the model takes.
 
     `burst` is in seconds of a gateway pod's rate. `weight` says how much of the tenant's ceiling it gets beside others.
-    In mode `shadow` nothing is refused and what would have been is counted; `ramp` enforces for a growing share. With a
-    `verdict`, shadow is left only once it has shown enough.
+    In mode `shadow` no request is refused, and those that would have been are counted; `ramp` enforces for a growing
+    share. With a `verdict`, shadow is left only once it has shown enough.
     """
 
     per_replica_qps: Rate
@@ -266,11 +266,11 @@ class RateLimit(Spec):
 
 
 class ModelSpec(Spec):
-    """What an algorithm engineer says of a model. With `routes` it is served, with `attachTo` only limited.
+    """An algorithm engineer's declaration of a model. With `routes` it is served, with `attachTo` only limited.
 
     While it is `paused`, its routes answer 503 with the reason that is given here; its replicas stay. A version that
-    leaves the document gets no request any more, and its replicas stay for `drain`: what is under way may end, and who
-    takes the change back finds them warm.
+    leaves the document gets no request any more, and its replicas stay for `drain`: requests under way may end, and if
+    the change is taken back they are still warm.
     """
 
     routes: tuple[Route, ...] = Field(default=(), max_length=32)

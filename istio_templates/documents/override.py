@@ -1,4 +1,4 @@
-"""LimitOverride: what somebody sets in place of a limit for a time, and why. It ends by itself."""
+"""LimitOverride: what a person sets in place of a limit for a time, and why. It ends by itself."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal

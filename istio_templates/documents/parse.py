@@ -172,7 +172,7 @@ def _spec(raw: Any, spec_type: type[AnySpec]) -> tuple[AnySpec | None, list[Prob
 
 def problems_of(error: ValidationError, spec_type: type[BaseModel], *root: str) -> list[Problem]:
     """Return every field that is wrong in what should be a `spec_type`; their paths begin with `root`. Beyond
-    `MOST_PROBLEMS` of them nobody is told which."""
+    `MOST_PROBLEMS` of them they are only counted."""
     errors = error.errors(include_url=False)
     explained = _prefixes(errors)
     told = [details for details in errors if not (details["type"] == "too_short" and details["loc"] in explained)]

@@ -117,7 +117,7 @@ class Origin(Spec):
         return self
 
     def too_wide(self) -> str | None:
-        """Return why this must not go together with credentials: it takes origins of anybody."""
+        """Return why this must not go together with credentials: it admits any origin."""
         if self.exact in ("*", "null"):
             return f"{self.exact} is what pages of anybody can have"
         if self.prefix is not None and (not self.prefix.endswith(":") or "." not in self.prefix):

@@ -27,7 +27,7 @@ class Delegation(Spec):
 
 
 class HostClaim(Spec):
-    """A host that belongs to this tenant and to nobody else in the fleet."""
+    """A host that belongs to this tenant and to no other in the fleet."""
 
     name: Annotated[str, AfterValidator(host_or_wildcard)]
     tls: HostTls | None = None
@@ -52,7 +52,7 @@ class Dedicated(Spec):
 class GatewayChoice(Spec):
     """Which gateway serves the tenant: a shared one by name, or one of its own.
 
-    `adopt` names a Gateway in the gateway's namespace that somebody made by hand: it becomes the tenant's.
+    `adopt` names a Gateway in the gateway's namespace that was made by hand: it becomes the tenant's.
     """
 
     name: DnsLabel | None = None
@@ -102,12 +102,12 @@ Drift = Literal["repair", "report", "adopt"]
 
 
 class TenantSpec(Spec):
-    """What a platform team says of a tenant. `namespace` defaults to the tenant's name.
+    """A platform team's declaration of a tenant. `namespace` defaults to the tenant's name.
 
-    `drift` says what becomes of fields of its objects that somebody else changes. They are set back (`repair`), left
-    and told until the document says something else of them (`report`), or left for good (`adopt`); what keeps tenants
-    apart and cold replicas out is always set back. With `adopt`, objects that are there already are taken over as they
-    are.
+    `drift` says what the manager does with fields of its objects that another writer changes. It sets them back
+    (`repair`), leaves and reports them until the document says something else of them (`report`), or leaves them for
+    good (`adopt`); what keeps tenants apart and cold replicas out is always set back. With `adopt`, objects that are
+    there already are taken over as they are.
     """
 
     namespace: DnsLabel | None = None

@@ -81,7 +81,7 @@ class Generator(Spec):
 
 
 class Tensor(Spec):
-    """One input of a model. Dtype and shape may be left to what the server says of itself.
+    """One input of a model. Without dtype or shape, the server's own description counts.
 
     In a shape, -1 in the first place is the batch size; nothing else may be open.
     """
@@ -232,7 +232,7 @@ class Success(Spec):
 
 
 class WarmupPlanSpec(Spec):
-    """Requests that a replica answers before it counts as warm, and what becomes of one that does not.
+    """Requests that a replica answers before it counts as warm, and what happens to one that does not.
 
     After `timeout`, or when a case has used up its requests: `hold` keeps it closed and starts over after a pause,
     `admit` opens it all the same, `restart` deletes the pod.
@@ -298,7 +298,7 @@ class PlanRef(Spec):
 
 
 class SlowStart(Spec):
-    """A third stage, in the gateway pods: a replica that is new to them gets its share of requests by and by.
+    """A third stage, in the gateway pods: a replica that is new to them gets its share of requests gradually.
 
     It begins at `minimumPercent` of it; `aggression` 1 grows evenly, more than 1 faster at first.
     """

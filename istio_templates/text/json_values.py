@@ -41,9 +41,9 @@ FILE = Reader(most=5_000_000, depth=100, lowest=-(10**21), beyond=10**21)
 
 
 def flaw_of(value: Any, reader: Reader = DOCUMENT) -> Problem | None:
-    """Return what is wrong with a value, whatever it is meant to be; None where JSON can hold it.
+    """Return what is wrong with a value of any type; None where JSON can hold it.
 
-    It looks at as many values as are taken, also where parts of a value are shared (aliases of YAML).
+    It checks as many values as are accepted, also where parts of a value are shared (aliases of YAML).
     """
     level: list[Any] = [value]
     count = 0

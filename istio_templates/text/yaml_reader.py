@@ -13,7 +13,7 @@ from istio_templates.text.json_reader import json_documents
 from istio_templates.text.json_values import FILE, MAX_DEPTH, flaw_of
 
 MOST_EVENTS = 100_000
-"""Values of YAML that are read of a stranger's text; each costs some 20 us."""
+"""Most YAML values that are read of an untrusted text; each costs some 20 us."""
 MOST_DOCUMENTS = 20
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -123,7 +123,7 @@ def load(text: str, source: str = "input", aliases: bool = True) -> list[dict[st
     """Return the mappings in a YAML or JSON text, one per document; empty documents are none.
 
     Raises `Invalid` with line and column where the text is broken, and with the field where JSON could not hold what
-    stands there. Without `aliases` the text is a stranger's: it takes none (some hundred bytes of them stand for more
+    stands there. Without `aliases` the text is untrusted: it may have none (some hundred bytes of them stand for more
     than fits into memory), one document, and no more values than are read in a moment.
     """
     text = text.removeprefix("\ufeff")

@@ -1,4 +1,4 @@
-"""What a tenant leaves open in its container `model` is filled in, and what it says itself stays."""
+"""Defaults for what a tenant leaves open in its container `model`; what it sets itself stays."""
 
 from typing import Any
 

@@ -12,12 +12,12 @@ from istio_templates.workloads.warm_gate import GATE
 # Endpoint removal reaches a gateway after Kubernetes and istiod have batched it; until then a leaving pod serves.
 DRAIN_SECONDS = 15
 GRACE_SECONDS = 60
-PROGRESS_SECONDS = 600  # Kubernetes' own default: a rollout that stands still for longer is told as failed
+PROGRESS_SECONDS = 600  # Kubernetes' own default: a rollout without progress for longer is reported as failed
 PLAN_ANNOTATION = "tidegate.dev/warmup-plan"
 
 
 def deployments(model: ServedModel) -> list[Manifest]:
-    """Return a Deployment for each version whose pods are ours."""
+    """Return a Deployment for each version whose pods Tidegate renders."""
     return [_deployment(model, version) for version in model.versions if version.pods is not None]
 
 
@@ -40,7 +40,7 @@ def _deployment(model: ServedModel, version: VersionFacts) -> Manifest:
 
 
 def _rolling(spare: bool) -> Manifest:
-    """Return by how many pods a rollout may exceed what is wanted, or fall below: one must change first."""
+    """Return by how many pods a rollout may exceed the desired number, or fall below: one must change first."""
     return {"maxSurge": 1, "maxUnavailable": 0} if spare else {"maxSurge": 0, "maxUnavailable": 1}
 
 

@@ -8,7 +8,7 @@ _STATS = 'proxyStatsMatcher:\n  inclusionRegexps:\n  - ".*http_local_rate_limit.
 
 
 def gateway_workload(pool: GatewayPool) -> list[Manifest]:
-    """Return everything that runs a managed gateway; nothing for one whose pods somebody else runs."""
+    """Return everything that runs a managed gateway; nothing for one whose pods another owner runs."""
     if pool.managed is None:
         return []
     return [

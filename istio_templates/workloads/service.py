@@ -10,7 +10,7 @@ def service_host(model: ServedModel) -> str:
 
 
 def service_named(host: str, namespace: str) -> tuple[str, str]:
-    """Return (namespace, name) of the Service that a destination's host means, seen from a namespace."""
+    """Return (namespace, name) of the Service that a destination's host names, resolved from a namespace."""
     name, _, rest = host.partition(".")
     return rest.partition(".")[0] or namespace, name
 

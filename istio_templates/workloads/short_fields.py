@@ -1,7 +1,7 @@
 """A workload's short fields and the container `model` of its podTemplate, made one by Kubernetes' own list keys.
 
-Variables are known by name, requests and limits by resource, claims by name. What both say alike stands once; what
-they say differently about the same key is a conflict that its author decides, since either could be meant.
+Variables are known by name, requests and limits by resource, claims by name. What both say alike appears once; what
+they say differently about the same key is a conflict that its author decides, since either could be the right one.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The readiness gate and the verdict: what a pod itself says of its warm-up.
+"""The readiness gate and the verdict annotation: the result of a warm-up, on the pod itself.
 
 The kubelet leaves a gate True when a container restarts. So the verdict beside it names the container that was warmed,
 and holds for no other.
@@ -14,15 +14,15 @@ VERDICT = "tidegate.dev/verdict"
 CONTAINER = "model"
 RELEASED = "Released"
 _OPEN = ("Verified", "Admitted", RELEASED)
-_LONGEST = 4096  # bytes of a verdict; what is longer is none of ours
+_LONGEST = 4096  # bytes of a verdict; the manager never writes a longer one
 
 
 @dataclass(frozen=True, slots=True)
 class WarmupResult:
-    """What became of a container's warm-up: how it ended, by which plan, after how many requests and seconds, and the
+    """Result of a container's warm-up: how it ended, by which plan, after how many requests and seconds, and the
     latency (seconds) that its plan asks about at the slowest case.
 
-    `Released`: it served while nobody cared for its warm-up, and goes on until somebody has looked at it.
+    `Released`: it served while no model claimed its warm-up, and goes on until it has been warmed.
     """
 
     uid: str
@@ -40,7 +40,7 @@ class WarmupResult:
         return self.result in _OPEN
 
     def text(self) -> str:
-        """Return the verdict as it stands in the pod's annotation."""
+        """Return the verdict for the pod's annotation."""
         return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
 
 
@@ -50,7 +50,8 @@ def has_gate(pod: Manifest) -> bool:
 
 
 def verdict_of(pod: Manifest) -> WarmupResult | None:
-    """Return the verdict in a pod's annotations; None where there is none that can be read. Anybody may write there."""
+    """Return the verdict in a pod's annotations; None where there is none that can be read: others may write there
+    too."""
     text = (pod["metadata"].get("annotations") or {}).get(VERDICT)
     if not isinstance(text, str) or len(text) > _LONGEST:
         return None

@@ -8,7 +8,7 @@ import json
 from istio_templates import names
 from istio_templates.facts import Manifest, ServedModel
 
-LABEL = "tidegate.dev/warmup"  # of ConfigMaps: plans that we render (the mode), and files that plans refer to
+LABEL = "tidegate.dev/warmup"  # of ConfigMaps: plans that Tidegate renders (the mode), and files that plans refer to
 PLAN_KEY = "plan.json"
 VERSIONS_KEY = "versions.json"
 

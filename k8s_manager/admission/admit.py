@@ -112,7 +112,7 @@ def admit(stored: Stored, index: ClaimIndex, plans: PlanChecks) -> AdmissionResu
         return AdmissionResult(False, "Invalid", stored.problems)
     try:
         found = rejections(stored.document, index, plans)
-    except Exception as error:  # one document that nobody foresaw must not stop all the others
+    except Exception as error:  # one unforeseen document must not stop all the others
         log.exception("%s cannot be checked", stored.key)
         problem = Problem("", f"the manager failed to check this document ({error!r}); change it, or report the error")
         return AdmissionResult(False, "Invalid", (problem,))

@@ -52,7 +52,7 @@ class ClaimIndex:
         self._ordered = OrderedRoutes()
 
     def observe(self, world: World) -> None:
-        """Take over what the world says of the cluster beside documents."""
+        """Take over the facts of the cluster in the World that are not documents."""
         if world.namespaces is not self.namespaces:
             self.labelled = _by_tenant(world.namespaces)
         self.namespaces, self.foreign, self.bindings = world.namespaces, world.foreign, world.bindings
@@ -140,8 +140,8 @@ class ClaimIndex:
         return self._claimed_at(match_of(route), route.path)
 
     def unordered_against(self, route: Route, is_last: bool) -> Iterator[tuple[str, Holder]]:
-        """Yield (path, model) of all routes that may fit one request together with `route`, and of which nothing but
-        the age of their models says which one gets it."""
+        """Yield (path, model) of all routes that may fit one request together with `route`, and of which only the age
+        of their models decides which one gets it."""
         return self._ordered.against(route, is_last)
 
     def _claimed_at(self, place: RouteMatch, path: str) -> Iterator[tuple[str, Holder]]:

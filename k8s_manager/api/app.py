@@ -25,7 +25,7 @@ from k8s_manager.api.services.backend import Backend
 
 
 def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) -> FastAPI:
-    """Return the application; who reads a stream is proved again every `proved_again` seconds."""
+    """Return the application; it authenticates the reader of a stream again every `proved_again` seconds."""
     app = FastAPI(
         title="Tidegate",
         version="v1",

@@ -1,7 +1,7 @@
 """The audit trail: one JSON line for every change that was asked for, and for every refusal.
 
-A line tells who, when, what and how it ended. It holds nothing of a body and no message that might repeat one: whoever
-puts a password into the wrong field does not find it here again.
+A line says who, when, what and how it ended. It holds nothing of a body and no message that might repeat one: a
+password that a caller puts into the wrong field does not appear here.
 """
 
 import logging
@@ -51,7 +51,7 @@ class Audit:
     def record(
         self, scope: Scope, request: str, identity: Identity | None, status: int, notes: Mapping[str, Any]
     ) -> None:
-        """Write what became of one request."""
+        """Write the outcome of one request."""
         client = scope.get("client")
         line = {
             "time": self._clock.utc().isoformat(timespec="milliseconds"),

@@ -1,7 +1,7 @@
-"""Bounds of connections to the REST API: how many there are, and how long each may take to say what it wants.
+"""Bounds of connections to the REST API: how many there are, and how long each may take to send its request.
 
-Whoever opens connections and says nothing, or a byte now and then, is answered 408 and let go; beyond the caps a new
-connection is answered 503. Answers may take as long as they take: a stream of events is one.
+A client that opens a connection and sends nothing, or a byte now and then, gets 408 and is disconnected; beyond the
+caps a new connection gets 503. Answers may take as long as they take: a stream of events is one.
 """
 
 import asyncio

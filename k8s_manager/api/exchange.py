@@ -30,7 +30,7 @@ _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(slots=True)
 class Exchange:
-    """One request as it goes on: its id, who it came from, and what handlers note of it for the audit trail."""
+    """One request in progress: its id, its caller, and what handlers note of it for the audit trail."""
 
     id: str
     identity: Identity | None = None
@@ -39,7 +39,7 @@ class Exchange:
 
 
 def note(request: Request, key: ObjectKey, answer: Manifest) -> None:
-    """Note for the audit trail what a call wrote, and which version of it came of that."""
+    """Note for the audit trail what a call wrote, and the resulting version."""
     metadata = answer.get("metadata") or {}
     said = {"object": str(key), "uid": metadata.get("uid"), "generation": metadata.get("generation")}
     request.state.exchange.notes.update({name: value for name, value in said.items() if value is not None})

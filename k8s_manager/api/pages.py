@@ -31,7 +31,7 @@ def selected(found: Sequence[Manifest], selector: str | None) -> list[Manifest]:
 
 
 def page(found: Sequence[Manifest], limit: int, after: str | None, shown: Callable[[Manifest], Manifest]) -> Manifest:
-    """Return a page of an ordered list, and under `continue` what leads to the next one; raises `Invalid`.
+    """Return a page of an ordered list, and under `continue` the token of the next one; raises `Invalid`.
 
     A page holds at least one document. It begins where the last one ended, so that documents created or deleted
     meanwhile move no other.

@@ -1,4 +1,4 @@
-"""Which version of a document a caller has seen: its ETag, and what If-Match says of it."""
+"""Preconditions on the version of a document that a caller has read: its ETag, and If-Match."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457), ours and the framework's alike."""
+"""Every error as `application/problem+json` (RFC 9457), the manager's and the framework's alike."""
 
 import math
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def status_of(error: TidegateError) -> int:
 
 
 def answer(request: Request, error: TidegateError) -> Response:
-    """Return the problem document for one of our errors."""
+    """Return the problem document for a `TidegateError`."""
     fields = error.problems if isinstance(error, Invalid | Conflict) else ()
     headers = {}
     if isinstance(error, Unidentified):

@@ -17,7 +17,7 @@ GRACE = 5
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to us: by itself it would raise them again and skip everybody's clean-up."""
+    """A server that leaves signals to the manager: by itself it would raise them again and skip all clean-up."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()

@@ -32,11 +32,11 @@ class Need:
 
 
 class AccessDecision(Enum):
-    """What becomes of a call."""
+    """Decision on a call."""
 
     ALLOWED = "allowed"
     HIDDEN = "hidden"
-    """It is answered as if there were nothing."""
+    """The API answers as if there were nothing."""
     DENIED = "denied"
 
 
@@ -94,7 +94,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
 
 
 def decide(caller: Caller, need: Need, parameters: Mapping[str, str]) -> AccessDecision:
-    """Return what becomes of a call; pure."""
+    """Decide on a call; pure."""
     match need.place:
         case Scope.OPEN | Scope.KNOWN:
             return AccessDecision.ALLOWED

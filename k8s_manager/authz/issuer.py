@@ -17,7 +17,7 @@ class Issuer:
     user_claim: str = "sub"
     groups_claim: str = "groups"
     keys_url: str | None = None
-    """Where its keys are; absent: its discovery document says so."""
+    """URL of its keys; absent: its discovery document has it."""
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.algorithms if name not in ASYMMETRIC]

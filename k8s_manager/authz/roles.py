@@ -1,7 +1,7 @@
 """Roles, what each may do, and the decision over a caller's grants.
 
-A right counts in a tenant or, for what belongs to no tenant, in the fleet. Who may not read a thing is told the same as
-where there is none: whether it exists is nobody else's business.
+A right counts in a tenant or, for what belongs to no tenant, in the fleet. A caller who may not read an object gets the
+same answer as where there is none, and so does not learn whether it exists.
 """
 
 from collections import defaultdict
@@ -17,8 +17,8 @@ MASTERS = f"{OWN_PREFIX}masters"
 
 
 SOURCES = ("token", "oidc", "kubernetes")
-"""The kinds of proof: static tokens, OpenID Connect, the API server. A name in a grant may begin with one and a colon:
-then it is of that kind alone."""
+"""Authentication methods: static tokens, OpenID Connect, the API server. A name in a grant may begin with one and a
+colon: then it is of that method alone."""
 
 
 class Right(StrEnum):
@@ -61,10 +61,10 @@ def roles_with(right: Right) -> tuple[Role, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls, as it was proved: a name, and the groups that the proof names.
+    """The authenticated caller: a name, and the groups that the token names.
 
-    `is_person` is false for the manager's own token, which says nothing of who holds it. `source` is the kind of proof,
-    one of `SOURCES`: the same name in two of them may be two people.
+    `is_person` is false for the manager's own token, which does not say who uses it. `source` is the authentication
+    method, one of `SOURCES`: the same name in two of them may be two people.
     """
 
     user: str
@@ -74,7 +74,7 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """Return the name that nobody else has: that of the user behind the kind of proof."""
+        """Return the unique name: the authentication method, then the user's name."""
         return f"{self.source}:{self.user}" if self.source else self.user
 
 
@@ -123,7 +123,7 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who calls, and the grants that count for this call."""
+    """A caller, and the grants that count for this call."""
 
     identity: Identity
     grants: tuple[Grant, ...]

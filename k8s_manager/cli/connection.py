@@ -73,7 +73,7 @@ def _is_named(state: Path) -> bool:
 
 
 def timeout() -> float | None:
-    """Return how long answers are waited for, if that was said; raises `BadParameter`."""
+    """Return how long to wait for answers, if the caller set that; raises `BadParameter`."""
     text = os.environ.get(TIMEOUT)
     if text is None:
         return None

@@ -26,7 +26,7 @@ HIDDEN = "REDACTED"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A manager's address, how to prove who we are, and the namespace that is meant where none is given."""
+    """A manager's address, how the caller authenticates, and the default namespace."""
 
     name: str
     server: str = ""
@@ -136,7 +136,7 @@ def current() -> Context | None:
 
 
 def namespace() -> str:
-    """Return the namespace that is meant: that of -n, of the environment or of the context; empty where none is."""
+    """Return the namespace of a command: that of -n, of the environment or of the context; empty where none is."""
     if given := os.environ.get(NAMESPACE):
         return given
     context = current()

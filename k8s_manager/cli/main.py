@@ -51,7 +51,7 @@ _FLAGS = ("-A", "--all-namespaces")
 _EVERYWHERE = ("--timeout", "-n", "--namespace", "--context")
 """Options of every command, which stand before it or after it."""
 _OWN_TIMEOUT = ("wait", "rollout")
-"""Commands whose own --timeout, behind them, says how long they wait for what they are told to."""
+"""Commands whose own --timeout, behind them, says how long they wait for their condition."""
 _SHORT = re.compile(r"-n=?[a-z0-9][a-z0-9-]*")
 _STANDING = ("serve", "standalone", "agent")
 """Commands that run until they are stopped: what ends them by surprise belongs into their log in full."""

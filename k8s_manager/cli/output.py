@@ -79,7 +79,7 @@ def show(value: Any, form: Format) -> None:
 
 
 def name_of(item: Any) -> str:
-    """Return how `-o name` writes a thing: a document as kubectl does, anything else by what tells it apart."""
+    """Return how `-o name` writes an item: a document as kubectl does, anything else by its identifying field."""
     if isinstance(item, dict) and "kind" in item and "metadata" in item:
         return f"{str(item['kind']).lower()}.{GROUP}/{item['metadata']['name']}"
     for name in _NAMES if isinstance(item, dict) else ():
@@ -98,7 +98,7 @@ def coloured(diff: str) -> str:
 
 
 _NAMES = ("revision", "host", "id", "document", "model", "name", "user", "what")
-"""By which field things are told apart that are no documents."""
+"""Fields that identify items that are no documents."""
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "gateway": ("NAME", "NAMESPACE", "PODS", "ADDRESSES", "STATE"),
     "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),

@@ -72,7 +72,7 @@ def namespace_of(tenant: Object) -> str:
 
 
 def model_path(connection: Connection, name: str) -> str:
-    """Return the path of a model that is named TENANT/MODEL, or MODEL in the namespace that is meant."""
+    """Return the path of a model that is named TENANT/MODEL, or MODEL in the selected namespace."""
     return path_of(connection, Selected(DocumentKind.MODEL, name))
 
 
@@ -91,7 +91,7 @@ def path_of(connection: Connection, selected: Selected, tenant: str | None = Non
 
 
 def tenants(connection: Connection, tenant: str | None, everywhere: bool) -> Iterator[str]:
-    """Yield the tenants whose models are meant: one, that of the namespace, or all that the caller may see."""
+    """Yield the tenants whose models are selected: one, that of the namespace, or all that the caller may see."""
     here = "" if everywhere else contexts.namespace()
     if tenant and not everywhere:
         yield tenant

@@ -1,4 +1,4 @@
-"""Fields of a tenant's objects in which edits of others can be kept. Pure.
+"""Fields of a tenant's objects in which the manager can keep edits of others. Pure.
 
 Every other field isolates tenants, counts replicas, or keeps cold replicas out of traffic, and is set back under every
 policy. The list says what can be kept: a list of what cannot would miss a field one day.

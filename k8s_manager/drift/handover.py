@@ -1,4 +1,4 @@
-"""Fields that the manager gives up to another owner, such as the replicas of a Deployment to an autoscaler. Pure.
+"""Fields that the manager releases to another owner, such as the replicas of a Deployment to an autoscaler. Pure.
 
 When the only owner of a field no longer applies it, the API server takes the value away and fills in its default: one
 replica. So a second field manager takes the field first, with the value that it has; the new owner changes it when it
@@ -20,12 +20,13 @@ _FIELDS: dict[str, tuple[Path, ...]] = {"Deployment": (("spec", "replicas"),)}
 
 
 def may_hand_over(wanted: Manifest) -> bool:
-    """Tell whether a desired object leaves a field out that the live one may still have from us."""
+    """Tell whether a desired object leaves a field out that the live one may still have from the manager."""
     return any(_at(wanted, path) is None for path in _FIELDS.get(wanted["kind"], ()))
 
 
 def given_up(live: Manifest, wanted: Manifest) -> dict[Path, Any]:
-    """Return the fields, with their values, that `wanted` leaves out and of which we are the only owner."""
+    """Return the fields, with their values, that the desired object leaves out and of which the manager is the only
+    owner."""
     return {
         path: value
         for path in _FIELDS.get(wanted["kind"], ())
@@ -36,7 +37,7 @@ def given_up(live: Manifest, wanted: Manifest) -> dict[Path, Any]:
 
 
 def handover(live: Manifest, fields: Mapping[Path, Any]) -> Manifest:
-    """Return what the second field manager applies before the fields are given up."""
+    """Return what the second field manager applies before the first one releases the fields."""
     identity = {name: live["metadata"][name] for name in ("name", "namespace", "uid") if name in live["metadata"]}
     return with_fields({"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": identity}, fields)
 

@@ -1,4 +1,4 @@
-"""What pods of ours say where their author leaves it open, without a rollout of its own. Pure.
+"""Defaults of the manager's pods where their author leaves a field open, without a rollout of their own. Pure.
 
 A field more in a pod template replaces every pod. So a Deployment that runs without such a field keeps running without
 it, until another field of its pod template changes.

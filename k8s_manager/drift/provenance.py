@@ -16,7 +16,7 @@ SHARED = ("Namespace",)  # kinds of which one object holds what several writers 
 def is_made_by_us(live: Manifest) -> bool:
     """Tell whether Tidegate has applied an object.
 
-    Objects from which something has taken all managed fields, as some restores do, are judged by their labels.
+    For objects without any managed fields, since some restores remove them, the labels decide.
     """
     entries = [entry for entry in live["metadata"].get("managedFields") or [] if entry.get("manager")]
     if not entries:

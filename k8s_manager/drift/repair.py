@@ -128,8 +128,8 @@ def repair_of(
 def resolve_drift(live: Manifest, wanted: Manifest, policy: Drift, first: bool, drifted: bool) -> DriftResolution:
     """Return the resolution for a live object, with the writers of kept edits.
 
-    Raises `ForeignObject` for one that another writer made and nobody lets Tidegate adopt, `FieldConflict` for one that
-    would be adopted but has fields that Tidegate cannot keep.
+    Raises `ForeignObject` for one that another writer made and no document lets Tidegate adopt, `FieldConflict` for one
+    that would be adopted but has fields that Tidegate cannot keep.
     """
     is_adopted = first and policy == "adopt"
     if not is_adopted:

@@ -1,4 +1,4 @@
-"""The documents in the store, read once for everybody who asks."""
+"""The documents in the store, read once for all readers."""
 
 import logging
 from typing import Any
@@ -66,6 +66,6 @@ def _parsed(obj: Manifest) -> tuple[Document | None, tuple[Problem, ...]]:
         return parse(obj), ()
     except Invalid as error:
         return None, error.problems
-    except Exception as error:  # one document that nobody foresaw must not stop all the others
+    except Exception as error:  # one unforeseen document must not stop all the others
         log.exception("%s cannot be read", names.key_of(obj))
         return None, (Problem("", f"cannot be read ({error!r}); change it"),)

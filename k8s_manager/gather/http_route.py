@@ -38,7 +38,8 @@ def _split_of(rule: Manifest, namespace: str) -> Split:
 
 
 def _host(backend: Manifest, namespace: str) -> str:
-    """Return the host of a Service. What is none, such as an InferencePool, keeps its kind: no Service is meant."""
+    """Return the host of a Service. Any other backend, such as an InferencePool, keeps its kind: it names no
+    Service."""
     kind = backend.get("kind", "Service")
     return (
         f"{backend['name']}.{backend.get('namespace', namespace)}" if kind == "Service" else f"{kind} {backend['name']}"

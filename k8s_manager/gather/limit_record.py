@@ -23,7 +23,7 @@ def with_applied(obj: Manifest, applied: Limits | None) -> Manifest:
 
 
 def applied_of(obj: Manifest) -> Limits | None:
-    """Return what the gateway pods of a slot ran last; None where it does not say that in our words."""
+    """Return what the gateway pods of a slot ran last; None where it does not say that in the manager's format."""
     text = (obj["metadata"].get("annotations") or {}).get(APPLIED)
     if text is None:
         return None

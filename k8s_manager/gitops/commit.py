@@ -20,14 +20,14 @@ _IS_WHOLE = (
     "it would take those away. Give the manager a folder of its own, and let the old one go without pruning"
 )
 FRESH_AFTER = 200
-"""Attempts after which the repository in memory is made again: it keeps all that it has seen."""
+"""Attempts after which the repository in memory is made again: it keeps every object that it has read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What is to be committed; how a commit is explained; what was committed before (mark, base and branch); by what
-    the cluster differs from others; and whether it may still be
-    pushed: the loop waits for it, and this manager leads."""
+    the cluster differs from others; and whether it may still be pushed: the loop waits for it, and this manager is the
+    leader."""
 
     parts: Parts
     explain: Callable[[TreeDiff], CommitInfo]
@@ -38,7 +38,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of an attempt: the tree's mark, its branch, a digest of what that began from, and the commit."""
+    """Result of an attempt: the tree's mark, its branch, a digest of what the attempt began from, and the commit."""
 
     mark: str
     branch: str

@@ -1,6 +1,6 @@
-"""What a commit says: who wanted what, and why. Pure.
+"""Message of a commit: who changed what, and why. Pure.
 
-People's words are put on one line each: nothing that a person writes as a reason can look like another line.
+Texts from people get one line each: nothing that a person writes as a reason can look like another line.
 """
 
 import re
@@ -25,8 +25,7 @@ def owners(found: TreeDiff) -> list[Owner]:
 
 
 def owner_of_path(path: str) -> Owner | None:
-    """Return whose a file of the tree is, by the folders it stands in; None where it is
-    nobody's."""
+    """Return whose a file of the tree is, by the folders it is in; None where it has no owner."""
     parts = path.removeprefix(f"{RUNTIME}/").split("/")
     if len(parts) < 3 or parts[-1] == KUSTOMIZATION:
         return None
@@ -43,7 +42,7 @@ def message(
     deleted: Collection[ObjectKey] = (),
 ) -> str:
     """Return the message of a commit; `changes` are those of documents that led to it, or where that is not `known`
-    their last ones; those that were `deleted` have None where nobody knows by whom."""
+    their last ones; those that were `deleted` have None where the author is unknown."""
     subjects = [_name(key) for key in sorted(changes)] or [_owner(owner) for owner in owners(found)]
     head = f"{named(subjects, SUBJECTS) or 'The tree'}: {found}"
     by = "by" if known else "last changed by"

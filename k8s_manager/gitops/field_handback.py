@@ -1,8 +1,8 @@
-"""Give up what the manager wrote before manifests went through Git, once another writer owns all of it.
+"""Release the fields that the manager wrote before manifests went through Git, once another writer owns all of them.
 
 As long as two clients own a field by server-side apply, neither can take it away: what leaves the tree would stay in
-the cluster. Whoever applies otherwise (`kubectl apply` without `--server-side`) removes fields whoever owns them, and
-owns few itself: there nothing is given up.
+the cluster. A tool that applies on the client's side (`kubectl apply` without `--server-side`) removes fields no matter
+who owns them, and owns few itself: there the manager releases nothing.
 """
 
 import logging
@@ -20,7 +20,7 @@ _OURS = f"{names.MANAGED_BY}={names.MANAGER}"
 
 
 async def give_up(client: FencedClient) -> int:
-    """Give up all of Git's objects that are another's as well; return how many. Raises `TidegateError`."""
+    """Release all of Git's objects that another client owns as well; return how many. Raises `TidegateError`."""
     count = 0
     for kind in OWNED:
         try:
@@ -41,7 +41,7 @@ async def give_up(client: FencedClient) -> int:
 
 
 def is_yielded(obj: Manifest) -> bool:
-    """Tell whether an object is Git's, and another client owns by server-side apply whatever we own."""
+    """Tell whether an object is Git's, and another client owns by server-side apply all that the manager owns."""
     if is_runtime(obj):
         return False
     ours: list[Manifest] = []

@@ -1,6 +1,6 @@
-"""A tree in a folder: what of it is ours, what is stale, and writing it.
+"""A tree in a folder: which files are the manager's, which are stale, and writing them.
 
-Symbolic links are not followed: who can write to the folder must not lead us out of it.
+Symbolic links are not followed: a program that can write to the folder must not lead the manager out of it.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ _UNFINISHED = ".tidegate-new.yaml"
 
 
 class Unreadable(TidegateError):
-    """A folder that cannot be looked at."""
+    """A folder that cannot be read."""
 
 
 def compare(folder: Path, tree: Tree) -> TreeDiff:
-    """Return how a folder differs from a tree. What of ours is not in the tree any more is stale too.
+    """Return how a folder differs from a tree. A file of the manager's that is not in the tree any more is stale too.
 
     Raises `Conflict` where another owner's file, or a symbolic link, stands in the way.
     """

@@ -33,7 +33,7 @@ HEADER = "# Made by `tidegate render` from documents: edit those, this file is w
 KUSTOMIZATION = "kustomization.yaml"
 RUNTIME, RULES, MARK_FILE = "runtime", "rules", "mark.yaml"
 TOP = ("gateways", "tenants", RUNTIME, RULES, MARK_FILE)
-"""What of ours stands at the top, beside the kustomization."""
+"""The manager's files at the top, beside the kustomization."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -98,12 +98,12 @@ def path_of(obj: Manifest) -> str:
 
 
 def file_text(obj: Manifest) -> str:
-    """Return what a file of ours holds."""
+    """Return the content of a file for an object."""
     return HEADER + yaml_text([obj])
 
 
 def object_in(text: str) -> Manifest | None:
-    """Return the object in a file of ours; None where it holds anything else."""
+    """Return the object in a file of the manager's; None where it holds anything else."""
     try:
         found = load(text)
     except Invalid:
@@ -118,7 +118,7 @@ def _file(key: ObjectKey, obj: Manifest) -> _File:
 
 
 def _place(key: ObjectKey, obj: Manifest) -> tuple[str, str]:
-    """Return the folder of an object's owner, and its path there. What is nobody's is a document."""
+    """Return the folder of an object's owner, and its path there. An object without an owner is a document."""
     labels = obj["metadata"].get("labels", {})
     gateway, tenant, model = (labels.get(name) for name in (names.GATEWAY, names.TENANT, names.MODEL))
     folder = f"tenants/{_safe(tenant)}" if tenant else f"gateways/{_safe(gateway)}" if gateway else "documents"

@@ -2,8 +2,8 @@
 
 What changes at run time stays the manager's: slots, VirtualServices (their weights move, and their lists are atomic),
 documents that follow from documents, and the namespaces in which documents stand. Everything else is Git's, and the
-manager never writes it, so that no field has two writers. A route waits for what it leads to: the manager opens it when
-Git has brought that.
+manager never writes it, so that no field has two writers. A route waits for its destinations: the manager opens it when
+Git has brought them.
 """
 
 from collections import defaultdict
@@ -42,7 +42,7 @@ class Shares:
 
 
 def shares(changes: Changes, owned: Mapping[ObjectKey, Manifest], tenants: Mapping[str, Tenancy]) -> Shares:
-    """Part changes by who carries them out; `owned` are the live objects with our label."""
+    """Part changes by who carries them out; `owned` are the live objects with the manager's label."""
     parted = Shares(replace(changes, writes=[], deletes=_going(changes, owned)))
     absent: dict[Owner, list[ObjectKey]] = defaultdict(list)
     for write in changes.writes:
@@ -105,8 +105,8 @@ def _too_early(
 ) -> str:
     """Return what a route has to wait for; empty where that is nothing.
 
-    It is opened, at each gateway, when that limits requests, and moves when all that it leads to is there. What is open
-    stays open, and what only closes or narrows waits for nothing.
+    The manager opens it at each gateway when that gateway limits requests, and changes it when all its destinations
+    exist. What is open stays open, and what only closes or narrows waits for nothing.
     """
     key = names.key_of(obj)
     if key.kind != "VirtualService":
@@ -140,7 +140,7 @@ def _leads_nowhere(route: Manifest, live: Manifest, owned: Mapping[ObjectKey, Ma
 
 
 def _ports_used(route: Manifest) -> set[tuple[str, int]]:
-    """Return (name of a Service, port) of everything that a route leads to."""
+    """Return (name of a Service, port) of every destination of a route."""
     targets = [target.get("destination") or {} for http in http_of(route) for target in http.get("route") or []]
     return {
         (target.get("host", "").partition(".")[0], target["port"]["number"])
@@ -161,8 +161,8 @@ def sentences(parted: Shares) -> Iterator[tuple[Owner, str]]:
 
 
 def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectKey, str]:
-    """Return where in the tree those live objects stand that it keeps as they are: nothing renders them now and nobody
-    deletes them either, or requests still come through them. Slots are not among them: they are rendered by number."""
+    """Return the paths in the tree of the live objects that it keeps as they are: nothing renders or deletes them now,
+    or requests still come through them. Slots are not among them: they are rendered by number."""
     going = {names.key_of(obj) for obj in changes.deletes} - _bound(changes, owned)
     found = {}
     for key, live in owned.items():
@@ -174,7 +174,7 @@ def stays(changes: Changes, owned: Mapping[ObjectKey, Manifest]) -> dict[ObjectK
 
 
 def place_of(obj: Manifest) -> str | None:
-    """Return where an object stands in a tree; None where its labels are odd: such a file was never ours."""
+    """Return the path of an object in a tree; None where its labels are odd: the manager never wrote such a file."""
     try:
         return (f"{RUNTIME}/" if is_runtime(obj) else "") + path_of(obj)
     except (Invalid, KeyError, TypeError, AttributeError):

@@ -1,8 +1,8 @@
 """A tree on a branch of a Git repository: read, changed and pushed, never by force.
 
 What is pushed stands on the commit that was read, and the server compares it: where another push came first it takes
-nothing, and we read and compare again. Nothing is merged. All is held in memory; a push is there as a whole or not at
-all, so that a killed manager leaves no torn tree behind.
+nothing, and the manager reads and compares again. Nothing is merged. All is held in memory; a push is there as a whole
+or not at all, so that a killed manager leaves no torn tree behind.
 
     TidegateError
     ├── Unreachable (Transient)   the repository does not answer; tried again
@@ -35,11 +35,11 @@ from k8s_manager.runtime.backoff import Backoff
 
 ATTEMPTS, BACKOFF = 10, Backoff(0.05, 60.0)
 SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
-"""What a server is reached with where nobody says otherwise: one that hangs is given up."""
+"""How git reaches a server unless the environment says otherwise: the manager gives up on one that hangs."""
 TIMEOUT = 60
 """Seconds without a byte after which an https server is given up."""
 Compose = Callable[[Tree], Tree]
-"""Returns the tree that is wanted where this one is."""
+"""Returns the desired tree for the one that is there."""
 _FILE = 0o100644
 _LINKS = {0o120000: "a symbolic link", 0o160000: "a submodule"}
 _FINAL = ("not found", "no such repository", "does not exist", "not a git repository", "denied", "not exported")
@@ -56,7 +56,7 @@ class Access:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Access":
-        """Return what an environment says: what stands there is read by nobody else on the machine."""
+        """Return what an environment says: no other user of the machine can read it."""
         token = environment.get("TIDEGATE_GIT_TOKEN")
         given = (environment.get("TIDEGATE_GIT_USER", ""), token) if token else None
         return cls(given, environment.get("TIDEGATE_GIT_CA_FILE"), environment.get("GIT_SSH_COMMAND"))
@@ -67,7 +67,7 @@ class Unreachable(Transient):
 
 
 class Overtaken(Transient):
-    """A branch on which others push faster than we."""
+    """A branch on which others push faster than the manager."""
 
 
 class NotTaken(Stalled):
@@ -158,7 +158,8 @@ class Repository:
         return Pushed(commit.id.decode(), found) if self._push(tip, commit.id, is_wanted) else None
 
     def read(self) -> tuple[str | None, Tree]:
-        """Return the commit of the branch, and every file in our part of the folder, whoever made it."""
+        """Return the commit of the branch, and every file in the manager's part of the folder, no matter who made
+        it."""
         tip, _ = self._tips(None)
         return (tip.decode() if tip else None), self._there(tip)[0]
 
@@ -186,7 +187,8 @@ class Repository:
         return tip, tip or next((refs[ref] for ref in wanted if refs.get(ref)), None)
 
     def _there(self, commit: ObjectID | None) -> tuple[Tree, dict[str, str]]:
-        """Return the texts of the files that may be ours by their paths below the folder, and what is no file."""
+        """Return the texts of the files that may be the manager's by their paths below the folder, and what is no
+        file."""
         found: Tree = {}
         links = {}
         for path, mode, sha in self._entries(commit):

@@ -1,11 +1,11 @@
-"""The tree that is applied beside the manager: what is Git's, what is made once, and a mark by which the tree that is
-applied is known again. Pure.
+"""The tree that is applied beside the manager: what is Git's, what is made once, and a mark by which the manager
+recognises the tree that is applied. Pure.
 
     kustomization.yaml, gateways/, tenants/
                               applied repeatedly; the manager writes none of it
     mark.yaml                 a ConfigMap that says which tree this is
     runtime/                  made where it is missing; the manager's from then on
-    rules/                    examples for Argo CD and Flux, applied by nobody
+    rules/                    examples for Argo CD and Flux, never applied
 
 Nothing in it moves by itself: routes in `runtime/` have the weights of their documents, slots are empty.
 """
@@ -171,8 +171,8 @@ def cluster_of(there: Tree) -> str:
 
 
 def _kept(parts: Parts, there: Tree) -> tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]]:
-    """Return what the tree keeps: of Git's objects, and of what is made once. Raises `Conflict` where somebody has made
-    something else of a file: without it the object would be taken away."""
+    """Return what the tree keeps: of Git's objects, and of what is made once. Raises `Conflict` where another writer
+    has changed a file into something else: without it the object would be deleted."""
     found: tuple[dict[ObjectKey, Manifest], dict[ObjectKey, Manifest]] = ({}, {})
     held = [path for path in there if _is_held(path, parts)] if parts.held else []
     wrong = []

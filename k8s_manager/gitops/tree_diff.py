@@ -1,6 +1,6 @@
 """How a tree differs from what is there. Pure.
 
-A file is ours if it begins with our header. What is not is kept and never written over.
+A file is the manager's if it begins with the manager's header. Any other file is kept and never written over.
 """
 
 import difflib
@@ -15,7 +15,7 @@ IN_THE_WAY = "is in the way and not ours; move it, or render elsewhere"
 
 @dataclass(frozen=True, slots=True)
 class TreeDiff:
-    """How a place differs from a tree: (path, text there or None, text wanted or None), by path."""
+    """How a place differs from a tree: (path, text there or None, text desired or None), by path."""
 
     files: tuple[tuple[str, str | None, str | None], ...]
 
@@ -29,7 +29,7 @@ class TreeDiff:
 
 
 def stale(place: str, there: Mapping[str, str], tree: Tree, unfinished: Container[str] = ()) -> TreeDiff:
-    """Return how what is `there` differs from a tree; `unfinished` are ours, whatever stands in them.
+    """Return how what is `there` differs from a tree; `unfinished` are the manager's, whatever they contain.
 
     Raises `Conflict` where another owner's file stands in the way.
     """

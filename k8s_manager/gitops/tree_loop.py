@@ -54,7 +54,7 @@ Opener = Callable[[str], Repository]
 
 
 class TreeLoop:
-    """Commits what is wanted."""
+    """Commits the desired tree."""
 
     def __init__(
         self,
@@ -107,15 +107,15 @@ class TreeLoop:
         self._parted = parted
 
     def uncommitted(self) -> list[ObjectKey]:
-        """Return the documents of which the branch has another generation, or none; before a first attempt nobody knows
-        of any."""
+        """Return the documents of which the branch has another generation, or none; before a first attempt it knows of
+        none."""
         if self._wanted is None or (self._committed is None and self.trouble is None):
             return []
         there = self._committed.documents if self._committed else {}
         return [key for key, seen in self._wanted.documents.items() if there.get(key) != seen]
 
     async def run(self, leads: bool) -> None:
-        """Commit and look until cancelled; only who leads does."""
+        """Commit and look until cancelled; only the leader does."""
         self._begin()
         if not leads:
             return
@@ -154,7 +154,7 @@ class TreeLoop:
             done = await self._put(parts)
         except TidegateError as error:
             self._fail(_sentence(error))
-        except Exception as error:  # what nobody foresaw must not end the manager
+        except Exception as error:  # an unforeseen error must not end the manager
             log.exception("the tree cannot be committed")
             self._fail(f"{error!r}; the manager's log says more")
         else:
@@ -237,8 +237,8 @@ class TreeLoop:
         return Committer(self._settings, self._open)
 
     def _note(self, done: Done, documents: int) -> None:
-        """Note a commit; one that holds the tree already is the newest of the branch, whoever made it, and stays as it
-        was noted."""
+        """Note a commit; one that holds the tree already is the newest of the branch, no matter who made it, and stays
+        as it was noted."""
         before = self._state.get("committed", {})
         is_same = (before.get("tree"), before.get("branch")) == (done.mark, done.branch)
         is_noted = is_same and not done.pushed.stale.files
@@ -311,7 +311,7 @@ def tree_loop(
     settings: Git,
     changed: asyncio.Event,
 ) -> TreeLoop:
-    """Return the loop for a repository that is reached as the environment says."""
+    """Return the loop for a repository, with the access that the environment configures."""
     address, access = settings.address, Access.of(os.environ)
 
     def open_(branch: str) -> Repository:
@@ -336,7 +336,7 @@ def _explain_last_changes(
 
 
 def state_of(live: Any) -> dict[str, Any]:
-    """Return what a ConfigMap of this loop's says; empty where it holds something else."""
+    """Return the state in a ConfigMap of this loop's; empty where it holds something else."""
     try:
         found = orjson.loads((live.get("data") or {}).get("state", ""))
     except ValueError:

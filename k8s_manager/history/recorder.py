@@ -46,8 +46,8 @@ _REVISIONS = RESOURCES["ControllerRevision"]
 class HistoryRecorder:
     """Reads revisions, and writes those that are missing.
 
-    Every manager records what its own API wrote, by `client`; what others wrote is recorded by who leads, by `leader`.
-    A revision is made once under the number of its generation, so that no late one replaces another.
+    Every manager records what its own API wrote, by `client`; the leader records what others wrote, by `leader`. A
+    revision is made once under the number of its generation, so that no late one replaces another.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class HistoryRecorder:
         self._has_read = False
 
     async def run(self, leads: bool) -> None:
-        """Record what this manager's API writes, and where it leads everything, until cancelled."""
+        """Record what this manager's API writes, and as the leader everything, until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._record_told())
@@ -105,7 +105,7 @@ class HistoryRecorder:
                 await self._record_all([document], self._client)
             else:
                 await self._record_deletion(document, deleted_by)
-            self._trigger.set()  # where this manager leads, what has failed is due there
+            self._trigger.set()  # on the leader, what has failed is due in its control loop
 
     async def _follow(self) -> None:
         await self._store.synced.wait()
@@ -244,8 +244,8 @@ class HistoryRecorder:
         raise NotFound(f"{key} has no revision {number}; revisions are: {there}")
 
     async def previous(self, key: ObjectKey, live: Manifest | None, deleted: bool = False) -> Manifest:
-        """Return the newest revision that says something else than a document does now, of a deleted one the last;
-        raises `NotFound`."""
+        """Return the newest revision that differs from a document as it is now, of a deleted one the last; raises
+        `NotFound`."""
         for obj in await self.of(key, live, deleted):
             if live is None or deleted or _differs(obj, live):
                 return obj
@@ -275,7 +275,8 @@ class HistoryRecorder:
                     yield obj
 
     async def _with_listed_writers(self, documents: list[Manifest]) -> list[Manifest]:
-        """Return documents with what Kubernetes tells of their writers, from one list of a kind that many are of."""
+        """Return documents with what Kubernetes records of their writers, from one list for a kind with many
+        documents."""
         many = [kind for kind, count in Counter(obj["kind"] for obj in documents).items() if count >= MANY]
         found: dict[tuple[str, int], Manifest] = {}
         for kind in many:
@@ -284,7 +285,7 @@ class HistoryRecorder:
         return [found.get(_version_of(document), document) for document in documents]
 
     async def _with_writers(self, document: Manifest) -> Manifest:
-        """Return a document with what Kubernetes tells of its writers, if it still is the same one."""
+        """Return a document with what Kubernetes records of its writers, if it still is the same one."""
         if "managedFields" in document["metadata"]:
             return document
         live = await self._client.get(names.key_of(document))

@@ -1,11 +1,11 @@
 """Revisions: what each accepted change of a document left behind, as ControllerRevisions beside it. Pure.
 
-They outlive their document, so no ownerReferences lead to it: labels say which one it was. Its deletion is a revision
+They outlive their document, so no ownerReferences point to it: labels say which one it was. Its deletion is a revision
 too, the last one of that document.
 
-Who changed a document through the API is written into it in the same write, as a mark that names the generation which
-comes of it. It counts for that one, and only where Kubernetes says that the manager wrote last; else the client is
-told that did.
+Who changed a document through the API is written into it in the same write, as a mark that names the resulting
+generation. It counts for that one, and only where Kubernetes says that the manager wrote last; else the revision names
+the client that did.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,14 +35,14 @@ class ChangeAuthor:
 
 
 def mark(change: ChangeAuthor, live: Manifest | None) -> dict[str, str]:
-    """Return the annotation that tells in a document of the change which makes it of `live`, or new."""
+    """Return the annotation that records in a document the change which makes it from `live`, or new."""
     metadata = live["metadata"] if live else {}
     told = {**asdict(change), "uid": metadata.get("uid", ""), "generation": metadata.get("generation", 0) + 1}
     return {MARK: orjson.dumps(told).decode()}
 
 
 def _marked(document: Manifest) -> ChangeAuthor | None:
-    """Return the change that a document tells of, if it is the last one."""
+    """Return the change that a document's mark records, if it is the last one."""
     metadata = document["metadata"]
     raw = _loaded((metadata.get("annotations") or {}).get(MARK))
     uid, generation = raw.get("uid"), raw.get("generation")
@@ -88,8 +88,8 @@ def change_of(document: Manifest) -> ChangeAuthor:
 
 
 def _writers(document: Manifest) -> list[str] | None:
-    """Return the clients that last wrote what people write, as Kubernetes tells it, to the second; None where it does
-    not tell."""
+    """Return the clients that last wrote what people write, as Kubernetes records them, to the second; None where it
+    does not."""
     fields = document["metadata"].get("managedFields")
     if not fields:
         return None
@@ -155,7 +155,7 @@ def has_owner(found: Manifest) -> bool:
 
 
 def uid_of(found: Manifest) -> str:
-    """Return the UID of the document of a revision; empty where none is told."""
+    """Return the UID of the document of a revision; empty where the revision has none."""
     metadata = found["metadata"]
     owners = [owner["uid"] for owner in metadata.get("ownerReferences") or []]
     return str((metadata.get("labels") or {}).get(_UID) or next(iter(owners), ""))

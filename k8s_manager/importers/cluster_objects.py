@@ -36,7 +36,7 @@ class ExistingObjects:
         return sorted(self._found[kind], key=lambda obj: (namespace_of(obj), obj["metadata"]["name"]))
 
     def service(self, host: str, namespace: str) -> Manifest | None:
-        """Return the Service that a destination's host means, seen from a namespace."""
+        """Return the Service that a destination's host names, resolved from a namespace."""
         return next((s for s in self._found["Service"] if _means(host, namespace, s)), None)
 
     def has(self, kind: str, namespace: str, name: str) -> bool:
@@ -44,8 +44,8 @@ class ExistingObjects:
         return any(obj["metadata"]["name"] == name and namespace_of(obj) == namespace for obj in self._found[kind])
 
     def rules(self, host: str, namespace: str) -> list[Manifest]:
-        """Return the DestinationRules of a destination, seen from a namespace: those there, then those of the Service's
-        own."""
+        """Return the DestinationRules of a destination, resolved from a namespace: those there, then those of the
+        Service's own."""
         place = service_named(host, namespace)
         found = [
             rule
@@ -56,7 +56,7 @@ class ExistingObjects:
         return sorted(found, key=lambda rule: namespace_of(rule) != namespace)
 
     def subset(self, host: str, name: str, namespace: str) -> Manifest | None:
-        """Return a subset of a destination, seen from a namespace."""
+        """Return a subset of a destination, resolved from a namespace."""
         subsets = (subset for rule in self.rules(host, namespace) for subset in items(part(rule, "spec"), "subsets"))
         return next((subset for subset in subsets if subset.get("name") == name), None)
 

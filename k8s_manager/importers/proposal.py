@@ -17,7 +17,7 @@ ORDER = ("InferenceGateway", "Tenant", "Model")
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something of an object that no document says, or that a person has to decide."""
+    """Something of an object that no document can express, or that a person has to decide."""
 
     subject: str
     field: str

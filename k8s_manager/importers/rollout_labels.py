@@ -1,6 +1,6 @@
 """Labels that last only until the next rollout, and the controllers that move weights. Pure.
 
-A controller that replaces pods tells their generations apart by labels of its own, such as the hash of a ReplicaSet,
+A controller that replaces pods distinguishes their generations by labels of its own, such as the hash of a ReplicaSet,
 and some write them into the selectors of Services or the subsets of DestinationRules. A model that counts pods by them
 counts none after the next rollout.
 """

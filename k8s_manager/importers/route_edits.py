@@ -6,7 +6,7 @@ from istio_templates.documents.route import Cors, Rewrite
 from istio_templates.facts import Manifest
 
 Found = tuple[Manifest, list[str]]
-"""A field's value, empty where it cannot be said, and notes on it."""
+"""A field's value, empty where it cannot be expressed, and notes on it."""
 
 
 def rewrite_of(uri: Manifest, rewrite: Manifest) -> Found:

@@ -26,7 +26,8 @@ class Tenants:
 
 
 def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
-    """Propose a Tenant for each namespace; a host of several is the first one's, who lends the others paths."""
+    """Propose a Tenant for each namespace; a host of several belongs to the first one, which delegates paths to the
+    others."""
     claims: dict[str, list[Manifest]] = defaultdict(list)
     for host, users in sorted(tenants.hosts.items()):
         owner, *others = sorted(users)

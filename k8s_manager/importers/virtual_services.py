@@ -100,7 +100,7 @@ class _Import:
         self._proposal.put("Model", self._name, spec, self._namespace)
 
     def _paths(self) -> set[str]:
-        """Return the paths that it routes, as far as they are said."""
+        """Return the paths that it routes, as far as it names them."""
         matches = (match for http in items(self._spec, "http") for match in items(http, "match") or [{}])
         uris = (part(match, "uri") for match in matches)
         return {_bare(_path_of(uri)) for uri in uris}
@@ -213,8 +213,8 @@ class _Import:
                     self._proposal.leave_out(rule, f"spec.subsets[{subset.get('name')}]", subset, ("name", "labels"))
 
     def _distinct(self, hosts: list[str], split: dict[Destination, Fraction]) -> list[Manifest]:
-        """Return the routes that go where the model does, none twice; what Istio tries first is told where it is
-        not the longest path."""
+        """Return the routes that go where the model does, none twice; note where Istio first tries another path than
+        the longest."""
         found: dict[str, Manifest] = {}
         for route in self._routes(hosts, {host for host, _ in split}):
             place = f"{route['host']}{route['path']} {sorted(route.get('headers', {}).items())}"

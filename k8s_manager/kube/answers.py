@@ -34,8 +34,8 @@ def made_in(content: Any, what: str, kind: str) -> Manifest:
 
 
 def page_in(content: Any, what: str, resource: Resource) -> tuple[list[Manifest], str, str]:
-    """Return the objects of a page of a list, its resourceVersion and what leads to the next page; raises
-    `Unavailable`. An item that is no object is left out."""
+    """Return the objects of a page of a list, its resourceVersion and the token of the next page; raises `Unavailable`.
+    An item that is no object is left out."""
     page = mapping_in(content, what)
     items, metadata = page.get("items", False), page.get("metadata")
     version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
@@ -55,7 +55,7 @@ def page_in(content: Any, what: str, resource: Resource) -> tuple[list[Manifest]
 def event_in(event: Any, what: str) -> tuple[str, Manifest]:
     """Return the type and the object of a watch event.
 
-    Raises what an event of type ERROR says, `Unavailable` for one that cannot be read.
+    Raises the error of an event of type ERROR, `Unavailable` for one that cannot be read.
     """
     if not isinstance(event, dict) or not isinstance(obj := event.get("object"), dict):
         raise _odd(what, "it is no event")

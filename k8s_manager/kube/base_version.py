@@ -47,7 +47,7 @@ async def write_over(
 ) -> T:
     """Return what `write` gives for the newest object that is the same as `base`; raises `WriteConflict`.
 
-    `is_same` tells of two states of the object whether the decision holds for both.
+    `is_same` returns for two states of the object whether the decision holds for both.
     """
     decided = base
     for attempt in range(1, ATTEMPTS + 1):

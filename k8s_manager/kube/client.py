@@ -142,8 +142,8 @@ class KubeClient:
         body: Manifest | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """Send one request; return what an answer that is a success says, whatever that is, None where it is no JSON.
-        Every verb but `watch` goes this way."""
+        """Send one request; return the content of a successful answer: its JSON, its text where it is no JSON, or None
+        where it is empty. Every verb but `watch` goes this way."""
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         try:
@@ -169,7 +169,7 @@ async def _body(answer: aiohttp.ClientResponse) -> Any:
 
 
 def _told(content: Any) -> dict[str, Any]:
-    """Return what an answer that is no success says."""
+    """Return the content of an answer that is no success, as a mapping."""
     return content if isinstance(content, dict) else {"message": str(content or "")}
 
 

@@ -1,4 +1,4 @@
-"""What the Kubernetes API refuses, as members of our error tree.
+"""Refusals of the Kubernetes API, as members of the project's error tree.
 
 TidegateError
 ├── NotFound ────── Absent
@@ -24,7 +24,7 @@ class Absent(NotFound):
 
 
 class FieldConflict(Conflict):
-    """Another field manager holds fields that we apply; `managers` names them."""
+    """Another field manager owns fields that Tidegate applies; `managers` names them."""
 
     managers: tuple[str, ...] = ()
 

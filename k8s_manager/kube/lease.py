@@ -1,8 +1,8 @@
 """Which of several managers leads: a Lease that the leader renews (coordination.k8s.io, as client-go elects).
 
-Nobody compares clocks. A candidate takes the Lease when it has seen it unchanged for a whole `seconds` on its own
-monotonic clock; the leader counts from before it sent its last successful renewal and gives up at two thirds, and
-what it had under way is cancelled then: when another takes over, nothing of the former leader is under way any more.
+No manager compares clocks. A candidate takes the Lease when it has observed it unchanged for a whole `seconds` on its
+own monotonic clock. The leader counts from before it sent its last successful renewal, stops leading at two thirds, and
+then cancels what it has under way: when another manager takes over, nothing of the former leader is under way any more.
 The same moment closes the fence (`k8s_manager.kube.fence`), for a leader that was stopped and does not know yet.
 """
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ObservedLease:
-    """A Lease as it was seen last, and since when it has not changed."""
+    """A Lease as last observed, and since when it has not changed."""
 
     version: str
     since: float
@@ -48,7 +48,8 @@ class Lease:
         return self.seconds / 6
 
     async def run(self, lead: Callable[[], Awaitable[None]], follow: Callable[[], Awaitable[None]]) -> None:
-        """Follow until the Lease is ours, lead as long as it is; for ever. Gives the Lease back when cancelled."""
+        """Follow until this manager holds the Lease, lead as long as it does; for ever. Gives the Lease back when
+        cancelled."""
         while True:
             await _while(follow, self._acquired())
             log.info("%s leads", self._identity)
@@ -77,7 +78,7 @@ class Lease:
                 return
 
     async def _try(self) -> bool:
-        """Take or renew the Lease if it is ours to take; tell whether that worked."""
+        """Take or renew the Lease if this manager may; tell whether that worked."""
         before = self._clock.now()
         try:
             async with asyncio.timeout(self.pause):
@@ -98,7 +99,8 @@ class Lease:
         return None if live is None else {**live, "spec": _sound(live.get("spec"))}
 
     def _may_make(self) -> bool:
-        """Tell whether a Lease that is not there may be made: whoever held one that was deleted has to notice first."""
+        """Tell whether a Lease that is not there may be made: the holder of one that was deleted has to notice
+        first."""
         return self._held is not None or self._seen is None or self._clock.now() - self._seen.since >= self.seconds
 
     def _may_take(self, live: Manifest) -> bool:
@@ -136,7 +138,7 @@ class Lease:
 
 
 def _sound(spec: Any) -> Manifest:
-    """Return what a Lease says, what cannot be read left out: others may write there too."""
+    """Return the spec of a Lease without what cannot be read: others may write there too."""
     found = spec if isinstance(spec, dict) else {}
     numbers = ("leaseDurationSeconds", "leaseTransitions")
     kept = {name: value for name, value in found.items() if name not in (*numbers, "holderIdentity")}

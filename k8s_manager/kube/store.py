@@ -21,7 +21,7 @@ from k8s_manager.world.certificate import KEYS as CERTIFICATES
 
 log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
-# Autoscalers tell of themselves every few seconds; what they tell decides nothing here.
+# Autoscalers update their status every few seconds; it decides nothing here.
 _RESTLESS = ("HorizontalPodAutoscaler", "Service", *GATEWAY_API)
 _CARRIED_ON = ("namespace", "gateway", "moving", "draining")
 """What a manager that starts goes on from."""
@@ -32,8 +32,8 @@ _BOOKKEEPING = ("managedFields", "selfLink")
 class Store:
     """Objects by kind, namespace and name. Reading never waits; objects are never changed in place.
 
-    `owned` are the live objects that carry our label, `owned_changes` counts their changes. `absent` are kinds that a
-    cluster need not have, and that this one has not.
+    `owned` are the live objects that carry the manager's label, `owned_changes` counts their changes. `absent` are
+    kinds that a cluster need not have, and that this one has not.
     """
 
     def __init__(self, kinds: tuple[str, ...], clock: Clock) -> None:
@@ -74,8 +74,8 @@ class Store:
         return self._changes[kind, namespace]
 
     def put(self, obj: Manifest, as_of: float | None = None) -> None:
-        """Take in an object as it was watched or answered, or listed `as_of` a version; an older version than ours is
-        dropped, unless a list from after ours says that it is older."""
+        """Take in an object as it was watched or answered, or listed `as_of` a version; a version older than the stored
+        one is dropped, unless a list from after the stored one has it."""
         key = key_of(obj)
         before = self.get(key)
         is_contradicted = before is not None and as_of is not None and version_of(before) <= as_of
@@ -108,8 +108,8 @@ class Store:
     def _is_quiet(self, key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
         """Tell whether a change decides nothing here.
 
-        That is what an autoscaler or a Service tells of itself, and what others write into their VirtualServices, but
-        how those are reached and how they split requests. Of an HTTPRoute it is nothing: its status says who took it.
+        Such are the status of an autoscaler or a Service, and all that others write into their VirtualServices but how
+        those are reached and how they split requests. An HTTPRoute has no such change: its status says who accepted it.
         """
         if key.kind == "HTTPRoute" and before.get("status") != obj.get("status"):
             return False
@@ -139,7 +139,7 @@ class Store:
     def replace(self, kind: str, objects: list[Manifest], as_of: float = inf) -> None:
         """Take a complete list of a version for the truth; only what was written after that version stays as it is.
 
-        What is missing in it was deleted while nobody watched, and what it holds in an older version was restored.
+        What is missing in it was deleted while no watch ran, and what it holds in an older version was restored.
         """
         for obj in self.unlisted(kind, objects, as_of):
             self.drop(obj)
@@ -194,7 +194,7 @@ class Store:
 
 
 def _keep_public(secret: Manifest) -> None:
-    """Leave of a Secret only its name and certificates: nothing else in it is ours to know."""
+    """Leave of a Secret only its name and certificates: the manager must not know anything else in it."""
     secret["metadata"] = {name: secret["metadata"][name] for name in _NAMED if name in secret["metadata"]}
     secret["data"] = {key: text for key, text in (secret.get("data") or {}).items() if key in CERTIFICATES}
 
@@ -204,14 +204,15 @@ def _is_ours(obj: Manifest) -> bool:
 
 
 def _reached(obj: Manifest) -> tuple[object, ...]:
-    """Return where a VirtualService is exported to, through which Gateways it is reached, and whereto it leads."""
+    """Return where a VirtualService is exported to, through which Gateways it is reached, and its destinations."""
     spec = obj.get("spec") or {}
     reached = spec.get("exportTo"), spec.get("gateways"), spec.get("hosts")
     return *reached, delegates_of(obj), splits_of(obj), "deletionTimestamp" in obj["metadata"]
 
 
 def _only_tells(key: ObjectKey, before: Manifest, obj: Manifest) -> bool:
-    """Tell whether nothing of a document is another but what its status tells people: nobody has to act on that."""
+    """Tell whether only the part of a document's status differs that is for people: no reconcile pass has to act on
+    that."""
     return key.kind in DOCUMENTS and _wanted(before) == _wanted(obj) and _acted_on(before) == _acted_on(obj)
 
 

@@ -76,7 +76,7 @@ class Watcher:
         return version
 
     def _trusted(self, version: int) -> float:
-        """Return up to which version of ours a list of a version is the truth; raises `Unavailable` for a list that is
+        """Return up to which stored version a list of a version is the truth; raises `Unavailable` for a list that is
         to be read again, since its server may only be behind."""
         if version >= self._newest:
             return version

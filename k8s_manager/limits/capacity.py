@@ -50,8 +50,8 @@ class ModelCapacity:
 
 
 class CapacityTracker:
-    """Counts pass after pass; a model is counted only when pods of its namespace have changed, and its capacity is the
-    same object unless its replicas have.
+    """Counts capacity in every reconcile pass. A model is counted only when pods of its namespace have changed, and its
+    capacity is the same object unless its replicas have.
 
     `figures` are those of versions that differ from their documents. `disagreements` says, by identity, how Prometheus
     and the watch disagree over a model's replicas.
@@ -70,7 +70,7 @@ class CapacityTracker:
 
     def count(self, plan: Plan, in_force: Mapping[LimitKey, Override], fresh: bool) -> dict[LimitKey, ModelCapacity]:
         """Return every model's limit under the overrides `in_force`; `fresh` says whether the watch of pods has lately
-        given a sign of life."""
+        reported anything."""
         self._restore_in_force(plan)
         self._compare_sources(plan)
         changed, rolling = self._changed_namespaces(plan), {key[:2] for key in self.figures}
@@ -102,7 +102,7 @@ class CapacityTracker:
 
     def _pods_when_written(self, terms: Terms, bucket: Bucket) -> int:
         """Return over how many gateway pods a limit was divided when its slot was written, as the model's status says;
-        0 where it does not tell. Pods may have come and gone while no manager ran."""
+        0 where it does not say. Pods may have come and gone while no manager ran."""
         stored = self._store.get(ObjectKey("Model", terms.namespace, terms.model)) or {}
         told = stored.get("status", {}).get("limit") or {}
         limits = [told, *(told.get("versions") or ())]

@@ -18,7 +18,7 @@ from ratelimiter.overrides import Override
 
 
 class LimitFacts(NamedTuple):
-    """The part of a view that does not move with the clock: while it is equal, a status says the same."""
+    """The part of a view that does not depend on the clock: while it is equal, the status is the same."""
 
     wanted: LimitTarget
     slot: int
@@ -33,11 +33,11 @@ class LimitFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """One limit on one gateway: what is wanted and in which slot, what is in force since when, what waits until when.
+    """One limit on one gateway: its target and slot, what is in force since when, which change waits until when.
 
     `override` is the one in force, `overruled` are weaker ones, `lifted` whether there is no limit for now, `last_seen`
-    when the watch of pods last gave a sign of life. In shadow or ramp: its `stage` and what was counted, or who holds
-    the slots that it waits for. `own` are the limits that versions have of their own.
+    when the watch of pods last reported anything. In shadow or ramp: its `stage` and what was counted, or who holds the
+    slots that it waits for. `own` are the limits that versions have of their own.
     """
 
     wanted: LimitTarget

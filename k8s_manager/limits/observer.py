@@ -58,7 +58,7 @@ class PlannedLimits:
 
 @dataclass(frozen=True, slots=True)
 class ObservedLimits:
-    """What one pass has observed: `seen` for the controller, `feedback` for the plan, the rest for people.
+    """What one reconcile pass has observed: `seen` for the controller, `feedback` for the plan, the rest for statuses.
 
     `overrides` are those in force, `overruled` the weaker ones beside them, `lifted` the targets of the models without
     a limit for now, `versions` of what was counted and of the rollbacks.
@@ -137,7 +137,7 @@ class LimitObserver:
         self._capacity.note_in_force(key, change.total, key in self._last[1].overrides)
 
     def next_due(self) -> float | None:
-        """Return when something is another that no event tells: counts too old, a ramp's step, a rollback's end, an
+        """Return when something changes without an event: counts too old, a ramp's step, a rollback's end, an
         override's end."""
         now, utc = self._clock.now(), self._clock.utc()
         stale_at = self._store.last_seen.get("Pod", 0.0) + self._settings.stale_after

@@ -13,8 +13,8 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class OverrideReach:
-    """For how many `models` an override is, for how many of them it is `in_force` or `overruled`, how many limits are
-    `pending` and do not know it yet, and what is to be said of them."""
+    """Reach of an override: how many `models` it targets, for how many of them it is `in_force` or `overruled`, how
+    many limits are `pending` and do not know it yet, and sentences about them."""
 
     models: int
     in_force: int
@@ -47,7 +47,7 @@ def reach_of(override: Override, found: Sequence[LimitFacts | None]) -> Override
 
 
 def _effect(override: Override, facts: LimitFacts) -> tuple[str, bool]:
-    """Return what is to be said of an override on one model, and whether it does something there."""
+    """Return a sentence about an override's effect on one model, and whether it has one there."""
     if facts.holders is not None and not takes_away(override):
         return "no limit is enforced, as no pinned slot is free for mode shadow or ramp", False
     if facts.lifted and not takes_away(override):

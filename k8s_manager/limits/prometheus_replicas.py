@@ -31,7 +31,7 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class SourceDoubt:
     """Why Prometheus and the watch cannot be said to count the same replicas: they have differed for long (`Disagree`)
-    or for a moment (`Settling`), or Prometheus tells nothing that could be compared (`NotRead`)."""
+    or for a moment (`Settling`), or Prometheus returns nothing to compare (`NotRead`)."""
 
     reason: str
     said: str = ""
@@ -68,7 +68,7 @@ class SampleLoop:
         self._changed.set()
 
     def counts(self, namespace: str, model: str, spec: ModelSpec) -> dict[str, TrustedCount | None]:
-        """Return what is believed of each version whose Deployment is ours."""
+        """Return the trusted count of each version whose Deployment the manager renders."""
         return {
             v.name: self._held.get((namespace, names.deployment(model, v.name))) for v in spec.versions if v.workload
         }

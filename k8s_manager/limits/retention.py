@@ -13,8 +13,8 @@ from ratelimiter.slots import slot_of
 def retained_keys(
     plan: Plan, lifted: Set[LimitKey], slots: Mapping[Slot, Limits], owned: Iterable[ObjectKey]
 ) -> frozenset[LimitKey]:
-    """Return the keys whose limits stay: of models whose document is rejected, and of terminating ones, as
-    long as a route leads to them."""
+    """Return the keys whose limits stay: of models whose document is rejected, and of terminating ones, as long as a
+    route points to them."""
     limited = plan.limits.keys() - lifted
     others = {key for limits in slots.values() for key, _ in limits if key.whole not in limited}
     if not others:

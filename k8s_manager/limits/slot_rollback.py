@@ -37,7 +37,8 @@ class SlotRollbacks:
         self.applied = {slot: limits for slot, limits in self.applied.items() if slot[0] in gateways}
 
     def last_applied(self, slot: Slot, live: Manifest | None) -> Limits | None:
-        """Return what all gateway pods last ran of a slot: as this manager has seen it, or as its EnvoyFilter says."""
+        """Return what all gateway pods last ran of a slot: as this manager has observed it, or as its EnvoyFilter
+        says."""
         found = self.applied.get(slot)
         return found if found is not None or live is None else applied_of(live)
 

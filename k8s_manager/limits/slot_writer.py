@@ -57,7 +57,7 @@ class SlotWriter:
         return book.under_way | {slot for slot in book.failed if book.is_backing_off(slot, now)}
 
     async def write(self, live: Mapping[Slot, Limits], decision: LimitDecision) -> None:
-        """Write what was decided, beside what is `live`; `collect` tells what has arrived."""
+        """Write the slots of a decision, beside what is `live`; `collect` returns those that have arrived."""
         giving = controller.giving(live, decision.writes)
         done, tried = set[Slot](), set[Slot]()
         while turn := controller.next_writes(decision.writes.keys(), giving, done, tried):

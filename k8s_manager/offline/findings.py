@@ -15,7 +15,7 @@
 | TG303 | warning | replicas get requests without having been warmed up |
 | TG304 | warning | an image has no fixed version |
 | TG305 | warning | a host is served by no model |
-| TG306 | warning | a certificate has to be in the gateway's namespace, which is not looked at |
+| TG306 | warning | a certificate has to be in the gateway's namespace, which is not read |
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -87,7 +87,7 @@ def _hosts(document: Document) -> set[str]:
 
 
 def remarks(documents: Mapping[ObjectKey, Document], places: Mapping[ObjectKey, str]) -> Iterator[TreeFinding]:
-    """Yield what is allowed and may still not be meant."""
+    """Yield what is allowed and may still be a mistake."""
     served = {
         route.host
         for document in documents.values()

@@ -39,9 +39,9 @@ class Rendering:
         places: Mapping[ObjectKey, str],
         standing: Standing = lambda _: None,
     ) -> Rendered:
-        """Return what follows from `documents`, in whatever order they come; `places` say where each stands.
+        """Return what follows from `documents`, in whatever order they come; `places` say where each was read.
 
-        What runs from a tree is not seen here. What stands in it, as `standing` tells, counts for that.
+        What runs from a tree is not known here. Its content, as `standing` returns it, counts for that.
         """
         every = with_own_gateways(documents[key] for key in sorted(documents))
         found = [self._stored.get(d.key, (d,), partial(stored, d)) for d in every]

@@ -77,7 +77,7 @@ def with_own_gateways(documents: Iterable[Document]) -> list[Document]:
 
 
 def stored(document: Document, uid: str = "") -> Stored:
-    """Return a document as if it were stored, and accepted by nobody yet."""
+    """Return a document as if it were stored, and not accepted yet."""
     key = document.key
     return Stored(key, uid, 1, "", False, True, document, ())
 

@@ -24,7 +24,7 @@ class Unsupported(TidegateError):
 
 @dataclass(frozen=True, slots=True)
 class TargetVersions:
-    """Versions that the objects are meant for."""
+    """Versions that the objects are rendered for."""
 
     istio: tuple[str, ...] = (schema.VERSIONS[-1],)
     kubernetes: tuple[str, ...] = ("1.34",)
@@ -45,7 +45,7 @@ def target(words: Iterable[str]) -> TargetVersions:
 
 
 def findings(objects: Iterable[Manifest], wanted: TargetVersions) -> Iterator[TreeFinding]:
-    """Yield what the schemas of all wanted versions have against objects."""
+    """Yield the problems of objects under the schemas of all requested versions."""
     for obj in objects:
         group = obj["apiVersion"]
         if group.startswith(_OURS):

@@ -1,9 +1,10 @@
 """apply: carry out changes in order, side by side within a stage, each failure with its owner.
 
-What fails or is late stops the later stages of its owner, and of nobody else. A write that is late runs on, and is not
-made a second time meanwhile; when it ends, the next pass goes on from what it brought.
+What fails or is late stops the later stages of its owner, and of no other owner. A write that is late runs on, and is
+not made a second time meanwhile; when it ends, the next pass goes on from what it brought.
 
-A `Target` takes changes and says what became of each; the cluster is one, a Git tree (`gitops.target`) another.
+An `ApplyTarget` takes changes and reports the result of each; the cluster is one, a Git tree (`gitops.tree_target`)
+another.
 """
 
 import logging
@@ -66,9 +67,9 @@ class Failure:
 
 @dataclass(slots=True)
 class Results:
-    """What became of the changes: how many arrived, what stands out by object, what waits until when since it is
-    changed too often, who else had written; and whose objects somebody else has to write first, with what is said of
-    that."""
+    """Results of the changes: how many were written, failures by object, what waits until when since it is changed too
+    often, repairs of other writers' edits; and the owners whose objects another writer has to bring first, with a
+    condition."""
 
     written: int = 0
     failures: dict[ObjectKey, Failure] = field(default_factory=dict)
@@ -128,7 +129,7 @@ class ClusterTarget:
         return results
 
     def _begin(self, changes: Changes) -> None:
-        """Take over whose objects there are, and forget failures of those that nobody wants any more."""
+        """Note the owners of all objects, and forget failures of those that are not desired any more."""
         objects = [*(write.obj for write in changes.writes), *changes.deletes, *changes.awaited]
         owners = {names.key_of(obj): owner_of(obj["metadata"].get("labels", {})) for obj in objects}
         self._lane.book.retain(owners.keys())
@@ -194,7 +195,8 @@ class ClusterTarget:
     def _is_repair(self, write: Write) -> bool:
         """Tell whether a write sets back what others have changed in an object that Tidegate wrote before.
 
-        What others prepared with our labels, such as a thousand namespaces, is written for the first time: at no pace.
+        What others prepared with the manager's labels, such as a thousand namespaces, is written for the first time: at
+        no pace.
         """
         key = names.key_of(write.obj)
         live = self._store.owned.get(key)
@@ -249,7 +251,7 @@ class ClusterTarget:
         return selector_of(key.kind) == "" and self._store.get(key) is None
 
     async def _make(self, obj: Manifest) -> Manifest:
-        """Make an object; where another writer was faster than our watch, leave it as that one made it.
+        """Make an object; where another writer was faster than the watch, leave it as that one made it.
 
         Another owner may have created a namespace since the last list; the next reconcile pass decides whether it gets
         labels of Tidegate."""
@@ -263,7 +265,7 @@ class ClusterTarget:
         return made
 
     async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
-        """Take away what others have added, and write what is ours; where nothing would be left in between, the other
+        """Remove what others have added, and write the manager's own; where nothing would be left in between, the other
         way round."""
         patch = self._client.merge if key.kind in (*ISTIO, *DOCUMENTS) else self._client.strategic
         try:
@@ -284,7 +286,7 @@ class ClusterTarget:
         self._count += 1
 
     async def _take_away(self, key: ObjectKey, obj: Manifest) -> None:
-        """Delete an object that we made; give up one that others made or live in."""
+        """Delete an object that the manager made; release one that others made or live in."""
         if key.kind == "Namespace" and await self._has_others(key.name):
             self._store.put(await self._unmark(await self._give_up(obj)))
             return
@@ -300,14 +302,14 @@ class ClusterTarget:
         await self._client.delete(key, live["metadata"]["uid"], live["metadata"]["resourceVersion"])
 
     async def _give_up(self, obj: Manifest) -> Manifest:
-        """Take what is ours off an object that stays, but for what a tool has applied the same."""
+        """Remove the manager's fields from an object that stays, but for those that a tool has applied the same."""
         key = names.key_of(obj)
         return await self._client.apply(
             names.manifest(obj["apiVersion"], key.kind, key.name, key.namespace, {}), force=True
         )
 
     async def _unmark(self, live: Manifest) -> Manifest:
-        """Take our labels off an object."""
+        """Remove the manager's labels from an object."""
         ours = [label for label in live["metadata"].get("labels") or {} if names.is_ours(label)]
         if not ours:
             return live
@@ -332,8 +334,8 @@ def _counted(kind: str, operation: str) -> Iterator[None]:
 
 
 async def others_in(client: KubeClient, namespace: str, gone: Collection[ObjectKey] = ()) -> list[ObjectKey]:
-    """Return what a namespace holds of one kind that we did not make and Kubernetes does not put there, without what
-    will be `gone`; empty where there is nothing of any kind."""
+    """Return the objects of one kind in a namespace that neither the manager nor Kubernetes made there, without those
+    that will be `gone`; empty where there are none of any kind."""
     for kind in _FOREIGN:
         try:
             objects, _ = await client.list(RESOURCES[kind], namespace=namespace)

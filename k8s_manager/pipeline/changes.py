@@ -28,7 +28,7 @@ class Changes:
 
     `held` says why objects wait, `awaited` are those of them that do not exist yet; `draining` which versions are
     deleted later; `kept_edits` which fields are left to other writers, by object; `desired` is every object as it
-    should stand now, without those that are held.
+    should be now, without those that wait.
     """
 
     writes: list[Write] = field(default_factory=list)

@@ -1,7 +1,8 @@
-"""diff: what has to be written so that the cluster is as it should be. Pure.
+"""diff: what the manager has to write so that the cluster is as desired. Pure.
 
-An object is in line when its digest annotation is the one of what we want and no field that we set differs. The
-digest tells a field that we no longer want from one that another writer added; the comparison finds drift.
+An object is in line when its digest annotation is that of the desired object and no field that the manager sets
+differs. The digest tells a field that the manager no longer sets from one that another writer added; the comparison
+finds drift.
 """
 
 import logging
@@ -51,9 +52,9 @@ class Differ:
         version: int,
         limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
-        """Return the changes from `owned` (live objects with our label, at `version`) to `desired`.
+        """Return the changes from `owned` (live objects with the manager's label, at `version`) to `desired`.
 
-        Where nothing was to be done, nothing is looked at again until one of these is another.
+        Where nothing was to be done, nothing is compared again until one of these is another.
         """
         seen = (id(plan), plan, id(desired), desired, version, limited)
         if self._nothing_to_do == seen:
@@ -84,7 +85,7 @@ class Differ:
                 continue
             try:
                 self._compare(key, wanted, owned, plan.policy_of(wanted), writes)
-            except Exception:  # one object that nobody foresaw must not stop all the others
+            except Exception:  # one unforeseen object must not stop all the others
                 log.exception("%s cannot be compared; it stays as it is", key)
         cut, gone = _cut(plan, owned)
         writes += cut
@@ -110,7 +111,7 @@ class Differ:
         whole = with_pod_defaults(with_referenced_subsets(wanted, live, route), live, policy)
         obj = self._desired[key] = self._stamp(key, whole)
         annotations = annotations_of(live)
-        # Somebody has taken the digest away: we never write without.
+        # Another writer has removed the digest: the manager never writes without.
         unchanged = annotations.get(DIGEST) in (None, obj["metadata"]["annotations"][DIGEST])
         self._kept_edits.pop(key, None)
         if NOTE in annotations:

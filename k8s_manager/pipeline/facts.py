@@ -55,7 +55,7 @@ from warmup.protocols import dialect_of
 
 def pool(name: str, spec: InferenceGatewaySpec, uid: str | None, missing: frozenset[str] = frozenset()) -> GatewayPool:
     """Return the facts of a gateway, of whose certificates some are `missing`. The probe's secret is derived from its
-    UID, which nobody outside sees; without one (rendering for Git) there is no probe."""
+    UID, which no caller outside sees; without one (rendering for Git) there is no probe."""
     return GatewayPool(
         name=name,
         namespace=spec.namespace,
@@ -86,8 +86,8 @@ def tenancy(
     leaving: tuple[str, ...] = (),
 ) -> Tenancy:
     """Return the facts of a tenant; hosts whose certificate is `missing` stay out until it is there. `guests` are the
-    namespaces that serve paths of its hosts, `lent` the hosts of others of which it does, `leaving` the gateways
-    through which routes still lead to it."""
+    namespaces that serve delegated paths of its hosts, `lent` the hosts of others of which it serves paths, `leaving`
+    the gateways through which routes still lead to it."""
     hosts = [
         OwnedHost(host.name, host.tls.credential_name if host.tls else None, guests.get(host.name, ()))
         for host in spec.hosts
@@ -284,8 +284,8 @@ def _whole(tenant: Tenancy, model: str, spec: ModelSpec, limit: RateLimit, ceili
 
 
 def _is_restless(version: Version) -> bool:
-    """Tell whether somebody else moves a version's replicas; not so where it is one of ours that has left its document
-    and serves on."""
+    """Tell whether another client scales a version's replicas; not so for a version of the manager's that has left its
+    document and still serves."""
     if version.existing:
         return names.VERSION not in version.existing.labels
     return version.workload is None or version.workload.replicas is None

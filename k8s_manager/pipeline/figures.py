@@ -63,8 +63,8 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """A version as it was seen last: its figure, the digest of its pod template, and figures of pods of earlier ones,
-    each with the digest of theirs."""
+    """A version as last observed: its figure, the digest of its pod template, and figures of pods of earlier ones, each
+    with the digest of theirs."""
 
     figure: Fraction
     template: str
@@ -169,7 +169,7 @@ class FigureTracker:
         rollout: Rollout,
         live: Manifest | None,
     ) -> _Remembered:
-        """Return what to go on from: the figure that the status tells, which is rounded, and the annotation."""
+        """Return the starting point: the figure in the status, which is rounded, and the annotation."""
         older = _read(rollout.figures)
         before = now if told is None or abs(told - now) <= ROUNDED else told
         same = (before == now and not older) or (wanted and live and _is_written(wanted, rollout, live))
@@ -250,7 +250,7 @@ def _figure_in_status(status: Manifest, version: str) -> Fraction | None:
 
 
 def _read(text: str) -> dict[str, tuple[Fraction, str]]:
-    """Return the figures in an annotation; none where it cannot be read, since anybody may write there."""
+    """Return the figures in an annotation; none where it cannot be read, since other clients may write there."""
     try:
         found = orjson.loads(text or "{}")
         return {str(pods): (Fraction(str(each)), str(template)) for pods, (each, template) in found.items()}

@@ -11,7 +11,7 @@ from k8s_manager.world.world import Stored
 
 @dataclass(frozen=True, slots=True)
 class Terminating:
-    """A document that is being deleted; `waits` says what has to go first."""
+    """A document that is being deleted; `waits` says what has to be removed first."""
 
     stored: Stored
     owner: Owner

@@ -1,4 +1,4 @@
-"""Dry run of a write: what it would change, what the API server says of it, and whether that is still so."""
+"""Dry run of a write: what it would change, the API server's answer, and whether that is still so."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from k8s_manager.world.world import Stored, World
 
 AT_ONCE = 4
 MOST_SAID = 2000
-"""Characters of what the API server says of an object."""
+"""Most characters of the API server's answer for an object."""
 _BOOKKEEPING = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 _NO_UID = "00000000-0000-0000-0000-000000000000"
 
@@ -97,7 +97,7 @@ class DryRunner:
             raise Outdated(f"{run.subject}: the plan is outdated; plan the write again and review the differences")
 
     async def report(self, run: DryRun) -> Manifest:
-        """Return a plan for people and programs, with what the API server says of each object."""
+        """Return a plan for people and programs, with the API server's answer for each object."""
         places = asyncio.Semaphore(AT_ONCE)
 
         async def tried(change: ObjectChange) -> tuple[ObjectChange, str]:
@@ -125,7 +125,7 @@ class DryRunner:
         return replace(found, foreign=foreign)
 
     async def _tried(self, change: ObjectChange, found: Preview) -> tuple[ObjectChange, str]:
-        """Return a change between the live object and what the API server would make of it, and what it says of it."""
+        """Return a change between the live object and what the API server would make of it, and the server's answer."""
         key, after = change.key, change.after
         if after is None or change.wanted is None:
             return change, "not checked: the object is deleted"

@@ -81,7 +81,7 @@ def _of_shift(shift: ForecastShift, is_new: bool) -> Iterator[tuple[Grade, str, 
 
 
 def _sets(override: Override) -> Override:
-    """Return what an override does, whoever set it and why."""
+    """Return what an override does, without its author and reason."""
     return replace(override, author="", reason="")
 
 

@@ -1,7 +1,7 @@
 """Forecast of limits: what gateway pods will enforce under another plan, once every debounce has passed.
 
-The limit loop's own observer looks at the same store under both plans, so that a forecast is what then happens. It
-writes nothing and remembers nothing of what it looked at.
+The limit loop's own observer reads the same store under both plans, so that a forecast is what then happens. It writes
+nothing and remembers nothing of what it read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -166,7 +166,7 @@ def _shifts(
 
 
 def _total(found: LimitTarget, bucket: Bucket | None) -> Fraction | None:
-    """Return the undivided limit; the one in force where that is held."""
+    """Return the undivided limit; the one in force where that stays."""
     value = found.target.total.value
     if value is None and bucket is not None:
         value = bucket.rate * max(found.target.gateways, 1)

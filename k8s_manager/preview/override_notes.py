@@ -1,4 +1,4 @@
-"""What is to be said of written overrides: which they replace, which are stronger, what caps them. Pure."""
+"""Notes on written overrides: which they replace, which are stronger, what caps them. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
@@ -11,8 +11,7 @@ from ratelimiter.overrides import Override, lifts, mode_under, strongest
 
 
 def override_notes(now: Plan, then: Plan, keys: Collection[ObjectKey], at: datetime) -> list[str]:
-    """Return what is to be said of the overrides `keys` once they are as in the plan `then` at `at`, and no longer as
-    in `now`."""
+    """Return notes on the overrides `keys` once they are as in the plan `then` at `at`, and no longer as in `now`."""
     return [note for key in keys for note in _notes(now, then, key, at)]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 WALL_LOOK = 30.0
-"""Seconds after which a moment of the wall clock, such as the end of an override, is looked at again: it may have
+"""Seconds after which a moment of the wall clock, such as the end of an override, is checked again: the clock may have
 been set meanwhile."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 

@@ -43,7 +43,7 @@ async def control_loop(
 ) -> None:
     """Run pass after pass until cancelled; no error ends the loop, and what it has under way ends with it.
 
-    A pass begins when `effects.wake` is set, when it said that the next is due, and when a failed effect is.
+    A pass begins when `effects.wake` is set, when the last pass said that the next is due, and when a failed effect is.
     """
     due: float | None = None
     pauses = RestartPauses(backoff, backoff.longest)
@@ -79,7 +79,7 @@ async def poll(
 
 
 def _log(name: str, error: Exception, pause: float) -> None:
-    """Log a failed pass; only what nobody foresaw with its traceback."""
+    """Log a failed pass; only an unforeseen error with its traceback."""
     foreseen = isinstance(error, TidegateError)
     log.log(
         logging.WARNING if foreseen else logging.ERROR,

@@ -35,7 +35,7 @@ class Events:
         self._listeners: set[asyncio.Queue[Event]] = set()
 
     def publish(self, type_: str, subject: str, message: str, **details: Any) -> None:
-        """Tell everybody."""
+        """Publish an event to all streams."""
         time = self._clock.utc().isoformat(timespec="milliseconds")
         event = Event(next(self._ids), time, type_, subject, message, details)
         self._kept.append(event)

@@ -98,7 +98,7 @@ class Settings:
 
     prefixed_names: bool = False
     """Whether names in grants have to say whose they are (`token:`, `oidc:`, `kubernetes:`); else those that do not are
-    of any kind of proof."""
+    of any authentication method."""
 
     calls_per_second: float = 200.0
     """Calls of the REST API per second for one caller; the burst is twice as many."""
@@ -126,11 +126,12 @@ class Settings:
     """No flag: bounds of connections to the REST API. A proxy in front of it is one address."""
 
     metrics_token_file: Path | None = None
-    """A file with the bearer token that `/metrics` asks for, since metrics name tenants; absent: anybody reads them."""
+    """A file with the bearer token that `/metrics` asks for, since metrics name tenants; absent: any client reads
+    them."""
 
     strangers_per_second: float = 10.0
-    """No flag: calls per second from one address with tokens that authenticate nobody; the burst is five times as many.
-    Callers that were authenticated from there recently are not slowed."""
+    """No flag: calls per second from one address with tokens that authenticate no caller; the burst is five times as
+    many. Callers who were authenticated from there recently are not slowed."""
 
     proved_again: float = 60.0
     """No flag: seconds after which a reader of the event stream is authenticated again, since tokens expire."""

@@ -14,8 +14,8 @@ _NAME = "tidegate-git"
 async def run_in_thread(call: Callable[[Callable[[], bool]], T], seconds: float) -> T:
     """Return what a call returns, made in a thread of its own; raises `TimeoutError` when that takes longer.
 
-    The call is given a function that tells whether the caller still waits for it. The thread keeps no process alive:
-    what hangs in it ends with the process. When several hang, no other is begun.
+    The call gets a function that returns whether the caller still waits for it. The thread keeps no process alive: what
+    hangs in it ends with the process. When several hang, no other is begun.
     """
     if sum(thread.name == _NAME for thread in threading.enumerate()) >= MOST:
         raise TimeoutError(f"{MOST} calls hang already")

@@ -15,9 +15,9 @@ from k8s_manager.world.world import Stored
 
 
 class DocumentInputs(NamedTuple):
-    """How far a document has come: its admission, a write of its objects that failed, its deletion, what it waits for,
-    whether its objects are `written`, and what Git has yet to bring. `certificates` and `drift` are conditions of their
-    own, where there are any; `put_off` says which change of an object is held back for now."""
+    """State of a document: its admission, a write of its objects that failed, its deletion, what it waits for, whether
+    its objects are `written`, and what Git has yet to bring. `certificates` and `drift` are conditions of their own,
+    where there are any; `put_off` says which change of an object is delayed."""
 
     admission: AdmissionResult
     written: bool
@@ -56,7 +56,7 @@ def complete(stored: Stored, body: Manifest, conditions: Iterable[Condition]) ->
 
 
 def binding_before(stored: Stored) -> Manifest:
-    """Return where a tenant is served, as its status says: a document that is not accepted migrates no tenant."""
+    """Return the gateways of a tenant in its status: a document that is not accepted migrates no tenant."""
     return {name: stored.status[name] for name in ("namespace", "gateway", "moving") if name in stored.status}
 
 

@@ -137,7 +137,7 @@ def _count(found: DeploymentState) -> str:
 
 
 def _on(found: DeploymentState) -> str:
-    """Return who serves meanwhile, where somebody does."""
+    """Return how many replicas serve meanwhile, if any do."""
     serving = found.rollout.available
     return f"; until then {serving} replica{'s' if serving != 1 else ''} serve on" if serving else ""
 

@@ -42,7 +42,7 @@ class StatusWriter:
         self._equal: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
 
     async def write(self, world: World, statuses: Mapping[ObjectKey, Manifest]) -> float | None:
-        """Write the statuses that differ; return when the next of those that were put off is due."""
+        """Write the statuses that differ; return when the next delayed one is due."""
         now = self._clock.now()
         differing = [stored for stored in world.documents() if self._differs(stored, statuses[stored.key])]
         waiting = {
@@ -81,8 +81,8 @@ class StatusWriter:
         self._record(stored, status)
 
     async def _patch(self, stored: Stored, patch: Manifest) -> Manifest:
-        """Merge a patch into the status from which it was made, unless another manager has written since: what the
-        status of a tenant or a model says of a move or a drain decides how that goes on."""
+        """Merge a patch into the status from which it was made, unless another manager has written since: a migration
+        or a drain goes on from what the status of its tenant or model says."""
         live = self._store.get(stored.key)
         if live is None:
             raise Absent(f"{stored.key} is gone")
@@ -132,7 +132,7 @@ def _has_same_states(stored: Stored, status: Manifest) -> bool:
 
 
 def _undated(status: Manifest) -> Manifest:
-    """Return a status to compare: without dates, and conditions by their type, since their order tells nothing."""
+    """Return a status to compare: without dates, and conditions by their type, since their order means nothing."""
     kept = {key: _without_null(value) for key, value in status.items() if value is not None and key != "conditions"}
     conditions = {c["type"]: {**c, "lastTransitionTime": ""} for c in status.get("conditions", [])}
     return {**kept, "conditions": conditions}

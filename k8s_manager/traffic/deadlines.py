@@ -2,7 +2,7 @@
 
 An overlap and a drain are lengths. Their ends stand in statuses by the wall clock, so that the next leader goes on with
 them. A leader measures what is left on its monotonic clock; where the wall clock has jumped, the moment moves with it,
-so that nobody who reads the status later takes the jump for time that has passed. Pure, but for what it remembers.
+so that no later reader of the status takes the jump for time that has passed. Pure, but for what it remembers.
 """
 
 import operator
@@ -21,7 +21,7 @@ TOLERANCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment as a status says it, and when it comes on the monotonic clock."""
+    """A moment in a status, and when it comes on the monotonic clock."""
 
     until: datetime
     at: float
@@ -75,8 +75,8 @@ class Deadlines:
     def settle(self, of: Hashable, until: datetime, longest: float | None, wall: datetime, now: float) -> datetime:
         """Return when, by the wall clock as it is at `wall`, a length ends that was to end at `until`.
 
-        What is seen for the first time lasts at most `longest` seconds from now: a clock that was put back before may
-        have made it longer.
+        A length that is read for the first time lasts at most `longest` seconds from now: a clock that was set back
+        before may have made it longer.
         """
         known = self._known.get(of)
         if known is None or known.until != until:
@@ -98,7 +98,7 @@ def _later(moment: datetime, seconds: float) -> datetime:
 
 
 def _moment(said: Any) -> datetime | None:
-    """Return the end that a status says; None where that is nothing that can be read."""
+    """Return the end in a status; None where it cannot be read."""
     try:
         found = datetime.fromisoformat(said["until"])
     except (KeyError, TypeError, ValueError):

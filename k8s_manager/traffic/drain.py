@@ -1,7 +1,7 @@
-"""Versions that have left their model's document: how long their pods stay. Pure.
+"""Drain of versions that have left their model's document: how long their pods stay. Pure.
 
-Nothing is routed to them any more. They stay so that what is under way may end, and so that whoever takes the change
-back within that time finds them warm. Until when stands in the model's status, so that a restarted manager keeps to it.
+Nothing is routed to them any more. They stay so that requests under way may end, and so that they are still warm if the
+owner takes the change back within that time. The model's status holds the end, so that a restarted manager keeps to it.
 """
 
 from collections.abc import Iterable
@@ -25,12 +25,12 @@ class Draining:
     until: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
 
     def due(self, now: datetime) -> float | None:
-        """Return in how many seconds the next of them goes."""
+        """Return in how many seconds the next drain ends."""
         ends = [end for versions in self.until.values() for end in versions.values()]
         return max(0.0, (min(ends) - now).total_seconds()) if ends else None
 
     def status(self, namespace: str, model: str) -> list[dict[str, str]]:
-        """Return what a model's status says of it."""
+        """Return the versions that drain, for a model's status."""
         versions = self.until.get((namespace, model), {})
         return [{"version": name, "until": _text(end)} for name, end in sorted(versions.items())]
 
@@ -78,7 +78,7 @@ def _end(stored: Stored[ModelSpec], version: str, now: datetime) -> datetime:
 
 
 def _told(stored: Stored[ModelSpec], version: str) -> datetime | None:
-    """Return what the status says; None where that is nothing that can be read, or was written by another writer."""
+    """Return the end in the status; None where it cannot be read, or was written by another writer."""
     try:
         ends = {told["version"]: datetime.fromisoformat(told["until"]) for told in stored.status.get("draining") or []}
         end = ends.get(version)

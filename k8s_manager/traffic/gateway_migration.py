@@ -1,8 +1,8 @@
-"""Moving a tenant from one gateway to another without losing a request. Pure.
+"""Migration of a tenant from one gateway to another without losing a request. Pure.
 
-Clients find the new gateway when DNS tells them and when their connections end. So a tenant that moves is served by
-the old gateway until the new one has a ready pod, then by both for `overlap` seconds, then by the new one alone. How
-far a move has come stands in the tenant's status, so that a restarted manager goes on with it.
+Clients find the new gateway when DNS names it and when their connections end. So a tenant that migrates is served by
+the old gateway until the new one has a ready pod, then by both for `overlap` seconds, then by the new one alone. The
+tenant's status holds how far a migration is, so that a restarted manager goes on with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def binding(
     overlap: float,
     absent: Sequence[str] = (),
 ) -> Binding:
-    """Return where a tenant is served that asks for the gateway `wanted`; `lacks` says why that cannot serve yet.
+    """Return the gateways of a tenant that asks for the gateway `wanted`; `lacks` says why that cannot serve yet.
 
     As long as some of its routes are `absent` there, the overlap does not pass: a write fails, or a Git tree has yet to
     bring the Gateway.
@@ -51,7 +51,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def due(bindings: Mapping[str, Binding], now: datetime) -> float | None:
-    """Return in how many seconds the next move ends."""
+    """Return in how many seconds the next migration ends."""
     ends = [datetime.fromisoformat(found.until) for found in bindings.values() if found.until]
     return max(0.0, (min(ends) - now).total_seconds()) if ends else None
 

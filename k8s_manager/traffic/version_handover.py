@@ -54,7 +54,8 @@ def _can_serve(
     coming: Sequence[Version], warm: Mapping[str, int], departed: Sequence[Deployed], live: Mapping[str, int]
 ) -> bool:
     """Tell whether requests go where the document says: as soon as a replica there is warm; but from a version that it
-    no longer has, which cannot be given a share any more, only to as many as are wanted or as that one has."""
+    no longer has, which cannot be given a share any more, only once as many are warm as the document asks for or as
+    that one has."""
     if not any(warm.get(version.name) for version in coming):
         return False
     leaving = sum(gone.ready for gone in departed if live.get(gone.version))
@@ -70,8 +71,9 @@ def _wanted(version: Version) -> int:
 def _weights(
     wanted: Mapping[str, int], warm: Mapping[str, int], departed: Sequence[Deployed], live: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the weights of those that have requests and can serve, or else all for the newest that departed. Where
-    nobody can serve, weights that the document has set to 0 stay: who had them may be back in a moment."""
+    """Return the weights of those that have requests and can serve, or else all for the newest that departed. Where no
+    version can serve, weights that the document has set to 0 stay: the versions that had them may be back in a
+    moment."""
     serving = {name for name, count in warm.items() if count} | {gone.version for gone in departed if gone.ready}
     if kept := {version: weight for version, weight in live.items() if weight and version in serving}:
         return {version: weight for version, weight in split(live, kept).items() if version in kept}

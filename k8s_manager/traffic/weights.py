@@ -1,4 +1,4 @@
-"""Which version gets how much of the traffic: what its document says, as far as it has warm replicas. Pure.
+"""Weights of versions: what the document says, as far as they have warm replicas. Pure.
 
 A version without one would answer its share with errors. Its share goes to the others, by their weights, until it has
 one; where none has any, the document holds as it is.

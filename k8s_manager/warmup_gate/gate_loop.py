@@ -47,7 +47,7 @@ CADENCE = Cadence(0.02, 0.1)
 
 
 class PodGates:
-    """Turns gates in the cluster. A patch names the pod's UID and touches our condition and annotation alone.
+    """Turns gates in the cluster. A patch names the pod's UID and touches Tidegate's condition and annotation alone.
 
     A call that has not arrived raises a `TidegateError`; a late one runs on, and no other of that pod begins meanwhile.
     """
@@ -78,7 +78,7 @@ class PodGates:
         await self._carry_out(turn.pod, write)
 
     async def delete(self, pod: GatedPod) -> None:
-        """Delete a pod, if it still is the one that was seen."""
+        """Delete a pod, if it still is the observed one."""
 
         async def delete() -> None:
             with suppress(Absent):
@@ -205,7 +205,8 @@ class GateLoop:
 
 
 def _is_plan_of_a_model(store: Store, obj: Manifest) -> bool:
-    """Tell whether a ConfigMap is the one that we render for a Model that is there: labels alone prove nothing."""
+    """Tell whether a ConfigMap is the one that the manager renders for a Model that is there: labels alone prove
+    nothing."""
     metadata: dict[str, Any] = obj["metadata"]
     model = (metadata.get("labels") or {}).get(MODEL, "")
     ours = key_of(obj) in store.owned and metadata["name"] == warmup_object(model)

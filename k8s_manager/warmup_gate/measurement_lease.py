@@ -1,4 +1,5 @@
-"""Who measures a model: one at a time, for each drives a replica to its limits. A Lease with an end says who."""
+"""Lease of a measurement: one at a time for a model, since each drives a replica to its limits. The Lease has an
+end."""
 
 from datetime import datetime, timedelta
 
@@ -36,7 +37,7 @@ async def reserve(client: KubeClient, model: ObjectKey, holder: str, seconds: in
 
 
 def _end(lease: Manifest, now: datetime) -> datetime:
-    """Return until when a Lease is held; what nobody can read is over."""
+    """Return until when a Lease is held; one that cannot be read is over."""
     try:
         renewed = datetime.fromisoformat(lease["spec"]["renewTime"])
         return renewed + timedelta(seconds=lease["spec"]["leaseDurationSeconds"])

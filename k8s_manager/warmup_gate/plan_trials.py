@@ -13,7 +13,8 @@ from warmup.plans.bundle import Bundle
 
 
 class PlanTrials:
-    """Tries the plans of world after world, one at a time; `changed` is called when one that held does no longer."""
+    """Tries the plans of world after world, one at a time; calls `changed` when an accepted plan turns out to be
+    wrong."""
 
     def __init__(self, checks: PlanChecks, changed: Callable[[], None]) -> None:
         self._checks, self._changed = checks, changed

@@ -119,7 +119,7 @@ def warmth_of(
 
 
 def warmup_status(mode: str, plan: str, pods: Iterable[PodProgress]) -> Manifest:
-    """Return what a model's status says of its warm-up: counts, and the pods that are not open."""
+    """Return the warm-up in a model's status: counts, and the pods that are not open."""
     pods = list(pods)
     counts = Counter(pod.state for pod in pods)
     closed = [pod.status() for pod in pods if not pod.is_open]

@@ -1,4 +1,4 @@
-"""What the Gateway API says of routes that models limit: HTTPRoutes, and where their Gateways lead. Pure."""
+"""Gateway API objects that models limit: HTTPRoutes, and where their Gateways lead. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ from istio_templates.documents.model import Existing, Version
 
 
 def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
-    """Return the labels of pods that we render, sorted."""
+    """Return the labels of pods that the manager renders, sorted."""
     return sorted({"app": model, "version": version, names.MODEL: model, names.VERSION: version}.items())
 
 

@@ -1,4 +1,4 @@
-"""Which requests/s the replicas that run were declared for, where that is not what their document says today. Pure."""
+"""Requests/s that running replicas were declared for, where their document now says something else. Pure."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -9,7 +9,7 @@ from istio_templates.facts import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How far a Deployment has come: of `wanted` replicas, how many exist, are `updated` to its template and available.
+    """Progress of a Deployment: of `wanted` replicas, how many exist, are `updated` to its template and available.
 
     `observed` is the generation that Kubernetes has acted on, None where it has not yet. `settled`: by
     Kubernetes' own condition Progressing the rollout was complete once; `progressing` is the reason and message of that

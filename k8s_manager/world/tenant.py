@@ -14,7 +14,8 @@ def dedicated_namespace(tenant: str) -> str:
 
 
 def can_have_own_gateway(tenant: str) -> bool:
-    """Tell whether the namespace of a tenant's own gateway is short enough for Kubernetes; admission tells the rest."""
+    """Tell whether the namespace of a tenant's own gateway is short enough for Kubernetes; admission checks the
+    rest."""
     return len(dedicated_namespace(tenant)) <= 63
 
 

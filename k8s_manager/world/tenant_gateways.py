@@ -6,10 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The gateways that serve a tenant, the one that it asks for first; `until` when the others are kept.
+    """The gateways that serve a tenant, the one that it asks for first; `until` when the others stay.
 
-    `waits` says what a move waits for that has not begun, or cannot end. `leaving` are gateways that the tenant has
-    left but for live routes: what those need there stays until they lead through others.
+    `waits` says what a migration waits for that has not begun, or cannot end. `leaving` are gateways that the tenant
+    has left but for live routes: what those need there stays until they lead through others.
     """
 
     gateways: tuple[str, ...]
@@ -23,6 +23,6 @@ class Binding:
         return (*self.gateways, *self.leaving)
 
     def status(self) -> dict[str, Any]:
-        """Return what the tenant's status says of it."""
+        """Return this binding for the tenant's status."""
         moving = {"from": list(self.gateways[1:]), "until": self.until} if self.until else None
         return {"gateway": self.gateways[0], "moving": moving}

@@ -1,7 +1,7 @@
-"""Record of a host that changes hands: an annotation of the tenant that receives it. Pure.
+"""Record of a host's transfer: an annotation of the tenant that receives it. Pure.
 
-A transfer is two writes, one for each tenant, and between them nobody claims the host. What is under way is written
-down before the first, so that whoever leads next can finish it, and nobody else gets the host meanwhile.
+A transfer is two writes, one for each tenant, and between them no tenant claims the host. The manager records the
+transfer before the first write, so that the next leader can finish it, and no other tenant gets the host meanwhile.
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ class Stored(Generic[SpecT]):
     """A document as the API server holds it; `document` is None where it cannot be read, for `problems`.
 
     An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
-    keep what they hold against newcomers. What the status says else decides nothing, and has no part in comparing.
+    keep their claims against newcomers. The rest of the status decides nothing, and has no part in comparing.
     """
 
     key: ObjectKey
@@ -135,21 +135,20 @@ class World:
 
     `ready` counts replicas by (namespace, model, version). `limited` holds (gateway, identity) of every limit that is
     in a slot. `secrets` are (namespace, name), `certificates` those in gateways' namespaces; None where one cannot be
-    read. `duplicate_slot_filters` are, by gateway, the EnvoyFilters of others that have the name
-    of a slot. `bindings` say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by
-    (namespace, name); None where nobody can know them (rendering for Git). `scalers` are the autoscalers by (namespace,
-    Deployment). `files` are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name).
-    `deployed` are, by (namespace, model), the versions that have a Deployment; `ready` counts those too that their
-    document no longer has. `rollouts` are the Deployments of the manager by (namespace, name), `stuck` by namespace the
-    pods beside them that do not take requests.
-    What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though their
-    document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
+    read. `duplicate_slot_filters` are, by gateway, the EnvoyFilters of others that have the name of a slot. `bindings`
+    say, by tenant, which gateways serve it. `foreign` are the VirtualServices of others by (namespace, name); None
+    where they cannot be known (rendering for Git). `scalers` are the autoscalers by (namespace, Deployment). `files`
+    are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name). `deployed` are, by (namespace,
+    model), the versions that have a Deployment; `ready` counts those too that their document no longer has. `rollouts`
+    are the Deployments of the manager by (namespace, name), `stuck` by namespace the pods beside them that do not take
+    requests. What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though
+    their document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
     another version is warm: their document is then not the one that is stored (`version_handover.effective`).
-    `selecting` says, by `namespace/name` of an Istio Gateway, which gateways' pods it selects.
-    `gateway_api` are the HTTPRoutes that there are; None where nobody can know them (rendering for Git). `splits` are
-    those of the routes of others that models attach to, and `unfollowed` says, by (namespace, model), why the traffic
-    of a model is not read from such a route but from its document.
-    `ungated` are (namespace, model, version) of existing pods without the readiness gate that their model asks for.
+    `selecting` says, by `namespace/name` of an Istio Gateway, which gateways' pods it selects. `gateway_api` are the
+    HTTPRoutes that there are; None where they cannot be known (rendering for Git). `splits` are those of the routes of
+    others that models attach to, and `unfollowed` says, by (namespace, model), why the traffic of a model is not read
+    from such a route but from its document. `ungated` are (namespace, model, version) of existing pods without the
+    readiness gate that their model asks for.
     """
 
     gateways: tuple[Stored[InferenceGatewaySpec], ...]

@@ -29,7 +29,7 @@ class TokenBucket:
         return admitted
 
     def rewrite(self, bucket: Bucket, at: int) -> None:
-        """Put a new bucket in its place, which is full: that is what Envoy does with every bucket of a slot."""
+        """Replace it with a new bucket, which is full: that is what Envoy does with every bucket of a slot."""
         self._token, self._fill = bucket.interval * NANOS, bucket.tokens
         self._level = self._most = bucket.burst * self._token
         self._at = at

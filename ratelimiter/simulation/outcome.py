@@ -1,4 +1,4 @@
-"""What came of a simulation: figures for people and programs, and a series for the picture."""
+"""Outcome of a simulation: figures for people and programs, and a series for the picture."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -97,7 +97,7 @@ class SimulationOutcome:
         self.series.count(at, admitted and not closed)
 
     def refilled(self, bucket: Bucket, pods: int, burst: Fraction) -> None:
-        """Count a rewrite of the slot, and what the status says that it may admit beyond the limit."""
+        """Count a rewrite of the slot, and what it may admit beyond the limit, as the status reports it."""
         self.rewrites += 1
         self.allowance += pods * max(burst * bucket.rate, Fraction(2))
 

@@ -159,7 +159,7 @@ class Simulation:
             self._at(at, self._decide)
 
     def _note(self, wanted: LimitTarget, at: int) -> None:
-        """Note a change of what is wanted, to see later how long it took; closing and opening wait for nothing else."""
+        """Note a change of the target, to measure later how long it took; closing and opening wait for nothing else."""
         told = (wanted.target.bucket, wanted.target.total.closed)
         self._outcome.series.capacity_is(at, capacity(wanted.target.loads))
         if told == self._told:

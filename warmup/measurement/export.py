@@ -36,8 +36,7 @@ def tfs(bundle: Bundle) -> dict[str, bytes]:
 
 
 def triton(bundle: Bundle) -> dict[str, bytes]:
-    """Return Triton's `model_warmup` block, to be put into `config.pbtxt`, and its data, by their paths in the model's
-    folder."""
+    """Return Triton's `model_warmup` block, for `config.pbtxt`, and its data, by their paths in the model's folder."""
     blocks: list[str] = []
     files: dict[str, bytes] = {}
     for case, batch, inputs in _all(bundle):

@@ -1,4 +1,4 @@
-"""Measuring one replica: its plan's own requests at rising rates, on time whatever became of the earlier ones."""
+"""Measuring one replica: its plan's own requests at rising rates, on time no matter how the earlier ones ended."""
 
 import asyncio
 from collections.abc import Callable, Sequence

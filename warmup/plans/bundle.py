@@ -1,4 +1,5 @@
-"""A plan with all that belongs to it, as one text: what a gate keeper and an agent read, and what a verdict names."""
+"""A plan with all that belongs to it, as one text: what a gate keeper and an agent read, and what a verdict refers
+to."""
 
 import base64
 import hashlib
@@ -32,7 +33,7 @@ class Bundle:
 
     @property
     def server(self) -> Server:
-        """Return whom its requests are for."""
+        """Return the server that its requests are for."""
         return Server(self.spec.target, self.spec.target.model or self.model)
 
     @property

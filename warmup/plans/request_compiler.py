@@ -16,7 +16,7 @@ from warmup.protocols.plain_grpc import PlainGrpc
 from warmup.wire import Request
 
 SAMPLE, SMALLEST_SAMPLE, SAMPLED = 1000, 8, 50_000
-"""Elements of a tensor, and of all that are looked at of a plan before it is accepted."""
+"""Most elements of a tensor, and of all tensors, that are checked in a plan before it is accepted."""
 BODY_BYTES = 16 * 2**20
 ALL_BYTES = 64 * 2**20
 
@@ -103,7 +103,7 @@ def _made(
                 sizes.append(size)
         except (Unresolved, Unencodable) as error:
             problems.append(Problem(f"{place}.inputs" if isinstance(error, Unresolved) else place, str(error)))
-        except Exception as error:  # what nobody foresaw in one plan must not stop the others
+        except Exception as error:  # an unforeseen error in one case must not stop the others
             problems.append(Problem(place, f"cannot be made into requests ({error!r}); change it"))
     if not problems and (total := sum(sizes)) > ALL_BYTES:
         problems.append(Problem("cases", f"their bodies are {total} bytes together; at most {ALL_BYTES} are kept"))

@@ -46,7 +46,7 @@ class CaseCounts:
             self.first = latency if self.first is None else self.first
 
     def verdict(self, elapsed: float) -> Literal["passed", "spent"] | None:
-        """Tell what came of the case `elapsed` seconds after its first call; None: go on."""
+        """Return the result of the case `elapsed` seconds after its first call; None: go on."""
         if elapsed >= self._least and self.calls >= self._load.min_requests and self.objection() is None:
             return "passed"
         return "spent" if self.calls >= self._load.max_requests and elapsed >= self._least else None

@@ -63,7 +63,7 @@ def filled(
     name: str, tensor: Tensor, batch: int, described: Described | None, files: Files, most: int | None = None
 ) -> Filled:
     """Return a tensor of a request; raises `Unresolved` with what is missing or does not fit. With `most`, a smaller
-    one of the same rank with so many of its elements; the smallest and the largest are looked at, too."""
+    one of the same rank with so many of its elements; the smallest and the largest are checked, too."""
     dtype = tensor.dtype or (described.dtype if described else None)
     shape = tensor.shape if tensor.shape is not None else (described.shape if described else None)
     if dtype is None or shape is None:

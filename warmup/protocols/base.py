@@ -1,4 +1,4 @@
-"""What every protocol is asked: how to put a request, and what an answer is worth. Pure; transports are elsewhere."""
+"""Interface of every protocol: how to encode a request, and how to check an answer. Pure; transports are elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from warmup.wire import Answer, Request, Transport
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Whom a plan's requests are for: its target, and the name by which the server knows the model."""
+    """The server that a plan's requests are for: its target, and the name by which it knows the model."""
 
     target: Target
     model: str
 
 
 class Unencodable(ValueError):
-    """A request that cannot be put in this protocol: the plan has to change."""
+    """A request that cannot be encoded in this protocol: the plan has to change."""
 
 
 class Dialect(Protocol):
@@ -30,7 +30,7 @@ class Dialect(Protocol):
         """Return what asks whether the server is ready; None where a connection is all that can be had."""
 
     def is_ready(self, server: Server, answer: Answer) -> bool:
-        """Tell whether the answer to that says so."""
+        """Tell whether the answer to that says that the server is ready."""
 
     def describe(self, server: Server) -> tuple[Request, ...]:
         """Return what asks for the model's inputs: forms of one question, of which a server may know only the later.
@@ -43,7 +43,7 @@ class Dialect(Protocol):
         """Return the request that carries tensors."""
 
     def replay(self, server: Server, body: bytes) -> Request:
-        """Return the request with a body as somebody wrote it; raises `Wrong` where it cannot be sent."""
+        """Return the request with a body as its author wrote it; raises `Wrong` where it cannot be sent."""
 
     def objection(self, server: Server, check: Sanity, body: bytes) -> str | None:
-        """Return what speaks against a good answer; None where nothing does."""
+        """Return why an answer is not a good one; None where it is."""

@@ -32,7 +32,7 @@ class OipGrpc:
         return Request(f"{_SERVICE}/ModelReady", body.SerializeToString())
 
     def is_ready(self, server: Server, answer: Answer) -> bool:
-        """Tell whether it says so."""
+        """Tell whether the answer says that the model is ready."""
         try:
             found = message("inference.ModelReadyResponse").FromString(answer.body)
         except DecodeError:

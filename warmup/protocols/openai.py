@@ -26,7 +26,7 @@ class OpenAi:
         return Request("/v1/models", method="GET")
 
     def is_ready(self, server: Server, answer: Answer) -> bool:
-        """Tell whether ours is among them."""
+        """Tell whether the plan's model is among them."""
         try:
             found = json_answers.mapping(answer.body).get("data") if answer.fault is None else None
         except ValueError:

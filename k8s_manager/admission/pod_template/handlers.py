@@ -20,7 +20,7 @@ def check_probes(container: dict[str, Any]) -> Iterator[Violation]:
 
 
 def _is_filled_in(name: str, container: dict[str, Any]) -> bool:
-    """Tell whether an empty probe counts as none: that of the model's container then gets one of ours."""
+    """Tell whether an empty probe counts as none: that of the model's container is then replaced by the manager's."""
     return name == "readinessProbe" and container["name"] == MODEL_CONTAINER and not container[name]
 
 

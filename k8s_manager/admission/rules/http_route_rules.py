@@ -10,7 +10,7 @@ from k8s_manager.world.tenant import gateway_name
 
 
 def check_http_route(field: str, key: ObjectKey, tenant: str, index: ClaimIndex) -> Iterator[Rejection]:
-    """Yield every reason against limiting an HTTPRoute; none where nobody can know it."""
+    """Yield every reason against limiting an HTTPRoute; none where it cannot be known."""
     if index.gateway_api is None:
         return
     found = index.gateway_api.routes.get((key.namespace, key.name))

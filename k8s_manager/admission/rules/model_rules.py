@@ -114,7 +114,7 @@ def _kubernetes(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
 
 
 def _short_fields(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
-    """Reject what a workload's short fields and its podTemplate say differently: either could be meant."""
+    """Reject what a workload's short fields and its podTemplate say differently: either could be the right one."""
     for number, version in enumerate(claim.spec.versions):
         workload, path = version.workload, f"spec.versions[{number}].workload"
         containers = workload.pod_template.get("spec", {}).get("containers", []) if workload else []

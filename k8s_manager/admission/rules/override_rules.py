@@ -22,7 +22,7 @@ from ratelimiter.overrides import Override, OverrideScope
 
 
 def override_name(target: Mapping[str, Any]) -> str:
-    """Return a name that tells the target of an override.
+    """Return the name of an override, made from its target.
 
     The same target has the same name, so that the newer override replaces the older; no two targets share one.
     """

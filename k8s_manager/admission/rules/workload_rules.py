@@ -1,4 +1,5 @@
-"""Rules for a version's pods: what Kubernetes itself would refuse in them, said of the document's own fields. Pure."""
+"""Rules for a version's pods: what Kubernetes itself would reject in them, reported on the document's own fields.
+Pure."""
 
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,1 +1,1 @@
-"""Who calls: one module per kind of proof, and the order in which they are asked."""
+"""Authentication of callers: one module per method, and the order in which they are tried."""

@@ -1,4 +1,4 @@
-"""What the kinds of proof have in common, and the order in which they are asked."""
+"""What the authentication methods have in common, and the order in which they are tried."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard
@@ -24,13 +24,14 @@ class Authenticator(Protocol):
 
 
 class Authenticators:
-    """All kinds of proof that this manager takes, asked in turn."""
+    """All authentication methods that this manager accepts, tried in turn."""
 
     def __init__(self, proofs: Sequence[Authenticator]) -> None:
         self._proofs = proofs
 
     async def identity(self, token: str | None) -> Identity:
-        """Return who calls; raises `Unidentified`, or where one kind of proof cannot be tried now, why."""
+        """Return the caller; raises `Unidentified`, or where one method cannot be tried now, its `Waiting` or
+        `Transient`."""
         if not token:
             raise Unidentified("no bearer token; send 'Authorization: Bearer TOKEN'")
         later: Waiting | Transient | None = None
@@ -48,9 +49,9 @@ class Authenticators:
 
 
 def taken(user: object, groups: object, source: str, of_kubernetes: bool = False) -> Identity:
-    """Return the identity that a proof names; raises `Unidentified` for a user that it may not name.
+    """Return the identity that a token names; raises `Unidentified` for a user that it may not name.
 
-    The manager's own names are nobody's to take, and Kubernetes' own (`system:`) only its API server's.
+    No token may name the manager's own users, and only the API server may name Kubernetes' own (`system:`).
     """
     reserved = (OWN_PREFIX,) if of_kubernetes else (OWN_PREFIX, "system:")
     if not _is_name(user) or user.startswith(reserved):

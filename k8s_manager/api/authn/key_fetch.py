@@ -1,4 +1,4 @@
-"""Reading what an issuer publishes, over HTTPS and from where the operator says only."""
+"""Fetch of an issuer's documents, over HTTPS and only from where the operator allows."""
 
 import ssl
 from pathlib import Path

@@ -1,8 +1,8 @@
 """OpenID Connect: signed tokens (JWT) of one issuer, checked against the keys that it publishes.
 
-Which algorithms are taken is the operator's word, never the token's. An unknown key makes the keys be read again (the
-issuer may have changed them), but not more often than every `PAUSE` seconds; where the issuer does not answer, the keys
-known stay in force.
+The operator, never the token, decides which algorithms are accepted. For an unknown key the manager reads the keys
+again (the issuer may have changed them), but not more often than every `PAUSE` seconds; where the issuer does not
+answer, the keys known stay in force.
 """
 
 import logging
@@ -22,9 +22,9 @@ LEEWAY = 30.0
 """Seconds by which clocks may differ."""
 PAUSE = 10.0
 KEYS_HOLD = 600.0
-"""Seconds after which the keys are read again, so that one that was withdrawn is not taken for ever."""
+"""Seconds after which the keys are read again, so that one that was withdrawn is not accepted for ever."""
 LONGEST = 16_384
-"""Characters of a token that are looked at."""
+"""Most characters of a token that is checked."""
 
 _NOT_BY_ITS_CLOCK = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
@@ -33,7 +33,7 @@ Fetch = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 class Oidc:
-    """Takes the tokens of one issuer."""
+    """Accepts the tokens of one issuer."""
 
     def __init__(self, issuer: Issuer, fetch: Fetch, clock: Clock) -> None:
         self._issuer, self._fetch, self._clock = issuer, fetch, clock
@@ -42,7 +42,7 @@ class Oidc:
         self._tried_at: float | None = None
 
     async def identity(self, token: str) -> Identity | None:
-        """Return whom a token of the issuer proves; None where another issuer signed it."""
+        """Return the identity in a token of the issuer; None where another issuer signed it."""
         header = self._header(token)
         if header is None:
             return None
@@ -54,7 +54,7 @@ class Oidc:
         return taken(claims.get(self._issuer.user_claim), claims.get(self._issuer.groups_claim, []), "the token")
 
     def _header(self, token: str) -> dict[str, Any] | None:
-        """Return the header of a token that says it is of our issuer; nothing of it is trusted yet."""
+        """Return the header of a token that names the configured issuer; nothing of it is trusted yet."""
         if token.count(".") != 2 or len(token) > LONGEST:
             return None
         try:

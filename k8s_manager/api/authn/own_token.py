@@ -1,5 +1,5 @@
 """The manager's own token, which may do everything: from a file, from a Secret that all managers share, or made for
-this process. It says nothing of who holds it."""
+this process. It does not say who uses it."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ class Token:
         return self._value
 
     async def identity(self, token: str) -> Identity | None:
-        """Return who holds it: nobody knows."""
+        """Return the identity of all who use this token: it names no person."""
         return HOLDER if hmac.compare_digest(token.encode(), self.get().encode()) else None
 
     async def find(self, settings: Settings, client: KubeClient) -> None:

@@ -51,7 +51,7 @@ def hashed(token: str) -> str:
 
 
 class StaticTokens:
-    """The tokens of a file. One that cannot be read any more leaves those known in force, and is said in the log."""
+    """The tokens of a file. If the file cannot be read any more, the known tokens stay in force and the log says so."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Kubernetes' own tokens: the API server is asked whose each is. A verdict is kept for a short time."""
+"""Kubernetes' own tokens: the manager asks the API server whose each is, and caches the answer for a short time."""
 
 import asyncio
 from collections import OrderedDict
@@ -18,11 +18,11 @@ MOST = 10_000
 MOST_WAITING = 64
 LONGEST = 16_384
 AT_ONCE = 8
-"""Questions under way: who guesses tokens is slowed down here and not the API server."""
+"""Most reviews under way: a caller who guesses tokens is slowed down here, and not the API server."""
 
 
 def _may_be_ours(token: str, audience: str) -> bool:
-    """Tell whether a token says that it is for our audience; whether it is, only the API server knows."""
+    """Tell whether a token claims the manager's audience; whether the claim holds, only the API server knows."""
     if len(token) > LONGEST or token.count(".") != 2:
         return False
     try:
@@ -33,7 +33,7 @@ def _may_be_ours(token: str, audience: str) -> bool:
 
 
 class TokenReviews:
-    """Takes the tokens of service accounts and users that are meant for `audience`."""
+    """Accepts the tokens of service accounts and users that are issued for `audience`."""
 
     def __init__(self, client: KubeClient, clock: Clock, audience: str) -> None:
         self._client, self._clock, self._audience = client, clock, audience
@@ -58,7 +58,7 @@ class TokenReviews:
 
     async def _ask(self, name: str, token: str) -> None:
         async with self._places:
-            if not self._is_known(name):  # nobody has asked while we waited
+            if not self._is_known(name):  # no other call has asked meanwhile
                 self._keep(name, await self._asked(token))
 
     def _is_known(self, name: str) -> bool:

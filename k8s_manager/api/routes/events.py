@@ -1,4 +1,4 @@
-"""The route that tells what happens."""
+"""The route that streams events."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None
 async def _proved(
     lines: AsyncGenerator[bytes], prove: Callable[[], Awaitable[Identity]], every: float
 ) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream as long as the proof of who reads it holds; a comment while nothing happens."""
+    """Yield the lines of a stream as long as its reader authenticates; a comment while nothing happens."""
     coming = asyncio.ensure_future(anext(lines))
     due = time.monotonic() + every
     try:

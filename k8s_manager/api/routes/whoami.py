@@ -1,4 +1,4 @@
-"""The route that tells a caller who it is taken for, and what it may do."""
+"""The route that returns a caller's identity, and what it may do."""
 
 from fastapi import FastAPI, Request, Response
 

@@ -1,7 +1,7 @@
 """What calls send: the short forms beside whole documents.
 
-What ends in the spec of a document is taken as it comes (`Any`) and is checked there, with all that the document's type
-says of it.
+What ends in the spec of a document is taken as it comes (`Any`) and is checked there, with all rules of the document's
+type.
 """
 
 from typing import Annotated, Any
@@ -150,7 +150,7 @@ class OverrideBody(Spec):
 
 
 class DocumentsBody(Spec):
-    """Documents that are looked at together, each as it would be applied."""
+    """Documents that are checked together, each as it would be applied."""
 
     documents: Annotated[
         list[dict[str, Any]],

@@ -42,6 +42,6 @@ class GrantedHost(ApiAnswer):
 
 
 class ReleasedHost(ApiAnswer):
-    """A host that nobody owns any more."""
+    """A host that no tenant owns any more."""
 
     released: str

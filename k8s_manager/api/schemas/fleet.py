@@ -14,7 +14,7 @@ class RoleGrant(ApiAnswer):
 
 
 class CallerReport(ApiAnswer):
-    """Who the caller is taken for, by which kind of proof (none for the manager's own token), and its grants."""
+    """The caller's identity, its authentication method (none for the manager's own token), and its grants."""
 
     user: str
     source: str

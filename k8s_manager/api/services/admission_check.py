@@ -58,7 +58,7 @@ class AdmissionCheck:
 
     async def read(self, key: ObjectKey, body: Manifest) -> Document:
         """Return the document in a body if it is right in itself; raises `Invalid`. A large one is read beside the
-        event loop, and a warm-up plan is tried there before anybody asks what is wrong with it."""
+        event loop, and a warm-up plan is tried there before admission asks what is wrong with it."""
         self._catalog.require_sync()
         whole = completed(key, body)
         document = await self._work.run(lambda: parse(whole)) if is_large(whole) else parse(whole)

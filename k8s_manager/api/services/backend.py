@@ -69,8 +69,7 @@ def backend_of(
     clock: Clock,
     transfer_patience: float,
 ) -> Backend:
-    """Put the services together; `reader` is the API's own, `traffic`, `plans` and `figures` are those of the main
-    loop."""
+    """Assemble the services; `reader` is the API's own, `traffic`, `plans` and `figures` are those of the main loop."""
     locks, work = WriteLocks(), WorkQueue()
     dry_run = DryRunner(client, store, reader, traffic, plans, figures, forecaster, work)
     catalog = DocumentCatalog(store, view, watchers)

@@ -1,4 +1,4 @@
-"""Bodies of callers and stored documents: what one becomes of the other, and what of it is shown. Pure."""
+"""Bodies of callers and stored documents: how one is made from the other, and what of it is shown. Pure."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -76,7 +76,8 @@ def generation(obj: Manifest) -> int:
 
 
 def marked(body: Manifest, live: Manifest | None, change: ChangeAuthor | None) -> Manifest:
-    """Return a body that tells who changed the document and why, beside its own annotations or those that are there."""
+    """Return a body that records who changed the document and why, beside its own annotations or those that are
+    there."""
     metadata = body.get("metadata") or {}
     kept = (live or {}).get("metadata", {}).get("annotations") or {}
     annotations = {**(metadata.get("annotations") or kept)}

@@ -77,12 +77,12 @@ class DocumentCatalog:
         return self.here(key) is not None
 
     def tenant_of(self, namespace: str) -> str | None:
-        """Return the tenant that holds a namespace, as the namespace itself says."""
+        """Return the tenant that owns a namespace, by the namespace's own label."""
         found = self._store.get(ObjectKey("Namespace", "", namespace))
         return (found["metadata"].get("labels") or {}).get(names.TENANT) if found else None
 
     def namespace(self, tenant: str) -> str:
-        """Return the namespace of a tenant; raises `NotFound`, or `Conflict` where it is held by another."""
+        """Return the namespace of a tenant; raises `NotFound`, or `Conflict` where another tenant has it."""
         namespace = namespace_of(self.live(ObjectKey("Tenant", "", tenant)))
         if self._store.get(ObjectKey("Namespace", "", namespace)) and self.tenant_of(namespace) != tenant:
             said = f"{namespace} is not this tenant's; give it a namespace of its own, or create the tenant again"

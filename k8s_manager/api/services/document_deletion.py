@@ -26,7 +26,7 @@ LEAVING = ("InferenceGateway", "Tenant", "Model")
 class DocumentDeletion:
     """Deletes documents, or says what that would change.
 
-    Where `explains_deletes`, a document is marked with who deletes it, for the commit that takes its manifests away.
+    Where `explains_deletes`, a document is marked with who deletes it, for the commit that removes its manifests.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class DocumentDeletion:
         return list(dict.fromkeys([*below, key]))
 
     async def _delete(self, key: ObjectKey, match: str | None, change: ChangeAuthor | None) -> None:
-        """Delete a document that is still the one that the caller has seen, whatever this manager's store knows yet."""
+        """Delete a document that is still the one that the caller has read, whatever this manager's store knows yet."""
         for _ in range(ATTEMPTS):
             live = await self._client.get(key)
             require(live, match or WHATEVER, key)
@@ -89,7 +89,7 @@ class DocumentDeletion:
         raise Conflict(str(key), [Problem("", "changes all the time; try again")])
 
     async def _marked_with_author(self, key: ObjectKey, live: Manifest, change: ChangeAuthor | None) -> Manifest:
-        """Mark a document with who deletes it and why, for the commit that takes its manifests away."""
+        """Mark a document with who deletes it and why, for the commit that removes its manifests."""
         if not self._explains_deletes or change is None or key.kind not in LEAVING:
             return live
         metadata = {"annotations": mark(change, live), "resourceVersion": live["metadata"]["resourceVersion"]}

@@ -63,7 +63,7 @@ class DocumentWriter:
         async with self._locks.writing(key):
             live = self._writable(document, made_from)
             require(live, write.match, key)
-            self._locks.reserve(document)  # before anything is waited for: nobody else gets what it claims
+            self._locks.reserve(document)  # before the next await: no other write gets what it claims
             if write.planned is not None:
                 planned = await self._dry_run.preview_writes((document, body))
                 await self._dry_run.require_unchanged(planned, write.planned)
@@ -128,7 +128,7 @@ class DocumentWriter:
         return answer
 
     async def _replace(self, live: Manifest, wanted: Manifest) -> Manifest:
-        """Replace a document; our own writes of its status meanwhile are no change of it."""
+        """Replace a document; the manager's own writes of its status meanwhile are no change of it."""
         for _ in range(ATTEMPTS):
             try:
                 return await self._client.replace(wanted)

@@ -1,4 +1,4 @@
-"""Hosts that change hands: what is written, in which order, and how nobody else comes between."""
+"""Transfer of hosts: what is written, in which order, and how no other tenant gets the host in between."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from k8s_manager.world.transfer_record import TRANSFER, TransferRecord, transfer
 
 log = logging.getLogger(__name__)
 PAUSE = 2.0
-"""Seconds between two looks for transfers that nobody carries on."""
+"""Seconds between two looks for abandoned transfers."""
 FREED_SECONDS = 15.0
 """How long a gateway may take to let a host go before it is given back."""
 
@@ -30,8 +30,8 @@ FREED_SECONDS = 15.0
 class HostTransfers:
     """Writes Tenants, each by the same way and checks as a caller would.
 
-    A transfer is recorded before its first write. One that was not carried on for `patience` seconds is finished by the
-    manager that leads.
+    A transfer is recorded before its first write. The leader finishes one that was not carried on for `patience`
+    seconds.
     """
 
     def __init__(
@@ -112,12 +112,12 @@ class HostTransfers:
             await self._write(source, [*_hosts(source), record.claim], change)
 
     async def _forget(self, receiver: ObjectKey) -> Manifest | None:
-        """Take the record off a tenant, and return it; None where it is gone."""
+        """Remove the record from a tenant, and return the tenant; None where that is gone."""
         found = next((obj for obj in self._catalog.many("Tenant") if names.key_of(obj) == receiver), None)
         return await self._writer.annotate(found, TRANSFER, None) if found else None
 
     async def _finish_others(self) -> None:
-        """Finish the transfers that nobody has carried on for a while: whoever began them has died."""
+        """Finish the transfers that no manager has carried on for a while: the one that began them has died."""
         if self._catalog.unready():
             return
         now, known = self._clock.now(), self._recorded

@@ -161,7 +161,8 @@ def _version(name: str, observed: Manifest, found: Rollout | None) -> Manifest:
 
 
 def _stage(version: str, found: Rollout) -> tuple[bool, str]:
-    """Return whether a Deployment has given up, and for what it waits, as `kubectl rollout status` says it."""
+    """Return whether a Deployment's rollout has failed, and for what it waits, in the words of `kubectl rollout
+    status`."""
     if not found.is_observed:
         return False, f"version {version}: the Deployment's controller has not seen its change yet"
     if found.progressing and found.progressing[0] == EXCEEDED:

@@ -38,7 +38,7 @@ class ModelActions:
         self._models, self._writer, self._reader = models, writer, reader
 
     async def scale(self, key: ObjectKey, version: str, replicas: int, write: WriteRequest) -> Manifest:
-        """Set the replicas of a version whose pods are ours."""
+        """Set the replicas of a version whose pods the manager renders."""
         spec = self._catalog.live(key)["spec"]
         found = next((v for v in spec["versions"] if v["name"] == version), None)
         if found is None:

@@ -35,14 +35,14 @@ class ModelReader:
         self._limits, self._probe, self._gates = limits, probe, gates
 
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
-        """Return what a model's status says of its limit, and the limit on each of its gateways as it is now."""
+        """Return the limit in a model's status, and the limit on each of its gateways as it is now."""
         live = self._catalog.live(key)
         route = route_of(live.get("spec") or {}, key._replace(kind="VirtualService"))
         view = self._limits.view(names.route_identity(route))
         return live.get("status", {}).get("limit"), view
 
     def trouble(self, key: ObjectKey) -> list[str]:
-        """Return what the status of a model says of a rollout that does not go well, as sentences."""
+        """Return what is wrong with a model's rollout by its status, as sentences."""
         return list(complaints(self._catalog.live(key).get("status", {}).get("conditions", [])))
 
     def gateway_pods(self, view: Mapping[str, LimitView]) -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""Who may write now: for one document one after another, and nobody while something is deleted."""
+"""Order of writes: for one document one after another, and none while something is deleted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +15,7 @@ AT_ONCE = 16
 class WriteLocks:
     """Lets writes of different documents go side by side.
 
-    What a reserved document claims is held already, so that of two claims one wins.
+    The claims of a reserved document count already, so that of two claims one wins.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from k8s_manager.world.installation import SYSTEM
 
 _DOCUMENTS, _ROUTES = ("Tenant", "Model"), ("Gateway", "VirtualService")
 EMBEDDED = "-embedded"  # what the version of a standalone's API ends with
-FORGOTTEN = 60.0  # seconds after which a leader that is silent is none, were our clocks so much apart
+FORGOTTEN = 60.0  # seconds after which a silent leader counts as gone, even if the clocks differ by so much
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failure": "[red]failure[/]"}
 
 
@@ -73,7 +73,7 @@ def show(found: list[Finding], output: Format) -> None:
 
 
 async def look(kubeconfig: Path | None) -> ClusterFacts:
-    """Return what is seen; raises `Stalled` where the cluster does not answer."""
+    """Return the facts of the cluster; raises `Stalled` where it does not answer."""
     async with await connect(kubeconfig) as client:
         version = await _version(client, kubeconfig)
         if version.endswith(EMBEDDED):

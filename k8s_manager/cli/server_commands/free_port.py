@@ -1,4 +1,4 @@
-"""Whether an address can be listened on, said before anything else is started."""
+"""Check that an address can be listened on, before anything else is started."""
 
 import socket
 

@@ -67,7 +67,7 @@ class EffectBook(Generic[K]):
         return found
 
     def abandon(self, key: K) -> None:
-        """Note that an effect was not tried after all, or cancelled: nobody knows what came of it."""
+        """Note that an effect was not tried after all, or cancelled: its result is unknown."""
         self._under_way.discard(key)
 
     def abandon_all(self) -> None:
@@ -80,11 +80,11 @@ class EffectBook(Generic[K]):
             self._failed.pop(key, None)
 
     def retain(self, wanted: Collection[K]) -> None:
-        """Forget the failures of everything but what is still wanted."""
+        """Forget the failures of all effects but those that are still desired."""
         self.forget([key for key in self._failed if key not in wanted and key not in self._under_way])
 
     def forget_untried(self, began: float) -> None:
-        """Forget what was due when a pass began and was not tried in it: nobody wants it any more."""
+        """Forget what was due when a pass began and was not tried in it: no pass asks for it any more."""
         self.forget([key for key, found in self._failed.items() if found.due <= began and key not in self._under_way])
 
     def next_due(self) -> float | None:

@@ -105,7 +105,7 @@ class Lane(Generic[K]):
             raise
         except TidegateError as error:
             self._fail(key, error)
-        except Exception as error:  # one effect that nobody foresaw must not stop all the others
+        except Exception as error:  # one unforeseen error must not stop all other effects
             log.exception("%s of %s failed", self._name, key)
             self._fail(key, Stalled(f"{self._name} of {key}: {error!r}; look at the object and mend it"))
         else:
@@ -146,7 +146,7 @@ class Effects:
 
     def end_pass(self, began: float) -> float | None:
         """Return when the next effect that failed is due; what was due at the pass that `began` then, and was not tried
-        in it, is not wanted any more."""
+        in it, is not desired any more."""
         for lane in self._lanes:
             lane.book.forget_untried(began)
         return earliest(lane.book.next_due() for lane in self._lanes)

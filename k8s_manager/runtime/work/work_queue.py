@@ -58,7 +58,7 @@ class WorkQueue:
     async def run(self, call: Callable[[], T]) -> T:
         """Return what a call returns, made in the turn of the request that is being answered.
 
-        Raises `TooMany` where the caller, or everybody together, has enough waiting.
+        Raises `TooMany` where the caller, or all callers together, have enough calls waiting.
         """
         turn = TURN.get()
         await self._turn(turn)
@@ -97,7 +97,7 @@ class WorkQueue:
             caller = next(iter(callers))
             waiting = callers.pop(caller)
             while (future := waiting.popleft()).done() and waiting:
-                pass  # whoever waited has gone
+                pass  # the caller has stopped waiting
             if waiting:
                 callers[caller] = waiting
             if callers:

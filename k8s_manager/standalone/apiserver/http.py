@@ -212,8 +212,7 @@ def _event(
     selected: Callable[[Object], bool],
     bookmarks: bool,
 ) -> tuple[str, Object] | None:
-    """Return what a watch tells of a change, or of the version until which there was none; None where that is
-    nothing."""
+    """Return the event of a watch for a change, or for the version until which there was none; None for no event."""
     if change is None:
         return None
     if change.before is None and change.after is None:

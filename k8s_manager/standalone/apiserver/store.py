@@ -146,7 +146,7 @@ class ObjectStore:
                     async with asyncio.timeout(idle):
                         change = await queue.get()
                 except TimeoutError:
-                    if queue.empty():  # else it would tell of a version whose change was not told yet
+                    if queue.empty():  # else it would name a version whose change was not sent yet
                         yield CommittedWrite(self.version, resource, None, None)
                 else:
                     yield change

@@ -1,8 +1,8 @@
 """Train the demo's model: python -m k8s_manager.standalone.demo.train
 
 Logistic regression on clicks: whether a result is clicked depends on how well its text matches, its position, its
-freshness and its price. The clicks are drawn from a known law with noise, so that nothing has to be downloaded;
-the weights are learnt from them by gradient descent, and the accuracy is measured on clicks that it has not seen.
+freshness and its price. The clicks are drawn from a known law with noise, so that nothing has to be downloaded; the
+weights are learnt from them by gradient descent, and the accuracy is measured on clicks that were not used for that.
 """
 
 import json

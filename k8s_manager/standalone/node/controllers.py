@@ -14,7 +14,7 @@ HASH = "pod-template-hash"
 DEADLINE = 600
 """Seconds without progress after which a rollout has failed, where its Deployment does not say otherwise."""
 LOOK_AGAIN = 5.0
-"""Seconds until rollouts are looked at again though nothing has happened: a deadline may be over."""
+"""Seconds until rollouts are checked again though nothing has happened: a deadline may be over."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -197,7 +197,7 @@ def _now() -> datetime:
 
 
 async def _orphans(api: ApiConnection, mirror: Mirror) -> None:
-    """Delete pods whose Deployment has gone while nobody looked."""
+    """Delete pods whose Deployment was deleted while no controller ran."""
     alive = {deployment["metadata"]["uid"] for deployment in mirror.all("Deployment")}
     for pod in mirror.all("Pod"):
         owners = [owner["uid"] for owner in pod["metadata"].get("ownerReferences", []) if owner["kind"] == "Deployment"]

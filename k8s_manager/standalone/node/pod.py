@@ -146,7 +146,7 @@ class PodRunner:
                 f"machine; here each pod has an address of its own: listen on $(POD_IP) (this one: {self.address}). "
                 + message
             )
-        exit_code = code if code >= 0 else 128 - code  # by a signal, as the kubelet tells it
+        exit_code = code if code >= 0 else 128 - code  # by a signal, as the kubelet reports it
         reason = "Completed" if code == 0 else "Error"
         ended = {"terminated": {"exitCode": exit_code, "reason": reason, "message": message, "finishedAt": _now()}}
         container.last = ended

@@ -2,6 +2,6 @@
 
     mirror ──> snapshot (pure: listeners, routes, clusters, endpoints, filters) ──> ads ──> Envoy
 
-What is not known is left out alone, and logged once (`omissions`); everything else goes on.
-Names and shapes follow istiod's, so that what is proved here says something about there.
+What is not known is left out alone, and logged once (`omissions`); everything else goes on. Names and shapes follow
+istiod's, so that a result here says something about Istio.
 """

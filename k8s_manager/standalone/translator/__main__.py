@@ -37,7 +37,7 @@ async def run(server: str, host: str, port: int, token: str) -> None:
             config = config_of(mirror)
             try:
                 made[key] = (mirror.changes, snapshot(config, pod))
-            except Exception:  # what nobody foresaw: Envoys go on with what they have
+            except Exception:  # an unforeseen error: Envoys go on with what they have
                 log.exception("the objects cannot be translated for gateway pod %s; it keeps what it runs", pod.address)
                 made[key] = (mirror.changes, before[1])
             for said in omissions.new(key, config.omissions.found):
@@ -48,7 +48,7 @@ async def run(server: str, host: str, port: int, token: str) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
         await mirror.synced.wait()
-        # Kept in a name: a server that nobody holds is collected and stops.
+        # Kept in a name: a server without a reference is collected and stops.
         listening, _ = await serve(ads, host, port)
         async for _ in mirror.settled(QUIET):
             ads.changed()

@@ -1,4 +1,4 @@
-"""What becomes of the requests of a route: sent to clusters, redirected or answered."""
+"""Actions of a route: requests are sent to clusters, redirected or answered."""
 
 import re
 from collections.abc import Callable

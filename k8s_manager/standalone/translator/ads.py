@@ -170,7 +170,7 @@ class Stream:
                 self.refresh.set()
 
     def _still_needed(self, clusters: dict[str, Object]) -> dict[str, Object]:
-        """Return the clusters that are wanted no more but may be named by a route table that the Envoy runs."""
+        """Return the clusters that are no longer desired but may be named by a route table that the Envoy runs."""
         gone = {name: cluster for name, cluster in self._clusters.items() if name not in clusters}
         if not self._unanswered() and not self._routes_wait:  # the last tables, made without these, are in force
             gone = {name: cluster for name, cluster in gone.items() if name not in self._leaving}

@@ -41,13 +41,13 @@ class Omissions:
 
 
 class OmissionLog:
-    """Tells what is newly left out, by whom it was asked for: each omission once for as long as it lasts."""
+    """Log of what is newly left out, by what asked for it: each omission once for as long as it lasts."""
 
     def __init__(self) -> None:
         self._known: dict[Any, set[str]] = {}
 
     def new(self, key: Any, found: set[str]) -> list[str]:
-        """Return what nobody had left out before."""
+        """Return what was not left out before."""
         known = set[str]().union(*self._known.values())
         self._known[key] = found
         return sorted(found - known)
