@@ -18,7 +18,7 @@ from benchmarks.support.report import Figure, at_most, median, plain
 from benchmarks.support.rig import Cluster, cluster, resident_memory
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import key_of, identity
+from istio_templates.names import identity, key_of
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
 from tests.support.documents import gateway, labels, model, tenant
