@@ -9,15 +9,15 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.support.report import Figure, at_most, median, plain
 from benchmarks.support.rig import Cluster, cluster, resident_memory
 from istio_templates.envoy_filter import limits_of
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import Bucket, Manifest, ObjectKey
 from istio_templates.names import identity, key_of
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
@@ -52,13 +52,13 @@ async def run(quick: bool) -> list[Figure]:
             await found.pod("inference-gw", "gw-0", {"istio": "shared"})
             pods = [await found.pod(*place, labels(place[1])) for place in _places(models)]
             _, toggled = [await found.pod(MEASURED[0], f"measured-{n}", labels(MEASURED[1])) for n in range(2)]
-            async with found.manager() as process, _slots(found) as slots:
+            async with found.manager() as process:
                 await found.still(4)
                 churn = Churn(found, pods, random.Random(1))
                 churning = asyncio.create_task(churn.run())
                 for number in range(SAMPLES):
                     await asyncio.sleep(seconds / SAMPLES)
-                    samples.append(await _sample(found, process.pid, toggled, slots))
+                    samples.append(await _sample(found, process.pid, toggled))
                     print(f"  {number + 1} of {SAMPLES}: {churn.done} changes, {samples[-1]}", flush=True)
                 assert not churning.done(), churning.exception()
                 churning.cancel()
@@ -146,38 +146,25 @@ def _tenants() -> Iterator[Manifest]:
         yield tenant(name, hosts=[{"name": f"{name}.models.example.com"}])
 
 
-@asynccontextmanager
-async def _slots(found: Cluster) -> AsyncIterator[dict[str, Manifest]]:
-    """Follow the slots, by name."""
-    slots: dict[str, Manifest] = {}
-
-    async def follow() -> None:
-        _, version = await found.client.list(RESOURCES["EnvoyFilter"])
-        while True:
-            async for _, obj in found.client.watch(RESOURCES["EnvoyFilter"], version):
-                version = obj["metadata"]["resourceVersion"]
-                slots[obj["metadata"]["name"]] = obj
-
-    task = asyncio.create_task(follow())
-    try:
-        yield slots
-    finally:
-        task.cancel()
-
-
-async def _sample(found: Cluster, pid: int, pod: ObjectKey, slots: dict[str, Manifest]) -> Sample:
+async def _sample(found: Cluster, pid: int, pod: ObjectKey) -> Sample:
     """Take one of the measured model's pods away and bring it back; return what the manager holds then."""
-
-    def limit() -> object:
-        return [bucket for slot in slots.values() for key, bucket in limits_of(slot) if key == identity(*MEASURED)]
-
     spent = []
     for ready in (False, True):
-        before, began = limit(), time.monotonic()
+        before, began = await _limit(found), time.monotonic()
         await found.set_ready(pod, ready)
-        await until(lambda before=before: limit() != before, "the limit of the measured model")  # type: ignore[misc]
+        await until(partial(_is_another, found, before), "another limit of the measured model")
         spent.append(time.monotonic() - began)
     metrics = await found.metrics()
     links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
     sockets = sum(link.startswith("socket:") for link in links)
     return Sample(resident_memory(pid), int(metrics["tidegate_tasks"]), sockets, max(spent))
+
+
+async def _limit(found: Cluster) -> list[Bucket]:
+    """Return the limit of the measured model, wherever it is written."""
+    slots, _ = await found.client.list(RESOURCES["EnvoyFilter"])
+    return [bucket for slot in slots for key, bucket in limits_of(slot) if key == identity(*MEASURED)]
+
+
+async def _is_another(found: Cluster, before: list[Bucket]) -> bool:
+    return await _limit(found) != before
