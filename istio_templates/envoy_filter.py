@@ -28,6 +28,7 @@ _UNLIMITED = {"max_tokens": 4294967295, "tokens_per_fill": 4294967295, "fill_int
 # Envoy counts what it would refuse: a bucket that is always empty counts everything (but its first request).
 COUNTING = Bucket(1, 1_000_000, 1, 0)
 _REVISION_BITS = 20
+_LONGEST_COUNT = 10
 _BY_VIRTUAL_SERVICE = {
     "metadata": {
         "descriptor_key": "vs",
@@ -74,7 +75,16 @@ def slot_config(slot: SlotFacts) -> Manifest:
             "value": {"name": names.ecds_name(slot.pool, slot.index), "typed_config": _limiter(slot)},
         },
     }
-    return _envoy_filter(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
+    obj = _envoy_filter(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
+    if not slot.sent:
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "annotations": {names.SENT: str(slot.sent)}}}
+
+
+def sent_of(obj: Manifest) -> int:
+    """Return how often a slot's EnvoyFilter was sent again, as it was read back; 0 where it does not say that."""
+    text = str((obj["metadata"].get("annotations") or {}).get(names.SENT, ""))
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST_COUNT else 0
 
 
 def endpoint_stats(pool: GatewayPool) -> list[Manifest]:
@@ -91,8 +101,10 @@ def endpoint_stats(pool: GatewayPool) -> list[Manifest]:
 
 
 def revision(slot: SlotFacts) -> int:
-    """Return the figure that a probe shows for this slot: its number and a hash of its limits."""
+    """Return the figure that a probe shows for this slot: its number and a hash of its limits, another one each time
+    that they are sent."""
     limits = [[str(key), bucket.tokens, bucket.interval, bucket.burst, bucket.enforced] for key, bucket in slot.limits]
+    limits += [[slot.sent]] if slot.sent else []
     digest = hashlib.sha256(json.dumps(limits).encode()).digest()
     return (slot.index + 1 << _REVISION_BITS) + (int.from_bytes(digest[:4], "big") >> 32 - _REVISION_BITS)
 

@@ -289,9 +289,10 @@ class SlotFacts:
     """The limits in one slot of a gateway: a bucket for each key, in order.
 
     For how many per cent of the requests limits are enforced is the whole slot's: where it is not all, the slot is one
-    model's.
+    model's. `sent` counts how often the slot was sent again with the same limits.
     """
 
     pool: GatewayPool
     index: int
     limits: tuple[tuple[LimitKey, Bucket], ...]
+    sent: int = 0

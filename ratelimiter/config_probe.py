@@ -66,6 +66,11 @@ def late_at_all(states: Mapping[str, PodConfigState]) -> frozenset[int]:
     return frozenset.intersection(*answering) if answering else frozenset()
 
 
+def late_at_any(states: Mapping[str, PodConfigState]) -> frozenset[int]:
+    """Return the slots that some pod which answers has not taken in time."""
+    return frozenset[int]().union(*(found.late for found in states.values() if not found.silent))
+
+
 def behind_at_any(states: Mapping[str, PodConfigState]) -> frozenset[int]:
     """Return the slots that some pod which answers does not run as written."""
     return frozenset[int]().union(*(found.behind for found in states.values() if not found.silent))

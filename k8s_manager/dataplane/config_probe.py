@@ -1,7 +1,8 @@
 """The config probe: asks every gateway pod which limits it runs, and compares with what was written.
 
 It asks often where something is pending and seldom where all is applied. What no gateway pod takes is rolled back to
-what was applied last, if that admits no more, and tried again later.
+what was applied last, if that admits no more, and tried again later. What a gateway pod has not taken otherwise is sent
+again: an update can be lost between istiod and a pod that connects, and istiod sends what has not changed to no pod.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import aiohttp
 from collectors import istiod, probe
 from collectors.replicas import PodState, pod_seen
 from istio_templates import names
-from istio_templates.envoy_filter import revision
+from istio_templates.envoy_filter import revision, sent_of
 from istio_templates.facts import GatewayPool, SlotFacts
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
@@ -46,8 +47,9 @@ class ProbedGateway:
     """What is known of a gateway.
 
     What is in its slots (`limits`); how far each pod is, where it lags, when it answered last; since when slots are
-    `pending` that were written while there were pods to ask; how often a slot was rolled back; the trouble that was
-    announced. Until it is `known` of each pod whether it answers, what the last manager found out is the better answer.
+    `pending` that were written while there were pods to ask; how often a slot was rolled back; how often one was `sent`
+    again, how often in a row (`resends`) and when that is due next; the trouble that was announced. Until it is `known`
+    of each pod whether it answers, what the last manager found out is the better answer.
     """
 
     limits: dict[int, Limits] = field(default_factory=dict)
@@ -57,6 +59,8 @@ class ProbedGateway:
     answered: dict[str, float] = field(default_factory=dict)
     pending: dict[int, float] = field(default_factory=dict)
     rolled_back: dict[int, int] = field(default_factory=dict)
+    sent: dict[int, int] = field(default_factory=dict)
+    resends: dict[int, tuple[int, float]] = field(default_factory=dict)
     announced: Trouble | None = None
     known: bool = False
     due: float = float("-inf")
@@ -174,18 +178,21 @@ class ConfigProbeLoop:
         self._note_applied(pool.name, seen)
         if self._leads:
             self._roll_back(pool.name, seen)
+            self._send_again(pool.name, seen)
         seen.due = self._clock.now() + min((PAUSES[found.state] for found in seen.states.values()), default=SLOW)
         if seen.trouble() != seen.announced:
             self._announce(pool.name, seen)
 
     def _note_written(self, seen: ProbedGateway, pool: GatewayPool, slots: Mapping[int, Limits]) -> None:
+        live = self._reader.slots.objects()
         for number, limits in slots.items():
-            if seen.limits.get(number) != limits:
-                seen.limits[number] = limits
-                seen.revisions[number] = revision(SlotFacts(pool, number, limits))
+            sent = sent_of(live[pool.name, number])
+            if seen.states and seen.limits.get(number) != limits:
+                seen.pending[number] = self._clock.now()
+            if (seen.limits.get(number), seen.sent.get(number)) != (limits, sent):
+                seen.limits[number], seen.sent[number] = limits, sent
+                seen.revisions[number] = revision(SlotFacts(pool, number, limits, sent))
                 seen.due = float("-inf")
-                if seen.states:
-                    seen.pending[number] = self._clock.now()
 
     async def _pod(
         self, session: aiohttp.ClientSession, seen: ProbedGateway, pool: GatewayPool, pod: PodState
@@ -224,6 +231,19 @@ class ConfigProbeLoop:
                 self._limits.roll_back((gateway, slot), rejected, good, again)
         stuck = {slot for _, slot in self._limits.rolled_back} | config_probe.behind_at_any(seen.states)
         seen.rolled_back = {slot: times for slot, times in seen.rolled_back.items() if slot in stuck}
+
+    def _send_again(self, gateway: str, seen: ProbedGateway) -> None:
+        """Have those slots sent again that a pod has not taken in time, less and less often."""
+        now, rolled_back = self._clock.now(), {slot for name, slot in self._limits.rolled_back if name == gateway}
+        for slot in sorted(config_probe.late_at_any(seen.states) - rolled_back):
+            times, due = seen.resends.get(slot, (0, now))
+            if now >= due:
+                pods = ", ".join(sorted(pod for pod, found in seen.states.items() if slot in found.late))
+                log.warning("gateway %s: slot %s is sent again; %s does not run its limits", gateway, slot, pods)
+                seen.resends[slot] = (times + 1, now + BACKOFF.after(times + 1))
+                self._limits.send_again((gateway, slot), seen.sent.get(slot, 0) + 1)
+        behind = config_probe.behind_at_any(seen.states)
+        seen.resends = {slot: found for slot, found in seen.resends.items() if slot in behind}
 
     def _announce(self, gateway: str, seen: ProbedGateway) -> None:
         trouble = seen.trouble()

@@ -137,6 +137,11 @@ class LimitLoop:
             self._trigger.set()
             self._changed.set()
 
+    def send_again(self, slot: Slot, sent: int) -> None:
+        """Have a slot sent again that a gateway pod has not taken, for the `sent`-th time."""
+        self.rolled_back.send_again(slot, sent)
+        self._trigger.set()
+
     def take_repairs(self) -> dict[ObjectKey, Repair]:
         """Return the slots that were set back since the last call."""
         return self._writer.take_repairs()

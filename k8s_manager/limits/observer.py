@@ -259,12 +259,13 @@ class LimitObserver:
         """Tell whether a slot's EnvoyFilter differs from what would be written for these limits."""
         limits = self._rollbacks.substitute(slot, desired)
         obj, pool = self._reader.slots.objects()[slot], self.plan.pools[slot[0]]
+        sent = self._rollbacks.sent(slot, obj)
 
         def differs() -> bool:
-            (wanted,) = render_slot(SlotFacts(pool, slot[1], limits))
+            (wanted,) = render_slot(SlotFacts(pool, slot[1], limits, sent))
             return not is_in_line(wanted, obj)
 
-        return self._memo.get(slot, (obj["metadata"]["resourceVersion"], pool, limits), differs)
+        return self._memo.get(slot, (obj["metadata"]["resourceVersion"], pool, limits, sent), differs)
 
 
 def _closed(targets: Mapping[LimitKey, LimitTarget], staged: StagedLimits) -> dict[LimitKey, str]:

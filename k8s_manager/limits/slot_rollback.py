@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from istio_templates.envoy_filter import sent_of
 from istio_templates.facts import Manifest
 from k8s_manager.gather.limit_record import applied_of
 from ratelimiter.controller import Limits, Slot
@@ -20,13 +21,14 @@ class RolledBack:
 class SlotRollbacks:
     """All rollbacks that are under way. The controller still desires what was rejected, and is shown it.
 
-    `version` is another one whenever a rollback begins or ends; `applied` is what all gateway pods were observed to
-    run.
+    `version` is another one whenever a rollback begins or ends, or a slot is to be sent again; `applied` is what all
+    gateway pods were observed to run.
     """
 
     def __init__(self) -> None:
         self.applied: dict[Slot, Limits] = {}
         self._rollbacks: dict[Slot, RolledBack] = {}
+        self._sent: dict[Slot, int] = {}
         self.version = 0
 
     def __iter__(self) -> Iterator[Slot]:
@@ -35,6 +37,7 @@ class SlotRollbacks:
     def retain(self, gateways: Collection[str]) -> None:
         """Keep in mind what the pods of these gateways ran, and of no others."""
         self.applied = {slot: limits for slot, limits in self.applied.items() if slot[0] in gateways}
+        self._sent = {slot: sent for slot, sent in self._sent.items() if slot[0] in gateways}
 
     def last_applied(self, slot: Slot, live: Manifest | None) -> Limits | None:
         """Return what all gateway pods last ran of a slot: as this manager has observed it, or as its EnvoyFilter
@@ -57,6 +60,16 @@ class SlotRollbacks:
         for slot in over:
             del self._rollbacks[slot]
         self.version += bool(over)
+
+    def send_again(self, slot: Slot, sent: int) -> None:
+        """Have a slot written that is right, with the next number for how often it was `sent`: a gateway pod has not
+        taken it, and istiod sends what has not changed to no pod."""
+        self._sent[slot] = sent
+        self.version += 1
+
+    def sent(self, slot: Slot, live: Manifest | None) -> int:
+        """Return how often a slot was sent again, with the time that is due."""
+        return max(self._sent.get(slot, 0), sent_of(live) if live else 0)
 
     def next_end(self) -> float | None:
         """Return when the next one is tried again."""

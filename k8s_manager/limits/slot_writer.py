@@ -81,8 +81,10 @@ class SlotWriter:
     async def _write_slot(self, slot: Slot, limits: Limits, stale: bool) -> None:
         pool = self.pools[slot[0]]
         RENDERED.labels("slot").inc()
-        (rendered,) = render_slot(SlotFacts(pool, slot[1], self._rollbacks.substitute(slot, limits)))
-        applied = self._rollbacks.last_applied(slot, self._store.owned.get(names.key_of(rendered)))
+        live = self._store.owned.get(ObjectKey("EnvoyFilter", pool.namespace, names.slot_object(pool, slot[1])))
+        sent = self._rollbacks.sent(slot, live)
+        (rendered,) = render_slot(SlotFacts(pool, slot[1], self._rollbacks.substitute(slot, limits), sent))
+        applied = self._rollbacks.last_applied(slot, live)
         obj = with_applied(stamped(rendered), applied)
         try:
             await self._apply(obj, stale)

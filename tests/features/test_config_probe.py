@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from istio_templates import names
-from istio_templates.envoy_filter import limits_of, revision
+from istio_templates.envoy_filter import limits_of, revision, sent_of
 from istio_templates.facts import SlotFacts
 from k8s_manager.kube.resources import RESOURCES
 from ratelimiter.slots import slot_of
@@ -30,6 +30,7 @@ class GatewayPod:
         self._fleet, self._manager = fleet, manager
         self._running = {}
         self.refuses = lambda limits: False
+        self.loses = lambda obj: False
         self.silent = False
 
     async def answer(self, request):
@@ -39,8 +40,8 @@ class GatewayPod:
         objects, _ = await self._fleet.client.list(RESOURCES["EnvoyFilter"])
         for obj in objects:
             number = obj["metadata"]["name"].rpartition("-slot-")[2]
-            if number.isdigit() and not self.refuses(limits_of(obj)):
-                self._running[int(number)] = revision(SlotFacts(pool, int(number), limits_of(obj)))
+            if number.isdigit() and not self.refuses(limits_of(obj)) and not self.loses(obj):
+                self._running[int(number)] = revision(SlotFacts(pool, int(number), limits_of(obj), sent_of(obj)))
         answer = web.Response(status=204)
         for shown in self._running.values():
             answer.headers.add("x-ratelimit-limit", f"{shown}, {shown};w=1")
@@ -122,6 +123,43 @@ async def test_a_cut_that_no_gateway_pod_takes_stays_written(search):
     assert await rates(search) == [20.0]
     search.gateway_pod.refuses = lambda limits: False
     await proved(search, 20)
+
+
+async def test_a_slot_of_which_a_gateway_pod_has_lost_an_update_is_sent_again(search):
+    second = await search.pod("search", labels())
+    await proved(search, 40)
+    lost = set()
+
+    def loses(obj):
+        """The first version of each slot that there is from now on never arrives."""
+        if obj["metadata"]["name"].endswith(f"-slot-{SLOT}") and limits_of(obj)[0][1].rate == 20 and not lost:
+            lost.add(obj["metadata"]["resourceVersion"])
+        return obj["metadata"]["resourceVersion"] in lost
+
+    search.gateway_pod.loses = loses
+    await search.set_ready(second, False)
+    await proved(search, 20)
+    await until(lambda: told(search, "Applied"))
+    before = await search.settled(1.2)
+    assert (await search.settled(1.2))["envoyfilters"] == before["envoyfilters"]
+    slot = await search.get("EnvoyFilter", f"tidegate-shared-slot-{SLOT:02d}", "inference-gw")
+    assert lost and sent_of(slot) == 1 and await rates(search) == [20.0]
+    assert await search.events("inference-gw", "EnvoyFilter") == []
+    await search.set_ready(second, True)
+    await proved(search, 40)
+    slot = await search.get("EnvoyFilter", f"tidegate-shared-slot-{SLOT:02d}", "inference-gw")
+    assert sent_of(slot) == 1, "the number goes back: the pod could not tell this revision from an earlier one"
+
+
+async def test_a_slot_that_a_gateway_pod_never_takes_is_sent_less_and_less_often(search):
+    second = await search.pod("search", labels())
+    await proved(search, 40)
+    search.gateway_pod.refuses = lambda limits: any(bucket.rate == 20 for _, bucket in limits)
+    await search.set_ready(second, False)
+    await until(lambda: told(search, "Rejected"))
+    await search.settled(1.2)
+    slot = await search.get("EnvoyFilter", f"tidegate-shared-slot-{SLOT:02d}", "inference-gw")
+    assert sent_of(slot) == 1
 
 
 async def _is(fleet, wanted):
