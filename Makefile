@@ -74,8 +74,9 @@ cluster-down: $(VENV)/dev ## Take that cluster away, with everything that a fail
 e2e: $(VENV)/dev ## The scenarios on a real cluster, its own or that of E2E_KUBECONFIG
 	@$(BIN)/python -m e2e
 
-e2e-full: e2e ## The scenarios, and then the figures of docs/benchmarks.md on such a cluster (long)
+e2e-full: e2e ## The scenarios, then the figures of docs/benchmarks.md on such a cluster, then an hour of churn
 	@$(BIN)/python -m e2e --figures
+	@TIDEGATE_SOAK_SECONDS=3600 $(BIN)/python -m benchmarks soak
 
 bench: $(VENV)/dev ## Every benchmark, with its floor or peer (long)
 	@$(BIN)/python -m benchmarks all
