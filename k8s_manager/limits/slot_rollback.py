@@ -1,4 +1,4 @@
-"""Slots whose limits no gateway pod took: what is written there instead, and until when."""
+"""Slots whose limits gateway pods did not take: what is written there instead and until when, or what is sent again."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
