@@ -81,8 +81,7 @@ class DeletionRecords:
         """Delete the histories that are not kept any more, once in a while; return when that is due again."""
         if self._clock.now() < self._clean_up_at:
             return self._clean_up_at
-        found, _ = await self._client.list(_REVISIONS, revision.of_everything())
-        going = expired([obj for obj in found if revision.is_sound(obj)], self._clock.utc())
+        going = expired(await outlines(self._client), self._clock.utc())
         for obj in going[:AT_ONCE]:
             with contextlib.suppress(Absent):
                 await self._leader.delete(
@@ -131,6 +130,16 @@ class DeletionRecords:
         """Ask whether a document that the store lacks is there all the same."""
         live = await read_live(self._client, key)
         return live is not None and live["metadata"]["uid"] == uid
+
+
+async def outlines(client: KubeClient) -> list[Manifest]:
+    """Return all revisions of all documents, without what they hold of them."""
+    return [
+        revision.outline(obj)
+        async for page, _ in client.pages(_REVISIONS, revision.of_everything())
+        for obj in page
+        if revision.is_sound(obj)
+    ]
 
 
 def _document_of(found: Manifest) -> ObjectKey:

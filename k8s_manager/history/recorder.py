@@ -12,7 +12,7 @@ from istio_templates import names
 from istio_templates.errors import NotFound, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.history import revision
-from k8s_manager.history.deletion_records import DeletionRecords
+from k8s_manager.history.deletion_records import DeletionRecords, outlines
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Unavailable, WriteConflict
 from k8s_manager.kube.event import EventOutbox, event
@@ -253,8 +253,7 @@ class HistoryRecorder:
 
     async def _read(self) -> None:
         """Learn which revisions there are; those of an earlier Tidegate would go with their document."""
-        listed, _ = await self._client.list(_REVISIONS, revision.of_everything())
-        found = [obj for obj in listed if revision.is_sound(obj)]
+        found = await outlines(self._client)
         await asyncio.gather(*(self._adopt(obj) for obj in found if revision.has_owner(obj)))
         for obj in found:
             if not revision.is_deletion(obj):

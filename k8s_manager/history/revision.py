@@ -172,6 +172,11 @@ def is_deletion(found: Manifest) -> bool:
     return _DELETION in (found["metadata"].get("labels") or {})
 
 
+def outline(found: Manifest) -> Manifest:
+    """Return a revision without what it holds of its document: of tens of thousands, that is most of the memory."""
+    return {name: value for name, value in found.items() if name != "data"}
+
+
 def ordered(found: Iterable[Manifest], uid: str) -> list[Manifest]:
     """Return the revisions of one document, the newest first."""
     own = [obj for obj in found if is_sound(obj) and uid_of(obj) == uid]

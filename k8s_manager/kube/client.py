@@ -4,7 +4,7 @@ Configuration and TLS come from the official client; the calls are our own, sinc
 times the time and memory and refuse fields that they do not know yet.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,6 +55,17 @@ class KubeClient:
     async def list(self, resource: Resource, selector: str = "", namespace: str = "") -> tuple[list[Manifest], str]:
         """Return all objects of a kind (in a namespace), read in pages, and the resourceVersion of the list."""
         items: list[Manifest] = []
+        version = ""
+        async for page, listed_at in self.pages(resource, selector, namespace):
+            items += page
+            version = listed_at
+        return items, version
+
+    async def pages(
+        self, resource: Resource, selector: str = "", namespace: str = ""
+    ) -> AsyncIterator[tuple[Sequence[Manifest], str]]:
+        """Yield all objects of a kind (in a namespace) page by page, each with the resourceVersion of the list: for who
+        keeps little of each."""
         query, what = (
             {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})},
             f"list {resource.plural}",
@@ -62,9 +73,9 @@ class KubeClient:
         for _ in range(MOST_PAGES):
             page = await self.call("GET", resource.path(namespace), what, query)
             found, version, following = page_in(page, what, resource)
-            items += found
+            yield found, version
             if not following:
-                return items, version
+                return
             query["continue"] = following
         raise Unavailable(f"{what}: more than {MOST_PAGES} pages of {PAGE}; it is tried again")
 

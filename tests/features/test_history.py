@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.history.deletion_records import DeletionRecords
-from k8s_manager.history.revision import ChangeAuthor, revision
+from k8s_manager.history.deletion_records import DeletionRecords, outlines
+from k8s_manager.history.revision import ChangeAuthor, revision, uid_of
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Unavailable
 from k8s_manager.kube.fence import Fence, FencedClient
@@ -119,6 +119,13 @@ async def test_every_change_is_a_revision_with_its_author_and_reason_and_one_lea
 async def _event(fleet, message: str):
     found, _ = await fleet.client.list(RESOURCES["Event"], "", "search")
     return next((event for event in found if event["message"] == message), None)
+
+
+async def test_what_looks_through_all_histories_holds_no_document(rest):
+    await history(rest, 1)
+    found = await outlines(rest.fleet.client)
+    assert len(found) >= 3 and not [obj for obj in found if "data" in obj]
+    assert all(uid_of(obj) and obj["revision"] >= 1 for obj in found)
 
 
 async def test_who_edits_with_another_client_is_not_taken_for_who_changed_it_before(rest):
