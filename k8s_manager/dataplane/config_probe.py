@@ -233,9 +233,10 @@ class ConfigProbeLoop:
         seen.rolled_back = {slot: times for slot, times in seen.rolled_back.items() if slot in stuck}
 
     def _send_again(self, gateway: str, seen: ProbedGateway) -> None:
-        """Have those slots sent again that a pod has not taken in time, less and less often."""
+        """Have those slots sent again that were written under this manager's eyes and that a pod has not taken in time,
+        less and less often. What it found in them when it began is another manager's."""
         now, rolled_back = self._clock.now(), {slot for name, slot in self._limits.rolled_back if name == gateway}
-        for slot in sorted(config_probe.late_at_any(seen.states) - rolled_back):
+        for slot in sorted(config_probe.late_at_any(seen.states) & seen.pending.keys() - rolled_back):
             times, due = seen.resends.get(slot, (0, now))
             if now >= due:
                 pods = ", ".join(sorted(pod for pod, found in seen.states.items() if slot in found.late))
