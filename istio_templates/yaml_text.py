@@ -36,6 +36,7 @@ def _text_node(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text_node)
+_Dumper.add_multi_representer(dict, yaml.CSafeDumper.represent_dict)  # answers have a type of their own
 
 
 class _NotPlainError(Exception):

@@ -55,3 +55,14 @@ def test_odd_texts_stay_texts(text: str):
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_rendered_is_written_as_the_library_does(case: str):
     assert yaml_text(rendered(case)) == by_library(rendered(case))
+
+
+class Answer(dict):
+    """What the command line has from the manager: a dict of a type of its own."""
+
+
+@pytest.mark.parametrize("text", ["a plain one", "Müller", "so long that it is folded, " * 6])
+def test_a_mapping_of_another_type_is_written_as_any_other(text):
+    obj = Answer(kind="Tenant", spec=Answer(displayName=text, hosts=[Answer(name="a.example.com")]))
+    plain = {"kind": "Tenant", "spec": {"displayName": text, "hosts": [{"name": "a.example.com"}]}}
+    assert yaml_text([obj]) == yaml_text([plain])
