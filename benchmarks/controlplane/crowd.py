@@ -12,12 +12,12 @@ from pathlib import Path
 import orjson
 
 from benchmarks.support.report import Figure, at_most, plain
-from benchmarks.support.rig import Cluster, cluster, peak_memory
+from benchmarks.support.rig import Cluster, cluster, peak_memory, places, tenants
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.resources import RESOURCES
 from ratelimiter.controller import TICK
-from tests.support.documents import gateway, labels, model, tenant
+from tests.support.documents import labels, model
 
 TENANTS, CHANGING = 30, 0.05
 ETCD_LIMIT_KB = 1500
@@ -29,10 +29,10 @@ async def run(quick: bool) -> list[Figure]:
     models, seconds = (300, 10) if quick else (3000, 60)
     with tempfile.TemporaryDirectory() as folder:
         async with cluster(Path(folder)) as found:
-            await found.create(_tenants())
+            await found.create(tenants(TENANTS))
             await found.create(_models(models))
             await found.pod("inference-gw", "gw-0", {"istio": "shared"})
-            second = [await _pods(found, number, *place) for number, place in enumerate(_places(models))]
+            second = [await _pods(found, number, *place) for number, place in enumerate(places(models, TENANTS))]
             async with found.manager() as process:
                 await found.still(8)
                 times: dict[str, list[float]] = defaultdict(list)
@@ -65,29 +65,15 @@ def _figures(
     ]  # fmt: skip
 
 
-def _places(models: int) -> list[tuple[str, str]]:
-    return [(f"t{number % TENANTS:02d}", f"m{number // TENANTS}") for number in range(models)]
-
-
 async def _pods(found: Cluster, number: int, namespace: str, name: str) -> ObjectKey | None:
     """Make a model's pod; one that is scaled has two. Return the second."""
     await found.pod(namespace, f"{name}-0", labels(name))
     return None if number % 5 else await found.pod(namespace, f"{name}-1", labels(name))
 
 
-def _tenants() -> Iterator[Manifest]:
-    """Yield a gateway, and tenants with their namespaces."""
-    yield gateway()
-    for number in range(TENANTS):
-        name = f"t{number:02d}"
-        marks = {"tidegate.dev/tenant": name, "app.kubernetes.io/managed-by": "tidegate"}
-        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
-        yield tenant(name)
-
-
 def _models(models: int) -> Iterator[Manifest]:
     """Yield models of which one in five is scaled by an autoscaler."""
-    for number, (namespace, name) in enumerate(_places(models)):
+    for number, (namespace, name) in enumerate(places(models, TENANTS)):
         workload = {"image": "example.com/m:1", **({} if number % 5 == 0 else {"replicas": 1})}
         limit = {"perReplicaQps": 20, "debounce": PATIENT}
         yield model(name, namespace, versions=[{"name": "v1", "workload": workload}], rateLimit=limit)

@@ -9,19 +9,18 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from benchmarks.support.report import Figure, at_most, median, plain
-from benchmarks.support.rig import Cluster, cluster, resident_memory
+from benchmarks.support.rig import Cluster, cluster, places, resident_memory, tenants
 from istio_templates.envoy_filter import limits_of
-from istio_templates.facts import Bucket, Manifest, ObjectKey
+from istio_templates.facts import Bucket, ObjectKey
 from istio_templates.names import identity, key_of
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import RESOURCES
-from tests.support.documents import gateway, labels, model, tenant
+from tests.support.documents import labels, model, tenant
 from tests.support.fleet import QUICK
 from tests.support.waiting import until
 
@@ -47,10 +46,10 @@ async def run(quick: bool) -> list[Figure]:
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder:
         async with cluster(Path(folder)) as found:
-            await found.create(_tenants())
-            await found.create(model(name, namespace) for namespace, name in [*_places(models), MEASURED])
+            await found.create(tenants(TENANTS))
+            await found.create(model(name, namespace) for namespace, name in [*places(models, TENANTS), MEASURED])
             await found.pod("inference-gw", "gw-0", {"istio": "shared"})
-            pods = [await found.pod(*place, labels(place[1])) for place in _places(models)]
+            pods = [await found.pod(*place, labels(place[1])) for place in places(models, TENANTS)]
             _, toggled = [await found.pod(MEASURED[0], f"measured-{n}", labels(MEASURED[1])) for n in range(2)]
             async with found.manager() as process:
                 await found.still(4)
@@ -86,7 +85,7 @@ def _figures(samples: list[Sample], changes: int, seconds: float) -> list[Figure
 
 
 class Churn:
-    """Ten changes a second, by chance: replicas, limits, models that go and come, hosts, routes edited by hand."""
+    """Ten changes a second, by chance: replicas, limits, models that go and come, hosts."""
 
     def __init__(self, found: Cluster, pods: list[ObjectKey], chance: random.Random) -> None:
         self._found, self._pods, self._chance = found, pods, chance
@@ -128,20 +127,6 @@ class Churn:
     def _place(self) -> tuple[str, str]:
         pod = self._chance.choice(self._pods)
         return pod.namespace, pod.name
-
-
-def _places(models: int) -> list[tuple[str, str]]:
-    return [(f"t{number % TENANTS:02d}", f"m{number // TENANTS}") for number in range(models)]
-
-
-def _tenants() -> Iterator[Manifest]:
-    """Yield a gateway, and tenants with their namespaces."""
-    yield gateway()
-    for number in range(TENANTS):
-        name = f"t{number:02d}"
-        marks = {"tidegate.dev/tenant": name, "app.kubernetes.io/managed-by": "tidegate"}
-        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
-        yield tenant(name, hosts=[{"name": f"{name}.models.example.com"}])
 
 
 async def _sample(found: Cluster, pid: int, pod: ObjectKey) -> Sample:

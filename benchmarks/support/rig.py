@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES
+from tests.support.documents import gateway, tenant
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -138,6 +139,21 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def tenants(number: int) -> Iterator[Manifest]:
+    """Yield a gateway, and tenants t00, t01 ... with their namespaces."""
+    yield gateway()
+    for index in range(number):
+        name = f"t{index:02d}"
+        marks = {"tidegate.dev/tenant": name, "app.kubernetes.io/managed-by": "tidegate"}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
+        yield tenant(name)
+
+
+def places(models: int, number: int) -> list[tuple[str, str]]:
+    """Return the namespaces and names of models that are spread over so many of those tenants."""
+    return [(f"t{index % number:02d}", f"m{index // number}") for index in range(models)]
 
 
 def peak_memory(pid: int) -> float:

@@ -63,8 +63,8 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """A version as last observed: its figure, the digest of its pod template, and figures of pods of earlier ones, each
-    with the digest of theirs."""
+    """A version as last observed: its figure, the digest of its pod template, and figures of pods of earlier
+    templates, each with that template's digest."""
 
     figure: Fraction
     template: str

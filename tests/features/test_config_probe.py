@@ -113,13 +113,18 @@ async def test_limits_that_no_gateway_pod_takes_are_rolled_back_until_others_are
     await until(lambda: told(search, "Applied"))
 
 
+async def refuse_a_cut(fleet):
+    """Cut the limit from 40/s to 20/s at a gateway pod that does not take it."""
+    second = await fleet.pod("search", labels())
+    await proved(fleet, 40)
+    fleet.gateway_pod.refuses = lambda limits: any(bucket.rate == 20 for _, bucket in limits)
+    await fleet.set_ready(second, False)
+    await until(lambda: told(fleet, "Rejected"))
+    await fleet.settled(1.2)
+
+
 async def test_a_cut_that_no_gateway_pod_takes_stays_written(search):
-    second = await search.pod("search", labels())
-    await proved(search, 40)
-    search.gateway_pod.refuses = lambda limits: any(bucket.rate == 20 for _, bucket in limits)
-    await search.set_ready(second, False)
-    await until(lambda: told(search, "Rejected"))
-    await search.settled(1.2)
+    await refuse_a_cut(search)
     assert await rates(search) == [20.0]
     search.gateway_pod.refuses = lambda limits: False
     await proved(search, 20)
@@ -152,12 +157,7 @@ async def test_a_slot_of_which_a_gateway_pod_has_lost_an_update_is_sent_again(se
 
 
 async def test_a_slot_that_a_gateway_pod_never_takes_is_sent_less_and_less_often(search):
-    second = await search.pod("search", labels())
-    await proved(search, 40)
-    search.gateway_pod.refuses = lambda limits: any(bucket.rate == 20 for _, bucket in limits)
-    await search.set_ready(second, False)
-    await until(lambda: told(search, "Rejected"))
-    await search.settled(1.2)
+    await refuse_a_cut(search)
     slot = await search.get("EnvoyFilter", f"tidegate-shared-slot-{SLOT:02d}", "inference-gw")
     assert sent_of(slot) == 1
 
