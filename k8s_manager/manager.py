@@ -228,11 +228,11 @@ async def run(settings: Settings) -> None:
         app = application(manager, proofs(settings, client, clock, token), clock, settings)
         api = serve(app, settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
-        await until(stop, *manager.parts(), _settle(manager.store), *finding, api)
+        await until(stop, *manager.parts(), settle(manager.store), *finding, api)
     log.info("stopped")
 
 
-async def _settle(store: Store) -> None:
+async def settle(store: Store) -> None:
     """Once everything is read, keep the garbage collector away from it: a full collection would stop the loop.
 
     Later ones are made rare: what comes and goes is young, and hardly any of it refers to itself.

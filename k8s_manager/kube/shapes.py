@@ -4,7 +4,7 @@ Others write many of them, and one odd value must not fail a pass: it is left ou
 reader has to ask again what it may find. Documents are another matter: what is odd in their spec is rejected by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from istio_templates.facts import Manifest
@@ -13,6 +13,7 @@ from k8s_manager.kube.resources import DOCUMENTS
 EACH = "*"
 """The key of a shape for all keys of a mapping; a key that ends with `!` has to be there."""
 Shape = Any
+Check = Callable[[Any], bool]
 _ABSENT = object()
 _TEXTS: Shape = [str]
 _PAIRS: Shape = {EACH: str}
@@ -143,8 +144,41 @@ def fit(obj: Manifest) -> tuple[Manifest, list[str]]:
     It is the same object where nothing is odd.
     """
     odd: list[str] = []
-    shape = {"metadata": _METADATA, **SHAPES.get(obj["kind"], {})}
-    return _fitting(obj, shape, "", odd), odd
+    kind = obj["kind"]
+    return (obj if _CHECKS.get(kind, _CHECK)(obj) else _fitting(obj, _shape_of(kind), "", odd)), odd
+
+
+def _shape_of(kind: str) -> Shape:
+    return {"metadata": _METADATA, **SHAPES.get(kind, {})}
+
+
+def _check_of(shape: Shape) -> Check:
+    """Return a function that tells whether a value has a shape, null being odd: the fast way, as nearly all have."""
+    if isinstance(shape, list):
+        return _check_of_list(_check_of(shape[0]))
+    if not isinstance(shape, dict):
+        return lambda value: _is_scalar(value, shape)
+    if EACH in shape:
+        each = _check_of(shape[EACH])
+        return lambda value: isinstance(value, dict) and all(item is not None and each(item) for item in value.values())
+    return _check_of_fields([(name, is_needed, _check_of(inner)) for name, is_needed, inner in _fields(shape)])
+
+
+def _check_of_list(item_check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(item_check(item) for item in value)
+
+
+def _check_of_fields(fields: list[tuple[str, bool, Check]]) -> Check:
+    def check(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for name, is_needed, has_shape in fields:
+            found = value.get(name)
+            if (is_needed or name in value) if found is None else not has_shape(found):
+                return False
+        return True
+
+    return check
 
 
 def _fitting(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:
@@ -198,3 +232,7 @@ def _list(value: Any, shape: Shape, place: str, odd: list[str]) -> Any:
 def _leave_out(place: str, odd: list[str]) -> object:
     odd.append(place)
     return _ABSENT
+
+
+_CHECK = _check_of(_shape_of(""))
+_CHECKS = {kind: _check_of(_shape_of(kind)) for kind in SHAPES}

@@ -217,7 +217,7 @@ class ClusterTarget:
                 settled = resolve_drift(live, obj, write.policy, write.first, write.drifted)
                 if fields := given_up(live, obj):
                     base = await self._client.apply(handover(live, fields), force=True, manager=HANDOVER)
-                if write.drifted or write.first:
+                if write.first or self._is_repair(write):
                     owner = owner_of(obj["metadata"]["labels"])
                     fought = self._repairs.is_fought(key)
                     repair = repair_of(settled, live, owner, write.policy, write.first, fought)
@@ -257,7 +257,7 @@ class ClusterTarget:
         labels of Tidegate."""
         if obj["kind"] in SHARED and (live := await read_live(self._client, names.key_of(obj))):
             self._store.put(live)
-            raise WriteConflict(str(names.key_of(obj)), [Problem("", "it is there already; it is looked at again")])
+            raise WriteConflict(str(names.key_of(obj)), [Problem("", "it exists already; it is read again")])
         made = await self._client.apply(obj, force=False)
         if made["kind"] not in SHARED and (others := writers_of(made)):
             await self._give_up(obj)

@@ -37,6 +37,7 @@ class Lane(Generic[K]):
         self._tasks: dict[K, asyncio.Task[None]] = {}
         self._groups: dict[K, Hashable] = {}
         self._late: set[K] = set()
+        self._succeeded = EFFECTS.labels(name, "success")
 
     @property
     def late(self) -> frozenset[K]:
@@ -93,7 +94,7 @@ class Lane(Generic[K]):
         has_room = len(self._late) < self._late_places
         self._late.add(key)
         EFFECTS.labels(self._name, "late").inc()
-        log.warning("%s of %s takes longer than %.1f s; the pass goes on without it", self._name, key, self._patience)
+        log.warning("%s of %s takes longer than %.1f s; the pass continues without it", self._name, key, self._patience)
         if not has_room:
             await ended.wait()
 
@@ -110,7 +111,7 @@ class Lane(Generic[K]):
             self._fail(key, Stalled(f"{self._name} of {key}: {error!r}; look at the object and mend it"))
         else:
             self.book.succeed(key)
-            EFFECTS.labels(self._name, "success").inc()
+            self._succeeded.inc()
         finally:
             self._tasks.pop(key, None)
             self._groups.pop(key, None)

@@ -99,10 +99,11 @@ async def test_what_others_prepared_with_our_labels_is_written_at_no_pace_and_se
         store.put(obj)
     writes = [Write(stamped(obj), False, True) for obj in prepared]
     results = await target.apply(Changes(writes=writes), BASIS)
-    assert (results.written, results.put_off) == (150, {})
+    assert (results.written, results.put_off, results.repaired) == (150, {}, {})  # there was nothing to repair
     results = await target.apply(Changes(writes=writes), BASIS)  # another writer has removed all of it
     assert results.written == OF_OWNER.burst
     assert len(results.put_off) == 150 - OF_OWNER.burst
+    assert len(results.repaired) == OF_OWNER.burst
 
 
 class Strict(Kubernetes):
