@@ -158,7 +158,7 @@ def _bucket(raw: Manifest, enforced: int) -> Bucket:
     interval = int(raw["fill_interval"].removesuffix("s"))
     bucket = Bucket(int(raw["tokens_per_fill"]), interval, int(raw["max_tokens"]), enforced)
     if min(bucket.tokens, bucket.interval) <= 0 or not 0 <= enforced <= 100:
-        raise ValueError(f"{raw} is no bucket of ours")
+        raise ValueError(f"{raw} is not a bucket that Tidegate renders")
     return bucket
 
 

@@ -156,7 +156,7 @@ def _released(pod: GatedPod) -> WarmupResult | None:
 
 def _stale(pod: GatedPod) -> str:
     if pod.verdict is None:
-        return "the gate was open, and nobody has found the container warm"
+        return "the gate was open without a passed warm-up plan"
     if pod.container is None:
         return "the container that was found warm does not run"
     return "another container runs than the one that was found warm"

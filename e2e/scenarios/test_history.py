@@ -24,7 +24,7 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
     assert first["by"] == "tidegate:holder"
     patch = json.dumps({"spec": {"rateLimit": {"perReplicaQps": 33}}})
     kubectl("-n", tenant, "patch", "models.tidegate.dev", "ranker", "--type=merge", "-p", patch)
-    assert (await history(2))[0]["by"] == "somebody with kubectl-patch"
+    assert (await history(2))[0]["by"] == "a client named kubectl-patch"
     spec = (await site.rest.ok("GET", path))["spec"]
     del spec["rateLimit"]["debounce"]  # removing something leaves no field of ours behind
     await site.rest.ok("PUT", f"{path}?reason=simpler", {"spec": spec})
@@ -49,6 +49,6 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
 
     async def told() -> bool:
         items = (await site.rest.ok("GET", f"{path}/history"))["items"]
-        return items[0]["deletion"] and items[0]["by"] == "somebody"
+        return items[0]["deletion"] and items[0]["by"] == "an unknown client"
 
     await until(told, "the deletion by another client")

@@ -147,7 +147,7 @@ class Site:
         await until(look, f"the limit {wanted}/s of {tenant}/{name}")
 
     async def until_enforced(self, wanted: float, tenant: str, name: str = "ranker") -> None:
-        """Wait until both gateway pods run the limit that they should, as the probe proves."""
+        """Wait until both gateway pods run the limit that they should, as the config probe reads it."""
 
         async def look() -> bool:
             status, limit = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")

@@ -26,7 +26,7 @@ class AccessGrantSpec(Spec):
     @model_validator(mode="after")
     def _for_somebody(self) -> "AccessGrantSpec":
         if not self.users and not self.groups:
-            raise ValueError("names nobody; give users or groups")
+            raise ValueError("names no caller; give users or groups")
         if self.tenants and self.role in OF_THE_PLATFORM:
             raise ValueError(f"{self.role} holds in all tenants; leave tenants out, or give a tenant role")
         return self

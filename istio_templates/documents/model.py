@@ -298,7 +298,9 @@ class ModelSpec(Spec):
     @model_validator(mode="after")
     def _pausable(self) -> "ModelSpec":
         if self.paused is not None and self.attach_to is not None:
-            raise ValueError("paused: needs a route of ours; with attachTo, close the route where it is written")
+            raise ValueError(
+                "paused: needs a route that Tidegate renders; with attachTo, close the route where it is written"
+            )
         return self
 
     @model_validator(mode="after")
@@ -312,7 +314,7 @@ class ModelSpec(Spec):
         if self.warmup.slow_start and self.traffic_policy.load_balancing.policy == "hash":
             raise ValueError("warmup: slowStart has no effect where a hash chooses the replica; leave one of them out")
         if self.warmup.slow_start and self.attach_to:
-            raise ValueError("warmup: slowStart needs a DestinationRule of ours; leave it out with attachTo")
+            raise ValueError("warmup: slowStart needs a DestinationRule that Tidegate renders; remove it with attachTo")
         if self.warmup.how in ("fixedDelay", "agent") and all(version.existing for version in self.versions):
             raise ValueError(
                 f"warmup: mode {self.warmup.how} changes pods, and all versions are existing ones; use gate"
@@ -329,7 +331,7 @@ class ModelSpec(Spec):
             raise ValueError(f"versions: {own} has a workload; with attachTo all versions are existing ones")
         if self.rate_limit and "closed" in (self.rate_limit.fallback.cold, self.rate_limit.fallback.stale):
             raise ValueError(
-                "rateLimit: a fallback of closed needs a route of ours; choose hold or floor with attachTo"
+                "rateLimit: fallback closed needs a route that Tidegate renders; choose hold or floor with attachTo"
             )
         return self
 

@@ -119,7 +119,7 @@ class Origin(Spec):
     def too_wide(self) -> str | None:
         """Return why this must not go together with credentials: it admits any origin."""
         if self.exact in ("*", "null"):
-            return f"{self.exact} is what pages of anybody can have"
+            return f"{self.exact} is an origin that any page can have"
         if self.prefix is not None and (not self.prefix.endswith(":") or "." not in self.prefix):
             return f"prefix {self.prefix} also takes hosts of others, such as {self.prefix}.example.net; use exact"
         if self.regex is not None and not _OF_ONE_DOMAIN.fullmatch(self.regex):

@@ -225,7 +225,9 @@ class Success(Spec):
     @model_validator(mode="after")
     def _possible(self) -> "Success":
         if self.max_failures >= self.window:
-            raise ValueError(f"maxFailures: {self.max_failures} of a window of {self.window} proves nothing; lower it")
+            raise ValueError(
+                f"maxFailures: {self.max_failures} of a window of {self.window} lets every replica pass; lower it"
+            )
         if not seconds(self.latency.max):
             raise ValueError("latency: no request is answered within 0s; give what counts as warm")
         return self

@@ -25,4 +25,6 @@ class Issuer:
             said = f"{', '.join(wrong) or 'none'} is not taken; choose of {', '.join(ASYMMETRIC)}"
             raise Invalid("--oidc-algorithms", [Problem("", said)])
         if not self.audience:
-            raise Invalid("--oidc-audience", [Problem("", "is missing; name whom the tokens must be meant for")])
+            raise Invalid(
+                "--oidc-audience", [Problem("", "is missing; name the audience that tokens must be issued for")]
+            )

@@ -16,8 +16,8 @@ from k8s_manager.runtime.settings import Git
 
 _WHOLE = re.compile(r"(tenants|gateways)/.*/?(namespace|virtualservice)_[^/]*$")
 _IS_WHOLE = (
-    "there is a tree of `tidegate render`, with namespaces and routes, which are the manager's here; whoever applies "
-    "it would take those away. Give the manager a folder of its own, and let the old one go without pruning"
+    "there is a tree of `tidegate render`, with namespaces and routes, which are the manager's here; a tool that "
+    "applies it would delete those. Give the manager a folder of its own, and remove the old one without pruning"
 )
 FRESH_AFTER = 200
 """Attempts after which the repository in memory is made again: it keeps every object that it has read."""
@@ -93,5 +93,5 @@ class Committer:
 
     def _is_anothers(self, cluster: str) -> str:
         address = self._settings.address
-        said = f"the tree on {address.branch} is of another cluster ({cluster}); give each a folder of its own, or take"
-        return f"{address.url}: {said} {MARK_FILE} away if this one is to have it"
+        said = f"the tree on {address.branch} is of another cluster ({cluster}); give each a folder of its own, or"
+        return f"{address.url}: {said} delete {MARK_FILE} to give the tree to this cluster"

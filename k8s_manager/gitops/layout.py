@@ -29,7 +29,7 @@ from k8s_manager.runtime.memo import Memo
 
 Tree = dict[str, str]
 """The text of each file by its path, with slashes, below the tree's folder."""
-HEADER = "# Made by `tidegate render` from documents: edit those, this file is written anew.\n"
+HEADER = "# Made by `tidegate render` from documents: edit those, this file is overwritten.\n"
 KUSTOMIZATION = "kustomization.yaml"
 RUNTIME, RULES, MARK_FILE = "runtime", "rules", "mark.yaml"
 TOP = ("gateways", "tenants", RUNTIME, RULES, MARK_FILE)

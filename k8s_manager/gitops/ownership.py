@@ -20,7 +20,7 @@ from k8s_manager.runtime.sentences import cut, named
 from k8s_manager.world.owner import Owner, owner_of
 
 MISSING, OLDER = "is not in the cluster", "is in the cluster as another commit has it"
-CHANGED, SURPLUS = "was changed by somebody", "is to go (pruned, or deleted by hand)"
+CHANGED, SURPLUS = "was changed by another client", "is to go (pruned, or deleted by hand)"
 MOST_NAMED = 3
 
 

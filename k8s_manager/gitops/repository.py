@@ -251,7 +251,7 @@ class Repository:
         def onto_that_only(refs: dict[Ref, ObjectID]) -> dict[Ref, ObjectID]:
             nonlocal moved
             if not is_wanted():
-                raise Overtaken(f"{self._name}: nobody waits for this commit any more; the next one holds it")
+                raise Overtaken(f"{self._name}: no request waits for this commit any more; the next one contains it")
             moved = refs.get(self._ref) != tip
             return {} if moved else {self._ref: commit}
 

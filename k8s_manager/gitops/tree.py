@@ -179,7 +179,9 @@ def _kept(parts: Parts, there: Tree) -> tuple[dict[ObjectKey, Manifest], dict[Ob
     for path in sorted({*parts.kept.values(), *held} & there.keys()):
         obj = _read(there[path])
         if obj is None or path != place_of(obj):
-            wrong.append(Problem(path, "is kept, and does not hold its object any more; restore it, or take it away"))
+            wrong.append(
+                Problem(path, "is retained, and does not contain its object any more; restore it, or delete it")
+            )
         else:
             found[is_runtime(obj)][names.key_of(obj)] = obj
     if wrong:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from istio_templates.errors import Conflict, Problem
 from k8s_manager.gitops.layout import HEADER, Tree
 
-IN_THE_WAY = "is in the way and not ours; move it, or render elsewhere"
+IN_THE_WAY = "exists and was not rendered by Tidegate; move it, or render to another folder"
 
 
 @dataclass(frozen=True, slots=True)

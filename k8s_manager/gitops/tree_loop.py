@@ -220,7 +220,7 @@ class TreeLoop:
     async def _change(self, key: ObjectKey, asked: bool) -> DocumentChange:
         document = self._store.get(key)
         if document is None:
-            return DocumentChange("somebody")
+            return DocumentChange("an unknown client")
         try:
             return await self._history.last_change(document) if asked else change_of(document)
         except TidegateError:

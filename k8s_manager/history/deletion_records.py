@@ -28,7 +28,7 @@ RETRY_AFTER = 10.0
 AT_ONCE = 200
 """Revisions that one pass deletes: it must not be in the way of changes."""
 _REVISIONS = RESOURCES["ControllerRevision"]
-_UNKNOWN = revision.ChangeAuthor("somebody")
+_UNKNOWN = revision.ChangeAuthor("an unknown client")
 
 
 class DeletionRecords:

@@ -84,7 +84,9 @@ def of_everything() -> str:
 def change_of(document: Manifest) -> ChangeAuthor:
     """Return who made a document what it is."""
     writers = _writers(document)
-    return _marked(document) or ChangeAuthor(f"somebody with {' or '.join(writers)}" if writers else "somebody")
+    return _marked(document) or ChangeAuthor(
+        f"a client named {' or '.join(writers)}" if writers else "an unknown client"
+    )
 
 
 def _writers(document: Manifest) -> list[str] | None:
@@ -222,7 +224,7 @@ def document_at(found: Manifest) -> Manifest:
 def line(found: Manifest, live: Manifest | None) -> Manifest:
     """Return a revision as a line of the history of a document, if it is there as `live`."""
     metadata = found["metadata"]
-    change = _change(_loaded((metadata.get("annotations") or {}).get(_CHANGE))) or ChangeAuthor("somebody")
+    change = _change(_loaded((metadata.get("annotations") or {}).get(_CHANGE))) or ChangeAuthor("an unknown client")
     now = (live["metadata"]["uid"], live["metadata"]["generation"]) if live else None
     return {
         "revision": int(found["revision"]),

@@ -70,7 +70,7 @@ def _answers(deployment: Manifest, number: int, predictor: Manifest, proposal: P
         proposal.note(deployment, place, "is a shadow: a copy of the requests, which is not expressed")
         return False
     for child in items(part(predictor, "graph"), "children"):
-        said = f"goes on to {child.get('name')}; Tidegate limits the whole, by its first pods"
+        said = f"calls {child.get('name')}; Tidegate limits the whole graph by its first pods"
         proposal.note(deployment, f"{place}.graph", said)
     known = ("name", "graph", "componentSpecs", "replicas", "traffic", "labels", "annotations", "shadow")
     proposal.leave_out(deployment, place, predictor, known)
@@ -104,7 +104,7 @@ def _kserve(service: Manifest, seen: ExistingObjects, proposal: Proposal) -> boo
         said = "is not expressed: both revisions are counted as one version; Tidegate's own split is spec.traffic"
         proposal.note(service, "spec.predictor.canaryTrafficPercent", said)
     if {"minReplicas", "maxReplicas", "scaleTarget"} & predictor.keys():
-        proposal.note(service, "spec.predictor", "goes on being scaled as it is; the limit follows its ready pods")
+        proposal.note(service, "spec.predictor", "keeps its autoscaler; the limit follows its ready pods")
     mode = _mode(service)
     if mode not in ("Knative", ""):
         proposal.note(service, "", _OWN_ROUTE.format(mode=f"deploymentMode {mode}", name=name))

@@ -70,7 +70,7 @@ class _Import:
         found = []
         for host in dict.fromkeys(host.lower().removesuffix(".") for host in texts(self._spec, "hosts")):
             if "*" in host or not is_host(host):
-                self._note("spec.hosts", f"{host} is not one full host; name those that are meant")
+                self._note("spec.hosts", f"{host} is not one full host; name the hosts in full")
             elif host.endswith((".svc", ".svc.cluster.local")):
                 self._note("spec.hosts", f"{host} is a name inside the cluster, which no tenant claims")
             else:
@@ -153,7 +153,7 @@ class _Import:
         services = (self._seen.service(host, self._namespace) for host, _ in split)
         mover = mover_of(self._service, [*behind, *(service for service in services if service)])
         if mover == KNATIVE:
-            self._note("", f"is not proposed: {KNATIVE} makes it anew for each revision; limit a route of your own")
+            self._note("", f"is not proposed: {KNATIVE} makes a new one for each revision; limit a route of your own")
         elif mover:
             said = f"{mover} moves the weights; traffic here does not follow them, change it when a rollout has ended"
             self._note("spec.http", said)

@@ -38,7 +38,7 @@ REACTION = Histogram(
 SOURCE_READS = Counter("tidegate_replica_source_reads", "Times Prometheus was asked.", ["result"], registry=REGISTRY)
 EFFECT = Histogram(
     "tidegate_ratelimit_effect_seconds",
-    "From a slot's write being seen to every gateway pod of it running it, as the probe proves.",
+    "From a slot's write being seen to every gateway pod of it running it, as the config probe reads it.",
     buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30),
     registry=REGISTRY,
 )

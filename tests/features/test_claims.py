@@ -95,7 +95,7 @@ async def test_a_host_that_is_served_stays_and_the_last_one_that_is_not_can_go(r
     assert await rest.call("DELETE", f"/v1/claims/{OLD}") == (200, {"released": OLD})
     assert OLD not in await owners(rest)
     status, said = await rest.call("DELETE", f"/v1/claims/{OLD}")
-    assert (status, said["detail"]) == (404, f"nobody claims {OLD}")
+    assert (status, said["detail"]) == (404, f"no tenant claims {OLD}")
 
 
 @pytest.mark.parametrize(

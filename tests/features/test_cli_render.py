@@ -63,7 +63,10 @@ async def test_a_tree_is_not_emptied_by_a_folder_without_documents(tmp_path: Pat
 async def test_a_file_of_somebody_else_in_the_way_is_named(documents: Path, tmp_path: Path):
     (tmp_path / "kustomization.yaml").write_text("resources: []\n")
     code, _, error = await tidegate("render", "-f", str(documents), "-d", str(tmp_path))
-    assert code == 2 and "kustomization.yaml: is in the way and not ours; move it, or render elsewhere" in error
+    assert (
+        code == 2
+        and "kustomization.yaml: exists and was not rendered by Tidegate; move it, or render to another folder" in error
+    )
 
 
 async def test_validation_tells_findings_with_codes_and_takes_the_versions_that_are_run(documents: Path):

@@ -310,7 +310,7 @@ async def test_what_somebody_changes_is_told_and_left_to_git(fleet: Fleet, serve
 
         async def told() -> str:
             found = await fleet.condition("Model", "ranker", "Programmed", "search")
-            return found["message"] if "Service search/ranker was changed by somebody" in found["message"] else ""
+            return found["message"] if "Service search/ranker was changed by another client" in found["message"] else ""
 
         await until(told, what="the model saying so")
         await asyncio.sleep(0.3)
@@ -378,7 +378,7 @@ async def test_a_file_of_somebody_elses_in_the_way_is_named_and_kept(
     git("push", "-q", "origin", "HEAD:main", at=place)
     async with fleet.manager(settings(server)):
         await documented(fleet)
-        assert "kustomization.yaml: is in the way and not ours" in await until(
+        assert "kustomization.yaml: exists and was not rendered by Tidegate" in await until(
             lambda: _problem(fleet), what="the problem"
         )
         assert set(tree.files()) == {"kustomization.yaml", "mine.yaml"}
@@ -569,7 +569,7 @@ async def test_a_kept_file_that_somebody_has_spoilt_is_named(fleet: Fleet, serve
         git("commit", "-qam", "spoil", at=place)
         git("push", "-q", "origin", "HEAD:main", at=place)
         said = await until(lambda: _problem(fleet), what="the problem")
-        assert f"{path}: is kept, and does not hold its object any more" in said
+        assert f"{path}: is retained, and does not contain its object any more" in said
         git("revert", "--no-edit", "HEAD", at=place)
         git("push", "-q", "origin", "HEAD:main", at=place)
 
@@ -591,7 +591,7 @@ async def test_the_tree_of_another_cluster_is_not_overwritten(fleet: Fleet, serv
         await other.apply(documents.gateway("other", "other-gw"))
         async with other.manager(settings(server)):
             said = await until(lambda: _problem(other), what="the problem")
-            assert "is of another cluster" in said and "take mark.yaml away if this one is to have it" in said
+            assert "is of another cluster" in said and "delete mark.yaml to give the tree to this cluster" in said
             assert tree.files() == there
             place = tmp_path / "clone"
             git("clone", "-q", server.url(), str(place), at=tmp_path)
@@ -648,7 +648,7 @@ async def test_the_command_line_says_how_far_manifests_have_come(fleet: Fleet, s
     async with fleet.manager(settings(server)) as manager, fleet.rest(manager) as rest:
         await documented(fleet)
         await until(lambda: tree.has("tenants/search/ranker/deployment"), what="the commit")
-        absent = (f"{server.url()} eu", "no tree of ours; apply it", "Service search/ranker is not in the cluster")
+        absent = (f"{server.url()} eu", "no tree of Tidegate; apply it", "Service search/ranker is not in the cluster")
         await until(lambda: says(rest, 1, *absent), what="the tree that is not applied being told")
         await tree.apply()
         await until(lambda: tree.has("runtime/tenants/search/ranker/virtualservice"), what="the last commit")

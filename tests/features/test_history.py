@@ -75,7 +75,7 @@ async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fle
             client.refuses = False
         found = await history(rest, 4)
     assert [item["revision"] for item in found] == [4, 3, 2, 1]
-    assert {item["by"] for item in found} == {"somebody with kubectl"}
+    assert {item["by"] for item in found} == {"a client named kubectl"}
 
 
 def has_been_tried(recorder, generation) -> bool:
@@ -102,7 +102,7 @@ async def test_every_change_is_a_revision_with_its_author_and_reason_and_one_lea
         "ticket": "OPS-7",
         "current": False,
     }.items() <= faster.items()
-    assert first["by"] == "somebody with kubectl"
+    assert first["by"] == "a client named kubectl"
     _, told = await rest.call("GET", f"{RANKER}/history/2?against=1")
     assert told["spec"]["rateLimit"] == {"perReplicaQps": 30}
     assert "-  perReplicaQps: 20" in told["diff"] and "+  perReplicaQps: 30" in told["diff"]
@@ -134,7 +134,7 @@ async def test_who_edits_with_another_client_is_not_taken_for_who_changed_it_bef
     await history(rest, 2)
     edited = model(rateLimit={"perReplicaQps": 40})
     await rest.fleet.apply(edited, manager="argocd-controller")
-    assert (await history(rest, 3))[0]["by"].startswith("somebody with argocd-controller")
+    assert (await history(rest, 3))[0]["by"].startswith("a client named argocd-controller")
     await rest.call("PUT", RANKER, rated(50), {**as_("bob"), "If-Match": "*"})
     assert (await history(rest, 4))[0]["by"] == "bob"
 
@@ -148,12 +148,12 @@ async def test_a_document_that_was_exported_or_carries_a_made_up_mark_names_its_
     again["metadata"]["annotations"] = exported
     await asyncio.sleep(1.1)  # Kubernetes tells who wrote when to the second
     await rest.fleet.apply(again)
-    assert (await history(rest, 4))[0]["by"] == "somebody with kubectl"
+    assert (await history(rest, 4))[0]["by"] == "a client named kubectl"
     made_up = {"by": "the boss", "reason": "", "ticket": "", "uid": "", "generation": 5}
     forged = model(rateLimit={"perReplicaQps": 33})
     forged["metadata"]["annotations"] = {"tidegate.dev/change": json.dumps(made_up)}
     await rest.fleet.apply(forged)
-    assert (await history(rest, 5))[0]["by"] == "somebody with kubectl"
+    assert (await history(rest, 5))[0]["by"] == "a client named kubectl"
 
 
 async def test_what_changes_nothing_is_no_revision_and_a_refused_document_neither(rest):
@@ -232,7 +232,7 @@ async def test_the_writers_of_many_documents_are_read_by_a_list(fleet):
     assert calls < len(names), "one GET for each document"
     found, _ = await fleet.client.list(RESOURCES["ControllerRevision"])
     authors = {json.loads(obj["metadata"]["annotations"]["tidegate.dev/revision-change"])["by"] for obj in found}
-    assert authors == {"somebody with kubectl"}
+    assert authors == {"a client named kubectl"}
 
 
 async def _count(fleet, count: int) -> bool:
@@ -246,7 +246,7 @@ async def test_a_mark_that_is_nonsense_is_nobodys(rest):
     changed["spec"]["listeners"][0]["port"] = 8090
     changed["metadata"]["annotations"] = {"tidegate.dev/change": yaml.safe_dump({"by": ["x"]})}
     await rest.fleet.apply(changed)
-    assert (await history(rest, 2, "/v1/gateways/shared"))[0]["by"] == "somebody with kubectl"
+    assert (await history(rest, 2, "/v1/gateways/shared"))[0]["by"] == "a client named kubectl"
 
 
 async def test_overrides_have_a_history_and_who_goes_back_is_their_author(rest):
@@ -342,7 +342,7 @@ async def test_what_is_deleted_another_way_is_told_as_gone(rest):
         await rest.fleet.client.delete(ObjectKey(kind, namespace, name))
     for path in ("/v1/overrides/night", "/v1/grants/bob", RANKER):
         deletion, _ = await history(rest, 2, path)
-        assert (deletion["by"], deletion["deletion"]) == ("somebody", True), path
+        assert (deletion["by"], deletion["deletion"]) == ("an unknown client", True), path
 
 
 async def test_a_deletion_that_no_manager_saw_is_told_by_the_next(fleet):

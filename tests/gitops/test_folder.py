@@ -89,14 +89,14 @@ def test_a_folder_for_a_file_and_a_file_for_a_folder_are_named(tmp_path: Path, w
     else:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text("mine\n")
-    with pytest.raises(Conflict, match="is in the way and not ours"):
+    with pytest.raises(Conflict, match="exists and was not rendered by Tidegate"):
         compare(folder, TREE)
 
 
 def test_a_file_of_somebody_else_in_the_way_is_named_and_nothing_is_written(tmp_path: Path):
     (tmp_path / "tenants/search").mkdir(parents=True)
     (tmp_path / "tenants/search/b.yaml").write_text("mine: true\n")
-    with pytest.raises(Conflict, match=r"tenants/search/b.yaml: is in the way and not ours"):
+    with pytest.raises(Conflict, match=r"tenants/search/b.yaml: exists and was not rendered by Tidegate"):
         compare(tmp_path, TREE)
     assert held(tmp_path) == {"tenants/search/b.yaml": "mine: true\n"}
 

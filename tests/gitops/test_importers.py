@@ -347,7 +347,7 @@ def test_a_seldon_deployment_is_limited_at_its_own_route():
     told = "\n".join(notes)
     for said in (
         "predictors[1]: is a shadow",
-        "predictors[0].graph: goes on to post",
+        "predictors[0].graph: calls post",
         "predictors[2].explainer: is not expressed",
         "over gRPC",
     ):
@@ -367,7 +367,7 @@ def test_an_inference_service_is_limited_at_its_own_route():
     for said in (
         "spec.transformer: is not expressed",
         "canaryTrafficPercent: is not expressed",
-        "goes on being scaled",
+        "keeps its autoscaler",
     ):
         assert said in told
 

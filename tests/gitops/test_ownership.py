@@ -141,7 +141,7 @@ def test_what_is_gits_is_told_by_how_it_differs_and_never_written_or_deleted():
     assert (parted.ours.writes, parted.ours.deletes) == ([], [])
     assert {key.kind: how for key, how in parted.out_of_step.items()} == {
         "DestinationRule": "is in the cluster as another commit has it",
-        "Service": "was changed by somebody",
+        "Service": "was changed by another client",
         "Gateway": "is not in the cluster",
         "Deployment": "is to go (pruned, or deleted by hand)",
     }

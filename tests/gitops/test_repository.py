@@ -46,7 +46,7 @@ def clone(server: Server, to: Path) -> Path:
 
 
 def person(server: Server, at: Path, path: str, text: str) -> None:
-    """Commit a file as somebody with git, whatever others push meanwhile."""
+    """Commit a file as a client named git, whatever others push meanwhile."""
     (at / path).parent.mkdir(parents=True, exist_ok=True)
     (at / path).write_text(text)
     git("add", "-A", at=at)
@@ -253,7 +253,9 @@ async def test_what_stands_in_the_way_is_named_and_left(server: Server, tmp_path
     git("commit", "-q", "-m", "in the way", at=at)
     git("push", "-q", "origin", "HEAD:main", at=at)
     before = git("rev-parse", "HEAD", at=at)
-    said = {"file": "is in the way and not ours", "submodule": "is a submodule"}.get(what, "is a symbolic link")
+    said = {"file": "exists and was not rendered by Tidegate", "submodule": "is a submodule"}.get(
+        what, "is a symbolic link"
+    )
     with pytest.raises(Conflict, match=said):
         await put(Repository(server.url(), "main"), TREE)
     assert git("rev-parse", "main", at=tmp_path / "served" / "tree.git") == before

@@ -33,7 +33,7 @@ def _unlike_others(field: str, key: ObjectKey, found: HttpRoute) -> Iterator[Rej
     if found.named:
         message = (
             f"rule {found.named[0]} of HTTPRoute {key.name} has a name, and Istio gives its route that name alone, so "
-            "that its requests are not told from those of other routes of that name; leave rules[].name out"
+            "that no limit can tell its requests from those of other routes of that name; remove rules[].name"
         )
         yield invalid(field, message)
     if found.namesakes:

@@ -123,7 +123,7 @@ def _short_fields(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
                 continue
             for here, there, about in differences(container, workload.short_fields()):
                 other = f"{path}.podTemplate.spec.containers[{place}].{there}"
-                message = f"and {other} say different things about {about}; give it in one of the two"
+                message = f"and {other} disagree about {about}; give it in one of the two"
                 yield invalid(f"{path}.{here}", message)
 
 

@@ -48,7 +48,7 @@ class TokenReviews:
         name = hashed(token)
         if not self._is_known(name):
             if self._waiting >= MOST_WAITING:
-                raise Waiting("too many tokens are being looked at; try again", 1)
+                raise Waiting("too many tokens are under review; try again", 1)
             self._waiting += 1
             try:
                 await self._ask(name, token)

@@ -22,7 +22,7 @@ from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import difference, document_at, line
 
-Against = Annotated[int | None, Query(ge=1, description="Another revision: what differs from it to this one.")]
+Against = Annotated[int | None, Query(ge=1, description="Another revision; the answer is the difference from it.")]
 
 Deleted = Annotated[
     bool,

@@ -55,7 +55,7 @@ def _count(value: Any) -> Any:
 
 def _holder(value: Any) -> Any:
     if not (isinstance(value, str) and 8 <= len(value) <= 64 and value.isascii() and value.isalnum()):
-        raise ValueError("give 8 to 64 letters and digits that nobody else uses")
+        raise ValueError("give 8 to 64 letters and digits that no other request uses")
     return value
 
 

@@ -142,7 +142,7 @@ class HostTransfers:
         """Take a host from its tenant, and return its document; raises `Conflict` while models are served on it."""
         owner = self._owner(host)
         if owner is None:
-            raise NotFound(f"nobody claims {host}")
+            raise NotFound(f"no tenant claims {host}")
         self._require_unused(host, owner)
         return await self._write(owner, [claim for claim in _hosts(owner) if _name(claim) != host], change)
 

@@ -62,7 +62,7 @@ def _committed(committed: dict[str, str]) -> str:
 def _applied(found: GitState) -> str:
     applied, committed = found.get("applied"), found.get("committed") or {}
     if not applied:
-        return "no tree of ours; apply it"
+        return "no tree of Tidegate; apply it"
     if not applied["commit"]:
         return f"a tree ({applied['tree']}) whose commit is not known here"
     same = " (the same)" if applied["commit"] == committed.get("commit") else ""

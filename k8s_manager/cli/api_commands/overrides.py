@@ -44,7 +44,9 @@ def set_(
     per_replica_qps: Annotated[float | None, typer.Option(help="Requests/s that one replica can serve.")] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Keep what is in force, whatever the replicas do.")] = False,
     unlimited: Annotated[bool, typer.Option("--unlimited", help="Kill switch: no limit at all.")] = False,
-    shadow: Annotated[bool, typer.Option("--shadow", help="Refuse nothing and count what would have been.")] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Shadow mode: admit every request and count those over the limit.")
+    ] = False,
     floor: Annotated[bool, typer.Option("--floor", help="Kill switch: every model at its floor.")] = False,
     tenant: Annotated[str | None, typer.Option(help="For all models of a tenant.")] = None,
     gateway: Annotated[str | None, typer.Option(help="For all models on a gateway.")] = None,

@@ -112,7 +112,7 @@ def _git(git: options.GitOptions) -> Git | None:
 
 def standalone(
     state: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where everything is kept; started again, it goes on.")
+        Path, typer.Option(metavar="DIR", help="The folder of all state; a standalone started again with it continues.")
     ] = Path(".standalone"),
     listen: options.Listen = "127.0.0.1:8700",
     demo: Annotated[

@@ -88,14 +88,14 @@ PrefixedNames = Annotated[
     _callers(
         "--prefixed-names",
         envvar="TIDEGATE_PREFIXED_NAMES",
-        help="Let names in grants count only with their kind of proof: token:NAME, oidc:NAME or kubernetes:NAME.",
+        help="Name callers in grants by how they signed in: token:NAME, oidc:NAME or kubernetes:NAME.",
     ),
 ]
 MetricsTokenFile = Annotated[
     Path | None,
     _callers(
         envvar="TIDEGATE_METRICS_TOKEN_FILE",
-        help="A file with the bearer token that /metrics asks for: metrics name tenants. Absent: anybody reads them.",
+        help="A file with the bearer token that /metrics asks for: metrics name tenants. Absent: all clients may.",
     ),
 ]
 CallsPerSecond = Annotated[
