@@ -102,6 +102,7 @@ class Manager:
             group.create_task(self.firsts.run(leads))
             group.create_task(self.history.run(leads))
             group.create_task(self.backend.transfers.run(leads))
+            group.create_task(self.backend.deletion.run(leads))
             if self.tree:
                 group.create_task(self.tree.run(leads))
 
@@ -169,7 +170,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         loop.figures,
         LimitForecaster(store, clock, settings, samples, counts),
         clock,
-        settings.transfer_patience,
+        settings.change_patience,
     )
     return Manager(
         store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree

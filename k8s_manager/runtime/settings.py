@@ -174,8 +174,9 @@ class Settings:
     warming_per_node: int = 8
     """No flag: the same on one node, whose other replicas serve meanwhile."""
 
-    transfer_patience: float = 60.0
-    """No flag: seconds after which the leader finishes the transfer of a host that its manager does not carry on."""
+    change_patience: float = 60.0
+    """No flag: seconds after which the leader finishes a change of several writes, such as the transfer of a host, that
+    its manager does not carry on."""
 
     stale_after: float = 120.0
     """No flag: seconds without any event of the pods after which replica counts are stale."""

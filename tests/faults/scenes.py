@@ -5,8 +5,11 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from istio_templates import names
 from istio_templates.facts import Manifest
+from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
+from k8s_manager.world.change_records import CASCADE
 from tests.faults.run import SETTINGS, Run, Scene, Script
 from tests.faults.simulation import BEGIN
 from tests.support.certificates import secret
@@ -16,8 +19,8 @@ from tests.warmup.plans import plan
 FREE = "free.models.example.com"
 DRIFT_SECONDS = 620.0
 """For how long a condition says that others have changed an object, and a little more."""
-TRANSFER_SECONDS, ROLLED_BACK_SECONDS = 80.0, 80.0
-"""After how long a leader has finished the transfer of another manager, and has tried rejected limits again."""
+FINISHED_SECONDS, ROLLED_BACK_SECONDS = 80.0, 80.0
+"""After how long a leader has finished a recorded change of another manager, and has tried rejected limits again."""
 VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
 
 
@@ -105,6 +108,32 @@ async def delete_all(run: Run) -> None:
     run.cluster.delete("InferenceGateway", "shared")
     await delete_tenant(run)
     await run.gone("InferenceGateway", "shared")
+
+
+async def cascade(run: Run) -> None:
+    """An operator deletes a tenant with its models by the REST API, and again where nothing came of it."""
+
+    def live() -> Manifest | None:
+        return run.cluster.get("Tenant", "search")
+
+    def has_begun() -> bool:
+        metadata = (live() or {}).get("metadata") or {}
+        return CASCADE in (metadata.get("annotations") or {}) or "deletionTimestamp" in metadata
+
+    while live():
+        manager = run.manager
+        assert manager is not None
+        write = WriteRequest(match="*", change=ChangeAuthor("anna"))
+        deleting = asyncio.ensure_future(manager.backend.deletion.delete(names.key_of(live() or {}), True, write))
+        for _ in range(200):
+            await asyncio.sleep(0.1)
+            if deleting.done() or manager is not run.manager:
+                break
+        deleting.cancel()
+        await asyncio.gather(deleting, return_exceptions=True)
+        await asyncio.sleep(5)
+        if has_begun():
+            await run.until(lambda: not live(), "the tenant being gone, as its deletion was recorded", 100)
 
 
 async def change_limit(run: Run) -> None:
@@ -262,6 +291,7 @@ SCENES = {
         _scene("model-delete", with_model, delete_model),
         _scene("tenant-delete", with_model, delete_tenant),
         _scene("gateway-delete", with_model, delete_all),
+        _scene("cascade-delete", with_model, cascade, quiet=FINISHED_SECONDS, later=FINISHED_SECONDS),
         _scene("limit", with_model, change_limit),
         _scene("scale", with_model, scale),
         _scene("override", with_model, set_aside),
@@ -274,7 +304,7 @@ SCENES = {
         _scene("host-claim", with_free_host, give_host),
         _scene("certificates", with_model, certify),
         _scene("delegation", with_two_tenants, delegate),
-        _scene("host-transfer", with_free_host, transfer, quiet=TRANSFER_SECONDS, later=TRANSFER_SECONDS),
+        _scene("host-transfer", with_free_host, transfer, quiet=FINISHED_SECONDS, later=FINISHED_SECONDS),
         _scene("warm-up", with_model, warm_up),
         _scene("gateway-managed", with_gateways, manage),
         _scene("drift", with_model, repair, quiet=DRIFT_SECONDS, later=DRIFT_SECONDS),

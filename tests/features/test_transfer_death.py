@@ -8,42 +8,20 @@ import pytest
 from istio_templates.errors import Conflict
 from istio_templates.facts import ObjectKey
 from k8s_manager.history.revision import ChangeAuthor
-from k8s_manager.kube.client import KubeClient
-from k8s_manager.world.transfer_record import TRANSFER, TransferRecord, transfer_of
+from k8s_manager.world.change_records import TRANSFER, TransferRecord, transfer_of
 from tests.features.conftest import make_search
 from tests.support.documents import HOST, tenant
+from tests.support.dying_client import DyingClient
 from tests.support.fleet import SETTINGS
 from tests.support.waiting import until
 
 OLD = "old.models.example.com"
-AT_ONCE = dataclasses.replace(SETTINGS, transfer_patience=0.0)
+AT_ONCE = dataclasses.replace(SETTINGS, change_patience=0.0)
 WAYS = [{"tenant": "guest", "paths": ["/v2/models/guest"]}]
 
 
-class DyingClient(KubeClient):
-    """The transport of a manager that dies at its n-th write of a tenant from now on: before it is sent, or once it has
-    arrived. A write that is refused, since a status came between, counts for nothing: it is sent again."""
-
-    def __init__(self, server, session):
-        super().__init__(server, session)
-        self.left, self.sent, self.dead = None, True, asyncio.Event()
-
-    async def call(self, method, path, what, *more):
-        if self.dead.is_set():
-            await asyncio.Event().wait()
-        counts = method != "GET" and "/tenants/" in path and not path.endswith("/status") and self.left is not None
-        if counts and self.left == 1 and not self.sent:
-            await self._die()
-        answer = await super().call(method, path, what, *more)
-        if counts:
-            self.left -= 1
-            if self.left == 0:
-                await self._die()
-        return answer
-
-    async def _die(self):
-        self.dead.set()
-        await asyncio.Event().wait()
+def is_tenant_write(method, path):
+    return method != "GET" and "/tenants/" in path and not path.endswith("/status")
 
 
 async def two_tenants(fleet):
@@ -75,7 +53,7 @@ async def test_a_transfer_is_finished_after_a_death_at_every_write(fleet, write,
     clients = []
 
     def dying(server, session):
-        clients.append(DyingClient(server, session))
+        clients.append(DyingClient(server, session, is_tenant_write))
         return clients[-1]
 
     async with fleet.manager(connect=dying) as manager:

@@ -18,7 +18,7 @@ from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver
-from k8s_manager.world.transfer_record import transfer_of
+from k8s_manager.world.change_records import transfer_of
 from k8s_manager.world.world import World
 
 

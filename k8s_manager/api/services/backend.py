@@ -67,7 +67,7 @@ def backend_of(
     figures: FigureTracker,
     forecaster: LimitForecaster,
     clock: Clock,
-    transfer_patience: float,
+    patience: float,
 ) -> Backend:
     """Assemble the services; `reader` is the API's own, `traffic`, `plans` and `figures` are those of the main loop."""
     locks, work = WriteLocks(), WorkQueue()
@@ -79,12 +79,14 @@ def backend_of(
     return Backend(
         documents=catalog,
         writer=writer,
-        deletion=DocumentDeletion(client, store, catalog, check, dry_run, locks, history, explains_deletes=bool(tree)),
+        deletion=DocumentDeletion(
+            client, store, catalog, check, dry_run, writer, locks, history, clock, patience, explains_deletes=bool(tree)
+        ),
         bundles=BundlePlanner(store, catalog, dry_run, work),
         models=models,
         inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader),
-        transfers=HostTransfers(store, catalog, writer, clock, transfer_patience),
+        transfers=HostTransfers(store, catalog, writer, clock, patience),
         events=events,
         history=history,
         tree=tree,

@@ -1,24 +1,42 @@
-"""Deletions: what is in use stays, unless what depends on it goes too."""
+"""Deletions: what is in use stays, unless what depends on it goes too.
+
+A deletion of several documents is recorded before the first goes; the leader finishes one that was not carried on.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import asdict
 
 from istio_templates import names
 from istio_templates.documents import TenantSpec
-from istio_templates.errors import Conflict, Problem
+from istio_templates.errors import Conflict, NotFound, Problem, TidegateError, Transient
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.preconditions import WHATEVER, require
+from k8s_manager.api.preconditions import WHATEVER, etag, require
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.deletion_remainder import remainder
 from k8s_manager.api.services.document_bodies import namespace_of, routes_in
 from k8s_manager.api.services.document_catalog import DocumentCatalog
+from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.history.revision import ChangeAuthor, mark
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Refused, WriteConflict
+from k8s_manager.kube.errors import Absent, Refused, WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.dry_run import DryRunner
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import poll
+from k8s_manager.runtime.effects.lane import Effects
+from k8s_manager.world.change_records import CASCADE, AbandonedRecords, CascadeRecord, cascade_of
 
+log = logging.getLogger(__name__)
 ATTEMPTS = 8
+PAUSE = 2.0
+"""Seconds between two looks for abandoned deletions."""
+HEADS = ("InferenceGateway", "Tenant")
+"""Documents on which others depend."""
 LEAVING = ("InferenceGateway", "Tenant", "Model")
 """Documents that stay until what was made of them is gone."""
 
@@ -36,13 +54,24 @@ class DocumentDeletion:
         catalog: DocumentCatalog,
         check: AdmissionCheck,
         dry_run: DryRunner,
+        writer: DocumentWriter,
         locks: WriteLocks,
         history: HistoryRecorder,
+        clock: Clock,
+        patience: float,
         explains_deletes: bool,
     ) -> None:
         self._client, self._store, self._catalog, self._check = client, store, catalog, check
-        self._dry_run, self._locks, self._history = dry_run, locks, history
-        self._explains_deletes = explains_deletes
+        self._dry_run, self._writer, self._locks, self._history = dry_run, writer, locks, history
+        self._clock, self._explains_deletes = clock, explains_deletes
+        self._under_way: set[ObjectKey] = set()
+        self._recorded = AbandonedRecords[CascadeRecord](patience)
+
+    async def run(self, leads: bool) -> None:
+        """Finish the deletions of managers that have died, until cancelled; only a leader does."""
+        if leads:
+            await self._store.synced.wait()
+            await poll("deletions", self._finish_others, PAUSE, self._clock, Effects(self._clock, asyncio.Event()))
 
     async def delete(self, key: ObjectKey, cascade: bool, write: WriteRequest) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
@@ -56,8 +85,10 @@ class DocumentDeletion:
             if write.planned is not None:
                 await self._dry_run.require_unchanged(await self._dry_run.preview_deletion(going), write.planned)
             kept = await remainder(self._client, self._store, going)
-            for gone in going:
-                await self._delete(gone, write.match if gone == key else None, write.change)
+            if len(going) == 1:
+                await self._delete(key, write.match, write.change)
+            else:
+                await self._delete_recorded(going, write)
             return {"deleted": [str(gone) for gone in going], "kept": kept}
 
     def _going(self, key: ObjectKey, cascade: bool, match: str | None) -> list[ObjectKey]:
@@ -72,6 +103,58 @@ class DocumentDeletion:
             self._require_no_guests(key)
         below = (dependent for used in dependents for dependent in [*self._dependents(used), used])
         return list(dict.fromkeys([*below, key]))
+
+    async def _delete_recorded(self, going: list[ObjectKey], write: WriteRequest) -> None:
+        """Record a deletion of several documents, and carry it out; one that is refused is given up, one that fails for
+        now stays recorded."""
+        head = going[-1]
+        self._under_way.add(head)
+        try:
+            change = write.change or ChangeAuthor("an unknown client")
+            record = CascadeRecord(max(map(self._made_at, going)), **asdict(change))
+            recorded = await self._writer.annotate(self._catalog.live(head), CASCADE, record.text())
+            await self._delete_all(going, etag(recorded) if write.match not in (None, WHATEVER) else None, write.change)
+        except Transient:
+            raise
+        except TidegateError:
+            with suppress(NotFound):
+                await self._writer.annotate(self._catalog.live(head), CASCADE, None)
+            raise
+        finally:
+            self._under_way.discard(head)
+
+    async def _delete_all(self, going: list[ObjectKey], match: str | None, change: ChangeAuthor | None) -> None:
+        """Delete documents in order; of the last, the version that was recorded."""
+        for key in going[:-1]:
+            with suppress(Absent):  # another client was faster
+                await self._delete(key, None, change)
+        await self._delete(going[-1], match, change)
+
+    async def _finish_others(self) -> None:
+        """Finish the deletions that no manager has carried on for a while."""
+        if self._catalog.unready():
+            return
+        heads = {names.key_of(obj): obj for kind in HEADS for obj in self._catalog.many(kind)}
+        found = {key: cascade_of(obj) for key, obj in heads.items() if "deletionTimestamp" not in obj["metadata"]}
+        records = {key: record for key, record in found.items() if record and key not in self._under_way}
+        for key, record in self._recorded.abandoned(records, self._clock.now()).items():
+            try:
+                await self._finish(key, record)
+            except TidegateError as error:
+                log.warning("the deletion of %s, with all that depends on it, was not finished: %s", key, error)
+
+    async def _finish(self, key: ObjectKey, record: CascadeRecord) -> None:
+        """Do what is left of a deletion; where documents were made since, it is given up."""
+        async with self._locks.deleting():
+            going = self._going(key, True, None)
+            if later := [str(gone) for gone in going if self._made_at(gone) > record.newest]:
+                await self._writer.annotate(self._catalog.live(key), CASCADE, None)
+                raise Conflict(str(key), [Problem("", f"{', '.join(later)} came later; delete {key} again")])
+            await self._delete_all(going, None, ChangeAuthor(record.by, record.reason, record.ticket))
+            log.info("%s is deleted, with what depended on it: its deletion had not been finished", key)
+
+    def _made_at(self, key: ObjectKey) -> str:
+        return str(self._catalog.live(key)["metadata"].get("creationTimestamp", ""))
 
     async def _delete(self, key: ObjectKey, match: str | None, change: ChangeAuthor | None) -> None:
         """Delete a document that is still the one that the caller has read, whatever this manager's store knows yet."""

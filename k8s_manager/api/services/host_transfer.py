@@ -18,7 +18,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import poll
 from k8s_manager.runtime.effects.lane import Effects
-from k8s_manager.world.transfer_record import TRANSFER, TransferRecord, transfer_of
+from k8s_manager.world.change_records import TRANSFER, AbandonedRecords, TransferRecord, transfer_of
 
 log = logging.getLogger(__name__)
 PAUSE = 2.0
@@ -38,9 +38,9 @@ class HostTransfers:
         self, store: Store, catalog: DocumentCatalog, writer: DocumentWriter, clock: Clock, patience: float
     ) -> None:
         self._store, self._catalog, self._writer = store, catalog, writer
-        self._clock, self._patience = clock, patience
+        self._clock = clock
         self._under_way: set[ObjectKey] = set()
-        self._recorded: dict[ObjectKey, tuple[TransferRecord, float]] = {}
+        self._recorded = AbandonedRecords[TransferRecord](patience)
 
     async def give(self, host: str, to: str, source: str | None, change: ChangeAuthor) -> Manifest:
         """Give a host to a tenant, and return its document; raises `Conflict` where another has the host and `source`
@@ -120,18 +120,12 @@ class HostTransfers:
         """Finish the transfers that no manager has carried on for a while: the one that began them has died."""
         if self._catalog.unready():
             return
-        now, known = self._clock.now(), self._recorded
-        records = ((obj, transfer_of(obj)) for obj in self._catalog.many("Tenant"))
-        found = [(obj, record) for obj, record in records if record and names.key_of(obj) not in self._under_way]
-        self._recorded = {}
-        for receiver, record in found:
-            key = names.key_of(receiver)
-            since = known[key][1] if key in known and known[key][0] == record else now
-            self._recorded[key] = (record, since)
-            if now - since < self._patience:
-                continue
+        tenants = {names.key_of(obj): obj for obj in self._catalog.many("Tenant")}
+        found = {key: transfer_of(obj) for key, obj in tenants.items() if key not in self._under_way}
+        records = {key: record for key, record in found.items() if record}
+        for key, record in self._recorded.abandoned(records, self._clock.now()).items():
             try:
-                await self._carry_out(receiver, record)
+                await self._carry_out(tenants[key], record)
                 log.info(
                     "%s has %s of tenant %s now: its transfer had not been finished", key, record.host, record.source
                 )

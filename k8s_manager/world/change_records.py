@@ -1,0 +1,100 @@
+"""Records of changes that take several writes: annotations of the document that the change is about. Pure.
+
+A transfer of a host is two writes, one for each tenant, and between them no tenant claims the host. A deletion with all
+that depends on a document is one for each. The manager records such a change before its first write, so that the next
+leader finishes it where this one dies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from istio_templates.facts import Manifest, ObjectKey
+
+TRANSFER = "tidegate.dev/host-transfer"
+CASCADE = "tidegate.dev/cascade-deletion"
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """A host on its way from the tenant `source`, which had it with all of `claim`; who asked for it, and why."""
+
+    host: str
+    source: str
+    claim: Manifest
+    by: str
+    reason: str = ""
+    ticket: str = ""
+
+    @property
+    def received(self) -> Manifest:
+        """The claim of the receiver: what the source has delegated is its own affair."""
+        return {name: value for name, value in self.claim.items() if name != "delegations"}
+
+    def text(self) -> str:
+        """Return the record as the annotation holds it."""
+        return orjson.dumps(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeRecord:
+    """The deletion of a document and of all that depended on it, of which the youngest was made at `newest` (RFC 3339);
+    who asked for it, and why."""
+
+    newest: str
+    by: str
+    reason: str = ""
+    ticket: str = ""
+
+    def text(self) -> str:
+        """Return the record as the annotation holds it."""
+        return orjson.dumps(self).decode()
+
+
+def transfer_of(tenant: Manifest) -> TransferRecord | None:
+    """Return the transfer that a tenant is to receive; None where there is none, or nothing that can be read."""
+    try:
+        record = TransferRecord(**_fields(tenant, TRANSFER))
+    except TypeError:
+        return None
+    texts = (record.host, record.source, record.by, record.reason, record.ticket)
+    is_right = all(isinstance(value, str) for value in texts) and isinstance(record.claim, dict)
+    return record if is_right and record.claim.get("name") else None
+
+
+def cascade_of(document: Manifest) -> CascadeRecord | None:
+    """Return the deletion that a document goes with; None where there is none, or nothing that can be read."""
+    try:
+        record = CascadeRecord(**_fields(document, CASCADE))
+    except TypeError:
+        return None
+    is_right = all(isinstance(value, str) for value in (record.newest, record.by, record.reason, record.ticket))
+    return record if is_right else None
+
+
+def _fields(document: Manifest, name: str) -> Manifest:
+    """Return the fields of a record; none where nothing can be read."""
+    try:
+        found: Any = orjson.loads((document["metadata"].get("annotations") or {}).get(name) or "null")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class AbandonedRecords(Generic[R]):
+    """Tells which records no manager has carried on for `patience` seconds: the one that wrote them has died."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._since: dict[ObjectKey, tuple[R, float]] = {}
+
+    def abandoned(self, records: Mapping[ObjectKey, R], now: float) -> dict[ObjectKey, R]:
+        """Return those of all `records` by document that are as they were `patience` seconds ago."""
+        before, self._since = self._since, {}
+        for key, record in records.items():
+            known = before.get(key)
+            self._since[key] = known if known is not None and known[0] == record else (record, now)
+        return {key: record for key, (record, since) in self._since.items() if now - since >= self._patience}

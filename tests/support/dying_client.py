@@ -1,0 +1,39 @@
+"""The transport of a manager that dies in the middle of what it writes."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from k8s_manager.kube.client import KubeClient
+
+
+class DyingClient(KubeClient):
+    """Dies at the n-th write that `counts` (by method and path) from the moment on in which `left` is set to n: before
+    it is sent, or (`sent`) once it has arrived. A write that is refused, since a status came between, counts for
+    nothing: it is sent again."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession, counts: Callable[[str, str], bool]) -> None:
+        super().__init__(server, session)
+        self._counts = counts
+        self.left: int | None = None
+        self.sent, self.dead = True, asyncio.Event()
+
+    async def call(self, method: str, path: str, what: str, *more: Any) -> Any:
+        """Send a request, or never return."""
+        if self.dead.is_set():
+            await asyncio.Event().wait()
+        counts = self.left is not None and self._counts(method, path)
+        if counts and self.left == 1 and not self.sent:
+            await self._die()
+        answer = await super().call(method, path, what, *more)
+        if counts and self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                await self._die()
+        return answer
+
+    async def _die(self) -> None:
+        self.dead.set()
+        await asyncio.Event().wait()
