@@ -46,8 +46,10 @@ def bounded() -> str:
 class Site:
     """One scenario's hands and eyes."""
 
-    def __init__(self, kube: KubeClient, rest: "Rest", token: str) -> None:
+    def __init__(self, kube: KubeClient, rest: "Rest", address: str, token: str) -> None:
         self.kube, self.rest, self._token = kube, rest, token
+        self.login = {"TIDEGATE_SERVER": address, "TIDEGATE_TOKEN": token}
+        """The environment in which the command line talks to the manager."""
 
     @asynccontextmanager
     async def at(self, address: str) -> AsyncIterator["Rest"]:
@@ -191,7 +193,7 @@ async def site() -> AsyncIterator[Site]:
         token = base64.b64decode(secret["data"]["token"]).decode()
         address = f"http://{service['spec']['clusterIP']}"
         async with _session(address, token) as session:
-            yield Site(kube, Rest(session), token)
+            yield Site(kube, Rest(session), address, token)
 
 
 def _session(address: str, token: str) -> aiohttp.ClientSession:
