@@ -241,7 +241,7 @@ async def test_a_grant_counts_from_when_it_is_written_and_no_longer_when_it_is_g
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"role": "viewer"}, "names nobody"),
+        ({"role": "viewer"}, "names no caller"),
         ({"role": "emperor", "users": ["anna"]}, "viewer"),
         ({"role": "platformAdmin", "users": ["anna"], "tenants": ["search"]}, "leave tenants out"),
         ({"role": "viewer", "users": ["anna\nbob"]}, "users"),
