@@ -1,12 +1,13 @@
 """One node: start everything in order, and take everything away again, also what a failure left behind."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from e2e.cluster.processes import Processes, Started, this_process
 from e2e.cluster.run import run
 
 START_SECONDS = 90.0
+_KUBELETS = Path("/run/tidegate-e2e-kubelets.lock")
+_DEVICE_PLUGINS = "/var/lib/kubelet/device-plugins/kubelet.sock"
 _CONTAINERD_LOGS = Path("/var/log/containers")
 
 
@@ -107,9 +110,15 @@ class Node:
         self.processes.stop("containerd")
 
     def start_kubelet(self) -> None:
-        """Start the kubelet; pods that run already go on running."""
-        config = self.place.state / "kubelet.yaml"
-        self._start("kubelet", components.kubelet(self.program("kubelet"), self._pki, config, self.place))
+        """Start the kubelet, and return when it listens for device plugins; pods that run already go on running.
+
+        The path of that socket is the same for every kubelet of a machine. Each removes what stands there and binds its
+        own, and of two that do so in the same moment one ends.
+        """
+        config, sockets = self.place.state / "kubelet.yaml", (*self.place.inside, "cat", "/proc/net/unix")
+        with _one_at_a_time(_KUBELETS):
+            self._start("kubelet", components.kubelet(self.program("kubelet"), self._pki, config, self.place))
+            self.until("the kubelet listens for device plugins", lambda: _DEVICE_PLUGINS in run(*sockets))
 
     def stop_kubelet(self) -> None:
         """Stop the kubelet, and return when it has ended."""
@@ -197,6 +206,14 @@ def _kill_all(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+@contextlib.contextmanager
+def _one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is in the block."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _unmount_below(folder: Path) -> None:
