@@ -66,7 +66,7 @@ class CapacityTracker:
         self._namespaces = Last()
         self._version = samples.version
         self.figures: Mapping[VersionKey, DeclaredFigures] = {}
-        self.doubts: dict[LimitKey, SourceDoubt] = {}
+        self.doubts: dict[LimitKey, SourceDoubt] | None = None
 
     def count(self, plan: Plan, in_force: Mapping[LimitKey, Override], fresh: bool) -> dict[LimitKey, ModelCapacity]:
         """Return every model's limit under the overrides `in_force`; `fresh` says whether the watch of pods has lately
@@ -176,13 +176,14 @@ class CapacityTracker:
         """Find the models over whose replicas Prometheus and the watch disagree, or may."""
         if self._settings.replica_source != "both":
             return
-        self.doubts = {}
+        doubts = {}
         for identity, limited in plan.limits.items():
             if limited.terms.version:
                 continue
             place = (limited.terms.namespace, limited.terms.model, limited.spec)
             if found := self._samples.doubt(*place, self._reader.pods.ready(*place)):
-                self.doubts[identity] = found
+                doubts[identity] = found
+        self.doubts = doubts
 
     @property
     def _by_watch(self) -> bool:

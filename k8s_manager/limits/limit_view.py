@@ -7,7 +7,7 @@ from typing import NamedTuple
 from istio_templates.facts import Bucket, LimitKey
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.observer import ObservedLimits
-from k8s_manager.limits.prometheus_replicas import SourceDoubt
+from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.runtime.clock import Clock
@@ -74,9 +74,9 @@ class LimitViews:
         self._since[entry] = self._clock.utc()
 
     def source_doubt(self, identity: LimitKey) -> SourceDoubt | None:
-        """Return why Prometheus and the watch may not agree over a model's replicas; None where they do or only one of
-        them is asked."""
-        return self._observed.doubts.get(identity)
+        """Return why Prometheus and the watch may not agree over a model's replicas; None where they do."""
+        doubts = self._observed.doubts
+        return ONE_SOURCE if doubts is None else doubts.get(identity)
 
     def mark(self, identity: LimitKey) -> object:
         """Return something that differs whenever the views of a model differ in more than what moves with the clock."""

@@ -70,7 +70,7 @@ class ObservedLimits:
     staged: StagedLimits = field(default_factory=StagedLimits)
     lifted: Mapping[LimitKey, LimitTarget] = field(default_factory=dict)
     own: Mapping[LimitKey, list[LimitKey]] = field(default_factory=dict)
-    doubts: Mapping[LimitKey, SourceDoubt] = field(default_factory=dict)
+    doubts: Mapping[LimitKey, SourceDoubt] | None = None
     versions: tuple[int, int] = (0, 0)
     overruled: Mapping[LimitKey, tuple[Override, ...]] = field(default_factory=dict)
 

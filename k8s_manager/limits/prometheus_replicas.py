@@ -31,10 +31,13 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class SourceDoubt:
     """Why Prometheus and the watch cannot be said to count the same replicas: they have differed for long (`Disagree`)
-    or for a moment (`Settling`), or Prometheus returns nothing to compare (`NotRead`)."""
+    or for a moment (`Settling`), Prometheus returns nothing to compare (`NotRead`), or only one of them is asked."""
 
     reason: str
     said: str = ""
+
+
+ONE_SOURCE = SourceDoubt("OneSource")
 
 
 class SampleLoop:

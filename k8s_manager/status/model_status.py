@@ -8,7 +8,7 @@ from istio_templates.documents import ModelSpec
 from istio_templates.facts import LimitKey, Manifest, ServedModel
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
-from k8s_manager.limits.prometheus_replicas import SourceDoubt
+from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
 from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
@@ -172,7 +172,7 @@ def _sources_agree(doubt: SourceDoubt | None, stored: Stored) -> list[Condition]
     if doubt and doubt.reason == "Disagree":
         message = f"{doubt.said}; the manager uses the watch, check kube-state-metrics and its scrapes"
         return [Condition("SourcesAgree", False, "Disagree", message)]
-    if before is None:
+    if before is None or doubt is ONE_SOURCE:
         return []
     if doubt is None:
         return [Condition("SourcesAgree", True, "Agree", "the watch and Prometheus count the same replicas")]

@@ -11,7 +11,7 @@ from istio_templates.facts import Bucket, LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.kube.errors import Absent, FieldConflict
 from k8s_manager.limits.limit_view import LimitView
-from k8s_manager.limits.prometheus_replicas import SourceDoubt
+from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
 from k8s_manager.offline.offline_world import world_of
 from k8s_manager.pipeline.apply import Failure
 from k8s_manager.pipeline.termination import Terminating
@@ -251,6 +251,11 @@ def test_sources_agree_only_where_both_are_read(before, doubt, status):
     found = of_model(model(), 1, before=told("SourcesAgree", before), source_doubt=doubt)
     assert found["SourcesAgree"]["status"] == status
     assert status == "False" or "SourcesAgree" not in of_model(model(), 1, source_doubt=doubt)
+
+
+@pytest.mark.parametrize("before", ["True", "False", "Unknown"])
+def test_what_two_sources_said_goes_when_only_one_is_asked(before):
+    assert "SourcesAgree" not in of_model(model(), 1, before=told("SourcesAgree", before), source_doubt=ONE_SOURCE)
 
 
 def test_a_model_behind_a_gateway_without_ready_pods_is_not_ready():
