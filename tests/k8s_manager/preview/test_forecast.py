@@ -149,8 +149,11 @@ def one_of(rng: random.Random) -> list[dict]:
     """Return documents with some change of what callers may send."""
     limit = {
         "perReplicaQps": rng.choice([5, 20, 33.3, 50]),
-        "mode": rng.choice(["enforce", "enforce", "shadow", "off"]),
+        "mode": rng.choice(["enforce", "enforce", "shadow", "ramp", "off"]),
+        "ramp": {"over": "9000h"},
     }
+    if limit["mode"] == "shadow" and rng.random() < 0.5:
+        limit["verdict"] = {"refusedAtMost": 1, "over": "1h"}
     limit |= {"floor": rng.choice([1, 7]), "burst": rng.choice(["100ms", "1s"])}
     limit |= {"fallback": {"cold": rng.choice(["hold", "floor", "closed"]), "stale": "hold"}}
     if rng.random() < 0.3:
