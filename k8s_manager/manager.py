@@ -168,7 +168,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
         history,
         tree,
         loop.figures,
-        LimitForecaster(store, clock, settings, samples, counts),
+        LimitForecaster(limits.observer_copy, counts),
         clock,
         settings.change_patience,
     )

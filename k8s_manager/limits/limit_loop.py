@@ -19,6 +19,7 @@ from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
 from k8s_manager.limits.slot_rollback import RolledBack, SlotRollbacks
 from k8s_manager.limits.slot_writer import SlotWriter
+from k8s_manager.limits.stages import Evidences
 from k8s_manager.pipeline.figures import Figures
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
@@ -71,6 +72,10 @@ class LimitLoop:
     def pools(self) -> Mapping[str, GatewayPool]:
         """All gateways, by name."""
         return self._observer.plan.pools
+
+    def observer_copy(self, counts: Evidences) -> LimitObserver:
+        """Return a copy of the observer for a forecast, with evidence of its own."""
+        return self._observer.copy(counts)
 
     @property
     def feedback(self) -> LimitFeedback:

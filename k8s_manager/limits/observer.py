@@ -108,6 +108,13 @@ class LimitObserver:
         self._figures: Mapping[VersionKey, DeclaredFigures] = {}
         self._last: tuple[tuple[Any, ...], ObservedLimits] = ((), ObservedLimits())
 
+    def copy(self, counts: Evidences) -> "LimitObserver":
+        """Return an observer of the same store for a forecast: it knows how far stages have come, and what it observes
+        changes nothing here."""
+        other = LimitObserver(self._store, self._clock, self._settings, self._samples, counts, SlotRollbacks())
+        other._stages = self._stages.copy(counts)
+        return other
+
     @property
     def plan(self) -> Plan:
         """The plan whose limits are observed."""

@@ -64,6 +64,12 @@ class StageTracker:
         self._evidences = evidences
         self._progress: dict[LimitKey, RampProgress] = {}
 
+    def copy(self, evidences: Evidences) -> "StageTracker":
+        """Return a tracker that has come as far, and goes on by itself."""
+        other = StageTracker(evidences)
+        other._progress = {identity: replace(known) for identity, known in self._progress.items()}
+        return other
+
     def stage(
         self,
         limits: Mapping[LimitKey, Limited],
@@ -83,7 +89,8 @@ class StageTracker:
         pinned = pins.assign(asking, slots, kept)
         still = {i for i in found if i in pinned.holders or _sets_a_stage(in_force.get(i))}
         stages |= {i: replace(stages[i], next_at=None) for i in still & stages.keys()}
-        self._note(found, whole, still)
+        frozen = {i for i, override in in_force.items() if override.action == "freeze"}
+        self._note(found, whole, still, frozen)
         following = [stage.next_at for stage in stages.values() if stage.next_at is not None]
         return StagedLimits(stages, _placed(pinned, limits), pinned.holders, min(following, default=None))
 
@@ -122,17 +129,21 @@ class StageTracker:
         return stage
 
     def _note(
-        self, found: Mapping[LimitKey, Stage | None], whole: Mapping[LimitKey, Limited], still: Set[LimitKey]
+        self,
+        found: Mapping[LimitKey, Stage | None],
+        whole: Mapping[LimitKey, Limited],
+        still: Set[LimitKey],
+        frozen: Set[LimitKey],
     ) -> None:
         """Note how far each has come. Those that stand still, under an override or for want of slots, do not move; but
-        who asks for shadow is in shadow, slots or none."""
+        who asks for shadow is in shadow, slots or none, unless the limit is frozen."""
         for identity, stage in found.items():
             known = self._progress[identity]
             if identity not in still:
                 known.share = stage.enforced if stage else None
                 continue
             known.ramp = None
-            if stage and (stage.awaits or whole[identity].terms.mode == "shadow"):
+            if stage and identity not in frozen and (stage.awaits or whole[identity].terms.mode == "shadow"):
                 known.share = 0
 
 

@@ -1,25 +1,20 @@
 """Forecast of limits: what gateway pods will enforce under another plan, once every debounce has passed.
 
-The limit loop's own observer reads the same store under both plans, so that a forecast is what then happens. It writes
-nothing and remembers nothing of what it read.
+A copy of the limit loop's observer reads the same store under both plans, so that a forecast is what then happens: also
+how far a ramp had come that rests under an override. It writes nothing, and nothing of what it read is remembered.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
 from istio_templates.facts import Bucket, LimitKey
-from k8s_manager.kube.store import Store
 from k8s_manager.limits.observer import LimitObserver, ObservedLimits
 from k8s_manager.limits.override_text import cap_sentence
-from k8s_manager.limits.prometheus_replicas import SampleLoop
-from k8s_manager.limits.slot_rollback import SlotRollbacks
-from k8s_manager.limits.stages import live_bucket
+from k8s_manager.limits.stages import Evidences, live_bucket
 from k8s_manager.pipeline.figures import Figures
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.settings import Settings
 from ratelimiter.controller import Limits, LimitState, LimitTarget, Slot
 from ratelimiter.evidence import HOUR
 from ratelimiter.modes import Evidence
@@ -97,13 +92,10 @@ class ForecastShift:
 
 
 class LimitForecaster:
-    """Forecasts limits from what the store shows now."""
+    """Forecasts limits from what the store shows now: `observer` is a copy of the limit loop's, for some evidence."""
 
-    def __init__(
-        self, store: Store, clock: Clock, settings: Settings, samples: SampleLoop, counts: ShadowEvidence
-    ) -> None:
-        self._store, self._clock, self._settings = store, clock, settings
-        self._samples, self._counts = samples, counts
+    def __init__(self, observer: Callable[[Evidences], LimitObserver], counts: ShadowEvidence) -> None:
+        self._observer, self._counts = observer, counts
 
     def shifts(
         self, now: PlannedState, then: PlannedState, about: frozenset[LimitKey] = frozenset()
@@ -112,10 +104,7 @@ class LimitForecaster:
         keys = _concerned(now, then, about)
         if not keys:
             return ()
-        observer = LimitObserver(
-            self._store, self._clock, self._settings, self._samples, _KeptCounts(self._counts), SlotRollbacks()
-        )
-        looks = []
+        observer, looks = self._observer(_KeptCounts(self._counts)), []
         for state in (now, then):
             observer.follow(_only(state.plan, keys), state.figures)
             looks.append((observer.observe(LimitState()), observer.slots()))

@@ -175,6 +175,13 @@ def test_another_manager_goes_on_from_the_slots():
     assert Stand(stand.slots).share(now, **RAMP) == 35
 
 
+def test_a_frozen_limit_whose_document_asks_for_shadow_stays_enforced_until_the_freeze_ends():
+    stand, frozen = Stand(), override(action="freeze")
+    assert stand.share(0) == 100
+    assert [stand.share(now, frozen, mode="shadow") for now in (1, 2, 3)] == [100, 100, 100]
+    assert stand.share(4, mode="shadow") == 0
+
+
 def test_a_model_that_waits_for_slots_or_is_frozen_wakes_nobody():
     slots = {("shared", limiter(pair)): ((identity("search", n), Bucket(9, 1, 2, 0)),) for pair, n in enumerate("abcd")}
     stand, names = Stand(), ("a", "b", "c", "d", "ranker")

@@ -110,7 +110,7 @@ class Loop:
             self.state = controller.written(before, decision.writes, self.clock.now())
             for found in limit_changes(seen, before, self.state):
                 self.observer.note_change(found)
-            self.clock.seconds += 400.0
+            self.clock.seconds += 200.0
 
     def enforced(self, name: str) -> tuple[float | None, str]:
         """Return what stands in the slots of a model over both gateway pods: its limit and its mode."""
@@ -133,7 +133,7 @@ class Loop:
         )
         assert not found.rejected, found.rejected
         now, then = (PlannedState(state.plan, Figures()) for state in found.states)
-        forecaster = LimitForecaster(self.store, self.clock, self.settings, self.samples, self.counts)
+        forecaster = LimitForecaster(self.observer.copy, self.counts)
         shifts = forecaster.shifts(now, then)
         lines = {subject_of(s.namespace, s.model, s.version): outlook_line(s) for s in shifts}
         return lines, list(effects(shifts, now.plan, then.plan))
@@ -150,7 +150,7 @@ def one_of(rng: random.Random) -> list[dict]:
     limit = {
         "perReplicaQps": rng.choice([5, 20, 33.3, 50]),
         "mode": rng.choice(["enforce", "enforce", "shadow", "ramp", "off"]),
-        "ramp": {"over": "9000h"},
+        "ramp": {"over": "24h"},
     }
     if limit["mode"] == "shadow" and rng.random() < 0.5:
         limit["verdict"] = {"refusedAtMost": 1, "over": "1h"}
