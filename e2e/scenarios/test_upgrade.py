@@ -54,6 +54,7 @@ async def test_an_upgrade_writes_no_object_and_every_limit_holds(previous_releas
     # Pods of a gateway that a newer release has made are replaced by the previous one as soon as that leads.
     kubectl("-n", "shared-gw", "rollout", "status", "deployment/shared", bounded())
     gateways = await site.ready_pods("shared-gw", "istio=shared", 2)
+    await site.until_enforced(40, tenant)
     before = await objects(site, tenant)
     assert any(key.startswith("VirtualService") for key in before)
     load = Load(host_of(tenant), path_of("ranker"), rate=80)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import math
 import os
 import subprocess
 import time
@@ -149,12 +150,14 @@ class Site:
         await until(look, f"the limit {wanted}/s of {tenant}/{name}")
 
     async def until_enforced(self, wanted: float, tenant: str, name: str = "ranker") -> None:
-        """Wait until both gateway pods run the limit that they should, as the config probe reads it."""
+        """Wait until each of both gateway pods runs its half of the limit, as the config probe reads it."""
 
         async def look() -> bool:
             status, limit = await self.rest.call("GET", f"/v1/tenants/{tenant}/models/{name}/limit")
-            found = (limit["total"], [pod["state"] for pod in limit["pods"]]) if status == 200 else None
-            return found == (wanted, ["Applied", "Applied"])
+            if status != 200 or [pod["state"] for pod in limit["pods"]] != ["Applied", "Applied"]:
+                return False
+            share = (limit["perGateway"] or {}).get("rate", 0)
+            return limit["total"] == wanted and math.isclose(2 * share, wanted)
 
         await until(look, f"the limit {wanted}/s of {tenant}/{name} at both gateway pods")
 
