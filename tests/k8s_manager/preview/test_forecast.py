@@ -40,6 +40,8 @@ from tests.support.documents import gateway, labels, model, tenant
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RANKER = identity("search", "ranker")
+PODS = {"shared": 2, "other": 3}
+"""How many pods each gateway has."""
 CHANGES = 25
 """Of each of the seeds below."""
 
@@ -73,11 +75,13 @@ class Loop:
         self.admitter, self.planner = Admitter(self.checks), Planner()
         self.observer = LimitObserver(self.store, self.clock, self.settings, self.samples, self.counts, SlotRollbacks())
         self.state = controller.LimitState()
-        self.put({"kind": "Namespace", "metadata": {"name": "inference-gw", "labels": {}}})
+        for place in PODS:
+            self.put({"kind": "Namespace", "metadata": {"name": f"{place}-gw", "labels": {}}})
         ours = {"tidegate.dev/tenant": "search", "app.kubernetes.io/managed-by": "tidegate"}
         self.put({"kind": "Namespace", "metadata": {"name": "search", "labels": ours}})
-        self.pod("inference-gw", {"istio": "shared"})
-        self.pod("inference-gw", {"istio": "shared"})
+        for place, count in PODS.items():
+            for _ in range(count):
+                self.pod(f"{place}-gw", {"istio": place})
 
     def put(self, obj: dict) -> None:
         self.numbers += 1
@@ -113,13 +117,15 @@ class Loop:
             self.clock.seconds += 200.0
 
     def enforced(self, name: str) -> tuple[float | None, str]:
-        """Return what stands in the slots of a model over both gateway pods: its limit and its mode."""
-        for obj in self.store.all("EnvoyFilter"):
-            for key, bucket in limits_of(obj):
-                if key == identity("search", name):
-                    mode = "enforce" if bucket.enforced == 100 else "ramp" if bucket.enforced else "shadow"
-                    return float(bucket.rate * 2), mode
-        return None, "off"
+        """Return what stands in the slots of a model over all pods of its gateway: its limit and its mode."""
+        found = {
+            (float(bucket.rate * PODS[obj["metadata"]["labels"]["tidegate.dev/gateway"]]), mode_of(bucket))
+            for obj in self.store.all("EnvoyFilter")
+            for key, bucket in limits_of(obj)
+            if key == identity("search", name)
+        }
+        assert len(found) <= 1, found
+        return found.pop() if found else (None, "off")
 
     def planned(self, change: list[dict], deleted: tuple[ObjectKey, ...] = ()) -> tuple[dict, list]:
         """Return the limits and effects that a plan tells."""
@@ -143,6 +149,10 @@ class Loop:
         known = next((s for s in self.world().documents() if s.key == document.key), None)
         uid = known.uid if known else "new"
         return Stored(document.key, uid, 10**6, "2026-01-01T00:00:00Z", False, True, document, ())
+
+
+def mode_of(bucket) -> str:
+    return "enforce" if bucket.enforced == 100 else "ramp" if bucket.enforced else "shadow"
 
 
 def one_of(rng: random.Random) -> list[dict]:
@@ -180,7 +190,7 @@ def one_of(rng: random.Random) -> list[dict]:
         "metadata": {"name": rng.choice(["a", "b"]), "namespace": "tidegate-system"},
         "spec": {"target": target, "reason": "incident 1", "author": "kim", "expires": expires, **setting},
     }
-    return [rng.choice([changed, changed, tenant(**ceiling), override])]
+    return [rng.choice([changed, changed, tenant(gateway={"name": rng.choice([*PODS])}, **ceiling), override])]
 
 
 def fallen(before: tuple[float | None, str], after: tuple[float | None, str]) -> bool:
@@ -193,7 +203,7 @@ def fallen(before: tuple[float | None, str], after: tuple[float | None, str]) ->
 @pytest.mark.parametrize("seed", range(16))
 async def test_the_limit_and_the_risk_of_a_plan_are_what_then_happens(seed):
     rng, loop = random.Random(seed), Loop()
-    for document in (gateway(), tenant(), model(), model("other")):
+    for document in (*(gateway(name, f"{name}-gw") for name in PODS), tenant(), model(), model("other")):
         loop.put(document)
     for name in ("ranker", "ranker", "other"):
         loop.pod("search", labels(name))
