@@ -68,6 +68,13 @@ class CapacityTracker:
         self.figures: Mapping[VersionKey, DeclaredFigures] = {}
         self.doubts: dict[LimitKey, SourceDoubt] | None = None
 
+    def copy(self, reader: WorldReader) -> "CapacityTracker":
+        """Return a tracker that knows the same of what was in force, and goes on by itself."""
+        other = CapacityTracker(self._store, reader, self._settings, self._samples)
+        other._in_force, other._without_override = dict(self._in_force), dict(self._without_override)
+        other._counted = dict(self._counted)
+        return other
+
     def count(self, plan: Plan, in_force: Mapping[LimitKey, Override], fresh: bool) -> dict[LimitKey, ModelCapacity]:
         """Return every model's limit under the overrides `in_force`; `fresh` says whether the watch of pods has lately
         reported anything."""

@@ -109,10 +109,10 @@ class LimitObserver:
         self._last: tuple[tuple[Any, ...], ObservedLimits] = ((), ObservedLimits())
 
     def copy(self, counts: Evidences) -> "LimitObserver":
-        """Return an observer of the same store for a forecast: it knows how far stages have come, and what it observes
-        changes nothing here."""
+        """Return an observer of the same store for a forecast: it knows how far stages have come and what is frozen,
+        and what it observes changes nothing here."""
         other = LimitObserver(self._store, self._clock, self._settings, self._samples, counts, SlotRollbacks())
-        other._stages = self._stages.copy(counts)
+        other._stages, other._capacity = self._stages.copy(counts), self._capacity.copy(other._reader)
         return other
 
     @property
