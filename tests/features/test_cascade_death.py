@@ -10,7 +10,7 @@ from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.world.change_records import CASCADE, AbandonedRecords, CascadeRecord, cascade_of
 from tests.features.conftest import make_search
-from tests.support.documents import model
+from tests.support.documents import HOST, model, tenant
 from tests.support.dying_client import DyingClient
 from tests.support.fleet import SETTINGS
 from tests.support.waiting import until
@@ -76,6 +76,20 @@ async def test_what_was_made_since_ends_a_cascade_that_was_not_finished(fleet):
     async with fleet.manager():
         await two_models(fleet)
         record = CascadeRecord("2020-01-01T00:00:00Z", "anna")
+        await fleet.client.merge(KEY, {"metadata": {"annotations": {CASCADE: record.text()}}})
+    async with fleet.manager(AT_ONCE):
+        await until(lambda: _is_forgotten(fleet), what="the record being gone")
+        assert await documents(fleet) == ["ranker", "other", "search"]
+
+
+async def test_a_cascade_that_guests_prevent_meanwhile_is_given_up(fleet):
+    async with fleet.manager():
+        await two_models(fleet)
+        claim = {"name": HOST, "delegations": [{"path": "/ads", "tenant": "ads"}]}
+        await fleet.apply(tenant(hosts=[claim]), tenant("ads"))
+        await until(lambda: fleet.get("Namespace", "ads"), what="the guest's namespace")
+        await fleet.apply(model("banner", "ads", routes=[{"host": HOST, "path": "/ads", "port": 8080}]))
+        record = CascadeRecord("2999-01-01T00:00:00Z", "anna")
         await fleet.client.merge(KEY, {"metadata": {"annotations": {CASCADE: record.text()}}})
     async with fleet.manager(AT_ONCE):
         await until(lambda: _is_forgotten(fleet), what="the record being gone")

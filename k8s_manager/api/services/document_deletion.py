@@ -117,8 +117,7 @@ class DocumentDeletion:
         except Transient:
             raise
         except TidegateError:
-            with suppress(NotFound):
-                await self._writer.annotate(self._catalog.live(head), CASCADE, None)
+            await self._forget(head)
             raise
         finally:
             self._under_way.discard(head)
@@ -130,6 +129,11 @@ class DocumentDeletion:
                 await self._delete(key, None, change)
         await self._delete(going[-1], match, change)
 
+    async def _forget(self, key: ObjectKey) -> None:
+        """Remove the record of a deletion that is given up."""
+        with suppress(NotFound):
+            await self._writer.annotate(self._catalog.live(key), CASCADE, None)
+
     async def _finish_others(self) -> None:
         """Finish the deletions that no manager has carried on for a while."""
         if self._catalog.unready():
@@ -140,15 +144,17 @@ class DocumentDeletion:
         for key, record in self._recorded.abandoned(records, self._clock.now()).items():
             try:
                 await self._finish(key, record)
+            except Transient as error:
+                log.warning("the deletion of %s, with all that depends on it, fails for now: %s", key, error)
             except TidegateError as error:
+                await self._forget(key)
                 log.warning("the deletion of %s, with all that depends on it, was not finished: %s", key, error)
 
     async def _finish(self, key: ObjectKey, record: CascadeRecord) -> None:
-        """Do what is left of a deletion; where documents were made since, it is given up."""
+        """Do what is left of a deletion; raises `Conflict` where documents were made since, or it is not possible."""
         async with self._locks.deleting():
             going = self._going(key, True, None)
             if later := [str(gone) for gone in going if self._made_at(gone) > record.newest]:
-                await self._writer.annotate(self._catalog.live(key), CASCADE, None)
                 raise Conflict(str(key), [Problem("", f"{', '.join(later)} came later; delete {key} again")])
             await self._delete_all(going, None, ChangeAuthor(record.by, record.reason, record.ticket))
             log.info("%s is deleted, with what depended on it: its deletion had not been finished", key)
