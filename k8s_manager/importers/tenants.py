@@ -41,9 +41,7 @@ def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
             claim["tls"] = {"credentialName": secret}
         lent = [{"path": path, "tenant": other} for other in others for path in _lendable(users[other])]
         if others:
-            said = (
-                f"is routed from {', '.join(sorted(users))}; proposed: {owner} owns it and lends the others their paths"
-            )
+            said = f"is routed from {', '.join(sorted(users))}; proposed: {owner} owns it and delegates the others their paths"
             proposal.notes.append(Note(f"host {host}", "", said))
         claims[owner].append({**claim, **({"delegations": lent} if lent else {})})
         if secret:

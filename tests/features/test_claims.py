@@ -259,7 +259,7 @@ async def test_what_the_owner_serves_itself_is_not_lent(lent):
 
 async def test_an_owner_whose_guests_serve_does_not_go(lent):
     status, said = await lent.call("DELETE", "/v1/tenants/search?cascade=true")
-    assert (status, "lends paths to ads, which serve them" in str(said["problems"])) == (409, True)
+    assert (status, "delegates paths to ads, which serve them" in str(said["problems"])) == (409, True)
     assert (await lent.call("DELETE", GUEST))[0] == 202
     await until(lambda: routed(lent, set()), what="the guest's route being gone")
     assert (await lent.call("DELETE", "/v1/tenants/search?cascade=true"))[0] == 202

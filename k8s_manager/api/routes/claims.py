@@ -29,7 +29,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     @app.get(
         "/v1/claims",
         tags=["Claim"],
-        summary="Whose each host is, whom its owner lends paths, and who serves it.",
+        summary="The owner of each host, the tenants to which it delegates paths, and what serves it.",
         name="list_claims",
         response_model=ClaimPage,
     )

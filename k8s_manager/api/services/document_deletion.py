@@ -196,15 +196,15 @@ class DocumentDeletion:
         guests = {way.tenant for host in spec.hosts for way in host.delegations}
         using = sorted(guest for guest in guests if self._serves_there(guest, spec))
         if using:
-            said = f"lends paths to {', '.join(using)}, which serve them; take them back first"
+            said = f"delegates paths to {', '.join(using)}, which serve them; end the delegations first"
             raise Conflict(str(key), [Problem("spec.hosts", said)])
 
-    def _serves_there(self, guest: str, lender: TenantSpec) -> bool:
+    def _serves_there(self, guest: str, owner: TenantSpec) -> bool:
         found = self._store.get(ObjectKey("Tenant", "", guest))
         models = self._catalog.many("Model", namespace_of(found)) if found else []
         staying = [model for model in models if "deletionTimestamp" not in model["metadata"]]
         return any(
-            names.covers(claim.name, route.get("host", "")) for claim in lender.hosts for _, route in routes_in(staying)
+            names.covers(claim.name, route.get("host", "")) for claim in owner.hosts for _, route in routes_in(staying)
         )
 
     def _dependents(self, key: ObjectKey) -> list[ObjectKey]:
