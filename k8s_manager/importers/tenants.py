@@ -39,11 +39,11 @@ def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
         claim: Manifest = {"name": host}
         if secret := gateways.certificate(gateway, host):
             claim["tls"] = {"credentialName": secret}
-        lent = [{"path": path, "tenant": other} for other in others for path in _lendable(users[other])]
+        delegated = [{"path": path, "tenant": other} for other in others for path in _delegable(users[other])]
         if others:
-            said = f"is routed from {', '.join(sorted(users))}; proposed: {owner} owns it and delegates the others their paths"
+            said = f"is routed from {', '.join(sorted(users))}; proposed: {owner} owns it and delegates paths"
             proposal.notes.append(Note(f"host {host}", "", said))
-        claims[owner].append({**claim, **({"delegations": lent} if lent else {})})
+        claims[owner].append({**claim, **({"delegations": delegated} if delegated else {})})
         if secret:
             said = "is served plainly too, where theirs does: its own certificate makes plain HTTP redirect"
             proposal.notes.append(Note(f"host {host}", "", said))
@@ -65,7 +65,7 @@ def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
         proposal.notes.append(Note(f"namespace {namespace}", "", said))
 
 
-def _lendable(paths: set[str]) -> list[str]:
+def _delegable(paths: set[str]) -> list[str]:
     """Return the paths that lie in no other, without the whole host and what no route of Tidegate's can say."""
     kept = sorted(path for path in paths if path != "/" and _is_plain(path))
     return [path for path in kept if not any(path != other and lies_in(path, other) for other in kept)]
