@@ -65,10 +65,8 @@ class FencedClient(KubeClient):
         left = self.fence.left
         if left <= 0:
             raise Fenced(f"{what}: the lease of this manager has run out; the manager that leads now does it")
-        if left == inf:
-            return await self._client.call(method, path, what, query, body, content_type)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(None if left == inf else left):
                 return await self._client.call(method, path, what, query, body, content_type)
         except TimeoutError as error:
             raise Fenced(
