@@ -9,10 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.controlplane.scale import fleet, models
+from benchmarks.controlplane.scale import models
 from benchmarks.support.bare_loop import bare_loop, slot_bodies
 from benchmarks.support.report import Figure, at_most, median, plain
-from benchmarks.support.rig import Cluster, cluster
+from benchmarks.support.rig import Cluster, cluster, tenants
 from istio_templates.facts import ObjectKey
 from k8s_manager.kube.resources import RESOURCES
 from tests.support.documents import labels, model
@@ -43,7 +43,7 @@ async def run(quick: bool) -> list[Figure]:
 
 async def prepare(found: Cluster, number: int) -> list[ObjectKey]:
     """Make so many tenants with a model each, and a gateway pod; return both replicas of the model that is measured."""
-    await found.create(fleet(number))
+    await found.create(tenants(number))
     await found.create(models(number))
     await found.create([model("ranker", "t0000", rateLimit={"perReplicaQps": 20, "debounce": DEBOUNCE})])
     await found.pod("inference-gw", "gw-0", {"istio": "shared"})

@@ -11,14 +11,14 @@ import aiohttp
 import orjson
 
 from benchmarks.support.report import Figure, at_most, plain
-from benchmarks.support.rig import Cluster, cluster, peak_memory
+from benchmarks.support.rig import Cluster, cluster, peak_memory, tenants
 from istio_templates.facts import Manifest
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.manager import assemble, settle, until
 from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.metrics import RENDERED
 from k8s_manager.runtime.settings import Settings
-from tests.support.documents import gateway, model, tenant
+from tests.support.documents import model
 from tests.support.waiting import until as wait_until
 
 Call = tuple[str, str, dict[str, str] | None, bytes | None, str]
@@ -47,16 +47,6 @@ class Recording(KubeClient):
             self.calls.append((method, path, query, body, content_type))
             self.last = time.monotonic()
         return answer
-
-
-def fleet(number: int) -> Iterator[Manifest]:
-    """Yield a gateway and so many tenants with a namespace and a model each."""
-    yield gateway()
-    for index in range(number):
-        name = f"t{index:04d}"
-        labels = {"tidegate.dev/tenant": name, "app.kubernetes.io/managed-by": "tidegate"}
-        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        yield tenant(name)
 
 
 def models(number: int) -> Iterator[Manifest]:
@@ -93,7 +83,7 @@ async def run(quick: bool) -> list[Figure]:
 
 
 async def _documents(found: Cluster, number: int) -> None:
-    await found.create(fleet(number))
+    await found.create(tenants(number))
     await found.create(models(number))
 
 

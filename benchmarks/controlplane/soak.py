@@ -26,7 +26,7 @@ from tests.support.waiting import until
 
 SECONDS, TENANTS, RATE, SAMPLES = 300.0, 20, 10.0, 20
 GROWTH, SLOWER = 1.05, 1.25
-MEASURED = ("t00", "measured")
+MEASURED = ("t0000", "measured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Churn:
             await self._found.create([document])
 
     async def _host(self) -> None:
-        namespace = f"t{self._chance.randrange(TENANTS):02d}"
+        namespace = f"t{self._chance.randrange(TENANTS):04d}"
         hosts = [{"name": f"{namespace}.models.example.com"}, {"name": f"{namespace}-{self.done % 7}.example.com"}]
         await self._found.create([tenant(namespace, hosts=hosts)])
 

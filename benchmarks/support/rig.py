@@ -142,10 +142,10 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
 
 
 def tenants(number: int) -> Iterator[Manifest]:
-    """Yield a gateway, and tenants t00, t01 ... with their namespaces."""
+    """Yield a gateway, and tenants t0000, t0001 ... with their namespaces."""
     yield gateway()
     for index in range(number):
-        name = f"t{index:02d}"
+        name = f"t{index:04d}"
         marks = {"tidegate.dev/tenant": name, "app.kubernetes.io/managed-by": "tidegate"}
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
         yield tenant(name)
@@ -153,7 +153,7 @@ def tenants(number: int) -> Iterator[Manifest]:
 
 def places(models: int, number: int) -> list[tuple[str, str]]:
     """Return the namespaces and names of models that are spread over so many of those tenants."""
-    return [(f"t{index % number:02d}", f"m{index // number}") for index in range(models)]
+    return [(f"t{index % number:04d}", f"m{index // number}") for index in range(models)]
 
 
 def peak_memory(pid: int) -> float:

@@ -67,6 +67,19 @@ class Run:
         """Wait in simulated time for something that a manager does."""
         await until(look, what, seconds)
 
+    async def attempt(self, call: Callable[[Manager], Awaitable[Any]]) -> None:
+        """Have an operator call the API, until it answers, the manager dies or 20 s have passed; and wait a little."""
+        manager = self.manager
+        assert manager is not None
+        answer = asyncio.ensure_future(call(manager))
+        for _ in range(200):
+            await asyncio.sleep(0.1)
+            if answer.done() or manager is not self.manager:
+                break
+        answer.cancel()
+        await asyncio.gather(answer, return_exceptions=True)
+        await asyncio.sleep(5)
+
     async def programmed(self, name: str = "ranker", namespace: str = "search") -> None:
         """Wait until a model's present generation is programmed."""
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from istio_templates import names
-from istio_templates.facts import Manifest
+from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.world.change_records import CASCADE
@@ -113,6 +112,8 @@ async def delete_all(run: Run) -> None:
 async def cascade(run: Run) -> None:
     """An operator deletes a tenant with its models by the REST API, and again where nothing came of it."""
 
+    key, write = ObjectKey("Tenant", "", "search"), WriteRequest(match="*", change=ChangeAuthor("anna"))
+
     def live() -> Manifest | None:
         return run.cluster.get("Tenant", "search")
 
@@ -121,17 +122,7 @@ async def cascade(run: Run) -> None:
         return CASCADE in (metadata.get("annotations") or {}) or "deletionTimestamp" in metadata
 
     while live():
-        manager = run.manager
-        assert manager is not None
-        write = WriteRequest(match="*", change=ChangeAuthor("anna"))
-        deleting = asyncio.ensure_future(manager.backend.deletion.delete(names.key_of(live() or {}), True, write))
-        for _ in range(200):
-            await asyncio.sleep(0.1)
-            if deleting.done() or manager is not run.manager:
-                break
-        deleting.cancel()
-        await asyncio.gather(deleting, return_exceptions=True)
-        await asyncio.sleep(5)
+        await run.attempt(lambda manager: manager.backend.deletion.delete(key, True, write))
         if has_begun():
             await run.until(lambda: not live(), "the tenant being gone, as its deletion was recorded", 100)
 
@@ -246,16 +237,7 @@ async def transfer(run: Run) -> None:
         return "".join(owners)
 
     while owner() == "search" or not owner():
-        manager = run.manager
-        assert manager is not None
-        giving = asyncio.ensure_future(manager.backend.transfers.give(FREE, "ads", "search", ChangeAuthor("anna")))
-        for _ in range(200):
-            await asyncio.sleep(0.1)
-            if giving.done() or manager is not run.manager:
-                break
-        giving.cancel()
-        await asyncio.gather(giving, return_exceptions=True)
-        await asyncio.sleep(5)
+        await run.attempt(lambda manager: manager.backend.transfers.give(FREE, "ads", "search", ChangeAuthor("anna")))
         if not owner():
             await run.until(owner, "somebody claiming the host that was given away", 60)
 

@@ -1,6 +1,5 @@
 """A manager that dies while it deletes a document with all that depends on it: the next leader finishes that."""
 
-import asyncio
 import dataclasses
 
 import pytest
@@ -11,7 +10,7 @@ from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.world.change_records import CASCADE, AbandonedRecords, CascadeRecord, cascade_of
 from tests.features.conftest import make_search
 from tests.support.documents import HOST, model, tenant
-from tests.support.dying_client import DyingClient
+from tests.support.dying_client import call_until_death
 from tests.support.fleet import SETTINGS
 from tests.support.waiting import until
 
@@ -38,21 +37,21 @@ async def documents(fleet):
     return [obj["metadata"]["name"] for obj in [*found, await fleet.get("Tenant", "search")] if obj]
 
 
+async def assert_given_up(fleet, record):
+    """Leave a record as a manager that died did, and see the next leader give it up."""
+    await fleet.client.merge(KEY, {"metadata": {"annotations": {CASCADE: record.text()}}})
+    async with fleet.manager(AT_ONCE):
+        await until(lambda: _is_forgotten(fleet), what="the record being gone")
+        assert await documents(fleet) == ["ranker", "other", "search"]
+
+
 @pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", [1, 2, 3, 4])
 async def test_a_cascade_is_finished_after_a_death_at_every_write(fleet, write, sent):
-    clients = []
-
-    def dying(server, session):
-        clients.append(DyingClient(server, session, is_step))
-        return clients[-1]
-
-    async with fleet.manager(connect=dying) as manager:
-        await two_models(fleet)
-        clients[0].left, clients[0].sent = write, sent
-        call = asyncio.create_task(manager.backend.deletion.delete(KEY, True, WriteRequest(match="*", change=ANNA)))
-        await until(lambda: clients[0].dead.is_set() or call.done(), what="the manager's death")
-        call.cancel()
+    write_request = WriteRequest(match="*", change=ANNA)
+    await call_until_death(
+        fleet, is_step, (write, sent), two_models, lambda m: m.backend.deletion.delete(KEY, True, write_request)
+    )
     began = sent or write > 1
     async with fleet.manager(AT_ONCE) as manager:
         if not began:
@@ -75,11 +74,7 @@ async def _told(manager):
 async def test_what_was_made_since_ends_a_cascade_that_was_not_finished(fleet):
     async with fleet.manager():
         await two_models(fleet)
-        record = CascadeRecord("2020-01-01T00:00:00Z", "anna")
-        await fleet.client.merge(KEY, {"metadata": {"annotations": {CASCADE: record.text()}}})
-    async with fleet.manager(AT_ONCE):
-        await until(lambda: _is_forgotten(fleet), what="the record being gone")
-        assert await documents(fleet) == ["ranker", "other", "search"]
+    await assert_given_up(fleet, CascadeRecord("2020-01-01T00:00:00Z", "anna"))
 
 
 async def test_a_cascade_that_guests_prevent_meanwhile_is_given_up(fleet):
@@ -89,21 +84,16 @@ async def test_a_cascade_that_guests_prevent_meanwhile_is_given_up(fleet):
         await fleet.apply(tenant(hosts=[claim]), tenant("ads"))
         await until(lambda: fleet.get("Namespace", "ads"), what="the guest's namespace")
         await fleet.apply(model("banner", "ads", routes=[{"host": HOST, "path": "/ads", "port": 8080}]))
-        record = CascadeRecord("2999-01-01T00:00:00Z", "anna")
-        await fleet.client.merge(KEY, {"metadata": {"annotations": {CASCADE: record.text()}}})
-    async with fleet.manager(AT_ONCE):
-        await until(lambda: _is_forgotten(fleet), what="the record being gone")
-        assert await documents(fleet) == ["ranker", "other", "search"]
+    await assert_given_up(fleet, CascadeRecord("2999-01-01T00:00:00Z", "anna"))
 
 
-async def test_a_cascade_that_is_refused_is_forgotten_and_told(fleet):
+async def test_a_cascade_holds_for_the_version_that_the_caller_has_read(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as rest:
         await two_models(fleet)
         _, problem = await rest.call("DELETE", "/v1/tenants/search?cascade=true", None, {"If-Match": '"stale"'})
         assert problem["status"] == 412
         assert await _is_forgotten(fleet)
-        _, live = await rest.call("GET", "/v1/tenants/search")
-        status, _, headers = await rest.full("GET", "/v1/tenants/search")
+        _, live, headers = await rest.full("GET", "/v1/tenants/search")
         status, _ = await rest.call("DELETE", "/v1/tenants/search?cascade=true", None, {"If-Match": headers["ETag"]})
         assert status == 202, live
         await until(lambda: _not(documents(fleet)), what="all of it being gone")

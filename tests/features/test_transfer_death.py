@@ -1,6 +1,5 @@
 """A manager that dies in the middle of a host's transfer: whoever leads next finishes it, and nobody comes between."""
 
-import asyncio
 import dataclasses
 
 import pytest
@@ -11,7 +10,7 @@ from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.world.change_records import TRANSFER, TransferRecord, transfer_of
 from tests.features.conftest import make_search
 from tests.support.documents import HOST, tenant
-from tests.support.dying_client import DyingClient
+from tests.support.dying_client import call_until_death
 from tests.support.fleet import SETTINGS
 from tests.support.waiting import until
 
@@ -50,19 +49,14 @@ async def is_settled(fleet, owner):
 @pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", [1, 2, 3, 4])
 async def test_a_transfer_is_finished_after_a_death_at_every_write(fleet, write, sent):
-    clients = []
-
-    def dying(server, session):
-        clients.append(DyingClient(server, session, is_tenant_write))
-        return clients[-1]
-
-    async with fleet.manager(connect=dying) as manager:
-        await two_tenants(fleet)
-        clients[0].left, clients[0].sent = write, sent
-        giving = manager.backend.transfers.give(OLD, "ads", "search", ChangeAuthor("an operator", "moved"))
-        call = asyncio.create_task(giving)
-        await until(lambda: clients[0].dead.is_set() or (call.done() and call.result()), what="the manager's death")
-        call.cancel()
+    change = ChangeAuthor("an operator", "moved")
+    await call_until_death(
+        fleet,
+        is_tenant_write,
+        (write, sent),
+        two_tenants,
+        lambda m: m.backend.transfers.give(OLD, "ads", "search", change),
+    )
     began = sent or write > 1
     async with fleet.manager(AT_ONCE):
         await until(lambda: is_settled(fleet, "ads" if began else "search"), what="one owner, and nothing left to do")

@@ -1,12 +1,15 @@
 """The transport of a manager that dies in the middle of what it writes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import aiohttp
 
 from k8s_manager.kube.client import KubeClient
+from k8s_manager.manager import Manager
+from tests.support.fleet import Fleet
+from tests.support.waiting import until
 
 
 class DyingClient(KubeClient):
@@ -37,3 +40,26 @@ class DyingClient(KubeClient):
     async def _die(self) -> None:
         self.dead.set()
         await asyncio.Event().wait()
+
+
+async def call_until_death(
+    fleet: Fleet,
+    counts: Callable[[str, str], bool],
+    death: tuple[int, bool],
+    prepare: Callable[[Fleet], Awaitable[None]],
+    call: Callable[[Manager], Coroutine[Any, Any, Any]],
+) -> None:
+    """Prepare a fleet under a manager, and make a call during which it dies: at the n-th write that counts, before
+    (False) or after it has arrived (True)."""
+    clients: list[DyingClient] = []
+
+    def connect(server: str, session: aiohttp.ClientSession) -> DyingClient:
+        clients.append(DyingClient(server, session, counts))
+        return clients[-1]
+
+    async with fleet.manager(connect=connect) as manager:
+        await prepare(fleet)
+        clients[0].left, clients[0].sent = death
+        task = asyncio.create_task(call(manager))
+        await until(lambda: clients[0].dead.is_set() or (task.done() and task.result()), what="the manager's death")
+        task.cancel()
