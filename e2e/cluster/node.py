@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import grpc
+
 from e2e.cluster import cgroups, components, network, pki
 from e2e.cluster.errors import Failed
 from e2e.cluster.pki import Pki
@@ -100,10 +102,12 @@ class Node:
         self.processes.stop("etcd")
 
     def start_runtime(self) -> None:
-        """Start containerd, and return when it answers; containers that run already go on running."""
+        """Start containerd, and return when it answers kubelets; containers that run already go on running.
+
+        It serves before it has found its containers again, and refuses kubelets until then: they end.
+        """
         self._start("containerd", ["containerd", "--config", str(self.place.state / "containerd.toml")])
-        answers = ("ctr", "-a", self.place.containerd_socket, "version")
-        self.until("containerd answers", lambda: "Server" in run(*answers, check=False))
+        self.until("containerd answers kubelets", self._runtime_answers)
 
     def stop_runtime(self) -> None:
         """Stop containerd, and return when it has ended."""
@@ -173,6 +177,15 @@ class Node:
         (place.state / "kubelet.yaml").write_text(components.kubelet_config(self._pki, place))
         (place.state / "audit-policy.json").write_text(components.audit_policy())
         (place.state / "kube-proxy.yaml").write_text(components.kube_proxy_config(self._pki))
+
+    def _runtime_answers(self) -> bool:
+        with grpc.insecure_channel(f"unix://{self.place.containerd_socket}") as channel:
+            version = channel.unary_unary("/runtime.v1.RuntimeService/Version")
+            try:
+                version(b"", timeout=5)
+            except grpc.RpcError:
+                return False
+        return True
 
     def _node_ready(self) -> str:
         path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
