@@ -5,6 +5,7 @@ import json
 from e2e.support.gateway_api import GROUP, install_gateway_api
 from e2e.support.load import Load
 from e2e.support.site import MODEL_IMAGE, QUICK, Site, host_of, is_ready, kubectl, path_of
+from k8s_manager.importers.propose import propose
 from tests.support.waiting import until
 
 GATEWAY = "e2e-routes"
@@ -65,14 +66,11 @@ def apply(*objects: dict) -> None:
 
 
 def spec_of(name: str) -> dict:
-    """Return the Model that limits an HTTPRoute."""
-    roles = [{"name": role, "existing": {"labels": {"app": "theirs", "role": role}}} for role in ("stable", "canary")]
-    return {
-        "attachTo": {"httpRoute": name},
-        "versions": roles,
-        "traffic": [{"version": "stable", "weight": 100}],
-        "rateLimit": {"perReplicaQps": 10, "debounce": QUICK},
-    }
+    """Return the Model that limits an HTTPRoute, as it is proposed for what the cluster has."""
+    kinds = f"gateways.{GROUP},httproutes.{GROUP},services"
+    proposal = propose(json.loads(kubectl("get", kinds, "-A", "-o", "json"))["items"], take_over=False)
+    (model,) = [found for found in proposal.told() if found["metadata"]["name"] == name]
+    return {**model["spec"], "rateLimit": {"perReplicaQps": 10, "debounce": QUICK}}
 
 
 async def test_of_two_http_routes_of_a_host_only_the_one_that_a_model_names_is_limited(

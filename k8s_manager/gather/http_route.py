@@ -26,15 +26,18 @@ def rules_of(obj: Manifest) -> list[Manifest]:
 def splits_of(obj: Manifest) -> tuple[Split, ...]:
     """Return how each rule of an HTTPRoute that sends requests splits them, each way once."""
     namespace = obj["metadata"]["namespace"]
-    return tuple(dict.fromkeys(found for rule in rules_of(obj) if (found := _split_of(rule, namespace))))
+    weights = (weights_of(rule, namespace) for rule in rules_of(obj))
+    splits = (tuple((host, "", weight) for host, weight in sorted(found.items()) if weight > 0) for found in weights)
+    return tuple(dict.fromkeys(split for split in splits if split))
 
 
-def _split_of(rule: Manifest, namespace: str) -> Split:
+def weights_of(rule: Manifest, namespace: str) -> dict[str, int]:
+    """Return the weight of each backend of a rule, also of those that get nothing."""
     weights: dict[str, int] = {}
     for backend in rule.get("backendRefs") or []:
         host = _host(backend, namespace)
         weights[host] = weights.get(host, 0) + int(backend.get("weight", 1))
-    return tuple((host, "", weight) for host, weight in sorted(weights.items()) if weight > 0)
+    return weights
 
 
 def _host(backend: Manifest, namespace: str) -> str:

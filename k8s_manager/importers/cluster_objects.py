@@ -7,15 +7,24 @@ from typing import Any
 from istio_templates.facts import Manifest
 from istio_templates.names import MANAGED_BY, MANAGER
 from istio_templates.workloads.service import service_named
+from k8s_manager.kube.shapes import fit
 
-_GROUPS = {
-    "Gateway": "networking.istio.io",
-    "VirtualService": "networking.istio.io",
-    "DestinationRule": "networking.istio.io",
-    "SeldonDeployment": "machinelearning.seldon.io",
-    "InferenceService": "serving.kserve.io",
-    "Service": "v1",
+_KINDS = {
+    ("networking.istio.io", "Gateway"): "Gateway",
+    ("networking.istio.io", "VirtualService"): "VirtualService",
+    ("networking.istio.io", "DestinationRule"): "DestinationRule",
+    ("machinelearning.seldon.io", "SeldonDeployment"): "SeldonDeployment",
+    ("serving.kserve.io", "InferenceService"): "InferenceService",
+    ("v1", "Service"): "Service",
+    ("gateway.networking.k8s.io", "Gateway"): "KubernetesGateway",
+    ("gateway.networking.k8s.io", "HTTPRoute"): "HTTPRoute",
+    ("gateway.networking.k8s.io", "GRPCRoute"): "GRPCRoute",
+    ("inference.networking.k8s.io", "InferencePool"): "InferencePool",
+    ("inference.networking.x-k8s.io", "InferencePool"): "InferencePool",
 }
+"""The kinds that are read, by group and kind."""
+_AS_WATCHED = ("KubernetesGateway", "HTTPRoute", "GRPCRoute")
+"""Kinds that are read by the manager's own readers, which rely on their shapes."""
 
 
 class ExistingObjects:
@@ -24,12 +33,23 @@ class ExistingObjects:
     def __init__(self, objects: Iterable[Manifest]) -> None:
         self._found: dict[str, list[Manifest]] = defaultdict(list)
         self.ignored: list[Manifest] = []
+        self.odd: list[tuple[Manifest, str]] = []
         for obj in _flat(objects):
             if part(obj["metadata"], "labels").get(MANAGED_BY) == MANAGER:
                 continue
-            group = _GROUPS.get(str(obj.get("kind")))
-            known = group is not None and str(obj.get("apiVersion", "")).partition("/")[0] == group
-            (self._found[obj["kind"]] if known else self.ignored).append(obj)
+            kind = _KINDS.get((str(obj.get("apiVersion", "")).partition("/")[0], str(obj.get("kind"))))
+            if kind is None:
+                self.ignored.append(obj)
+            else:
+                self._found[kind].append(self._fitting(obj, kind) if kind in _AS_WATCHED else obj)
+
+    def _fitting(self, obj: Manifest, kind: str) -> Manifest:
+        """Return an object without what its readers do not expect, in the namespace that it means."""
+        placed = {**obj, "kind": kind, "metadata": {**obj["metadata"], "namespace": namespace_of(obj)}}
+        fitting, odd = fit(placed)
+        found = {**fitting, "kind": obj["kind"]}
+        self.odd.extend((found, place) for place in odd)
+        return found
 
     def all(self, kind: str) -> list[Manifest]:
         """Return all objects of a kind, by namespace and name."""
@@ -39,9 +59,10 @@ class ExistingObjects:
         """Return the Service that a destination's host names, resolved from a namespace."""
         return next((s for s in self._found["Service"] if _means(host, namespace, s)), None)
 
-    def has(self, kind: str, namespace: str, name: str) -> bool:
-        """Tell whether an object was read."""
-        return any(obj["metadata"]["name"] == name and namespace_of(obj) == namespace for obj in self._found[kind])
+    def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Return an object that was read."""
+        found = (obj for obj in self._found[kind] if obj["metadata"]["name"] == name and namespace_of(obj) == namespace)
+        return next(found, None)
 
     def rules(self, host: str, namespace: str) -> list[Manifest]:
         """Return the DestinationRules of a destination, resolved from a namespace: those there, then those of the

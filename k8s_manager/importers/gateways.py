@@ -1,4 +1,4 @@
-"""Istio's Gateways, as the gateways that tenants share."""
+"""Gateways, as those that tenants share: what was found of them, and what Istio's Gateways say."""
 
 from collections.abc import Collection
 from itertools import chain, count
@@ -11,19 +11,38 @@ from k8s_manager.importers.cluster_objects import ExistingObjects, items, namesp
 from k8s_manager.importers.proposal import Note, Proposal, label_of
 
 _PLAIN = ("HTTP", "HTTP2", "GRPC")
+Pairs = tuple[tuple[str, str], ...]
 Named = dict[tuple[str, str], str]
 """The name of the InferenceGateway that each Gateway belongs to, by its namespace and name."""
 
 
 class Gateways:
-    """What was found of gateways: their names, the namespaces of their pods by those, and the certificate of each host
-    that has its own."""
+    """What was found of gateways: their names by Istio's Gateways and by those of the Gateway API, the namespaces of
+    their pods, and the certificate of each host that has its own."""
 
     def __init__(self) -> None:
         self.names: Named = {}
+        self.kubernetes: Named = {}
         self.homes: dict[str, str] = {}
+        self._pools: dict[tuple[str, Pairs], str] = {}
         self.certificates: dict[tuple[str, str], str] = {}
         self.listeners: dict[str, list[Manifest]] = {}
+
+    def gateway_of(self, home: str, selector: dict[str, str], wanted: str) -> str:
+        """Return the gateway with these pods in a namespace; a new one has the wanted name, or one near to it."""
+        name = self._pools.setdefault(
+            (home, tuple(sorted(selector.items()))), _free(wanted, self._pools.values(), home)
+        )
+        self.homes[name] = home
+        return name
+
+    def propose(self, proposal: Proposal) -> None:
+        """Propose an InferenceGateway for each set of gateway pods."""
+        for (namespace, pairs), name in self._pools.items():
+            said = f"its pods are taken to run in {namespace}; say where they are if that is not so"
+            proposal.notes.append(Note(f"InferenceGateway {name}", "spec.namespace", said))
+            spec = {"namespace": namespace, "selector": dict(pairs), "listeners": self.listeners.get(name, [])}
+            proposal.put("InferenceGateway", name, spec)
 
     def certificate(self, gateway: str, host: str) -> str | None:
         """Return the Secret of a host that has its own at a gateway, by its name or by what covers it."""
@@ -39,29 +58,20 @@ class Gateways:
         )
 
 
-def propose(seen: ExistingObjects, proposal: Proposal) -> Gateways:
-    """Propose an InferenceGateway for each set of gateway pods."""
-    found, pools = Gateways(), dict[tuple[str, tuple[tuple[str, str], ...]], str]()
+def read(seen: ExistingObjects, found: Gateways, proposal: Proposal) -> None:
+    """Read Istio's Gateways."""
     for gateway in seen.all("Gateway"):
         spec = part(gateway, "spec")
         selector = {str(k): str(v) for k, v in part(spec, "selector").items()}
         if not selector:
             proposal.note(gateway, "spec.selector", "is empty: which pods it is for is not known, so it is left out")
             continue
-        place = (_home(gateway, selector, seen), tuple(sorted(selector.items())))
         wanted = label_of(selector.get("istio") or gateway["metadata"]["name"])
-        name = pools.setdefault(place, _free(wanted, pools.values(), place[0]))
+        name = found.gateway_of(_home(gateway, selector, seen), selector, wanted)
         found.names[namespace_of(gateway), gateway["metadata"]["name"]] = name
-        found.homes[name] = place[0]
         proposal.leave_out(gateway, "spec", spec, ("selector", "servers"))
         for number, server in enumerate(items(spec, "servers")):
             _server(gateway, f"spec.servers[{number}]", server, name, found, proposal)
-    for (namespace, pairs), name in pools.items():
-        said = f"its pods are taken to run in {namespace}; say where they are if that is not so"
-        proposal.notes.append(Note(f"InferenceGateway {name}", "spec.namespace", said))
-        ports = found.listeners.get(name, [])
-        proposal.put("InferenceGateway", name, {"namespace": namespace, "selector": dict(pairs), "listeners": ports})
-    return found
 
 
 def _home(gateway: Manifest, selector: dict[str, str], seen: ExistingObjects) -> str:
@@ -96,7 +106,7 @@ def _server(gateway: Manifest, place: str, server: Manifest, name: str, found: G
         return
     listeners = found.listeners.setdefault(name, [])
     if protocol in _PLAIN:
-        _listen(gateway, place, listeners, {"name": f"http-{number}", "port": number, "protocol": "HTTP"}, proposal)
+        listen(gateway, place, listeners, {"name": f"http-{number}", "port": number, "protocol": "HTTP"}, proposal)
         proposal.leave_out(gateway, f"{place}.tls", tls, ("httpsRedirect",))
         return
     secret = tls.get("credentialName")
@@ -109,12 +119,12 @@ def _server(gateway: Manifest, place: str, server: Manifest, name: str, found: G
     if hosts and all(host.startswith("*.") and is_host(host) for host in hosts):
         for domain in sorted({host[2:].lower() for host in hosts}):
             wild = {**listener, "domain": domain, "credentialName": secret}
-            _listen(gateway, place, listeners, wild, proposal)
-    elif _listen(gateway, place, listeners, listener, proposal):
+            listen(gateway, place, listeners, wild, proposal)
+    elif listen(gateway, place, listeners, listener, proposal):
         found.certificates |= {(name, host): secret for host in hosts}
 
 
-def _listen(gateway: Manifest, place: str, listeners: list[Manifest], listener: Manifest, proposal: Proposal) -> bool:
+def listen(gateway: Manifest, place: str, listeners: list[Manifest], listener: Manifest, proposal: Proposal) -> bool:
     """Add a listener, unless there is one for the same; note it where another one is in its way."""
     port, domain = listener["port"], listener.get("domain")
     beside = [one for one in listeners if one["port"] == port]

@@ -12,6 +12,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.offline.incremental_render import Rendering
 
+UNLIMITED = "no limit is proposed: give rateLimit.perReplicaQps (tidegate measure finds it), first with mode: shadow"
 ORDER = ("InferenceGateway", "Tenant", "Model")
 
 

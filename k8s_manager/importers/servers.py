@@ -3,36 +3,51 @@
 Only what their controllers are known to make is proposed, and only where it was read. Seldon Core 1.x gives the pods
 that answer for a predictor the label `seldon-app` with the predictor's name (NAME-PREDICTOR, or what the annotation
 `seldon.io/svc-name` says) and routes them by a VirtualService NAME-http, if it uses Istio. KServe gives pods
-`serving.kserve.io/inferenceservice` and `component`, and makes a VirtualService NAME in its Knative mode alone.
+`serving.kserve.io/inferenceservice` and `component`. It makes a VirtualService NAME in its Knative mode alone; in its
+Standard mode, where it uses the Gateway API, an HTTPRoute NAME and one with a host of its own for each part, NAME-PART.
 """
+
+from dataclasses import dataclass, field
 
 from istio_templates.facts import Manifest
 from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part
-from k8s_manager.importers.proposal import Proposal, label_of
-from k8s_manager.importers.virtual_services import UNLIMITED
+from k8s_manager.importers.proposal import UNLIMITED, Proposal, label_of
 
 _ROUTED = "its own VirtualService {name} routes it; export it to the gateway's namespace, or leave it out of exportTo"
 _UNREAD = "is not proposed: its VirtualService {name} was not read; read virtualservices too, or write a route for it"
 _OWN_ROUTE = (
-    "is not proposed: {mode} makes no VirtualService; where KServe uses the Gateway API, limit its HTTPRoute in a "
-    "Model with attachTo {{httpRoute: {name}}}, else write a VirtualService to Service {name}-predictor, and import "
-    "that"
+    "is not proposed: {mode} makes no VirtualService, and no HTTPRoute {name} was read; read httproutes and "
+    "gateways.gateway.networking.k8s.io too, or write a VirtualService to Service {name}-predictor, and import that"
 )
+_PARTS = ("predictor", "transformer", "explainer")
 _MODES = {"RawDeployment": "Standard", "Standard": "Standard", "Serverless": "Knative", "Knative": "Knative"}
 _LONGEST = 63  # a longer predictor's name becomes a hash
 
 
-def propose(seen: ExistingObjects, proposal: Proposal) -> set[tuple[str, str]]:
-    """Propose a Model for each of them; return namespace and name of the VirtualServices that their controllers make,
-    which become no models of their own."""
-    made = set()
+Place = tuple[str, str]
+"""Namespace and name of a route."""
+
+
+@dataclass(slots=True)
+class ServerRoutes:
+    """Routes that controllers of model servers make: VirtualServices that have a model already, HTTPRoutes of a whole
+    InferenceService with the labels of its pods, and HTTPRoutes of its parts with its name."""
+
+    limited: set[Place] = field(default_factory=set)
+    labels: dict[Place, dict[str, str]] = field(default_factory=dict)
+    parts: dict[Place, str] = field(default_factory=dict)
+
+
+def propose(seen: ExistingObjects, proposal: Proposal) -> ServerRoutes:
+    """Propose a Model for each of them that has a VirtualService; return the routes that become no models, or models by
+    what is known here."""
+    routes = ServerRoutes()
     for deployment in seen.all("SeldonDeployment"):
         _seldon(deployment, seen, proposal)
-        made.add((namespace_of(deployment), f"{deployment['metadata']['name']}-http"))
+        routes.limited.add((namespace_of(deployment), f"{deployment['metadata']['name']}-http"))
     for service in seen.all("InferenceService"):
-        if _kserve(service, seen, proposal):
-            made.add((namespace_of(service), service["metadata"]["name"]))
-    return made
+        _kserve(service, seen, routes, proposal)
+    return routes
 
 
 def _seldon(deployment: Manifest, seen: ExistingObjects, proposal: Proposal) -> None:
@@ -95,9 +110,30 @@ def _seldon_app(deployment: Manifest, number: int, predictor: Manifest, proposal
     return name
 
 
-def _kserve(service: Manifest, seen: ExistingObjects, proposal: Proposal) -> bool:
-    """Propose the Model of an InferenceService; tell whether KServe makes a VirtualService for it."""
-    name, spec = service["metadata"]["name"], part(service, "spec")
+def _kserve(service: Manifest, seen: ExistingObjects, routes: ServerRoutes, proposal: Proposal) -> None:
+    """Propose the Model of an InferenceService, or say of which pods its HTTPRoute is."""
+    namespace, name, spec = namespace_of(service), service["metadata"]["name"], part(service, "spec")
+    _note_predictor(service, spec, proposal)
+    labels = {"serving.kserve.io/inferenceservice": name, "component": "predictor"}
+    mode = _mode(service)
+    has_virtual_service = seen.get("VirtualService", namespace, name) is not None
+    if mode != "Knative" and not has_virtual_service and seen.get("HTTPRoute", namespace, name):
+        routes.labels[namespace, name] = labels
+        routes.parts |= {(namespace, f"{name}-{one}"): name for one in _PARTS}
+        return
+    if mode not in ("Knative", ""):
+        proposal.note(service, "", _OWN_ROUTE.format(mode=f"deploymentMode {mode}", name=name))
+        return
+    routes.limited.add((namespace, name))
+    if not mode and not has_virtual_service:
+        said = "says no deploymentMode; KServe's default is Standard, which has no VirtualService"
+        proposal.note(service, "", said)
+    versions: list[Manifest] = [{"name": "v1", "existing": {"labels": labels}}]
+    _attach(service, name, versions, [{"version": "v1", "weight": 100}], seen, proposal)
+
+
+def _note_predictor(service: Manifest, spec: Manifest, proposal: Proposal) -> None:
+    """Note what of an InferenceService stays its own."""
     predictor = part(spec, "predictor")
     proposal.leave_out(service, "spec", spec, ("predictor",))
     if "canaryTrafficPercent" in predictor:
@@ -105,17 +141,6 @@ def _kserve(service: Manifest, seen: ExistingObjects, proposal: Proposal) -> boo
         proposal.note(service, "spec.predictor.canaryTrafficPercent", said)
     if {"minReplicas", "maxReplicas", "scaleTarget"} & predictor.keys():
         proposal.note(service, "spec.predictor", "keeps its autoscaler; the limit follows its ready pods")
-    mode = _mode(service)
-    if mode not in ("Knative", ""):
-        proposal.note(service, "", _OWN_ROUTE.format(mode=f"deploymentMode {mode}", name=name))
-        return False
-    labels = {"serving.kserve.io/inferenceservice": name, "component": "predictor"}
-    versions: list[Manifest] = [{"name": "v1", "existing": {"labels": labels}}]
-    if not mode and not seen.has("VirtualService", namespace_of(service), name):
-        said = "says no deploymentMode; KServe's default is Standard, which has no VirtualService"
-        proposal.note(service, "", said)
-    _attach(service, name, versions, [{"version": "v1", "weight": 100}], seen, proposal)
-    return True
 
 
 def _mode(service: Manifest) -> str:
@@ -136,7 +161,7 @@ def _attach(
 ) -> None:
     """Propose a model that limits another controller's VirtualService if that was read. What stays theirs is not noted
     field by field."""
-    if not seen.has("VirtualService", namespace_of(obj), route):
+    if not seen.get("VirtualService", namespace_of(obj), route):
         proposal.note(obj, "", _UNREAD.format(name=route))
         return
     spec = {"attachTo": {"virtualService": route}, "versions": versions, "traffic": traffic}

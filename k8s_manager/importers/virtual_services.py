@@ -8,16 +8,13 @@ from istio_templates.facts import Manifest
 from istio_templates.gateway import gateway_named
 from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part, texts
 from k8s_manager.importers.gateways import Gateways, is_host
-from k8s_manager.importers.proposal import Proposal, label_of
-from k8s_manager.importers.rollout_labels import KNATIVE, mover_of, writer_of
+from k8s_manager.importers.proposal import UNLIMITED, Proposal
 from k8s_manager.importers.route_edits import cors_of, rewrite_of
+from k8s_manager.importers.split_reader import Split, SplitReader
 from k8s_manager.importers.tenants import Tenants
 
-UNLIMITED = "no limit is proposed: give rateLimit.perReplicaQps (tidegate measure finds it), first with mode: shadow"
 _KNOWN = ("match", "route", "timeout", "name", "headers", "rewrite", "corsPolicy")
 """What a route of Tidegate's own can say of an HTTP route."""
-Destination = tuple[str, str]
-"""The host of a Service and the subset of it."""
 
 
 def propose(
@@ -82,13 +79,13 @@ class _Import:
         exported = texts(self._spec, "exportTo") or ["*"]
         return not {"*", namespace} & set(exported) and not ("." in exported and namespace == self._namespace)
 
-    def _model(self, hosts: list[str], split: dict[Destination, Fraction], take_over: bool) -> None:
-        if self._is_of_knative(split):
+    def _model(self, hosts: list[str], split: Split, take_over: bool) -> None:
+        reader = SplitReader(self._service, "spec.http", self._seen, self._proposal)
+        if reader.is_of_knative(split, follows=not take_over):
             return
-        versions, traffic = self._versions(split)
-        if not versions:
+        spec = reader.versions(split)
+        if not spec:
             return
-        spec: Manifest = {"versions": versions, "traffic": traffic}
         if take_over:
             spec = {"routes": self._distinct(hosts, split), **spec}
             self._proposal.leave_out(self._service, "spec", self._spec, ("hosts", "gateways", "http"))
@@ -127,11 +124,11 @@ class _Import:
             )
         return found[0] if found else None
 
-    def _split(self) -> dict[Destination, Fraction]:
+    def _split(self) -> Split:
         """Return how its requests are split, by its first route that goes somewhere."""
         splits = []
         for http in items(self._spec, "http"):
-            weights: dict[Destination, Fraction] = {}
+            weights: Split = {}
             targets = items(http, "route")
             for target in targets:
                 destination = part(target, "destination")
@@ -147,63 +144,7 @@ class _Import:
             )
         return splits[0] if splits else {}
 
-    def _is_of_knative(self, split: dict[Destination, Fraction]) -> bool:
-        """Note who moves the weights; tell whether that is Knative, whose Services come and go with its revisions."""
-        behind = [rule for host, _ in split for rule in self._seen.rules(host, self._namespace)]
-        services = (self._seen.service(host, self._namespace) for host, _ in split)
-        mover = mover_of(self._service, [*behind, *(service for service in services if service)])
-        if mover == KNATIVE:
-            self._note("", f"is not proposed: {KNATIVE} makes a new one for each revision; limit a route of your own")
-        elif mover:
-            said = f"{mover} moves the weights; traffic here does not follow them, change it when a rollout has ended"
-            self._note("spec.http", said)
-        return mover == KNATIVE
-
-    def _versions(self, split: dict[Destination, Fraction]) -> tuple[list[Manifest], list[Manifest]]:
-        """Return versions and their shares; none where pods are not known by labels that last."""
-        labels = {place: self._labels(place) for place in split}
-        if not all(labels.values()):
-            self._note("spec.http", "is not proposed: no label that lasts tells its pods; give the Service one")
-            return [], []
-        alike: dict[tuple[tuple[str, str], ...], list[Destination]] = {}
-        for place, chosen in labels.items():
-            alike.setdefault(tuple(sorted(chosen.items())), []).append(place)
-        merged = {places[0]: sum((split[place] for place in places), Fraction(0)) for places in alike.values()}
-        for places in alike.values():
-            if len(places) > 1:
-                listed = ", ".join("/".join(filter(None, place)) for place in places)
-                self._note("spec.http", f"{listed} have the same pods by labels that last: one version counts them all")
-        names = _named(merged) if len(merged) == len(split) or len(merged) > 1 else dict.fromkeys(merged, "v1")
-        versions = [{"name": names[place], "existing": {"labels": labels[place]}} for place in merged]
-        whole = sum(merged.values())
-        shares = _rounded([100 * weight / whole for weight in merged.values()])
-        if whole != 100:
-            self._note("spec.http", "has weights that do not add up to 100; shares of 100 are proposed")
-        traffic = [{"version": names[place], "weight": share} for place, share in zip(merged, shares, strict=True)]
-        return versions, traffic
-
-    def _labels(self, place: Destination) -> dict[str, str]:
-        """Return the labels of the pods behind a destination that last: those that its Service selects, of its
-        subset."""
-        host, subset = place
-        service = self._seen.service(host, self._namespace)
-        if service and namespace_of(service) != self._namespace:
-            there = namespace_of(service)
-            self._note("spec.http", f"{host} is a Service of {there}: a model counts pods of its own namespace only")
-        found = {str(k): str(v) for k, v in part(part(service, "spec"), "selector").items()} if service else {}
-        chosen = self._seen.subset(host, subset, self._namespace) if subset else None
-        if subset and chosen is None:
-            self._note("spec.http", f"subset {subset} of {host} was not read: all pods of the Service are taken for it")
-        found |= {str(k): str(v) for k, v in part(chosen or {}, "labels").items()}
-        if not found and service is None:
-            found = {"app": host.partition(".")[0]}
-            self._note("spec.http", f"Service {host} was not read; app={found['app']} is taken for its pods")
-        for label in sorted(label for label in found if writer_of(label)):
-            said = f"label {label} of {host} is left out: {writer_of(label)} writes another one at the next rollout"
-            self._note("spec.http", said)
-        return {label: value for label, value in found.items() if not writer_of(label)}
-
-    def _theirs(self, split: dict[Destination, Fraction]) -> None:
+    def _theirs(self, split: Split) -> None:
         """Note what of DestinationRules is not taken over."""
         for host in dict.fromkeys(host for host, _ in split):
             for rule in self._seen.rules(host, self._namespace):
@@ -212,7 +153,7 @@ class _Import:
                 for subset in items(spec, "subsets"):
                     self._proposal.leave_out(rule, f"spec.subsets[{subset.get('name')}]", subset, ("name", "labels"))
 
-    def _distinct(self, hosts: list[str], split: dict[Destination, Fraction]) -> list[Manifest]:
+    def _distinct(self, hosts: list[str], split: Split) -> list[Manifest]:
         """Return the routes that go where the model does, none twice; note where Istio first tries another path than
         the longest."""
         found: dict[str, Manifest] = {}
@@ -333,27 +274,3 @@ def _covers(earlier: Manifest, route: Manifest) -> bool:
 
 def _host_of(target: Manifest) -> str:
     return str(part(target, "destination").get("host", ""))
-
-
-def _named(split: dict[Destination, Fraction]) -> dict[Destination, str]:
-    """Return a name for each version: its subset's, else its Service's; numbers where that is not clear."""
-    if len(split) == 1:
-        return {place: label_of(place[1]) or "v1" for place in split}
-    subsets = [subset for _, subset in split]
-    is_clear = all(subsets) and len(set(subsets)) == len(subsets)
-    found = {
-        place: label_of(place[1] if is_clear else "-".join(filter(None, (place[0].partition(".")[0], place[1]))))
-        for place in split
-    }
-    if all(found.values()) and len(set(found.values())) == len(found):
-        return found
-    return {place: f"v{number}" for number, place in enumerate(split, 1)}
-
-
-def _rounded(shares: list[Fraction]) -> list[int]:
-    """Return whole shares that add up to 100, each at most one off: the largest remainders are rounded up."""
-    down = [int(share) for share in shares]
-    order = sorted(range(len(shares)), key=lambda n: shares[n] - down[n], reverse=True)
-    for number in order[: 100 - sum(down)]:
-        down[number] += 1
-    return down

@@ -63,9 +63,10 @@ def _labels(version: Version) -> frozenset[tuple[str, str]]:
 
 
 def _is_named_after(destination: Destination, version: str) -> bool:
-    """Tell whether a destination of which no Service is known has the name of a version, as importers give it."""
-    service = destination.host.partition(".")[0]
-    return version in (destination.subset, service) or service.endswith(f"-{version}")
+    """Tell whether a destination of which no Service is known has the name of a version, as importers give it; another
+    kind than a Service stands before the name."""
+    name = destination.host.rpartition(" ")[2].partition(".")[0]
+    return version in (destination.subset, name) or name.endswith(f"-{version}")
 
 
 def _only(found: Iterable[Version]) -> Version | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from istio_templates.documents import parse
 from k8s_manager.importers.propose import propose
-from k8s_manager.importers.virtual_services import _rounded
+from k8s_manager.importers.split_reader import rounded
 from k8s_manager.offline.incremental_render import Rendering
 from tests.gitops.existing import destination_rule, gateway, http_server, obj, route, service, virtual_service
 
@@ -392,7 +392,7 @@ def test_rounded_shares_add_up_and_keep_their_order(weights: list[int]):
     from fractions import Fraction
 
     shares = [Fraction(100 * weight, sum(weights)) for weight in weights]
-    whole = _rounded(shares)
+    whole = rounded(shares)
     assert sum(whole) == 100 and all(abs(found - share) < 1 for found, share in zip(whole, shares, strict=True))
     ordered = [found for _, found in sorted(zip(shares, whole, strict=True))]
     assert all(a <= b for a, b in pairwise(ordered))
@@ -401,6 +401,25 @@ def test_rounded_shares_add_up_and_keep_their_order(weights: list[int]):
 ODD = (None, True, 5, -1, "", "x", "../x", [], [5], ["x"], [None], {}, {"a": 1}, [{}], {"number": "x"})
 SELDON = {"name": "main", "replicas": 2, "traffic": 75, "graph": {"name": "m", "children": [{"name": "post"}]}}
 KSERVE = {"predictor": {"minReplicas": 1, "canaryTrafficPercent": 10, "model": {}}, "transformer": {}}
+
+
+PARENT = {"namespace": "odd", "name": "gw"}
+BACKENDS = [{"name": "odd", "port": 80, "weight": 1}, {"kind": "InferencePool", "name": "odd"}]
+ANSWER = {"parentRef": PARENT, "controllerName": "istio.io/c", "conditions": [{"type": "Accepted", "status": "True"}]}
+SERVED = {
+    "gatewayClassName": "istio",
+    "listeners": [{"name": "h", "port": 80, "protocol": "HTTP", "tls": {"mode": "x"}}],
+}
+GATEWAY_API = [
+    obj("gateway.networking.k8s.io/v1", "Gateway", "gw", "odd", {**SERVED, "addresses": [{"value": "odd"}]}),
+    obj("gateway.networking.k8s.io/v1", "GRPCRoute", "odd", "odd", {"rules": [{"name": "a.b.1"}]}),
+    obj("inference.networking.k8s.io/v1", "InferencePool", "odd", "odd", {"selector": {"matchLabels": {"app": "odd"}}}),
+    {
+        **obj("gateway.networking.k8s.io/v1", "HTTPRoute", "odd", "odd", {}),
+        "spec": {"parentRefs": [PARENT], "hostnames": ["a.example.com"], "rules": [{"backendRefs": BACKENDS}]},
+        "status": {"parents": [ANSWER]},
+    },
+]
 
 
 def paths(value: object) -> Iterator[tuple[str | int, ...]]:
@@ -431,10 +450,12 @@ def test_objects_of_any_shape_are_read_or_noted_and_never_stop_the_others(take_o
         virtual_service(CANARY, name="iris-http", hosts=["iris.example.com"]),
         seldon(SELDON),
         mesh,
+        *GATEWAY_API,
     ]
     tried = 0
     for there in odd:
-        for way in paths({"spec": there["spec"], "metadata": {"labels": {"a": "b"}}}):
+        read = {name: there[name] for name in ("spec", "status") if name in there}
+        for way in paths({**read, "metadata": {"labels": {"a": "b"}}}):
             for value in ODD:
                 changed: dict = {**copy.deepcopy(there), "metadata": {**there["metadata"], "labels": {"a": "b"}}}
                 place: Any = changed

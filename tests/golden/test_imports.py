@@ -48,11 +48,13 @@ def test_what_is_proposed_is_accepted_by_the_next_command(case: str, take_over: 
 @pytest.mark.parametrize("case", CASES)
 def test_only_routes_that_were_read_are_limited_and_only_labels_that_last_count_pods(case: str):
     read = load((FOLDER / f"{case}.in.yaml").read_text())
-    routes = {(namespace_of(o), o["metadata"]["name"]) for o in read if o["kind"] == "VirtualService"}
+    kinds = {"virtualService": "VirtualService", "httpRoute": "HTTPRoute"}
+    routes = {(o["kind"], namespace_of(o), o["metadata"]["name"]) for o in read}
     for document in proposed(case)[0]:
         if document["kind"] == "Model":
             spec = document["spec"]
-            assert (document["metadata"]["namespace"], spec["attachTo"]["virtualService"]) in routes
+            ((field, name),) = spec["attachTo"].items()
+            assert (kinds[field], document["metadata"]["namespace"], name) in routes
             labels = [version["existing"]["labels"] for version in spec["versions"]]
             assert all(chosen for chosen in labels) and not [k for chosen in labels for k in chosen if writer_of(k)]
             assert len({tuple(sorted(chosen.items())) for chosen in labels}) == len(labels)

@@ -21,9 +21,11 @@ def import_(
         bool, typer.Option("--take-over", help="Propose routes of Tidegate's own, in place of a limit for theirs.")
     ] = False,
 ) -> None:
-    """Propose documents for Gateways, VirtualServices, DestinationRules, SeldonDeployments and InferenceServices.
+    """Propose documents for Gateways, VirtualServices, HTTPRoutes, SeldonDeployments and InferenceServices.
 
     kubectl get gateways.networking.istio.io,virtualservices,destinationrules,services -A -o yaml | tidegate import -f -
+
+    With the Gateway API, read gateways.gateway.networking.k8s.io,httproutes,grpcroutes,inferencepools too.
 
     Nothing is changed anywhere, and what would be rejected is not proposed. Models limit the routes that are there
     (attachTo), which touches nothing of theirs; --take-over is for later. Documents go to standard output; what they do

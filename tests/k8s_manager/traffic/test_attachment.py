@@ -33,6 +33,7 @@ MAPPED = [
     ("a wider selector without pods", (to(100, {"role": "canary"}),), {"v1": 0, "v2": 100}),
     ("a subset by its name", (to(100, subset="v2"),), {"v1": 0, "v2": 100}),
     ("a Service by its name", (to(100, host="fx-v2.ns.svc.cluster.local"),), {"v1": 0, "v2": 100}),
+    ("an InferencePool by its name", (to(100, host="InferencePool v2"),), {"v1": 0, "v2": 100}),
     ("two of one version", (to(30, STABLE), to(30, {**STABLE, "a": "b"}), to(40, CANARY)), {"v1": 60, "v2": 40}),
 ]
 
