@@ -4,19 +4,18 @@ import asyncio
 import copy
 import itertools
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 
 from aiohttp import web
 
-from istio_templates.documents.crd import crds
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import PROBE_HEADER, SLOTS
-from istio_templates.schema import istio_crds
 from k8s_manager.kube.resources import RESOURCES
-from k8s_manager.standalone.apiserver.registrar import Registrar, resource_of
+from k8s_manager.standalone.apiserver.registrar import resource_of
 from k8s_manager.standalone.apiserver.registry import Kind
 from k8s_manager.standalone.apiserver.store import CommittedWrite, ObjectStore
 from tests.faults.simulation import BEGIN, SimulatedLoop
+from tests.support.installed import registrar_with_crds
 
 POD_SECONDS, PUSH_SECONDS, LOOK_SECONDS = 0.5, 0.2, 0.1
 """How long a pod takes to be ready, istiod to push a slot, and the pause between two looks of the kubelet."""
@@ -28,17 +27,6 @@ BREAK = CommittedWrite(0, "", None, None)
 _COUNT = 'envoy_http_local_rate_limit_enabled{{envoy_local_http_ratelimit_prefix="tidegate_slot_{:02d}"}} {}'
 
 
-@cache
-def _installed() -> tuple[Registrar, list[tuple[str, Manifest]]]:
-    """Return a registrar with all CRDs, made once: parsing their schemas takes longer than a run."""
-    registrar = Registrar(ObjectStore(None), lambda: BEGIN)
-    kind = registrar.kind("apiextensions.k8s.io/v1", "customresourcedefinitions")
-    for crd in [*crds(), *istio_crds()]:
-        registrar.create(kind, "", crd, "embedded")
-    found = [(resource, obj) for resource in registrar.store._objects for obj in registrar.store.every(resource)]
-    return registrar, found
-
-
 class Cluster:
     """All objects of a cluster, in simulated time. `writes` has every committed write in order.
 
@@ -48,15 +36,8 @@ class Cluster:
     def __init__(self, loop: SimulatedLoop) -> None:
         self.loop, self._uids = loop, itertools.count(1)
         self.store = ObjectStore(None)
-        installed, objects = _installed()
-        for resource, obj in objects:
-            self.store._objects.setdefault(resource, {})[
-                obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-            ] = obj
+        self.registrar = registrar_with_crds(self.store, self.utc, self._uid)
         self._first = {resource: self.store.every(resource) for resource in self.store._objects}
-        self.store.version = self.store.oldest = 1_000
-        self.registrar = Registrar(self.store, self.utc, self._uid)
-        self.registrar.kinds = dict(installed.kinds)
         self.writes: list[CommittedWrite] = []
         self.written_at: dict[int, float] = {}
         self._pods: dict[str, int] = {}

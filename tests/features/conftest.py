@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import Manifest
+from istio_templates.names import key_of
 from k8s_manager.kube.resources import RESOURCES
 from ratelimiter.slots import slot_of
 from tests.support.documents import gateway, model, tenant
@@ -35,7 +36,8 @@ async def is_programmed(fleet, name: str, namespace: str) -> bool:
 
 @asynccontextmanager
 async def recorded(fleet, *kinds: str) -> AsyncIterator[list[Manifest]]:
-    """Note every state of the objects of some kinds, as watches show them: a look now and then misses some."""
+    """Note every state of the objects of some kinds, as watches show them: a look now and then misses some. What was
+    there at the end of the block has been noted when it is left; inside, a watch may be late."""
     seen: list[Manifest] = []
     started = asyncio.Semaphore(0)
 
@@ -50,7 +52,17 @@ async def recorded(fleet, *kinds: str) -> AsyncIterator[list[Manifest]]:
     tasks = [asyncio.create_task(follow(kind)) for kind in kinds]
     for _ in kinds:
         await started.acquire()
-    yield seen
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        yield seen
+        last = [obj for kind in kinds for obj in (await fleet.client.list(RESOURCES[kind]))[0]]
+        await until(lambda: all(_is_noted(obj, seen) for obj in last), what="the watches being up to date")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_noted(obj: Manifest, seen: list[Manifest]) -> bool:
+    """Tell whether a state of an object, or a later one, is among those seen."""
+    version = int(obj["metadata"]["resourceVersion"])
+    return any(key_of(one) == key_of(obj) and int(one["metadata"]["resourceVersion"]) >= version for one in seen)

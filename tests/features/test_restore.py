@@ -81,7 +81,7 @@ async def test_hosts_keep_their_owners_and_limits_stand_before_routes_open(fleet
             await until(lambda: is_accepted(empty, "ads", "False"), what="the claim being rejected as before")
             assert await is_accepted(empty, "search", "True")
             assert await in_place(empty) == before
-            assert _first(seen, "EnvoyFilter", _limits_the_model) < _first(seen, "VirtualService", _serves_the_model)
+        assert _first(seen, "EnvoyFilter", _limits_the_model) < _first(seen, "VirtualService", _serves_the_model)
 
 
 async def test_documents_that_are_there_before_the_manager_become_the_same_in_any_order(fleet, backup):
@@ -96,7 +96,7 @@ async def test_documents_that_are_there_before_the_manager_become_the_same_in_an
             await until(lambda: is_programmed(empty, "ranker", "search"), what="the model being programmed")
             await until(lambda: is_accepted(empty, "media", "True"), what="the third tenant")
             assert await in_place(empty) == before
-            assert _first(seen, "EnvoyFilter", _limits_the_model) < _first(seen, "VirtualService", _serves_the_model)
+        assert _first(seen, "EnvoyFilter", _limits_the_model) < _first(seen, "VirtualService", _serves_the_model)
 
 
 async def test_a_folder_that_cannot_be_written_is_a_sentence(fleet, tmp_path):

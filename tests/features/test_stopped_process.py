@@ -63,5 +63,5 @@ async def test_a_leader_that_was_stopped_sets_no_route_back(tmp_path):
                     await hands.apply(ranker(number + 1))
                     await until(lambda number=number: is_at(hands, number + 1), what="the newest route")
                     assert await holder(hands) == leader
-                order = [obj["spec"]["http"][0]["timeout"] for obj in seen if obj["metadata"]["name"] == "ranker"]
+    order = [obj["spec"]["http"][0]["timeout"] for obj in seen if obj["metadata"]["name"] == "ranker"]
     assert list(dict.fromkeys(order)) == ["1s", "2s", "3s", "4s", "5s", "6s", "7s"] and order == sorted(order)

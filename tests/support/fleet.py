@@ -31,6 +31,7 @@ from k8s_manager.standalone.apiserver.registrar import Registrar
 from k8s_manager.standalone.apiserver.store import ObjectStore
 from tests.support.answers import AnswerCheck
 from tests.support.bounds import slowness
+from tests.support.installed import registrar_with_crds
 from tests.support.waiting import until as wait_until
 
 TOKEN = "of-the-tests"
@@ -208,16 +209,16 @@ class Rest:
 
 @asynccontextmanager
 async def running_fleet(file: Path | None = None, port: int = 0, istio: bool = True) -> AsyncIterator[Fleet]:
-    """Run an embedded API with all CRDs, or with our own only."""
+    """Run an embedded API with all CRDs, or with our own only; one with a file goes on with what is in that."""
     store = ObjectStore(file)
-    api = Api(Registrar(store), None)
+    api = Api(Registrar(store) if file else registrar_with_crds(store, istio=istio), None)
     runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     server = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession(read_bufsize=2**22) as session:
         fleet = Fleet(api, server, session)
-        for crd in [*crds(), *(istio_crds() if istio else [])]:
+        for crd in [*crds(), *istio_crds()] if file else ():
             await fleet.client.apply(crd, force=True)
         try:
             yield fleet
