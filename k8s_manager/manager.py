@@ -28,7 +28,7 @@ from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gather.world_reader import WorldReader
-from k8s_manager.gitops.tree_loop import TreeLoop, tree_loop
+from k8s_manager.gitops.tree_loop import Remote, TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
 from k8s_manager.history import recorder
 from k8s_manager.history.recorder import HistoryRecorder
@@ -130,8 +130,9 @@ class Triggers:
         )
 
 
-def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
-    """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents."""
+def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remote | None = None) -> Manager:
+    """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents. The
+    repository of the manifests is `remote`, or the one that the settings name."""
     lease = _lease(client, clock, settings)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
@@ -149,7 +150,8 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings) -> Manager:
     gates = GateLoop(leader, store, clock, settings, events, firsts, triggers.gates)
     history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
-    tree = tree_loop(leader, store, history, clock, settings.git, triggers.documents) if settings.git else None
+    changed = triggers.documents
+    tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
     writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
     loop = MainLoop(store, writers, limits, probe, counters, gates, clock, settings, effects)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]

@@ -8,9 +8,9 @@ ConfigMap, for every replica of the manager and for the next leader.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -51,6 +51,8 @@ SHORTEST = 0.05
 LONGEST_SENTENCE, PROBLEMS_SHOWN = 1000, 3
 Opener = Callable[[str], Repository]
 """Returns the repository, at a branch."""
+BlockingCall = Callable[[Callable[[Callable[[], bool]], Done], float], Awaitable[Done]]
+"""Makes a blocking call beside the loop, as `run_in_thread` does."""
 
 
 class TreeLoop:
@@ -66,10 +68,11 @@ class TreeLoop:
         composer: PartsComposer,
         open_: Opener,
         changed: asyncio.Event,
+        call: BlockingCall = run_in_thread,
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
         self._settings, self.composer, self._open = settings, composer, open_
-        self._changed = changed
+        self._changed, self._call = changed, call
         self._begin()
 
     def _begin(self) -> None:
@@ -186,7 +189,7 @@ class TreeLoop:
         # The thread reads nothing that the loop changes: what explains the commit is read here.
         explain = partial(_explain_changes, parts, changes) if changes is not None else self._explain_first(parts)
         try:
-            return await run_in_thread(
+            return await self._call(
                 lambda waits: committer.commit(
                     Attempt(parts, explain, last, cluster, lambda: waits() and fence.is_open())
                 ),
@@ -303,6 +306,13 @@ class TreeLoop:
         self._written_state = said
 
 
+class Remote(NamedTuple):
+    """A repository of somebody else: how it is opened at a branch, and how a call that waits for it is made."""
+
+    open_: Opener
+    call: BlockingCall = run_in_thread
+
+
 def tree_loop(
     client: FencedClient,
     store: Store,
@@ -310,15 +320,17 @@ def tree_loop(
     clock: Clock,
     settings: Git,
     changed: asyncio.Event,
+    remote: Remote | None = None,
 ) -> TreeLoop:
-    """Return the loop for a repository, with the access that the environment configures."""
-    address, access = settings.address, Access.of(os.environ)
-
-    def open_(branch: str) -> Repository:
-        return Repository(address.url, branch, address.folder, access)
-
+    """Return the loop for a repository; without a remote, it is reached as settings and environment say."""
+    open_, call = remote or Remote(_opener(settings))
     composer = PartsComposer(with_overrides=settings.overrides == "commit")
-    return TreeLoop(client, store, history, clock, settings, composer, open_, changed)
+    return TreeLoop(client, store, history, clock, settings, composer, open_, changed, call)
+
+
+def _opener(settings: Git) -> Opener:
+    address, access = settings.address, Access.of(os.environ)
+    return lambda branch: Repository(address.url, branch, address.folder, access)
 
 
 def _explain_changes(parts: Parts, changes: Mapping[ObjectKey, DocumentChange | None], found: TreeDiff) -> CommitInfo:

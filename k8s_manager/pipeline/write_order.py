@@ -180,8 +180,6 @@ def with_referenced_subsets(wanted: Manifest, live: Manifest, route: Manifest | 
 def hold_draining(changes: Changes, world: World, now: datetime) -> Changes:
     """Return the changes without the deletion of versions whose pods stay until their requests have ended."""
     deletes, draining = defer_draining(changes.deletes, world, now)
-    if len(deletes) == len(changes.deletes):
-        return changes
     deleted = {names.key_of(obj) for obj in deletes}
     held = {
         key: "its version drains, or serves on" for obj in changes.deletes if (key := names.key_of(obj)) not in deleted

@@ -20,13 +20,14 @@ OF_VERSION = ("Deployment", "PodDisruptionBudget")
 
 @dataclass(slots=True)
 class Draining:
-    """By namespace and model, until when each version that has left stays."""
+    """By namespace and model, until when each version that has left stays; an end that has passed is told as long as
+    something of the version is there, or else its drain would begin again."""
 
     until: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
 
     def due(self, now: datetime) -> float | None:
         """Return in how many seconds the next drain ends."""
-        ends = [end for versions in self.until.values() for end in versions.values()]
+        ends = [end for versions in self.until.values() for end in versions.values() if end > now]
         return max(0.0, (min(ends) - now).total_seconds()) if ends else None
 
     def status(self, namespace: str, model: str) -> list[dict[str, str]]:
@@ -50,10 +51,9 @@ def defer_draining(deletes: Iterable[Manifest], world: World, now: datetime) -> 
             going.append(obj)
         elif version in _versions(stored):
             continue  # it serves until another version can
-        elif (end := _end(stored, version, now)) > now:
-            draining.until.setdefault(place, {})[version] = end
         else:
-            going.append(obj)
+            end = draining.until.setdefault(place, {})[version] = _end(stored, version, now)
+            going += [obj] if end <= now else []
     return going, draining
 
 

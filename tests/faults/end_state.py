@@ -5,6 +5,9 @@ from typing import Any
 
 from istio_templates.facts import Manifest
 from istio_templates.names import APPLIED
+from k8s_manager.gitops.layout import Tree
+from k8s_manager.gitops.tree_loop import STATE as GIT_STATE
+from k8s_manager.gitops.tree_loop import state_of
 from k8s_manager.history import revision
 from tests.faults.cluster import Cluster
 
@@ -19,11 +22,13 @@ _SHORT_UID = re.compile(r"\.\d{8}\.")
 State = dict[str, Any]
 
 
-def end_state(cluster: Cluster) -> State:
-    """Return every object of a cluster by its name, as runs are compared by it."""
+def end_state(cluster: Cluster, files: Tree) -> State:
+    """Return every object of a cluster by its name, and every file of a branch by its path, as runs are compared by
+    them."""
     every = [obj for resource in cluster.store._objects for obj in cluster.store.every(resource)]
     there = {obj["metadata"]["uid"] for obj in every}
-    return {name_of(obj): _plain(obj) for obj in every if obj["kind"] not in _UNCOMPARED and _is_current(obj, there)}
+    found = {name_of(obj): _plain(obj) for obj in every if obj["kind"] not in _UNCOMPARED and _is_current(obj, there)}
+    return {**found, **{f"File {path}": _timeless({"text": text}) for path, text in files.items()}}
 
 
 def _is_current(obj: Manifest, there: set[str]) -> bool:
@@ -54,7 +59,17 @@ def _plain(obj: Manifest) -> Manifest:
         del metadata["name"]
     if APPLIED in metadata.get("annotations", {}):  # what pods ran before depends on when they were asked
         metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != APPLIED}
+    if name_of(obj) == f"{GIT_STATE.kind} {GIT_STATE.namespace}/{GIT_STATE.name}":
+        return _timeless({"metadata": metadata, **_git_state(obj)})
     return _timeless({**obj, "metadata": metadata})
+
+
+def _git_state(obj: Manifest) -> State:
+    """Return what is known of a branch, but for its commits: which of those there were depends on when they were
+    made."""
+    state = state_of(obj)
+    known = {name: {**(state.get(name) or {}), "commit": "", "at": ""} for name in ("committed", "applied")}
+    return {**{name: value for name, value in state.items() if name != "commits"}, **known}
 
 
 def _timeless(value: Any) -> Any:

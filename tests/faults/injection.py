@@ -7,7 +7,8 @@ write, or any kind. A death is written `kill:before:17` or `kill:after:17`, for 
 from collections import Counter
 from dataclasses import dataclass
 
-WRITES = ("create", "apply", "patch", "replace", "delete")
+WRITES = ("create", "apply", "patch", "replace", "delete", "push")
+"""`push`: to the branch of a Git server."""
 VERBS = ("get", "list", "watch", *WRITES)
 ANSWERS = {"403": 403, "409": 409, "422": 422, "410": 410, "429": 429, "500": 500, "503": 503}
 """Faults that are an answer of the server, without the call being carried out."""

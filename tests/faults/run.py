@@ -18,6 +18,7 @@ from k8s_manager.manager import Manager, assemble
 from k8s_manager.manager import until as run_parts
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.installation import SYSTEM
+from tests.faults.branch import Branch
 from tests.faults.cluster import Cluster
 from tests.faults.end_state import State, end_state, name_of
 from tests.faults.injection import Injection, Injector
@@ -35,7 +36,7 @@ class Run:
 
     def __init__(self, loop: SimulatedLoop, injector: Injector, settings: Settings) -> None:
         self.loop, self.injector, self.settings = loop, injector, settings
-        self.cluster = Cluster(loop)
+        self.cluster, self.branch = Cluster(loop), Branch()
         self.calls: Counter[tuple[str, str]] = Counter()
         self.transport: Transport | None = None
         self.deaths = 0
@@ -48,7 +49,7 @@ class Run:
             transport, clock = Transport(self.cluster, self.injector), SimulatedClock(self.loop)
             client = KubeClient("http://cluster", cast(aiohttp.ClientSession, transport))
             self.transport = transport
-            self.manager = assemble(client, clock, self.settings)
+            self.manager = assemble(client, clock, self.settings, self.branch.remote(transport))
             try:
                 await run_parts(transport.died, *self.manager.parts())
             except Exception as error:
@@ -186,7 +187,8 @@ def play(scene: Scene, injections: tuple[Injection, ...] = (), seed: int = 1) ->
 
 async def _play(loop: SimulatedLoop, scene: Scene, injections: tuple[Injection, ...]) -> Outcome:
     run = Run(loop, Injector(injections), scene.settings)
-    tasks = [asyncio.ensure_future(run.cluster.run_pods()), asyncio.ensure_future(run.keep_running())]
+    parts = (run.cluster.run_pods(), run.branch.run_tool(run.cluster), run.keep_running())
+    tasks = [asyncio.ensure_future(part) for part in parts]
     stuck, settled, began, before, prepared = "", 0.0, 0.0, 0, Counter[tuple[str, str]]()
     run.injector.is_armed = False
     try:
@@ -205,7 +207,7 @@ async def _play(loop: SimulatedLoop, scene: Scene, injections: tuple[Injection, 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return Outcome(
-        end_state(run.cluster),
+        end_state(run.cluster, run.branch.files),
         _written(run.cluster, before),
         _states(run.cluster, before),
         frozenset(name_of(change.before or {}) for change in run.cluster.writes[before:] if change.after is None),

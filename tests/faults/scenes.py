@@ -1,6 +1,7 @@
 """The workflows that are tried with faults. Whoever adds a capability adds its scene to `SCENES`."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
+from k8s_manager.runtime.git_address import Address
+from k8s_manager.runtime.settings import Git
 from k8s_manager.world.change_records import CASCADE
 from tests.faults.run import SETTINGS, Run, Scene, Script
 from tests.faults.simulation import BEGIN
@@ -20,6 +23,8 @@ DRIFT_SECONDS = 620.0
 """For how long a condition says that others have changed an object, and a little more."""
 FINISHED_SECONDS, ROLLED_BACK_SECONDS = 80.0, 80.0
 """After how long a leader has finished a recorded change of another manager, and has tried rejected limits again."""
+GIT = replace(SETTINGS, git=Git(Address("https://git.example.com/tree.git"), every=20.0, patience=10.0))
+BY_GIT: dict[str, Any] = {"settings": GIT}
 VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
 
 
@@ -258,6 +263,24 @@ async def manage(run: Run) -> None:
     await run.apply(gateway("managed", "managed-gw", managed={"autoscale": {"min": 2, "max": 5}}))
 
 
+async def with_model_in_git(run: Run) -> None:
+    """A tenant with a model, whose manifests a tool applies from a branch."""
+    await no_documents(run)
+    await create(run)
+
+
+async def change_in_git(run: Run) -> None:
+    """A model gets another version, and the old one goes: the branch brings one, and has the other pruned."""
+    await run.apply(model(versions=VERSIONS[1:], traffic=[{"version": "v2", "weight": 100}], drain="5s"))
+    await run.until(lambda: run.cluster.get("Deployment", "ranker-v2", "search"), "the new version")
+    await run.gone("Deployment", "ranker-v1", "search")
+
+
+async def delete_in_git(run: Run) -> None:
+    await delete_model(run)
+    await run.gone("Deployment", "ranker-v1", "search")
+
+
 def _scene(name: str, prepare: Script, script: Script, **more: Any) -> Scene:
     return Scene(name, prepare, script, **more)
 
@@ -291,6 +314,9 @@ SCENES = {
         _scene("gateway-managed", with_gateways, manage),
         _scene("drift", with_model, repair, quiet=DRIFT_SECONDS, later=DRIFT_SECONDS),
         _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
+        _scene("git-create", no_documents, create, **BY_GIT),
+        _scene("git-change", with_model_in_git, change_in_git, **BY_GIT),
+        _scene("git-delete", with_model_in_git, delete_in_git, **BY_GIT),
     )
 }
 __all__ = ["SCENES", "SETTINGS"]

@@ -5,9 +5,9 @@ import asyncio
 import contextvars
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import aiohttp
 import orjson
@@ -21,6 +21,7 @@ from k8s_manager.standalone.apiserver.registry import Kind
 from tests.faults.cluster import BREAK, Cluster
 from tests.faults.injection import ANSWERS, FOREIGN, Injector, refusal_of
 
+T = TypeVar("T")
 LATENCY = 0.002
 """Seconds that a call takes."""
 TIMEOUT_SECONDS, DELAY_SECONDS, LAG_SECONDS, DROP_SECONDS = 10.0, 8.0, 10.0, 5.0
@@ -139,23 +140,44 @@ class Transport:
 
     async def _answered(self, request: Request) -> Answer:
         verb, kind = request.place
-        fault = await self._begin(verb, kind, http._place(request.path)[1])
+
+        async def carried_out() -> Answer:
+            return await self._carried_out(request)
+
+        is_dry = bool(request.query.get("dryRun"))
+        namespace = http._place(request.path)[1]
+        return await self.carried(
+            verb, kind, lambda fault: self._faulty(request, fault, kind), carried_out, namespace, is_dry
+        )
+
+    async def carried(
+        self,
+        verb: str,
+        kind: str,
+        faulty: Callable[[str], Awaitable[T]],
+        work: Callable[[], Awaitable[T]],
+        namespace: str = "",
+        is_dry: bool = False,
+    ) -> T:
+        """Carry out a call with what goes wrong with it: `faulty` says what a fault makes of it. A dry run is no write
+        before or after which the manager dies."""
+        fault = await self._begin(verb, kind, namespace)
         if fault:
             self._injector.under_way += 1
             try:
-                return await self._faulty(request, fault, kind)
+                return await faulty(fault)
             finally:
                 self._injector.under_way -= 1
                 self._injector.ended = self._cluster.loop.time()
-        death = None if request.query.get("dryRun") else self._injector.death(verb)
+        death = None if is_dry else self._injector.death(verb)
         if death == "before":
-            await self._die()
-        answer = await self._carried_out(request)
+            self._die()
+        answer = await work()
         if death == "after":
-            await self._die()
+            self._die()
         return answer
 
-    async def _die(self) -> None:
+    def _die(self) -> NoReturn:
         self.cut()
         raise asyncio.CancelledError
 

@@ -118,7 +118,7 @@ async def _played(loop: SimulatedLoop, spoil: Callable[[Run], None]) -> tuple[fl
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return took or loop.time(), end_state(run.cluster), [*stuck, *run.crashes]
+    return took or loop.time(), end_state(run.cluster, run.branch.files), [*stuck, *run.crashes]
 
 
 def _is_there(run: Run) -> bool:

@@ -185,7 +185,7 @@ async def _ended(cluster: Cluster) -> State:
     """Change the limit for the last time, and return what stands a minute later, but for the history."""
     cluster.apply(model(rateLimit={"perReplicaQps": LAST_RATE}))
     await asyncio.sleep(END_SECONDS)
-    return {name: obj for name, obj in end_state(cluster).items() if not name.startswith("ControllerRevision ")}
+    return {name: obj for name, obj in end_state(cluster, {}).items() if not name.startswith("ControllerRevision ")}
 
 
 @cache

@@ -43,8 +43,10 @@ def test_a_version_stays_for_its_drain_time_and_then_goes():
     again = stored({"draining": told}, drain="2m")
     deletes, stays = held_back(OBJECTS, [again], NOW + timedelta(seconds=90))
     assert (deletes, stays.status("search", "ranker")) == ([], told)
-    deletes, stays = held_back(OBJECTS, [again], NOW + timedelta(seconds=122))
-    assert (deletes, stays.due(NOW)) == (OBJECTS, None)
+    for later in (NOW + timedelta(seconds=122), NOW + timedelta(seconds=500)):
+        deletes, stays = held_back(OBJECTS, [again], later)
+        assert (deletes, stays.due(later)) == (OBJECTS, None)
+        assert stays.status("search", "ranker") == told, "a drain that has ended does not begin again"
 
 
 def test_a_shorter_drain_shortens_one_that_is_under_way():
