@@ -5,17 +5,15 @@ that depends on a document is one for each. The manager records such a change be
 leader finishes it where this one dies.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import orjson
 
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import Manifest
 
 TRANSFER = "tidegate.dev/host-transfer"
 CASCADE = "tidegate.dev/cascade-deletion"
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +80,3 @@ def _fields(document: Manifest, name: str) -> Manifest:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-class AbandonedRecords(Generic[R]):
-    """Tells which records no manager has carried on for `patience` seconds: the one that wrote them has died."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._since: dict[ObjectKey, tuple[R, float]] = {}
-
-    def abandoned(self, records: Mapping[ObjectKey, R], now: float) -> dict[ObjectKey, R]:
-        """Return those of all `records` by document that are as they were `patience` seconds ago."""
-        before, self._since = self._since, {}
-        for key, record in records.items():
-            known = before.get(key)
-            self._since[key] = known if known is not None and known[0] == record else (record, now)
-        return {key: record for key, (record, since) in self._since.items() if now - since >= self._patience}

@@ -7,7 +7,7 @@ import pytest
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
-from k8s_manager.world.change_records import CASCADE, AbandonedRecords, CascadeRecord, cascade_of
+from k8s_manager.world.change_records import CASCADE, CascadeRecord, cascade_of
 from tests.features.conftest import make_search
 from tests.support.documents import HOST, model, tenant
 from tests.support.dying_client import call_until_death
@@ -102,17 +102,6 @@ async def test_a_cascade_holds_for_the_version_that_the_caller_has_read(fleet):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"newest": 1, "by": ""}', '{"newest": "a", "who": ""}', "null"])
 def test_a_record_that_cannot_be_read_is_none(text):
     assert cascade_of({"metadata": {"annotations": {CASCADE: text}}}) is None
-
-
-def test_a_record_is_abandoned_when_it_stays_as_it_is():
-    one, other = CascadeRecord("2026-01-01T00:00:00Z", "anna"), CascadeRecord("2026-01-02T00:00:00Z", "anna")
-    records = AbandonedRecords(10.0)
-    assert records.abandoned({KEY: one}, 0.0) == {}
-    assert records.abandoned({KEY: other}, 9.0) == {}  # another change has begun
-    assert records.abandoned({KEY: other}, 18.9) == {}
-    assert records.abandoned({KEY: other}, 19.0) == {KEY: other}
-    assert records.abandoned({}, 20.0) == {}
-    assert records.abandoned({KEY: other}, 40.0) == {}  # it was gone meanwhile
 
 
 async def _is_forgotten(fleet):

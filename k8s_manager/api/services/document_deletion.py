@@ -3,9 +3,8 @@
 A deletion of several documents is recorded before the first goes; the leader finishes one that was not carried on.
 """
 
-import asyncio
-import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 
 from istio_templates import names
@@ -26,15 +25,11 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Refused, WriteConflict
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.dry_run import DryRunner
+from k8s_manager.runtime.change_recovery import ChangeRecovery
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.control_loop import poll
-from k8s_manager.runtime.effects.lane import Effects
-from k8s_manager.world.change_records import CASCADE, AbandonedRecords, CascadeRecord, cascade_of
+from k8s_manager.world.change_records import CASCADE, CascadeRecord, cascade_of
 
-log = logging.getLogger(__name__)
 ATTEMPTS = 8
-PAUSE = 2.0
-"""Seconds between two looks for abandoned deletions."""
 HEADS = ("InferenceGateway", "Tenant")
 """Documents on which others depend."""
 LEAVING = ("InferenceGateway", "Tenant", "Model")
@@ -63,15 +58,14 @@ class DocumentDeletion:
     ) -> None:
         self._client, self._store, self._catalog, self._check = client, store, catalog, check
         self._dry_run, self._writer, self._locks, self._history = dry_run, writer, locks, history
-        self._clock, self._explains_deletes = clock, explains_deletes
-        self._under_way: set[ObjectKey] = set()
-        self._recorded = AbandonedRecords[CascadeRecord](patience)
+        self._explains_deletes = explains_deletes
+        self._recovery = ChangeRecovery("deletions", self._records, self._finish, clock, patience)
 
     async def run(self, leads: bool) -> None:
         """Finish the deletions of managers that have died, until cancelled; only a leader does."""
         if leads:
             await self._store.synced.wait()
-            await poll("deletions", self._finish_others, PAUSE, self._clock, Effects(self._clock, asyncio.Event()))
+            await self._recovery.run()
 
     async def delete(self, key: ObjectKey, cascade: bool, write: WriteRequest) -> Manifest:
         """Delete a document; what others depend on only with `cascade`."""
@@ -107,20 +101,25 @@ class DocumentDeletion:
     async def _delete_recorded(self, going: list[ObjectKey], write: WriteRequest) -> None:
         """Record a deletion of several documents, and carry it out; one that is refused is given up, one that fails for
         now stays recorded."""
-        head = going[-1]
-        self._under_way.add(head)
+        head, change = going[-1], write.change or ChangeAuthor("an unknown client")
+        with self._recovery.under_way(head):
+            async with self._given_up_where_refused(head):
+                record = CascadeRecord(max(map(self._made_at, going)), **asdict(change))
+                recorded = await self._writer.annotate(self._catalog.live(head), CASCADE, record.text())
+                match = etag(recorded) if write.match not in (None, WHATEVER) else None
+                await self._delete_all(going, match, write.change)
+
+    @asynccontextmanager
+    async def _given_up_where_refused(self, head: ObjectKey) -> AsyncIterator[None]:
+        """Remove the record of a deletion that cannot be carried out; what fails for now stays recorded."""
         try:
-            change = write.change or ChangeAuthor("an unknown client")
-            record = CascadeRecord(max(map(self._made_at, going)), **asdict(change))
-            recorded = await self._writer.annotate(self._catalog.live(head), CASCADE, record.text())
-            await self._delete_all(going, etag(recorded) if write.match not in (None, WHATEVER) else None, write.change)
+            yield
         except Transient:
             raise
         except TidegateError:
-            await self._forget(head)
+            with suppress(NotFound):
+                await self._writer.annotate(self._catalog.live(head), CASCADE, None)
             raise
-        finally:
-            self._under_way.discard(head)
 
     async def _delete_all(self, going: list[ObjectKey], match: str | None, change: ChangeAuthor | None) -> None:
         """Delete documents in order; of the last, the version that was recorded."""
@@ -129,35 +128,20 @@ class DocumentDeletion:
                 await self._delete(key, None, change)
         await self._delete(going[-1], match, change)
 
-    async def _forget(self, key: ObjectKey) -> None:
-        """Remove the record of a deletion that is given up."""
-        with suppress(NotFound):
-            await self._writer.annotate(self._catalog.live(key), CASCADE, None)
-
-    async def _finish_others(self) -> None:
-        """Finish the deletions that no manager has carried on for a while."""
-        if self._catalog.unready():
-            return
-        heads = {names.key_of(obj): obj for kind in HEADS for obj in self._catalog.many(kind)}
-        found = {key: cascade_of(obj) for key, obj in heads.items() if "deletionTimestamp" not in obj["metadata"]}
-        records = {key: record for key, record in found.items() if record and key not in self._under_way}
-        for key, record in self._recorded.abandoned(records, self._clock.now()).items():
-            try:
-                await self._finish(key, record)
-            except Transient as error:
-                log.warning("the deletion of %s, with all that depends on it, fails for now: %s", key, error)
-            except TidegateError as error:
-                await self._forget(key)
-                log.warning("the deletion of %s, with all that depends on it, was not finished: %s", key, error)
+    def _records(self) -> dict[ObjectKey, CascadeRecord]:
+        """Return the deletions that are recorded and not under way at the API server; none while documents are not
+        known."""
+        heads = [] if self._catalog.unready() else [obj for kind in HEADS for obj in self._catalog.many(kind)]
+        staying = [obj for obj in heads if "deletionTimestamp" not in obj["metadata"]]
+        return {names.key_of(obj): record for obj in staying if (record := cascade_of(obj))}
 
     async def _finish(self, key: ObjectKey, record: CascadeRecord) -> None:
         """Do what is left of a deletion; raises `Conflict` where documents were made since, or it is not possible."""
-        async with self._locks.deleting():
+        async with self._locks.deleting(), self._given_up_where_refused(key):
             going = self._going(key, True, None)
             if later := [str(gone) for gone in going if self._made_at(gone) > record.newest]:
                 raise Conflict(str(key), [Problem("", f"{', '.join(later)} came later; delete {key} again")])
             await self._delete_all(going, None, ChangeAuthor(record.by, record.reason, record.ticket))
-            log.info("%s is deleted, with what depended on it: its deletion had not been finished", key)
 
     def _made_at(self, key: ObjectKey) -> str:
         return str(self._catalog.live(key)["metadata"].get("creationTimestamp", ""))

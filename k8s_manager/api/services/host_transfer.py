@@ -1,7 +1,6 @@
 """Transfer of hosts: what is written, in which order, and how no other tenant gets the host in between."""
 
 import asyncio
-import logging
 from dataclasses import asdict
 
 from istio_templates import names
@@ -15,14 +14,10 @@ from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.kube.store import Store
+from k8s_manager.runtime.change_recovery import ChangeRecovery
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.control_loop import poll
-from k8s_manager.runtime.effects.lane import Effects
-from k8s_manager.world.change_records import TRANSFER, AbandonedRecords, TransferRecord, transfer_of
+from k8s_manager.world.change_records import TRANSFER, TransferRecord, transfer_of
 
-log = logging.getLogger(__name__)
-PAUSE = 2.0
-"""Seconds between two looks for abandoned transfers."""
 FREED_SECONDS = 15.0
 """How long a gateway may take to let a host go before it is given back."""
 
@@ -38,9 +33,7 @@ class HostTransfers:
         self, store: Store, catalog: DocumentCatalog, writer: DocumentWriter, clock: Clock, patience: float
     ) -> None:
         self._store, self._catalog, self._writer = store, catalog, writer
-        self._clock = clock
-        self._under_way: set[ObjectKey] = set()
-        self._recorded = AbandonedRecords[TransferRecord](patience)
+        self._recovery = ChangeRecovery("transfers", self._records, self._finish, clock, patience)
 
     async def give(self, host: str, to: str, source: str | None, change: ChangeAuthor) -> Manifest:
         """Give a host to a tenant, and return its document; raises `Conflict` where another has the host and `source`
@@ -67,17 +60,14 @@ class HostTransfers:
         """Finish the transfers of managers that have died, until cancelled; only a leader does."""
         if leads:
             await self._store.synced.wait()
-            await poll("transfers", self._finish_others, PAUSE, self._clock, Effects(self._clock, asyncio.Event()))
+            await self._recovery.run()
 
     async def _transfer(self, receiver: Manifest, record: TransferRecord) -> Manifest:
         """Record a transfer, and carry it out."""
         key = names.key_of(receiver)
-        with self._writer.promised(key, _with_hosts(receiver, [*_hosts(receiver), record.received])):
-            self._under_way.add(key)
-            try:
-                return await self._carry_out(await self._writer.annotate(receiver, TRANSFER, record.text()), record)
-            finally:
-                self._under_way.discard(key)
+        wanted = _with_hosts(receiver, [*_hosts(receiver), record.received])
+        with self._writer.promised(key, wanted), self._recovery.under_way(key):
+            return await self._carry_out(await self._writer.annotate(receiver, TRANSFER, record.text()), record)
 
     async def _carry_out(self, receiver: Manifest, record: TransferRecord) -> Manifest:
         """Do what is left of a transfer; one that cannot be done is taken back. What fails for now stays recorded."""
@@ -116,21 +106,13 @@ class HostTransfers:
         found = next((obj for obj in self._catalog.many("Tenant") if names.key_of(obj) == receiver), None)
         return await self._writer.annotate(found, TRANSFER, None) if found else None
 
-    async def _finish_others(self) -> None:
-        """Finish the transfers that no manager has carried on for a while: the one that began them has died."""
-        if self._catalog.unready():
-            return
-        tenants = {names.key_of(obj): obj for obj in self._catalog.many("Tenant")}
-        found = {key: transfer_of(obj) for key, obj in tenants.items() if key not in self._under_way}
-        records = {key: record for key, record in found.items() if record}
-        for key, record in self._recorded.abandoned(records, self._clock.now()).items():
-            try:
-                await self._carry_out(tenants[key], record)
-                log.info(
-                    "%s has %s of tenant %s now: its transfer had not been finished", key, record.host, record.source
-                )
-            except TidegateError as error:
-                log.warning("the transfer of %s to %s was not finished: %s", record.host, key, error)
+    def _records(self) -> dict[ObjectKey, TransferRecord]:
+        """Return the transfers that are recorded, by who receives; none while documents are not known."""
+        tenants = [] if self._catalog.unready() else self._catalog.many("Tenant")
+        return {names.key_of(obj): record for obj in tenants if (record := transfer_of(obj))}
+
+    async def _finish(self, receiver: ObjectKey, record: TransferRecord) -> None:
+        await self._carry_out(self._catalog.live(receiver), record)
 
     async def release(self, host: str, change: ChangeAuthor) -> Manifest:
         """Take a host from its tenant, and return its document; raises `Conflict` while models are served on it."""

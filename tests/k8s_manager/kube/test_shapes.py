@@ -3,12 +3,16 @@
 import copy
 import itertools
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from istio_templates import virtual_service
 from istio_templates.gateway import hosts_of
 from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.kube import shapes
 from k8s_manager.kube.shapes import fit
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.plan import plan_once
@@ -142,3 +146,37 @@ def test_what_is_odd_is_told_once_while_it_lasts(caplog):
     store.put(changed(OBJECTS[1], ("spec", "http"), [HTTP]))
     store.put(changed(OBJECTS[1], ("spec", "http"), 3))
     assert caplog.text.count("VirtualService search/theirs: spec.http has another shape") == 2
+
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(), st.text(max_size=3))
+MISFITS = st.one_of(
+    SCALARS, st.just([]), st.just({}), st.lists(SCALARS, max_size=2), st.dictionaries(st.text(), SCALARS)
+)
+OF_TYPE = {str: st.text(max_size=3), int: st.integers(-9, 9), float: st.floats(-9, 9), bool: st.booleans()}
+
+
+def values_of(shape: Any, chance: st.DrawFn) -> Any:
+    """Draw a value that has a shape, but for a part here and there."""
+    if chance(st.integers(0, 24)) == 0:
+        return chance(MISFITS)
+    if isinstance(shape, list):
+        return [values_of(shape[0], chance) for _ in range(chance(st.integers(0, 2)))]
+    if isinstance(shape, dict) and shapes.EACH in shape:
+        return {
+            name: values_of(shape[shapes.EACH], chance) for name in chance(st.sets(st.text(max_size=2), max_size=2))
+        }
+    if isinstance(shape, dict):
+        there = [name for name in shape if name.endswith("!") or chance(st.booleans())]
+        missing = chance(st.integers(0, 9)) == 0 and chance(st.sampled_from(sorted(shape) or [""]))
+        return {name.removesuffix("!"): values_of(shape[name], chance) for name in there if name != missing}
+    return chance(OF_TYPE[shape])
+
+
+@pytest.mark.parametrize("kind", sorted({*shapes.SHAPES, "Namespace"}))
+@settings(max_examples=60)
+@given(data=st.data())
+def test_the_fast_way_to_tell_what_fits_agrees_with_the_slow_one(kind: str, data: st.DataObject):
+    shape = shapes._shape_of(kind)
+    value = values_of(shape, data.draw)
+    fitting = shapes._fitting(value, shape, "", [])
+    assert shapes._check_of(shape)(value) == (fitting is value), (value, fitting)
