@@ -46,6 +46,7 @@ def body_of(method: str, path: str, name: str):
 async def rest(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as calls:
         await make_search(fleet)
+        await until(lambda: has_history(calls, "tenants/search"), what="the first revision, before the next change")
         system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
         await fleet.apply(system, tenant(rateLimit=RANGE), tenant("lender"), *more_documents())
         await until(lambda: fleet.get("Gateway", "tenant-lender", "inference-gw"), what="the other tenant")

@@ -453,7 +453,7 @@ def test_objects_of_any_shape_are_read_or_noted_and_never_stop_the_others(take_o
         *GATEWAY_API,
     ]
     tried = 0
-    for there in odd:
+    for there in odd if not take_over else odd[: -len(GATEWAY_API)]:  # HTTPRoutes stay where they are
         read = {name: there[name] for name in ("spec", "status") if name in there}
         for way in paths({**read, "metadata": {"labels": {"a": "b"}}}):
             for value in ODD:

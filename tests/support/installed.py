@@ -6,7 +6,7 @@ from functools import cache
 from istio_templates.documents.crd import crds
 from istio_templates.facts import Manifest
 from istio_templates.schema import istio_crds
-from k8s_manager.standalone.apiserver.registrar import Registrar
+from k8s_manager.standalone.apiserver.registrar import CRDS, Registrar
 from k8s_manager.standalone.apiserver.registry import Kind
 from k8s_manager.standalone.apiserver.store import ObjectStore
 
@@ -17,20 +17,19 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 def registrar_with_crds(store: ObjectStore, *args: object, istio: bool = True) -> Registrar:
     """Return a registrar of an empty store, with these arguments beside it, that serves all CRDs, or our own only."""
-    for resource, obj in _installed(istio)[1]:
-        place = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-        store._objects.setdefault(resource, {})[place] = obj
+    kinds, installed = _installed(istio)
+    store._objects[CRDS] = {("", crd["metadata"]["name"]): crd for crd in installed}
     store.version = store.oldest = FIRST_VERSION
     found = Registrar(store, *args)  # type: ignore[arg-type]
-    found.kinds = dict(_installed(istio)[0])
+    found.kinds = dict(kinds)
     return found
 
 
 @cache
-def _installed(istio: bool) -> tuple[dict[tuple[str, str], Kind], list[tuple[str, Manifest]]]:
+def _installed(istio: bool) -> tuple[dict[tuple[str, str], Kind], list[Manifest]]:
+    """Return what is served, and the CRDs; namespaces are each cluster's own, for clusters are told apart by them."""
     registrar = Registrar(ObjectStore(None), lambda: _LONG_AGO)
     kind = registrar.kind("apiextensions.k8s.io/v1", "customresourcedefinitions")
     for crd in [*crds(), *(istio_crds() if istio else [])]:
         registrar.create(kind, "", crd, "embedded")
-    found = [(resource, obj) for resource in registrar.store._objects for obj in registrar.store.every(resource)]
-    return registrar.kinds, found
+    return registrar.kinds, registrar.store.every(CRDS)
