@@ -14,6 +14,7 @@ from k8s_manager.runtime.settings import Git
 from k8s_manager.world.change_records import CASCADE
 from tests.faults.run import SETTINGS, Run, Scene, Script
 from tests.faults.simulation import BEGIN
+from tests.support.by_hand import ADOPTING, gateway_by_hand, namespace_by_hand, route_by_hand
 from tests.support.certificates import secret
 from tests.support.documents import API, HOST, gateway, model, tenant
 from tests.warmup.plans import plan
@@ -206,6 +207,20 @@ async def adopt(run: Run) -> None:
     run.cluster.patch("Deployment", "ranker-v1", "search", {"spec": {"template": {"spec": {"nodeName": "a"}}}})
 
 
+async def by_hand(run: Run) -> None:
+    """A gateway, and a namespace whose Gateway and route were made by hand."""
+    await with_gateways(run)
+    run.cluster.apply(namespace_by_hand(), gateway_by_hand(), route_by_hand())
+
+
+async def take_over(run: Run) -> None:
+    """A tenant and a model take over what was made by hand, and then have it as the documents say."""
+    await run.apply(tenant(**ADOPTING), model())
+    await run.programmed()
+    await run.recorded("Tenant", "search")
+    await run.apply(tenant(gateway=ADOPTING["gateway"]))
+
+
 async def certify(run: Run) -> None:
     """A listener and a tenant get certificates of their own; one of them is for another host, and is renewed."""
     wild = {"name": "wild", "port": 9443, "protocol": "HTTPS", "domain": "apps.example.com", "credentialName": "wild"}
@@ -314,6 +329,7 @@ SCENES = {
         _scene("gateway-managed", with_gateways, manage),
         _scene("drift", with_model, repair, quiet=DRIFT_SECONDS, later=DRIFT_SECONDS),
         _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
+        _scene("take-over", by_hand, take_over, quiet=DRIFT_SECONDS, later=DRIFT_SECONDS),
         _scene("git-create", no_documents, create, **BY_GIT),
         _scene("git-change", with_model_in_git, change_in_git, **BY_GIT),
         _scene("git-delete", with_model_in_git, delete_in_git, **BY_GIT),

@@ -11,6 +11,7 @@ from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.metrics import PASSES
 from tests.features.conftest import is_programmed, make_search
 from tests.features.test_plan import RANKER, planned
+from tests.support.by_hand import ADOPTING, GATEWAY_SERVERS, HTTP, gateway_by_hand, namespace_by_hand, route_by_hand
 from tests.support.documents import gateway, model, tenant
 from tests.support.waiting import until
 from tests.warmup.plans import plan
@@ -249,35 +250,9 @@ def test_nobodys_noise_is_in_the_way_of_anothers_repairs_nor_workloads_of_routes
     assert waits == [0] * 30
 
 
-HTTP = [
-    {
-        "match": [{"uri": {"exact": "/v2/models/ranker"}}, {"uri": {"prefix": "/v2/models/ranker/"}}],
-        "route": [{"destination": {"host": "ranker"}}],
-        "timeout": "3s",
-    }
-]
-SERVERS_BY_HAND = [
-    {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["search/search.models.example.com"]}
-]
-ADOPTING = {"drift": "adopt", "gateway": {"name": "shared", "adopt": "main"}}
-
-
-def by_hand(kind: str, name: str, namespace: str, spec: Manifest) -> Manifest:
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def route_by_hand(**spec) -> Manifest:
-    base = {"hosts": ["search.models.example.com"], "gateways": ["inference-gw/main"], "http": HTTP}
-    return by_hand("VirtualService", "ranker", "search", {**base, **spec})
-
-
 async def make_by_hand(fleet, route: Manifest) -> None:
     """Make what a team has before it comes to us: a namespace, a Gateway and a VirtualService."""
-    labels = {"tidegate.dev/tenant": "search"}
-    await fleet.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "search", "labels": labels}})
-    servers = {"selector": {"istio": "shared"}, "servers": SERVERS_BY_HAND}
-    await fleet.apply(route, by_hand("Gateway", "main", "inference-gw", servers), gateway())
+    await fleet.apply(namespace_by_hand(), route, gateway_by_hand(), gateway())
     await until(lambda: is_accepted(fleet, "InferenceGateway", "shared"), what="the gateway being accepted")
 
 
@@ -307,7 +282,7 @@ async def test_a_gateway_and_a_route_made_by_hand_are_taken_over_by_plans_that_c
         await fleet.apply(model())
         await until(lambda: is_programmed(fleet, "ranker", "search"), what="the route being taken over")
         assert await spec_of(fleet, ROUTE) == route_by_hand()["spec"]
-        assert (await spec_of(fleet, ("Gateway", "main", "inference-gw")))["servers"] == SERVERS_BY_HAND
+        assert (await spec_of(fleet, ("Gateway", "main", "inference-gw")))["servers"] == GATEWAY_SERVERS
         assert await fleet.get("Gateway", "tenant-search", "inference-gw") is None
         await told(fleet, "False", "Adopted", "spec.http of VirtualService search/ranker was set by kubectl")
 
@@ -387,7 +362,7 @@ async def test_a_gateway_is_taken_over_by_one_tenant_and_never_one_that_tidegate
 async def test_a_gateway_that_serves_more_or_otherwise_is_not_taken_over(fleet):
     async with fleet.manager() as manager, fleet.rest(manager) as rest:
         await make_by_hand(fleet, route_by_hand())
-        (server,) = SERVERS_BY_HAND
+        (server,) = GATEWAY_SERVERS
         for spec in (
             {"servers": [{**server, "hosts": ["search.models.example.com"]}]},
             {"servers": [{**server, "hosts": ["*/search.models.example.com"]}]},
@@ -399,8 +374,7 @@ async def test_a_gateway_that_serves_more_or_otherwise_is_not_taken_over(fleet):
             {"selector": {"istio": "shared", "zone": "a"}},
             {"selector": {"istio": "other"}},
         ):
-            base = {"selector": {"istio": "shared"}, "servers": SERVERS_BY_HAND}
-            await fleet.apply(by_hand("Gateway", "main", "inference-gw", {**base, **spec}))
+            await fleet.apply(gateway_by_hand(**spec))
             found = await planned(rest, "/v1/tenants/search", {"spec": tenant(**ADOPTING)["spec"]})
             said = change_of(found, "Gateway inference-gw/main")["server"]
             assert said.startswith("rejected: "), (spec, said)
