@@ -14,10 +14,14 @@ _POOL = "InferencePool "
 
 
 class SplitReader:
-    """Reads the splits of one route; what it cannot say is noted at the route's `field`."""
+    """Reads the splits of one route; what it cannot say is noted at the route's `field`. `in_percent`: its weights are
+    to add up to 100."""
 
-    def __init__(self, route: Manifest, field: str, seen: ExistingObjects, proposal: Proposal) -> None:
+    def __init__(
+        self, route: Manifest, field: str, seen: ExistingObjects, proposal: Proposal, in_percent: bool = False
+    ) -> None:
         self._route, self._field, self._seen, self._proposal = route, field, seen, proposal
+        self._in_percent = in_percent
         self._namespace = namespace_of(route)
 
     def is_of_knative(self, split: Split, follows: bool) -> bool:
@@ -53,7 +57,7 @@ class SplitReader:
         names = _named(merged) if len(merged) == len(split) or len(merged) > 1 else dict.fromkeys(merged, "v1")
         whole = sum(merged.values())
         shares = rounded([100 * weight / whole for weight in merged.values()])
-        if whole != 100 and self._field == "spec.http":
+        if whole != 100 and self._in_percent:
             self._note("has weights that do not add up to 100; shares of 100 are proposed")
         return {
             "versions": [{"name": names[place], "existing": {"labels": labels[place]}} for place in merged],

@@ -80,7 +80,7 @@ class _Import:
         return not {"*", namespace} & set(exported) and not ("." in exported and namespace == self._namespace)
 
     def _model(self, hosts: list[str], split: Split, take_over: bool) -> None:
-        reader = SplitReader(self._service, "spec.http", self._seen, self._proposal)
+        reader = SplitReader(self._service, "spec.http", self._seen, self._proposal, in_percent=True)
         if reader.is_of_knative(split, follows=not take_over):
             return
         spec = reader.versions(split)
