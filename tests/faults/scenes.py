@@ -281,6 +281,7 @@ async def manage(run: Run) -> None:
 async def with_model_in_git(run: Run) -> None:
     """A tenant with a model, whose manifests a tool applies from a branch."""
     await no_documents(run)
+    await run.apply(gateway("other", "other-gw"))
     await create(run)
 
 
@@ -294,6 +295,18 @@ async def change_in_git(run: Run) -> None:
 async def delete_in_git(run: Run) -> None:
     await delete_model(run)
     await run.gone("Deployment", "ranker-v1", "search")
+
+
+async def move_in_git(run: Run) -> None:
+    """A tenant moves to another gateway: the branch brings its Gateway there, and has the old one pruned."""
+    await move_tenant(run)
+    await run.until(lambda: run.cluster.get("Gateway", "tenant-search", "other-gw"), "the new Gateway")
+    await run.gone("Gateway", "tenant-search", "inference-gw")
+
+
+async def delete_all_in_git(run: Run) -> None:
+    await delete_all(run)
+    await run.gone("Gateway", "gateway-shared", "inference-gw")
 
 
 def _scene(name: str, prepare: Script, script: Script, **more: Any) -> Scene:
@@ -333,6 +346,8 @@ SCENES = {
         _scene("git-create", no_documents, create, **BY_GIT),
         _scene("git-change", with_model_in_git, change_in_git, **BY_GIT),
         _scene("git-delete", with_model_in_git, delete_in_git, **BY_GIT),
+        _scene("git-move", with_model_in_git, move_in_git, **BY_GIT),
+        _scene("git-delete-all", with_model_in_git, delete_all_in_git, **BY_GIT),
     )
 }
 __all__ = ["SCENES", "SETTINGS"]
