@@ -126,6 +126,8 @@ class LimitLoop:
         if decision.writes:
             self._adopt(seen.live)
             self._written.set()
+        if decision.wake_at is not None:
+            self._writer.postpone(decision.wake_at)
         return earliest([decision.wake_at, self._observer.next_due()])
 
     def _collect(self, ticked: bool = False) -> None:

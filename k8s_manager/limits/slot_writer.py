@@ -56,6 +56,10 @@ class SlotWriter:
         book, now = self._lane.book, self._clock.now()
         return book.under_way | {slot for slot in book.failed if book.is_backing_off(slot, now)}
 
+    def postpone(self, tick: float) -> None:
+        """Keep what failed and is due for the next tick, at which the slots that are still desired are written."""
+        self._lane.book.postpone(self._clock.now(), tick)
+
     async def write(self, live: Mapping[Slot, Limits], decision: LimitDecision) -> None:
         """Write the slots of a decision, beside what is `live`; `collect` returns those that have arrived."""
         giving = controller.giving(live, decision.writes)

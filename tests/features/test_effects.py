@@ -1,8 +1,10 @@
 """What fails comes back by itself: each effect of the manager fails in every way, and no event helps it on."""
 
 import asyncio
+import re
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -192,3 +194,32 @@ def test_what_fails_as_the_last_thing_that_happens_is_made_up_for(effect, times)
 
     fault = Fault(verb, path, times=times, status=503)
     assert simulate(main([fault])) == simulate(main([])) and fault.met == times
+
+
+LASTING, GROWN, SHORTEST_PAUSE = 400.0, 200.0, 2.0
+"""Seconds for which an effect fails, after how many of them its pauses have grown, and the shortest from then on."""
+
+
+SHARED = {"an event", "a revision"}
+"""What is created at one path for several objects."""
+
+
+@pytest.mark.parametrize("effect", sorted(EFFECTS.keys() - SHARED - {"the lease", "read what drifted"}))
+def test_what_goes_on_failing_is_tried_at_growing_pauses(effect):
+    verb, path = EFFECTS[effect]
+
+    async def main():
+        async with managed() as cluster:
+            await prepared(cluster)
+            cluster.session.faults = [Fault(verb, path, times=10**6, status=503)]
+            await changed(cluster)
+            began = asyncio.get_running_loop().time()
+            await asyncio.sleep(LASTING)
+            return [(at - began, called) for at, made, called in cluster.session.calls if made == verb and at > began]
+
+    calls = [(at, called) for at, called in simulate(main()) if re.search(path, called)]
+    for one in {called for _, called in calls}:
+        late = [at for at, called in calls if called == one and at > GROWN]
+        pauses = [after - before for before, after in pairwise(late)]
+        assert all(pause >= SHORTEST_PAUSE for pause in pauses), (one, pauses)
+    assert calls

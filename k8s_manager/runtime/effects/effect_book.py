@@ -5,7 +5,7 @@ pause is over.
 """
 
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from istio_templates.errors import TidegateError
@@ -82,6 +82,12 @@ class EffectBook(Generic[K]):
     def retain(self, wanted: Collection[K]) -> None:
         """Forget the failures of all effects but those that are still desired."""
         self.forget([key for key in self._failed if key not in wanted and key not in self._under_way])
+
+    def postpone(self, now: float, until: float) -> None:
+        """Have what failed, and is due by now, tried at a later moment: its pauses go on to grow."""
+        for key, found in self._failed.items():
+            if found.due <= now and key not in self._under_way:
+                self._failed[key] = replace(found, due=until)
 
     def forget_untried(self, began: float) -> None:
         """Forget what was due when a pass began and was not tried in it: no pass asks for it any more."""
