@@ -25,6 +25,8 @@ OWNERS = {TENANT, GATEWAY}
 _RESTLESS = ("HorizontalPodAutoscaler", "Service", *GATEWAY_API)
 _CARRIED_ON = ("namespace", "gateway", "moving", "draining")
 """What a manager that starts goes on from."""
+MOST_GONE = 10_000
+"""Deleted objects that are remembered, the last ones."""
 _NAMED = ("name", "namespace", "uid", "resourceVersion")
 _BOOKKEEPING = ("managedFields", "selfLink")
 
@@ -41,6 +43,7 @@ class Store:
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {kind: defaultdict(dict) for kind in kinds}
         self._changes: dict[tuple[str, str], int] = defaultdict(int)
         self._odd: dict[ObjectKey, set[str]] = {}
+        self._gone: dict[str, int] = {}
         self._unsynced = set(kinds)
         self.last_seen: dict[str, float] = {}
         self.changed_at: dict[str, float] = {}
@@ -75,9 +78,11 @@ class Store:
 
     def put(self, obj: Manifest, as_of: float | None = None) -> None:
         """Take in an object as it was watched or answered, or listed `as_of` a version; a version older than the stored
-        one is dropped, unless a list from after the stored one has it."""
+        one, or than its deletion, is dropped, unless a list from after that has it."""
         key = key_of(obj)
         before = self.get(key)
+        if as_of is None and version_of(obj) <= self._gone.get(obj["metadata"].get("uid", ""), -1):
+            return
         is_contradicted = before is not None and as_of is not None and version_of(before) <= as_of
         if before is not None and not is_contradicted and version_of(before) >= version_of(obj):
             return
@@ -120,9 +125,12 @@ class Store:
         return False
 
     def drop(self, obj: Manifest) -> None:
-        """Forget an object that was deleted, unless it has been made again since."""
+        """Forget an object that was deleted, unless it has been made again since; an answer from before may be late."""
         key = key_of(obj)
         before = self.get(key)
+        self._gone[obj["metadata"].get("uid", "")] = version_of(obj)
+        if len(self._gone) > MOST_GONE:
+            del self._gone[next(iter(self._gone))]
         if before is not None and before["metadata"]["uid"] == obj["metadata"]["uid"]:
             del self._objects[key.kind][key.namespace][key.name]
             self._odd.pop(key, None)

@@ -258,6 +258,8 @@ class Transport:
                 held.append(line)
                 if fault == "reorder" and len(held) < 2 and (change.after or change.before):
                     continue
+                if fault == "reorder":
+                    self._injector.ended = loop.time()  # what was held back until now came late
                 for one in reversed(held):
                     yield one
                     if fault == "repeat":

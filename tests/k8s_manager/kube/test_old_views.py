@@ -136,3 +136,40 @@ async def test_a_lost_event_is_repaired_by_a_list_in_the_background():
     store, server = await followed("Pod", lists, [[]] * 40)
     assert names(store, "Pod") == ["a", "lost"]
     assert 0.5 * RELIST_SECONDS <= server.listed_at[1] <= 1.5 * RELIST_SECONDS + 45
+
+
+def versioned(version, uid="u1", kind="Tenant"):
+    metadata = {"name": "search", "namespace": "", "uid": uid, "resourceVersion": str(version)}
+    return {"kind": kind, "apiVersion": "tidegate.dev/v1alpha1", "metadata": metadata}
+
+
+@pytest.mark.parametrize("late", [3, 4, 5], ids=["an older state", "its last state", "the deletion itself"])
+def test_an_answer_that_comes_after_a_deletion_brings_nothing_back(late):
+    store = Store(("Tenant",), Clock())
+    store.put(versioned(3))
+    store.drop(versioned(5))
+    store.put(versioned(late))
+    assert list(store.all("Tenant")) == []
+
+
+def test_one_that_is_made_again_or_restored_is_there_again():
+    store = Store(("Tenant",), Clock())
+    store.put(versioned(3))
+    store.drop(versioned(5))
+    store.put(versioned(6, uid="u2"))
+    store.put(versioned(4))
+    assert [obj["metadata"]["uid"] for obj in store.all("Tenant")] == ["u2"]
+    store.drop(versioned(7, uid="u2"))
+    store.replace("Tenant", [versioned(4)], 9)  # etcd was restored
+    assert [obj["metadata"]["uid"] for obj in store.all("Tenant")] == ["u1"]
+
+
+def test_not_more_deletions_are_remembered_than_are_needed(monkeypatch):
+    monkeypatch.setattr("k8s_manager.kube.store.MOST_GONE", 2)
+    store = Store(("Tenant",), Clock())
+    for number in range(1, 5):
+        store.drop(versioned(number, uid=f"u{number}"))
+    store.put(versioned(4, uid="u4"))
+    assert list(store.all("Tenant")) == []
+    store.put(versioned(1, uid="u1"))
+    assert len(list(store.all("Tenant"))) == 1
