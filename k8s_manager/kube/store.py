@@ -81,7 +81,7 @@ class Store:
         one, or than its deletion, is dropped, unless a list from after that has it."""
         key = key_of(obj)
         before = self.get(key)
-        if as_of is None and version_of(obj) <= self._gone.get(obj["metadata"].get("uid", ""), -1):
+        if as_of is None and version_of(obj) <= self._gone.get(obj["metadata"].get("uid"), -1):
             return
         is_contradicted = before is not None and as_of is not None and version_of(before) <= as_of
         if before is not None and not is_contradicted and version_of(before) >= version_of(obj):
@@ -128,7 +128,8 @@ class Store:
         """Forget an object that was deleted, unless it has been made again since; an answer from before may be late."""
         key = key_of(obj)
         before = self.get(key)
-        self._gone[obj["metadata"].get("uid", "")] = version_of(obj)
+        if uid := obj["metadata"].get("uid"):
+            self._gone[uid] = version_of(obj)
         if len(self._gone) > MOST_GONE:
             del self._gone[next(iter(self._gone))]
         if before is not None and before["metadata"]["uid"] == obj["metadata"]["uid"]:
