@@ -1,17 +1,11 @@
 """Bounds of connections to the REST API: how many there are, and how long each may take to send its request.
 
 A client that opens a connection and sends nothing, or a byte now and then, gets 408 and is disconnected; beyond the
-caps a new connection gets 503. Answers may take as long as they take: a stream of events is one. Before a connection is
-one of HTTPS it has a TLS handshake to do: as many may be in theirs, for as long as a head may take. The others are
-closed, since nothing can be answered there.
+caps a new connection gets 503. Answers may take as long as they take: a stream of events is one.
 """
 
 import asyncio
-import os
-import socket
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -19,8 +13,6 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from istio_templates.errors import Stalled
-from istio_templates.host_port import joined
 from k8s_manager.runtime.settings import ConnectionBounds
 
 _WHY = {
@@ -31,22 +23,11 @@ _WHY = {
 _PHRASES = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 
 
-def bound(config: Config, bounds: ConnectionBounds) -> list[socket.socket]:
-    """Have a server keep to bounds, and return the sockets on which it is to listen; the configuration has been loaded.
-    Raises `Stalled` where they cannot be opened."""
-    handshakes = Handshakes(bounds)
-    made: Any = partial(BoundedConnection, bounds, Census(), handshakes)
+def bound(config: Config, bounds: ConnectionBounds) -> None:
+    """Have a server keep to bounds; the configuration has been loaded."""
+    made: Any = partial(BoundedConnection, bounds, Census())
     config.http_protocol_class = made
     config.timeout_keep_alive = bounds.idle
-    try:
-        return _listeners(config.host, config.port, handshakes if config.ssl else None)
-    except OSError as error:
-        said = f"{joined(config.host, config.port)} cannot be listened on ({_reason(error)})"
-        raise Stalled(f"{said}; stop what listens there, or give another address with --listen") from error
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 class Census:
@@ -72,83 +53,12 @@ class Census:
             del self._by_address[address]
 
 
-class Handshakes:
-    """The connections whose TLS handshake is under way, by address and port."""
-
-    def __init__(self, bounds: ConnectionBounds) -> None:
-        self._bounds, self._census = bounds, Census()
-        self._deadlines: dict[tuple[str, int], asyncio.TimerHandle] = {}
-
-    def begin(self, connection: socket.socket, client: tuple[str, int]) -> bool:
-        """Count a connection, and end it if it takes too long; return False where there are enough."""
-        if not self._census.enter(client[0], self._bounds):
-            return False
-        loop = asyncio.get_running_loop()
-        self._deadlines[client] = loop.call_later(self._bounds.head, _shut_down, connection)
-        return True
-
-    def end(self, client: tuple[str, int]) -> None:
-        """Count a connection no longer, whose handshake is done or has failed."""
-        if deadline := self._deadlines.pop(client, None):
-            deadline.cancel()
-            self._census.leave(client[0])
-
-
-class _Listener(socket.socket):
-    """A socket that accepts connections as long as not too many are in their handshake."""
-
-    def __init__(self, opened: socket.socket, handshakes: Handshakes) -> None:
-        super().__init__(fileno=opened.detach())
-        self._handshakes = handshakes
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection; raises `ConnectionAbortedError` for one too many, which is closed."""
-        accepted, address = super().accept()
-        client = (address[0], address[1])
-        connection = _Accepted(accepted, partial(self._handshakes.end, client))
-        if not self._handshakes.begin(connection, client):
-            socket.socket(fileno=connection.detach()).close()
-            raise ConnectionAbortedError
-        return connection, address
-
-
-class _Accepted(socket.socket):
-    """A connection that says when it is closed."""
-
-    def __init__(self, accepted: socket.socket, closed: Callable[[], None]) -> None:
-        super().__init__(fileno=accepted.detach())
-        self._closed = closed
-
-    def close(self) -> None:
-        """Close it."""
-        self._closed()
-        super().close()
-
-
-def _listeners(host: str, port: int, handshakes: Handshakes | None) -> list[socket.socket]:
-    """Return a listening socket for each address of a host."""
-    found: list[socket.socket] = []
-    try:
-        for family, *_, address in dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)):
-            found.append(socket.create_server(address[:2], family=family))
-    except OSError:
-        for opened in found:
-            opened.close()
-        raise
-    return [_Listener(opened, handshakes) for opened in found] if handshakes else found
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):  # it has ended meanwhile
-        connection.shutdown(socket.SHUT_RDWR)
-
-
 class BoundedConnection(HttpToolsProtocol):
     """One connection: its head and its body have a deadline each, from their first byte on, and the head a size."""
 
-    def __init__(self, bounds: ConnectionBounds, census: Census, handshakes: Handshakes, **given: Any) -> None:
+    def __init__(self, bounds: ConnectionBounds, census: Census, **given: Any) -> None:
         super().__init__(**given)
-        self._bounds, self._census, self._handshakes = bounds, census, handshakes
+        self._bounds, self._census = bounds, census
         self._address = ""
         self._is_counted = self._is_ended = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -159,8 +69,6 @@ class BoundedConnection(HttpToolsProtocol):
         """Take a connection, or answer that there are enough."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
-        if self.client:
-            self._handshakes.end(self.client)
         self._is_counted = self._census.enter(self._address, self._bounds)
         if not self._is_counted:
             self._refuse(503)

@@ -44,9 +44,9 @@ async def serve(
         ssl_keyfile=tls.key if tls else None,
     )
     config.load()
-    listeners = bound(config, bounds or ConnectionBounds())
+    bound(config, bounds or ConnectionBounds())
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(listeners))
+    serving = asyncio.create_task(server.serve())
     following = asyncio.create_task(_follow(config.ssl, tls)) if config.ssl and tls else None
     try:
         await asyncio.wait([serving, waiter := asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)

@@ -1,21 +1,15 @@
 """The REST API over HTTPS, with a certificate that is renewed while it serves."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import aiohttp
 import pytest
 import trustme
 from fastapi import FastAPI
 
-from istio_templates.errors import Stalled
 from k8s_manager.api.server import serve
-from k8s_manager.runtime.settings import ConnectionBounds, Tls
-from tests.support.bounds import hung
+from k8s_manager.runtime.settings import Tls
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -80,82 +74,3 @@ async def test_a_new_certificate_is_taken_and_a_broken_one_is_not(app, tmp_path)
             pass
     stop.set()
     await serving
-
-
-SOON = ConnectionBounds(most=6, most_of_an_address=4, head=0.2)
-LATE = ConnectionBounds(most=6, most_of_an_address=4, head=hung())
-
-
-@asynccontextmanager
-async def served(app: FastAPI, folder: Path, bounds: ConnectionBounds) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """Serve over HTTPS; yields the port, and what trusts it."""
-    authority, trusted = trustme.CA(), ssl.create_default_context()
-    authority.configure_trust(trusted)
-    port, stop = free_port(), asyncio.Event()
-    serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop, write(authority, folder, "a"), bounds))
-
-    async def is_up() -> bool:
-        return await is_served(port, trusted)
-
-    await until(is_up, what="the API")
-    yield port, trusted
-    stop.set()
-    await serving
-
-
-async def is_served(port: int, trusted: ssl.SSLContext, address: str = "127.0.0.1") -> bool:
-    """Tell whether a request from an address is answered; one connection too many is closed before its handshake."""
-    place = {"ssl": trusted, "server_hostname": "localhost", "local_addr": (address, 0)}
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, **place)
-        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        answer = await reader.read()
-        writer.close()
-    except OSError:
-        return False
-    return b"200 OK" in answer
-
-
-async def silent(port: int, address: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a connection that says nothing."""
-    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
-
-
-@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n"], ids=["none", "half", "plain"])
-async def test_who_does_not_finish_its_handshake_in_time_is_let_go(app, tmp_path, begun, monkeypatch):
-    monkeypatch.setattr(asyncio.constants, "SSL_HANDSHAKE_TIMEOUT", 100_000.0)  # what asyncio waits by itself
-    async with served(app, tmp_path, SOON) as (port, _):
-        reader, writer = await silent(port)
-        writer.write(begun)
-        async with asyncio.timeout(hung()):
-            with suppress(ConnectionResetError):
-                await reader.read()
-        writer.close()
-
-
-async def test_handshakes_of_one_address_cannot_keep_others_out(app, tmp_path):
-    async with served(app, tmp_path, LATE) as (port, trusted):
-        held = [await silent(port) for _ in range(4)]
-        await until(lambda: _refuses(port, trusted, "127.0.0.1"), what="the fifth being refused")
-        assert await is_served(port, trusted, "127.0.0.2")
-        held += [await silent(port, "127.0.0.2") for _ in range(2)]
-        await until(lambda: _refuses(port, trusted, "127.0.0.3"), what="the seventh being refused")
-        for _, writer in held:
-            writer.close()
-        await until(lambda: is_served(port, trusted), what="places for others")
-
-
-async def test_connections_beyond_their_handshake_do_not_count_as_handshakes(app, tmp_path):
-    async with served(app, tmp_path, LATE) as (port, trusted):
-        for _ in range(10):
-            assert await is_served(port, trusted)
-
-
-async def _refuses(port: int, trusted: ssl.SSLContext, address: str) -> bool:
-    return not await is_served(port, trusted, address)
-
-
-async def test_a_port_that_is_taken_is_a_sentence(app):
-    said = r"^127\.0\.0\.1:\d+ cannot be listened on \(Address already in use\); stop what listens there"
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Stalled, match=said):
-        await serve(app, taken.getsockname()[:2], asyncio.Event())
