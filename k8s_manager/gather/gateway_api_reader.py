@@ -1,6 +1,5 @@
 """The Gateway API as admission needs it: what HTTPRoutes there are, and on which gateways' pods they are served."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from istio_templates.facts import Manifest
@@ -31,10 +30,7 @@ class GatewayApiReader:
         return self._whole.get((routes, pools, absent), lambda: GatewayApi(routes, pools, absent))
 
     def _read_routes(self) -> dict[tuple[str, str], HttpRoute]:
-        namesakes: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for obj in (*self._store.all("HTTPRoute"), *self._store.all("GRPCRoute")):
-            for place in http_route.taken_names(obj):
-                namesakes[place].add(f"{obj['kind']} {'/'.join(_place(obj))}")
+        namesakes = http_route.namesakes_of((*self._store.all("HTTPRoute"), *self._store.all("GRPCRoute")))
         return {_place(obj): _route(obj, namesakes.get(_place(obj), ())) for obj in self._store.all("HTTPRoute")}
 
     def _read_pools(self, pods: PodsOfGateways) -> dict[str, frozenset[str]]:
@@ -68,11 +64,10 @@ def _place(obj: Manifest) -> tuple[str, str]:
 def _route(obj: Manifest, namesakes: Iterable[str]) -> HttpRoute:
     answers = list(http_route.answers_of(obj))
     accepted = frozenset(gateway for gateway, problem in answers if problem is None)
-    own = f"HTTPRoute {'/'.join(_place(obj))}"
     return HttpRoute(
         gateways=http_route.gateways_of(obj),
         accepted=accepted,
         refused=tuple((gateway, problem) for gateway, problem in answers if problem is not None),
         named=tuple(rule["name"] for rule in http_route.rules_of(obj) if rule.get("name")),
-        namesakes=tuple(sorted(name for name in namesakes if name != own)),
+        namesakes=tuple(sorted(namesakes)),
     )

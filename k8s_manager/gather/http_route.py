@@ -4,7 +4,8 @@ Source: Gateway API v1; Istio's `pilot/pkg/config/kube/gateway`, 1.31: names of 
 """
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import key_of
@@ -82,6 +83,17 @@ def taken_names(obj: Manifest) -> Iterator[tuple[str, str]]:
     yield from ((found[1], found[2]) for name in names if (found := _ROUTE_NAME.fullmatch(name)))
     if key.kind == "GRPCRoute" and len(names) < len(rules_of(obj)):
         yield key.namespace, key.name
+
+
+def namesakes_of(objects: Iterable[Manifest]) -> dict[tuple[str, str], set[str]]:
+    """Return the others whose routes Istio names like those of an HTTPRoute, by its namespace and name."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for obj in objects:
+        key = key_of(obj)
+        for place in taken_names(obj):
+            if key != ObjectKey("HTTPRoute", *place):
+                found[place].add(f"{key.kind} {key.namespace}/{key.name}")
+    return found
 
 
 def services_of(obj: Manifest) -> tuple[ObjectKey, ...] | None:

@@ -55,6 +55,13 @@ BlockingCall = Callable[[Callable[[Callable[[], bool]], Done], float], Awaitable
 """Makes a blocking call beside the loop, as `run_in_thread` does."""
 
 
+class Remote(NamedTuple):
+    """Another server's repository: how it is opened at a branch, and how a call that waits for it is made."""
+
+    open_: Opener
+    call: BlockingCall = run_in_thread
+
+
 class TreeLoop:
     """Commits the desired tree."""
 
@@ -66,13 +73,12 @@ class TreeLoop:
         clock: Clock,
         settings: Git,
         composer: PartsComposer,
-        open_: Opener,
+        remote: Remote,
         changed: asyncio.Event,
-        call: BlockingCall = run_in_thread,
     ) -> None:
         self._client, self._store, self._history, self._clock = client, store, history, clock
-        self._settings, self.composer, self._open = settings, composer, open_
-        self._changed, self._call = changed, call
+        self._settings, self.composer, self._remote = settings, composer, remote
+        self._changed = changed
         self._begin()
 
     def _begin(self) -> None:
@@ -189,7 +195,7 @@ class TreeLoop:
         # The thread reads nothing that the loop changes: what explains the commit is read here.
         explain = partial(_explain_changes, parts, changes) if changes is not None else self._explain_first(parts)
         try:
-            return await self._call(
+            return await self._remote.call(
                 lambda waits: committer.commit(
                     Attempt(parts, explain, last, cluster, lambda: waits() and fence.is_open())
                 ),
@@ -237,7 +243,7 @@ class TreeLoop:
         return partial(_explain_last_changes, parts, last_changes)
 
     def _new_committer(self) -> Committer:
-        return Committer(self._settings, self._open)
+        return Committer(self._settings, self._remote.open_)
 
     def _note(self, done: Done, documents: int) -> None:
         """Note a commit; one that holds the tree already is the newest of the branch, no matter who made it, and stays
@@ -306,13 +312,6 @@ class TreeLoop:
         self._written_state = said
 
 
-class Remote(NamedTuple):
-    """A repository of somebody else: how it is opened at a branch, and how a call that waits for it is made."""
-
-    open_: Opener
-    call: BlockingCall = run_in_thread
-
-
 def tree_loop(
     client: FencedClient,
     store: Store,
@@ -323,9 +322,9 @@ def tree_loop(
     remote: Remote | None = None,
 ) -> TreeLoop:
     """Return the loop for a repository; without a remote, it is reached as settings and environment say."""
-    open_, call = remote or Remote(_opener(settings))
     composer = PartsComposer(with_overrides=settings.overrides == "commit")
-    return TreeLoop(client, store, history, clock, settings, composer, open_, changed, call)
+    reached = remote or Remote(_opener(settings))
+    return TreeLoop(client, store, history, clock, settings, composer, reached, changed)
 
 
 def _opener(settings: Git) -> Opener:

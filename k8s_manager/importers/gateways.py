@@ -144,6 +144,18 @@ def listen(gateway: Manifest, place: str, listeners: list[Manifest], listener: M
     return {**same[0], "name": ""} == {**listener, "name": ""}
 
 
+def first_of(found: list[str], route: Manifest, field: str, proposal: Proposal) -> str | None:
+    """Return the gateway that is proposed for a route, of those that serve it; note where that is none, or one of
+    several."""
+    if not found:
+        proposal.note(route, "", "is not proposed: no gateway that was read serves it")
+        return None
+    if len(set(found)) > 1:
+        said = f"is served by {', '.join(sorted(set(found)))}; a tenant has one, {found[0]} is proposed"
+        proposal.note(route, field, said)
+    return found[0]
+
+
 def is_host(text: str) -> bool:
     """Tell whether a tenant can claim a host."""
     try:

@@ -1,12 +1,11 @@
 """HTTPRoutes of the Gateway API, as models that limit them where they are (`attachTo`)."""
 
-from collections import defaultdict
 from fractions import Fraction
 
 from istio_templates.facts import Manifest
 from k8s_manager.gather import http_route
 from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part, texts
-from k8s_manager.importers.gateways import Gateways
+from k8s_manager.importers.gateways import Gateways, first_of
 from k8s_manager.importers.proposal import UNLIMITED, Proposal
 from k8s_manager.importers.servers import ServerRoutes
 from k8s_manager.importers.split_reader import Split, SplitReader
@@ -25,7 +24,7 @@ def propose(
     proposal: Proposal,
 ) -> None:
     """Propose a Model for each HTTPRoute that a gateway serves."""
-    namesakes = _namesakes(seen)
+    namesakes = http_route.namesakes_of((*seen.all("HTTPRoute"), *seen.all("GRPCRoute")))
     for route in seen.all("HTTPRoute"):
         place = (namespace_of(route), route["metadata"]["name"])
         if whole := servers.parts.get(place):
@@ -35,8 +34,7 @@ def propose(
             proposal.note(route, "", f"{said}the limit of HTTPRoute {whole} does not count")
             continue
         gateway = _gateway(route, gateways, proposal)
-        others = sorted(namesakes[place] - {f"HTTPRoute {'/'.join(place)}"})
-        if gateway is None or not _can_be_limited(route, others, proposal):
+        if gateway is None or not _can_be_limited(route, sorted(namesakes[place]), proposal):
             continue
         spec = _served(servers.labels[place]) if place in servers.labels else _by_backends(route, seen, proposal)
         if not spec:
@@ -50,16 +48,6 @@ def propose(
             proposal.note(route, "", "is limited where it is: routes of Tidegate's own are VirtualServices")
         proposal.note(route, "", UNLIMITED)
         proposal.put("Model", place[1], {"attachTo": {"httpRoute": place[1]}, **spec}, place[0])
-
-
-def _namesakes(seen: ExistingObjects) -> dict[tuple[str, str], set[str]]:
-    """Return who has routes that Istio names like those of an HTTPRoute, by namespace and name of that."""
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for kind in ("HTTPRoute", "GRPCRoute"):
-        for obj in seen.all(kind):
-            for place in http_route.taken_names(obj):
-                found[place].add(f"{kind} {namespace_of(obj)}/{obj['metadata']['name']}")
-    return found
 
 
 def _gateway(route: Manifest, gateways: Gateways, proposal: Proposal) -> str | None:
@@ -79,13 +67,7 @@ def _gateway(route: Manifest, gateways: Gateways, proposal: Proposal) -> str | N
             proposal.note(route, "status.parents", f"Istio has not accepted it at {name}: {refused}")
         else:
             found.append(pool)
-    if not found:
-        proposal.note(route, "", "is not proposed: no gateway that was read serves it")
-        return None
-    if len(set(found)) > 1:
-        said = f"is served by {', '.join(sorted(set(found)))}; a tenant has one, {found[0]} is proposed"
-        proposal.note(route, "spec.parentRefs", said)
-    return found[0]
+    return first_of(found, route, "spec.parentRefs", proposal)
 
 
 def _can_be_limited(route: Manifest, namesakes: list[str], proposal: Proposal) -> bool:

@@ -7,7 +7,7 @@ from istio_templates.documents.fields import lies_in
 from istio_templates.facts import Manifest
 from istio_templates.gateway import gateway_named
 from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part, texts
-from k8s_manager.importers.gateways import Gateways, is_host
+from k8s_manager.importers.gateways import Gateways, first_of, is_host
 from k8s_manager.importers.proposal import UNLIMITED, Proposal
 from k8s_manager.importers.route_edits import cors_of, rewrite_of
 from k8s_manager.importers.split_reader import Split, SplitReader
@@ -115,14 +115,7 @@ class _Import:
                 self._note("spec.gateways", "mesh is not Tidegate's: sidecars go on as they are")
             else:
                 self._note("spec.gateways", f"Gateway {name} is not among what was read")
-        if not found:
-            self._note("", "is not proposed: no gateway that was read serves it")
-        if len(set(found)) > 1:
-            self._note(
-                "spec.gateways",
-                f"is served by {', '.join(sorted(set(found)))}; a tenant has one, {found[0]} is proposed",
-            )
-        return found[0] if found else None
+        return first_of(found, self._service, "spec.gateways", self._proposal)
 
     def _split(self) -> Split:
         """Return how its requests are split, by its first route that goes somewhere."""

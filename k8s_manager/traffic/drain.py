@@ -20,8 +20,8 @@ OF_VERSION = ("Deployment", "PodDisruptionBudget")
 
 @dataclass(slots=True)
 class Draining:
-    """By namespace and model, until when each version that has left stays; an end that has passed is told as long as
-    something of the version is there, or else its drain would begin again."""
+    """By namespace and model, until when each version that has left stays; an end that has passed is in the status as
+    long as something of the version is there, or else its drain would begin again."""
 
     until: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ from istio_templates.errors import Transient
 from istio_templates.facts import ObjectKey
 from istio_templates.names import key_of
 from k8s_manager.gitops.layout import KUSTOMIZATION, Tree
-from k8s_manager.gitops.repository import Compose, Pushed
+from k8s_manager.gitops.repository import Compose, Overtaken, Pushed
 from k8s_manager.gitops.tree_diff import TreeDiff, stale
 from k8s_manager.gitops.tree_loop import Remote
 from tests.faults.cluster import Cluster
@@ -57,8 +57,10 @@ class Branch:
         """Commit a tree, as a repository does; the same files have the same commit."""
         wanted = tree(dict(self.files))
         found = stale("branch", self.files, wanted)
-        if found.files and is_wanted():
+        if found.files:
             change(found)
+            if not is_wanted():
+                raise Overtaken("the branch: no request waits for this commit any more")
             self.files, self.commits = wanted, self.commits + 1
         return Pushed(self._commit(), TreeDiff(found.files))
 

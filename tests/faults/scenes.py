@@ -285,13 +285,6 @@ async def with_model_in_git(run: Run) -> None:
     await create(run)
 
 
-async def change_in_git(run: Run) -> None:
-    """A model gets another version, and the old one goes: the branch brings one, and has the other pruned."""
-    await run.apply(model(versions=VERSIONS[1:], traffic=[{"version": "v2", "weight": 100}], drain="5s"))
-    await run.until(lambda: run.cluster.get("Deployment", "ranker-v2", "search"), "the new version")
-    await run.gone("Deployment", "ranker-v1", "search")
-
-
 async def delete_in_git(run: Run) -> None:
     await delete_model(run)
     await run.gone("Deployment", "ranker-v1", "search")
@@ -344,7 +337,7 @@ SCENES = {
         _scene("adopt", with_model, adopt, quiet=DRIFT_SECONDS),
         _scene("take-over", by_hand, take_over, quiet=DRIFT_SECONDS, later=DRIFT_SECONDS),
         _scene("git-create", no_documents, create, **BY_GIT),
-        _scene("git-change", with_model_in_git, change_in_git, **BY_GIT),
+        _scene("git-change", with_model_in_git, hand_over, **BY_GIT),
         _scene("git-delete", with_model_in_git, delete_in_git, **BY_GIT),
         _scene("git-move", with_model_in_git, move_in_git, **BY_GIT),
         _scene("git-delete-all", with_model_in_git, delete_all_in_git, **BY_GIT),

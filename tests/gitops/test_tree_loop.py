@@ -15,7 +15,7 @@ from k8s_manager.gitops.ownership import Shares
 from k8s_manager.gitops.repository import Compose, Pushed
 from k8s_manager.gitops.tree import Parts, PartsComposer
 from k8s_manager.gitops.tree_diff import TreeDiff, stale
-from k8s_manager.gitops.tree_loop import STATE, TreeLoop
+from k8s_manager.gitops.tree_loop import STATE, Remote, TreeLoop
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.errors import Absent, Unavailable
 from k8s_manager.kube.fence import Fence
@@ -105,7 +105,8 @@ class Scene:
         git, client = Git(ADDRESS, **given), self.kubernetes
         history = HistoryRecorder(client, client, store, clock, 1.0, asyncio.Event())  # type: ignore[arg-type]
         composer = PartsComposer(with_overrides=False)
-        self.loop = TreeLoop(client, store, history, clock, git, composer, lambda _: self.repository, asyncio.Event())  # type: ignore[arg-type, return-value]
+        remote = Remote(lambda _: self.repository)  # type: ignore[arg-type, return-value]
+        self.loop = TreeLoop(client, store, history, clock, git, composer, remote, asyncio.Event())  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[None]:

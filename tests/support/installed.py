@@ -27,7 +27,7 @@ def registrar_with_crds(store: ObjectStore, *args: object, istio: bool = True) -
 
 @cache
 def _installed(istio: bool) -> tuple[dict[tuple[str, str], Kind], list[Manifest]]:
-    """Return what is served, and the CRDs; namespaces are each cluster's own, for clusters are told apart by them."""
+    """Return what is served, and the CRDs; namespaces are each cluster's own: their identifiers distinguish them."""
     registrar = Registrar(ObjectStore(None), lambda: _LONG_AGO)
     kind = registrar.kind("apiextensions.k8s.io/v1", "customresourcedefinitions")
     for crd in [*crds(), *(istio_crds() if istio else [])]:

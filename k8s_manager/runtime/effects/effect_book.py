@@ -84,7 +84,7 @@ class EffectBook(Generic[K]):
         self.forget([key for key in self._failed if key not in wanted and key not in self._under_way])
 
     def postpone(self, now: float, until: float) -> None:
-        """Have what failed, and is due by now, tried at a later moment: its pauses go on to grow."""
+        """Move the next attempt of what failed, and is due, to a later moment: its pauses still grow."""
         for key, found in self._failed.items():
             if found.due <= now and key not in self._under_way:
                 self._failed[key] = replace(found, due=until)

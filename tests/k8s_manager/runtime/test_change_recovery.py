@@ -1,4 +1,4 @@
-"""Which recorded changes no manager carries on any more, and what becomes of them."""
+"""Recorded changes that no manager carries on: which they are, and how the leader finishes them."""
 
 import asyncio
 
