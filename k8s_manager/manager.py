@@ -21,7 +21,7 @@ from k8s_manager.api.authn.own_token import Token, given_token
 from k8s_manager.api.authn.static_tokens import StaticTokens
 from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
-from k8s_manager.api.server import serve
+from k8s_manager.api.listener.server import serve
 from k8s_manager.api.services.backend import Backend, backend_of
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop

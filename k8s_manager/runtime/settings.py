@@ -29,8 +29,9 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBounds:
-    """Bounds of connections to the REST API: how many in all and of one address; seconds for the line and headers of a
-    request (from the connection's beginning), for its body, and between requests; bytes and number of headers."""
+    """Bounds of connections to the REST API: how many in all and of one address, and as many more in their TLS
+    handshake; seconds for a handshake, for the line and headers of a request (from the connection's beginning), for its
+    body, and between requests; bytes and number of headers."""
 
     most: int = 2000
     most_of_an_address: int = 400

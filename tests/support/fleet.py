@@ -19,7 +19,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
 from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
 from k8s_manager.api.authn.own_token import Token
-from k8s_manager.api.server import serve
+from k8s_manager.api.listener.server import serve
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES

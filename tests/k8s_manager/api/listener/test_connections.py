@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from fastapi import FastAPI, Request
 
-from k8s_manager.api.server import serve
+from k8s_manager.api.listener.server import serve
 from k8s_manager.runtime.settings import ConnectionBounds
 from tests.support.waiting import until
 

@@ -2,14 +2,20 @@
 
 import asyncio
 import logging
+import os
+import socket
 import ssl
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
-from k8s_manager.api.connections import bound
+from istio_templates.errors import Stalled
+from istio_templates.host_port import joined
+from k8s_manager.api.listener.connections import bound
+from k8s_manager.api.listener.tls_acceptor import TlsAcceptor
 from k8s_manager.runtime.settings import ConnectionBounds, Tls
 
 log = logging.getLogger(__name__)
@@ -19,8 +25,23 @@ GRACE = 5
 class _Server(uvicorn.Server):
     """A server that leaves signals to the manager: by itself it would raise them again and skip all clean-up."""
 
+    def __init__(self, config: uvicorn.Config, acceptor: TlsAcceptor | None) -> None:
+        super().__init__(config)
+        self._acceptor = acceptor
+
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections."""
+        if self._acceptor is None:
+            await super().startup(sockets)
+            return
+        made: Any = self.config.http_protocol_class
+        state = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        self.servers = [self._acceptor]  # type: ignore[list-item]
+        self._acceptor.start(partial(made, **state))
+        self.started = True
 
 
 async def serve(
@@ -31,7 +52,7 @@ async def serve(
     bounds: ConnectionBounds | None = None,
 ) -> None:
     """Serve until `stop`, within bounds of connections; requests under way may finish. With `tls` over HTTPS, and with
-    its files as they are now."""
+    its files as they are now. Raises `Stalled` where nothing can listen there."""
     config = uvicorn.Config(
         app,
         host=listen[0],
@@ -44,9 +65,11 @@ async def serve(
         ssl_keyfile=tls.key if tls else None,
     )
     config.load()
-    bound(config, bounds or ConnectionBounds())
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
+    within = bounds or ConnectionBounds()
+    bound(config, within)
+    sockets = listening_sockets(*listen)
+    server = _Server(config, TlsAcceptor(sockets, config.ssl, within) if config.ssl else None)
+    serving = asyncio.create_task(server.serve(sockets))
     following = asyncio.create_task(_follow(config.ssl, tls)) if config.ssl and tls else None
     try:
         await asyncio.wait([serving, waiter := asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -56,6 +79,24 @@ async def serve(
             following.cancel()
         server.should_exit = True
         await serving
+
+
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of a host; raises `Stalled` where one cannot be opened."""
+    found: list[socket.socket] = []
+    try:
+        for family, *_, address in dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)):
+            found.append(socket.create_server(address[:2], family=family))
+    except OSError as error:
+        for opened in found:
+            opened.close()
+        said = f"{joined(host, port)} cannot be listened on ({_reason(error)})"
+        raise Stalled(f"{said}; stop what listens there, or give another address with --listen") from error
+    return found
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 async def _follow(served: ssl.SSLContext, tls: Tls) -> None:

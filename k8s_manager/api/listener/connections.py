@@ -5,7 +5,6 @@ caps a new connection gets 503. Answers may take as long as they take: a stream 
 """
 
 import asyncio
-from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from k8s_manager.api.listener.census import Census
 from k8s_manager.runtime.settings import ConnectionBounds
 
 _WHY = {
@@ -28,29 +28,6 @@ def bound(config: Config, bounds: ConnectionBounds) -> None:
     made: Any = partial(BoundedConnection, bounds, Census())
     config.http_protocol_class = made
     config.timeout_keep_alive = bounds.idle
-
-
-class Census:
-    """How many connections there are, by address."""
-
-    def __init__(self) -> None:
-        self._by_address: Counter[str] = Counter()
-        self._all = 0
-
-    def enter(self, address: str, bounds: ConnectionBounds) -> bool:
-        """Count a connection; return False where there are enough."""
-        if self._all >= bounds.most or self._by_address[address] >= bounds.most_of_an_address:
-            return False
-        self._all += 1
-        self._by_address[address] += 1
-        return True
-
-    def leave(self, address: str) -> None:
-        """Count a connection that has ended no longer."""
-        self._all -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
 
 
 class BoundedConnection(HttpToolsProtocol):

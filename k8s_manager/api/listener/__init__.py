@@ -1,0 +1,1 @@
+"""Where the REST API listens: the server, its connections and their TLS handshakes."""
