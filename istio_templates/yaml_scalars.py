@@ -9,14 +9,15 @@ import re
 
 _NUMBER = re.compile(
     r"""[-+]?(?:
-        0[bB][01]+ | 0[oO][0-7]+
-      | 0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][-+]?[0-9]+)?
+        0[bB][01]* | 0[oO][0-7]*
+      | 0[xX](?:[0-9a-fA-F]*\.?[0-9a-fA-F]*)(?:[pP][-+]?[0-9]+)?
       | (?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?
       | [0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?
     )""",
     re.VERBOSE,
 )
-"""A number of any of them, without its underscores; base 60 is YAML 1.1."""
+"""A number of any of them, without its underscores, of which its digits may all be some: `0x_` is one of YAML 1.1, and so
+is base 60."""
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9].*)?", re.DOTALL)
 _WORDS = frozenset(
     ["", "~", "null", "y", "n", "yes", "no", "on", "off", "true", "false", "=", "<<", ".nan", ".inf", "+.inf", "-.inf"]

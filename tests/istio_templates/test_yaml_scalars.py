@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "manifests").rglob("*.yaml"))
 ODD = ["25921e05", "1e3", "0o17", "1_000", "5e-5", "=", "yes", "1:30", ".inf", "0x1F", "~", "2026-11-28", "2026-1-2", "08", "0X1F",
        "0B11", "+.5", "-_1", "._5", "y", "N", "<<", "70136e6", "1.", "1.e3", "-0o7", "12e03", "-.INF", "0:30", "190:20:30.15", "",
-       "2001-12-14 21:59:43.10 -5", "2001-12-14t21:59:43Z", "null", "1__0", "0x_1F", "1e999", "0_7", "+1", ".5e3"]  # fmt: skip
+       "2001-12-14 21:59:43.10 -5", "2001-12-14t21:59:43Z", "null", "1__0", "0x_1F", "0x_", "-0b_", "+0x__", "1e999", "0_7", "+1", ".5e3"]  # fmt: skip
 texts = st.one_of(
     st.sampled_from(ODD),
     st.from_regex(r"[-+]?[0-9a-fA-F_.:oOxXeEbBpP+-]{0,12}", fullmatch=True),
