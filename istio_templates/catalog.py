@@ -5,6 +5,7 @@ Make before break: what is referred to comes before what refers to it. Removal g
 
 from collections.abc import Iterable
 
+from istio_templates.access_log.logger import access_logger
 from istio_templates.destination_rule import destination_rule
 from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
@@ -30,7 +31,7 @@ def render_pool(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple
     """Return what belongs to a gateway, but its slots' configurations. `kept` are (namespace, host) that are served on,
     though their tenants' documents are refused."""
     head = [pool_namespace(pool)] if pool.managed else []
-    filters = [insertion(pool), *endpoint_stats(pool)]
+    filters = [insertion(pool), *endpoint_stats(pool), *access_logger(pool)]
     return [*head, *gateway_workload(pool), *filters, *pool_gateway(pool, tenants, kept), *probe(pool)]
 
 

@@ -47,7 +47,7 @@ def insertion(pool: GatewayPool, slots: int = names.SLOTS) -> Manifest:
     patches = [_insert(pool, slot) for slot in range(slots)]
     if pool.managed is not None:
         patches.append(_connection_age())
-    return _envoy_filter(pool, names.insertion_object(pool), 10, patches)
+    return of_gateway(pool, names.insertion_object(pool), 10, patches)
 
 
 def with_abrupt_ends(obj: Manifest) -> Manifest:
@@ -75,7 +75,7 @@ def slot_config(slot: SlotFacts) -> Manifest:
             "value": {"name": names.ecds_name(slot.pool, slot.index), "typed_config": _limiter(slot)},
         },
     }
-    obj = _envoy_filter(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
+    obj = of_gateway(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
     if not slot.sent:
         return obj
     return {**obj, "metadata": {**obj["metadata"], "annotations": {names.SENT: str(slot.sent)}}}
@@ -97,7 +97,7 @@ def endpoint_stats(pool: GatewayPool) -> list[Manifest]:
         "match": {"context": "GATEWAY"},
         "patch": {"operation": "MERGE", "value": value},
     }
-    return [_envoy_filter(pool, names.endpoint_stats_object(pool), 10, [patch])]
+    return [of_gateway(pool, names.endpoint_stats_object(pool), 10, [patch])]
 
 
 def revision(slot: SlotFacts) -> int:
@@ -162,7 +162,8 @@ def _bucket(raw: Manifest, enforced: int) -> Bucket:
     return bucket
 
 
-def _envoy_filter(pool: GatewayPool, name: str, priority: int, patches: list[Manifest]) -> Manifest:
+def of_gateway(pool: GatewayPool, name: str, priority: int, patches: list[Manifest]) -> Manifest:
+    """Return an EnvoyFilter for the pods of a gateway."""
     obj = names.manifest(_API_VERSION, "EnvoyFilter", name, pool.namespace, names.owned_by_gateway(pool))
     selector = {"labels": dict(pool.selector)}
     return {**obj, "spec": {"priority": priority, "workloadSelector": selector, "configPatches": patches}}
@@ -199,18 +200,18 @@ def _connection_age() -> Manifest:
     An HTTP/1.1 connection ends with an answer that says so, and never while it is idle: the client's next request
     would be lost (https://github.com/envoyproxy/envoy/issues/34356; in Envoy since 1.33).
     """
+    age = {"max_connection_duration": MAX_CONNECTION_AGE}
+    return merged_into_listeners({"common_http_protocol_options": age, SAFE_CONNECTION_AGE: True})
+
+
+def merged_into_listeners(settings: Manifest) -> Manifest:
+    """Return the patch that merges settings into the HTTP connection manager of every listener; lists get longer."""
     return {
         "applyTo": "NETWORK_FILTER",
         "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": {"name": _HCM}}}},
         "patch": {
             "operation": "MERGE",
-            "value": {
-                "typed_config": {
-                    "@type": HTTP_CONNECTION_MANAGER,
-                    "common_http_protocol_options": {"max_connection_duration": MAX_CONNECTION_AGE},
-                    SAFE_CONNECTION_AGE: True,
-                }
-            },
+            "value": {"typed_config": {"@type": HTTP_CONNECTION_MANAGER, **settings}},
         },
     }
 

@@ -77,8 +77,8 @@ class GatewayPods:
 @dataclass(frozen=True, slots=True)
 class GatewayPool:
     """A set of gateway pods that share one configuration. `probe` is the secret header value, if any. With
-    `endpoint_stats` they count what they send to each replica. Listeners whose Secret is `missing` are left out, since
-    they would hold back the others of their port."""
+    `endpoint_stats` they count what they send to each replica, with `access_log` they log requests. Listeners whose
+    Secret is `missing` are left out, since they would hold back the others of their port."""
 
     name: str
     namespace: str
@@ -87,6 +87,7 @@ class GatewayPool:
     managed: GatewayPods | None = None
     probe: str | None = None
     endpoint_stats: bool = False
+    access_log: bool = False
     missing: frozenset[str] = frozenset()
 
 

@@ -140,6 +140,11 @@ def endpoint_stats_object(pool: GatewayPool) -> str:
     return f"tidegate-{pool.name}-endpoint-stats"
 
 
+def access_log_object(pool: GatewayPool) -> str:
+    """Return the name of the EnvoyFilter by which a gateway logs its requests."""
+    return f"tidegate-{pool.name}-access-log"
+
+
 def deployment(model: str, version: str) -> str:
     """Return the name of the Deployment of a version that Tidegate renders."""
     return f"{model}-{version}"

@@ -16,8 +16,8 @@ _NUMBER = re.compile(
     )""",
     re.VERBOSE,
 )
-"""A number of any of them, without its underscores, of which its digits may all be some: `0x_` is one of YAML 1.1, and so
-is base 60."""
+"""A number of any of them, without its underscores; its digits may all have been some, as in `0x_` of YAML 1.1. So is
+base 60."""
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9].*)?", re.DOTALL)
 _WORDS = frozenset(
     ["", "~", "null", "y", "n", "yes", "no", "on", "off", "true", "false", "=", "<<", ".nan", ".inf", "+.inf", "-.inf"]

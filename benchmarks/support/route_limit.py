@@ -1,6 +1,6 @@
 """A gateway's Envoy with one route under a limit in its slot, for benchmarks of the limit alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from istio_templates import names
 from istio_templates.catalog import render_slot
@@ -26,9 +26,14 @@ def limited(envoy: EnvoyUnderTest, bucket: Bucket, neighbour: int = 0) -> Snapsh
 
 
 def with_slots(
-    envoy: EnvoyUnderTest, slots: Mapping[int, Limits], routes: Mapping[str, str], number: int = names.SLOTS
+    envoy: EnvoyUnderTest,
+    slots: Mapping[int, Limits],
+    routes: Mapping[str, str],
+    number: int = names.SLOTS,
+    more: Sequence[Manifest] = (),
 ) -> Snapshot:
-    """Return a gateway with so many slots and what is in them, and routes (path by name) that it answers itself."""
+    """Return a gateway with so many slots and what is in them, routes (path by name) that it answers itself, and more
+    EnvoyFilters."""
     rendered = [obj for n in range(number) for obj in render_slot(SlotFacts(POOL, n, slots.get(n, ())))]
     gateway = {
         "metadata": {"name": "g", "namespace": "inference-gw"},
@@ -37,7 +42,7 @@ def with_slots(
             "servers": [{"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*/*"]}],
         },
     }
-    filters = [insertion(POOL, number), *rendered] if number else []
+    filters = [*([insertion(POOL, number), *rendered] if number else []), *more]
     services = [_route(name, path) for name, path in routes.items()]
     config = Config(gateways=[gateway], virtual_services=services, envoy_filters=filters)
     return snapshot(config, envoy.pod({"istio": "inference-gw"}, "inference-gw"))

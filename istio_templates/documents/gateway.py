@@ -53,11 +53,18 @@ class Listener(Spec):
         return self
 
 
+class AccessLog(Spec):
+    """Whether gateway pods write a line of JSON for each request (docs/access-log.md)."""
+
+    mode: Literal["json", "off"]
+
+
 class InferenceGatewaySpec(Spec):
     """An operator's declaration of a gateway. `managed` absent: another owner runs its pods.
 
     With `endpointStats` its pods count what they send to each replica, and show it to all who read their statistics:
-    some lines more for every replica in the fleet.
+    some lines more for every replica in the fleet. Without `accessLog` managed pods log their requests, and those of
+    another owner do not.
     """
 
     model_config = rule(
@@ -71,6 +78,12 @@ class InferenceGatewaySpec(Spec):
     managed: Managed | None = None
     listeners: tuple[Listener, ...] = Field(min_length=1, max_length=64)
     endpoint_stats: bool = Field(default=False, strict=True)
+    access_log: AccessLog | None = None
+
+    @property
+    def logs_requests(self) -> bool:
+        """Whether its pods log requests: as the document says, else where they are managed."""
+        return self.managed is not None if self.access_log is None else self.access_log.mode == "json"
 
     @model_validator(mode="after")
     def _distinct(self) -> "InferenceGatewaySpec":

@@ -67,6 +67,7 @@ def pool(name: str, spec: InferenceGatewaySpec, uid: str | None, missing: frozen
         managed=_managed(spec.managed) if spec.managed else None,
         probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
         endpoint_stats=spec.endpoint_stats,
+        access_log=spec.logs_requests,
         missing=missing,
     )
 

@@ -113,9 +113,9 @@ async def running_envoy(folder: Path, binary: str = "", number: int = 0) -> Asyn
         bootstrap = folder / "bootstrap.json"
         bootstrap.write_text(json.dumps(envoy_bootstrap(pod, address, ("127.0.0.1", port))))
         words = [binary or envoy_binary(), "-c", str(bootstrap), "--concurrency", "1", "--disable-hot-restart"]
-        child = await processes.start(
-            [*words, "--log-level", "warning"], dict(os.environ), folder, folder / "envoy.log"
-        )
+        words += ["--log-level", "warning", "--file-flush-interval-msec", "100"]
+        variables = {**os.environ, "POD_NAME": "gw-0", "POD_NAMESPACE": "inference-gw"}
+        child = await processes.start(words, variables, folder, folder / "envoy.log")
         envoy.pid = child.pid
         try:
             await until(

@@ -11,6 +11,10 @@ from k8s_manager.standalone.node.environment import CannotRun
 Object = dict[str, Any]
 ADMIN_PORT, STATS_PORT = 15000, 15090
 DRAIN_SECONDS = 5
+_IDENTITY = [
+    {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{field}"}}}
+    for variable, field in (("POD_NAME", "name"), ("POD_NAMESPACE", "namespace"))
+]
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
 
 
@@ -24,7 +28,9 @@ def inject(pod: Object, address: str, folder: Path, xds: tuple[str, int]) -> Obj
     bootstrap = folder / "bootstrap.json"
     bootstrap.write_text(json.dumps(envoy_bootstrap(pod, address, xds), indent=1))
     containers = [
-        {**container, **_proxy(bootstrap)} if container["name"] == "istio-proxy" else container
+        {**container, **_proxy(bootstrap), "env": [*_IDENTITY, *container.get("env", [])]}
+        if container["name"] == "istio-proxy"
+        else container
         for container in pod["spec"]["containers"]
     ]
     return {**pod, "spec": {**pod["spec"], "containers": containers}}
@@ -50,6 +56,8 @@ def _proxy(bootstrap: Path) -> Object:
             "--disable-hot-restart",
             "--log-level",
             "warning",
+            "--file-flush-interval-msec",
+            "1000",
             "--drain-time-s",
             str(DRAIN_SECONDS),
         ],

@@ -142,10 +142,12 @@ def _value_of(kind: str, patch: Object) -> Object:
 
 
 def merge(into: Object, new: Object) -> None:
-    """Merge a patch into a configuration, as the operation MERGE does where lists are not concerned."""
+    """Merge a patch into a configuration, as the operation MERGE does: lists get longer."""
     for name, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
             merge(into[name], value)
+        elif isinstance(value, list) and isinstance(into.get(name), list):
+            into[name] += copy.deepcopy(value)
         else:
             into[name] = copy.deepcopy(value)
 

@@ -1,0 +1,1 @@
+"""What request statistics cost."""

@@ -1,0 +1,186 @@
+"""The engine: lines of access logs into rows. Pure; event time; one pass.
+
+A line costs one JSON parse and four look-ups: requests of one kind (route, cluster, status, flags, details) are
+classified once, and counted at the finest level only. The levels above are sums, made when a window closes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil, inf, log
+from operator import attrgetter
+from typing import Any, Literal
+
+from collectors.access_log.accounting import Accounting
+from collectors.access_log.identity import KnownRoutes, Served, served_by
+from collectors.access_log.latency import LOG_GAMMA
+from collectors.access_log.line import UNREADABLE
+from collectors.access_log.line import read as read_line
+from collectors.access_log.outcomes import NUMBER, TIMED, outcome_of
+from collectors.access_log.rows import WINDOW, StatsRow
+from collectors.access_log.windows import BOUNDS, Bounds, Cell, SourceWindows
+from istio_templates.access_log.line_format import SCHEMA
+
+AHEAD = 60.0
+"""Seconds by which a line may be ahead of the collector's clock."""
+_KINDS, _STARTS = 50_000, 4_096
+"""At most so many kinds of requests and beginnings of windows are remembered."""
+_OF_KIND = ("schema", "gateway", "route", "route_config", "cluster", "status", "flags", "details", "grpc_status")
+_kind = attrgetter(*_OF_KIND)
+_UNUSABLE = (*UNREADABLE, ValueError)
+
+
+class UnknownSchema(ValueError):
+    """A line of another version of the access log."""
+
+
+class OutOfTime(ValueError):
+    """A line whose window is gone, or far ahead of the clock."""
+
+    def __init__(self, why: Literal["too_late", "ahead"]) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestClass:
+    """Requests of one kind: where they count, and as what. Compared by identity, which costs nothing."""
+
+    gateway: str
+    served: Served
+    outcome: int
+    is_timed: bool
+
+
+class Engine:
+    """Turns the lines of any number of sources into rows."""
+
+    def __init__(self, known: KnownRoutes | None = None, bounds: Bounds = BOUNDS) -> None:
+        self.accounting = Accounting()
+        self._known, self._bounds = known, bounds
+        self._classes: dict[tuple[Any, ...], RequestClass] = {}
+        self._starts: dict[str, int] = {}
+        self._sources: dict[str, SourceWindows] = {}
+
+    def know(self, known: KnownRoutes) -> None:
+        """Take over what is known of routes from now on."""
+        if known != self._known:
+            self._known = known
+            self._classes.clear()
+
+    def feed(self, source: str, lines: Iterable[bytes], now: float | None = None) -> list[StatsRow]:
+        """Count lines of a source; return the rows of windows that close by them, or that late lines have changed.
+        With `now` (epoch seconds), lines that are far ahead of it are dropped."""
+        windows = self._sources.get(source) or self._sources.setdefault(source, SourceWindows(source))
+        latest = self._count(windows, lines, now + AHEAD if now is not None else inf)
+        return windows.advance(moment_of(latest)) if latest else []
+
+    def rest(self, source: str, now: float) -> list[StatsRow]:
+        """Return the rows of windows that close because a source, of which nothing is left to read, says nothing."""
+        windows = self._sources.get(source)
+        return windows.advance(now) if windows else []
+
+    def end(self, source: str) -> list[StatsRow]:
+        """Return the last rows of a source that has ended, and forget it."""
+        windows = self._sources.pop(source, None)
+        return windows.flush() if windows else []
+
+    def watermarks(self) -> dict[str, float]:
+        """Return up to which moment (epoch seconds) each source has been read."""
+        return {name: windows.watermark for name, windows in self._sources.items()}
+
+    def _count(self, windows: SourceWindows, lines: Iterable[bytes], horizon: float) -> str:
+        """Count lines and return the latest moment of one. One loop without calls of ours: a line may cost little more
+        than its JSON."""
+        told, latest, accounting = windows.told_until, "", self.accounting
+        classes, starts, cells = self._classes, self._starts, dict[tuple[int, RequestClass], Cell]()
+        parse, kind_of, rounded, ln, width = read_line, _kind, ceil, log, LOG_GAMMA
+        read = late = 0
+        for line in lines:
+            read += 1
+            try:
+                record = parse(line)
+                kind = kind_of(record)
+                found = classes.get(kind) or self._classify(kind)
+                moment = record.time
+                start = (starts.get(moment[:18]) if moment[23:] == "Z" else None) or self._start(moment)
+                cell = cells.get((start, found))
+                if cell is None:
+                    cell = self._cell(cells, windows, start, found, horizon)
+            except _UNUSABLE as error:
+                self._drop(line, error)
+                continue
+            cell.counts[found.outcome] += 1
+            cell.bytes_in += record.bytes_in
+            cell.bytes_out += record.bytes_out
+            if found.is_timed:
+                duration = record.duration_us or record.duration_ms * 1000
+                cell.latency_sum += duration
+                cell.latency[rounded(ln(duration) / width) if duration > 1 else 0] += 1
+            if start <= told:
+                late += 1
+            if moment > latest:
+                latest = moment
+        accounting.read += read
+        accounting.late += late
+        return latest
+
+    def _cell(
+        self,
+        cells: dict[tuple[int, RequestClass], Cell],
+        windows: SourceWindows,
+        start: int,
+        found: RequestClass,
+        horizon: float,
+    ) -> Cell:
+        """Return where requests of a class count in a window; raises `OutOfTime` where that is gone or to come."""
+        if start > horizon:
+            raise OutOfTime("ahead")
+        window = windows.window(start)
+        if window is None:
+            raise OutOfTime("too_late")
+        cell = cells[start, found] = window.cell(found.gateway, found.served, self._bounds)
+        return cell
+
+    def _classify(self, kind: tuple[Any, ...]) -> RequestClass:
+        """Return the class of a kind of requests; raises `UnknownSchema`."""
+        schema, gateway, route, config, cluster, status, flags, details, grpc_status = kind
+        if schema != SCHEMA:
+            raise UnknownSchema
+        outcome = outcome_of(status, flags or "", details or "", grpc_status)
+        served = served_by(route, config, cluster, self._known)
+        found = RequestClass(gateway, served, NUMBER[outcome], outcome in TIMED)
+        if len(self._classes) >= _KINDS:
+            self._classes.clear()
+        self._classes[kind] = found
+        return found
+
+    def _start(self, moment: str) -> int:
+        """Return the start of the window of a moment; raises `ValueError`."""
+        if not moment.endswith("Z"):
+            raise ValueError(moment)
+        start = int(moment_of(moment)) // WINDOW * WINDOW
+        if len(self._starts) >= _STARTS:
+            self._starts.clear()
+        self._starts[moment[:18]] = start
+        return start
+
+    def _drop(self, line: bytes, error: Exception) -> None:
+        if isinstance(error, OutOfTime):
+            self.accounting.drop(error.why, line)
+        elif isinstance(error, UnknownSchema):
+            self.accounting.drop("unknown", line)
+        elif line.lstrip().startswith(b"{"):
+            self.accounting.drop("unparsable", line)
+        else:
+            self.accounting.drop("foreign", line)
+
+
+def moment_of(text: str) -> float:
+    """Return the epoch seconds of a moment as Envoy writes it, in UTC; raises `ValueError`."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def text_of(moment: float) -> str:
+    """Return a moment (epoch seconds) as Envoy writes it."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,146 @@
+"""The windows of one source: open, closed and still taking late lines, and gone.
+
+Each source has a watermark of its own: a gateway pod whose clock is ahead, or that is read late, holds back or hurries
+nobody else's windows.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from collectors.access_log.identity import OTHER, Served
+from collectors.access_log.outcomes import OUTCOMES
+from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total
+
+LATENESS = 5
+"""Seconds that a window stays open after its end, by the moments of the lines that come."""
+ALLOWED_LATE = 60
+"""Seconds in which a closed window still takes lines, and is told again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many tenants, models and versions one window tells apart; those beyond are told as one."""
+
+    tenants: int = 2_000
+    models: int = 10_000
+    versions: int = 20_000
+
+
+BOUNDS = Bounds()
+
+
+@dataclass(slots=True)
+class Cell:
+    """Counts of the requests of one gateway, tenant, model and version in one window, while they are made."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
+    bytes_in: int = 0
+    bytes_out: int = 0
+    latency_sum: int = 0
+    latency: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass(slots=True)
+class Window:
+    """One window: its cells by gateway and who served; `revision` counts how often it was told before."""
+
+    start: int
+    cells: dict[tuple[str, Served], Cell] = field(default_factory=dict)
+    revision: int = -1
+    is_changed: bool = False
+    tenants: set[str] = field(default_factory=set)
+    models: set[tuple[str, str]] = field(default_factory=set)
+
+    def cell(self, gateway: str, served: Served, bounds: Bounds) -> Cell:
+        """Return where a request counts, within bounds."""
+        key = (gateway, served)
+        if key not in self.cells:
+            key = (gateway, self._bounded(served, bounds))
+        return self.cells.setdefault(key, Cell())
+
+    def _bounded(self, served: Served, bounds: Bounds) -> Served:
+        if not served.tenant:
+            return served
+        if served.tenant not in self.tenants:
+            if len(self.tenants) >= bounds.tenants:
+                return Served(OTHER, OTHER)
+            self.tenants.add(served.tenant)
+        if served[:2] not in self.models:
+            if len(self.models) >= bounds.models:
+                return Served(served.tenant, OTHER)
+            self.models.add((served.tenant, served.model))
+        return served if len(self.cells) < bounds.versions else Served(served.tenant, served.model, OTHER)
+
+    def rows(self, source: str) -> list[StatsRow]:
+        """Return the rows of every level. Each level is the sum of a finer one."""
+        cells = [(gateway, served, self._row(source, cell)) for (gateway, served), cell in self.cells.items()]
+        models = _sums((Place("model", "", who.tenant, who.model), row) for _, who, row in cells if who.tenant)
+        tenants = _sums((Place("tenant", "", row.key.place.tenant), row) for row in models)
+        gateways = _sums((Place("gateway", gateway), row) for gateway, _, row in cells)
+        versions = _sums((Place("version", "", *who), row) for _, who, row in cells if who.version)
+        platform = _sums((Place("platform"), row) for row in gateways)
+        return [*platform, *gateways, *tenants, *models, *versions]
+
+    def _row(self, source: str, cell: Cell) -> StatsRow:
+        key = RowKey(Place("cell"), self.start, source)
+        counts = tuple(cell.counts)
+        return StatsRow(key, self.revision, counts, cell.bytes_in, cell.bytes_out, cell.latency_sum, dict(cell.latency))
+
+
+def _sums(rows: Iterable[tuple[Place, StatsRow]]) -> list[StatsRow]:
+    parts: dict[Place, list[StatsRow]] = {}
+    for place, row in rows:
+        parts.setdefault(place, []).append(row)
+    return [total(found[0].key._replace(place=place), found) for place, found in parts.items()]
+
+
+class SourceWindows:
+    """The windows of one source, by their beginnings."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.windows: dict[int, Window] = {}
+        self._watermark = 0.0
+
+    @property
+    def watermark(self) -> float:
+        """The moment (epoch seconds) up to which lines have come, but for late ones."""
+        return self._watermark
+
+    def window(self, start: int) -> Window | None:
+        """Return the window that begins at a moment; None where a line is too late for it."""
+        found = self.windows.get(start)
+        if found is None:
+            if start + WINDOW + ALLOWED_LATE <= self._watermark:
+                return None
+            found = self.windows[start] = Window(start)
+        found.is_changed = True
+        return found
+
+    @property
+    def told_until(self) -> float:
+        """Windows that begin at this moment or before it were told already."""
+        return self._watermark - WINDOW
+
+    def advance(self, moment: float) -> list[StatsRow]:
+        """Take note that lines have come up to a moment; return the rows of the windows that close by that, or that
+        late lines have changed."""
+        self._watermark = max(self._watermark, moment - LATENESS)
+        return list(self._told(self._watermark))
+
+    def flush(self) -> list[StatsRow]:
+        """Return the rows of all windows, which have ended with their source."""
+        return list(self._told(float("inf")))
+
+    def _told(self, until: float) -> Iterator[StatsRow]:
+        for start in sorted(self.windows):
+            if start + WINDOW > until:
+                break
+            window = self.windows[start]
+            if window.is_changed:
+                window.revision += 1
+                window.is_changed = False
+                yield from window.rows(self.source)
+            if start + WINDOW + ALLOWED_LATE <= until:
+                del self.windows[start]
