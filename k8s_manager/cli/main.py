@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "manifest_commands.import_command": ("import",),
     "api_commands.overrides": ("override",),
     "manifest_commands.simulate": ("simulate",),
+    "statistics_commands.collect": ("collect",),
     "warmup_commands.warmup": ("warmup",),
     "warmup_commands.measure": ("measure",),
     "server_commands.doctor": ("doctor",),

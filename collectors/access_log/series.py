@@ -1,0 +1,76 @@
+"""Rows in memory, made coarser with age: windows of 10 s for a quarter of an hour, minutes for six hours.
+
+What is fine is kept by source, since a row may come again with a higher revision. When that can no longer be, rows of
+all sources are added up, minute by minute.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from collectors.access_log.packed_row import packed, unpacked
+from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total, unique
+
+FINE = 15 * 60
+"""Seconds for which windows are kept as they are."""
+MINUTE = 60
+COARSE = 6 * 3600
+"""Seconds for which minutes are kept."""
+ALL = ""
+"""The source of rows that are sums over sources."""
+
+
+class Series:
+    """The rows of the last hours."""
+
+    def __init__(self) -> None:
+        self._fine: dict[int, dict[RowKey, StatsRow]] = {}
+        self._coarse: dict[int, dict[Place, bytes]] = {}
+        self._places: dict[Place, Place] = {}
+
+    def put(self, rows: Iterable[StatsRow]) -> None:
+        """Keep rows; one that was there already is replaced, unless it has seen more requests."""
+        for row in rows:
+            window = self._fine.setdefault(row.key.start, {})
+            other = window.get(row.key)
+            window[row.key] = row if other is None else unique([other, row])[0]
+
+    def age(self, now: float) -> None:
+        """Make coarser what has become old, and forget what is older than hours."""
+        for minute in sorted({start // MINUTE * MINUTE for start in self._fine}):
+            if minute + MINUTE + FINE > now:
+                break
+            windows = [self._fine.pop(start) for start in range(minute, minute + MINUTE, WINDOW) if start in self._fine]
+            self._coarse[minute] = dict(self._minute(minute, windows))
+        for minute in [minute for minute in self._coarse if minute + MINUTE + COARSE <= now]:
+            del self._coarse[minute]
+        if len(self._places) > 2 * max(map(len, self._coarse.values()), default=0):
+            self._places = {place: place for places in self._coarse.values() for place in places}
+
+    def rows(self, level: str, start: int, end: int) -> Iterator[StatsRow]:
+        """Yield the rows of a level that begin from `start` on and before `end` (epoch seconds), minutes first. A
+        minute may begin before `start` and reach beyond `end`."""
+        for minute in sorted(self._coarse):
+            if start - MINUTE < minute < end:
+                for place, data in self._coarse[minute].items():
+                    if place.level == level:
+                        yield unpacked(RowKey(place, minute, ALL), data)
+        for window in sorted(self._fine):
+            if start - WINDOW < window < end:
+                yield from (row for row in self._fine[window].values() if row.key.place.level == level)
+
+    def _minute(self, minute: int, windows: list[dict[RowKey, StatsRow]]) -> Iterator[tuple[Place, bytes]]:
+        parts: dict[Place, list[StatsRow]] = {}
+        for window in windows:
+            for row in window.values():
+                parts.setdefault(row.key.place, []).append(row)
+        seen: dict[bytes, bytes] = {}
+        for place, rows in parts.items():
+            data = packed(total(RowKey(place, minute, ALL), rows))
+            yield self._places.setdefault(place, place), seen.setdefault(data, data)
+
+
+def in_steps(rows: Iterable[StatsRow], step: int) -> list[StatsRow]:
+    """Return rows added up over sources and over steps of some seconds, in the order of time and place."""
+    parts: dict[RowKey, list[StatsRow]] = {}
+    for row in rows:
+        parts.setdefault(RowKey(row.key.place, row.key.start // step * step, ALL), []).append(row)
+    return [total(key, parts[key]) for key in sorted(parts, key=lambda key: (key.start, key.place))]

@@ -1,0 +1,1 @@
+"""Commands about requests: what access logs say of them."""

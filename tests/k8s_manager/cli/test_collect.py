@@ -1,0 +1,88 @@
+"""`tidegate collect`: access logs in files, summed up for people and programs."""
+
+import json
+
+import pytest
+
+from tests.collectors.access_log.lines import BEGIN, LIMITED, line
+from tests.support.command import run_command
+
+LOG = b"\n".join(
+    [
+        *(line(BEGIN + second, "search", "ranker") for second in range(120)),
+        *(line(BEGIN + second, "ads", "chat", **LIMITED) for second in range(0, 120, 10)),
+        b"[warning] words of Envoy",
+        line(BEGIN)[:40],
+    ]
+)
+
+
+@pytest.fixture
+def log(tmp_path) -> str:
+    file = tmp_path / "gateway-0.log"
+    file.write_bytes(LOG)
+    return str(file)
+
+
+async def collected(*words: str, stdin: str = "") -> dict:
+    code, out, _ = await run_command("collect", *words, "-o", "json", environment={}, stdin=stdin)
+    assert code == 0
+    return json.loads(out)
+
+
+async def test_people_see_a_line_for_each_model_and_what_was_not_used(log):
+    code, out, error = await run_command("collect", log, environment={})
+    assert code == 0
+    ads, search = [text.split() for text in out.splitlines()[1:]]
+    assert ads[1:5] == ["ads/chat", "12", "100.0", "%"]
+    assert search[1:5] == ["search/ranker", "120", "0.0", "%"]
+    assert "132 of 134 lines counted" in error
+    assert "1 no line of an access log, such as: [warning] words of Envoy" in error
+    assert "1 cut, or with a value of another kind" in error
+
+
+async def test_programs_get_the_same_from_a_file_and_from_stdin(log):
+    whole = await collected(log)
+    assert await collected("-", stdin=LOG.decode()) == whole
+    assert [(item["tenant"], item["demand"], item["limited"]) for item in whole["items"]] == [
+        ("ads", 12, 12),
+        ("search", 120, 0),
+    ]
+    assert whole["lines"]["read"] == 134 and whole["lines"]["unparsable"] == 1
+
+
+async def test_steps_levels_and_names_select(log):
+    minutes = await collected(log, "--step", "1m", "--tenant", "search", "--level", "version")
+    assert sum(item["admitted"] for item in minutes["items"]) == 120 and len(minutes["items"]) == 3
+    assert {item["version"] for item in minutes["items"]} == {"v1"} and minutes["step"] == 60
+    (everything,) = (await collected(log, "--level", "platform"))["items"]
+    assert everything["demand"] == 132 and "tenant" not in everything
+
+
+async def test_several_pods_count_together_and_one_file_counts_once(log, tmp_path):
+    other = tmp_path / "gateway-1.log"
+    other.write_bytes(LOG)
+    assert (await collected(log, str(other), "--level", "platform"))["items"][0]["demand"] == 264
+    assert (await collected(log, log, "--level", "platform"))["items"][0]["demand"] == 132
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["absent.log"], "absent.log:\n  cannot be read (No such file or directory)"),
+        (["."], "cannot be read (Is a directory)"),
+        (["-", "--step", "1ms"], "--step 1ms is no multiple of 10 s"),
+        (["-", "--step", "often"], "--step 'often' is no time"),
+        (["-", "--step", "15s"], "--step 15s is no multiple of 10 s"),
+        (["-", "--level", "pod"], "'pod' is not one of"),
+        ([], "Missing argument"),
+    ],
+)
+async def test_bad_input_is_a_sentence(words: list[str], said: str):
+    code, _, error = await run_command("collect", *words, environment={})
+    assert code == 2 and said in error and "Traceback" not in error
+
+
+async def test_an_empty_log_says_so():
+    code, out, error = await run_command("collect", "-", environment={})
+    assert code == 0 and "0 of 0 lines counted" in error and len(out.splitlines()) == 1
