@@ -14,7 +14,7 @@ from typing import Any, Literal
 from collectors.access_log.accounting import Accounting
 from collectors.access_log.identity import KnownRoutes, Served, served_by
 from collectors.access_log.latency import LOG_GAMMA
-from collectors.access_log.line import UNREADABLE
+from collectors.access_log.line import UNREADABLE, is_foreign
 from collectors.access_log.line import read as read_line
 from collectors.access_log.outcomes import NUMBER, TIMED, outcome_of
 from collectors.access_log.rows import WINDOW, StatsRow
@@ -170,10 +170,8 @@ class Engine:
             self.accounting.drop(error.why, line)
         elif isinstance(error, UnknownSchema):
             self.accounting.drop("unknown", line)
-        elif line.lstrip().startswith(b"{"):
-            self.accounting.drop("unparsable", line)
         else:
-            self.accounting.drop("foreign", line)
+            self.accounting.drop("foreign" if is_foreign(line) else "unparsable", line)
 
 
 def moment_of(text: str) -> float:

@@ -31,3 +31,20 @@ class LogLine(Struct, frozen=True, gc=False):
 
 read = Decoder(LogLine).decode
 """Return the line in some bytes of JSON; raises one of `UNREADABLE`."""
+
+
+class _Schema(Struct, frozen=True, gc=False):
+    schema: str = ""
+
+
+_schema_of = Decoder(_Schema).decode
+
+
+def is_foreign(line: bytes) -> bool:
+    """Tell whether a line is of another log: Envoy's messages, or what the mesh has its gateways log."""
+    if not line.lstrip().startswith(b"{"):
+        return True
+    try:
+        return not _schema_of(line).schema
+    except UNREADABLE:
+        return False

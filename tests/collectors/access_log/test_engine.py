@@ -144,6 +144,8 @@ ODD = {
     "no object": (b"[1, 2]", "foreign"),
     "text of Envoy": (b"[2026-11-29 16:00:00.000][1][warning][main] something", "foreign"),
     "empty": (b"", "foreign"),
+    "the mesh's own log": (b'{"authority":"a","start_time":"2026-11-29T16:00:00.000Z","response_code":200}', "foreign"),
+    "a schema that is no text": (line(BEGIN, schema=1), "unparsable"),
     "another schema": (line(BEGIN, schema="gw/2"), "unknown"),
     "a field is missing": (orjson.dumps({"schema": "gw/1"}), "unparsable"),
     "bytes as text": (line(BEGIN, bytes_in="10"), "unparsable"),
