@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 import typer
 
+from collectors.access_log.accounting import Accounting
+from collectors.access_log.running_totals import RunningTotals
 from istio_templates.documents.crd import crds
 from k8s_manager.cli.main import build
+from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import REGISTRY
 from k8s_manager.runtime.settings import Settings
 from tests.support.pages import PAGES, ROOT, links, mentions, prose
@@ -59,8 +62,10 @@ def flags() -> set[str]:
 
 @cache
 def metrics() -> set[str]:
-    found = {name for metric in REGISTRY.collect() for name in (metric.name, *(s.name for s in metric.samples))}
-    types = {metric.name: metric.type for metric in REGISTRY.collect()}
+    collector = RequestMetrics(RunningTotals(0), Accounting())
+    known = [*REGISTRY.collect(), *collector.snapshot().collect()]
+    found = {name for metric in known for name in (metric.name, *(s.name for s in metric.samples))}
+    types = {metric.name: metric.type for metric in known}
     counters = {f"{name}_total" for name, kind in types.items() if kind == "counter"}
     histograms = {f"{name}_{end}" for name, kind in types.items() if kind == "histogram" for end in ("bucket", "count")}
     return found | counters | histograms

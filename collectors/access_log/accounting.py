@@ -12,7 +12,8 @@ class Accounting:
 
     `read` are all; `late` of those that are in rows came for a window that was told already. Not in rows are `foreign`
     ones (no line of the access log, as Envoy's own messages), `unparsable` (cut, or a value of another kind), `unknown`
-    (of another schema), `too_late`, and `ahead` (their clock is ahead of ours).
+    (of another schema), `too_late`, `ahead` (their clock is ahead of ours), and `repeated`, which were counted when
+    their source was read before.
     """
 
     read: int = 0
@@ -22,6 +23,7 @@ class Accounting:
     unknown: int = 0
     too_late: int = 0
     ahead: int = 0
+    repeated: int = 0
     samples: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -32,7 +34,7 @@ class Accounting:
     @property
     def counted(self) -> int:
         """Lines that are in rows."""
-        return self.read - self.foreign - self.dropped
+        return self.read - self.foreign - self.repeated - self.dropped
 
     def drop(self, why: str, line: bytes) -> None:
         """Count a line that is not used, and keep the beginning of some."""

@@ -37,7 +37,7 @@ class UnknownSchema(ValueError):
 class OutOfTime(ValueError):
     """A line whose window is gone, or far ahead of the clock."""
 
-    def __init__(self, why: Literal["too_late", "ahead"]) -> None:
+    def __init__(self, why: Literal["too_late", "ahead", "repeated"]) -> None:
         super().__init__(why)
         self.why = why
 
@@ -67,6 +67,18 @@ class Engine:
         if known != self._known:
             self._known = known
             self._classes.clear()
+
+    def wanted(self, source: str, floor: int) -> int:
+        """Return from which moment on (epoch seconds) the lines of a source are wanted that is read again: from
+        `floor`, or from the first window that could still change."""
+        windows = self._sources.get(source)
+        oldest = windows.oldest if windows else None
+        return floor // WINDOW * WINDOW if oldest is None else oldest
+
+    def begin(self, source: str, floor: int) -> None:
+        """Begin to read a source, or to read it again. Windows from `floor` on (a moment that is `wanted`) are counted
+        anew; lines before it were counted before."""
+        self._sources[source] = SourceWindows(source, floor)
 
     def feed(self, source: str, lines: Iterable[bytes], now: float | None = None) -> list[StatsRow]:
         """Count lines of a source; return the rows of windows that close by them, or that late lines have changed.
@@ -136,6 +148,8 @@ class Engine:
         """Return where requests of a class count in a window; raises `OutOfTime` where that is gone or to come."""
         if start > horizon:
             raise OutOfTime("ahead")
+        if start < windows.floor:
+            raise OutOfTime("repeated")
         window = windows.window(start)
         if window is None:
             raise OutOfTime("too_late")

@@ -26,12 +26,17 @@ class Series:
         self._coarse: dict[int, dict[Place, bytes]] = {}
         self._places: dict[Place, Place] = {}
 
-    def put(self, rows: Iterable[StatsRow]) -> None:
-        """Keep rows; one that was there already is replaced, unless it has seen more requests."""
+    def put(self, rows: Iterable[StatsRow]) -> list[tuple[StatsRow, StatsRow | None]]:
+        """Keep rows; one that was there already is replaced, unless it has seen more requests. Return those that are
+        kept, each with the one that it replaces."""
+        out = []
         for row in rows:
             window = self._fine.setdefault(row.key.start, {})
             other = window.get(row.key)
-            window[row.key] = row if other is None else unique([other, row])[0]
+            kept = window[row.key] = row if other is None else unique([other, row])[0]
+            if kept is not other:
+                out.append((kept, other))
+        return out
 
     def age(self, now: float) -> None:
         """Make coarser what has become old, and forget what is older than hours."""

@@ -6,40 +6,51 @@ from typing import IO
 
 LINE_MAX = 65_536
 """Bytes; what is longer is cut, and no line of the access log."""
-BATCH = 2_000
+PIECE = 2**20
 _RUNTIME = re.compile(rb"\S+ std(?:out|err) ([FP]) ")
 """Time, stream and whether a line ends here: the log format of Kubernetes' container runtimes (CRI)."""
 
 
-def batches(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a stream, some at a time."""
-    batch: list[bytes] = []
-    for line in _joined(_bounded(stream)):
-        batch.append(line)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+class LineSplitter:
+    """Puts lines together out of pieces of a stream. What a container runtime has cut in parts is one line again."""
 
+    def __init__(self) -> None:
+        self._piece = b""
+        self._parts = b""
 
-def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
-    while line := stream.readline(LINE_MAX):
-        if not line.endswith(b"\n"):
-            while (rest := stream.readline(LINE_MAX)) and not rest.endswith(b"\n"):
-                pass
-        yield line
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the lines that end in a piece."""
+        first, *others = piece.split(b"\n")
+        self._extend(first)
+        if not others:
+            return []
+        lines = [self._piece, *others[:-1]]
+        self._piece = b""
+        self._extend(others[-1])
+        return [line for text in lines if (line := self._joined(text[:LINE_MAX])) is not None]
 
+    def rest(self) -> list[bytes]:
+        """Return the line that the stream has ended with, if it has one."""
+        piece, self._piece = self._piece, b""
+        return [line for line in [self._joined(piece)] if line]
 
-def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield lines without the runtime's head; what it has cut in parts is put together."""
-    parts = b""
-    for line in lines:
+    def _extend(self, piece: bytes) -> None:
+        if len(self._piece) < LINE_MAX:
+            self._piece = (self._piece + piece)[:LINE_MAX]
+
+    def _joined(self, line: bytes) -> bytes | None:
+        """Return a line without the runtime's head; None where it goes on."""
         found = None if line.startswith(b"{") else _RUNTIME.match(line)
         if found is None:
-            yield line
-            continue
-        parts = (parts + line[found.end() :].rstrip(b"\n"))[:LINE_MAX]
-        if found[1] == b"F":
-            yield parts
-            parts = b""
+            return line
+        whole = (self._parts + line[found.end() :])[:LINE_MAX]
+        self._parts = b"" if found[1] == b"F" else whole
+        return whole if found[1] == b"F" else None
+
+
+def batches(stream: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a stream, some at a time."""
+    splitter = LineSplitter()
+    while piece := stream.read(PIECE):
+        yield splitter.feed(piece)
+    yield splitter.rest()

@@ -96,10 +96,11 @@ def _sums(rows: Iterable[tuple[Place, StatsRow]]) -> list[StatsRow]:
 
 
 class SourceWindows:
-    """The windows of one source, by their beginnings."""
+    """The windows of one source, by their beginnings. Those before the `floor` are not made: a source that is read
+    again has told them already."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, floor: int = 0) -> None:
+        self.source, self.floor = source, floor
         self.windows: dict[int, Window] = {}
         self._watermark = 0.0
 
@@ -117,6 +118,11 @@ class SourceWindows:
             found = self.windows[start] = Window(start)
         found.is_changed = True
         return found
+
+    @property
+    def oldest(self) -> int | None:
+        """The first window that may still change; None where there is none."""
+        return min(self.windows, default=None)
 
     @property
     def told_until(self) -> float:

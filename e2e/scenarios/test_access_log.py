@@ -1,12 +1,18 @@
 """Gateway pods of a real Istio log their requests, and the statistics of their logs are what was asked of them."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import StatsRow
+from collectors.access_log.rows import Place, StatsRow
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, kubectl, path_of
 from istio_templates.access_log.line_format import FIELDS
+from k8s_manager.collector.collector import Collector
+from k8s_manager.manager import until as run_until
+from k8s_manager.runtime.clock import SystemClock
 from tests.support.waiting import until
 
 
@@ -87,3 +93,50 @@ async def lines_of(site: Site, tenant: str) -> list[bytes]:
     mark = f'"host":"{host_of(tenant)}'.encode()
     lines = [line for pod in await site.all("Pod", "shared-gw", "istio=shared") for line in log_of(_name(pod))]
     return [line for line in lines if mark in line and b'"schema":"gw/1"' in line]
+
+
+async def test_a_collector_counts_what_was_asked_though_it_is_replaced_and_a_pod_goes(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=2)
+    await site.until_total(40, tenant)
+    model = Place("model", "", tenant, "ranker")
+    load = Load(host_of(tenant), path_of("ranker"), rate=50)
+    async with load.on(*gateways):
+        async with collecting(site) as first:
+            await load.measure(10)
+            asked = sum(load.outcome.counts.values())
+            await until(lambda: requests(first, model) > 0, "rows of the first collector")
+        await load.measure(10)
+    counts = load.outcome.counts
+    assert not load.outcome.strange and sum(counts.values()) > asked
+    async with collecting(site) as second:
+        await until(lambda: requests(second, model) >= sum(counts.values()), "all requests being counted")
+        rows = [row for row in second.series.rows("model", 0, 2**40) if row.key.place == model]
+        assert sum(row.count("limited") for row in rows) == counts["429"]
+        assert 0 <= sum(row.count("ok") for row in rows) - counts["200"] <= 10 * len(gateways)
+        assert second.engine.accounting.dropped == 0
+        before = requests(second, model)
+        kubectl("-n", "shared-gw", "delete", "pod", "-l", "istio=shared", "--wait=false")
+        await site.ready_pods("shared-gw", "istio=shared", 2)
+        assert requests(second, model) == before, "what a pod has served stays when it goes"
+
+
+@asynccontextmanager
+async def collecting(site: Site) -> AsyncIterator[Collector]:
+    """Run a collector."""
+    collector, stop = Collector(site.kube, SystemClock()), asyncio.Event()
+    running = asyncio.create_task(run_until(stop, *(one.run() for one in collector.watchers), collector.run()))
+    try:
+        await until(collector.store.synced.is_set, "the collector having read the cluster")
+        yield collector
+    finally:
+        stop.set()
+        await running
+
+
+def requests(collector: Collector, place: Place) -> int:
+    """Return how many requests of a place there are in rows."""
+    rows = collector.series.rows(place.level, 0, 2**40)
+    return sum(row.requests for row in rows if row.key.place == place)

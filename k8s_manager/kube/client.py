@@ -28,6 +28,8 @@ CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 WATCH_SECONDS = 45
 WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SECONDS + 15)
 
+LOG_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+
 
 class KubeClient:
     """One connection pool to one API server. Every failure is a member of the tree in `kube.errors`."""
@@ -100,6 +102,20 @@ class KubeClient:
                     kind, obj = event_in(orjson.loads(line), what)
                     yield kind, {**obj, "kind": resource.kind}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(f"{what}: {error or type(error).__name__}; it is opened again") from error
+
+    async def log(self, pod: ObjectKey, container: str, since: str) -> AsyncIterator[bytes]:
+        """Yield what a container has written since a moment (RFC 3339) and what it goes on to write, piece by piece,
+        until the server ends that or nothing has come for a while."""
+        query = {"container": container, "follow": "true", "sinceTime": since}
+        what = f"log of {pod}"
+        try:
+            async with self.session.get(self.server + path_of(pod, "log"), params=query, timeout=LOG_TIMEOUT) as answer:
+                if answer.status != 200:
+                    raise error_of(answer.status, _told(await _body(answer)), what, answer.headers.get("Retry-After"))
+                async for piece in answer.content.iter_any():
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"{what}: {error or type(error).__name__}; it is opened again") from error
 
     async def apply(self, obj: Manifest, force: bool, manager: str = MANAGER, dry_run: bool = False) -> Manifest:

@@ -1,7 +1,7 @@
 """`tidegate standalone`: everything that a cluster would be, started and stopped together on one machine.
 
-API server ── translator ── manager     a process each
-node and controllers                    in this process, with every pod's containers below it
+API server ── translator ── manager ── collector     a process each
+node and controllers                                 in this process, with every pod's containers below it
 """
 
 import asyncio
@@ -104,6 +104,7 @@ class Standalone:
         await self._start_node(api, xds)
         if self._with_manager:
             await self._spawn("manager", self._manager_command(), dict(os.environ))
+        await self._spawn("collector", self._collector_command(), dict(os.environ))
 
     async def stop(self) -> None:
         """Stop everything, the last started first."""
@@ -195,6 +196,11 @@ class Standalone:
             "--token-file",
             str(self.place.token_file),
         ]
+
+    def _collector_command(self) -> list[str]:
+        port = _port(self.place.folder / "collector-port")
+        options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", f"127.0.0.1:{port}"]
+        return [sys.executable, "-m", "k8s_manager.cli.main", "collect", "--pods", *options]
 
     def _write_kubeconfig(self, server: str, authority: bytes, token: str) -> None:
         """Write a kubeconfig; over TLS, as kubectl sends no token without."""

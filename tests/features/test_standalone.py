@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,18 @@ import pytest
 from istio_templates.envoy_filter import limits_of, revision
 from istio_templates.facts import GatewayPool, SlotFacts
 from tests.support.bucket import admissible
-from tests.support.standalone import GATEWAY, HOST, PATH, QUICK, Running, manager_process, offer, ranker, standalone
+from tests.support.standalone import (
+    GATEWAY,
+    HOST,
+    PATH,
+    QUICK,
+    Running,
+    collector_process,
+    manager_process,
+    offer,
+    ranker,
+    standalone,
+)
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("standalone")
@@ -65,6 +77,34 @@ async def test_requests_are_routed_limited_and_explained_and_a_restart_goes_on(t
         addresses = await again.gateways()
         await until(lambda: again.serves(addresses), "a 200 after the restart")
         assert (await again.rest.call("GET", f"{RANKER}/limit"))[1]["total"] == 20
+
+
+async def test_the_collector_counts_what_was_asked_also_when_it_was_killed_meanwhile(tmp_path):
+    async with standalone(tmp_path) as run:
+        addresses = await make_search(run)
+        before = await until(lambda: counted(run, tmp_path), "the requests until now being counted")
+        load = await offer(addresses, 120, 3)
+        assert set(load.answers) == {200, 429} and not load.errors
+        now = await until(lambda: counted(run, tmp_path, sum(before.values()) + sum(load.answers.values())), "the load")
+        assert now["limited"] - before.get("limited", 0) == load.answers[429]
+        assert now["ok"] - before.get("ok", 0) == load.answers[200]
+        os.kill(collector_process(tmp_path), signal.SIGKILL)
+        again = await offer(addresses, 120, 3)
+        found = await until(lambda: counted(run, tmp_path, again.answers[200] + again.answers[429]), "the second load")
+        assert found["limited"] <= again.answers[429], "what was there before the start is no burst"
+
+
+async def counted(run: Running, folder: Path, at_least: int = 1) -> dict[str, int] | None:
+    """Return the requests of the model by outcome, as soon as the collector shows so many."""
+    port = int((folder / "collector-port").read_text())
+    try:
+        async with run.session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            page = await answer.text()
+    except aiohttp.ClientError:
+        return None
+    found = re.findall(r'^tidegate_requests_total\{model="ranker",outcome="(\w+)".*\} (\S+)$', page, re.MULTILINE)
+    counts = {outcome: int(float(count)) for outcome, count in found}
+    return counts if sum(counts.values()) >= at_least else None
 
 
 async def test_one_get_at_a_gateway_pod_tells_the_revision_of_every_slot(tmp_path):

@@ -229,6 +229,17 @@ async def _greeted(out: asyncio.StreamReader, said: list[str], last: str) -> Non
                 return
 
 
+def collector_process(folder: Path) -> int:
+    """Return the identifier of a standalone's collector."""
+    wanted = [b"--pods", str(folder / "kubeconfig").encode()]
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = entry.read_bytes().split(b"\0")
+            if all(word in words for word in wanted):
+                return int(entry.parent.name)
+    raise AssertionError("there is no collector")
+
+
 @asynccontextmanager
 async def manager_process(
     folder: Path, *more: str, listen: str = "", kubeconfig: Path | None = None

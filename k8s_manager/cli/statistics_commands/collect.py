@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
+import uvloop
 from rich.progress import Progress
 from rich.table import Table
 
@@ -23,6 +24,8 @@ from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
 from k8s_manager.cli.output import FORMS, Format, plain_form_of
+from k8s_manager.cli.server_commands.free_port import require_free
+from k8s_manager.cli.server_commands.serve import address
 from k8s_manager.runtime.timestamp import timestamp
 
 Object = dict[str, Any]
@@ -46,9 +49,9 @@ def add_to(app: typer.Typer) -> None:
 
 def collect(
     files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="FILE...", help="Access logs of gateway pods, a file for each pod; - for stdin."),
-    ],
+    ] = None,
     level: Annotated[Level, typer.Option(help="How finely requests are told apart.")] = Level.MODEL,
     tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Of this tenant only.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Of this model only.")] = None,
@@ -58,17 +61,33 @@ def collect(
     form: Annotated[
         Format, typer.Option("-o", "--output", parser=plain_form_of, metavar=FORMS, help="How to show it.")
     ] = Format.TABLE,
+    pods: Annotated[
+        bool, typer.Option("--pods", help="Follow the logs of a cluster's gateway pods until SIGTERM, for Prometheus.")
+    ] = False,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="With --pods: the cluster; absent: the pod's own service account.")
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="With --pods: where /metrics is served.")
+    ] = "127.0.0.1:8710",
 ) -> None:
     """Say what became of the requests in access logs: demand, what the limit refused, errors, latency.
 
     The lines are those that gateways write (docs/access-log.md), as `kubectl logs` shows them or as they lie on a node.
-    Nothing is asked of a cluster, and nothing is sent anywhere.
+    Of files nothing is asked of a cluster. With --pods the logs of all gateway pods that write one are followed.
 
     kubectl logs -n inference-gw gateway-0 | tidegate collect - --step 1m
+
+    tidegate collect --pods --kubeconfig ~/.kube/config
     """  # fmt: skip
+    if pods == bool(files):
+        raise typer.BadParameter("give files to read, - for stdin, or --pods")
+    if pods:
+        _follow(kubeconfig, listen)
+        return
     span = _step(step)
     engine = Engine()
-    rows = [row for file in files for row in _rows(engine, file)]
+    rows = [row for file in files or () for row in _rows(engine, file)]
     wanted = [row for row in unique(rows) if _is_wanted(row.key.place, level, tenant, model)]
     found = in_steps(wanted, span or sys.maxsize)
     start = min((row.key.start for row in wanted), default=0)
@@ -78,6 +97,14 @@ def collect(
     else:
         items = [_item(row, start if not span else row.key.start) for row in found]
         output.show({"step": span or None, "items": items, "lines": _lines(engine.accounting)}, form)
+
+
+def _follow(kubeconfig: Path | None, listen: str) -> None:
+    from k8s_manager.collector.process import run
+
+    where = address(listen)
+    require_free(*where)
+    uvloop.run(run(kubeconfig, where))
 
 
 def _step(text: str) -> int:

@@ -130,11 +130,12 @@ class PodRunner:
         container.id = f"process://{uuid.uuid4()}"
         container.state = {"running": {"startedAt": _now()}}
         self._changed.set()
-        probing = asyncio.create_task(self._probe(container, variables))
+        beside = [asyncio.create_task(work) for work in (self._probe(container, variables), processes.bounded(file))]
         try:
             code = await container.process.wait()
         finally:
-            probing.cancel()
+            for task in beside:
+                task.cancel()
         self._ended(container, code, file)
 
     def _ended(self, container: Container, code: int, file: Path) -> None:

@@ -7,6 +7,10 @@ import os
 import signal
 from pathlib import Path
 
+LOG_MAX = 2**26
+"""Bytes of one container's log."""
+LOG_EVERY = 10.0
+"""Seconds between two looks at its size."""
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 _LISTEN = "0A"
@@ -58,6 +62,19 @@ def listens_everywhere(ports: list[int]) -> list[int]:
                 if state == _LISTEN and set(address) == {"0"}:
                     found.add(int(port, 16))
     return sorted(found & set(ports))
+
+
+async def bounded(log: Path) -> None:
+    """Empty a log whenever it has become large, as a kubelet begins another file; who follows it begins again."""
+    while True:
+        await asyncio.sleep(LOG_EVERY)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(_empty_large, log)
+
+
+def _empty_large(log: Path) -> None:
+    if log.stat().st_size > LOG_MAX:
+        os.truncate(log, 0)
 
 
 def tail(log: Path, size: int = 400) -> str:

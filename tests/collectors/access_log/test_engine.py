@@ -12,6 +12,7 @@ from collectors.access_log.engine import Engine, moment_of
 from collectors.access_log.identity import OTHER, KnownRoutes
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import LEVELS, WINDOW, Place, RowKey, StatsRow, total, unique
+from collectors.access_log.series import Series
 from collectors.access_log.windows import ALLOWED_LATE, LATENESS, Bounds
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 
@@ -242,3 +243,26 @@ def test_a_row_says_its_demand():
 
 def test_outcomes_are_named_once():
     assert [name for name, group in groupby(sorted(OUTCOMES)) if len(list(group)) > 1] == []
+
+
+def test_a_source_that_is_read_again_makes_the_same_rows_and_counts_nothing_twice():
+    """A stream that broke, or a pod that another collector has read: the log comes again from its beginning."""
+    log = [line(BEGIN + second) for second in range(100)]
+    engine, series = Engine(), Series()
+    engine.begin("gw-0", engine.wanted("gw-0", BEGIN + 3))
+    series.put(engine.feed("gw-0", log[:50]))
+    wanted = engine.wanted("gw-0", BEGIN + 1000)
+    assert wanted == BEGIN, "windows that take late lines are made again"
+    engine.begin("gw-0", wanted)
+    for at in range(0, 100, 9):
+        series.put(engine.feed("gw-0", log[at : at + 9]))
+    series.put(engine.end("gw-0"))
+    assert sum(row.requests for row in series.rows("model", 0, 2**40)) == 100
+
+
+def test_what_lies_before_the_floor_was_counted_before():
+    engine = Engine()
+    engine.begin("gw-0", engine.wanted("gw-0", BEGIN + 25))
+    rows = engine.feed("gw-0", [line(BEGIN + second) for second in (5, 15, 25, 35)])
+    assert sum(row.requests for row in [*rows, *engine.end("gw-0")] if row.key.place == MODEL) == 2
+    assert (engine.accounting.repeated, engine.accounting.counted, engine.accounting.dropped) == (2, 2, 0)

@@ -1,6 +1,7 @@
 """Rows in memory: sums stay sums when they become coarser, and nothing is kept for ever."""
 
 import io
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,9 @@ from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.packed_row import packed, unpacked
 from collectors.access_log.rows import LEVELS, Place, RowKey, StatsRow
 from collectors.access_log.series import COARSE, FINE, MINUTE, Series, in_steps
+from collectors.access_log.shares import reader_of
 from collectors.access_log.summary import summary
-from collectors.access_log.text_lines import LINE_MAX, batches
+from collectors.access_log.text_lines import LINE_MAX, LineSplitter, batches
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 
 MODEL = Place("model", "", "search", "ranker")
@@ -112,3 +114,29 @@ def test_a_line_without_end_takes_little_memory_and_costs_itself_only():
     engine.feed("file", read)
     assert max(map(len, read)) <= LINE_MAX
     assert (engine.accounting.counted, engine.accounting.unparsable) == (1, 1)
+
+
+@given(st.lists(st.binary(max_size=30).map(lambda text: text.replace(b"\n", b"")), max_size=20), st.data())
+def test_lines_are_the_same_however_a_stream_is_cut(lines: list[bytes], data: st.DataObject):
+    text = b"".join(b"{" + line + b"\n" for line in lines)
+    splitter, found = LineSplitter(), []
+    while text:
+        size = data.draw(st.integers(1, len(text)))
+        found += splitter.feed(text[:size])
+        text = text[size:]
+    assert found + splitter.rest() == [b"{" + line for line in lines]
+
+
+@given(st.sets(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=6), st.text("xyz", max_size=8))
+def test_only_the_pods_of_a_collector_that_goes_change_hands(collectors: set[str], pod: str):
+    reader = reader_of(pod, collectors)
+    assert reader in collectors
+    for gone in collectors - {reader}:
+        assert reader_of(pod, collectors - {gone}) == reader
+    assert reader_of(pod, []) is None
+
+
+def test_pods_are_shared_about_evenly():
+    collectors = ["collector-0", "collector-1", "collector-2"]
+    counts = Counter(reader_of(f"gateway-{number}", collectors) for number in range(3000))
+    assert all(850 < count < 1150 for count in counts.values()), counts

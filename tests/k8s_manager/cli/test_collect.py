@@ -75,7 +75,9 @@ async def test_several_pods_count_together_and_one_file_counts_once(log, tmp_pat
         (["-", "--step", "often"], "--step 'often' is no time"),
         (["-", "--step", "15s"], "--step 15s is no multiple of 10 s"),
         (["-", "--level", "pod"], "'pod' is not one of"),
-        ([], "Missing argument"),
+        ([], "give files to read, - for stdin, or --pods"),
+        (["a.log", "--pods"], "give files to read, - for stdin, or --pods"),
+        (["--pods", "--listen", "nowhere"], "'nowhere' is not HOST:PORT"),
     ],
 )
 async def test_bad_input_is_a_sentence(words: list[str], said: str):

@@ -1,0 +1,63 @@
+"""Running totals of requests, as Prometheus wants them: they only grow; a row that is told again adds its difference.
+
+Rows of windows before the start are left out: whoever counted them then has shown them, and a total that begins with a
+quarter of an hour would look like a burst.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from collectors.access_log.latency import middle_of
+from collectors.access_log.outcomes import OUTCOMES
+from collectors.access_log.rows import Place, StatsRow
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Seconds."""
+LEVELS = ("gateway", "model")
+IDLE = 3600
+"""Seconds without a row after which a place is forgotten."""
+
+
+@dataclass(slots=True)
+class Total:
+    """What a place has had: requests by outcome, bytes, and how many answers took at most each of the bounds."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    within: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    last: int = 0
+
+
+class RunningTotals:
+    """The totals since a moment (epoch seconds)."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.by_place: dict[Place, Total] = {}
+
+    def add(self, rows: Iterable[tuple[StatsRow, StatsRow | None]]) -> None:
+        """Add rows, each less the one that it replaces."""
+        for row, before in rows:
+            if row.key.place.level in LEVELS and row.key.start >= self.since:
+                total = self.by_place.setdefault(row.key.place, Total())
+                _add(total, row, 1)
+                if before is not None:
+                    _add(total, before, -1)
+                total.last = max(total.last, row.key.start)
+
+    def age(self, now: float) -> None:
+        """Forget places that have had nothing for long."""
+        for place in [place for place, total in self.by_place.items() if total.last + IDLE < now]:
+            del self.by_place[place]
+
+
+def _add(total: Total, row: StatsRow, sign: int) -> None:
+    total.counts = [count + sign * more for count, more in zip(total.counts, row.counts, strict=True)]
+    total.bytes_in += sign * row.bytes_in
+    total.bytes_out += sign * row.bytes_out
+    total.seconds += sign * row.latency_sum / 1e6
+    for bucket, count in row.latency.items():
+        seconds = middle_of(bucket) / 1e6
+        total.within[next((n for n, bound in enumerate(BOUNDS) if seconds <= bound), len(BOUNDS))] += sign * count

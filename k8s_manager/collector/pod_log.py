@@ -1,0 +1,77 @@
+"""Follows the log of one gateway pod.
+
+A stream may break at any moment. Nothing is remembered of how far it was read: the pod is read again from the first
+window that could still change, and those windows are counted anew. So no line is lost while the container runtime has
+it, and none counts twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from collectors.access_log.engine import Engine
+from collectors.access_log.rows import StatsRow
+from collectors.access_log.text_lines import LineSplitter
+from istio_templates.errors import TidegateError
+from istio_templates.facts import ObjectKey
+from k8s_manager.collector.gateway_logs import PROXY
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.runtime.backoff import Backoff, RestartPauses
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.timestamp import timestamp
+
+log = logging.getLogger(__name__)
+BACKOFF = Backoff(0.5, 15.0)
+HEALTHY = 30.0
+"""Seconds for which a stream must have been followed, so that its end counts as an ordinary one."""
+SILENT = 1.5
+"""Seconds without a piece after which a stream has been read to its end: a proxy writes once a second."""
+Sink = Callable[[list[StatsRow]], None]
+
+
+class PodLog:
+    """One pod's log, from `since` (epoch seconds) on."""
+
+    def __init__(
+        self, source: str, pod: ObjectKey, since: int, client: KubeClient, engine: Engine, sink: Sink, clock: Clock
+    ) -> None:
+        self.source, self._pod, self._since = source, pod, since
+        self._client, self._engine, self._sink, self._clock = client, engine, sink, clock
+        self._pauses = RestartPauses(BACKOFF, HEALTHY)
+        self._read_at: float | None = None
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            failure: TidegateError | None = None
+            self._pauses.begin(self._clock.now())
+            try:
+                await self._follow()
+            except TidegateError as error:
+                failure, self.problem = error, str(error)
+                log.warning("%s", error)
+            self._read_at = None
+            if pause := self._pauses.end(self._clock.now(), failure):
+                await self._clock.wait(asyncio.Event(), pause)
+
+    def rest(self) -> None:
+        """Close windows by the clock, where the stream has been read to its end."""
+        if self._read_at is not None and self._clock.now() - self._read_at > SILENT:
+            self._sink(self._engine.rest(self.source, self._clock.utc().timestamp()))
+
+    def end(self) -> None:
+        """Close all windows: the pod is gone."""
+        self._sink(self._engine.end(self.source))
+
+    async def _follow(self) -> None:
+        wanted, has_begun = self._engine.wanted(self.source, self._since), False
+        splitter = LineSplitter()
+        since = timestamp(datetime.fromtimestamp(wanted, UTC))
+        async for piece in self._client.log(self._pod, PROXY, since):
+            if not has_begun:  # what was counted is kept until it is there again
+                self._engine.begin(self.source, wanted)
+                has_begun = True
+            self._read_at, self.problem = self._clock.now(), None
+            self._sink(self._engine.feed(self.source, splitter.feed(piece), self._clock.utc().timestamp()))

@@ -1,0 +1,80 @@
+"""Metrics of requests and of the collector itself, in Prometheus' form."""
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector as Source
+
+from collectors.access_log.accounting import Accounting
+from collectors.access_log.outcomes import OUTCOMES
+from collectors.access_log.running_totals import BOUNDS, RunningTotals, Total
+
+LINES = ("counted", "foreign", "unparsable", "unknown", "too_late", "ahead", "repeated")
+
+
+class Snapshot(Source):
+    """Metrics as they were at one moment, to be written down beside the event loop."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = tuple(metrics)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them."""
+        yield from self._metrics
+
+
+class RequestMetrics:
+    """Makes the metrics of what the collector has counted."""
+
+    def __init__(self, totals: RunningTotals, accounting: Accounting) -> None:
+        self._totals, self._accounting = totals, accounting
+        self.pods, self.unread, self.lag = 0, 0, 0.0
+
+    def snapshot(self) -> Snapshot:
+        """Return all metrics as they are now."""
+        return Snapshot([*self._requests(), *self._own()])
+
+    def _own(self) -> Iterator[Metric]:
+        lines = CounterMetricFamily("tidegate_collector_lines", "Lines that were read.", labels=["result"])
+        for name in LINES:
+            lines.add_metric([name], getattr(self._accounting, name))
+        yield lines
+        late = "Lines in rows that were told before."
+        yield CounterMetricFamily("tidegate_collector_late_lines", late, value=self._accounting.late)
+        yield GaugeMetricFamily("tidegate_collector_pods", "Gateway pods whose log is followed.", value=self.pods)
+        unread = "Gateway pods whose log cannot be read."
+        yield GaugeMetricFamily("tidegate_collector_unread_pods", unread, value=self.unread)
+        lag = "Seconds by which the rows of the slowest gateway pod are behind."
+        yield GaugeMetricFamily("tidegate_collector_lag_seconds", lag, value=self.lag)
+
+    def _requests(self) -> Iterator[Metric]:
+        of_gateways = CounterMetricFamily(
+            "tidegate_gateway_requests", "Requests at a gateway.", labels=["gateway", "outcome"]
+        )
+        requests = CounterMetricFamily(
+            "tidegate_requests", "Requests of a model.", labels=["tenant", "model", "outcome"]
+        )
+        sizes = CounterMetricFamily(
+            "tidegate_request_bytes", "Bytes of bodies.", labels=["tenant", "model", "direction"]
+        )
+        durations = HistogramMetricFamily(
+            "tidegate_request_duration_seconds", "Durations of what a model answered.", labels=["tenant", "model"]
+        )
+        for place, total in self._totals.by_place.items():
+            if place.level == "gateway":
+                _count(of_gateways, [place.gateway], total)
+                continue
+            labels = [place.tenant, place.model]
+            _count(requests, labels, total)
+            sizes.add_metric([*labels, "in"], total.bytes_in)
+            sizes.add_metric([*labels, "out"], total.bytes_out)
+            names = [*map(str, BOUNDS), "+Inf"]
+            durations.add_metric(labels, list(zip(names, accumulate(total.within), strict=True)), total.seconds)
+        yield from (of_gateways, requests, sizes, durations)
+
+
+def _count(family: CounterMetricFamily, labels: list[str], total: Total) -> None:
+    for outcome, count in zip(OUTCOMES, total.counts, strict=True):
+        if count:
+            family.add_metric([*labels, outcome], count)

@@ -1,0 +1,178 @@
+"""A collector follows gateway pods through the Kubernetes API: pods that come and go, streams that break."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from collectors.access_log.rows import Place
+from istio_templates.facts import ObjectKey
+from k8s_manager.collector.collector import Collector
+from k8s_manager.collector.gateway_logs import GatewayLogs
+from k8s_manager.collector.process import application
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.errors import Unavailable
+from k8s_manager.manager import until as run_until
+from k8s_manager.runtime.clock import SystemClock
+from tests.collectors.access_log.lines import LIMITED, line
+from tests.support.documents import gateway, model, tenant
+from tests.support.fleet import Fleet
+from tests.support.waiting import until
+
+MODEL = Place("model", "", "search", "ranker")
+
+
+class ScriptedLogs(KubeClient):
+    """A client whose logs are what the test writes. A log is read whole each time; where it `breaks`, the stream ends
+    with an error after so many pieces."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        super().__init__(server, session)
+        self.written: dict[str, list[bytes]] = {}
+        self.breaks: dict[str, int] = {}
+        self.asked: list[str] = []
+
+    async def log(self, pod: ObjectKey, container: str, since: str) -> AsyncIterator[bytes]:
+        assert container == "istio-proxy" and datetime.fromisoformat(since) <= datetime.now(UTC)
+        self.asked.append(pod.name)
+        given = 0
+        while True:
+            pieces = self.written.get(pod.name, [])
+            for piece in pieces[given:]:
+                given += 1
+                yield piece
+                if self.breaks.get(pod.name) == given:
+                    del self.breaks[pod.name]
+                    raise Unavailable("the stream broke")
+            await asyncio.sleep(0.02)
+
+
+class Site:
+    def __init__(self, fleet: Fleet, logs: ScriptedLogs, collector: Collector) -> None:
+        self.fleet, self.logs, self.collector = fleet, logs, collector
+
+    def write(self, pod: str, *values: dict, ago: float = 30) -> None:
+        """Log requests that ended some seconds ago."""
+        moment = datetime.now(UTC).timestamp() - ago
+        self.logs.written.setdefault(pod, []).append(b"".join(line(moment, **value) + b"\n" for value in values))
+
+    def requests(self, place: Place = MODEL) -> int:
+        rows = self.collector.series.rows(place.level, 0, 2**40)
+        return sum(row.requests for row in rows if row.key.place == place)
+
+
+@asynccontextmanager
+async def collecting(fleet: Fleet) -> AsyncIterator[Site]:
+    async with aiohttp.ClientSession(read_bufsize=2**22) as session:
+        logs = ScriptedLogs(fleet.server, session)
+        collector, stop = Collector(logs, SystemClock()), asyncio.Event()
+        parts = [watcher.run() for watcher in collector.watchers]
+        running = asyncio.create_task(run_until(stop, *parts, collector.run()))
+        try:
+            await until(collector.store.synced.is_set, what="the first list of everything")
+            yield Site(fleet, logs, collector)
+        finally:
+            stop.set()
+            await running
+
+
+@pytest.fixture
+async def site(fleet: Fleet) -> AsyncIterator[Site]:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "search"}}
+    await fleet.apply(namespace, gateway(accessLog={"mode": "json"}), tenant(), model())
+    async with collecting(fleet) as found:
+        yield found
+
+
+async def pod(fleet: Fleet, name: str, namespace: str = "inference-gw") -> None:
+    metadata = {"name": name, "namespace": namespace, "labels": {"istio": "shared"}}
+    await fleet.client.create({"kind": "Pod", "metadata": metadata, "spec": {}})
+    await fleet.set_ready(ObjectKey("Pod", namespace, name), True)
+
+
+async def test_every_gateway_pod_is_followed_and_no_other(site: Site):
+    for name in ("gw-0", "gw-1"):
+        await pod(site.fleet, name)
+        site.write(name, {}, LIMITED)
+    await pod(site.fleet, "elsewhere", "search")
+    await until(lambda: site.requests() == 4, "both pods being counted")
+    assert set(site.logs.asked) == {"gw-0", "gw-1"}
+    site.write("gw-0", {}, ago=10)
+    await until(lambda: site.requests() == 5, "what is written meanwhile")
+
+
+async def test_a_gateway_that_does_not_log_is_left_alone(site: Site):
+    await site.fleet.apply(gateway(accessLog={"mode": "off"}))
+    await pod(site.fleet, "gw-0")
+    await until(lambda: list(site.collector.store.all("Pod")), "the pod being seen")
+    logs = GatewayLogs(site.collector.store)
+    await until(lambda: not logs.pods(), "the document being read")
+    await site.fleet.apply(gateway(accessLog={"mode": "json"}))
+    site.write("gw-0", {})
+    await until(lambda: site.requests() == 1, "the pod being followed")
+
+
+async def test_a_stream_that_breaks_loses_nothing_and_counts_nothing_twice(site: Site):
+    for number in range(6):
+        site.write("gw-0", {}, {}, ago=60 - number)
+    site.logs.breaks["gw-0"] = 3
+    await pod(site.fleet, "gw-0")
+    await until(lambda: len(site.logs.asked) >= 2 and site.requests() == 12, "all of the log, read again")
+    assert site.requests(Place("platform")) == 12
+
+
+async def test_a_pod_that_goes_has_its_last_windows_told(site: Site):
+    await pod(site.fleet, "gw-0")
+    site.write("gw-0", {}, ago=0)
+    await until(lambda: site.collector.engine.accounting.counted == 1, "the line being read")
+    assert site.requests() == 0, "its window is open"
+    await site.fleet.client.delete(ObjectKey("Pod", "inference-gw", "gw-0"))
+    await until(lambda: site.requests() == 1, "the rest of a pod that has gone")
+
+
+async def test_requests_count_for_the_tenant_whose_namespace_routes_them(site: Site):
+    await pod(site.fleet, "gw-0")
+    forged = "/apis/networking.istio.io/v1/namespaces/other/virtual-service/ranker"
+    site.write("gw-0", {}, {"route_config": forged})
+    await until(lambda: site.requests(Place("platform")) == 2, "both being counted")
+    assert site.requests() == 1
+
+
+async def test_prometheus_sees_what_came_since_the_start(site: Site):
+    await pod(site.fleet, "gw-0")
+    site.write("gw-0", {}, ago=300)
+    await until(lambda: site.requests() == 1, "what was before the start")
+    since = site.collector.totals.since
+    site.collector.totals.since = 0  # as if the collector had run for long
+    site.write("gw-0", {}, LIMITED, LIMITED, {"status": 500}, ago=20)
+    await until(lambda: site.requests() == 5, "what came since")
+    assert since > 0
+    page = await shown(site)
+    found = dict(re.findall(r'^tidegate_requests_total\{.*outcome="(\w+)".*\} (\S+)$', page, re.MULTILINE))
+    assert found == {"ok": "1.0", "limited": "2.0", "serverError": "1.0"}
+    assert 'tidegate_gateway_requests_total{gateway="shared",outcome="limited"} 2.0' in page
+    assert 'tidegate_request_duration_seconds_count{model="ranker",tenant="search"} 2.0' in page
+    assert 'tidegate_collector_lines_total{result="counted"} 5.0' in page and "tidegate_collector_pods 1.0" in page
+
+
+async def shown(site: Site) -> str:
+    """Return the page that Prometheus reads."""
+    route = next(route for route in application(site.collector).routes if route.path == "/metrics")
+    return (await route.endpoint()).body.decode()
+
+
+async def test_a_log_that_cannot_be_read_is_told_and_others_go_on(site: Site, monkeypatch):
+    async def refused(*_: object) -> AsyncIterator[bytes]:
+        raise Unavailable("log of Pod inference-gw/gw-1: 403")
+        yield b""
+
+    kept = site.logs.log
+    monkeypatch.setattr(site.logs, "log", lambda pod, *rest: refused() if pod.name == "gw-1" else kept(pod, *rest))
+    for name in ("gw-0", "gw-1"):
+        await pod(site.fleet, name)
+        site.write(name, {})
+    await until(lambda: site.requests() == 1 and site.collector.metrics.unread == 1, "one of two being read")
