@@ -10,10 +10,10 @@ SAMPLE_BYTES = 200
 class Accounting:
     """Counts of lines since the start.
 
-    `read` are all; `late` of those that are in rows came for a window that was told already. Not in rows are `foreign`
-    ones (no line of the access log, as Envoy's own messages), `unparsable` (cut, or a value of another kind), `unknown`
-    (of another schema), `too_late`, `ahead` (their clock is ahead of ours), and `repeated`, which were counted when
-    their source was read before.
+    `read` are all; `late` of those that are in rows came for a window whose rows were emitted. Not in rows are
+    `foreign` ones (no line of the access log, as Envoy's own messages), `unparsable` (cut, or a value of another kind),
+    `unknown` (of another schema), `too_late`, `ahead` (their clock is ahead of ours), and `repeated`, which were
+    counted when their source was read before.
     """
 
     read: int = 0

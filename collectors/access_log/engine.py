@@ -14,24 +14,20 @@ from typing import Any, Literal
 from collectors.access_log.accounting import Accounting
 from collectors.access_log.identity import KnownRoutes, Served, served_by
 from collectors.access_log.latency import LOG_GAMMA
-from collectors.access_log.line import UNREADABLE, is_foreign
+from collectors.access_log.line import UNREADABLE, schema_of
 from collectors.access_log.line import read as read_line
 from collectors.access_log.outcomes import NUMBER, TIMED, outcome_of
 from collectors.access_log.rows import WINDOW, StatsRow
-from collectors.access_log.windows import BOUNDS, Bounds, Cell, SourceWindows
+from collectors.access_log.windows import BOUNDS, LATENESS, Bounds, Cell, Lateness, SourceWindows
 from istio_templates.access_log.line_format import SCHEMA
 
 AHEAD = 60.0
 """Seconds by which a line may be ahead of the collector's clock."""
-_KINDS, _STARTS = 50_000, 4_096
+_KINDS, _STARTS = 20_000, 4_096
 """At most so many kinds of requests and beginnings of windows are remembered."""
 _OF_KIND = ("schema", "gateway", "route", "route_config", "cluster", "status", "flags", "details", "grpc_status")
 _kind = attrgetter(*_OF_KIND)
 _UNUSABLE = (*UNREADABLE, ValueError)
-
-
-class UnknownSchema(ValueError):
-    """A line of another version of the access log."""
 
 
 class OutOfTime(ValueError):
@@ -55,9 +51,11 @@ class RequestClass:
 class Engine:
     """Turns the lines of any number of sources into rows."""
 
-    def __init__(self, known: KnownRoutes | None = None, bounds: Bounds = BOUNDS) -> None:
+    def __init__(
+        self, known: KnownRoutes | None = None, bounds: Bounds = BOUNDS, lateness: Lateness = LATENESS
+    ) -> None:
         self.accounting = Accounting()
-        self._known, self._bounds = known, bounds
+        self._known, self._bounds, self._lateness = known, bounds, lateness
         self._classes: dict[tuple[Any, ...], RequestClass] = {}
         self._starts: dict[str, int] = {}
         self._sources: dict[str, SourceWindows] = {}
@@ -78,33 +76,36 @@ class Engine:
     def begin(self, source: str, floor: int) -> None:
         """Begin to read a source, or to read it again. Windows from `floor` on (a moment that is `wanted`) are counted
         anew; lines before it were counted before."""
-        self._sources[source] = SourceWindows(source, floor)
+        self._sources[source] = SourceWindows(source, floor, self._lateness)
 
     def feed(self, source: str, lines: Iterable[bytes], now: float | None = None) -> list[StatsRow]:
         """Count lines of a source; return the rows of windows that close by them, or that late lines have changed.
         With `now` (epoch seconds), lines that are far ahead of it are dropped."""
-        windows = self._sources.get(source) or self._sources.setdefault(source, SourceWindows(source))
+        windows = self._sources.get(source)
+        if windows is None:
+            windows = self._sources[source] = SourceWindows(source, lateness=self._lateness)
         latest = self._count(windows, lines, now + AHEAD if now is not None else inf)
-        return windows.advance(moment_of(latest)) if latest else []
+        return windows.advance(self._moment(latest), now) if latest else []
 
     def rest(self, source: str, now: float) -> list[StatsRow]:
         """Return the rows of windows that close because a source, of which nothing is left to read, says nothing."""
         windows = self._sources.get(source)
-        return windows.advance(now) if windows else []
+        return windows.rest(now) if windows else []
 
     def end(self, source: str) -> list[StatsRow]:
         """Return the last rows of a source that has ended, and forget it."""
         windows = self._sources.pop(source, None)
         return windows.flush() if windows else []
 
-    def watermarks(self) -> dict[str, float]:
-        """Return up to which moment (epoch seconds) each source has been read."""
-        return {name: windows.watermark for name, windows in self._sources.items()}
+    def watermark(self, source: str) -> float:
+        """Return up to which moment (epoch seconds) a source has been read."""
+        windows = self._sources.get(source)
+        return windows.watermark if windows else 0.0
 
     def _count(self, windows: SourceWindows, lines: Iterable[bytes], horizon: float) -> str:
         """Count lines and return the latest moment of one. One loop without calls of ours: a line may cost little more
         than its JSON."""
-        told, latest, accounting = windows.told_until, "", self.accounting
+        emitted, latest, accounting = windows.emitted_until, "", self.accounting
         classes, starts, cells = self._classes, self._starts, dict[tuple[int, RequestClass], Cell]()
         parse, kind_of, rounded, ln, width = read_line, _kind, ceil, log, LOG_GAMMA
         read = late = 0
@@ -129,7 +130,7 @@ class Engine:
                 duration = record.duration_us or record.duration_ms * 1000
                 cell.latency_sum += duration
                 cell.latency[rounded(ln(duration) / width) if duration > 1 else 0] += 1
-            if start <= told:
+            if start <= emitted:
                 late += 1
             if moment > latest:
                 latest = moment
@@ -157,10 +158,10 @@ class Engine:
         return cell
 
     def _classify(self, kind: tuple[Any, ...]) -> RequestClass:
-        """Return the class of a kind of requests; raises `UnknownSchema`."""
+        """Return the class of a kind of requests; raises `ValueError` for another schema."""
         schema, gateway, route, config, cluster, status, flags, details, grpc_status = kind
         if schema != SCHEMA:
-            raise UnknownSchema
+            raise ValueError(schema)
         outcome = outcome_of(status, flags or "", details or "", grpc_status)
         served = served_by(route, config, cluster, self._known)
         found = RequestClass(gateway, served, NUMBER[outcome], outcome in TIMED)
@@ -179,13 +180,20 @@ class Engine:
         self._starts[moment[:18]] = start
         return start
 
+    def _moment(self, text: str) -> float:
+        """Return the moment of a line that was counted; of one that is odd behind its tens of seconds, the window's."""
+        try:
+            return moment_of(text)
+        except ValueError:
+            return float(self._starts.get(text[:18], 0))
+
     def _drop(self, line: bytes, error: Exception) -> None:
         if isinstance(error, OutOfTime):
             self.accounting.drop(error.why, line)
-        elif isinstance(error, UnknownSchema):
-            self.accounting.drop("unknown", line)
         else:
-            self.accounting.drop("foreign" if is_foreign(line) else "unparsable", line)
+            schema = schema_of(line)
+            kind = "unparsable" if schema in (None, SCHEMA) else "unknown" if schema else "foreign"
+            self.accounting.drop(kind, line)
 
 
 def moment_of(text: str) -> float:

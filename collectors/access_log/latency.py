@@ -1,6 +1,6 @@
 """Latency in buckets of logarithmic width: sums of buckets are buckets, so that every roll-up is exact.
 
-Bucket b holds durations d (microseconds, at least 1) with GAMMA^(b-1) < d <= GAMMA^b. A quantile is told as the middle
+Bucket b holds durations d (microseconds, at least 1) with GAMMA^(b-1) < d <= GAMMA^b. A quantile is given as the middle
 of its bucket, at most 2 % away from any duration in it (Masson et al., DDSketch, VLDB 2019).
 """
 

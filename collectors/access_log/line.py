@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import DecodeError, Meta, Struct
 from msgspec.json import Decoder
 
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Text = Annotated[str, Meta(max_length=4096)]
 UNREADABLE = (DecodeError, RecursionError)
 """What `read` raises for a line that is no such line."""
 
@@ -13,16 +14,16 @@ UNREADABLE = (DecodeError, RecursionError)
 class LogLine(Struct, frozen=True, gc=False):
     """A line of `gw/1`; its fields stand in docs/access-log.md."""
 
-    schema: str
-    gateway: str
-    time: str
-    status: int
-    flags: str
-    details: str | None
+    schema: Text
+    gateway: Text
+    time: Text
+    status: Count
+    flags: Text
+    details: Text | None
     grpc_status: int | None
-    route: str | None
-    route_config: str | None
-    cluster: str | None
+    route: Text | None
+    route_config: Text | None
+    cluster: Text | None
     duration_us: Count | None
     duration_ms: Count
     bytes_in: Count
@@ -37,14 +38,15 @@ class _Schema(Struct, frozen=True, gc=False):
     schema: str = ""
 
 
-_schema_of = Decoder(_Schema).decode
+_read_schema = Decoder(_Schema).decode
 
 
-def is_foreign(line: bytes) -> bool:
-    """Tell whether a line is of another log: Envoy's messages, or what the mesh has its gateways log."""
+def schema_of(line: bytes) -> str | None:
+    """Return the schema of a line; empty text where it is of another log (Envoy's messages, or what the mesh has its
+    gateways log), None where it cannot be read."""
     if not line.lstrip().startswith(b"{"):
-        return True
+        return ""
     try:
-        return not _schema_of(line).schema
+        return _read_schema(line).schema
     except UNREADABLE:
-        return False
+        return None

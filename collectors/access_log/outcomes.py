@@ -18,12 +18,14 @@ OUTCOMES = (
     "closed",
     "preflight",
     "noRoute",
+    "rejected",
+    "gatewayError",
 )
 """Every outcome, in the order of a row's counts; what each means stands in docs/access-log.md."""
 
 NUMBER = {name: number for number, name in enumerate(OUTCOMES)}
 CLIENT_ERRORS = ("clientError", "upstreamLimited")
-SERVER_ERRORS = ("serverError", "noHealthyReplica", "circuitBreaker", "timeout", "upstreamFailure")
+SERVER_ERRORS = ("serverError", "noHealthyReplica", "circuitBreaker", "timeout", "upstreamFailure", "gatewayError")
 NO_ANSWER = ("clientGone",)
 ADMITTED = ("ok", *CLIENT_ERRORS, *SERVER_ERRORS, *NO_ANSWER)
 """Outcomes of requests that passed the limit; with `limited` they are the demand."""
@@ -60,12 +62,15 @@ def outcome_of(status: int, flags: str, details: str, grpc_status: int | None) -
         return "preflight"
     if details == "direct_response":
         return "closed"
-    if details != "via_upstream" or "DC" in flags or "DR" in flags:
-        given = flags.split(",")
-        for flag, outcome in BY_FLAG.items():
-            if flag in given:
-                return outcome
-    return _by_status(status, grpc_status)
+    given = flags.split(",")
+    if details == "via_upstream":
+        return "clientGone" if "DC" in given or "DR" in given else _by_status(status, grpc_status)
+    for flag, outcome in BY_FLAG.items():
+        if flag in given:
+            return outcome
+    if status == 0:
+        return "clientGone"
+    return "gatewayError" if status >= 500 else "rejected"
 
 
 def _by_status(status: int, grpc_status: int | None) -> str:

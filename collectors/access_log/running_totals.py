@@ -1,4 +1,4 @@
-"""Running totals of requests, as Prometheus wants them: they only grow; a row that is told again adds its difference.
+"""Running totals of requests, as Prometheus wants them: they only grow; a row that comes again adds its difference.
 
 Rows of windows before the start are left out: whoever counted them then has shown them, and a total that begins with a
 quarter of an hour would look like a burst.

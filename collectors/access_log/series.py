@@ -25,12 +25,18 @@ class Series:
         self._fine: dict[int, dict[RowKey, StatsRow]] = {}
         self._coarse: dict[int, dict[Place, bytes]] = {}
         self._places: dict[Place, Place] = {}
+        self._fine_since = 0
+        self.too_old = 0
+        """Rows that came when their time was minutes already, and are left out."""
 
     def put(self, rows: Iterable[StatsRow]) -> list[tuple[StatsRow, StatsRow | None]]:
         """Keep rows; one that was there already is replaced, unless it has seen more requests. Return those that are
         kept, each with the one that it replaces."""
         out = []
         for row in rows:
+            if row.key.start < self._fine_since:
+                self.too_old += 1
+                continue
             window = self._fine.setdefault(row.key.start, {})
             other = window.get(row.key)
             kept = window[row.key] = row if other is None else unique([other, row])[0]
@@ -45,6 +51,7 @@ class Series:
                 break
             windows = [self._fine.pop(start) for start in range(minute, minute + MINUTE, WINDOW) if start in self._fine]
             self._coarse[minute] = dict(self._minute(minute, windows))
+        self._fine_since = max(self._fine_since, int(now - FINE) // MINUTE * MINUTE)
         for minute in [minute for minute in self._coarse if minute + MINUTE + COARSE <= now]:
             del self._coarse[minute]
         if len(self._places) > 2 * max(map(len, self._coarse.values()), default=0):

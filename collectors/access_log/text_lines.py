@@ -7,7 +7,7 @@ from typing import IO
 LINE_MAX = 65_536
 """Bytes; what is longer is cut, and no line of the access log."""
 PIECE = 2**20
-_RUNTIME = re.compile(rb"\S+ std(?:out|err) ([FP]) ")
+_RUNTIME = re.compile(rb"\S+ (stdout|stderr) ([FP]) ")
 """Time, stream and whether a line ends here: the log format of Kubernetes' container runtimes (CRI)."""
 
 
@@ -16,7 +16,7 @@ class LineSplitter:
 
     def __init__(self) -> None:
         self._piece = b""
-        self._parts = b""
+        self._parts: dict[bytes, bytes] = {}
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the lines that end in a piece."""
@@ -32,7 +32,9 @@ class LineSplitter:
     def rest(self) -> list[bytes]:
         """Return the line that the stream has ended with, if it has one."""
         piece, self._piece = self._piece, b""
-        return [line for line in [self._joined(piece)] if line]
+        line = self._joined(piece) if piece else None
+        parts, self._parts = list(self._parts.values()), {}
+        return [*([line] if line is not None else []), *parts]
 
     def _extend(self, piece: bytes) -> None:
         if len(self._piece) < LINE_MAX:
@@ -43,9 +45,12 @@ class LineSplitter:
         found = None if line.startswith(b"{") else _RUNTIME.match(line)
         if found is None:
             return line
-        whole = (self._parts + line[found.end() :])[:LINE_MAX]
-        self._parts = b"" if found[1] == b"F" else whole
-        return whole if found[1] == b"F" else None
+        stream, ending = found.groups()
+        whole = (self._parts.pop(stream, b"") + line[found.end() :])[:LINE_MAX]
+        if ending == b"F":
+            return whole
+        self._parts[stream] = whole
+        return None
 
 
 def batches(stream: IO[bytes]) -> Iterator[list[bytes]]:

@@ -12,16 +12,26 @@ from collectors.access_log.identity import OTHER, Served
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total
 
-LATENESS = 5
-"""Seconds that a window stays open after its end, by the moments of the lines that come."""
-ALLOWED_LATE = 60
-"""Seconds in which a closed window still takes lines, and is told again."""
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """Seconds for which a window stays open after its end, by the moments of the lines that come, and seconds in which
+    it then still takes lines and its rows are emitted again."""
+
+    open: int = 5
+    late: int = 60
+
+
+LATENESS = Lateness()
+OFFLINE = Lateness(3600, 0)
+"""For logs that are read at once: rows are emitted once, when hardly anything can still come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many tenants, models and versions one window tells apart; those beyond are told as one."""
+    """How many gateways, tenants, models and versions one window tells apart; those beyond are one."""
 
+    gateways: int = 200
     tenants: int = 2_000
     models: int = 10_000
     versions: int = 20_000
@@ -43,12 +53,13 @@ class Cell:
 
 @dataclass(slots=True)
 class Window:
-    """One window: its cells by gateway and who served; `revision` counts how often it was told before."""
+    """One window: its cells by gateway and who served; `revision` counts how often its rows were emitted before."""
 
     start: int
     cells: dict[tuple[str, Served], Cell] = field(default_factory=dict)
     revision: int = -1
     is_changed: bool = False
+    gateways: set[str] = field(default_factory=set)
     tenants: set[str] = field(default_factory=set)
     models: set[tuple[str, str]] = field(default_factory=set)
 
@@ -56,24 +67,32 @@ class Window:
         """Return where a request counts, within bounds."""
         key = (gateway, served)
         if key not in self.cells:
-            key = (gateway, self._bounded(served, bounds))
+            key = (self._gateway(gateway, bounds), self._served(served, bounds))
         return self.cells.setdefault(key, Cell())
 
-    def _bounded(self, served: Served, bounds: Bounds) -> Served:
+    def _gateway(self, gateway: str, bounds: Bounds) -> str:
+        if gateway not in self.gateways and len(self.gateways) >= bounds.gateways:
+            return OTHER
+        self.gateways.add(gateway)
+        return gateway
+
+    def _served(self, served: Served, bounds: Bounds) -> Served:
         if not served.tenant:
             return served
+        other = OTHER if served.version else ""
         if served.tenant not in self.tenants:
             if len(self.tenants) >= bounds.tenants:
-                return Served(OTHER, OTHER)
+                return Served(OTHER, OTHER, other)
             self.tenants.add(served.tenant)
         if served[:2] not in self.models:
             if len(self.models) >= bounds.models:
-                return Served(served.tenant, OTHER)
+                return Served(served.tenant, OTHER, other)
             self.models.add((served.tenant, served.model))
-        return served if len(self.cells) < bounds.versions else Served(served.tenant, served.model, OTHER)
+        return served if len(self.cells) < bounds.versions else Served(served.tenant, served.model, other)
 
     def rows(self, source: str) -> list[StatsRow]:
-        """Return the rows of every level. Each level is the sum of a finer one."""
+        """Return the rows of every level. What has no version, such as a request to a closed model, is in no row of a
+        version."""
         cells = [(gateway, served, self._row(source, cell)) for (gateway, served), cell in self.cells.items()]
         models = _sums((Place("model", "", who.tenant, who.model), row) for _, who, row in cells if who.tenant)
         tenants = _sums((Place("tenant", "", row.key.place.tenant), row) for row in models)
@@ -97,27 +116,19 @@ def _sums(rows: Iterable[tuple[Place, StatsRow]]) -> list[StatsRow]:
 
 class SourceWindows:
     """The windows of one source, by their beginnings. Those before the `floor` are not made: a source that is read
-    again has told them already."""
+    again has counted them already."""
 
-    def __init__(self, source: str, floor: int = 0) -> None:
+    def __init__(self, source: str, floor: int = 0, lateness: Lateness = LATENESS) -> None:
         self.source, self.floor = source, floor
+        self._lateness = lateness
         self.windows: dict[int, Window] = {}
         self._watermark = 0.0
+        self._read: tuple[float, float] | None = None
 
     @property
     def watermark(self) -> float:
         """The moment (epoch seconds) up to which lines have come, but for late ones."""
         return self._watermark
-
-    def window(self, start: int) -> Window | None:
-        """Return the window that begins at a moment; None where a line is too late for it."""
-        found = self.windows.get(start)
-        if found is None:
-            if start + WINDOW + ALLOWED_LATE <= self._watermark:
-                return None
-            found = self.windows[start] = Window(start)
-        found.is_changed = True
-        return found
 
     @property
     def oldest(self) -> int | None:
@@ -125,21 +136,44 @@ class SourceWindows:
         return min(self.windows, default=None)
 
     @property
-    def told_until(self) -> float:
-        """Windows that begin at this moment or before it were told already."""
+    def emitted_until(self) -> float:
+        """The rows of windows that begin at this moment or before it were emitted already."""
         return self._watermark - WINDOW
 
-    def advance(self, moment: float) -> list[StatsRow]:
-        """Take note that lines have come up to a moment; return the rows of the windows that close by that, or that
-        late lines have changed."""
-        self._watermark = max(self._watermark, moment - LATENESS)
-        return list(self._told(self._watermark))
+    def window(self, start: int) -> Window | None:
+        """Return the window that begins at a moment; None where a line is too late for it."""
+        found = self.windows.get(start)
+        if found is None:
+            if start + WINDOW + self._lateness.late <= self._watermark:
+                return None
+            found = self.windows[start] = Window(start)
+        found.is_changed = True
+        return found
+
+    def advance(self, moment: float, now: float | None) -> list[StatsRow]:
+        """Take note that lines have come up to a moment, which was read at `now` where that is known; return the rows
+        of the windows that close by that, or that late lines have changed. A line that is ahead of the clock closes
+        nothing."""
+        if now is not None:
+            moment = min(moment, now)
+            self._read = moment, now
+        self._watermark = max(self._watermark, moment - self._lateness.open)
+        return list(self._emitted(self._watermark))
+
+    def rest(self, now: float) -> list[StatsRow]:
+        """Return the rows of windows that close because nothing is left to read. The source's clock may differ from
+        ours: what counts is how long ago its last line was read."""
+        if self._read is None:
+            return []
+        moment, then = self._read
+        self._watermark = max(self._watermark, moment + max(0.0, now - then) - self._lateness.open)
+        return list(self._emitted(self._watermark))
 
     def flush(self) -> list[StatsRow]:
         """Return the rows of all windows, which have ended with their source."""
-        return list(self._told(float("inf")))
+        return list(self._emitted(float("inf")))
 
-    def _told(self, until: float) -> Iterator[StatsRow]:
+    def _emitted(self, until: float) -> Iterator[StatsRow]:
         for start in sorted(self.windows):
             if start + WINDOW > until:
                 break
@@ -148,5 +182,5 @@ class SourceWindows:
                 window.revision += 1
                 window.is_changed = False
                 yield from window.rows(self.source)
-            if start + WINDOW + ALLOWED_LATE <= until:
+            if start + WINDOW + self._lateness.late <= until:
                 del self.windows[start]

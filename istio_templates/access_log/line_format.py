@@ -1,8 +1,9 @@
 """The contract `gw/1`: what one line of a gateway's access log says, and from where Envoy takes it.
 
 Envoy writes one JSON object for each request, when that has ended. Numbers are numbers, and what does not hold is null.
-Tenant, model and version come from the names that are rendered for routes and clusters, never from a header. Headers,
-bodies and query strings are not logged. What each field means, and its traps, stand in docs/access-log.md.
+Tenant, model and version come from the names that are rendered for routes and clusters, never from a header. Headers
+(but x-request-id), bodies and query strings are not logged. What each field means, and its traps, stand in
+docs/access-log.md.
 
 Source of the operators: https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter
 """
@@ -34,7 +35,7 @@ FIELDS = {
     "path": f"%PATH(NQ:ORIG_OR_PATH):{PATH_MAX}%",
     "protocol": "%PROTOCOL%",
     "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    "request_id": "%STREAM_ID%",
+    "request_id": "%REQ(X-REQUEST-ID):64%",
     "trace_id": "%TRACE_ID%",
     "pod": "%ENVIRONMENT(POD_NAME)%",
     "pod_namespace": "%ENVIRONMENT(POD_NAMESPACE)%",

@@ -7,7 +7,6 @@ from collectors.access_log.engine import Engine
 from collectors.access_log.rows import WINDOW, StatsRow
 from collectors.access_log.running_totals import RunningTotals
 from collectors.access_log.series import FINE, Series
-from collectors.access_log.windows import LATENESS
 from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.request_metrics import RequestMetrics
@@ -66,13 +65,12 @@ class Collector:
         now = self._clock.utc().timestamp()
         self.series.age(now)
         self.totals.age(now)
-        self._measure(now)
+        self._measure()
 
     def _keep(self, rows: list[StatsRow]) -> None:
         self.totals.add(self.series.put(rows))
 
-    def _measure(self, now: float) -> None:
-        marks = self.engine.watermarks()
-        behind = [now - LATENESS - marks[source] for source in self._followed if marks.get(source)]
-        self.metrics.pods, self.metrics.lag = len(self._followed), max(0.0, *behind) if behind else 0.0
+    def _measure(self) -> None:
+        self.metrics.pods = len(self._followed)
+        self.metrics.lag = max((followed.lag() for followed, _ in self._followed.values()), default=0.0)
         self.metrics.unread = sum(followed.problem is not None for followed, _ in self._followed.values())

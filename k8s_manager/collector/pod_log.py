@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import StatsRow
 from collectors.access_log.text_lines import LineSplitter
+from collectors.access_log.windows import LATENESS
 from istio_templates.errors import TidegateError
 from istio_templates.facts import ObjectKey
 from k8s_manager.collector.gateway_logs import PROXY
@@ -40,6 +41,7 @@ class PodLog:
         self._client, self._engine, self._sink, self._clock = client, engine, sink, clock
         self._pauses = RestartPauses(BACKOFF, HEALTHY)
         self._read_at: float | None = None
+        self._broken_at, self._behind = clock.now(), 0.0
         self.problem: str | None = None
 
     async def run(self) -> None:
@@ -52,7 +54,8 @@ class PodLog:
             except TidegateError as error:
                 failure, self.problem = error, str(error)
                 log.warning("%s", error)
-            self._read_at = None
+            if self._read_at is not None:
+                self._read_at, self._broken_at = None, self._clock.now()
             if pause := self._pauses.end(self._clock.now(), failure):
                 await self._clock.wait(asyncio.Event(), pause)
 
@@ -60,6 +63,13 @@ class PodLog:
         """Close windows by the clock, where the stream has been read to its end."""
         if self._read_at is not None and self._clock.now() - self._read_at > SILENT:
             self._sink(self._engine.rest(self.source, self._clock.utc().timestamp()))
+
+    def lag(self) -> float:
+        """Return by how many seconds the rows are behind what the pod has written, as far as that is known."""
+        now = self._clock.now()
+        if self._read_at is None:
+            return now - self._broken_at
+        return 0.0 if now - self._read_at > SILENT else self._behind
 
     def end(self) -> None:
         """Close all windows: the pod is gone."""
@@ -74,4 +84,6 @@ class PodLog:
                 self._engine.begin(self.source, wanted)
                 has_begun = True
             self._read_at, self.problem = self._clock.now(), None
-            self._sink(self._engine.feed(self.source, splitter.feed(piece), self._clock.utc().timestamp()))
+            now = self._clock.utc().timestamp()
+            self._sink(self._engine.feed(self.source, splitter.feed(piece), now))
+            self._behind = max(0.0, now - self._engine.watermark(self.source) - LATENESS.open)

@@ -40,7 +40,7 @@ class RequestMetrics:
         for name in LINES:
             lines.add_metric([name], getattr(self._accounting, name))
         yield lines
-        late = "Lines in rows that were told before."
+        late = "Lines for rows that were emitted before."
         yield CounterMetricFamily("tidegate_collector_late_lines", late, value=self._accounting.late)
         yield GaugeMetricFamily("tidegate_collector_pods", "Gateway pods whose log is followed.", value=self.pods)
         unread = "Gateway pods whose log cannot be read."

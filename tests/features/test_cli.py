@@ -102,7 +102,7 @@ async def test_rendering_needs_no_cluster():
     code, out, _ = await tidegate("render", "-f", str(SAMPLE))
     kinds = [obj["kind"] for obj in yaml.safe_load_all(out)]
     assert code == 0
-    assert kinds.count("EnvoyFilter") == SLOTS + 1 and {
+    assert kinds.count("EnvoyFilter") == SLOTS + 2 and {
         "Deployment",
         "VirtualService",
         "DestinationRule",

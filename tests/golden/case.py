@@ -93,4 +93,4 @@ def shown(case: str) -> list[Manifest]:
 
 
 def _is_asked_for(obj: Manifest) -> bool:
-    return str(obj["metadata"]["name"]).endswith("-endpoint-stats")
+    return str(obj["metadata"]["name"]).endswith(("-endpoint-stats", "-access-log"))

@@ -38,7 +38,7 @@ async def asked(log: Path, **query: str) -> AsyncIterator[aiohttp.ClientResponse
 
     app = web.Application()
     app.router.add_get("/log", answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -21,7 +21,7 @@ class Census:
         return True
 
     def leave(self, address: str) -> None:
-        """Count a connection that has ended no longer."""
+        """Stop counting a connection, which has ended."""
         self._all -= 1
         self._by_address[address] -= 1
         if not self._by_address[address]:

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from k8s_manager.api.listener.census import Census
 from k8s_manager.runtime.settings import ConnectionBounds
 
+REFUSED = 0.5
+"""Seconds that one connection too many has to read why."""
 _WHY = {
     408: "the request took too long to arrive; send it at once",
     431: "the request line and its headers are too long; shorten them",
@@ -116,6 +118,8 @@ class BoundedConnection(HttpToolsProtocol):
         if status is not None:
             self.transport.write(_answer(status))
         self.transport.close()
+        if not self._is_counted:
+            self.loop.call_later(REFUSED, self.transport.abort)  # over TLS a client could delay the end
 
 
 def _answer(status: int) -> bytes:

@@ -20,6 +20,8 @@ from k8s_manager.runtime.settings import ConnectionBounds, Tls
 
 log = logging.getLogger(__name__)
 GRACE = 5
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 
 
 class _Server(uvicorn.Server):
@@ -86,7 +88,7 @@ def listening_sockets(host: str, port: int) -> list[socket.socket]:
     found: list[socket.socket] = []
     try:
         for family, *_, address in dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)):
-            found.append(socket.create_server(address[:2], family=family))
+            found.append(socket.create_server(address[:2], family=family, backlog=BACKLOG))
     except OSError as error:
         for opened in found:
             opened.close()

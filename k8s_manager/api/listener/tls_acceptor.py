@@ -6,6 +6,7 @@ that accepts by itself does not tell of a connection before its handshake, so th
 """
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -16,6 +17,9 @@ from k8s_manager.api.listener.census import Census
 from k8s_manager.runtime.settings import ConnectionBounds
 
 log = logging.getLogger(__name__)
+SHUTDOWN = 1.0
+"""Seconds that a client has to agree to the end of its connection, which is counted no more."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 1.0
 """Seconds until the next attempt after one that failed, as where no file descriptor is left."""
 
@@ -57,9 +61,12 @@ class TlsAcceptor:
             try:
                 connection, peer = await loop.sock_accept(listening)
             except OSError as error:
-                log.warning("a connection was not accepted, tried again in %s s: %s", PAUSE, error)
-                await asyncio.sleep(PAUSE)
+                if error.errno in _EXHAUSTED:
+                    log.warning("a connection was not accepted, tried again in %s s: %s", PAUSE, error)
+                    await asyncio.sleep(PAUSE)
                 continue
+            finally:
+                await asyncio.sleep(0)  # where many wait, accepting them is no reason to do nothing else
             address = str(peer[0])
             if self._census.enter(address, self._bounds):
                 self._run(self._shake_hands(connection, address, make))
@@ -70,9 +77,16 @@ class TlsAcceptor:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(
-                make, connection, ssl=self._context, ssl_handshake_timeout=self._bounds.head
+                make,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._bounds.head,
+                ssl_shutdown_timeout=SHUTDOWN,
             )
         except OSError as error:  # every failure of TLS is one
             log.debug("the TLS handshake of %s failed: %s", address, error)
+        except Exception:
+            log.exception("a connection from %s could not be served", address)
+            connection.close()
         finally:
             self._census.leave(address)

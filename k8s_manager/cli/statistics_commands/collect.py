@@ -1,8 +1,10 @@
 """`tidegate collect`: what the access logs of gateways say of requests."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import inf
@@ -13,13 +15,15 @@ import typer
 import uvloop
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from collectors.access_log.accounting import Accounting
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import WINDOW, Place, StatsRow, unique
-from collectors.access_log.series import in_steps
+from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total
+from collectors.access_log.series import ALL
 from collectors.access_log.summary import summary
 from collectors.access_log.text_lines import batches
+from collectors.access_log.windows import OFFLINE
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
@@ -33,7 +37,7 @@ STDIN = "-"
 
 
 class Level(StrEnum):
-    """How finely requests are told apart."""
+    """How finely requests are distinguished."""
 
     PLATFORM = "platform"
     GATEWAY = "gateway"
@@ -52,7 +56,7 @@ def collect(
         list[str] | None,
         typer.Argument(metavar="FILE...", help="Access logs of gateway pods, a file for each pod; - for stdin."),
     ] = None,
-    level: Annotated[Level, typer.Option(help="How finely requests are told apart.")] = Level.MODEL,
+    level: Annotated[Level, typer.Option(help="How finely requests are distinguished.")] = Level.MODEL,
     tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Of this tenant only.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Of this model only.")] = None,
     step: Annotated[
@@ -86,17 +90,51 @@ def collect(
         _follow(kubeconfig, listen)
         return
     span = _step(step)
-    engine = Engine()
-    rows = [row for file in files or () for row in _rows(engine, file)]
-    wanted = [row for row in unique(rows) if _is_wanted(row.key.place, level, tenant, model)]
-    found = in_steps(wanted, span or sys.maxsize)
-    start = min((row.key.start for row in wanted), default=0)
+    _require_in(level, tenant, model)
+    engine, steps = Engine(lateness=OFFLINE), Steps(span)
+    for file in dict.fromkeys(files or ()):
+        for row in _rows(engine, file):
+            if _is_wanted(row.key.place, level, tenant, model):
+                steps.add(row)
+    found = steps.rows()
     if form is Format.TABLE:
-        _table(found, start if not span else None)
+        _table(found)
         _say(engine.accounting)
     else:
-        items = [_item(row, start if not span else row.key.start) for row in found]
+        items = [_item(row) for row in found]
         output.show({"step": span or None, "items": items, "lines": _lines(engine.accounting)}, form)
+
+
+class Steps:
+    """Rows added up over steps of some seconds; over everything where that is 0."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._sums: dict[RowKey, StatsRow] = {}
+        self._first: int | None = None
+
+    def add(self, row: StatsRow) -> None:
+        """Add a row."""
+        start = row.key.start // self._step * self._step if self._step else 0
+        self._first = row.key.start if self._first is None else min(self._first, row.key.start)
+        key = RowKey(row.key.place, start, ALL)
+        before = self._sums.get(key)
+        self._sums[key] = total(key, [row] if before is None else [before, row])
+
+    def rows(self) -> list[StatsRow]:
+        """Return the sums in the order of time and place; one of everything begins with the first row."""
+        rows = sorted(self._sums.values(), key=lambda row: (row.key.start, row.key.place))
+        if self._step or self._first is None:
+            return rows
+        return [replace(row, key=row.key._replace(start=self._first)) for row in rows]
+
+
+def _require_in(level: Level, tenant: str | None, model: str | None) -> None:
+    """Raise `BadParameter` where a level does not tell apart what is asked for."""
+    if model is not None and level not in (Level.MODEL, Level.VERSION):
+        raise typer.BadParameter(f"--model needs --level model or version; {level} tells no models apart")
+    if tenant is not None and level in (Level.PLATFORM, Level.GATEWAY):
+        raise typer.BadParameter(f"--tenant needs --level tenant, model or version; {level} tells no tenants apart")
 
 
 def _follow(kubeconfig: Path | None, listen: str) -> None:
@@ -121,7 +159,7 @@ def _rows(engine: Engine, file: str) -> Iterator[StatsRow]:
     try:
         with _opened(file) as stream:
             for batch in batches(stream):
-                yield from engine.feed(file, batch)
+                yield from engine.feed(file, batch, time.time())
     except OSError as error:
         raise Invalid(file, [Problem("", f"cannot be read ({error.strerror}); give a file that is there")]) from error
     yield from engine.end(file)
@@ -144,12 +182,12 @@ def _is_wanted(place: Place, level: str, tenant: str | None, model: str | None) 
     return place.level == level and tenant in (None, place.tenant) and model in (None, place.model)
 
 
-def _item(row: StatsRow, start: int) -> Object:
+def _item(row: StatsRow) -> Object:
     place = {name: value for name, value in row.key.place._asdict().items() if value and name != "level"}
-    return {"start": _moment(start), **place, **summary(row)}
+    return {"start": _moment(row.key.start), **place, **summary(row)}
 
 
-def _table(rows: list[StatsRow], start: int | None) -> None:
+def _table(rows: list[StatsRow]) -> None:
     out = Table(box=None, pad_edge=False)
     for name in ("START", "WHAT"):
         out.add_column(name)
@@ -160,9 +198,9 @@ def _table(rows: list[StatsRow], start: int | None) -> None:
         demand = figures["demand"]
         share = f"{100 * figures['limited'] / demand:.1f} %" if demand else "-"
         counts = [str(figures[name]) for name in ("clientErrors", "serverErrors", "noAnswer")]
-        latency = [_milliseconds(figures["latency"][name]) for name in ("p50", "p99")]
-        begun = _moment(row.key.start if start is None else start)
-        out.add_row(begun, _name(row.key.place), str(demand), share, *counts, *latency)
+        latency = [_shown(figures["latency"][name]) for name in ("p50", "p99")]
+        cells = [_moment(row.key.start), _name(row.key.place), str(demand), share, *counts, *latency]
+        out.add_row(*map(Text, cells))
     output.console().print(out)
 
 
@@ -174,7 +212,7 @@ def _name(place: Place) -> str:
     return "/".join(part for part in place[1:] if part) or "all"
 
 
-def _milliseconds(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g} ms"
 
 
@@ -188,7 +226,8 @@ WHY = {
     "foreign": "no line of an access log",
     "unparsable": "cut, or with a value of another kind",
     "unknown": "of another schema than gw/1",
-    "too_late": "more than a minute out of order",
+    "too_late": "more than an hour out of order",
+    "ahead": "of a moment to come",
 }
 
 
@@ -196,5 +235,5 @@ def _say(found: Accounting) -> None:
     typer.echo(f"{found.counted} of {found.read} lines counted", err=True)
     for name, why in WHY.items():
         if count := getattr(found, name):
-            sample = found.samples[name][0].strip()[:60]
+            sample = "".join(letter if letter.isprintable() else "?" for letter in found.samples[name][0].strip()[:60])
             typer.echo(f"  {count} {why}, such as: {sample}", err=True)

@@ -1,7 +1,8 @@
 """Lines into rows: sums, order, late lines, and lines that are no lines."""
 
+import re
 from dataclasses import replace
-from itertools import groupby
+from pathlib import Path
 
 import orjson
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 from collectors.access_log.engine import Engine, moment_of
 from collectors.access_log.identity import OTHER, KnownRoutes
-from collectors.access_log.outcomes import OUTCOMES
+from collectors.access_log.outcomes import OUTCOMES, TIMED, outcome_of
 from collectors.access_log.rows import LEVELS, WINDOW, Place, RowKey, StatsRow, total, unique
 from collectors.access_log.series import Series
-from collectors.access_log.windows import ALLOWED_LATE, LATENESS, Bounds
+from collectors.access_log.windows import LATENESS, OFFLINE, Bounds
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 
+DOCS = Path(__file__).parents[3] / "docs" / "access-log.md"
 MODEL = Place("model", "", "search", "ranker")
 requests = st.builds(
     lambda second, tenant, model, version, kind, duration: line(
@@ -63,7 +65,7 @@ def test_every_level_sums_up_to_the_lines(lines: list[bytes]):
 @given(st.lists(requests, min_size=1, max_size=60), st.data())
 def test_any_order_within_the_lateness_gives_the_same_rows(lines: list[bytes], data: st.DataObject):
     by_time = sorted(lines, key=moment)
-    shifts = data.draw(st.lists(st.floats(0, LATENESS - 0.1), min_size=len(lines), max_size=len(lines)))
+    shifts = data.draw(st.lists(st.floats(0, LATENESS.open - 0.1), min_size=len(lines), max_size=len(lines)))
     moments = {id(text): orjson.loads(text)["time"] for text in by_time}
 
     def arrival(pair: tuple[bytes, float]) -> float:
@@ -111,12 +113,12 @@ def test_levels_are_sums_of_finer_ones(lines: list[bytes]):
 
 def test_a_late_line_reopens_its_window_and_one_too_late_is_counted():
     engine = Engine()
-    rows = engine.feed("gw-0", [line(BEGIN), line(BEGIN + WINDOW + LATENESS)])
+    rows = engine.feed("gw-0", [line(BEGIN), line(BEGIN + WINDOW + LATENESS.open)])
     assert [(row.key.start, row.revision, row.requests) for row in rows if row.key.place == MODEL] == [(BEGIN, 0, 1)]
     rows = engine.feed("gw-0", [line(BEGIN + 1)])
     assert [(row.key.start, row.revision, row.requests) for row in rows if row.key.place == MODEL] == [(BEGIN, 1, 2)]
     assert engine.accounting.late == 1
-    engine.feed("gw-0", [line(BEGIN + WINDOW + LATENESS + ALLOWED_LATE)])
+    engine.feed("gw-0", [line(BEGIN + WINDOW + LATENESS.open + LATENESS.late)])
     assert engine.feed("gw-0", [line(BEGIN + 2)]) == []
     assert (engine.accounting.too_late, engine.accounting.counted, engine.accounting.read) == (1, 4, 5)
 
@@ -126,7 +128,7 @@ def test_a_source_that_says_nothing_closes_its_windows_by_the_clock_and_its_cloc
     assert engine.feed("gw-0", [line(BEGIN + 1)], now=BEGIN + 1) == []
     engine.feed("gw-1", [line(BEGIN + 50)], now=BEGIN + 1)
     assert engine.feed("gw-0", [line(BEGIN + 2)], now=BEGIN + 2) == [], "another pod's clock closes nothing"
-    rows = engine.rest("gw-0", BEGIN + WINDOW + LATENESS)
+    rows = engine.rest("gw-0", BEGIN + WINDOW + LATENESS.open)
     assert {row.key.source for row in rows} == {"gw-0"} and {row.requests for row in rows} == {2}
 
 
@@ -148,6 +150,10 @@ ODD = {
     "the mesh's own log": (b'{"authority":"a","start_time":"2026-11-29T16:00:00.000Z","response_code":200}', "foreign"),
     "a schema that is no text": (line(BEGIN, schema=1), "unparsable"),
     "another schema": (line(BEGIN, schema="gw/2"), "unknown"),
+    "another schema with other fields": (b'{"schema":"gw/2","time":1}', "unknown"),
+    "a duration of ages": (line(BEGIN).replace(b'"duration_us":20000', b'"duration_us":1' + b"0" * 320), "unparsable"),
+    "more bytes than there are": (line(BEGIN, bytes_in=2**54), "unparsable"),
+    "a name without end": (line(BEGIN, details="x" * 5000), "unparsable"),
     "a field is missing": (orjson.dumps({"schema": "gw/1"}), "unparsable"),
     "bytes as text": (line(BEGIN, bytes_in="10"), "unparsable"),
     "bytes absent": (line(BEGIN, bytes_out=None), "unparsable"),
@@ -178,6 +184,43 @@ def test_an_odd_line_is_counted_shown_and_changes_nothing(case: str):
     assert len(engine.accounting.samples[why][0]) <= 800
 
 
+def test_a_moment_that_is_odd_behind_its_tens_of_seconds_counts_in_its_window():
+    engine = Engine()
+    text = line(BEGIN)
+    rows = engine.feed("gw-0", [text, text.replace(b":40.000Z", b":4zzzzzZ"), line(BEGIN + 1)])
+    rows += engine.end("gw-0")
+    assert sum(row.requests for row in rows if row.key.place == MODEL) == 3
+
+
+def test_a_pod_whose_clock_is_behind_goes_on_after_a_pause():
+    engine = Engine()
+    rows = engine.feed("gw-0", [line(BEGIN)], now=BEGIN + 100)
+    for pause in (50, 100, 150):
+        rows += engine.rest("gw-0", BEGIN + 100 + pause)
+        rows += engine.feed("gw-0", [line(BEGIN + pause), line(BEGIN + pause)], now=BEGIN + 100 + pause)
+    rows += engine.end("gw-0")
+    assert sum(row.requests for row in unique(rows) if row.key.place == MODEL) == 7
+    assert engine.accounting.dropped == 0
+
+
+def test_a_line_that_is_ahead_closes_nothing():
+    engine = Engine()
+    engine.feed("gw-0", [line(BEGIN), line(BEGIN + 55)], now=BEGIN + 1)
+    engine.feed("gw-0", [line(BEGIN + 2)], now=BEGIN + 2)
+    assert engine.accounting.dropped == engine.accounting.late == 0
+
+
+@pytest.mark.parametrize("batch", [1, 50, 200])
+def test_logs_that_are_read_at_once_give_the_same_whatever_the_batch(batch: int):
+    lines = [line(BEGIN + second) for second in range(100)]
+    lines.insert(3, line(BEGIN + 3000))
+    engine = Engine(lateness=OFFLINE)
+    rows = [row for at in range(0, len(lines), batch) for row in engine.feed("log", lines[at : at + batch])]
+    rows += engine.end("log")
+    assert sum(row.requests for row in rows if row.key.place == MODEL) == 101 == engine.accounting.counted
+    assert {row.revision for row in rows} == {0}
+
+
 def test_many_odd_lines_leave_few_samples():
     engine = Engine()
     engine.feed("gw-0", [b"{" + str(number).encode() for number in range(1000)])
@@ -191,7 +234,17 @@ def test_what_is_beyond_a_cap_counts_under_one_name():
     rows = engine.end("gw-0")
     places = {row.key.place: row.requests for row in rows if row.key.place.level in ("tenant", "model")}
     assert places[Place("tenant", "", OTHER)] == 6 and places[Place("model", "", "t1", OTHER)] == 3
-    assert sum(row.requests for row in rows if row.key.place.level == "tenant") == len(lines)
+    for level in LEVELS:
+        assert sum(row.requests for row in rows if row.key.place.level == level) == len(lines), level
+
+
+def test_gateways_are_bounded_and_what_has_no_version_gets_none_by_a_cap():
+    engine = Engine(bounds=Bounds(gateways=2, versions=1))
+    closed = {"status": 503, "details": "direct_response", "cluster": None}
+    engine.feed("gw-0", [line(BEGIN, gateway=f"g{number}", **closed) for number in range(5)])
+    rows = engine.end("gw-0")
+    assert {row.key.place.gateway for row in rows if row.key.place.level == "gateway"} == {"g0", "g1", OTHER}
+    assert [row for row in rows if row.key.place.level == "version"] == []
 
 
 KNOWN = KnownRoutes(
@@ -241,8 +294,32 @@ def test_a_row_says_its_demand():
     assert len(row.counts) == len(OUTCOMES)
 
 
-def test_outcomes_are_named_once():
-    assert [name for name, group in groupby(sorted(OUTCOMES)) if len(list(group)) > 1] == []
+def test_every_outcome_stands_in_the_contract():
+    table = DOCS.read_text().partition("## Outcomes")[2].partition("## Traps")[0]
+    assert sorted(re.findall(r"^\| `([a-zA-Z]+)` \|", table, re.MULTILINE)) == sorted(OUTCOMES)
+
+
+@pytest.mark.parametrize(
+    ("status", "flags", "details", "outcome"),
+    [
+        (403, "-", "rbac_access_denied_matched_policy[none]", "rejected"),
+        (401, "-", "jwt_authn_access_denied{Jwt_is_missing}", "rejected"),
+        (403, "UAEX", "ext_authz_denied", "rejected"),
+        (400, "DPE", "http1.invalid_characters", "rejected"),
+        (503, "NC", "cluster_not_found", "gatewayError"),
+        (503, "-", "overload", "gatewayError"),
+        (504, "UMSDR", "max_duration_timeout", "timeout"),
+        (200, "DC", "via_upstream", "clientGone"),
+        (200, "UPE", "via_upstream", "ok"),
+        (503, "URX", "via_upstream", "serverError"),
+        (503, "UF,URX", "upstream_reset_before_response_started{connection_failure}", "upstreamFailure"),
+        (408, "-", "request_overall_timeout", "rejected"),
+        (429, "RL", "request_rate_limited", "rejected"),
+    ],
+)
+def test_what_the_gateway_answers_itself_is_no_answer_of_the_model(status, flags, details, outcome):
+    assert outcome_of(status, flags, details, None) == outcome
+    assert (outcome in TIMED) is (outcome in ("ok", "serverError", "timeout"))
 
 
 def test_a_source_that_is_read_again_makes_the_same_rows_and_counts_nothing_twice():

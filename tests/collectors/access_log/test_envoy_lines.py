@@ -1,6 +1,7 @@
 """What a real Envoy logs of every kind of request, and what the engine makes of it."""
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -103,13 +104,14 @@ async def served(folder: Path) -> AsyncIterator[Site]:
 
 def _with_one_token(objects: list[Manifest]) -> list[Manifest]:
     """Return objects whose model `web` may be asked once and not again."""
-    for obj in objects:
+    found = copy.deepcopy(objects)
+    for obj in found:
         for patch in (obj.get("spec") or {}).get("configPatches") or ():
             limiter = patch["patch"]["value"].get("typed_config") or {}
             for descriptor in limiter.get("descriptors", ()):
                 if descriptor["entries"][0]["value"].endswith("/web"):
                     descriptor["token_bucket"] = {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "100000s"}
-    return objects
+    return found
 
 
 def _pod(name: str) -> Manifest:

@@ -76,6 +76,25 @@ def test_a_row_that_is_told_again_counts_once():
     assert counted(series) == 3, "a collector that has read less takes nothing back"
 
 
+def test_a_row_that_comes_when_its_minute_is_made_changes_nothing_and_is_counted():
+    series, asked = filled(120)
+    series.age(BEGIN + 120 + FINE + 2 * MINUTE)
+    other = Engine()
+    other.feed("gw-9", [line(BEGIN + second) for second in range(5)])
+    series.put(other.end("gw-9"))
+    series.age(BEGIN + 240 + FINE + 2 * MINUTE)
+    assert counted(series) == asked and series.too_old > 0
+
+
+def test_the_streams_of_a_container_are_put_together_apart():
+    whole = line(BEGIN)
+    text = b"t stdout P " + whole[:50] + b"\nt stderr F [warning]\nt stdout F " + whole[50:] + b"\nt stdout P " + whole
+    engine = Engine()
+    for batch in batches(io.BytesIO(text)):
+        engine.feed("file", batch)
+    assert (engine.accounting.counted, engine.accounting.foreign) == (2, 1)
+
+
 def test_steps_add_up_over_sources_and_time():
     series, asked = filled(60)
     found = in_steps(series.rows("model", BEGIN, BEGIN + 60), 20)

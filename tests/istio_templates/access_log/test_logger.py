@@ -46,9 +46,9 @@ def test_the_logger_is_one_object_that_no_limit_changes():
     assert "filter" not in logger, "without a probe nothing is left out"
 
 
-def test_no_header_but_the_pseudo_headers_is_logged():
+def test_no_header_but_the_identifier_of_the_request_is_logged():
     asked = re.findall(r"%REQ\((.*?)\)", " ".join(FIELDS.values()))
-    assert sorted(asked) == [":AUTHORITY", ":METHOD"]
+    assert sorted(asked) == [":AUTHORITY", ":METHOD", "X-REQUEST-ID"]
     assert not re.search(r"%(RESP|TRAILER)\(", " ".join(FIELDS.values()))
     assert "NQ" in FIELDS["path"], "no query string"
 

@@ -75,6 +75,8 @@ async def test_several_pods_count_together_and_one_file_counts_once(log, tmp_pat
         (["-", "--step", "often"], "--step 'often' is no time"),
         (["-", "--step", "15s"], "--step 15s is no multiple of 10 s"),
         (["-", "--level", "pod"], "'pod' is not one of"),
+        (["-", "--level", "gateway", "--tenant", "a"], "--tenant needs --level tenant, model or version"),
+        (["-", "--level", "tenant", "--model", "a"], "--model needs --level model or version"),
         ([], "give files to read, - for stdin, or --pods"),
         (["a.log", "--pods"], "give files to read, - for stdin, or --pods"),
         (["--pods", "--listen", "nowhere"], "'nowhere' is not HOST:PORT"),
@@ -88,3 +90,11 @@ async def test_bad_input_is_a_sentence(words: list[str], said: str):
 async def test_an_empty_log_says_so():
     code, out, error = await run_command("collect", "-", environment={})
     assert code == 0 and "0 of 0 lines counted" in error and len(out.splitlines()) == 1
+
+
+async def test_what_a_line_says_is_shown_as_it_is_and_changes_no_terminal(tmp_path):
+    file = tmp_path / "odd.log"
+    file.write_bytes(line(BEGIN, gateway="[/a]") + b"\n\x1b]0;title\x07 words\n")
+    code, out, error = await run_command("collect", str(file), "--level", "gateway", environment={})
+    assert code == 0 and "[/a]" in out
+    assert "\x1b]" not in error and "?]0;title? words" in error

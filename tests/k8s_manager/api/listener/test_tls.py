@@ -162,22 +162,56 @@ async def test_a_request_directly_behind_the_handshake_is_answered(app, tmp_path
 
 def _at_once(port: int, trusted: ssl.SSLContext) -> bytes:
     """Send the end of the handshake and the request in one piece."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    secured = trusted.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with socket.create_connection(("127.0.0.1", port), timeout=hung()) as connection:
+    secured, connection = _shaken(port, trusted, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    with connection:
         while True:
-            try:
-                secured.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                connection.sendall(outgoing.read())
-                incoming.write(connection.recv(65536))
-        secured.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        connection.sendall(outgoing.read())
-        while True:
-            incoming.write(connection.recv(65536))
+            secured.incoming.write(connection.recv(65536))
             with suppress(ssl.SSLWantReadError):
                 return secured.read(65536)
+
+
+class Secured:
+    """A client's end of TLS, apart from its connection."""
+
+    def __init__(self, trusted: ssl.SSLContext) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = trusted.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        self.do_handshake, self.read, self.write = self._object.do_handshake, self._object.read, self._object.write
+        self.version = self._object.version
+
+
+def _shaken(port: int, trusted: ssl.SSLContext, more: bytes = b"") -> tuple[Secured, socket.socket]:
+    """Finish a handshake, and send more with its end."""
+    secured = Secured(trusted)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=hung())
+    while True:
+        try:
+            secured.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            connection.sendall(secured.outgoing.read())
+            secured.incoming.write(connection.recv(65536))
+    if more:
+        secured.write(more)
+    connection.sendall(secured.outgoing.read())
+    return secured, connection
+
+
+async def test_one_connection_too_many_is_not_kept_by_a_client_that_says_nothing(app, tmp_path):
+    async with served(app, tmp_path, LATE) as (port, trusted):
+        held = [await opened(port, trusted) for _ in range(4)]
+        secured, connection = await asyncio.to_thread(_shaken, port, trusted)
+        connection.settimeout(hung())
+        with connection, suppress(ConnectionResetError):
+            while await asyncio.to_thread(connection.recv, 65536):  # neither 503 nor close_notify is answered
+                pass
+        assert secured.version()
+        for _, writer in held:
+            writer.close()
+
+
+async def opened(port: int, trusted: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, ssl=trusted, server_hostname="localhost")
 
 
 async def test_a_stop_ends_handshakes(app, tmp_path):
