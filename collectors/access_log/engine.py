@@ -67,11 +67,11 @@ class Engine:
             self._classes.clear()
 
     def wanted(self, source: str, floor: int) -> int:
-        """Return from which moment on (epoch seconds) the lines of a source are wanted that is read again: from
-        `floor`, or from the first window that could still change."""
+        """Return from which moment on (epoch seconds) the lines of a source are wanted: from `floor`, or, of one that
+        is read again, from the first window that could still change."""
         windows = self._sources.get(source)
-        oldest = windows.oldest if windows else None
-        return floor // WINDOW * WINDOW if oldest is None else oldest
+        changing = windows.changing if windows else None
+        return floor // WINDOW * WINDOW if changing is None else changing
 
     def begin(self, source: str, floor: int) -> None:
         """Begin to read a source, or to read it again. Windows from `floor` on (a moment that is `wanted`) are counted

@@ -131,9 +131,12 @@ class SourceWindows:
         return self._watermark
 
     @property
-    def oldest(self) -> int | None:
-        """The first window that may still change; None where there is none."""
-        return min(self.windows, default=None)
+    def changing(self) -> int | None:
+        """The start of the first window that may still change, or be made by a late line; None before any line."""
+        if not self._watermark:
+            return min(self.windows, default=None)
+        late = int(self._watermark - self._lateness.late) // WINDOW * WINDOW
+        return max(self.floor, min([late, *self.windows]))
 
     @property
     def emitted_until(self) -> float:

@@ -52,8 +52,9 @@ class PodLog:
             try:
                 await self._follow()
             except TidegateError as error:
+                if str(error) != self.problem:
+                    log.warning("%s", error)
                 failure, self.problem = error, str(error)
-                log.warning("%s", error)
             if self._read_at is not None:
                 self._read_at, self._broken_at = None, self._clock.now()
             if pause := self._pauses.end(self._clock.now(), failure):
@@ -80,10 +81,12 @@ class PodLog:
         splitter = LineSplitter()
         since = timestamp(datetime.fromtimestamp(wanted, UTC))
         async for piece in self._client.log(self._pod, PROXY, since):
+            self._read_at, self.problem = self._clock.now(), None
+            if not piece:
+                continue
             if not has_begun:  # what was counted is kept until it is there again
                 self._engine.begin(self.source, wanted)
                 has_begun = True
-            self._read_at, self.problem = self._clock.now(), None
             now = self._clock.utc().timestamp()
             self._sink(self._engine.feed(self.source, splitter.feed(piece), now))
             self._behind = max(0.0, now - self._engine.watermark(self.source) - LATENESS.open)

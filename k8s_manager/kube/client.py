@@ -106,16 +106,20 @@ class KubeClient:
 
     async def log(self, pod: ObjectKey, container: str, since: str) -> AsyncIterator[bytes]:
         """Yield what a container has written since a moment (RFC 3339) and what it goes on to write, piece by piece,
-        until the server ends that or nothing has come for a while."""
+        until the server ends that or nothing has come for a while; an empty piece as soon as it can be read."""
         query = {"container": container, "follow": "true", "sinceTime": since}
-        what = f"log of {pod}"
+        what, is_open = f"log of {pod}", False
         try:
             async with self.session.get(self.server + path_of(pod, "log"), params=query, timeout=LOG_TIMEOUT) as answer:
                 if answer.status != 200:
                     raise error_of(answer.status, _told(await _body(answer)), what, answer.headers.get("Retry-After"))
+                is_open = True
+                yield b""
                 async for piece in answer.content.iter_any():
                     yield piece
         except (aiohttp.ClientError, TimeoutError) as error:
+            if is_open and isinstance(error, TimeoutError):
+                return
             raise Unavailable(f"{what}: {error or type(error).__name__}; it is opened again") from error
 
     async def apply(self, obj: Manifest, force: bool, manager: str = MANAGER, dry_run: bool = False) -> Manifest:

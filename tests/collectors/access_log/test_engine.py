@@ -337,6 +337,18 @@ def test_a_source_that_is_read_again_makes_the_same_rows_and_counts_nothing_twic
     assert sum(row.requests for row in series.rows("model", 0, 2**40)) == 100
 
 
+def test_a_source_that_was_idle_is_not_read_from_its_beginning_again():
+    engine = Engine()
+    engine.begin("gw-0", BEGIN)
+    engine.feed("gw-0", [line(BEGIN + second) for second in range(100)], now=BEGIN + 100)
+    engine.rest("gw-0", BEGIN + 1000)
+    wanted = engine.wanted("gw-0", BEGIN)
+    assert BEGIN + 1000 - LATENESS.open - LATENESS.late - 2 * WINDOW <= wanted <= BEGIN + 1000 - LATENESS.late
+    engine.begin("gw-0", wanted)
+    engine.feed("gw-0", [line(BEGIN + 50), line(wanted), line(BEGIN + 1000)], now=BEGIN + 1000)
+    assert (engine.accounting.repeated, engine.accounting.dropped) == (1, 0)
+
+
 def test_what_lies_before_the_floor_was_counted_before():
     engine = Engine()
     engine.begin("gw-0", engine.wanted("gw-0", BEGIN + 25))

@@ -8,17 +8,24 @@ from datetime import UTC, datetime
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from collectors.access_log.engine import Engine
 from collectors.access_log.rows import Place
 from istio_templates.facts import ObjectKey
+from k8s_manager.collector import pod_log
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.gateway_logs import GatewayLogs
+from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.process import application
+from k8s_manager.kube import client as client_module
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Unavailable
 from k8s_manager.manager import until as run_until
+from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import SystemClock
 from tests.collectors.access_log.lines import LIMITED, line
+from tests.support.bounds import hung
 from tests.support.documents import gateway, model, tenant
 from tests.support.fleet import Fleet
 from tests.support.waiting import until
@@ -176,3 +183,33 @@ async def test_a_log_that_cannot_be_read_is_told_and_others_go_on(site: Site, mo
         await pod(site.fleet, name)
         site.write(name, {})
     await until(lambda: site.requests() == 1 and site.collector.metrics.unread == 1, "one of two being read")
+
+
+async def test_a_pod_that_is_silent_is_read_and_not_behind(monkeypatch):
+    """A stream on which nothing comes ends by itself and is opened again."""
+    monkeypatch.setattr(client_module, "LOG_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
+    answers = 0
+
+    async def log(_: web.Request) -> web.StreamResponse:
+        nonlocal answers
+        answers += 1
+        response = web.StreamResponse()
+        await response.prepare(_)
+        await asyncio.sleep(30)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/api/v1/namespaces/gw/pods/gw-0/log", log)
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as session:
+        client = KubeClient(f"http://127.0.0.1:{runner.addresses[0][1]}", session)
+        monkeypatch.setattr(pod_log, "BACKOFF", Backoff(0.01, 0.02))
+        key = ObjectKey("Pod", "gw", "gw-0")
+        followed = PodLog("gw/gw-0", key, 0, client, Engine(), lambda rows: None, SystemClock())
+        running = asyncio.create_task(followed.run())
+        await until(lambda: answers > 2, what="the stream being opened again")
+        assert followed.problem is None and followed.lag() < hung()
+        running.cancel()
+    await runner.cleanup()
