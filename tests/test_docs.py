@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import typer
 
-from collectors.access_log.accounting import Accounting
-from collectors.access_log.running_totals import RunningTotals
+from collectors.access_log.line_counts import LineCounts
+from collectors.access_log.request_totals import RequestTotals
 from istio_templates.documents.crd import crds
 from k8s_manager.cli.main import build
 from k8s_manager.collector.request_metrics import RequestMetrics
@@ -62,7 +62,7 @@ def flags() -> set[str]:
 
 @cache
 def metrics() -> set[str]:
-    collector = RequestMetrics(RunningTotals(0), Accounting())
+    collector = RequestMetrics(RequestTotals(0), LineCounts())
     known = [*REGISTRY.collect(), *collector.snapshot().collect()]
     found = {name for metric in known for name in (metric.name, *(s.name for s in metric.samples))}
     types = {metric.name: metric.type for metric in known}

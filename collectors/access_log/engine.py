@@ -11,11 +11,11 @@ from math import ceil, inf, log
 from operator import attrgetter
 from typing import Any, Literal
 
-from collectors.access_log.accounting import Accounting
 from collectors.access_log.identity import KnownRoutes, Served, served_by
 from collectors.access_log.latency import LOG_GAMMA
 from collectors.access_log.line import UNREADABLE, schema_of
 from collectors.access_log.line import read as read_line
+from collectors.access_log.line_counts import LineCounts
 from collectors.access_log.outcomes import NUMBER, TIMED, outcome_of
 from collectors.access_log.rows import WINDOW, StatsRow
 from collectors.access_log.windows import BOUNDS, LATENESS, Bounds, Cell, Lateness, SourceWindows
@@ -54,7 +54,7 @@ class Engine:
     def __init__(
         self, known: KnownRoutes | None = None, bounds: Bounds = BOUNDS, lateness: Lateness = LATENESS
     ) -> None:
-        self.accounting = Accounting()
+        self.counts = LineCounts()
         self._known, self._bounds, self._lateness = known, bounds, lateness
         self._classes: dict[tuple[Any, ...], RequestClass] = {}
         self._starts: dict[str, int] = {}
@@ -105,7 +105,7 @@ class Engine:
     def _count(self, windows: SourceWindows, lines: Iterable[bytes], horizon: float) -> str:
         """Count lines and return the latest moment of one. One loop without calls of ours: a line may cost little more
         than its JSON."""
-        emitted, latest, accounting = windows.emitted_until, "", self.accounting
+        emitted, latest, counts = windows.emitted_until, "", self.counts
         classes, starts, cells = self._classes, self._starts, dict[tuple[int, RequestClass], Cell]()
         parse, kind_of, rounded, ln, width = read_line, _kind, ceil, log, LOG_GAMMA
         read = late = 0
@@ -134,8 +134,8 @@ class Engine:
                 late += 1
             if moment > latest:
                 latest = moment
-        accounting.read += read
-        accounting.late += late
+        counts.read += read
+        counts.late += late
         return latest
 
     def _cell(
@@ -189,11 +189,11 @@ class Engine:
 
     def _drop(self, line: bytes, error: Exception) -> None:
         if isinstance(error, OutOfTime):
-            self.accounting.drop(error.why, line)
+            self.counts.drop(error.why, line)
         else:
             schema = schema_of(line)
             kind = "unparsable" if schema in (None, SCHEMA) else "unknown" if schema else "foreign"
-            self.accounting.drop(kind, line)
+            self.counts.drop(kind, line)
 
 
 def moment_of(text: str) -> float:

@@ -12,7 +12,7 @@ WINDOW = 10
 LEVELS = ("platform", "gateway", "tenant", "model", "version")
 
 
-class Place(NamedTuple):
+class RowPlace(NamedTuple):
     """What a row is about; fields that its level does not tell apart are empty."""
 
     level: str
@@ -28,7 +28,7 @@ class RowKey(NamedTuple):
     `start` is in epoch seconds. `source` is where the lines came from, a gateway pod or a partition.
     """
 
-    place: Place
+    place: RowPlace
     start: int
     source: str
 

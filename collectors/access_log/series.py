@@ -6,8 +6,8 @@ all sources are added up, minute by minute.
 
 from collections.abc import Iterable, Iterator
 
-from collectors.access_log.packed_row import packed, unpacked
-from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total, unique
+from collectors.access_log.row_codec import packed, unpacked
+from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total, unique
 
 FINE = 15 * 60
 """Seconds for which windows are kept as they are."""
@@ -18,13 +18,13 @@ ALL = ""
 """The source of rows that are sums over sources."""
 
 
-class Series:
+class RowSeries:
     """The rows of the last hours."""
 
     def __init__(self) -> None:
         self._fine: dict[int, dict[RowKey, StatsRow]] = {}
-        self._coarse: dict[int, dict[Place, bytes]] = {}
-        self._places: dict[Place, Place] = {}
+        self._coarse: dict[int, dict[RowPlace, bytes]] = {}
+        self._places: dict[RowPlace, RowPlace] = {}
         self._fine_since = 0
         self.too_old = 0
         """Rows that came when their time was minutes already, and are left out."""
@@ -69,8 +69,8 @@ class Series:
             if start - WINDOW < window < end:
                 yield from (row for row in self._fine[window].values() if row.key.place.level == level)
 
-    def _minute(self, minute: int, windows: list[dict[RowKey, StatsRow]]) -> Iterator[tuple[Place, bytes]]:
-        parts: dict[Place, list[StatsRow]] = {}
+    def _minute(self, minute: int, windows: list[dict[RowKey, StatsRow]]) -> Iterator[tuple[RowPlace, bytes]]:
+        parts: dict[RowPlace, list[StatsRow]] = {}
         for window in windows:
             for row in window.values():
                 parts.setdefault(row.key.place, []).append(row)

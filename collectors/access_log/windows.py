@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from collectors.access_log.identity import OTHER, Served
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total
+from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Cell:
 
 
 @dataclass(slots=True)
-class Window:
+class StatsWindow:
     """One window: its cells by gateway and who served; `revision` counts how often its rows were emitted before."""
 
     start: int
@@ -94,21 +94,21 @@ class Window:
         """Return the rows of every level. What has no version, such as a request to a closed model, is in no row of a
         version."""
         cells = [(gateway, served, self._row(source, cell)) for (gateway, served), cell in self.cells.items()]
-        models = _sums((Place("model", "", who.tenant, who.model), row) for _, who, row in cells if who.tenant)
-        tenants = _sums((Place("tenant", "", row.key.place.tenant), row) for row in models)
-        gateways = _sums((Place("gateway", gateway), row) for gateway, _, row in cells)
-        versions = _sums((Place("version", "", *who), row) for _, who, row in cells if who.version)
-        platform = _sums((Place("platform"), row) for row in gateways)
+        models = _sums((RowPlace("model", "", who.tenant, who.model), row) for _, who, row in cells if who.tenant)
+        tenants = _sums((RowPlace("tenant", "", row.key.place.tenant), row) for row in models)
+        gateways = _sums((RowPlace("gateway", gateway), row) for gateway, _, row in cells)
+        versions = _sums((RowPlace("version", "", *who), row) for _, who, row in cells if who.version)
+        platform = _sums((RowPlace("platform"), row) for row in gateways)
         return [*platform, *gateways, *tenants, *models, *versions]
 
     def _row(self, source: str, cell: Cell) -> StatsRow:
-        key = RowKey(Place("cell"), self.start, source)
+        key = RowKey(RowPlace("cell"), self.start, source)
         counts = tuple(cell.counts)
         return StatsRow(key, self.revision, counts, cell.bytes_in, cell.bytes_out, cell.latency_sum, dict(cell.latency))
 
 
-def _sums(rows: Iterable[tuple[Place, StatsRow]]) -> list[StatsRow]:
-    parts: dict[Place, list[StatsRow]] = {}
+def _sums(rows: Iterable[tuple[RowPlace, StatsRow]]) -> list[StatsRow]:
+    parts: dict[RowPlace, list[StatsRow]] = {}
     for place, row in rows:
         parts.setdefault(place, []).append(row)
     return [total(found[0].key._replace(place=place), found) for place, found in parts.items()]
@@ -121,7 +121,7 @@ class SourceWindows:
     def __init__(self, source: str, floor: int = 0, lateness: Lateness = LATENESS) -> None:
         self.source, self.floor = source, floor
         self._lateness = lateness
-        self.windows: dict[int, Window] = {}
+        self.windows: dict[int, StatsWindow] = {}
         self._watermark = 0.0
         self._read: tuple[float, float] | None = None
 
@@ -143,13 +143,13 @@ class SourceWindows:
         """The rows of windows that begin at this moment or before it were emitted already."""
         return self._watermark - WINDOW
 
-    def window(self, start: int) -> Window | None:
+    def window(self, start: int) -> StatsWindow | None:
         """Return the window that begins at a moment; None where a line is too late for it."""
         found = self.windows.get(start)
         if found is None:
             if start + WINDOW + self._lateness.late <= self._watermark:
                 return None
-            found = self.windows[start] = Window(start)
+            found = self.windows[start] = StatsWindow(start)
         found.is_changed = True
         return found
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import Place, StatsRow
+from collectors.access_log.rows import RowPlace, StatsRow
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, kubectl, path_of
 from istio_templates.access_log.line_format import FIELDS
@@ -28,7 +28,7 @@ async def rows_of(site: Site, tenant: str) -> list[StatsRow]:
     for pod in await site.all("Pod", "shared-gw", "istio=shared"):
         name = pod["metadata"]["name"]
         rows += [*engine.feed(name, log_of(name)), *engine.end(name)]
-    assert engine.accounting.dropped == 0, engine.accounting
+    assert engine.counts.dropped == 0, engine.counts
     return [row for row in rows if row.key.place[:4] == ("model", "", tenant, "ranker")]
 
 
@@ -101,7 +101,7 @@ async def test_a_collector_counts_what_was_asked_though_it_is_replaced_and_a_pod
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
     await site.until_total(40, tenant)
-    model = Place("model", "", tenant, "ranker")
+    model = RowPlace("model", "", tenant, "ranker")
     load = Load(host_of(tenant), path_of("ranker"), rate=50)
     async with load.on(*gateways):
         async with collecting(site) as first:
@@ -116,7 +116,7 @@ async def test_a_collector_counts_what_was_asked_though_it_is_replaced_and_a_pod
         rows = [row for row in second.series.rows("model", 0, 2**40) if row.key.place == model]
         assert sum(row.count("limited") for row in rows) == counts["429"]
         assert 0 <= sum(row.count("ok") for row in rows) - counts["200"] <= 10 * len(gateways)
-        assert second.engine.accounting.dropped == 0
+        assert second.engine.counts.dropped == 0
         before = requests(second, model)
         kubectl("-n", "shared-gw", "delete", "pod", "-l", "istio=shared", "--wait=false")
         await site.ready_pods("shared-gw", "istio=shared", 2)
@@ -136,7 +136,7 @@ async def collecting(site: Site) -> AsyncIterator[Collector]:
         await running
 
 
-def requests(collector: Collector, place: Place) -> int:
+def requests(collector: Collector, place: RowPlace) -> int:
     """Return how many requests of a place there are in rows."""
     rows = collector.series.rows(place.level, 0, 2**40)
     return sum(row.requests for row in rows if row.key.place == place)

@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from collectors.access_log.engine import Engine
+from collectors.access_log.request_totals import RequestTotals
 from collectors.access_log.rows import WINDOW, StatsRow
-from collectors.access_log.running_totals import RunningTotals
-from collectors.access_log.series import FINE, Series
+from collectors.access_log.series import FINE, RowSeries
 from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.request_metrics import RequestMetrics
@@ -29,8 +29,8 @@ class Collector:
         self.store = Store(KINDS, clock)
         self.watchers = [Watcher(client, self.store, RESOURCES[kind], clock) for kind in KINDS]
         now = int(clock.utc().timestamp())
-        self.engine, self.series, self.totals = Engine(), Series(), RunningTotals(now // WINDOW * WINDOW)
-        self.metrics = RequestMetrics(self.totals, self.engine.accounting)
+        self.engine, self.series, self.totals = Engine(), RowSeries(), RequestTotals(now // WINDOW * WINDOW)
+        self.metrics = RequestMetrics(self.totals, self.engine.counts)
         self._since = now - FINE
         self._logs = GatewayLogs(self.store)
         self._followed: dict[str, tuple[PodLog, asyncio.Task[None]]] = {}

@@ -6,9 +6,9 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector as Source
 
-from collectors.access_log.accounting import Accounting
+from collectors.access_log.line_counts import LineCounts
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.running_totals import BOUNDS, RunningTotals, Total
+from collectors.access_log.request_totals import BOUNDS, PlaceTotal, RequestTotals
 
 LINES = ("counted", "foreign", "unparsable", "unknown", "too_late", "ahead", "repeated")
 
@@ -27,8 +27,8 @@ class Snapshot(Source):
 class RequestMetrics:
     """Makes the metrics of what the collector has counted."""
 
-    def __init__(self, totals: RunningTotals, accounting: Accounting) -> None:
-        self._totals, self._accounting = totals, accounting
+    def __init__(self, totals: RequestTotals, counts: LineCounts) -> None:
+        self._totals, self._counts = totals, counts
         self.pods, self.unread, self.lag = 0, 0, 0.0
 
     def snapshot(self) -> Snapshot:
@@ -38,10 +38,10 @@ class RequestMetrics:
     def _own(self) -> Iterator[Metric]:
         lines = CounterMetricFamily("tidegate_collector_lines", "Lines that were read.", labels=["result"])
         for name in LINES:
-            lines.add_metric([name], getattr(self._accounting, name))
+            lines.add_metric([name], getattr(self._counts, name))
         yield lines
         late = "Lines for rows that were emitted before."
-        yield CounterMetricFamily("tidegate_collector_late_lines", late, value=self._accounting.late)
+        yield CounterMetricFamily("tidegate_collector_late_lines", late, value=self._counts.late)
         yield GaugeMetricFamily("tidegate_collector_pods", "Gateway pods whose log is followed.", value=self.pods)
         unread = "Gateway pods whose log cannot be read."
         yield GaugeMetricFamily("tidegate_collector_unread_pods", unread, value=self.unread)
@@ -74,7 +74,7 @@ class RequestMetrics:
         yield from (of_gateways, requests, sizes, durations)
 
 
-def _count(family: CounterMetricFamily, labels: list[str], total: Total) -> None:
+def _count(family: CounterMetricFamily, labels: list[str], total: PlaceTotal) -> None:
     for outcome, count in zip(OUTCOMES, total.counts, strict=True):
         if count:
             family.add_metric([*labels, outcome], count)

@@ -17,9 +17,9 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from collectors.access_log.accounting import Accounting
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import WINDOW, Place, RowKey, StatsRow, total
+from collectors.access_log.line_counts import LineCounts
+from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total
 from collectors.access_log.series import ALL
 from collectors.access_log.summary import summary
 from collectors.access_log.text_lines import batches
@@ -99,10 +99,10 @@ def collect(
     found = steps.rows()
     if form is Format.TABLE:
         _table(found)
-        _say(engine.accounting)
+        _say(engine.counts)
     else:
         items = [_item(row) for row in found]
-        output.show({"step": span or None, "items": items, "lines": _lines(engine.accounting)}, form)
+        output.show({"step": span or None, "items": items, "lines": _lines(engine.counts)}, form)
 
 
 class Steps:
@@ -178,7 +178,7 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _is_wanted(place: Place, level: str, tenant: str | None, model: str | None) -> bool:
+def _is_wanted(place: RowPlace, level: str, tenant: str | None, model: str | None) -> bool:
     return place.level == level and tenant in (None, place.tenant) and model in (None, place.model)
 
 
@@ -208,7 +208,7 @@ def _moment(second: int) -> str:
     return timestamp(datetime.fromtimestamp(second, UTC))
 
 
-def _name(place: Place) -> str:
+def _name(place: RowPlace) -> str:
     return "/".join(part for part in place[1:] if part) or "all"
 
 
@@ -216,7 +216,7 @@ def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g} ms"
 
 
-def _lines(found: Accounting) -> Object:
+def _lines(found: LineCounts) -> Object:
     kinds = ("late", "foreign", "unparsable", "unknown", "too_late", "ahead")
     counts = {name: count for name in kinds if (count := getattr(found, name))}
     return {"read": found.read, "counted": found.counted, **counts, "samples": found.samples}
@@ -231,7 +231,7 @@ WHY = {
 }
 
 
-def _say(found: Accounting) -> None:
+def _say(found: LineCounts) -> None:
     typer.echo(f"{found.counted} of {found.read} lines counted", err=True)
     for name, why in WHY.items():
         if count := getattr(found, name):

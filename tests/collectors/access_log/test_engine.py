@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from collectors.access_log.engine import Engine, moment_of
 from collectors.access_log.identity import OTHER, KnownRoutes
 from collectors.access_log.outcomes import OUTCOMES, TIMED, outcome_of
-from collectors.access_log.rows import LEVELS, WINDOW, Place, RowKey, StatsRow, total, unique
-from collectors.access_log.series import Series
+from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, total, unique
+from collectors.access_log.series import RowSeries
 from collectors.access_log.windows import LATENESS, OFFLINE, Bounds
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 
 DOCS = Path(__file__).parents[3] / "docs" / "access-log.md"
-MODEL = Place("model", "", "search", "ranker")
+MODEL = RowPlace("model", "", "search", "ranker")
 requests = st.builds(
     lambda second, tenant, model, version, kind, duration: line(
         BEGIN + second / 10,
@@ -117,10 +117,10 @@ def test_a_late_line_reopens_its_window_and_one_too_late_is_counted():
     assert [(row.key.start, row.revision, row.requests) for row in rows if row.key.place == MODEL] == [(BEGIN, 0, 1)]
     rows = engine.feed("gw-0", [line(BEGIN + 1)])
     assert [(row.key.start, row.revision, row.requests) for row in rows if row.key.place == MODEL] == [(BEGIN, 1, 2)]
-    assert engine.accounting.late == 1
+    assert engine.counts.late == 1
     engine.feed("gw-0", [line(BEGIN + WINDOW + LATENESS.open + LATENESS.late)])
     assert engine.feed("gw-0", [line(BEGIN + 2)]) == []
-    assert (engine.accounting.too_late, engine.accounting.counted, engine.accounting.read) == (1, 4, 5)
+    assert (engine.counts.too_late, engine.counts.counted, engine.counts.read) == (1, 4, 5)
 
 
 def test_a_source_that_says_nothing_closes_its_windows_by_the_clock_and_its_clock_is_its_own():
@@ -138,7 +138,7 @@ def test_a_clock_an_hour_ahead_or_behind_disturbs_nobody():
     assert engine.feed("gw-0", [line(BEGIN + 3600)], now=BEGIN) == []
     engine.feed("gw-0", [line(BEGIN + 1), line(BEGIN + 100)], now=BEGIN + 100)
     assert engine.feed("gw-0", [line(BEGIN - 3600)], now=BEGIN + 100) == []
-    found = engine.accounting
+    found = engine.counts
     assert (found.ahead, found.too_late, found.counted) == (1, 1, 3)
 
 
@@ -180,8 +180,8 @@ def test_an_odd_line_is_counted_shown_and_changes_nothing(case: str):
     engine.feed("gw-0", [line(BEGIN), text, line(BEGIN + 1)])
     rows = [row for row in engine.end("gw-0") if row.key.place.level == "platform"]
     assert [(row.requests, row.bytes_in) for row in rows] == [(2, 20)]
-    assert getattr(engine.accounting, why) == 1 and engine.accounting.counted == 2
-    assert len(engine.accounting.samples[why][0]) <= 800
+    assert getattr(engine.counts, why) == 1 and engine.counts.counted == 2
+    assert len(engine.counts.samples[why][0]) <= 800
 
 
 def test_a_moment_that_is_odd_behind_its_tens_of_seconds_counts_in_its_window():
@@ -200,14 +200,14 @@ def test_a_pod_whose_clock_is_behind_goes_on_after_a_pause():
         rows += engine.feed("gw-0", [line(BEGIN + pause), line(BEGIN + pause)], now=BEGIN + 100 + pause)
     rows += engine.end("gw-0")
     assert sum(row.requests for row in unique(rows) if row.key.place == MODEL) == 7
-    assert engine.accounting.dropped == 0
+    assert engine.counts.dropped == 0
 
 
 def test_a_line_that_is_ahead_closes_nothing():
     engine = Engine()
     engine.feed("gw-0", [line(BEGIN), line(BEGIN + 55)], now=BEGIN + 1)
     engine.feed("gw-0", [line(BEGIN + 2)], now=BEGIN + 2)
-    assert engine.accounting.dropped == engine.accounting.late == 0
+    assert engine.counts.dropped == engine.counts.late == 0
 
 
 @pytest.mark.parametrize("batch", [1, 50, 200])
@@ -217,14 +217,14 @@ def test_logs_that_are_read_at_once_give_the_same_whatever_the_batch(batch: int)
     engine = Engine(lateness=OFFLINE)
     rows = [row for at in range(0, len(lines), batch) for row in engine.feed("log", lines[at : at + batch])]
     rows += engine.end("log")
-    assert sum(row.requests for row in rows if row.key.place == MODEL) == 101 == engine.accounting.counted
+    assert sum(row.requests for row in rows if row.key.place == MODEL) == 101 == engine.counts.counted
     assert {row.revision for row in rows} == {0}
 
 
 def test_many_odd_lines_leave_few_samples():
     engine = Engine()
     engine.feed("gw-0", [b"{" + str(number).encode() for number in range(1000)])
-    assert engine.accounting.unparsable == 1000 and len(engine.accounting.samples["unparsable"]) == 5
+    assert engine.counts.unparsable == 1000 and len(engine.counts.samples["unparsable"]) == 5
 
 
 def test_what_is_beyond_a_cap_counts_under_one_name():
@@ -233,7 +233,7 @@ def test_what_is_beyond_a_cap_counts_under_one_name():
     engine.feed("gw-0", lines)
     rows = engine.end("gw-0")
     places = {row.key.place: row.requests for row in rows if row.key.place.level in ("tenant", "model")}
-    assert places[Place("tenant", "", OTHER)] == 6 and places[Place("model", "", "t1", OTHER)] == 3
+    assert places[RowPlace("tenant", "", OTHER)] == 6 and places[RowPlace("model", "", "t1", OTHER)] == 3
     for level in LEVELS:
         assert sum(row.requests for row in rows if row.key.place.level == level) == len(lines), level
 
@@ -325,7 +325,7 @@ def test_what_the_gateway_answers_itself_is_no_answer_of_the_model(status, flags
 def test_a_source_that_is_read_again_makes_the_same_rows_and_counts_nothing_twice():
     """A stream that broke, or a pod that another collector has read: the log comes again from its beginning."""
     log = [line(BEGIN + second) for second in range(100)]
-    engine, series = Engine(), Series()
+    engine, series = Engine(), RowSeries()
     engine.begin("gw-0", engine.wanted("gw-0", BEGIN + 3))
     series.put(engine.feed("gw-0", log[:50]))
     wanted = engine.wanted("gw-0", BEGIN + 1000)
@@ -346,7 +346,7 @@ def test_a_source_that_was_idle_is_not_read_from_its_beginning_again():
     assert BEGIN + 1000 - LATENESS.open - LATENESS.late - 2 * WINDOW <= wanted <= BEGIN + 1000 - LATENESS.late
     engine.begin("gw-0", wanted)
     engine.feed("gw-0", [line(BEGIN + 50), line(wanted), line(BEGIN + 1000)], now=BEGIN + 1000)
-    assert (engine.accounting.repeated, engine.accounting.dropped) == (1, 0)
+    assert (engine.counts.repeated, engine.counts.dropped) == (1, 0)
 
 
 def test_what_lies_before_the_floor_was_counted_before():
@@ -354,4 +354,4 @@ def test_what_lies_before_the_floor_was_counted_before():
     engine.begin("gw-0", engine.wanted("gw-0", BEGIN + 25))
     rows = engine.feed("gw-0", [line(BEGIN + second) for second in (5, 15, 25, 35)])
     assert sum(row.requests for row in [*rows, *engine.end("gw-0")] if row.key.place == MODEL) == 2
-    assert (engine.accounting.repeated, engine.accounting.counted, engine.accounting.dropped) == (2, 2, 0)
+    assert (engine.counts.repeated, engine.counts.counted, engine.counts.dropped) == (2, 2, 0)

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -71,9 +71,7 @@ async def served(folder: Path) -> AsyncIterator[Site]:
 
         async def model(request: web.Request) -> web.Response:
             if "wait" in request.path:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(3):
-                        await site.released.wait()
+                await site.released.wait()
             status = next((int(text) for text in ("429", "400", "500") if text in request.path), 200)
             if "grpc" in request.query:
                 headers = {"grpc-status": request.query["grpc"], "content-type": "application/grpc"}
@@ -82,7 +80,7 @@ async def served(folder: Path) -> AsyncIterator[Site]:
 
         app = web.Application()
         app.router.add_route("*", "/{rest:.*}", model)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
@@ -213,7 +211,7 @@ def _nothing_private(site: Site) -> None:
 async def _rows_equal_what_was_asked(site: Site) -> None:
     engine, lines = Engine(), site.lines()
     rows = [*engine.feed("gw-0", lines), *engine.end("gw-0")]
-    assert engine.accounting.dropped == engine.accounting.foreign == 0
+    assert engine.counts.dropped == engine.counts.foreign == 0
     for level in ("platform", "gateway"):
         assert sum(row.requests for row in rows if row.key.place.level == level) == len(lines)
     of_models: dict[str, dict[str, int]] = {}

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.packed_row import packed, unpacked
-from collectors.access_log.rows import LEVELS, Place, RowKey, StatsRow
-from collectors.access_log.series import COARSE, FINE, MINUTE, Series, in_steps
+from collectors.access_log.row_codec import packed, unpacked
+from collectors.access_log.rows import LEVELS, RowKey, RowPlace, StatsRow
+from collectors.access_log.series import COARSE, FINE, MINUTE, RowSeries, in_steps
 from collectors.access_log.shares import reader_of
 from collectors.access_log.summary import summary
 from collectors.access_log.text_lines import LINE_MAX, LineSplitter, batches
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 
-MODEL = Place("model", "", "search", "ranker")
+MODEL = RowPlace("model", "", "search", "ranker")
 figures = st.integers(0, 2**62)
 rows = st.builds(
     lambda counts, sums, latency: StatsRow(RowKey(MODEL, BEGIN, ""), 0, tuple(counts), *sums, latency),
@@ -31,9 +31,9 @@ def test_a_packed_row_is_the_same_row(row: StatsRow):
     assert unpacked(row.key, packed(row)) == row
 
 
-def filled(seconds: int, sources: tuple[str, ...] = ("gw-0", "gw-1")) -> tuple[Series, int]:
+def filled(seconds: int, sources: tuple[str, ...] = ("gw-0", "gw-1")) -> tuple[RowSeries, int]:
     """Return a series with a request a second of each source, and how many that are."""
-    series = Series()
+    series = RowSeries()
     for source in sources:
         engine = Engine()
         for second in range(seconds):
@@ -42,7 +42,7 @@ def filled(seconds: int, sources: tuple[str, ...] = ("gw-0", "gw-1")) -> tuple[S
     return series, seconds * len(sources)
 
 
-def counted(series: Series, level: str = "model", step: int = MINUTE) -> int:
+def counted(series: RowSeries, level: str = "model", step: int = MINUTE) -> int:
     found = in_steps(series.rows(level, 0, 2**40), step)
     return sum(row.requests for row in found)
 
@@ -65,7 +65,7 @@ def test_what_is_older_than_hours_is_forgotten():
 
 
 def test_a_row_that_is_told_again_counts_once():
-    series = Series()
+    series = RowSeries()
     engine = Engine()
     series.put(engine.feed("gw-0", [line(BEGIN), line(BEGIN + 15)]))
     series.put(engine.feed("gw-0", [line(BEGIN + 1)]))
@@ -92,7 +92,7 @@ def test_the_streams_of_a_container_are_put_together_apart():
     engine = Engine()
     for batch in batches(io.BytesIO(text)):
         engine.feed("file", batch)
-    assert (engine.accounting.counted, engine.accounting.foreign) == (2, 1)
+    assert (engine.counts.counted, engine.counts.foreign) == (2, 1)
 
 
 def test_steps_add_up_over_sources_and_time():
@@ -123,7 +123,7 @@ def test_lines_of_a_container_runtime_are_freed_of_its_head_and_put_together():
     engine = Engine()
     for batch in batches(io.BytesIO(text)):
         engine.feed("file", batch)
-    assert (engine.accounting.counted, engine.accounting.foreign, engine.accounting.read) == (3, 1, 4)
+    assert (engine.counts.counted, engine.counts.foreign, engine.counts.read) == (3, 1, 4)
 
 
 def test_a_line_without_end_takes_little_memory_and_costs_itself_only():
@@ -132,7 +132,7 @@ def test_a_line_without_end_takes_little_memory_and_costs_itself_only():
     read = [text for batch in batches(io.BytesIO(text)) for text in batch]
     engine.feed("file", read)
     assert max(map(len, read)) <= LINE_MAX
-    assert (engine.accounting.counted, engine.accounting.unparsable) == (1, 1)
+    assert (engine.counts.counted, engine.counts.unparsable) == (1, 1)
 
 
 @given(st.lists(st.binary(max_size=30).map(lambda text: text.replace(b"\n", b"")), max_size=20), st.data())

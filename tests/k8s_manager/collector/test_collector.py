@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import Place
+from collectors.access_log.rows import RowPlace
 from istio_templates.facts import ObjectKey
 from k8s_manager.collector import pod_log
 from k8s_manager.collector.collector import Collector
@@ -30,7 +30,7 @@ from tests.support.documents import gateway, model, tenant
 from tests.support.fleet import Fleet
 from tests.support.waiting import until
 
-MODEL = Place("model", "", "search", "ranker")
+MODEL = RowPlace("model", "", "search", "ranker")
 
 
 class ScriptedLogs(KubeClient):
@@ -67,7 +67,7 @@ class Site:
         moment = datetime.now(UTC).timestamp() - ago
         self.logs.written.setdefault(pod, []).append(b"".join(line(moment, **value) + b"\n" for value in values))
 
-    def requests(self, place: Place = MODEL) -> int:
+    def requests(self, place: RowPlace = MODEL) -> int:
         rows = self.collector.series.rows(place.level, 0, 2**40)
         return sum(row.requests for row in rows if row.key.place == place)
 
@@ -129,13 +129,13 @@ async def test_a_stream_that_breaks_loses_nothing_and_counts_nothing_twice(site:
     site.logs.breaks["gw-0"] = 3
     await pod(site.fleet, "gw-0")
     await until(lambda: len(site.logs.asked) >= 2 and site.requests() == 12, "all of the log, read again")
-    assert site.requests(Place("platform")) == 12
+    assert site.requests(RowPlace("platform")) == 12
 
 
 async def test_a_pod_that_goes_has_its_last_windows_told(site: Site):
     await pod(site.fleet, "gw-0")
     site.write("gw-0", {}, ago=0)
-    await until(lambda: site.collector.engine.accounting.counted == 1, "the line being read")
+    await until(lambda: site.collector.engine.counts.counted == 1, "the line being read")
     assert site.requests() == 0, "its window is open"
     await site.fleet.client.delete(ObjectKey("Pod", "inference-gw", "gw-0"))
     await until(lambda: site.requests() == 1, "the rest of a pod that has gone")
@@ -145,7 +145,7 @@ async def test_requests_count_for_the_tenant_whose_namespace_routes_them(site: S
     await pod(site.fleet, "gw-0")
     forged = "/apis/networking.istio.io/v1/namespaces/other/virtual-service/ranker"
     site.write("gw-0", {}, {"route_config": forged})
-    await until(lambda: site.requests(Place("platform")) == 2, "both being counted")
+    await until(lambda: site.requests(RowPlace("platform")) == 2, "both being counted")
     assert site.requests() == 1
 
 

@@ -7,7 +7,7 @@ SAMPLE_BYTES = 200
 
 
 @dataclass(slots=True)
-class Accounting:
+class LineCounts:
     """Counts of lines since the start.
 
     `read` are all; `late` of those that are in rows came for a window whose rows were emitted. Not in rows are

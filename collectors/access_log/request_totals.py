@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from collectors.access_log.latency import middle_of
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import Place, StatsRow
+from collectors.access_log.rows import RowPlace, StatsRow
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds."""
@@ -19,7 +19,7 @@ IDLE = 3600
 
 
 @dataclass(slots=True)
-class Total:
+class PlaceTotal:
     """What a place has had: requests by outcome, bytes, and how many answers took at most each of the bounds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
@@ -30,18 +30,18 @@ class Total:
     last: int = 0
 
 
-class RunningTotals:
+class RequestTotals:
     """The totals since a moment (epoch seconds)."""
 
     def __init__(self, since: int) -> None:
         self.since = since
-        self.by_place: dict[Place, Total] = {}
+        self.by_place: dict[RowPlace, PlaceTotal] = {}
 
     def add(self, rows: Iterable[tuple[StatsRow, StatsRow | None]]) -> None:
         """Add rows, each less the one that it replaces."""
         for row, before in rows:
             if row.key.place.level in LEVELS and row.key.start >= self.since:
-                total = self.by_place.setdefault(row.key.place, Total())
+                total = self.by_place.setdefault(row.key.place, PlaceTotal())
                 _add(total, row, 1)
                 if before is not None:
                     _add(total, before, -1)
@@ -53,7 +53,7 @@ class RunningTotals:
             del self.by_place[place]
 
 
-def _add(total: Total, row: StatsRow, sign: int) -> None:
+def _add(total: PlaceTotal, row: StatsRow, sign: int) -> None:
     total.counts = [count + sign * more for count, more in zip(total.counts, row.counts, strict=True)]
     total.bytes_in += sign * row.bytes_in
     total.bytes_out += sign * row.bytes_out
