@@ -28,6 +28,8 @@ RETRY_AFTER = 10.0
 AT_ONCE = 200
 """Revisions that one pass deletes: it must not be in the way of changes."""
 _REVISIONS = RESOURCES["ControllerRevision"]
+PAGE = 50
+"""Revisions that are read at once. They hold whole documents, and what was large once stays the process's memory."""
 _UNKNOWN = revision.ChangeAuthor("an unknown client")
 
 
@@ -136,7 +138,7 @@ async def outlines(client: KubeClient) -> list[Manifest]:
     """Return all revisions of all documents, without what they hold of them."""
     return [
         revision.outline(obj)
-        async for page, _ in client.pages(_REVISIONS, revision.of_everything())
+        async for page, _ in client.pages(_REVISIONS, revision.of_everything(), size=PAGE)
         for obj in page
         if revision.is_sound(obj)
     ]

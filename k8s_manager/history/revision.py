@@ -175,8 +175,10 @@ def is_deletion(found: Manifest) -> bool:
 
 
 def outline(found: Manifest) -> Manifest:
-    """Return a revision without what it holds of its document: of tens of thousands, that is most of the memory."""
-    return {name: value for name, value in found.items() if name != "data"}
+    """Return a revision without what it holds of its document, and without who manages which field of it: of tens of
+    thousands, that is most of the memory."""
+    metadata = {name: value for name, value in found["metadata"].items() if name != "managedFields"}
+    return {**{name: value for name, value in found.items() if name != "data"}, "metadata": metadata}
 
 
 def ordered(found: Iterable[Manifest], uid: str) -> list[Manifest]:

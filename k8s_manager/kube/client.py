@@ -64,12 +64,12 @@ class KubeClient:
         return items, version
 
     async def pages(
-        self, resource: Resource, selector: str = "", namespace: str = ""
+        self, resource: Resource, selector: str = "", namespace: str = "", size: int = PAGE
     ) -> AsyncIterator[tuple[Sequence[Manifest], str]]:
-        """Yield all objects of a kind (in a namespace) page by page, each with the resourceVersion of the list: for who
-        keeps little of each."""
+        """Yield all objects of a kind (in a namespace) page by page, `size` at a time, each with the resourceVersion of
+        the list: for who keeps little of each."""
         query, what = (
-            {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})},
+            {"limit": str(size), **({"labelSelector": selector} if selector else {})},
             f"list {resource.plural}",
         )
         for _ in range(MOST_PAGES):
@@ -79,7 +79,7 @@ class KubeClient:
             if not following:
                 return
             query["continue"] = following
-        raise Unavailable(f"{what}: more than {MOST_PAGES} pages of {PAGE}; it is tried again")
+        raise Unavailable(f"{what}: more than {MOST_PAGES} pages of {size}; it is tried again")
 
     async def watch(self, resource: Resource, version: str, selector: str = "") -> AsyncIterator[tuple[str, Manifest]]:
         """Yield (type, object) from `version` on, bookmarks included, until the server ends the watch.
