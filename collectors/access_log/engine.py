@@ -75,7 +75,7 @@ class Engine:
 
     def begin(self, source: str, floor: int) -> None:
         """Begin to read a source, or to read it again. Windows from `floor` on (a moment that is `wanted`) are counted
-        anew; lines before it were counted before."""
+        again; lines before it were counted before."""
         self._sources[source] = SourceWindows(source, floor, self._lateness)
 
     def feed(self, source: str, lines: Iterable[bytes], now: float | None = None) -> list[StatsRow]:
@@ -103,8 +103,8 @@ class Engine:
         return windows.watermark if windows else 0.0
 
     def _count(self, windows: SourceWindows, lines: Iterable[bytes], horizon: float) -> str:
-        """Count lines and return the latest moment of one. One loop without calls of ours: a line may cost little more
-        than its JSON."""
+        """Count lines and return the latest moment of one. One loop without function calls of its own: a line may cost
+        little more than its JSON."""
         emitted, latest, counts = windows.emitted_until, "", self.counts
         classes, starts, cells = self._classes, self._starts, dict[tuple[int, RequestClass], Cell]()
         parse, kind_of, rounded, ln, width = read_line, _kind, ceil, log, LOG_GAMMA
@@ -162,7 +162,7 @@ class Engine:
         schema, gateway, route, config, cluster, status, flags, details, grpc_status = kind
         if schema != SCHEMA:
             raise ValueError(schema)
-        outcome = outcome_of(status, flags or "", details or "", grpc_status)
+        outcome = outcome_of(status, flags, details or "", grpc_status)
         served = served_by(route, config, cluster, self._known)
         found = RequestClass(gateway, served, NUMBER[outcome], outcome in TIMED)
         if len(self._classes) >= _KINDS:

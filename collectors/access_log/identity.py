@@ -34,7 +34,7 @@ def served_by(route: str | None, config: str | None, cluster: str | None, known:
 
     `route` is the name of Envoy's route, as it is rendered: TENANT.MODEL.NUMBER. `config` is the identity that Istio
     gives it, and has to be that of the model's own VirtualService, in the tenant's namespace as far as that is `known`:
-    whoever may write routes can give them any name.
+    who may write routes can give them any name.
     """
     found = _CLUSTER.fullmatch(cluster or "")
     version = found[1] if found else ""

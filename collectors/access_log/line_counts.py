@@ -12,8 +12,8 @@ class LineCounts:
 
     `read` are all; `late` of those that are in rows came for a window whose rows were emitted. Not in rows are
     `foreign` ones (no line of the access log, as Envoy's own messages), `unparsable` (cut, or a value of another kind),
-    `unknown` (of another schema), `too_late`, `ahead` (their clock is ahead of ours), and `repeated`, which were
-    counted when their source was read before.
+    `unknown` (of another schema), `too_late`, `ahead` (their clock is ahead of the collector's), and `repeated`, which
+    were counted when their source was read before.
     """
 
     read: int = 0

@@ -1,9 +1,10 @@
 """Running totals of requests, as Prometheus wants them: they only grow; a row that comes again adds its difference.
 
-Rows of windows before the start are left out: whoever counted them then has shown them, and a total that begins with a
-quarter of an hour would look like a burst.
+Rows of windows before the start are left out: the collector that counted them has shown them, and a total that begins
+with a quarter of an hour would look like a burst.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -59,5 +60,4 @@ def _add(total: PlaceTotal, row: StatsRow, sign: int) -> None:
     total.bytes_out += sign * row.bytes_out
     total.seconds += sign * row.latency_sum / 1e6
     for bucket, count in row.latency.items():
-        seconds = middle_of(bucket) / 1e6
-        total.within[next((n for n, bound in enumerate(BOUNDS) if seconds <= bound), len(BOUNDS))] += sign * count
+        total.within[bisect_left(BOUNDS, middle_of(bucket) / 1e6)] += sign * count

@@ -5,6 +5,7 @@ all sources are added up, minute by minute.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from collectors.access_log.row_codec import packed, unpacked
 from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total, unique
@@ -81,8 +82,15 @@ class RowSeries:
 
 
 def in_steps(rows: Iterable[StatsRow], step: int) -> list[StatsRow]:
-    """Return rows added up over sources and over steps of some seconds, in the order of time and place."""
-    parts: dict[RowKey, list[StatsRow]] = {}
+    """Return rows added up over sources and over steps of some seconds, in the order of time and place. With a step of
+    0 everything is one, which begins with the first row. Rows are taken one by one and not kept."""
+    sums: dict[RowKey, StatsRow] = {}
+    first: int | None = None
     for row in rows:
-        parts.setdefault(RowKey(row.key.place, row.key.start // step * step, ALL), []).append(row)
-    return [total(key, parts[key]) for key in sorted(parts, key=lambda key: (key.start, key.place))]
+        first = row.key.start if first is None else min(first, row.key.start)
+        key = RowKey(row.key.place, row.key.start // step * step if step else 0, ALL)
+        sums[key] = total(key, [sums[key], row] if key in sums else [row])
+    ordered = sorted(sums.values(), key=lambda row: (row.key.start, row.key.place))
+    if step or first is None:
+        return ordered
+    return [replace(row, key=row.key._replace(start=first)) for row in ordered]

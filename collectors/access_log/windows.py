@@ -134,7 +134,7 @@ class SourceWindows:
     def changing(self) -> int | None:
         """The start of the first window that may still change, or be made by a late line; None before any line."""
         if not self._watermark:
-            return min(self.windows, default=None)
+            return None
         late = int(self._watermark - self._lateness.late) // WINDOW * WINDOW
         return max(self.floor, min([late, *self.windows]))
 
@@ -165,7 +165,7 @@ class SourceWindows:
 
     def rest(self, now: float) -> list[StatsRow]:
         """Return the rows of windows that close because nothing is left to read. The source's clock may differ from
-        ours: what counts is how long ago its last line was read."""
+        the collector's: what counts is how long ago its last line was read."""
         if self._read is None:
             return []
         moment, then = self._read

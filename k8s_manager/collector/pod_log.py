@@ -1,7 +1,7 @@
 """Follows the log of one gateway pod.
 
 A stream may break at any moment. Nothing is remembered of how far it was read: the pod is read again from the first
-window that could still change, and those windows are counted anew. So no line is lost while the container runtime has
+window that could still change, and those windows are counted again. So no line is lost while the container runtime has
 it, and none counts twice.
 """
 

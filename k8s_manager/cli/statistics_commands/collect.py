@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import inf
@@ -19,8 +18,8 @@ from rich.text import Text
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.line_counts import LineCounts
-from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total
-from collectors.access_log.series import ALL
+from collectors.access_log.rows import WINDOW, RowPlace, StatsRow
+from collectors.access_log.series import in_steps
 from collectors.access_log.summary import summary
 from collectors.access_log.text_lines import batches
 from collectors.access_log.windows import OFFLINE
@@ -91,42 +90,15 @@ def collect(
         return
     span = _step(step)
     _require_in(level, tenant, model)
-    engine, steps = Engine(lateness=OFFLINE), Steps(span)
-    for file in dict.fromkeys(files or ()):
-        for row in _rows(engine, file):
-            if _is_wanted(row.key.place, level, tenant, model):
-                steps.add(row)
-    found = steps.rows()
+    engine = Engine(lateness=OFFLINE)
+    rows = (row for file in dict.fromkeys(files or ()) for row in _rows(engine, file))
+    found = in_steps((row for row in rows if _is_wanted(row.key.place, level, tenant, model)), span)
     if form is Format.TABLE:
         _table(found)
         _say(engine.counts)
     else:
         items = [_item(row) for row in found]
         output.show({"step": span or None, "items": items, "lines": _lines(engine.counts)}, form)
-
-
-class Steps:
-    """Rows added up over steps of some seconds; over everything where that is 0."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-        self._sums: dict[RowKey, StatsRow] = {}
-        self._first: int | None = None
-
-    def add(self, row: StatsRow) -> None:
-        """Add a row."""
-        start = row.key.start // self._step * self._step if self._step else 0
-        self._first = row.key.start if self._first is None else min(self._first, row.key.start)
-        key = RowKey(row.key.place, start, ALL)
-        before = self._sums.get(key)
-        self._sums[key] = total(key, [row] if before is None else [before, row])
-
-    def rows(self) -> list[StatsRow]:
-        """Return the sums in the order of time and place; one of everything begins with the first row."""
-        rows = sorted(self._sums.values(), key=lambda row: (row.key.start, row.key.place))
-        if self._step or self._first is None:
-            return rows
-        return [replace(row, key=row.key._replace(start=self._first)) for row in rows]
 
 
 def _require_in(level: Level, tenant: str | None, model: str | None) -> None:

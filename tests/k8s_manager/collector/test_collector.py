@@ -149,6 +149,14 @@ async def test_requests_count_for_the_tenant_whose_namespace_routes_them(site: S
     assert site.requests() == 1
 
 
+async def test_documents_are_read_again_only_where_they_have_changed(site: Site):
+    logs = GatewayLogs(site.collector.store)
+    before = logs.routes()
+    assert logs.routes() is before and before.tenants == {"search": "search"}
+    await site.fleet.apply(tenant("ads"))
+    await until(lambda: logs.routes().tenants == {"search": "search", "ads": "ads"}, what="the new tenant")
+
+
 async def test_prometheus_sees_what_came_since_the_start(site: Site):
     await pod(site.fleet, "gw-0")
     site.write("gw-0", {}, ago=300)
