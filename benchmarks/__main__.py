@@ -37,6 +37,8 @@ ALL: dict[str, Benchmark] = {
 }
 LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction", "soak")
 AT_ONCE = 8
+LAST_LINES = 15
+"""Lines of a benchmark that failed, which are shown at the end again."""
 
 
 async def main(words: list[str]) -> int:
@@ -65,19 +67,19 @@ async def _side_by_side() -> int:
     """Run every short form in a process of its own, the longest first; return 1 if one has failed."""
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def one(name: str) -> tuple[str, int | None]:
+    async def one(name: str) -> tuple[str, str, int | None]:
         async with free:
             command = [sys.executable, "-m", "benchmarks", "quick", name]
             pipe = asyncio.subprocess.PIPE
             process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
             said, _ = await process.communicate()
         print(said.decode(), end="", flush=True)
-        return name, process.returncode
+        return name, said.decode(), process.returncode
 
     ended = await asyncio.gather(*map(one, [*LONG, *(name for name in ALL if name not in LONG)]))
-    failed = [name for name, code in ended if code]
-    if failed:
-        print(f"failed, see above: {', '.join(failed)}", file=sys.stderr)
+    failed = {name: said for name, said, code in ended if code}
+    for name, said in failed.items():
+        print(f"\nfailed: {name}", *said.splitlines()[-LAST_LINES:], sep="\n", file=sys.stderr)
     return int(bool(failed))
 
 

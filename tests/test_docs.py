@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from collectors.access_log.line_counts import LineCounts
-from collectors.access_log.request_totals import RequestTotals
+from collectors.request_statistics.request_totals import RequestTotals
 from istio_templates.documents.crd import crds
 from k8s_manager.cli.main import build
 from k8s_manager.collector.request_metrics import RequestMetrics

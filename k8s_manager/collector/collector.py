@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.request_totals import RequestTotals
 from collectors.access_log.rows import WINDOW, StatsRow
-from collectors.access_log.series import FINE, RowSeries
+from collectors.request_statistics.request_totals import RequestTotals
+from collectors.request_statistics.series import FINE, RowSeries
 from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.request_metrics import RequestMetrics

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector as Source
 
 from collectors.access_log.line_counts import LineCounts
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.request_totals import BOUNDS, PlaceTotal, RequestTotals
+from collectors.request_statistics.request_totals import BOUNDS, PlaceTotal, RequestTotals
 
 LINES = ("counted", "foreign", "unparsable", "unknown", "too_late", "ahead", "repeated")
 

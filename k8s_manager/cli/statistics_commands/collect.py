@@ -19,10 +19,10 @@ from rich.text import Text
 from collectors.access_log.engine import Engine
 from collectors.access_log.line_counts import LineCounts
 from collectors.access_log.rows import WINDOW, RowPlace, StatsRow
-from collectors.access_log.series import in_steps
-from collectors.access_log.summary import summary
 from collectors.access_log.text_lines import batches
 from collectors.access_log.windows import OFFLINE
+from collectors.request_statistics.series import in_steps
+from collectors.request_statistics.summary import summary
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output

@@ -7,8 +7,8 @@ all sources are added up, minute by minute.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from collectors.access_log.row_codec import packed, unpacked
 from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total, unique
+from collectors.request_statistics.row_codec import packed, unpacked
 
 FINE = 15 * 60
 """Seconds for which windows are kept as they are."""
