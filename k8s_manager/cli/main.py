@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "api_commands.overrides": ("override",),
     "manifest_commands.simulate": ("simulate",),
     "statistics_commands.collect": ("collect",),
+    "statistics_commands.top": ("top",),
     "warmup_commands.warmup": ("warmup",),
     "warmup_commands.measure": ("measure",),
     "server_commands.doctor": ("doctor",),
