@@ -50,7 +50,7 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     git.add(app, backend)
     claims.add(app, backend)
     history.add(app, backend)
-    inventory.add(app, backend)
+    inventory.add(app, backend, proved_again)
     statistics.add(app, backend)
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

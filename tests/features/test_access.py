@@ -105,6 +105,7 @@ MATRIX = {
     ("GET", "/v1/gateways/shared/stats"): FLEET_READ,
     ("GET", "/v1/tenants/{tenant}/stats"): TENANT_READ,
     ("GET", ONE + "/stats"): TENANT_READ,
+    ("GET", ONE + "/logs"): TENANT_READ,
     ("GET", ONE + "/limit"): TENANT_READ,
     ("GET", ONE + "/explain"): TENANT_READ,
     ("GET", ONE + "/replicas"): TENANT_READ,

@@ -46,6 +46,7 @@ TABLE = [
     ("explain search/ranker --about ready", READ),
     ("explain ads/ranker", "hhhnnn"),
     ("events --no-follow", READ),
+    ("logs search/ranker", READ),
     ("claims", READ),
     ("git", FLEET_READ),
     (f"backup {FOLDER}", MANAGE),

@@ -48,3 +48,18 @@ class RequestStatistics(ApiAnswer):
     items: list[RequestCounts] | list[OutcomeCount]
     partial: bool = Field(description="Whether requests of the span may be missing.")
     gaps: list[str] = Field(description="Why, in sentences.")
+
+
+class LoggedLine(ApiAnswer):
+    """A line of a pod's log, or why the pod's log cannot be read."""
+
+    time: str | None = Field(description="As the container runtime noted it; null where it did not.")
+    pod: str
+    line: str = optional()
+    problem: str = optional(description="In place of a line.")
+
+
+class LogLineList(ApiAnswer):
+    """The lines of a model's pods, in the order of time."""
+
+    items: list[LoggedLine]

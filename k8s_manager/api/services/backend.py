@@ -28,6 +28,7 @@ from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.work.work_queue import WorkQueue
+from k8s_manager.statistics.pod_logs import PodLogs
 from k8s_manager.statistics.request_stats import RequestStats
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
@@ -49,6 +50,7 @@ class Backend:
     history: HistoryRecorder
     tree: TreeLoop | None
     requests: RequestStats
+    logs: PodLogs
     work: WorkQueue
 
 
@@ -94,5 +96,6 @@ def backend_of(
         history=history,
         tree=tree,
         requests=requests,
+        logs=PodLogs(client),
         work=work,
     )
