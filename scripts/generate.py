@@ -14,7 +14,7 @@ import yaml
 from istio_templates.documents.crd import crds
 from k8s_manager.doctor.rbac import roles
 from scripts import structure
-from scripts.dashboard import dashboard
+from scripts.dashboards.catalog import files
 from scripts.protos import descriptor_set
 
 ROOT = Path(__file__).parent.parent
@@ -35,8 +35,8 @@ def texts() -> Iterator[tuple[Path, str]]:
         yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
     rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in roles())
     yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/doctor/rbac.py: make generate\n" + rights
-    board = json.dumps(dashboard(), indent=1) + "\n"
-    yield ROOT / "manifests" / "monitoring" / "dashboard.json", board
+    for name, text in files().items():
+        yield ROOT / "manifests" / "monitoring" / "dashboards" / name, text
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 
