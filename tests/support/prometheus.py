@@ -53,6 +53,10 @@ class RunningPrometheus:
         """Return the targets that it scrapes."""
         return list((await self._data("/api/v1/targets", state="active"))["activeTargets"])
 
+    async def rules(self) -> list[dict[str, Any]]:
+        """Return its rules, with whether they could be evaluated."""
+        return [rule for group in (await self._data("/api/v1/rules"))["groups"] for rule in group["rules"]]
+
     async def _data(self, path: str, **words: str) -> Any:
         async with self.session.get(self.url + path, params=words) as answer:
             body = await answer.json()
