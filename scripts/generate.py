@@ -14,7 +14,7 @@ import yaml
 from istio_templates.documents.crd import crds
 from k8s_manager.doctor.rbac import collector_roles, roles
 from scripts import structure
-from scripts.dashboard import dashboard
+from scripts.dashboards.catalog import files
 from scripts.protos import descriptor_set
 
 ROOT = Path(__file__).parent.parent
@@ -37,8 +37,8 @@ def texts() -> Iterator[tuple[Path, str]]:
         rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in made)
         head = "# Generated from k8s_manager/doctor/rbac.py: make generate\n"
         yield ROOT / "manifests" / folder / "rbac.yaml", head + rights
-    board = json.dumps(dashboard(), indent=1) + "\n"
-    yield ROOT / "manifests" / "monitoring" / "dashboard.json", board
+    for name, text in files().items():
+        yield ROOT / "manifests" / "monitoring" / "dashboards" / name, text
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 

@@ -19,12 +19,14 @@ from k8s_manager.cli.main import build
 from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import REGISTRY
 from k8s_manager.runtime.settings import Settings
+from tests.monitoring.files import RECORDS
 from tests.support.pages import PAGES, ROOT, links, mentions, prose
 
-# Flags of kubectl and of the project's own modules, which the command line does not have.
-FOREIGN_FLAGS = {"--audience", "--promise", "--figures"}
+# Flags of kubectl, of kube-state-metrics and of the project's own modules, which the command line does not have.
+FOREIGN_FLAGS = {"--audience", "--promise", "--figures", "--metric-labels-allowlist"}
 # A path of the model's own server, and a misspelt field that a message shows.
 FOREIGN_CALLS, MISSPELT = {"/v1/chat/completions"}, {"spec.routes[0].protocl"}
+METRIC = re.compile(r"\b(?:[a-z]+:)?tidegate_[a-z0-9_]+(?::[a-z0-9_]+)?\b")  # exported or recorded
 KINDS = {crd["spec"]["names"]["kind"] for crd in crds()}
 
 
@@ -68,7 +70,7 @@ def metrics() -> set[str]:
     types = {metric.name: metric.type for metric in known}
     counters = {f"{name}_total" for name, kind in types.items() if kind == "counter"}
     histograms = {f"{name}_{end}" for name, kind in types.items() if kind == "histogram" for end in ("bucket", "count")}
-    return found | counters | histograms
+    return found | counters | histograms | {rule["record"] for rule in RECORDS}
 
 
 @cache
@@ -166,7 +168,7 @@ def test_every_target_exists(page: Path):
 
 @each_page
 def test_every_metric_exists(page: Path):
-    named = [(m, name) for m in mentions(page) for name in re.findall(r"\btidegate_[a-z0-9_]+\b", m.text)]
+    named = [(m, name) for m in mentions(page) for name in METRIC.findall(m.text)]
     assert [str(m) for m, name in named if name not in metrics()] == []
 
 

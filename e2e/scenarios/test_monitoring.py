@@ -21,7 +21,14 @@ MONITORING = PROJECT / "manifests" / "monitoring"
 SERIES = "kube_deployment_status_replicas_ready"
 
 
-@pytest.mark.parametrize("words", [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts.test.yaml")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "rules", "alerts.yaml", "rules.yaml"),
+        ("test", "rules", "alerts.test.yaml"),
+        ("test", "rules", "request-alerts.test.yaml"),
+    ],
+)
 def test_promtool_takes_the_alert_rules_and_their_tests_pass(words: tuple[str, ...]) -> None:
     ended = subprocess.run([PROGRAMS / "promtool", *words], cwd=MONITORING, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from collectors.access_log.engine import Engine
@@ -17,6 +17,8 @@ from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
 from k8s_manager.collector.membership import Membership
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.request_metrics import RequestMetrics
+from k8s_manager.collector.sinks.row_sink import RowSink
+from k8s_manager.collector.sinks.sink_queue import SinkQueue
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
@@ -31,7 +33,10 @@ EVERY = 1.0
 class Collector:
     """Follows the gateway pods of a cluster: all of them, or with a `membership` those that no other member follows."""
 
-    def __init__(self, client: KubeClient, clock: Clock, membership: Membership | None = None) -> None:
+    def __init__(
+        self, client: KubeClient, clock: Clock, membership: Membership | None = None, sinks: Sequence[RowSink] = ()
+    ) -> None:
+        self.sinks = [SinkQueue(sink, clock) for sink in sinks]
         self._client, self._clock, self.membership = client, clock, membership
         self.store = Store(KINDS, clock)
         self.watchers = [Watcher(client, self.store, RESOURCES[kind], clock) for kind in KINDS]
@@ -45,13 +50,16 @@ class Collector:
     async def run(self) -> None:
         """Run until cancelled."""
         await self.store.synced.wait()
+        writing = [asyncio.create_task(queue.run()) for queue in self.sinks]
         try:
             while True:
                 self._look()
                 await self._clock.wait(asyncio.Event(), EVERY)
         finally:
-            for _, task in self._followed.values():
+            for task in (*writing, *(task for _, task in self._followed.values())):
                 task.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+            await asyncio.gather(*(queue.close() for queue in self.sinks))
 
     def answer(self, query: RowQuery) -> Callable[[], RowAnswer]:
         """Return what makes the answer to a query, of rows as they are now; it may run in another thread."""
@@ -103,10 +111,14 @@ class Collector:
 
     def _keep(self, rows: list[StatsRow]) -> None:
         self.totals.add(self.series.put(rows))
+        for queue in self.sinks:
+            queue.put(rows)
 
     def _measure(self) -> None:
         self.metrics.pods = len(self._followed)
         self.metrics.lag = max((followed.lag() for followed, _ in self._followed.values()), default=0.0)
+        self.metrics.sink_failures = {queue.sink.name: queue.failures for queue in self.sinks}
+        self.metrics.sink_waiting = {queue.sink.name: queue.waiting for queue in self.sinks}
         self.metrics.unread = sum(followed.problem is not None for followed, _ in self._followed.values())
 
 

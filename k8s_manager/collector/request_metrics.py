@@ -30,10 +30,12 @@ class RequestMetrics:
     def __init__(self, totals: RequestTotals, counts: LineCounts) -> None:
         self._totals, self._counts = totals, counts
         self.pods, self.unread, self.lag = 0, 0, 0.0
+        self.sink_failures: dict[str, int] = {}
+        self.sink_waiting: dict[str, int] = {}
 
     def snapshot(self) -> Snapshot:
         """Return all metrics as they are now."""
-        return Snapshot([*self._requests(), *self._own()])
+        return Snapshot([*self._requests(), *self._own(), *self._sinks()])
 
     def _own(self) -> Iterator[Metric]:
         lines = CounterMetricFamily("tidegate_collector_lines", "Lines that were read.", labels=["result"])
@@ -47,6 +49,17 @@ class RequestMetrics:
         yield GaugeMetricFamily("tidegate_collector_unread_pods", unread, value=self.unread)
         lag = "Seconds by which the rows of the slowest gateway pod are behind."
         yield GaugeMetricFamily("tidegate_collector_lag_seconds", lag, value=self.lag)
+
+    def _sinks(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "tidegate_collector_sink_failures", "Writes that a sink did not take.", labels=["sink"]
+        )
+        waiting = GaugeMetricFamily("tidegate_collector_sink_rows", "Rows that wait for a sink.", labels=["sink"])
+        for sink, count in self.sink_failures.items():
+            failures.add_metric([sink], count)
+        for sink, count in self.sink_waiting.items():
+            waiting.add_metric([sink], count)
+        yield from (failures, waiting)
 
     def _requests(self) -> Iterator[Metric]:
         of_gateways = CounterMetricFamily(

@@ -1,0 +1,133 @@
+"""The dashboard of the manager: limits and how fast they follow, gateway pods, shadow, and the manager itself."""
+
+from scripts.dashboards.board import Board
+from scripts.dashboards.panel import Panel, Query
+
+
+def _quantile(share: str, metric: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket[$__rate_interval])))"
+
+
+def _quantiles(metric: str) -> tuple[Query, Query]:
+    return Query("median", _quantile("0.5", metric)), Query("slowest tenth", _quantile("0.9", metric))
+
+
+ROWS: dict[str, tuple[Panel, ...]] = {
+    "Limits": (
+        Panel(
+            "Limits",
+            "What each model, or version with a limit of its own, may take.",
+            "reqps",
+            (
+                Query(
+                    "{{namespace}}/{{model}} {{version}}",
+                    "max by (namespace, model, version) (tidegate_ratelimit_target_rps)",
+                ),
+            ),
+        ),
+        Panel(
+            "Ready replicas",
+            "What the limits follow.",
+            "short",
+            (Query("{{namespace}}/{{model}}", "max by (namespace, model) (tidegate_ratelimit_replicas_observed)"),),
+        ),
+        Panel(
+            "Overridden",
+            "Models whose limit somebody has overridden for a time.",
+            "short",
+            (Query("models", "max(tidegate_override_active)"),),
+        ),
+    ),
+    "Gateway pods": (
+        Panel(
+            "Requests",
+            "Uneven load shows here: every pod has the same share of each limit.",
+            "reqps",
+            (
+                Query(
+                    "{{gateway}} {{pod}}",
+                    "max by (gateway, pod) (rate(tidegate_gateway_pod_requests_total[$__rate_interval]))",
+                ),
+            ),
+        ),
+        Panel(
+            "Refused",
+            "429, and RESOURCE_EXHAUSTED of gRPC.",
+            "reqps",
+            (
+                Query(
+                    "{{gateway}} {{pod}}",
+                    "max by (gateway, pod) (rate(tidegate_gateway_pod_refused_total[$__rate_interval]))",
+                ),
+            ),
+        ),
+        Panel(
+            "Proof",
+            "How far the pods run what was written.",
+            "short",
+            (Query("{{state}}", "max by (state) (tidegate_gateway_pods)"),),
+        ),
+    ),
+    "Shadow": (
+        Panel(
+            "Would be refused",
+            "Share of the requests of models in shadow or ramp that are beyond their limit.",
+            "percentunit",
+            (
+                Query(
+                    "{{namespace}}/{{virtual_service}}",
+                    "max by (namespace, virtual_service) (rate(tidegate_shadow_beyond_limit_total[$__rate_interval]))"
+                    " / max by (namespace, virtual_service) (rate(tidegate_shadow_requests_total[$__rate_interval]))",
+                ),
+            ),
+        ),
+        Panel(
+            "Slot writes",
+            "Each fills every bucket in its slot up.",
+            "wps",
+            (Query("{{result}}", "sum by (result) (rate(tidegate_ratelimit_updates_total[$__rate_interval]))"),),
+        ),
+        Panel(
+            "Prometheus as a source",
+            "Times that it was asked for replica counts.",
+            "ops",
+            (Query("{{result}}", "sum by (result) (rate(tidegate_replica_source_reads_total[$__rate_interval]))"),),
+        ),
+    ),
+    "Speed": (
+        Panel(
+            "From due to written",
+            "What the manager adds to the debounce.",
+            "s",
+            _quantiles("tidegate_ratelimit_reaction_seconds"),
+        ),
+        Panel(
+            "From written to in effect",
+            "Until every gateway pod runs it: istiod's and Envoy's part.",
+            "s",
+            _quantiles("tidegate_ratelimit_effect_seconds"),
+        ),
+        Panel("Passes", "Length of a pass of the main loop.", "s", _quantiles("tidegate_reconcile_time_seconds")),
+    ),
+    "Manager": (
+        Panel("Leads", "1 on the manager that leads.", "short", (Query("{{instance}}", "tidegate_leader"),)),
+        Panel(
+            "Calls to Kubernetes",
+            "By verb and answer.",
+            "reqps",
+            (Query("{{verb}} {{code}}", "sum by (verb, code) (rate(tidegate_k8s_requests_total[$__rate_interval]))"),),
+        ),
+        Panel(
+            "REST calls",
+            "By method and answer.",
+            "reqps",
+            (
+                Query(
+                    "{{method}} {{code}}", "sum by (method, code) (rate(tidegate_api_requests_total[$__rate_interval]))"
+                ),
+            ),
+        ),
+    ),
+}
+
+MANAGER = Board("manager", "Tidegate: manager", ROWS)

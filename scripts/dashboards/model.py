@@ -1,0 +1,54 @@
+"""The dashboard of one model: demand beside its limit, outcomes, latency, and what its pods use."""
+
+from scripts.dashboards.board import Board, Choice
+from scripts.dashboards.panel import Panel, Query, graph, graph_by
+from scripts.dashboards.tenant import TENANTS
+
+_MODEL = '{tenant="$tenant",model="$model"}'
+_OUTCOMES = f"sum by (outcome) (rate(tidegate_requests_total{_MODEL}[$__rate_interval]))"
+_DEMAND = (
+    Query("demand", f"model:tidegate_demand:rate5m{_MODEL}"),
+    Query("admitted", f"model:tidegate_admitted:rate5m{_MODEL}"),
+    Query("limit {{version}}", f"model:tidegate_ratelimit_target_rps:max{_MODEL}"),
+)
+
+
+def _model(title: str, description: str, unit: str, rule: str) -> Panel:
+    return graph_by(title, description, unit, "{{model}}", rule + _MODEL)
+
+
+REQUESTS = (
+    Panel("Demand and limit", "What clients ask for, what is admitted, and the limit.", "reqps", _DEMAND),
+    graph_by("Outcomes", "As docs/access-log.md explains them.", "reqps", "{{outcome}}", _OUTCOMES),
+    graph(
+        "Shares",
+        "Refused by the limit, of the demand; failed, of what was admitted.",
+        "percentunit",
+        refused=f"model:tidegate_limited:ratio_rate5m{_MODEL}",
+        failed=f"model:tidegate_errors:ratio_rate5m{_MODEL}",
+    ),
+    graph(
+        "Latency",
+        "Of what the model answered.",
+        "s",
+        p50=f"model:tidegate_request_duration_seconds:p50_rate5m{_MODEL}",
+        p95=f"model:tidegate_request_duration_seconds:p95_rate5m{_MODEL}",
+        p99=f"model:tidegate_request_duration_seconds:p99_rate5m{_MODEL}",
+    ),
+    graph_by(
+        "Bytes", "Of bodies, by direction.", "Bps", "{{direction}}", f"model:tidegate_request_bytes:rate5m{_MODEL}"
+    ),
+    _model("Ready replicas", "What the limit follows.", "short", "model:tidegate_ratelimit_replicas_observed:max"),
+)
+RESOURCES = (
+    _model("CPU", "Cores that its pods use.", "short", "model:container_cpu_usage_seconds:rate5m"),
+    _model("Memory", "Working set of its pods.", "bytes", "model:container_memory_working_set_bytes:sum"),
+    _model("GPU", "Utilization of its pods' GPUs.", "percentunit", "model:dcgm_gpu_utilization:avg_ratio"),
+    _model("GPU memory", "That its pods use.", "bytes", "model:dcgm_gpu_memory_used_bytes:sum"),
+)
+MODEL = Board(
+    "model",
+    "Tidegate: model",
+    {"Requests": REQUESTS, "Resources": RESOURCES},
+    (TENANTS, Choice("model", "Model", 'tidegate_requests_total{tenant="$tenant"}')),
+)
