@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.controlplane import calls, crowd, events, flaps, reaction, render, scale, soak, startup
 from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
-from benchmarks.statistics import engine
+from benchmarks.statistics import engine, series
 from benchmarks.support.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
@@ -34,6 +34,7 @@ ALL: dict[str, Benchmark] = {
     "slow-start": slow_start.run,
     "soak": soak.run,
     "engine": engine.run,
+    "series": series.run,
 }
 LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction", "soak")
 AT_ONCE = 8

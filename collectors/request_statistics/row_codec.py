@@ -9,7 +9,7 @@ from collectors.access_log.rows import RowKey, StatsRow
 def packed(row: StatsRow) -> bytes:
     """Return the figures of a row."""
     out = bytearray()
-    _put(out, (*row.counts, row.bytes_in, row.bytes_out, row.latency_sum))
+    _put(out, (row.revision, *row.counts, row.bytes_in, row.bytes_out, row.latency_sum))
     last = 0
     for bucket in sorted(row.latency):
         _put(out, (bucket - last, row.latency[bucket]))
@@ -17,9 +17,9 @@ def packed(row: StatsRow) -> bytes:
     return bytes(out)
 
 
-def unpacked(key: RowKey, data: bytes, revision: int = 0) -> StatsRow:
+def unpacked(key: RowKey, data: bytes) -> StatsRow:
     """Return the row with some figures."""
-    figures = list(_take(data))
+    revision, *figures = _take(data)
     head = len(OUTCOMES) + 3
     latency, bucket = {}, 0
     for step, count in zip(figures[head::2], figures[head + 1 :: 2], strict=True):

@@ -15,7 +15,7 @@ from collectors.request_statistics.series import ALL, COARSE, FINE, MINUTE, in_s
 
 SKEW = 120
 """Seconds by which the clocks of collectors and of who asks them may differ, and a little more."""
-PackedRow = tuple[RowPlace, int, str, int, bytes]
+PackedRow = tuple[RowPlace, int, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ def packed_rows(query: RowQuery, rows: Iterable[StatsRow], is_shared: Callable[[
         if query.is_about(row.key.place):
             (shared if row.key.source != ALL and is_shared(row.key) else own).append(row)
     found = [*in_steps(own, query.step), *_coarse(query, shared)]
-    return [(row.key.place, row.key.start, row.key.source, row.revision, packed(row)) for row in found]
+    return [(*row.key, packed(row)) for row in found]
 
 
 def merged_rows(query: RowQuery, answers: Iterable[Iterable[PackedRow]]) -> list[StatsRow]:
     """Return the rows of several collectors as those of one, in steps and in the order of time and place."""
     sums, shared = list[StatsRow](), list[StatsRow]()
     for answer in answers:
-        for place, start, source, revision, data in answer:
-            row = unpacked(RowKey(RowPlace(*place), start, source), data, revision)
+        for place, start, source, data in answer:
+            row = unpacked(RowKey(RowPlace(*place), start, source), data)
             (shared if source != ALL else sums).append(row)
     return in_steps([*sums, *unique(shared)], query.step)
 

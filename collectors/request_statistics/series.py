@@ -7,7 +7,6 @@ who merges the rows of both can tell which are the same.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
 from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total, unique
 from collectors.request_statistics.row_codec import packed, unpacked
@@ -25,7 +24,7 @@ class RowSeries:
     """The rows of the last hours."""
 
     def __init__(self) -> None:
-        self._fine: dict[int, dict[RowKey, StatsRow]] = {}
+        self._fine: dict[int, dict[str, dict[RowPlace, bytes]]] = {}
         self._coarse: dict[int, dict[RowPlace, bytes]] = {}
         self._shared: dict[int, dict[tuple[RowPlace, str], bytes]] = {}
         self._shared_until: dict[str, int] = {}
@@ -37,16 +36,18 @@ class RowSeries:
     def put(self, rows: Iterable[StatsRow]) -> list[tuple[StatsRow, StatsRow | None]]:
         """Keep rows; one that was there already is replaced, unless it has seen more requests. Return those that are
         kept, each with the one that it replaces."""
-        out = []
+        out, seen = list[tuple[StatsRow, StatsRow | None]](), dict[bytes, bytes]()
         for row in rows:
-            if row.key.start < self._fine_since:
+            place, start, source = row.key
+            if start < self._fine_since:
                 self.too_old += 1
                 continue
-            window = self._fine.setdefault(row.key.start, {})
-            other = window.get(row.key)
-            kept = window[row.key] = row if other is None else unique([other, row])[0]
-            if kept is not other:
-                out.append((kept, other))
+            window = self._fine.setdefault(start, {}).setdefault(source, {})
+            other = unpacked(row.key, window[place]) if place in window else None
+            if other is None or unique([other, row])[0] is row:
+                data = packed(row)
+                window[self._places.setdefault(place, place)] = seen.setdefault(data, data)
+                out.append((row, other))
         return out
 
     def share(self, source: str, until: int) -> None:
@@ -62,8 +63,11 @@ class RowSeries:
         for minute in sorted({start // MINUTE * MINUTE for start in self._fine}):
             if minute + MINUTE + FINE > now:
                 break
-            windows = [self._fine.pop(start) for start in range(minute, minute + MINUTE, WINDOW) if start in self._fine]
-            rows = [row for window in windows for row in window.values()]
+            starts = [start for start in range(minute, minute + MINUTE, WINDOW) if start in self._fine]
+            windows = [list(self._window(start)) for start in starts]
+            for start in starts:
+                del self._fine[start]
+            rows = [row for window in windows for row in window]
             self._coarse[minute] = dict(self._minute(minute, (row for row in rows if not self.is_shared(row.key))))
             self._keep_shared(minute, [row for row in rows if self.is_shared(row.key)])
         self._fine_since = max(self._fine_since, int(now - FINE) // MINUTE * MINUTE)
@@ -92,9 +96,20 @@ class RowSeries:
             for (place, source), data in self._shared.get(minute, {}).items()
             if place.level == level
         ]
-        windows = [list(self._fine[begin].values()) for begin in sorted(self._fine) if start - WINDOW < begin < end]
-        fine = (row for window in windows for row in window if row.key.place.level == level)
-        return chain((unpacked(key, data) for key, data in kept), fine)
+        kept += [
+            (RowKey(place, window, source), data)
+            for window in sorted(self._fine)
+            if start - WINDOW < window < end
+            for source, found in self._fine[window].items()
+            for place, data in found.items()
+            if place.level == level
+        ]
+        return (unpacked(key, data) for key, data in kept)
+
+    def _window(self, start: int) -> Iterator[StatsRow]:
+        for source, found in self._fine[start].items():
+            for place, data in found.items():
+                yield unpacked(RowKey(place, start, source), data)
 
     def _minute(self, minute: int, rows: Iterable[StatsRow]) -> Iterator[tuple[RowPlace, bytes]]:
         parts: dict[RowPlace, list[StatsRow]] = {}
