@@ -87,7 +87,7 @@ def _action(tag: str, name: str, target: KafkaTarget | SearchTarget) -> str:
         kafka = {"topic": name, "resubmitOnFailure": "on", "keepFailedMessages": "on"}
         lists = f'broker=[{_list(target.brokers)}] confParam=["compression.codec=lz4", "enable.idempotence=true"]'
         return (
-            f'action(type="omkafka" {lists} {_parameters(kafka | {"failedMsgFile": f"{STATE}/{tag}.failed"} | shared)})'
+            f'action(type="omkafka" {lists} {_parameters(kafka | {"failedMsgFile": f"{STATE}/failed-{tag}"} | shared)})'
         )
     search = {
         "server": target.host,
@@ -99,7 +99,7 @@ def _action(tag: str, name: str, target: KafkaTarget | SearchTarget) -> str:
         "dynbulkid": "on",
         "bulkid": "identity",
         "writeoperation": "create",
-        "errorfile": f"{STATE}/{tag}.refused",
+        "errorfile": f"{STATE}/refused-{tag}",
     }
     return f'action(type="omelasticsearch" {_parameters(search | shared)})'
 

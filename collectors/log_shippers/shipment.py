@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from istio_templates.access_log.line_format import SCHEMA
 from istio_templates.errors import Invalid, Problem
@@ -23,7 +22,7 @@ MARK = f'"schema":"{SCHEMA}"'
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _IPV6 = re.compile(r"[0-9a-fA-F:.]{2,45}")
-_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
+_URL = re.compile(r"(https?)://([^/]+)((?:/[A-Za-z0-9._~-]+)*)/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +102,16 @@ def _brokers(text: str, problems: list[Problem]) -> KafkaTarget:
 
 
 def _store(text: str, problems: list[Problem]) -> SearchTarget | None:
-    try:
-        parts = urlsplit(text)
-        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
-    except ValueError:
-        scheme, host, port = "", "", None
+    found = _URL.fullmatch(text)
+    scheme, address, path = found.groups() if found else ("", "", "")
+    host, port = parted(address)
     if "@" in text:
         problems.append(Problem("search", "holds credentials; leave them out, and add them where the shipper runs"))
         return None
-    path = parts.path.rstrip("/") if scheme else ""
-    found = SearchTarget(scheme, host, port or 0, path)
-    is_good = scheme in ("http", "https") and _is_host(host) and port and _PATH.fullmatch(path)
-    if not is_good or found.url.lower() != text.rstrip("/").lower():
+    if not _is_host(host) or not _is_port(port) or joined(host, port) != address:
         problems.append(Problem("search", f"{text[:80]!r} is no address; give http://HOST:PORT"))
         return None
-    return found
+    return SearchTarget(scheme, host, int(port), path)
 
 
 def _is_host(host: str) -> bool:
@@ -125,4 +119,4 @@ def _is_host(host: str) -> bool:
 
 
 def _is_port(port: str) -> bool:
-    return port.isascii() and port.isdigit() and port[0] != "0" and int(port[:6]) < 65_536
+    return bool(re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) < 65_536)

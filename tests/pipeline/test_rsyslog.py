@@ -88,7 +88,6 @@ async def documents(store: SearchNode, index: str, count: int) -> list[dict[str,
     return [one["_source"] for one in found["hits"]["hits"]]
 
 
-@pytest.mark.timeout(0)
 async def test_every_line_arrives_once_over_ends_of_shipper_and_store(tmp_path) -> None:
     async with search_node(tmp_path / "store") as store:
         node = Node(tmp_path, store)
@@ -107,7 +106,6 @@ async def test_every_line_arrives_once_over_ends_of_shipper_and_store(tmp_path) 
         assert sorted(map(str, found)) == sorted(str(json.loads(gateway_line(number))) for number in numbers)
 
 
-@pytest.mark.timeout(0)
 async def test_lines_of_models_arrive_as_they_were_with_where_they_are_from(tmp_path) -> None:
     async with search_node(tmp_path / "store") as store:
         node = Node(tmp_path, store)

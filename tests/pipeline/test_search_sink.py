@@ -7,7 +7,6 @@ import time
 from collections import Counter
 
 import aiohttp
-import pytest
 
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import RowKey, RowPlace, StatsRow
@@ -66,7 +65,6 @@ async def write_all(sink: SearchSink, given: list[StatsRow], taken: list[int] | 
     return away
 
 
-@pytest.mark.timeout(0)
 async def test_each_row_counts_once_although_the_store_is_killed(tmp_path) -> None:
     given = rows()
     expected = Counter[str]()
@@ -97,7 +95,6 @@ def highest_revisions(given: list[StatsRow]) -> list[StatsRow]:
     return list({row.key: row for row in sorted(given, key=lambda row: row.revision)}.values())
 
 
-@pytest.mark.timeout(0)
 async def test_the_store_keeps_rows_whole_and_refuses_only_what_it_cannot_read(tmp_path) -> None:
     good = rows()[:3]
     odd = StatsRow(good[0].key, 9, (LARGEST_LONG + 1, *good[0].counts[1:]), 0, 0, 0, {})
