@@ -20,6 +20,8 @@ HEAD = "OpenTelemetry Collector (contrib) 0.165 or later: otelcol-contrib --conf
 QUEUE = {"enabled": True, "storage": "file_storage"}
 ENDLESS = {"enabled": True, "max_elapsed_time": 0}
 """Until the target is back: meanwhile lines stay in their files."""
+RETRY = {"enabled": True, "max_retries": 100_000, "max_interval": "30s", "retry_on_status": [429, 502, 503, 504]}
+"""The same for a search store, whose exporter has no word for endless."""
 
 
 def otel_collector(shipment: LogShipment) -> str:
@@ -81,5 +83,4 @@ def _exporter(tag: str, name: str, target: KafkaTarget | SearchTarget) -> Part:
         producer = {"required_acks": -1, "compression": "lz4"}
         return {"brokers": [*target.brokers], "logs": logs, "producer": producer, "retry_on_failure": ENDLESS} | shared
     mapping = {"mode": "bodymap" if tag == "gateway" else "none"}
-    retry = {"enabled": True, "retry_on_status": [429, 502, 503, 504]}
-    return {"endpoints": [target.url], "logs_index": name, "mapping": mapping, "retry": retry} | shared
+    return {"endpoints": [target.url], "logs_index": name, "mapping": mapping, "retry": RETRY} | shared

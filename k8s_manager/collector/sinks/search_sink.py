@@ -10,16 +10,15 @@ Source of the API: Elasticsearch's `_bulk` and `_index_template`, the same in Op
 import asyncio
 import logging
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
 from collectors.access_log.rows import StatsRow
-from istio_templates.errors import Invalid, Problem, Stalled
 from k8s_manager.collector.sinks.bulk_body import bulk_item, requests, result_of
 from k8s_manager.collector.sinks.row_sink import SinkUnavailable
 from k8s_manager.collector.sinks.search_credentials import Authorization, no_authorization
+from k8s_manager.collector.sinks.search_store import TOO_LARGE, SearchStore, SearchStoreBusy
 from k8s_manager.collector.sinks.search_template import index_template
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -28,26 +27,10 @@ log = logging.getLogger(__name__)
 STREAM = "tidegate-rows"
 REQUEST_MAX = 5 * 2**20
 """Bytes of a request; stores take 100 MiB, and are slower with more than some MiB."""
-ANSWER_MAX = 32 * 2**20
 ROUNDS = 4
 """How often rows are given to a store that takes others of the same request."""
 BACKOFF = Backoff(0.5, 4.0)
-TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 SHOWN = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
-TOO_LARGE = 413
-ADVICE = {
-    401: "give credentials that it knows",
-    403: "give the user the rights create_doc and manage_index_templates",
-    404: "check its address",
-}
-
-
-class SearchStoreBusy(SinkUnavailable):
-    """A search store that asks to be left alone; `after` is in seconds, None where it does not say how long."""
-
-    def __init__(self, sink: str, why: str, after: float | None) -> None:
-        super().__init__(sink, why)
-        self.after = after
 
 
 class SearchSink:
@@ -61,8 +44,8 @@ class SearchSink:
         stream: str = STREAM,
         authorization: Authorization = no_authorization,
     ) -> None:
-        self._session, self._clock, self._stream, self._authorization = session, clock, stream, authorization
-        self._address = checked_address(address)
+        self._store, self._stream = SearchStore(session, address, stream, authorization), stream
+        self._clock = clock
         self._has_template = False
         self.refused = 0
         self.sample: str | None = None
@@ -70,7 +53,7 @@ class SearchSink:
     @property
     def name(self) -> str:
         """The address of the data stream."""
-        return f"{self._address}/{self._stream}"
+        return self._store.name
 
     async def write(self, rows: Sequence[StatsRow]) -> int:
         """Keep rows for good; return how many of them the store can never take. Raises `SinkUnavailable`."""
@@ -87,17 +70,19 @@ class SearchSink:
 
     async def close(self) -> None:
         """Close the session."""
-        await self._session.close()
+        await self._store.close()
 
     async def _write(self, group: list[bytes]) -> int:
         """Give a group of rows until the store has taken or refused each; only those that it could not take again."""
         refused, busy = 0, ""
         for number in range(1, ROUNDS + 1):
-            status, answer = await self._call("POST", f"/{self._stream}/_bulk?filter_path={SHOWN}", b"".join(group))
+            status, answer = await self._store.call(
+                "POST", f"/{self._stream}/_bulk?filter_path={SHOWN}", b"".join(group)
+            )
             if status == TOO_LARGE:
                 return refused + await self._write_parts(group)
             try:
-                result = result_of(group, self._expect(status, answer))
+                result = result_of(group, self._store.expect(status, answer))
             except ValueError as error:
                 raise SinkUnavailable(self.name, f"{error}; check that it is a search store") from None
             refused += result.refused
@@ -122,71 +107,16 @@ class SearchSink:
         if self._has_template:
             return
         path = f"/_index_template/{self._stream}"
-        status, answer = await self._call("GET", path)
+        status, answer = await self._store.call("GET", path)
         if status == 404:
             body = orjson.dumps(index_template(self._stream))
-            status, answer = await self._call("PUT", path, body)
-            self._expect(status, answer)
+            status, answer = await self._store.call("PUT", path, body)
+            self._store.expect(status, answer)
             log.info("made the index template %s", self.name)
-        self._expect(status, answer)
+        self._store.expect(status, answer)
         self._has_template = True
-
-    async def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """Return status and body of an answer; raises `SinkUnavailable` where there is none, or the store is busy."""
-        headers = {"Content-Type": "application/x-ndjson" if method == "POST" else "application/json"}
-        if given := self._authorized():
-            headers["Authorization"] = given
-        try:
-            async with self._session.request(
-                method, self._address + path, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
-            ) as answer:
-                if answer.status == 429 or answer.status >= 500:
-                    after = _seconds(answer.headers.get("Retry-After"))
-                    raise SearchStoreBusy(self.name, f"it answers {answer.status}", after)
-                return answer.status, await self._whole(answer)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise SinkUnavailable(self.name, f"no answer: {type(error).__name__}") from None
-
-    def _authorized(self) -> str | None:
-        try:
-            return self._authorization()
-        except Stalled as error:
-            raise SinkUnavailable(self.name, str(error)) from None
-
-    async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
-        out = bytearray()
-        async for piece in answer.content.iter_any():
-            out += piece
-            if len(out) > ANSWER_MAX:
-                raise SinkUnavailable(self.name, f"its answer is longer than {ANSWER_MAX} bytes")
-        return bytes(out)
-
-    def _expect(self, status: int, answer: bytes) -> bytes:
-        """Return the body of an answer of success."""
-        if status in (200, 201):
-            return answer
-        advice = ADVICE.get(status, "check its address" if status < 400 else "look into its log")
-        raise SinkUnavailable(self.name, f"it answers {status}; {advice}")
 
     def _remember(self, sample: str | None) -> None:
         if sample is not None and self.sample is None:
             log.warning("%s refuses a row for ever (%s)", self.name, sample)
             self.sample = sample
-
-
-def checked_address(address: str) -> str:
-    """Return the address of a store; raises `Invalid` where it is none, or holds credentials."""
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise Invalid("the search store", [Problem("address", "is no URL; give http://HOST:PORT")]) from None
-    if "@" in parts.netloc:
-        raise Invalid("the search store", [Problem("address", "holds credentials; put them into a file")])
-    if not good or parts.query or parts.fragment or not address.isprintable() or " " in address:
-        raise Invalid("the search store", [Problem("address", "is no address of one; give http://HOST:PORT")])
-    return address.rstrip("/")
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() else None

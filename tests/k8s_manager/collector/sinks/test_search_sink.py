@@ -9,11 +9,12 @@ from aiohttp import web
 from collectors.access_log.rows import RowKey, RowPlace, StatsRow
 from collectors.request_statistics.row_document import row_document, row_of
 from istio_templates.errors import Invalid, Stalled
-from k8s_manager.collector.sinks import search_sink
+from k8s_manager.collector.sinks import search_sink, search_store
 from k8s_manager.collector.sinks.bulk_body import ID_MAX, bulk_item, document_id, requests
 from k8s_manager.collector.sinks.row_sink import SinkUnavailable
 from k8s_manager.collector.sinks.search_credentials import authorization_from
-from k8s_manager.collector.sinks.search_sink import ROUNDS, SearchSink, SearchStoreBusy
+from k8s_manager.collector.sinks.search_sink import ROUNDS, SearchSink
+from k8s_manager.collector.sinks.search_store import SearchStoreBusy
 from k8s_manager.collector.sinks.search_template import index_template
 from tests.k8s_manager.collector.sinks.stub_store import ShortClock, items, row, stubbed
 
@@ -105,7 +106,7 @@ async def test_an_answer_that_is_none_of_bulk_loses_no_row(answer: bytes) -> Non
 
 
 async def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_sink, "ANSWER_MAX", 1000)
+    monkeypatch.setattr(search_store, "ANSWER_MAX", 1000)
     async with stubbed(lambda rows: web.Response(body=b" " * 2000)) as stub:
         with pytest.raises(SinkUnavailable, match="longer than 1000 bytes"):
             await stub.sink.write([row()])
