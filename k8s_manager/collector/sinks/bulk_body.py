@@ -29,8 +29,12 @@ class BulkResult:
 
 
 def document_id(row: StatsRow) -> str:
-    """Return the id of a row in one revision; where names are too long for a store, a digest of it."""
-    text = f"{row_id(row.key)}|{row.revision}"
+    """Return the id of a row in one revision; where names are too long for a store, a digest of it.
+
+    A collector that was started again counts revisions from 0 again, and may have read more: the number of requests
+    tells its rows apart from those of the one before.
+    """
+    text = f"{row_id(row.key)}|{row.revision}|{row.requests}"
     return text if len(text.encode()) <= ID_MAX else hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """Rows in Elasticsearch or OpenSearch, over plain HTTP.
 
 Rows go into a data stream, which takes new documents only: a row of a higher revision is a document of its own, and
-readers take the highest revision of each row (docs/log-shippers.md). The id is made of the row and its revision, so
-what is given again is found to be there.
+readers take the highest revision of each row (docs/log-shippers.md). The id is made of the row, its revision and
+how much it counts, so what is given again is found to be there.
 
 Source of the API: Elasticsearch's `_bulk` and `_index_template`, the same in OpenSearch.
 """

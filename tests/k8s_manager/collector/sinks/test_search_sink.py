@@ -31,6 +31,11 @@ async def test_each_row_is_a_document_of_its_own_and_is_kept_whole() -> None:
         assert [one["@timestamp"] for one in documents] == [one["start"] for one in documents]
 
 
+def test_a_collector_that_was_started_again_and_read_more_writes_a_document_of_its_own() -> None:
+    assert document_id(row(ok=1)) != document_id(row(ok=2))
+    assert document_id(row(ok=1)) == document_id(row(ok=1))
+
+
 async def test_only_what_the_store_could_not_take_is_given_again() -> None:
     async with stubbed(lambda rows: items(201, 409, 429, 400, 503), lambda rows: items(201, 409)) as stub:
         assert await stub.sink.write(FIVE) == 1
