@@ -53,6 +53,8 @@ from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
+from k8s_manager.statistics.collector_pool import CollectorPool
+from k8s_manager.statistics.request_stats import RequestStats
 from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.warmup_gate import gate_loop
@@ -170,6 +172,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
         history,
         tree,
         loop.figures,
+        RequestStats(_collectors(settings), clock),
         LimitForecaster(limits.observer_copy, counts),
         clock,
         settings.change_patience,
@@ -186,6 +189,11 @@ def _writers(
     statuses = StatusWriter(leader, store, clock, events, outbox, effects)
     finalizers, records = Finalizers(leader, store, effects), FigureRecords(leader, store, effects)
     return Writers(target, statuses, finalizers, DriftEvents(outbox, clock), records, outbox)
+
+
+def _collectors(settings: Settings) -> CollectorPool | None:
+    url = settings.collectors_url
+    return CollectorPool(url, settings.collectors_token_file) if url else None
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from istio_templates.documents.crd import crds
-from k8s_manager.doctor.rbac import roles
+from k8s_manager.doctor.rbac import collector_roles, roles
 from scripts import structure
 from scripts.dashboard import dashboard
 from scripts.protos import descriptor_set
@@ -33,8 +33,10 @@ def texts() -> Iterator[tuple[Path, str]]:
     for crd in crds():
         name = f"{crd['spec']['names']['plural']}.yaml"
         yield ROOT / "manifests" / "crds" / name, HEAD + yaml.safe_dump(crd, sort_keys=False, width=120)
-    rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in roles())
-    yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/doctor/rbac.py: make generate\n" + rights
+    for folder, made in (("", roles()), ("collector", collector_roles())):
+        rights = "---\n".join(yaml.safe_dump(role, sort_keys=False, width=120) for role in made)
+        head = "# Generated from k8s_manager/doctor/rbac.py: make generate\n"
+        yield ROOT / "manifests" / folder / "rbac.yaml", head + rights
     board = json.dumps(dashboard(), indent=1) + "\n"
     yield ROOT / "manifests" / "monitoring" / "dashboard.json", board
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"

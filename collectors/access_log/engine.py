@@ -97,6 +97,10 @@ class Engine:
         windows = self._sources.pop(source, None)
         return windows.flush() if windows else []
 
+    def unfinished(self) -> list[StatsRow]:
+        """Return the rows that are still to be emitted, of all sources, as they are now."""
+        return [row for windows in self._sources.values() for row in windows.unfinished()]
+
     def watermark(self, source: str) -> float:
         """Return up to which moment (epoch seconds) a source has been read."""
         windows = self._sources.get(source)

@@ -172,6 +172,11 @@ class SourceWindows:
         self._watermark = max(self._watermark, moment + max(0.0, now - then) - self._lateness.open)
         return list(self._emitted(self._watermark))
 
+    def unfinished(self) -> list[StatsRow]:
+        """Return the rows of windows that lines have changed since their rows were emitted, as they are now."""
+        changed = [window for start, window in sorted(self.windows.items()) if window.is_changed]
+        return [row for window in changed for row in window.rows(self.source)]
+
     def flush(self) -> list[StatsRow]:
         """Return the rows of all windows, which have ended with their source."""
         return list(self._emitted(float("inf")))

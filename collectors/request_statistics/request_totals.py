@@ -37,11 +37,16 @@ class RequestTotals:
     def __init__(self, since: int) -> None:
         self.since = since
         self.by_place: dict[RowPlace, PlaceTotal] = {}
+        self._begun: dict[str, int] = {}
+
+    def begin(self, source: str, since: int) -> None:
+        """Leave out the windows of a source that begin before a moment: another collector has counted them."""
+        self._begun[source] = since
 
     def add(self, rows: Iterable[tuple[StatsRow, StatsRow | None]]) -> None:
         """Add rows, each less the one that it replaces."""
         for row, before in rows:
-            if row.key.place.level in LEVELS and row.key.start >= self.since:
+            if row.key.place.level in LEVELS and row.key.start >= self._begun.get(row.key.source, self.since):
                 total = self.by_place.setdefault(row.key.place, PlaceTotal())
                 _add(total, row, 1)
                 if before is not None:

@@ -17,7 +17,7 @@ def packed(row: StatsRow) -> bytes:
     return bytes(out)
 
 
-def unpacked(key: RowKey, data: bytes) -> StatsRow:
+def unpacked(key: RowKey, data: bytes, revision: int = 0) -> StatsRow:
     """Return the row with some figures."""
     figures = list(_take(data))
     head = len(OUTCOMES) + 3
@@ -26,7 +26,7 @@ def unpacked(key: RowKey, data: bytes) -> StatsRow:
         bucket += step
         latency[bucket] = count
     counts, (bytes_in, bytes_out, latency_sum) = tuple(figures[: len(OUTCOMES)]), figures[len(OUTCOMES) : head]
-    return StatsRow(key, 0, counts, bytes_in, bytes_out, latency_sum, latency)
+    return StatsRow(key, revision, counts, bytes_in, bytes_out, latency_sum, latency)
 
 
 def _put(out: bytearray, figures: Iterable[int]) -> None:

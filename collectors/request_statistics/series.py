@@ -1,11 +1,13 @@
 """Rows in memory, made coarser with age: windows of 10 s for a quarter of an hour, minutes for six hours.
 
 What is fine is kept by source, since a row may come again with a higher revision. When that can no longer be, rows of
-all sources are added up, minute by minute.
+all sources are added up, minute by minute; but for sources that another collector has counted too for a time, so that
+who merges the rows of both can tell which are the same.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total, unique
 from collectors.request_statistics.row_codec import packed, unpacked
@@ -25,6 +27,8 @@ class RowSeries:
     def __init__(self) -> None:
         self._fine: dict[int, dict[RowKey, StatsRow]] = {}
         self._coarse: dict[int, dict[RowPlace, bytes]] = {}
+        self._shared: dict[int, dict[tuple[RowPlace, str], bytes]] = {}
+        self._shared_until: dict[str, int] = {}
         self._places: dict[RowPlace, RowPlace] = {}
         self._fine_since = 0
         self.too_old = 0
@@ -45,40 +49,71 @@ class RowSeries:
                 out.append((kept, other))
         return out
 
+    def share(self, source: str, until: int) -> None:
+        """Keep a source by itself in windows before a moment: another collector may have read its lines too."""
+        self._shared_until[source] = max(until, self._shared_until.get(source, 0))
+
+    def is_shared(self, key: RowKey) -> bool:
+        """Tell whether another collector may have a row with this key."""
+        return key.start < self._shared_until.get(key.source, 0)
+
     def age(self, now: float) -> None:
         """Make coarser what has become old, and forget what is older than hours."""
         for minute in sorted({start // MINUTE * MINUTE for start in self._fine}):
             if minute + MINUTE + FINE > now:
                 break
             windows = [self._fine.pop(start) for start in range(minute, minute + MINUTE, WINDOW) if start in self._fine]
-            self._coarse[minute] = dict(self._minute(minute, windows))
+            rows = [row for window in windows for row in window.values()]
+            self._coarse[minute] = dict(self._minute(minute, (row for row in rows if not self.is_shared(row.key))))
+            self._keep_shared(minute, [row for row in rows if self.is_shared(row.key)])
         self._fine_since = max(self._fine_since, int(now - FINE) // MINUTE * MINUTE)
         for minute in [minute for minute in self._coarse if minute + MINUTE + COARSE <= now]:
             del self._coarse[minute]
+            self._shared.pop(minute, None)
+        ended = [source for source, until in self._shared_until.items() if until + MINUTE + COARSE <= now]
+        for source in ended:
+            del self._shared_until[source]
         if len(self._places) > 2 * max(map(len, self._coarse.values()), default=0):
             self._places = {place: place for places in self._coarse.values() for place in places}
 
     def rows(self, level: str, start: int, end: int) -> Iterator[StatsRow]:
-        """Yield the rows of a level that begin from `start` on and before `end` (epoch seconds), minutes first. A
-        minute may begin before `start` and reach beyond `end`."""
-        for minute in sorted(self._coarse):
-            if start - MINUTE < minute < end:
-                for place, data in self._coarse[minute].items():
-                    if place.level == level:
-                        yield unpacked(RowKey(place, minute, ALL), data)
-        for window in sorted(self._fine):
-            if start - WINDOW < window < end:
-                yield from (row for row in self._fine[window].values() if row.key.place.level == level)
+        """Return the rows of a level that begin from `start` on and before `end` (epoch seconds), as they are now,
+        minutes first. A minute may begin before `start` and reach beyond `end`."""
+        minutes = [minute for minute in sorted(self._coarse) if start - MINUTE < minute < end]
+        kept = [
+            (RowKey(place, minute, ALL), data)
+            for minute in minutes
+            for place, data in self._coarse[minute].items()
+            if place.level == level
+        ]
+        kept += [
+            (RowKey(place, minute, source), data)
+            for minute in minutes
+            for (place, source), data in self._shared.get(minute, {}).items()
+            if place.level == level
+        ]
+        windows = [list(self._fine[begin].values()) for begin in sorted(self._fine) if start - WINDOW < begin < end]
+        fine = (row for window in windows for row in window if row.key.place.level == level)
+        return chain((unpacked(key, data) for key, data in kept), fine)
 
-    def _minute(self, minute: int, windows: list[dict[RowKey, StatsRow]]) -> Iterator[tuple[RowPlace, bytes]]:
+    def _minute(self, minute: int, rows: Iterable[StatsRow]) -> Iterator[tuple[RowPlace, bytes]]:
         parts: dict[RowPlace, list[StatsRow]] = {}
-        for window in windows:
-            for row in window.values():
-                parts.setdefault(row.key.place, []).append(row)
+        for row in rows:
+            parts.setdefault(row.key.place, []).append(row)
         seen: dict[bytes, bytes] = {}
-        for place, rows in parts.items():
-            data = packed(total(RowKey(place, minute, ALL), rows))
+        for place, found in parts.items():
+            data = packed(total(RowKey(place, minute, ALL), found))
             yield self._places.setdefault(place, place), seen.setdefault(data, data)
+
+    def _keep_shared(self, minute: int, rows: list[StatsRow]) -> None:
+        parts: dict[tuple[RowPlace, str], list[StatsRow]] = {}
+        for row in rows:
+            parts.setdefault((row.key.place, row.key.source), []).append(row)
+        if parts:
+            self._shared[minute] = {
+                (place, source): packed(total(RowKey(place, minute, source), found))
+                for (place, source), found in parts.items()
+            }
 
 
 def in_steps(rows: Iterable[StatsRow], step: int) -> list[StatsRow]:

@@ -23,7 +23,8 @@ def settled() -> None:
     """Wait until the managers are rolled out and no former one is left: it would lead to its last moment."""
     kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", bounded())
     began = time.monotonic()
-    while len(json.loads(kubectl("-n", SYSTEM, "get", "pods", "-o", "json"))["items"]) != REPLICAS:
+    managers = ("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/name=tidegate", "-o", "json")
+    while len(json.loads(kubectl(*managers))["items"]) != REPLICAS:
         if time.monotonic() - began > hung():
             raise AssertionError(f"there are not exactly {REPLICAS} managers after {time.monotonic() - began:.0f} s")
         time.sleep(0.3)

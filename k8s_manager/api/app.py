@@ -19,6 +19,7 @@ from k8s_manager.api.routes import (
     overrides,
     probes,
     simulation,
+    statistics,
     whoami,
 )
 from k8s_manager.api.services.backend import Backend
@@ -49,7 +50,8 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
     git.add(app, backend)
     claims.add(app, backend)
     history.add(app, backend)
-    inventory.add(app, backend)
+    inventory.add(app, backend, proved_again)
+    statistics.add(app, backend)
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app

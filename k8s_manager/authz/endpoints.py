@@ -87,6 +87,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **{
         ("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/pause", "/measurement", "/versions/{version}/scale")
     },
+    ("GET", "/v1/stats"): Need(Scope.ANYWHERE),
+    ("GET", "/v1/gateways/{name}/stats"): _FLEET_READ,
+    **{("GET", path + "/stats"): _READ for path in ("/v1/tenants/{tenant}", _MODEL)},
+    ("GET", _MODEL + "/logs"): _READ,
     ("GET", _OVERRIDE): _READ,
     ("PUT", _OVERRIDE): _OPERATE,
     ("DELETE", _OVERRIDE): _OPERATE,

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "manifest_commands.simulate": ("simulate",),
     "statistics_commands.collect": ("collect",),
     "statistics_commands.shipper": ("collect shipper",),
+    "statistics_commands.top": ("top",),
+    "statistics_commands.logs": ("logs",),
     "warmup_commands.warmup": ("warmup",),
     "warmup_commands.measure": ("measure",),
     "server_commands.doctor": ("doctor",),

@@ -1,13 +1,20 @@
-"""The collector's loop: follow each gateway pod, close windows, keep rows, forget old ones."""
+"""The collector's loop: follow its share of the gateway pods, close windows, keep rows, forget old ones."""
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import WINDOW, StatsRow
+from collectors.access_log.rows import WINDOW, StatsRow, unique
+from collectors.access_log.shares import reader_of
+from collectors.access_log.windows import LATENESS
 from collectors.request_statistics.request_totals import RequestTotals
+from collectors.request_statistics.row_query import RowAnswer, RowQuery, packed_rows
 from collectors.request_statistics.series import FINE, RowSeries
+from istio_templates.facts import ObjectKey
 from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
+from k8s_manager.collector.membership import Membership
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.kube.client import KubeClient
@@ -22,10 +29,10 @@ EVERY = 1.0
 
 
 class Collector:
-    """Follows all gateway pods of a cluster."""
+    """Follows the gateway pods of a cluster: all of them, or with a `membership` those that no other member follows."""
 
-    def __init__(self, client: KubeClient, clock: Clock) -> None:
-        self._client, self._clock = client, clock
+    def __init__(self, client: KubeClient, clock: Clock, membership: Membership | None = None) -> None:
+        self._client, self._clock, self.membership = client, clock, membership
         self.store = Store(KINDS, clock)
         self.watchers = [Watcher(client, self.store, RESOURCES[kind], clock) for kind in KINDS]
         now = int(clock.utc().timestamp())
@@ -46,26 +53,53 @@ class Collector:
             for _, task in self._followed.values():
                 task.cancel()
 
+    def answer(self, query: RowQuery) -> Callable[[], RowAnswer]:
+        """Return what makes the answer to a query, of rows as they are now; it may run in another thread."""
+        rows = self.series.rows(query.level, query.start, query.end)
+        begins = range(query.start, query.end)
+        fresh = [row for row in self.engine.unfinished() if query.is_about(row.key.place) and row.key.start in begins]
+        since, unread, lag = self._since, self.metrics.unread, self.metrics.lag
+        return lambda: RowAnswer(packed_rows(query, _latest(rows, fresh), self.series.is_shared), since, unread, lag)
+
     def _look(self) -> None:
         self.engine.know(self._logs.routes())
         pods = self._logs.pods()
-        for source in [name for name in self._followed if name not in pods]:
-            followed, task = self._followed.pop(source)
-            task.cancel()
-            followed.end()
-            log.info("the gateway pod %s is gone", source)
-        for source in [name for name in pods if name not in self._followed]:
-            followed = PodLog(source, pods[source], self._since, self._client, self.engine, self._keep, self._clock)
-            self._followed[source] = followed, asyncio.create_task(followed.run())
-            log.info("following the log of the gateway pod %s", source)
+        own = self._share(pods)
+        now = self._clock.utc().timestamp()
+        for source in [name for name in self._followed if name not in own]:
+            self._leave(source, source in pods, now)
+        for source in [name for name in own if name not in self._followed]:
+            self._follow(source, pods[source], now)
         for followed, task in self._followed.values():
             followed.rest()
             if task.done():
                 task.result()
-        now = self._clock.utc().timestamp()
         self.series.age(now)
         self.totals.age(now)
         self._measure()
+
+    def _share(self, pods: dict[str, ObjectKey]) -> set[str]:
+        """Return the sources that are this collector's to follow."""
+        if self.membership is None:
+            return set(pods)
+        return {source for source in pods if reader_of(source, self.membership.members) == self.membership.identity}
+
+    def _leave(self, source: str, is_taken_over: bool, now: float) -> None:
+        followed, task = self._followed.pop(source)
+        task.cancel()
+        if is_taken_over:
+            self.series.share(source, int(now) + LATENESS.late)
+        followed.end()
+        log.info("the gateway pod %s is %s", source, "followed by another collector" if is_taken_over else "gone")
+
+    def _follow(self, source: str, pod: ObjectKey, now: float) -> None:
+        since = int(now) - FINE
+        if self.membership is not None:
+            self.series.share(source, int(now) + LATENESS.late)
+            self.totals.begin(source, int(now) // WINDOW * WINDOW)
+        followed = PodLog(source, pod, since, self._client, self.engine, self._keep, self._clock)
+        self._followed[source] = followed, asyncio.create_task(followed.run())
+        log.info("following the log of the gateway pod %s", source)
 
     def _keep(self, rows: list[StatsRow]) -> None:
         self.totals.add(self.series.put(rows))
@@ -74,3 +108,9 @@ class Collector:
         self.metrics.pods = len(self._followed)
         self.metrics.lag = max((followed.lag() for followed, _ in self._followed.values()), default=0.0)
         self.metrics.unread = sum(followed.problem is not None for followed, _ in self._followed.values())
+
+
+def _latest(rows: Iterator[StatsRow], fresh: list[StatsRow]) -> Iterator[StatsRow]:
+    """Yield rows, each as it stands where it is still to be emitted again."""
+    by_key = {row.key: row for row in fresh}
+    return chain((unique([row, by_key.pop(row.key, row)])[0] for row in rows), by_key.values())

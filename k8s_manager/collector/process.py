@@ -1,26 +1,34 @@
-"""The collector as a process: its parts, and where Prometheus reads it."""
+"""The collector as a process: its parts, where Prometheus reads it, and where managers ask it for rows."""
 
 import asyncio
 import logging
 import signal
-from pathlib import Path
+import socket
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 
+from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
+from k8s_manager.api.authn.own_token import Token, given_token
+from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.listener.server import serve
+from k8s_manager.collector import row_endpoint
 from k8s_manager.collector.collector import Collector
+from k8s_manager.collector.membership import Membership
+from k8s_manager.collector.row_endpoint import RowReaders
+from k8s_manager.collector.settings import CollectorSettings
+from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.manager import until
-from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.metrics import REGISTRY
 
 log = logging.getLogger(__name__)
 
 
-def application(collector: Collector) -> FastAPI:
-    """Return what a collector shows: whether it lives and has read the cluster, and its metrics."""
+def application(collector: Collector, readers: RowReaders) -> FastAPI:
+    """Return what a collector shows: whether it lives and has read the cluster, its metrics and rows."""
     app = FastAPI(title="Tidegate collector", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/healthz", response_class=PlainTextResponse)
@@ -41,16 +49,30 @@ def application(collector: Collector) -> FastAPI:
         pages = [await asyncio.to_thread(generate_latest, registry) for registry in (requests, REGISTRY)]
         return PlainTextResponse(b"".join(pages), media_type="text/plain; version=0.0.4")
 
+    row_endpoint.add(app, collector, readers)
     return app
 
 
-async def run(kubeconfig: Path | None, listen: tuple[str, int]) -> None:
+def _readers(settings: CollectorSettings, client: KubeClient, clock: Clock) -> RowReaders:
+    proofs: list[Authenticator] = []
+    if settings.token_file:
+        proofs.append(Token(given_token(settings.token_file)))
+    if settings.token_review:
+        proofs.append(TokenReviews(client, clock, settings.token_review))
+    return RowReaders(Authenticators(proofs), settings.readers)
+
+
+async def run(settings: CollectorSettings) -> None:
     """Follow the gateway pods of a cluster until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with await connect(kubeconfig) as client:
-        collector = Collector(client, SystemClock())
-        watching = [watcher.run() for watcher in collector.watchers]
-        await until(stop, *watching, collector.run(), serve(application(collector), listen, stop))
+    async with await connect(settings.kubeconfig) as client:
+        clock = SystemClock()
+        identity = socket.gethostname().lower()
+        shared = Membership(client, clock, settings.namespace, identity) if settings.namespace else None
+        collector = Collector(client, clock, shared)
+        parts = [*(watcher.run() for watcher in collector.watchers), *([shared.run()] if shared else [])]
+        app = application(collector, _readers(settings, client, clock))
+        await until(stop, *parts, collector.run(), serve(app, settings.listen, stop))
     log.info("stopped")

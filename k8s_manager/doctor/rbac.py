@@ -1,6 +1,6 @@
 """Rights of the manager in the cluster: the list from which its ClusterRole is generated and which `doctor` checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest
@@ -65,6 +65,7 @@ RIGHTS = (
     ),
     RbacRule("tenants' namespaces", "", ("namespaces",), _OWN),
     RbacRule("replicas and gateway pods", "", ("pods",), _FOLLOW),
+    RbacRule("the logs of replicas", "", ("pods/log",), ("get",)),
     RbacRule("the warm-up of replicas", "", ("pods/status",), ("patch",)),
     RbacRule("replicas that are to restart", "", ("pods",), ("delete",)),
     RbacRule("whether a certificate is there", "", ("secrets",), _FOLLOW),
@@ -98,20 +99,40 @@ OWN_RIGHTS = (
 )
 """In the manager's own namespace."""
 
+COLLECTOR = "tidegate-collector"
+COLLECTOR_RIGHTS = (
+    RbacRule("gateways, and whose each route is", "tidegate.dev", ("inferencegateways", "tenants", "models"), _FOLLOW),
+    RbacRule("gateway pods", "", ("pods",), _FOLLOW),
+    RbacRule("their access logs", "", ("pods/log",), ("get",)),
+    RbacRule("who reads rows", "authentication.k8s.io", ("tokenreviews",), ("create",)),
+)
+COLLECTOR_OWN_RIGHTS = (
+    RbacRule("which collectors there are", "coordination.k8s.io", ("leases",), ("list", "create", "patch", "delete")),
+)
+
 
 def roles() -> list[Manifest]:
     """Return the roles and bindings of the manager's account."""
-    subject = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM}]
+    return _roles(ACCOUNT, RIGHTS, OWN_RIGHTS)
+
+
+def collector_roles() -> list[Manifest]:
+    """Return the roles and bindings of the collectors' account."""
+    return _roles(COLLECTOR, COLLECTOR_RIGHTS, COLLECTOR_OWN_RIGHTS)
+
+
+def _roles(account: str, rights: Sequence[RbacRule], own: Sequence[RbacRule]) -> list[Manifest]:
+    subject = [{"kind": "ServiceAccount", "name": account, "namespace": SYSTEM}]
     return [
-        _rbac("ClusterRole", ACCOUNT, {"rules": [right.rule() for right in RIGHTS]}),
-        _rbac("ClusterRoleBinding", ACCOUNT, {"roleRef": _ref("ClusterRole"), "subjects": subject}),
-        _rbac("Role", ACCOUNT, {"rules": [right.rule() for right in OWN_RIGHTS]}, SYSTEM),
-        _rbac("RoleBinding", ACCOUNT, {"roleRef": _ref("Role"), "subjects": subject}, SYSTEM),
+        _rbac("ClusterRole", account, {"rules": [right.rule() for right in rights]}),
+        _rbac("ClusterRoleBinding", account, {"roleRef": _ref("ClusterRole", account), "subjects": subject}),
+        _rbac("Role", account, {"rules": [right.rule() for right in own]}, SYSTEM),
+        _rbac("RoleBinding", account, {"roleRef": _ref("Role", account), "subjects": subject}, SYSTEM),
     ]
 
 
-def _ref(kind: str) -> Manifest:
-    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": ACCOUNT}
+def _ref(kind: str, account: str) -> Manifest:
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": account}
 
 
 def _rbac(kind: str, name: str, body: Manifest, namespace: str = "") -> Manifest:

@@ -4,7 +4,7 @@ Configuration and TLS come from the official client; the calls are our own, sinc
 times the time and memory and refuse fields that they do not know yet.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -107,7 +107,11 @@ class KubeClient:
     async def log(self, pod: ObjectKey, container: str, since: str) -> AsyncIterator[bytes]:
         """Yield what a container has written since a moment (RFC 3339) and what it goes on to write, piece by piece,
         until the server ends that or nothing has come for a while; an empty piece as soon as it can be read."""
-        query = {"container": container, "follow": "true", "sinceTime": since}
+        async for piece in self.pod_log(pod, {"container": container, "follow": "true", "sinceTime": since}):
+            yield piece
+
+    async def pod_log(self, pod: ObjectKey, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Yield what a query asks of a pod's log (the parameters of Kubernetes' log subresource), as `log` does."""
         what, is_open = f"log of {pod}", False
         try:
             async with self.session.get(self.server + path_of(pod, "log"), params=query, timeout=LOG_TIMEOUT) as answer:

@@ -120,6 +120,12 @@ class Settings:
     prometheus_url: str | None = None
     """The Prometheus server for `prometheus` and `both`."""
 
+    collectors_url: str | None = None
+    """The address of the collectors, each address of its host name one of them; absent: no statistics of requests."""
+
+    collectors_token_file: Path | None = None
+    """A file with the bearer token that collectors ask for; it is read again for each question."""
+
     git: Git | None = None
     """Where manifests go instead of the cluster; absent: into the cluster."""
 

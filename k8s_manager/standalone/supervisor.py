@@ -85,6 +85,7 @@ class Standalone:
         (folder / "logs").mkdir(exist_ok=True)
         _kept_secret(self.place.token_file)
         token = _kept_secret(folder / "kube-token")
+        _kept_secret(folder / "collector-token")
         port = _port(folder / "kube-port")
         self.server = f"http://127.0.0.1:{port}"
         environment = {**os.environ, "TIDEGATE_KUBE_TOKEN": token}
@@ -195,11 +196,16 @@ class Standalone:
             *options,
             "--token-file",
             str(self.place.token_file),
+            "--collectors",
+            f"http://127.0.0.1:{_port(self.place.folder / 'collector-port')}",
+            "--collectors-token-file",
+            str(self.place.folder / "collector-token"),
         ]
 
     def _collector_command(self) -> list[str]:
         port = _port(self.place.folder / "collector-port")
         options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", f"127.0.0.1:{port}"]
+        options += ["--token-file", str(self.place.folder / "collector-token")]
         return [sys.executable, "-m", "k8s_manager.cli.main", "collect", "--pods", *options]
 
     def _write_kubeconfig(self, server: str, authority: bytes, token: str) -> None:

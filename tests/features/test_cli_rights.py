@@ -46,6 +46,7 @@ TABLE = [
     ("explain search/ranker --about ready", READ),
     ("explain ads/ranker", "hhhnnn"),
     ("events --no-follow", READ),
+    ("logs search/ranker", READ),
     ("claims", READ),
     ("git", FLEET_READ),
     (f"backup {FOLDER}", MANAGE),
@@ -87,7 +88,7 @@ TABLE = [
     ("claims release search.models.example.com", "nnnnny"),
 ]
 LOCAL = {"serve", "standalone", "render", "push", "import", "simulate", "warmup", "measure", "doctor", "token"}
-LOCAL |= {"login", "config", "completion", "collect", "collect shipper"}
+LOCAL |= {"login", "config", "completion", "collect", "collect shipper", "top"}
 """Commands that run here, or ask the manager for what `get model` and `scale` ask for."""
 
 

@@ -1,20 +1,18 @@
 """The route that streams events."""
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest
+from k8s_manager.api.event_stream import proved
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.fleet import EventList
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.authz.roles import Caller, Identity, Right
+from k8s_manager.authz.roles import Caller, Right
 from k8s_manager.runtime.events import Event
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -39,7 +37,7 @@ def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
             return is_shown(event, request.state.caller_now(), backend.documents.tenant_of)
 
         if follow:
-            lines = _proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
+            lines = proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
             return StreamingResponse(lines, media_type="text/event-stream")
         items = [event_line(event) for event in backend.events.recent() if event.id > after and shown(event)]
         return in_json({"items": items})
@@ -51,30 +49,6 @@ def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None
     if model:
         return caller.may(Right.READ, tenant_of(namespace) or "")
     return caller.may(Right.READ, event.object if event.details.get("kind") == "Tenant" else None)
-
-
-async def _proved(
-    lines: AsyncGenerator[bytes], prove: Callable[[], Awaitable[Identity]], every: float
-) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream as long as its reader authenticates; a comment while nothing happens."""
-    coming = asyncio.ensure_future(anext(lines))
-    due = time.monotonic() + every
-    try:
-        while True:
-            await asyncio.wait([coming], timeout=max(0.0, due - time.monotonic()))
-            if time.monotonic() >= due:
-                await prove()
-                due = time.monotonic() + every
-                yield b": still here\n\n"
-            if coming.done():
-                yield coming.result()
-                coming = asyncio.ensure_future(anext(lines))
-    except (StopAsyncIteration, TidegateError):
-        return
-    finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
-        await lines.aclose()
 
 
 async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) -> AsyncGenerator[bytes]:

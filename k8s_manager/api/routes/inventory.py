@@ -1,27 +1,44 @@
-"""The routes of what belongs to a document: objects, pods with their reasons, events, rollouts."""
+"""The routes of what belongs to a document: objects, pods with their reasons and logs, events, rollouts."""
 
-from typing import Annotated
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+import orjson
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.document_paths import PATHS, place_of
+from k8s_manager.api.document_paths import PATHS, model_of, place_of
+from k8s_manager.api.event_stream import proved
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.routes.events import event_line, is_shown
 from k8s_manager.api.schemas.documents import KINDS
 from k8s_manager.api.schemas.inventory import DocumentInventory, RolloutList
+from k8s_manager.api.schemas.statistics import LogLineList
 from k8s_manager.api.services.backend import Backend
+from k8s_manager.statistics.pod_logs import LogQuery
 
 SHOWN = 50
 """Events of one document, the last ones."""
 _OWNERS = ("InferenceGateway", "Tenant", "Model")
+MOST_TAIL = 10_000
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "With `follow=true` lines as server-sent events, as they come; else lines so far, as JSON.",
+          "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}  # fmt: skip
+Tail = Annotated[int, Query(ge=0, le=MOST_TAIL, description="The last lines of each pod.")]
+Since = Annotated[int | None, Query(ge=1, le=10**9, description="Only what was written in the last so many seconds.")]
+Previous = Annotated[bool, Query(description="The log of the container's former run.")]
+Container = Annotated[str, Query(max_length=63, pattern="^[-a-z0-9]*$", description="Absent: the model's.")]
+PodName = Annotated[str, Query(max_length=253, description="Of this pod only.")]
 
 
-def add(app: FastAPI, backend: Backend) -> None:
+def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
     """Add the routes."""
     for kind in _OWNERS:
         _objects(app, backend, kind)
+    _logs(app, backend, proved_again)
 
     @app.get(
         "/v1/tenants/{tenant}/rollouts",
@@ -52,3 +69,45 @@ def _objects(app: FastAPI, backend: Backend, kind: str) -> None:
         ]
         body = {"objects": backend.inventory.objects(key), "pods": backend.inventory.pods(key)}
         return in_json({**body, "events": found[-SHOWN:]})
+
+
+def _logs(app: FastAPI, backend: Backend, proved_again: float) -> None:
+    place = model_of(backend)
+
+    @app.get(
+        "/v1/tenants/{tenant}/models/{model}/logs",
+        tags=["Model"],
+        summary="What the pods of a model have written.",
+        name="read_model_logs",
+        response_model=LogLineList,
+        responses=_STREAM,
+    )
+    async def logs(
+        request: Request,
+        key: Annotated[ObjectKey, Depends(place)],
+        tail: Tail = 100,
+        since: Since = None,
+        follow: bool = False,
+        previous: Previous = False,
+        container: Container = "",
+        pod: PodName = "",
+    ) -> Response:
+        query = LogQuery(tail, since, previous, container)
+
+        def pods() -> Sequence[ObjectKey]:
+            return [one for one in _pods(backend, key) if not pod or one.name == pod]
+
+        if not follow:
+            return in_json({"items": [line.shown() for line in await backend.logs.recent(pods(), query)]})
+        backend.logs.require_room()
+        lines = proved(_events(backend, pods, query), request.state.proved_again, proved_again)
+        return StreamingResponse(lines, media_type="text/event-stream")
+
+
+def _pods(backend: Backend, key: ObjectKey) -> list[ObjectKey]:
+    return [ObjectKey("Pod", line["namespace"], line["name"]) for line in backend.inventory.pods(key)]
+
+
+async def _events(backend: Backend, pods: Any, query: LogQuery) -> AsyncGenerator[bytes]:
+    async for line in backend.logs.follow(pods, query):
+        yield b"data: %s\n\n" % orjson.dumps(line.shown())

@@ -28,6 +28,8 @@ from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.work.work_queue import WorkQueue
+from k8s_manager.statistics.pod_logs import PodLogs
+from k8s_manager.statistics.request_stats import RequestStats
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
@@ -47,6 +49,8 @@ class Backend:
     events: Events
     history: HistoryRecorder
     tree: TreeLoop | None
+    requests: RequestStats
+    logs: PodLogs
     work: WorkQueue
 
 
@@ -65,6 +69,7 @@ def backend_of(
     history: HistoryRecorder,
     tree: TreeLoop | None,
     figures: FigureTracker,
+    requests: RequestStats,
     forecaster: LimitForecaster,
     clock: Clock,
     patience: float,
@@ -90,5 +95,7 @@ def backend_of(
         events=events,
         history=history,
         tree=tree,
+        requests=requests,
+        logs=PodLogs(client),
         work=work,
     )

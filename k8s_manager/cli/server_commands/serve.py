@@ -1,5 +1,6 @@
 """`tidegate serve` and `tidegate standalone`."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,7 @@ def serve(
     callers: options.CallerOptions,
     managers: options.ManagerOptions,
     limits: options.LimitOptions,
+    statistics: options.StatisticsOptions,
     git: options.GitOptions,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
@@ -76,10 +78,20 @@ def serve(
         in_flight=server.in_flight,
         replica_source=limits.replica_source.value,
         prometheus_url=None if by_watch else limits.prometheus_url,
+        collectors_url=_http_url(statistics.collectors_url),
+        collectors_token_file=statistics.collectors_token_file,
         git=_git(git),
     )
     require_free(*settings.listen)
     uvloop.run(run(settings))
+
+
+def _http_url(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"http://[^/?#@]+/?", text):
+        raise typer.BadParameter(
+            f"--collectors {text!r} is not http://HOST:PORT, such as http://tidegate-collector:8710"
+        )
+    return text
 
 
 def _tls(server: options.ServerOptions) -> Tls | None:

@@ -13,6 +13,7 @@ from k8s_manager.runtime.settings import GATEWAY_OVERLAP
 _callers = partial(typer.Option, rich_help_panel="Who may call")
 _managers = partial(typer.Option, rich_help_panel="Several managers")
 _limits = partial(typer.Option, rich_help_panel="Limits and migrations")
+_statistics = partial(typer.Option, rich_help_panel="Statistics of requests")
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -129,6 +130,20 @@ PrometheusUrl = Annotated[
     str | None, _limits(envvar="TIDEGATE_PROMETHEUS_URL", help="The Prometheus server that scrapes kube-state-metrics.")
 ]
 
+CollectorsUrl = Annotated[
+    str | None,
+    _statistics(
+        "--collectors",
+        metavar="URL",
+        envvar="TIDEGATE_COLLECTORS",
+        help="Where collectors answer (tidegate collect --pods); every address of the host name is asked.",
+    ),
+]
+CollectorsTokenFile = Annotated[
+    Path | None,
+    _statistics(envvar="TIDEGATE_COLLECTORS_TOKEN_FILE", help="A file with the token that collectors ask for."),
+]
+
 GitUrl = Annotated[
     str | None,
     _git(
@@ -202,6 +217,14 @@ class LimitOptions:
     gateway_overlap: GatewayOverlap = GATEWAY_OVERLAP
     replica_source: Source = ReplicaSource.WATCH
     prometheus_url: PrometheusUrl = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatisticsOptions:
+    """Where statistics of requests come from."""
+
+    collectors_url: CollectorsUrl = None
+    collectors_token_file: CollectorsTokenFile = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

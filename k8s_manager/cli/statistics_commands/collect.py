@@ -26,9 +26,12 @@ from collectors.request_statistics.summary import summary
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
+from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.output import FORMS, Format, plain_form_of
 from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.cli.server_commands.serve import address
+from k8s_manager.cli.statistics_commands.pod_options import PodOptions
+from k8s_manager.collector.settings import CollectorSettings
 from k8s_manager.runtime.timestamp import timestamp
 
 Object = dict[str, Any]
@@ -47,10 +50,11 @@ class Level(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(collect)
+    app.command()(grouped(collect))
 
 
 def collect(
+    pods: PodOptions,
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="FILE...", help="Access logs of gateway pods, a file for each pod; - for stdin."),
@@ -64,15 +68,6 @@ def collect(
     form: Annotated[
         Format, typer.Option("-o", "--output", parser=plain_form_of, metavar=FORMS, help="How to show it.")
     ] = Format.TABLE,
-    pods: Annotated[
-        bool, typer.Option("--pods", help="Follow the logs of a cluster's gateway pods until SIGTERM, for Prometheus.")
-    ] = False,
-    kubeconfig: Annotated[
-        Path | None, typer.Option(help="With --pods: the cluster; absent: the pod's own service account.")
-    ] = None,
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="With --pods: where /metrics is served.")
-    ] = "127.0.0.1:8710",
 ) -> None:
     """Say what became of the requests in access logs: demand, what the limit refused, errors, latency.
 
@@ -83,10 +78,10 @@ def collect(
 
     tidegate collect --pods --kubeconfig ~/.kube/config
     """  # fmt: skip
-    if pods == bool(files):
+    if pods.pods == bool(files):
         raise typer.BadParameter("give files to read, - for stdin, or --pods")
-    if pods:
-        _follow(kubeconfig, listen)
+    if pods.pods:
+        _follow(pods)
         return
     span = _step(step)
     _require_in(level, tenant, model)
@@ -109,12 +104,13 @@ def _require_in(level: Level, tenant: str | None, model: str | None) -> None:
         raise typer.BadParameter(f"--tenant needs --level tenant, model or version; {level} tells no tenants apart")
 
 
-def _follow(kubeconfig: Path | None, listen: str) -> None:
+def _follow(pods: PodOptions) -> None:
     from k8s_manager.collector.process import run
 
-    where = address(listen)
-    require_free(*where)
-    uvloop.run(run(kubeconfig, where))
+    names = tuple(f"kubernetes:{name}" for name in pods.reader or ())
+    listen = address(pods.listen)
+    require_free(*listen)
+    uvloop.run(run(CollectorSettings(pods.kubeconfig, listen, pods.share, pods.token_file, pods.token_review, names)))
 
 
 def _step(text: str) -> int:

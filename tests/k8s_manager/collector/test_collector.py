@@ -13,11 +13,13 @@ from aiohttp import web
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import RowPlace
 from istio_templates.facts import ObjectKey
+from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.collector import pod_log
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.gateway_logs import GatewayLogs
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.process import application
+from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.kube import client as client_module
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Unavailable
@@ -176,7 +178,11 @@ async def test_prometheus_sees_what_came_since_the_start(site: Site):
 
 async def shown(site: Site) -> str:
     """Return the page that Prometheus reads."""
-    route = next(route for route in application(site.collector).routes if route.path == "/metrics")
+    route = next(
+        route
+        for route in application(site.collector, RowReaders(Authenticators([]), ())).routes
+        if route.path == "/metrics"
+    )
     return (await route.endpoint()).body.decode()
 
 

@@ -1,0 +1,91 @@
+"""What is asked of collectors, what one of them answers, and the answers of several as one.
+
+A collector adds up what only it has counted. Rows that another collector may have too keep their source, so that each
+counts once; where they are old, all collectors have them as minutes.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from collectors.access_log.rows import RowKey, RowPlace, StatsRow, unique
+from collectors.request_statistics.row_codec import packed, unpacked
+from collectors.request_statistics.series import ALL, COARSE, FINE, MINUTE, in_steps
+
+SKEW = 120
+"""Seconds by which the clocks of collectors and of who asks them may differ, and a little more."""
+PackedRow = tuple[RowPlace, int, str, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class RowQuery:
+    """Rows of a level from `start` on and before `end` (epoch seconds), in steps of so many seconds; of one gateway,
+    tenant or model where they are given. Before `fine_since` there are minutes only."""
+
+    level: str
+    start: int
+    end: int
+    step: int
+    fine_since: int = 0
+    gateway: str = ""
+    tenant: str = ""
+    model: str = ""
+
+    def is_about(self, place: RowPlace) -> bool:
+        """Tell whether a row's place is asked for."""
+        asked = (("gateway", self.gateway), ("tenant", self.tenant), ("model", self.model))
+        return place.level == self.level and all(not name or getattr(place, of) == name for of, name in asked)
+
+
+class RowAnswer(msgspec.Struct, frozen=True):
+    """What one collector knows: rows; since when it has counted all requests of its pods (epoch seconds); the pods that
+    it cannot read; by how many seconds it is behind."""
+
+    rows: list[PackedRow]
+    since: int
+    unread: int = 0
+    lag: float = 0.0
+
+
+def fine_since(now: float) -> int:
+    """Return since when (epoch seconds) all collectors have windows of 10 s."""
+    return int(now - FINE + SKEW) // MINUTE * MINUTE
+
+
+def kept_since(now: float) -> int:
+    """Return since when (epoch seconds) collectors keep rows in memory."""
+    return int(now - COARSE) // MINUTE * MINUTE
+
+
+def packed_rows(query: RowQuery, rows: Iterable[StatsRow], is_shared: Callable[[RowKey], bool]) -> list[PackedRow]:
+    """Return the rows that answer a query, as they are sent."""
+    own, shared = list[StatsRow](), list[StatsRow]()
+    for row in rows:
+        if query.is_about(row.key.place):
+            (shared if row.key.source != ALL and is_shared(row.key) else own).append(row)
+    found = [*in_steps(own, query.step), *_coarse(query, shared)]
+    return [(row.key.place, row.key.start, row.key.source, row.revision, packed(row)) for row in found]
+
+
+def merged_rows(query: RowQuery, answers: Iterable[Iterable[PackedRow]]) -> list[StatsRow]:
+    """Return the rows of several collectors as those of one, in steps and in the order of time and place."""
+    sums, shared = list[StatsRow](), list[StatsRow]()
+    for answer in answers:
+        for place, start, source, revision, data in answer:
+            row = unpacked(RowKey(RowPlace(*place), start, source), data, revision)
+            (shared if source != ALL else sums).append(row)
+    return in_steps([*sums, *unique(shared)], query.step)
+
+
+def _coarse(query: RowQuery, rows: list[StatsRow]) -> Iterable[StatsRow]:
+    """Yield the rows of sources that others may have read too: windows, or minutes where those are old."""
+    old: dict[str, list[StatsRow]] = {}
+    for row in rows:
+        if row.key.start < query.fine_since:
+            old.setdefault(row.key.source, []).append(row)
+        else:
+            yield row
+    for source, found in old.items():
+        for row in in_steps(found, MINUTE):
+            yield replace(row, key=row.key._replace(source=source))

@@ -1,0 +1,117 @@
+"""The routes of what is known of requests."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+
+from istio_templates.facts import ObjectKey
+from k8s_manager.api.document_paths import model_of, place_of
+from k8s_manager.api.guard import caller_of
+from k8s_manager.api.problems import Denied
+from k8s_manager.api.responses import in_json
+from k8s_manager.api.schemas.statistics import RequestStatistics
+from k8s_manager.api.services.backend import Backend
+from k8s_manager.authz.roles import Right
+from k8s_manager.statistics.request_stats import StatsScope
+
+_MOMENT = "RFC 3339 or seconds since 1970"
+From = Annotated[
+    str | None,
+    Query(alias="from", max_length=40, description=f"Where it begins, {_MOMENT}; absent: 15 minutes before `to`."),
+]
+To = Annotated[str | None, Query(alias="to", max_length=40, description=f"Where it ends, {_MOMENT}; absent: now.")]
+Step = Annotated[
+    str | None, Query(max_length=20, description="Tens of seconds, such as 10s, 1m or 1h; absent: as the span asks.")
+]
+
+
+def add(app: FastAPI, backend: Backend) -> None:
+    """Add the routes."""
+    _of_all(app, backend)
+    _of_gateway(app, backend)
+    _of_tenant(app, backend)
+    _of_model(app, backend)
+
+
+def _of_all(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/stats",
+        tags=["Statistics"],
+        summary="What became of all requests.",
+        name="get_stats",
+        response_model=RequestStatistics,
+    )
+    async def stats(
+        request: Request,
+        start: From = None,
+        end: To = None,
+        step: Step = None,
+        by: Literal["gateway", "tenant", "model", "outcome"] | None = None,
+    ) -> Response:
+        caller = caller_of(request)
+        sees_all = caller.may(Right.READ)
+        if not sees_all and by not in ("tenant", "model"):
+            raise Denied(f"{caller.identity.user} may not read the whole fleet; ask with by=tenant or by=model")
+        found = await backend.requests.answer(StatsScope(), start, end, step, by)
+        if not sees_all:
+            found["items"] = [item for item in found["items"] if caller.may(Right.READ, item["tenant"])]
+        return in_json(found)
+
+
+def _of_gateway(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/gateways/{name}/stats",
+        tags=["InferenceGateway"],
+        summary="What became of the requests of a gateway.",
+        name="get_gateway_stats",
+        response_model=RequestStatistics,
+    )
+    async def stats(
+        key: Annotated[ObjectKey, Depends(place_of("InferenceGateway", backend))],
+        start: From = None,
+        end: To = None,
+        step: Step = None,
+        by: Literal["outcome"] | None = None,
+    ) -> Response:
+        backend.documents.live(key)
+        return in_json(await backend.requests.answer(StatsScope(gateway=key.name), start, end, step, by))
+
+
+def _of_tenant(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/tenants/{tenant}/stats",
+        tags=["Tenant"],
+        summary="What became of the requests of a tenant.",
+        name="get_tenant_stats",
+        response_model=RequestStatistics,
+    )
+    async def stats(
+        tenant: str,
+        start: From = None,
+        end: To = None,
+        step: Step = None,
+        by: Literal["model", "outcome"] | None = None,
+    ) -> Response:
+        backend.documents.live(ObjectKey("Tenant", "", tenant))
+        return in_json(await backend.requests.answer(StatsScope(tenant=tenant), start, end, step, by))
+
+
+def _of_model(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/tenants/{tenant}/models/{model}/stats",
+        tags=["Model"],
+        summary="What became of the requests of a model.",
+        name="get_model_stats",
+        response_model=RequestStatistics,
+    )
+    async def stats(
+        tenant: str,
+        key: Annotated[ObjectKey, Depends(model_of(backend))],
+        start: From = None,
+        end: To = None,
+        step: Step = None,
+        by: Literal["version", "outcome"] | None = None,
+    ) -> Response:
+        backend.documents.live(key)
+        scope = StatsScope(tenant=tenant, model=key.name)
+        return in_json(await backend.requests.answer(scope, start, end, step, by))

@@ -1,0 +1,100 @@
+"""Asks all collectors for rows."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from collectors.access_log.rows import StatsRow
+from collectors.request_statistics.row_query import RowAnswer, RowQuery, merged_rows
+from istio_templates.errors import Stalled, Waiting
+from istio_templates.host_port import joined
+
+log = logging.getLogger(__name__)
+PATIENCE = aiohttp.ClientTimeout(total=8, sock_connect=2)
+MOST_BYTES = 64 * 2**20
+RETRY = 5.0
+BEHIND = 15.0
+"""Seconds by which a collector may be behind before its rows count as incomplete."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAnswer:
+    """The rows of all collectors together, and in sentences why some may be missing."""
+
+    rows: list[StatsRow]
+    gaps: tuple[str, ...]
+
+
+class CollectorPool:
+    """The collectors behind a URL: one for each address of its host name."""
+
+    def __init__(self, url: str, token_file: Path | None) -> None:
+        self._url, self._token_file = urlsplit(url), token_file
+
+    async def rows(self, query: RowQuery) -> PoolAnswer:
+        """Return what collectors know; raises `Waiting` where none answers."""
+        hosts = await self._hosts()
+        async with aiohttp.ClientSession(trust_env=False, headers=self._headers()) as session:
+            found = await asyncio.gather(*(self._ask(session, host, query) for host in hosts))
+        answers = [answer for answer in found if isinstance(answer, RowAnswer)]
+        problems = [f"a collector does not answer: {answer}" for answer in found if isinstance(answer, str)]
+        if not answers:
+            raise Waiting(f"statistics cannot be read: {problems[0]}", RETRY)
+        rows = await asyncio.to_thread(merged_rows, query, [answer.rows for answer in answers])
+        return PoolAnswer(rows, tuple(problems + _gaps(query, answers)))
+
+    async def _hosts(self) -> list[str]:
+        host, port = self._url.hostname or "", self._url.port or 80
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+        except OSError as error:
+            raise Waiting(f"the collectors at {host} cannot be found: {error.strerror}; start one", RETRY) from error
+        return sorted({joined(str(address[0]), port) for *_, address in found})
+
+    def _headers(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+        except OSError as error:
+            said = f"the token for collectors cannot be read from {self._token_file}: {error.strerror}; give one"
+            raise Stalled(said) from error
+
+    async def _ask(self, session: aiohttp.ClientSession, host: str, query: RowQuery) -> RowAnswer | str:
+        """Return what one collector answers, or why it does not."""
+        asked = {name: str(getattr(query, name)) for name in RowQuery.__slots__}
+        try:
+            async with session.get(f"{self._url.scheme}://{host}/rows", params=asked, timeout=PATIENCE) as answer:
+                body = await _body(answer)
+                if answer.status != 200:
+                    return f"{host}: {answer.status} {body[:200].decode('utf-8', 'replace')}"
+            return await asyncio.to_thread(msgspec.msgpack.decode, body, type=RowAnswer)
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
+            return f"{host}: {str(error) or type(error).__name__}"
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """Return a body; raises `aiohttp.ClientError` for one that is too long."""
+    parts, size = list[bytes](), 0
+    async for part in answer.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            raise aiohttp.ClientPayloadError(f"more than {MOST_BYTES} bytes; ask for less")
+    return b"".join(parts)
+
+
+def _gaps(query: RowQuery, answers: list[RowAnswer]) -> list[str]:
+    out = []
+    if max(answer.since for answer in answers) > query.start:
+        out.append("a collector began to count after the beginning of this span")
+    if unread := sum(answer.unread for answer in answers):
+        out.append(f"the logs of {unread} gateway pods cannot be read")
+    if (lag := max(answer.lag for answer in answers)) > BEHIND:
+        out.append(f"the newest rows are {lag:.0f} s behind")
+    return out

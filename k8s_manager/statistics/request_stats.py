@@ -1,0 +1,49 @@
+"""The statistics of requests, as the API and controllers ask for them."""
+
+from dataclasses import dataclass
+
+from istio_templates.errors import NotFound
+from istio_templates.facts import Manifest
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.statistics.collector_pool import CollectorPool
+from k8s_manager.statistics.stats_answer import By, items_of
+from k8s_manager.statistics.stats_query import TimeSpan, time_span
+
+
+@dataclass(frozen=True, slots=True)
+class StatsScope:
+    """What statistics are about: everything, or one gateway, tenant or model."""
+
+    gateway: str = ""
+    tenant: str = ""
+    model: str = ""
+
+    def level(self, by: By | None) -> str:
+        """Return the level of the rows that tell it apart by something."""
+        if by is not None and by != "outcome":
+            return by
+        return next((level for level in ("model", "gateway", "tenant") if getattr(self, level)), "platform")
+
+
+class RequestStats:
+    """Reads statistics from collectors; without any, every question is refused."""
+
+    def __init__(self, pool: CollectorPool | None, clock: Clock) -> None:
+        self._pool, self._clock = pool, clock
+
+    async def answer(
+        self, scope: StatsScope, start: str | None, end: str | None, step: str | None, by: By | None
+    ) -> Manifest:
+        """Return the counts of a span in steps; raises `Invalid` for what cannot be asked, `Waiting` while no collector
+        answers, and `NotFound` where there is none."""
+        now = self._clock.utc().timestamp()
+        span = time_span(start, end, step, now)
+        if self._pool is None:
+            raise NotFound("there are no statistics here: start collectors, and this manager with --collectors URL")
+        found = await self._pool.rows(span.query(scope.level(by), now, scope.gateway, scope.tenant, scope.model))
+        gaps = [*_forgotten(span), *found.gaps]
+        return {"step": f"{span.step}s", "items": items_of(found.rows, by), "partial": bool(gaps), "gaps": gaps}
+
+
+def _forgotten(span: TimeSpan) -> list[str]:
+    return ["collectors keep the last six hours"] if span.start < span.kept else []

@@ -1,0 +1,41 @@
+"""Rows as the API shows them. Pure."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+from collectors.access_log.outcomes import OUTCOMES
+from collectors.access_log.rows import StatsRow
+from collectors.request_statistics.summary import summary
+from istio_templates.errors import Invalid, Problem
+from istio_templates.facts import Manifest
+from k8s_manager.runtime.timestamp import timestamp
+
+By = Literal["gateway", "tenant", "model", "version", "outcome"]
+MOST_ITEMS = 10_000
+
+
+def items_of(rows: Iterable[StatsRow], by: By | None) -> list[Manifest]:
+    """Return the items of an answer: counts, not rates; raises `Invalid` where they are too many."""
+    found: list[Manifest] = []
+    for row in rows:
+        found += _outcomes(row) if by == "outcome" else [{"start": _start(row), **_names(row, by), **summary(row)}]
+        if len(found) > MOST_ITEMS:
+            right = "ask for a longer step, a shorter span, or for less at once"
+            raise Invalid("statistics", [Problem("step", f"there are more than {MOST_ITEMS} items; {right}")])
+    return found
+
+
+def _names(row: StatsRow, by: By | None) -> Manifest:
+    if by == "model":
+        return {"tenant": row.key.place.tenant, "model": row.key.place.model}
+    return {by: getattr(row.key.place, by)} if by else {}
+
+
+def _outcomes(row: StatsRow) -> list[Manifest]:
+    counts = zip(OUTCOMES, row.counts, strict=True)
+    return [{"start": _start(row), "outcome": name, "requests": count} for name, count in counts if count]
+
+
+def _start(row: StatsRow) -> str:
+    return timestamp(datetime.fromtimestamp(row.key.start, UTC))

@@ -1,0 +1,85 @@
+"""What is asked of statistics: a span of time in steps, and by what they are told apart. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collectors.access_log.rows import WINDOW
+from collectors.request_statistics.row_query import RowQuery, fine_since, kept_since
+from collectors.request_statistics.series import MINUTE
+from istio_templates.documents.fields import seconds
+from istio_templates.errors import Invalid, Problem
+
+MOST_POINTS = 2_000
+"""Steps in one answer."""
+LAST = 15 * 60
+"""Seconds before its end at which a span begins where nothing else is said."""
+_POINTS = 60
+_STEPS = (10, 30, 60, 300, 900, 3600)
+_EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSpan:
+    """Epoch seconds from `start` on and before `end`, in steps of seconds; both are whole steps. `kept` is since when
+    collectors keep anything."""
+
+    start: int
+    end: int
+    step: int
+    kept: int
+
+    def query(self, level: str, now: float, gateway: str = "", tenant: str = "", model: str = "") -> RowQuery:
+        """Return what is asked of collectors for this span."""
+        start = max(self.start, self.kept // self.step * self.step)
+        return RowQuery(level, start, self.end, self.step, fine_since(now), gateway, tenant, model)
+
+
+def time_span(start: str | None, end: str | None, step: str | None, now: float) -> TimeSpan:
+    """Return the span that `from`, `to` and `step` ask for; raises `Invalid`.
+
+    Moments are RFC 3339 or epoch seconds. Steps are tens of seconds; of what is older than a quarter of an hour there
+    are minutes only, so that a shorter step becomes a minute. A moment to come stands for now.
+    """
+    problems: list[Problem] = []
+    last = min(_moment("to", end, now, problems), now + WINDOW)
+    first = _moment("from", start, last - LAST, problems)
+    width = _step(step, last - first, problems)
+    if problems:
+        raise Invalid("statistics", problems)
+    if first >= last:
+        raise Invalid("statistics", [Problem("from", "it is not before `to`; give an earlier moment")])
+    if first < fine_since(now):
+        width = max(width, MINUTE) if width % MINUTE == 0 or width < MINUTE else -(-width // MINUTE) * MINUTE
+    begin, ends = int(first // width) * width, -int(-last // width) * width
+    if (ends - begin) // width > MOST_POINTS:
+        most = f"more than {MOST_POINTS} steps of {width} s; give a longer step or a shorter span"
+        raise Invalid("statistics", [Problem("step", most)])
+    return TimeSpan(begin, ends, width, kept_since(now))
+
+
+def _moment(name: str, text: str | None, default: float, problems: list[Problem]) -> float:
+    if text is None:
+        return default
+    if _EPOCH.fullmatch(text):
+        return float(text)
+    try:
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+        return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        right = "2026-11-29T12:00:00Z or seconds since 1970"
+        problems.append(Problem(name, f"{text[:60]!r} is no moment; write {right}"))
+        return default
+
+
+def _step(text: str | None, span: float, problems: list[Problem]) -> int:
+    if text is None:
+        return next((step for step in _STEPS if step * _POINTS >= span), _STEPS[-1])
+    try:
+        found = seconds(text) if not text.isdigit() else float(text[:12])
+    except ValueError:
+        found = 0.0
+    if not WINDOW <= found < 2**31 or found % WINDOW:
+        problems.append(Problem("step", f"{text[:60]!r} is no multiple of {WINDOW} s; write 10s, 1m or 1h"))
+        return WINDOW
+    return int(found)

@@ -1,0 +1,206 @@
+"""The REST API says what became of requests, from all collectors together, to who may know it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collectors.access_log.identity import KnownRoutes
+from k8s_manager.api.authn.authenticators import Authenticators
+from k8s_manager.api.authn.own_token import Token
+from k8s_manager.api.listener.server import serve
+from k8s_manager.collector.collector import Collector
+from k8s_manager.collector.process import application
+from k8s_manager.collector.row_endpoint import RowReaders
+from k8s_manager.runtime.clock import SystemClock
+from tests.collectors.access_log.lines import LIMITED, line
+from tests.features.conftest import make_search
+from tests.features.test_access import GRANTS, made
+from tests.support.documents import tenant
+from tests.support.fleet import SETTINGS, Fleet, Rest
+from tests.support.waiting import until
+
+TOKEN = "of-the-collectors"
+MODEL = "/v1/tenants/search/models/ranker"
+
+
+@asynccontextmanager
+async def collector_on(fleet: Fleet, host: str, port: int, **lines: list[bytes]) -> AsyncIterator[Collector]:
+    """Serve a collector that has read lines of some gateway pods an hour long."""
+    collector, stop = Collector(fleet.client, SystemClock()), asyncio.Event()
+    collector._since = 0
+    for pod, read in lines.items():
+        collector._keep(collector.engine.feed(f"gw/{pod}", read))
+    readers = RowReaders(Authenticators([Token(TOKEN)]), ())
+    serving = asyncio.create_task(serve(application(collector, readers), (host, port), stop))
+    try:
+        yield collector
+    finally:
+        stop.set()
+        await serving
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def requests(ago: float, **values: object) -> bytes:
+    return line(time.time() - ago, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    return file
+
+
+@asynccontextmanager
+async def api(fleet: Fleet, token_file: Path | None, port: int) -> AsyncIterator[Rest]:
+    settings = replace(SETTINGS, collectors_url=f"http://127.0.0.1:{port}", collectors_token_file=token_file)
+    async with fleet.manager(settings) as manager, fleet.rest(manager) as rest:
+        await make_search(fleet)
+        await fleet.apply(tenant("ads"))
+        await until(lambda: _is_there(rest), "the documents being read")
+        yield rest
+
+
+async def _is_there(rest: Rest) -> bool:
+    return (await rest.call("GET", "/v1/tenants/ads"))[0] == 200
+
+
+async def test_requests_are_counted_by_model_version_outcome_and_gateway(fleet: Fleet, token_file: Path) -> None:
+    port = free_port()
+    lines = [
+        requests(40),
+        requests(40, **LIMITED),
+        requests(39, status=503),
+        requests(39, tenant="ads", model="bidder"),
+    ]
+    async with collector_on(fleet, "127.0.0.1", port, a=lines, b=[requests(38)]), api(fleet, token_file, port) as rest:
+        status, found = await rest.call("GET", f"{MODEL}/stats?step=1h")
+        assert status == 200 and not found["partial"] and found["step"] == "3600s"
+        assert sum(item["demand"] for item in found["items"]) == 4
+        assert sum(item["limited"] for item in found["items"]) == 1
+        assert sum(item["serverErrors"] for item in found["items"]) == 1
+        assert 19 < found["items"][0]["latency"]["p99"] < 21
+        _, versions = await rest.call("GET", f"{MODEL}/stats?step=1h&by=version")
+        assert {item["version"] for item in versions["items"]} == {"v1"}
+        _, outcomes = await rest.call("GET", f"{MODEL}/stats?step=1h&by=outcome")
+        assert {i["outcome"]: i["requests"] for i in outcomes["items"]} == {"ok": 2, "limited": 1, "serverError": 1}
+        _, models = await rest.call("GET", "/v1/stats?step=1h&by=model")
+        assert {(i["tenant"], i["model"]): i["demand"] for i in models["items"]} == {
+            ("search", "ranker"): 4,
+            ("ads", "bidder"): 1,
+        }
+        _, own = await rest.call("GET", "/v1/tenants/ads/stats?step=1h")
+        assert [item["demand"] for item in own["items"]] == [1]
+        _, shared = await rest.call("GET", "/v1/gateways/shared/stats?step=1h")
+        assert [item["demand"] for item in shared["items"]] == [5]
+        _, everything = await rest.call("GET", "/v1/stats?step=1h")
+        assert [item["demand"] for item in everything["items"]] == [5]
+
+
+async def test_what_a_line_says_is_there_before_its_window_has_closed(fleet: Fleet, token_file: Path) -> None:
+    port = free_port()
+    async with collector_on(fleet, "127.0.0.1", port) as collector, api(fleet, token_file, port) as rest:
+        collector.engine.know(KnownRoutes({"search": "search"}, {}))
+        collector._keep(collector.engine.feed("gw/a", [requests(0.2)]))
+        assert not list(collector.series.rows("model", 0, 2**40)), "the window is open"
+        _, found = await rest.call("GET", f"{MODEL}/stats")
+        assert [item["demand"] for item in found["items"]] == [1]
+        collector._keep(collector.engine.end("gw/a"))
+        _, found = await rest.call("GET", f"{MODEL}/stats")
+        assert [item["demand"] for item in found["items"]] == [1], "once, also where the row is kept"
+
+
+async def test_a_collector_that_does_not_answer_makes_statistics_partial_and_not_wrong(
+    fleet: Fleet, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    addresses = [(2, 1, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3")]
+
+    async def found_at(_: object, *__: object, **___: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return addresses
+
+    async with (
+        collector_on(fleet, "127.0.0.1", port, a=[requests(40)]),
+        collector_on(fleet, "127.0.0.2", port, b=[requests(40), requests(40)]),
+        api(fleet, token_file, port) as rest,
+    ):
+        monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", found_at, raising=False)
+        _, answer = await rest.call("GET", f"{MODEL}/stats?step=1h")
+    assert [item["demand"] for item in answer["items"]] == [3]
+    assert answer["partial"] and "127.0.0.3" in answer["gaps"][0]
+
+
+async def test_without_a_collector_it_says_what_to_do(fleet: Fleet, token_file: Path) -> None:
+    async with api(fleet, token_file, free_port()) as rest:
+        status, answer = await rest.call("GET", f"{MODEL}/stats")
+        assert status == 503 and "does not answer" in answer["detail"]
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        status, answer = await rest.call("GET", f"{MODEL}/stats")
+        assert status == 404 and "--collectors" in answer["detail"]
+
+
+async def test_a_wrong_token_reads_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    wrong, port = tmp_path / "wrong", free_port()
+    wrong.write_text("guessed")
+    async with collector_on(fleet, "127.0.0.1", port, a=[requests(40)]):
+        async with api(fleet, wrong, port) as rest:
+            status, answer = await rest.call("GET", f"{MODEL}/stats")
+            assert status == 503 and "401" in answer["detail"]
+        async with api(fleet, None, port) as rest:
+            assert (await rest.call("GET", f"{MODEL}/stats"))[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"{MODEL}/stats?step=1ms&from=0", 422),
+        (f"{MODEL}/stats?by=tenant", 422),
+        (f"{MODEL}/stats?from={'9' * 50}", 422),
+        ("/v1/tenants/search/models/none/stats", 404),
+        ("/v1/tenants/none/stats", 404),
+        ("/v1/gateways/none/stats", 404),
+    ],
+)
+async def test_what_cannot_be_asked_is_a_clear_refusal(fleet: Fleet, token_file: Path, path: str, status: int) -> None:
+    async with api(fleet, token_file, free_port()) as rest:
+        found, answer = await rest.call("GET", path)
+        assert found == status and answer["detail"]
+
+
+async def test_who_sees_one_tenant_gets_the_statistics_of_its_models_only(
+    fleet: Fleet, token_file: Path, tmp_path: Path
+) -> None:
+    port, lines = free_port(), [requests(40), requests(39, tenant="ads", model="bidder")]
+    grant = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": "viewer"}}
+    settings = replace(SETTINGS, collectors_url=f"http://127.0.0.1:{port}", collectors_token_file=token_file)
+    async with (
+        collector_on(fleet, "127.0.0.1", port, a=lines),
+        fleet.manager(settings) as manager,
+        fleet.rest(manager, made(tmp_path, viewer=[])) as rest,
+    ):
+        await make_search(fleet)
+        await fleet.apply(tenant("ads"), {**grant, "spec": GRANTS["viewer"]})
+        viewer = {"Authorization": "Bearer as-viewer"}
+
+        async def models() -> tuple[int, list[str]]:
+            status, found = await rest.call("GET", "/v1/stats?step=1h&by=model", headers=viewer)
+            return status, [item["tenant"] for item in found.get("items", [])]
+
+        await until(lambda: _is(models, (200, ["search"])), "the own tenant's models, and no other's")
+        assert (await rest.call("GET", "/v1/stats", headers=viewer))[0] == 403
+        assert (await rest.call("GET", "/v1/tenants/ads/stats", headers=viewer))[0] == 404
+
+
+async def _is(read: Callable[[], Awaitable[object]], wanted: object) -> bool:
+    return await read() == wanted
