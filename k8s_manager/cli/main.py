@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "api_commands.overrides": ("override",),
     "manifest_commands.simulate": ("simulate",),
     "statistics_commands.collect": ("collect",),
+    "statistics_commands.shipper": ("collect shipper",),
     "statistics_commands.top": ("top",),
     "statistics_commands.logs": ("logs",),
     "warmup_commands.warmup": ("warmup",),
@@ -55,6 +56,8 @@ _EVERYWHERE = ("--timeout", "-n", "--namespace", "--context")
 """Options of every command, which stand before it or after it."""
 _OWN_TIMEOUT = ("wait", "rollout")
 """Commands whose own --timeout, behind them, says how long they wait for their condition."""
+_TWO_WORDS = ["collect", "shipper"]
+"""A command beside one that takes files."""
 _SHORT = re.compile(r"-n=?[a-z0-9][a-z0-9-]*")
 _STANDING = ("serve", "standalone", "agent", "--pods")
 """Commands that run until they are stopped: what ends them by surprise belongs into their log in full."""
@@ -96,6 +99,8 @@ def arranged(words: Sequence[str]) -> tuple[list[str], list[str]]:
         behind += [rest.pop(0)] if rest[0] in _FLAGS else _taken(rest, 0)
     if rest[-1:] == ["--version"]:
         return ["--version"], []
+    if rest[:2] == _TWO_WORDS:
+        rest[:2] = [" ".join(_TWO_WORDS)]
     return first, [*rest, *behind]
 
 

@@ -88,7 +88,7 @@ TABLE = [
     ("claims release search.models.example.com", "nnnnny"),
 ]
 LOCAL = {"serve", "standalone", "render", "push", "import", "simulate", "warmup", "measure", "doctor", "token"}
-LOCAL |= {"login", "config", "completion", "collect", "top"}
+LOCAL |= {"login", "config", "completion", "collect", "collect shipper", "top"}
 """Commands that run here, or ask the manager for what `get model` and `scale` ask for."""
 
 
