@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from collectors.access_log.flink_sql import kafka_script
 from istio_templates.documents.crd import crds
 from k8s_manager.doctor.rbac import roles
 from scripts import structure
@@ -18,6 +19,7 @@ from scripts.dashboard import dashboard
 from scripts.protos import descriptor_set
 
 ROOT = Path(__file__).parent.parent
+BROKERS = "kafka-bootstrap.kafka:9092"
 HEAD = "# Generated from the document types: make generate\n"
 
 
@@ -37,6 +39,8 @@ def texts() -> Iterator[tuple[Path, str]]:
     yield ROOT / "manifests" / "rbac.yaml", "# Generated from k8s_manager/doctor/rbac.py: make generate\n" + rights
     board = json.dumps(dashboard(), indent=1) + "\n"
     yield ROOT / "manifests" / "monitoring" / "dashboard.json", board
+    script = "-- Generated from collectors/access_log/flink_sql.py: make generate\n" + kafka_script(BROKERS)
+    yield ROOT / "manifests" / "flink" / "request-rows.sql", script
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collectors.access_log.engine import Engine
+from collectors.access_log.flink_sql import kafka_script
 from collectors.access_log.line_counts import LineCounts
 from collectors.access_log.rows import WINDOW, RowPlace, StatsRow
 from collectors.access_log.text_lines import batches
@@ -73,18 +74,28 @@ def collect(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="With --pods: where /metrics is served.")
     ] = "127.0.0.1:8710",
+    flink: Annotated[
+        str | None,
+        typer.Option(
+            "--flink-sql", metavar="BROKERS", help="Print the same counting as Flink SQL, from Kafka to Kafka."
+        ),
+    ] = None,
 ) -> None:
     """Say what became of the requests in access logs: demand, what the limit refused, errors, latency.
 
     The lines are those that gateways write (docs/access-log.md), as `kubectl logs` shows them or as they lie on a node.
     Of files nothing is asked of a cluster. With --pods the logs of all gateway pods that write one are followed.
+    With --flink-sql nothing is read: a script for Flink SQL 2.2 is printed, which makes the same rows.
 
     kubectl logs -n inference-gw gateway-0 | tidegate collect - --step 1m
 
     tidegate collect --pods --kubeconfig ~/.kube/config
     """  # fmt: skip
-    if pods == bool(files):
-        raise typer.BadParameter("give files to read, - for stdin, or --pods")
+    if [pods, bool(files), flink is not None].count(True) != 1:
+        raise typer.BadParameter("give files to read, - for stdin, or --pods; --flink-sql stands alone")
+    if flink is not None:
+        typer.echo(kafka_script(flink), nl=False)
+        return
     if pods:
         _follow(kubeconfig, listen)
         return
