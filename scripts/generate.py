@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from collectors.access_log.flink_sql import kafka_script
 from istio_templates.documents.crd import crds
 from k8s_manager.doctor.rbac import collector_roles, roles
 from scripts import structure
@@ -18,6 +19,7 @@ from scripts.dashboards.catalog import files
 from scripts.protos import descriptor_set
 
 ROOT = Path(__file__).parent.parent
+BROKERS = "kafka-bootstrap.kafka:9092"
 HEAD = "# Generated from the document types: make generate\n"
 
 
@@ -39,6 +41,8 @@ def texts() -> Iterator[tuple[Path, str]]:
         yield ROOT / "manifests" / folder / "rbac.yaml", head + rights
     for name, text in files().items():
         yield ROOT / "manifests" / "monitoring" / "dashboards" / name, text
+    script = "-- Generated from collectors/access_log/flink_sql.py: make generate\n" + kafka_script(BROKERS)
+    yield ROOT / "manifests" / "flink" / "request-rows.sql", script
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 
 

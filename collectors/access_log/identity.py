@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_ROUTE = re.compile(r"([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+")
-_OWN = re.compile(r"/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+)")
-_CLUSTER = re.compile(r"outbound\|[0-9]+\|([^|]*)\|[^|]+")
+ROUTE = re.compile(r"([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+")
+OWN_ROUTE = re.compile(r"/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+)")
+CLUSTER = re.compile(r"outbound\|[0-9]+\|([^|]*)\|[^|]+")
+"""A whole name of a route, identity of a route, and name of a cluster; aggregation_sql gives them to other engines."""
 OTHER = "__other__"
 """Stands for all keys beyond a cap."""
 
@@ -36,11 +37,11 @@ def served_by(route: str | None, config: str | None, cluster: str | None, known:
     gives it, and has to be that of the model's own VirtualService, in the tenant's namespace as far as that is `known`:
     who may write routes can give them any name.
     """
-    found = _CLUSTER.fullmatch(cluster or "")
+    found = CLUSTER.fullmatch(cluster or "")
     version = found[1] if found else ""
     if known and config is not None and config in known.attached:
         return Served(*known.attached[config], version)
-    named, own = _ROUTE.fullmatch(route or ""), _OWN.fullmatch(config or "")
+    named, own = ROUTE.fullmatch(route or ""), OWN_ROUTE.fullmatch(config or "")
     if not named or not own or own[2] != named[2]:
         return Served()
     if known and known.tenants.get(own[1]) != named[1]:

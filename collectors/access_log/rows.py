@@ -9,7 +9,16 @@ from collectors.access_log.outcomes import OUTCOMES
 
 WINDOW = 10
 """Seconds."""
-LEVELS = ("platform", "gateway", "tenant", "model", "version")
+LEVEL_FIELDS: dict[str, tuple[str, ...]] = {
+    "platform": (),
+    "gateway": ("gateway",),
+    "tenant": ("tenant",),
+    "model": ("tenant", "model"),
+    "version": ("tenant", "model", "version"),
+}
+"""What each level tells apart. A request without a tenant is in no row of a tenant or model, one without a version in
+no row of a version."""
+LEVELS = tuple(LEVEL_FIELDS)
 
 
 class RowPlace(NamedTuple):

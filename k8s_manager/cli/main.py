@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "manifest_commands.simulate": ("simulate",),
     "statistics_commands.collect": ("collect",),
     "statistics_commands.shipper": ("collect shipper",),
+    "statistics_commands.flink_sql": ("collect flink-sql",),
+    "statistics_commands.kafka": ("collect kafka", "collect remote-write"),
     "statistics_commands.top": ("top",),
     "statistics_commands.logs": ("logs",),
     "warmup_commands.warmup": ("warmup",),
@@ -56,10 +58,10 @@ _EVERYWHERE = ("--timeout", "-n", "--namespace", "--context")
 """Options of every command, which stand before it or after it."""
 _OWN_TIMEOUT = ("wait", "rollout")
 """Commands whose own --timeout, behind them, says how long they wait for their condition."""
-_TWO_WORDS = ["collect", "shipper"]
-"""A command beside one that takes files."""
+_TWO_WORDS = {"collect": ("shipper", "flink-sql", "kafka", "remote-write")}
+"""Commands of two words, beside one that takes files; a file of such a name is given as ./NAME."""
 _SHORT = re.compile(r"-n=?[a-z0-9][a-z0-9-]*")
-_STANDING = ("serve", "standalone", "agent", "--pods")
+_STANDING = ("serve", "standalone", "agent", "--pods", "collect kafka", "collect remote-write")
 """Commands that run until they are stopped: what ends them by surprise belongs into their log in full."""
 _TRACEBACK = "TIDEGATE_TRACEBACK"
 
@@ -99,8 +101,8 @@ def arranged(words: Sequence[str]) -> tuple[list[str], list[str]]:
         behind += [rest.pop(0)] if rest[0] in _FLAGS else _taken(rest, 0)
     if rest[-1:] == ["--version"]:
         return ["--version"], []
-    if rest[:2] == _TWO_WORDS:
-        rest[:2] = [" ".join(_TWO_WORDS)]
+    if len(rest) > 1 and rest[1] in _TWO_WORDS.get(rest[0], ()):
+        rest[:2] = [" ".join(rest[:2])]
     return first, [*rest, *behind]
 
 

@@ -74,6 +74,8 @@ def collect(
     The lines are those that gateways write (docs/access-log.md), as `kubectl logs` shows them or as they lie on a node.
     Of files nothing is asked of a cluster. With --pods the logs of all gateway pods that write one are followed.
 
+    Commands behind it: collect shipper, collect flink-sql, collect kafka, collect remote-write; each has a --help.
+
     kubectl logs -n inference-gw gateway-0 | tidegate collect - --step 1m
 
     tidegate collect --pods --kubeconfig ~/.kube/config

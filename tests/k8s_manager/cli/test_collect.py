@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from collectors.access_log.flink_sql import kafka_script
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 from tests.support.command import run_command
 
@@ -98,3 +99,10 @@ async def test_what_a_line_says_is_shown_as_it_is_and_changes_no_terminal(tmp_pa
     code, out, error = await run_command("collect", str(file), "--level", "gateway", environment={})
     assert code == 0 and "[/a]" in out
     assert "\x1b]" not in error and "?]0;title? words" in error
+
+
+async def test_the_same_counting_is_printed_as_flink_sql(log):
+    code, out, _ = await run_command("collect", "flink-sql", "broker.example:9092", environment={})
+    assert code == 0 and out == kafka_script("broker.example:9092")
+    code, out, error = await run_command("collect", "flink-sql", "a broker", environment={})
+    assert code != 0 and out == "" and "a broker" in error

@@ -1,0 +1,127 @@
+"""What DuckDB does with files of rows: write them, keep each row once, add them up to five minutes.
+
+A file has the columns of a row's document, so that any program that reads Parquet can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from collectors.access_log.outcomes import OUTCOMES
+from collectors.access_log.rows import RowPlace, StatsRow
+from collectors.request_statistics.row_document import row_document
+from istio_templates.errors import TidegateError
+from k8s_manager.collector.sinks.parquet_files import SLOT, SPANS, RowFile
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PLACE = RowPlace._fields
+SUMS = (*OUTCOMES, "bytes_in", "bytes_out", "latency_sum")
+TYPES = {
+    **dict.fromkeys(PLACE, "VARCHAR"),
+    "start": "BIGINT",
+    "window": "INTEGER",
+    "source": "VARCHAR",
+    "revision": "INTEGER",
+    **dict.fromkeys(SUMS, "BIGINT"),
+}
+MEMORY = "512MB"
+_KEPT = ", ".join(f'"{name}"' for name in TYPES)
+_COLUMNS = f"{_KEPT}, latency"
+_PLACE = ", ".join(f'"{name}"' for name in PLACE)
+_REQUESTS = " + ".join(f'"{name}"' for name in OUTCOMES)
+_STRUCTURE = ", ".join(f"'{name}': '{kind}'" for name, kind in {**TYPES, "latency": "BIGINT[][]"}.items())
+_STEP = SPANS[SLOT] * 1000
+
+
+class DuckDbMissing(TidegateError):
+    """Rows are to be kept in Parquet files, and the program for that is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("rows cannot be kept in Parquet files, DuckDB is not installed; pip install tidegate[history]")
+
+
+def require_duckdb() -> None:
+    """Raise `DuckDbMissing` where DuckDB is not installed."""
+    try:
+        import duckdb  # noqa: F401
+    except ImportError as error:
+        raise DuckDbMissing from error
+
+
+def connected(temporary: Path) -> DuckDBPyConnection:
+    """Return a connection to a DuckDB of its own, bounded in memory; raises `DuckDbMissing`."""
+    require_duckdb()
+    import duckdb
+
+    return duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": str(temporary)})
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what a disk's failures are raised as."""
+    import duckdb
+
+    return OSError, duckdb.Error
+
+
+def write_rows(connection: DuckDBPyConnection, rows: Sequence[StatsRow], path: Path) -> None:
+    """Write rows to a file, by way of lines of JSON beside it."""
+    lines = path.with_suffix(".jsonl")
+    try:
+        with lines.open("wb") as stream:
+            stream.writelines(orjson.dumps(row_document(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        connection.execute(copy(f"SELECT * FROM read_ndjson({_text(lines)}, columns = {{{_STRUCTURE}}})", path))
+    finally:
+        lines.unlink(missing_ok=True)
+
+
+def copy(query: str, path: Path) -> str:
+    """Return the statement that writes a query's rows to a file."""
+    return f"COPY ({query}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd)"
+
+
+def rows_of(files: Iterable[RowFile], condition: str = "true") -> str:
+    """Return the query for the rows in files."""
+    listed = ", ".join(_text(file.path) for file in files)
+    return f"SELECT {_COLUMNS} FROM read_parquet([{listed}]) WHERE {condition}"
+
+
+def ordered(query: str) -> str:
+    """Return a query's rows in the order in which they are looked for: by place, then time."""
+    return f'SELECT * FROM ({query}) ORDER BY {_PLACE}, "start"'
+
+
+def readable(query: str) -> str:
+    """Return a query's rows in the order of time, then place, with pairs as JSON, which is read faster than lists."""
+    return f'SELECT * REPLACE (to_json(latency)::VARCHAR AS latency) FROM ({query}) ORDER BY "start", {_PLACE}'
+
+
+def unique_rows(query: str) -> str:
+    """Return each row once: of several with one key, the one that has seen most requests."""
+    seen = f'row_number() OVER (PARTITION BY {_PLACE}, "start", "source" ORDER BY {_REQUESTS} DESC, "revision" DESC)'
+    return f"SELECT {_COLUMNS} FROM ({query}) QUALIFY {seen} = 1"
+
+
+def sums(query: str) -> str:
+    """Return rows added up over sources and five minutes."""
+    step = f'"start" // {_STEP} * {_STEP} AS "start"'
+    counts = ", ".join(f'SUM("{name}")::BIGINT AS "{name}"' for name in SUMS)
+    added = f'{_PLACE}, {step}, {_STEP // 1000} AS "window", \'\' AS "source", 0 AS "revision", {counts}'
+    place = f'{_PLACE}, "start"'
+    return (
+        f"WITH fine AS MATERIALIZED ({unique_rows(query)}),\n"
+        f"sums AS (SELECT {added} FROM fine GROUP BY ALL),\n"
+        f"pairs AS (SELECT {_PLACE}, {step}, unnest(latency) AS pair FROM fine),\n"
+        f"buckets AS (SELECT {place}, pair[1] AS bucket, SUM(pair[2])::BIGINT AS n FROM pairs GROUP BY ALL),\n"
+        f"latencies AS (SELECT {place}, list([bucket, n] ORDER BY bucket) AS latency FROM buckets GROUP BY ALL)\n"
+        f"SELECT {_KEPT}, COALESCE(latency, []) AS latency FROM sums LEFT JOIN latencies USING ({place})"
+    )
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

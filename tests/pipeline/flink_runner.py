@@ -1,0 +1,26 @@
+"""A real Flink in a process of its own: the jars by Maven, once, then one script at a time."""
+
+import subprocess
+from pathlib import Path
+
+from tests.support.bounds import hung
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent / "flink"
+JARS = ROOT / ".cache" / "flink"
+_OPEN = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("util", "lang")]
+_JAVA = ["java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *_OPEN]
+
+
+def fetch_jars() -> None:
+    """Copy the jars of Flink into the project's cache, where they are not there."""
+    if not (JARS / "lib").exists():
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={JARS / 'lib'}", "-DincludeScope=runtime"]
+        subprocess.run(["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), *goal], check=True)
+
+
+def run_script(script: Path) -> None:
+    """Run a script until it has ended; raise `AssertionError` with what Flink says where it fails."""
+    command = [*_JAVA, "-cp", f"{JARS}/lib/*", str(HERE / "FlinkSql.java"), str(script)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=5 * hung())
+    assert done.returncode == 0, done.stderr[-4000:]
