@@ -26,6 +26,10 @@ STALE = 0x7FF0000000000002
 """The bits of the NaN with which Prometheus says that a series has ended."""
 LATEST_MS = 253_402_300_799_999
 """The last millisecond that has a year of four digits."""
+SPREAD = 16
+"""How many times the bound of a body its labels may have, written beside each sample."""
+_DOCUMENT = 100
+"""Bytes of a document beside its labels, about."""
 _PACKAGE = "tidegate.remote_write"
 
 
@@ -41,6 +45,7 @@ class OversizedWrite(TidegateError):
 
     def __init__(self, size: int, most: int) -> None:
         super().__init__(f"the body has {size} bytes, at most {most} are taken; lower max_samples_per_send")
+        self.size, self.most = size, most
 
 
 class WriteSample(NamedTuple):
@@ -76,6 +81,7 @@ def decoded(body: bytes, most: int) -> WriteContent:
         message.ParseFromString(_decompressed(body))
     except DecodeError as error:
         raise UndecodableWrite("protobuf cannot be read") from error
+    _require_bounded(message, most)
     samples, stale = list[WriteSample](), 0
     for series in message.timeseries:
         labels = {label.name: label.value for label in series.labels}
@@ -141,6 +147,16 @@ def write_requests(*series: tuple[dict[str, str], list[tuple[int, float]]]) -> I
         yield message.SerializeToString()
 
 
+def _require_bounded(message: Any, most: int) -> None:
+    """Raise `OversizedWrite` where the documents of the samples would be many times larger than their message."""
+    spread = sum(
+        (_DOCUMENT + sum(len(label.name) + len(label.value) for label in one.labels)) * len(one.samples)
+        for one in message.timeseries
+    )
+    if spread > SPREAD * most:
+        raise OversizedWrite(spread, SPREAD * most)
+
+
 def _moment(milliseconds: int) -> int:
     """Return a moment; raises `UndecodableWrite` where no calendar has it."""
     if not 0 <= milliseconds <= LATEST_MS:
@@ -181,5 +197,5 @@ def _write_request() -> Any:
             if other:
                 added.type_name = f".{_PACKAGE}.{other}"
     pool = DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.WriteRequest"))

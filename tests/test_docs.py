@@ -54,7 +54,7 @@ def flags() -> set[str]:
     def of(found: Any) -> Iterator[str]:
         for parameter in found.params:
             yield from (*parameter.opts, *parameter.secondary_opts)
-        for inner in getattr(found, "commands", {}).values():
+        for inner in (getattr(found, "commands", None) or getattr(found, "behind", {})).values():
             yield from of(inner)
 
     return {*of(root_command()), "--help"}

@@ -54,7 +54,7 @@ _EVERYWHERE = ("--timeout", "-n", "--namespace", "--context")
 _OWN_TIMEOUT = ("wait", "rollout")
 """Commands whose own --timeout, behind them, says how long they wait for their condition."""
 _SHORT = re.compile(r"-n=?[a-z0-9][a-z0-9-]*")
-_STANDING = ("serve", "standalone", "agent", "--pods")
+_STANDING = ("serve", "standalone", "agent", "--pods", "kafka", "remote-write")
 """Commands that run until they are stopped: what ends them by surprise belongs into their log in full."""
 _TRACEBACK = "TIDEGATE_TRACEBACK"
 

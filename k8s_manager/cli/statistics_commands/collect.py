@@ -29,6 +29,7 @@ from k8s_manager.cli import output
 from k8s_manager.cli.output import FORMS, Format, plain_form_of
 from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.cli.server_commands.serve import address
+from k8s_manager.cli.statistics_commands.collect_kafka import CollectCommand
 from k8s_manager.runtime.timestamp import timestamp
 
 Object = dict[str, Any]
@@ -47,7 +48,7 @@ class Level(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(collect)
+    app.command(cls=CollectCommand)(collect)
 
 
 def collect(
@@ -82,6 +83,9 @@ def collect(
     kubectl logs -n inference-gw gateway-0 | tidegate collect - --step 1m
 
     tidegate collect --pods --kubeconfig ~/.kube/config
+
+    Two commands stand behind it, each with a --help of its own: `tidegate collect kafka` reads the lines from a topic,
+    and `tidegate collect remote-write` takes what Prometheus sends and writes it to one.
     """  # fmt: skip
     if pods == bool(files):
         raise typer.BadParameter("give files to read, - for stdin, or --pods")

@@ -22,6 +22,8 @@ MESSAGES, WAIT = 10_000, 0.5
 """At most so many messages at once, and seconds to wait for them."""
 ANSWER = 5.0
 """Seconds in which a broker must answer."""
+SESSION_MS = 10_000
+"""Milliseconds after which the group gives the partitions of a member that was killed to others."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class LineTopic:
             partition_assignment_strategy="cooperative-sticky",
             allow_auto_create_topics=False,
             topic_metadata_refresh_interval_ms=30_000,
+            session_timeout_ms=SESSION_MS,
         )
         self._consumer = self._kafka.Consumer({**settings, "log_level": 4, "error_cb": self._warn}, logger=log)
         self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
