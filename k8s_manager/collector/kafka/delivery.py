@@ -18,7 +18,6 @@ SETTINGS = {
     "acks": "all",
     "compression.type": "lz4",
     "linger.ms": 5,
-    "message.timeout.ms": ANSWER_MS,
     "log_level": 4,
 }
 
@@ -54,7 +53,8 @@ class _Answers:
 class TopicWriter:
     """Writes messages to the topics of a cluster; any number of calls may run side by side."""
 
-    def __init__(self, cluster: KafkaCluster) -> None:
+    def __init__(self, cluster: KafkaCluster, answer_ms: int = ANSWER_MS) -> None:
+        self._settings = {**cluster.client(), **SETTINGS, "message.timeout.ms": answer_ms}
         self._cluster, self._kafka, self._lock = cluster, library(), threading.Lock()
         errors = self._kafka.KafkaError
         self._refusals = frozenset({errors.MSG_SIZE_TOO_LARGE, errors.INVALID_RECORD, errors.INVALID_MSG})
@@ -102,7 +102,7 @@ class TopicWriter:
     def _current(self) -> Any:
         with self._lock:
             if self._producer is None:
-                self._producer = self._kafka.Producer({**self._cluster.client(), **SETTINGS}, logger=log)
+                self._producer = self._kafka.Producer(self._settings, logger=log)
             return self._producer
 
     def _drop(self, producer: Any) -> None:

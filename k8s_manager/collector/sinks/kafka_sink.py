@@ -7,15 +7,16 @@ import orjson
 from collectors.access_log.rows import StatsRow
 from collectors.request_statistics.row_document import row_document, row_id
 from k8s_manager.collector.kafka.cluster import KafkaCluster, KafkaUnavailable
-from k8s_manager.collector.kafka.delivery import TopicMessage, TopicWriter
+from k8s_manager.collector.kafka.delivery import ANSWER_MS, TopicMessage, TopicWriter
 from k8s_manager.collector.sinks.row_sink import SinkUnavailable
 
 
 class KafkaSink:
-    """A topic that takes rows. Raises `KafkaAbsent` where the client library is not installed."""
+    """A topic that takes rows. Raises `KafkaAbsent` where the client library is not installed.
+    What the brokers do not acknowledge within `answer_ms` milliseconds is not written."""
 
-    def __init__(self, cluster: KafkaCluster, topic: str) -> None:
-        self._topic, self._brokers, self._writer = topic, cluster.brokers, TopicWriter(cluster)
+    def __init__(self, cluster: KafkaCluster, topic: str, answer_ms: int = ANSWER_MS) -> None:
+        self._topic, self._brokers, self._writer = topic, cluster.brokers, TopicWriter(cluster, answer_ms)
 
     @property
     def name(self) -> str:
