@@ -40,7 +40,7 @@ async def test_rows_are_json_under_their_key_in_the_order_of_their_revisions():
 async def test_a_row_that_is_too_large_is_refused_for_ever_and_the_others_are_kept():
     async with mock_brokers("rows") as address:
         sink = KafkaSink(KafkaCluster(address), "rows")
-        large = row("large", latency=dict.fromkeys(range(100000), 2 ** 60))
+        large = row("large", latency=dict.fromkeys(range(100000), 2**60))
         assert await sink.write([row("ranker"), large, row("chat")]) == 1
         topic = TestTopic(address, "rows")
         assert {orjson.loads(message.value())["model"] for message in await topic.messages(2)} == {"ranker", "chat"}
