@@ -20,6 +20,8 @@ CONNECTION = (
     "group.instance.id",
 )
 """Beginnings of the settings that a file may set; the others are what the commands stand for."""
+LOG_LEVEL = 2
+"""What librdkafka logs by itself: critical messages. What fails comes as an error, once, and not once a second."""
 
 
 class KafkaAbsent(Stalled):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from k8s_manager.collector.kafka.cluster import KafkaCluster, KafkaUnavailable, library
+from k8s_manager.collector.kafka.cluster import LOG_LEVEL, KafkaCluster, KafkaUnavailable, library
 
 log = logging.getLogger(__name__)
 ANSWER_MS = 10_000
@@ -18,7 +18,7 @@ SETTINGS = {
     "acks": "all",
     "compression.type": "lz4",
     "linger.ms": 5,
-    "log_level": 4,
+    "log_level": LOG_LEVEL,
 }
 
 
@@ -55,6 +55,8 @@ class TopicWriter:
 
     def __init__(self, cluster: KafkaCluster, answer_ms: int = ANSWER_MS) -> None:
         self._settings = {**cluster.client(), **SETTINGS, "message.timeout.ms": answer_ms}
+        self._settings["error_cb"] = self._note
+        self._why = ""
         self._cluster, self._kafka, self._lock = cluster, library(), threading.Lock()
         errors = self._kafka.KafkaError
         self._refusals = frozenset({errors.MSG_SIZE_TOO_LARGE, errors.INVALID_RECORD, errors.INVALID_MSG})
@@ -80,10 +82,15 @@ class TopicWriter:
         errors = answers.errors()
         failure = next((error for error in errors if error.code() not in self._refusals), None)
         if failure is None:
+            self._why = ""
             return len(errors)
         if any(error.fatal() for error in errors):
             self._drop(producer)
-        raise KafkaUnavailable(f"Kafka at {self._cluster.brokers}", failure.str())
+        raise KafkaUnavailable(f"Kafka at {self._cluster.brokers}", ": ".join(filter(None, (failure.str(), self._why))))
+
+    def _note(self, error: Any) -> None:
+        """Remember why connections fail, which the answers to messages do not say."""
+        self._why = error.str()
 
     def _produce(self, producer: Any, message: TopicMessage, answers: _Answers) -> None:
         """Hand a message to the producer, and wait where its queue is full."""

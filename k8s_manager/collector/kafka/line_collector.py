@@ -115,16 +115,17 @@ class LineCollector:
                 refused = [await sink.write(rows) for sink in self._sinks]
             except SinkUnavailable as error:
                 failures += 1
-                if str(error) != self.problem:
+                if self.problem is None:
                     log.warning("%s", error)
                 self.problem = str(error)
                 await self._call(partial(self.topic.hold, BACKOFF.pause(failures)))
                 continue
-            self.problem, self.refused = None, self.refused + sum(refused)
+            self.refused += sum(refused)
             self.totals.add(self.series.put(rows))
             self._pending.clear()
             for owned in self.topic.owned.values():
                 owned.progress.acknowledge()
+        self.problem = None  # rows of partitions that were lost meanwhile are the matter of others
 
     def _forget(self, source: str) -> None:
         """Drop the rows of a partition that another member reads now: it makes them again."""
@@ -132,7 +133,8 @@ class LineCollector:
             del self._pending[key]
 
     def _measure(self, now: float) -> None:
-        behind = [now - self.engine.watermark(owned.source) for owned in self.topic.owned.values() if owned.lag]
+        marks = [self.engine.watermark(owned.source) for owned in self.topic.owned.values() if owned.lag]
+        behind = [now - mark for mark in marks if mark]
         self.metrics.lag = max(behind, default=0.0)
 
     async def _call(self, call: Callable[[], T]) -> T:

@@ -14,7 +14,7 @@ from collectors.access_log.engine import Engine
 from collectors.access_log.envelope import unwrapped
 from collectors.access_log.partition_progress import PartitionProgress, ReadPosition
 from istio_templates.errors import Stalled
-from k8s_manager.collector.kafka.cluster import KafkaCluster, library
+from k8s_manager.collector.kafka.cluster import LOG_LEVEL, KafkaCluster, library
 from k8s_manager.collector.kafka.owned_partition import CommitNote, OwnedPartition, note_of
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class LineTopic:
         self.problem: str | None = "no broker has answered yet"
         self._topic, self._engine, self._forget = topic, engine, forget
         self._kafka, self._changed, self._is_stopping = library(), set[int](), False
+        self._is_away = False
         settings = cluster.client(
             group_id=group,
             auto_offset_reset="earliest",
@@ -56,7 +57,7 @@ class LineTopic:
             topic_metadata_refresh_interval_ms=30_000,
             session_timeout_ms=SESSION_MS,
         )
-        self._consumer = self._kafka.Consumer({**settings, "log_level": 4, "error_cb": self._warn}, logger=log)
+        self._consumer = self._kafka.Consumer({**settings, "log_level": LOG_LEVEL, "error_cb": self._warn}, logger=log)
         self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def read(self, wait: float = WAIT) -> dict[int, LineBatch]:
@@ -94,7 +95,7 @@ class LineTopic:
         except self._kafka.KafkaException as error:
             self._say(error.args[0].str())
             return None
-        self.problem = None
+        self._recover()
         return max(0, int(end) - max(owned.end, owned.progress.next))
 
     def commit(self) -> None:
@@ -131,7 +132,7 @@ class LineTopic:
                 self._note(message)
         messages = [message for message in found if message.error() is None]
         if messages:
-            self.problem = None
+            self._recover()
         return messages
 
     def _note(self, message: Any) -> None:
@@ -145,9 +146,15 @@ class LineTopic:
         self._say(error.str())
 
     def _say(self, problem: str) -> None:
-        if problem != self.problem:
+        """Remember a problem, and log the first one since all was well."""
+        if not self._is_away:
             log.warning("%s: %s; it is tried again", self.name, problem)
-        self.problem = problem
+        self._is_away, self.problem = True, problem
+
+    def _recover(self) -> None:
+        if self._is_away:
+            log.info("%s answers again", self.name)
+        self._is_away, self.problem = False, None
 
     def _assign(self, consumer: Any, places: list[Any]) -> None:
         """Begin with partitions, where they were read to for good."""
@@ -168,8 +175,9 @@ class LineTopic:
             )
             log.info("reading %s from offset %d on", source, position.offset)
         consumer.incremental_assign(begins)
+        consumer.resume(begins)  # what was paused when it was lost is paused still
         if not self._is_stopping:
-            self.problem = None
+            self._recover()
 
     def _begin(self, consumer: Any, places: list[Any]) -> list[Any]:
         """Return what is committed of partitions; where brokers are away, wait for them."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.support.bounds import hung
+from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 JARS = Path(__file__).parents[3] / ".cache" / "kafka" / "lib"
@@ -35,13 +36,16 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 """
-JAVA = ("java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{JARS}/*")
-
-
-def free_port() -> int:
-    with socket.socket() as given:
-        given.bind(("127.0.0.1", 0))
-        return int(given.getsockname()[1])
+LOG = Path(__file__).parent / "log4j2.properties"
+JAVA = (
+    "java",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    f"-Dlog4j2.configurationFile={LOG}",
+    "-cp",
+    f"{JARS}/*",
+)
 
 
 class RealBroker:

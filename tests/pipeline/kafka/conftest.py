@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.kafka.broker import JARS, RealBroker, free_port, real_broker
-from tests.pipeline.traffic import LineTraffic, RowTopic
+from tests.pipeline.kafka.broker import JARS, RealBroker, real_broker
+from tests.pipeline.kafka.traffic import LineTraffic, RowTopic
 from tests.support.bounds import hung
+from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 SPAN = 600
@@ -27,6 +28,7 @@ class Pipeline:
         self.broker, self._folder = broker, folder
         self.traffic = LineTraffic(broker.address, "lines", time.time() - SPAN)
         self.rows = RowTopic(broker.address, "rows")
+        self._began = time.monotonic()
         self._collectors: list[subprocess.Popen[bytes]] = []
 
     def start_collector(self) -> subprocess.Popen[bytes]:
@@ -71,7 +73,10 @@ class Pipeline:
         assert self.rows.newest == self.rows.last
         total = sum(each.requests for each in self.traffic.expected.values())
         assert total == self.traffic.written
-        print(f"\n{total} lines, {len(self.traffic.expected)} windows of models, {self.rows.read} rows written")
+        took = time.monotonic() - self._began
+        print(
+            f"\n{took:.0f} s: {total} lines, {len(self.traffic.expected)} windows of models, {self.rows.read} rows written"
+        )
 
     def stop(self) -> None:
         """End everything that was started, if it runs."""
