@@ -202,7 +202,7 @@ class LineTopic:
                 self._changed.add(owned.number)
                 self._engine.forget(owned.source)
                 self._forget(owned.source)
-                log.info("another member reads %s from now on", owned.source)
+                log.info("no longer reading %s", owned.source)
         consumer.incremental_unassign(places)
 
     def _reached(self, owned: OwnedPartition) -> ReadPosition:

@@ -39,7 +39,9 @@ class LineTraffic:
 
     def __init__(self, brokers: str, topic: str, begin: float, seed: int = 7) -> None:
         self._topic, self._begin, self._random = topic, begin, random.Random(seed)
-        self._producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "compression.type": "lz4"})
+        self._producer = Producer(
+            {"bootstrap.servers": brokers, "enable.idempotence": True, "compression.type": "lz4", "log_level": 0}
+        )
         self.expected: Windows = {}
         self.written = 0
 
@@ -71,7 +73,9 @@ class RowTopic:
     """Reads the rows of a topic as its consumers see them: of each key the last one."""
 
     def __init__(self, brokers: str, topic: str, partitions: int = 4) -> None:
-        self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "reader", "enable.auto.commit": False})
+        self._consumer = Consumer(
+            {"bootstrap.servers": brokers, "group.id": "reader", "enable.auto.commit": False, "log_level": 0}
+        )
         self._consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
         self.last: dict[str, StatsRow] = {}
         self.newest: dict[str, StatsRow] = {}
