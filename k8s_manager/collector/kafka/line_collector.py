@@ -15,7 +15,7 @@ from collectors.request_statistics.request_totals import RequestTotals
 from collectors.request_statistics.series import RowSeries
 from k8s_manager.collector.kafka.cluster import KafkaCluster
 from k8s_manager.collector.kafka.line_topic import LineBatch, LineTopic
-from k8s_manager.collector.kafka.owned_partition import OwnedPartition
+from k8s_manager.collector.kafka.partition_state import OwnedPartition
 from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.collector.sinks.row_sink import RowSink, SinkUnavailable
 from k8s_manager.runtime.backoff import Backoff

@@ -15,7 +15,7 @@ from collectors.access_log.envelope import unwrapped
 from collectors.access_log.partition_progress import PartitionProgress, ReadPosition
 from istio_templates.errors import Stalled
 from k8s_manager.collector.kafka.cluster import LOG_LEVEL, KafkaCluster, library
-from k8s_manager.collector.kafka.owned_partition import CommitNote, OwnedPartition, note_of
+from k8s_manager.collector.kafka.partition_state import CommitNote, OwnedPartition, note_of
 
 log = logging.getLogger(__name__)
 MESSAGES, WAIT = 10_000, 0.5

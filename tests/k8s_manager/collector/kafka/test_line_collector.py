@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from collectors.access_log.rows import WINDOW, RowKey, StatsRow
 from k8s_manager.collector.kafka.cluster import KafkaCluster
 from k8s_manager.collector.kafka.line_collector import LineCollector
-from k8s_manager.collector.kafka.owned_partition import CommitNote, note_of
+from k8s_manager.collector.kafka.partition_state import CommitNote, note_of
 from k8s_manager.collector.kafka.topic_metrics import topic_metrics
 from k8s_manager.collector.request_metrics import Snapshot
 from k8s_manager.collector.sinks.row_sink import SinkUnavailable
