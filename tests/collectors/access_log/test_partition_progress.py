@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.access_log.engine import Engine
@@ -15,13 +15,17 @@ LATENESS = Lateness(5, 60)
 SOURCE = "lines/0"
 delays = st.floats(0, 60, allow_nan=False)
 """Seconds by which a line is behind the time: never too late, or that alone would cost a request."""
-lines_of_time = st.lists(st.tuples(st.integers(0, 30), delays), min_size=1, max_size=40)
-acts = st.lists(
-    st.one_of(
-        st.tuples(st.just("feed"), st.integers(1, 9)),
-        st.sampled_from([("write", 0), ("acknowledge", 0), ("commit", 0), ("die", 0)]),
-    ),
-    max_size=40,
+lines_of_time = st.lists(st.tuples(st.integers(0, 30), delays), min_size=20, max_size=40)
+turns = st.tuples(
+    st.integers(1, 9),
+    st.sampled_from([(), ("write",), ("acknowledge",), ("acknowledge",)]),
+    st.sampled_from([(), ("commit",), ("commit",)]),
+    st.sampled_from([(), (), ("die",), ("write", "die")]),
+)
+acts = st.lists(turns, max_size=15).map(
+    lambda found: [
+        act for count, *more in found for act in [("feed", count), *((name, 0) for part in more for name in part)]
+    ]
 )
 
 
@@ -85,6 +89,7 @@ def moments(steps: list[tuple[int, float]]) -> list[float]:
     return out
 
 
+@settings(max_examples=150)
 @given(steps=lines_of_time, acted=acts)
 def test_every_window_is_exact_wherever_a_collector_dies(steps, acted):
     times = moments(steps)
@@ -123,6 +128,14 @@ def test_a_window_that_is_complete_is_held_while_an_older_one_is_not():
     progress.feed(5, 9, windows=set(), emitted={10, 20})
     progress.acknowledge({20})
     assert progress.position(changing=30) == (0, 10)
+
+
+def test_a_window_that_came_and_went_in_one_batch_is_held_until_it_is_acknowledged():
+    progress = PartitionProgress(ReadPosition(0, 0))
+    progress.feed(0, 5, windows=set(), emitted={10})
+    progress.feed(5, 9, windows=set(), emitted={20})
+    progress.acknowledge({10})
+    assert progress.position(changing=200) == (5, 20)
 
 
 def test_where_nothing_is_open_the_next_offset_is_committed():
