@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers fuzz faults check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
+.PHONY: help demo test test-servers test-pipeline fuzz faults check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ demo: $(VENV)/run ## Two gateway pods, a tenant and a trained model on this mach
 
 test-servers: $(VENV)/dev ## Warm-up plans against a real MLServer and a real Triton (900 MB the first time)
 	@$(BIN)/pytest tests/servers/test_servers.py
+
+.cache/kafka/lib: tests/pipeline/kafka/pom.xml scripts/pipeline_jars
+	@scripts/pipeline_jars $< $@
+
+test-pipeline: $(VENV)/dev .cache/kafka/lib ## The collector against a real Kafka broker (Java, Maven; 54 MB the first time)
+	@$(BIN)/pytest --timeout 1800 -s tests/pipeline
 
 fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many with none (its own environment)
 	@test -x $(VENV)/fuzz/bin/st || ($(PYTHON) -m venv $(VENV)/fuzz && $(VENV)/fuzz/bin/pip install -q -r tests/fuzz/requirements.txt)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from collectors.access_log.flink_sql import kafka_script
+from collectors.access_log.sql.flink_sql import kafka_script
 from istio_templates.documents.crd import crds
 from k8s_manager.doctor.rbac import collector_roles, roles
 from scripts import structure
@@ -41,7 +41,7 @@ def texts() -> Iterator[tuple[Path, str]]:
         yield ROOT / "manifests" / folder / "rbac.yaml", head + rights
     for name, text in files().items():
         yield ROOT / "manifests" / "monitoring" / "dashboards" / name, text
-    script = "-- Generated from collectors/access_log/flink_sql.py: make generate\n" + kafka_script(BROKERS)
+    script = "-- Generated from collectors/access_log/sql/flink_sql.py: make generate\n" + kafka_script(BROKERS)
     yield ROOT / "manifests" / "flink" / "request-rows.sql", script
     yield ROOT / "docs" / "openapi.json", json.dumps(openapi(), indent=1, sort_keys=True) + "\n"
 

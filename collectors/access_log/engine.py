@@ -101,6 +101,15 @@ class Engine:
         """Return the rows that are still to be emitted, of all sources, as they are now."""
         return [row for windows in self._sources.values() for row in windows.unfinished()]
 
+    def forget(self, source: str) -> None:
+        """Forget a source without its last rows: another collector reads it from here on."""
+        self._sources.pop(source, None)
+
+    def windows(self, source: str) -> frozenset[int]:
+        """Return the starts (epoch seconds) of the windows of a source that may still change."""
+        found = self._sources.get(source)
+        return frozenset(found.windows) if found else frozenset()
+
     def watermark(self, source: str) -> float:
         """Return up to which moment (epoch seconds) a source has been read."""
         windows = self._sources.get(source)

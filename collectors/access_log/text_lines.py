@@ -7,7 +7,7 @@ from typing import IO
 LINE_MAX = 65_536
 """Bytes; what is longer is cut, and no line of the access log."""
 PIECE = 2**20
-_RUNTIME = re.compile(rb"\S+ (stdout|stderr) ([FP]) ")
+RUNTIME_HEAD = re.compile(rb"\S+ (stdout|stderr) ([FP]) ")
 """Time, stream and whether a line ends here: the log format of Kubernetes' container runtimes (CRI)."""
 
 
@@ -42,7 +42,7 @@ class LineSplitter:
 
     def _joined(self, line: bytes) -> bytes | None:
         """Return a line without the runtime's head; None where it goes on."""
-        found = None if line.startswith(b"{") else _RUNTIME.match(line)
+        found = None if line.startswith(b"{") else RUNTIME_HEAD.match(line)
         if found is None:
             return line
         stream, ending = found.groups()

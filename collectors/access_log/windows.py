@@ -104,7 +104,9 @@ class StatsWindow:
     def _row(self, source: str, cell: Cell) -> StatsRow:
         key = RowKey(RowPlace("cell"), self.start, source)
         counts = tuple(cell.counts)
-        return StatsRow(key, max(0, self.revision), counts, cell.bytes_in, cell.bytes_out, cell.latency_sum, dict(cell.latency))
+        return StatsRow(
+            key, max(0, self.revision), counts, cell.bytes_in, cell.bytes_out, cell.latency_sum, dict(cell.latency)
+        )
 
 
 def _sums(rows: Iterable[tuple[RowPlace, StatsRow]]) -> list[StatsRow]:

@@ -18,6 +18,7 @@ from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.membership import Membership
 from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.collector.settings import CollectorSettings
+from k8s_manager.collector.sinks.sink_address import sink_at
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.manager import until
@@ -71,7 +72,8 @@ async def run(settings: CollectorSettings) -> None:
         clock = SystemClock()
         identity = socket.gethostname().lower()
         shared = Membership(client, clock, settings.namespace, identity) if settings.namespace else None
-        collector = Collector(client, clock, shared)
+        sinks = [sink_at(one, settings.sink_credentials, clock) for one in settings.sinks]
+        collector = Collector(client, clock, shared, sinks)
         parts = [*(watcher.run() for watcher in collector.watchers), *([shared.run()] if shared else [])]
         app = application(collector, _readers(settings, client, clock))
         await until(stop, *parts, collector.run(), serve(app, settings.listen, stop))

@@ -16,3 +16,6 @@ class CollectorSettings:
     token_file: Path | None = None
     token_review: str | None = None
     readers: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
+    """Addresses of places where rows are kept besides the memory."""
+    sink_credentials: Path | None = None

@@ -1,4 +1,4 @@
--- Generated from collectors/access_log/flink_sql.py: make generate
+-- Generated from collectors/access_log/sql/flink_sql.py: make generate
 SET 'table.local-time-zone' = 'UTC';
 
 SET 'table.exec.source.idle-timeout' = '30 s';

@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.flink_sql import SOURCE, file_tables, flink_sql
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import StatsRow
+from collectors.access_log.sql.flink_sql import SOURCE, file_tables, flink_sql
 from collectors.access_log.windows import OFFLINE
 from collectors.request_statistics.row_document import row_of
 from tests.collectors.access_log.test_engine import moment

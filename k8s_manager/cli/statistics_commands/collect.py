@@ -74,11 +74,12 @@ def collect(
     The lines are those that gateways write (docs/access-log.md), as `kubectl logs` shows them or as they lie on a node.
     Of files nothing is asked of a cluster. With --pods the logs of all gateway pods that write one are followed.
 
-    Commands behind it: collect shipper, collect flink-sql, collect kafka, collect remote-write; each has a --help.
-
     kubectl logs -n inference-gw gateway-0 | tidegate collect - --step 1m
 
     tidegate collect --pods --kubeconfig ~/.kube/config
+
+    Each with a --help of its own: `tidegate collect kafka` reads lines from a topic, `tidegate collect remote-write`
+    takes what Prometheus sends, `tidegate collect flink-sql` and `tidegate collect shipper` print what others run.
     """  # fmt: skip
     if pods.pods == bool(files):
         raise typer.BadParameter("give files to read, - for stdin, or --pods")
@@ -109,10 +110,19 @@ def _require_in(level: Level, tenant: str | None, model: str | None) -> None:
 def _follow(pods: PodOptions) -> None:
     from k8s_manager.collector.process import run
 
-    names = tuple(f"kubernetes:{name}" for name in pods.reader or ())
     listen = address(pods.listen)
     require_free(*listen)
-    uvloop.run(run(CollectorSettings(pods.kubeconfig, listen, pods.share, pods.token_file, pods.token_review, names)))
+    settings = CollectorSettings(
+        kubeconfig=pods.kubeconfig,
+        listen=listen,
+        namespace=pods.share,
+        token_file=pods.token_file,
+        token_review=pods.token_review,
+        readers=tuple(f"kubernetes:{name}" for name in pods.reader or ()),
+        sinks=tuple(pods.sink or ()),
+        sink_credentials=pods.sink_credentials,
+    )
+    uvloop.run(run(settings))
 
 
 def _step(text: str) -> int:

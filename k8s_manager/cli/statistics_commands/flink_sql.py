@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from collectors.access_log.flink_sql import kafka_script
+from collectors.access_log.sql.flink_sql import kafka_script
 
 
 def add_to(app: typer.Typer) -> None:

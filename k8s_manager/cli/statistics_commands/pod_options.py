@@ -26,6 +26,16 @@ Reader = Annotated[
     list[str] | None,
     _pods(metavar="USER", help="With --token-review: a user who may read rows; may be repeated."),
 ]
+Sink = Annotated[
+    list[str] | None,
+    _pods(
+        metavar="ADDRESS",
+        help="Keep rows here too: parquet:/FOLDER, kafka://HOST:PORT/TOPIC, http://SEARCH-STORE:9200; may be repeated.",
+    ),
+]
+SinkCredentials = Annotated[
+    Path | None, _pods(metavar="FILE", help="USER:PASSWORD or an API key of the search store; settings of Kafka.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +49,5 @@ class PodOptions:
     token_file: TokenFile = None
     token_review: TokenReview = None
     reader: Reader = None
+    sink: Sink = None
+    sink_credentials: SinkCredentials = None

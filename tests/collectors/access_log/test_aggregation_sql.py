@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.access_log.aggregation_sql import bucket_of, fields, outcome_case
-from collectors.access_log.duckdb_sql import duckdb_sql
 from collectors.access_log.engine import Engine
 from collectors.access_log.latency import bucket_of as engine_bucket_of
 from collectors.access_log.line import LogLine
 from collectors.access_log.outcomes import ANSWERED, BY_FLAG, OUTCOMES, RULES, outcome_of
 from collectors.access_log.rows import LEVELS, StatsRow
+from collectors.access_log.sql.aggregation_sql import bucket_of, fields, outcome_case
+from collectors.access_log.sql.duckdb_sql import duckdb_sql
 from collectors.access_log.windows import OFFLINE
 from collectors.request_statistics.row_document import row_of
 from tests.collectors.access_log.lines import BEGIN, line

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from collectors.access_log.flink_sql import ROW_TYPES, SOURCE, file_tables, flink_sql, kafka_script
 from collectors.access_log.identity import CLUSTER, OWN_ROUTE, ROUTE
 from collectors.access_log.outcomes import BY_FLAG, OUTCOMES
 from collectors.access_log.rows import LEVELS
+from collectors.access_log.sql.flink_sql import ROW_TYPES, SOURCE, file_tables, flink_sql, kafka_script
 from collectors.request_statistics.row_document import row_document
 from scripts.generate import BROKERS
 from tests.collectors.access_log.lines import BEGIN, line
@@ -21,7 +21,7 @@ SCRIPT = kafka_script(BROKERS)
 def test_the_file_beside_the_deployment_is_the_script():
     head, _, script = (FLINK / "request-rows.sql").read_text().partition("\n")
     assert script == SCRIPT, "run: make generate"
-    assert head == "-- Generated from collectors/access_log/flink_sql.py: make generate"
+    assert head == "-- Generated from collectors/access_log/sql/flink_sql.py: make generate"
 
 
 def test_the_deployment_runs_the_script_with_checkpoints_and_as_many_lines_as_it_has_read():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from collectors.access_log.flink_sql import kafka_script
+from collectors.access_log.sql.flink_sql import kafka_script
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
 from tests.support.command import run_command
 

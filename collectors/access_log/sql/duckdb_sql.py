@@ -1,7 +1,7 @@
 """The aggregation as one statement of DuckDB, over a file with a line of JSON for each request."""
 
-from collectors.access_log.aggregation_sql import LineField, fields, literal, quoted, rows_query, stages
 from collectors.access_log.rows import WINDOW
+from collectors.access_log.sql.aggregation_sql import LineField, fields, literal, quoted, rows_query, stages
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 _KINDS = {True: ("VARCHAR",), False: ("UBIGINT", "BIGINT")}

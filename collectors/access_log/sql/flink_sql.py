@@ -8,10 +8,10 @@ it any more, some 65 s after its window; the last one of a source that says noth
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from collectors.access_log.aggregation_sql import LineField, columns, fields, literal, quoted, rows_query, stages
 from collectors.access_log.engine import AHEAD
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import WINDOW, RowPlace
+from collectors.access_log.sql.aggregation_sql import LineField, columns, fields, literal, quoted, rows_query, stages
 from collectors.access_log.windows import LATENESS
 
 Options = Mapping[str, str]
