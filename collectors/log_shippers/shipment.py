@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collectors.broker_list import is_host_port, wrong_brokers
 from istio_templates.access_log.line_format import SCHEMA
 from istio_templates.errors import Invalid, Problem
 from istio_templates.host_port import joined, parted
@@ -20,8 +21,6 @@ STATE = "/var/lib/tidegate-logs"
 MARK = f'"schema":"{SCHEMA}"'
 """What each line of the access log contains, and no other: in a value, quotes are escaped."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-_IPV6 = re.compile(r"[0-9a-fA-F:.]{2,45}")
 _URL = re.compile(r"(https?)://([^/]+)((?:/[A-Za-z0-9._~-]+)*)/?")
 
 
@@ -89,16 +88,10 @@ def _target(kafka: str | None, search: str | None, problems: list[Problem]) -> K
     if (kafka is None) == (search is None):
         problems.append(Problem("target", "give --kafka HOST:PORT,... or --search URL"))
         return None
-    return _brokers(kafka, problems) if kafka is not None else _store(search or "", problems)
-
-
-def _brokers(text: str, problems: list[Problem]) -> KafkaTarget:
-    brokers = tuple(text.split(","))
-    for broker in brokers:
-        host, port = parted(broker)
-        if not _is_host(host) or not _is_port(port) or joined(host, port) != broker:
-            problems.append(Problem("kafka", f"{broker[:80]!r} is no broker; give HOST:PORT, several with commas"))
-    return KafkaTarget(brokers)
+    if kafka is None:
+        return _store(search or "", problems)
+    problems += wrong_brokers(kafka)
+    return KafkaTarget(tuple(kafka.split(",")))
 
 
 def _store(text: str, problems: list[Problem]) -> SearchTarget | None:
@@ -108,15 +101,7 @@ def _store(text: str, problems: list[Problem]) -> SearchTarget | None:
     if "@" in text:
         problems.append(Problem("search", "holds credentials; leave them out, and add them where the shipper runs"))
         return None
-    if not _is_host(host) or not _is_port(port) or joined(host, port) != address:
+    if not is_host_port(address):
         problems.append(Problem("search", f"{text[:80]!r} is no address; give http://HOST:PORT"))
         return None
     return SearchTarget(scheme, host, int(port), path)
-
-
-def _is_host(host: str) -> bool:
-    return bool(_HOST.fullmatch(host) or (":" in host and _IPV6.fullmatch(host)))
-
-
-def _is_port(port: str) -> bool:
-    return bool(re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) < 65_536)

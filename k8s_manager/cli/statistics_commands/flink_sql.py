@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from collectors.access_log.sql.flink_sql import kafka_script
+from collectors.broker_list import require_brokers
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,4 +23,4 @@ def flink_sql(
 
     tidegate collect flink-sql kafka-0:9092 > request-rows.sql
     """
-    typer.echo(kafka_script(brokers), nl=False)
+    typer.echo(kafka_script(require_brokers(brokers)), nl=False)

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from collectors.broker_list import require_brokers
 from istio_templates.errors import Invalid, Problem, Stalled, Transient
 
 CONNECTION = (
@@ -62,6 +63,7 @@ class KafkaCluster:
 
 def cluster_of(brokers: str, file: Path | None = None) -> KafkaCluster:
     """Return a cluster with the settings in a file of NAME=VALUE lines; raises `Invalid`."""
+    require_brokers(brokers)
     if file is None:
         return KafkaCluster(brokers)
     try:
