@@ -9,8 +9,8 @@ from dataclasses import replace
 from benchmarks.support.report import Figure, at_most, plain
 from collectors.access_log.latency import bucket_of
 from collectors.access_log.outcomes import NUMBER, OUTCOMES
-from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow
-from collectors.request_statistics.row_query import RowQuery, fine_since, merged_rows, packed_rows
+from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, at_level
+from collectors.request_statistics.row_query import RowQuery, fine_since, merged_rows, packed_rows, unpacked_rows
 from collectors.request_statistics.series import COARSE, FINE, RowSeries
 
 MODELS, TENANTS, PODS, BEGIN = 1_000, 40, 2, 1_764_430_200
@@ -35,9 +35,9 @@ async def run(quick: bool) -> list[Figure]:
     now = BEGIN + seconds
     query = RowQuery("model", BEGIN // 3600 * 3600, now, 3600, fine_since(now))
     began = time.process_time()
-    found = packed_rows(query, series.rows("model", query.start, now), series.is_shared)
+    found = packed_rows(query, series.rows(at_level("model"), query.start, now), series.is_shared)
     answered = time.process_time() - began
-    merged = merged_rows(query, [found])
+    merged = merged_rows(query, unpacked_rows(query, found))
     requests = sum(row.requests for row in merged)
     return [
         plain("rows that were kept", f"{rows}, {1e6 * kept / rows:.1f} us each with their ageing"),

@@ -1,6 +1,6 @@
 """StatsWindow rows: what became of the requests of one window, at one level."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -90,3 +90,8 @@ def unique(rows: Iterable[StatsRow]) -> list[StatsRow]:
         if other is None or (row.requests, row.revision) > (other.requests, other.revision):
             out[row.key] = row
     return list(out.values())
+
+
+def at_level(level: str) -> Callable[[RowPlace], bool]:
+    """Return what selects the places of a level."""
+    return lambda place: place.level == level

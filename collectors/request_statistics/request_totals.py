@@ -57,6 +57,8 @@ class RequestTotals:
         """Forget places that have had nothing for long."""
         for place in [place for place, total in self.by_place.items() if total.last + IDLE < now]:
             del self.by_place[place]
+        for source in [source for source, since in self._begun.items() if since + IDLE < now]:
+            del self._begun[source]
 
 
 def _add(total: PlaceTotal, row: StatsRow, sign: int) -> None:

@@ -40,12 +40,15 @@ class RowQuery:
 
 class RowAnswer(msgspec.Struct, frozen=True):
     """What one collector knows: rows; since when it has counted all requests of its pods (epoch seconds); the pods that
-    it cannot read; by how many seconds it is behind."""
+    it cannot read; by how many seconds it is behind; its name, and those of all that share the pods, empty for one that
+    shares none."""
 
     rows: list[PackedRow]
     since: int
     unread: int = 0
     lag: float = 0.0
+    name: str = ""
+    members: list[str] = []
 
 
 def fine_since(now: float) -> int:
@@ -68,13 +71,19 @@ def packed_rows(query: RowQuery, rows: Iterable[StatsRow], is_shared: Callable[[
     return [(*row.key, packed(row)) for row in found]
 
 
-def merged_rows(query: RowQuery, answers: Iterable[Iterable[PackedRow]]) -> list[StatsRow]:
+def unpacked_rows(query: RowQuery, rows: Iterable[PackedRow]) -> list[StatsRow]:
+    """Return rows as they were before they were sent; raises `ValueError` for what answers another question."""
+    found = [unpacked(RowKey(RowPlace(*place), start, source), data) for place, start, source, data in rows]
+    if any(not query.start - query.step < row.key.start < query.end for row in found):
+        raise ValueError("rows of another time than was asked for")
+    return found
+
+
+def merged_rows(query: RowQuery, rows: Iterable[StatsRow]) -> list[StatsRow]:
     """Return the rows of several collectors as those of one, in steps and in the order of time and place."""
     sums, shared = list[StatsRow](), list[StatsRow]()
-    for answer in answers:
-        for place, start, source, data in answer:
-            row = unpacked(RowKey(RowPlace(*place), start, source), data)
-            (shared if source != ALL else sums).append(row)
+    for row in rows:
+        (shared if row.key.source != ALL else sums).append(row)
     return in_steps([*sums, *unique(shared)], query.step)
 
 

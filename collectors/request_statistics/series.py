@@ -5,7 +5,7 @@ all sources are added up, minute by minute; but for sources that another collect
 who merges the rows of both can tell which are the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total, unique
@@ -32,6 +32,8 @@ class RowSeries:
         self._fine_since = 0
         self.too_old = 0
         """Rows that came when their time was minutes already, and are left out."""
+        self.lost_until = 0
+        """The end (epoch seconds) of the last window of which that is so."""
 
     def put(self, rows: Iterable[StatsRow]) -> list[tuple[StatsRow, StatsRow | None]]:
         """Keep rows; one that was there already is replaced, unless it has seen more requests. Return those that are
@@ -41,6 +43,7 @@ class RowSeries:
             place, start, source = row.key
             if start < self._fine_since:
                 self.too_old += 1
+                self.lost_until = max(self.lost_until, start + WINDOW)
                 continue
             window = self._fine.setdefault(start, {}).setdefault(source, {})
             other = unpacked(row.key, window[place]) if place in window else None
@@ -53,6 +56,10 @@ class RowSeries:
     def share(self, source: str, until: int) -> None:
         """Keep a source by itself in windows before a moment: another collector may have read its lines too."""
         self._shared_until[source] = max(until, self._shared_until.get(source, 0))
+
+    def takes(self, key: RowKey) -> bool:
+        """Tell whether a row is still taken: its window is not added up to a minute yet."""
+        return key.start >= self._fine_since
 
     def is_shared(self, key: RowKey) -> bool:
         """Tell whether another collector may have a row with this key."""
@@ -80,21 +87,21 @@ class RowSeries:
         if len(self._places) > 2 * max(map(len, self._coarse.values()), default=0):
             self._places = {place: place for places in self._coarse.values() for place in places}
 
-    def rows(self, level: str, start: int, end: int) -> Iterator[StatsRow]:
-        """Return the rows of a level that begin from `start` on and before `end` (epoch seconds), as they are now,
+    def rows(self, is_wanted: Callable[[RowPlace], bool], start: int, end: int) -> Iterator[StatsRow]:
+        """Return the rows of some places that begin from `start` on and before `end` (epoch seconds), as they are now,
         minutes first. A minute may begin before `start` and reach beyond `end`."""
         minutes = [minute for minute in sorted(self._coarse) if start - MINUTE < minute < end]
         kept = [
             (RowKey(place, minute, ALL), data)
             for minute in minutes
             for place, data in self._coarse[minute].items()
-            if place.level == level
+            if is_wanted(place)
         ]
         kept += [
             (RowKey(place, minute, source), data)
             for minute in minutes
             for (place, source), data in self._shared.get(minute, {}).items()
-            if place.level == level
+            if is_wanted(place)
         ]
         kept += [
             (RowKey(place, window, source), data)
@@ -102,7 +109,7 @@ class RowSeries:
             if start - WINDOW < window < end
             for source, found in self._fine[window].items()
             for place, data in found.items()
-            if place.level == level
+            if is_wanted(place)
         ]
         return (unpacked(key, data) for key, data in kept)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import RowPlace, StatsRow
+from collectors.access_log.rows import RowPlace, StatsRow, at_level
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, kubectl, path_of
 from istio_templates.access_log.line_format import FIELDS
@@ -113,7 +113,7 @@ async def test_a_collector_counts_what_was_asked_though_it_is_replaced_and_a_pod
     assert not load.outcome.strange and sum(counts.values()) > asked
     async with collecting(site) as second:
         await until(lambda: requests(second, model) >= sum(counts.values()), "all requests being counted")
-        rows = [row for row in second.series.rows("model", 0, 2**40) if row.key.place == model]
+        rows = [row for row in second.series.rows(at_level("model"), 0, 2**40) if row.key.place == model]
         assert sum(row.count("limited") for row in rows) == counts["429"]
         assert 0 <= sum(row.count("ok") for row in rows) - counts["200"] <= 10 * len(gateways)
         assert second.engine.counts.dropped == 0
@@ -138,5 +138,5 @@ async def collecting(site: Site) -> AsyncIterator[Collector]:
 
 def requests(collector: Collector, place: RowPlace) -> int:
     """Return how many requests of a place there are in rows."""
-    rows = collector.series.rows(place.level, 0, 2**40)
+    rows = collector.series.rows(at_level(place.level), 0, 2**40)
     return sum(row.requests for row in rows if row.key.place == place)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 from collectors.access_log.engine import Engine
@@ -45,12 +46,14 @@ class Collector:
         self.metrics = RequestMetrics(self.totals, self.engine.counts)
         self._since = now - FINE
         self._logs = GatewayLogs(self.store)
+        self._members = frozenset[str]()
+        self._writing: list[asyncio.Task[None]] = []
         self._followed: dict[str, tuple[PodLog, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Run until cancelled."""
         await self.store.synced.wait()
-        writing = [asyncio.create_task(queue.run()) for queue in self.sinks]
+        writing = self._writing = [asyncio.create_task(queue.run()) for queue in self.sinks]
         try:
             while True:
                 self._look()
@@ -63,23 +66,38 @@ class Collector:
 
     def answer(self, query: RowQuery) -> Callable[[], RowAnswer]:
         """Return what makes the answer to a query, of rows as they are now; it may run in another thread."""
-        rows = self.series.rows(query.level, query.start, query.end)
+        rows = self.series.rows(query.is_about, query.start, query.end)
         begins = range(query.start, query.end)
-        fresh = [row for row in self.engine.unfinished() if query.is_about(row.key.place) and row.key.start in begins]
-        since, unread, lag = self._since, self.metrics.unread, self.metrics.lag
-        return lambda: RowAnswer(packed_rows(query, _latest(rows, fresh), self.series.is_shared), since, unread, lag)
+        fresh = [
+            row
+            for row in self.engine.unfinished()
+            if query.is_about(row.key.place) and row.key.start in begins and self.series.takes(row.key)
+        ]
+        answer = partial(
+            RowAnswer,
+            since=max(self._since, self.series.lost_until),
+            unread=self.metrics.unread,
+            lag=self.metrics.lag,
+            name=self.membership.identity if self.membership else "",
+            members=sorted(self._members),
+        )
+        return lambda: answer(rows=packed_rows(query, _latest(rows, fresh), self.series.is_shared))
 
     def _look(self) -> None:
         self.engine.know(self._logs.routes())
         pods = self._logs.pods()
-        own = self._share(pods)
         now = self._clock.utc().timestamp()
+        self._note_members(now)
+        own = self._share(pods)
         for source in [name for name in self._followed if name not in own]:
             self._leave(source, source in pods, now)
         for source in [name for name in own if name not in self._followed]:
             self._follow(source, pods[source], now)
         for followed, task in self._followed.values():
             followed.rest()
+            if task.done():
+                task.result()
+        for task in self._writing:
             if task.done():
                 task.result()
         self.series.age(now)
@@ -90,21 +108,30 @@ class Collector:
         """Return the sources that are this collector's to follow."""
         if self.membership is None:
             return set(pods)
-        return {source for source in pods if reader_of(source, self.membership.members) == self.membership.identity}
+        return {source for source in pods if reader_of(source, self._members) == self.membership.identity}
+
+    def _note_members(self, now: float) -> None:
+        """Take over who shares the pods. Of a member that went, only the last quarter of an hour is read again."""
+        members = self.membership.members if self.membership else frozenset[str]()
+        if self._members - members and members:
+            self._since = max(self._since, int(now) - FINE)
+        self._members = members
 
     def _leave(self, source: str, is_taken_over: bool, now: float) -> None:
         followed, task = self._followed.pop(source)
         task.cancel()
-        if is_taken_over:
+        if is_taken_over:  # who follows it now has the windows that are open whole
             self.series.share(source, int(now) + LATENESS.late)
-        followed.end()
+            self.series.put(self.engine.end(source))
+        else:
+            followed.end()
         log.info("the gateway pod %s is %s", source, "followed by another collector" if is_taken_over else "gone")
 
     def _follow(self, source: str, pod: ObjectKey, now: float) -> None:
         since = int(now) - FINE
         if self.membership is not None:
             self.series.share(source, int(now) + LATENESS.late)
-            self.totals.begin(source, int(now) // WINDOW * WINDOW)
+            self.totals.begin(source, int(now - LATENESS.open) // WINDOW * WINDOW)
         followed = PodLog(source, pod, since, self._client, self.engine, self._keep, self._clock)
         self._followed[source] = followed, asyncio.create_task(followed.run())
         log.info("following the log of the gateway pod %s", source)

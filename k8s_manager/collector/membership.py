@@ -16,7 +16,8 @@ from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
-LABEL, VALUE = "app.kubernetes.io/component", "collector"
+LABEL, VALUE = "tidegate.dev/lease", "collector"
+PREFIX = "tidegate-collector-"
 SECONDS = 15.0
 """Seconds without a change of its Lease after which a collector counts as gone."""
 PAUSE = 3.0
@@ -33,8 +34,8 @@ class SeenMember:
 
 
 class Membership:
-    """One collector among those of a namespace. Until their Leases have been read, and while they cannot be, the
-    members last known stay."""
+    """One collector among those of a namespace. Until their Leases have been read there are no members. One that cannot
+    renew its Lease for as long as others wait has none either: its pods are followed by others then."""
 
     def __init__(self, client: KubeClient, clock: Clock, namespace: str, identity: str) -> None:
         self._client, self._clock = client, clock
@@ -45,20 +46,25 @@ class Membership:
 
     async def run(self) -> None:
         """Renew the own Lease and look for others until cancelled; then give it up."""
+        renewed = self._clock.now()
         try:
             while True:
+                began = self._clock.now()
                 try:
                     async with asyncio.timeout(SECONDS / 3):
                         await self._renew()
+                        renewed = began
                         await self._look()
                 except (TidegateError, TimeoutError) as error:
                     log.warning("Leases of collectors in %s: %s; they are tried again", self._namespace, error)
+                    if self._clock.now() - renewed > SECONDS - PAUSE:
+                        self.members = frozenset()
                 await self._clock.wait(asyncio.Event(), PAUSE)
         finally:
             await asyncio.shield(self._give_up())
 
     def _key(self, identity: str) -> ObjectKey:
-        return ObjectKey("Lease", self._namespace, f"tidegate-collector-{identity}")
+        return ObjectKey("Lease", self._namespace, f"{PREFIX}{identity}")
 
     async def _renew(self) -> None:
         key = self._key(self.identity)
@@ -76,6 +82,8 @@ class Membership:
         now, found = self._clock.now(), dict[str, SeenMember]()
         for lease in leases:
             name, version = _holder(lease), lease["metadata"]["resourceVersion"]
+            if name is None:
+                continue
             before = self._seen.get(name)
             found[name] = before if before and before.version == version else SeenMember(version, now)
         self._seen = found
@@ -101,6 +109,8 @@ class Membership:
             log.warning("the Lease of this collector stays until it expires: %s", error)
 
 
-def _holder(lease: Manifest) -> str:
-    name: str = lease["metadata"]["name"]
-    return name.removeprefix("tidegate-collector-")
+def _holder(lease: Manifest) -> str | None:
+    """Return whose Lease it is; None for one that no collector has written."""
+    name, spec = str(lease["metadata"]["name"]), lease.get("spec")
+    holder = spec.get("holderIdentity") if isinstance(spec, dict) else None
+    return str(holder) if name == f"{PREFIX}{holder}" else None

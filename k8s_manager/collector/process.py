@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import signal
 import socket
 
@@ -38,8 +39,11 @@ def application(collector: Collector, readers: RowReaders) -> FastAPI:
 
     @app.get("/readyz", response_class=PlainTextResponse)
     async def readyz() -> Response:
-        if collector.store.synced.is_set():
+        has_members = collector.membership is None or bool(collector.membership.members)
+        if collector.store.synced.is_set() and has_members:
             return PlainTextResponse("ok\n")
+        if not has_members:
+            return PlainTextResponse("the Leases of collectors cannot be read or renewed\n", 503)
         problems = [watcher.problem for watcher in collector.watchers if watcher.problem]
         return PlainTextResponse("; ".join(problems or ["the cluster is being read"]) + "\n", 503)
 
@@ -70,7 +74,7 @@ async def run(settings: CollectorSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await connect(settings.kubeconfig) as client:
         clock = SystemClock()
-        identity = socket.gethostname().lower()
+        identity = f"{socket.gethostname().lower()}-{secrets.token_hex(2)}"
         shared = Membership(client, clock, settings.namespace, identity) if settings.namespace else None
         sinks = [sink_at(one, settings.sink_credentials, clock) for one in settings.sinks]
         collector = Collector(client, clock, shared, sinks)

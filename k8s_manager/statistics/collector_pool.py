@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from collectors.access_log.rows import StatsRow
-from collectors.request_statistics.row_query import RowAnswer, RowQuery, merged_rows
-from istio_templates.errors import Stalled, Waiting
+from collectors.request_statistics.row_query import RowAnswer, RowQuery, merged_rows, unpacked_rows
+from istio_templates.errors import Invalid, Problem, Stalled, Waiting
 from istio_templates.host_port import joined
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,13 @@ class PoolAnswer:
     gaps: tuple[str, ...]
 
 
+class CollectorRows(NamedTuple):
+    """What one collector says of itself, and its rows."""
+
+    about: RowAnswer
+    rows: list[StatsRow]
+
+
 class CollectorPool:
     """The collectors behind a URL: one for each address of its host name."""
 
@@ -41,12 +51,13 @@ class CollectorPool:
         hosts = await self._hosts()
         async with aiohttp.ClientSession(trust_env=False, headers=self._headers()) as session:
             found = await asyncio.gather(*(self._ask(session, host, query) for host in hosts))
-        answers = [answer for answer in found if isinstance(answer, RowAnswer)]
-        problems = [f"a collector does not answer: {answer}" for answer in found if isinstance(answer, str)]
+        answers = [answer for answer in found if answer is not None]
         if not answers:
-            raise Waiting(f"statistics cannot be read: {problems[0]}", RETRY)
-        rows = await asyncio.to_thread(merged_rows, query, [answer.rows for answer in answers])
-        return PoolAnswer(rows, tuple(problems + _gaps(query, answers)))
+            raise Waiting(f"statistics cannot be read: none of {len(hosts)} collectors answers", RETRY)
+        silent = len(hosts) - len(answers)
+        problems = [f"{silent} of {len(hosts)} collectors do not answer"] if silent else []
+        rows = await asyncio.to_thread(merged_rows, query, chain.from_iterable(answer.rows for answer in answers))
+        return PoolAnswer(rows, tuple(problems + _gaps(query, [answer.about for answer in answers])))
 
     async def _hosts(self) -> list[str]:
         host, port = self._url.hostname or "", self._url.port or 80
@@ -65,17 +76,22 @@ class CollectorPool:
             said = f"the token for collectors cannot be read from {self._token_file}: {error.strerror}; give one"
             raise Stalled(said) from error
 
-    async def _ask(self, session: aiohttp.ClientSession, host: str, query: RowQuery) -> RowAnswer | str:
-        """Return what one collector answers, or why it does not."""
+    async def _ask(self, session: aiohttp.ClientSession, host: str, query: RowQuery) -> "CollectorRows | None":
+        """Return what one collector answers; None where it does not, or with something else. Raises `Invalid` where
+        the answer would be too large."""
         asked = {name: str(getattr(query, name)) for name in RowQuery.__slots__}
         try:
             async with session.get(f"{self._url.scheme}://{host}/rows", params=asked, timeout=PATIENCE) as answer:
                 body = await _body(answer)
-                if answer.status != 200:
-                    return f"{host}: {answer.status} {body[:200].decode('utf-8', 'replace')}"
-            return await asyncio.to_thread(msgspec.msgpack.decode, body, type=RowAnswer)
-        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
-            return f"{host}: {str(error) or type(error).__name__}"
+            if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                said = "there are too many rows; give a longer step, or ask for less"
+                raise Invalid("statistics", [Problem("step", said)])
+            if answer.status != HTTPStatus.OK:
+                raise ValueError(f"{answer.status} {body[:200].decode('utf-8', 'replace')}")
+            return await asyncio.to_thread(_read, body, query)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, OverflowError) as error:
+            log.warning("the collector at %s: %s", host, str(error) or type(error).__name__)
+            return None
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
@@ -89,8 +105,16 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
+def _read(body: bytes, query: RowQuery) -> CollectorRows:
+    """Return an answer; raises `ValueError` for what is none."""
+    answer = msgspec.msgpack.decode(body, type=RowAnswer)
+    return CollectorRows(msgspec.structs.replace(answer, rows=[]), unpacked_rows(query, answer.rows))
+
+
 def _gaps(query: RowQuery, answers: list[RowAnswer]) -> list[str]:
     out = []
+    if missing := {name for answer in answers for name in answer.members} - {answer.name for answer in answers}:
+        out.append(f"{len(missing)} collectors that share the gateway pods were not found")
     if max(answer.since for answer in answers) > query.start:
         out.append("a collector began to count after the beginning of this span")
     if unread := sum(answer.unread for answer in answers):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.client import KubeClient
 
 MOST_PODS = 50
-MOST_BYTES = 2**20
-"""Bytes of one pod's log in an answer that ends."""
+MOST_BYTES = 2 * 2**20
+"""Bytes of logs in an answer that ends, the newest of each pod."""
+AT_ONCE = 2
+"""Such answers that are made at once."""
 MOST_FOLLOWERS = 20
 """Streams that are followed through one manager at once."""
 LONGEST_LINE = 16_384
-WAITING_LINES = 1_000
+WAITING_LINES = 200
 LOOK = 2.0
 """Seconds between two looks for pods that come."""
 _STAMPED = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?")
@@ -34,12 +37,12 @@ class LogQuery:
     previous: bool = False
     container: str = ""
 
-    def parameters(self, follow: bool) -> dict[str, str]:
-        """Return the parameters of Kubernetes' log subresource."""
-        found = {"timestamps": "true", "tailLines": str(self.tail), "follow": str(follow).lower()}
-        if not follow:
-            found["limitBytes"] = str(MOST_BYTES)
-        if self.since is not None:
+    def parameters(self, follow: bool, after: str | None = None) -> dict[str, str]:
+        """Return the parameters of Kubernetes' log subresource. `after` is the moment of the last line that was read,
+        empty where lines have no moments, and None where none was read."""
+        found = {"timestamps": "true", "follow": str(follow).lower()}
+        found |= {"sinceTime": after} if after else {"tailLines": str(self.tail if after is None else 0)}
+        if self.since is not None and after is None:
             found["sinceSeconds"] = str(self.since)
         if self.previous:
             found["previous"] = "true"
@@ -68,12 +71,15 @@ class PodLogs:
 
     def __init__(self, client: KubeClient) -> None:
         self._client, self._followers = client, 0
+        self._reading = asyncio.Semaphore(AT_ONCE)
 
     async def recent(self, pods: Sequence[ObjectKey], query: LogQuery) -> list[PodLine]:
         """Return what the pods have written, in the order of time. A pod that cannot be read has a line that says
         why."""
         _require_few(pods)
-        found = await asyncio.gather(*(self._whole(pod, query) for pod in pods))
+        async with self._reading:
+            most = MOST_BYTES // max(1, len(pods))
+            found = await asyncio.gather(*(self._whole(pod, query, most) for pod in pods))
         return sorted((line for lines in found for line in lines), key=lambda line: line.time)
 
     async def follow(self, pods: Pods, query: LogQuery) -> AsyncGenerator[PodLine]:
@@ -84,7 +90,10 @@ class PodLogs:
             reading: dict[ObjectKey, asyncio.Task[None]] = {}
             try:
                 while True:
-                    for pod in pods()[:MOST_PODS]:
+                    there = pods()[:MOST_PODS]
+                    for pod in [pod for pod in reading if pod not in there]:
+                        reading.pop(pod).cancel()
+                    for pod in there:
                         if pod not in reading:
                             reading[pod] = asyncio.create_task(self._into(queue, pod, query))
                     for line in await _waiting(queue):
@@ -108,23 +117,40 @@ class PodLogs:
         finally:
             self._followers -= 1
 
-    async def _whole(self, pod: ObjectKey, query: LogQuery) -> list[PodLine]:
-        splitter, lines = LineSplitter(), list[bytes]()
+    async def _whole(self, pod: ObjectKey, query: LogQuery, most: int) -> list[PodLine]:
+        """Return the newest lines of a pod, at most so many bytes."""
+        splitter, lines, size = LineSplitter(), deque[bytes](), 0
         try:
             async for piece in self._client.pod_log(pod, query.parameters(follow=False)):
-                lines += splitter.feed(piece)
+                for line in splitter.feed(piece):
+                    lines.append(line)
+                    size += len(line) + 1
+                while size > most:
+                    size -= len(lines.popleft()) + 1
         except TidegateError as error:
             return [PodLine("", pod.name, "", str(error))]
         return [_line(pod, line) for line in [*lines, *splitter.rest()]]
 
     async def _into(self, queue: asyncio.Queue[PodLine], pod: ObjectKey, query: LogQuery) -> None:
-        splitter = LineSplitter()
-        try:
-            async for piece in self._client.pod_log(pod, query.parameters(follow=True)):
-                for line in splitter.feed(piece):
-                    await queue.put(_line(pod, line))
-        except TidegateError as error:
-            await queue.put(PodLine("", pod.name, "", str(error)))
+        """Read a pod again and again: a container may not have started yet, or start anew, or say nothing for long."""
+        last: str | None = None
+        problem = ""
+        while True:
+            splitter, before = LineSplitter(), last or ""
+            try:
+                async for piece in self._client.pod_log(pod, query.parameters(follow=True, after=last)):
+                    for found in splitter.feed(piece):
+                        line = _line(pod, found)
+                        if not line.time or line.time > before:
+                            await queue.put(line)
+                        last = max(last or "", line.time)
+            except TidegateError as error:
+                if str(error) != problem:
+                    await queue.put(PodLine("", pod.name, "", str(error)))
+                problem = str(error)
+            if query.previous:
+                return
+            await asyncio.sleep(LOOK)
 
 
 async def _waiting(queue: asyncio.Queue[PodLine]) -> list[PodLine]:

@@ -1,5 +1,6 @@
 """The statistics of requests, as the API and controllers ask for them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from istio_templates.errors import NotFound
@@ -32,17 +33,24 @@ class RequestStats:
         self._pool, self._clock = pool, clock
 
     async def answer(
-        self, scope: StatsScope, start: str | None, end: str | None, step: str | None, by: By | None
+        self,
+        scope: StatsScope,
+        start: str | None,
+        end: str | None,
+        step: str | None,
+        by: By | None,
+        may_see: Callable[[str], bool] = lambda _: True,
     ) -> Manifest:
-        """Return the counts of a span in steps; raises `Invalid` for what cannot be asked, `Waiting` while no collector
-        answers, and `NotFound` where there is none."""
+        """Return the counts of a span in steps, of tenants that may be seen; raises `Invalid` for what cannot be asked,
+        `Waiting` while no collector answers, and `NotFound` where there is none."""
         now = self._clock.utc().timestamp()
         span = time_span(start, end, step, now)
         if self._pool is None:
             raise NotFound("there are no statistics here: start collectors, and this manager with --collectors URL")
         found = await self._pool.rows(span.query(scope.level(by), now, scope.gateway, scope.tenant, scope.model))
+        rows = [row for row in found.rows if may_see(row.key.place.tenant)]
         gaps = [*_forgotten(span), *found.gaps]
-        return {"step": f"{span.step}s", "items": items_of(found.rows, by), "partial": bool(gaps), "gaps": gaps}
+        return {"step": f"{span.step}s", "items": items_of(rows, by), "partial": bool(gaps), "gaps": gaps}
 
 
 def _forgotten(span: TimeSpan) -> list[str]:

@@ -49,7 +49,7 @@ def time_span(start: str | None, end: str | None, step: str | None, now: float) 
         raise Invalid("statistics", problems)
     if first >= last:
         raise Invalid("statistics", [Problem("from", "it is not before `to`; give an earlier moment")])
-    if first < fine_since(now):
+    if int(first // width) * width < fine_since(now):
         width = max(width, MINUTE) if width % MINUTE == 0 or width < MINUTE else -(-width // MINUTE) * MINUTE
     begin, ends = int(first // width) * width, -int(-last // width) * width
     if (ends - begin) // width > MOST_POINTS:

@@ -89,6 +89,7 @@ TABLE = [
 ]
 LOCAL = {"serve", "standalone", "render", "push", "import", "simulate", "warmup", "measure", "doctor", "token"}
 LOCAL |= {"login", "config", "completion", "collect", "collect shipper", "top"}
+LOCAL |= {"collect flink-sql", "collect kafka", "collect remote-write"}
 """Commands that run here, or ask the manager for what `get model` and `scale` ask for."""
 
 

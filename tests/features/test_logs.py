@@ -26,6 +26,8 @@ class WrittenLogs(KubeClient):
 
     written: dict[str, list[bytes]]
     asked: list[Mapping[str, str]]
+    ends = False
+    """Whether a stream ends behind what is written, as that of a quiet container does."""
 
     async def pod_log(self, pod: ObjectKey, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         self.asked.append(query)
@@ -36,7 +38,7 @@ class WrittenLogs(KubeClient):
             for piece in self.written[pod.name][given:]:
                 given += 1
                 yield piece
-            if query["follow"] == "false":
+            if query["follow"] == "false" or self.ends:
                 return
             await asyncio.sleep(0.02)
 
@@ -80,7 +82,31 @@ async def test_lines_of_all_pods_are_in_the_order_of_time(fleet: Fleet) -> None:
         assert [line["line"] for line in found["items"] if not line["time"]] == ["without a moment"]
         asked = logs.asked[-1]
         assert (asked["tailLines"], asked["sinceSeconds"], asked["container"]) == ("5", "60", "model")
-        assert asked["limitBytes"] == str(pod_logs.MOST_BYTES) and "previous" not in asked
+        assert "previous" not in asked
+
+
+async def test_of_a_long_log_the_newest_lines_are_read(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_logs, "MOST_BYTES", 2 * 120)
+    async with api(fleet) as (rest, logs, (one, two)):
+        written = [f"2026-11-29T12:00:{second:02}Z {second}".encode() for second in range(50)]
+        logs.written = {one: [b"\n".join(written) + b"\n"], two: []}
+        _, found = await rest.call("GET", LOGS)
+        assert [line["line"] for line in found["items"]] == ["45", "46", "47", "48", "49"]
+
+
+async def test_a_pod_that_starts_later_is_followed_and_no_line_comes_twice(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pod_logs, "LOOK", 0.05)
+    async with api(fleet) as (rest, logs, (one, two)):
+        logs.written, logs.ends = {one: [b"2026-11-29T12:00:01Z first\n"]}, True
+        following = asyncio.create_task(lines_of(rest, 4))
+        await until(lambda: len(logs.asked) >= 6, "the pods being read again")
+        logs.written[one].append(b"2026-11-29T12:00:02Z second\n")
+        logs.written[two] = [b"2026-11-29T12:00:03Z started\n"]
+        found = await following
+        assert sorted(line["line"] for line in found if "line" in line) == ["first", "second", "started"]
+        assert [line["pod"] for line in found if "problem" in line] == [two]
 
 
 async def test_a_pod_that_cannot_be_read_says_why_and_the_others_are_read(fleet: Fleet) -> None:

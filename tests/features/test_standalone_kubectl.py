@@ -51,8 +51,12 @@ async def test_kubectl_reads_applies_follows_and_deletes(tmp_path):
         assert pods.count("1/1     Running") == 2
         assert len((await asked("get", "po", "-A", "--no-headers")).splitlines()) == 4
         assert (await asked("get", "models", "-n", "search")).splitlines()[0].split()[:2] == ["NAME", "LIMIT"]
-        model = yaml.safe_load(await asked("get", "model.tidegate.dev", "ranker", "-n", "search", "-o", "yaml"))
-        assert model["kind"] == "Model" and model["status"]["limit"]["total"] == 40
+
+        async def is_limited() -> bool:
+            model = yaml.safe_load(await asked("get", "model.tidegate.dev", "ranker", "-n", "search", "-o", "yaml"))
+            return model["kind"] == "Model" and model["status"]["limit"]["total"] == 40
+
+        await until(is_limited, "the limit in the status, which follows the limit in force")
         assert (
             json.loads(await asked("get", "deploy", "-n", "search", "-o", "json"))["items"][0]["kind"] == "Deployment"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collectors.access_log.identity import KnownRoutes
+from collectors.access_log.rows import at_level
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
@@ -113,7 +114,7 @@ async def test_what_a_line_says_is_there_before_its_window_has_closed(fleet: Fle
     async with collector_on(fleet, "127.0.0.1", port) as collector, api(fleet, token_file, port) as rest:
         collector.engine.know(KnownRoutes({"search": "search"}, {}))
         collector._keep(collector.engine.feed("gw/a", [requests(0.2)]))
-        assert not list(collector.series.rows("model", 0, 2**40)), "the window is open"
+        assert not list(collector.series.rows(at_level("model"), 0, 2**40)), "the window is open"
         _, found = await rest.call("GET", f"{MODEL}/stats")
         assert [item["demand"] for item in found["items"]] == [1]
         collector._keep(collector.engine.end("gw/a"))
@@ -138,13 +139,13 @@ async def test_a_collector_that_does_not_answer_makes_statistics_partial_and_not
         monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", found_at, raising=False)
         _, answer = await rest.call("GET", f"{MODEL}/stats?step=1h")
     assert [item["demand"] for item in answer["items"]] == [3]
-    assert answer["partial"] and "127.0.0.3" in answer["gaps"][0]
+    assert answer["partial"] and answer["gaps"] == ["1 of 3 collectors do not answer"]
 
 
 async def test_without_a_collector_it_says_what_to_do(fleet: Fleet, token_file: Path) -> None:
     async with api(fleet, token_file, free_port()) as rest:
         status, answer = await rest.call("GET", f"{MODEL}/stats")
-        assert status == 503 and "does not answer" in answer["detail"]
+        assert status == 503 and "none of 1 collectors answers" in answer["detail"]
     async with fleet.manager() as manager, fleet.rest(manager) as rest:
         status, answer = await rest.call("GET", f"{MODEL}/stats")
         assert status == 404 and "--collectors" in answer["detail"]
@@ -155,8 +156,7 @@ async def test_a_wrong_token_reads_nothing(fleet: Fleet, tmp_path: Path) -> None
     wrong.write_text("guessed")
     async with collector_on(fleet, "127.0.0.1", port, a=[requests(40)]):
         async with api(fleet, wrong, port) as rest:
-            status, answer = await rest.call("GET", f"{MODEL}/stats")
-            assert status == 503 and "401" in answer["detail"]
+            assert (await rest.call("GET", f"{MODEL}/stats"))[0] == 503
         async with api(fleet, None, port) as rest:
             assert (await rest.call("GET", f"{MODEL}/stats"))[0] == 503
 

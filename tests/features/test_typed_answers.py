@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -9,10 +10,13 @@ from k8s_manager import client
 from k8s_manager.api.schemas import claims, documents, fleet, plans
 from k8s_manager.world.installation import SYSTEM
 from tests.features.conftest import make_search
+from tests.features.test_statistics import TOKEN as COLLECTORS
+from tests.features.test_statistics import collector_on, free_port
 from tests.fuzz.__main__ import BODIES, RANGE
 from tests.fuzz.__main__ import rest as more_documents
 from tests.support.answers import closed, strict_description
 from tests.support.documents import tenant
+from tests.support.fleet import SETTINGS
 from tests.support.waiting import until
 
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}
@@ -43,8 +47,15 @@ def body_of(method: str, path: str, name: str):
 
 
 @pytest.fixture
-async def rest(fleet):
-    async with fleet.manager() as manager, fleet.rest(manager) as calls:
+async def rest(fleet, tmp_path):
+    port, token = free_port(), tmp_path / "token"
+    token.write_text(COLLECTORS)
+    settings = replace(SETTINGS, collectors_url=f"http://127.0.0.1:{port}", collectors_token_file=token)
+    async with (
+        collector_on(fleet, "127.0.0.1", port),
+        fleet.manager(settings) as manager,
+        fleet.rest(manager) as calls,
+    ):
         await make_search(fleet)
         await until(lambda: has_history(calls, "tenants/search"), what="the first revision, before the next change")
         system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}

@@ -1,6 +1,6 @@
 """The routes of what belongs to a document: objects, pods with their reasons and logs, events, rollouts."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -17,6 +17,7 @@ from k8s_manager.api.schemas.documents import KINDS
 from k8s_manager.api.schemas.inventory import DocumentInventory, RolloutList
 from k8s_manager.api.schemas.statistics import LogLineList
 from k8s_manager.api.services.backend import Backend
+from k8s_manager.authz.roles import Right
 from k8s_manager.statistics.pod_logs import LogQuery
 
 SHOWN = 50
@@ -84,6 +85,7 @@ def _logs(app: FastAPI, backend: Backend, proved_again: float) -> None:
     )
     async def logs(
         request: Request,
+        tenant: str,
         key: Annotated[ObjectKey, Depends(place)],
         tail: Tail = 100,
         since: Since = None,
@@ -100,7 +102,11 @@ def _logs(app: FastAPI, backend: Backend, proved_again: float) -> None:
         if not follow:
             return in_json({"items": [line.shown() for line in await backend.logs.recent(pods(), query)]})
         backend.logs.require_room()
-        lines = proved(_events(backend, pods, query), request.state.proved_again, proved_again)
+
+        def may_read() -> bool:
+            return bool(request.state.caller_now().may(Right.READ, tenant))
+
+        lines = proved(_events(backend, pods, query, may_read), request.state.proved_again, proved_again)
         return StreamingResponse(lines, media_type="text/event-stream")
 
 
@@ -108,6 +114,10 @@ def _pods(backend: Backend, key: ObjectKey) -> list[ObjectKey]:
     return [ObjectKey("Pod", line["namespace"], line["name"]) for line in backend.inventory.pods(key)]
 
 
-async def _events(backend: Backend, pods: Any, query: LogQuery) -> AsyncGenerator[bytes]:
+async def _events(
+    backend: Backend, pods: Callable[[], Sequence[ObjectKey]], query: LogQuery, may_read: Callable[[], bool]
+) -> AsyncGenerator[bytes]:
     async for line in backend.logs.follow(pods, query):
+        if not may_read():
+            return
         yield b"data: %s\n\n" % orjson.dumps(line.shown())

@@ -93,7 +93,7 @@ class TopReader:
 
     def read(self) -> TopPage:
         """Return the models in their order."""
-        end = int(time.time() - SETTLED) // 10 * 10
+        end = int(time.time() - SETTLED) // SPAN * SPAN
         path = f"/v1/tenants/{self._tenant}/stats" if self._tenant else "/v1/stats"
         found = self._connection.call("GET", f"{path}?by=model&from={end - SPAN}&to={end}&step={SPAN}s")
         counts: dict[Name, list[Object]] = {}

@@ -16,7 +16,8 @@ class SinkUnavailable(TidegateError):
 
 
 class RowSink(Protocol):
-    """Keeps rows. A row that is given again, with the same key and a higher revision, replaces the one before."""
+    """Keeps rows. A row may be given again with the same key: of two the one with more requests counts, then the one
+    with the higher revision (`collectors.access_log.rows.unique`)."""
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from collectors.access_log.rows import RowKey, StatsRow, unique
 from k8s_manager.collector.sinks.row_sink import RowSink, SinkUnavailable
@@ -11,9 +12,11 @@ from k8s_manager.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 BACKOFF = Backoff(1.0, 60.0)
-MOST_ROWS = 500_000
+MOST_ROWS = 100_000
 """Rows that wait for a sink; beyond that the oldest windows go, and are counted."""
 BATCH = 5_000
+LAST_SECONDS = 10.0
+"""Seconds in which rows are still written at the end."""
 
 
 class SinkQueue:
@@ -34,11 +37,11 @@ class SinkQueue:
     def put(self, rows: Iterable[StatsRow]) -> None:
         """Take rows to be written."""
         for row in rows:
+            self._come.set()
             before = self._waiting.pop(row.key, row)
             self._waiting[row.key] = unique([before, row])[0]
         if (over := len(self._waiting) - MOST_ROWS) > 0:
             self._drop(over)
-        self._come.set()
 
     async def run(self) -> None:
         """Write rows until cancelled."""
@@ -53,8 +56,10 @@ class SinkQueue:
 
     async def close(self) -> None:
         """Write what waits, once, and let go of the sink."""
-        while self._waiting and await self._write():
-            continue
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                while self._waiting and await self._write():
+                    continue
         if self._waiting:
             log.warning("%d rows were not written to %s", len(self._waiting), self.sink.name)
         await self.sink.close()

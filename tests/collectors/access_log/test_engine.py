@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collectors.access_log.engine import Engine, moment_of
 from collectors.access_log.identity import OTHER, KnownRoutes
 from collectors.access_log.outcomes import OUTCOMES, TIMED, outcome_of
-from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, total, unique
+from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, at_level, total, unique
 from collectors.access_log.windows import LATENESS, OFFLINE, Bounds
 from collectors.request_statistics.series import RowSeries
 from tests.collectors.access_log.lines import BEGIN, LIMITED, line
@@ -334,7 +334,7 @@ def test_a_source_that_is_read_again_makes_the_same_rows_and_counts_nothing_twic
     for at in range(0, 100, 9):
         series.put(engine.feed("gw-0", log[at : at + 9]))
     series.put(engine.end("gw-0"))
-    assert sum(row.requests for row in series.rows("model", 0, 2**40)) == 100
+    assert sum(row.requests for row in series.rows(at_level("model"), 0, 2**40)) == 100
 
 
 def test_a_source_that_was_idle_is_not_read_from_its_beginning_again():

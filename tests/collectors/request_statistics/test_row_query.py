@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import StatsRow
 from collectors.request_statistics.row_query import (
-    PackedRow,
     RowAnswer,
     RowQuery,
     fine_since,
     kept_since,
     merged_rows,
     packed_rows,
+    unpacked_rows,
 )
 from collectors.request_statistics.series import FINE, RowSeries, in_steps
 from tests.collectors.access_log.lines import LIMITED, line
@@ -41,10 +41,10 @@ class Reader:
         self.series.put(engine.feed(pod, lines_of(pod, start, end)))
         self.series.put(engine.end(pod))
 
-    def answer(self, query: RowQuery) -> list[PackedRow]:
-        rows = self.series.rows(query.level, query.start, query.end)
+    def answer(self, query: RowQuery) -> list[StatsRow]:
+        rows = self.series.rows(query.is_about, query.start, query.end)
         sent = RowAnswer(packed_rows(query, rows, self.series.is_shared), T0)
-        return msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=RowAnswer).rows
+        return unpacked_rows(query, msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=RowAnswer).rows)
 
 
 def whole(query: RowQuery) -> list[StatsRow]:
@@ -52,7 +52,7 @@ def whole(query: RowQuery) -> list[StatsRow]:
     for pod in PODS:
         one.read(pod, T0, END)
     one.series.age(END)
-    return merged_rows(query, [one.answer(query)])
+    return merged_rows(query, one.answer(query))
 
 
 @settings(deadline=None, max_examples=40)
@@ -77,7 +77,7 @@ def test_pods_that_change_hands_count_once(moves: list[tuple[str, int, bool]], l
         readers[by_pod[pod]].read(pod, since[pod], END)
     for reader, moment in zip(readers, (END, END - 70), strict=True):
         reader.series.age(moment)
-    assert merged_rows(query, [reader.answer(query) for reader in readers]) == whole(query)
+    assert merged_rows(query, [row for reader in readers for row in reader.answer(query)]) == whole(query)
 
 
 def test_rows_of_the_same_pods_of_two_collectors_are_added_up_where_they_are_different_pods() -> None:
@@ -85,8 +85,8 @@ def test_rows_of_the_same_pods_of_two_collectors_are_added_up_where_they_are_dif
     one, two = Reader(), Reader()
     one.read("gw/a", T0, END)
     two.read("gw/b", T0, END)
-    both = merged_rows(query, [one.answer(query), two.answer(query)])
-    parts = [merged_rows(query, [reader.answer(query)]) for reader in (one, two)]
+    both = merged_rows(query, [*one.answer(query), *two.answer(query)])
+    parts = [merged_rows(query, reader.answer(query)) for reader in (one, two)]
     assert sum(row.requests for row in both) == sum(row.requests for part in parts for row in part) > 0
     assert both == in_steps([row for part in parts for row in part], 10)
 
@@ -95,9 +95,9 @@ def test_a_query_is_about_what_it_names() -> None:
     reader = Reader()
     reader.read("gw/a", T0, T0 + 100)
     mine = RowQuery("model", T0, T0 + 100, 10, tenant="search", model="ranker")
-    assert merged_rows(mine, [reader.answer(mine)])
+    assert merged_rows(mine, reader.answer(mine))
     other = RowQuery("model", T0, T0 + 100, 10, tenant="search", model="other")
-    assert not merged_rows(other, [reader.answer(other)])
+    assert not merged_rows(other, reader.answer(other))
 
 
 def test_what_is_kept_begins_with_a_whole_minute() -> None:

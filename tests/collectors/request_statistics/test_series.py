@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import LEVELS, RowKey, RowPlace, StatsRow
+from collectors.access_log.rows import LEVELS, RowKey, RowPlace, StatsRow, at_level
 from collectors.access_log.shares import reader_of
 from collectors.access_log.text_lines import LINE_MAX, LineSplitter, batches
 from collectors.request_statistics.row_codec import packed, unpacked
@@ -43,7 +43,7 @@ def filled(seconds: int, sources: tuple[str, ...] = ("gw-0", "gw-1")) -> tuple[R
 
 
 def counted(series: RowSeries, level: str = "model", step: int = MINUTE) -> int:
-    found = in_steps(series.rows(level, 0, 2**40), step)
+    found = in_steps(series.rows(at_level(level), 0, 2**40), step)
     return sum(row.requests for row in found)
 
 
@@ -53,9 +53,9 @@ def test_age_makes_rows_coarser_and_changes_no_sum():
         series.age(now)
         for level in LEVELS:
             assert counted(series, level) == asked
-    starts = {row.key.start for row in series.rows("model", 0, 2**40)}
+    starts = {row.key.start for row in series.rows(at_level("model"), 0, 2**40)}
     assert all(start % MINUTE == 0 for start in starts)
-    assert summary(in_steps(series.rows("model", 0, 2**40), 86_400)[0])["latency"]["p50"] is not None
+    assert summary(in_steps(series.rows(at_level("model"), 0, 2**40), 86_400)[0])["latency"]["p50"] is not None
 
 
 def test_what_is_older_than_hours_is_forgotten():
@@ -97,7 +97,7 @@ def test_the_streams_of_a_container_are_put_together_apart():
 
 def test_steps_add_up_over_sources_and_time():
     series, asked = filled(60)
-    found = in_steps(series.rows("model", BEGIN, BEGIN + 60), 20)
+    found = in_steps(series.rows(at_level("model"), BEGIN, BEGIN + 60), 20)
     assert [row.requests for row in found] == [40, 40, 40] and sum(row.requests for row in found) == asked
 
 

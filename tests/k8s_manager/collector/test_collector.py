@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import RowPlace
+from collectors.access_log.rows import RowPlace, at_level
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.collector import pod_log
@@ -70,7 +70,7 @@ class Site:
         self.logs.written.setdefault(pod, []).append(b"".join(line(moment, **value) + b"\n" for value in values))
 
     def requests(self, place: RowPlace = MODEL) -> int:
-        rows = self.collector.series.rows(place.level, 0, 2**40)
+        rows = self.collector.series.rows(at_level(place.level), 0, 2**40)
         return sum(row.requests for row in rows if row.key.place == place)
 
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from collectors.access_log.shares import reader_of
-from collectors.request_statistics.row_query import RowQuery, fine_since, merged_rows
+from collectors.request_statistics.row_query import RowQuery, fine_since, merged_rows, unpacked_rows
 from istio_templates.facts import Manifest
 from k8s_manager.collector import membership as membership_module
 from k8s_manager.collector.collector import Collector
@@ -85,7 +85,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def demand(*collectors: Collector) -> int:
     """Return what managers hear of all collectors together."""
     query = RowQuery("model", 0, 2**40, 60, fine_since(SystemClock().utc().timestamp()))
-    rows = merged_rows(query, [collector.answer(query)().rows for collector in collectors])
+    rows = merged_rows(query, [row for one in collectors for row in unpacked_rows(query, one.answer(query)().rows)])
     return sum(row.requests for row in rows)
 
 
