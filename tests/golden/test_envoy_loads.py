@@ -8,6 +8,7 @@ import pytest
 from k8s_manager.standalone.translator.snapshot import EXTENSION, LISTENER, ROUTE, Snapshot, snapshot
 from tests.golden.case import CASES, rendered
 from tests.support.envoy import ENVOYS, EnvoyUnderTest, config_of, running_envoy
+from tests.support.waiting import until
 
 
 def snapshots(case: str, envoy: EnvoyUnderTest) -> list[Snapshot]:
@@ -31,10 +32,15 @@ async def test_envoy_loads_every_case(version: str, tmp_path):
                 await envoy.load(made)
                 assert envoy.ads.rejections == [], case
                 if made[LISTENER]:
-                    loaded = await envoy.stats("extension_config_discovery.*config_reload|rds.*config_reload$")
-                    taken = [name for name, count in loaded.items() if count]
-                    missing = [n for n in (*made[EXTENSION], *made[ROUTE]) if not any(f".{n}." in t for t in taken)]
-                    assert missing == [], case
+                    await until(lambda made=made: has_taken(envoy, made), f"Envoy taking all resources of {case}")
+                    assert envoy.ads.rejections == [], case
+
+
+async def has_taken(envoy: EnvoyUnderTest, made: Snapshot) -> bool:
+    """Tell whether an Envoy runs every filter and route table: it asks for them after it has its listeners."""
+    loaded = await envoy.stats("extension_config_discovery.*config_reload|rds.*config_reload$")
+    taken = [name for name, count in loaded.items() if count]
+    return all(any(f".{name}." in place for place in taken) for name in (*made[EXTENSION], *made[ROUTE]))
 
 
 @pytest.mark.xdist_group("envoy")
