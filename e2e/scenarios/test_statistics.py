@@ -60,6 +60,8 @@ async def test_a_request_is_in_the_statistics_soon(
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=1)
     await site.until_total(20, tenant)
+    status, found = await site.rest.call("GET", f"/v1/tenants/{tenant}/models/ranker/logs?tail=5")
+    assert status == 200 and not [line for line in found["items"] if "problem" in line], found
     load = Load(host_of(tenant), path_of("ranker"), rate=5)
     async with load.on(*gateways):
         began = time.time()
