@@ -25,10 +25,7 @@ demo: $(VENV)/run ## Two gateway pods, a tenant and a trained model on this mach
 test-servers: $(VENV)/dev ## Warm-up plans against a real MLServer and a real Triton (900 MB the first time)
 	@$(BIN)/pytest tests/servers/test_servers.py
 
-.cache/kafka/lib: tests/pipeline/kafka/pom.xml scripts/pipeline_jars
-	@scripts/pipeline_jars $< $@
-
-test-pipeline: $(VENV)/dev .cache/kafka/lib ## The collector against a real Kafka broker (Java, Maven; 54 MB the first time)
+test-pipeline: $(VENV)/dev ## The collector against a real Kafka, OpenSearch and Flink (Java, Maven; 290 MB the first time)
 	@$(BIN)/pytest --timeout 1800 -s tests/pipeline
 
 fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many with none (its own environment)

@@ -19,3 +19,13 @@ async def text(session: aiohttp.ClientSession, address: str, port: int, path: st
             return await answer.text() if answer.status == 200 else None
     except (TimeoutError, aiohttp.ClientError, OSError, UnicodeDecodeError):
         return None
+
+
+async def bounded_body(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the body of an answer; raises `aiohttp.ClientPayloadError` where it has more bytes than `most`."""
+    out = bytearray()
+    async for piece in answer.content.iter_any():
+        out += piece
+        if len(out) > most:
+            raise aiohttp.ClientPayloadError(f"the answer has more than {most} bytes")
+    return bytes(out)

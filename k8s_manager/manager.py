@@ -230,9 +230,7 @@ def application(manager: Manager, taken: Authenticators, clock: Clock, settings:
 
 async def run(settings: Settings) -> None:
     """Run the manager until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     async with await connect(settings.kubeconfig) as client:
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
@@ -252,6 +250,14 @@ async def settle(store: Store) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE)
+
+
+def stop_signal() -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set from now on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def until(stop: asyncio.Event, *parts: Awaitable[None]) -> None:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from benchmarks.support.report import Figure, at_most, plain
 from collectors.access_log.latency import bucket_of
 from collectors.access_log.outcomes import NUMBER, OUTCOMES
-from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, at_level
+from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow
 from collectors.request_statistics.row_query import RowQuery, fine_since, merged_rows, packed_rows, unpacked_rows
 from collectors.request_statistics.series import COARSE, FINE, RowSeries
+from tests.collectors.access_log.lines import at_level
 
 MODELS, TENANTS, PODS, BEGIN = 1_000, 40, 2, 1_764_430_200
 VARIANTS = 400

@@ -1,6 +1,6 @@
 """StatsWindow rows: what became of the requests of one window, at one level."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ LEVEL_FIELDS: dict[str, tuple[str, ...]] = {
 """What each level tells apart. A request without a tenant is in no row of a tenant or model, one without a version in
 no row of a version."""
 LEVELS = tuple(LEVEL_FIELDS)
+SUMMED = (*OUTCOMES, "bytes_in", "bytes_out", "latency_sum")
+"""What is added up of rows besides latency buckets, by the names that it has outside."""
 
 
 class RowPlace(NamedTuple):
@@ -90,8 +92,3 @@ def unique(rows: Iterable[StatsRow]) -> list[StatsRow]:
         if other is None or (row.requests, row.revision) > (other.requests, other.revision):
             out[row.key] = row
     return list(out.values())
-
-
-def at_level(level: str) -> Callable[[RowPlace], bool]:
-    """Return what selects the places of a level."""
-    return lambda place: place.level == level

@@ -62,11 +62,10 @@ def kept_since(now: float) -> int:
 
 
 def packed_rows(query: RowQuery, rows: Iterable[StatsRow], is_shared: Callable[[RowKey], bool]) -> list[PackedRow]:
-    """Return the rows that answer a query, as they are sent."""
+    """Return the rows that a query is about as they are sent."""
     own, shared = list[StatsRow](), list[StatsRow]()
     for row in rows:
-        if query.is_about(row.key.place):
-            (shared if row.key.source != ALL and is_shared(row.key) else own).append(row)
+        (shared if is_shared(row.key) else own).append(row)
     found = [*in_steps(own, query.step), *_coarse(query, shared)]
     return [(*row.key, packed(row)) for row in found]
 

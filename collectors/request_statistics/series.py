@@ -18,15 +18,16 @@ COARSE = 6 * 3600
 """Seconds for which minutes are kept."""
 ALL = ""
 """The source of rows that are sums over sources."""
+PackedRows = dict[str, dict[RowPlace, bytes]]
+"""The rows of one window or minute, by source and place."""
 
 
 class RowSeries:
     """The rows of the last hours."""
 
     def __init__(self) -> None:
-        self._fine: dict[int, dict[str, dict[RowPlace, bytes]]] = {}
-        self._coarse: dict[int, dict[RowPlace, bytes]] = {}
-        self._shared: dict[int, dict[tuple[RowPlace, str], bytes]] = {}
+        self._fine: dict[int, PackedRows] = {}
+        self._coarse: dict[int, PackedRows] = {}
         self._shared_until: dict[str, int] = {}
         self._places: dict[RowPlace, RowPlace] = {}
         self._fine_since = 0
@@ -70,72 +71,46 @@ class RowSeries:
         for minute in sorted({start // MINUTE * MINUTE for start in self._fine}):
             if minute + MINUTE + FINE > now:
                 break
-            starts = [start for start in range(minute, minute + MINUTE, WINDOW) if start in self._fine]
-            windows = [list(self._window(start)) for start in starts]
-            for start in starts:
-                del self._fine[start]
-            rows = [row for window in windows for row in window]
-            self._coarse[minute] = dict(self._minute(minute, (row for row in rows if not self.is_shared(row.key))))
-            self._keep_shared(minute, [row for row in rows if self.is_shared(row.key)])
+            self._coarse[minute] = self._minute(minute)
         self._fine_since = max(self._fine_since, int(now - FINE) // MINUTE * MINUTE)
         for minute in [minute for minute in self._coarse if minute + MINUTE + COARSE <= now]:
             del self._coarse[minute]
-            self._shared.pop(minute, None)
         ended = [source for source, until in self._shared_until.items() if until + MINUTE + COARSE <= now]
         for source in ended:
             del self._shared_until[source]
-        if len(self._places) > 2 * max(map(len, self._coarse.values()), default=0):
-            self._places = {place: place for places in self._coarse.values() for place in places}
+        if len(self._places) > 2 * max((sum(map(len, kept.values())) for kept in self._coarse.values()), default=0):
+            places = (place for kept in self._coarse.values() for found in kept.values() for place in found)
+            self._places = {place: place for place in places}
 
     def rows(self, is_wanted: Callable[[RowPlace], bool], start: int, end: int) -> Iterator[StatsRow]:
         """Return the rows of some places that begin from `start` on and before `end` (epoch seconds), as they are now,
         minutes first. A minute may begin before `start` and reach beyond `end`."""
-        minutes = [minute for minute in sorted(self._coarse) if start - MINUTE < minute < end]
         kept = [
-            (RowKey(place, minute, ALL), data)
-            for minute in minutes
-            for place, data in self._coarse[minute].items()
-            if is_wanted(place)
-        ]
-        kept += [
-            (RowKey(place, minute, source), data)
-            for minute in minutes
-            for (place, source), data in self._shared.get(minute, {}).items()
-            if is_wanted(place)
-        ]
-        kept += [
-            (RowKey(place, window, source), data)
-            for window in sorted(self._fine)
-            if start - WINDOW < window < end
-            for source, found in self._fine[window].items()
+            (RowKey(place, begin, source), data)
+            for rows, width in ((self._coarse, MINUTE), (self._fine, WINDOW))
+            for begin in sorted(rows)
+            if start - width < begin < end
+            for source, found in rows[begin].items()
             for place, data in found.items()
             if is_wanted(place)
         ]
         return (unpacked(key, data) for key, data in kept)
 
-    def _window(self, start: int) -> Iterator[StatsRow]:
-        for source, found in self._fine[start].items():
-            for place, data in found.items():
-                yield unpacked(RowKey(place, start, source), data)
-
-    def _minute(self, minute: int, rows: Iterable[StatsRow]) -> Iterator[tuple[RowPlace, bytes]]:
-        parts: dict[RowPlace, list[StatsRow]] = {}
-        for row in rows:
-            parts.setdefault(row.key.place, []).append(row)
+    def _minute(self, minute: int) -> PackedRows:
+        """Take the windows of a minute out, and return their sums: of all sources together, but for shared ones."""
+        parts: dict[RowKey, list[StatsRow]] = {}
+        for start in range(minute, minute + MINUTE, WINDOW):
+            for source, found in self._fine.pop(start, {}).items():
+                for place, data in found.items():
+                    row = unpacked(RowKey(place, start, source), data)
+                    key = RowKey(place, minute, source if self.is_shared(row.key) else ALL)
+                    parts.setdefault(key, []).append(row)
+        out: PackedRows = {}
         seen: dict[bytes, bytes] = {}
-        for place, found in parts.items():
-            data = packed(total(RowKey(place, minute, ALL), found))
-            yield self._places.setdefault(place, place), seen.setdefault(data, data)
-
-    def _keep_shared(self, minute: int, rows: list[StatsRow]) -> None:
-        parts: dict[tuple[RowPlace, str], list[StatsRow]] = {}
-        for row in rows:
-            parts.setdefault((row.key.place, row.key.source), []).append(row)
-        if parts:
-            self._shared[minute] = {
-                (place, source): packed(total(RowKey(place, minute, source), found))
-                for (place, source), found in parts.items()
-            }
+        for key, rows in parts.items():
+            data = packed(total(key, rows))
+            out.setdefault(key.source, {})[self._places.setdefault(key.place, key.place)] = seen.setdefault(data, data)
+        return out
 
 
 def in_steps(rows: Iterable[StatsRow], step: int) -> list[StatsRow]:

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import RowPlace, StatsRow, at_level
+from collectors.access_log.rows import RowPlace, StatsRow
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, kubectl, path_of
 from istio_templates.access_log.line_format import FIELDS
 from k8s_manager.collector.collector import Collector
 from k8s_manager.manager import until as run_until
 from k8s_manager.runtime.clock import SystemClock
+from tests.collectors.access_log.lines import at_level
 from tests.support.waiting import until
 
 

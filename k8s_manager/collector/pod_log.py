@@ -8,7 +8,6 @@ it, and none counts twice.
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import StatsRow
@@ -20,7 +19,7 @@ from k8s_manager.collector.gateway_logs import PROXY
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.runtime.backoff import Backoff, RestartPauses
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.runtime.timestamp import timestamp_at
 
 log = logging.getLogger(__name__)
 BACKOFF = Backoff(0.5, 15.0)
@@ -79,7 +78,7 @@ class PodLog:
     async def _follow(self) -> None:
         wanted, has_begun = self._engine.wanted(self.source, self._since), False
         splitter = LineSplitter()
-        since = timestamp(datetime.fromtimestamp(wanted, UTC))
+        since = timestamp_at(wanted)
         async for piece in self._client.log(self._pod, PROXY, since):
             self._read_at, self.problem = self._clock.now(), None
             if not piece:

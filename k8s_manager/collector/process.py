@@ -1,14 +1,11 @@
 """The collector as a process: its parts, where Prometheus reads it, and where managers ask it for rows."""
 
-import asyncio
 import logging
 import secrets
-import signal
 import socket
 
 from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
 from k8s_manager.api.authn.own_token import Token, given_token
@@ -17,12 +14,13 @@ from k8s_manager.api.listener.server import serve
 from k8s_manager.collector import row_endpoint
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.membership import Membership
+from k8s_manager.collector.probe_pages import probed
 from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.collector.settings import CollectorSettings
 from k8s_manager.collector.sinks.sink_address import sink_at
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
-from k8s_manager.manager import until
+from k8s_manager.manager import stop_signal, until
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.metrics import REGISTRY
 
@@ -31,31 +29,24 @@ log = logging.getLogger(__name__)
 
 def application(collector: Collector, readers: RowReaders) -> FastAPI:
     """Return what a collector shows: whether it lives and has read the cluster, its metrics and rows."""
-    app = FastAPI(title="Tidegate collector", docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.get("/healthz", response_class=PlainTextResponse)
-    async def healthz() -> str:
-        return "ok\n"
-
-    @app.get("/readyz", response_class=PlainTextResponse)
-    async def readyz() -> Response:
-        has_members = collector.membership is None or bool(collector.membership.members)
-        if collector.store.synced.is_set() and has_members:
-            return PlainTextResponse("ok\n")
-        if not has_members:
-            return PlainTextResponse("the Leases of collectors cannot be read or renewed\n", 503)
-        problems = [watcher.problem for watcher in collector.watchers if watcher.problem]
-        return PlainTextResponse("; ".join(problems or ["the cluster is being read"]) + "\n", 503)
-
-    @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> Response:
+    def registries() -> list[CollectorRegistry]:
         requests = CollectorRegistry()
         requests.register(collector.metrics.snapshot())
-        pages = [await asyncio.to_thread(generate_latest, registry) for registry in (requests, REGISTRY)]
-        return PlainTextResponse(b"".join(pages), media_type="text/plain; version=0.0.4")
+        return [requests, REGISTRY]
 
+    app = probed("Tidegate collector", lambda: _problems(collector), registries)
     row_endpoint.add(app, collector, readers)
     return app
+
+
+def _problems(collector: Collector) -> list[str]:
+    """Return why a collector is not ready."""
+    if collector.membership is not None and not collector.membership.members:
+        return ["the Leases of collectors cannot be read or renewed"]
+    if collector.store.synced.is_set():
+        return []
+    return [watcher.problem for watcher in collector.watchers if watcher.problem] or ["the cluster is being read"]
 
 
 def _readers(settings: CollectorSettings, client: KubeClient, clock: Clock) -> RowReaders:
@@ -69,9 +60,7 @@ def _readers(settings: CollectorSettings, client: KubeClient, clock: Clock) -> R
 
 async def run(settings: CollectorSettings) -> None:
     """Follow the gateway pods of a cluster until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     async with await connect(settings.kubeconfig) as client:
         clock = SystemClock()
         identity = f"{socket.gethostname().lower()}-{secrets.token_hex(2)}"

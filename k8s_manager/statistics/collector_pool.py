@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from collectors.access_log.rows import StatsRow
+from collectors.http import bounded_body
 from collectors.request_statistics.row_query import RowAnswer, RowQuery, merged_rows, unpacked_rows
 from istio_templates.errors import Invalid, Problem, Stalled, Waiting
 from istio_templates.host_port import joined
@@ -82,7 +83,7 @@ class CollectorPool:
         asked = {name: str(getattr(query, name)) for name in RowQuery.__slots__}
         try:
             async with session.get(f"{self._url.scheme}://{host}/rows", params=asked, timeout=PATIENCE) as answer:
-                body = await _body(answer)
+                body = await bounded_body(answer, MOST_BYTES)
             if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
                 said = "there are too many rows; give a longer step, or ask for less"
                 raise Invalid("statistics", [Problem("step", said)])
@@ -92,17 +93,6 @@ class CollectorPool:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, OverflowError) as error:
             log.warning("the collector at %s: %s", host, str(error) or type(error).__name__)
             return None
-
-
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    """Return a body; raises `aiohttp.ClientError` for one that is too long."""
-    parts, size = list[bytes](), 0
-    async for part in answer.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            raise aiohttp.ClientPayloadError(f"more than {MOST_BYTES} bytes; ask for less")
-    return b"".join(parts)
 
 
 def _read(body: bytes, query: RowQuery) -> CollectorRows:

@@ -132,7 +132,7 @@ class PodLogs:
         return [_line(pod, line) for line in [*lines, *splitter.rest()]]
 
     async def _into(self, queue: asyncio.Queue[PodLine], pod: ObjectKey, query: LogQuery) -> None:
-        """Read a pod again and again: a container may not have started yet, or start anew, or say nothing for long."""
+        """Read a pod again and again: a container may not have started yet, or restart, or write nothing for long."""
         last: str | None = None
         problem = ""
         while True:

@@ -8,7 +8,7 @@ from istio_templates.facts import Manifest
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_answer import By, items_of
-from k8s_manager.statistics.stats_query import TimeSpan, time_span
+from k8s_manager.statistics.stats_query import AskedSpan, TimeSpan, time_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,14 @@ class RequestStats:
     async def answer(
         self,
         scope: StatsScope,
-        start: str | None,
-        end: str | None,
-        step: str | None,
+        asked: AskedSpan,
         by: By | None,
         may_see: Callable[[str], bool] = lambda _: True,
     ) -> Manifest:
         """Return the counts of a span in steps, of tenants that may be seen; raises `Invalid` for what cannot be asked,
         `Waiting` while no collector answers, and `NotFound` where there is none."""
         now = self._clock.utc().timestamp()
-        span = time_span(start, end, step, now)
+        span = time_span(asked, now)
         if self._pool is None:
             raise NotFound("there are no statistics here: start collectors, and this manager with --collectors URL")
         found = await self._pool.rows(span.query(scope.level(by), now, scope.gateway, scope.tenant, scope.model))

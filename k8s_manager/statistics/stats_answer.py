@@ -1,7 +1,6 @@
 """Rows as the API shows them. Pure."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Literal
 
 from collectors.access_log.outcomes import OUTCOMES
@@ -9,7 +8,7 @@ from collectors.access_log.rows import StatsRow
 from collectors.request_statistics.summary import summary
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
-from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.runtime.timestamp import timestamp_at
 
 By = Literal["gateway", "tenant", "model", "version", "outcome"]
 MOST_ITEMS = 10_000
@@ -19,7 +18,8 @@ def items_of(rows: Iterable[StatsRow], by: By | None) -> list[Manifest]:
     """Return the items of an answer: counts, not rates; raises `Invalid` where they are too many."""
     found: list[Manifest] = []
     for row in rows:
-        found += _outcomes(row) if by == "outcome" else [{"start": _start(row), **_names(row, by), **summary(row)}]
+        parts = _outcomes(row) if by == "outcome" else [{**_names(row, by), **summary(row)}]
+        found += [{"start": timestamp_at(row.key.start), **part} for part in parts]
         if len(found) > MOST_ITEMS:
             right = "ask for a longer step, a shorter span, or for less at once"
             raise Invalid("statistics", [Problem("step", f"there are more than {MOST_ITEMS} items; {right}")])
@@ -34,8 +34,4 @@ def _names(row: StatsRow, by: By | None) -> Manifest:
 
 def _outcomes(row: StatsRow) -> list[Manifest]:
     counts = zip(OUTCOMES, row.counts, strict=True)
-    return [{"start": _start(row), "outcome": name, "requests": count} for name, count in counts if count]
-
-
-def _start(row: StatsRow) -> str:
-    return timestamp(datetime.fromtimestamp(row.key.start, UTC))
+    return [{"outcome": name, "requests": count} for name, count in counts if count]

@@ -1,4 +1,4 @@
-"""What is asked of statistics: a span of time in steps, and by what they are told apart. Pure."""
+"""What is asked of statistics: a span of time in steps. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -20,6 +20,15 @@ _EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
+class AskedSpan:
+    """A span as it is asked for: two moments and a step as text, each None where it is left out."""
+
+    start: str | None = None
+    end: str | None = None
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TimeSpan:
     """Epoch seconds from `start` on and before `end`, in steps of seconds; both are whole steps. `kept` is since when
     collectors keep anything."""
@@ -35,22 +44,22 @@ class TimeSpan:
         return RowQuery(level, start, self.end, self.step, fine_since(now), gateway, tenant, model)
 
 
-def time_span(start: str | None, end: str | None, step: str | None, now: float) -> TimeSpan:
-    """Return the span that `from`, `to` and `step` ask for; raises `Invalid`.
+def time_span(asked: AskedSpan, now: float) -> TimeSpan:
+    """Return the span that is asked for; raises `Invalid`.
 
     Moments are RFC 3339 or epoch seconds. Steps are tens of seconds; of what is older than a quarter of an hour there
     are minutes only, so that a shorter step becomes a minute. A moment to come stands for now.
     """
     problems: list[Problem] = []
-    last = min(_moment("to", end, now, problems), now + WINDOW)
-    first = _moment("from", start, last - LAST, problems)
-    width = _step(step, last - first, problems)
+    last = min(_moment("to", asked.end, now, problems), now + WINDOW)
+    first = _moment("from", asked.start, last - LAST, problems)
+    width = _step(asked.step, last - first, problems)
     if problems:
         raise Invalid("statistics", problems)
     if first >= last:
         raise Invalid("statistics", [Problem("from", "it is not before `to`; give an earlier moment")])
     if int(first // width) * width < fine_since(now):
-        width = max(width, MINUTE) if width % MINUTE == 0 or width < MINUTE else -(-width // MINUTE) * MINUTE
+        width = -(-width // MINUTE) * MINUTE
     begin, ends = int(first // width) * width, -int(-last // width) * width
     if (ends - begin) // width > MOST_POINTS:
         most = f"more than {MOST_POINTS} steps of {width} s; give a longer step or a shorter span"

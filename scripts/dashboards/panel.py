@@ -55,5 +55,5 @@ def graph(title: str, description: str, unit: str, **queries: str) -> Panel:
 
 
 def graph_by(title: str, description: str, unit: str, legend: str, expression: str) -> Panel:
-    """Return a panel of one query, whose series are told apart by their labels."""
+    """Return a panel of one query, whose series differ in their labels."""
     return Panel(title, description, unit, (Query(legend, expression),))

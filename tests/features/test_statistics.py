@@ -1,7 +1,7 @@
 """The REST API says what became of requests, from all collectors together, to who may know it."""
 
 import asyncio
-import socket
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,20 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from collectors.access_log.engine import Engine
 from collectors.access_log.identity import KnownRoutes
-from collectors.access_log.rows import at_level
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
+from k8s_manager.cli.statistics_commands.top import SETTLED, SPAN
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.process import application
 from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.runtime.clock import SystemClock
-from tests.collectors.access_log.lines import LIMITED, line
+from tests.collectors.access_log.lines import LIMITED, at_level, line
 from tests.features.conftest import make_search
 from tests.features.test_access import GRANTS, made
-from tests.support.documents import tenant
+from tests.support.command import run_command
+from tests.support.documents import labels, tenant
 from tests.support.fleet import SETTINGS, Fleet, Rest
+from tests.support.fleet import TOKEN as API_TOKEN
+from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 TOKEN = "of-the-collectors"
@@ -44,12 +48,6 @@ async def collector_on(fleet: Fleet, host: str, port: int, **lines: list[bytes])
     finally:
         stop.set()
         await serving
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def requests(ago: float, **values: object) -> bytes:
@@ -204,3 +202,33 @@ async def test_who_sees_one_tenant_gets_the_statistics_of_its_models_only(
 
 async def _is(read: Callable[[], Awaitable[object]], wanted: object) -> bool:
     return await read() == wanted
+
+
+async def test_top_shows_rates_limits_and_replicas_as_a_person_reads_them(fleet: Fleet, token_file: Path) -> None:
+    port = free_port()
+    async with collector_on(fleet, "127.0.0.1", port) as collector, api(fleet, token_file, port) as rest:
+        await fleet.pod("inference-gw", {"istio": "shared"})
+        for _ in range(2):
+            await fleet.pod("search", labels())
+        await until(lambda: _is_ready(rest, 2), "the limit of two replicas")
+        end = int(time.time() - SETTLED) // SPAN * SPAN
+        requests_of_minutes = [
+            line(float(at), **more) for at in range(end - SPAN, end + SPAN) for more in ({}, LIMITED)
+        ]
+        engine = Engine()
+        collector.series.put([*engine.feed("gw/a", requests_of_minutes), *engine.end("gw/a")])
+        environment = {"TIDEGATE_SERVER": str(rest._session._base_url).rstrip("/"), "TIDEGATE_TOKEN": API_TOKEN}
+        code, out, error = await run_command("top", "--once", environment=environment)
+        assert (code, error) == (0, "")
+        head, row = (text.split() for text in out.splitlines())
+        assert head == ["MODEL", "DEMAND/S", "LIMIT/S", "LIMITED", "ERRORS", "P99", "READY"]
+        assert row[:7] == ["search/ranker", "2.0", "40", "50.0", "%", "0.0", "%"] and row[-1] == "2/2"
+        code, out, _ = await run_command("top", "nothing", "--once", "-o", "json", environment=environment)
+        assert code == 0 and json.loads(out)["items"] == []
+
+
+async def _is_ready(rest: Rest, count: int) -> bool:
+    _, found = await rest.call("GET", MODEL)
+    status = found.get("status", {})
+    is_limited = status.get("limit", {}).get("total") == 20 * count
+    return is_limited and [version["ready"] for version in status.get("versions", [])] == [count]

@@ -11,12 +11,13 @@ from k8s_manager.api.schemas import claims, documents, fleet, plans
 from k8s_manager.world.installation import SYSTEM
 from tests.features.conftest import make_search
 from tests.features.test_statistics import TOKEN as COLLECTORS
-from tests.features.test_statistics import collector_on, free_port
+from tests.features.test_statistics import collector_on
 from tests.fuzz.__main__ import BODIES, RANGE
 from tests.fuzz.__main__ import rest as more_documents
 from tests.support.answers import closed, strict_description
 from tests.support.documents import tenant
 from tests.support.fleet import SETTINGS
+from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}

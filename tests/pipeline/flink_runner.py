@@ -3,24 +3,16 @@
 import subprocess
 from pathlib import Path
 
+from tests.pipeline.jars import jars
 from tests.support.bounds import hung
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "flink"
-JARS = ROOT / ".cache" / "flink"
 _OPEN = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("util", "lang")]
 _JAVA = ["java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *_OPEN]
 
 
-def fetch_jars() -> None:
-    """Copy the jars of Flink into the project's cache, where they are not there."""
-    if not (JARS / "lib").exists():
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={JARS / 'lib'}", "-DincludeScope=runtime"]
-        subprocess.run(["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), *goal], check=True)
-
-
 def run_script(script: Path) -> None:
     """Run a script until it has ended; raise `AssertionError` with what Flink says where it fails."""
-    command = [*_JAVA, "-cp", f"{JARS}/lib/*", str(HERE / "FlinkSql.java"), str(script)]
+    command = [*_JAVA, "-cp", f"{jars(HERE / 'pom.xml', 'flink')}/*", str(HERE / "FlinkSql.java"), str(script)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=5 * hung())
     assert done.returncode == 0, done.stderr[-4000:]

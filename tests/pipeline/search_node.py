@@ -1,7 +1,6 @@
 """A real OpenSearch of one node on 127.0.0.1, from the jars of `opensearch/pom.xml`."""
 
 import asyncio
-import shutil
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,25 +9,12 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.pages import ROOT
+from tests.pipeline.jars import jars
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 PARTS = Path(__file__).parent / "opensearch"
-CACHE = ROOT / ".cache" / "opensearch"
 JAVA = ("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-
-
-async def fetch_jars() -> Path:
-    """Return the folder of the jars; Maven fetches them the first time, 47 MB."""
-    lib, pom, marker = CACHE / "lib", PARTS / "pom.xml", CACHE / "fetched.xml"
-    if not marker.exists() or marker.read_text() != pom.read_text():
-        shutil.rmtree(lib, ignore_errors=True)
-        goal = ("dependency:copy-dependencies", f"-DoutputDirectory={lib}", "-DincludeScope=runtime")
-        process = await asyncio.create_subprocess_exec("mvn", "-q", "-B", "-f", str(pom), *goal)
-        assert await process.wait() == 0
-        shutil.copy(pom, marker)
-    return lib
 
 
 class SearchNode:
@@ -73,7 +59,7 @@ class SearchNode:
 @asynccontextmanager
 async def search_node(home: Path) -> AsyncIterator[SearchNode]:
     async with aiohttp.ClientSession() as session:
-        node = SearchNode(home, await fetch_jars(), session)
+        node = SearchNode(home, jars(PARTS / "pom.xml", "opensearch"), session)
         try:
             await node.start()
             yield node

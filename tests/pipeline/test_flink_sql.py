@@ -4,7 +4,6 @@ from pathlib import Path
 from random import Random
 
 import orjson
-import pytest
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.outcomes import OUTCOMES
@@ -14,12 +13,7 @@ from collectors.access_log.windows import OFFLINE
 from collectors.request_statistics.row_document import row_of
 from tests.collectors.access_log.test_engine import moment
 from tests.collectors.access_log.varied_lines import FOREIGN, varied
-from tests.pipeline.flink_runner import fetch_jars, run_script
-
-
-@pytest.fixture(scope="session", autouse=True)
-def jars() -> None:
-    fetch_jars()
+from tests.pipeline.flink_runner import run_script
 
 
 def log_of(seed: int, count: int) -> list[bytes]:

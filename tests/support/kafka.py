@@ -11,7 +11,7 @@ from tests.support.bounds import hung
 from tests.support.waiting import until
 
 PARTITIONS = 4
-"""Of each topic, which is made when somebody names it."""
+"""Of each topic, which is made when a client names it."""
 
 
 @asynccontextmanager

@@ -19,11 +19,10 @@ from collectors.access_log.identity import CLUSTER, OWN_ROUTE, ROUTE
 from collectors.access_log.latency import LOG_GAMMA
 from collectors.access_log.line import LogLine
 from collectors.access_log.outcomes import OUTCOMES, RULES, TIMED, OutcomeRule
-from collectors.access_log.rows import LEVEL_FIELDS, LEVELS, WINDOW, RowPlace
+from collectors.access_log.rows import LEVEL_FIELDS, LEVELS, SUMMED, WINDOW, RowPlace
 from istio_templates.access_log.line_format import SCHEMA
 
 PLACE = RowPlace._fields
-SUMS = ("bytes_in", "bytes_out", "latency_sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def stages(dialect: SqlDialect) -> dict[str, str]:
 
 def rows_query(dialect: SqlDialect, source: str) -> str:
     """Return the last query: rows with the columns of a row's document, of lines that all have one source."""
-    counts = [f"SUM({quoted(dialect, name)}) AS {quoted(dialect, name)}" for name in (*OUTCOMES, *SUMS)]
+    counts = [f"SUM({quoted(dialect, name)}) AS {quoted(dialect, name)}" for name in SUMMED]
     columns = [
         *(quoted(dialect, name) for name in PLACE),
         f"{dialect.start} AS {quoted(dialect, 'start')}",
@@ -179,14 +178,14 @@ def _requests(dialect: SqlDialect) -> str:
 def _placed(dialect: SqlDialect) -> str:
     """Requests once for each level that tells them apart, with the place of the row that they count in."""
     level = quoted(dialect, "level")
-    told = {name: [at for at in LEVELS if name in LEVEL_FIELDS[at]] for name in PLACE[1:]}
+    levels_of = {name: [at for at in LEVELS if name in LEVEL_FIELDS[at]] for name in PLACE[1:]}
     places = [
         f"  CASE WHEN {level} IN ({_texts(levels)}) THEN {quoted(dialect, name)} ELSE '' END AS {quoted(dialect, name)}"
-        for name, levels in told.items()
+        for name, levels in levels_of.items()
     ]
     needed = [
         f"({level} NOT IN ({_texts(levels)}) OR {quoted(dialect, name)} <> '')"
-        for name, levels in told.items()
+        for name, levels in levels_of.items()
         if name != "gateway"
     ]
     return (

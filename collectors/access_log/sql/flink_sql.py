@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from collectors.access_log.engine import AHEAD
-from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import WINDOW, RowPlace
+from collectors.access_log.rows import SUMMED, WINDOW, RowPlace
 from collectors.access_log.sql.aggregation_sql import LineField, columns, fields, literal, quoted, rows_query, stages
 from collectors.access_log.windows import LATENESS
 
@@ -21,15 +20,14 @@ SOURCE = "flink"
 FORMAT = {"format": "json", "json.ignore-parse-errors": "true"}
 SETTINGS = {"table.local-time-zone": "UTC"}
 KAFKA_SETTINGS = {"table.exec.source.idle-timeout": "30 s"}
-"""A partition that says nothing holds back nobody's rows."""
-COUNTS = (*OUTCOMES, "bytes_in", "bytes_out", "latency_sum")
+"""A partition without lines holds back no other partition's rows."""
 ROW_TYPES = {
     **dict.fromkeys(RowPlace._fields, "STRING"),
     "start": "BIGINT",
     "window": "INT",
     "source": "STRING",
     "revision": "INT",
-    **dict.fromkeys(COUNTS, "BIGINT"),
+    **dict.fromkeys(SUMMED, "BIGINT"),
     "latency": "ARRAY<ARRAY<BIGINT>>",
 }
 """The columns of a row's document."""

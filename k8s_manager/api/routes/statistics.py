@@ -13,6 +13,7 @@ from k8s_manager.api.schemas.statistics import RequestStatistics
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.authz.roles import Right
 from k8s_manager.statistics.request_stats import StatsScope
+from k8s_manager.statistics.stats_query import AskedSpan
 
 _MOMENT = "RFC 3339 or seconds since 1970"
 From = Annotated[
@@ -23,6 +24,13 @@ To = Annotated[str | None, Query(alias="to", max_length=40, description=f"Where 
 Step = Annotated[
     str | None, Query(max_length=20, description="Tens of seconds, such as 10s, 1m or 1h; absent: as the span asks.")
 ]
+
+
+def _asked_span(start: From = None, end: To = None, step: Step = None) -> AskedSpan:
+    return AskedSpan(start, end, step)
+
+
+Span = Annotated[AskedSpan, Depends(_asked_span)]
 
 
 def add(app: FastAPI, backend: Backend) -> None:
@@ -43,9 +51,7 @@ def _of_all(app: FastAPI, backend: Backend) -> None:
     )
     async def stats(
         request: Request,
-        start: From = None,
-        end: To = None,
-        step: Step = None,
+        span: Span,
         by: Literal["gateway", "tenant", "model", "outcome"] | None = None,
     ) -> Response:
         caller = caller_of(request)
@@ -56,7 +62,7 @@ def _of_all(app: FastAPI, backend: Backend) -> None:
         def may_see(tenant: str) -> bool:
             return sees_all or caller.may(Right.READ, tenant)
 
-        return in_json(await backend.requests.answer(StatsScope(), start, end, step, by, may_see))
+        return in_json(await backend.requests.answer(StatsScope(), span, by, may_see))
 
 
 def _of_gateway(app: FastAPI, backend: Backend) -> None:
@@ -69,13 +75,11 @@ def _of_gateway(app: FastAPI, backend: Backend) -> None:
     )
     async def stats(
         key: Annotated[ObjectKey, Depends(place_of("InferenceGateway", backend))],
-        start: From = None,
-        end: To = None,
-        step: Step = None,
+        span: Span,
         by: Literal["outcome"] | None = None,
     ) -> Response:
         backend.documents.live(key)
-        return in_json(await backend.requests.answer(StatsScope(gateway=key.name), start, end, step, by))
+        return in_json(await backend.requests.answer(StatsScope(gateway=key.name), span, by))
 
 
 def _of_tenant(app: FastAPI, backend: Backend) -> None:
@@ -88,13 +92,11 @@ def _of_tenant(app: FastAPI, backend: Backend) -> None:
     )
     async def stats(
         tenant: str,
-        start: From = None,
-        end: To = None,
-        step: Step = None,
+        span: Span,
         by: Literal["model", "outcome"] | None = None,
     ) -> Response:
         backend.documents.live(ObjectKey("Tenant", "", tenant))
-        return in_json(await backend.requests.answer(StatsScope(tenant=tenant), start, end, step, by))
+        return in_json(await backend.requests.answer(StatsScope(tenant=tenant), span, by))
 
 
 def _of_model(app: FastAPI, backend: Backend) -> None:
@@ -108,11 +110,9 @@ def _of_model(app: FastAPI, backend: Backend) -> None:
     async def stats(
         tenant: str,
         key: Annotated[ObjectKey, Depends(model_of(backend))],
-        start: From = None,
-        end: To = None,
-        step: Step = None,
+        span: Span,
         by: Literal["version", "outcome"] | None = None,
     ) -> Response:
         backend.documents.live(key)
         scope = StatsScope(tenant=tenant, model=key.name)
-        return in_json(await backend.requests.answer(scope, start, end, step, by))
+        return in_json(await backend.requests.answer(scope, span, by))

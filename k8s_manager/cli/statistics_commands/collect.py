@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from enum import StrEnum
 from math import inf
 from pathlib import Path
@@ -23,7 +22,6 @@ from collectors.access_log.text_lines import batches
 from collectors.access_log.windows import OFFLINE
 from collectors.request_statistics.series import in_steps
 from collectors.request_statistics.summary import summary
-from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
 from k8s_manager.cli.option_groups import grouped
@@ -31,8 +29,9 @@ from k8s_manager.cli.output import FORMS, Format, plain_form_of
 from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.cli.server_commands.serve import address
 from k8s_manager.cli.statistics_commands.pod_options import PodOptions
+from k8s_manager.cli.statistics_commands.time_options import span_of
 from k8s_manager.collector.settings import CollectorSettings
-from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.runtime.timestamp import timestamp_at
 
 Object = dict[str, Any]
 STDIN = "-"
@@ -126,10 +125,7 @@ def _follow(pods: PodOptions) -> None:
 
 
 def _step(text: str) -> int:
-    try:
-        span = seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--step {text!r} is no time; write 10s, 5m or 1h") from error
+    span = span_of("--step", text, "10s, 5m or 1h")
     if span < 0 or span % WINDOW or span == inf:
         raise typer.BadParameter(f"--step {text} is no multiple of {WINDOW} s, the length of a window")
     return int(span)
@@ -164,7 +160,7 @@ def _is_wanted(place: RowPlace, level: str, tenant: str | None, model: str | Non
 
 def _item(row: StatsRow) -> Object:
     place = {name: value for name, value in row.key.place._asdict().items() if value and name != "level"}
-    return {"start": _moment(row.key.start), **place, **summary(row)}
+    return {"start": timestamp_at(row.key.start), **place, **summary(row)}
 
 
 def _table(rows: list[StatsRow]) -> None:
@@ -179,13 +175,9 @@ def _table(rows: list[StatsRow]) -> None:
         share = f"{100 * figures['limited'] / demand:.1f} %" if demand else "-"
         counts = [str(figures[name]) for name in ("clientErrors", "serverErrors", "noAnswer")]
         latency = [_shown(figures["latency"][name]) for name in ("p50", "p99")]
-        cells = [_moment(row.key.start), _name(row.key.place), str(demand), share, *counts, *latency]
+        cells = [timestamp_at(row.key.start), _name(row.key.place), str(demand), share, *counts, *latency]
         out.add_row(*map(Text, cells))
     output.console().print(out)
-
-
-def _moment(second: int) -> str:
-    return timestamp(datetime.fromtimestamp(second, UTC))
 
 
 def _name(place: RowPlace) -> str:

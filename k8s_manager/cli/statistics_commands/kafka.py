@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 import uvloop
 
-from istio_templates.documents.fields import seconds
 from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.cli.server_commands.serve import address
+from k8s_manager.cli.statistics_commands.time_options import span_of
 
 Brokers = Annotated[str, typer.Argument(metavar="BROKERS", help="The brokers to begin with: HOST:PORT,HOST:PORT.")]
 Config = Annotated[
@@ -106,10 +106,7 @@ def remote_write(
 
 
 def _late(text: str) -> int:
-    try:
-        span = seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--late {text!r} is no time; write 60s or 5m") from error
+    span = span_of("--late", text, "60s or 5m")
     if not 0 <= span <= LATEST:
         raise typer.BadParameter(f"--late {text} is not between 0s and 15m")
     return int(span)

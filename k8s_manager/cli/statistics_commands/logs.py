@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 
 import typer
 
-from istio_templates.documents.fields import seconds
 from k8s_manager.cli import output, selection
 from k8s_manager.cli.api_commands.documents import DEMO, Output, Server, State, TokenFile
 from k8s_manager.cli.connection import connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import Selected
+from k8s_manager.cli.statistics_commands.time_options import span_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,10 +61,7 @@ def logs(
 
 
 def _seconds(text: str) -> int:
-    try:
-        found = seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--since {text!r} is no time; write 90s, 10m or 2h") from error
+    found = span_of("--since", text, "90s, 10m or 2h")
     if not 1 <= found <= 10**9:
         raise typer.BadParameter(f"--since {text} is no time in seconds above 0; write 90s, 10m or 2h")
     return int(found)

@@ -54,7 +54,7 @@ def top(
     everywhere: Everywhere = False,
     sort: Annotated[TopSort, typer.Option(help="The column by which models are sorted.")] = TopSort.DEMAND,
     count: Annotated[int, typer.Option("--count", min=1, help="Most models that are shown.")] = 40,
-    once: Annotated[bool, typer.Option("--once", help="Show it once; so it is too where nobody watches.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show it once, as where the output is no terminal.")] = False,
     every: Annotated[float, typer.Option("--every", min=1.0, help="Seconds between two looks.")] = 2.0,
     form: Output = Format.TABLE,
     server: Server = None,
@@ -96,12 +96,10 @@ class TopReader:
         end = int(time.time() - SETTLED) // SPAN * SPAN
         path = f"/v1/tenants/{self._tenant}/stats" if self._tenant else "/v1/stats"
         found = self._connection.call("GET", f"{path}?by=model&from={end - SPAN}&to={end}&step={SPAN}s")
-        counts: dict[Name, list[Object]] = {}
-        for item in found["items"]:
-            counts.setdefault((item["tenant"], item["model"]), []).append(item)
+        counts = {(item["tenant"], item["model"]): item for item in found["items"]}
         models = self._documents()
         names = [name for name in {*counts, *models} if self._pattern in "/".join(name)]
-        items = [_item(name, counts.get(name, []), models.get(name, {})) for name in names]
+        items = [_item(name, counts.get(name, {}), models.get(name, {})) for name in names]
         return TopPage(sorted(items, key=lambda item: _order(item, self._sort)), found["gaps"])
 
     def _documents(self) -> dict[Name, Object]:
@@ -127,11 +125,10 @@ def _watch(reader: TopReader, count: int, every: float) -> None:
             raise typer.Exit(0) from None
 
 
-def _item(name: Name, steps: list[Object], model: Object) -> Object:
+def _item(name: Name, counts: Object, model: Object) -> Object:
     """Return what is known of a model: rates per second over the span, shares, milliseconds."""
-    demand, limited = _sum(steps, "demand"), _sum(steps, "limited")
-    errors = _sum(steps, "serverErrors") + _sum(steps, "noAnswer")
-    admitted = _sum(steps, "admitted")
+    demand, limited, admitted = (counts.get(figure, 0) for figure in ("demand", "limited", "admitted"))
+    errors = counts.get("serverErrors", 0) + counts.get("noAnswer", 0)
     status = model.get("status", {})
     versions = status.get("versions", [])
     return {
@@ -140,14 +137,12 @@ def _item(name: Name, steps: list[Object], model: Object) -> Object:
         "limit": status.get("limit", {}).get("total"),
         "limited": round(limited / demand, 4) if demand else 0.0,
         "errors": round(errors / admitted, 4) if admitted else 0.0,
-        "p99": max((step["latency"]["p99"] for step in steps if step["latency"]["p99"] is not None), default=None),
-        "ready": sum(version.get("ready", 0) for version in versions),
-        "replicas": sum(version.get("replicas", 0) for version in versions),
+        "p99": counts["latency"]["p99"] if counts else None,
+        "ready": sum(version["ready"] for version in versions),
+        "replicas": sum(
+            version["ready"] if version.get("desired") is None else version["desired"] for version in versions
+        ),
     }
-
-
-def _sum(steps: list[Object], name: str) -> int:
-    return sum(step[name] for step in steps)
 
 
 def _order(item: Object, sort: TopSort) -> tuple[float, str]:

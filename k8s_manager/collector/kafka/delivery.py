@@ -10,7 +10,7 @@ from k8s_manager.collector.kafka.cluster import LOG_LEVEL, KafkaCluster, KafkaUn
 
 log = logging.getLogger(__name__)
 ANSWER_MS = 10_000
-"""Milliseconds in which a message must be acknowledged; afterwards its writer is told that Kafka is away."""
+"""Milliseconds in which a message must be acknowledged; afterwards Kafka counts as away."""
 POLL = 0.1
 """Seconds."""
 SETTINGS = {

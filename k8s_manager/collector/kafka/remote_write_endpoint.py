@@ -6,20 +6,20 @@ that Kafka is away, and 4xx only that a body could never be taken.
 
 import asyncio
 import logging
-import signal
 from collections.abc import Sequence
 from typing import Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from collectors.remote_write import OversizedWrite, UndecodableWrite, WriteContent, decoded
 from k8s_manager.api.listener.server import serve
 from k8s_manager.collector.kafka.cluster import KafkaCluster, KafkaUnavailable, library
 from k8s_manager.collector.kafka.delivery import TopicMessage, TopicWriter
-from k8s_manager.collector.kafka.process import METRICS_TYPE
 from k8s_manager.collector.kafka.sample_topics import SampleTopics
+from k8s_manager.collector.probe_pages import probed
+from k8s_manager.manager import stop_signal
 
 log = logging.getLogger(__name__)
 PATHS = ("/api/v1/write", "/receive")
@@ -145,29 +145,15 @@ async def _body(request: Request) -> bytes:
 def endpoint_application(endpoint: RemoteWriteEndpoint) -> FastAPI:
     """Return what is served: the paths of remote write, whether the process lives, and metrics."""
     # Whether Kafka is there is no matter of readiness: without requests the endpoint would never learn that it is back.
-    app = FastAPI(title="Tidegate remote write", docs_url=None, redoc_url=None, openapi_url=None)
+    app = probed("Tidegate remote write", list, lambda: [endpoint.metrics.registry])
     for path in PATHS:
         app.add_api_route(path, endpoint.take, methods=["POST"], response_model=None)
-
-    @app.get("/readyz", response_class=PlainTextResponse)
-    @app.get("/healthz", response_class=PlainTextResponse)
-    async def healthz() -> str:
-        return "ok\n"
-
-    @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        page = await asyncio.to_thread(generate_latest, endpoint.metrics.registry)
-        return PlainTextResponse(page, media_type=METRICS_TYPE)
-
     return app
 
 
 async def run(cluster: KafkaCluster, topics: SampleTopics, listen: tuple[str, int]) -> None:
     """Serve until SIGTERM or SIGINT. Raises `KafkaAbsent`, and `Stalled` where nothing can listen there."""
     library("cramjam")
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     endpoint = RemoteWriteEndpoint(TopicWriter(cluster), topics)
-    await serve(endpoint_application(endpoint), listen, stop)
+    await serve(endpoint_application(endpoint), listen, stop_signal())
     log.info("stopped")

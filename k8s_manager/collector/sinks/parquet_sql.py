@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import RowPlace, StatsRow
+from collectors.access_log.rows import SUMMED, RowPlace, StatsRow
 from collectors.request_statistics.row_document import row_document
 from istio_templates.errors import TidegateError
 from k8s_manager.collector.sinks.parquet_files import SLOT, SPANS, RowFile
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PLACE = RowPlace._fields
-SUMS = (*OUTCOMES, "bytes_in", "bytes_out", "latency_sum")
 TYPES = {
     **dict.fromkeys(PLACE, "VARCHAR"),
     "start": "BIGINT",
     "window": "INTEGER",
     "source": "VARCHAR",
     "revision": "INTEGER",
-    **dict.fromkeys(SUMS, "BIGINT"),
+    **dict.fromkeys(SUMMED, "BIGINT"),
 }
 MEMORY = "512MB"
 _KEPT = ", ".join(f'"{name}"' for name in TYPES)
@@ -110,7 +109,7 @@ def unique_rows(query: str) -> str:
 def sums(query: str) -> str:
     """Return rows added up over sources and five minutes."""
     step = f'"start" // {_STEP} * {_STEP} AS "start"'
-    counts = ", ".join(f'SUM("{name}")::BIGINT AS "{name}"' for name in SUMS)
+    counts = ", ".join(f'SUM("{name}")::BIGINT AS "{name}"' for name in SUMMED)
     added = f'{_PLACE}, {step}, {_STEP // 1000} AS "window", \'\' AS "source", 0 AS "revision", {counts}'
     place = f'{_PLACE}, "start"'
     return (

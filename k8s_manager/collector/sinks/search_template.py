@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import RowPlace
+from collectors.access_log.rows import SUMMED, RowPlace
 
 Body = dict[str, Any]
 PRIORITY = 200
@@ -18,7 +17,7 @@ def index_template(stream: str) -> Body:
     """
     moment = {"type": "date", "format": "epoch_millis"}
     keywords = (*RowPlace._fields, "source", "row")
-    counts = (*OUTCOMES, "bytes_in", "bytes_out", "latency_sum", "revision", "window")
+    counts = (*SUMMED, "revision", "window")
     fields: Body = {
         "@timestamp": moment,
         "start": moment,

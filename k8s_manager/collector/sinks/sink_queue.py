@@ -48,37 +48,37 @@ class SinkQueue:
         failures = 0
         while True:
             await self._come.wait()
-            if await self._write():
+            if (failure := await self._write()) is None:
                 failures = 0
             else:
                 failures += 1
-                await self._clock.wait(asyncio.Event(), BACKOFF.after(failures))
+                await self._clock.wait(asyncio.Event(), BACKOFF.pause(failures, failure))
 
     async def close(self) -> None:
         """Write what waits, once, and let go of the sink."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
-                while self._waiting and await self._write():
+                while self._waiting and await self._write() is None:
                     continue
         if self._waiting:
             log.warning("%d rows were not written to %s", len(self._waiting), self.sink.name)
         await self.sink.close()
 
-    async def _write(self) -> bool:
-        """Write some of the rows that wait; tell whether the sink took them."""
+    async def _write(self) -> SinkUnavailable | None:
+        """Write some of the rows that wait; return why the sink did not take them."""
         batch = [row for row, _ in zip(self._waiting.values(), range(BATCH), strict=False)]
         try:
             self.refused += await self.sink.write(batch)
         except SinkUnavailable as error:
             self.failures += 1
             log.warning("%s", error)
-            return False
+            return error
         for row in batch:
             if self._waiting.get(row.key) is row:  # else a newer one has come meanwhile
                 del self._waiting[row.key]
         if not self._waiting:
             self._come.clear()
-        return True
+        return None
 
     def _drop(self, count: int) -> None:
         for key in sorted(self._waiting, key=lambda key: key.start)[:count]:

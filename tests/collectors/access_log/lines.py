@@ -1,8 +1,11 @@
 """Lines of the access log, as a gateway writes them."""
 
+from collections.abc import Callable
+
 import orjson
 
 from collectors.access_log.engine import text_of
+from collectors.access_log.rows import RowPlace
 from istio_templates.access_log.line_format import FIELDS
 
 BEGIN = 1_764_430_000
@@ -32,3 +35,8 @@ def line(moment: float, tenant: str = "search", model: str = "ranker", **values:
 
 
 LIMITED = {"status": 429, "flags": "RL", "details": "local_rate_limited", "duration_us": 100, "duration_ms": 0}
+
+
+def at_level(level: str) -> Callable[[RowPlace], bool]:
+    """Return what selects the places of a level."""
+    return lambda place: place.level == level

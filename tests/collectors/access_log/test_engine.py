@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from collectors.access_log.engine import Engine, moment_of
 from collectors.access_log.identity import OTHER, KnownRoutes
 from collectors.access_log.outcomes import OUTCOMES, TIMED, outcome_of
-from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, at_level, total, unique
+from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, total, unique
 from collectors.access_log.windows import LATENESS, OFFLINE, Bounds
 from collectors.request_statistics.series import RowSeries
-from tests.collectors.access_log.lines import BEGIN, LIMITED, line
+from tests.collectors.access_log.lines import BEGIN, LIMITED, at_level, line
 
 DOCS = Path(__file__).parents[3] / "docs" / "access-log.md"
 MODEL = RowPlace("model", "", "search", "ranker")

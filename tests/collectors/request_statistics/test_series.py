@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import LEVELS, RowKey, RowPlace, StatsRow, at_level
+from collectors.access_log.rows import LEVELS, RowKey, RowPlace, StatsRow
 from collectors.access_log.shares import reader_of
 from collectors.access_log.text_lines import LINE_MAX, LineSplitter, batches
 from collectors.request_statistics.row_codec import packed, unpacked
 from collectors.request_statistics.series import COARSE, FINE, MINUTE, RowSeries, in_steps
 from collectors.request_statistics.summary import summary
-from tests.collectors.access_log.lines import BEGIN, LIMITED, line
+from tests.collectors.access_log.lines import BEGIN, LIMITED, at_level, line
 
 MODEL = RowPlace("model", "", "search", "ranker")
 figures = st.integers(0, 2**62)

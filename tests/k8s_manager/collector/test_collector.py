@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from collectors.access_log.engine import Engine
-from collectors.access_log.rows import RowPlace, at_level
+from collectors.access_log.rows import RowPlace
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.collector import pod_log
@@ -26,7 +26,7 @@ from k8s_manager.kube.errors import Unavailable
 from k8s_manager.manager import until as run_until
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import SystemClock
-from tests.collectors.access_log.lines import LIMITED, line
+from tests.collectors.access_log.lines import LIMITED, at_level, line
 from tests.support.bounds import hung
 from tests.support.documents import gateway, model, tenant
 from tests.support.fleet import Fleet

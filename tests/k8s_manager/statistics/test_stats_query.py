@@ -6,25 +6,27 @@ from hypothesis import strategies as st
 
 from collectors.access_log.engine import text_of
 from istio_templates.errors import Invalid
-from k8s_manager.statistics.stats_query import MOST_POINTS, time_span
+from k8s_manager.statistics.stats_query import MOST_POINTS, AskedSpan, time_span
 
 NOW = 1_800_000_007.0
 
 
 def test_without_a_word_it_is_the_last_quarter_of_an_hour() -> None:
-    span = time_span(None, None, None, NOW)
+    span = time_span(AskedSpan(None, None, None), NOW)
     assert (span.start, span.end, span.step) == (1_799_999_100, 1_800_000_060, 60)
 
 
 @pytest.mark.parametrize("text", ["1799999000", "2027-01-15T07:43:20Z", "2027-01-15T08:43:20+01:00", "1799999000.0"])
 def test_moments_are_rfc_3339_or_epoch_seconds(text: str) -> None:
-    assert time_span(text, None, "10s", NOW).start == time_span("1799999000", None, "10s", NOW).start
+    assert (
+        time_span(AskedSpan(text, None, "10s"), NOW).start == time_span(AskedSpan("1799999000", None, "10s"), NOW).start
+    )
     assert text_of(1_799_999_000).startswith("2027-01-15T07:43:20")
 
 
 @pytest.mark.parametrize("text", ["1799999000", "2027-01-15T08:43:20 01:00"])
 def test_a_plus_that_a_query_made_a_space_is_a_plus(text: str) -> None:
-    assert time_span(text, None, "10s", NOW).start == 1_799_998_980
+    assert time_span(AskedSpan(text, None, "10s"), NOW).start == 1_799_998_980
 
 
 @pytest.mark.parametrize(
@@ -47,21 +49,21 @@ def test_a_plus_that_a_query_made_a_space_is_a_plus(text: str) -> None:
 )
 def test_what_cannot_be_asked_is_said_by_its_field(given: dict[str, str], field: str) -> None:
     with pytest.raises(Invalid) as found:
-        time_span(given.get("start"), given.get("end"), given.get("step"), NOW)
+        time_span(AskedSpan(given.get("start"), given.get("end"), given.get("step")), NOW)
     assert field in [problem.field for problem in found.value.problems]
 
 
 def test_a_step_of_what_is_kept_as_minutes_is_whole_minutes() -> None:
     old = str(int(NOW) - 3600)
-    assert time_span(old, None, "10s", NOW).step == 60
-    assert time_span(old, None, "90s", NOW).step == 120
-    assert time_span(str(int(NOW) - 600), None, "90s", NOW).step == 90
+    assert time_span(AskedSpan(old, None, "10s"), NOW).step == 60
+    assert time_span(AskedSpan(old, None, "90s"), NOW).step == 120
+    assert time_span(AskedSpan(str(int(NOW) - 600), None, "90s"), NOW).step == 90
 
 
 @given(st.floats(0, 2**33), st.floats(0, 2**33), st.sampled_from([None, "10s", "70s", "1m", "1h"]))
 def test_every_span_is_whole_steps_and_bounded(start: float, end: float, step: str | None) -> None:
     try:
-        span = time_span(f"{start:.3f}", f"{end:.3f}", step, NOW)
+        span = time_span(AskedSpan(f"{start:.3f}", f"{end:.3f}", step), NOW)
     except Invalid:
         return
     assert span.start % span.step == span.end % span.step == 0 < span.end - span.start

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.pipeline.jars import jars
 from tests.support.bounds import hung
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
-JARS = Path(__file__).parents[3] / ".cache" / "kafka" / "lib"
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
@@ -36,15 +36,14 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 """
-LOG = Path(__file__).parent / "log4j2.properties"
+HERE = Path(__file__).parent
+LOG = HERE / "log4j2.properties"
 JAVA = (
     "java",
     "-Xmx384m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     f"-Dlog4j2.configurationFile={LOG}",
-    "-cp",
-    f"{JARS}/*",
 )
 
 
@@ -53,6 +52,7 @@ class RealBroker:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.port = folder, free_port()
+        self._java = (*JAVA, "-cp", f"{jars(HERE / 'pom.xml', 'kafka')}/*")
         self.address = f"127.0.0.1:{self.port}"
         self._file = folder / "server.properties"
         self._file.write_text(SETTINGS.format(port=self.port, controller=free_port(), folder=folder))
@@ -62,10 +62,10 @@ class RealBroker:
         """Start, and return when the broker answers."""
         name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not (self._folder / "data").exists():
-            tool = (*JAVA, "kafka.tools.StorageTool", "format", "-t", name, "-c", str(self._file), "--standalone")
+            tool = (*self._java, "kafka.tools.StorageTool", "format", "-t", name, "-c", str(self._file), "--standalone")
             await asyncio.to_thread(subprocess.run, tool, check=True, capture_output=True)
         with (self._folder / "broker.log").open("ab") as log:
-            command = (*JAVA, "kafka.Kafka", str(self._file))
+            command = (*self._java, "kafka.Kafka", str(self._file))
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         await until(self._listens, what=f"a broker at {self.address}, whose log is in {self._folder}")
 

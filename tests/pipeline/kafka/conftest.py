@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.kafka.broker import JARS, RealBroker, real_broker
+from tests.pipeline.kafka.broker import RealBroker, real_broker
 from tests.pipeline.kafka.traffic import LineTraffic, RowTopic
 from tests.support.bounds import hung
 from tests.support.standalone import free_port
@@ -89,8 +89,6 @@ class Pipeline:
 
 @pytest.fixture
 async def pipeline(tmp_path: Path) -> AsyncIterator[Pipeline]:
-    if not JARS.exists():
-        pytest.fail("the broker's jars are missing; fetch them with: make test-pipeline")
     async with real_broker(tmp_path) as broker:
         await broker.make_topic("lines")
         await broker.make_topic("rows", cleanup_policy="compact")
