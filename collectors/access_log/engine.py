@@ -73,10 +73,13 @@ class Engine:
         changing = windows.changing if windows else None
         return floor // WINDOW * WINDOW if changing is None else changing
 
-    def begin(self, source: str, floor: int) -> None:
+    def begin(self, source: str, floor: int) -> list[StatsRow]:
         """Begin to read a source, or to read it again. Windows from `floor` on (a moment that is `wanted`) are counted
-        again; lines before it were counted before."""
+        again; lines before it were counted before. Return the rows of windows as they were counted until now: the
+        source may not have their lines any more."""
+        before = self.end(source)
         self._sources[source] = SourceWindows(source, floor, self._lateness)
+        return before
 
     def feed(self, source: str, lines: Iterable[bytes], now: float | None = None) -> list[StatsRow]:
         """Count lines of a source; return the rows of windows that close by them, or that late lines have changed.

@@ -40,7 +40,9 @@ async def test_what_is_counted_is_what_was_offered(
         began = time.time()
         asked = await counted(site, tenant, began)
         await load.measure(SECONDS / 4)
-        kubectl(*COLLECTORS, "delete", "pod", await first_pod(site), "--grace-period=0", "--force", check=False)
+        killed = await first_pod(site)
+        kubectl("-n", SYSTEM, "delete", "pod", killed, "--grace-period=0", "--force")
+        assert await first_pod(site) != killed, "one collector is gone"
         await load.measure(SECONDS / 4)
         for pod in await site.all("Pod", "shared-gw", "istio=shared"):
             rotate(pod)

@@ -84,7 +84,7 @@ class PodLog:
             if not piece:
                 continue
             if not has_begun:  # what was counted is kept until it is there again
-                self._engine.begin(self.source, wanted)
+                self._sink(self._engine.begin(self.source, wanted))
                 has_begun = True
             now = self._clock.utc().timestamp()
             self._sink(self._engine.feed(self.source, splitter.feed(piece), now))

@@ -43,6 +43,8 @@ class ScriptedLogs(KubeClient):
         super().__init__(server, session)
         self.written: dict[str, list[bytes]] = {}
         self.breaks: dict[str, int] = {}
+        self.broken: set[str] = set()
+        """Pods whose stream breaks now."""
         self.asked: list[str] = []
 
     async def log(self, pod: ObjectKey, container: str, since: str) -> AsyncIterator[bytes]:
@@ -57,6 +59,9 @@ class ScriptedLogs(KubeClient):
                 if self.breaks.get(pod.name) == given:
                     del self.breaks[pod.name]
                     raise Unavailable("the stream broke")
+            if pod.name in self.broken:
+                self.broken.remove(pod.name)
+                raise Unavailable("the stream broke")
             await asyncio.sleep(0.02)
 
 
@@ -141,6 +146,18 @@ async def test_a_pod_that_goes_has_its_last_windows_told(site: Site):
     assert site.requests() == 0, "its window is open"
     await site.fleet.client.delete(ObjectKey("Pod", "inference-gw", "gw-0"))
     await until(lambda: site.requests() == 1, "the rest of a pod that has gone")
+
+
+async def test_what_was_counted_stays_where_the_log_is_gone_when_it_is_opened_again(site: Site):
+    """A kubelet answers for the log of a container that it has removed with a sentence."""
+    await pod(site.fleet, "gw-0")
+    site.write("gw-0", {}, {}, ago=0)
+    await until(lambda: site.collector.engine.counts.counted == 2, "the lines being read")
+    site.logs.written["gw-0"] = [b"", b"unable to retrieve container logs for containerd://1\n"]
+    site.logs.broken.add("gw-0")
+    await until(lambda: site.collector.engine.counts.foreign == 1, "the log being opened again")
+    await site.fleet.client.delete(ObjectKey("Pod", "inference-gw", "gw-0"))
+    await until(lambda: site.requests() == 2, "the rest of a pod that has gone")
 
 
 async def test_requests_count_for_the_tenant_whose_namespace_routes_them(site: Site):
