@@ -99,6 +99,7 @@ resolvConf: ""
 clusterDNS: [{DNS}]
 clusterDomain: cluster.local
 podLogsDir: "{place.logs}/pods"
+containerLogMaxSize: 100Mi
 maxPods: 200
 evictionHard: {{memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%, nodefs.inodesFree: 1%}}
 imageGCHighThresholdPercent: 100

@@ -5,31 +5,35 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.support.install import settled
+from e2e.cluster.place import PROJECT
+from e2e.support.install import apply
 from e2e.support.load import Load
 from e2e.support.site import SYSTEM, Site, bounded, host_of, kubectl, path_of
 from istio_templates.facts import Manifest
 from k8s_manager.kube.resources import DOCUMENTS, OWNED
+from tests.support import previous_release
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
-THIS, PREVIOUS = "tidegate:0.1.0", "tidegate:previous"
+IMAGE, PREVIOUS = "tidegate:0.1.0", "tidegate:previous"
+MANAGER = "manifests/manager.yaml"
 LOGGER = "EnvoyFilter shared-gw/tidegate-shared-access-log"
 LABEL = "app.kubernetes.io/managed-by=tidegate"
 
 
-def run_image(image: str) -> None:
-    """Have both managers run an image."""
-    kubectl("-n", SYSTEM, "set", "image", "deployment/tidegate", f"*={image}")
-    settled()
-
-
 @pytest.fixture
-def previous_release(installed: None) -> Iterator[None]:
+def former_managers(installed: None) -> Iterator[None]:
     """Run the managers of the previous release until the scenario ends."""
-    run_image(PREVIOUS)
+    manifest = previous_release.text(MANAGER)
+    assert IMAGE in manifest
+    apply(manifest.replace(IMAGE, PREVIOUS))
     yield
-    run_image(THIS)
+    upgrade()
+
+
+def upgrade() -> None:
+    """Apply the manifests of this release."""
+    apply((PROJECT / MANAGER).read_text())
 
 
 async def objects(site: Site, tenant: str) -> dict[str, tuple[str, str, Manifest]]:
@@ -47,7 +51,7 @@ async def objects(site: Site, tenant: str) -> dict[str, tuple[str, str, Manifest
     return found
 
 
-async def test_an_upgrade_writes_no_object_and_every_limit_holds(previous_release: None, site: Site, tenant: str):
+async def test_an_upgrade_writes_no_object_and_every_limit_holds(former_managers: None, site: Site, tenant: str):
     await site.make_gateway("shared")
     await site.make_tenant(tenant)
     await site.make_model(tenant, replicas=2)
@@ -62,7 +66,7 @@ async def test_an_upgrade_writes_no_object_and_every_limit_holds(previous_releas
     load = Load(host_of(tenant), path_of("ranker"), rate=80)
     async with load.on(*gateways):
         await load.measure(1)
-        run_image(THIS)
+        upgrade()
         await until(lambda: follows_this_release(site, tenant), "a limit set by this release")
         admitted = await load.limited_to(40, 8)
     assert not load.outcome.strange

@@ -10,6 +10,12 @@ from tests.support.bounds import hung
 REPLICAS = 2
 
 
+def apply(manifests: str) -> None:
+    """Apply manifests as a user would who installs or upgrades."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
+    settled()
+
+
 def install() -> None:
     """Apply the shipped manifests and wait for the managers; where they run already, start them anew."""
     there = "tidegate" in kubectl("-n", SYSTEM, "get", "deployments", "-o", "name", check=False)

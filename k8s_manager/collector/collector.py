@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from math import ceil
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import WINDOW, StatsRow, unique
@@ -17,6 +18,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
 from k8s_manager.collector.membership import Membership
 from k8s_manager.collector.pod_log import PodLog
+from k8s_manager.collector.pod_log_source import PodLogSource
 from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.collector.sinks.row_sink import RowSink
 from k8s_manager.collector.sinks.sink_queue import SinkQueue
@@ -95,6 +97,7 @@ class Collector:
             self._follow(source, pods[source], now)
         for followed, task in self._followed.values():
             followed.rest()
+            self._since = max(self._since, ceil(followed.missing_until))
             if task.done():
                 task.result()
         for task in self._writing:
@@ -132,7 +135,9 @@ class Collector:
         if self.membership is not None:
             self.series.share(source, int(now) + LATENESS.late)
             self.totals.begin(source, int(now - LATENESS.open) // WINDOW * WINDOW)
-        followed = PodLog(source, pod, since, self._client, self.engine, self._keep, self._clock)
+        followed = PodLog(
+            source, PodLogSource(self._client, self.store, pod), since, self.engine, self._keep, self._clock
+        )
         self._followed[source] = followed, asyncio.create_task(followed.run())
         log.info("following the log of the gateway pod %s", source)
 

@@ -14,9 +14,7 @@ from collectors.access_log.rows import StatsRow
 from collectors.access_log.text_lines import LineSplitter
 from collectors.access_log.windows import LATENESS
 from istio_templates.errors import TidegateError
-from istio_templates.facts import ObjectKey
-from k8s_manager.collector.gateway_logs import PROXY
-from k8s_manager.kube.client import KubeClient
+from k8s_manager.collector.pod_log_source import PodLogSource
 from k8s_manager.runtime.backoff import Backoff, RestartPauses
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.timestamp import timestamp_at
@@ -33,11 +31,11 @@ Sink = Callable[[list[StatsRow]], None]
 class PodLog:
     """One pod's log, from `since` (epoch seconds) on."""
 
-    def __init__(
-        self, source: str, pod: ObjectKey, since: int, client: KubeClient, engine: Engine, sink: Sink, clock: Clock
-    ) -> None:
-        self.source, self._pod, self._since = source, pod, since
-        self._client, self._engine, self._sink, self._clock = client, engine, sink, clock
+    def __init__(self, source: str, log: PodLogSource, since: int, engine: Engine, sink: Sink, clock: Clock) -> None:
+        self.source, self._log, self._since = source, log, since
+        self._engine, self._sink, self._clock = engine, sink, clock
+        self.missing_until = 0.0
+        """Until when (epoch seconds) lines were gone before they were read; 0 for none."""
         self._pauses = RestartPauses(BACKOFF, HEALTHY)
         self._read_at: float | None = None
         self._broken_at, self._behind = clock.now(), 0.0
@@ -78,8 +76,10 @@ class PodLog:
     async def _follow(self) -> None:
         wanted, has_begun = self._engine.wanted(self.source, self._since), False
         splitter = LineSplitter()
-        since = timestamp_at(wanted)
-        async for piece in self._client.log(self._pod, PROXY, since):
+        if gone := await self._log.missing_until(wanted):
+            log.warning("%s: lines from before %s are gone, and were not read", self.source, timestamp_at(gone))
+            self.missing_until = gone
+        async for piece in self._log.pieces(wanted):
             self._read_at, self.problem = self._clock.now(), None
             if not piece:
                 continue

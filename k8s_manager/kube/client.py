@@ -5,6 +5,7 @@ times the time and memory and refuse fields that they do not know yet.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -109,6 +110,17 @@ class KubeClient:
         until the server ends that or nothing has come for a while; an empty piece as soon as it can be read."""
         async for piece in self.pod_log(pod, {"container": container, "follow": "true", "sinceTime": since}):
             yield piece
+
+    async def log_beginning(self, pod: ObjectKey, container: str) -> float | None:
+        """Return when the oldest line that the node still gives was written (epoch seconds); None where there is
+        none."""
+        first = b""
+        async for piece in self.pod_log(pod, {"container": container, "timestamps": "true", "limitBytes": "64"}):
+            first += piece
+        try:
+            return datetime.fromisoformat(first.partition(b" ")[0].decode()).timestamp()
+        except ValueError:  # no line, or a sentence that says why
+            return None
 
     async def pod_log(self, pod: ObjectKey, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Yield what a query asks of a pod's log (the parameters of Kubernetes' log subresource), as `log` does."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from math import ceil
 
 import aiohttp
 import pytest
@@ -12,20 +13,24 @@ from aiohttp import web
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import RowPlace
+from collectors.request_statistics.row_query import RowQuery
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.collector import pod_log
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.gateway_logs import GatewayLogs
 from k8s_manager.collector.pod_log import PodLog
+from k8s_manager.collector.pod_log_source import PodLogSource
 from k8s_manager.collector.process import application
 from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.kube import client as client_module
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Unavailable
+from k8s_manager.kube.store import Store
 from k8s_manager.manager import until as run_until
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.timestamp import timestamp_at
 from tests.collectors.access_log.lines import LIMITED, at_level, line
 from tests.support.bounds import hung
 from tests.support.documents import gateway, model, tenant
@@ -46,6 +51,11 @@ class ScriptedLogs(KubeClient):
         self.broken: set[str] = set()
         """Pods whose stream breaks now."""
         self.asked: list[str] = []
+        self.oldest: dict[str, float] = {}
+        """When the oldest line of a pod's log was written, where it has one."""
+
+    async def log_beginning(self, pod: ObjectKey, container: str) -> float | None:
+        return self.oldest.get(pod.name)
 
     async def log(self, pod: ObjectKey, container: str, since: str) -> AsyncIterator[bytes]:
         assert container == "istio-proxy" and datetime.fromisoformat(since) <= datetime.now(UTC)
@@ -73,6 +83,9 @@ class Site:
         """Log requests that ended some seconds ago."""
         moment = datetime.now(UTC).timestamp() - ago
         self.logs.written.setdefault(pod, []).append(b"".join(line(moment, **value) + b"\n" for value in values))
+
+    def since(self) -> int:
+        return self.collector.answer(RowQuery("model", 0, 2**40, 60))().since
 
     def requests(self, place: RowPlace = MODEL) -> int:
         rows = self.collector.series.rows(at_level(place.level), 0, 2**40)
@@ -102,10 +115,15 @@ async def site(fleet: Fleet) -> AsyncIterator[Site]:
         yield found
 
 
-async def pod(fleet: Fleet, name: str, namespace: str = "inference-gw") -> None:
-    metadata = {"name": name, "namespace": namespace, "labels": {"istio": "shared"}}
-    await fleet.client.create({"kind": "Pod", "metadata": metadata, "spec": {}})
-    await fleet.set_ready(ObjectKey("Pod", namespace, name), True)
+async def pod(fleet: Fleet, name: str, namespace: str = "inference-gw", started: float | None = None) -> None:
+    """Make a pod; the collector sees the one that has started with its status, since it is labelled last."""
+    await fleet.client.create({"kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": {}})
+    key = ObjectKey("Pod", namespace, name)
+    if started is not None:
+        proxy = {"name": "istio-proxy", "restartCount": 0, "state": {"running": {"startedAt": timestamp_at(started)}}}
+        await fleet.client.merge(key, {"status": {"containerStatuses": [proxy]}}, "status")
+    await fleet.client.merge(key, {"metadata": {"labels": {"istio": "shared"}}})
+    await fleet.set_ready(key, True)
 
 
 async def test_every_gateway_pod_is_followed_and_no_other(site: Site):
@@ -158,6 +176,19 @@ async def test_what_was_counted_stays_where_the_log_is_gone_when_it_is_opened_ag
     await until(lambda: site.collector.engine.counts.foreign == 1, "the log being opened again")
     await site.fleet.client.delete(ObjectKey("Pod", "inference-gw", "gw-0"))
     await until(lambda: site.requests() == 2, "the rest of a pod that has gone")
+
+
+async def test_rows_are_whole_since_a_log_that_was_rotated_away(site: Site):
+    now = datetime.now(UTC).timestamp()
+    await pod(site.fleet, "gw-0", started=now - 600)
+    site.logs.oldest["gw-0"] = now - 600 + 5
+    site.write("gw-0", {})
+    await until(lambda: site.requests() == 1, "a log with its first line")
+    assert site.since() < now - 600
+    await pod(site.fleet, "gw-1", started=now - 600)
+    site.logs.oldest["gw-1"] = now - 100
+    site.write("gw-1", {})
+    await until(lambda: site.since() == ceil(now - 100), "the lines that are gone being known")
 
 
 async def test_requests_count_for_the_tenant_whose_namespace_routes_them(site: Site):
@@ -238,7 +269,8 @@ async def test_a_pod_that_is_silent_is_read_and_not_behind(monkeypatch):
         client = KubeClient(f"http://127.0.0.1:{runner.addresses[0][1]}", session)
         monkeypatch.setattr(pod_log, "BACKOFF", Backoff(0.01, 0.02))
         key = ObjectKey("Pod", "gw", "gw-0")
-        followed = PodLog("gw/gw-0", key, 0, client, Engine(), lambda rows: None, SystemClock())
+        source = PodLogSource(client, Store(("Pod",), SystemClock()), key)
+        followed = PodLog("gw/gw-0", source, 0, Engine(), lambda rows: None, SystemClock())
         running = asyncio.create_task(followed.run())
         await until(lambda: answers > 2, what="the stream being opened again")
         assert followed.problem is None and followed.lag() < hung()
