@@ -78,7 +78,7 @@ async def test_a_request_is_in_the_statistics_soon(
 
 
 async def test_usage_says_what_the_cluster_lacks_and_what_is_requested(
-    site: Site, gateways: list[str], tenant: str, installed: None
+    site: Site, gateways: list[str], tenant: str
 ) -> None:
     """This cluster has no metrics-server: the manager may ask for metrics, asks, and says what is not there."""
     await site.make_tenant(tenant)

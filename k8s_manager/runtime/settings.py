@@ -119,7 +119,7 @@ class Settings:
 
     prometheus_url: str | None = None
     """The Prometheus server: of replica counts with `prometheus` and `both`, and in any case of what pods use; absent:
-    CPU and memory come from `metrics.k8s.io`, and cards are not known."""
+    CPU and memory come from `metrics.k8s.io`, and GPUs are not known."""
 
     prometheus_token_file: Path | None = None
     """A file with the bearer token that Prometheus asks for; it is read again for each question."""

@@ -82,7 +82,7 @@ async def test_usage_stands_beside_what_is_requested(fleet: Fleet, tmp_path: Pat
         assert one["gpu"] == {"requested": 1, "utilization": None, "memoryUsed": None, "memoryTotal": None}
         assert two["cpu"]["used"] == 1.5
         (gap,) = found["gaps"]
-        assert found["partial"] and "cards of 2 of 2 running pods" in gap and "--prometheus URL" in gap
+        assert found["partial"] and "GPU use of 2 of 2 running pods" in gap and "--prometheus URL" in gap
         status, found = await rest.call("GET", TENANT)
         (item,) = found["items"]
         assert (status, item["model"], item["pods"], item["measured"]) == (200, "ranker", 2, 2)
@@ -123,7 +123,7 @@ async def test_of_what_is_kept_there_are_so_many(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(usage_reader, "MOST_NAMESPACES", 3)
 
     class Counted:
-        unmeasured = cardless = ""
+        unmeasured = unseen_gpus = ""
         asked: list[str] = []
 
         async def read(self, namespace: str) -> usage_reader.UsageReading:
@@ -213,7 +213,7 @@ async def prometheus() -> AsyncIterator[tuple[FakePrometheus, Settings]]:
         yield fake, replace(SETTINGS, prometheus_url=f"http://127.0.0.1:{port}")
 
 
-async def test_usage_and_cards_come_from_prometheus(fleet: Fleet, tmp_path: Path) -> None:
+async def test_usage_and_gpus_come_from_prometheus(fleet: Fleet, tmp_path: Path) -> None:
     async with prometheus() as (fake, settings):
         card = {"exported_namespace": "search", "exported_pod": "one", "namespace": "gpu", "pod": "dcgm", "UUID": "g"}
         fake.answers = {
@@ -234,7 +234,7 @@ async def test_usage_and_cards_come_from_prometheus(fleet: Fleet, tmp_path: Path
         assert found["gaps"] == [
             "CPU or memory of 1 of 2 running pods is not known: Prometheus needs two scrapes of a pod; where it lasts, "
             "let it scrape the kubelets' /metrics/cadvisor",
-            "the cards of 1 of 2 running pods are not known: let Prometheus scrape the DCGM exporter, with the labels "
+            "GPU use of 1 of 2 running pods is not known: let Prometheus scrape the DCGM exporter, with the labels "
             "of pods",
         ]
         assert len(fake.asked) == 3 and all('namespace="search"' in query for query in fake.asked)
@@ -356,7 +356,7 @@ async def test_the_command_shows_models_and_pods_sorted(fleet: Fleet, tmp_path: 
         environment = {"TIDEGATE_SERVER": str(rest._session._base_url).rstrip("/"), "TIDEGATE_TOKEN": TOKEN}
         code, out, error = await run_command("usage", environment=environment)
         rows = [line.split() for line in out.splitlines()]
-        assert code == 0 and "incomplete: the cards of 2 of 2 running pods are not known" in error
+        assert code == 0 and "incomplete: GPU use of 2 of 2 running pods is not known" in error
         assert rows == [
             ["MODEL", "PODS", "CPU", "REQUESTED", "MEMORY", "LIMIT", "GPUS", "GPU", "GPU", "MEMORY"],
             ["search/zero", "1/1", "2.5", "-", "100Mi", "-", "-", "-", "-"],

@@ -130,7 +130,8 @@ def _usage_of_tenant(app: FastAPI, backend: Backend) -> None:
     )
     async def usage(tenant: str) -> Response:
         namespace = backend.documents.namespace(tenant)
-        return in_json(await backend.usage.of_tenant(namespace, backend.inventory.replicas_by_model(namespace)))
+        find = backend.inventory.replicas_by_model(namespace)
+        return in_json(await backend.usage.of_tenant(namespace, find, backend.work))
 
 
 def _usage_of_model(app: FastAPI, backend: Backend) -> None:

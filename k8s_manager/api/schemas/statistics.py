@@ -82,10 +82,10 @@ class MemoryFigures(ApiAnswer):
 
 
 class GpuFigures(ApiAnswer):
-    """Cards and their memory in bytes; null where the DCGM exporter tells nothing of them."""
+    """GPUs and their memory in bytes; null where the DCGM exporter shows nothing of them."""
 
-    requested: int = Field(description="Cards, or parts of cards.")
-    utilization: float | None = Field(description="The mean share of time in which cards work, from 0 to 1.")
+    requested: int = Field(description="GPUs, or parts of them that are requested.")
+    utilization: float | None = Field(description="The mean share of time in which they work, from 0 to 1.")
     memory_used: int | None
     memory_total: int | None
 

@@ -1,6 +1,6 @@
 """What belongs to a document in the cluster: objects, pods with their reasons, rollouts."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from collectors.pod_trouble import trouble_of
@@ -45,11 +45,15 @@ class Inventory:
         """Return the pods of a model that have not ended, by version and name."""
         return _replicas(_by_label(self._store.inside("Pod", key.namespace)), self._catalog.live(key))
 
-    def replicas_by_model(self, namespace: str) -> dict[str, list[VersionPod]]:
-        """Return the same of every model in a namespace."""
-        pods = _by_label(self._store.inside("Pod", namespace))
-        models = self._catalog.many("Model", namespace)
-        return {str(model["metadata"]["name"]): _replicas(pods, model) for model in models}
+    def replicas_by_model(self, namespace: str) -> Callable[[], dict[str, list[VersionPod]]]:
+        """Return a function that finds the same of every model that is in a namespace now; any thread may call it."""
+        pods, models = list(self._store.inside("Pod", namespace)), self._catalog.many("Model", namespace)
+
+        def found() -> dict[str, list[VersionPod]]:
+            by_label = _by_label(pods)
+            return {str(model["metadata"]["name"]): _replicas(by_label, model) for model in models}
+
+        return found
 
     def rollouts(self, namespace: str) -> list[Manifest]:
         """Return how far the rollout of each model in a namespace is."""

@@ -1,7 +1,7 @@
-"""Series of Prometheus as usage: cAdvisor's of containers, the DCGM exporter's of cards. Pure.
+"""Series of Prometheus as usage: cAdvisor's of containers, the DCGM exporter's of GPUs. Pure.
 
-The exporter names the pod that has a card `pod` and `namespace`. Where Prometheus keeps those labels for the exporter's
-own pod (without `honorLabels`), the card's are `exported_pod` and `exported_namespace`.
+The exporter names the pod that has a GPU `pod` and `namespace`. Where Prometheus keeps those labels for the exporter's
+own pod (without `honorLabels`), the GPU's are `exported_pod` and `exported_namespace`.
 """
 
 import json
@@ -19,7 +19,7 @@ WINDOW = "3m"
 pace, once a minute, one may fail. `rate` over the window would show a young pod as idle."""
 _UTILIZATION, _USED, _FREE = "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE"
 _CARD = ("Hostname", "UUID", "gpu", "GPU_I_ID")
-"""Labels that tell cards, and parts of cards, apart."""
+"""Labels that tell GPUs, and parts of them, apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def memory_query(namespace: str) -> str:
 
 
 def gpu_query(namespace: str) -> str:
-    """Return the question for the cards of a namespace's pods."""
+    """Return the question for the GPUs of a namespace's pods."""
     names = f'__name__=~"{_UTILIZATION}|{_USED}|{_FREE}"'
     quoted = json.dumps(namespace)
     return f"{{{names},exported_namespace={quoted}}} or {{{names},namespace={quoted}}}"
@@ -88,7 +88,7 @@ def bytes_of(samples: Iterable[InstantSample]) -> dict[str, int | None]:
 
 
 def gpus_of(namespace: str, samples: Iterable[InstantSample]) -> dict[str, GpuUse]:
-    """Return what the pods of a namespace use of their cards."""
+    """Return what the pods of a namespace use of their GPUs."""
     cards: dict[str, dict[tuple[str, ...], dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
     for sample in samples:
         labels = sample.labels

@@ -14,10 +14,10 @@ _ABSENT = f"CPU and memory are not known: the cluster has no metrics.k8s.io; ins
 
 
 class MetricsApi:
-    """Reads PodMetrics; cards are not among them."""
+    """Reads PodMetrics; GPUs are not among them."""
 
     unmeasured = "metrics-server measures a pod within a minute of its start; where it lasts, look at metrics-server"
-    cardless = "the DCGM exporter tells it through Prometheus; start the manager with --prometheus URL"
+    unseen_gpus = "the DCGM exporter shows it through Prometheus; start the manager with --prometheus URL"
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

@@ -15,14 +15,14 @@ from istio_templates.quantity import quantity
 Figure = TypeVar("Figure", int, float)
 MOST_CORES, MOST_BYTES = 10**6, 2**53
 """More than any pod has; bytes also stay exact in JSON for every reader."""
-CARDS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
+GPUS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
 PARTS = "nvidia.com/mig-"
-"""How the resources of parts of a card begin."""
+"""How the resources of parts of a GPU begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """What a pod uses of its cards: the mean share of time in which they work (0 to 1), and their memory in bytes."""
+    """What a pod uses of its GPUs: the mean share of time in which they work (0 to 1), and their memory in bytes."""
 
     utilization: float | None = None
     memory_used: int | None = None
@@ -31,7 +31,7 @@ class GpuUse:
 
 @dataclass(frozen=True, slots=True)
 class PodUse:
-    """What a pod uses: cores, bytes, cards; `moment` is when that was measured, where it is known."""
+    """What a pod uses: cores, bytes, GPUs; `moment` is when that was measured, where it is known."""
 
     cpu: float | None = None
     memory: int | None = None
@@ -49,13 +49,13 @@ NOTHING = PodUse()
 
 @dataclass(frozen=True, slots=True)
 class ResourceBounds:
-    """What a pod requests and may use, None where it does not say; cards are requested whole."""
+    """What a pod requests and may use, None where it does not say; GPUs are requested whole."""
 
     cpu_requested: float | None = None
     cpu_limit: float | None = None
     memory_requested: int | None = None
     memory_limit: int | None = None
-    cards: int = 0
+    gpus: int = 0
 
 
 def cores(value: object) -> float | None:
@@ -102,7 +102,7 @@ def bounds_of(pod: Manifest) -> ResourceBounds:
         _with(cores(overhead.get("cpu")), sum_of(map(cores, limits[0]))),
         _with(amount(overhead.get("memory")), known_sum(map(amount, requests[1]))),
         _with(amount(overhead.get("memory")), sum_of(map(amount, limits[1]))),
-        sum(_cards(one) for one in given),
+        sum(_gpus(one) for one in given),
     )
 
 
@@ -122,10 +122,10 @@ def _with(overhead: Figure | None, found: Figure | None) -> Figure | None:
     return found if found is None or overhead is None else found + overhead
 
 
-def _cards(resources: Manifest) -> int:
-    """Return the cards, and parts of cards, that a container asks for."""
+def _gpus(resources: Manifest) -> int:
+    """Return the GPUs, and parts of them, that a container asks for."""
     named: Mapping[str, object] = {**_mapping(resources.get("requests")), **_mapping(resources.get("limits"))}
-    found = [amount(value) for name, value in named.items() if name in CARDS or str(name).startswith(PARTS)]
+    found = [amount(value) for name, value in named.items() if name in GPUS or str(name).startswith(PARTS)]
     return sum(one for one in found if one is not None)
 
 

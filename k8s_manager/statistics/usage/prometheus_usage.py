@@ -1,4 +1,4 @@
-"""Usage from Prometheus: CPU and memory by cAdvisor, cards by the DCGM exporter."""
+"""Usage from Prometheus: CPU and memory by cAdvisor, GPUs by the DCGM exporter."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ class PrometheusUsage:
     """Asks a Prometheus three questions at once; each may fail by itself."""
 
     unmeasured = "Prometheus needs two scrapes of a pod; where it lasts, let it scrape the kubelets' /metrics/cadvisor"
-    cardless = "let Prometheus scrape the DCGM exporter, with the labels of pods"
+    unseen_gpus = "let Prometheus scrape the DCGM exporter, with the labels of pods"
 
     def __init__(self, server: PrometheusServer) -> None:
         self._server = server
@@ -32,9 +32,9 @@ class PrometheusUsage:
         queries = {"CPU": cpu_query, "memory": memory_query, "GPU": gpu_query}
         found = await asyncio.gather(*(self._ask(what, query(namespace), gaps) for what, query in queries.items()))
         cores, memory = cores_of(found[0] or ()), bytes_of(found[1] or ())
-        cards = gpus_of(namespace, found[2] or ())
-        names = cores.keys() | memory.keys() | cards.keys()
-        pods = {name: PodUse(cores.get(name), memory.get(name), cards.get(name)) for name in names}
+        gpus = gpus_of(namespace, found[2] or ())
+        names = cores.keys() | memory.keys() | gpus.keys()
+        pods = {name: PodUse(cores.get(name), memory.get(name), gpus.get(name)) for name in names}
         is_answered = [answer is not None for answer in found]
         return UsageReading(pods, tuple(_merged(gaps)), is_answered[0] and is_answered[1], is_answered[2])
 

@@ -64,7 +64,7 @@ def _figures(uses: Sequence[PodUse], bounds: Sequence[ResourceBounds]) -> Manife
             "requested": known_sum(one.memory_requested for one in bounds),
             "limit": sum_of(one.memory_limit for one in bounds),
         },
-        "gpu": {"requested": sum(one.cards for one in bounds), **_gpu([use.gpu for use in uses if use.gpu])},
+        "gpu": {"requested": sum(one.gpus for one in bounds), **_gpu([use.gpu for use in uses if use.gpu])},
     }
 
 
@@ -89,8 +89,8 @@ def pod_gaps(reading: UsageReading, pods: Iterable[VersionPod], source: UsageSou
     unknown = sum(not reading.pods.get(pod.name, NOTHING).is_whole for pod in running)
     if reading.answers_figures and unknown:
         out.append(f"CPU or memory of {unknown} of {len(running)} running pods is not known: {source.unmeasured}")
-    with_cards = [pod for pod in running if bounds_of(pod.pod).cards]
-    blind = sum(reading.pods.get(pod.name, NOTHING).gpu is None for pod in with_cards)
-    if reading.answers_cards and blind:
-        out.append(f"the cards of {blind} of {len(with_cards)} running pods are not known: {source.cardless}")
+    with_gpus = [pod for pod in running if bounds_of(pod.pod).gpus]
+    blind = sum(reading.pods.get(pod.name, NOTHING).gpu is None for pod in with_gpus)
+    if reading.answers_gpus and blind:
+        out.append(f"GPU use of {blind} of {len(with_gpus)} running pods is not known: {source.unseen_gpus}")
     return out

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from istio_templates.facts import Manifest
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.statistics.usage.usage_answer import VersionPod, model_item, pod_gaps, pod_item
 from k8s_manager.statistics.usage.usage_source import UsageReading, UsageSource
 
@@ -15,6 +16,10 @@ MOST_NAMESPACES = 64
 """Namespaces of which a reading is kept."""
 AT_ONCE = 4
 """Namespaces that are read at once."""
+
+
+Models = Callable[[], Mapping[str, Sequence[VersionPod]]]
+"""Finds the pods of each model; any thread may call it."""
 
 
 class UsageReader:
@@ -30,12 +35,19 @@ class UsageReader:
         reading = await self._reading(namespace)
         return self._answer(reading, pods, [pod_item(pod, reading.pods) for pod in pods])
 
-    async def of_tenant(self, namespace: str, models: Mapping[str, Sequence[VersionPod]]) -> Manifest:
-        """Return the usage of the pods of each model."""
+    async def of_tenant(self, namespace: str, find: Models, work: WorkQueue) -> Manifest:
+        """Return the usage of the pods of each model. A tenant may have thousands: they are found and summed beside the
+        event loop."""
         reading = await self._reading(namespace)
-        pods = [pod for found in models.values() for pod in found]
-        items = [model_item(name, found, reading.pods) for name, found in sorted(models.items())]
-        return self._answer(reading, pods, items)
+
+        def summed() -> Manifest:
+            models = find()
+            pods = [pod for found in models.values() for pod in found]
+            return self._answer(
+                reading, pods, [model_item(name, models[name], reading.pods) for name in sorted(models)]
+            )
+
+        return await work.run(summed)
 
     def _answer(self, reading: UsageReading, pods: Sequence[VersionPod], items: list[Manifest]) -> Manifest:
         gaps = [*reading.gaps, *pod_gaps(reading, pods, self._source)]

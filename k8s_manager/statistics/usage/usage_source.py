@@ -16,14 +16,14 @@ MOST_BYTES = 16 * 2**20
 class UsageReading:
     """What the pods of a namespace use, by name, and in sentences what is not known and what to do.
 
-    `answers_figures` and `answers_cards` tell whether the server answered about CPU and memory, and about cards: where
+    `answers_figures` and `answers_gpus` tell whether the server answered about CPU and memory, and about GPUs: where
     it did not, `gaps` says so already, and a pod without figures is no gap of its own.
     """
 
     pods: Mapping[str, PodUse]
     gaps: tuple[str, ...] = ()
     answers_figures: bool = True
-    answers_cards: bool = True
+    answers_gpus: bool = True
 
 
 class UsageSource(Protocol):
@@ -31,8 +31,8 @@ class UsageSource(Protocol):
 
     unmeasured: str
     """What to do about pods that it has not measured."""
-    cardless: str
-    """What to do about cards of which it knows nothing."""
+    unseen_gpus: str
+    """What to do about GPUs of which it knows nothing."""
 
     async def read(self, namespace: str) -> UsageReading:
         """Return what the pods of a namespace use; a server that is away is a gap, not an error."""

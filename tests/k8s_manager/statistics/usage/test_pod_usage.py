@@ -119,7 +119,7 @@ def test_what_a_pod_requests_counts_sidecars_and_overhead_and_not_what_has_ended
     assert bounds_of({}) == ResourceBounds()
 
 
-def test_cards_are_those_of_the_pod_whichever_labels_name_it() -> None:
+def test_gpus_are_those_of_the_pod_whichever_labels_name_it() -> None:
     own = {"namespace": "gpu-operator", "pod": "dcgm-1", "exported_namespace": "search", "exported_pod": "a"}
     plain = {"namespace": "search", "pod": "b"}
     foreign = {"namespace": "search", "pod": "dcgm-2", "exported_namespace": "ads", "exported_pod": "c"}
