@@ -140,6 +140,29 @@ async def test_of_what_is_kept_there_are_so_many(monkeypatch: pytest.MonkeyPatch
     assert Counted.asked == ["n0", "n1", "n2", "n3", "n0"] and len(reader._kept) == 3
 
 
+async def test_a_server_that_is_away_is_not_waited_for_again_for_each_namespace() -> None:
+    class Away:
+        unmeasured = unseen_gpus = ""
+        asked: list[str] = []
+
+        async def read(self, namespace: str) -> usage_reader.UsageReading:
+            self.asked.append(namespace)
+            return usage_reader.UsageReading({}, ("it is away; start it",), answers_figures=False, is_away=True)
+
+    class Passing:
+        moment = 0.0
+
+        def now(self) -> float:
+            return self.moment
+
+    clock = Passing()
+    reader = usage_reader.UsageReader(Away(), clock)  # type: ignore[arg-type]
+    for moment, namespace in ((0.0, "a"), (1.0, "b"), (4.9, "c"), (5.0, "d")):
+        clock.moment = moment
+        assert (await reader.of_model(namespace, []))["gaps"] == ["it is away; start it"]
+    assert Away.asked == ["a", "d"]
+
+
 BAD = {
     "no JSON": (200, "<html>proxy</html>", "no list of pods"),
     "no list": (200, '{"items": {"a": 1}}', "no list of pods"),

@@ -32,9 +32,12 @@ class MetricsApi:
         except Absent:
             return UsageReading({}, (_ABSENT,), answers_figures=False)
         except TimeoutError:
-            said = f"metrics.k8s.io did not answer within {PATIENCE:g} s; look at metrics-server, {_OTHERWISE}"
+            is_away, said = (
+                True,
+                f"metrics.k8s.io did not answer within {PATIENCE:g} s; look at metrics-server, {_OTHERWISE}",
+            )
         except (Unavailable, OddMetrics) as error:
-            said = f"{error}; where it lasts, look at metrics-server"
+            is_away, said = isinstance(error, Unavailable), f"{error}; where it lasts, look at metrics-server"
         except TidegateError as error:
-            said = str(error)
-        return UsageReading({}, (f"CPU and memory are not known: {said}",), answers_figures=False)
+            is_away, said = False, str(error)
+        return UsageReading({}, (f"CPU and memory are not known: {said}",), answers_figures=False, is_away=is_away)

@@ -36,7 +36,8 @@ class PrometheusUsage:
         names = cores.keys() | memory.keys() | gpus.keys()
         pods = {name: PodUse(cores.get(name), memory.get(name), gpus.get(name)) for name in names}
         is_answered = [answer is not None for answer in found]
-        return UsageReading(pods, tuple(_merged(gaps)), is_answered[0] and is_answered[1], is_answered[2])
+        has_figures = is_answered[0] and is_answered[1]
+        return UsageReading(pods, tuple(_merged(gaps)), has_figures, is_answered[2], is_away=not any(is_answered))
 
     async def _ask(self, what: str, query: str, gaps: list[tuple[str, str]]) -> list[InstantSample] | None:
         try:

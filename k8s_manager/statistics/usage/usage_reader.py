@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from istio_templates.facts import Manifest
 from k8s_manager.runtime.clock import Clock
@@ -23,12 +24,14 @@ Models = Callable[[], Mapping[str, Sequence[VersionPod]]]
 
 
 class UsageReader:
-    """Reads what pods use from a source; a question that is asked by several at once is asked once."""
+    """Reads what pods use from a source; a question that is asked by several at once is asked once,
+    and a server that is away is not waited for again for each namespace."""
 
     def __init__(self, source: UsageSource, clock: Clock) -> None:
         self._source, self._clock = source, clock
         self._kept: OrderedDict[str, tuple[float, asyncio.Task[UsageReading]]] = OrderedDict()
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._away = (-inf, UsageReading({}))
 
     async def of_model(self, namespace: str, pods: Sequence[VersionPod]) -> Manifest:
         """Return the usage of a model's pods."""
@@ -65,4 +68,10 @@ class UsageReader:
 
     async def _read(self, namespace: str) -> UsageReading:
         async with self._turn:
-            return await self._source.read(namespace)
+            until, away = self._away
+            if self._clock.now() < until:
+                return away
+            found = await self._source.read(namespace)
+            if found.is_away:
+                self._away = self._clock.now() + FRESH, found
+            return found

@@ -17,13 +17,15 @@ class UsageReading:
     """What the pods of a namespace use, by name, and in sentences what is not known and what to do.
 
     `answers_figures` and `answers_gpus` tell whether the server answered about CPU and memory, and about GPUs: where
-    it did not, `gaps` says so already, and a pod without figures is no gap of its own.
+    it did not, `gaps` says so already, and a pod without figures is no gap of its own. `is_away` tells that the server
+    does not answer at all, whatever it is asked.
     """
 
     pods: Mapping[str, PodUse]
     gaps: tuple[str, ...] = ()
     answers_figures: bool = True
     answers_gpus: bool = True
+    is_away: bool = False
 
 
 class UsageSource(Protocol):
