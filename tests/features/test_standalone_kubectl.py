@@ -68,7 +68,8 @@ async def test_kubectl_reads_applies_follows_and_deletes(tmp_path):
         await asked("logs", "-n", "search", first, "--tail=3")
 
         async def is_measured() -> bool:
-            return (await asked("top", "pods", "-n", "search", "--no-headers")).count("Mi") == 2
+            found, out = await kubectl(tmp_path / "kubeconfig", "top", "pods", "-n", "search", "--no-headers")
+            return found == 0 and out.count("Mi") == 2
 
         await until(is_measured, "what both pods use, as kubectl top shows it")
         assert "is not valid for pod" in await asked("logs", "-n", "search", first, "-c", "none", code=1)
