@@ -1,9 +1,11 @@
 """Replica counts from Prometheus, as kube-state-metrics tells them."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import requests
+import requests.auth
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
@@ -20,12 +22,27 @@ class SourceDown(Transient):
     """Prometheus did not answer, or answered something else."""
 
 
+class TokenAuth(requests.auth.AuthBase):
+    """Sends the bearer token in a file, which is read for each call: it may be replaced meanwhile."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._file.read_text().strip()}"
+        return request
+
+
 class Prometheus:
     """A Prometheus server. Its client blocks, so every call has a thread and a timeout."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token_file: Path | None = None, ca_file: Path | None = None) -> None:
         session = requests.Session()
         session.trust_env = False
+        if ca_file is not None:
+            session.verify = str(ca_file)
+        if token_file is not None:
+            session.auth = TokenAuth(token_file)
         self._url = url
         self._client = PrometheusConnect(url=url.rstrip("/"), session=session, retry=0, timeout=SECONDS)
 
@@ -33,7 +50,7 @@ class Prometheus:
         """Return the newest sample of each (namespace, Deployment). Raises `SourceDown`."""
         try:
             return await asyncio.to_thread(self._read)
-        except (requests.RequestException, PrometheusApiClientException, ValueError, KeyError, TypeError) as error:
+        except (OSError, PrometheusApiClientException, ValueError, KeyError, TypeError) as error:
             raise SourceDown(f"{self._url} gave no replica counts ({error}); the last good ones hold") from error
 
     def _read(self) -> dict[tuple[str, str], Sample]:

@@ -55,6 +55,11 @@ from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.request_stats import RequestStats
+from k8s_manager.statistics.usage.metrics_api import MetricsApi
+from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
+from k8s_manager.statistics.usage.prometheus_usage import PrometheusUsage
+from k8s_manager.statistics.usage.usage_reader import UsageReader
+from k8s_manager.statistics.usage.usage_source import UsageSource
 from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.warmup_gate import gate_loop
@@ -139,8 +144,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
     triggers = Triggers.of(store)
-    source = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
-    samples = SampleLoop(source, clock, settings, triggers.limits)
+    samples = SampleLoop(_replica_source(settings), clock, settings, triggers.limits)
     counts = ShadowCounts(clock, triggers.limits)
     limits = LimitLoop(
         leader, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
@@ -173,6 +177,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
         tree,
         loop.figures,
         RequestStats(_collectors(settings), clock),
+        UsageReader(_usage_source(client, settings), clock),
         LimitForecaster(limits.observer_copy, counts),
         clock,
         settings.change_patience,
@@ -194,6 +199,20 @@ def _writers(
 def _collectors(settings: Settings) -> CollectorPool | None:
     url = settings.collectors_url
     return CollectorPool(url, settings.collectors_token_file) if url else None
+
+
+def _replica_source(settings: Settings) -> Prometheus | None:
+    """Return what counts replicas beside the watch; None where nothing does."""
+    if settings.prometheus_url is None or settings.replica_source == "watch":
+        return None
+    return Prometheus(settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_ca_file)
+
+
+def _usage_source(client: KubeClient, settings: Settings) -> UsageSource:
+    if settings.prometheus_url is None:
+        return MetricsApi(client)
+    files = (settings.prometheus_token_file, settings.prometheus_ca_file)
+    return PrometheusUsage(PrometheusServer(settings.prometheus_url, *files))
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -77,6 +77,21 @@ async def test_a_request_is_in_the_statistics_soon(
     print(f"requests were in the statistics after {', '.join(f'{seconds:.1f} s' for seconds in late)}; {before} before")
 
 
+async def test_usage_says_what_the_cluster_lacks_and_what_is_requested(
+    site: Site, gateways: list[str], tenant: str
+) -> None:
+    """This cluster has no metrics-server: the manager may ask for metrics, asks, and says what is not there."""
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, replicas=1)
+    await site.until_total(20, tenant)
+    for path, name in ((f"/v1/tenants/{tenant}/usage", "model"), (f"/v1/tenants/{tenant}/models/ranker/usage", "pod")):
+        status, found = await site.rest.call("GET", path)
+        assert status == 200 and found["partial"], found
+        assert "has no metrics.k8s.io; install metrics-server" in found["gaps"][0], found
+        (item,) = found["items"]
+        assert item[name].startswith("ranker") and item["cpu"]["used"] is None, item
+
+
 async def counted(site: Site, tenant: str, began: float) -> dict[str, int]:
     """Return the sums of a model's counts from some seconds before a moment on."""
     status, found = await site.rest.call(

@@ -89,7 +89,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     },
     ("GET", "/v1/stats"): Need(Scope.ANYWHERE),
     ("GET", "/v1/gateways/{name}/stats"): _FLEET_READ,
-    **{("GET", path + "/stats"): _READ for path in ("/v1/tenants/{tenant}", _MODEL)},
+    **{("GET", path + end): _READ for path in ("/v1/tenants/{tenant}", _MODEL) for end in ("/stats", "/usage")},
     ("GET", _MODEL + "/logs"): _READ,
     ("GET", _OVERRIDE): _READ,
     ("PUT", _OVERRIDE): _OPERATE,

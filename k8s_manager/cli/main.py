@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "statistics_commands.flink_sql": ("collect flink-sql",),
     "statistics_commands.kafka": ("collect kafka", "collect remote-write"),
     "statistics_commands.top": ("top",),
+    "statistics_commands.usage": ("usage",),
     "statistics_commands.logs": ("logs",),
     "warmup_commands.warmup": ("warmup",),
     "warmup_commands.measure": ("measure",),

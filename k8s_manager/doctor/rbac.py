@@ -66,6 +66,7 @@ RIGHTS = (
     RbacRule("tenants' namespaces", "", ("namespaces",), _OWN),
     RbacRule("replicas and gateway pods", "", ("pods",), _FOLLOW),
     RbacRule("the logs of replicas", "", ("pods/log",), ("get",)),
+    RbacRule("what replicas use", "metrics.k8s.io", ("pods",), ("list",)),
     RbacRule("the warm-up of replicas", "", ("pods/status",), ("patch",)),
     RbacRule("replicas that are to restart", "", ("pods",), ("delete",)),
     RbacRule("whether a certificate is there", "", ("secrets",), _FOLLOW),

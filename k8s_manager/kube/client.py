@@ -12,6 +12,7 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
+from collectors.http import bounded_body
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import MANAGER
 from k8s_manager.kube.answers import deleted_in, event_in, made_in, mapping_in, object_in, page_in
@@ -50,6 +51,19 @@ class KubeClient:
     async def ask(self, path: str) -> Manifest:
         """Return what is at a path that is no object, such as `/version`."""
         return mapping_in(await self.call("GET", path, f"get {path}"), f"get {path}")
+
+    async def bounded(self, path: str, what: str, most: int) -> Any:
+        """Return what an API that others serve behind the API server answers at a path, if that has at most so many
+        bytes; raises `Unavailable` where it has more."""
+        try:
+            async with self.session.get(self.server + path, timeout=CALL_TIMEOUT) as answer:
+                content = _content(await bounded_body(answer, most))
+                KUBE_REQUESTS.labels("GET", str(answer.status)).inc()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{what}: {error or type(error).__name__}; it is tried again") from error
+        if answer.status >= 400:
+            raise error_of(answer.status, _told(content), what, answer.headers.get("Retry-After"))
+        return content
 
     async def get(self, key: ObjectKey) -> Manifest:
         """Return one object."""
@@ -208,7 +222,10 @@ class KubeClient:
 
 async def _body(answer: aiohttp.ClientResponse) -> Any:
     """Return the JSON in an answer, or its text where there is none."""
-    raw = await answer.read()
+    return _content(await answer.read())
+
+
+def _content(raw: bytes) -> Any:
     try:
         return orjson.loads(raw) if raw else None
     except ValueError:

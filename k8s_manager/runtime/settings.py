@@ -118,7 +118,14 @@ class Settings:
     condition where Prometheus differs."""
 
     prometheus_url: str | None = None
-    """The Prometheus server for `prometheus` and `both`."""
+    """The Prometheus server: of replica counts with `prometheus` and `both`, and in any case of what pods use; absent:
+    CPU and memory come from `metrics.k8s.io`, and GPUs are not known."""
+
+    prometheus_token_file: Path | None = None
+    """A file with the bearer token that Prometheus asks for; it is read again for each question."""
+
+    prometheus_ca_file: Path | None = None
+    """The certificate authorities for Prometheus, where they are not publicly known."""
 
     collectors_url: str | None = None
     """The address of the collectors, each address of its host name one of them; absent: no statistics of requests."""

@@ -33,6 +33,7 @@ from k8s_manager.standalone.mirror import ApiConnection, Mirror
 from k8s_manager.standalone.node import process as processes
 from k8s_manager.standalone.node.controllers import run_controllers
 from k8s_manager.standalone.node.node import Addresses, Node
+from k8s_manager.standalone.node.usage import UsageSampler
 
 log = logging.getLogger(__name__)
 START_SECONDS = 300
@@ -130,7 +131,8 @@ class Standalone:
         mirror = Mirror(api, NODE_KINDS)
         seen = Mirror(api, NODE_KINDS)
         node = Node(api, seen, addresses, folder / "pods", xds)
-        for part in (mirror.run(), seen.run(), run_controllers(api, mirror), node.run()):
+        usage = UsageSampler(node.measurable)
+        for part in (mirror.run(), seen.run(), run_controllers(api, mirror), node.run(), usage.run()):
             task = asyncio.create_task(part)
             task.add_done_callback(self._fell)
             self._tasks.append(task)

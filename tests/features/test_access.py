@@ -106,6 +106,8 @@ MATRIX = {
     ("GET", "/v1/tenants/{tenant}/stats"): TENANT_READ,
     ("GET", ONE + "/stats"): TENANT_READ,
     ("GET", ONE + "/logs"): TENANT_READ,
+    ("GET", "/v1/tenants/{tenant}/usage"): TENANT_READ,
+    ("GET", ONE + "/usage"): TENANT_READ,
     ("GET", ONE + "/limit"): TENANT_READ,
     ("GET", ONE + "/explain"): TENANT_READ,
     ("GET", ONE + "/replicas"): TENANT_READ,

@@ -66,6 +66,12 @@ async def test_kubectl_reads_applies_follows_and_deletes(tmp_path):
         assert "condition met" in await asked("wait", "-n", "search", "--for=condition=Ready", first)
         assert first.partition("/")[2] in await asked("describe", "-n", "search", first)
         await asked("logs", "-n", "search", first, "--tail=3")
+
+        async def is_measured() -> bool:
+            found, out = await kubectl(tmp_path / "kubeconfig", "top", "pods", "-n", "search", "--no-headers")
+            return found == 0 and out.count("Mi") == 2
+
+        await until(is_measured, "what both pods use, as kubectl top shows it")
         assert "is not valid for pod" in await asked("logs", "-n", "search", first, "-c", "none", code=1)
 
         both = yaml.safe_dump_all([OVERRIDE, SERVICE])

@@ -1,4 +1,4 @@
-"""The routes of what is known of requests."""
+"""The routes of what is known of requests, and of what pods use."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from k8s_manager.api.document_paths import model_of, place_of
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.problems import Denied
 from k8s_manager.api.responses import in_json
-from k8s_manager.api.schemas.statistics import RequestStatistics
+from k8s_manager.api.schemas.statistics import ModelUsageList, PodUsageList, RequestStatistics
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.authz.roles import Right
 from k8s_manager.statistics.request_stats import StatsScope
@@ -39,6 +39,8 @@ def add(app: FastAPI, backend: Backend) -> None:
     _of_gateway(app, backend)
     _of_tenant(app, backend)
     _of_model(app, backend)
+    _usage_of_tenant(app, backend)
+    _usage_of_model(app, backend)
 
 
 def _of_all(app: FastAPI, backend: Backend) -> None:
@@ -116,3 +118,29 @@ def _of_model(app: FastAPI, backend: Backend) -> None:
         backend.documents.live(key)
         scope = StatsScope(tenant=tenant, model=key.name)
         return in_json(await backend.requests.answer(scope, span, by))
+
+
+def _usage_of_tenant(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/tenants/{tenant}/usage",
+        tags=["Tenant"],
+        summary="What the models of a tenant use of CPU, memory and GPUs.",
+        name="get_tenant_usage",
+        response_model=ModelUsageList,
+    )
+    async def usage(tenant: str) -> Response:
+        namespace = backend.documents.namespace(tenant)
+        find = backend.inventory.replicas_by_model(namespace)
+        return in_json(await backend.usage.of_tenant(namespace, find, backend.work))
+
+
+def _usage_of_model(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/tenants/{tenant}/models/{model}/usage",
+        tags=["Model"],
+        summary="What the pods of a model use of CPU, memory and GPUs.",
+        name="get_model_usage",
+        response_model=PodUsageList,
+    )
+    async def usage(key: Annotated[ObjectKey, Depends(model_of(backend))]) -> Response:
+        return in_json(await backend.usage.of_model(key.namespace, backend.inventory.replicas(key)))

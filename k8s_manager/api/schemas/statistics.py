@@ -63,3 +63,66 @@ class LogLineList(ApiAnswer):
     """The lines of a model's pods, in the order of time."""
 
     items: list[LoggedLine]
+
+
+class CpuFigures(ApiAnswer):
+    """Cores. Of several pods: what is used and requested as far as it is known."""
+
+    used: float | None = Field(description="Null where it is not known; `gaps` says why.")
+    requested: float | None = Field(description="Null where no container says.")
+    limit: float | None = Field(description="Null where a container has none.")
+
+
+class MemoryFigures(ApiAnswer):
+    """Bytes, as those of CPU."""
+
+    used: int | None = Field(description="The working set, which cannot be taken from the pod; null where not known.")
+    requested: int | None
+    limit: int | None
+
+
+class GpuFigures(ApiAnswer):
+    """GPUs and their memory in bytes; null where the DCGM exporter shows nothing of them."""
+
+    requested: int = Field(description="GPUs, or parts of them that are requested.")
+    utilization: float | None = Field(description="The mean share of time in which they work, from 0 to 1.")
+    memory_used: int | None
+    memory_total: int | None
+
+
+class PodUsage(ApiAnswer):
+    """What a pod uses, beside what it requests and may use."""
+
+    pod: str
+    version: str
+    measured: str | None = Field(description="When CPU and memory were measured; null where the source does not say.")
+    cpu: CpuFigures
+    memory: MemoryFigures
+    gpu: GpuFigures
+
+
+class ModelUsage(ApiAnswer):
+    """What the pods of a model use together."""
+
+    model: str
+    pods: int
+    measured: int = Field(description="Pods of which CPU and memory are known.")
+    cpu: CpuFigures
+    memory: MemoryFigures
+    gpu: GpuFigures
+
+
+class PodUsageList(ApiAnswer):
+    """What the pods of a model use."""
+
+    items: list[PodUsage]
+    partial: bool = Field(description="Whether something is not known.")
+    gaps: list[str] = Field(description="What, and what to do, in sentences.")
+
+
+class ModelUsageList(ApiAnswer):
+    """What the models of a tenant use."""
+
+    items: list[ModelUsage]
+    partial: bool = Field(description="Whether something is not known.")
+    gaps: list[str] = Field(description="What, and what to do, in sentences.")

@@ -30,6 +30,7 @@ from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.statistics.pod_logs import PodLogs
 from k8s_manager.statistics.request_stats import RequestStats
+from k8s_manager.statistics.usage.usage_reader import UsageReader
 from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
@@ -50,6 +51,7 @@ class Backend:
     history: HistoryRecorder
     tree: TreeLoop | None
     requests: RequestStats
+    usage: UsageReader
     logs: PodLogs
     work: WorkQueue
 
@@ -70,6 +72,7 @@ def backend_of(
     tree: TreeLoop | None,
     figures: FigureTracker,
     requests: RequestStats,
+    usage: UsageReader,
     forecaster: LimitForecaster,
     clock: Clock,
     patience: float,
@@ -96,6 +99,7 @@ def backend_of(
         history=history,
         tree=tree,
         requests=requests,
+        usage=usage,
         logs=PodLogs(client),
         work=work,
     )

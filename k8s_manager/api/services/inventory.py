@@ -1,6 +1,6 @@
 """What belongs to a document in the cluster: objects, pods with their reasons, rollouts."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from collectors.pod_trouble import trouble_of
@@ -11,6 +11,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.workloads.pod_phase import has_ended
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.kube.store import Store
+from k8s_manager.statistics.usage.usage_answer import VersionPod
 from k8s_manager.status.rollout_status import EXCEEDED
 from k8s_manager.world.labels import version_labels, workload_labels
 from k8s_manager.world.rollout import Rollout, rollout_of
@@ -40,6 +41,20 @@ class Inventory:
             return list(self._pods(str(spec.get("namespace", "")), selected))
         return list(self._pods(key.namespace, _versions(live))) if key.kind == "Model" else []
 
+    def replicas(self, key: ObjectKey) -> list[VersionPod]:
+        """Return the pods of a model that have not ended, by version and name."""
+        return _replicas(_by_label(self._store.inside("Pod", key.namespace)), self._catalog.live(key))
+
+    def replicas_by_model(self, namespace: str) -> Callable[[], dict[str, list[VersionPod]]]:
+        """Return a function that finds the same of every model that is in a namespace now; any thread may call it."""
+        pods, models = list(self._store.inside("Pod", namespace)), self._catalog.many("Model", namespace)
+
+        def found() -> dict[str, list[VersionPod]]:
+            by_label = _by_label(pods)
+            return {str(model["metadata"]["name"]): _replicas(by_label, model) for model in models}
+
+        return found
+
     def rollouts(self, namespace: str) -> list[Manifest]:
         """Return how far the rollout of each model in a namespace is."""
         deployments: dict[str, dict[str, Rollout]] = {}
@@ -56,6 +71,26 @@ class Inventory:
             for pod in pods:
                 if labels and set(labels) <= (pod["metadata"].get("labels") or {}).items():
                     yield pod_line(pod, version)
+
+
+def _by_label(pods: Iterable[Manifest]) -> dict[tuple[str, str], list[Manifest]]:
+    """Return pods that have not ended by each of their labels: a tenant has many models, and each is few pods."""
+    found: dict[tuple[str, str], list[Manifest]] = {}
+    for pod in pods:
+        if not has_ended(pod):
+            for label in (pod["metadata"].get("labels") or {}).items():
+                found.setdefault(label, []).append(pod)
+    return found
+
+
+def _replicas(pods: Mapping[tuple[str, str], list[Manifest]], model: Manifest) -> list[VersionPod]:
+    """Return the pods of a model, each once."""
+    found: dict[str, VersionPod] = {}
+    for version, labels in _versions(model):
+        for pod in min((pods.get(label, []) for label in labels), key=len, default=[]):
+            if set(labels) <= pod["metadata"]["labels"].items():
+                found.setdefault(pod["metadata"]["name"], VersionPod(version, pod))
+    return sorted(found.values(), key=lambda one: (one.version, one.name))
 
 
 def _belongs(obj: Manifest, label: str, key: ObjectKey) -> bool:

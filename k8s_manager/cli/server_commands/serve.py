@@ -45,6 +45,7 @@ def serve(
     callers: options.CallerOptions,
     managers: options.ManagerOptions,
     limits: options.LimitOptions,
+    prometheus: options.PrometheusOptions,
     statistics: options.StatisticsOptions,
     git: options.GitOptions,
 ) -> None:
@@ -56,8 +57,8 @@ def serve(
     from k8s_manager.manager import run
 
     by_watch = limits.replica_source is options.ReplicaSource.WATCH
-    if not by_watch and limits.prometheus_url is None:
-        raise typer.BadParameter(f"--replica-source {limits.replica_source.value} needs --prometheus-url")
+    if not by_watch and prometheus.prometheus_url is None:
+        raise typer.BadParameter(f"--replica-source {limits.replica_source.value} needs --prometheus")
     settings = Settings(
         kubeconfig=server.kubeconfig,
         listen=address(server.listen),
@@ -77,7 +78,9 @@ def serve(
         gateway_overlap=limits.gateway_overlap,
         in_flight=server.in_flight,
         replica_source=limits.replica_source.value,
-        prometheus_url=None if by_watch else limits.prometheus_url,
+        prometheus_url=_prometheus_url(prometheus.prometheus_url),
+        prometheus_token_file=prometheus.prometheus_token_file,
+        prometheus_ca_file=prometheus.prometheus_ca_file,
         collectors_url=_http_url(statistics.collectors_url),
         collectors_token_file=statistics.collectors_token_file,
         git=_git(git),
@@ -91,6 +94,12 @@ def _http_url(text: str | None) -> str | None:
         raise typer.BadParameter(
             f"--collectors {text!r} is not http://HOST:PORT, such as http://tidegate-collector:8710"
         )
+    return text
+
+
+def _prometheus_url(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
+        raise typer.BadParameter(f"--prometheus {text!r} is no URL, such as http://prometheus.monitoring:9090")
     return text
 
 

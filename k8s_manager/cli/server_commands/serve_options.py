@@ -14,6 +14,7 @@ _callers = partial(typer.Option, rich_help_panel="Who may call")
 _managers = partial(typer.Option, rich_help_panel="Several managers")
 _limits = partial(typer.Option, rich_help_panel="Limits and migrations")
 _statistics = partial(typer.Option, rich_help_panel="Statistics of requests")
+_prometheus = partial(typer.Option, rich_help_panel="Prometheus")
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -126,8 +127,20 @@ Source = Annotated[
     ReplicaSource,
     _limits(help="Where replica counts come from; both: the pods count, a condition says where they differ."),
 ]
+_PROMETHEUS = (
+    "A Prometheus server: what pods use of CPU and memory (cAdvisor) and of GPUs (DCGM exporter), and replica counts "
+    "(kube-state-metrics) with --replica-source; absent: usage is that of metrics.k8s.io, without GPUs."
+)
 PrometheusUrl = Annotated[
-    str | None, _limits(envvar="TIDEGATE_PROMETHEUS_URL", help="The Prometheus server that scrapes kube-state-metrics.")
+    str | None,
+    _prometheus("--prometheus", "--prometheus-url", metavar="URL", envvar="TIDEGATE_PROMETHEUS_URL", help=_PROMETHEUS),
+]
+PrometheusTokenFile = Annotated[
+    Path | None,
+    _prometheus(envvar="TIDEGATE_PROMETHEUS_TOKEN_FILE", help="A file with the bearer token that it asks for."),
+]
+PrometheusCaFile = Annotated[
+    Path | None, _prometheus(envvar="TIDEGATE_PROMETHEUS_CA_FILE", help="The authorities for its certificate.")
 ]
 
 CollectorsUrl = Annotated[
@@ -216,7 +229,15 @@ class LimitOptions:
 
     gateway_overlap: GatewayOverlap = GATEWAY_OVERLAP
     replica_source: Source = ReplicaSource.WATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusOptions:
+    """The Prometheus server that is asked for replica counts and for usage."""
+
     prometheus_url: PrometheusUrl = None
+    prometheus_token_file: PrometheusTokenFile = None
+    prometheus_ca_file: PrometheusCaFile = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

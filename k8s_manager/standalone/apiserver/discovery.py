@@ -12,6 +12,7 @@ from k8s_manager.standalone.apiserver.registry import Kind
 Object = dict[str, Any]
 Kinds = Mapping[tuple[str, str], Kind]
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+MEASURED_VERBS = ["get", "list"]
 SHORT = {
     "namespaces": ["ns"], "pods": ["po"], "services": ["svc"], "configmaps": ["cm"], "events": ["ev"],
     "nodes": ["no"], "persistentvolumeclaims": ["pvc"], "serviceaccounts": ["sa"], "deployments": ["deploy"],
@@ -60,8 +61,13 @@ def _resources(version: str, kinds: Kinds, crds: Iterable[Object]) -> Object | N
             continue
         names = named.get((version.partition("/")[0], plural), {})
         one = {"name": plural, "namespaced": kind.namespaced, "kind": kind.kind}
-        short = names.get("shortNames") or SHORT.get(plural, [])
-        single = {"singularName": names.get("singular") or kind.kind.lower(), "verbs": VERBS, "shortNames": short}
+        short = [] if kind.is_measured else names.get("shortNames") or SHORT.get(plural, [])
+        verbs_of_all = MEASURED_VERBS if kind.is_measured else VERBS
+        single = {
+            "singularName": names.get("singular") or kind.kind.lower(),
+            "verbs": verbs_of_all,
+            "shortNames": short,
+        }
         resources.append({**one, **single, "categories": names.get("categories", [])})
         subs = ["status"] * kind.has_status + ["log"] * (kind.kind == "Pod")
         verbs = {"status": ["get", "patch", "update"], "log": ["get"]}
@@ -79,7 +85,7 @@ def _operations(version: str, kinds: Kinds) -> Object:
     group, _, short = version.rpartition("/")
     paths = {}
     for (of, plural), kind in sorted(kinds.items()):
-        if of == version:
+        if of == version and not kind.is_measured:
             inside = "/namespaces/{namespace}" if kind.namespaced else ""
             gvk = {"group": group, "version": short, "kind": kind.kind}
             patch = {"parameters": parameters, "x-kubernetes-group-version-kind": gvk, "responses": {}}

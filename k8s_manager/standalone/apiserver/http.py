@@ -15,6 +15,7 @@ import orjson
 import yaml
 from aiohttp import web
 
+from k8s_manager.standalone.apiserver import pod_metrics
 from k8s_manager.standalone.apiserver.discovery import discovered
 from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.logs import logs
@@ -27,6 +28,8 @@ from k8s_manager.standalone.apiserver.tables import TABLE, table
 Object = dict[str, Any]
 BOOKMARK_SECONDS, BOOKMARK_BEFORE_END = 15.0, 2.0
 SNAPSHOT_SECONDS = 300.0
+PODS = "/pods"
+"""Pods in the store."""
 REGISTRAR = web.AppKey("registrar", Registrar)
 
 
@@ -71,7 +74,10 @@ class Api:
                 return _json(200, found)
             group_version, namespace, resource, name, sub = _place(request.path)
             kind = self._registrar.kind(group_version, resource)
-            if request.method == "GET" and not name:
+            if kind.is_measured:
+                resource = "podmetrics"
+                answer: web.StreamResponse = _json(200, self._measured(request, namespace, name, sub))
+            elif request.method == "GET" and not name:
                 verb = "WATCH" if request.query.get("watch") in ("true", "1") else "LIST"
                 answer = await (self._watch if verb == "WATCH" else self._list)(request, kind, namespace)
             elif sub == "log" and kind.kind == "Pod":
@@ -91,6 +97,13 @@ class Api:
         crds = self._registrar.store.every(CRDS) if kind.is_custom else []
         crd = next((crd for crd in crds if crd["spec"]["names"]["plural"] == kind.plural), None)
         return table(kind, objects, crd, metadata, datetime.now(UTC))
+
+    def _measured(self, request: web.Request, namespace: str, name: str, sub: str) -> Object:
+        pod_metrics.require_readable(request.method, request.query.get("watch") in ("true", "1"), sub)
+        if name:
+            return pod_metrics.of_pod(self._registrar.store.get(PODS, namespace, name), name, self._pods)
+        pods = self._registrar.store.every(PODS, namespace)
+        return pod_metrics.listed(pods, _selected(request), self._pods)
 
     def _one(self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str, body: Object) -> Object:
         registrar, query = self._registrar, request.query

@@ -8,6 +8,7 @@ import jsonschema_rs
 from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.paths import Shape, shape_of
 
+METRICS = "metrics.k8s.io/v1beta1"
 _BUILT_IN = [
     ("v1", "Namespace", "namespaces", False),
     ("v1", "Pod", "pods", True),
@@ -30,6 +31,7 @@ _BUILT_IN = [
     ("coordination.k8s.io/v1", "Lease", "leases", True),
     ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", True),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", False),
+    (METRICS, "PodMetrics", "pods", True),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", False),
 ]
 _WITH_STATUS = {"Namespace", "Pod", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget",
@@ -53,6 +55,11 @@ class Kind:
     def is_custom(self) -> bool:
         """Whether a CRD brought it."""
         return self.schema is not None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its objects are measured and not stored: they can only be read."""
+        return self.group_version == METRICS
 
     def check(self, obj: dict[str, Any]) -> None:
         """Raise 422 where an object does not fit its schema."""

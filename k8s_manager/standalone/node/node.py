@@ -76,6 +76,10 @@ class Node:
             running = [pod for pod, _ in self._pods.values()]
             await asyncio.gather(*(self._halt(pod) for pod in running), return_exceptions=True)
 
+    def measurable(self) -> list[tuple[Path, dict[str, int]]]:
+        """Return the folders of pods that are not ending, with the first process of each container."""
+        return [(pod.folder, pod.processes()) for uid, (pod, _) in self._pods.items() if uid not in self._ending]
+
     def _look(self) -> None:
         seen = {pod["metadata"]["uid"]: pod for pod in self._mirror.all("Pod")}
         for uid, obj in seen.items():

@@ -65,6 +65,18 @@ class PodRunner:
         self.pod = pod
         self._changed.set()
 
+    @property
+    def folder(self) -> Path:
+        """Where its logs and its usage are."""
+        return self._folder
+
+    def processes(self) -> dict[str, int]:
+        """Return the first process of each container; of none where one does not run."""
+        running = {c.spec["name"]: c.process for c in self._containers}
+        if any(process is None or process.returncode is not None for process in running.values()):
+            return {}
+        return {name: process.pid for name, process in running.items() if process}
+
     async def run(self) -> None:
         """Run all containers until cancelled."""
         self._folder.mkdir(parents=True, exist_ok=True)
