@@ -80,6 +80,7 @@ def serve(
         prometheus_url=None if by_watch else limits.prometheus_url,
         collectors_url=_http_url(statistics.collectors_url),
         collectors_token_file=statistics.collectors_token_file,
+        traces_url=server.traces,
         git=_git(git),
     )
     require_free(*settings.listen)
