@@ -11,6 +11,7 @@ from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
 from istio_templates.gateway import pool_gateway, tenant_gateway
 from istio_templates.namespace import pool_namespace, tenant_namespace
+from istio_templates.traces.telemetry import telemetry
 from istio_templates.virtual_service import probe, virtual_service
 from istio_templates.workloads.deployment import deployments
 from istio_templates.workloads.disruption_budget import disruption_budgets
@@ -23,8 +24,9 @@ ORDER = (
     "Namespace", "InferenceGateway", "ServiceAccount", "RoleBinding", "NetworkPolicy", "ConfigMap", "Service",
     "Deployment",
     "PodDisruptionBudget", "HorizontalPodAutoscaler", "DestinationRule", "SlotEnvoyFilter", "EnvoyFilter", "Gateway",
-    "VirtualService",
+    "VirtualService", "Telemetry",
 )  # fmt: skip
+"""Telemetry comes last: nothing refers to it, and where the cluster has no such kind everything else is made."""
 
 
 def render_pool(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> list[Manifest]:
@@ -32,7 +34,14 @@ def render_pool(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple
     though their tenants' documents are refused."""
     head = [pool_namespace(pool)] if pool.managed else []
     filters = [insertion(pool), *endpoint_stats(pool), *access_logger(pool)]
-    return [*head, *gateway_workload(pool), *filters, *pool_gateway(pool, tenants, kept), *probe(pool)]
+    return [
+        *head,
+        *gateway_workload(pool),
+        *filters,
+        *pool_gateway(pool, tenants, kept),
+        *probe(pool),
+        *telemetry(pool),
+    ]
 
 
 def render_slot(slot: SlotFacts) -> list[Manifest]:

@@ -75,10 +75,19 @@ class GatewayPods:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingFacts:
+    """Which percentage of requests is traced, and by which extension provider of the mesh."""
+
+    provider: str
+    sampling: float
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayPool:
     """A set of gateway pods that share one configuration. `probe` is the secret header value, if any. With
-    `endpoint_stats` they count what they send to each replica, with `access_log` they log requests. Listeners whose
-    Secret is `missing` are left out, since they would hold back the others of their port."""
+    `endpoint_stats` they count what they send to each replica, with `access_log` they log requests, with `tracing` they
+    trace them. Listeners whose Secret is `missing` are left out, since they would hold back the others of their
+    port."""
 
     name: str
     namespace: str
@@ -88,6 +97,7 @@ class GatewayPool:
     probe: str | None = None
     endpoint_stats: bool = False
     access_log: bool = False
+    tracing: TracingFacts | None = None
     missing: frozenset[str] = frozenset()
 
 

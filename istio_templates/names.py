@@ -145,6 +145,11 @@ def access_log_object(pool: GatewayPool) -> str:
     return f"tidegate-{pool.name}-access-log"
 
 
+def tracing_object(pool: GatewayPool) -> str:
+    """Return the name of the Telemetry by which a gateway traces its requests."""
+    return f"tidegate-{pool.name}-tracing"
+
+
 def deployment(model: str, version: str) -> str:
     """Return the name of the Deployment of a version that Tidegate renders."""
     return f"{model}-{version}"

@@ -62,6 +62,8 @@ from k8s_manager.statistics.usage.usage_reader import UsageReader
 from k8s_manager.statistics.usage.usage_source import UsageSource
 from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.status_writer import StatusWriter
+from k8s_manager.traces.span_endpoint import recording
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 from k8s_manager.warmup_gate import gate_loop
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
@@ -159,7 +161,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
     changed = triggers.documents
     tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
     writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
-    loop = MainLoop(store, writers, limits, probe, counters, gates, clock, settings, effects)
+    loop = MainLoop(store, writers, limits, probe, counters, gates, clock, settings, effects, client.spans)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
     backend = backend_of(
         client,
@@ -176,7 +178,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
         history,
         tree,
         loop.figures,
-        RequestStats(_collectors(settings), clock),
+        RequestStats(_collectors(settings, client.spans), clock),
         UsageReader(_usage_source(client, settings), clock),
         LimitForecaster(limits.observer_copy, counts),
         clock,
@@ -196,9 +198,9 @@ def _writers(
     return Writers(target, statuses, finalizers, DriftEvents(outbox, clock), records, outbox)
 
 
-def _collectors(settings: Settings) -> CollectorPool | None:
+def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None:
     url = settings.collectors_url
-    return CollectorPool(url, settings.collectors_token_file) if url else None
+    return CollectorPool(url, settings.collectors_token_file, spans) if url else None
 
 
 def _replica_source(settings: Settings) -> Prometheus | None:
@@ -236,12 +238,15 @@ def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Authentica
     return Authenticators(found)
 
 
-def application(manager: Manager, taken: Authenticators, clock: Clock, settings: Settings) -> FastAPI:
+def application(
+    manager: Manager, taken: Authenticators, clock: Clock, settings: Settings, spans: SpanRecorder = NO_SPANS
+) -> FastAPI:
     """Return the REST API of a manager."""
     pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
     strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
     guard = Guard(taken, Directory(manager.store, settings.prefixed_names), clock, pace, strangers)
-    app = build(manager.backend, guard, Audit(clock, sink_of(settings.audit)), settings.proved_again)
+    trail = Audit(clock, sink_of(settings.audit))
+    app = build(manager.backend, guard, trail, settings.proved_again, spans)
     app.state.work = manager.backend.work
     app.state.metrics_token = given_token(settings.metrics_token_file) if settings.metrics_token_file else None
     return app
@@ -250,10 +255,13 @@ def application(manager: Manager, taken: Authenticators, clock: Clock, settings:
 async def run(settings: Settings) -> None:
     """Run the manager until SIGTERM or SIGINT."""
     stop = stop_signal()
-    async with await connect(settings.kubeconfig) as client:
+    async with (
+        recording(settings.traces_url, "tidegate", settings.identity) as spans,
+        await connect(settings.kubeconfig, spans) as client,
+    ):
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
-        app = application(manager, proofs(settings, client, clock, token), clock, settings)
+        app = application(manager, proofs(settings, client, clock, token), clock, settings, spans)
         api = serve(app, settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), settle(manager.store), *finding, api)

@@ -39,6 +39,8 @@ from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
+from k8s_manager.traces.document_changes import DocumentChanges
+from k8s_manager.traces.spans import DOCUMENTS, NO_SPANS, SpanRecorder
 from k8s_manager.traffic import gateway_migration
 from k8s_manager.traffic.deadlines import Deadlines
 from k8s_manager.traffic.resolver import TrafficResolver
@@ -77,7 +79,9 @@ class MainLoop:
         clock: Clock,
         settings: Settings,
         effects: Effects,
+        spans: SpanRecorder = NO_SPANS,
     ) -> None:
+        self._spans, self._changed = spans, DocumentChanges()
         self._effects, self.trigger = effects, effects.wake
         self._store, self._limits = store, limits
         self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
@@ -117,7 +121,17 @@ class MainLoop:
     async def _next(self, leads: bool) -> float | None:
         """Make a pass, after a limit that would come due in the middle of it: a pass holds the event loop."""
         await self._limits.right_of_way.give_way(self._length)
-        return await self.once(leads)
+        with self._spans.span("reconcile pass", {"tidegate.leads": leads}):
+            try:
+                return await self.once(leads)
+            finally:
+                self._note_documents()
+
+    def _note_documents(self) -> None:
+        """Add to the span of a pass which documents it was the first to see: calls of the API name them too."""
+        if self._spans.is_on and self.world is not None:
+            found = self._changed.since_last((stored.key, stored.generation) for stored in self.world.documents())
+            self._spans.note({DOCUMENTS: found})
 
     async def once(self, leads: bool = True) -> float | None:
         """Make one pass; return when the next is due without an event."""
@@ -194,6 +208,6 @@ async def _give_turn() -> None:
 KINDS: tuple[str, ...] = (
     "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "Namespace", "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
-    "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
+    "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry",
     *GATEWAY_API,
 )  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-KINDS = {"Gateway": "v1", "VirtualService": "v1", "DestinationRule": "v1", "EnvoyFilter": "v1alpha3"}
+KINDS = {"Gateway": "v1", "VirtualService": "v1", "DestinationRule": "v1", "EnvoyFilter": "v1alpha3", "Telemetry": "v1"}
+GROUPS = ("networking.istio.io", "telemetry.istio.io")
 FOLDER = Path(__file__).parent.parent / "istio_templates" / "schemas"
 
 
@@ -52,7 +53,7 @@ def reduced(crd: dict[str, Any]) -> dict[str, Any]:
 def main(version: str, source: str) -> None:
     """Write the file of one Istio version."""
     crds = [crd for crd in yaml.load_all(Path(source).read_text(), Loader=yaml.CSafeLoader) if crd]
-    wanted = [c for c in crds if c["spec"]["group"] == "networking.istio.io" and c["spec"]["names"]["kind"] in KINDS]
+    wanted = [c for c in crds if c["spec"]["group"] in GROUPS and c["spec"]["names"]["kind"] in KINDS]
     body = [reduced(crd) for crd in sorted(wanted, key=lambda c: str(c["metadata"]["name"]))]
     (FOLDER / f"istio-{version}.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
 

@@ -15,6 +15,8 @@ from istio_templates.errors import MOST_PROBLEMS
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
 DURATION_MAX = 32
+PROVIDER = r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?"
+PROVIDER_MAX = 253
 HOST_MAX = 253
 HEADER_MAX = 1024
 PATH_MAX = 256
@@ -253,6 +255,22 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _percentage(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError(f"{brief(value)} is no percentage; write a number from 0 to 100, such as 1 or 0.5")
+    return value
+
+
+def provider_name(value: str) -> str:
+    """Return `value` if it can be the name of an extension provider of the mesh."""
+    if len(value) > PROVIDER_MAX or not re.fullmatch(PROVIDER, value):
+        raise ValueError(
+            f"{brief(value)} is no name of an extension provider; write the name that it has in the mesh's "
+            f"extensionProviders: at most {PROVIDER_MAX} letters, digits, '.', '_' and '-'"
+        )
+    return value
+
+
 def host_or_wildcard(value: str) -> str:
     """Return the one spelling of a host claim; a wildcard stands for one whole first label."""
     return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
@@ -313,6 +331,12 @@ ProxyDuration = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Count = Annotated[int, Field(ge=0, le=10_000, strict=True)]
 Rate = Annotated[float, BeforeValidator(_number), Field(ge=0.01, le=1_000_000, allow_inf_nan=False)]
+Percentage = Annotated[float, BeforeValidator(_percentage), Field(json_schema_extra={"minimum": 0, "maximum": 100})]
+ProviderName = Annotated[
+    str,
+    AfterValidator(provider_name),
+    Field(json_schema_extra={"pattern": f"^{PROVIDER}$", "maxLength": PROVIDER_MAX}),
+]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
 LabelKey = Annotated[
     str,

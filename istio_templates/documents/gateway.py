@@ -4,7 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from istio_templates.documents.fields import DnsLabel, Host, Labels, Port, Spec, rule
+from istio_templates.documents.fields import DnsLabel, Host, Labels, Percentage, Port, ProviderName, Spec, rule
+
+TRACING_PROVIDER = "otel-tracing"
+"""What Istio's own documentation calls the mesh's extension provider for OpenTelemetry."""
 
 
 class Autoscale(Spec):
@@ -59,12 +62,22 @@ class AccessLog(Spec):
     mode: Literal["json", "off"]
 
 
+class Tracing(Spec):
+    """How many requests gateway pods trace, and by which extension provider of the mesh (docs/tracing.md).
+
+    `sampling` is a percentage of the requests whose callers have not decided it; a `traceparent` decides it.
+    """
+
+    sampling: Percentage
+    provider: ProviderName = TRACING_PROVIDER
+
+
 class InferenceGatewaySpec(Spec):
     """An operator's declaration of a gateway. `managed` absent: another owner runs its pods.
 
     With `endpointStats` its pods count what they send to each replica, and show it to all who read their statistics:
     some lines more for every replica in the fleet. Without `accessLog` managed pods log their requests, and those of
-    another owner do not.
+    another owner do not. Without `tracing` the mesh decides what is traced.
     """
 
     model_config = rule(
@@ -79,6 +92,7 @@ class InferenceGatewaySpec(Spec):
     listeners: tuple[Listener, ...] = Field(min_length=1, max_length=64)
     endpoint_stats: bool = Field(default=False, strict=True)
     access_log: AccessLog | None = None
+    tracing: Tracing | None = None
 
     @property
     def logs_requests(self) -> bool:

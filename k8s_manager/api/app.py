@@ -1,6 +1,9 @@
 """The REST API's routes."""
 
+from typing import cast
+
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from k8s_manager.api import guard, problems
 from k8s_manager.api.audit import Audit
@@ -23,10 +26,14 @@ from k8s_manager.api.routes import (
     whoami,
 )
 from k8s_manager.api.services.backend import Backend
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 
-def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) -> FastAPI:
-    """Return the application; it authenticates the reader of a stream again every `proved_again` seconds."""
+def build(
+    backend: Backend, guarding: Guard, audit: Audit, proved_again: float, spans: SpanRecorder = NO_SPANS
+) -> FastAPI:
+    """Return the application; it authenticates the reader of a stream again every `proved_again` seconds. Each call is
+    a span."""
     app = FastAPI(
         title="Tidegate",
         version="v1",
@@ -36,9 +43,10 @@ def build(backend: Backend, guarding: Guard, audit: Audit, proved_again: float) 
         dependencies=[Depends(guarding)],
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
+        telemetry=cast(TelemetryConfig, spans.served_calls()),
     )
     problems.install(app)
-    app.add_middleware(Exchanges, audit=audit)
+    app.add_middleware(Exchanges, audit=audit, spans=spans)
     probes.add(app, backend)
     documents.add(app, backend)
     models.add(app, backend)

@@ -14,6 +14,7 @@ from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.audit import Audit
 from k8s_manager.authz.roles import Identity
 from k8s_manager.runtime.metrics import API_REQUESTS
+from k8s_manager.traces.spans import DOCUMENT, REQUEST, SpanRecorder, document_at
 
 ID_HEADER = "X-Request-Id"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -48,8 +49,8 @@ def note(request: Request, key: ObjectKey, answer: Manifest) -> None:
 class Exchanges:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, audit: Audit) -> None:
-        self._app, self._audit = app, audit
+    def __init__(self, app: ASGIApp, audit: Audit, spans: SpanRecorder) -> None:
+        self._app, self._audit, self._spans = app, audit, spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -65,6 +66,8 @@ class Exchanges:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._spans.is_on:
+                    self._spans.note(_attributes(exchange))
                 headers = MutableHeaders(scope=message)
                 headers[ID_HEADER] = exchange.id
                 for name, value in _HEADERS.items():
@@ -78,3 +81,9 @@ class Exchanges:
             is_write = scope["method"] in _WRITES and exchange.identity is not None
             if (exchange.refused or is_write) and status != HTTPStatus.TOO_MANY_REQUESTS:
                 self._audit.record(scope, exchange.id, exchange.identity, status, exchange.notes)
+
+
+def _attributes(exchange: Exchange) -> dict[str, str]:
+    """Return by what the span of a call is found: the id in its answer, and the document that it wrote."""
+    notes, found = exchange.notes, {REQUEST: exchange.id}
+    return {**found, DOCUMENT: document_at(notes["object"], notes.get("generation"))} if "object" in notes else found

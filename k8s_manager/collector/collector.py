@@ -39,7 +39,7 @@ class Collector:
     def __init__(
         self, client: KubeClient, clock: Clock, membership: Membership | None = None, sinks: Sequence[RowSink] = ()
     ) -> None:
-        self.sinks = [SinkQueue(sink, clock) for sink in sinks]
+        self.sinks = [SinkQueue(sink, clock, client.spans) for sink in sinks]
         self._client, self._clock, self.membership = client, clock, membership
         self.store = Store(KINDS, clock)
         self.watchers = [Watcher(client, self.store, RESOURCES[kind], clock) for kind in KINDS]
@@ -58,7 +58,8 @@ class Collector:
         writing = self._writing = [asyncio.create_task(queue.run()) for queue in self.sinks]
         try:
             while True:
-                self._look()
+                with self._client.spans.span("collector pass", {"tidegate.pods": len(self._followed)}):
+                    self._look()
                 await self._clock.wait(asyncio.Event(), EVERY)
         finally:
             for task in (*writing, *(task for _, task in self._followed.values())):

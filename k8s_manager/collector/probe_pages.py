@@ -2,20 +2,33 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, generate_latest
+
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 _TYPE = "text/plain; version=0.0.4"
 
 
 def probed(
-    title: str, problems: Callable[[], Sequence[str]], registries: Callable[[], Sequence[CollectorRegistry]]
+    title: str,
+    problems: Callable[[], Sequence[str]],
+    registries: Callable[[], Sequence[CollectorRegistry]],
+    spans: SpanRecorder = NO_SPANS,
 ) -> FastAPI:
     """Return an application with these pages; it is ready while there are no problems. Metrics are as they are when
-    they are asked for, and are written down beside the event loop."""
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    they are asked for, and are written down beside the event loop. Calls of other pages are spans."""
+    app = FastAPI(
+        title=title,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=cast(TelemetryConfig, spans.served_calls()),
+    )
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:

@@ -23,11 +23,13 @@ from k8s_manager.kube.config import connect
 from k8s_manager.manager import stop_signal, until
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.metrics import REGISTRY
+from k8s_manager.traces.span_endpoint import recording
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 
 
-def application(collector: Collector, readers: RowReaders) -> FastAPI:
+def application(collector: Collector, readers: RowReaders, spans: SpanRecorder = NO_SPANS) -> FastAPI:
     """Return what a collector shows: whether it lives and has read the cluster, its metrics and rows."""
 
     def registries() -> list[CollectorRegistry]:
@@ -35,7 +37,7 @@ def application(collector: Collector, readers: RowReaders) -> FastAPI:
         requests.register(collector.metrics.snapshot())
         return [requests, REGISTRY]
 
-    app = probed("Tidegate collector", lambda: _problems(collector), registries)
+    app = probed("Tidegate collector", lambda: _problems(collector), registries, spans)
     row_endpoint.add(app, collector, readers)
     return app
 
@@ -61,13 +63,16 @@ def _readers(settings: CollectorSettings, client: KubeClient, clock: Clock) -> R
 async def run(settings: CollectorSettings) -> None:
     """Follow the gateway pods of a cluster until SIGTERM or SIGINT."""
     stop = stop_signal()
-    async with await connect(settings.kubeconfig) as client:
+    identity = f"{socket.gethostname().lower()}-{secrets.token_hex(2)}"
+    async with (
+        recording(settings.traces_url, "tidegate-collector", identity) as spans,
+        await connect(settings.kubeconfig, spans) as client,
+    ):
         clock = SystemClock()
-        identity = f"{socket.gethostname().lower()}-{secrets.token_hex(2)}"
         shared = Membership(client, clock, settings.namespace, identity) if settings.namespace else None
         sinks = [sink_at(one, settings.sink_credentials, clock) for one in settings.sinks]
         collector = Collector(client, clock, shared, sinks)
         parts = [*(watcher.run() for watcher in collector.watchers), *([shared.run()] if shared else [])]
-        app = application(collector, _readers(settings, client, clock))
+        app = application(collector, _readers(settings, client, clock), spans)
         await until(stop, *parts, collector.run(), serve(app, settings.listen, stop))
     log.info("stopped")

@@ -19,3 +19,5 @@ class CollectorSettings:
     sinks: tuple[str, ...] = ()
     """Addresses of places where rows are kept besides the memory."""
     sink_credentials: Path | None = None
+    traces_url: str | None = None
+    """The OTLP/HTTP endpoint that takes spans of its own work."""

@@ -20,6 +20,7 @@ DOCUMENT_KINDS = (
 )
 _ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
 ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)
+TELEMETRIES = "telemetries.telemetry.istio.io"
 INSTALL = "kubectl apply -k manifests/"
 WEBHOOK = "check the pods of istiod and its ValidatingWebhookConfiguration, then run this again"
 INSTALL_ISTIO = "install Istio 1.30 or newer (istioctl install), then run this again"
@@ -37,18 +38,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class GatewayFacts:
-    """A gateway: its namespace and selector, and its pods as (name, version of the proxy or None, ready)."""
+    """A gateway: its namespace and selector, its pods as (name, version of the proxy or None, ready), and the provider
+    by which it traces requests, if it does."""
 
     name: str
     namespace: str
     selector: str
     namespace_exists: bool
     pods: tuple[tuple[str, str | None, bool], ...]
+    tracing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What was read from a cluster. `denied` are (verb, resource, purpose); None where rights could not be reviewed."""
+    """What was read from a cluster. `denied` are (verb, resource, purpose); None where rights could not be reviewed.
+    `providers` are the mesh's extension providers; None where its configuration could not be read."""
 
     kubernetes: str
     kinds: frozenset[str]
@@ -59,6 +63,7 @@ class ClusterFacts:
     leader: str
     gateways: tuple[GatewayFacts, ...] = field(default=())
     conflicts: tuple[Conflict, ...] = field(default=())
+    providers: frozenset[str] | None = None
 
 
 def findings(seen: ClusterFacts) -> list[Finding]:
@@ -72,6 +77,7 @@ def findings(seen: ClusterFacts) -> list[Finding]:
         *_rights(seen.denied),
         *_managers(seen.managers, seen.leader),
         *(found for gateway in seen.gateways for found in _gateway(gateway)),
+        *(found for gateway in seen.gateways if gateway.tracing for found in _tracing(gateway, seen)),
         *_conflicts(seen.conflicts),
     ]
 
@@ -157,6 +163,23 @@ def _gateway(gateway: GatewayFacts) -> Iterator[Finding]:
     else:
         yield Finding("ok", f"gateway {name}: {ready} of {len(gateway.pods)} pods are ready")
     yield from _proxies(gateway)
+
+
+def _tracing(gateway: GatewayFacts, seen: ClusterFacts) -> Iterator[Finding]:
+    """Yield why a gateway that is to trace requests does not: Istio says so in its log only."""
+    name, provider = gateway.name, gateway.tracing
+    if TELEMETRIES not in seen.kinds:
+        what = f"gateway {name} is to trace requests, but the cluster has no {TELEMETRIES}"
+        yield Finding("failure", what, INSTALL_ISTIO)
+    elif seen.providers is None:
+        what = f"gateway {name} traces by {provider}, and the mesh's extensionProviders could not be read"
+        yield Finding("warning", what, f"see that meshConfig.extensionProviders has {provider}")
+    elif provider not in seen.providers:
+        what = f"gateway {name} traces nothing: the mesh has no extension provider {provider}"
+        remedy = f"add {provider} to meshConfig.extensionProviders, or change spec.tracing.provider"
+        yield Finding("failure", what, remedy)
+    else:
+        yield Finding("ok", f"gateway {name} traces requests by the mesh's extension provider {provider}")
 
 
 def _conflicts(found: tuple[Conflict, ...]) -> Iterator[Finding]:

@@ -80,6 +80,7 @@ RIGHTS = (
     RbacRule(
         "routes", "networking.istio.io", ("gateways", "virtualservices", "destinationrules", "envoyfilters"), _OWN
     ),
+    RbacRule("the traces of gateways", "telemetry.istio.io", ("telemetries",), _OWN),
     RbacRule(
         "routes that models limit", "gateway.networking.k8s.io", ("gateways", "httproutes", "grpcroutes"), _FOLLOW
     ),

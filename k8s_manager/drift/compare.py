@@ -10,7 +10,7 @@ from typing import Any
 from istio_templates.facts import Manifest
 from istio_templates.quantity import is_same_quantity
 
-EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
+EXACT = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry")
 Path = tuple[str, ...]  # of keys; an element of a list whose elements are merged is `[name=...]`
 KEYS = {
     "containers": ("name",),

@@ -19,6 +19,7 @@ from k8s_manager.kube.answers import deleted_in, event_in, made_in, mapping_in, 
 from k8s_manager.kube.errors import Expired, Unavailable, error_of
 from k8s_manager.kube.resources import RESOURCES, Resource, path_of
 from k8s_manager.runtime.metrics import KUBE_REQUESTS
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 PAGE, MOST_PAGES = 500, 2_000
 _APPLY = "application/apply-patch+yaml"
@@ -30,15 +31,18 @@ CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 WATCH_SECONDS = 45
 WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SECONDS + 15)
 
+_RENEWED = "/apis/coordination.k8s.io/"
+"""Writes without a span: Leases are renewed every few seconds, and nobody waits for that."""
 LOG_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 
 
 class KubeClient:
-    """One connection pool to one API server. Every failure is a member of the tree in `kube.errors`."""
+    """One connection pool to one API server. Every failure is a member of the tree in `kube.errors`; each write is a
+    span."""
 
-    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, server: str, session: aiohttp.ClientSession, spans: SpanRecorder = NO_SPANS) -> None:
         self.server = server.rstrip("/")
-        self.session = session
+        self.session, self.spans = session, spans
 
     async def __aenter__(self) -> Self:
         return self
@@ -205,19 +209,47 @@ class KubeClient:
     ) -> Any:
         """Send one request; return the content of a successful answer: its JSON, its text where it is no JSON, or None
         where it is empty. Every verb but `watch` goes this way."""
+        if not _is_span(method, path):
+            return await self._send(method, path, what, query, body, {"Content-Type": content_type})
+        with self.spans.span(_span_name(what), {"http.request.method": method, "url.path": path}, is_call=True):
+            headers = {"Content-Type": content_type, **self.spans.headers()}
+            return await self._send(method, path, what, query, body, headers)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        query: dict[str, str] | None,
+        body: Manifest | None,
+        headers: dict[str, str],
+    ) -> Any:
         data = None if body is None else orjson.dumps(body)
-        headers = {"Content-Type": content_type} if data else {}
+        if not data:
+            del headers["Content-Type"]
         try:
             async with self.session.request(
                 method, self.server + path, params=query, data=data, headers=headers, timeout=CALL_TIMEOUT
             ) as answer:
                 content = await _body(answer)
                 KUBE_REQUESTS.labels(method, str(answer.status)).inc()
+                if _is_span(method, path):
+                    self.spans.note({"http.response.status_code": answer.status})
                 if answer.status >= 400:
                     raise error_of(answer.status, _told(content), what, answer.headers.get("Retry-After"))
                 return content
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"{what}: {error or type(error).__name__}; it is tried again") from error
+
+
+def _is_span(method: str, path: str) -> bool:
+    """Tell whether a call is a span: it writes, and no Lease."""
+    return method != "GET" and not path.startswith(_RENEWED)
+
+
+def _span_name(what: str) -> str:
+    """Return the name of the span of a call: `apply Model` of `apply Model search/ranker`, one for each kind."""
+    return " ".join(what.split(" ", 2)[:2])
 
 
 async def _body(answer: aiohttp.ClientResponse) -> Any:

@@ -9,13 +9,14 @@ from kubernetes.aio.client import Configuration
 
 from istio_templates.errors import Stalled
 from k8s_manager.kube.client import KubeClient
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 CONNECTIONS = 400  # more than there are watches and calls at once, late ones too: a call that hangs delays no other
 LONGEST_LINE = 2**22  # a watch event is one line, and an object may have 1.5 MiB
 
 
-async def connect(kubeconfig: Path | None) -> KubeClient:
-    """Return a client; raises `Stalled` where the configuration cannot be used."""
+async def connect(kubeconfig: Path | None, spans: SpanRecorder = NO_SPANS) -> KubeClient:
+    """Return a client, whose writes are spans; raises `Stalled` where the configuration cannot be used."""
     settings = Configuration()
     try:
         if kubeconfig is not None:
@@ -34,7 +35,7 @@ async def connect(kubeconfig: Path | None) -> KubeClient:
         middlewares=(_authorized(settings),),
         read_bufsize=LONGEST_LINE,
     )
-    return KubeClient(settings.host, session)
+    return KubeClient(settings.host, session, spans)
 
 
 def _tls(settings: Configuration) -> ssl.SSLContext:

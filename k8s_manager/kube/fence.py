@@ -47,7 +47,7 @@ class FencedClient(KubeClient):
     """The client of a leader's loops: what changes something passes the fence, and ends with the lease."""
 
     def __init__(self, client: KubeClient, fence: Fence) -> None:
-        super().__init__(client.server, client.session)
+        super().__init__(client.server, client.session, client.spans)
         self._client, self.fence = client, fence
 
     async def call(

@@ -58,19 +58,25 @@ _ALL = (
     Resource("VirtualService", "networking.istio.io/v1", "virtualservices"),
     Resource("DestinationRule", "networking.istio.io/v1", "destinationrules"),
     Resource("EnvoyFilter", "networking.istio.io/v1alpha3", "envoyfilters"),
+    Resource("Telemetry", "telemetry.istio.io/v1", "telemetries"),
     Resource("KubernetesGateway", "gateway.networking.k8s.io/v1", "gateways"),
     Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
     Resource("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes"),
 )
 RESOURCES = {resource.kind: resource for resource in _ALL}
-ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
+ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry")
 GATEWAY_API = ("KubernetesGateway", "HTTPRoute", "GRPCRoute")
-"""Kinds that a cluster need not have. The first is named Gateway like Istio's; this name is Istio's for it."""
+"""The first is named Gateway like Istio's; this name is Istio's for it."""
+OPTIONAL = {
+    **dict.fromkeys(GATEWAY_API, "no HTTPRoute is limited"),
+    "Telemetry": "no gateway can trace its requests",
+}
+"""Kinds that a cluster need not have, each with what is missing where it may not be read."""
 DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",
-    "EnvoyFilter",
+    "EnvoyFilter", "Telemetry",
 )  # fmt: skip
 
 
@@ -84,4 +90,4 @@ def selector_of(kind: str) -> str:
     everything = (*DOCUMENTS, *ISTIO, *GATEWAY_API, "Namespace", "Pod", "Secret", "Service", "HorizontalPodAutoscaler")
     if kind == "ConfigMap":
         return LABEL
-    return "" if kind in everything else "app.kubernetes.io/managed-by=tidegate"
+    return "" if kind in everything and kind != "Telemetry" else "app.kubernetes.io/managed-by=tidegate"

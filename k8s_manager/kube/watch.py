@@ -18,7 +18,7 @@ from istio_templates.names import key_of
 from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
-from k8s_manager.kube.resources import DOCUMENTS, GATEWAY_API, ISTIO, Resource
+from k8s_manager.kube.resources import DOCUMENTS, ISTIO, OPTIONAL, Resource
 from k8s_manager.kube.store import Store, number_of
 from k8s_manager.runtime.backoff import Backoff, RestartPauses, jittered
 from k8s_manager.runtime.clock import Clock
@@ -120,12 +120,12 @@ class Watcher:
             WATCH_RESTARTS.labels(self._resource.kind).inc()
             return
         kind, problem = self._resource.kind, str(error)
-        if kind in GATEWAY_API and isinstance(error, Absent | Forbidden):
+        if kind in OPTIONAL and isinstance(error, Absent | Forbidden):
             self._store.note_absent(kind)
             if isinstance(error, Absent):
                 self._note_sign_of_life()
                 return
-            problem = f"{error}; without that right no HTTPRoute is limited: kubectl apply -k manifests/"
+            problem = f"{error}; without that right {OPTIONAL[kind]}: kubectl apply -k manifests/"
         if isinstance(error, Absent) and kind in ISTIO:
             problem = f"the cluster has no {self._resource.plural}; install Istio 1.30 or newer: it is looked for again"
             self._store.lack(kind)

@@ -51,6 +51,7 @@ _FOREIGN = (
     "Model", "Pod", "Service", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "PersistentVolumeClaim",
     "ConfigMap", "Secret", "ServiceAccount", "Ingress", "Role", "RoleBinding", "HorizontalPodAutoscaler",
     "PodDisruptionBudget", "NetworkPolicy", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter",
+    "Telemetry",
 )  # fmt: skip
 _IN_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert", "istio-ca-crl", "default")
 

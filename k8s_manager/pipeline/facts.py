@@ -38,6 +38,7 @@ from istio_templates.facts import (
     ServedModel,
     SlowStartFacts,
     Tenancy,
+    TracingFacts,
     VersionFacts,
     WarmupFacts,
 )
@@ -68,6 +69,7 @@ def pool(name: str, spec: InferenceGatewaySpec, uid: str | None, missing: frozen
         probe=hashlib.sha256(f"tidegate probe {uid}".encode()).hexdigest()[:32] if uid else None,
         endpoint_stats=spec.endpoint_stats,
         access_log=spec.logs_requests,
+        tracing=TracingFacts(spec.tracing.provider, spec.tracing.sampling) if spec.tracing else None,
         missing=missing,
     )
 

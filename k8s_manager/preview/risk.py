@@ -7,7 +7,7 @@ from istio_templates.facts import Manifest
 from k8s_manager.preview.effects import Effect, Grade
 from k8s_manager.preview.preview import ObjectChange, Preview
 
-LISTENERS = ("Gateway", "EnvoyFilter")
+LISTENERS = ("Gateway", "EnvoyFilter", "Telemetry")
 """Kinds whose change makes a gateway pod drain connections. Slots are not among them: they are written elsewhere."""
 ROUTES = ("VirtualService", "DestinationRule", "Service")
 PODS = ("Deployment",)
@@ -38,7 +38,7 @@ def _object_risks(change: ObjectChange) -> Iterator[Risk]:
     kind, subject = change.key.kind, f"{change.operation} {change.key}"
     if not change.alters:
         yield "low", f"{subject}: its function does not change"
-    elif kind in LISTENERS and change.operation != "create":
+    elif kind in LISTENERS and (change.operation != "create" or kind == "Telemetry"):
         yield "high", f"{subject}: a listener changes, and its connections are drained"
     elif kind in LISTENERS:
         yield "medium", f"{subject}: a listener is added"

@@ -92,4 +92,10 @@ TASKS = Gauge(
     "tidegate_tasks", "Tasks of the manager's event loop; a number that grows for hours is a leak.", registry=REGISTRY
 )
 LEADER = Gauge("tidegate_leader", "1 on the manager that leads.", registry=REGISTRY)
+SPANS = Counter(
+    "tidegate_spans",
+    "Spans of its own work: sent, not taken by the receiver, or dropped since too many waited.",
+    ["result"],
+    registry=REGISTRY,
+)
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)

@@ -133,6 +133,9 @@ class Settings:
     collectors_token_file: Path | None = None
     """A file with the bearer token that collectors ask for; it is read again for each question."""
 
+    traces_url: str | None = None
+    """The OTLP/HTTP endpoint that takes the spans of the manager's own work; absent: none are made."""
+
     git: Git | None = None
     """Where manifests go instead of the cluster; absent: into the cluster."""
 

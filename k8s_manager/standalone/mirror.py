@@ -24,6 +24,7 @@ PLACES = {
     "VirtualService": "apis/networking.istio.io/v1/virtualservices",
     "DestinationRule": "apis/networking.istio.io/v1/destinationrules",
     "EnvoyFilter": "apis/networking.istio.io/v1alpha3/envoyfilters",
+    "Telemetry": "apis/telemetry.istio.io/v1/telemetries",
 }
 _PATCHES = {
     "merge": "application/merge-patch+json",

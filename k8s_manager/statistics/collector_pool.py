@@ -17,6 +17,7 @@ from collectors.http import bounded_body
 from collectors.request_statistics.row_query import RowAnswer, RowQuery, merged_rows, unpacked_rows
 from istio_templates.errors import Invalid, Problem, Stalled, Waiting
 from istio_templates.host_port import joined
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 PATIENCE = aiohttp.ClientTimeout(total=8, sock_connect=2)
@@ -44,14 +45,16 @@ class CollectorRows(NamedTuple):
 class CollectorPool:
     """The collectors behind a URL: one for each address of its host name."""
 
-    def __init__(self, url: str, token_file: Path | None) -> None:
-        self._url, self._token_file = urlsplit(url), token_file
+    def __init__(self, url: str, token_file: Path | None, spans: SpanRecorder = NO_SPANS) -> None:
+        self._url, self._token_file, self._spans = urlsplit(url), token_file, spans
 
     async def rows(self, query: RowQuery) -> PoolAnswer:
         """Return what collectors know; raises `Waiting` where none answers."""
         hosts = await self._hosts()
-        async with aiohttp.ClientSession(trust_env=False, headers=self._headers()) as session:
-            found = await asyncio.gather(*(self._ask(session, host, query) for host in hosts))
+        with self._spans.span("read rows of collectors", {"tidegate.collectors": len(hosts)}, is_call=True):
+            headers = {**self._headers(), **self._spans.headers()}
+            async with aiohttp.ClientSession(trust_env=False, headers=headers) as session:
+                found = await asyncio.gather(*(self._ask(session, host, query) for host in hosts))
         answers = [answer for answer in found if answer is not None]
         if not answers:
             raise Waiting(f"statistics cannot be read: none of {len(hosts)} collectors answers", RETRY)

@@ -16,7 +16,7 @@ from k8s_manager.drift.compare import is_in_line
 from k8s_manager.drift.digest import stamped
 from tests.golden.case import CASES, FOLDER, rendered, shown
 
-ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
+ISTIO = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry")
 
 
 def golden(case: str) -> list[Manifest]:

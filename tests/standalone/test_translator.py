@@ -45,7 +45,7 @@ RULE = obj("DestinationRule", {"host": HOST, "trafficPolicy": {"loadBalancer": {
 
 def config(*odd):
     found = {"Gateway": [gateway([server()])], "VirtualService": [], "DestinationRule": [RULE], "EnvoyFilter": []}
-    found |= {"Service": [service()], "EndpointSlice": [], "Pod": [], "Secret": []}
+    found |= {"Service": [service()], "EndpointSlice": [], "Pod": [], "Secret": [], "Telemetry": []}
     for one in copy.deepcopy(odd):
         found[one["kind"]].append(one)
     found["VirtualService"].append(GOOD)
@@ -164,6 +164,7 @@ ODD = [
     ("a patch that no cluster has", (patched("CLUSTER", "MERGE", {"connect_timeout": {}}),), "patch.value"),
     ("patches of another type", (obj("EnvoyFilter", {"configPatches": {}}, namespace="gw"),), "spec.configPatches"),
     ("a workload selector of another type", (obj("EnvoyFilter", {"workloadSelector": []}, namespace="gw"),), "workloadSelector"),
+    ("traces of requests", (obj("Telemetry", {"selector": {}, "tracing": [{}]}, namespace="gw"),), "spec.tracing is left out: a standalone has no mesh"),
     ("a Service of odd ports", (obj("Service", {"ports": [3]}, "odd"), routed([{"route": [{"destination": {"host": "odd"}}]}])), "spec.http[0]"),
 ]  # fmt: skip
 

@@ -29,6 +29,7 @@ from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
 from k8s_manager.standalone.apiserver.registrar import Registrar
 from k8s_manager.standalone.apiserver.store import ObjectStore
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 from tests.support.answers import AnswerCheck
 from tests.support.bounds import slowness
 from tests.support.installed import registrar_with_crds
@@ -104,14 +105,16 @@ class Fleet(Hands):
                 await running
 
     @asynccontextmanager
-    async def rest(self, manager: Manager, *proofs: Authenticator, **settings: Any) -> AsyncIterator["Rest"]:
+    async def rest(
+        self, manager: Manager, *proofs: Authenticator, spans: SpanRecorder = NO_SPANS, **settings: Any
+    ) -> AsyncIterator["Rest"]:
         """Serve a manager's REST API."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         stop = asyncio.Event()
         taken = Authenticators([Token(TOKEN), *proofs])
-        app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, **settings))
+        app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, **settings), spans)
         wrong: list[str] = []
         answers: Counter[tuple[str, str, int]] = Counter()
         app.add_middleware(AnswerCheck, found=wrong, seen=answers)

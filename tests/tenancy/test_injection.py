@@ -19,9 +19,9 @@ from tests.tenancy.payloads import PAYLOADS
 KINDS = {
     "ConfigMap", "Deployment", "DestinationRule", "EnvoyFilter", "Gateway", "HorizontalPodAutoscaler",
     "InferenceGateway", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "RoleBinding", "Service",
-    "ServiceAccount", "VirtualService",
+    "ServiceAccount", "Telemetry", "VirtualService",
 }  # fmt: skip
-PROXY = ("DestinationRule", "EnvoyFilter", "Gateway", "VirtualService")
+PROXY = ("DestinationRule", "EnvoyFilter", "Gateway", "Telemetry", "VirtualService")
 CHOSEN = ("labels", "annotations", "selector", "set", "add", "headers", "matchLabels")
 """Mappings whose keys people choose."""
 

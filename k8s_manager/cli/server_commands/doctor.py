@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.table import Table
 
 from collectors.replicas import pod_seen
 from istio_templates import names
+from istio_templates.documents.gateway import TRACING_PROVIDER
 from istio_templates.errors import Stalled, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.prior_conflicts import conflicts
@@ -91,6 +93,7 @@ async def look(kubeconfig: Path | None) -> ClusterFacts:
             managers=await _managers(client),
             leader=await _leader(client),
             gateways=await _gateways(client),
+            providers=await _providers(client),
             conflicts=tuple(conflicts(await _all(client, *_DOCUMENTS), await _all(client, *_ROUTES))),
         )
 
@@ -163,6 +166,29 @@ async def _istiod(client: KubeClient) -> tuple[tuple[str, str, int], ...]:
     )
 
 
+async def _providers(client: KubeClient) -> frozenset[str] | None:
+    """Return the extension providers of the mesh's configuration, of every revision of istiod; None where none can be
+    read."""
+    found: set[str] | None = None
+    for namespace in sorted({namespace for namespace, _, _ in await _istiod(client)}):
+        with contextlib.suppress(Forbidden):
+            objects, _ = await client.list(RESOURCES["ConfigMap"], namespace=namespace)
+            for obj in objects:
+                name, text = obj["metadata"]["name"], (obj.get("data") or {}).get("mesh")
+                if text and (name == "istio" or name.startswith("istio-")):
+                    found = (found or set()) | providers_in(text)
+    return None if found is None else frozenset(found)
+
+
+def providers_in(mesh: str) -> set[str]:
+    """Return the names of the extension providers in a mesh's configuration (YAML); none where it cannot be read."""
+    with contextlib.suppress(yaml.YAMLError):
+        config = yaml.safe_load(mesh)
+        listed = config.get("extensionProviders") if isinstance(config, dict) else None
+        return {str(one["name"]) for one in listed or () if isinstance(one, dict) and "name" in one}
+    return set()
+
+
 async def _webhook(client: KubeClient) -> str | None:
     obj = names.manifest("networking.istio.io/v1alpha3", "EnvoyFilter", "tidegate-doctor", "default", {})
     patch = {"operation": "ADD", "value": {"name": "tidegate-doctor"}}
@@ -202,14 +228,15 @@ async def _gateways(client: KubeClient) -> tuple[GatewayFacts, ...]:
 
 async def _gateway(client: KubeClient, obj: Manifest) -> GatewayFacts:
     spec = obj["spec"]
+    tracing = str(spec["tracing"].get("provider", TRACING_PROVIDER)) if spec.get("tracing") else ""
     selector = ",".join(f"{name}={value}" for name, value in spec["selector"].items())
     try:
         await client.get(ObjectKey("Namespace", "", spec["namespace"]))
     except Absent:
-        return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, False, ())
+        return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, False, (), tracing)
     pods, _ = await client.list(RESOURCES["Pod"], selector, spec["namespace"])
     found = tuple((pod.name, pod.proxy, pod.ready) for pod in map(pod_seen, pods) if not pod.ended)
-    return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, True, found)
+    return GatewayFacts(obj["metadata"]["name"], spec["namespace"], selector, True, found, tracing)
 
 
 def _version_of(istiod: Manifest) -> str:

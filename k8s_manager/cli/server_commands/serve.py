@@ -83,6 +83,7 @@ def serve(
         prometheus_ca_file=prometheus.prometheus_ca_file,
         collectors_url=_http_url(statistics.collectors_url),
         collectors_token_file=statistics.collectors_token_file,
+        traces_url=server.traces,
         git=_git(git),
     )
     require_free(*settings.listen)

@@ -47,6 +47,16 @@ Audit = Annotated[
 ]
 InFlight = Annotated[int, typer.Option(min=1, max=256, help="Most writes to Kubernetes in flight at once.")]
 
+Traces = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="TIDEGATE_TRACES",
+        help="Send spans of its own work to this OTLP/HTTP endpoint, such as http://otel-collector:4318; needs "
+        "tidegate[tracing].",
+    ),
+]
+
 TokenFile = Annotated[Path | None, _callers(help="A file with the bearer token of the REST API.")]
 TokenSecret = Annotated[
     str | None,
@@ -193,6 +203,7 @@ class ServerOptions:
     tls_key: TlsKey = None
     audit: Audit = "-"
     in_flight: InFlight = 32
+    traces: Traces = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

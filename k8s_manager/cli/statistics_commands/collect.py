@@ -120,6 +120,7 @@ def _follow(pods: PodOptions) -> None:
         readers=tuple(f"kubernetes:{name}" for name in pods.reader or ()),
         sinks=tuple(pods.sink or ()),
         sink_credentials=pods.sink_credentials,
+        traces_url=pods.traces,
     )
     uvloop.run(run(settings))
 

@@ -8,6 +8,7 @@ import uvloop
 
 from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.cli.server_commands.serve import address
+from k8s_manager.cli.server_commands.serve_options import Traces
 from k8s_manager.cli.statistics_commands.time_options import span_of
 
 Brokers = Annotated[str, typer.Argument(metavar="BROKERS", help="The brokers to begin with: HOST:PORT,HOST:PORT.")]
@@ -46,6 +47,7 @@ def kafka(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where /metrics and /readyz are served.")
     ] = "127.0.0.1:8710",
+    traces: Traces = None,
 ) -> None:
     """Read access-log lines from a topic until SIGTERM, and write what became of the requests to another one.
 
@@ -68,7 +70,7 @@ def kafka(
     span, where, cluster = _late(late), address(listen), cluster_of(brokers, kafka_config)
     require_free(*where)
     sinks = [KafkaSink(cluster, rows_topic)] if rows_topic else []
-    uvloop.run(run(cluster, topic, group, sinks, span, where))
+    uvloop.run(run(cluster, topic, group, sinks, span, where, traces))
 
 
 def remote_write(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from k8s_manager.cli.server_commands.serve_options import Traces
+
 _pods = partial(typer.Option, rich_help_panel="Following gateway pods")
 
 Pods = Annotated[
@@ -51,3 +53,4 @@ class PodOptions:
     reader: Reader = None
     sink: Sink = None
     sink_credentials: SinkCredentials = None
+    traces: Traces = None

@@ -20,6 +20,7 @@ from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.collector.sinks.row_sink import RowSink, SinkUnavailable
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,8 +40,16 @@ class LineCollector:
     """
 
     def __init__(
-        self, cluster: KafkaCluster, topic: str, group: str, sinks: Sequence[RowSink], clock: Clock, late: int = LATE
+        self,
+        cluster: KafkaCluster,
+        topic: str,
+        group: str,
+        sinks: Sequence[RowSink],
+        clock: Clock,
+        late: int = LATE,
+        spans: SpanRecorder = NO_SPANS,
     ) -> None:
+        self._spans = spans
         self.engine, self._clock, self._sinks = Engine(lateness=replace(LATENESS, late=late)), clock, sinks
         self.topic = LineTopic(cluster, topic, group, self.engine, self._forget)
         now = int(clock.utc().timestamp())
@@ -57,7 +66,8 @@ class LineCollector:
         """Run until cancelled; then commit and leave the group."""
         try:
             while True:
-                await self._turn()
+                with self._spans.span("collector pass", {"tidegate.partitions": len(self.topic.owned)}):
+                    await self._turn()
         finally:
             self.topic.stop()
             await self._call(self.topic.close)
@@ -112,7 +122,7 @@ class LineCollector:
         while self._pending:
             rows = list(self._pending.values())
             try:
-                refused = [await sink.write(rows) for sink in self._sinks]
+                refused = [await self._write_to(sink, rows) for sink in self._sinks]
             except SinkUnavailable as error:
                 failures += 1
                 if self.problem is None:
@@ -126,6 +136,10 @@ class LineCollector:
             for owned in self.topic.owned.values():
                 owned.progress.acknowledge()
         self.problem = None  # rows of partitions that were lost meanwhile are the matter of others
+
+    async def _write_to(self, sink: RowSink, rows: Sequence[StatsRow]) -> int:
+        with self._spans.span(f"write rows to {sink.name}", {"tidegate.rows": len(rows)}, is_call=True):
+            return await sink.write(rows)
 
     def _forget(self, source: str) -> None:
         """Drop the rows of a partition that another member reads now: it makes them again."""

@@ -1,6 +1,7 @@
 """A collector that reads Kafka as a process: its parts, and where Prometheus reads it."""
 
 import logging
+import socket
 from collections.abc import Sequence
 
 from fastapi import FastAPI
@@ -15,11 +16,14 @@ from k8s_manager.collector.request_metrics import Snapshot
 from k8s_manager.collector.sinks.row_sink import RowSink
 from k8s_manager.manager import stop_signal, until
 from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.runtime.metrics import REGISTRY
+from k8s_manager.traces.span_endpoint import recording
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 
 
-def application(collector: LineCollector) -> FastAPI:
+def application(collector: LineCollector, spans: SpanRecorder = NO_SPANS) -> FastAPI:
     """Return what a collector shows: whether it lives, whether it reads and writes, and its metrics."""
 
     def problems() -> list[str]:
@@ -29,16 +33,23 @@ def application(collector: LineCollector) -> FastAPI:
         registry = CollectorRegistry()
         registry.register(collector.metrics.snapshot())
         registry.register(Snapshot(topic_metrics(collector)))
-        return [registry]
+        return [registry, REGISTRY] if spans.is_on else [registry]
 
-    return probed("Tidegate collector", problems, registries)
+    return probed("Tidegate collector", problems, registries, spans)
 
 
 async def run(
-    cluster: KafkaCluster, topic: str, group: str, sinks: Sequence[RowSink], late: int, listen: tuple[str, int]
+    cluster: KafkaCluster,
+    topic: str,
+    group: str,
+    sinks: Sequence[RowSink],
+    late: int,
+    listen: tuple[str, int],
+    traces_url: str | None = None,
 ) -> None:
     """Read the lines of a topic until SIGTERM or SIGINT. Raises `KafkaAbsent`, and `Stalled`."""
     stop = stop_signal()
-    collector = LineCollector(cluster, topic, group, sinks, SystemClock(), late)
-    await until(stop, collector.run(), serve(application(collector), listen, stop))
+    async with recording(traces_url, "tidegate-collector", socket.gethostname()) as spans:
+        collector = LineCollector(cluster, topic, group, sinks, SystemClock(), late, spans)
+        await until(stop, collector.run(), serve(application(collector, spans), listen, stop))
     log.info("stopped")

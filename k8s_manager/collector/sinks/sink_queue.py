@@ -9,6 +9,7 @@ from collectors.access_log.rows import RowKey, StatsRow, unique
 from k8s_manager.collector.sinks.row_sink import RowSink, SinkUnavailable
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 BACKOFF = Backoff(1.0, 60.0)
@@ -22,8 +23,8 @@ LAST_SECONDS = 10.0
 class SinkQueue:
     """One sink of one collector. Of a row that is emitted again only the newest waits."""
 
-    def __init__(self, sink: RowSink, clock: Clock) -> None:
-        self.sink, self._clock = sink, clock
+    def __init__(self, sink: RowSink, clock: Clock, spans: SpanRecorder = NO_SPANS) -> None:
+        self.sink, self._clock, self._spans = sink, clock, spans
         self._waiting: dict[RowKey, StatsRow] = {}
         self._come = asyncio.Event()
         self.failures, self.refused, self.dropped = 0, 0, 0
@@ -68,7 +69,8 @@ class SinkQueue:
         """Write some of the rows that wait; return why the sink did not take them."""
         batch = [row for row, _ in zip(self._waiting.values(), range(BATCH), strict=False)]
         try:
-            self.refused += await self.sink.write(batch)
+            with self._spans.span(f"write rows to {self.sink.name}", {"tidegate.rows": len(batch)}, is_call=True):
+                self.refused += await self.sink.write(batch)
         except SinkUnavailable as error:
             self.failures += 1
             log.warning("%s", error)

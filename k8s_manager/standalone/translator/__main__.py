@@ -15,7 +15,10 @@ from k8s_manager.standalone.translator.omissions import OmissionLog
 from k8s_manager.standalone.translator.snapshot import Snapshot, snapshot
 
 log = logging.getLogger("translator")
-KINDS = ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Service", "EndpointSlice", "Pod", "Secret")
+KINDS = (
+    "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Service", "EndpointSlice", "Pod", "Secret",
+    "Telemetry",
+)  # fmt: skip
 QUIET = 0.01
 
 

@@ -36,6 +36,7 @@ class Config:
     endpoint_slices: list[Object] = field(default_factory=list)
     pods: list[Object] = field(default_factory=list)
     secrets: list[Object] = field(default_factory=list)
+    telemetries: list[Object] = field(default_factory=list)
     omissions: Omissions = field(default_factory=Omissions, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -90,6 +91,15 @@ def filters_for(config: Config, pod: GatewayPod) -> list[Object]:
                 selected.append((int(found["spec"].get("priority") or 0), found))
     priorities = {id(found): priority for priority, found in selected}
     return sorted(by_age(found for _, found in selected), key=lambda found: priorities[id(found)])
+
+
+def note_telemetries(config: Config, pod: GatewayPod) -> None:
+    """Note what Telemetry objects ask of a pod: there is no mesh here whose providers could do it."""
+    for found in config.telemetries:
+        spec = found.get("spec")
+        if namespace_of(found) == pod.namespace and isinstance(spec, dict):
+            for name in sorted(spec.keys() - {"selector"}):
+                config.omissions.note(found, f"spec.{name}", "a standalone has no mesh, and so no extension providers")
 
 
 _OPERATIONS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from k8s_manager.standalone.translator.clusters import clusters, endpoints, hash_policies
-from k8s_manager.standalone.translator.config import Config, GatewayPod
+from k8s_manager.standalone.translator.config import Config, GatewayPod, note_telemetries
 from k8s_manager.standalone.translator.listeners import extension_configs, listeners, secrets
 from k8s_manager.standalone.translator.routes import route_tables
 
@@ -24,6 +24,7 @@ ORDER = (CLUSTER, ENDPOINT, SECRET, LISTENER, EXTENSION, ROUTE)
 
 def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
     """Return what a gateway pod should run; what cannot be translated is noted in `config.omissions`."""
+    note_telemetries(config, pod)
     tables = route_tables(config, pod)
     hashes = hash_policies(config)
     for table in tables.values() if hashes else ():

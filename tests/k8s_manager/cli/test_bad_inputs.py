@@ -385,6 +385,8 @@ def test_what_runs_until_it_is_stopped_says_what_it_cannot_start_with(tmp_path):
     is_told(started("serve", "--kubeconfig", binary), binary)
     is_told(started("serve", "--kubeconfig", empty), empty)
     is_told(started("serve", "--listen", "nowhere"), "HOST:PORT")
+    is_told(started("serve", "--traces", "otel:4317"), "no OTLP/HTTP endpoint")
+    is_told(started("collect", "--pods", "--traces", "grpc://otel:4317"), "no OTLP/HTTP endpoint")
     is_told(started("standalone", "--state", binary), binary)
     is_told(started("standalone", "--state", f"{binary}/x"), binary)
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.doctor.checks import DOCUMENT_KINDS, ISTIO_KINDS, ClusterFacts, GatewayFacts, findings
+from k8s_manager.cli.server_commands.doctor import providers_in
+from k8s_manager.doctor.checks import DOCUMENT_KINDS, ISTIO_KINDS, TELEMETRIES, ClusterFacts, GatewayFacts, findings
 
 READY = GatewayFacts("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
 WELL = ClusterFacts(
@@ -67,6 +68,38 @@ def test_a_gateway_that_cannot_serve_is_named(change, level, what, remedy):
     seen = dataclasses.replace(WELL, gateways=(dataclasses.replace(READY, **change),))
     (found,) = [finding for finding in findings(seen) if finding.level != "ok"]
     assert (found.level, what in found.what, remedy in found.remedy) == (level, True, True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "providers", "level", "what"),
+    [
+        ({TELEMETRIES}, frozenset({"otel", "other"}), "ok", "gateway shared traces requests by the mesh's"),
+        ({TELEMETRIES}, frozenset({"other"}), "failure", "the mesh has no extension provider otel"),
+        ({TELEMETRIES}, None, "warning", "could not be read"),
+        (set(), frozenset({"otel"}), "failure", f"the cluster has no {TELEMETRIES}"),
+    ],
+    ids=["all is there", "no such provider", "not known", "no such kind"],
+)
+def test_a_gateway_that_is_to_trace_is_looked_at(kinds, providers, level, what):
+    gateway = dataclasses.replace(READY, tracing="otel")
+    seen = dataclasses.replace(WELL, gateways=(gateway,), kinds=WELL.kinds | kinds, providers=providers)
+    (found,) = [finding for finding in findings(seen) if "trace" in finding.what]
+    assert (found.level, what in found.what, bool(found.remedy)) == (level, True, level != "ok")
+
+
+@pytest.mark.parametrize(
+    ("mesh", "names"),
+    [
+        ("extensionProviders: [{name: otel}, {name: other, envoyOtelAls: {}}]", {"otel", "other"}),
+        ("accessLogFile: /dev/stdout", set()),
+        ("extensionProviders:", set()),
+        ("extensionProviders: [3, {}]", set()),
+        ("- a list", set()),
+        ("{ cut", set()),
+    ],
+)
+def test_the_providers_of_a_mesh_are_read_from_its_configuration(mesh, names):
+    assert providers_in(mesh) == names
 
 
 def test_rights_that_could_not_be_asked_for_are_no_failure():

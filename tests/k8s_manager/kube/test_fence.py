@@ -10,6 +10,7 @@ from k8s_manager.kube.base_version import pinned, write_over
 from k8s_manager.kube.errors import Fenced, WriteConflict
 from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.lease import Lease
+from k8s_manager.traces.spans import NO_SPANS
 from tests.features.test_drift import Hand
 
 KEY = ObjectKey("ConfigMap", "default", "figures")
@@ -94,7 +95,7 @@ async def test_a_lease_that_another_holds_closes_the_fence_at_once(fleet):
 
 async def test_a_request_under_way_ends_with_the_lease(fleet):
     class Hanging:
-        server, session = "", None
+        server, session, spans = "", None, NO_SPANS
 
         async def call(self, *given):
             await asyncio.Event().wait()

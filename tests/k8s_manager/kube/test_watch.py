@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from k8s_manager.kube.errors import Absent, Expired, Forbidden, Unavailable
-from k8s_manager.kube.resources import GATEWAY_API, RESOURCES
+from k8s_manager.kube.resources import OPTIONAL, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import HEALTHY, Watcher
 from k8s_manager.runtime.clock import SystemClock
@@ -127,7 +127,7 @@ def test_pauses_begin_again_after_a_time_of_health_only():
 ROUTE = {"kind": "HTTPRoute", "metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "1"}}
 
 
-@pytest.mark.parametrize("kind", GATEWAY_API)
+@pytest.mark.parametrize("kind", OPTIONAL)
 def test_a_kind_that_a_cluster_need_not_have_is_in_order_where_it_is_absent(kind):
     server, watcher = followed(60, [Absent("none")], [(60, None)], kind)
     store = watcher._store

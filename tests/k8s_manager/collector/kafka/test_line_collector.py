@@ -17,7 +17,10 @@ from k8s_manager.collector.kafka.topic_metrics import topic_metrics
 from k8s_manager.collector.request_metrics import Snapshot
 from k8s_manager.collector.sinks.row_sink import SinkUnavailable
 from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.traces.span_endpoint import recording
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 from tests.collectors.access_log.lines import BEGIN, line
+from tests.k8s_manager.traces.receiver import span_receiver
 from tests.support.kafka import PARTITIONS, TestTopic, committed, mock_brokers
 from tests.support.waiting import until
 
@@ -60,8 +63,9 @@ class Group:
         self.lines = TestTopic(address, "lines")
 
     @asynccontextmanager
-    async def member(self, late: int = 0) -> AsyncIterator[LineCollector]:
-        collector = LineCollector(KafkaCluster(self.address), "lines", "readers", [self.sink], SystemClock(), late)
+    async def member(self, late: int = 0, spans: SpanRecorder = NO_SPANS) -> AsyncIterator[LineCollector]:
+        cluster = KafkaCluster(self.address)
+        collector = LineCollector(cluster, "lines", "readers", [self.sink], SystemClock(), late, spans)
         task = asyncio.create_task(collector.run())
         try:
             yield collector
@@ -96,6 +100,16 @@ def metric(collector: LineCollector, name: str) -> float:
     registry = CollectorRegistry()
     registry.register(Snapshot(topic_metrics(collector)))
     return float(re.findall(rf"^{name} (\S+)$", generate_latest(registry).decode(), re.M)[0])
+
+
+async def test_what_is_written_to_a_sink_is_a_span_in_its_pass(group: Group):
+    async with span_receiver() as receiver:
+        async with recording(receiver.url, "tidegate-collector", "one") as spans, group.member(spans=spans):
+            await group.lines.write(0, [line(BEGIN), line(LATER)])
+            await until(lambda: ("lines/0", BEGIN) in group.sink.requests())
+        (written, *_) = receiver.named("write rows to the test's sink")
+        assert written.attributes["tidegate.rows"] >= 1 and not written.failed
+        assert written.parent in {span.id for span in receiver.named("collector pass")}
 
 
 async def test_each_partition_is_a_source_and_its_open_window_is_not_committed(group: Group):

@@ -1,0 +1,1 @@
+"""The manager's own traces: a port that costs nothing while they are off, and what sends spans (extra `tracing`)."""
