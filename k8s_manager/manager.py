@@ -23,6 +23,7 @@ from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.listener.server import serve
 from k8s_manager.api.services.backend import Backend, backend_of
+from k8s_manager.console.console import with_console
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
@@ -235,7 +236,8 @@ async def run(settings: Settings) -> None:
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
         app = application(manager, proofs(settings, client, clock, token), clock, settings)
-        api = serve(app, settings.listen, stop, settings.tls, settings.connections)
+        site = with_console(app, clock) if settings.console else app
+        api = serve(site, settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), settle(manager.store), *finding, api)
     log.info("stopped")

@@ -73,6 +73,9 @@ class Settings:
     tls: Tls | None = None
     """The certificate of the REST API; absent: plain HTTP, for a port that only the cluster reaches."""
 
+    console: bool = True
+    """Whether the console is served beside the REST API, under `/console`."""
+
     audit: str = "-"
     """Destination of the audit trail: `-` for standard output, a file, or `off`."""
 

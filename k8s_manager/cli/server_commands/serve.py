@@ -69,6 +69,7 @@ def serve(
         oidc_ca_file=callers.oidc_ca_file,
         token_review=callers.token_review,
         audit=server.audit,
+        console=server.console,
         calls_per_second=callers.calls_per_second,
         prefixed_names=callers.prefixed_names,
         metrics_token_file=callers.metrics_token_file,

@@ -44,6 +44,10 @@ TlsKey = Annotated[Path | None, typer.Option(envvar="TIDEGATE_TLS_KEY", help="Th
 Audit = Annotated[
     str, typer.Option(envvar="TIDEGATE_AUDIT", help="Where the audit trail goes: - (standard output), a file, or off.")
 ]
+Console = Annotated[
+    bool,
+    typer.Option("--console/--no-console", envvar="TIDEGATE_CONSOLE", help="Serve the console under /console."),
+]
 InFlight = Annotated[int, typer.Option(min=1, max=256, help="Most writes to Kubernetes in flight at once.")]
 
 TokenFile = Annotated[Path | None, _callers(help="A file with the bearer token of the REST API.")]
@@ -179,6 +183,7 @@ class ServerOptions:
     tls_cert: TlsCert = None
     tls_key: TlsKey = None
     audit: Audit = "-"
+    console: Console = True
     in_flight: InFlight = 32
 
 
