@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient
-from k8s_manager.console.page import Reader
+from k8s_manager.console.page import PageReader
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.runtime.clock import Clock
 
@@ -35,7 +35,7 @@ class LivePages:
         reader, about = reader_of(request), request.query_params.get("about", "")
         return StreamingResponse(self._words(reader, about), media_type="text/event-stream")
 
-    async def _words(self, reader: Reader, about: str) -> AsyncIterator[bytes]:
+    async def _words(self, reader: PageReader, about: str) -> AsyncIterator[bytes]:
         changed, over = asyncio.Event(), asyncio.Event()
         reading = asyncio.create_task(self._read(reader.api, about, changed, over))
         try:

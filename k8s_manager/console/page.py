@@ -26,7 +26,7 @@ NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class PageReader:
     """Who reads a page: the session, the API as this caller, and what it may do where."""
 
     session: Session
@@ -35,7 +35,7 @@ class Reader:
     grants: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    async def of(cls, session: Session, api: ApiClient, now: datetime) -> "Reader":
+    async def of(cls, session: Session, api: ApiClient, now: datetime) -> "PageReader":
         """Ask the API who that is; raises `ApiRefusal`."""
         found = await api.get("/v1/whoami")
         return cls(session, api, now, tuple(found["grants"]))
@@ -55,7 +55,7 @@ class Reader:
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page."""
-    reader: Reader | None = getattr(request.state, "reader", None)
+    reader: PageReader | None = getattr(request.state, "reader", None)
     given = {
         "reader": reader,
         "csrf": reader.session.csrf if reader else "",

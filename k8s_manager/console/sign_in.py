@@ -33,7 +33,7 @@ class SignIn:
         ]
 
     async def _asked(self, request: Request) -> Response:
-        return self._form(request, wanted_page(request.query_params.get("next", "")))
+        return self.form(request, wanted_page(request.query_params.get("next", "")))
 
     async def _given(self, request: Request) -> Response:
         form = await read_form(request)
@@ -41,11 +41,11 @@ class SignIn:
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise HTTPException(403, "this form comes from another site; open the console, and sign in there")
         if not token or len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable():
-            return self._form(request, back, "Paste the token as you got it: it is empty, or no token.", 422)
+            return self.form(request, back, "Paste the token as you got it: it is empty, or no token.", 422)
         try:
             caller = await self._site.client(request, token).get("/v1/whoami")
         except ApiRefusal as refusal:
-            return self._form(request, back, refusal.detail, refusal.status)
+            return self.form(request, back, refusal.detail, refusal.status)
         self._site.sessions.end(request.cookies.get(COOKIE, ""))
         return self.let_in(request, self._site.sessions.begin(token, caller["user"]), back)
 
@@ -68,7 +68,7 @@ class SignIn:
         self._site.sessions.end(request.cookies.get(COOKIE, ""))
         name = self._site.sessions.redeem(request.path_params["secret"])
         if name is None:
-            return self._form(request, f"{ROOT}/", "This link was used already, or is too old. Ask for another.", 410)
+            return self.form(request, f"{ROOT}/", "This link was used already, or is too old. Ask for another.", 410)
         return self.let_in(request, name, f"{ROOT}/")
 
     def let_in(self, request: Request, name: str, back: str) -> Response:
@@ -78,7 +78,8 @@ class SignIn:
         answer.set_cookie(COOKIE, name, path=ROOT, httponly=True, samesite="lax", secure=is_secure)
         return answer
 
-    def _form(self, request: Request, back: str, problem: str = "", status: int = 200) -> Response:
+    def form(self, request: Request, back: str, problem: str = "", status: int = 200) -> Response:
+        """Return the page that asks who it is, with what was wrong."""
         return page(request, "sign_in.html", status, back=back, problem=problem, issuer=self._issuer)
 
 

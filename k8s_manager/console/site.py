@@ -18,7 +18,7 @@ from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.assets import assets
 from k8s_manager.console.form import BadForm, read_form
-from k8s_manager.console.page import Reader, page
+from k8s_manager.console.page import PageReader, page
 from k8s_manager.console.security_headers import secure
 from k8s_manager.console.sessions import Session, Sessions
 from k8s_manager.runtime.clock import Clock
@@ -53,7 +53,9 @@ class ConsoleSite:
             if session is None:
                 return to_sign_in(request)
             try:
-                request.state.reader = await Reader.of(session, self.client(request, session.token), self._clock.utc())
+                request.state.reader = await PageReader.of(
+                    session, self.client(request, session.token), self._clock.utc()
+                )
             except ApiRefusal as refusal:
                 if refusal.status != 401:
                     raise
@@ -69,7 +71,7 @@ class ConsoleSite:
         @wraps(handler)
         async def taken(request: Request) -> Response:
             form = await read_form(request)
-            reader: Reader = request.state.reader
+            reader: PageReader = request.state.reader
             if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 raise HTTPException(403, "this form comes from another site; open the console, and do it there")
             if not reader.session.allows(form.get("csrf", "")):
@@ -93,9 +95,9 @@ def form_of(request: Request) -> Mapping[str, str]:
     return form
 
 
-def reader_of(request: Request) -> Reader:
+def reader_of(request: Request) -> PageReader:
     """Return who reads the page that is asked for."""
-    reader: Reader = request.state.reader
+    reader: PageReader = request.state.reader
     return reader
 
 

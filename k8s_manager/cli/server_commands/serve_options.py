@@ -82,6 +82,23 @@ OidcKeys = Annotated[
 OidcCaFile = Annotated[
     Path | None, _callers(envvar="TIDEGATE_OIDC_CA_FILE", help="The authorities for the issuer's certificate.")
 ]
+ConsoleClient = Annotated[
+    str | None,
+    _callers(
+        metavar="ID",
+        envvar="TIDEGATE_CONSOLE_CLIENT",
+        help="The console's client at that issuer: people sign in there. Its way back is URL/console/oidc/callback.",
+    ),
+]
+ConsoleSecretFile = Annotated[
+    Path | None, _callers(envvar="TIDEGATE_CONSOLE_SECRET_FILE", help="A file with that client's secret.")
+]
+ConsoleUrl = Annotated[
+    str | None,
+    _callers(
+        metavar="URL", envvar="TIDEGATE_CONSOLE_URL", help="Where browsers reach this manager; absent: as they ask."
+    ),
+]
 TokenReview = Annotated[
     str | None,
     _callers(
@@ -201,6 +218,9 @@ class CallerOptions:
     oidc_groups_claim: OidcGroupsClaim = "groups"
     oidc_keys: OidcKeys = None
     oidc_ca_file: OidcCaFile = None
+    console_client: ConsoleClient = None
+    console_secret_file: ConsoleSecretFile = None
+    console_url: ConsoleUrl = None
     token_review: TokenReview = None
     calls_per_second: CallsPerSecond = 200.0
     prefixed_names: PrefixedNames = False
