@@ -31,7 +31,7 @@ def main() -> int:
         content = _fetched(said["package"], said["version"], f"package/{said['path']}")
         (FOLDER / name).write_bytes(content)
         if (found := integrity(content)) != said["integrity"]:
-            print(f"{name}: {found} is not {said['integrity']}", file=sys.stderr)
+            sys.stderr.write(f"{name}: {found} is not {said['integrity']}\n")
             wrong = 1
     return wrong
 

@@ -1,5 +1,7 @@
-"""`python -m scripts.screenshots [FOLDER]`: start a standalone with the demo and some traffic, and take a picture of every
-page of the console: on a desk, in the dark, on a phone. Those of the docs are written into docs/pictures too."""
+"""`python -m scripts.screenshots [FOLDER]`: a picture of every page of the console, on a desk, in the dark, on a phone.
+
+They are taken of a standalone with the demo and some traffic. Those of the docs are written into docs/pictures too.
+"""
 
 import asyncio
 import contextlib
@@ -20,6 +22,7 @@ PROJECT = Path(__file__).parents[1]
 PICTURES = PROJECT / "docs" / "pictures"
 TRAFFIC = 100.0
 """Seconds of traffic before the pictures: the statistics show whole minutes."""
+GATEWAY = "/v1/gateways/shared"
 MODEL = "tenants/search/models/ranker"
 PAGES = {
     "overview": "", "gateways": "gateways", "gateway": "gateways/shared", "tenants": "tenants",
@@ -90,28 +93,32 @@ async def take(browser: Browser, address: str, token: str, folder: Path) -> None
         await context.close()
 
 
-async def main(folder: Path) -> None:
+async def pictures(state: Path, folder: Path) -> None:
+    """Start a standalone in a folder, and take the pictures into another one."""
+    async with demo(state) as (address, token), async_playwright() as play:
+        headers, stop = {"Authorization": f"Bearer {token}"}, asyncio.Event()
+        async with aiohttp.ClientSession(address, headers=headers) as session, session.get(GATEWAY) as answer:
+            gateways = (await answer.json())["status"]["addresses"]
+        asking = asyncio.create_task(ask(gateways, stop))
+        await asyncio.sleep(TRAFFIC)
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = await play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        await take(browser, address, token, folder)
+        await browser.close()
+        stop.set()
+        await asking
+
+
+def main(folder: Path) -> None:
     """Take the pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as state:
-        async with demo(Path(state)) as (address, token), async_playwright() as play:
-            async with aiohttp.ClientSession(address, headers={"Authorization": f"Bearer {token}"}) as session:
-                async with session.get("/v1/gateways/shared") as answer:
-                    gateways = (await answer.json())["status"]["addresses"]
-            stop = asyncio.Event()
-            asking = asyncio.create_task(ask(gateways, stop))
-            await asyncio.sleep(TRAFFIC)
-            chromium = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = await play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            await take(browser, address, token, folder)
-            await browser.close()
-            stop.set()
-            await asking
     PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as state:
+        asyncio.run(pictures(Path(state), folder))
     for look, name in SHOWN:
         target = PICTURES / ("console-" + (name if look == "desk" else f"{name}-{look}") + ".png")
         shutil.copyfile(folder / f"{look}-{name}.png", target)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".cache/screenshots")))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".cache/screenshots"))
