@@ -10,8 +10,8 @@ from starlette.routing import Route
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
-from k8s_manager.console.figures import SPANS, CountedSpan, chart_spans, limit_line, series, sum_of
 from k8s_manager.console.page import page
+from k8s_manager.console.pages.figures import SPANS, CountedSpan, chart_spans, limit_line, series, sum_of
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state
 from k8s_manager.statistics.stats_query import counted_minute

@@ -10,9 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
-from k8s_manager.console.figures import sum_of
-from k8s_manager.console.fleet import MINUTE, Demand, ModelLine, demand_now, model_lines, namespaces
 from k8s_manager.console.page import link, page
+from k8s_manager.console.pages.figures import sum_of
+from k8s_manager.console.pages.fleet import MINUTE, Demand, ModelLine, demand_now, model_lines, namespaces
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state, trouble
 

@@ -6,8 +6,8 @@ from starlette.routing import Route
 
 from k8s_manager.console import ROOT
 from k8s_manager.console.page import page
-from k8s_manager.console.page_window import window
 from k8s_manager.console.pages.overview import state_of
+from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
 
 

@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
-from k8s_manager.console.fleet import demand_now, model_line, namespaces
 from k8s_manager.console.page import page
-from k8s_manager.console.page_window import window
+from k8s_manager.console.pages.fleet import demand_now, model_line, namespaces
+from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state, trouble
 

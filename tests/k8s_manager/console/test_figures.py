@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_manager.console.figures import CountedSpan, chart_spans, limit_line, series, sum_of
-from k8s_manager.console.page_window import LINES, window
+from k8s_manager.console.pages.figures import CountedSpan, chart_spans, limit_line, series, sum_of
+from k8s_manager.console.pages.page_window import LINES, window
 
 
 def row(second: int, demand: int = 0, limited: int = 0, p99: float | None = None) -> dict:

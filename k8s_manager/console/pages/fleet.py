@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
-from k8s_manager.console.figures import RequestSum, sums_by_model
+from k8s_manager.console.pages.figures import RequestSum, sums_by_model
 from k8s_manager.document_state import state, trouble
 from k8s_manager.statistics.stats_query import counted_minute
 
