@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-pipeline fuzz faults check lint types imports generated format generate golden lock cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
+.PHONY: help demo test test-servers test-pipeline fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ generate: $(VENV)/dev ## Write the generated files (CRDs, OpenAPI, figures)
 
 golden: $(VENV)/dev ## Rewrite the golden files; review them like code
 	@$(BIN)/pytest tests/golden --update-golden
+
+screenshots: $(VENV)/dev ## A picture of every page of the console, in .cache/screenshots (Chromium)
+	@$(BIN)/python -m scripts.screenshots
 
 cluster-up: $(VENV)/dev ## Start a real cluster on this machine: Kubernetes, Istio (root, Go; long the first time)
 	@$(BIN)/python -m e2e.cluster up

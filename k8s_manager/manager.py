@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from collectors.prometheus import Prometheus
 from istio_templates.facts import ObjectKey
@@ -23,6 +24,8 @@ from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.listener.server import serve
 from k8s_manager.api.services.backend import Backend, backend_of
+from k8s_manager.console.console import with_console
+from k8s_manager.console.oidc_sign_in import OidcClient
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
@@ -252,6 +255,16 @@ def application(
     return app
 
 
+def served(app: FastAPI, clock: Clock, settings: Settings) -> ASGIApp:
+    """Return the REST API with its console beside it, unless the settings say otherwise."""
+    if not settings.console:
+        return app
+    if settings.oidc is None or settings.console_client is None:
+        return with_console(app, clock)
+    client = OidcClient(settings.oidc, settings.console_client, settings.console_secret_file, settings.console_url)
+    return with_console(app, clock, client, fetcher(settings.oidc_ca_file))
+
+
 async def run(settings: Settings) -> None:
     """Run the manager until SIGTERM or SIGINT."""
     stop = stop_signal()
@@ -262,7 +275,7 @@ async def run(settings: Settings) -> None:
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
         app = application(manager, proofs(settings, client, clock, token), clock, settings, spans)
-        api = serve(app, settings.listen, stop, settings.tls, settings.connections)
+        api = serve(served(app, clock, settings), settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), settle(manager.store), *finding, api)
     log.info("stopped")

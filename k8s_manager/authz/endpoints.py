@@ -66,6 +66,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/plan"): Need(Scope.ANYWHERE),
     ("GET", "/v1/git"): _FLEET_READ,
     ("GET", "/v1/claims"): Need(Scope.ANYWHERE),
+    ("GET", "/v1/models"): Need(Scope.ANYWHERE),
     **{(method, "/v1/claims/{host}"): _FLEET_MANAGE for method in ("PUT", "DELETE")},
     **_crud("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
     **_crud("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),

@@ -17,6 +17,7 @@ from istio_templates.documents.crd import GROUP
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli import columns
 from k8s_manager.cli.jsonpath import Template
+from k8s_manager.document_state import state
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
@@ -254,23 +255,3 @@ def _grant(obj: Object) -> tuple[str, ...]:
 
 
 _ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model, "override": _override, "grant": _grant}
-
-
-def state(obj: Object) -> str:
-    """Return the worst condition of a document in a word."""
-    if "deletionTimestamp" in obj["metadata"]:
-        return "Deleting"
-    conditions = {c["type"]: c for c in obj.get("status", {}).get("conditions", [])}
-    for kind in ("Accepted", "Programmed", "Ready"):
-        if kind in conditions and conditions[kind]["status"] != "True":
-            return str(conditions[kind]["reason"])
-    return "Ready" if conditions else "Unknown"
-
-
-def trouble(obj: Object, expected: str = "") -> list[str]:
-    """Return the sentences of the conditions that do not hold, and not for an `expected` reason; of an override that
-    holds, also how far."""
-    conditions = obj.get("status", {}).get("conditions", [])
-    failing = [c for c in conditions if c["status"] != "True" and c["type"] != "Limited" and c["reason"] != expected]
-    partly = [c for c in conditions if c["type"] == "Active" and c["status"] == "True" and "; " in c["message"]]
-    return [f"{c['type']}: {c['message']}" for c in [*failing, *partly]]

@@ -73,6 +73,18 @@ class Settings:
     tls: Tls | None = None
     """The certificate of the REST API; absent: plain HTTP, for a port that only the cluster reaches."""
 
+    console: bool = True
+    """Whether the console is served beside the REST API, under `/console`."""
+
+    console_client: str | None = None
+    """The client that the console is at the OpenID Connect issuer; absent: people sign in with a token."""
+
+    console_secret_file: Path | None = None
+    """A file with the secret of that client; absent: it is a public one."""
+
+    console_url: str | None = None
+    """The address under which browsers reach this manager, for the issuer's way back; absent: the one they ask."""
+
     audit: str = "-"
     """Destination of the audit trail: `-` for standard output, a file, or `off`."""
 

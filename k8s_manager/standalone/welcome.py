@@ -36,6 +36,8 @@ class Greeting:
         async with aiohttp.ClientSession(f"http://{joined(host, port)}", headers=headers, trust_env=False) as session:
             typer.echo("  starting the manager ...")
             await _until_ready(session)
+            link = await _sign_in_link(session)
+            typer.echo(f"  console         http://{joined(host, port)}{link}  (signs in once, within ten minutes)")
             if self._demo:
                 await self._make_demo(session)
             else:
@@ -66,6 +68,11 @@ async def _until_ready(session: aiohttp.ClientSession) -> None:
                     if answer.status == 200:
                         return
             await asyncio.sleep(0.05)
+
+
+async def _sign_in_link(session: aiohttp.ClientSession) -> str:
+    async with session.post("/console/links") as answer:
+        return str((await answer.json())["path"])
 
 
 async def _get(session: aiohttp.ClientSession, path: str) -> Object:

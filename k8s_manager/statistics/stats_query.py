@@ -14,6 +14,8 @@ MOST_POINTS = 2_000
 """Steps in one answer."""
 LAST = 15 * 60
 """Seconds before its end at which a span begins where nothing else is said."""
+SETTLED = 20
+"""Seconds until the requests of a moment are in the statistics of all gateway pods."""
 _POINTS = 60
 _STEPS = (10, 30, 60, 300, 900, 3600)
 _EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
@@ -42,6 +44,12 @@ class TimeSpan:
         """Return what is asked of collectors for this span."""
         start = max(self.start, self.kept // self.step * self.step)
         return RowQuery(level, start, self.end, self.step, fine_since(now), gateway, tenant, model)
+
+
+def counted_minute(now: float) -> tuple[int, int]:
+    """Return the last whole minute whose requests have been counted (epoch seconds)."""
+    end = int(now - SETTLED) // MINUTE * MINUTE
+    return end - MINUTE, end
 
 
 def time_span(asked: AskedSpan, now: float) -> TimeSpan:

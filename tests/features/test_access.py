@@ -44,6 +44,7 @@ MATRIX = {
     ("POST", "/v1/plan"): ANYWHERE,
     ("GET", "/v1/git"): FLEET_READ,
     ("GET", "/v1/claims"): ANYWHERE,
+    ("GET", "/v1/models"): ANYWHERE,
     ("PUT", "/v1/claims/none.example.com"): FLEET_MANAGE,
     ("DELETE", "/v1/claims/none.example.com"): FLEET_MANAGE,
     ("GET", "/v1/gateways"): FLEET_READ,

@@ -24,6 +24,7 @@ DOCUMENT, FLEETS, OWN, FOLDER = "model.yaml", "all.yaml", "own.yaml", "copies"
 WHY = ("--reason", "a test")
 TABLE = [
     ("whoami", READ),
+    ("console", READ),
     ("get tenant", READ),
     ("get tenant search", READ),
     ("get tenant ads", OTHERS_READ),

@@ -15,11 +15,12 @@ from collectors.access_log.identity import KnownRoutes
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
-from k8s_manager.cli.statistics_commands.top import SETTLED, SPAN
+from k8s_manager.cli.statistics_commands.top import SPAN
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.process import application
 from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.statistics.stats_query import counted_minute
 from tests.collectors.access_log.lines import LIMITED, at_level, line
 from tests.features.conftest import make_search
 from tests.features.test_access import GRANTS, made
@@ -211,7 +212,7 @@ async def test_top_shows_rates_limits_and_replicas_as_a_person_reads_them(fleet:
         for _ in range(2):
             await fleet.pod("search", labels())
         await until(lambda: _is_ready(rest, 2), "the limit of two replicas")
-        end = int(time.time() - SETTLED) // SPAN * SPAN
+        _, end = counted_minute(time.time())
         requests_of_minutes = [
             line(float(at), **more) for at in range(end - SPAN, end + SPAN) for more in ({}, LIMITED)
         ]

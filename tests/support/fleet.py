@@ -23,7 +23,7 @@ from k8s_manager.api.listener.server import serve
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES
-from k8s_manager.manager import Manager, application, assemble, until
+from k8s_manager.manager import Manager, application, assemble, served, until
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
@@ -114,11 +114,12 @@ class Fleet(Hands):
             port = probe.getsockname()[1]
         stop = asyncio.Event()
         taken = Authenticators([Token(TOKEN), *proofs])
-        app = application(manager, taken, SystemClock(), dataclasses.replace(SETTINGS, **settings), spans)
+        given = dataclasses.replace(SETTINGS, **settings)
+        app = application(manager, taken, SystemClock(), given, spans)
         wrong: list[str] = []
         answers: Counter[tuple[str, str, int]] = Counter()
         app.add_middleware(AnswerCheck, found=wrong, seen=answers)
-        serving = asyncio.create_task(serve(app, ("127.0.0.1", port), stop))
+        serving = asyncio.create_task(serve(served(app, SystemClock(), given), ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             rest = Rest(session, answers)
             await wait_until(rest.up, what="the REST API")

@@ -28,13 +28,20 @@ class Fetcher:
 
     async def __call__(self, address: str) -> dict[str, Any]:
         """Return the JSON object at an address; raises `Transient`."""
+        return await self._call("GET", address)
+
+    async def send(self, address: str, form: dict[str, str]) -> dict[str, Any]:
+        """Return the JSON object that a form is answered with; raises `Transient`."""
+        return await self._call("POST", address, form)
+
+    async def _call(self, method: str, address: str, form: dict[str, str] | None = None) -> dict[str, Any]:
         parts = urlsplit(address)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            raise Transient(f"{address} is not https; keys are read over https only")
+            raise Transient(f"{address} is not https; an issuer is asked over https only")
         try:
             async with (
                 aiohttp.ClientSession(timeout=TIMEOUT) as session,
-                session.get(address, ssl=self._trusted, allow_redirects=False) as answer,
+                session.request(method, address, data=form, ssl=self._trusted, allow_redirects=False) as answer,
             ):
                 if answer.status != 200:
                     raise Transient(f"{address} answers {answer.status}")

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from istio_templates.errors import Stalled
 from istio_templates.host_port import joined
@@ -47,7 +47,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: FastAPI,
+    app: ASGIApp,
     listen: tuple[str, int],
     stop: asyncio.Event,
     tls: Tls | None = None,

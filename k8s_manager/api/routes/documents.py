@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request, Response
 
 from istio_templates.errors import NotFound
-from istio_templates.facts import ObjectKey
+from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api import pages
 from k8s_manager.api.document_paths import ROOTS, namespace_of, place_of
 from k8s_manager.api.exchange import note
@@ -29,6 +29,30 @@ def add(app: FastAPI, backend: Backend) -> None:
         noun = prefix + KINDS[kind].noun
         _reads(app, backend, path, kind, noun)
         _writes(app, backend, path + "/{name}", kind, noun)
+    _all_models(app, backend)
+
+
+def _all_models(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/models",
+        tags=["Model"],
+        summary="List the models of all tenants that the caller may see.",
+        name="list_all_models",
+        response_model=KINDS["Model"].page,
+    )
+    async def every(
+        request: Request, limit: Limit = pages.MOST, after: Continue = None, selector: Selector = None
+    ) -> Response:
+        caller = caller_of(request)
+        found = backend.documents.many("Model")
+        if not caller.may(Right.READ):
+            owners = {namespace: backend.documents.tenant_of(namespace) for namespace in map(_namespace, found)}
+            found = [obj for obj in found if (owner := owners[_namespace(obj)]) and caller.may(Right.READ, owner)]
+        return respond(pages.page(pages.selected(found, selector), limit, after, shown))
+
+
+def _namespace(obj: Manifest) -> str:
+    return str(obj["metadata"]["namespace"])
 
 
 def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:

@@ -1,26 +1,27 @@
 """Overrides in the REST API: as documents under `/v1/overrides`, and the short way for one model."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 
 from istio_templates.documents.fields import seconds
+from istio_templates.documents.override import moment
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import created, deleting, described
-from k8s_manager.api.parameters import DryRun
 from k8s_manager.api.preconditions import WHATEVER
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.bodies import OverrideBody
-from k8s_manager.api.schemas.documents import DeletedDocuments, LimitOverrideDocument
-from k8s_manager.api.schemas.plans import WritePlan
+from k8s_manager.api.schemas.documents import LimitOverrideDocument
+from k8s_manager.api.schemas.plans import BundlePlan, WritePlan
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.api.services.write_request import WriteRequest
+from k8s_manager.api.services.write_request import AsAsked
 from k8s_manager.authz.roles import Caller, Identity, Right
 from k8s_manager.world.installation import SYSTEM
 
@@ -104,16 +105,17 @@ def _add_setting(app: FastAPI, backend: Backend) -> None:
         model: str,
         tenants: Annotated[ObjectKey, Depends(tenants_key)],
         body: Annotated[OverrideBody, Depends(body_of(OverrideBody, _SUBJECT))],
-        dry_run: DryRun = False,
+        write: AsAsked,
     ) -> Response:
         is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
         key = key_of(tenant, model) if is_operator else tenants
         document = {"spec": spec_of(body, tenant, model, datetime.now(UTC))}
         authored(document, caller_of(request).identity)
-        why = change_by(request, document["spec"]["reason"], "")
-        answer, is_new = await backend.writer.put(key, document, WriteRequest(dry_run, WHATEVER, why))
+        change = change_by(request, document["spec"]["reason"], "")
+        asked = replace(write, match=write.match or WHATEVER, change=change)
+        answer, is_new = await backend.writer.put(key, document, asked)
         note(request, key, answer)
-        return in_json(answer, 201 if is_new and not dry_run else 200)
+        return in_json(answer, 201 if is_new and not write.dry_run else 200)
 
 
 def _add_ending(app: FastAPI, backend: Backend) -> None:
@@ -122,23 +124,41 @@ def _add_ending(app: FastAPI, backend: Backend) -> None:
         tags=["LimitOverride"],
         summary="End the override of a model.",
         name="end_model_override",
-        response_model=DeletedDocuments,
+        response_model=BundlePlan,
         responses=deleting(),
     )
-    async def delete(request: Request, tenant: str, model: str) -> Response:
+    async def delete(request: Request, tenant: str, model: str, write: AsAsked) -> Response:
         is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
         key = _in_force(backend, tenant, model) if is_operator else _own(backend, tenant, model)
-        answer = await backend.deletion.delete(key, False, WriteRequest())
+        answer = await backend.deletion.delete(key, False, write)
         note(request, key, answer)
-        return in_json(answer, 202)
+        return in_json(answer, 200 if write.dry_run else 202)
 
 
 def spec_of(body: OverrideBody, tenant: str, model: str, now: datetime) -> Manifest:
     """Return the spec of a LimitOverride from the short form."""
-    changes = body.model_dump(by_alias=True, exclude_unset=True, exclude={"author", "reason", "ttl"})
+    changes = body.model_dump(by_alias=True, exclude_unset=True, exclude={"author", "reason", "ttl", "expires"})
     said = {"author": body.author, "reason": body.reason}
     target = {"tenant": tenant, "model": model}
-    return {**said, "expires": _expires(body.ttl, now, f"override of {tenant}/{model}"), "target": target, **changes}
+    return {**said, "expires": _end(body, now, f"override of {tenant}/{model}"), "target": target, **changes}
+
+
+def _end(body: OverrideBody, now: datetime, subject: str) -> str:
+    """Return when an override ends; raises `Invalid`."""
+    if bool(body.ttl) is bool(body.expires):
+        raise Invalid(subject, [Problem("ttl", "is missing; give ttl, how long it holds, or expires, when it ends")])
+    return _expires(body.ttl, now, subject) if body.ttl else _until(str(body.expires), now, subject)
+
+
+def _until(expires: str, now: datetime, subject: str) -> str:
+    try:
+        length = (moment(expires) - now).total_seconds()
+    except ValueError as error:
+        raise Invalid(subject, [Problem("expires", str(error))]) from error
+    if not 0 < length <= LONGEST:
+        message = f"{expires!r} is not within a day from now; a longer one is written under /v1/overrides"
+        raise Invalid(subject, [Problem("expires", message)])
+    return expires
 
 
 def _expires(ttl: Any, now: datetime, subject: str) -> str:

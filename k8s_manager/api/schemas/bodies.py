@@ -134,7 +134,7 @@ class MeasurementBody(Spec):
 
 
 class OverrideBody(Spec):
-    """What holds in place of a model's limit for `ttl`, and why."""
+    """What holds in place of a model's limit for `ttl`, or until `expires`, and why."""
 
     per_replica_qps: Annotated[Any, WithJsonSchema({"type": "number"})] = None
     total: Annotated[Any, WithJsonSchema({"type": "number"})] = None
@@ -142,10 +142,12 @@ class OverrideBody(Spec):
     action: Annotated[Any, WithJsonSchema({"type": "string", "enum": ["freeze", "unlimited", "floor"]})] = None
     reason: Annotated[Any, BeforeValidator(_given), WithJsonSchema({"type": "string"})]
     ttl: Annotated[
+        Any, WithJsonSchema({"type": "string", "description": "How long it holds, such as 2h; or say `expires`."})
+    ] = None
+    expires: Annotated[
         Any,
-        BeforeValidator(_given),
-        WithJsonSchema({"type": "string", "description": "How long it holds, such as 2h."}),
-    ]
+        WithJsonSchema({"type": "string", "description": "When it ends (RFC 3339). A plan holds for this one only."}),
+    ] = None
     author: Annotated[Any, WithJsonSchema({"type": "string"})] = None
 
 

@@ -59,6 +59,8 @@ class DocumentWriter:
         document = await self._check.read(key, body)
         if write.dry_run:
             live = self._writable(document, made_from)
+            if write.match is not None:
+                require(live, write.match, key)
             return await self._dry_run.report(await self._dry_run.preview_writes((document, body))), live is None
         async with self._locks.writing(key):
             live = self._writable(document, made_from)

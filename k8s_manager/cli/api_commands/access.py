@@ -1,4 +1,4 @@
-"""`tidegate whoami` and `tidegate token`."""
+"""`tidegate whoami`, `tidegate token` and `tidegate console`."""
 
 import json
 from typing import Annotated
@@ -15,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(whoami)
     app.command()(token)
+    app.command()(console)
 
 
 def whoami(
@@ -31,6 +32,23 @@ def whoami(
         typer.echo(f"  {grant['role']} in {tenants}: {', '.join(grant['rights'])}")
     if not answer["grants"]:
         typer.echo("  no grants; ask a platform admin for one")
+
+
+def console(
+    browse: Annotated[bool, typer.Option("--open", help="Open it in the browser of this machine.")] = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Print a link that signs you in to the console, once and within ten minutes, with the rights of your token.
+
+    tidegate console --open
+    """
+    connection = connect(server, token_file, state)
+    address = connection.server + connection.call("POST", "/console/links")["path"]
+    typer.echo(address)
+    if browse:
+        typer.launch(address)
 
 
 def token(

@@ -13,6 +13,7 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import FORMS, Format, Object, Rollouts, form_of
 from k8s_manager.cli.selection import Selected, chosen
+from k8s_manager.document_state import trouble
 
 PAUSE = 1.0
 """Seconds between two looks of --watch."""
@@ -82,7 +83,7 @@ def _show_tables(connection: Connection, found: Chosen, wide: bool) -> None:
             typer.echo()
         output.table(kind.value, [obj for _, obj in pairs], wide, rollouts(connection, (owner for owner, _ in pairs)))
     for obj in _objects(found):
-        for sentence in output.trouble(obj):
+        for sentence in trouble(obj):
             typer.echo(f"{obj['metadata']['name']}: {sentence}")
 
 

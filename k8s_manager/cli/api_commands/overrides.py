@@ -16,6 +16,7 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.output import Format
 from k8s_manager.cli.selection import owner_of_namespace
 from k8s_manager.client import GrantedRole, path_of
+from k8s_manager.document_state import trouble
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
@@ -129,7 +130,7 @@ def list_(
         return
     output.table("override", found)
     for obj in found:
-        for sentence in output.trouble(obj, "Expired"):
+        for sentence in trouble(obj, "Expired"):
             typer.echo(f"{obj['metadata']['name']}: {sentence}")
 
 

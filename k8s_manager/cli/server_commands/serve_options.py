@@ -45,6 +45,10 @@ TlsKey = Annotated[Path | None, typer.Option(envvar="TIDEGATE_TLS_KEY", help="Th
 Audit = Annotated[
     str, typer.Option(envvar="TIDEGATE_AUDIT", help="Where the audit trail goes: - (standard output), a file, or off.")
 ]
+Console = Annotated[
+    bool,
+    typer.Option("--console/--no-console", envvar="TIDEGATE_CONSOLE", help="Serve the console under /console."),
+]
 InFlight = Annotated[int, typer.Option(min=1, max=256, help="Most writes to Kubernetes in flight at once.")]
 
 Traces = Annotated[
@@ -88,6 +92,23 @@ OidcKeys = Annotated[
 ]
 OidcCaFile = Annotated[
     Path | None, _callers(envvar="TIDEGATE_OIDC_CA_FILE", help="The authorities for the issuer's certificate.")
+]
+ConsoleClient = Annotated[
+    str | None,
+    _callers(
+        metavar="ID",
+        envvar="TIDEGATE_CONSOLE_CLIENT",
+        help="The console's client at that issuer: people sign in there. Its way back is URL/console/oidc/callback.",
+    ),
+]
+ConsoleSecretFile = Annotated[
+    Path | None, _callers(envvar="TIDEGATE_CONSOLE_SECRET_FILE", help="A file with that client's secret.")
+]
+ConsoleUrl = Annotated[
+    str | None,
+    _callers(
+        metavar="URL", envvar="TIDEGATE_CONSOLE_URL", help="Where browsers reach this manager; absent: as they ask."
+    ),
 ]
 TokenReview = Annotated[
     str | None,
@@ -202,6 +223,7 @@ class ServerOptions:
     tls_cert: TlsCert = None
     tls_key: TlsKey = None
     audit: Audit = "-"
+    console: Console = True
     in_flight: InFlight = 32
     traces: Traces = None
 
@@ -220,6 +242,9 @@ class CallerOptions:
     oidc_groups_claim: OidcGroupsClaim = "groups"
     oidc_keys: OidcKeys = None
     oidc_ca_file: OidcCaFile = None
+    console_client: ConsoleClient = None
+    console_secret_file: ConsoleSecretFile = None
+    console_url: ConsoleUrl = None
     token_review: TokenReview = None
     calls_per_second: CallsPerSecond = 200.0
     prefixed_names: PrefixedNames = False

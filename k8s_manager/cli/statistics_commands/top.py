@@ -16,11 +16,10 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import Selected, tenant_in
+from k8s_manager.statistics.stats_query import counted_minute
 
 SPAN = 60
 """Seconds over which rates are taken."""
-SETTLED = 20
-"""Seconds until the requests of a moment are in the statistics of all gateway pods."""
 
 
 class TopSort(StrEnum):
@@ -93,9 +92,9 @@ class TopReader:
 
     def read(self) -> TopPage:
         """Return the models in their order."""
-        end = int(time.time() - SETTLED) // SPAN * SPAN
+        start, end = counted_minute(time.time())
         path = f"/v1/tenants/{self._tenant}/stats" if self._tenant else "/v1/stats"
-        found = self._connection.call("GET", f"{path}?by=model&from={end - SPAN}&to={end}&step={SPAN}s")
+        found = self._connection.call("GET", f"{path}?by=model&from={start}&to={end}&step={SPAN}s")
         counts = {(item["tenant"], item["model"]): item for item in found["items"]}
         models = self._documents()
         names = [name for name in {*counts, *models} if self._pattern in "/".join(name)]

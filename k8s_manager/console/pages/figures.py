@@ -1,0 +1,104 @@
+"""What pages make of the API's answers about requests: sums, and series for charts. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from collectors.request_statistics.row_query import fine_since
+from collectors.request_statistics.series import MINUTE
+
+_RATES, _QUANTILES = ("demand", "admitted", "limited"), ("p50", "p95", "p99")
+
+SPANS = {"15m": (900, 10), "1h": (3600, 60), "6h": (21_600, 60), "7d": (604_800, 3_600)}
+"""What a chart may show: its length, and the step of its newest part, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSum:
+    """Requests of a span, and how long it was in seconds."""
+
+    seconds: float
+    demand: int = 0
+    admitted: int = 0
+    limited: int = 0
+    errors: int = 0
+    p99: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that were offered."""
+        return self.demand / self.seconds
+
+
+def sum_of(items: Iterable[Mapping[str, Any]], seconds: float) -> RequestSum:
+    """Return the sum of counts; its p99 is the largest of them, since quantiles do not add up."""
+    rows = list(items)
+    slow = [row["latency"]["p99"] for row in rows if row["latency"]["p99"] is not None]
+    return RequestSum(
+        seconds,
+        sum(row["demand"] for row in rows),
+        sum(row["admitted"] for row in rows),
+        sum(row["limited"] for row in rows),
+        sum(row["serverErrors"] for row in rows),
+        max(slow, default=None),
+    )
+
+
+def sums_by_model(items: Iterable[Mapping[str, Any]], seconds: float) -> dict[tuple[str, str], RequestSum]:
+    """Return the sums of each tenant's models."""
+    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in items:
+        rows.setdefault((row["tenant"], row["model"]), []).append(row)
+    return {place: sum_of(found, seconds) for place, found in rows.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class CountedSpan:
+    """Counts of a span from `start` on and before `end` (epoch seconds), in steps of seconds."""
+
+    start: int
+    end: int
+    step: int
+    items: Sequence[Mapping[str, Any]]
+
+
+def chart_spans(now: float, name: str) -> list[tuple[int, int, int]]:
+    """Return the spans of a chart, each with its step. Of the last quarter of an hour the oldest part has minutes: that
+    is what collectors keep of it for certain."""
+    length, step = SPANS.get(name, SPANS["15m"])
+    end = int(now) // step * step + step
+    start = end - length
+    fine = -(-max(start, fine_since(now)) // MINUTE) * MINUTE
+    if step >= MINUTE or fine <= start:
+        return [(start // step * step, end, step)]
+    return [(start // MINUTE * MINUTE, fine, MINUTE), (fine, end, step)]
+
+
+def series(spans: Sequence[CountedSpan], limit: Sequence[tuple[float, float]]) -> dict[str, list[Any]]:
+    """Return the columns of a chart: times (epoch seconds), requests per second, the limit, and latency. A step without
+    requests has a zero and no latency; `limit` are the moments from which totals hold, in order."""
+    found: dict[str, list[Any]] = {name: [] for name in ("time", *_RATES, "limit", *_QUANTILES)}
+    for span in spans:
+        rows = {int(datetime.fromisoformat(row["start"]).timestamp()): row for row in span.items}
+        for time in range(span.start, span.end, span.step):
+            row = rows.get(time)
+            found["time"].append(time)
+            found["limit"].append(next((total for since, total in reversed(limit) if since <= time + span.step), None))
+            for name in _RATES:
+                found[name].append(round(row[name] / span.step, 3) if row else 0)
+            for name in _QUANTILES:
+                found[name].append(row["latency"][name] if row else None)
+    return found
+
+
+def limit_line(events: Iterable[Mapping[str, Any]], total: float | None) -> list[tuple[float, float]]:
+    """Return from when on which total holds, of the events that are remembered, and of the one that holds now."""
+    changes = [
+        (datetime.fromisoformat(event["time"]).timestamp(), float(event["details"]["total"]))
+        for event in events
+        if event["type"] == "limit" and event["details"].get("total") is not None
+    ]
+    if changes or total is None:
+        return changes
+    return [(0.0, total)]

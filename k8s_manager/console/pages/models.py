@@ -1,0 +1,135 @@
+"""One model: its chart, replicas, versions, conditions, history, logs, and the document itself."""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from istio_templates.yaml_text import yaml_text
+from k8s_manager.console import ROOT
+from k8s_manager.console.api_client import ApiClient, ApiRefusal
+from k8s_manager.console.page import page
+from k8s_manager.console.pages.figures import SPANS, CountedSpan, chart_spans, limit_line, series, sum_of
+from k8s_manager.console.site import ConsoleSite, reader_of
+from k8s_manager.document_state import state
+from k8s_manager.statistics.stats_query import counted_minute
+
+LINES = "200"
+
+
+def routes(site: ConsoleSite) -> list[Route]:
+    """Return the routes."""
+    one = f"{ROOT}/tenants/{{tenant}}/models/{{model}}"
+    return [
+        Route(one, site.read(model)),
+        Route(f"{one}/series", site.read(model_series)),
+        Route(f"{one}/logs", site.read(logs)),
+        Route(f"{one}/history", site.read(history)),
+        Route(f"{one}/history/{{revision:int}}", site.read(revision)),
+        Route(f"{one}/document", site.read(document)),
+    ]
+
+
+def path_of(request: Request) -> str:
+    """Return where the model of a page stands in the API."""
+    return f"/v1/tenants/{request.path_params['tenant']}/models/{request.path_params['model']}"
+
+
+async def model(request: Request) -> Response:
+    """Show the model."""
+    reader, path = reader_of(request), path_of(request)
+    found = await reader.api.get(path)
+    limit, explanation, ready, inventory, replicas = await asyncio.gather(
+        reader.api.get(f"{path}/limit"),
+        reader.api.get(f"{path}/explain"),
+        reader.api.get(f"{path}/explain", about="ready"),
+        reader.api.get(f"{path}/objects"),
+        reader.api.get(f"{path}/replicas"),
+    )
+    start, end = counted_minute(reader.now.timestamp())
+    counts, gaps = await _counts(reader.api, path, start, end)
+    span = request.query_params.get("span", "15m")
+    return page(
+        request,
+        "model.html",
+        title=f"{request.path_params['tenant']}/{request.path_params['model']}",
+        document=found,
+        state=state(found),
+        limit=limit,
+        explanation=explanation["explanation"],
+        warmth=ready,
+        inventory=inventory,
+        replicas=replicas["items"],
+        requests=sum_of(counts, end - start),
+        gaps=gaps,
+        span=span if span in SPANS else "15m",
+        spans=list(SPANS),
+    )
+
+
+async def model_series(request: Request) -> Response:
+    """Return the columns of a model's chart as JSON."""
+    reader, path = reader_of(request), path_of(request)
+    spans, gaps = list[CountedSpan](), list[str]()
+    for start, end, step in chart_spans(reader.now.timestamp(), request.query_params.get("span", "")):
+        counts, missing = await _counts(reader.api, path, start, end, step)
+        spans.append(CountedSpan(start, end, step, counts))
+        gaps += missing
+    limit, inventory = await asyncio.gather(reader.api.get(f"{path}/limit"), reader.api.get(f"{path}/objects"))
+    marks = [event for event in inventory["events"] if event["type"] == "limit"]
+    columns = series(spans, limit_line(marks, limit.get("total")))
+    shown = [{"time": event["time"], "message": event["message"]} for event in marks]
+    return JSONResponse({"columns": columns, "changes": shown, "gaps": list(dict.fromkeys(gaps))})
+
+
+async def _counts(api: ApiClient, path: str, start: int, end: int, step: int = 60) -> tuple[list[Any], list[str]]:
+    """Return the counts of a span, or why there are none."""
+    span: dict[str, Any] = {"from": str(start), "to": str(end), "step": f"{step}s"}
+    try:
+        found = await api.get(f"{path}/stats", **span)
+    except ApiRefusal as refusal:
+        return [], [refusal.detail]
+    return found["items"], found["gaps"]
+
+
+async def logs(request: Request) -> Response:
+    """Show the last lines of the model's pods."""
+    reader, pod = reader_of(request), request.query_params.get("pod", "")
+    wanted: dict[str, Any] = {"tail": LINES, **({"pod": pod} if pod else {})}
+    found = await reader.api.get(f"{path_of(request)}/logs", **wanted)
+    return page(request, "logs.html", title="Logs", lines=found["items"], pod=pod, **request.path_params)
+
+
+async def history(request: Request) -> Response:
+    """Show the revisions of the model's document."""
+    found = await reader_of(request).api.get(f"{path_of(request)}/history")
+    return page(request, "history.html", title="History", revisions=found["items"], **request.path_params)
+
+
+async def revision(request: Request) -> Response:
+    """Show one revision, and what it has changed."""
+    number = request.path_params["revision"]
+    against = {"against": str(number - 1)} if number > 1 else {}
+    api, path = reader_of(request).api, f"{path_of(request)}/history/{number}"
+    try:
+        found = await api.get(path, **against)
+    except ApiRefusal:  # the one before is kept no longer
+        found = await api.get(path)
+    given = {"number": number, "found": found, "text": yaml_text([found["spec"]]).removeprefix("---\n")}
+    place = {name: request.path_params[name] for name in ("tenant", "model")}
+    return page(request, "revision.html", title=f"Revision {number}", **given, **place)
+
+
+async def document(request: Request) -> Response:
+    """Show the model's document, to be changed."""
+    reader = reader_of(request)
+    reply = await reader.api.call("GET", path_of(request))
+    if not reply.is_good:
+        raise ApiRefusal(reply.status, reply.body)
+    text = yaml_text([{"spec": reply.body["spec"]}]).removeprefix("---\n")
+    match = reply.headers.get("etag", "")
+    return page(
+        request, "document.html", title="Document", text=text, match=match, problem=None, why="", **request.path_params
+    )

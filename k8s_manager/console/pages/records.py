@@ -1,0 +1,64 @@
+"""Pages of single lists: overrides, claims of hosts, what changed, and where manifests go."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from k8s_manager.console import ROOT
+from k8s_manager.console.page import page
+from k8s_manager.console.pages.overview import state_of
+from k8s_manager.console.pages.page_window import window
+from k8s_manager.console.site import ConsoleSite, reader_of
+
+
+def routes(site: ConsoleSite) -> list[Route]:
+    """Return the routes."""
+    return [
+        Route(f"{ROOT}/overrides", site.read(overrides)),
+        Route(f"{ROOT}/claims", site.read(claims)),
+        Route(f"{ROOT}/changes", site.read(changes)),
+        Route(f"{ROOT}/git", site.read(git)),
+        Route(f"{ROOT}/account", site.read(account)),
+    ]
+
+
+async def overrides(request: Request) -> Response:
+    """Show the overrides that there are."""
+    found = await reader_of(request).api.items("/v1/overrides")
+    lines = [(one, state_of(one)) for one in found]
+    return page(request, "overrides.html", title="Overrides", lines=lines)
+
+
+async def claims(request: Request) -> Response:
+    """Show whose each host is."""
+    wanted = request.query_params.get("q", "").strip().lower()
+    found = await reader_of(request).api.items("/v1/claims")
+    if wanted:
+        found = [one for one in found if wanted in f"{one['host']} {one['tenant']}".lower()]
+    shown = window(found, request.query_params.get("page", "1"))
+    return page(request, "claims.html", title="Hosts", shown=shown, wanted=wanted)
+
+
+async def changes(request: Request) -> Response:
+    """Show what happened lately, the newest first."""
+    wanted, kind = request.query_params.get("q", "").strip().lower(), request.query_params.get("type", "")
+    found = (await reader_of(request).api.get("/v1/events", follow="false"))["items"]
+    types = sorted({one["type"] for one in found})
+    if wanted:
+        found = [one for one in found if wanted in f"{one['object']} {one['message']}".lower()]
+    if kind:
+        found = [one for one in found if one["type"] == kind]
+    shown = window(found[::-1], request.query_params.get("page", "1"))
+    return page(request, "changes.html", title="Changes", shown=shown, wanted=wanted, kind=kind, types=types)
+
+
+async def git(request: Request) -> Response:
+    """Show how far manifests have come."""
+    found = await reader_of(request).api.get("/v1/git")
+    return page(request, "git.html", title="Git", found=found)
+
+
+async def account(request: Request) -> Response:
+    """Show who the reader is, and what it may do."""
+    found = await reader_of(request).api.get("/v1/whoami")
+    return page(request, "account.html", title="Your account", found=found)

@@ -1,0 +1,71 @@
+"""Tenants: their hosts, models and owners, and the range in which their people may set limits."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from k8s_manager.console import ROOT
+from k8s_manager.console.page import page
+from k8s_manager.console.pages.fleet import demand_now, model_line, namespaces
+from k8s_manager.console.pages.page_window import window
+from k8s_manager.console.site import ConsoleSite, reader_of
+from k8s_manager.document_state import state, trouble
+
+
+def routes(site: ConsoleSite) -> list[Route]:
+    """Return the routes."""
+    return [
+        Route(f"{ROOT}/tenants", site.read(tenants)),
+        Route(f"{ROOT}/tenants/{{tenant}}", site.read(tenant)),
+    ]
+
+
+async def tenants(request: Request) -> Response:
+    """Show the tenants, those with what is searched for in name, host or owner."""
+    reader = reader_of(request)
+    wanted = request.query_params.get("q", "").strip().lower()
+    found = await reader.api.items("/v1/tenants")
+    if wanted:
+        found = [one for one in found if wanted in _words(one)]
+    shown = window(found, request.query_params.get("page", "1"))
+    lines = [(one, state(one), trouble(one)) for one in shown.items]
+    return page(request, "tenants.html", title="Tenants", lines=lines, shown=shown, wanted=wanted)
+
+
+async def tenant(request: Request) -> Response:
+    """Show one tenant."""
+    reader, name = reader_of(request), request.path_params["tenant"]
+    document = await reader.api.get(f"/v1/tenants/{name}")
+    inventory, models, overrides, demand = await asyncio.gather(
+        reader.api.get(f"/v1/tenants/{name}/objects"),
+        reader.api.items(f"/v1/tenants/{name}/models"),
+        reader.api.items(f"/v1/tenants/{name}/overrides"),
+        demand_now(reader.api, reader.now.timestamp()),
+    )
+    wanted = request.query_params.get("q", "").strip().lower()
+    lines = [model_line(name, one, demand) for one in models if wanted in one["metadata"]["name"]]
+    shown = window(lines, request.query_params.get("page", "1"))
+    return page(
+        request,
+        "tenant.html",
+        title=f"Tenant {name}",
+        document=document,
+        namespace=next(iter(namespaces([document]))),
+        state=state(document),
+        inventory=inventory,
+        overrides=overrides,
+        gaps=demand.gaps,
+        shown=shown,
+        wanted=wanted,
+    )
+
+
+def _words(document: dict[str, object]) -> str:
+    spec = document["spec"]
+    assert isinstance(spec, dict)
+    metadata = document["metadata"]
+    assert isinstance(metadata, dict)
+    hosts = [str(one.get("name", "")) for one in spec.get("hosts") or []]
+    return " ".join([metadata["name"], *hosts, *map(str, spec.get("owners") or [])]).lower()

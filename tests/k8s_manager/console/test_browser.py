@@ -1,0 +1,139 @@
+"""The console in a real browser: no error, no breach of its policy, no barrier, and what a person does in it."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from tests.k8s_manager.console.conftest import Place
+from tests.k8s_manager.console.test_pages import PAGES
+from tests.support.bounds import hung
+from tests.support.fleet import TOKEN
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+RULES = "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 320, "height": 720}}
+
+
+ABSENT = "" if CHROMIUM or "CI" in os.environ else "Chromium is not installed; apt-get install chromium"
+pytestmark = [pytest.mark.skipif(bool(ABSENT), reason=ABSENT), pytest.mark.xdist_group("chromium")]
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=hung() * 1000)
+        yield browser
+        await browser.close()
+
+
+class Visitor:
+    """A person with a browser window; whatever the browser complains of is kept."""
+
+    def __init__(self, context: BrowserContext, page: Page, base: str) -> None:
+        self.context, self.page, self.base = context, page, base
+        self.complaints: list[str] = []
+        page.on("console", lambda message: self._heard(message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.set_default_timeout(hung() * 1000)
+        page.set_default_navigation_timeout(hung() * 1000)
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+    async def sign_in(self, token: str = TOKEN) -> None:
+        await self.page.goto(f"{self.base}/console/")
+        await self.page.get_by_label("Token").fill(token)
+        await self.page.get_by_role("button", name="Sign in").click()
+        await self.page.wait_for_url(f"{self.base}/console/")
+
+    async def show(self, path: str) -> None:
+        await self.page.goto(f"{self.base}/console/{path}")
+
+    async def barriers(self) -> list[str]:
+        """Return what axe finds on the page, each with where."""
+        await self.page.evaluate(AXE)
+        found: dict[str, Any] = await self.page.evaluate(RULES)
+        return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+
+
+async def visitor(chromium: Browser, place: Place, size: str = "desk", **options: Any) -> Visitor:
+    context = await chromium.new_context(viewport=SIZES[size], **options)  # type: ignore[arg-type]
+    return Visitor(context, await context.new_page(), place.browser().base)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("desk", "dark"), ("phone", "light")])
+async def test_no_page_has_a_barrier_an_error_or_a_scroll_bar_below(chromium, place, size: str, scheme: str):
+    person = await visitor(chromium, place, size, color_scheme=scheme)
+    await person.page.goto(f"{person.base}/console/")
+    assert await person.barriers() == []
+    await person.sign_in()
+    for path in PAGES:
+        await person.show(path)
+        assert await person.barriers() == [], path
+        width = await person.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= SIZES[size]["width"], (path, width)
+    assert person.complaints == []
+
+
+async def test_a_model_is_scaled_by_keyboard_alone(chromium, place):
+    person = await visitor(chromium, place)
+    await person.sign_in()
+    await person.show("tenants/search/models/ranker")
+    field = person.page.get_by_role("textbox", name="Replicas")
+    await field.focus()
+    await field.fill("5")
+    await person.page.keyboard.press("Enter")
+    await expect(person.page.get_by_role("heading", level=1)).to_contain_text("Scale v1 to 5", timeout=hung() * 1000)
+    reason = person.page.get_by_label("Why (for the history)")
+    await reason.fill("a busy evening")
+    await person.page.keyboard.press("Enter")
+    await expect(person.page.get_by_text("Done.")).to_be_visible(timeout=hung() * 1000)
+    found = await place.fleet.get("Model", "ranker", "search")
+    assert found["spec"]["versions"][0]["workload"]["replicas"] == 5
+    assert person.complaints == []
+
+
+async def test_an_open_page_follows_what_happens_and_keeps_what_is_typed(chromium, place):
+    person = await visitor(chromium, place)
+    await person.sign_in()
+    await person.show("tenants/search/models/ranker")
+    await expect(person.page.locator("#line")).to_have_text("live", timeout=hung() * 1000)
+    typed = person.page.get_by_label("Why", exact=True)
+    await typed.fill("half a sen")
+    body = {"total": 3, "reason": "seen live", "ttl": "1h"}
+    status, _ = await place.rest.call("PUT", "/v1/tenants/search/models/ranker/limit/override", body)
+    assert status == 201
+    await expect(person.page.get_by_text("seen live").first).to_be_visible(timeout=hung() * 1000)
+    assert await typed.input_value() == "half a sen"
+    assert person.complaints == []
+
+
+async def test_reading_and_writing_work_without_javascript(chromium, place):
+    person = await visitor(chromium, place, java_script_enabled=False)
+    await person.sign_in()
+    await person.show("tenants/search/models/ranker")
+    assert "Why the limit is what it is" in await person.page.content()
+    await person.page.get_by_label("Why; callers get 503").fill("no script")
+    await person.page.locator("form[action$='/pause'] button").click()
+    await person.page.get_by_role("button", name="Apply").click()
+    await person.page.wait_for_url("**done=1")
+    found = await place.fleet.get("Model", "ranker", "search")
+    assert found["spec"]["paused"] == "no script"
+
+
+async def test_a_page_says_when_it_is_not_live_any_more(chromium, place):
+    person = await visitor(chromium, place)
+    await person.page.clock.install()
+    await person.sign_in()
+    await expect(person.page.locator("#line")).to_have_text("live", timeout=hung() * 1000)
+    await person.context.set_offline(True)
+    await person.page.clock.fast_forward(60_000)
+    await expect(person.page.locator("#line")).to_contain_text("not live since", timeout=hung() * 1000)

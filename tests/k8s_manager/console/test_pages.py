@@ -1,0 +1,112 @@
+"""What pages show, and to whom; what every answer carries."""
+
+import gzip
+import re
+
+import pytest
+
+from k8s_manager.console.assets import FOLDER, assets
+from k8s_manager.console.security_headers import POLICY
+
+PAGES = (
+    "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/models/ranker",
+    "tenants/search/models/ranker/history", "tenants/search/models/ranker/history/1",
+    "tenants/search/models/ranker/logs", "tenants/search/models/ranker/document", "overrides", "claims", "changes",
+    "git", "account",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_is_whole_and_carries_the_headers(browser, path: str):
+    seen = await browser.get(f"/console/{path}")
+    assert seen.status == 200, seen.text
+    assert seen.headers["Content-Security-Policy"] == POLICY and seen.headers["Cache-Control"] == "no-store"
+    assert seen.headers["X-Frame-Options"] == "DENY" and seen.headers["X-Content-Type-Options"] == "nosniff"
+    assert seen.text.count("<h1") == 1 and seen.text.rstrip().endswith("</html>")
+    assert not re.search(r"<script(?![^>]*\bsrc=)| on[a-z]+=|style=|javascript:", seen.text), "nothing inline"
+    for name in re.findall(r'/console/assets/([^"]+)"', seen.text):
+        assert name in assets(), name
+
+
+async def test_what_is_not_there_is_said(browser):
+    for path, status in (("nothing", 404), ("tenants/none", 404), ("tenants/search/models/none", 404)):
+        seen = await browser.get(f"/console/{path}")
+        assert seen.status == status and "To the overview" in seen.text
+    assert (await browser.get("/console/tenants?page=-1&q=%3Cb%3E")).status == 200
+    assert (await browser.get("/console/changes?page=99999999999999")).status == 200
+
+
+async def test_a_tenants_engineer_sees_its_tenant_and_nothing_else(place):
+    browser = place.browser()
+    await browser.sign_in("as-owner")
+    overview, tenants = await browser.get("/console/"), await browser.get("/console/tenants")
+    for seen in (overview, tenants, await browser.get("/console/claims"), await browser.get("/console/changes")):
+        assert seen.status == 200 and not re.search(r"\bads\b|bidder", seen.text)
+    assert "search/ranker" in overview.text and ">Gateways</a>" not in overview.text and ">Git</a>" not in overview.text
+    for path, status in (("tenants/ads", 404), ("tenants/ads/models/bidder", 404), ("gateways", 403), ("git", 403)):
+        assert (await browser.get(f"/console/{path}")).status == status, path
+    page = await browser.get("/console/tenants/search/models/ranker")
+    assert "Show the plan" in page.text
+
+
+async def test_who_was_granted_nothing_is_told_so(place):
+    browser = place.browser()
+    seen = await browser.send("/console/sign-in", {"token": "as-stranger", "next": "/console/"})
+    assert seen.status == 200 and "a platform admin grants roles" in seen.text
+    assert (await browser.get("/console/tenants")).status == 403
+
+
+async def test_a_viewer_is_offered_no_action(place):
+    status, _ = await place.rest.call(
+        "PUT", "/v1/grants/viewer", {"spec": {"role": "viewer", "users": ["stranger"], "tenants": ["search"]}}
+    )
+    assert status in (200, 201)
+    browser = place.browser()
+    await browser.sign_in("as-stranger")
+    page = await browser.get("/console/tenants/search/models/ranker")
+    document = await browser.get("/console/tenants/search/models/ranker/document")
+    assert page.status == document.status == 200
+    assert "Show the plan" not in page.text + document.text and "<textarea" not in document.text
+
+
+async def test_tenants_are_found_by_name_host_and_owner(browser):
+    for wanted, found in (("search", True), ("ads.models", True), ("ads-ml", True), ("nowhere", False)):
+        seen = await browser.get(f"/console/tenants?q={wanted}")
+        assert ("<tbody>\n<tr><th" in seen.text) is found, wanted
+
+
+async def test_a_chart_without_collectors_stands_and_says_so(browser):
+    seen = await browser.get("/console/tenants/search/models/ranker/series?span=15m")
+    assert seen.status == 200 and '"gaps":["' in seen.text and '"demand":[0' in seen.text
+    page = await browser.get("/console/tenants/search/models/ranker")
+    assert "Requests may be missing here" in page.text
+
+
+async def test_files_are_kept_for_ever_and_sent_packed(browser):
+    name = next(name for name in assets() if name.startswith("htmx"))
+    async with browser.session.get(f"{browser.base}/console/assets/{name}", auto_decompress=False) as answer:
+        assert answer.headers["Cache-Control"].endswith("immutable") and answer.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(await answer.read()) == (FOLDER / "htmx.min.js").read_bytes()
+    assert (await browser.get("/console/assets/..%2fassets.py")).status == 404
+
+
+async def test_a_first_visit_is_small(browser):
+    page = await browser.get("/console/tenants/search/models/ranker")
+    files = sum(len(assets()[name].packed) for name in set(re.findall(r'/console/assets/([^"]+)"', page.text)))
+    whole = files + len(gzip.compress(page.text.encode()))
+    assert whole <= 120_000, whole
+
+
+async def test_an_open_page_is_told_of_changes_and_of_nothing_after_the_sign_out(place, browser):
+    page = await browser.get("/console/")
+    async with browser.session.get(f"{browser.base}/console/live?about=") as line:
+        assert line.status == 200 and line.content_type == "text/event-stream"
+        assert b"event: open" in await line.content.readuntil(b"\n\n")
+        body = {"replicas": 3}
+        status, answer = await place.rest.call("PUT", "/v1/tenants/search/models/ranker/versions/v1/scale", body)
+        assert status == 200, answer
+        assert b"event: changed" in await line.content.readuntil(b"\n\n")
+        await browser.send("/console/sign-out", page.form("/sign-out"))
+        await place.rest.call("PUT", "/v1/tenants/search/models/ranker/versions/v1/scale", {"replicas": 2})
+        rest = await line.content.read()
+        assert rest.count(b"event: changed") <= 1
