@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks.controlplane import calls, crowd, events, flaps, reaction, render, scale, soak, startup
+from benchmarks.controlplane import calls, console, crowd, events, flaps, reaction, render, scale, soak, startup
 from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
 from benchmarks.statistics import engine, series
 from benchmarks.support.report import Figure, show
@@ -30,6 +30,7 @@ ALL: dict[str, Benchmark] = {
     "startup": startup.run,
     "render": render.run,
     "calls": calls.run,
+    "console": console.run,
     "warmup": warmup.run,
     "slow-start": slow_start.run,
     "soak": soak.run,
