@@ -1,21 +1,21 @@
 """What Kubernetes and Prometheus ask every process of a collector: whether it lives, whether it works, its metrics."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
-_TYPE = "text/plain; version=0.0.4"
+from k8s_manager.runtime.metrics import MEDIA_TYPE, MetricsPage
 
 
 def probed(
     title: str, problems: Callable[[], Sequence[str]], registries: Callable[[], Sequence[CollectorRegistry]]
 ) -> FastAPI:
-    """Return an application with these pages; it is ready while there are no problems. Metrics are as they are when
-    they are asked for, and are written down beside the event loop."""
+    """Return an application with these pages; it is ready while there are no problems. Metrics are at
+    most a second old."""
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    page = MetricsPage(registries)
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
@@ -28,7 +28,6 @@ def probed(
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        pages = [await asyncio.to_thread(generate_latest, registry) for registry in registries()]
-        return PlainTextResponse(b"".join(pages), media_type=_TYPE)
+        return PlainTextResponse(await page.text(), media_type=MEDIA_TYPE)
 
     return app

@@ -29,6 +29,7 @@ async def sinks_of_collector(_: web.Request) -> web.Response:
     """Show a collector with a sink."""
     metrics, registry = RequestMetrics(RequestTotals(0), LineCounts()), CollectorRegistry()
     metrics.sink_failures, metrics.sink_waiting = {"rows": 0}, {"rows": 3}
+    metrics.sink_refused, metrics.sink_dropped = {"rows": 0}, {"rows": 0}
     registry.register(metrics.snapshot())
     return web.Response(body=generate_latest(registry))
 
