@@ -66,7 +66,7 @@ async def run(settings: CollectorSettings) -> None:
         clock = SystemClock()
         identity = f"{socket.gethostname().lower()}-{secrets.token_hex(2)}"
         shared = Membership(client, clock, settings.namespace, identity) if settings.namespace else None
-        sinks = [sink_at(one, settings.sink_credentials, clock) for one in settings.sinks]
+        sinks = [sink_at(one, settings.sink_credentials.get(one), clock) for one in settings.sinks]
         for sink in sinks:
             if isinstance(sink, ParquetSink):
                 await sink.take()
