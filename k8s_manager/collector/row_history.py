@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from collectors.request_statistics.row_codec import packed
 from collectors.request_statistics.row_query import PackedRow, RowQuery
-from istio_templates.errors import TidegateError
+from istio_templates.errors import Transient
 from k8s_manager.collector.sinks.parquet_rows import ParquetRows, RowSelection
 from k8s_manager.collector.sinks.parquet_sink import ParquetSink
 from k8s_manager.collector.sinks.parquet_sql import failures
@@ -21,7 +21,7 @@ AT_ONCE = 8
 NAMES = ("gateway", "tenant", "model")
 
 
-class HistoryBusy(TidegateError):
+class HistoryBusy(Transient):
     """Too many ask for rows in files at once."""
 
     def __init__(self) -> None:

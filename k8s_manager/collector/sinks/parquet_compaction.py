@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 EVERY = 60
 """Seconds between two looks at what can be put together, and at least between replacing a file and removing it."""
+SETTLED = 2 * SPANS[DAY]
+"""Seconds after which hours are closed also where rows have waited for a disk."""
 QUIET = 1200
 """Seconds without a row after which an hour is closed: a collector that starts reads the last quarter of an hour."""
 
@@ -134,7 +136,7 @@ class RowFiles:
         while sum(sizes[too_much:]) > self._bounds.size and too_much < len(files) - 1:
             too_much += 1
         self._drop([*old, *files[:too_much]])
-        self._shared.forget(int(now) - self._bounds.age)
+        self._shared.forget(int(now) - SETTLED)
         return too_much
 
     def _drop(self, files: Iterable[RowFile]) -> None:
