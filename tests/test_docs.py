@@ -20,6 +20,7 @@ from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import REGISTRY
 from k8s_manager.runtime.settings import Settings
 from tests.monitoring.files import RECORDS
+from tests.monitoring.kafka_metrics import kafka_registries
 from tests.support.pages import PAGES, ROOT, links, mentions, prose
 
 # Flags of kubectl, of kube-state-metrics and of the project's own modules, which the command line does not have.
@@ -65,7 +66,8 @@ def flags() -> set[str]:
 @cache
 def metrics() -> set[str]:
     collector = RequestMetrics(RequestTotals(0), LineCounts())
-    known = [*REGISTRY.collect(), *collector.snapshot().collect()]
+    of_kafka = [metric for registry in kafka_registries() for metric in registry.collect()]
+    known = [*REGISTRY.collect(), *collector.snapshot().collect(), *of_kafka]
     found = {name for metric in known for name in (metric.name, *(s.name for s in metric.samples))}
     types = {metric.name: metric.type for metric in known}
     counters = {f"{name}_total" for name, kind in types.items() if kind == "counter"}

@@ -1,7 +1,7 @@
 """What is asked of collectors, what one of them answers, and the answers of several as one.
 
 A collector adds up what only it has counted. Rows that another collector may have too keep their source, so that each
-counts once; where they are old, all collectors have them as minutes.
+counts once; where they are old, all collectors have them as minutes, and in files as five minutes.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,13 +15,16 @@ from collectors.request_statistics.series import ALL, COARSE, FINE, MINUTE, in_s
 
 SKEW = 120
 """Seconds by which the clocks of collectors and of who asks them may differ, and a little more."""
+FILE_STEP = 300
+"""Seconds of a row in files, which are kept for weeks."""
 PackedRow = tuple[RowPlace, int, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class RowQuery:
     """Rows of a level from `start` on and before `end` (epoch seconds), in steps of so many seconds; of one gateway,
-    tenant or model where they are given. Before `fine_since` there are minutes only."""
+    tenant or model where they are given. Before `fine_since` rows that several collectors may have are added up over
+    `grain` seconds: minutes, or five minutes, and then collectors answer out of their files too."""
 
     level: str
     start: int
@@ -31,6 +34,12 @@ class RowQuery:
     gateway: str = ""
     tenant: str = ""
     model: str = ""
+    grain: int = MINUTE
+
+    @property
+    def asks_files(self) -> bool:
+        """Whether rows in files can answer it."""
+        return self.grain == FILE_STEP
 
     def is_about(self, place: RowPlace) -> bool:
         """Tell whether a row's place is asked for."""
@@ -41,7 +50,8 @@ class RowQuery:
 class RowAnswer(msgspec.Struct, frozen=True):
     """What one collector knows: rows; since when it has counted all requests of its pods (epoch seconds); the pods that
     it cannot read; by how many seconds it is behind; its name, and those of all that share the pods, empty for one that
-    shares none."""
+    shares none; since when it has rows in files (None where it keeps none), how many are still to be written there, and
+    whether the files cannot be read."""
 
     rows: list[PackedRow]
     since: int
@@ -49,6 +59,9 @@ class RowAnswer(msgspec.Struct, frozen=True):
     lag: float = 0.0
     name: str = ""
     members: list[str] = []
+    files_since: int | None = None
+    unwritten: int = 0
+    are_files_unreadable: bool = False
 
 
 def fine_since(now: float) -> int:
@@ -87,7 +100,7 @@ def merged_rows(query: RowQuery, rows: Iterable[StatsRow]) -> list[StatsRow]:
 
 
 def _coarse(query: RowQuery, rows: list[StatsRow]) -> Iterable[StatsRow]:
-    """Yield the rows of sources that others may have read too: windows, or minutes where those are old."""
+    """Yield the rows of sources that others may have read too: windows, or longer ones where those are old."""
     old: dict[str, list[StatsRow]] = {}
     for row in rows:
         if row.key.start < query.fine_since:
@@ -95,5 +108,5 @@ def _coarse(query: RowQuery, rows: list[StatsRow]) -> Iterable[StatsRow]:
         else:
             yield row
     for source, found in old.items():
-        for row in in_steps(found, MINUTE):
+        for row in in_steps(found, query.grain):
             yield replace(row, key=row.key._replace(source=source))

@@ -3,23 +3,27 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from math import ceil
+
+import msgspec
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import WINDOW, StatsRow, unique
 from collectors.access_log.shares import reader_of
 from collectors.access_log.windows import LATENESS
 from collectors.request_statistics.request_totals import RequestTotals
-from collectors.request_statistics.row_query import RowAnswer, RowQuery, packed_rows
-from collectors.request_statistics.series import FINE, RowSeries
+from collectors.request_statistics.row_query import FILE_STEP, RowAnswer, RowQuery, kept_since, packed_rows
+from collectors.request_statistics.series import FINE, MINUTE, RowSeries
 from istio_templates.facts import ObjectKey
 from k8s_manager.collector.gateway_logs import KINDS, GatewayLogs
 from k8s_manager.collector.membership import Membership
 from k8s_manager.collector.pod_log import PodLog
 from k8s_manager.collector.pod_log_source import PodLogSource
 from k8s_manager.collector.request_metrics import RequestMetrics
+from k8s_manager.collector.row_history import history_of
 from k8s_manager.collector.sinks.row_sink import RowSink
 from k8s_manager.collector.sinks.sink_queue import SinkQueue
 from k8s_manager.kube.client import KubeClient
@@ -29,6 +33,8 @@ from k8s_manager.kube.watch import Watcher
 from k8s_manager.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
+MOST_ROWS = 200_000
+"""Rows of one answer: 100 points of 2,000 models."""
 EVERY = 1.0
 """Seconds between two looks at pods and clock."""
 
@@ -46,7 +52,11 @@ class Collector:
         now = int(clock.utc().timestamp())
         self.engine, self.series, self.totals = Engine(), RowSeries(), RequestTotals(now // WINDOW * WINDOW)
         self.metrics = RequestMetrics(self.totals, self.engine.counts)
-        self._since = now - FINE
+        self._begun = self._since = now - FINE
+        self._missing_until = 0
+        self._history = history_of(self.sinks)
+        if self._history and membership:  # whoever followed the pods before it started may have its rows too
+            self._history.share_all(now)
         self._logs = GatewayLogs(self.store)
         self._members = frozenset[str]()
         self._writing: list[asyncio.Task[None]] = []
@@ -67,6 +77,25 @@ class Collector:
             await asyncio.gather(*writing, return_exceptions=True)
             await asyncio.gather(*(queue.close() for queue in self.sinks))
 
+    async def read(self, query: RowQuery) -> RowAnswer:
+        """Return the answer to a query, out of memory and files; raises `HistoryTooLarge`, and `HistoryBusy`."""
+        kept = max(self._begun, kept_since(self._clock.utc().timestamp()) + MINUTE)
+        bound = min(-(-kept // FILE_STEP) * FILE_STEP, query.end)
+        if not (self._history and query.asks_files and query.start < bound):
+            return await asyncio.to_thread(self.answer(query))
+        memory = self.answer(replace(query, start=bound))
+        past = await self._history.read(query, bound, self._begun, MOST_ROWS)
+        recent = await asyncio.to_thread(memory)
+        lost = max(self._missing_until, self.series.lost_until if self.series.lost_until > bound else 0)
+        return msgspec.structs.replace(
+            recent,
+            rows=[*past.rows, *recent.rows],
+            since=lost,
+            files_since=min(past.since, bound),
+            unwritten=past.unwritten,
+            are_files_unreadable=past.are_unreadable,
+        )
+
     def answer(self, query: RowQuery) -> Callable[[], RowAnswer]:
         """Return what makes the answer to a query, of rows as they are now; it may run in another thread."""
         rows = self.series.rows(query.is_about, query.start, query.end)
@@ -78,7 +107,7 @@ class Collector:
         ]
         answer = partial(
             RowAnswer,
-            since=max(self._since, self.series.lost_until),
+            since=max(self._since, self._missing_until, self.series.lost_until),
             unread=self.metrics.unread,
             lag=self.metrics.lag,
             name=self.membership.identity if self.membership else "",
@@ -98,7 +127,7 @@ class Collector:
             self._follow(source, pods[source], now)
         for followed, task in self._followed.values():
             followed.rest()
-            self._since = max(self._since, ceil(followed.missing_until))
+            self._missing_until = max(self._missing_until, ceil(followed.missing_until))
             if task.done():
                 task.result()
         for task in self._writing:
@@ -125,7 +154,7 @@ class Collector:
         followed, task = self._followed.pop(source)
         task.cancel()
         if is_taken_over:  # who follows it now has the windows that are open whole
-            self.series.share(source, int(now) + LATENESS.late)
+            self._note_shared(source, now)
             self.series.put(self.engine.end(source))
         else:
             followed.end()
@@ -134,13 +163,20 @@ class Collector:
     def _follow(self, source: str, pod: ObjectKey, now: float) -> None:
         since = int(now) - FINE
         if self.membership is not None:
-            self.series.share(source, int(now) + LATENESS.late)
+            self._note_shared(source, now)
             self.totals.begin(source, int(now - LATENESS.open) // WINDOW * WINDOW)
         followed = PodLog(
             source, PodLogSource(self._client, self.store, pod), since, self.engine, self._keep, self._clock
         )
         self._followed[source] = followed, asyncio.create_task(followed.run())
         log.info("following the log of the gateway pod %s", source)
+
+    def _note_shared(self, source: str, now: float) -> None:
+        """Keep the rows of a source by themselves: another collector counts the same lines, now or until now."""
+        until = int(now) + LATENESS.late
+        self.series.share(source, until)
+        if self._history:
+            self._history.share(source, until)
 
     def _keep(self, rows: list[StatsRow]) -> None:
         self.totals.add(self.series.put(rows))
@@ -151,6 +187,8 @@ class Collector:
         self.metrics.pods = len(self._followed)
         self.metrics.lag = max((followed.lag() for followed, _ in self._followed.values()), default=0.0)
         self.metrics.sink_failures = {queue.sink.name: queue.failures for queue in self.sinks}
+        self.metrics.sink_refused = {queue.sink.name: queue.refused for queue in self.sinks}
+        self.metrics.sink_dropped = {queue.sink.name: queue.dropped for queue in self.sinks}
         self.metrics.sink_waiting = {queue.sink.name: queue.waiting for queue in self.sinks}
         self.metrics.unread = sum(followed.problem is not None for followed, _ in self._followed.values())
 

@@ -1,17 +1,15 @@
 """What Kubernetes and Prometheus ask every process of a collector: whether it lives, whether it works, its metrics."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.telemetry import TelemetryConfig
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
+from k8s_manager.runtime.metrics import MEDIA_TYPE, MetricsPage
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
-
-_TYPE = "text/plain; version=0.0.4"
 
 
 def probed(
@@ -20,8 +18,8 @@ def probed(
     registries: Callable[[], Sequence[CollectorRegistry]],
     spans: SpanRecorder = NO_SPANS,
 ) -> FastAPI:
-    """Return an application with these pages; it is ready while there are no problems. Metrics are as they are when
-    they are asked for, and are written down beside the event loop. Calls of other pages are spans."""
+    """Return an application with these pages; it is ready while there are no problems. Metrics are at most a second
+    old. Calls of other pages are spans."""
     app = FastAPI(
         title=title,
         docs_url=None,
@@ -29,6 +27,7 @@ def probed(
         openapi_url=None,
         telemetry=cast(TelemetryConfig, spans.served_calls()),
     )
+    page = MetricsPage(registries)
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
@@ -41,7 +40,6 @@ def probed(
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        pages = [await asyncio.to_thread(generate_latest, registry) for registry in registries()]
-        return PlainTextResponse(b"".join(pages), media_type=_TYPE)
+        return PlainTextResponse(await page.text(), media_type=MEDIA_TYPE)
 
     return app

@@ -17,6 +17,7 @@ from k8s_manager.collector.membership import Membership
 from k8s_manager.collector.probe_pages import probed
 from k8s_manager.collector.row_endpoint import RowReaders
 from k8s_manager.collector.settings import CollectorSettings
+from k8s_manager.collector.sinks.parquet_sink import ParquetSink
 from k8s_manager.collector.sinks.sink_address import sink_at
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
@@ -70,7 +71,10 @@ async def run(settings: CollectorSettings) -> None:
     ):
         clock = SystemClock()
         shared = Membership(client, clock, settings.namespace, identity) if settings.namespace else None
-        sinks = [sink_at(one, settings.sink_credentials, clock) for one in settings.sinks]
+        sinks = [sink_at(one, settings.sink_credentials.get(one), clock) for one in settings.sinks]
+        for sink in sinks:
+            if isinstance(sink, ParquetSink):
+                await sink.take()
         collector = Collector(client, clock, shared, sinks)
         parts = [*(watcher.run() for watcher in collector.watchers), *([shared.run()] if shared else [])]
         app = application(collector, _readers(settings, client, clock), spans)

@@ -32,6 +32,8 @@ class RequestMetrics:
         self.pods, self.unread, self.lag = 0, 0, 0.0
         self.sink_failures: dict[str, int] = {}
         self.sink_waiting: dict[str, int] = {}
+        self.sink_refused: dict[str, int] = {}
+        self.sink_dropped: dict[str, int] = {}
 
     def snapshot(self) -> Snapshot:
         """Return all metrics as they are now."""
@@ -51,15 +53,20 @@ class RequestMetrics:
         yield GaugeMetricFamily("tidegate_collector_lag_seconds", lag, value=self.lag)
 
     def _sinks(self) -> Iterator[Metric]:
-        failures = CounterMetricFamily(
-            "tidegate_collector_sink_failures", "Writes that a sink did not take.", labels=["sink"]
-        )
         waiting = GaugeMetricFamily("tidegate_collector_sink_rows", "Rows that wait for a sink.", labels=["sink"])
-        for sink, count in self.sink_failures.items():
-            failures.add_metric([sink], count)
+        counters = (
+            ("failures", "Writes that a sink did not take.", self.sink_failures),
+            ("rows_refused", "Rows that a sink has refused for ever.", self.sink_refused),
+            ("rows_dropped", "Rows that were dropped, since too many waited for a sink.", self.sink_dropped),
+        )
+        for name, text, counts in counters:
+            family = CounterMetricFamily(f"tidegate_collector_sink_{name}", text, labels=["sink"])
+            for sink, count in counts.items():
+                family.add_metric([sink], count)
+            yield family
         for sink, count in self.sink_waiting.items():
             waiting.add_metric([sink], count)
-        yield from (failures, waiting)
+        yield waiting
 
     def _requests(self) -> Iterator[Metric]:
         of_gateways = CounterMetricFamily(

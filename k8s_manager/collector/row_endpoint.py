@@ -8,15 +8,16 @@ import msgspec
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Response
 
 from collectors.access_log.rows import WINDOW
-from collectors.request_statistics.row_query import RowQuery
+from collectors.request_statistics.row_query import FILE_STEP, RowQuery
+from collectors.request_statistics.series import MINUTE
 from istio_templates.errors import TidegateError
 from k8s_manager.api.authn.authenticators import Authenticators, Unidentified
 from k8s_manager.authz.roles import MASTERS
-from k8s_manager.collector.collector import Collector
+from k8s_manager.collector.collector import MOST_ROWS, Collector
+from k8s_manager.collector.row_history import HistoryBusy
+from k8s_manager.collector.sinks.parquet_rows import HistoryTooLarge
 
 MEDIA_TYPE = "application/msgpack"
-MOST_ROWS = 200_000
-"""Rows of one answer: 100 points of 2,000 models."""
 
 
 class RowReaders:
@@ -51,9 +52,18 @@ def add(app: FastAPI, collector: Collector, readers: RowReaders) -> None:
         gateway: str = "",
         tenant: str = "",
         model: str = "",
+        grain: Annotated[int, Query(ge=MINUTE, le=FILE_STEP)] = MINUTE,
     ) -> Response:
-        query = RowQuery(level, start, end, step, fine_since, gateway, tenant, model)
-        found = await asyncio.to_thread(collector.answer(query))
+        if step % grain or start % grain or grain != FILE_STEP:
+            grain = MINUTE
+        query = RowQuery(level, start, end, step, fine_since, gateway, tenant, model, grain)
+        try:
+            found = await collector.read(query)
+        except HistoryTooLarge as error:
+            raise HTTPException(422, str(error)) from error
+        except HistoryBusy as error:
+            raise HTTPException(503, str(error)) from error
         if len(found.rows) > MOST_ROWS:
             raise HTTPException(422, f"{len(found.rows)} rows, more than {MOST_ROWS}; ask for less, or a longer step")
-        return Response(msgspec.msgpack.encode(found), media_type=MEDIA_TYPE)
+        body = await asyncio.to_thread(msgspec.msgpack.encode, found)
+        return Response(body, media_type=MEDIA_TYPE)

@@ -1,6 +1,7 @@
 """Settings of a collector, in a module of their own: the command line reads them without what they need."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -18,6 +19,7 @@ class CollectorSettings:
     readers: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ()
     """Addresses of places where rows are kept besides the memory."""
-    sink_credentials: Path | None = None
+    sink_credentials: Mapping[str, Path] = field(default_factory=dict)
+    """The files with the credentials of those that ask for some, by address."""
     traces_url: str | None = None
     """The OTLP/HTTP endpoint that takes spans of its own work."""

@@ -1,7 +1,13 @@
-"""What the manager counts about itself."""
+"""What the manager counts about itself, and metrics as a page."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import asyncio
+from collections.abc import Callable, Sequence
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+FRESH = 1.0
+"""Seconds for which a page of metrics stays as it is."""
+MEDIA_TYPE = "text/plain; version=0.0.4"
 REGISTRY = CollectorRegistry()
 KUBE_REQUESTS = Counter("tidegate_k8s_requests", "Calls to the Kubernetes API.", ["verb", "code"], registry=REGISTRY)
 WATCH_RESTARTS = Counter("tidegate_watch_restarts", "Lists after a watch that ended.", ["kind"], registry=REGISTRY)
@@ -99,3 +105,21 @@ SPANS = Counter(
     registry=REGISTRY,
 )
 API_REQUESTS = Counter("tidegate_api_requests", "REST calls.", ["method", "code"], registry=REGISTRY)
+
+
+class MetricsPage:
+    """All metrics of some registries, written down beside the event loop, and once a second however many ask."""
+
+    def __init__(self, registries: Callable[[], Sequence[CollectorRegistry]]) -> None:
+        self._registries = registries
+        self._made: tuple[float, bytes] | None = None
+        self._turn = asyncio.Lock()
+
+    async def text(self) -> bytes:
+        """Return the text, at most a second old."""
+        async with self._turn:
+            now = asyncio.get_running_loop().time()
+            if self._made is None or now - self._made[0] > FRESH:
+                pages = [await asyncio.to_thread(generate_latest, registry) for registry in self._registries()]
+                self._made = (now, b"".join(pages))
+            return self._made[1]

@@ -45,10 +45,11 @@ NODE_KINDS = ("Pod", "Deployment", "Service", "EndpointSlice")
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """A standalone's folder, and where its manager listens."""
+    """A standalone's folder, where its manager listens, and whether its collector keeps rows in files too."""
 
     folder: Path
     listen: tuple[str, int]
+    keeps_history: bool = False
 
     @property
     def token_file(self) -> Path:
@@ -208,6 +209,8 @@ class Standalone:
         port = _port(self.place.folder / "collector-port")
         options = ["--kubeconfig", str(self.place.kubeconfig), "--listen", f"127.0.0.1:{port}"]
         options += ["--token-file", str(self.place.folder / "collector-token")]
+        if self.place.keeps_history:
+            options += ["--sink", f"parquet:{self.place.folder / 'rows'}"]
         return [sys.executable, "-m", "k8s_manager.cli.main", "collect", "--pods", *options]
 
     def _write_kubeconfig(self, server: str, authority: bytes, token: str) -> None:

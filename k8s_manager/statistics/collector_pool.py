@@ -17,10 +17,12 @@ from collectors.http import bounded_body
 from collectors.request_statistics.row_query import RowAnswer, RowQuery, merged_rows, unpacked_rows
 from istio_templates.errors import Invalid, Problem, Stalled, Waiting
 from istio_templates.host_port import joined
+from k8s_manager.runtime.timestamp import timestamp_at
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 PATIENCE = aiohttp.ClientTimeout(total=8, sock_connect=2)
+PATIENCE_WITH_FILES = aiohttp.ClientTimeout(total=30, sock_connect=2)
 MOST_BYTES = 64 * 2**20
 RETRY = 5.0
 BEHIND = 15.0
@@ -48,8 +50,9 @@ class CollectorPool:
     def __init__(self, url: str, token_file: Path | None, spans: SpanRecorder = NO_SPANS) -> None:
         self._url, self._token_file, self._spans = urlsplit(url), token_file, spans
 
-    async def rows(self, query: RowQuery) -> PoolAnswer:
-        """Return what collectors know; raises `Waiting` where none answers."""
+    async def rows(self, query: RowQuery, kept: int) -> PoolAnswer:
+        """Return what collectors know; `kept` is since when (epoch seconds) they keep rows in memory. Raises `Waiting`
+        where none answers."""
         hosts = await self._hosts()
         with self._spans.span("read rows of collectors", {"tidegate.collectors": len(hosts)}, is_call=True):
             headers = {**self._headers(), **self._spans.headers()}
@@ -61,7 +64,8 @@ class CollectorPool:
         silent = len(hosts) - len(answers)
         problems = [f"{silent} of {len(hosts)} collectors do not answer"] if silent else []
         rows = await asyncio.to_thread(merged_rows, query, chain.from_iterable(answer.rows for answer in answers))
-        return PoolAnswer(rows, tuple(problems + _gaps(query, [answer.about for answer in answers])))
+        about = [answer.about for answer in answers]
+        return PoolAnswer(rows, (*problems, *_gaps(query, about, kept), *_file_gaps(query, about, kept)))
 
     async def _hosts(self) -> list[str]:
         host, port = self._url.hostname or "", self._url.port or 80
@@ -84,11 +88,12 @@ class CollectorPool:
         """Return what one collector answers; None where it does not, or with something else. Raises `Invalid` where
         the answer would be too large."""
         asked = {name: str(getattr(query, name)) for name in RowQuery.__slots__}
+        patience = PATIENCE_WITH_FILES if query.asks_files else PATIENCE
         try:
-            async with session.get(f"{self._url.scheme}://{host}/rows", params=asked, timeout=PATIENCE) as answer:
+            async with session.get(f"{self._url.scheme}://{host}/rows", params=asked, timeout=patience) as answer:
                 body = await bounded_body(answer, MOST_BYTES)
             if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                said = "there are too many rows; give a longer step, or ask for less"
+                said = "there are too many rows; give a longer step or a shorter span, or ask for less"
                 raise Invalid("statistics", [Problem("step", said)])
             if answer.status != HTTPStatus.OK:
                 raise ValueError(f"{answer.status} {body[:200].decode('utf-8', 'replace')}")
@@ -104,14 +109,32 @@ def _read(body: bytes, query: RowQuery) -> CollectorRows:
     return CollectorRows(msgspec.structs.replace(answer, rows=[]), unpacked_rows(query, answer.rows))
 
 
-def _gaps(query: RowQuery, answers: list[RowAnswer]) -> list[str]:
+def _gaps(query: RowQuery, answers: list[RowAnswer], kept: int) -> list[str]:
     out = []
     if missing := {name for answer in answers for name in answer.members} - {answer.name for answer in answers}:
         out.append(f"{len(missing)} collectors that share the gateway pods were not found")
-    if max(answer.since for answer in answers) > query.start:
+    if any(
+        answer.since > (max(query.start, kept) if answer.files_since is None else query.start) for answer in answers
+    ):
         out.append("a collector began to count after the beginning of this span")
     if unread := sum(answer.unread for answer in answers):
         out.append(f"the logs of {unread} gateway pods cannot be read")
     if (lag := max(answer.lag for answer in answers)) > BEHIND:
         out.append(f"the newest rows are {lag:.0f} s behind")
+    return out
+
+
+def _file_gaps(query: RowQuery, answers: list[RowAnswer], kept: int) -> list[str]:
+    """Return why rows may be missing that are kept in files, or would be."""
+    out = []
+    without = sum(answer.files_since is None for answer in answers)
+    if query.start < kept and without:
+        which = "collectors" if without == len(answers) else f"{without} of {len(answers)} collectors"
+        out.append(f"{which} keep the last six hours only; start them with --sink parquet:/FOLDER to keep 35 days")
+    if (since := max(answer.files_since or 0 for answer in answers)) > query.start:
+        out.append(f"the files of a collector begin at {timestamp_at(since)}")
+    if unwritten := sum(answer.unwritten for answer in answers):
+        out.append(f"{unwritten} rows are not written to files yet")
+    if unreadable := sum(answer.are_files_unreadable for answer in answers):
+        out.append(f"the files of {unreadable} collectors cannot be read; their logs say why")
     return out

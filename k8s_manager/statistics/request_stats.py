@@ -8,7 +8,9 @@ from istio_templates.facts import Manifest
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_answer import By, items_of
-from k8s_manager.statistics.stats_query import AskedSpan, TimeSpan, time_span
+from k8s_manager.statistics.stats_query import AskedSpan, time_span
+
+COARSE_STEP = "rows older than six hours are kept in five minutes: the step is longer than was asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,8 @@ class RequestStats:
         span = time_span(asked, now)
         if self._pool is None:
             raise NotFound("there are no statistics here: start collectors, and this manager with --collectors URL")
-        found = await self._pool.rows(span.query(scope.level(by), now, scope.gateway, scope.tenant, scope.model))
+        query = span.query(scope.level(by), now, scope.gateway, scope.tenant, scope.model)
+        found = await self._pool.rows(query, span.kept)
         rows = [row for row in found.rows if may_see(row.key.place.tenant)]
-        gaps = [*_forgotten(span), *found.gaps]
-        return {"step": f"{span.step}s", "items": items_of(rows, by), "partial": bool(gaps), "gaps": gaps}
-
-
-def _forgotten(span: TimeSpan) -> list[str]:
-    return ["collectors keep the last six hours"] if span.start < span.kept else []
+        gaps = [*found.gaps, *([COARSE_STEP] if span.is_raised else [])]
+        return {"step": f"{span.step}s", "items": items_of(rows, by), "partial": bool(found.gaps), "gaps": gaps}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collectors.access_log.rows import WINDOW
-from collectors.request_statistics.row_query import RowQuery, fine_since, kept_since
+from collectors.request_statistics.row_query import FILE_STEP, RowQuery, fine_since, kept_since
 from collectors.request_statistics.series import MINUTE
 from istio_templates.documents.fields import seconds
 from istio_templates.errors import Invalid, Problem
@@ -33,17 +33,21 @@ class AskedSpan:
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
     """Epoch seconds from `start` on and before `end`, in steps of seconds; both are whole steps. `kept` is since when
-    collectors keep anything."""
+    collectors keep anything in memory; `is_raised` tells whether the step is longer than asked for, since rows that are
+    older are kept in files."""
 
     start: int
     end: int
     step: int
     kept: int
+    is_raised: bool = False
 
     def query(self, level: str, now: float, gateway: str = "", tenant: str = "", model: str = "") -> RowQuery:
         """Return what is asked of collectors for this span."""
-        start = max(self.start, self.kept // self.step * self.step)
-        return RowQuery(level, start, self.end, self.step, fine_since(now), gateway, tenant, model)
+        fine, grain = fine_since(now), MINUTE
+        if self.step % FILE_STEP == 0:
+            fine, grain = -(-fine // FILE_STEP) * FILE_STEP, FILE_STEP
+        return RowQuery(level, self.start, self.end, self.step, fine, gateway, tenant, model, grain)
 
 
 def counted_minute(now: float) -> tuple[int, int]:
@@ -56,7 +60,8 @@ def time_span(asked: AskedSpan, now: float) -> TimeSpan:
     """Return the span that is asked for; raises `Invalid`.
 
     Moments are RFC 3339 or epoch seconds. Steps are tens of seconds; of what is older than a quarter of an hour there
-    are minutes only, so that a shorter step becomes a minute. A moment to come stands for now.
+    are minutes only, so that a shorter step becomes a minute, and of what is older than six hours five minutes. A
+    moment to come stands for now.
     """
     problems: list[Problem] = []
     last = min(_moment("to", asked.end, now, problems), now + WINDOW)
@@ -66,13 +71,17 @@ def time_span(asked: AskedSpan, now: float) -> TimeSpan:
         raise Invalid("statistics", problems)
     if first >= last:
         raise Invalid("statistics", [Problem("from", "it is not before `to`; give an earlier moment")])
-    if int(first // width) * width < fine_since(now):
+    is_old = int(first // width) * width < kept_since(now)
+    is_raised = is_old and asked.step is not None and width < FILE_STEP
+    if is_old:
+        width = -(-width // FILE_STEP) * FILE_STEP
+    elif int(first // width) * width < fine_since(now):
         width = -(-width // MINUTE) * MINUTE
     begin, ends = int(first // width) * width, -int(-last // width) * width
     if (ends - begin) // width > MOST_POINTS:
         most = f"more than {MOST_POINTS} steps of {width} s; give a longer step or a shorter span"
         raise Invalid("statistics", [Problem("step", most)])
-    return TimeSpan(begin, ends, width, kept_since(now))
+    return TimeSpan(begin, ends, width, kept_since(now), is_raised)
 
 
 def _moment(name: str, text: str | None, default: float, problems: list[Problem]) -> float:

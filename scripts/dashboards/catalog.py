@@ -1,12 +1,13 @@
 """All dashboards, by the name of their file."""
 
 from scripts.dashboards.gateway import GATEWAY
+from scripts.dashboards.kafka import KAFKA
 from scripts.dashboards.manager import MANAGER
 from scripts.dashboards.model import MODEL
 from scripts.dashboards.platform import PLATFORM
 from scripts.dashboards.tenant import TENANT
 
-BOARDS = (PLATFORM, GATEWAY, TENANT, MODEL, MANAGER)
+BOARDS = (PLATFORM, GATEWAY, TENANT, MODEL, MANAGER, KAFKA)
 
 
 def files() -> dict[str, str]:

@@ -116,6 +116,20 @@ COLLECTOR = (
         "{{sink}}",
         "max by (sink) (tidegate_collector_sink_rows)",
     ),
+    graph_by(
+        "Refused rows",
+        "Rows that a sink has refused for ever.",
+        "cps",
+        "{{sink}}",
+        "sum by (sink) (rate(tidegate_collector_sink_rows_refused_total[$__rate_interval]))",
+    ),
+    graph_by(
+        "Dropped rows",
+        "Rows that were dropped, since too many waited for a sink.",
+        "cps",
+        "{{sink}}",
+        "sum by (sink) (rate(tidegate_collector_sink_rows_dropped_total[$__rate_interval]))",
+    ),
 )
 PLATFORM = Board(
     "platform",

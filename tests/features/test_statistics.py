@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collectors.access_log.engine import Engine
 from collectors.access_log.identity import KnownRoutes
+from collectors.access_log.rows import StatsRow
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
@@ -19,6 +22,7 @@ from k8s_manager.cli.statistics_commands.top import SPAN
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.process import application
 from k8s_manager.collector.row_endpoint import RowReaders
+from k8s_manager.collector.sinks.parquet_sink import ParquetSink
 from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.statistics.stats_query import counted_minute
 from tests.collectors.access_log.lines import LIMITED, at_level, line
@@ -233,3 +237,115 @@ async def _is_ready(rest: Rest, count: int) -> bool:
     status = found.get("status", {})
     is_limited = status.get("limit", {}).get("total") == 20 * count
     return is_limited and [version["ready"] for version in status.get("versions", [])] == [count]
+
+
+@asynccontextmanager
+async def collector_with_files(
+    fleet: Fleet, host: str, port: int, folder: Path, ago: float, **lines: list[bytes]
+) -> AsyncIterator[Collector]:
+    """Serve a collector whose process before counted some lines, at the time when they came, and wrote them to files;
+    the files seem to be there since the year 2001."""
+    before = ParquetSink(folder, OldClock(ago))
+    rows = [row for pod, read in lines.items() for row in counted(f"gw/{pod}", read)]
+    await before.write(rows)
+    await before.close()
+    os.utime(folder / "lock", (10**9, 10**9))
+    collector, stop = (
+        Collector(fleet.client, SystemClock(), sinks=[ParquetSink(folder, SystemClock())]),
+        asyncio.Event(),
+    )
+    assert collector._history is not None
+    readers = RowReaders(Authenticators([Token(TOKEN)]), ())
+    serving = asyncio.create_task(serve(application(collector, readers), (host, port), stop))
+    try:
+        yield collector
+    finally:
+        stop.set()
+        await serving
+        await collector.sinks[0].close()
+
+
+class OldClock(SystemClock):
+    """A clock that is behind by some seconds."""
+
+    def __init__(self, behind: float) -> None:
+        self._behind = behind
+
+    def utc(self) -> datetime:
+        return super().utc() - timedelta(seconds=self._behind)
+
+
+def counted(source: str, lines: list[bytes]) -> list[StatsRow]:
+    engine = Engine()
+    return [*engine.feed(source, lines), *engine.end(source)]
+
+
+DAY = 86_400.0
+
+
+async def test_days_are_answered_out_of_files_and_memory_together(
+    fleet: Fleet, token_file: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    old = [requests(3 * DAY), requests(3 * DAY, **LIMITED), requests(2 * DAY, status=503)]
+    async with (
+        collector_with_files(fleet, "127.0.0.1", port, tmp_path / "rows", 1.5 * DAY, a=old) as collector,
+        api(fleet, token_file, port) as rest,
+    ):
+        collector._keep(counted("gw/a", [requests(100), requests(40)]))
+        since = int(time.time() - 4 * DAY)
+        status, found = await rest.call("GET", f"{MODEL}/stats?from={since}&step=1h")
+        assert status == 200 and found["step"] == "3600s"
+        assert sum(item["demand"] for item in found["items"]) == 5
+        assert sum(item["limited"] for item in found["items"]) == sum(i["serverErrors"] for i in found["items"]) == 1
+        assert found["gaps"] == [] and not found["partial"]
+        _, versions = await rest.call("GET", f"{MODEL}/stats?from={since}&step=24h&by=version")
+        assert {item["version"] for item in versions["items"]} == {"v1"}
+        _, old_only = await rest.call("GET", f"/v1/stats?from={since}&to={int(time.time() - 2.5 * DAY)}")
+        assert sum(item["demand"] for item in old_only["items"]) == 2
+        lately = int(time.time() - 3 * DAY - 600)
+        _, short = await rest.call("GET", f"{MODEL}/stats?from={lately}&to={lately + 1200}&step=10s")
+        assert short["step"] == "300s" and not short["partial"] and "five minutes" in short["gaps"][0]
+        assert sum(item["demand"] for item in short["items"]) == 2
+        status, answer = await rest.call("GET", f"{MODEL}/stats?from={int(time.time() - 35 * DAY)}&step=1ms")
+        assert status == 422 and "step" in answer["detail"]
+        status, answer = await rest.call("GET", f"{MODEL}/stats?from={int(time.time() - 35 * DAY)}&step=5m")
+        assert status == 422 and "longer step" in str(answer)
+
+
+async def test_a_pod_that_changed_hands_counts_once_out_of_the_files_of_two_collectors(
+    fleet: Fleet, token_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    addresses = [(2, 1, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
+
+    async def found_at(_: object, *__: object, **___: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return addresses
+
+    moved = [requests(2 * DAY), requests(2 * DAY - 60)]
+    async with (
+        collector_with_files(fleet, "127.0.0.1", port, tmp_path / "one", DAY, a=[requests(2 * DAY)], b=moved) as one,
+        collector_with_files(fleet, "127.0.0.2", port, tmp_path / "two", DAY, b=moved[:1], c=moved) as two,
+        api(fleet, token_file, port) as rest,
+    ):
+        for collector in (one, two):
+            assert collector._history is not None
+            collector._history.share_all(int(time.time()))
+        monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", found_at, raising=False)
+        _, answer = await rest.call("GET", f"{MODEL}/stats?from={int(time.time() - 3 * DAY)}&step=24h")
+    assert "items" in answer, answer
+    assert sum(item["demand"] for item in answer["items"]) == 1 + 2 + 2
+    assert answer["gaps"] == []
+
+
+async def test_without_files_an_old_span_says_how_to_keep_rows(fleet: Fleet, token_file: Path, tmp_path: Path) -> None:
+    port, since = free_port(), int(time.time() - DAY)
+    async with (
+        collector_on(fleet, "127.0.0.1", port, a=[requests(40)]),
+        api(fleet, token_file, port) as rest,
+    ):
+        _, answer = await rest.call("GET", f"{MODEL}/stats?from={since}&step=1h")
+    assert sum(item["demand"] for item in answer["items"]) == 1
+    assert answer["partial"] and answer["gaps"] == [
+        "collectors keep the last six hours only; start them with --sink parquet:/FOLDER to keep 35 days"
+    ]

@@ -14,6 +14,7 @@ from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import REGISTRY, SOURCE_READS
 from tests.monitoring.exporters import Exporters
 from tests.monitoring.files import ROOT
+from tests.monitoring.kafka_metrics import kafka_registries
 from tests.monitoring.targets import Target, target
 from tests.support.serving import serving
 from tests.support.standalone import Running
@@ -26,11 +27,12 @@ async def rare_of_manager(_: web.Request) -> web.Response:
 
 
 async def sinks_of_collector(_: web.Request) -> web.Response:
-    """Show a collector with a sink."""
+    """Show a collector with a sink, and what a standalone has no Kafka for."""
     metrics, registry = RequestMetrics(RequestTotals(0), LineCounts()), CollectorRegistry()
     metrics.sink_failures, metrics.sink_waiting = {"rows": 0}, {"rows": 3}
+    metrics.sink_refused, metrics.sink_dropped = {"rows": 0}, {"rows": 0}
     registry.register(metrics.snapshot())
-    return web.Response(body=generate_latest(registry))
+    return web.Response(body=b"".join(map(generate_latest, (registry, *kafka_registries()))))
 
 
 @asynccontextmanager

@@ -10,15 +10,19 @@ from collectors.request_statistics.request_totals import RequestTotals
 from k8s_manager.collector.request_metrics import LINES, RequestMetrics
 from k8s_manager.runtime.metrics import REGISTRY
 from tests.monitoring.files import RECORDS, queries
+from tests.monitoring.kafka_metrics import kafka_registries
 
 SERIES = re.compile(r"(?<![\w:])(tidegate_\w+)(?![\w:])(?:\{([^}]*)\})?")
 RECORDED = re.compile(r"\b\w+:\w+:\w+\b")
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 OF_REQUESTS = list(RequestMetrics(RequestTotals(0), LineCounts()).snapshot().collect())
 LABELS = {collector._name: set(collector._labelnames) for collector in REGISTRY._collector_to_names}
-LABELS |= {family.name: set(getattr(family, "_labelnames", ())) for family in OF_REQUESTS}
+OF_KAFKA = [metric for registry in kafka_registries() for metric in registry.collect()]
+LABELS |= {family.name: set(getattr(family, "_labelnames", ())) for family in [*OF_REQUESTS, *OF_KAFKA]}
 EXPORTED = {
-    metric.name + suffix: metric for metric in [*REGISTRY.collect(), *OF_REQUESTS] for suffix in SUFFIXES[metric.type]
+    metric.name + suffix: metric
+    for metric in [*REGISTRY.collect(), *OF_REQUESTS, *OF_KAFKA]
+    for suffix in SUFFIXES[metric.type]
 }
 NOT_DEMAND = {"closed", "preflight", "noRoute", "rejected"}
 
@@ -38,7 +42,11 @@ def test_every_recorded_name_that_is_asked_for_is_recorded(title: str, query: st
 
 def test_every_metric_of_requests_limits_and_gateway_pods_is_shown():
     shown = {EXPORTED[name].name for _, query in queries() for name, _ in SERIES.findall(query)}
-    wanted = {name for name in LABELS if re.search("request|collector|ratelimit|gateway_pod|shadow|override", name)}
+    wanted = {
+        name
+        for name in LABELS
+        if re.search("request|collector|remote_write|ratelimit|gateway_pod|shadow|override", name)
+    }
     assert wanted - shown <= {"tidegate_first_request_seconds", "tidegate_k8s_requests", "tidegate_api_requests"}
 
 

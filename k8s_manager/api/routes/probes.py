@@ -6,16 +6,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry
 
 from k8s_manager.api.authn.authenticators import Unidentified
 from k8s_manager.api.guard import bearer_of
 from k8s_manager.api.openapi import PROBLEMS
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.runtime.metrics import REGISTRY, TASKS
+from k8s_manager.runtime.metrics import MEDIA_TYPE, REGISTRY, TASKS, MetricsPage
 
-FRESH = 1.0
-"""Seconds."""
 _UNREADY: dict[str, Any] = {
     "description": "Not yet, and why.",
     "content": {**PROBLEMS[503]["content"], "text/plain": {"schema": {"type": "string"}}},
@@ -24,7 +22,7 @@ _UNREADY: dict[str, Any] = {
 
 def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
-    page = _MetricsPage()
+    page = MetricsPage(_registries)
 
     @app.get("/healthz", response_class=PlainTextResponse, summary="Is the process alive?", name="healthz")
     async def healthz() -> str:
@@ -44,26 +42,14 @@ def add(app: FastAPI, backend: Backend) -> None:
     @app.get("/metrics", response_class=PlainTextResponse, summary="Metrics in Prometheus' format.", name="metrics")
     async def metrics(request: Request) -> Response:
         _require(request.app.state.metrics_token, bearer_of(request))
-        return PlainTextResponse(await page.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(await page.text(), media_type=MEDIA_TYPE)
+
+
+def _registries() -> list[CollectorRegistry]:
+    TASKS.set(len(asyncio.all_tasks()))
+    return [REGISTRY]
 
 
 def _require(token: str | None, given: str | None) -> None:
     if token is not None and not hmac.compare_digest((given or "").encode(errors="replace"), token.encode()):
         raise Unidentified("metrics ask for a token here; send that of --metrics-token-file as a bearer token")
-
-
-class _MetricsPage:
-    """All metrics as a text, made beside the event loop, and once a second however many ask."""
-
-    def __init__(self) -> None:
-        self._made: tuple[float, bytes] | None = None
-        self._turn = asyncio.Lock()
-
-    async def text(self) -> bytes:
-        """Return the text, at most a second old."""
-        async with self._turn:
-            now = asyncio.get_running_loop().time()
-            if self._made is None or now - self._made[0] > FRESH:
-                TASKS.set(len(asyncio.all_tasks()))
-                self._made = (now, await asyncio.to_thread(generate_latest, REGISTRY))
-            return self._made[1]

@@ -44,10 +44,12 @@ class OutcomeCount(ApiAnswer):
 class RequestStatistics(ApiAnswer):
     """The requests of a span, step by step; steps without a request are left out."""
 
-    step: str = Field(description="The length of a step; what was asked for, or longer where rows are kept as minutes.")
+    step: str = Field(
+        description="The length of a step; what was asked for, or longer where rows are kept by minutes, or by five."
+    )
     items: list[RequestCounts] | list[OutcomeCount]
     partial: bool = Field(description="Whether requests of the span may be missing.")
-    gaps: list[str] = Field(description="Why, in sentences.")
+    gaps: list[str] = Field(description="Why, in sentences, and why the step is longer than was asked for.")
 
 
 class LoggedLine(ApiAnswer):

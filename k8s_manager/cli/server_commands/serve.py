@@ -148,6 +148,10 @@ def standalone(
         bool,
         typer.Option("--without-manager", help="Run the manager yourself: tidegate serve --kubeconfig DIR/kubeconfig"),
     ] = False,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="Keep rows of requests for 35 days, in DIR/rows; needs tidegate[history]."),
+    ] = False,
 ) -> None:
     """Run everything on this machine: a Kubernetes API, pods as processes, real Envoys, the manager.
 
@@ -160,6 +164,10 @@ def standalone(
     except ImportError as error:
         typer.echo(f"tidegate: {error.name} is missing; install tidegate[standalone]", err=True)
         raise typer.Exit(1) from None
-    place = supervisor.StateFolder(state.absolute(), address(listen))
+    if history:
+        from k8s_manager.collector.sinks.parquet_sql import require_duckdb
+
+        require_duckdb()
+    place = supervisor.StateFolder(state.absolute(), address(listen), history)
     greets = welcome.Greeting(place, demo, not without_manager)
     uvloop.run(supervisor.run(place, not without_manager, greets, require_free))

@@ -82,6 +82,9 @@ def collect(
     """  # fmt: skip
     if pods.pods == bool(files):
         raise typer.BadParameter("give files to read, - for stdin, or --pods")
+    _require_used(
+        pods, {"--level": level is not Level.MODEL, "--tenant": tenant, "--model": model, "--step": step != "0s"}
+    )
     if pods.pods:
         _follow(pods)
         return
@@ -98,6 +101,14 @@ def collect(
         output.show({"step": span or None, "items": items, "lines": _lines(engine.counts)}, form)
 
 
+def _require_used(pods: PodOptions, of_files: dict[str, object]) -> None:
+    """Raise `BadParameter` for options that what is read has no use for."""
+    if pods.pods and (odd := [name for name, given in of_files.items() if given]):
+        raise typer.BadParameter(f"{', '.join(odd)}: only for files; with --pods managers say what they ask for")
+    if not pods.pods and (odd := pods.given()):
+        raise typer.BadParameter(f"{', '.join(odd)}: only with --pods; files are read without a cluster")
+
+
 def _require_in(level: Level, tenant: str | None, model: str | None) -> None:
     """Raise `BadParameter` where a level does not tell apart what is asked for."""
     if model is not None and level not in (Level.MODEL, Level.VERSION):
@@ -108,7 +119,10 @@ def _require_in(level: Level, tenant: str | None, model: str | None) -> None:
 
 def _follow(pods: PodOptions) -> None:
     from k8s_manager.collector.process import run
+    from k8s_manager.collector.sinks.sink_address import credentials_of
 
+    sinks = tuple(pods.sink or ())
+    credentials = credentials_of(sinks, pods.sink_credentials or ())
     listen = address(pods.listen)
     require_free(*listen)
     settings = CollectorSettings(
@@ -118,8 +132,8 @@ def _follow(pods: PodOptions) -> None:
         token_file=pods.token_file,
         token_review=pods.token_review,
         readers=tuple(f"kubernetes:{name}" for name in pods.reader or ()),
-        sinks=tuple(pods.sink or ()),
-        sink_credentials=pods.sink_credentials,
+        sinks=sinks,
+        sink_credentials=credentials,
         traces_url=pods.traces,
     )
     uvloop.run(run(settings))

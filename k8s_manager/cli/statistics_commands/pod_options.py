@@ -1,6 +1,6 @@
 """The options of a collector that follows the pods of a cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +36,12 @@ Sink = Annotated[
     ),
 ]
 SinkCredentials = Annotated[
-    Path | None, _pods(metavar="FILE", help="USER:PASSWORD or an API key of the search store; settings of Kafka.")
+    list[str] | None,
+    _pods(
+        metavar="ADDRESS=FILE",
+        help="For the --sink with this address: USER:PASSWORD or an API key of the search store, settings of Kafka; "
+        "may be repeated. FILE alone where one sink takes credentials.",
+    ),
 ]
 
 
@@ -54,3 +59,8 @@ class PodOptions:
     sink: Sink = None
     sink_credentials: SinkCredentials = None
     traces: Traces = None
+
+    def given(self) -> list[str]:
+        """Return the options that are not as they are by default, but for --pods."""
+        odd = [one.name for one in fields(self) if getattr(self, one.name) != one.default and one.name != "pods"]
+        return [f"--{name.replace('_', '-')}" for name in odd]

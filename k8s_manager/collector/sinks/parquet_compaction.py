@@ -1,7 +1,8 @@
 """Batches of rows into files of five minutes, these into hours and days, and the bounds of age and size.
 
 A file of five minutes keeps the rows of windows by source, so that one that comes again replaces the one before. When
-nothing has come for an hour for a while, it becomes one file of sums over sources and five minutes, and takes no more.
+nothing has come for an hour for a while, it becomes one file of sums over sources and five minutes, and takes no more;
+sources that another collector may have counted too stay apart in it, so that who reads both can tell them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from typing import TYPE_CHECKING
 
 from collectors.access_log.rows import StatsRow, unique
 from k8s_manager.collector.sinks.parquet_files import BATCH, DAY, HOUR, SLOT, SPANS, ParquetFiles, RowFile
-from k8s_manager.collector.sinks.parquet_sql import copy, ordered, rows_of, sums, unique_rows, write_rows
+from k8s_manager.collector.sinks.parquet_sql import (
+    SharedRows,
+    copy,
+    kept_sources,
+    ordered,
+    rows_of,
+    steps,
+    unique_rows,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EVERY = 60
 """Seconds between two looks at what can be put together, and at least between replacing a file and removing it."""
+SETTLED = 2 * SPANS[DAY]
+"""Seconds after which hours are closed also where rows have waited for a disk."""
 QUIET = 1200
 """Seconds without a row after which an hour is closed: a collector that starts reads the last quarter of an hour."""
 
@@ -35,9 +47,15 @@ class RowFiles:
     """Rows in files that are put together with time; all moments are in epoch seconds."""
 
     def __init__(
-        self, files: ParquetFiles, connection: DuckDBPyConnection, bounds: HistoryBounds, opened: float
+        self,
+        files: ParquetFiles,
+        connection: DuckDBPyConnection,
+        bounds: HistoryBounds,
+        shared: SharedRows,
+        opened: float,
     ) -> None:
         self._files, self._connection, self._bounds, self._opened = files, connection, bounds, opened
+        self._shared = shared
         self._touched: dict[int, float] = {}
         self._replaced: list[RowFile] = []
         self._looked = 0.0
@@ -97,8 +115,11 @@ class RowFiles:
         for span, files in ready.items():
             touched = [at for hour, at in self._touched.items() if span.start <= hour < span.end]
             if span not in open_spans and max(span.end, self._opened, *touched) + QUIET <= now:
-                self._make(span, sums(rows_of(files)) if kind == HOUR else rows_of(files))
+                self._make(span, self._sums(files) if kind == HOUR else rows_of(files))
                 self._replaced += files
+
+    def _sums(self, files: Sequence[RowFile]) -> str:
+        return steps(kept_sources(unique_rows(rows_of(files)), self._shared.condition()), SPANS[SLOT])
 
     def _make(self, file: RowFile, query: str) -> None:
         statement = ordered(query)
@@ -115,12 +136,14 @@ class RowFiles:
         while sum(sizes[too_much:]) > self._bounds.size and too_much < len(files) - 1:
             too_much += 1
         self._drop([*old, *files[:too_much]])
+        self._shared.forget(int(now) - SETTLED)
         return too_much
 
     def _drop(self, files: Iterable[RowFile]) -> None:
         for file in files:
             self._files.remove([file])
             self._since = max(self._since, file.end)
+            self._files.forget(file.end)
 
 
 def _hour(row: StatsRow) -> int:

@@ -13,11 +13,15 @@ from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
+from collectors.request_statistics.row_query import FILE_STEP
+
 BATCH, SLOT, HOUR, DAY = "batch", "slot", "hour", "day"
-SPANS = {BATCH: 0, SLOT: 300, HOUR: 3600, DAY: 86_400}
+SPANS = {BATCH: 0, SLOT: FILE_STEP, HOUR: 3600, DAY: 86_400}
 """Seconds of time in a file of each kind, finest first; a batch has rows of any time."""
 _FORM = "%Y-%m-%dT%H%M"
 _TEMPORARY = "tmp"
+_LOCK = "lock"
+"""Its time is that since when all rows are kept: when it was made, until rows are forgotten."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,7 +51,7 @@ class ParquetFiles:
         """Make the folder, and remove what a killed process has left. Raises `BlockingIOError` where another process
         writes to it, or another `OSError`."""
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.root / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+        lock = os.open(self.root / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
         try:
             flock(lock, LOCK_EX | LOCK_NB)
             shutil.rmtree(self.temporary, ignore_errors=True)
@@ -59,6 +63,17 @@ class ParquetFiles:
             raise
         self._lock = lock
         self._batches = max((file.start for file in self.found(BATCH)), default=0)
+
+    def since(self) -> int | None:
+        """Return since when (epoch seconds) all rows are kept here; None where the folder was never opened."""
+        with suppress(OSError):
+            return int((self.root / _LOCK).stat().st_mtime)
+        return None
+
+    def forget(self, before: int) -> None:
+        """Note that rows before a moment (epoch seconds) are no longer kept."""
+        if before > (self.since() or before):
+            os.utime(self.root / _LOCK, (before, before))
 
     def close(self) -> None:
         """Let another process write."""

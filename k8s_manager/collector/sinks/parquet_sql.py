@@ -1,4 +1,4 @@
-"""What DuckDB does with files of rows: write them, keep each row once, add them up to five minutes.
+"""What DuckDB does with files of rows: write them, keep each row once, add them up to five minutes or more.
 
 A file has the columns of a row's document, so that any program that reads Parquet can read it.
 """
@@ -30,6 +30,8 @@ TYPES = {
     **dict.fromkeys(SUMMED, "BIGINT"),
 }
 MEMORY = "512MB"
+TEMPORARY = "4GB"
+"""What a DuckDB may put onto the disk besides."""
 _KEPT = ", ".join(f'"{name}"' for name in TYPES)
 _COLUMNS = f"{_KEPT}, latency"
 _PLACE = ", ".join(f'"{name}"' for name in PLACE)
@@ -53,12 +55,17 @@ def require_duckdb() -> None:
         raise DuckDbMissing from error
 
 
-def connected(temporary: Path) -> DuckDBPyConnection:
+def connected(temporary: Path, memory: str = MEMORY) -> DuckDBPyConnection:
     """Return a connection to a DuckDB of its own, bounded in memory; raises `DuckDbMissing`."""
     require_duckdb()
     import duckdb
 
-    return duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": str(temporary)})
+    bounds: dict[str, str | int | float | list[str]] = {
+        "memory_limit": memory,
+        "max_temp_directory_size": TEMPORARY,
+        "threads": 2,
+    }
+    return duckdb.connect(config={**bounds, "temp_directory": str(temporary)})
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -106,21 +113,61 @@ def unique_rows(query: str) -> str:
     return f"SELECT {_COLUMNS} FROM ({query}) QUALIFY {seen} = 1"
 
 
-def sums(query: str) -> str:
-    """Return rows added up over sources and five minutes."""
-    step = f'"start" // {_STEP} * {_STEP} AS "start"'
+def kept_sources(query: str, shared: str) -> str:
+    """Return rows without their source, but for those of which a condition holds."""
+    return f'SELECT * REPLACE (CASE WHEN {shared} THEN "source" ELSE \'\' END AS "source") FROM ({query})'
+
+
+def steps(query: str, step: int) -> str:
+    """Return rows added up over steps of some seconds, which are whole five minutes; rows that have a source, over five
+    minutes and each source by itself."""
+    width = f"(CASE WHEN \"source\" = '' THEN {step * 1000} ELSE {_STEP} END)"
+    begin = f'"start" // {width} * {width} AS "start"'
     counts = ", ".join(f'SUM("{name}")::BIGINT AS "{name}"' for name in SUMMED)
-    added = f'{_PLACE}, {step}, {_STEP // 1000} AS "window", \'\' AS "source", 0 AS "revision", {counts}'
-    place = f'{_PLACE}, "start"'
+    key = f'{_PLACE}, "start", "source"'
+    added = f'{_PLACE}, {begin}, {_STEP // 1000} AS "window", "source", 0 AS "revision", {counts}'
     return (
-        f"WITH fine AS MATERIALIZED ({unique_rows(query)}),\n"
+        f"WITH fine AS MATERIALIZED ({query}),\n"
         f"sums AS (SELECT {added} FROM fine GROUP BY ALL),\n"
-        f"pairs AS (SELECT {_PLACE}, {step}, unnest(latency) AS pair FROM fine),\n"
-        f"buckets AS (SELECT {place}, pair[1] AS bucket, SUM(pair[2])::BIGINT AS n FROM pairs GROUP BY ALL),\n"
-        f"latencies AS (SELECT {place}, list([bucket, n] ORDER BY bucket) AS latency FROM buckets GROUP BY ALL)\n"
-        f"SELECT {_KEPT}, COALESCE(latency, []) AS latency FROM sums LEFT JOIN latencies USING ({place})"
+        f'pairs AS (SELECT {_PLACE}, {begin}, "source", unnest(latency) AS pair FROM fine),\n'
+        f"buckets AS (SELECT {key}, pair[1] AS bucket, SUM(pair[2])::BIGINT AS n FROM pairs GROUP BY ALL),\n"
+        f"latencies AS (SELECT {key}, list([bucket, n] ORDER BY bucket) AS latency FROM buckets GROUP BY ALL)\n"
+        f"SELECT {_KEPT}, COALESCE(latency, []) AS latency FROM sums LEFT JOIN latencies USING ({key})"
     )
 
 
+class SharedRows:
+    """Which rows another collector may have in its files too: all that begin before a moment, and those of a source
+    that begin before one of its own (epoch seconds)."""
+
+    def __init__(self) -> None:
+        self._until = 0
+        self._sources: dict[str, int] = {}
+
+    def share_all(self, until: int) -> None:
+        """Keep every source by itself before a moment."""
+        self._until = max(until, self._until)
+
+    def share(self, source: str, until: int) -> None:
+        """Keep a source by itself before a moment."""
+        self._sources[source] = max(until, self._sources.get(source, 0))
+
+    def forget(self, before: int) -> None:
+        """Forget what was shared before a moment, where nothing is added up any more."""
+        for source in [source for source, until in self._sources.copy().items() if until <= before]:
+            del self._sources[source]
+
+    def condition(self) -> str:
+        """Return it as a condition of SQL."""
+        parts = [f'"start" < {self._until * 1000}'] if self._until else []
+        for source, until in self._sources.copy().items():
+            parts.append(f'("source" = {_quoted(source)} AND "start" < {until * 1000})')
+        return f"({' OR '.join(parts)})" if parts else "false"
+
+
 def _text(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+    return _quoted(str(path))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

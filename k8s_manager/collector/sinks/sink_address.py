@@ -1,6 +1,7 @@
 """Addresses of sinks, as an operator writes them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +18,37 @@ from k8s_manager.runtime.clock import Clock
 _KAFKA = re.compile(r"kafka://([^/@?#]+)/([A-Za-z0-9._-]{1,249})")
 _SEARCH = re.compile(r"https?://[^/@?#]+/?")
 RIGHT = "write parquet:/FOLDER, kafka://HOST:PORT,HOST:PORT/TOPIC or http://SEARCH-STORE:9200"
+
+
+def credentials_of(sinks: Sequence[str], given: Sequence[str]) -> dict[str, Path]:
+    """Return the credentials of each sink that has some, of `ADDRESS=FILE`, or of `FILE` alone where one sink takes
+    credentials. Raises `Invalid`."""
+    takes = [sink for sink in sinks if not sink.startswith("parquet:")]
+    out: dict[str, Path] = {}
+    for text in given:
+        named = next((sink for sink in sinks if text.startswith(f"{sink}=")), None)
+        if named is None and ("://" in text or text.startswith("parquet:")):
+            raise _unclear(
+                text.partition("=")[0], "no --sink has this address; write ADDRESS=FILE as in --sink ADDRESS"
+            )
+        if named is None and len(takes) != 1:
+            why = "several sinks take credentials" if takes else "no sink takes credentials"
+            raise _unclear(text, f"{why}; write ADDRESS=FILE, with the ADDRESS of a --sink")
+        sink = named or takes[0]
+        file = text.removeprefix(f"{sink}=")
+        if sink not in takes:
+            raise _unclear(sink, "files of rows take no credentials; leave it out")
+        if sink in out:
+            raise _unclear(sink, "it is given twice; give one file for each sink")
+        if not file:
+            raise _unclear(sink, "there is no file; write ADDRESS=FILE")
+        out[sink] = Path(file)
+    return out
+
+
+def _unclear(subject: str, why: str) -> Invalid:
+    shown = subject if "@" not in subject else "an address with credentials"
+    return Invalid(f"--sink-credentials {shown}", [Problem("", why)])
 
 
 def sink_at(address: str, credentials: Path | None, clock: Clock) -> RowSink:

@@ -35,6 +35,10 @@ class SinkQueue:
         """How many rows wait."""
         return len(self._waiting)
 
+    def waiting_before(self, moment: int) -> int:
+        """Return how many rows of windows before a moment (epoch seconds) wait."""
+        return sum(key.start < moment for key in self._waiting)
+
     def put(self, rows: Iterable[StatsRow]) -> None:
         """Take rows to be written."""
         for row in rows:

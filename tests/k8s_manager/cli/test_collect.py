@@ -81,6 +81,12 @@ async def test_several_pods_count_together_and_one_file_counts_once(log, tmp_pat
         ([], "give files to read, - for stdin, or --pods"),
         (["a.log", "--pods"], "give files to read, - for stdin, or --pods"),
         (["--pods", "--listen", "nowhere"], "'nowhere' is not HOST:PORT"),
+        (["a.log", "--share", "x", "--sink", "parquet:/x"], "--share, --sink: only with --pods"),
+        (["--pods", "--step", "1m"], "--step: only for files"),
+        (
+            ["--pods", "--sink", "kafka://a:1/b", "--sink", "http://c:1", "--sink-credentials", "f"],
+            "several sinks take credentials; write ADDRESS=FILE",
+        ),
     ],
 )
 async def test_bad_input_is_a_sentence(words: list[str], said: str):

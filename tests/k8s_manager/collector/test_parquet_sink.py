@@ -19,10 +19,11 @@ import pytest
 
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, unique
+from collectors.request_statistics.row_query import FILE_STEP as STEP
 from collectors.request_statistics.series import in_steps
 from k8s_manager.collector.sinks.parquet_compaction import EVERY, QUIET, HistoryBounds
 from k8s_manager.collector.sinks.parquet_files import DAY, HOUR, SPANS
-from k8s_manager.collector.sinks.parquet_rows import STEP, ParquetRows
+from k8s_manager.collector.sinks.parquet_rows import ParquetRows, RowSelection
 from k8s_manager.collector.sinks.parquet_sink import ParquetSink
 from k8s_manager.collector.sinks.parquet_sql import DuckDbMissing
 from k8s_manager.collector.sinks.row_sink import SinkUnavailable
@@ -73,7 +74,7 @@ def some_rows(random: Random, start: int) -> list[StatsRow]:
 
 
 def read(root: Path, start: int = 0, end: int = 2**40, **names: str) -> list[StatsRow]:
-    return [found for level in LEVELS for found in ParquetRows(root).rows(level, start, end, **names)]
+    return [found for level in LEVELS for found in ParquetRows(root).rows(RowSelection(level, start, end, names=names))]
 
 
 def expected(rows: list[StatsRow]) -> list[StatsRow]:
@@ -189,7 +190,10 @@ async def test_levels_times_and_names_select(root: Path):
     clock = HandClock(BEGIN + 1000)
     sink = ParquetSink(root, clock)
     await sink.write([row(BEGIN + step * 300, place) for step in range(3) for place in PLACES])
-    rows = ParquetRows(root).rows
+
+    def rows(level: str, start: int, end: int, **names: str) -> Iterator[StatsRow]:
+        return ParquetRows(root).rows(RowSelection(level, start, end, names=names))
+
     assert [found.key.start - BEGIN for found in rows("platform", BEGIN + 1, BEGIN + 600)] == [0, 300]
     assert [found.key.place for found in rows("model", BEGIN, BEGIN + 1, tenant="ads", model="it's")] == [PLACES[-1]]
     assert len(list(rows("gateway", 0, 2**40, gateway="shared"))) == 3
@@ -322,7 +326,7 @@ def test_a_process_that_is_killed_loses_nothing_that_it_has_acknowledged(root: P
         last = max([last, *(int(text) for text in writer.stdout)])
     sink = ParquetSink(root, HandClock(BEGIN + 10_000))
     asyncio.run(sink.write([]))
-    platform = list(ParquetRows(root).rows("platform", 0, 2**40))
+    platform = list(ParquetRows(root).rows(RowSelection("platform", 0, 2**40)))
     assert last <= sum(found.requests for found in platform) <= last + 1
     assert sum(found.requests for found in read(root)) == len(PLACES) * sum(found.requests for found in platform)
     assert list((root / "tmp").iterdir()) == []

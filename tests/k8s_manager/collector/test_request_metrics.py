@@ -27,6 +27,15 @@ def test_failures_and_waiting_rows_of_each_sink_are_shown():
     ]
 
 
+def test_rows_that_are_lost_are_shown():
+    metrics = RequestMetrics(RequestTotals(0), LineCounts())
+    metrics.sink_refused, metrics.sink_dropped = {"search": 3}, {"search": 5}
+    assert page(metrics) == [
+        'tidegate_collector_sink_rows_refused_total{sink="search"} 3.0',
+        'tidegate_collector_sink_rows_dropped_total{sink="search"} 5.0',
+    ]
+
+
 def test_a_snapshot_does_not_change_with_what_it_was_made_of():
     metrics = RequestMetrics(RequestTotals(0), LineCounts())
     metrics.sink_failures = {"kafka": 1}

@@ -70,3 +70,17 @@ def test_every_span_is_whole_steps_and_bounded(start: float, end: float, step: s
     assert (span.end - span.start) // span.step <= MOST_POINTS
     query = span.query("model", NOW)
     assert query.start % span.step == 0 and span.end <= NOW + 10 + span.step
+
+
+def test_a_step_over_what_only_files_keep_is_whole_five_minutes() -> None:
+    old = str(int(NOW) - 7 * 3600)
+    spans = {step: time_span(AskedSpan(old, None, step), NOW) for step in (None, "1m", "7m", "1h")}
+    assert {step: (span.step, span.is_raised) for step, span in spans.items()} == {
+        None: (900, False),
+        "1m": (300, True),
+        "7m": (600, False),
+        "1h": (3600, False),
+    }
+    assert all(span.query("model", NOW).asks_files for span in spans.values())
+    assert all(span.query("model", NOW).start == span.start for span in spans.values())
+    assert not time_span(AskedSpan(None, None, "1m"), NOW).query("model", NOW).asks_files

@@ -23,6 +23,7 @@ from k8s_manager.collector.kafka.remote_write_endpoint import (
     endpoint_application,
 )
 from k8s_manager.collector.kafka.sample_topics import SampleTopics
+from k8s_manager.runtime import metrics
 from tests.collectors.test_remote_write import UP, compressed, packed
 from tests.support.kafka import TestTopic, mock_brokers
 from tests.support.standalone import free_port
@@ -120,7 +121,8 @@ async def test_while_no_broker_answers_prometheus_is_asked_to_send_it_again():
     assert "does not answer as it should" in text and "check the brokers" in text
 
 
-async def test_when_kafka_is_back_requests_are_taken_again():
+async def test_when_kafka_is_back_requests_are_taken_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "FRESH", -1.0)
     writer = ScriptedWriter()
     writer.is_away = True
     async with served(writer) as endpoint:
