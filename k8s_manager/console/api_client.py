@@ -103,12 +103,11 @@ class ApiClient:
 
         scope = self._scope("GET", path, query, None, 0)
         serving = asyncio.ensure_future(self._api(scope, receive, coming.put))
+        getting = asyncio.ensure_future(coming.get())
         try:
             while True:
-                getting = asyncio.create_task(coming.get())
                 await asyncio.wait([getting, serving], return_when=asyncio.FIRST_COMPLETED)
                 if not getting.done():
-                    getting.cancel()
                     return
                 message = getting.result()
                 if message["type"] == "http.response.start" and message["status"] >= 400:
@@ -117,10 +116,12 @@ class ApiClient:
                     yield message.get("body", b"")
                     if not message.get("more_body"):
                         return
+                getting = asyncio.ensure_future(coming.get())
         finally:
             gone.set()
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            for task in (serving, getting):
+                task.cancel()
+            await asyncio.gather(serving, getting, return_exceptions=True)
 
     def _scope(
         self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None, length: int

@@ -6,7 +6,7 @@ from k8s_manager.api.authn.key_fetch import Fetcher
 from k8s_manager.console import write_plan
 from k8s_manager.console.live import LivePages
 from k8s_manager.console.oidc_sign_in import OidcClient, OidcSignIn
-from k8s_manager.console.pages import gateways, model_actions, models, overview, records, tenants
+from k8s_manager.console.pages import gateways, model_actions, models, overview, records, tenants, what_if
 from k8s_manager.console.sessions import Sessions
 from k8s_manager.console.sign_in import SignIn
 from k8s_manager.console.site import ConsoleSite, application, beside
@@ -18,7 +18,9 @@ def with_console(api: ASGIApp, clock: Clock, client: OidcClient | None = None, f
     site = ConsoleSite(api, Sessions(clock), clock)
     sign_in = SignIn(site, client.issuer.url if client else None)
     at_issuer = OidcSignIn(site, sign_in, client, fetch, clock).routes() if client and fetch else []
-    pages = [one.routes(site) for one in (overview, gateways, tenants, models, model_actions, records, write_plan)]
+    pages = [
+        one.routes(site) for one in (overview, gateways, tenants, models, model_actions, what_if, records, write_plan)
+    ]
     routes = [
         *sign_in.routes(),
         *at_issuer,

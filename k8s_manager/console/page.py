@@ -78,7 +78,17 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(asset=lambda name: f"{ROOT}/assets/{name_of(name)}", link=link)
-    made.filters.update(moment=moment, rate=rate, phrase=phrase, count=count, share=share, milliseconds=milliseconds)
+    made.filters.update(
+        moment=moment,
+        rate=rate,
+        phrase=phrase,
+        count=count,
+        share=share,
+        milliseconds=milliseconds,
+        cores=cores,
+        bytes=size,
+        part=part,
+    )
     made.tests["well"] = is_well
     return made
 
@@ -127,6 +137,23 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{value / 1000:,.1f} s" if value >= 10_000 else f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def cores(value: float | None) -> str:
+    """Return CPU cores, the way Kubernetes writes small ones."""
+    return NOTHING if value is None else f"{1000 * value:.0f}m" if value < 1 else f"{value:.1f}"
+
+
+def size(value: float | None) -> str:
+    """Return bytes in binary units."""
+    if value is None:
+        return NOTHING
+    return f"{value / 2**30:.1f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+
+
+def part(value: float | None) -> str:
+    """Return a share between 0 and 1 in per cent."""
+    return NOTHING if value is None else f"{100 * value:.0f} %"
 
 
 def phrase(status: int) -> str:

@@ -4,6 +4,7 @@
   const box = document.getElementById("chart");
   const note = document.getElementById("chart-note");
   const EVERY = 10_000;
+  if (!box) return;
   let plots = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -38,12 +39,13 @@
 
   function draw(data) {
     for (const plot of plots) plot.destroy();
-    plots = options().map((each, number) => new uPlot(each, data[number], box));
+    plots = data.map((columns, number) => new uPlot(options()[number], columns, box));
   }
 
   function show(found) {
     const c = found.columns;
-    const data = [[c.time, c.demand, c.admitted, c.limited, c.limit], [c.time, c.p50, c.p95, c.p99]];
+    const data = [[c.time, c.demand, c.admitted, c.limited, c.limit]];
+    if (c.p50) data.push([c.time, c.p50, c.p95, c.p99]);
     if (plots.length) plots.forEach((plot, number) => plot.setData(data[number]));
     else draw(data);
     const last = found.changes[found.changes.length - 1];
@@ -64,7 +66,7 @@
   }
 
   load();
-  setInterval(load, EVERY);
+  if (!box.dataset.once) setInterval(load, EVERY);
   window.addEventListener("resize", () => plots.forEach((plot) => plot.setSize({ width: box.clientWidth - 16, height: plot.height })));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.length && draw(plots.map((plot) => plot.data)));
 })();

@@ -41,12 +41,13 @@ async def model(request: Request) -> Response:
     """Show the model."""
     reader, path = reader_of(request), path_of(request)
     found = await reader.api.get(path)
-    limit, explanation, ready, inventory, replicas = await asyncio.gather(
+    limit, explanation, ready, inventory, replicas, usage = await asyncio.gather(
         reader.api.get(f"{path}/limit"),
         reader.api.get(f"{path}/explain"),
         reader.api.get(f"{path}/explain", about="ready"),
         reader.api.get(f"{path}/objects"),
         reader.api.get(f"{path}/replicas"),
+        _usage(reader.api, path),
     )
     start, end = counted_minute(reader.now.timestamp())
     counts, gaps = await _counts(reader.api, path, start, end)
@@ -64,6 +65,8 @@ async def model(request: Request) -> Response:
         replicas=replicas["items"],
         requests=sum_of(counts, end - start),
         gaps=gaps,
+        usage={one["pod"]: one for one in usage["items"]},
+        usage_gaps=usage["gaps"],
         span=span if span in SPANS else "15m",
         spans=list(SPANS),
     )
@@ -82,6 +85,14 @@ async def model_series(request: Request) -> Response:
     columns = series(spans, limit_line(marks, limit.get("total")))
     shown = [{"time": event["time"], "message": event["message"]} for event in marks]
     return JSONResponse({"columns": columns, "changes": shown, "gaps": list(dict.fromkeys(gaps))})
+
+
+async def _usage(api: ApiClient, path: str) -> Any:
+    """Return what the pods use, or why that is not known."""
+    try:
+        return await api.get(f"{path}/usage")
+    except ApiRefusal as refusal:
+        return {"items": [], "gaps": [refusal.detail]}
 
 
 async def _counts(api: ApiClient, path: str, start: int, end: int, step: int = 60) -> tuple[list[Any], list[str]]:

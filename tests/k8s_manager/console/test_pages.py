@@ -11,7 +11,7 @@ from k8s_manager.console.security_headers import POLICY
 PAGES = (
     "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/models/ranker",
     "tenants/search/models/ranker/history", "tenants/search/models/ranker/history/1",
-    "tenants/search/models/ranker/logs", "tenants/search/models/ranker/document", "overrides", "claims", "changes",
+    "tenants/search/models/ranker/logs", "tenants/search/models/ranker/what-if", "tenants/search/models/ranker/document", "overrides", "claims", "changes",
     "git", "account",
 )  # fmt: skip
 
@@ -110,3 +110,10 @@ async def test_an_open_page_is_told_of_changes_and_of_nothing_after_the_sign_out
         await place.rest.call("PUT", "/v1/tenants/search/models/ranker/versions/v1/scale", {"replicas": 2})
         rest = await line.content.read()
         assert rest.count(b"event: changed") <= 1
+
+
+async def test_a_trial_needs_traffic_that_was_counted_and_says_what_is_wrong(browser):
+    path = "/console/tenants/search/models/ranker/what-if?period=15m&gateways=2&replicas=2"
+    for figure in ("20", "many", "-1"):
+        seen = await browser.get(f"{path}&perReplicaQps={figure}")
+        assert seen.status in (404, 422, 503) and 'role="alert"' in seen.text and f'value="{figure}"' in seen.text
