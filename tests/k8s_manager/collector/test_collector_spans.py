@@ -7,6 +7,7 @@ import aiohttp
 
 from collectors.access_log.engine import Engine
 from collectors.request_statistics.row_query import RowQuery
+from istio_templates.errors import TidegateError
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
@@ -70,8 +71,8 @@ async def test_a_question_of_a_manager_is_one_trace_and_every_pass_and_write_a_s
 
             async def answered():
                 try:
-                    return await pool.rows(RowQuery("model", 0, 2**40, 60))
-                except Exception:
+                    return await pool.rows(RowQuery("model", 0, 2**40, 60), 0)
+                except TidegateError:
                     return None
 
             await until(answered, what="an answer")

@@ -30,6 +30,7 @@ from k8s_manager.collector.row_history import HistoryBusy
 from k8s_manager.collector.sinks import parquet_rows, parquet_sink
 from k8s_manager.collector.sinks.parquet_rows import HistoryTooLarge, ParquetRows, RowSelection
 from k8s_manager.collector.sinks.parquet_sink import FolderTaken, ParquetSink
+from k8s_manager.kube.client import KubeClient
 from tests.collectors.access_log.lines import LIMITED, line
 from tests.k8s_manager.collector.test_parquet_sink import BEGIN, HandClock, files_of, row
 
@@ -47,8 +48,10 @@ class FileCollector:
 
     def start(self) -> None:
         """Begin as a new process does: with an empty memory, and the files of the one before."""
-        client: Any = None
-        self.collector = Collector(client, self.clock, None, [ParquetSink(self.folder, self.clock)])
+        no_session: Any = None
+        self.collector = Collector(
+            KubeClient("http://127.0.0.1:1", no_session), self.clock, None, [ParquetSink(self.folder, self.clock)]
+        )
         if self.shares and self.collector._history:
             self.collector._history.share_all(int(self.clock.at))
 
