@@ -255,14 +255,14 @@ def application(
     return app
 
 
-def served(app: FastAPI, clock: Clock, settings: Settings) -> ASGIApp:
+def served(app: FastAPI, clock: Clock, settings: Settings, stop: asyncio.Event) -> ASGIApp:
     """Return the REST API with its console beside it, unless the settings say otherwise."""
     if not settings.console:
         return app
     if settings.oidc is None or settings.console_client is None:
-        return with_console(app, clock)
+        return with_console(app, clock, stop)
     client = OidcClient(settings.oidc, settings.console_client, settings.console_secret_file, settings.console_url)
-    return with_console(app, clock, client, fetcher(settings.oidc_ca_file))
+    return with_console(app, clock, stop, client, fetcher(settings.oidc_ca_file))
 
 
 async def run(settings: Settings) -> None:
@@ -275,7 +275,7 @@ async def run(settings: Settings) -> None:
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
         app = application(manager, proofs(settings, client, clock, token), clock, settings, spans)
-        api = serve(served(app, clock, settings), settings.listen, stop, settings.tls, settings.connections)
+        api = serve(served(app, clock, settings, stop), settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), settle(manager.store), *finding, api)
     log.info("stopped")

@@ -26,9 +26,10 @@ GATEWAY = "/v1/gateways/shared"
 MODEL = "tenants/search/models/ranker"
 PAGES = {
     "overview": "", "gateways": "gateways", "gateway": "gateways/shared", "tenants": "tenants",
-    "tenant": "tenants/search", "model": MODEL, "history": f"{MODEL}/history", "logs": f"{MODEL}/logs",
+    "tenant": "tenants/search", "design": "tenants/search/design", "what-if": f"{MODEL}/what-if?period=15m",
+    "model": MODEL, "history": f"{MODEL}/history", "logs": f"{MODEL}/logs",
     "document": f"{MODEL}/document", "overrides": "overrides", "hosts": "claims", "changes": "changes", "git": "git",
-    "account": "account",
+    "access": "access", "account": "account",
 }  # fmt: skip
 LOOKS = {
     "desk": {"viewport": {"width": 1280, "height": 860}},

@@ -2,6 +2,7 @@
 
 import json
 
+from e2e.support.envoy import endpoints
 from e2e.support.gateway_api import GROUP, install_gateway_api
 from e2e.support.load import Load
 from e2e.support.site import MODEL_IMAGE, QUICK, Site, host_of, is_ready, kubectl, path_of
@@ -92,6 +93,8 @@ async def test_of_two_http_routes_of_a_host_only_the_one_that_a_model_names_is_l
             assert (explained := await theirs.limited_to(20, 5, within=0.075)), explained
             since, to = await others.measure(3)
             assert others.outcome.rate(since, to) > 60
+            # istiod tells each gateway pod of endpoints in its own time, and a route's new weights at once.
+            await until(lambda: all_know(site, f"theirs-canary.{tenant}"), "the gateway pods knowing the other replica")
             apply(http_route(tenant, "limited", limited, stable=0, canary=1))
             await site.until_total(10, tenant)
             assert (explained := await theirs.limited_to(10, 5, within=0.1)), explained
@@ -105,6 +108,11 @@ async def test_of_two_http_routes_of_a_host_only_the_one_that_a_model_names_is_l
         kubectl("-n", "shared-gw", "delete", "service", GATEWAY, "--ignore-not-found")
         for role in ("stable", "canary"):
             kubectl("-n", tenant, "delete", "deployment,service", f"theirs-{role}", "--ignore-not-found")
+
+
+async def all_know(site: Site, service: str) -> bool:
+    pods = await site.gateway_pods("shared-gw", "istio=shared")
+    return all(endpoints("shared-gw", pod["metadata"]["name"], service, 8080) for pod in pods)
 
 
 async def all_ready(site: Site, tenant: str) -> bool:

@@ -20,6 +20,14 @@ def config_dump(namespace: str, pod: str) -> dict[str, Any]:
     return dict(json.loads(text[text.index("{\n") :]))  # the agent warns first, on the same stream
 
 
+def endpoints(namespace: str, pod: str, service: str, port: int) -> set[str]:
+    """Return the healthy endpoints of a Service (NAME.NAMESPACE) that a pod's Envoy knows."""
+    text = kubectl("-n", namespace, "exec", pod, "--", "pilot-agent", "request", "GET", "clusters")
+    cluster = f"outbound|{port}||{service}.svc.cluster.local"
+    lines = (line.split("::") for line in text.splitlines())
+    return {words[1] for words in lines if words[0] == cluster and words[2:] == ["health_flags", "healthy"]}
+
+
 LISTENERS = "^listener_manager\\.listener_(modified|removed|added|in_place_updated)$"
 DRAINED = "(downstream_cx_drain_close|listener_manager.total_listeners_draining)"
 """What moves when a listener is changed or its connections are closed."""

@@ -1,30 +1,40 @@
 """The console of a manager: all routes in one application."""
 
+import asyncio
+
 from starlette.types import ASGIApp
 
 from k8s_manager.api.authn.key_fetch import Fetcher
 from k8s_manager.console import write_plan
 from k8s_manager.console.live import LivePages
 from k8s_manager.console.oidc_sign_in import OidcClient, OidcSignIn
-from k8s_manager.console.pages import gateways, model_actions, models, overview, records, tenants, what_if
+from k8s_manager.console.pages import designer, gateways, model_actions, models, overview, records, tenants, what_if
 from k8s_manager.console.sessions import Sessions
 from k8s_manager.console.sign_in import SignIn
 from k8s_manager.console.site import ConsoleSite, application, beside
 from k8s_manager.runtime.clock import Clock
 
 
-def with_console(api: ASGIApp, clock: Clock, client: OidcClient | None = None, fetch: Fetcher | None = None) -> ASGIApp:
-    """Return the REST API with its console beside it, where people may also sign in as a client of an issuer."""
+def with_console(
+    api: ASGIApp,
+    clock: Clock,
+    stop: asyncio.Event,
+    client: OidcClient | None = None,
+    fetch: Fetcher | None = None,
+) -> ASGIApp:
+    """Return the REST API with its console beside it, where people may also sign in at an issuer, as its `client`. Open
+    pages are let go at `stop`."""
     site = ConsoleSite(api, Sessions(clock), clock)
     sign_in = SignIn(site, client.issuer.url if client else None)
     at_issuer = OidcSignIn(site, sign_in, client, fetch, clock).routes() if client and fetch else []
     pages = [
-        one.routes(site) for one in (overview, gateways, tenants, models, model_actions, what_if, records, write_plan)
+        one.routes(site)
+        for one in (overview, gateways, tenants, designer, models, model_actions, what_if, records, write_plan)
     ]
     routes = [
         *sign_in.routes(),
         *at_issuer,
-        *LivePages(site, clock).routes(),
+        *LivePages(site, clock, stop).routes(),
         *(route for found in pages for route in found),
     ]
     return beside(api, application(routes))

@@ -24,8 +24,8 @@ BEAT = 15.0
 class LivePages:
     """The route that open pages listen to."""
 
-    def __init__(self, site: ConsoleSite, clock: Clock) -> None:
-        self._site, self._clock = site, clock
+    def __init__(self, site: ConsoleSite, clock: Clock, stop: asyncio.Event) -> None:
+        self._site, self._clock, self._stop = site, clock, stop
 
     def routes(self) -> list[Route]:
         """Return it."""
@@ -38,6 +38,7 @@ class LivePages:
     async def _words(self, reader: PageReader, about: str) -> AsyncIterator[bytes]:
         changed, over = asyncio.Event(), asyncio.Event()
         reading = asyncio.create_task(self._read(reader.api, about, changed, over))
+        ending = asyncio.create_task(self._end(changed, over))
         try:
             yield b"retry: 3000\nevent: open\ndata: now\n\n"
             while not over.is_set() and not reader.session.ended:
@@ -49,8 +50,15 @@ class LivePages:
                 yield b"event: changed\ndata: now\n\n"
                 await self._clock.wait(over, PAUSE)
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            for task in (reading, ending):
+                task.cancel()
+            await asyncio.gather(reading, ending, return_exceptions=True)
+
+    async def _end(self, changed: asyncio.Event, over: asyncio.Event) -> None:
+        """End the line when the manager stops: it would wait for it."""
+        await self._stop.wait()
+        over.set()
+        changed.set()
 
     async def _read(self, api: ApiClient, about: str, changed: asyncio.Event, over: asyncio.Event) -> None:
         """Note changes of what a page is about; the end of the API's stream ends the page's, which asks again."""

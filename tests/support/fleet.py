@@ -119,7 +119,7 @@ class Fleet(Hands):
         wrong: list[str] = []
         answers: Counter[tuple[str, str, int]] = Counter()
         app.add_middleware(AnswerCheck, found=wrong, seen=answers)
-        serving = asyncio.create_task(serve(served(app, SystemClock(), given), ("127.0.0.1", port), stop))
+        serving = asyncio.create_task(serve(served(app, SystemClock(), given, stop), ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             rest = Rest(session, answers)
             await wait_until(rest.up, what="the REST API")

@@ -1,4 +1,4 @@
-"""Pages of single lists: overrides, claims of hosts, what changed, and where manifests go."""
+"""Pages of single lists: overrides, claims of hosts, what changed, where manifests go, and who may do what."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +18,7 @@ def routes(site: ConsoleSite) -> list[Route]:
         Route(f"{ROOT}/claims", site.read(claims)),
         Route(f"{ROOT}/changes", site.read(changes)),
         Route(f"{ROOT}/git", site.read(git)),
+        Route(f"{ROOT}/access", site.read(access)),
         Route(f"{ROOT}/account", site.read(account)),
     ]
 
@@ -56,6 +57,12 @@ async def git(request: Request) -> Response:
     """Show how far manifests have come."""
     found = await reader_of(request).api.get("/v1/git")
     return page(request, "git.html", title="Git", found=found)
+
+
+async def access(request: Request) -> Response:
+    """Show who was granted which role where."""
+    found = await reader_of(request).api.items("/v1/grants")
+    return page(request, "access.html", title="Access", grants=found)
 
 
 async def account(request: Request) -> Response:

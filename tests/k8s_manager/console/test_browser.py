@@ -101,6 +101,24 @@ async def test_a_model_is_scaled_by_keyboard_alone(chromium, place):
     assert person.complaints == []
 
 
+async def test_a_model_is_designed_and_checked_as_it_is_typed(chromium, place):
+    person = await visitor(chromium, place)
+    await person.sign_in()
+    await person.show("tenants/search/design")
+    page, draft = person.page, person.page.locator("#draft")
+    for label, text in (("Name", "reranker"), ("Image", "example.com/r:1"), ("Path", "v2/reranker")):
+        await page.get_by_label(label, exact=True).fill(text)
+    await expect(page.locator("#problem-path")).to_contain_text("/", timeout=hung() * 1000)
+    await page.get_by_label("Path", exact=True).fill("/v2/models/reranker")
+    await expect(draft).to_contain_text("This document is sound", timeout=hung() * 1000)
+    await expect(draft).to_contain_text("path: /v2/models/reranker", timeout=hung() * 1000)
+    assert await page.locator("#problem-path").text_content() == ""
+    await page.get_by_role("button", name="Show the plan").click()
+    await page.get_by_role("button", name="Apply").click()
+    await page.wait_for_url("**/models/reranker?done=1")
+    assert person.complaints == []
+
+
 async def test_an_open_page_follows_what_happens_and_keeps_what_is_typed(chromium, place):
     person = await visitor(chromium, place)
     await person.sign_in()

@@ -1,18 +1,25 @@
 """What pages show, and to whom; what every answer carries."""
 
+import asyncio
 import gzip
 import re
 
 import pytest
 
+from k8s_manager.console.api_client import ApiClient
 from k8s_manager.console.assets import FOLDER, assets
+from k8s_manager.console.live import LivePages
+from k8s_manager.console.page import PageReader
 from k8s_manager.console.security_headers import POLICY
+from k8s_manager.console.sessions import Session, Sessions
+from k8s_manager.console.site import ConsoleSite
+from k8s_manager.runtime.clock import SystemClock
 
 PAGES = (
-    "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/models/ranker",
-    "tenants/search/models/ranker/history", "tenants/search/models/ranker/history/1",
-    "tenants/search/models/ranker/logs", "tenants/search/models/ranker/what-if", "tenants/search/models/ranker/document", "overrides", "claims", "changes",
-    "git", "account",
+    "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/design",
+    "tenants/search/models/ranker", "tenants/search/models/ranker/history", "tenants/search/models/ranker/history/1",
+    "tenants/search/models/ranker/logs", "tenants/search/models/ranker/what-if",
+    "tenants/search/models/ranker/document", "overrides", "claims", "changes", "git", "access", "account",
 )  # fmt: skip
 
 
@@ -43,7 +50,13 @@ async def test_a_tenants_engineer_sees_its_tenant_and_nothing_else(place):
     for seen in (overview, tenants, await browser.get("/console/claims"), await browser.get("/console/changes")):
         assert seen.status == 200 and not re.search(r"\bads\b|bidder", seen.text)
     assert "search/ranker" in overview.text and ">Gateways</a>" not in overview.text and ">Git</a>" not in overview.text
-    for path, status in (("tenants/ads", 404), ("tenants/ads/models/bidder", 404), ("gateways", 403), ("git", 403)):
+    for path, status in (
+        ("tenants/ads", 404),
+        ("tenants/ads/models/bidder", 404),
+        ("gateways", 403),
+        ("git", 403),
+        ("access", 403),
+    ):
         assert (await browser.get(f"/console/{path}")).status == status, path
     page = await browser.get("/console/tenants/search/models/ranker")
     assert "Show the plan" in page.text
@@ -117,3 +130,22 @@ async def test_a_trial_needs_traffic_that_was_counted_and_says_what_is_wrong(bro
     for figure in ("20", "many", "-1"):
         seen = await browser.get(f"{path}&perReplicaQps={figure}")
         assert seen.status in (404, 422, 503) and 'role="alert"' in seen.text and f'value="{figure}"' in seen.text
+
+
+async def test_open_pages_do_not_hold_a_manager_that_stops():
+    stop, clock = asyncio.Event(), SystemClock()
+
+    async def api(scope, receive, send):
+        body = b'{"items": [], "grants": []}'
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if b"after" in scope["query_string"]:
+            await asyncio.Event().wait()
+        await send({"type": "http.response.body", "body": body})
+
+    site = ConsoleSite(api, Sessions(clock), clock)
+    reader = PageReader(Session("t", "ann", 0.0, 0.0, 1e9), ApiClient(api, "t"), clock.utc(), ())
+    words = LivePages(site, clock, stop)._words(reader, "")
+    assert b"event: open" in await anext(words)
+    stop.set()
+    assert [word async for word in words if b"beat" in word] == []
