@@ -45,6 +45,8 @@ async def test_changes_by_api_and_by_kubectl_are_told_apart_and_one_leads_back(
     await site.rest.ok("POST", f"{path}/rollback", {})
     assert (await site.rest.ok("GET", path))["spec"]["rateLimit"]["perReplicaQps"] == 20
     assert not (await history(1))[0]["deletion"]
+    # A document that goes before the leader has looked at it leaves no deletion in its history.
+    await until(lambda: site.holds("Model", "ranker", "Ready", tenant), "the model being ready")
     kubectl("-n", tenant, "delete", "model/ranker", bounded())
 
     async def told() -> bool:

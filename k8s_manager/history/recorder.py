@@ -163,19 +163,18 @@ class HistoryRecorder:
             await client.create(revision.revision(document, change, namespace))
             is_ours = True
         except WriteConflict:  # another manager has just written it, or an earlier attempt whose answer was lost
-            await self._require(ObjectKey("ControllerRevision", namespace, revision.name_of(document)))
+            await self._require(key, revision.name_of(document))
             is_ours = _version_of(document) in self._lane.failed
         self._note(document)
         if is_ours:
             self._tell(key, document, document["metadata"]["generation"], change)
         await self._drop_surplus(key, document, client)
 
-    async def _require(self, key: ObjectKey) -> None:
-        """Raise `Unavailable` where a revision is not there that was in conflict with a new one."""
-        try:
-            await self._client.get(key)
-        except Absent as error:
-            raise Unavailable(f"{key} was in conflict with one that is not there; it is tried again") from error
+    async def _require(self, key: ObjectKey, name: str) -> None:
+        """Raise `Unavailable` where a revision is not there that was in conflict with a new one. The manager may list
+        revisions, and not read one."""
+        if all(obj["metadata"]["name"] != name for obj in await self._named(key)):
+            raise Unavailable(f"the revision {name} was in conflict with one that is not there; it is tried again")
 
     async def last_change(self, document: Manifest) -> revision.ChangeAuthor:
         """Return who made a document what it is, and why; raises `TidegateError`."""
