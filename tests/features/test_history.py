@@ -13,7 +13,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.history.deletion_records import DeletionRecords, outlines
 from k8s_manager.history.revision import ChangeAuthor, revision, uid_of
 from k8s_manager.kube.client import KubeClient
-from k8s_manager.kube.errors import Unavailable
+from k8s_manager.kube.errors import Forbidden, Unavailable
 from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.kube.store import Store
@@ -76,6 +76,25 @@ async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fle
         found = await history(rest, 4)
     assert [item["revision"] for item in found] == [4, 3, 2, 1]
     assert {item["by"] for item in found} == {"a client named kubectl"}
+
+
+class SecondAndWithoutReading(KubeClient):
+    """The client of a manager whose revisions another one has just written, with the rights that a role gives."""
+
+    async def call(self, method, path, what, *more):
+        if method == "GET" and "/controllerrevisions/" in path:
+            raise Forbidden(f"{what}: the role has no such verb")
+        if method == "POST" and path.endswith("/controllerrevisions"):
+            await super().call(method, path, what, *more)
+        return await super().call(method, path, what, *more)
+
+
+async def test_a_revision_that_another_manager_has_written_is_not_tried_again(fleet):
+    async with fleet.manager(connect=SecondAndWithoutReading) as manager, fleet.rest(manager) as rest:
+        await make_search(fleet)
+        await history(rest, 1)
+        await until(lambda: not manager.history._unwritten, what="all revisions being known")
+        assert not manager.history._lane.failed
 
 
 def has_been_tried(recorder, generation) -> bool:
