@@ -55,7 +55,7 @@ class Collector:
         self._begun = self._since = now - FINE
         self._missing_until = 0
         self._history = history_of(self.sinks)
-        if self._history and membership:  # whoever followed the pods before it started may have its rows too
+        if self._history and membership:  # who followed the pods before it started may have its rows too
             self._history.share_all(now)
         self._logs = GatewayLogs(self.store)
         self._members = frozenset[str]()

@@ -30,6 +30,17 @@ class ApiReply:
         """Whether the call did what it asks for."""
         return self.status < 400
 
+    @property
+    def refusal(self) -> "ApiRefusal":
+        """The problem that it is where it is not good."""
+        return ApiRefusal(self.status, self.body)
+
+    def required(self) -> "ApiReply":
+        """Return it where it is good; raises `ApiRefusal`."""
+        if not self.is_good:
+            raise self.refusal
+        return self
+
 
 class ApiRefusal(TidegateError):
     """A problem that the API answered with, in its own words."""
@@ -50,7 +61,7 @@ class ApiClient:
 
     async def get(self, path: str, **query: str) -> Any:
         """Return what a path holds; raises `ApiRefusal`."""
-        return _good(await self.call("GET", path, query)).body
+        return (await self.call("GET", path, query)).required().body
 
     async def items(self, path: str, **query: str) -> list[Any]:
         """Return a whole list, all its pages; raises `ApiRefusal`."""
@@ -157,9 +168,3 @@ def _sender(data: bytes) -> Any:
         return {"type": "http.request", "body": data, "more_body": False}
 
     return receive
-
-
-def _good(reply: ApiReply) -> ApiReply:
-    if not reply.is_good:
-        raise ApiRefusal(reply.status, reply.body)
-    return reply

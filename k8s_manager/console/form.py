@@ -1,6 +1,8 @@
 """What a form sends."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -9,6 +11,8 @@ from istio_templates.errors import TidegateError
 
 MOST_BYTES = 2_000_000
 MOST_FIELDS = 500
+LARGEST = 1e12
+"""A whole number beyond is sent as it was read."""
 
 
 class BadForm(TidegateError):
@@ -30,3 +34,14 @@ async def read_form(request: Request) -> Mapping[str, str]:
         )
     except ValueError as error:
         raise BadForm("the form cannot be read; go back, and send it again") from error
+
+
+def number(text: str) -> Any:
+    """Return the number in a text; what is none stays as it is, for the API to refuse."""
+    try:
+        found = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(found):
+        return text
+    return int(found) if found.is_integer() and abs(found) < LARGEST else found

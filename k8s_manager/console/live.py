@@ -1,6 +1,6 @@
 """What keeps an open page true: a word for each change, as server-sent events.
 
-A page gets no content this way. It is told that something has changed, at most once in `PAUSE` seconds, and loads
+A page gets no content this way. It hears that something has changed, at most once in `PAUSE` seconds, and loads
 itself again; a beat tells it that the line still stands.
 """
 

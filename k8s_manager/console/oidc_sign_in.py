@@ -25,7 +25,7 @@ from k8s_manager.authz.issuer import Issuer
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.sign_in import SignIn, wanted_page
-from k8s_manager.console.site import COOKIE, ConsoleSite
+from k8s_manager.console.site import ConsoleSite
 from k8s_manager.runtime.clock import Clock
 
 STATE_COOKIE = "tidegate-sign-in"
@@ -129,7 +129,7 @@ class OidcSignIn:
             except ApiRefusal as refusal:
                 said = refusal.detail
                 continue
-            self._site.sessions.end(request.cookies.get(COOKIE, ""))
+            self._site.leave(request)
             left = float(_claims(token).get("exp", 0)) - self._clock.utc().timestamp()
             return self._sign_in.let_in(request, self._site.sessions.begin(token, caller["user"], left), begun.back)
         return self._sign_in.form(request, begun.back, said, 401)

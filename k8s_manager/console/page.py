@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -67,6 +66,11 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
     return HTMLResponse(environment().get_template(template).render(given), status)
 
 
+def searched(request: Request) -> str:
+    """Return what a list is searched for, in small letters; empty for everything."""
+    return request.query_params.get("q", "").strip().lower()
+
+
 @cache
 def environment() -> Environment:
     """Return the templates with the filters that they use; whatever is put in is escaped."""
@@ -81,7 +85,6 @@ def environment() -> Environment:
     made.filters.update(
         moment=moment,
         rate=rate,
-        phrase=phrase,
         count=count,
         share=share,
         milliseconds=milliseconds,
@@ -154,8 +157,3 @@ def size(value: float | None) -> str:
 def part(value: float | None) -> str:
     """Return a share between 0 and 1 in per cent."""
     return NOTHING if value is None else f"{100 * value:.0f} %"
-
-
-def phrase(status: int) -> str:
-    """Return what an HTTP status is called."""
-    return HTTPStatus(status).phrase

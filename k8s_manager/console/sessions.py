@@ -1,7 +1,7 @@
 """Sessions of people who signed in: the token stays here, the browser has a name for it that nobody can guess.
 
 They live in memory: who signs out is out at once, wherever its cookie went, and a manager that starts again asks
-everybody to sign in. Each ends after a while without a call, and after some hours in any case.
+all of them to sign in. Each ends after a while without a call, and after some hours in any case.
 """
 
 import hmac

@@ -2,22 +2,22 @@
 
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from k8s_manager.api.guard import bearer_of
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.form import read_form
 from k8s_manager.console.page import page
-from k8s_manager.console.site import COOKIE, ConsoleSite
+from k8s_manager.console.site import COOKIE, ConsoleSite, require_own_form
 
 LONGEST_TOKEN = 16_384
 
 
 class SignIn:
-    """The routes that anybody may call."""
+    """The routes that need no session."""
 
     def __init__(self, site: ConsoleSite, issuer: str | None = None) -> None:
         self._site, self._issuer = site, issuer
@@ -38,34 +38,33 @@ class SignIn:
     async def _given(self, request: Request) -> Response:
         form = await read_form(request)
         back, token = wanted_page(form.get("next", "")), form.get("token", "").strip()
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise HTTPException(403, "this form comes from another site; open the console, and sign in there")
+        require_own_form(request)
         if not token or len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable():
             return self.form(request, back, "Paste the token as you got it: it is empty, or no token.", 422)
         try:
             caller = await self._site.client(request, token).get("/v1/whoami")
         except ApiRefusal as refusal:
             return self.form(request, back, refusal.detail, refusal.status)
-        self._site.sessions.end(request.cookies.get(COOKIE, ""))
+        self._site.leave(request)
         return self.let_in(request, self._site.sessions.begin(token, caller["user"]), back)
 
     async def _out(self, request: Request) -> Response:
-        self._site.sessions.end(request.cookies.get(COOKIE, ""))
+        self._site.leave(request)
         answer = RedirectResponse(f"{ROOT}/sign-in", 303)
         answer.delete_cookie(COOKIE, ROOT)
         return answer
 
     async def _made(self, request: Request) -> Response:
         """Give the holder of a bearer token a link that signs it in once."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        reply = await self._site.client(request, token if scheme.lower() == "bearer" else "").call("GET", "/v1/whoami")
+        token = bearer_of(request) or ""
+        reply = await self._site.client(request, token).call("GET", "/v1/whoami")
         if not reply.is_good:
             return JSONResponse(reply.body, reply.status, media_type="application/problem+json")
-        secret = self._site.sessions.link(token.strip(), reply.body["user"])
+        secret = self._site.sessions.link(token, reply.body["user"])
         return JSONResponse({"path": f"{ROOT}/links/{secret}"}, 201)
 
     async def _used(self, request: Request) -> Response:
-        self._site.sessions.end(request.cookies.get(COOKIE, ""))
+        self._site.leave(request)
         name = self._site.sessions.redeem(request.path_params["secret"])
         if name is None:
             return self.form(request, f"{ROOT}/", "This link was used already, or is too old. Ask for another.", 410)

@@ -44,6 +44,10 @@ class ConsoleSite:
         """Return the session of a request."""
         return self.sessions.find(request.cookies.get(COOKIE, ""))
 
+    def leave(self, request: Request) -> None:
+        """End the session of a request, if it has one."""
+        self.sessions.end(request.cookies.get(COOKIE, ""))
+
     def read(self, handler: Handler) -> Handler:
         """Return a page for those who signed in; others are asked to, and come back to it."""
 
@@ -59,7 +63,7 @@ class ConsoleSite:
             except ApiRefusal as refusal:
                 if refusal.status != 401:
                     raise
-                self.sessions.end(request.cookies.get(COOKIE, ""))
+                self.leave(request)
                 return to_sign_in(request)
             return await handler(request)
 
@@ -71,15 +75,19 @@ class ConsoleSite:
         @wraps(handler)
         async def taken(request: Request) -> Response:
             form = await read_form(request)
-            reader: PageReader = request.state.reader
-            if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-                raise HTTPException(403, "this form comes from another site; open the console, and do it there")
-            if not reader.session.allows(form.get("csrf", "")):
+            require_own_form(request)
+            if not reader_of(request).session.allows(form.get("csrf", "")):
                 raise HTTPException(403, "this form is of a session that has ended; load the page again")
             request.state.form = form
             return await handler(request)
 
         return self.read(taken)
+
+
+def require_own_form(request: Request) -> None:
+    """Raise `HTTPException` for a form that a browser says is another site's."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise HTTPException(403, "this form comes from another site; open the console, and do it there")
 
 
 def to_sign_in(request: Request) -> Response:

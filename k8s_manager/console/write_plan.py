@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from istio_templates.errors import TidegateError
 from k8s_manager.console import ROOT
-from k8s_manager.console.api_client import ApiClient, ApiRefusal, ApiReply
+from k8s_manager.console.api_client import ApiClient, ApiReply
 from k8s_manager.console.page import page
 from k8s_manager.console.sign_in import wanted_page
 from k8s_manager.console.site import ConsoleSite, form_of, reader_of
@@ -37,7 +37,6 @@ class WriteIntent:
     back: str
     match: str = ""
     reason: str = ""
-    ticket: str = ""
     query: str = ""
     """More of the query, such as `force=true`."""
 
@@ -54,7 +53,6 @@ class WriteIntent:
             "back": self.back,
             "match": self.match,
             "reason": self.reason,
-            "ticket": self.ticket,
             "query": self.query,
         }
         return {name: value for name, value in given.items() if value}
@@ -62,7 +60,7 @@ class WriteIntent:
     async def send(self, api: ApiClient, **query: str) -> ApiReply:
         """Make the call."""
         more = dict(pair.split("=", 1) for pair in self.query.split("&") if "=" in pair)
-        said = {name: value for name, value in (("reason", self.reason), ("ticket", self.ticket)) if value}
+        said = {"reason": self.reason} if self.reason else {}
         body = self.body
         if self.path.endswith("/rollback"):
             body, said = {**body, **said}, {}
@@ -87,7 +85,6 @@ def intent_of(form: Mapping[str, str]) -> WriteIntent:
         wanted_page(form.get("back", "")),
         form.get("match", ""),
         form.get("reason", ""),
-        form.get("ticket", ""),
         form.get("query", ""),
     )
 
@@ -99,9 +96,7 @@ def routes(site: ConsoleSite) -> list[Route]:
 
 async def propose(request: Request, intent: WriteIntent, notice: str = "") -> Response:
     """Show what a write would do; raises `ApiRefusal` where the API does not take it."""
-    reply = await intent.send(reader_of(request).api, dryRun="true")
-    if not reply.is_good:
-        raise ApiRefusal(reply.status, reply.body)
+    reply = (await intent.send(reader_of(request).api, dryRun="true")).required()
     if reply.body.get("dryRun") is not True:
         raise Unplanned(f"{intent.method} {intent.path} did what should only have been planned; look at its history")
     changes = reply.body.get("changes") or []
@@ -127,7 +122,6 @@ async def apply(request: Request) -> Response:
     if reply.is_good:
         sign = "&" if "?" in intent.back else "?"
         return RedirectResponse(f"{intent.back}{sign}done=1", 303)
-    refusal = ApiRefusal(reply.status, reply.body)
     if reply.status not in CHANGED or intent.match:
-        raise refusal
-    return await propose(request, intent, f"Not applied: {refusal.detail} This is what it would do now.")
+        raise reply.refusal
+    return await propose(request, intent, f"Not applied: {reply.refusal.detail} This is what it would do now.")

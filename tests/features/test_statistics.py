@@ -42,14 +42,21 @@ MODEL = "/v1/tenants/search/models/ranker"
 @asynccontextmanager
 async def collector_on(fleet: Fleet, host: str, port: int, **lines: list[bytes]) -> AsyncIterator[Collector]:
     """Serve a collector that has read lines of some gateway pods an hour long."""
-    collector, stop = Collector(fleet.client, SystemClock()), asyncio.Event()
+    collector = Collector(fleet.client, SystemClock())
     collector._since = 0
     for pod, read in lines.items():
         collector._keep(collector.engine.feed(f"gw/{pod}", read))
-    readers = RowReaders(Authenticators([Token(TOKEN)]), ())
+    async with served(collector, host, port):
+        yield collector
+
+
+@asynccontextmanager
+async def served(collector: Collector, host: str, port: int) -> AsyncIterator[None]:
+    """Serve a collector's rows."""
+    stop, readers = asyncio.Event(), RowReaders(Authenticators([Token(TOKEN)]), ())
     serving = asyncio.create_task(serve(application(collector, readers), (host, port), stop))
     try:
-        yield collector
+        yield
     finally:
         stop.set()
         await serving
@@ -250,18 +257,12 @@ async def collector_with_files(
     await before.write(rows)
     await before.close()
     os.utime(folder / "lock", (10**9, 10**9))
-    collector, stop = (
-        Collector(fleet.client, SystemClock(), sinks=[ParquetSink(folder, SystemClock())]),
-        asyncio.Event(),
-    )
+    collector = Collector(fleet.client, SystemClock(), sinks=[ParquetSink(folder, SystemClock())])
     assert collector._history is not None
-    readers = RowReaders(Authenticators([Token(TOKEN)]), ())
-    serving = asyncio.create_task(serve(application(collector, readers), (host, port), stop))
     try:
-        yield collector
+        async with served(collector, host, port):
+            yield collector
     finally:
-        stop.set()
-        await serving
         await collector.sinks[0].close()
 
 

@@ -65,8 +65,12 @@
     }
   }
 
-  load();
-  if (!box.dataset.once) setInterval(load, EVERY);
+  if (box.dataset.columns) {
+    show({ columns: JSON.parse(box.dataset.columns), changes: [], gaps: [] });
+  } else {
+    load();
+    setInterval(load, EVERY);
+  }
   window.addEventListener("resize", () => plots.forEach((plot) => plot.setSize({ width: box.clientWidth - 16, height: plot.height })));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.length && draw(plots.map((plot) => plot.data)));
 })();

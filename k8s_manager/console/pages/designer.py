@@ -11,7 +11,7 @@ from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.page import link, page
-from k8s_manager.console.pages.model_form import START, document_of, placed
+from k8s_manager.console.pages.model_form import FIELDS, START, document_of, placed
 from k8s_manager.console.site import ConsoleSite, form_of, reader_of
 from k8s_manager.console.write_plan import WriteIntent, propose
 
@@ -41,8 +41,8 @@ async def check(request: Request) -> Response:
     problems = await _taken(request, form)
     if not problems:
         reply = await _intent(request, form).send(reader_of(request).api, dryRun="true")
-        problems = {} if reply.is_good else _of(ApiRefusal(reply.status, reply.body))
-    return page(request, "design_draft.html", **_draft(form, problems), **request.path_params)
+        problems = {} if reply.is_good else _of(reply.refusal)
+    return page(request, "design_draft.html", fields=list(FIELDS), **_draft(form, problems), **request.path_params)
 
 
 async def proposed(request: Request) -> Response:

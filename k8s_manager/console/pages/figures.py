@@ -63,6 +63,11 @@ class CountedSpan:
     items: Sequence[Mapping[str, Any]]
 
 
+def by_start(items: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """Return counts by when their step begins (epoch seconds)."""
+    return {int(datetime.fromisoformat(row["start"]).timestamp()): row for row in items}
+
+
 def chart_spans(now: float, name: str) -> list[tuple[int, int, int]]:
     """Return the spans of a chart, each with its step. Of the last quarter of an hour the oldest part has minutes: that
     is what collectors keep of it for certain."""
@@ -80,7 +85,7 @@ def series(spans: Sequence[CountedSpan], limit: Sequence[tuple[float, float]]) -
     requests has a zero and no latency; `limit` are the moments from which totals hold, in order."""
     found: dict[str, list[Any]] = {name: [] for name in ("time", *_RATES, "limit", *_QUANTILES)}
     for span in spans:
-        rows = {int(datetime.fromisoformat(row["start"]).timestamp()): row for row in span.items}
+        rows = by_start(span.items)
         for time in range(span.start, span.end, span.step):
             row = rows.get(time)
             found["time"].append(time)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from collectors.request_statistics.series import MINUTE
+from k8s_manager.api.services.document_bodies import namespace_of
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
-from k8s_manager.console.pages.figures import RequestSum, sums_by_model
+from k8s_manager.console.pages.figures import RequestSum, sum_of, sums_by_model
 from k8s_manager.document_state import state, trouble
 from k8s_manager.statistics.stats_query import counted_minute
-
-MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Demand:
     """The requests of the last minute by model, and why some may be missing."""
 
     by_model: Mapping[tuple[str, str], RequestSum]
+    total: RequestSum
     gaps: list[str]
 
     def of(self, tenant: str, model: str) -> RequestSum:
@@ -39,15 +40,22 @@ class Demand:
         return self.by_model.get((tenant, model), RequestSum(MINUTE))
 
 
-async def demand_now(api: ApiClient, now: float) -> Demand:
-    """Return what was asked for in the last whole minute that was counted; what cannot be had is a gap."""
-    start, end = counted_minute(now)
-    span = {"from": str(start), "to": str(end), "step": "60s"}
+async def counts_of(
+    api: ApiClient, path: str, start: int, end: int, step: int, **by: str
+) -> tuple[list[Any], list[str]]:
+    """Return the counts of a span (epoch seconds) that a path of statistics has, and why some may be missing; what
+    cannot be had is a reason too."""
     try:
-        found = await api.get("/v1/stats", by="model", **span)
+        found = await api.get(path, **{"from": str(start), "to": str(end), "step": f"{step}s", **by})
     except ApiRefusal as refusal:
-        return Demand({}, [refusal.detail])
-    return Demand(sums_by_model(found["items"], MINUTE), found["gaps"])
+        return [], [refusal.detail]
+    return found["items"], found["gaps"]
+
+
+async def demand_now(api: ApiClient, now: float) -> Demand:
+    """Return what was asked for in the last whole minute that was counted."""
+    items, gaps = await counts_of(api, "/v1/stats", *counted_minute(now), MINUTE, by="model")
+    return Demand(sums_by_model(items, MINUTE), sum_of(items, MINUTE), gaps)
 
 
 async def model_lines(api: ApiClient, tenants: Mapping[str, str], demand: Demand) -> list[ModelLine]:
@@ -79,9 +87,4 @@ def model_line(tenant: str, obj: Mapping[str, Any], demand: Demand) -> ModelLine
 
 def namespaces(tenants: list[Any]) -> dict[str, str]:
     """Return each tenant by its namespace."""
-    return {
-        (one.get("status") or {}).get("namespace") or one["spec"].get("namespace") or one["metadata"]["name"]: one[
-            "metadata"
-        ]["name"]
-        for one in tenants
-    }
+    return {namespace_of(one): one["metadata"]["name"] for one in tenants}

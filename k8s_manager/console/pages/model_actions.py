@@ -1,6 +1,6 @@
 """What is done to a model: each action is proposed, shown as a plan, and applied when it is confirmed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +12,11 @@ from starlette.routing import Route
 from istio_templates.documents.fields import seconds
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
+from k8s_manager.console.form import number
 from k8s_manager.console.page import link, page
 from k8s_manager.console.pages.models import path_of
 from k8s_manager.console.site import ConsoleSite, form_of, reader_of
 from k8s_manager.console.write_plan import WriteIntent, propose
-
-Form = Any
-_OVERRIDES = ("total", "perReplicaQps", "mode", "action")
 
 
 def routes(site: ConsoleSite) -> list[Route]:
@@ -82,7 +80,7 @@ def _override(request: Request) -> WriteIntent:
     body: dict[str, Any] = {"reason": form.get("reason", "").strip(), **_end(request, form.get("ttl", "").strip())}
     kind, value = form.get("sets", ""), form.get("value", "").strip()
     if kind in ("total", "perReplicaQps"):
-        body[kind] = _number(value)
+        body[kind] = number(value)
     elif kind == "unlimited":
         _confirmed(form, request.path_params["model"])
         body["action"] = "unlimited"
@@ -134,14 +132,7 @@ def _whole(text: str, name: str) -> Any:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text or name
 
 
-def _number(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _confirmed(form: Form, name: str) -> None:
+def _confirmed(form: Mapping[str, str], name: str) -> None:
     """Raise unless the name was typed."""
     if form.get("confirm", "").strip() != name:
         raise HTTPException(403, f"type the name {name} to confirm this; go back, and send it again")

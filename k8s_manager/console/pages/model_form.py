@@ -7,6 +7,8 @@ again.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from k8s_manager.console.form import number
+
 FIELDS = {
     "name": "metadata.name",
     "host": "spec.routes[0].host",
@@ -30,7 +32,7 @@ FIELDS = {
 """Where each field of the form stands in the document."""
 GPU = "nvidia.com/gpu"
 START = {"protocol": "http", "port": "8080", "version": "v1", "replicas": "2", "runs": "workload", "mode": "enforce"}
-"""What the form says before anybody has typed."""
+"""What the form says at its beginning."""
 
 
 def document_of(form: Mapping[str, str]) -> dict[str, Any]:
@@ -59,15 +61,6 @@ def placed(problems: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
         )
         found.setdefault(nearest, []).append(message if nearest else f"{field}: {message}" if field else message)
     return found
-
-
-def number(text: str) -> Any:
-    """Return a number where a text is one."""
-    try:
-        found = float(text)
-    except ValueError:
-        return text
-    return int(found) if found == int(found) and abs(found) < 1e12 else found
 
 
 def _is_at(field: str, at: str) -> bool:

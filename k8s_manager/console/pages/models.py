@@ -7,11 +7,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from collectors.request_statistics.series import MINUTE
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.page import page
 from k8s_manager.console.pages.figures import SPANS, CountedSpan, chart_spans, limit_line, series, sum_of
+from k8s_manager.console.pages.fleet import counts_of
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state
 from k8s_manager.statistics.stats_query import counted_minute
@@ -50,14 +52,16 @@ async def model(request: Request) -> Response:
         _usage(reader.api, path),
     )
     start, end = counted_minute(reader.now.timestamp())
-    counts, gaps = await _counts(reader.api, path, start, end)
+    counts, gaps = await counts_of(reader.api, f"{path}/stats", start, end, MINUTE)
     span = request.query_params.get("span", "15m")
     return page(
         request,
         "model.html",
         title=f"{request.path_params['tenant']}/{request.path_params['model']}",
+        **request.path_params,
         document=found,
         state=state(found),
+        weights={one["version"]: one["weight"] for one in found["spec"].get("traffic") or []},
         limit=limit,
         explanation=explanation["explanation"],
         warmth=ready,
@@ -77,7 +81,7 @@ async def model_series(request: Request) -> Response:
     reader, path = reader_of(request), path_of(request)
     spans, gaps = list[CountedSpan](), list[str]()
     for start, end, step in chart_spans(reader.now.timestamp(), request.query_params.get("span", "")):
-        counts, missing = await _counts(reader.api, path, start, end, step)
+        counts, missing = await counts_of(reader.api, f"{path}/stats", start, end, step)
         spans.append(CountedSpan(start, end, step, counts))
         gaps += missing
     limit, inventory = await asyncio.gather(reader.api.get(f"{path}/limit"), reader.api.get(f"{path}/objects"))
@@ -93,16 +97,6 @@ async def _usage(api: ApiClient, path: str) -> Any:
         return await api.get(f"{path}/usage")
     except ApiRefusal as refusal:
         return {"items": [], "gaps": [refusal.detail]}
-
-
-async def _counts(api: ApiClient, path: str, start: int, end: int, step: int = 60) -> tuple[list[Any], list[str]]:
-    """Return the counts of a span, or why there are none."""
-    span: dict[str, Any] = {"from": str(start), "to": str(end), "step": f"{step}s"}
-    try:
-        found = await api.get(f"{path}/stats", **span)
-    except ApiRefusal as refusal:
-        return [], [refusal.detail]
-    return found["items"], found["gaps"]
 
 
 async def logs(request: Request) -> Response:
@@ -136,9 +130,7 @@ async def revision(request: Request) -> Response:
 async def document(request: Request) -> Response:
     """Show the model's document, to be changed."""
     reader = reader_of(request)
-    reply = await reader.api.call("GET", path_of(request))
-    if not reply.is_good:
-        raise ApiRefusal(reply.status, reply.body)
+    reply = (await reader.api.call("GET", path_of(request))).required()
     text = yaml_text([{"spec": reply.body["spec"]}]).removeprefix("---\n")
     match = reply.headers.get("etag", "")
     return page(

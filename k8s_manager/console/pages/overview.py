@@ -11,8 +11,7 @@ from starlette.routing import Route
 
 from k8s_manager.console import ROOT
 from k8s_manager.console.page import link, page
-from k8s_manager.console.pages.figures import sum_of
-from k8s_manager.console.pages.fleet import MINUTE, Demand, ModelLine, demand_now, model_lines, namespaces
+from k8s_manager.console.pages.fleet import ModelLine, demand_now, model_lines, namespaces
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state, trouble
 
@@ -56,26 +55,13 @@ async def overview(request: Request) -> Response:
         request,
         "overview.html",
         title="Overview",
-        total=_total(demand),
+        total=demand.total,
         gaps=demand.gaps,
         concerns=concerns[:MOST_SHOWN],
         more_concerns=max(0, len(concerns) - MOST_SHOWN),
         busiest=[line for line in busiest if line.requests.demand] or busiest[:5],
         counts={"gateways": len(gateways), "tenants": len(tenants), "models": len(models)},
         overrides=[one for one in overrides if state_of(one) == "Active"],
-    )
-
-
-def _total(demand: Demand) -> Any:
-    rows = demand.by_model.values()
-    found = sum_of([], MINUTE)
-    return type(found)(
-        MINUTE,
-        sum(row.demand for row in rows),
-        sum(row.admitted for row in rows),
-        sum(row.limited for row in rows),
-        sum(row.errors for row in rows),
-        max((row.p99 for row in rows if row.p99 is not None), default=None),
     )
 
 

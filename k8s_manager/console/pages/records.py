@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
-from k8s_manager.console.page import page
+from k8s_manager.console.page import page, searched
 from k8s_manager.console.pages.overview import state_of
 from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
@@ -32,7 +32,7 @@ async def overrides(request: Request) -> Response:
 
 async def claims(request: Request) -> Response:
     """Show whose each host is."""
-    wanted = request.query_params.get("q", "").strip().lower()
+    wanted = searched(request)
     found = await reader_of(request).api.items("/v1/claims")
     if wanted:
         found = [one for one in found if wanted in f"{one['host']} {one['tenant']}".lower()]
@@ -42,7 +42,7 @@ async def claims(request: Request) -> Response:
 
 async def changes(request: Request) -> Response:
     """Show what happened lately, the newest first."""
-    wanted, kind = request.query_params.get("q", "").strip().lower(), request.query_params.get("type", "")
+    wanted, kind = searched(request), request.query_params.get("type", "")
     found = (await reader_of(request).api.get("/v1/events", follow="false"))["items"]
     types = sorted({one["type"] for one in found})
     if wanted:

@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from istio_templates.facts import Manifest
 from k8s_manager.console import ROOT
-from k8s_manager.console.page import page
+from k8s_manager.console.page import page, searched
 from k8s_manager.console.pages.fleet import demand_now, model_line, namespaces
 from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
@@ -25,7 +26,7 @@ def routes(site: ConsoleSite) -> list[Route]:
 async def tenants(request: Request) -> Response:
     """Show the tenants, those with what is searched for in name, host or owner."""
     reader = reader_of(request)
-    wanted = request.query_params.get("q", "").strip().lower()
+    wanted = searched(request)
     found = await reader.api.items("/v1/tenants")
     if wanted:
         found = [one for one in found if wanted in _words(one)]
@@ -44,7 +45,7 @@ async def tenant(request: Request) -> Response:
         reader.api.items(f"/v1/tenants/{name}/overrides"),
         demand_now(reader.api, reader.now.timestamp()),
     )
-    wanted = request.query_params.get("q", "").strip().lower()
+    wanted = searched(request)
     lines = [model_line(name, one, demand) for one in models if wanted in one["metadata"]["name"]]
     shown = window(lines, request.query_params.get("page", "1"))
     return page(
@@ -62,10 +63,7 @@ async def tenant(request: Request) -> Response:
     )
 
 
-def _words(document: dict[str, object]) -> str:
+def _words(document: Manifest) -> str:
     spec = document["spec"]
-    assert isinstance(spec, dict)
-    metadata = document["metadata"]
-    assert isinstance(metadata, dict)
-    hosts = [str(one.get("name", "")) for one in spec.get("hosts") or []]
-    return " ".join([metadata["name"], *hosts, *map(str, spec.get("owners") or [])]).lower()
+    hosts = [one["name"] for one in spec.get("hosts") or []]
+    return " ".join([document["metadata"]["name"], *hosts, *(spec.get("owners") or [])]).lower()

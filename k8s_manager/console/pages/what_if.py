@@ -1,23 +1,23 @@
 """What another limit would have done to a model's own traffic of a period, by the manager's simulation."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
+from k8s_manager.console.form import number
 from k8s_manager.console.page import page
-from k8s_manager.console.pages.figures import chart_spans
+from k8s_manager.console.pages.figures import by_start, chart_spans
 from k8s_manager.console.pages.models import path_of
 from k8s_manager.console.site import ConsoleSite, reader_of
 
 PERIODS = ("15m", "1h", "6h")
 _KEPT = ("perReplicaQps", "burst", "floor", "ceiling")
-"""Fields of the model's own limit that a trial keeps unless it is told otherwise."""
+"""Fields of the model's own limit that a trial keeps; the figure is replaced by the one that is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,15 @@ class Trial:
         """Return the settings of the simulation; what is no number goes to the API, which says so."""
         kept = {name: rate_limit[name] for name in _KEPT if name in rate_limit}
         return {
-            "rateLimit": {**kept, "perReplicaQps": _number(self.per_replica)},
-            "replicas": _number(self.replicas),
-            "gateways": _number(self.gateways),
+            "rateLimit": {**kept, "perReplicaQps": number(self.per_replica)},
+            "replicas": number(self.replicas),
+            "gateways": number(self.gateways),
         }
 
 
 def routes(site: ConsoleSite) -> list[Route]:
     """Return the routes."""
-    one = f"{ROOT}/tenants/{{tenant}}/models/{{model}}/what-if"
-    return [Route(one, site.read(what_if)), Route(f"{one}/series", site.read(what_if_series))]
+    return [Route(f"{ROOT}/tenants/{{tenant}}/models/{{model}}/what-if", site.read(what_if))]
 
 
 async def what_if(request: Request) -> Response:
@@ -65,25 +64,9 @@ async def what_if(request: Request) -> Response:
         periods=PERIODS,
         report=report,
         problem=problem,
-        asked=request.url.query,
+        columns=_columns(report) if report else {},
         **request.path_params,
     )
-
-
-async def what_if_series(request: Request) -> Response:
-    """Return the columns of the trial's chart as JSON."""
-    api, path = reader_of(request).api, path_of(request)
-    document = await api.get(path)
-    report = await _simulated(request, await _trial(request, api, document), document)
-    start, rows = report["start"], report["series"]
-    columns = {
-        "time": [start + row["time"] for row in rows],
-        "demand": [row["offered"] for row in rows],
-        "admitted": [row["admitted"] for row in rows],
-        "limited": [max(0.0, row["offered"] - row["admitted"]) for row in rows],
-        "limit": [row["limit"] for row in rows],
-    }
-    return JSONResponse({"columns": columns, "changes": [], "gaps": report["gaps"]})
 
 
 async def _trial(request: Request, api: ApiClient, document: dict[str, Any]) -> Trial:
@@ -109,27 +92,30 @@ async def _simulated(request: Request, trial: Trial, document: dict[str, Any]) -
     found = await reader.api.get(f"{path_of(request)}/stats", **span)
     trace = _trace(found["items"], start, end, step)
     settings = trial.settings(document["spec"].get("rateLimit") or {})
-    reply = await reader.api.call("POST", "/v1/simulate", body={"settings": settings, "trace": trace})
-    if not reply.is_good:
-        raise ApiRefusal(reply.status, reply.body)
+    body = {"settings": settings, "trace": trace}
+    reply = (await reader.api.call("POST", "/v1/simulate", body=body)).required()
     return {**reply.body, "start": start, "gaps": found["gaps"]}
+
+
+def _columns(report: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the columns of the trial's chart."""
+    rows = report["series"]
+    return {
+        "time": [report["start"] + row["time"] for row in rows],
+        "demand": [row["offered"] for row in rows],
+        "admitted": [row["admitted"] for row in rows],
+        "limited": [max(0.0, row["offered"] - row["admitted"]) for row in rows],
+        "limit": [row["limit"] for row in rows],
+    }
 
 
 def _trace(items: list[dict[str, Any]], start: int, end: int, step: int) -> list[dict[str, float]]:
     """Return the requests of each second: those of a step are spread over it evenly."""
-    counts = {int(datetime.fromisoformat(one["start"]).timestamp()): one["demand"] for one in items}
+    counts = by_start(items)
     rows = []
     for begin in range(start, end, step):
-        demand = counts.get(begin, 0)
+        demand = counts[begin]["demand"] if begin in counts else 0
         for second in range(step):
             share = demand * (second + 1) // step - demand * second // step
             rows.append({"time": begin + second - start, "requests": share})
     return rows
-
-
-def _number(text: str) -> Any:
-    try:
-        found = float(text)
-    except ValueError:
-        return text
-    return int(found) if found == int(found) and abs(found) < 1e9 else found

@@ -1,4 +1,4 @@
-"""Where usage comes from, as whoever asks sees it."""
+"""Where usage comes from, as those who ask see it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

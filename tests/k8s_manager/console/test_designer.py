@@ -69,6 +69,8 @@ async def test_a_model_is_made_by_the_designer(place):
     [
         ({"path": "no-slash"}, "path"),
         ({"port": "many"}, "port"),
+        ({"port": "inf"}, "port"),
+        ({"replicas": "nan"}, "replicas"),
         ({"replicas": "-1"}, "replicas"),
         ({"image": "two words"}, "image"),
         ({"figure": "-5"}, "figure"),
