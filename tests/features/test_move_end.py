@@ -19,24 +19,33 @@ QUICKLY = dataclasses.replace(SETTINGS, gateway_overlap=OVERLAP)
 class FailingClient(KubeClient):
     """A transport on which the writes of some objects fail, as long as it says so."""
 
-    fails = staticmethod(lambda what: False)
+    fails = staticmethod(lambda what, content: False)
     failed = 0
 
-    async def call(self, method, path, what, *more):
-        if method != "GET" and type(self).fails(what):
+    async def call(self, method, path, what, query=None, content=None, *more):
+        if method != "GET" and type(self).fails(what, content):
             type(self).failed += 1
             raise Unavailable(f"{what}: not now; it is tried again")
-        return await super().call(method, path, what, *more)
+        return await super().call(method, path, what, query, content, *more)
 
 
 @pytest.fixture(autouse=True)
 def _works():
-    FailingClient.fails, FailingClient.failed = staticmethod(lambda what: False), 0
+    FailingClient.fails, FailingClient.failed = staticmethod(lambda what, content: False), 0
 
 
 def fail(*words):
     """Have writes fail whose verb and object have all of some words in them."""
-    FailingClient.fails = staticmethod(lambda what: any(all(w in what for w in found.split()) for found in words))
+    FailingClient.fails = staticmethod(
+        lambda what, content: any(all(w in what for w in found.split()) for found in words)
+    )
+
+
+def fail_when_the_route_leaves(gateway):
+    """Have writes of the model's route fail that no longer bind it to a gateway."""
+    FailingClient.fails = staticmethod(
+        lambda what, content: "VirtualService search/ranker" in what and gateway not in content.get("spec", {}).get("gateways", [])
+    )
 
 
 async def two_gateways(fleet):
@@ -86,9 +95,9 @@ async def test_the_old_gateway_serves_on_while_writes_at_the_new_one_fail(fleet,
 async def test_a_route_at_the_old_gateway_keeps_its_limit_until_it_leaves(fleet):
     async with fleet.manager(QUICKLY, connect=FailingClient) as manager:
         await two_gateways(fleet)
+        fail_when_the_route_leaves(OLD)
         await fleet.apply(tenant(gateway={"name": "other"}))
         await until(lambda: is_at(fleet, {OLD, NEW}), what="both serving")
-        fail("VirtualService search/ranker")
         await until(lambda: _not(is_moving(fleet)), what="the overlap being over")
         await until(lambda: FailingClient.failed > 2, what="writes that fail")
         await fleet.settled()
