@@ -1,8 +1,11 @@
 # One image for the manager and the CLI.  docker build -t tidegate:0.1.0 .
+# With the extras `history`, `kafka` and `tracing`:
+#   docker build --build-arg LOCK=requirements-image-extras.lock -t tidegate:0.1.0-extras .
 FROM python:3.13-slim AS build
+ARG LOCK=requirements-image.lock
 WORKDIR /src
-COPY requirements-image.lock .
-RUN pip install --no-cache-dir --require-hashes --no-deps --target /opt/tidegate --requirement requirements-image.lock
+COPY requirements-image.lock requirements-image-extras.lock ./
+RUN pip install --no-cache-dir --require-hashes --no-deps --target /opt/tidegate --requirement "$LOCK"
 COPY istio_templates istio_templates
 COPY ratelimiter ratelimiter
 COPY warmup warmup

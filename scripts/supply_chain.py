@@ -17,7 +17,11 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[1]
 FOLDER = PROJECT / ".sbom"
-LOCKS = {"image": PROJECT / "requirements-image.lock", "wheel": PROJECT / "requirements.lock"}
+LOCKS = {
+    "image": PROJECT / "requirements-image.lock",
+    "image-extras": PROJECT / "requirements-image-extras.lock",
+    "wheel": PROJECT / "requirements.lock",
+}
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -65,7 +69,7 @@ def _written(tools: Path) -> Iterator[str]:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     for name, lock in LOCKS.items():
         to = FOLDER / f"tidegate-{project['version']}-{name}.cdx.json"
-        kind = ("--pyproject", PROJECT / "pyproject.toml", "--mc-type", "application" if name == "image" else "library")
+        kind = ("--pyproject", PROJECT / "pyproject.toml", "--mc-type", "library" if name == "wheel" else "application")
         command = [
             str(w) for w in (tools / "cyclonedx-py", "requirements", lock, *kind, "--output-reproducible", "-o", to)
         ]

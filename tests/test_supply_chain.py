@@ -19,6 +19,12 @@ def test_every_package_of_the_lock_files_is_known_by_name_and_version():
         assert len(pins(text)) == sum(line[:1].isalnum() for line in text.splitlines()) > 40
 
 
+def test_both_images_have_the_same_version_of_what_both_hold():
+    image, extras = (pins(LOCKS[name].read_text()) for name in ("image", "image-extras"))
+    assert image.items() < extras.items()
+    assert {"duckdb", "confluent-kafka", "opentelemetry-sdk"} <= extras.keys() - image.keys()
+
+
 @pytest.mark.parametrize(
     ("parts", "lacks"),
     [
