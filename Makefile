@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Three for each core of a small machine: tests mostly wait. Those that start real Envoys are in groups of their own.
 WORKERS ?= 6
+# Every worker and every process that a test starts would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-servers test-pipeline fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean

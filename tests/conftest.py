@@ -1,5 +1,7 @@
 """Options and fixtures that all tests share."""
 
+import gc
+
 import hypothesis
 import pytest
 
@@ -21,6 +23,13 @@ _LEFT = pytest.StashKey[dict[int, str]]()
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # a worker of xdist carries the mark of the run that has started it
         leftovers.begin()
+
+
+def pytest_collection_finish() -> None:
+    """Let collections of garbage pass over the thousands of tests that stay until the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 @pytest.hookimpl(trylast=True)
