@@ -86,6 +86,7 @@ def remote_write(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where /api/v1/write and /metrics are served.")
     ] = "127.0.0.1:8720",
+    traces: Traces = None,
 ) -> None:
     """Take what Prometheus sends by remote write until SIGTERM, and write each sample to Kafka.
 
@@ -104,7 +105,7 @@ def remote_write(
 
     where, topics = address(listen), SampleTopics(topic, tenant_label)
     require_free(*where)
-    uvloop.run(run(cluster_of(brokers, kafka_config), topics, where))
+    uvloop.run(run(cluster_of(brokers, kafka_config), topics, where, traces))
 
 
 def _late(text: str) -> int:

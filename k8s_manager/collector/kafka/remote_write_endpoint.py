@@ -6,6 +6,7 @@ that Kafka is away, and 4xx only that a body could never be taken.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -20,6 +21,9 @@ from k8s_manager.collector.kafka.delivery import TopicMessage, TopicWriter
 from k8s_manager.collector.kafka.sample_topics import SampleTopics
 from k8s_manager.collector.probe_pages import probed
 from k8s_manager.manager import stop_signal
+from k8s_manager.runtime.metrics import REGISTRY
+from k8s_manager.traces.span_endpoint import recording
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 log = logging.getLogger(__name__)
 PATHS = ("/api/v1/write", "/receive")
@@ -69,8 +73,8 @@ class WriteMetrics:
 class RemoteWriteEndpoint:
     """Takes requests of remote write 1.0."""
 
-    def __init__(self, writer: MessageWriter, topics: SampleTopics) -> None:
-        self._writer, self._topics = writer, topics
+    def __init__(self, writer: MessageWriter, topics: SampleTopics, spans: SpanRecorder = NO_SPANS) -> None:
+        self._writer, self._topics, self._spans = writer, topics, spans
         self.metrics = WriteMetrics()
         self.problem: str | None = None
         self._under_way = 0
@@ -102,7 +106,8 @@ class RemoteWriteEndpoint:
             return PlainTextResponse(f"{error}\n", 400)
         messages = await asyncio.to_thread(lambda: [self._topics.message(sample) for sample in content.samples])
         try:
-            refused = await self._writer.write(messages)
+            with self._spans.span("write samples to Kafka", {"tidegate.samples": len(messages)}):
+                refused = await self._writer.write(messages)
         except KafkaUnavailable as error:
             if self.problem is None:
                 log.warning("%s", error)
@@ -142,18 +147,22 @@ async def _body(request: Request) -> bytes:
     return bytes(pieces)
 
 
-def endpoint_application(endpoint: RemoteWriteEndpoint) -> FastAPI:
+def endpoint_application(endpoint: RemoteWriteEndpoint, spans: SpanRecorder = NO_SPANS) -> FastAPI:
     """Return what is served: the paths of remote write, whether the process lives, and metrics."""
     # Whether Kafka is there is no matter of readiness: without requests the endpoint would never learn that it is back.
-    app = probed("Tidegate remote write", list, lambda: [endpoint.metrics.registry])
+    registries = [endpoint.metrics.registry, *([REGISTRY] if spans.is_on else [])]
+    app = probed("Tidegate remote write", list, lambda: registries, spans)
     for path in PATHS:
         app.add_api_route(path, endpoint.take, methods=["POST"], response_model=None)
     return app
 
 
-async def run(cluster: KafkaCluster, topics: SampleTopics, listen: tuple[str, int]) -> None:
+async def run(
+    cluster: KafkaCluster, topics: SampleTopics, listen: tuple[str, int], traces_url: str | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises `KafkaAbsent`, and `Stalled` where nothing can listen there."""
     library("cramjam")
-    endpoint = RemoteWriteEndpoint(TopicWriter(cluster), topics)
-    await serve(endpoint_application(endpoint), listen, stop_signal())
+    async with recording(traces_url, "tidegate-remote-write", socket.gethostname()) as spans:
+        endpoint = RemoteWriteEndpoint(TopicWriter(cluster), topics, spans)
+        await serve(endpoint_application(endpoint, spans), listen, stop_signal())
     log.info("stopped")

@@ -24,7 +24,10 @@ from k8s_manager.collector.kafka.remote_write_endpoint import (
 )
 from k8s_manager.collector.kafka.sample_topics import SampleTopics
 from k8s_manager.runtime import metrics
+from k8s_manager.traces.span_endpoint import recording
+from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 from tests.collectors.test_remote_write import UP, compressed, packed
+from tests.k8s_manager.traces.receiver import span_receiver
 from tests.support.kafka import TestTopic, mock_brokers
 from tests.support.standalone import free_port
 from tests.support.waiting import until
@@ -71,9 +74,11 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def served(writer: MessageWriter, topics: str = "metrics") -> AsyncIterator[Endpoint]:
+async def served(
+    writer: MessageWriter, topics: str = "metrics", spans: SpanRecorder = NO_SPANS
+) -> AsyncIterator[Endpoint]:
     port, stop = free_port(), asyncio.Event()
-    app = endpoint_application(RemoteWriteEndpoint(writer, SampleTopics(topics)))
+    app = endpoint_application(RemoteWriteEndpoint(writer, SampleTopics(topics), spans), spans)
     task = asyncio.create_task(serve(app, ("127.0.0.1", port), stop))
     async with aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{port}"
@@ -104,6 +109,21 @@ async def test_samples_are_in_kafka_when_the_answer_comes():
         ]
         assert await endpoint.metric('tidegate_remote_write_samples_total{result="written"}') == 3
         assert await endpoint.metric('tidegate_remote_write_requests_total{code="204"}') == 1
+
+
+async def test_a_request_and_its_write_are_spans_of_its_callers_trace():
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with span_receiver() as receiver:
+        async with recording(receiver.url, "tidegate-remote-write", "one") as spans:
+            writer = ScriptedWriter()
+            async with served(writer, spans=spans) as endpoint:
+                assert await endpoint.send(traceparent=caller) == (204, "")
+                writer.is_away = True
+                assert (await endpoint.send(traceparent=caller))[0] == 503
+        calls, writes = receiver.named("POST /api/v1/write"), receiver.named("write samples to Kafka")
+    assert {span.trace for span in (*calls, *writes)} == {caller.split("-")[1]}
+    assert [span.parent for span in writes] == [span.id for span in calls]
+    assert [(span.failed, span.attributes["tidegate.samples"]) for span in writes] == [(False, 3), (True, 3)]
 
 
 async def test_the_path_of_telefonicas_adapter_is_served_too():
