@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.cli.server_commands.doctor import providers_in
 from k8s_manager.doctor.checks import DOCUMENT_KINDS, ISTIO_KINDS, TELEMETRIES, ClusterFacts, GatewayFacts, findings
+from k8s_manager.doctor.cluster_reader import providers_in
 
 READY = GatewayFacts("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
 WELL = ClusterFacts(
