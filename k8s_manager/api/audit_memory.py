@@ -6,18 +6,24 @@ managers have written.
 
 import base64
 import binascii
+import heapq
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.timestamp import timestamp
 
-MOST_LINES = 2_000
+MOST_LINES, MOST_REFUSED = 2_000, 1_000
 MOST_BYTES = 4 * 2**20
+"""Of each of both."""
+REFUSED = "refused"
 _MODEL = re.compile(r"/v1/tenants/([^/]+)/(?:models|overrides)/([^/]+)")
 _DOCUMENT = re.compile(r"/v1/[a-z]+/([^/]+)")
 Line = Mapping[str, Any]
@@ -56,55 +62,72 @@ class AuditPage:
     following: str | None
 
 
-class AuditMemory:
-    """The newest lines of one manager; `has_peers` where others may answer calls too."""
+class RecentLines:
+    """The newest lines, numbered, at most so many and so many bytes."""
 
-    def __init__(self, clock: Clock, manager: str, has_peers: bool) -> None:
-        self.manager, self._has_peers = manager, has_peers
-        self._began = clock.utc()
-        self._kept: deque[tuple[int, int, Line]] = deque()
-        self._count = self._bytes = 0
+    def __init__(self, most: int, began: datetime) -> None:
+        self._most, self._since, self._bytes = most, began, 0
+        self.kept: deque[tuple[int, int, Line]] = deque()
 
     @property
     def since(self) -> datetime:
-        """From when on the memory has every line of this manager."""
-        forgot = self._count > len(self._kept)
-        return datetime.fromisoformat(self._kept[0][2]["time"]) if forgot and self._kept else self._began
+        """From when on there is every line."""
+        return self._since
+
+    def add(self, number: int, size: int, line: Line) -> None:
+        """Remember a line of so many bytes, and forget the oldest ones where that is too much."""
+        self.kept.append((number, size, line))
+        self._bytes += size
+        while len(self.kept) > self._most or (self._bytes > MOST_BYTES and len(self.kept) > 1):
+            self._bytes -= self.kept.popleft()[1]
+            self._since = datetime.fromisoformat(self.kept[0][2]["time"])
+
+
+class AuditMemory:
+    """The newest lines of one manager; `has_peers` where others may answer calls too.
+
+    Refused calls have a place of their own: without end, they would push out who changed what.
+    """
+
+    def __init__(self, clock: Clock, manager: str, has_peers: bool) -> None:
+        self.manager, self._has_peers = manager, has_peers
+        self._count = 0
+        self._refused = RecentLines(MOST_REFUSED, clock.utc())
+        self._others = RecentLines(MOST_LINES, clock.utc())
 
     def keep(self, line: Line, size: int) -> None:
-        """Remember a line of so many bytes, and forget the oldest ones where that is too much."""
+        """Remember a line of so many bytes."""
         self._count += 1
-        self._bytes += size
-        self._kept.append((self._count, size, line))
-        while len(self._kept) > MOST_LINES or (self._bytes > MOST_BYTES and len(self._kept) > 1):
-            self._bytes -= self._kept.popleft()[1]
+        (self._refused if line["outcome"] == REFUSED else self._others).add(self._count, size, line)
+
+    def since(self, query: AuditQuery) -> datetime:
+        """Return from when on this manager remembers every line that can match."""
+        return max(lines.since for lines in self._where(query))
 
     def page(self, query: AuditQuery, limit: int, after: str | None) -> AuditPage:
         """Return the newest lines that are asked for, at most `limit`; raises `Invalid` for a token that this manager
         has not given."""
-        found = self._matching(query, None if after is None else self._number(after))
-        lines: list[Line] = []
-        last = 0
-        for number, line in found:
-            if len(lines) == limit:
-                return AuditPage(lines, self._token(last))
-            lines.append(line)
-            last = number
-        return AuditPage(lines, None)
+        before = self._count + 1 if after is None else self._number(after)
+        merged = heapq.merge(*(reversed(lines.kept) for lines in self._where(query)), key=itemgetter(0), reverse=True)
+        found = ((number, line) for number, _, line in merged if number < before and query.matches(line))
+        kept = list(islice(found, limit + 1))
+        following = self._token(kept[limit - 1][0]) if len(kept) > limit else None
+        return AuditPage([line for _, line in kept[:limit]], following)
 
     def gaps(self, query: AuditQuery) -> list[str]:
         """Return in sentences why lines that are asked for may be missing."""
-        found = []
-        if query.start is None or query.start < self.since.timestamp():
-            found.append(f"this manager remembers its calls since {self.since:%Y-%m-%dT%H:%M:%SZ}")
+        since, found = self.since(query), []
+        if query.start is None or query.start < since.timestamp():
+            found.append(f"this manager remembers its calls since {timestamp(since)}")
         if self._has_peers:
             found.append("calls that other managers answered stand in their own trails")
         return found
 
-    def _matching(self, query: AuditQuery, before: int | None) -> Iterator[tuple[int, Line]]:
-        for number, _, line in reversed(self._kept):
-            if (before is None or number < before) and query.matches(line):
-                yield number, line
+    def _where(self, query: AuditQuery) -> tuple[RecentLines, ...]:
+        """Return where lines that can match are."""
+        if not query.outcome:
+            return self._refused, self._others
+        return (self._refused,) if query.outcome == REFUSED else (self._others,)
 
     def _token(self, number: int) -> str:
         return base64.urlsafe_b64encode(f"{self.manager}/{number}".encode()).decode()
@@ -117,7 +140,7 @@ class AuditMemory:
             if manager == self.manager:
                 return int(number)
         except (binascii.Error, ValueError):
-            pass
+            pass  # no token at all, or not of this form: the same answer
         said = "is not what this manager has said; begin again without it, and ask one manager for all pages"
         raise Invalid("the audit trail", [Problem("continue", said)])
 

@@ -56,7 +56,7 @@ def add(app: FastAPI, audit: Audit) -> None:
             return in_json({"items": [], "manager": None, "since": None, "partial": True, "gaps": gaps})
         page, gaps = audit.memory.page(query, limit, after), audit.memory.gaps(query)
         following = {"continue": page.following} if page.following else {}
-        about_it = {"manager": audit.memory.manager, "since": timestamp(audit.memory.since)}
+        about_it = {"manager": audit.memory.manager, "since": timestamp(audit.memory.since(query))}
         return in_json({"items": page.lines, **following, **about_it, "partial": bool(gaps), "gaps": gaps})
 
 

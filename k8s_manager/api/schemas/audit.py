@@ -32,6 +32,6 @@ class AuditTrail(ApiAnswer):
     items: list[AuditLine]
     continue_: str = optional("continue", "For the lines before these, at the same manager.")
     manager: str | None = Field(description="Whose trail this is; null where the trail is switched off.")
-    since: str | None = Field(description="From when on this manager remembers every line.")
+    since: str | None = Field(description="From when on this manager remembers every line that can match.")
     partial: bool = Field(description="Whether lines that match may be missing; `gaps` says why.")
     gaps: list[str]
