@@ -9,10 +9,10 @@ import binascii
 import heapq
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import dropwhile, islice
 from operator import itemgetter
 from typing import Any
 
@@ -74,6 +74,10 @@ class RecentLines:
         """From when on there is every line."""
         return self._since
 
+    def before(self, number: int) -> Iterator[tuple[int, int, Line]]:
+        """Yield the lines before one of a number, the newest first, each with its number and its bytes."""
+        return dropwhile(lambda kept: kept[0] >= number, reversed(self.kept))
+
     def add(self, number: int, size: int, line: Line) -> None:
         """Remember a line of so many bytes, and forget the oldest ones where that is too much."""
         self.kept.append((number, size, line))
@@ -108,8 +112,9 @@ class AuditMemory:
         """Return the newest lines that are asked for, at most `limit`; raises `Invalid` for a token that this manager
         has not given."""
         before = self._count + 1 if after is None else self._number(after)
-        merged = heapq.merge(*(reversed(lines.kept) for lines in self._where(query)), key=itemgetter(0), reverse=True)
-        found = ((number, line) for number, _, line in merged if number < before and query.matches(line))
+        earlier = (lines.before(before) for lines in self._where(query))
+        merged = heapq.merge(*earlier, key=itemgetter(0), reverse=True)
+        found = ((number, line) for number, _, line in merged if query.matches(line))
         kept = list(islice(found, limit + 1))
         following = self._token(kept[limit - 1][0]) if len(kept) > limit else None
         return AuditPage([line for _, line in kept[:limit]], following)

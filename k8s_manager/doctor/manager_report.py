@@ -71,7 +71,7 @@ class ManagerReports:
 
     async def _facts(self) -> ClusterFacts:
         version, gaps = await self._version(), Gaps()
-        gateways = tuple(self._gateway(obj) for obj in self._store.all("InferenceGateway"))
+        gateways = tuple(self._gateway(obj) for obj in self._store.all("InferenceGateway") if _is_whole(obj))
         traces = (CheckArea.TRACING,) if any(gateway.tracing for gateway in gateways) else ()
         if not version:
             gaps.note((*_ASKED, *traces), SILENT)
@@ -125,6 +125,12 @@ class ManagerReports:
         return cluster_reader.gateway_facts(
             obj, [pod for pod in pods if wanted <= (pod["metadata"].get("labels") or {}).items()]
         )
+
+
+def _is_whole(gateway: Manifest) -> bool:
+    """Tell whether a gateway has what its pods are found by: the store leaves out what is odd, and its condition says
+    so."""
+    return {"namespace", "selector"} <= (gateway.get("spec") or {}).keys()
 
 
 class Gaps:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from istio_templates.errors import Problem
 from k8s_manager.api.audit_memory import caller_in, document_in
 from k8s_manager.console import ROOT
+from k8s_manager.console.api_client import LIMIT
 from k8s_manager.console.page import PageReader, page, searched
 from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
@@ -21,6 +22,8 @@ from k8s_manager.statistics.stats_query import moment_in
 
 CALL = "call"
 """The kind of a line of the audit trail, beside the types of events."""
+MOST_CALLS = 1_000
+"""Calls on the page, as many as there are events."""
 OUTCOMES = ("done", "refused", "failed")
 
 
@@ -143,12 +146,13 @@ async def _calls(reader: PageReader, asked: ChangeFilter) -> tuple[list[ChangeLi
         return [], []
     query = {"by": asked.by, "about": asked.about, "outcome": asked.outcome, "from": asked.start, "to": asked.end}
     given = {name: value for name, value in query.items() if value}
-    found = await reader.api.get("/v1/audit", **given, limit="500")
+    found = await reader.api.get("/v1/audit", **given, limit=str(LIMIT))
     lines = found["items"]
-    while "continue" in found:
-        found = await reader.api.get("/v1/audit", **given, limit="500", **{"continue": found["continue"]})
+    while "continue" in found and len(lines) < MOST_CALLS:
+        found = await reader.api.get("/v1/audit", **given, limit=str(LIMIT), **{"continue": found["continue"]})
         lines += found["items"]
-    return [_call_line(line) for line in lines], found["gaps"]
+    more = [f"only the newest {len(lines)} that match are shown; narrow the filter"] if "continue" in found else []
+    return [_call_line(line) for line in lines], [*more, *found["gaps"]]
 
 
 def _call_line(line: Mapping[str, Any]) -> ChangeLine:

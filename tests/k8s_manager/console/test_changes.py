@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from k8s_manager.console.page import beside
+from k8s_manager.console.pages import changes
 from k8s_manager.console.pages.changes import ChangeFilter
 from tests.features.test_access import as_
 from tests.support.waiting import until
@@ -60,14 +61,14 @@ async def test_changes_are_found_by_who_what_when_and_how_they_ended(browser, hi
 async def test_a_filter_stays_in_the_form_the_live_part_and_the_next_page(place, browser):
     for number in range(60):
         await place.rest.call("DELETE", f"/v1/gateways/none-{number}", None, as_("owner"))
-    seen = await browser.get("/console/changes?by=owner&outcome=refused&from=2001-01-01T00:00")
+    seen = await browser.get("/console/changes?q=none-&by=owner&outcome=refused&from=2001-01-01T00:00")
     assert 'value="owner"' in seen.text and 'value="2001-01-01T00:00"' in seen.text
     assert "<option selected>refused</option>" in seen.text and len(rows(seen.text)) == 50
     (following,) = re.findall(r'href="(/console/changes[^"]+)" rel="next"', seen.text)
-    assert {"by=owner", "outcome=refused"} <= set(re.split(r"[?&]|&amp;", following.replace("&amp;", "&")))
+    assert {"q=none-", "by=owner", "outcome=refused"} <= set(re.split(r"[?&]|&amp;", following.replace("&amp;", "&")))
     again = await browser.get(following.replace("&amp;", "&"))
     assert len(rows(again.text)) == 10 and "Page 2 of 2" in again.text
-    assert 'hx-get="/console/changes?page=1&amp;by=owner' in seen.text
+    assert 'hx-get="/console/changes?page=1&amp;q=none-&amp;by=owner' in seen.text
 
 
 async def test_nothing_found_says_what_to_do_and_a_wrong_moment_what_is_wrong(browser):
@@ -118,3 +119,13 @@ async def test_the_doctor_shows_what_is_worst_first_and_what_to_do(browser):
     assert "What to do: start the gateway" in seen.text and ">Look again</button>" in seen.text
     assert re.search(r"found at <time datetime=\"20", seen.text)
     assert ">Doctor</a>" in seen.text
+
+
+async def test_more_calls_than_the_page_shows_are_said(place, browser, monkeypatch):
+    monkeypatch.setattr(changes, "LIMIT", 2)
+    monkeypatch.setattr(changes, "MOST_CALLS", 4)
+    for number in range(5):
+        await place.rest.call("DELETE", f"/v1/gateways/none-{number}", None, as_("owner"))
+    seen = await browser.get("/console/changes?type=call")
+    assert len(rows(seen.text)) == 4 and "only the newest 4 that match are shown; narrow the filter" in seen.text
+    assert "narrow the filter" not in (await browser.get("/console/changes?type=call&q=none-4")).text

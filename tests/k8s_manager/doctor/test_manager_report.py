@@ -203,6 +203,12 @@ async def test_a_standalone_is_asked_for_nothing_that_it_has_not():
     assert "tidegate-0 is the leader" in {one.what for one in found}
 
 
+async def test_a_gateway_that_is_odd_spoils_no_look():
+    odd = gateway("odd")
+    del odd["spec"]["selector"]
+    assert {one.level for one in await found_by(ClusterStub(), *WELL, odd)} == {"ok"}
+
+
 async def test_gateways_are_looked_at_in_what_the_watches_delivered():
     for objects, what in (
         ((gateway(), tenant()), "namespace inference-gw does not exist"),
