@@ -15,6 +15,7 @@ from collectors.prometheus import Prometheus
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.audit import Audit, sink_of
+from k8s_manager.api.audit_memory import AuditMemory
 from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
 from k8s_manager.api.authn.key_fetch import fetcher
 from k8s_manager.api.authn.oidc import Oidc
@@ -29,6 +30,7 @@ from k8s_manager.console.oidc_sign_in import OidcClient
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
+from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import Remote, TreeLoop, tree_loop
@@ -183,6 +185,7 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
         loop.figures,
         RequestStats(_collectors(settings, client.spans), clock),
         UsageReader(_usage_source(client, settings), clock),
+        ManagerReports(client, store, clock, _lease_key(settings), settings.identity),
         LimitForecaster(limits.observer_copy, counts),
         clock,
         settings.change_patience,
@@ -222,9 +225,12 @@ def _usage_source(client: KubeClient, settings: Settings) -> UsageSource:
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:
     """Return the candidate for the lease; None where this manager is the only one."""
-    if settings.lease is None:
-        return None
-    return Lease(client, clock, ObjectKey("Lease", *settings.lease), settings.identity, settings.lease_seconds)
+    key = _lease_key(settings)
+    return Lease(client, clock, key, settings.identity, settings.lease_seconds) if key else None
+
+
+def _lease_key(settings: Settings) -> ObjectKey | None:
+    return ObjectKey("Lease", *settings.lease) if settings.lease else None
 
 
 def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Authenticator | None) -> Authenticators:
@@ -248,7 +254,8 @@ def application(
     pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
     strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
     guard = Guard(taken, Directory(manager.store, settings.prefixed_names), clock, pace, strangers)
-    trail = Audit(clock, sink_of(settings.audit))
+    memory = AuditMemory(clock, settings.identity, has_peers=settings.lease is not None)
+    trail = Audit(clock, sink_of(settings.audit), None if settings.audit == "off" else memory)
     app = build(manager.backend, guard, trail, settings.proved_again, spans)
     app.state.work = manager.backend.work
     app.state.metrics_token = given_token(settings.metrics_token_file) if settings.metrics_token_file else None

@@ -29,7 +29,7 @@ PAGES = {
     "tenant": "tenants/search", "design": "tenants/search/design", "what-if": f"{MODEL}/what-if?period=15m",
     "model": MODEL, "history": f"{MODEL}/history", "logs": f"{MODEL}/logs",
     "document": f"{MODEL}/document", "overrides": "overrides", "hosts": "claims", "changes": "changes", "git": "git",
-    "access": "access", "account": "account",
+    "doctor": "doctor", "access": "access", "account": "account",
 }  # fmt: skip
 LOOKS = {
     "desk": {"viewport": {"width": 1280, "height": 860}},

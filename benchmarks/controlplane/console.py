@@ -20,7 +20,7 @@ PAGES = {
     "tenants, searched": "tenants?q=t09", "tenant": "tenants/t0000", "model": "tenants/t0000/models/ranker",
     "its series": "tenants/t0000/models/ranker/series?span=15m", "its history": "tenants/t0000/models/ranker/history",
     "its document": "tenants/t0000/models/ranker/document", "overrides": "overrides", "hosts": "claims",
-    "changes": "changes", "git": "git",
+    "changes": "changes", "changes, filtered": "changes?q=t0000&by=token&type=call", "git": "git", "doctor": "doctor",
 }  # fmt: skip
 FLOOR = "account"
 """The page that asks the API once: the floor of all others."""

@@ -75,6 +75,16 @@ async def test_a_verb_that_is_missing_is_named_and_its_return_is_enough(
     await until(lambda: site.holds("Tenant", tenant, "Programmed"), "the tenant being programmed")
 
 
+async def test_the_managers_own_look_needs_no_other_right_than_it_has(site: Site, gateways: list[str]):
+    await until(well, "a cluster that is well")
+
+    async def all_is_looked_at_and_well() -> bool:
+        report = await site.rest.ok("GET", "/v1/doctor")
+        return {one["level"] for one in report["items"]} == {"ok"}
+
+    await until(all_is_looked_at_and_well, "the manager's own look finding nothing")
+
+
 async def test_a_right_that_a_write_needs_is_named_in_the_condition(site: Site, gateways: list[str], tenant: str):
     before = role()
     without = copy.deepcopy(before)

@@ -11,12 +11,13 @@ from k8s_manager.api.exchange import Exchanges
 from k8s_manager.api.guard import Guard
 from k8s_manager.api.openapi import PROBLEMS, describe
 from k8s_manager.api.routes import (
+    audit_trail,
     bundles,
     claims,
     documents,
     events,
-    git,
     history,
+    installation,
     inventory,
     models,
     overrides,
@@ -55,7 +56,8 @@ def build(
     simulation.add(app, backend)
     bundles.add(app, backend)
     whoami.add(app)
-    git.add(app, backend)
+    installation.add(app, backend)
+    audit_trail.add(app, audit)
     claims.add(app, backend)
     history.add(app, backend)
     inventory.add(app, backend, proved_again)

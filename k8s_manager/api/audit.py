@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
+from k8s_manager.api.audit_memory import AuditMemory
 from k8s_manager.authz.roles import Identity
 from k8s_manager.runtime.clock import Clock
 
@@ -37,6 +38,7 @@ PARAMETERS = frozenset(
         "from",
         "labelSelector",
         "limit",
+        "outcome",
         "plan",
         "pod",
         "previous",
@@ -52,10 +54,10 @@ PARAMETERS = frozenset(
 
 
 class Audit:
-    """Writes the trail to a `sink`, a line at a time."""
+    """Writes the trail to a `sink`, a line at a time, and keeps the newest lines in a `memory`, if it has one."""
 
-    def __init__(self, clock: Clock, sink: Callable[[str], None]) -> None:
-        self._clock, self._sink = clock, sink
+    def __init__(self, clock: Clock, sink: Callable[[str], None], memory: AuditMemory | None = None) -> None:
+        self._clock, self._sink, self.memory = clock, sink, memory
 
     def record(
         self, scope: Scope, request: str, identity: Identity | None, status: int, notes: Mapping[str, Any]
@@ -76,7 +78,10 @@ class Audit:
             "outcome": "done" if status < 400 else "refused" if status < 500 else "failed",
             **notes,
         }
-        self._sink(orjson.dumps(line).decode())
+        text = orjson.dumps(line)
+        self._sink(text.decode())
+        if self.memory:
+            self.memory.keep(line, len(text))
 
 
 def _kept(query: str) -> str:

@@ -65,6 +65,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/render"): Need(Scope.ANYWHERE),
     ("POST", "/v1/plan"): Need(Scope.ANYWHERE),
     ("GET", "/v1/git"): _FLEET_READ,
+    ("GET", "/v1/doctor"): _FLEET_READ,
+    ("GET", "/v1/audit"): _FLEET_MANAGE,
     ("GET", "/v1/claims"): Need(Scope.ANYWHERE),
     ("GET", "/v1/models"): Need(Scope.ANYWHERE),
     **{(method, "/v1/claims/{host}"): _FLEET_MANAGE for method in ("PUT", "DELETE")},

@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "warmup_commands.warmup": ("warmup",),
     "warmup_commands.measure": ("measure",),
     "server_commands.doctor": ("doctor",),
-    "api_commands.access": ("whoami", "token", "console"),
+    "api_commands.access": ("whoami", "token", "console", "audit"),
     "api_commands.claims": ("claims",),
     "api_commands.history": ("history", "rollback"),
     "api_commands.plan": ("plan", "diff"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def environment() -> Environment:
         cores=cores,
         bytes=size,
         part=part,
+        beside=beside,
     )
     made.tests["well"] = is_well
     return made
@@ -113,6 +114,15 @@ def moment(text: str | None) -> Markup:
         return escape(text)
     utc = f"{found:%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(f"{found:%Y-%m-%dT%H:%M:%SZ}", utc, utc)
+
+
+def beside(text: str | None, minutes: int) -> str:
+    """Return a moment so many minutes after another one (RFC 3339), as a field of a form has it in UTC; empty for what
+    is none."""
+    try:
+        return f"{datetime.fromisoformat(text or '').astimezone(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M}"
+    except (ValueError, OverflowError):
+        return ""
 
 
 def rate(value: float | None) -> str:

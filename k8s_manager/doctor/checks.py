@@ -1,7 +1,8 @@
 """Checks of a cluster, and what to run where one fails. Pure: from what `tidegate doctor` has read to findings."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Literal
 
 from k8s_manager.admission.prior_conflicts import Conflict
@@ -24,16 +25,41 @@ TELEMETRIES = "telemetries.telemetry.istio.io"
 INSTALL = "kubectl apply -k manifests/"
 WEBHOOK = "check the pods of istiod and its ValidatingWebhookConfiguration, then run this again"
 INSTALL_ISTIO = "install Istio 1.30 or newer (istioctl install), then run this again"
-Level = Literal["ok", "warning", "failure"]
+API_SERVER = "see whether the API server is up; until it answers, traffic flows on and limits stay as they are"
+Level = Literal["ok", "warning", "failure", "unknown"]
+"""`unknown` is what was not looked at: no failure, and no proof that all is well."""
+
+
+class CheckArea(StrEnum):
+    """What a check is about, in the order in which to repair."""
+
+    KUBERNETES = "Kubernetes"
+    KINDS = "Kinds"
+    ISTIO = "Istio"
+    VALIDATION = "Validation"
+    RIGHTS = "Rights"
+    MANAGERS = "Managers"
+    GATEWAYS = "Gateways"
+    TRACING = "Tracing"
+    CLAIMS = "Hosts and paths"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Result of one check; `remedy` says what to do unless the level is ok."""
+    """Result of one check; `remedy` says what to do unless the level is ok. `check` is the area that it belongs to."""
 
     level: Level
     what: str
     remedy: str = ""
+    check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Why an area was not looked at, and what to do to have it looked at."""
+
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +77,59 @@ class GatewayFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What was read from a cluster. `denied` are (verb, resource, purpose); None where rights could not be reviewed.
-    `providers` are the mesh's extension providers; None where its configuration could not be read."""
+    """What was read from a cluster. `kubernetes` is its version, empty where the API server does not answer. `denied`
+    are (verb, resource, purpose); None where rights could not be reviewed. `providers` are the mesh's extension
+    providers; None where its configuration could not be read. What is said of an area in `unseen` counts for nothing.
+    """
 
-    kubernetes: str
-    kinds: frozenset[str]
-    denied: tuple[tuple[str, str, str], ...] | None
-    istiod: tuple[tuple[str, str, int], ...]
-    webhook: str | None
-    managers: tuple[int, int] | None
-    leader: str
+    kubernetes: str = ""
+    kinds: frozenset[str] = frozenset()
+    denied: tuple[tuple[str, str, str], ...] | None = None
+    istiod: tuple[tuple[str, str, int], ...] = ()
+    webhook: str | None = None
+    managers: tuple[int, int] | None = None
+    leader: str = ""
     gateways: tuple[GatewayFacts, ...] = field(default=())
     conflicts: tuple[Conflict, ...] = field(default=())
     providers: frozenset[str] | None = None
+    unseen: Mapping[CheckArea, Unseen] = field(default_factory=dict)
 
 
 def findings(seen: ClusterFacts) -> list[Finding]:
     """Return the results of all checks, in the order in which to repair them."""
     return [
-        _kubernetes(seen.kubernetes),
-        *_kinds("Tidegate's kinds", DOCUMENT_KINDS, seen.kinds, INSTALL),
-        *_kinds("Istio's kinds", ISTIO_KINDS, seen.kinds, INSTALL_ISTIO),
-        *_istiod(seen.istiod),
-        _webhook(seen.webhook),
-        *_rights(seen.denied),
-        *_managers(seen.managers, seen.leader),
-        *(found for gateway in seen.gateways for found in _gateway(gateway)),
-        *(found for gateway in seen.gateways if gateway.tracing for found in _tracing(gateway, seen)),
-        *_conflicts(seen.conflicts),
+        replace(found, check=area.value)
+        for area, check in _CHECKS.items()
+        for found in (_not_looked_at(area, seen.unseen[area]) if area in seen.unseen else check(seen))
     ]
 
 
+def worst(found: Iterable[Finding]) -> Level:
+    """Return the worst level: what was not looked at is worse than what is well, and better than a warning."""
+    return max((finding.level for finding in found), key=_GRAVITY.index, default="ok")
+
+
+_GRAVITY: tuple[Level, ...] = ("ok", "unknown", "warning", "failure")
+
+
+def _not_looked_at(area: CheckArea, unseen: Unseen) -> Iterator[Finding]:
+    yield Finding("unknown", f"{area.value}: not looked at, {unseen.why}", unseen.remedy)
+
+
+def _all_kinds(seen: ClusterFacts) -> Iterator[Finding]:
+    yield from _kinds("Tidegate's kinds", DOCUMENT_KINDS, seen.kinds, INSTALL)
+    yield from _kinds("Istio's kinds", ISTIO_KINDS, seen.kinds, INSTALL_ISTIO)
+
+
+def _all_tracing(seen: ClusterFacts) -> Iterator[Finding]:
+    for gateway in seen.gateways:
+        if gateway.tracing and CheckArea.KINDS not in seen.unseen:
+            yield from _tracing(gateway, seen)
+
+
 def _kubernetes(version: str) -> Finding:
+    if not version:
+        return Finding("failure", "the API server does not answer", API_SERVER)
     number = parsed(version)
     if number is not None and number < OLDEST_KUBERNETES:
         return Finding("failure", f"Kubernetes {version} is too old", "upgrade to Kubernetes 1.30 or newer")
@@ -119,7 +166,9 @@ def _webhook(problem: str | None) -> Finding:
 
 def _rights(denied: tuple[tuple[str, str, str], ...] | None) -> Iterator[Finding]:
     if denied is None:
-        yield Finding("warning", "the manager's rights could not be reviewed", "run this as a cluster administrator")
+        yield Finding(
+            "warning", "the manager's rights could not be reviewed", "run tidegate doctor as a cluster administrator"
+        )
     elif not denied:
         yield Finding("ok", f"service account {SYSTEM}/{ACCOUNT} has every right that it needs")
     for verb, resource, purpose in denied or ():
@@ -199,3 +248,17 @@ def _proxies(gateway: GatewayFacts) -> Iterator[Finding]:
         if too_old(version):
             what = f"gateway {gateway.name}: pod {pod} runs the proxy of Istio {version}, which rejects the limits"
             yield Finding("failure", what, "upgrade Istio to 1.30 or newer and restart the pod")
+
+
+_CHECKS: Mapping[CheckArea, Callable[[ClusterFacts], Iterable[Finding]]] = {
+    CheckArea.KUBERNETES: lambda seen: [_kubernetes(seen.kubernetes)],
+    CheckArea.KINDS: _all_kinds,
+    CheckArea.ISTIO: lambda seen: _istiod(seen.istiod),
+    CheckArea.VALIDATION: lambda seen: [_webhook(seen.webhook)],
+    CheckArea.RIGHTS: lambda seen: _rights(seen.denied),
+    CheckArea.MANAGERS: lambda seen: _managers(seen.managers, seen.leader),
+    CheckArea.GATEWAYS: lambda seen: (found for gateway in seen.gateways for found in _gateway(gateway)),
+    CheckArea.TRACING: _all_tracing,
+    CheckArea.CLAIMS: lambda seen: _conflicts(seen.conflicts),
+}
+"""The checks of each area."""

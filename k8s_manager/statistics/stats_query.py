@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from collectors.access_log.rows import WINDOW
 from collectors.request_statistics.row_query import FILE_STEP, RowQuery, fine_since, kept_since
@@ -18,6 +19,7 @@ SETTLED = 20
 """Seconds until the requests of a moment are in the statistics of all gateway pods."""
 _POINTS = 60
 _STEPS = (10, 30, 60, 300, 900, 3600)
+Default = TypeVar("Default", float, None)
 _EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
 
 
@@ -64,8 +66,8 @@ def time_span(asked: AskedSpan, now: float) -> TimeSpan:
     moment to come stands for now.
     """
     problems: list[Problem] = []
-    last = min(_moment("to", asked.end, now, problems), now + WINDOW)
-    first = _moment("from", asked.start, last - LAST, problems)
+    last = min(moment_in("to", asked.end, now, problems), now + WINDOW)
+    first = moment_in("from", asked.start, last - LAST, problems)
     width = _step(asked.step, last - first, problems)
     if problems:
         raise Invalid("statistics", problems)
@@ -84,7 +86,9 @@ def time_span(asked: AskedSpan, now: float) -> TimeSpan:
     return TimeSpan(begin, ends, width, kept_since(now), is_raised)
 
 
-def _moment(name: str, text: str | None, default: float, problems: list[Problem]) -> float:
+def moment_in(name: str, text: str | None, default: Default, problems: list[Problem]) -> float | Default:
+    """Return the moment (epoch seconds) in a parameter: RFC 3339, in UTC where it names no zone, or epoch seconds. What
+    is no moment is a problem more, and the default."""
     if text is None:
         return default
     if _EPOCH.fullmatch(text):

@@ -43,6 +43,8 @@ MATRIX = {
     ("POST", "/v1/render"): ANYWHERE,
     ("POST", "/v1/plan"): ANYWHERE,
     ("GET", "/v1/git"): FLEET_READ,
+    ("GET", "/v1/doctor"): FLEET_READ,
+    ("GET", "/v1/audit"): FLEET_MANAGE,
     ("GET", "/v1/claims"): ANYWHERE,
     ("GET", "/v1/models"): ANYWHERE,
     ("PUT", "/v1/claims/none.example.com"): FLEET_MANAGE,

@@ -54,6 +54,8 @@ TABLE = [
     ("usage ads", OTHERS_READ),
     ("claims", READ),
     ("git", FLEET_READ),
+    ("audit", MANAGE),
+    ("audit --by anna --about search/ranker --since 1h --outcome refused --limit 5", MANAGE),
     (f"backup {FOLDER}", MANAGE),
     ("history model search/ranker", READ),
     ("history tenant search", READ),

@@ -1,6 +1,8 @@
-"""Answers about the installation as a whole: the caller, events, and where manifests go."""
+"""Answers about the installation as a whole: the caller, events, where manifests go, and what the cluster lacks."""
 
 from typing import Any, Literal
+
+from pydantic import Field
 
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 
@@ -89,3 +91,25 @@ class ManifestDelivery(ApiAnswer):
     applied: AppliedTree | None = None
     problem: str | None = None
     out_of_step: TreeGap = optional()
+
+
+class DoctorFinding(ApiAnswer):
+    """The result of one check."""
+
+    check: str = Field(description="The area that it belongs to.")
+    level: Literal["ok", "warning", "failure", "unknown"] = Field(
+        description="`unknown` was not looked at: the manager has no right to, or nothing to look at."
+    )
+    what: str
+    remedy: str = Field(description="What to do; empty where the level is ok.")
+
+
+class DoctorReport(ApiAnswer):
+    """What a manager finds of its cluster with its own account, in the order in which to repair."""
+
+    at: str = Field(description="When it looked.")
+    fresh_until: str = Field(description="From then on a call makes it look again.")
+    manager: str = Field(description="Which manager looked.")
+    worst: Literal["ok", "warning", "failure", "unknown"]
+    items: list[DoctorFinding]
+    omitted: int = Field(description="How many more findings there are than are listed.")

@@ -15,6 +15,7 @@ from k8s_manager.api.services.model_actions import ModelActions
 from k8s_manager.api.services.model_reader import ModelReader
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
+from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import TreeLoop
 from k8s_manager.history.recorder import HistoryRecorder
@@ -53,6 +54,7 @@ class Backend:
     requests: RequestStats
     usage: UsageReader
     logs: PodLogs
+    doctor: ManagerReports
     work: WorkQueue
 
 
@@ -73,6 +75,7 @@ def backend_of(
     figures: FigureTracker,
     requests: RequestStats,
     usage: UsageReader,
+    doctor: ManagerReports,
     forecaster: LimitForecaster,
     clock: Clock,
     patience: float,
@@ -101,5 +104,6 @@ def backend_of(
         requests=requests,
         usage=usage,
         logs=PodLogs(client),
+        doctor=doctor,
         work=work,
     )

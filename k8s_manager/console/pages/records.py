@@ -1,4 +1,7 @@
-"""Pages of single lists: overrides, claims of hosts, what changed, where manifests go, and who may do what."""
+"""Pages of single lists: overrides, claims of hosts, where manifests go, what the cluster lacks, who may do what."""
+
+from collections import Counter
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,14 +13,17 @@ from k8s_manager.console.pages.overview import state_of
 from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
 
+LEVELS = ("failure", "warning", "unknown", "ok")
+"""Levels of the doctor's findings, the worst first."""
+
 
 def routes(site: ConsoleSite) -> list[Route]:
     """Return the routes."""
     return [
         Route(f"{ROOT}/overrides", site.read(overrides)),
         Route(f"{ROOT}/claims", site.read(claims)),
-        Route(f"{ROOT}/changes", site.read(changes)),
         Route(f"{ROOT}/git", site.read(git)),
+        Route(f"{ROOT}/doctor", site.read(doctor)),
         Route(f"{ROOT}/access", site.read(access)),
         Route(f"{ROOT}/account", site.read(account)),
     ]
@@ -40,17 +46,20 @@ async def claims(request: Request) -> Response:
     return page(request, "claims.html", title="Hosts", shown=shown, wanted=wanted)
 
 
-async def changes(request: Request) -> Response:
-    """Show what happened lately, the newest first."""
-    wanted, kind = searched(request), request.query_params.get("type", "")
-    found = (await reader_of(request).api.get("/v1/events", follow="false"))["items"]
-    types = sorted({one["type"] for one in found})
-    if wanted:
-        found = [one for one in found if wanted in f"{one['object']} {one['message']}".lower()]
-    if kind:
-        found = [one for one in found if one["type"] == kind]
-    shown = window(found[::-1], request.query_params.get("page", "1"))
-    return page(request, "changes.html", title="Changes", shown=shown, wanted=wanted, kind=kind, types=types)
+async def doctor(request: Request) -> Response:
+    """Show what the manager finds of its cluster, by area, what is worst first."""
+    report = await reader_of(request).api.get("/v1/doctor")
+    by_area: dict[str, list[Mapping[str, str]]] = {}
+    for one in report["items"]:
+        by_area.setdefault(one["check"], []).append(one)
+    groups = [(area, sorted(found, key=_gravity)) for area, found in by_area.items()]
+    groups.sort(key=lambda group: _gravity(group[1][0]))
+    counts = Counter(one["level"] for one in report["items"])
+    return page(request, "doctor.html", title="Doctor", report=report, groups=groups, counts=counts)
+
+
+def _gravity(finding: Mapping[str, str]) -> int:
+    return LEVELS.index(finding["level"])
 
 
 async def git(request: Request) -> Response:

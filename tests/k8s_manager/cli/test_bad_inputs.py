@@ -57,7 +57,7 @@ def words_of(name: str, given: dict[str, str]) -> list[str]:
                 continue
             value = _value(parameter)
         words += [value] if isinstance(parameter, TyperArgument) else [parameter.opts[-1], value]
-    return words + (["search/ranker", "--total", "1"] if name == "override set" else [])
+    return words + {"override set": ["search/ranker", "--total", "1"], "doctor": ["--manager"]}.get(name, [])
 
 
 def _value(parameter: Any) -> str:

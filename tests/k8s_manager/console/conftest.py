@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from k8s_manager.authz.roles import Identity
 from tests.features.conftest import make_search
 from tests.features.test_access import made
 from tests.support.documents import model, tenant
@@ -15,6 +16,7 @@ from tests.support.waiting import until
 
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 _FORM = re.compile(r'<form method="post" action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
+SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class Browser:
         return found
 
 
+class OddCaller:
+    """An issuer that lets a caller have any name."""
+
+    async def identity(self, token: str) -> Identity | None:
+        return Identity(SCRIPT, frozenset({SCRIPT}), source="oidc") if token == "as-script" else None
+
+
 class Place:
     """A fleet with its console, and as many browsers as a test asks for."""
 
@@ -84,7 +93,7 @@ async def place(fleet: Fleet, tmp_path) -> AsyncIterator[Place]:
         await until(lambda: fleet.get("Namespace", "ads"), what="the other tenant's namespace")
         await fleet.apply(model("bidder", "ads"))
         people = made(tmp_path, owner=["search-ml"], stranger=[])
-        async with fleet.rest(manager, people) as rest:
+        async with fleet.rest(manager, people, OddCaller(), audit=str(tmp_path / "audit.log")) as rest:
             found = Place(fleet, rest, str(rest._session._base_url).rstrip("/"))
             yield found
             await found.close()

@@ -1,10 +1,12 @@
 """What a tenant, or another site, may try on who reads the console."""
 
+from urllib.parse import quote
+
 import pytest
 
+from tests.k8s_manager.console.conftest import SCRIPT
 from tests.support.documents import tenant
 
-SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 RANKER = "/console/tenants/search/models/ranker"
 
 
@@ -22,11 +24,27 @@ async def test_text_of_tenants_is_text_on_every_page(place, browser):
     assert status == 200
     place.fleet.api.counts.clear()
     shown = 0
-    for path in ("", "tenants", "tenants/search", "overrides", "changes", "tenants/search/models/ranker"):
+    for path in ("", "tenants", "tenants/search", "overrides", "changes", "doctor", "tenants/search/models/ranker"):
         seen = await browser.get(f"/console/{path}")
         assert seen.status == 200 and is_harmless(seen.text), path
         shown += "&lt;script&gt;" in seen.text
     assert shown >= 3, "the text is there, as text"
+
+
+async def test_what_callers_sent_is_text_among_the_changes(place, browser):
+    token = {"Authorization": "Bearer as-script"}
+    name = quote("<img src=x onerror=alert(1)>", safe="")
+    for method, path in (
+        ("DELETE", f"/v1/tenants/{name}?reason={quote(SCRIPT)}&ticket={quote(SCRIPT)}"),
+        ("PUT", f"/v1/gateways/shared?reason={SCRIPT.replace(' ', '+')}"),
+    ):
+        assert (await place.rest.call(method, path, {}, token))[0] in (403, 404)
+    seen = await browser.get("/console/changes?type=call")
+    assert seen.status == 200 and is_harmless(seen.text) and seen.text.count("&lt;script&gt;alert") == 2
+    assert "/v1/tenants/&lt;img src=x" in seen.text
+    for query in (f"by={quote(SCRIPT)}", f"from={quote(SCRIPT)}&to={quote(SCRIPT)}", f"outcome={quote(SCRIPT)}"):
+        seen = await browser.get(f"/console/changes?{query}")
+        assert seen.status == 200 and is_harmless(seen.text), query
 
 
 @pytest.mark.parametrize("page", ["tenants", "changes", "claims"])

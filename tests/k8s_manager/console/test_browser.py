@@ -147,6 +147,25 @@ async def test_reading_and_writing_work_without_javascript(chromium, place):
     assert found["spec"]["paused"] == "no script"
 
 
+async def test_changes_are_filtered_without_javascript_and_the_address_keeps_the_filter(chromium, place):
+    denied = {"Authorization": "Bearer as-owner"}
+    assert (await place.rest.call("DELETE", "/v1/gateways/shared", None, denied))[0] == 403
+    person = await visitor(chromium, place, java_script_enabled=False)
+    await person.sign_in()
+    await person.show("changes")
+    await person.page.get_by_label("Who", exact=True).fill("owner")
+    await person.page.get_by_label("Call ended").select_option("refused")
+    await person.page.get_by_label("From (UTC)").fill("2001-01-01T00:00")
+    await person.page.keyboard.press("Enter")
+    await person.page.wait_for_url("**by=owner**")
+    assert await person.page.locator("tbody tr").count() == 1
+    assert "DELETE /v1/gateways/shared" in await person.page.locator("tbody").inner_text()
+    assert await person.page.get_by_label("From (UTC)").input_value() == "2001-01-01T00:00"
+    await person.page.get_by_role("link", name="Show all").click()
+    await person.page.wait_for_url("**/console/changes")
+    assert await person.page.locator("tbody tr").count() > 1
+
+
 async def test_a_page_says_when_it_is_not_live_any_more(chromium, place):
     person = await visitor(chromium, place)
     await person.page.clock.install()

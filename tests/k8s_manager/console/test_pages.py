@@ -19,7 +19,7 @@ PAGES = (
     "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/design",
     "tenants/search/models/ranker", "tenants/search/models/ranker/history", "tenants/search/models/ranker/history/1",
     "tenants/search/models/ranker/logs", "tenants/search/models/ranker/what-if",
-    "tenants/search/models/ranker/document", "overrides", "claims", "changes", "git", "access", "account",
+    "tenants/search/models/ranker/document", "overrides", "claims", "changes", "git", "doctor", "access", "account",
 )  # fmt: skip
 
 
@@ -50,11 +50,13 @@ async def test_a_tenants_engineer_sees_its_tenant_and_nothing_else(place):
     for seen in (overview, tenants, await browser.get("/console/claims"), await browser.get("/console/changes")):
         assert seen.status == 200 and not re.search(r"\bads\b|bidder", seen.text)
     assert "search/ranker" in overview.text and ">Gateways</a>" not in overview.text and ">Git</a>" not in overview.text
+    assert ">Doctor</a>" not in overview.text
     for path, status in (
         ("tenants/ads", 404),
         ("tenants/ads/models/bidder", 404),
         ("gateways", 403),
         ("git", 403),
+        ("doctor", 403),
         ("access", 403),
     ):
         assert (await browser.get(f"/console/{path}")).status == status, path

@@ -5,8 +5,19 @@ import dataclasses
 import pytest
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.cli.server_commands.doctor import providers_in
-from k8s_manager.doctor.checks import DOCUMENT_KINDS, ISTIO_KINDS, TELEMETRIES, ClusterFacts, GatewayFacts, findings
+from k8s_manager.doctor.checks import (
+    DOCUMENT_KINDS,
+    ISTIO_KINDS,
+    TELEMETRIES,
+    CheckArea,
+    ClusterFacts,
+    Finding,
+    GatewayFacts,
+    Unseen,
+    findings,
+    worst,
+)
+from k8s_manager.doctor.cluster_reader import providers_in
 
 READY = GatewayFacts("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
 WELL = ClusterFacts(
@@ -105,3 +116,23 @@ def test_the_providers_of_a_mesh_are_read_from_its_configuration(mesh, names):
 def test_rights_that_could_not_be_asked_for_are_no_failure():
     (found,) = [finding for finding in findings(dataclasses.replace(WELL, denied=None)) if finding.level != "ok"]
     assert found.level == "warning"
+
+
+def test_every_finding_says_what_it_is_about_in_the_order_of_repair():
+    areas = [finding.check for finding in findings(WELL)]
+    order = [area.value for area in CheckArea]
+    assert areas == sorted(areas, key=order.index) and set(areas) == {*order} - {CheckArea.TRACING}
+
+
+@pytest.mark.parametrize("area", CheckArea)
+def test_what_was_not_looked_at_is_said_once_and_counts_for_nothing(area: CheckArea):
+    nothing = dataclasses.replace(ClusterFacts(), unseen={area: Unseen("for a test", "look")})
+    (found,) = [finding for finding in findings(nothing) if finding.check == area.value]
+    assert (found.level, found.what, found.remedy) == ("unknown", f"{area.value}: not looked at, for a test", "look")
+
+
+def test_the_worst_level_is_a_failure_then_a_warning_then_what_was_not_looked_at():
+    levels = ("failure", "warning", "unknown", "ok")
+    for number, level in enumerate(levels):
+        assert worst([Finding(one, "") for one in reversed(levels[number:])]) == level
+    assert worst([]) == "ok"
