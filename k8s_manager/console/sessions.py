@@ -40,30 +40,35 @@ class SessionToken:
 
     token: str
     seconds: float = math.inf
-    renew: "Callable[[], Awaitable[SessionToken]] | None" = None
+    renew: "Renewal | None" = None
+
+
+Renewal = Callable[[], Awaitable[SessionToken]]
 
 
 @dataclass(slots=True)
 class Session:
     """One sign-in."""
 
-    given: SessionToken
+    token: str
     user: str
+    began: float
     used: float
     expires: float
-    holds: float
+    renew: Renewal | None = None
+    holds: float = math.inf
     """When its token ends."""
-    due: float
+    due: float = math.inf
     """From when on its token is renewed, if it can be."""
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: bool = False
     """Whether it was signed out of, or was over when it was looked for."""
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
-    @property
-    def token(self) -> str:
-        """The token that calls are made with."""
-        return self.given.token
+    def take(self, given: SessionToken, now: float) -> None:
+        """Go on with a token that is got now."""
+        self.token, self.renew, self.holds = given.token, given.renew, now + given.seconds
+        self.due = now + max(given.seconds / 2, given.seconds - RENEWED_BEFORE)
 
     def allows(self, given: str) -> bool:
         """Tell whether a form comes from a page of this session."""
@@ -87,7 +92,8 @@ class Sessions:
         while len(self._sessions) >= MOST_SESSIONS:
             self.end(next(iter(self._sessions)))
         name = secrets.token_urlsafe(32)
-        self._sessions[name] = Session(given, user, now, now + LONGEST, now + given.seconds, _due(now, given))
+        made = self._sessions[name] = Session(given.token, user, now, now, now + LONGEST)
+        made.take(given, now)
         return name
 
     def find(self, name: str) -> Session | None:
@@ -95,7 +101,7 @@ class Sessions:
         found, now = self._sessions.get(name), self._clock.now()
         if found is None:
             return None
-        is_over = found.given.renew is None and now >= found.holds
+        is_over = found.renew is None and now >= found.holds
         if is_over or now >= found.expires or now - found.used > IDLE:
             self.end(name)
             return None
@@ -106,14 +112,14 @@ class Sessions:
     async def renewed(self, name: str) -> Session | None:
         """Return a session that holds, with a token that does."""
         found = self.find(name)
-        if found is None or found.given.renew is None or self._clock.now() < found.due:
+        if found is None or found.renew is None or self._clock.now() < found.due:
             return found
         async with found.renewing:
             if not found.ended and self._clock.now() >= found.due:
-                await self._renew(name, found, found.given.renew)
+                await self._renew(name, found, found.renew)
         return None if found.ended else found
 
-    async def _renew(self, name: str, session: Session, renew: "Callable[[], Awaitable[SessionToken]]") -> None:
+    async def _renew(self, name: str, session: Session, renew: Renewal) -> None:
         try:
             given = await renew()
         except TidegateError as error:
@@ -122,8 +128,7 @@ class Sessions:
             if self._clock.now() >= session.holds:
                 self.end(name)
             return
-        now = self._clock.now()
-        session.given, session.holds, session.due = given, now + given.seconds, _due(now, given)
+        session.take(given, self._clock.now())
 
     def end(self, name: str) -> None:
         """End a session."""
@@ -142,8 +147,3 @@ class Sessions:
         """Return the name of the session that a link begins; None for one that was used, or is too old."""
         token, user, until = self._links.pop(secret, ("", "", 0.0))
         return self.begin(SessionToken(token), user) if token and self._clock.now() < until else None
-
-
-def _due(now: float, given: SessionToken) -> float:
-    """Return from when on a token that is got now is renewed."""
-    return now + max(given.seconds / 2, given.seconds - RENEWED_BEFORE)

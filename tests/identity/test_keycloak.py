@@ -9,10 +9,10 @@ from playwright.async_api import Browser
 
 from tests.identity.keycloak import Keycloak, keycloak
 from tests.support.standalone import GATEWAY, HOST, Running, ranker, standalone
-from tests.support.visitor import Visitor, launched
+from tests.support.visitor import ABSENT, Visitor, launched
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.skipif(bool(ABSENT), reason=ABSENT), pytest.mark.asyncio(loop_scope="module")]
 MODEL = "tenants/search/models/ranker"
 
 
