@@ -8,7 +8,7 @@ WORKERS ?= 6
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-pipeline fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
+.PHONY: help demo test test-servers test-pipeline test-identity fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-servers: $(VENV)/dev ## Warm-up plans against a real MLServer and a real Tr
 
 test-pipeline: $(VENV)/dev ## The collector against a real Kafka, OpenSearch and Flink (Java, Maven; 290 MB the first time)
 	@$(BIN)/pytest --timeout 1800 -s tests/pipeline
+
+test-identity: $(VENV)/dev ## The console and the API with a real Keycloak, in a browser (Java, Maven; 177 MB the first time)
+	@$(BIN)/pytest --timeout 1800 tests/identity
 
 fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many with none (its own environment)
 	@test -x $(VENV)/fuzz/bin/st || ($(PYTHON) -m venv $(VENV)/fuzz && $(VENV)/fuzz/bin/pip install -q -r tests/fuzz/requirements.txt)

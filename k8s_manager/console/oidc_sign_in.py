@@ -1,7 +1,8 @@
 """Sign-in at the OpenID Connect issuer that the API trusts: authorization code with PKCE (RFC 6749, RFC 7636).
 
 What the browser brings back is worth nothing by itself: the state belongs to a cookie of this browser, the code to a
-secret that never leaves the manager, and the token is taken only if the API takes it.
+secret that never leaves the manager, and the token is taken only if the API takes it. Where the issuer gives a refresh
+token, it stays here too, and gets the tokens that follow.
 """
 
 import base64
@@ -24,6 +25,7 @@ from k8s_manager.api.authn.key_fetch import Fetcher
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
+from k8s_manager.console.sessions import SessionToken
 from k8s_manager.console.sign_in import SignIn, wanted_page
 from k8s_manager.console.site import ConsoleSite
 from k8s_manager.runtime.clock import Clock
@@ -33,6 +35,7 @@ HOLDS = 600.0
 """Seconds in which a sign-in that has begun may end."""
 MOST_BEGUN = 1_000
 SCOPE = "openid profile email groups"
+"""What is asked for of that which the issuer knows: some refuse a sign-in for a scope that they do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class OidcSignIn:
     async def _leave(self, request: Request) -> Response:
         back = wanted_page(request.query_params.get("next", ""))
         try:
-            where = await self._endpoint("authorization_endpoint")
+            where, scope = await self._endpoint("authorization_endpoint"), await self._scope()
         except Transient as error:
             return self._sign_in.form(request, back, f"The issuer cannot be reached: {error}", 503)
         state, begun = secrets.token_urlsafe(24), self._begin(request, back)
@@ -88,7 +91,7 @@ class OidcSignIn:
             "response_type": "code",
             "client_id": self._client.client_id,
             "redirect_uri": begun.redirect,
-            "scope": self._client.scope,
+            "scope": scope,
             "state": state,
             "nonce": begun.nonce,
             "code_challenge": challenge,
@@ -119,20 +122,43 @@ class OidcSignIn:
         """Begin a session with the first of the issuer's tokens that the API takes."""
         if _claims(tokens.get("id_token")).get("nonce") != begun.nonce:
             return self._sign_in.form(request, begun.back, "The issuer's token is not for this sign-in.", 401)
-        said = "The issuer sent no token."
+        try:
+            token, user = await self._accepted(request, tokens)
+        except (ApiRefusal, Transient) as error:
+            return self._sign_in.form(request, begun.back, str(error), 401)
+        self._site.leave(request)
+        given = self._given(request, user, token, tokens)
+        return self._sign_in.let_in(request, self._site.sessions.begin(given, user), begun.back)
+
+    async def _accepted(self, request: Request, tokens: dict[str, Any]) -> tuple[str, str]:
+        """Return the first of the issuer's tokens that the API takes, and whose it is; raises `ApiRefusal`, or
+        `Transient` where there is none at all."""
+        refusal: ApiRefusal | Transient = Transient("The issuer sent no token.")
         for name in ("id_token", "access_token"):
             token = tokens.get(name)
             if not isinstance(token, str):
                 continue
             try:
-                caller = await self._site.client(request, token).get("/v1/whoami")
-            except ApiRefusal as refusal:
-                said = refusal.detail
-                continue
-            self._site.leave(request)
-            left = float(_claims(token).get("exp", 0)) - self._clock.utc().timestamp()
-            return self._sign_in.let_in(request, self._site.sessions.begin(token, caller["user"], left), begun.back)
-        return self._sign_in.form(request, begun.back, said, 401)
+                return token, str((await self._site.client(request, token).get("/v1/whoami"))["user"])
+            except ApiRefusal as found:
+                refusal = found
+        raise refusal
+
+    def _given(self, request: Request, user: str, token: str, tokens: dict[str, Any]) -> SessionToken:
+        """Return what a session begins or goes on with."""
+        left = float(_claims(token).get("exp", 0)) - self._clock.utc().timestamp()
+        refresh = tokens.get("refresh_token")
+        if not isinstance(refresh, str):
+            return SessionToken(token, left)
+
+        async def renew() -> SessionToken:
+            found = await self._ask({"grant_type": "refresh_token", "refresh_token": refresh})
+            following, whose = await self._accepted(request, found)
+            if whose != user:
+                raise Transient(f"the issuer renewed the token of {user} for {whose}")
+            return self._given(request, user, following, {"refresh_token": refresh, **found})
+
+        return SessionToken(token, left, renew)
 
     def _begin(self, request: Request, back: str) -> _Begun:
         base = (self._client.url or f"{request.url.scheme}://{request.url.netloc}").rstrip("/")
@@ -140,22 +166,28 @@ class OidcSignIn:
         made = [secrets.token_urlsafe(32) for _ in range(3)]
         return _Begun(made[0], made[1] + made[1], made[2], redirect, back, self._clock.now() + HOLDS)
 
+    async def _discovered(self) -> dict[str, Any]:
+        return await self._fetch(f"{self._client.issuer.url.rstrip('/')}/.well-known/openid-configuration")
+
     async def _endpoint(self, name: str) -> str:
-        url = self._client.issuer.url.rstrip("/")
-        found = (await self._fetch(f"{url}/.well-known/openid-configuration")).get(name)
+        found = (await self._discovered()).get(name)
         if not isinstance(found, str) or urlsplit(found).scheme not in ("https", "http"):
-            raise Transient(f"the discovery document of {url} has no {name}")
+            raise Transient(f"the discovery document of {self._client.issuer.url} has no {name}")
         return found
+
+    async def _scope(self) -> str:
+        known = (await self._discovered()).get("scopes_supported")
+        wanted = self._client.scope.split()
+        return " ".join(one for one in wanted if not isinstance(known, list) or one == "openid" or one in known)
 
     async def _exchange(self, code: str, begun: _Begun) -> dict[str, Any]:
         """Return the tokens for a code; raises `Transient`."""
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": begun.redirect,
-            "client_id": self._client.client_id,
-            "code_verifier": begun.verifier,
-        }
+        given = {"code": code, "redirect_uri": begun.redirect, "code_verifier": begun.verifier}
+        return await self._ask({"grant_type": "authorization_code", **given})
+
+    async def _ask(self, given: dict[str, str]) -> dict[str, Any]:
+        """Return the tokens for what is given, as this client; raises `Transient`."""
+        form = {**given, "client_id": self._client.client_id}
         if self._client.secret_file is not None:
             try:
                 form["client_secret"] = self._client.secret_file.read_text().strip()

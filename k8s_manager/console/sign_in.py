@@ -11,6 +11,7 @@ from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.form import read_form
 from k8s_manager.console.page import page
+from k8s_manager.console.sessions import SessionToken
 from k8s_manager.console.site import COOKIE, ConsoleSite, require_own_form
 
 LONGEST_TOKEN = 16_384
@@ -46,7 +47,7 @@ class SignIn:
         except ApiRefusal as refusal:
             return self.form(request, back, refusal.detail, refusal.status)
         self._site.leave(request)
-        return self.let_in(request, self._site.sessions.begin(token, caller["user"]), back)
+        return self.let_in(request, self._site.sessions.begin(SessionToken(token), caller["user"]), back)
 
     async def _out(self, request: Request) -> Response:
         self._site.leave(request)

@@ -20,7 +20,7 @@ from k8s_manager.console.assets import assets
 from k8s_manager.console.form import BadForm, read_form
 from k8s_manager.console.page import PageReader, page
 from k8s_manager.console.security_headers import secure
-from k8s_manager.console.sessions import Session, Sessions
+from k8s_manager.console.sessions import Sessions
 from k8s_manager.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,6 @@ class ConsoleSite:
         address = (request.client.host, request.client.port) if request.client else None
         return ApiClient(self.api, token, address)
 
-    def session(self, request: Request) -> Session | None:
-        """Return the session of a request."""
-        return self.sessions.find(request.cookies.get(COOKIE, ""))
-
     def leave(self, request: Request) -> None:
         """End the session of a request, if it has one."""
         self.sessions.end(request.cookies.get(COOKIE, ""))
@@ -53,7 +49,7 @@ class ConsoleSite:
 
         @wraps(handler)
         async def shown(request: Request) -> Response:
-            session = self.session(request)
+            session = await self.sessions.renewed(request.cookies.get(COOKIE, ""))
             if session is None:
                 return to_sign_in(request)
             try:

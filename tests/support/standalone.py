@@ -67,7 +67,15 @@ class Running:
     rest: Rest
     session: aiohttp.ClientSession
     process: asyncio.subprocess.Process
+    said: list[str] = field(default_factory=list)
+    """The lines that it has printed until it was ready."""
     writes: Callable[[], Any] = field(default=lambda: None)
+
+    @property
+    def link(self) -> str:
+        """The link that signs in at the console once."""
+        (found,) = re.findall(r"console +(\S+)", "".join(self.said))
+        return str(found)
 
     async def gateways(self, pods: int = 2, addresses: int | None = None) -> list[str]:
         """Return the addresses of so many gateway pods, once all of them are ready (by default one for each)."""
@@ -170,8 +178,8 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def standalone(folder: Path, *options: str) -> AsyncIterator[Running]:
-    """Run a standalone until the block ends."""
+async def standalone(folder: Path, *options: str, **variables: str) -> AsyncIterator[Running]:
+    """Run a standalone until the block ends, with more variables in its environment."""
     port = free_port()
     command = [
         sys.executable,
@@ -184,7 +192,11 @@ async def standalone(folder: Path, *options: str) -> AsyncIterator[Running]:
         f"127.0.0.1:{port}",
     ]
     process = await asyncio.create_subprocess_exec(
-        *command, *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **variables},
     )
     assert process.stdout is not None
     said: list[str] = []
@@ -196,7 +208,7 @@ async def standalone(folder: Path, *options: str) -> AsyncIterator[Running]:
             aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as api,
             aiohttp.ClientSession(trust_env=False) as session,
         ):
-            yield Running(folder, _Authorized(api), session, process)
+            yield Running(folder, _Authorized(api), session, process, said)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)

@@ -4,6 +4,7 @@ The form has what most models need. Everything else is written in the document i
 again.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ FIELDS = {
     "timeout": "spec.routes[0].timeout",
     "version": "spec.versions[0].name",
     "image": "spec.versions[0].workload.image",
+    "command": "spec.versions[0].workload.command",
+    "probe": "spec.versions[0].workload.podTemplate",
     "replicas": "spec.versions[0].workload.replicas",
     "cpu": "spec.versions[0].workload.resources.requests.cpu",
     "memory": "spec.versions[0].workload.resources.requests.memory",
@@ -31,6 +34,8 @@ FIELDS = {
 }
 """Where each field of the form stands in the document."""
 GPU = "nvidia.com/gpu"
+OWN_ADDRESS = "POD_IP"
+"""The variable with a replica's address, which a command may name as `$(POD_IP)`."""
 START = {"protocol": "http", "port": "8080", "version": "v1", "replicas": "2", "runs": "workload", "mode": "enforce"}
 """What the form says at its beginning."""
 
@@ -82,11 +87,29 @@ def _runs(given: Mapping[str, str]) -> dict[str, Any]:
         pairs = (pair.partition("=") for pair in given.get("labels", "").replace(",", " ").split())
         return {"existing": {"labels": {name: value for name, _, value in pairs}}}
     workload: dict[str, Any] = {"image": given.get("image", ""), "replicas": number(given.get("replicas", ""))}
+    if given.get("command"):
+        workload |= _command(given["command"])
+    if given.get("probe"):
+        asked = {"httpGet": {"path": given["probe"], "port": number(given.get("port", ""))}}
+        workload["podTemplate"] = {"spec": {"containers": [{"name": "model", "readinessProbe": asked}]}}
     requests = {name: given[name] for name in ("cpu", "memory") if given.get(name)}
     limits = {GPU: number(given["gpus"])} if given.get("gpus") else {}
     if resources := {name: value for name, value in (("requests", requests), ("limits", limits)) if value}:
         workload["resources"] = resources
     return {"workload": workload}
+
+
+def _command(text: str) -> dict[str, Any]:
+    """Return the words of a command as a shell reads them, with the variable that they name; one with a quote that does
+    not end stays a text, which the API refuses."""
+    try:
+        words: list[str] | str = shlex.split(text)
+    except ValueError:
+        words = text
+    if f"$({OWN_ADDRESS})" not in text:
+        return {"command": words}
+    address = {"name": OWN_ADDRESS, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    return {"command": words, "env": [address]}
 
 
 def _warmup(given: Mapping[str, str]) -> dict[str, Any]:

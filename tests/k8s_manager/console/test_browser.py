@@ -1,67 +1,26 @@
 """The console in a real browser: no error, no breach of its policy, no barrier, and what a person does in it."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from tests.k8s_manager.console.conftest import Place
 from tests.k8s_manager.console.test_pages import PAGES
 from tests.support.bounds import hung
-from tests.support.fleet import TOKEN
+from tests.support.visitor import ABSENT, Visitor, launched
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
-AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
-RULES = "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
 SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 320, "height": 720}}
 
 
-ABSENT = "" if CHROMIUM or "CI" in os.environ else "Chromium is not installed; apt-get install chromium"
 pytestmark = [pytest.mark.skipif(bool(ABSENT), reason=ABSENT), pytest.mark.xdist_group("chromium")]
 
 
 @pytest.fixture
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=hung() * 1000)
+    async with launched() as browser:
         yield browser
-        await browser.close()
-
-
-class Visitor:
-    """A person with a browser window; whatever the browser complains of is kept."""
-
-    def __init__(self, context: BrowserContext, page: Page, base: str) -> None:
-        self.context, self.page, self.base = context, page, base
-        self.complaints: list[str] = []
-        page.on("console", lambda message: self._heard(message.type, message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.set_default_timeout(hung() * 1000)
-        page.set_default_navigation_timeout(hung() * 1000)
-
-    def _heard(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.complaints.append(text)
-
-    async def sign_in(self, token: str = TOKEN) -> None:
-        await self.page.goto(f"{self.base}/console/")
-        await self.page.get_by_label("Token").fill(token)
-        await self.page.get_by_role("button", name="Sign in").click()
-        await self.page.wait_for_url(f"{self.base}/console/")
-
-    async def show(self, path: str) -> None:
-        await self.page.goto(f"{self.base}/console/{path}")
-
-    async def barriers(self) -> list[str]:
-        """Return what axe finds on the page, each with where."""
-        await self.page.evaluate(AXE)
-        found: dict[str, Any] = await self.page.evaluate(RULES)
-        return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
 
 
 async def visitor(chromium: Browser, place: Place, size: str = "desk", **options: Any) -> Visitor:

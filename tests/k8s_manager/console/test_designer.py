@@ -30,6 +30,7 @@ def spec_errors(form: dict[str, str]) -> None:
         {"mode": "shadow"},
         {"protocol": "grpc", "timeout": "10s"},
         {"cpu": "500m", "memory": "2Gi", "gpus": "1"},
+        {"command": "serve --listen '$(POD_IP):8080'", "probe": "/v2/health/ready"},
         {"runs": "existing", "labels": "app=reranker, version=v1"},
         {"warmup": "fixedDelay", "delay": "30s"},
         {"warmup": "gate", "plan": "reranker"},
@@ -37,6 +38,14 @@ def spec_errors(form: dict[str, str]) -> None:
 )
 def test_a_form_makes_a_document_that_the_manager_takes(changes: dict[str, str]):
     spec_errors({**SOUND, **changes})
+
+
+def test_a_command_is_read_as_a_shell_reads_it_and_knows_the_address_of_its_replica():
+    (version,) = document_of({**SOUND, "command": "serve --name 'two words' --at $(POD_IP):8080"})["versions"]
+    assert version["workload"]["command"] == ["serve", "--name", "two words", "--at", "$(POD_IP):8080"]
+    assert version["workload"]["env"] == [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    (plain,) = document_of({**SOUND, "command": "serve"})["versions"]
+    assert plain["workload"] == {"image": "example.com/reranker:1", "replicas": 2, "command": ["serve"]}
 
 
 def test_problems_are_placed_at_the_nearest_field():
@@ -74,6 +83,8 @@ async def test_a_model_is_made_by_the_designer(place):
         ({"replicas": "-1"}, "replicas"),
         ({"image": "two words"}, "image"),
         ({"figure": "-5"}, "figure"),
+        ({"command": "serve 'half"}, "command"),
+        ({"probe": "/ready", "port": "many"}, "port"),
         ({"version": "V 1"}, "version"),
         ({"name": "ranker"}, "name"),
         ({"name": "Big Name"}, "name"),

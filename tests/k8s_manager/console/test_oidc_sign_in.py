@@ -1,84 +1,25 @@
 """Sign-in at an issuer: code with PKCE, bound to the browser that began it."""
 
-import base64
-import hashlib
-import secrets
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import jwt
 import pytest
-from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from k8s_manager.api.authn.key_fetch import fetcher
 from k8s_manager.api.authn.oidc import Oidc
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.runtime.clock import SystemClock
 from tests.features.conftest import make_search
-from tests.k8s_manager.api.authn.test_authenticators import public
 from tests.k8s_manager.console.conftest import Place
 from tests.support.documents import tenant
-
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-class TestIssuer:
-    """An issuer on loopback at which everybody is `anna`."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.codes: dict[str, dict[str, str]] = {}
-        self.changes: dict[str, object] = {}
-        self.is_away = False
-
-    async def discovery(self, _: web.Request) -> web.Response:
-        if self.is_away:
-            raise web.HTTPServiceUnavailable
-        names = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
-        return web.json_response({"issuer": self.url, **{name: f"{self.url}/{at}" for name, at in names.items()}})
-
-    async def keys(self, _: web.Request) -> web.Response:
-        return web.json_response({"keys": [public("k1", KEY)]})
-
-    async def authorize(self, request: web.Request) -> web.Response:
-        asked = dict(request.query)
-        assert asked["response_type"] == "code" and asked["code_challenge_method"] == "S256"
-        code = secrets.token_urlsafe()
-        self.codes[code] = asked
-        raise web.HTTPFound(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}")
-
-    async def token(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        asked = self.codes.pop(str(form["code"]), None)
-        digest = hashlib.sha256(str(form["code_verifier"]).encode()).digest()
-        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form["redirect_uri"]:
-            return web.json_response({"error": "invalid_grant"}, status=400)
-        claims = {
-            "iss": self.url, "aud": "tidegate", "sub": "anna", "groups": ["search-ml"], "exp": time.time() + 300,
-            "nonce": asked["nonce"], **self.changes,
-        }  # fmt: skip
-        return web.json_response({"id_token": jwt.encode(claims, KEY, "RS256", headers={"kid": "k1"})})
+from tests.support.issuer import TestIssuer, issuing
 
 
 @pytest.fixture
 async def issuer() -> AsyncIterator[TestIssuer]:
-    found = TestIssuer()
-    app = web.Application()
-    app.router.add_get("/.well-known/openid-configuration", found.discovery)
-    app.router.add_get("/keys", found.keys)
-    app.router.add_get("/authorize", found.authorize)
-    app.router.add_post("/token", found.token)
-    runner = web.AppRunner(app, shutdown_timeout=0.2)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield found
-    await runner.cleanup()
+    async with issuing() as found:
+        yield found
 
 
 @pytest.fixture
@@ -124,6 +65,31 @@ async def test_a_token_that_the_api_does_not_take_signs_nobody_in(place, issuer,
     issuer.changes = changes
     seen = await place.browser().get("/console/oidc")
     assert seen.status == 401 and said in seen.text, seen.text
+
+
+async def test_only_scopes_that_the_issuer_knows_are_asked_for(place: Place, issuer: TestIssuer):
+    issuer.scopes = ["openid", "profile", "email", "roles"]
+    seen = await place.browser().get("/console/oidc?next=/console/tenants/search")
+    assert seen.status == 200 and ">anna</a>" in seen.text, seen.text
+    (asked,) = [one["scope"] for one in issuer.asked]
+    assert asked == "openid profile email"
+
+
+async def test_a_session_goes_on_with_another_token_where_the_issuer_renews_them(place: Place, issuer: TestIssuer):
+    issuer.renews, issuer.changes, issuer.renewal = True, {"exp": int(time.time())}, {"groups": ["later"]}
+    browser = place.browser()
+    assert "Sign out" in (await browser.get("/console/oidc?next=/console/account")).text
+    seen = await browser.get("/console/account")
+    assert issuer.renewed == 1, "a token that holds for long is not renewed"
+    assert "later" in seen.text and "search-ml" not in seen.text and "Sign out" in seen.text
+
+
+@pytest.mark.parametrize("renewal", [{"sub": "eve"}, {"aud": "elsewhere"}, {"refused": True}])
+async def test_a_session_ends_where_its_token_is_renewed_for_another_or_not_at_all(place, issuer, renewal: dict):
+    issuer.renews, issuer.changes, issuer.renewal = True, {"exp": int(time.time())}, renewal
+    issuer.takes_refresh = "refused" not in renewal
+    seen = await place.browser().get("/console/oidc")
+    assert 'type="password"' in seen.text and "Sign out" not in seen.text
 
 
 async def test_what_the_issuer_refuses_is_said_as_text(place: Place):

@@ -1,12 +1,14 @@
 """Who gets in, for how long, and what a browser is told to keep to itself."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_manager.console.sessions import IDLE, LINK_HOLDS, LONGEST, MOST_OF_A_USER, Sessions
+from istio_templates.errors import Transient
+from k8s_manager.console.sessions import IDLE, LINK_HOLDS, LONGEST, MOST_OF_A_USER, Sessions, SessionToken
 from k8s_manager.console.sign_in import wanted_page
 from tests.support.fleet import TOKEN
 from tests.support.waiting import until
@@ -26,22 +28,45 @@ class SetClock:
 def test_a_session_ends_after_a_while_without_a_call_and_in_any_case():
     clock = SetClock()
     sessions = Sessions(clock)
-    name = sessions.begin("t", "ann")
+    name = sessions.begin(SessionToken("t"), "ann")
     for _ in range(int(LONGEST / IDLE)):
         clock.seconds += IDLE - 1
         assert sessions.find(name), clock.seconds
     clock.seconds = LONGEST
     assert sessions.find(name) is None
-    other = sessions.begin("t", "ann")
+    other = sessions.begin(SessionToken("t"), "ann")
     seen = sessions.find(other)
     clock.seconds += IDLE + 1
     assert sessions.find(other) is None and seen is not None and seen.ended
 
 
+async def test_a_token_that_ends_soon_is_renewed_once_and_a_failure_ends_the_session_with_the_token():
+    clock, calls = SetClock(), list[float]()
+    sessions = Sessions(clock)
+
+    async def renew() -> SessionToken:
+        calls.append(clock.seconds)
+        await asyncio.sleep(0)
+        if clock.seconds > 500:
+            raise Transient("the issuer is away")
+        return SessionToken(f"t{len(calls)}", 300, renew)
+
+    name = sessions.begin(SessionToken("t", 300, renew), "ann")
+    found = await sessions.renewed(name)
+    assert found is not None and found.token == "t" and calls == []
+    clock.seconds = 299
+    assert [one.token for one in await asyncio.gather(*(sessions.renewed(name) for _ in range(5))) if one] == ["t1"] * 5
+    assert calls == [299]
+    clock.seconds = 580  # the issuer is away, and the token holds for some seconds
+    assert await sessions.renewed(name) and await sessions.renewed(name) and calls == [299, 580]
+    clock.seconds = 600
+    assert await sessions.renewed(name) is None and found.ended
+
+
 def test_one_user_has_so_many_sessions_and_another_keeps_its_own():
     sessions = Sessions(SetClock())
-    kept = sessions.begin("t", "bob")
-    names = [sessions.begin("t", "ann") for _ in range(MOST_OF_A_USER + 3)]
+    kept = sessions.begin(SessionToken("t"), "bob")
+    names = [sessions.begin(SessionToken("t"), "ann") for _ in range(MOST_OF_A_USER + 3)]
     assert len(set(names)) == len(names)
     assert [name for name in names if sessions.find(name)] == names[3:] and sessions.find(kept)
 

@@ -1,8 +1,11 @@
 """Every write is shown before it is done, and done as it was shown."""
 
+import json
+
 import pytest
 
 from istio_templates.yaml_text import yaml_text
+from tests.features.conftest import is_programmed
 from tests.support.waiting import until
 
 RANKER = "/console/tenants/search/models/ranker"
@@ -47,12 +50,22 @@ async def test_what_another_has_changed_meanwhile_is_planned_again(place, browse
 
 async def test_an_override_is_set_and_ended(place, browser):
     plan = await proposed(browser, "override", sets="total", value="5", ttl="1h", reason="an incident")
-    assert plan.status == 200, plan.text
+    assert plan.status == 200 and "Limit before" in plan.text and "<dd>5</dd>" in plan.text, plan.text
     assert "Done." in (await browser.send("/console/apply", plan.form("/apply"))).text
     assert "an incident" in (await browser.get("/console/overrides")).text
     ending = await proposed(browser, "override/end")
     assert "Done." in (await browser.send("/console/apply", ending.form("/apply"))).text
     assert "an incident" not in (await browser.get("/console/overrides")).text
+
+
+async def test_a_plan_that_changes_several_limits_lists_them(place, browser):
+    await until(lambda: is_programmed(place.fleet, "bidder", "ads"), what="the other model")
+    csrf = (await browser.get(RANKER)).form("/sign-out")["csrf"]
+    until_then = {"expires": "2100-01-01T00:00:00Z", "author": "ann", "reason": "all of them"}
+    body = {"spec": {"target": {"everything": True}, "total": 3, **until_then}}
+    intent = {"title": "Override", "method": "PUT", "path": "/v1/overrides/all", "body": json.dumps(body), "csrf": csrf}
+    plan = await browser.send("/console/apply", {**intent, "back": "/console/", "fingerprint": "older"})
+    assert 'aria-label="Limits"' in plan.text and plan.text.count('<td class="number">3</td>') == 2, plan.text
 
 
 async def test_no_limit_at_all_asks_for_the_name(browser):
