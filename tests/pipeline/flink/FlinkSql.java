@@ -11,6 +11,10 @@ public class FlinkSql {
         conf.setString("parallelism.default", "2");
         conf.setString("rest.port", "0");
         conf.setString("execution.checkpointing.interval", "1s");
+        // What is kept in memory alone may have 5 MB, and a job that fails would begin again without end.
+        conf.setString("execution.checkpointing.storage", "filesystem");
+        conf.setString("execution.checkpointing.dir", Path.of(args[0] + ".checkpoints").toUri().toString());
+        conf.setString("restart-strategy.type", "none");
         var table = TableEnvironment.create(
                 EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(conf).build());
         for (String one : Files.readString(Path.of(args[0])).split(";\\s*\\n")) {

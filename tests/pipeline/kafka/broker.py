@@ -60,9 +60,18 @@ class RealBroker:
 
     async def start(self) -> None:
         """Start, and return when the broker answers."""
-        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not (self._folder / "data").exists():
-            tool = (*self._java, "kafka.tools.StorageTool", "format", "-t", name, "-c", str(self._file), "--standalone")
+        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not (self._folder / "data").exists():  # an identity that begins with a dash would be an option
+            tool = (
+                *self._java,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                f"T{identity[1:]}",
+                "-c",
+                str(self._file),
+                "--standalone",
+            )
             await asyncio.to_thread(subprocess.run, tool, check=True, capture_output=True)
         with (self._folder / "broker.log").open("ab") as log:
             command = (*self._java, "kafka.Kafka", str(self._file))
