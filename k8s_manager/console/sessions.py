@@ -35,6 +35,10 @@ class Session:
     """Whether it was signed out of, or was over when it was looked for."""
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
+    def holds(self, now: float) -> bool:
+        """Tell whether it is neither signed out of nor too old."""
+        return not self.ended and now < self.expires
+
     def allows(self, given: str) -> bool:
         """Tell whether a form comes from a page of this session."""
         return hmac.compare_digest(given.encode(), self.csrf.encode())

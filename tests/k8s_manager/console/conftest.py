@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from k8s_manager.manager import Manager
 from tests.features.conftest import make_search
 from tests.features.test_access import made
 from tests.support.documents import model, tenant
@@ -60,8 +61,8 @@ class Browser:
 class Place:
     """A fleet with its console, and as many browsers as a test asks for."""
 
-    def __init__(self, fleet: Fleet, rest: Rest, base: str) -> None:
-        self.fleet, self.rest, self._base = fleet, rest, base
+    def __init__(self, fleet: Fleet, manager: Manager, rest: Rest, base: str) -> None:
+        self.fleet, self.manager, self.rest, self._base = fleet, manager, rest, base
         self._open: list[aiohttp.ClientSession] = []
 
     def browser(self) -> Browser:
@@ -85,7 +86,7 @@ async def place(fleet: Fleet, tmp_path) -> AsyncIterator[Place]:
         await fleet.apply(model("bidder", "ads"))
         people = made(tmp_path, owner=["search-ml"], stranger=[])
         async with fleet.rest(manager, people) as rest:
-            found = Place(fleet, rest, str(rest._session._base_url).rstrip("/"))
+            found = Place(fleet, manager, rest, str(rest._session._base_url).rstrip("/"))
             yield found
             await found.close()
 
