@@ -22,6 +22,9 @@ from k8s_manager.runtime.events import Event, Events
 log = logging.getLogger(__name__)
 AT_ONCE = 5
 """Pages that are woken together."""
+SETTLED = 0.8
+"""Seconds from the first event to the wake: what follows from one change comes with it, such as the limit that follows
+from a replica, and is not disturbed by pages that load themselves meanwhile."""
 GAP = 0.05
 """Seconds until the next ones: two hundred pages are woken within two seconds."""
 
@@ -78,7 +81,7 @@ class ChangeHub:
         self._clock, self._terms = clock, terms
         self._name = secrets.token_hex(4)
         self._readers: dict[tuple[Identity, str], _Reader] = {}
-        self._marked: dict[ChangeFollower, None] = {}
+        self._marked: dict[ChangeFollower, float] = {}  # when each may be woken, in that order
         self._has_marked = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._heard = 0
@@ -169,16 +172,19 @@ class ChangeHub:
     async def _wake(self) -> None:
         while True:
             await self._has_marked.wait()
-            for page in list(islice(self._marked, AT_ONCE)):
+            now = self._clock.now()
+            for page in [page for page, due in islice(self._marked.items(), AT_ONCE) if due <= now]:
                 del self._marked[page]
                 page.changed.set()
             if not self._marked:
                 self._has_marked.clear()
-            await self._clock.wait(self._terms.stop, GAP)
+            first = next(iter(self._marked.values()), now)
+            await self._clock.wait(self._terms.stop, max(GAP, first - now))
 
     def _mark(self, page: ChangeFollower) -> None:
-        self._marked[page] = None
-        self._has_marked.set()
+        if page not in self._marked:
+            self._marked[page] = self._clock.now() + SETTLED
+            self._has_marked.set()
 
     def _interests(self, event: Event) -> tuple[Interest, ...] | None:
         """Return what an event is about, from the narrowest on; None for what may be about every page."""

@@ -11,7 +11,7 @@ import pytest
 from k8s_manager.api.authn.authenticators import Authenticators, Unidentified
 from k8s_manager.api.guard import Guard
 from k8s_manager.api.streams import change_hub
-from k8s_manager.api.streams.change_hub import AT_ONCE, EVERYTHING, ChangeFollower, ChangeHub, Interest
+from k8s_manager.api.streams.change_hub import AT_ONCE, EVERYTHING, SETTLED, ChangeFollower, ChangeHub, Interest
 from k8s_manager.api.streams.event_stream import StreamTerms, proved
 from k8s_manager.authz.roles import Grant, Grants, Identity, Right, Role
 from k8s_manager.runtime.clock import SystemClock
@@ -27,14 +27,21 @@ class SteppedClock(SystemClock):
     """Seconds that a test counts; a wait for another batch of pages ends when the test says so."""
 
     def __init__(self) -> None:
-        self.seconds, self.steps = 0.0, asyncio.Queue[None]()
+        self.seconds, self.steps, self.waits = 0.0, asyncio.Queue[None](), 0
 
     def now(self) -> float:
         return self.seconds
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
+        self.waits += 1
         await self.steps.get()
         return event.is_set()
+
+    async def step(self) -> None:
+        """End a wait, and wait for the next one."""
+        before = self.waits
+        self.steps.put_nowait(None)
+        await until(lambda: self.waits > before, what="the next wait")
 
 
 class People:
@@ -89,6 +96,7 @@ class Site:
 @pytest.fixture
 def site(monkeypatch) -> Site:
     monkeypatch.setattr(change_hub, "GAP", 0.0)
+    monkeypatch.setattr(change_hub, "SETTLED", 0.0)
     return Site(SystemClock())
 
 
@@ -151,16 +159,15 @@ async def test_two_hundred_pages_of_a_reader_cost_one_decision_and_are_woken_a_f
         for _ in range(50):
             site.events.publish("limit", "ads/bidder", "limit is 3/s")
         await site.heard()
+        await until(lambda: clock.waits, what="the first look at marked pages")
         assert site.people.questions - before <= 2, "further events find pages that are marked already"
-        rounds = 1
-        while site.hub._marked:
-            left = len(site.hub._marked)
-            clock.steps.put_nowait(None)
-            await until(lambda left=left: len(site.hub._marked) < left, what="the next pages")
-            assert left - len(site.hub._marked) <= AT_ONCE
-            rounds += 1
-        assert all(woken(pages)) and rounds >= 200 / AT_ONCE
-        clock.steps.put_nowait(None)
+        await clock.step()
+        assert not any(page.changed.is_set() for page in pages), "what follows from one change comes with it"
+        clock.seconds = SETTLED
+        for _ in range(200 // AT_ONCE):
+            await clock.step()
+            assert sum(woken(pages)) == AT_ONCE
+        assert not site.hub._marked
 
 
 async def test_a_mark_says_what_a_page_has_missed(site):
