@@ -7,7 +7,17 @@ from k8s_manager.api.streams.change_hub import ChangeHub
 from k8s_manager.console import write_plan
 from k8s_manager.console.live import LivePages
 from k8s_manager.console.oidc_sign_in import OidcClient, OidcSignIn
-from k8s_manager.console.pages import designer, gateways, model_actions, models, overview, records, tenants, what_if
+from k8s_manager.console.pages import (
+    designer,
+    gateways,
+    model_actions,
+    model_logs,
+    models,
+    overview,
+    records,
+    tenants,
+    what_if,
+)
 from k8s_manager.console.sessions import Sessions
 from k8s_manager.console.sign_in import SignIn
 from k8s_manager.console.site import ConsoleSite, application, beside
@@ -28,7 +38,18 @@ def with_console(
     at_issuer = OidcSignIn(site, sign_in, client, fetch, clock).routes() if client and fetch else []
     pages = [
         one.routes(site)
-        for one in (overview, gateways, tenants, designer, models, model_actions, what_if, records, write_plan)
+        for one in (
+            overview,
+            gateways,
+            tenants,
+            designer,
+            models,
+            model_logs,
+            model_actions,
+            what_if,
+            records,
+            write_plan,
+        )
     ]
     routes = [
         *sign_in.routes(),

@@ -35,6 +35,10 @@ class ConsoleSite:
     def __init__(self, api: ASGIApp, sessions: Sessions, clock: Clock, mark: Callable[[], str]) -> None:
         self.api, self.sessions, self._clock, self._mark = api, sessions, clock, mark
 
+    def now(self) -> float:
+        """Return the clock by which sessions end."""
+        return self._clock.now()
+
     def client(self, request: Request, token: str) -> ApiClient:
         """Return the API as it is for the holder of a token, from the address of a request."""
         address = (request.client.host, request.client.port) if request.client else None
