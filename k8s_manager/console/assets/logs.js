@@ -49,6 +49,7 @@
       body.replaceChildren();
       isFresh = false;
     }
+    waiting.sort((one, other) => ((one.time || "") < (other.time || "") ? -1 : (one.time || "") > (other.time || "") ? 1 : 0));
     waiting.forEach(add);
     waiting = [];
     while (body.rows.length > MOST) body.deleteRow(0);
