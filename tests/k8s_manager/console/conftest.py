@@ -61,8 +61,8 @@ class Browser:
 class Place:
     """A fleet with its console, and as many browsers as a test asks for."""
 
-    def __init__(self, fleet: Fleet, manager: Manager, rest: Rest, base: str) -> None:
-        self.fleet, self.manager, self.rest, self._base = fleet, manager, rest, base
+    def __init__(self, fleet: Fleet, rest: Rest, base: str, manager: Manager | None = None) -> None:
+        self.fleet, self.rest, self._base, self.manager = fleet, rest, base, manager
         self._open: list[aiohttp.ClientSession] = []
 
     def browser(self) -> Browser:
@@ -86,7 +86,7 @@ async def place(fleet: Fleet, tmp_path) -> AsyncIterator[Place]:
         await fleet.apply(model("bidder", "ads"))
         people = made(tmp_path, owner=["search-ml"], stranger=[])
         async with fleet.rest(manager, people) as rest:
-            found = Place(fleet, manager, rest, str(rest._session._base_url).rstrip("/"))
+            found = Place(fleet, rest, str(rest._session._base_url).rstrip("/"), manager)
             yield found
             await found.close()
 

@@ -32,9 +32,8 @@ def row_of(text: str, version: str) -> list[str]:
 
 async def test_each_version_of_several_has_its_demand_refusals_errors_and_latency(fleet, token_file):
     port = free_port()
-    lines = [*of_version("v1", 2), *of_version("v1", 2, **LIMITED), *of_version("v2", 1, status=503)]
     async with (
-        collector_on(fleet, "127.0.0.1", port, a=lines),
+        collector_on(fleet, "127.0.0.1", port) as collector,
         api(fleet, token_file, port) as rest,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
     ):
@@ -45,9 +44,14 @@ async def test_each_version_of_several_has_its_demand_refusals_errors_and_latenc
         await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
         await until(lambda: _is_gone(fleet), what="the model of one version being gone")
         await fleet.apply(model(versions=VERSIONS, traffic=TRAFFIC))
-        text = await until(lambda: _of_two(browser), what="the status of two versions")
-        assert row_of(text, "v1")[3:7] == ["4", "2", "50 %", "0 %"], row_of(text, "v1")
-        assert row_of(text, "v2")[3:7] == ["1", "1", "0 %", "100 %"], row_of(text, "v2")
+        await until(lambda: _of_two(browser), what="the status of two versions")
+        lines = [*of_version("v1", 2), *of_version("v1", 2, **LIMITED), *of_version("v2", 1, status=503)]
+        collector._keep(collector.engine.feed("gw/a", lines))
+        text = await _of_two(browser)
+        for version, shares in (("v1", ["50 %", "0 %"]), ("v2", ["0 %", "100 %"])):
+            demand, admitted = map(float, row_of(text, version)[3:5])
+            assert 0 < demand and row_of(text, version)[5:7] == shares, row_of(text, version)
+            assert admitted < demand if version == "v1" else admitted == demand
         assert row_of(text, "v1")[7].endswith("ms") and row_of(text, "v1")[0] == "90 %"
 
 
