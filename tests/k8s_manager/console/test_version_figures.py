@@ -50,7 +50,7 @@ async def test_each_version_of_several_has_its_demand_refusals_errors_and_latenc
         text = await _of_two(browser)
         for version, shares in (("v1", ["50 %", "0 %"]), ("v2", ["0 %", "100 %"])):
             demand, admitted = map(float, row_of(text, version)[3:5])
-            assert 0 < demand and row_of(text, version)[5:7] == shares, row_of(text, version)
+            assert demand > 0 and row_of(text, version)[5:7] == shares, row_of(text, version)
             assert admitted < demand if version == "v1" else admitted == demand
         assert row_of(text, "v1")[7].endswith("ms") and row_of(text, "v1")[0] == "90 %"
 
