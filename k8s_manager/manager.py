@@ -25,6 +25,8 @@ from k8s_manager.api.authn.token_review import TokenReviews
 from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.listener.server import serve
 from k8s_manager.api.services.backend import Backend, backend_of
+from k8s_manager.api.streams.change_hub import ChangeHub
+from k8s_manager.api.streams.event_stream import StreamTerms
 from k8s_manager.console.console import with_console
 from k8s_manager.console.oidc_sign_in import OidcClient
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
@@ -248,28 +250,35 @@ def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Authentica
 
 
 def application(
-    manager: Manager, taken: Authenticators, clock: Clock, settings: Settings, spans: SpanRecorder = NO_SPANS
+    manager: Manager,
+    taken: Authenticators,
+    clock: Clock,
+    settings: Settings,
+    stop: asyncio.Event,
+    spans: SpanRecorder = NO_SPANS,
 ) -> FastAPI:
-    """Return the REST API of a manager."""
+    """Return the REST API of a manager. Its streams end at `stop`."""
     pace = Rate(settings.calls_per_second, 2 * settings.calls_per_second)
     strangers = Rate(settings.strangers_per_second, 5 * settings.strangers_per_second)
     guard = Guard(taken, Directory(manager.store, settings.prefixed_names), clock, pace, strangers)
     memory = AuditMemory(clock, settings.identity, has_peers=settings.lease is not None)
     trail = Audit(clock, sink_of(settings.audit), None if settings.audit == "off" else memory)
-    app = build(manager.backend, guard, trail, settings.proved_again, spans)
-    app.state.work = manager.backend.work
+    terms, backend = StreamTerms(settings.proved_again, stop), manager.backend
+    app = build(backend, guard, trail, terms, spans)
+    app.state.changes = ChangeHub(backend.events, backend.documents.tenant_of, guard, clock, terms)
+    app.state.work = backend.work
     app.state.metrics_token = given_token(settings.metrics_token_file) if settings.metrics_token_file else None
     return app
 
 
-def served(app: FastAPI, clock: Clock, settings: Settings, stop: asyncio.Event) -> ASGIApp:
+def served(app: FastAPI, clock: Clock, settings: Settings) -> ASGIApp:
     """Return the REST API with its console beside it, unless the settings say otherwise."""
     if not settings.console:
         return app
     if settings.oidc is None or settings.console_client is None:
-        return with_console(app, clock, stop)
+        return with_console(app, app.state.changes, clock)
     client = OidcClient(settings.oidc, settings.console_client, settings.console_secret_file, settings.console_url)
-    return with_console(app, clock, stop, client, fetcher(settings.oidc_ca_file))
+    return with_console(app, app.state.changes, clock, client, fetcher(settings.oidc_ca_file))
 
 
 async def run(settings: Settings) -> None:
@@ -281,8 +290,8 @@ async def run(settings: Settings) -> None:
     ):
         clock, token = SystemClock(), Token() if settings.has_own_token else None
         manager = assemble(client, clock, settings)
-        app = application(manager, proofs(settings, client, clock, token), clock, settings, spans)
-        api = serve(served(app, clock, settings, stop), settings.listen, stop, settings.tls, settings.connections)
+        app = application(manager, proofs(settings, client, clock, token), clock, settings, stop, spans)
+        api = serve(served(app, clock, settings), settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
         await until(stop, *manager.parts(), settle(manager.store), *finding, api)
     log.info("stopped")

@@ -50,10 +50,12 @@ def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the REST API."""
     from k8s_manager.api.app import build
     from k8s_manager.api.guard import Guard
+    from k8s_manager.api.streams.event_stream import StreamTerms
     from k8s_manager.runtime.token_bucket import Rate
 
     nobody: Any = None
-    return dict(build(nobody, Guard(nobody, nobody, nobody, Rate(1, 1), Rate(1, 1)), nobody, 0).openapi())
+    guard = Guard(nobody, nobody, nobody, Rate(1, 1), Rate(1, 1))
+    return dict(build(nobody, guard, nobody, StreamTerms(0)).openapi())
 
 
 def main(check: bool) -> int:

@@ -27,14 +27,14 @@ from k8s_manager.api.routes import (
     whoami,
 )
 from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.streams.event_stream import StreamTerms
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 
 def build(
-    backend: Backend, guarding: Guard, audit: Audit, proved_again: float, spans: SpanRecorder = NO_SPANS
+    backend: Backend, guarding: Guard, audit: Audit, terms: StreamTerms, spans: SpanRecorder = NO_SPANS
 ) -> FastAPI:
-    """Return the application; it authenticates the reader of a stream again every `proved_again` seconds. Each call is
-    a span."""
+    """Return the application; streams are on these terms, and each call is a span."""
     app = FastAPI(
         title="Tidegate",
         version="v1",
@@ -52,7 +52,7 @@ def build(
     documents.add(app, backend)
     models.add(app, backend)
     overrides.add(app, backend)
-    events.add(app, backend, proved_again)
+    events.add(app, backend, terms)
     simulation.add(app, backend)
     bundles.add(app, backend)
     whoami.add(app)
@@ -60,7 +60,7 @@ def build(
     audit_trail.add(app, audit)
     claims.add(app, backend)
     history.add(app, backend)
-    inventory.add(app, backend, proved_again)
+    inventory.add(app, backend, terms)
     statistics.add(app, backend)
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -56,7 +56,7 @@ class Guard:
         caller = await self._caller(request)
         request.state.caller = caller
         TURN.set(Turn(_tenant_of(caller), caller.identity.name))
-        request.state.caller_now = lambda: self._with_grants(caller.identity)
+        request.state.caller_now = lambda: self.caller(caller.identity)
         request.state.proved_again = lambda: self._proofs.identity(bearer_of(request))
         decision = decide(caller, need, request.path_params)
         if decision is AccessDecision.ALLOWED:
@@ -80,9 +80,14 @@ class Guard:
         self._proved.keep(token)
         exchange.identity = identity
         _slowed(self._buckets.take(identity.name), identity.user)
-        return self._with_grants(identity)
+        return self.caller(identity)
 
-    def _with_grants(self, identity: Identity) -> Caller:
+    async def prove(self, token: str) -> Identity:
+        """Return who a token proves; raises as `Authenticators.identity` does."""
+        return await self._proofs.identity(token)
+
+    def caller(self, identity: Identity) -> Caller:
+        """Return a caller with the grants in force; raises `Waiting` until the documents have been read."""
         grants = self._directory.grants() if identity.is_person else Grants(())
         return Caller(identity, grants.of(identity))
 

@@ -114,16 +114,18 @@ class ApiClient:
 
         scope = self._scope("GET", path, query, None, 0)
         serving = asyncio.ensure_future(self._api(scope, receive, coming.put))
-        getting = asyncio.ensure_future(coming.get())
+        getting, refused = asyncio.ensure_future(coming.get()), 0
         try:
             while True:
                 await asyncio.wait([getting, serving], return_when=asyncio.FIRST_COMPLETED)
                 if not getting.done():
                     return
                 message = getting.result()
-                if message["type"] == "http.response.start" and message["status"] >= 400:
-                    raise ApiRefusal(message["status"], None)
-                if message["type"] == "http.response.body":
+                if message["type"] == "http.response.start":
+                    refused = message["status"] if message["status"] >= 400 else 0
+                elif refused:
+                    raise ApiRefusal(refused, _parsed(message.get("body", b"")))
+                else:
                     yield message.get("body", b"")
                     if not message.get("more_body"):
                         return
@@ -155,6 +157,14 @@ class ApiClient:
             "server": ("console", 80),
             "state": {},
         }
+
+
+def _parsed(body: bytes) -> Any:
+    """Return a problem; None for what is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _sender(data: bytes) -> Any:

@@ -1,10 +1,9 @@
 """The console of a manager: all routes in one application."""
 
-import asyncio
-
 from starlette.types import ASGIApp
 
 from k8s_manager.api.authn.key_fetch import Fetcher
+from k8s_manager.api.streams.change_hub import ChangeHub
 from k8s_manager.console import write_plan
 from k8s_manager.console.live import LivePages
 from k8s_manager.console.oidc_sign_in import OidcClient, OidcSignIn
@@ -13,6 +12,7 @@ from k8s_manager.console.pages import (
     designer,
     gateways,
     model_actions,
+    model_logs,
     models,
     overview,
     records,
@@ -27,24 +27,36 @@ from k8s_manager.runtime.clock import Clock
 
 def with_console(
     api: ASGIApp,
+    hub: ChangeHub,
     clock: Clock,
-    stop: asyncio.Event,
     client: OidcClient | None = None,
     fetch: Fetcher | None = None,
 ) -> ASGIApp:
     """Return the REST API with its console beside it, where people may also sign in at an issuer, as its `client`. Open
-    pages are let go at `stop`."""
-    site = ConsoleSite(api, Sessions(clock), clock)
+    pages follow the `hub`."""
+    site = ConsoleSite(api, Sessions(clock), clock, hub.mark)
     sign_in = SignIn(site, client.issuer.url if client else None)
     at_issuer = OidcSignIn(site, sign_in, client, fetch, clock).routes() if client and fetch else []
     pages = [
         one.routes(site)
-        for one in (overview, gateways, tenants, designer, models, model_actions, what_if, changes, records, write_plan)
+        for one in (
+            overview,
+            gateways,
+            tenants,
+            designer,
+            models,
+            model_logs,
+            model_actions,
+            what_if,
+            changes,
+            records,
+            write_plan,
+        )
     ]
     routes = [
         *sign_in.routes(),
         *at_issuer,
-        *LivePages(site, clock, stop).routes(),
+        *LivePages(site, hub, clock).routes(),
         *(route for found in pages for route in found),
     ]
     return beside(api, application(routes))

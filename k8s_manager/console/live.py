@@ -1,18 +1,19 @@
 """What keeps an open page true: a word for each change, as server-sent events.
 
 A page gets no content this way. It hears that something has changed, at most once in `PAUSE` seconds, and loads
-itself again; a beat tells it that the line still stands.
+itself again; a beat tells it that the line still stands. Each word has a mark, from which on a page that has lost the
+line goes on: what it has missed is a change.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from istio_templates.errors import TidegateError
+from k8s_manager.api.streams.change_hub import ChangeFollower, ChangeHub, Interest
 from k8s_manager.console import ROOT
-from k8s_manager.console.api_client import ApiClient
 from k8s_manager.console.page import PageReader
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.runtime.clock import Clock
@@ -24,51 +25,39 @@ BEAT = 15.0
 class LivePages:
     """The route that open pages listen to."""
 
-    def __init__(self, site: ConsoleSite, clock: Clock, stop: asyncio.Event) -> None:
-        self._site, self._clock, self._stop = site, clock, stop
+    def __init__(self, site: ConsoleSite, changes: ChangeHub, clock: Clock) -> None:
+        self._site, self._changes, self._clock = site, changes, clock
 
     def routes(self) -> list[Route]:
         """Return it."""
         return [Route(f"{ROOT}/live", self._site.read(self._listen))]
 
     async def _listen(self, request: Request) -> Response:
-        reader, about = reader_of(request), request.query_params.get("about", "")
-        return StreamingResponse(self._words(reader, about), media_type="text/event-stream")
+        tenant, _, model = request.query_params.get("about", "").partition("/")
+        after = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        words = self.words(reader_of(request), Interest(tenant, model), after)
+        return StreamingResponse(words, media_type="text/event-stream")
 
-    async def _words(self, reader: PageReader, about: str) -> AsyncIterator[bytes]:
-        changed, over = asyncio.Event(), asyncio.Event()
-        reading = asyncio.create_task(self._read(reader.api, about, changed, over))
-        ending = asyncio.create_task(self._end(changed, over))
+    async def words(self, reader: PageReader, interest: Interest, after: str) -> AsyncIterator[bytes]:
+        """Yield the words for a page from a mark on, until its reader may not read any more, or the manager stops."""
         try:
-            yield b"retry: 3000\nevent: open\ndata: now\n\n"
-            while not over.is_set() and not reader.session.ended:
-                await self._clock.wait(changed, BEAT)
-                if not changed.is_set():
-                    yield b"event: beat\ndata: now\n\n"
-                    continue
-                changed.clear()
-                yield b"event: changed\ndata: now\n\n"
-                await self._clock.wait(over, PAUSE)
-        finally:
-            for task in (reading, ending):
-                task.cancel()
-            await asyncio.gather(reading, ending, return_exceptions=True)
+            async with self._changes.following(reader.session.token, interest, after) as page:
+                yield b"retry: 3000\n" + self._word("open")
+                while not await self._is_over(reader, page):
+                    if not page.changed.is_set():
+                        yield self._word("beat")
+                        continue
+                    page.changed.clear()
+                    yield self._word("changed")
+                    await self._clock.wait(page.over, PAUSE)
+        except TidegateError:  # the reader is authenticated no more: the page asks again, and is sent to the sign-in
+            return
 
-    async def _end(self, changed: asyncio.Event, over: asyncio.Event) -> None:
-        """End the line when the manager stops: it would wait for it."""
-        await self._stop.wait()
-        over.set()
-        changed.set()
+    async def _is_over(self, reader: PageReader, page: ChangeFollower) -> bool:
+        """Wait for a change or for the next beat; tell whether the page's line ends there."""
+        await self._clock.wait(page.changed, BEAT)
+        await self._changes.prove(page)
+        return page.over.is_set() or not reader.session.holds(self._clock.now())
 
-    async def _read(self, api: ApiClient, about: str, changed: asyncio.Event, over: asyncio.Event) -> None:
-        """Note changes of what a page is about; the end of the API's stream ends the page's, which asks again."""
-        last = (await api.get("/v1/events", follow="false"))["items"]
-        after = str(last[-1]["id"]) if last else "0"
-        wanted = about.encode()
-        try:
-            async for piece in api.stream("/v1/events", {"after": after}):
-                if piece.startswith(b"id:") and wanted in piece:
-                    changed.set()
-        finally:
-            over.set()
-            changed.set()
+    def _word(self, name: str) -> bytes:
+        return b"id: %s\nevent: %s\ndata: now\n\n" % (self._changes.mark().encode(), name.encode())

@@ -26,18 +26,20 @@ NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """Who reads a page: the session, the API as this caller, and what it may do where."""
+    """Who reads a page: the session, the API as this caller, and what it may do where. `mark` is the moment at which
+    reading began: what changes after it is missing from the page."""
 
     session: Session
     api: ApiClient
     now: datetime
+    mark: str
     grants: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    async def of(cls, session: Session, api: ApiClient, now: datetime) -> "PageReader":
+    async def of(cls, session: Session, api: ApiClient, now: datetime, mark: str) -> "PageReader":
         """Ask the API who that is; raises `ApiRefusal`."""
         found = await api.get("/v1/whoami")
-        return cls(session, api, now, tuple(found["grants"]))
+        return cls(session, api, now, mark, tuple(found["grants"]))
 
     @property
     def is_of_fleet(self) -> bool:

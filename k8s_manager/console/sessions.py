@@ -56,8 +56,8 @@ class Session:
     used: float
     expires: float
     renew: Renewal | None = None
-    holds: float = math.inf
-    """When its token ends."""
+    token_ends: float = math.inf
+    """The moment at which its token ends."""
     due: float = math.inf
     """From when on its token is renewed, if it can be."""
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -67,8 +67,12 @@ class Session:
 
     def take(self, given: SessionToken, now: float) -> None:
         """Go on with a token that is got now."""
-        self.token, self.renew, self.holds = given.token, given.renew, now + given.seconds
+        self.token, self.renew, self.token_ends = given.token, given.renew, now + given.seconds
         self.due = now + max(given.seconds / 2, given.seconds - RENEWED_BEFORE)
+
+    def holds(self, now: float) -> bool:
+        """Tell whether it is not signed out of, not too old, and has a token that holds or can be renewed."""
+        return not self.ended and now < self.expires and (self.renew is not None or now < self.token_ends)
 
     def allows(self, given: str) -> bool:
         """Tell whether a form comes from a page of this session."""
@@ -101,8 +105,7 @@ class Sessions:
         found, now = self._sessions.get(name), self._clock.now()
         if found is None:
             return None
-        is_over = found.renew is None and now >= found.holds
-        if is_over or now >= found.expires or now - found.used > IDLE:
+        if not found.holds(now) or now - found.used > IDLE:
             self.end(name)
             return None
         found.used = now
@@ -125,7 +128,7 @@ class Sessions:
         except TidegateError as error:
             log.info("the token of %s was not renewed: %s", session.user, error)
             session.due = self._clock.now() + AGAIN
-            if self._clock.now() >= session.holds:
+            if self._clock.now() >= session.token_ends:
                 self.end(name)
             return
         session.take(given, self._clock.now())

@@ -30,10 +30,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ConsoleSite:
-    """What all pages share: the API, and the sessions."""
+    """What all pages share: the API, the sessions, and the mark of the moment from which on a page follows changes."""
 
-    def __init__(self, api: ASGIApp, sessions: Sessions, clock: Clock) -> None:
-        self.api, self.sessions, self._clock = api, sessions, clock
+    def __init__(self, api: ASGIApp, sessions: Sessions, clock: Clock, mark: Callable[[], str]) -> None:
+        self.api, self.sessions, self._clock, self._mark = api, sessions, clock, mark
+
+    def now(self) -> float:
+        """Return the clock by which sessions end."""
+        return self._clock.now()
 
     def client(self, request: Request, token: str) -> ApiClient:
         """Return the API as it is for the holder of a token, from the address of a request."""
@@ -54,7 +58,7 @@ class ConsoleSite:
                 return to_sign_in(request)
             try:
                 request.state.reader = await PageReader.of(
-                    session, self.client(request, session.token), self._clock.utc()
+                    session, self.client(request, session.token), self._clock.utc(), self._mark()
                 )
             except ApiRefusal as refusal:
                 if refusal.status != 401:

@@ -1,7 +1,6 @@
 """What happened, for listeners: limits, replicas, conditions. The last ones are kept for latecomers."""
 
 import asyncio
-import itertools
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -30,14 +29,20 @@ class Events:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ids = itertools.count(1)
+        self._last = 0
         self._kept: deque[Event] = deque(maxlen=KEPT)
         self._listeners: set[asyncio.Queue[Event]] = set()
 
+    @property
+    def last(self) -> int:
+        """The id of the last event; 0 before the first."""
+        return self._last
+
     def publish(self, type_: str, subject: str, message: str, **details: Any) -> None:
         """Publish an event to all streams."""
+        self._last += 1
         time = self._clock.utc().isoformat(timespec="milliseconds")
-        event = Event(next(self._ids), time, type_, subject, message, details)
+        event = Event(self._last, time, type_, subject, message, details)
         self._kept.append(event)
         for queue in self._listeners:
             if queue.full():

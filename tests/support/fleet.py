@@ -115,13 +115,13 @@ class Fleet(Hands):
         stop = asyncio.Event()
         taken = Authenticators([Token(TOKEN), *proofs])
         given = dataclasses.replace(SETTINGS, **settings)
-        app = application(manager, taken, SystemClock(), given, spans)
+        app = application(manager, taken, SystemClock(), given, stop, spans)
         wrong: list[str] = []
         answers: Counter[tuple[str, str, int]] = Counter()
         app.add_middleware(AnswerCheck, found=wrong, seen=answers)
-        serving = asyncio.create_task(serve(served(app, SystemClock(), given, stop), ("127.0.0.1", port), stop))
+        serving = asyncio.create_task(serve(served(app, SystemClock(), given), ("127.0.0.1", port), stop))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            rest = Rest(session, answers)
+            rest = Rest(session, answers, stop)
             await wait_until(rest.up, what="the REST API")
             yield rest
         stop.set()
@@ -177,10 +177,16 @@ class Fleet(Hands):
 
 
 class Rest:
-    """The REST API as a caller sees it."""
+    """The REST API as a caller sees it; `stop` begins its end."""
 
-    def __init__(self, session: aiohttp.ClientSession, answers: Counter[tuple[str, str, int]] | None = None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        answers: Counter[tuple[str, str, int]] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> None:
         self._session, self.answers = session, Counter() if answers is None else answers
+        self.stop = stop or asyncio.Event()
 
     async def up(self) -> bool:
         """Tell whether it answers and has read everything."""

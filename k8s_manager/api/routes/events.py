@@ -7,12 +7,11 @@ import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from istio_templates.facts import Manifest
-from k8s_manager.api.event_stream import proved
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.fleet import EventList
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.authz.roles import Caller, Right
+from k8s_manager.api.streams.event_stream import StreamTerms, proved
+from k8s_manager.api.streams.event_view import event_line, is_shown
 from k8s_manager.runtime.events import Event
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -21,7 +20,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
+def add(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
     """Add the route."""
 
     @app.get(
@@ -37,18 +36,10 @@ def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
             return is_shown(event, request.state.caller_now(), backend.documents.tenant_of)
 
         if follow:
-            lines = proved(_stream(backend, after, shown), request.state.proved_again, proved_again)
+            lines = proved(_stream(backend, after, shown), request.state.proved_again, terms)
             return StreamingResponse(lines, media_type="text/event-stream")
         items = [event_line(event) for event in backend.events.recent() if event.id > after and shown(event)]
         return in_json({"items": items})
-
-
-def is_shown(event: Event, caller: Caller, tenant_of: Callable[[str], str | None]) -> bool:
-    """Tell whether a caller may see an event: a tenant's own, a model's by its namespace, others by the whole fleet."""
-    namespace, model = event.object.partition("/")[::2]
-    if model:
-        return caller.may(Right.READ, tenant_of(namespace) or "")
-    return caller.may(Right.READ, event.object if event.details.get("kind") == "Tenant" else None)
 
 
 async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) -> AsyncGenerator[bytes]:
@@ -56,8 +47,3 @@ async def _stream(backend: Backend, after: int, shown: Callable[[Event], bool]) 
         if not shown(event):
             continue
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), orjson.dumps(event_line(event)))
-
-
-def event_line(event: Event) -> Manifest:
-    """Return an event as callers see it."""
-    return {name: getattr(event, name) for name in ("id", "time", "type", "object", "message", "details")}

@@ -9,14 +9,14 @@ from fastapi.responses import StreamingResponse
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.document_paths import PATHS, model_of, place_of
-from k8s_manager.api.event_stream import proved
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.responses import in_json
-from k8s_manager.api.routes.events import event_line, is_shown
 from k8s_manager.api.schemas.documents import KINDS
 from k8s_manager.api.schemas.inventory import DocumentInventory, RolloutList
 from k8s_manager.api.schemas.statistics import LogLineList
 from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.streams.event_stream import StreamTerms, proved
+from k8s_manager.api.streams.event_view import event_line, is_shown
 from k8s_manager.authz.roles import Right
 from k8s_manager.statistics.pod_logs import LogQuery
 
@@ -35,11 +35,11 @@ Container = Annotated[str, Query(max_length=63, pattern="^[-a-z0-9]*$", descript
 PodName = Annotated[str, Query(max_length=253, description="Of this pod only.")]
 
 
-def add(app: FastAPI, backend: Backend, proved_again: float) -> None:
+def add(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
     """Add the routes."""
     for kind in _OWNERS:
         _objects(app, backend, kind)
-    _logs(app, backend, proved_again)
+    _logs(app, backend, terms)
 
     @app.get(
         "/v1/tenants/{tenant}/rollouts",
@@ -72,7 +72,7 @@ def _objects(app: FastAPI, backend: Backend, kind: str) -> None:
         return in_json({**body, "events": found[-SHOWN:]})
 
 
-def _logs(app: FastAPI, backend: Backend, proved_again: float) -> None:
+def _logs(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
     place = model_of(backend)
 
     @app.get(
@@ -106,7 +106,7 @@ def _logs(app: FastAPI, backend: Backend, proved_again: float) -> None:
         def may_read() -> bool:
             return bool(request.state.caller_now().may(Right.READ, tenant))
 
-        lines = proved(_events(backend, pods, query, may_read), request.state.proved_again, proved_again)
+        lines = proved(_events(backend, pods, query, may_read), request.state.proved_again, terms)
         return StreamingResponse(lines, media_type="text/event-stream")
 
 

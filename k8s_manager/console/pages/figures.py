@@ -1,13 +1,14 @@
 """What pages make of the API's answers about requests: sums, and series for charts. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from collectors.request_statistics.row_query import fine_since
 from collectors.request_statistics.series import MINUTE
 
+K = TypeVar("K", bound=Hashable)
 _RATES, _QUANTILES = ("demand", "admitted", "limited"), ("p50", "p95", "p99")
 
 SPANS = {"15m": (900, 10), "1h": (3600, 60), "6h": (21_600, 60), "7d": (604_800, 3_600)}
@@ -47,9 +48,20 @@ def sum_of(items: Iterable[Mapping[str, Any]], seconds: float) -> RequestSum:
 
 def sums_by_model(items: Iterable[Mapping[str, Any]], seconds: float) -> dict[tuple[str, str], RequestSum]:
     """Return the sums of each tenant's models."""
-    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    return _sums(items, lambda row: (row["tenant"], row["model"]), seconds)
+
+
+def sums_by_version(items: Iterable[Mapping[str, Any]], seconds: float) -> dict[str, RequestSum]:
+    """Return the sums of a model's versions."""
+    return _sums(items, lambda row: str(row["version"]), seconds)
+
+
+def _sums(
+    items: Iterable[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], K], seconds: float
+) -> dict[K, RequestSum]:
+    rows: dict[K, list[Mapping[str, Any]]] = {}
     for row in items:
-        rows.setdefault((row["tenant"], row["model"]), []).append(row)
+        rows.setdefault(name(row), []).append(row)
     return {place: sum_of(found, seconds) for place, found in rows.items()}
 
 

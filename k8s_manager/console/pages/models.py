@@ -1,6 +1,7 @@
-"""One model: its chart, replicas, versions, conditions, history, logs, and the document itself."""
+"""One model: its chart, replicas, versions, conditions, history, and the document itself."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -12,13 +13,20 @@ from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.page import page
-from k8s_manager.console.pages.figures import SPANS, CountedSpan, chart_spans, limit_line, series, sum_of
+from k8s_manager.console.pages.figures import (
+    SPANS,
+    CountedSpan,
+    RequestSum,
+    chart_spans,
+    limit_line,
+    series,
+    sum_of,
+    sums_by_version,
+)
 from k8s_manager.console.pages.fleet import counts_of
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state
 from k8s_manager.statistics.stats_query import counted_minute
-
-LINES = "200"
 
 
 def routes(site: ConsoleSite) -> list[Route]:
@@ -27,7 +35,6 @@ def routes(site: ConsoleSite) -> list[Route]:
     return [
         Route(one, site.read(model)),
         Route(f"{one}/series", site.read(model_series)),
-        Route(f"{one}/logs", site.read(logs)),
         Route(f"{one}/history", site.read(history)),
         Route(f"{one}/history/{{revision:int}}", site.read(revision)),
         Route(f"{one}/document", site.read(document)),
@@ -53,6 +60,7 @@ async def model(request: Request) -> Response:
     )
     start, end = counted_minute(reader.now.timestamp())
     counts, gaps = await counts_of(reader.api, f"{path}/stats", start, end, MINUTE)
+    versions = await _by_version(reader.api, path, found["spec"], start, end)
     span = request.query_params.get("span", "15m")
     return page(
         request,
@@ -68,6 +76,7 @@ async def model(request: Request) -> Response:
         inventory=inventory,
         replicas=replicas["items"],
         requests=sum_of(counts, end - start),
+        by_version=versions,
         gaps=gaps,
         usage={one["pod"]: one for one in usage["items"]},
         usage_gaps=usage["gaps"],
@@ -91,20 +100,23 @@ async def model_series(request: Request) -> Response:
     return JSONResponse({"columns": columns, "changes": shown, "gaps": list(dict.fromkeys(gaps))})
 
 
+async def _by_version(
+    api: ApiClient, path: str, spec: Mapping[str, Any], start: int, end: int
+) -> dict[str, RequestSum] | None:
+    """Return what became of the requests of each version; None for a model of one version."""
+    names = [one["name"] for one in spec.get("versions") or []]
+    if len(names) < 2:
+        return None
+    counts, _ = await counts_of(api, f"{path}/stats", start, end, MINUTE, by="version")
+    return {**{name: RequestSum(end - start) for name in names}, **sums_by_version(counts, end - start)}
+
+
 async def _usage(api: ApiClient, path: str) -> Any:
     """Return what the pods use, or why that is not known."""
     try:
         return await api.get(f"{path}/usage")
     except ApiRefusal as refusal:
         return {"items": [], "gaps": [refusal.detail]}
-
-
-async def logs(request: Request) -> Response:
-    """Show the last lines of the model's pods."""
-    reader, pod = reader_of(request), request.query_params.get("pod", "")
-    wanted: dict[str, Any] = {"tail": LINES, **({"pod": pod} if pod else {})}
-    found = await reader.api.get(f"{path_of(request)}/logs", **wanted)
-    return page(request, "logs.html", title="Logs", lines=found["items"], pod=pod, **request.path_params)
 
 
 async def history(request: Request) -> Response:

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from k8s_manager.authz.roles import Identity
+from k8s_manager.manager import Manager
 from tests.features.conftest import make_search
 from tests.features.test_access import made
 from tests.support.documents import model, tenant
@@ -69,8 +70,8 @@ class OddCaller:
 class Place:
     """A fleet with its console, and as many browsers as a test asks for."""
 
-    def __init__(self, fleet: Fleet, rest: Rest, base: str) -> None:
-        self.fleet, self.rest, self._base = fleet, rest, base
+    def __init__(self, fleet: Fleet, rest: Rest, base: str, manager: Manager | None = None) -> None:
+        self.fleet, self.rest, self._base, self.manager = fleet, rest, base, manager
         self._open: list[aiohttp.ClientSession] = []
 
     def browser(self) -> Browser:
@@ -94,7 +95,7 @@ async def place(fleet: Fleet, tmp_path) -> AsyncIterator[Place]:
         await fleet.apply(model("bidder", "ads"))
         people = made(tmp_path, owner=["search-ml"], stranger=[])
         async with fleet.rest(manager, people, OddCaller(), audit=str(tmp_path / "audit.log")) as rest:
-            found = Place(fleet, rest, str(rest._session._base_url).rstrip("/"))
+            found = Place(fleet, rest, str(rest._session._base_url).rstrip("/"), manager)
             yield found
             await found.close()
 

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.k8s_manager.console.conftest import Place
 from tests.k8s_manager.console.test_pages import PAGES
 from tests.support.bounds import hung
 from tests.support.visitor import ABSENT, Visitor, launched
+from tests.support.waiting import until
 
 SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 320, "height": 720}}
 
@@ -123,6 +124,58 @@ async def test_changes_are_filtered_without_javascript_and_the_address_keeps_the
     await person.page.get_by_role("link", name="Show all").click()
     await person.page.wait_for_url("**/console/changes")
     assert await person.page.locator("tbody tr").count() > 1
+
+
+async def test_a_page_that_has_lost_its_line_shows_afterwards_what_it_has_missed(chromium, place):
+    person = await visitor(chromium, place)
+    await person.sign_in()
+    lines = 0
+
+    async def cut(route: Route) -> None:
+        nonlocal lines
+        lines += 1
+        if lines > 1:
+            await route.continue_()
+            return
+        body = {"total": 3, "reason": "written meanwhile", "ttl": "1h"}
+        status, _ = await place.rest.call("PUT", "/v1/tenants/search/models/ranker/limit/override", body)
+        assert status == 201
+        await until(place.fleet.settled, what="everything that follows being written")
+        said = "retry: 10\nid: of-another-manager-1\nevent: open\ndata: now\n\n"
+        await route.fulfill(body=said, content_type="text/event-stream")
+
+    await person.page.route("**/console/live?*", cut)
+    await person.show("tenants/search/models/ranker")
+    await expect(person.page.get_by_text("written meanwhile").first).to_be_visible(timeout=hung() * 1000)
+    assert lines > 1
+
+
+async def test_a_page_that_cannot_be_loaded_again_says_since_when_and_tries_again(chromium, place):
+    person, path = await visitor(chromium, place), "tenants/search/models/ranker"
+    await person.page.clock.install()
+    await person.sign_in()
+    await person.show(path)
+    await expect(person.page.locator("#line")).to_have_text("live", timeout=hung() * 1000)
+    await person.page.route(f"**/{path}", lambda route: route.fulfill(status=503, body="not now"))
+    body = {"total": 3, "reason": "seen later", "ttl": "1h"}
+    status, _ = await place.rest.call("PUT", "/v1/tenants/search/models/ranker/limit/override", body)
+    assert status == 201
+    await expect(person.page.locator("#line")).to_contain_text("not up to date since", timeout=hung() * 1000)
+    await person.page.unroute(f"**/{path}")
+    await person.page.clock.fast_forward(11_000)
+    await expect(person.page.get_by_text("seen later").first).to_be_visible(timeout=hung() * 1000)
+    await expect(person.page.locator("#line")).to_have_text("live", timeout=hung() * 1000)
+
+
+async def test_a_page_whose_session_has_ended_keeps_what_it_shows_and_says_so(chromium, place):
+    person = await visitor(chromium, place)
+    await person.sign_in()
+    await person.show("tenants/search/models/ranker")
+    await expect(person.page.locator("#line")).to_have_text("live", timeout=hung() * 1000)
+    await person.context.clear_cookies()
+    place.manager.backend.events.publish("limit", "search/ranker", "limit is 3/s")
+    await expect(person.page.locator("#line")).to_contain_text("signed out", timeout=hung() * 1000)
+    await expect(person.page.get_by_text("Why the limit is what it is")).to_be_visible(timeout=hung() * 1000)
 
 
 async def test_a_page_says_when_it_is_not_live_any_more(chromium, place):

@@ -1,19 +1,14 @@
 """What pages show, and to whom; what every answer carries."""
 
-import asyncio
 import gzip
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 
-from k8s_manager.console.api_client import ApiClient
 from k8s_manager.console.assets import FOLDER, assets
-from k8s_manager.console.live import LivePages
-from k8s_manager.console.page import PageReader
 from k8s_manager.console.security_headers import POLICY
-from k8s_manager.console.sessions import Session, Sessions
-from k8s_manager.console.site import ConsoleSite
-from k8s_manager.runtime.clock import SystemClock
+from tests.support.fleet import TOKEN
 
 PAGES = (
     "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/design",
@@ -134,20 +129,43 @@ async def test_a_trial_needs_traffic_that_was_counted_and_says_what_is_wrong(bro
         assert seen.status in (404, 422, 503) and 'role="alert"' in seen.text and f'value="{figure}"' in seen.text
 
 
-async def test_open_pages_do_not_hold_a_manager_that_stops():
-    stop, clock = asyncio.Event(), SystemClock()
+async def test_an_open_page_hears_of_what_its_reader_may_see_alone(place, browser):
+    owner = place.browser()
+    await owner.sign_in("as-owner")
+    asked = ((browser, "ads/bidder", True), (browser, "search/bidder", False), (owner, "ads/bidder", False))
+    async with AsyncExitStack() as stack:
+        lines = []
+        for reader, about, _ in asked:
+            where = f"{reader.base}/console/live?about={about}"
+            lines.append(await stack.enter_async_context(reader.session.get(where)))
+            assert b"event: open" in await lines[-1].content.readuntil(b"\n\n")
+        place.manager.backend.events.publish("limit", "ads/bidder", "limit is 3/s")
+        assert b"event: changed" in await lines[0].content.readuntil(b"\n\n")
+        place.rest.stop.set()
+        assert [b"event: changed" in await line.content.read() for line in lines[1:]] == [False, False]
 
-    async def api(scope, receive, send):
-        body = b'{"items": [], "grants": []}'
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if b"after" in scope["query_string"]:
-            await asyncio.Event().wait()
-        await send({"type": "http.response.body", "body": body})
 
-    site = ConsoleSite(api, Sessions(clock), clock)
-    reader = PageReader(Session("t", "ann", 0.0, 0.0, 1e9), ApiClient(api, "t"), clock.utc(), ())
-    words = LivePages(site, clock, stop)._words(reader, "")
-    assert b"event: open" in await anext(words)
-    stop.set()
-    assert [word async for word in words if b"beat" in word] == []
+async def test_a_page_that_has_missed_something_hears_of_it_when_it_comes_back(place, browser):
+    page = await browser.get("/console/tenants/search/models/ranker")
+    (mark,) = re.findall(r'data-mark="([^"]+)"', page.text)
+    place.manager.backend.events.publish("limit", "search/ranker", "limit is 3/s")
+    where = f"{browser.base}/console/live?about=search/ranker"
+    for query, headers in ((f"&after={mark}", {}), ("", {"Last-Event-ID": mark})):
+        async with browser.session.get(where + query, headers=headers) as line:
+            assert b"event: open" in await line.content.readuntil(b"\n\n")
+            assert b"event: changed" in await line.content.readuntil(b"\n\n")
+
+
+async def test_a_manager_that_stops_ends_open_pages_and_streams_of_the_api(place, browser):
+    """Their ends come by themselves: a stream that the server cuts off has no last piece, and raises here."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    paths = ("/v1/events", "/v1/tenants/search/models/ranker/logs?follow=true", "/console/live?about=")
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(browser.session.get(browser.base + path, headers=headers)) for path in paths
+        ]
+        assert b"event: open" in await streams[2].content.readuntil(b"\n\n")
+        place.rest.stop.set()
+        for stream in streams:
+            await stream.content.read()
+        assert all(stream.status == 200 and stream.content.at_eof() for stream in streams)
