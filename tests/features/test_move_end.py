@@ -44,7 +44,9 @@ def fail(*words):
 def fail_when_the_route_leaves(gateway):
     """Have writes of the model's route fail that no longer bind it to a gateway."""
     FailingClient.fails = staticmethod(
-        lambda what, content: "VirtualService search/ranker" in what and gateway not in content.get("spec", {}).get("gateways", [])
+        lambda what, content: (
+            "VirtualService search/ranker" in what and gateway not in content.get("spec", {}).get("gateways", [])
+        )
     )
 
 

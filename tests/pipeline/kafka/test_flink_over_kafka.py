@@ -38,10 +38,10 @@ def messages(brokers: str, topic: str) -> list[list[tuple[bytes | None, bytes]]]
     try:
         for number, found in enumerate(out):
             reader.assign([TopicPartition(topic, number, 0)])
-            is_read = False
+            is_read, began = False, time.monotonic()
             while not is_read:
-                batch = reader.consume(BATCH, hung())
-                assert batch, f"nothing more comes from {topic}"
+                batch = reader.consume(BATCH, 0.5)  # waits for that many, or for so long
+                assert time.monotonic() - began < hung(), f"nothing more comes from {topic}"
                 found += [(one.key(), one.value()) for one in batch if one.error() is None]
                 is_read = any(one.error() and one.error().code() == KafkaError._PARTITION_EOF for one in batch)
     finally:
