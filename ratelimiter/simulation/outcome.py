@@ -32,6 +32,8 @@ class Series:
         self.offered, self.admitted = [0] * bins, [0] * bins
         self._limits: list[tuple[int, Fraction]] = []
         self._capacities: list[tuple[int, Fraction]] = []
+        self._warm: list[tuple[int, Fraction]] = []
+        self._asked: list[tuple[int, Fraction]] = []
 
     def count(self, at: int, admitted: bool) -> None:
         """Count a request."""
@@ -47,9 +49,20 @@ class Series:
         """Note what the replicas can serve from now on."""
         self._capacities.append((at, value))
 
+    def replicas_are(self, at: int, warm: int, asked: int) -> None:
+        """Note how many replicas are warm, and how many are asked for, from now on."""
+        self._warm.append((at, Fraction(warm)))
+        self._asked.append((at, Fraction(asked)))
+
+    def warm(self) -> dict[str, int]:
+        """Return the least and the most of warm replicas, and how many there were at the end."""
+        counts = [int(count) for _, count in self._warm]
+        return {"least": min(counts), "most": max(counts), "atEnd": counts[-1]}
+
     def rows(self) -> list[dict[str, float]]:
-        """Return one row for each bin: its time from the beginning, and requests per second."""
+        """Return one row for each bin: its time from the beginning, requests per second, and replicas."""
         limits, capacities = self._sampled(self._limits), self._sampled(self._capacities)
+        warm, asked = self._sampled(self._warm), self._sampled(self._asked)
         return [
             {
                 "time": number * self.width,
@@ -57,6 +70,8 @@ class Series:
                 "admitted": admitted / self.width,
                 "limit": limits[number],
                 "capacity": capacities[number],
+                "replicas": warm[number],
+                "asked": asked[number],
             }
             for number, (offered, admitted) in enumerate(zip(self.offered, self.admitted, strict=True))
         ]
@@ -142,4 +157,5 @@ class SimulationOutcome:
                 "longest": round(max(took), 3) if took else None,
             },
             "limitAtEnd": float(self.enforced_total),
+            "replicas": self.series.warm(),
         }

@@ -18,6 +18,7 @@ from ratelimiter.capacity import capacity
 from ratelimiter.controller import LimitTarget, Observation
 from ratelimiter.simulation.bucket import TokenBucket
 from ratelimiter.simulation.outcome import Series, SimulationOutcome
+from ratelimiter.simulation.replicas import LOOK, ScaledReplicas
 from ratelimiter.simulation.scenario import GATEWAY, IDENTITY, MODEL, NAMESPACE, Scenario
 from ratelimiter.simulation.trace import NANOS, Trace
 from ratelimiter.slots import slot_of
@@ -66,6 +67,7 @@ class Simulation:
         self._began = trace.starts * NANOS
         self._replicas, self._gateways = scenario.replicas[0].count, scenario.gateways[0].count
         self._state = controller.LimitState()
+        self._scaled = self._scaling()
         self._order = 0
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._wakes: set[int] = set()
@@ -78,6 +80,7 @@ class Simulation:
         self._held = wanted.target.bucket.rate * self._gateways
         self._outcome = SimulationOutcome(Series(trace.starts, trace.ends), self._held)
         self._outcome.series.limit_is(int(self._began), self._held)
+        self._outcome.series.replicas_are(int(self._began), self._replicas, self._replicas)
 
     def run(self) -> SimulationOutcome:
         """Let every request come and every change happen, in the order of their times."""
@@ -104,6 +107,29 @@ class Simulation:
             self._at(self._began + seconds(moment.at) * NANOS, self._gateways_become(moment.count))
         if self._scenario.slot_rewrites:
             self._neighbours(int(self._began))
+        if self._scaled is not None:
+            self._at(self._began + LOOK, self._scale)
+
+    def _scaling(self) -> ScaledReplicas | None:
+        settings, per_replica = self._scenario.scaling, self._scenario.rate_limit.per_replica_qps
+        if settings is None:
+            return None
+        return ScaledReplicas(settings, per_replica, self._replicas, int(self._began))
+
+    def _scale(self, at: int) -> None:
+        """Let the autoscaler look, and again after a while."""
+        assert self._scaled is not None
+        if (warm_at := self._scaled.look(at)) is not None:
+            self._at(warm_at, self._count_warm)
+        self._count_warm(at)
+        self._at(at + LOOK, self._scale)
+
+    def _count_warm(self, at: int) -> None:
+        assert self._scaled is not None
+        count = self._scaled.warm(at)
+        self._outcome.series.replicas_are(at, count, self._scaled.asked)
+        if count != self._replicas:
+            self._replicas_become(count)(at)
 
     def _at(self, at: Fraction | int, what: Callable[[int], None]) -> None:
         self._order += 1
@@ -116,6 +142,8 @@ class Simulation:
     def _replicas_become(self, count: int) -> Callable[[int], None]:
         def change(at: int) -> None:
             self._replicas = count
+            if self._scaled is None:
+                self._outcome.series.replicas_are(at, count, count)
             self._decide(at)
 
         return change
@@ -193,6 +221,8 @@ class Simulation:
     def _request(self, at: int, pod: SimulatedPod) -> None:
         admitted, ideal = pod.real.take(at), pod.ideal.take(at)
         self._outcome.answered(at, admitted, ideal, self._fleet.closed)
+        if self._scaled is not None:
+            self._scaled.rows.count(at, admitted and not self._fleet.closed)
 
     def _in_turn(self) -> Callable[[int], SimulatedPod]:
         return lambda number: self._fleet.pods[number % len(self._fleet.pods)]

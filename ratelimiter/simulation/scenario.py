@@ -1,11 +1,12 @@
 """The settings of a simulation: what a Model says of its limit, and what happens around it."""
 
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from istio_templates import names
+from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import Count, Duration, Spec, exact, seconds
 from istio_templates.documents.model import RateLimit
 from istio_templates.documents.parse import problems_of
@@ -33,12 +34,23 @@ def _timeline(value: Any) -> Any:
 Timeline = Annotated[tuple[Moment, ...], BeforeValidator(_timeline), Field(min_length=1, max_length=100_000)]
 
 
+class AutoscaledReplicas(Spec):
+    """Replicas that an autoscaler moves, from the first number of `replicas` on: the manager's, or `hpa`, Kubernetes'
+    own on CPU, whose target is then the share of a full replica's CPU. A new replica serves `start` and `warmUp` after
+    it is asked for."""
+
+    autoscale: VersionAutoscale
+    autoscaler: Literal["tidegate", "hpa"] = "tidegate"
+    start: Duration = "5s"
+    warm_up: Duration = "30s"
+
+
 class Scenario(Spec):
     """One model behind some gateway pods.
 
-    `connection_skew` is the share of requests that each gateway pod sees (absent: in turn); `slot_rewrites` are those
-    that other models in the slot cause, each minute; `time_to_effect` lies between a write and the proxies' enforcing
-    it (150 ms: the median of a real cluster, docs/benchmarks.md).
+    With `scaling` an autoscaler moves the replicas. `connection_skew` is the share of requests that each gateway pod
+    sees (absent: in turn); `slot_rewrites` are those that other models in the slot cause, each minute; `time_to_effect`
+    lies between a write and the proxies' enforcing it (150 ms: the median of a real cluster, docs/benchmarks.md).
     """
 
     rate_limit: RateLimit
@@ -47,6 +59,7 @@ class Scenario(Spec):
     connection_skew: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     slot_rewrites: Annotated[float, Field(ge=0, le=60)] = 0
     time_to_effect: Duration = "150ms"
+    scaling: AutoscaledReplicas | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
@@ -54,6 +67,8 @@ class Scenario(Spec):
             times = [seconds(moment.at) for moment in timeline]
             if times[0] != 0 or sorted(set(times)) != times:
                 raise ValueError(f"{name}: begin at 0s and let every further moment be later than the one before")
+        if self.scaling and len(self.replicas) > 1:
+            raise ValueError("replicas: give one number where an autoscaler moves them, the one that it begins with")
         if any(moment.count == 0 for moment in self.gateways):
             raise ValueError("gateways: without a gateway pod nothing is answered; give at least 1")
         if self.rate_limit.mode == "off":
@@ -68,6 +83,7 @@ class Scenario(Spec):
         """Return how much work it is to try so many requests over `length` seconds, in requests."""
         pods = max(moment.count for moment in self.gateways)
         rewrites = int(length * exact(self.slot_rewrites) / 60) + len(self.replicas) + len(self.gateways)
+        rewrites += int(length / 15) if self.scaling else 0
         return requests * max(1, len(self.connection_skew)) + rewrites * pods
 
     @property

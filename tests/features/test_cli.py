@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,17 @@ async def test_a_limit_is_tried_against_a_trace_without_a_manager(tmp_path):
     code, out, _ = await tidegate(*words, "--settings", str(settings), "--picture", str(drawn))
     assert code == 0 and "30/s" in out
     assert drawn.read_text().startswith("<svg ")
+    code, out, _ = await tidegate(*words, "--replicas", "2", "--autoscale", "1-9", "--warm-up", "1s", "-o", "json")
+    told = json.loads(out)
+    assert code == 0 and told["replicas"] == {"least": 2, "most": 2, "atEnd": 2}, "ten seconds are too short to decide"
+    code, out, _ = await tidegate(
+        "simulate", "--generate", "constant", "--rate", "160", "--replicas", "2", "--per-replica-qps", "20",
+        "--autoscale", "2-20", "--warm-up", "10s",
+    )  # fmt: skip
+    assert code == 0 and re.search(r"warm replicas +2 to 10 +10 at the end", out)
+
+
+TRIAL = ("--generate", "constant", "--replicas", "2", "--per-replica-qps", "20")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +144,10 @@ async def test_a_limit_is_tried_against_a_trace_without_a_manager(tmp_path):
         (["--generate", "constant", "--replicas", "2"], "rateLimit.perReplicaQps: is missing"),
         (["--generate", "constant", "--replicas", "two", "--per-replica-qps", "20"], "write 4, or 4,30s=2"),
         (["--replicas", "2", "--per-replica-qps", "20"], "exactly one of --trace and --generate"),
+        ([*TRIAL, "--autoscale", "many"], "write 2-20"),
+        ([*TRIAL, "--autoscale", "9-3"], "scaling.autoscale: min 9 and max 3"),
+        ([*TRIAL, "--warm-up", "10s"], "scaling.autoscale: is missing"),
+        ([*TRIAL, "--autoscale", "2-9", "--replicas", "2,10s=4"], "the one that it begins with"),
     ],
 )
 async def test_a_simulation_that_makes_no_sense_is_refused(words, said):

@@ -85,6 +85,13 @@ async def test_lines_of_all_pods_are_in_the_order_of_time(fleet: Fleet) -> None:
         assert "previous" not in asked
 
 
+@pytest.mark.parametrize("query", ["", "?follow=true"])
+async def test_a_model_that_is_none_has_no_logs(fleet: Fleet, query: str) -> None:
+    async with api(fleet) as (rest, logs, _):
+        status, found = await rest.call("GET", f"/v1/tenants/search/models/absent/logs{query}")
+        assert (status, logs.asked) == (404, []) and "search/absent" in found["detail"]
+
+
 async def test_of_a_long_log_the_newest_lines_are_read(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pod_logs, "MOST_BYTES", 2 * 120)
     async with api(fleet) as (rest, logs, (one, two)):

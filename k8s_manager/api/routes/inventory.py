@@ -99,8 +99,9 @@ def _logs(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
         def pods() -> Sequence[ObjectKey]:
             return [one for one in _pods(backend, key) if not pod or one.name == pod]
 
+        there = pods()  # a model that is none is said before a stream begins
         if not follow:
-            return in_json({"items": [line.shown() for line in await backend.logs.recent(pods(), query)]})
+            return in_json({"items": [line.shown() for line in await backend.logs.recent(there, query)]})
         backend.logs.require_room()
 
         def may_read() -> bool:

@@ -28,14 +28,24 @@ class ConvergenceTimes(ApiAnswer):
     longest: float | None
 
 
+class ReplicaRange(ApiAnswer):
+    """How many replicas were warm."""
+
+    least: int
+    most: int
+    at_end: int
+
+
 class SimulatedMoment(ApiAnswer):
-    """One moment of a simulation, in requests per second."""
+    """One moment of a simulation, in requests per second; warm replicas, and those asked for."""
 
     time: float
     offered: float
     admitted: float
     limit: float
     capacity: float
+    replicas: float
+    asked: float
 
 
 class SimulationReport(ApiAnswer):
@@ -51,4 +61,5 @@ class SimulationReport(ApiAnswer):
     changes: SimulatedChanges
     time_to_converge: ConvergenceTimes
     limit_at_end: float
+    replicas: ReplicaRange
     series: list[SimulatedMoment]

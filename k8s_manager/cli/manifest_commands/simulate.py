@@ -22,6 +22,13 @@ from ratelimiter.simulation.scenario import Scenario
 from ratelimiter.simulation.trace import Shape, Trace
 
 Object = dict[str, Any]
+Bounds = Annotated[
+    str | None,
+    typer.Option(metavar="MIN-MAX", help="Let the replicas follow the demand between these, from --replicas on."),
+]
+WarmUp = Annotated[
+    str | None, typer.Option(metavar="TIME", help="How long a new replica warms up (30s), with --autoscale.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,12 +56,14 @@ def simulate(
         str | None, typer.Option(metavar="G", help="Gateway pods (2), or a timeline such as 2,60s=3.")
     ] = None,
     per_replica_qps: Annotated[float | None, typer.Option(help="Requests/s that one replica can serve.")] = None,
+    autoscale: Bounds = None,
+    warm_up: WarmUp = None,
     burst: Annotated[str | None, typer.Option(help="How much may come at once, such as 100ms of the rate.")] = None,
     settings: Annotated[
         Path | None,
         typer.Option(
             help="A YAML file with the rest: rateLimit (as in a Model), replicas, gateways, connectionSkew, "
-            "slotRewrites, timeToEffect; options given here go before it."
+            "slotRewrites, timeToEffect, scaling; options given here go before it."
         ),
     ] = None,
     picture_file: Annotated[
@@ -69,10 +78,14 @@ def simulate(
     Nothing is asked and nothing is written: shares, debounce and ticks come from the manager's own functions, and the
     buckets behave as Envoy's do.
 
+    With --autoscale the whole loop runs: demand moves replicas, and when they are warm the limit. scaling in --settings
+    has the rest of it; with autoscaler: hpa it is Kubernetes' own on CPU, which does not see what is refused.
+
     tidegate simulate --generate bursts --rate 60 --replicas 2,60s=4 --gateways 2 --per-replica-qps 40
+    tidegate simulate --generate steps --rate 30 --seconds 1200 --replicas 2 --per-replica-qps 20 --autoscale 2-20
     """  # fmt: skip
     traffic = _trace(trace, generate, rate, peak, seconds)
-    found = _scenario(settings, replicas, gateways, per_replica_qps, burst)
+    found = _scenario(settings, replicas, gateways, per_replica_qps, burst, _scaling(autoscale, warm_up))
     with Progress(transient=True, disable=not sys.stderr.isatty(), console=output.errors()) as bar:
         task = bar.add_task("simulating", total=1.0)
         outcome = simulated(found, traffic, lambda done: bar.update(task, completed=done))
@@ -107,8 +120,24 @@ def _text(file: str) -> str:
         raise Invalid(file, [Problem("", f"cannot be read ({error}); give a text file that is there")]) from error
 
 
+def _scaling(bounds: str | None, warm_up: str | None) -> Object:
+    """Return what options say of the autoscaler."""
+    found: Object = {} if warm_up is None else {"warmUp": warm_up}
+    if bounds is not None:
+        least, _, most = bounds.partition("-")
+        if not (least.isdecimal() and most.isdecimal()):
+            raise typer.BadParameter(f"--autoscale {bounds!r} is no pair of numbers of replicas; write 2-20")
+        found["autoscale"] = {"min": int(least), "max": int(most)}
+    return found
+
+
 def _scenario(
-    settings: Path | None, replicas: str | None, gateways: str | None, per_replica: float | None, burst: str | None
+    settings: Path | None,
+    replicas: str | None,
+    gateways: str | None,
+    per_replica: float | None,
+    burst: str | None,
+    scaling: Object,
 ) -> Scenario:
     found = load(_text(str(settings)), str(settings)) if settings else []
     raw: Object = {"gateways": 2, **(found[0] if found else {})}
@@ -117,6 +146,7 @@ def _scenario(
     if isinstance(limit, dict):
         raw["rateLimit"] = {**limit, **{name: value for name, value in given.items() if value is not None}}
     raw |= {} if replicas is None else {"replicas": timeline(replicas)}
+    raw |= {"scaling": {**(raw.get("scaling") or {}), **scaling}} if scaling else {}
     raw |= {} if gateways is None else {"gateways": timeline(gateways)}
     return scenarios.read(raw, str(settings) if settings else "simulation")
 
@@ -142,6 +172,7 @@ def _table(outcome: SimulationOutcome) -> None:
         ("admitted", f"{figures['admitted']}", f"{share:.1f} % of what was offered"),
         ("refused", f"{figures['refused']}", f"{figures['closed']} of them while the model was closed (503)"),
         ("over-admission", f"{over['byRefills']}", refills),
+        ("warm replicas", _range(figures["replicas"]), f"{figures['replicas']['atEnd']} at the end"),
         ("limit at the end", f"{figures['limitAtEnd']:g}/s", "over all gateway pods"),
         ("changes of the limit", f"{changes['wanted']}", f"{changes['enforced']} enforced"),
         ("time to converge", _seconds(took["median"]), f"median; the longest {_seconds(took['longest'])}"),
@@ -151,6 +182,11 @@ def _table(outcome: SimulationOutcome) -> None:
     for row in rows:
         out.add_row(*row)
     output.console().print(out)
+
+
+def _range(found: dict[str, int]) -> str:
+    least, most = found["least"], found["most"]
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _seconds(value: float | None) -> str:

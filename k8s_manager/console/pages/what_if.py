@@ -16,27 +16,34 @@ from k8s_manager.console.pages.models import path_of
 from k8s_manager.console.site import ConsoleSite, reader_of
 
 PERIODS = ("15m", "1h", "6h")
+WARM_UP = "30s"
 _KEPT = ("perReplicaQps", "burst", "floor", "ceiling")
 """Fields of the model's own limit that a trial keeps; the figure is replaced by the one that is tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is tried: the figure for each replica, how many replicas and gateway pods, on the traffic of a period."""
+    """What is tried: the figure for each replica, how many replicas and gateway pods, on the traffic of a period. With
+    `most` the replicas follow the demand up to that many, each warm after `warm_up`."""
 
     per_replica: str
     replicas: str
     gateways: str
     period: str
+    most: str
+    warm_up: str
 
     def settings(self, rate_limit: dict[str, Any]) -> dict[str, Any]:
         """Return the settings of the simulation; what is no number goes to the API, which says so."""
         kept = {name: rate_limit[name] for name in _KEPT if name in rate_limit}
-        return {
+        found = {
             "rateLimit": {**kept, "perReplicaQps": number(self.per_replica)},
             "replicas": number(self.replicas),
             "gateways": number(self.gateways),
         }
+        if self.most:
+            found["scaling"] = {"autoscale": {"max": number(self.most)}, "warmUp": self.warm_up}
+        return found
 
 
 def routes(site: ConsoleSite) -> list[Route]:
@@ -81,6 +88,8 @@ async def _trial(request: Request, api: ApiClient, document: dict[str, Any]) -> 
         given.get("replicas", str(ready)),
         given.get("gateways", str(max(1, len(limit["pods"])))),
         period if period in PERIODS else PERIODS[0],
+        given.get("most", "").strip(),
+        given.get("warmUp", WARM_UP).strip(),
     )
 
 
