@@ -54,6 +54,8 @@ async def tenant(request: Request) -> Response:
         title=f"Tenant {name}",
         document=document,
         namespace=next(iter(namespaces([document]))),
+        ceiling=(document["spec"].get("rateLimit") or {}).get("ceiling"),
+        taken=sum(_limit(one) for one in models),
         state=state(document),
         inventory=inventory,
         overrides=overrides,
@@ -61,6 +63,11 @@ async def tenant(request: Request) -> Response:
         shown=shown,
         wanted=wanted,
     )
+
+
+def _limit(model: Manifest) -> float:
+    """Return the limit of a model that is in force, in requests/s; 0 where it has none."""
+    return float(((model.get("status") or {}).get("limit") or {}).get("total") or 0)
 
 
 def _words(document: Manifest) -> str:

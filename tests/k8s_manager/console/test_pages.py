@@ -8,7 +8,9 @@ import pytest
 
 from k8s_manager.console.assets import FOLDER, assets
 from k8s_manager.console.security_headers import POLICY
+from tests.support.documents import tenant
 from tests.support.fleet import TOKEN
+from tests.support.waiting import until
 
 PAGES = (
     "", "gateways", "gateways/shared", "tenants", "tenants/search", "tenants/search/design",
@@ -90,6 +92,24 @@ async def test_a_chart_without_collectors_stands_and_says_so(browser):
     assert seen.status == 200 and '"gaps":["' in seen.text and '"demand":[0' in seen.text
     page = await browser.get("/console/tenants/search/models/ranker")
     assert "Requests may be missing here" in page.text
+
+
+async def test_a_tenant_says_its_ceiling_what_is_taken_of_it_and_what_becomes_of_edits(place, browser):
+    async def facts():
+        seen = await browser.get("/console/tenants/search")
+        return re.sub(r"<[^>]+>", "", seen.text[seen.text.index("<dt>Ceiling") : seen.text.index("<dt>Owners")])
+
+    ranker = await place.rest.call("GET", "/v1/tenants/search/models/ranker")
+    total = f"{ranker[1]['status']['limit']['total']:g}"
+    assert f"none; its models' limits take {total} requests/s" in await facts()
+    assert "Edits of othersset back" in await facts()
+    await place.fleet.apply(tenant(rateLimit={"ceiling": 300}, drift="report"))
+
+    async def are_shown():
+        found = await facts()
+        return f"300 requests/s, of which its models' limits take {total}" in found and "reported" in found
+
+    await until(are_shown, "the ceiling and the policy")
 
 
 async def test_files_are_kept_for_ever_and_sent_packed(browser):
