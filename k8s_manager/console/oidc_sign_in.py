@@ -79,7 +79,8 @@ class OidcSignIn:
     async def _leave(self, request: Request) -> Response:
         back = wanted_page(request.query_params.get("next", ""))
         try:
-            where, scope = await self._endpoint("authorization_endpoint"), await self._scope()
+            issuer = await self._discovered()
+            where, scope = self._endpoint(issuer, "authorization_endpoint"), self._scope(issuer)
         except Transient as error:
             return self._sign_in.form(request, back, f"The issuer cannot be reached: {error}", 503)
         state, begun = secrets.token_urlsafe(24), self._begin(request, back)
@@ -167,16 +168,17 @@ class OidcSignIn:
         return _Begun(made[0], made[1] + made[1], made[2], redirect, back, self._clock.now() + HOLDS)
 
     async def _discovered(self) -> dict[str, Any]:
+        """Return what the issuer says of itself; raises `Transient`."""
         return await self._fetch(f"{self._client.issuer.url.rstrip('/')}/.well-known/openid-configuration")
 
-    async def _endpoint(self, name: str) -> str:
-        found = (await self._discovered()).get(name)
+    def _endpoint(self, issuer: dict[str, Any], name: str) -> str:
+        found = issuer.get(name)
         if not isinstance(found, str) or urlsplit(found).scheme not in ("https", "http"):
             raise Transient(f"the discovery document of {self._client.issuer.url} has no {name}")
         return found
 
-    async def _scope(self) -> str:
-        known = (await self._discovered()).get("scopes_supported")
+    def _scope(self, issuer: dict[str, Any]) -> str:
+        known = issuer.get("scopes_supported")
         wanted = self._client.scope.split()
         return " ".join(one for one in wanted if not isinstance(known, list) or one == "openid" or one in known)
 
@@ -193,7 +195,7 @@ class OidcSignIn:
                 form["client_secret"] = self._client.secret_file.read_text().strip()
             except OSError as error:
                 raise Transient(f"the client's secret cannot be read: {error}") from error
-        return await self._fetch.send(await self._endpoint("token_endpoint"), form)
+        return await self._fetch.send(self._endpoint(await self._discovered(), "token_endpoint"), form)
 
 
 def _claims(token: object) -> dict[str, Any]:
