@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse, Response
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry
 
-from k8s_manager.runtime.metrics import MEDIA_TYPE, MetricsPage
+from k8s_manager.runtime.metrics import MEDIA_TYPE, REGISTRY, MetricsPage
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
 
@@ -19,7 +19,7 @@ def probed(
     spans: SpanRecorder = NO_SPANS,
 ) -> FastAPI:
     """Return an application with these pages; it is ready while there are no problems. Metrics are at most a second
-    old. Calls of other pages are spans."""
+    old. Calls of other pages are spans, and what is counted of spans is among the metrics."""
     app = FastAPI(
         title=title,
         docs_url=None,
@@ -27,7 +27,8 @@ def probed(
         openapi_url=None,
         telemetry=cast(TelemetryConfig, spans.served_calls()),
     )
-    page = MetricsPage(registries)
+    of_spans = [REGISTRY] if spans.is_on else []
+    page = MetricsPage(lambda: list(dict.fromkeys([*registries(), *of_spans])))
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:

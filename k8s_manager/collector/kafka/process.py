@@ -16,7 +16,6 @@ from k8s_manager.collector.request_metrics import Snapshot
 from k8s_manager.collector.sinks.row_sink import RowSink
 from k8s_manager.manager import stop_signal, until
 from k8s_manager.runtime.clock import SystemClock
-from k8s_manager.runtime.metrics import REGISTRY
 from k8s_manager.traces.span_endpoint import recording
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
@@ -33,7 +32,7 @@ def application(collector: LineCollector, spans: SpanRecorder = NO_SPANS) -> Fas
         registry = CollectorRegistry()
         registry.register(collector.metrics.snapshot())
         registry.register(Snapshot(topic_metrics(collector)))
-        return [registry, REGISTRY] if spans.is_on else [registry]
+        return [registry]
 
     return probed("Tidegate collector", problems, registries, spans)
 

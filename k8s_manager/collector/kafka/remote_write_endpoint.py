@@ -21,7 +21,6 @@ from k8s_manager.collector.kafka.delivery import TopicMessage, TopicWriter
 from k8s_manager.collector.kafka.sample_topics import SampleTopics
 from k8s_manager.collector.probe_pages import probed
 from k8s_manager.manager import stop_signal
-from k8s_manager.runtime.metrics import REGISTRY
 from k8s_manager.traces.span_endpoint import recording
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 
@@ -150,8 +149,7 @@ async def _body(request: Request) -> bytes:
 def endpoint_application(endpoint: RemoteWriteEndpoint, spans: SpanRecorder = NO_SPANS) -> FastAPI:
     """Return what is served: the paths of remote write, whether the process lives, and metrics."""
     # Whether Kafka is there is no matter of readiness: without requests the endpoint would never learn that it is back.
-    registries = [endpoint.metrics.registry, *([REGISTRY] if spans.is_on else [])]
-    app = probed("Tidegate remote write", list, lambda: registries, spans)
+    app = probed("Tidegate remote write", list, lambda: [endpoint.metrics.registry], spans)
     for path in PATHS:
         app.add_api_route(path, endpoint.take, methods=["POST"], response_model=None)
     return app
