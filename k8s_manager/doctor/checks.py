@@ -106,10 +106,11 @@ def findings(seen: ClusterFacts) -> list[Finding]:
 
 def worst(found: Iterable[Finding]) -> Level:
     """Return the worst level: what was not looked at is worse than what is well, and better than a warning."""
-    return max((finding.level for finding in found), key=_GRAVITY.index, default="ok")
+    return max((finding.level for finding in found), key=GRAVITY.index, default="ok")
 
 
-_GRAVITY: tuple[Level, ...] = ("ok", "unknown", "warning", "failure")
+GRAVITY: tuple[str, ...] = ("ok", "unknown", "warning", "failure")
+"""All levels, the worst last."""
 
 
 def _not_looked_at(area: CheckArea, unseen: Unseen) -> Iterator[Finding]:

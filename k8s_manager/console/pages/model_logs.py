@@ -11,6 +11,7 @@ from starlette.routing import Route
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.page import PageReader, page
+from k8s_manager.console.pages.models import path_of
 from k8s_manager.console.site import ConsoleSite, reader_of
 
 LINES = "200"
@@ -22,7 +23,7 @@ def routes(site: ConsoleSite) -> list[Route]:
     one = f"{ROOT}/tenants/{{tenant}}/models/{{model}}/logs"
 
     async def followed(request: Request) -> Response:
-        words = _followed(site, reader_of(request), _path_of(request), _asked(request))
+        words = _followed(site, reader_of(request), f"{path_of(request)}/logs", _asked(request))
         return StreamingResponse(words, media_type="text/event-stream")
 
     return [Route(one, site.read(logs)), Route(f"{one}/lines", site.read(followed))]
@@ -30,7 +31,7 @@ def routes(site: ConsoleSite) -> list[Route]:
 
 async def logs(request: Request) -> Response:
     """Show the last lines of the model's pods."""
-    found = await reader_of(request).api.get(_path_of(request), **_asked(request))
+    found = await reader_of(request).api.get(f"{path_of(request)}/logs", **_asked(request))
     pod = request.query_params.get("pod", "")
     return page(request, "logs.html", title="Logs", lines=found["items"], pod=pod, **request.path_params)
 
@@ -46,10 +47,6 @@ async def _followed(site: ConsoleSite, reader: PageReader, path: str, asked: dic
             yield b"event: beat\ndata: now\n\n" if piece.startswith(b":") else piece
     except ApiRefusal as refusal:
         yield b"event: refused\ndata: %s\n\n" % orjson.dumps(refusal.detail)
-
-
-def _path_of(request: Request) -> str:
-    return f"/v1/tenants/{request.path_params['tenant']}/models/{request.path_params['model']}/logs"
 
 
 def _asked(request: Request) -> dict[str, str]:

@@ -12,9 +12,7 @@ from k8s_manager.console.page import page, searched
 from k8s_manager.console.pages.overview import state_of
 from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
-
-LEVELS = ("failure", "warning", "unknown", "ok")
-"""Levels of the doctor's findings, the worst first."""
+from k8s_manager.doctor.checks import GRAVITY
 
 
 def routes(site: ConsoleSite) -> list[Route]:
@@ -59,7 +57,8 @@ async def doctor(request: Request) -> Response:
 
 
 def _gravity(finding: Mapping[str, str]) -> int:
-    return LEVELS.index(finding["level"])
+    """Return a figure that is the lower, the worse a finding is."""
+    return -GRAVITY.index(finding["level"])
 
 
 async def git(request: Request) -> Response:

@@ -46,8 +46,8 @@ async def tenant(request: Request) -> Response:
         demand_now(reader.api, reader.now.timestamp()),
     )
     wanted = searched(request)
-    lines = [model_line(name, one, demand) for one in models if wanted in one["metadata"]["name"]]
-    shown = window(lines, request.query_params.get("page", "1"))
+    lines = [model_line(name, one, demand) for one in models]
+    shown = window([line for line in lines if wanted in line.name], request.query_params.get("page", "1"))
     return page(
         request,
         "tenant.html",
@@ -55,7 +55,7 @@ async def tenant(request: Request) -> Response:
         document=document,
         namespace=next(iter(namespaces([document]))),
         ceiling=(document["spec"].get("rateLimit") or {}).get("ceiling"),
-        taken=sum(_limit(one) for one in models),
+        taken=sum(line.limit.get("total") or 0 for line in lines),
         state=state(document),
         inventory=inventory,
         overrides=overrides,
@@ -63,11 +63,6 @@ async def tenant(request: Request) -> Response:
         shown=shown,
         wanted=wanted,
     )
-
-
-def _limit(model: Manifest) -> float:
-    """Return the limit of a model that is in force, in requests/s; 0 where it has none."""
-    return float(((model.get("status") or {}).get("limit") or {}).get("total") or 0)
 
 
 def _words(document: Manifest) -> str:
