@@ -43,7 +43,7 @@ class Place:
 
     @asynccontextmanager
     async def visitor(self, token: str = "") -> AsyncIterator[Visitor]:
-        """Give somebody a browser window of their own; signed in where there is a token."""
+        """Return a browser window of its own, signed in where there is a token."""
         context = await self._browser.new_context(viewport={"width": 1280, "height": 900})
         person = Visitor(context, await context.new_page(), self.base)
         if token:
@@ -74,7 +74,7 @@ class ChartReader:
             self._columns = (await answer.json())["columns"]
 
     def count(self, name: str) -> int:
-        """Return the requests of a kind since the beginning that the chart shows by now."""
+        """Return the requests of a kind since the beginning that the chart shows."""
         times = self._columns.get("time", [])
         steps = [after - before for before, after in pairwise(times)]
         rates = zip(times, steps + steps[-1:], self._columns.get(name, []), strict=True)

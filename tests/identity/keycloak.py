@@ -43,7 +43,7 @@ class Keycloak:
         return str((await self._token(self.issuer, form))["access_token"])
 
     async def sign_out_everywhere(self, name: str) -> None:
-        """End a user's sessions, as an administrator does when somebody leaves."""
+        """End a user's sessions, as an administrator does for one who leaves."""
         (found,) = await self._administer("GET", f"/users?exact=true&username={name}")
         await self._administer("POST", f"/users/{found['id']}/logout")
 

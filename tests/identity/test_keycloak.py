@@ -25,7 +25,7 @@ class Place:
 
     @asynccontextmanager
     async def person(self, name: str, path: str = "", password: str = "") -> AsyncIterator[Visitor]:
-        """Give somebody a browser of their own, signed in at Keycloak's page on the way to a page of the console."""
+        """Return a browser of its own, signed in at Keycloak's page on the way to a page of the console."""
         context = await self._browser.new_context(viewport={"width": 1280, "height": 900})
         found = Visitor(context, await context.new_page(), self.base)
         await found.show(path)
