@@ -9,6 +9,7 @@ from scripts import structure
 
 # The field's own nouns, and words of the documents, that end like a participle. Review an addition like code.
 NOUNS = {
+    "autoscaling",
     "findings",
     "routing",
     "settings",

@@ -53,10 +53,12 @@ class ScaleUp(Spec):
 
 
 class VersionAutoscale(Spec):
-    """Replicas between `min` and `max` that follow signals."""
+    """Replicas between `min` and `max` that follow signals, written by one `writer`: `tidegate` itself, an `hpa` or
+    `keda`, each with the number that Tidegate has computed."""
 
     min: Count = 1
     max: Count
+    writer: Literal["hpa", "keda", "tidegate"] = "tidegate"
     signals: Annotated[tuple[DemandSignal, ...], Field(min_length=1, max_length=1)] = (DemandSignal(name="demand"),)
     scale_up: ScaleUp = ScaleUp()
     scale_down: ScaleDown = ScaleDown()

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from istio_templates.documents.attachment import AttachTo
+from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import (
     Count,
     DnsLabel,
@@ -168,12 +169,14 @@ def _ordered(floor: float, ceiling: float | None) -> None:
 class Version(Spec):
     """One version of the model: rendered pods (`workload`) or found ones (`existing`).
 
-    With a `rateLimit` of its own it bounds itself, and no longer the whole model.
+    With a `rateLimit` of its own it bounds itself, and no longer the whole model. With `autoscale` Tidegate decides how
+    many replicas it has.
     """
 
     name: DnsLabel
     workload: Workload | None = None
     existing: Existing | None = None
+    autoscale: VersionAutoscale | None = None
     per_replica_qps: Rate | None = None
     rate_limit: VersionLimit | None = None
 
@@ -181,6 +184,17 @@ class Version(Spec):
     def _one_source(self) -> "Version":
         if (self.workload is None) == (self.existing is None):
             raise ValueError("give exactly one of workload and existing")
+        return self
+
+    @model_validator(mode="after")
+    def _one_number(self) -> "Version":
+        if self.autoscale and self.workload is None:
+            raise ValueError("autoscale: needs a workload; who runs existing pods says how many there are")
+        if self.autoscale and self.workload and self.workload.replicas is not None:
+            raise ValueError(
+                f"workload.replicas: {self.workload.replicas} and autoscale both say how many replicas there are; take "
+                "workload.replicas out, the replicas that run stay"
+            )
         return self
 
 

@@ -1,0 +1,84 @@
+"""Versions whose replicas Tidegate decides, with what a decision needs to know of each. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from istio_templates import names
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.autoscale import VersionAutoscale
+from istio_templates.documents.fields import exact
+from istio_templates.documents.model import Version
+from istio_templates.facts import Pairs, ServedModel
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.world.world import World
+from ratelimiter.autoscaler import Scaler
+
+
+class VersionKey(NamedTuple):
+    """Namespace, model and version."""
+
+    namespace: str
+    model: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"version {self.version} of {self.namespace}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleTarget:
+    """A version with `autoscale`. `per_replica` are the requests/s of one replica, None where no document says them;
+    `share` is its part of the model's requests; `labels` select its pods. `replicas` are those that its `deployment`
+    asks for (None: there is none yet), `warm` those that serve. `foreign` is an autoscaler of another owner on the
+    Deployment."""
+
+    key: VersionKey
+    tenant: str
+    document: VersionAutoscale
+    per_replica: Fraction | None
+    share: Fraction
+    labels: Pairs
+    deployment: str
+    replicas: int | None
+    warm: int
+    releasing: bool
+    foreign: Scaler | None = None
+
+
+def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
+    """Yield the versions of accepted models that have `autoscale`."""
+    for stored in world.models:
+        place = (stored.key.namespace, stored.key.name)
+        served = plan.models.get(place)
+        if served is None or place in plan.frozen_models or not isinstance(stored.spec, ModelSpec):
+            continue
+        for version in stored.spec.versions:
+            if version.autoscale:
+                yield _scaled(world, served, stored.spec, version, version.autoscale)
+
+
+def _scaled(
+    world: World, served: ServedModel, spec: ModelSpec, version: Version, document: VersionAutoscale
+) -> ScaleTarget:
+    key = VersionKey(served.tenant.namespace, served.name, version.name)
+    found = next(facts for facts in served.versions if facts.name == version.name)
+    deployment = names.deployment(served.name, version.name)
+    rollout = world.rollouts.get((key.namespace, deployment))
+    rate = version.per_replica_qps or (spec.rate_limit.per_replica_qps if spec.rate_limit else None)
+    weights: Mapping[str, int] = {facts.name: facts.weight for facts in served.versions}
+    moving = (key.namespace, key.model) in world.handovers or (key.namespace, key.model) in world.departed
+    return ScaleTarget(
+        key=key,
+        tenant=served.tenant.name,
+        document=document,
+        per_replica=None if rate is None else exact(rate),
+        share=Fraction(weights[version.name], sum(weights.values()) or 1),
+        labels=found.labels,
+        deployment=deployment,
+        replicas=rollout.wanted if rollout else None,
+        warm=world.ready.get(key, 0),
+        releasing=moving or (rollout is not None and rollout.existing > rollout.updated),
+        foreign=world.scalers.get((key.namespace, deployment)),
+    )
