@@ -6,12 +6,11 @@ import logging
 import signal
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from collectors.prometheus import Prometheus
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.audit import Audit, sink_of
@@ -27,6 +26,8 @@ from k8s_manager.api.listener.server import serve
 from k8s_manager.api.services.backend import Backend, backend_of
 from k8s_manager.api.streams.change_hub import ChangeHub
 from k8s_manager.api.streams.event_stream import StreamTerms
+from k8s_manager.autoscaling.autoscale_loop import AutoscaleLoop
+from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.console.console import with_console
 from k8s_manager.console.oidc_sign_in import OidcClient
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
@@ -51,6 +52,7 @@ from k8s_manager.limits import limit_loop
 from k8s_manager.limits.limit_loop import LimitLoop
 from k8s_manager.limits.prometheus_replicas import SampleLoop
 from k8s_manager.limits.shadow_counts import ShadowCounts
+from k8s_manager.measurements import Measurements, measurements_of
 from k8s_manager.pipeline.apply import ApplyTarget, ClusterTarget
 from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.preview.forecast import LimitForecaster
@@ -60,13 +62,6 @@ from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.runtime.token_bucket import Rate
-from k8s_manager.statistics.collector_pool import CollectorPool
-from k8s_manager.statistics.request_stats import RequestStats
-from k8s_manager.statistics.usage.metrics_api import MetricsApi
-from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
-from k8s_manager.statistics.usage.prometheus_usage import PrometheusUsage
-from k8s_manager.statistics.usage.usage_reader import UsageReader
-from k8s_manager.statistics.usage.usage_source import UsageSource
 from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.traces.span_endpoint import recording
@@ -77,6 +72,21 @@ from k8s_manager.warmup_gate.gate_loop import GateLoop
 log = logging.getLogger(__name__)
 GARBAGE = (1_000, 5, 1_000)
 """How many more objects than go have to come before the youngest are looked through, and so on for the older ones."""
+
+
+class Loops(NamedTuple):
+    """The loops of one manager."""
+
+    loop: MainLoop
+    limits: LimitLoop
+    config_probe: ConfigProbeLoop
+    counters: CounterLoop
+    gates: GateLoop
+    firsts: FirstRequestLoop
+    samples: SampleLoop
+    autoscale: AutoscaleLoop
+    history: HistoryRecorder
+    tree: TreeLoop | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +101,12 @@ class Manager:
     gates: GateLoop
     firsts: FirstRequestLoop
     samples: SampleLoop
+    autoscale: AutoscaleLoop
+    history: HistoryRecorder
+    tree: TreeLoop | None
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
-    history: HistoryRecorder
-    tree: TreeLoop | None
 
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
@@ -116,6 +127,7 @@ class Manager:
             group.create_task(self.counters.run())
             group.create_task(self.gates.run(leads))
             group.create_task(self.firsts.run(leads))
+            group.create_task(self.autoscale.run(leads))
             group.create_task(self.history.run(leads))
             group.create_task(self.backend.transfers.run(leads))
             group.create_task(self.backend.deletion.run(leads))
@@ -146,54 +158,78 @@ class Triggers:
         )
 
 
-def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remote | None = None) -> Manager:
+def assemble(
+    client: KubeClient,
+    clock: Clock,
+    settings: Settings,
+    remote: Remote | None = None,
+    signals: SignalSource | None = None,
+) -> Manager:
     """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents. The
-    repository of the manifests is `remote`, or the one that the settings name."""
-    lease = _lease(client, clock, settings)
+    repository of the manifests is `remote`, and the source of what autoscaling reads `signals`, or those that the
+    settings name."""
+    lease, measured = _lease(client, clock, settings), measurements_of(client, clock, settings, signals)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
     triggers = Triggers.of(store)
-    samples = SampleLoop(_replica_source(settings), clock, settings, triggers.limits)
+    changed = triggers.documents
+    samples = SampleLoop(measured.replicas, clock, settings, triggers.limits)
     counts = ShadowCounts(clock, triggers.limits)
     limits = LimitLoop(
-        leader, store, clock, settings, events, samples, counts, triggers.limits, triggers.documents, triggers.probe
+        leader, store, clock, settings, events, samples, counts, triggers.limits, changed, triggers.probe
     )
-    counters = CounterLoop(store, limits, counts, clock, settings, triggers.documents)
-    effects = Effects(clock, triggers.documents)
-    probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, triggers.documents)
+    counters = CounterLoop(store, limits, counts, clock, settings, changed)
+    effects = Effects(clock, changed)
+    probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, changed)
     firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = GateLoop(leader, store, clock, settings, events, firsts, triggers.gates)
+    autoscale = AutoscaleLoop(leader, store, measured.signals, clock, settings, events, changed)
     history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
-    changed = triggers.documents
     tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
     writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
-    loop = MainLoop(store, writers, limits, probe, counters, gates, clock, settings, effects, client.spans)
+    loop = MainLoop(store, writers, limits, probe, counters, gates, autoscale, clock, settings, effects, client.spans)
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    backend = backend_of(
+    loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, history, tree)
+    forecaster = LimitForecaster(limits.observer_copy, counts)
+    backend = _backend(client, store, events, watchers, loops, measured, forecaster, clock, settings)
+    return Manager(store, *loops, watchers, backend, lease)
+
+
+def _backend(
+    client: KubeClient,
+    store: Store,
+    events: Events,
+    watchers: list[Watcher],
+    loops: Loops,
+    measured: Measurements,
+    forecaster: LimitForecaster,
+    clock: Clock,
+    settings: Settings,
+) -> Backend:
+    loop = loops.loop
+    return backend_of(
         client,
         store,
         loop,
         WorldReader(store, documents=loop.gatherer.documents),
         loop.traffic,
         loop.plan_checks,
-        limits.views,
-        probe,
-        gates,
+        loops.limits.views,
+        loops.config_probe,
+        loops.gates,
+        loops.autoscale.views,
         events,
         watchers,
-        history,
-        tree,
+        loops.history,
+        loops.tree,
         loop.figures,
-        RequestStats(_collectors(settings, client.spans), clock),
-        UsageReader(_usage_source(client, settings), clock),
+        measured.requests,
+        measured.usage,
         ManagerReports(client, store, clock, _lease_key(settings), settings.identity),
-        LimitForecaster(limits.observer_copy, counts),
+        forecaster,
         clock,
         settings.change_patience,
-    )
-    return Manager(
-        store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
     )
 
 
@@ -204,25 +240,6 @@ def _writers(
     statuses = StatusWriter(leader, store, clock, events, outbox, effects)
     finalizers, records = Finalizers(leader, store, effects), FigureRecords(leader, store, effects)
     return Writers(target, statuses, finalizers, DriftEvents(outbox, clock), records, outbox)
-
-
-def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None:
-    url = settings.collectors_url
-    return CollectorPool(url, settings.collectors_token_file, spans) if url else None
-
-
-def _replica_source(settings: Settings) -> Prometheus | None:
-    """Return what counts replicas beside the watch; None where nothing does."""
-    if settings.prometheus_url is None or settings.replica_source == "watch":
-        return None
-    return Prometheus(settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_ca_file)
-
-
-def _usage_source(client: KubeClient, settings: Settings) -> UsageSource:
-    if settings.prometheus_url is None:
-        return MetricsApi(client)
-    files = (settings.prometheus_token_file, settings.prometheus_ca_file)
-    return PrometheusUsage(PrometheusServer(settings.prometheus_url, *files))
 
 
 def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from k8s_manager.admission.admit import Admitter
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.autoscaling.autoscale_loop import AutoscaleLoop
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.drift.repair import DriftEvents
@@ -76,6 +77,7 @@ class MainLoop:
         proofs: ConfigProbeLoop,
         counters: CounterLoop,
         gates: GateLoop,
+        autoscale: AutoscaleLoop,
         clock: Clock,
         settings: Settings,
         effects: Effects,
@@ -85,7 +87,7 @@ class MainLoop:
         self._effects, self.trigger = effects, effects.wake
         self._store, self._limits = store, limits
         self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
-        self._proofs, self._counters, self._gates = proofs, counters, gates
+        self._proofs, self._counters, self._gates, self._autoscale = proofs, counters, gates, autoscale
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store)
         self.traffic = TrafficResolver(settings.gateway_overlap)
@@ -147,6 +149,7 @@ class MainLoop:
         desired, store = self._renderer.render(plan), self._store
         figures = (self.figures.follow if leads else self.figures.read)(plan, desired, world, store.owned)
         self._limits.follow(plan, figures)
+        self._autoscale.follow(world, plan)
         self._show(world, plan)
         if not leads:
             return None
@@ -161,7 +164,7 @@ class MainLoop:
         self._drift_events.record(results.repaired)
         await self._outbox.write()
         await self._finalizers.remove(plan, store.owned, self.gatherer.slots.limited())
-        sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates)
+        sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates, self._autoscale.views)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
         await _give_turn()
         later = await self._statuses.write(read, statuses)

@@ -177,6 +177,13 @@ class KubeClient:
         content = await self.call("PATCH", path_of(key, subresource), what, query, patch, content_type)
         return object_in(content, what, key)
 
+    async def scale(self, key: ObjectKey, replicas: int, manager: str, base: Manifest) -> None:
+        """Set the replicas of a workload by its scale subresource, under a field manager; raises `WriteConflict` where
+        the workload is not as in `base` any more."""
+        version = {"resourceVersion": base["metadata"]["resourceVersion"]}
+        body = {"metadata": version, "spec": {"replicas": replicas}}
+        await self.call("PATCH", path_of(key, "scale"), f"scale {key}", {"fieldManager": manager}, body, _MERGE)
+
     async def create(self, obj: Manifest) -> Manifest:
         """Create an object."""
         resource = RESOURCES[obj["kind"]]

@@ -69,6 +69,21 @@ SHADOW_REFUSED = Counter(
     ["namespace", "virtual_service"],
     registry=REGISTRY,
 )
+AUTOSCALED = Gauge(
+    "tidegate_autoscale_replicas",
+    "Replicas that the autoscale of a version asks for.",
+    ["namespace", "model", "version"],
+    registry=REGISTRY,
+)
+AUTOSCALE_RATIO = Gauge(
+    "tidegate_autoscale_ratio",
+    "How many times the warm replicas of a version would be just enough, by its signals; absent without a signal.",
+    ["namespace", "model", "version"],
+    registry=REGISTRY,
+)
+RESCALED = Counter(
+    "tidegate_autoscale_rescales", "Changes of replicas that were written.", ["direction"], registry=REGISTRY
+)
 WARMING = Gauge("tidegate_warmup_pods", "Replicas that are being warmed now.", registry=REGISTRY)
 WARMED = Histogram(
     "tidegate_warmup_seconds",

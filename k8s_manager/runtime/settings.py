@@ -193,6 +193,9 @@ class Settings:
     stats_every: float = 15.0
     """No flag: seconds between two reads of them; a third of that while a model of the gateway is in shadow or ramp."""
 
+    autoscale_every: float = 15.0
+    """No flag: seconds between two looks of the autoscaler, as often as Kubernetes' own looks."""
+
     proof_patience: float = 15.0
     """No flag: seconds after which a gateway pod that does not run the written slots counts as having rejected them.
     istiod alone may delay a push by ten."""

@@ -1,8 +1,10 @@
-"""Explanation of a limit and of warm replicas, in words and figures. Pure."""
+"""Explanation of a limit, of warm replicas and of how many there are, in words and figures. Pure."""
 
 from collections.abc import Mapping, Sequence
 
 from istio_templates.facts import Manifest, WarmupFacts
+from k8s_manager.autoscaling.scale_status import autoscale_status, replica_sentences
+from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import number, override_sentence
 from k8s_manager.status.limit_status import bucket_status, cap_of, limit_status, mode_of, refill_bound
@@ -201,3 +203,12 @@ def _warm(pod: PodProgress) -> str:
     took = f", after {state['seconds']:g} s" if "seconds" in state else ""
     first = f" Its first request came at {state['firstRequest']}." if "firstRequest" in state else ""
     return f"is {pod.state} since {pod.since or 'its start'}{took}: {state['message']}.{first}"
+
+
+def replicas(subject: str, views: Sequence[ScaleView]) -> Manifest:
+    """Return how many replicas the autoscaled versions of a model should have, with the formula term by term."""
+    if not views:
+        none = f"{subject} has no autoscale: workload.replicas or another owner says how many replicas there are."
+        return {"model": subject, "mode": "off", "explanation": [none], "versions": []}
+    sentences = [sentence for view in views for sentence in replica_sentences(view)]
+    return {"model": subject, "mode": "autoscale", "explanation": sentences, "versions": autoscale_status(views)}

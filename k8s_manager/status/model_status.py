@@ -6,6 +6,8 @@ from typing import NamedTuple
 from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.facts import LimitKey, Manifest, ServedModel
+from k8s_manager.autoscaling.scale_status import autoscale_status, scaling_conditions
+from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
 from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
@@ -40,7 +42,8 @@ class ModelInputs(NamedTuple):
     the document sets and the manager sets back. `source_doubt` says why Prometheus and the watch may differ,
     `unfollowed` why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come
     (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
-    its gateways if none of them has a ready pod. `limit_mark` differs whenever the limit is shown differently.
+    its gateways if none of them has a ready pod, `scales` the decisions on its replicas. `limit_mark` differs whenever
+    the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -56,6 +59,7 @@ class ModelInputs(NamedTuple):
     limit_mark: object
     rollouts: tuple[DeploymentState, ...] = ()
     without_pods: tuple[str, ...] = ()
+    scales: tuple[ScaleView, ...] = ()
 
 
 def model_status(
@@ -74,12 +78,15 @@ def model_status(
     conditions = [
         _ready(spec, ready, document.written, inputs.without_pods),
         _limited(limit),
+        *scaling_conditions(inputs.scales),
         *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
         *_sources_agree(inputs.source_doubt, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
         *_counted_together(inputs.served, spec, stored),
         *rollout_conditions(inputs.rollouts, stored),
     ]
+    if inputs.scales:
+        body["autoscale"] = autoscale_status(inputs.scales)
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:
         body["warmup"] = warmup_status(inputs.served.warmup.mode, inputs.served.warmup.hash, inputs.warmup)
         conditions.append(warm(inputs.warmup))

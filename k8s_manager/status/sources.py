@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from istio_templates.facts import LimitKey, Pairs
+from k8s_manager.autoscaling.scale_view import ScaleViews
 from k8s_manager.dataplane.config_probe import Trouble
 from k8s_manager.limits.limit_view import LimitFacts, LimitView
 from k8s_manager.limits.prometheus_replicas import SourceDoubt
@@ -70,3 +71,4 @@ class StatusSources:
     proofs: ConfigProbeSource
     counters: CounterSource
     gates: GateSource
+    scales: ScaleViews

@@ -21,6 +21,9 @@ Degraded       (models, managed gateways) a pod fails to start AsExpected | Imag
 Limited        (models) where the limit comes from             Capacity | Floor | Ceiling | TenantCeiling | Cold | Stale
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
                                                                | AwaitsVerdict | NoPinnedSlot | Pending
+ScalingActive  (models) signals decide on their replicas       Following | SignalMissing | NoSignal
+                                                               | ForeignAutoscaler | WriteFailed
+ScalingLimited (models) signals ask for more than there may be WithinBounds | AtMost | Quota
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
                                                                | TargetAboveLimit
@@ -204,6 +207,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         limit_mark=limits.mark(identity),
         rollouts=_rollouts(namespace, model, spec, world),
         without_pods=_without_pods(served, world),
+        scales=done.sources.scales.in_status(namespace, model),
     )
 
 

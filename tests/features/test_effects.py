@@ -22,6 +22,7 @@ EFFECTS = {
     "create a subset": ("PATCH", r"destinationrules/new$"),
     "open a route": ("PATCH", r"virtualservices/new$"),
     "patch a workload": ("PATCH", r"deployments/ranker-v1$"),
+    "scale a workload": ("PATCH", r"deployments/scaled-v1/scale$"),
     "patch a route": ("PATCH", r"virtualservices/ranker$"),
     "read what drifted": ("GET", r"virtualservices/ranker$"),
     "delete a route": ("DELETE", r"virtualservices/old$"),
@@ -75,7 +76,8 @@ async def changed(cluster: Cluster) -> None:
     wanted = model(versions=[{"name": "v1", "workload": {"replicas": 3, "image": "example.com/ranker:2"}}])
     wanted["spec"]["routes"][0]["timeout"] = "7s"
     wanted["spec"]["rateLimit"]["perReplicaQps"] = 30
-    await cluster.apply(wanted, model("new"), tenant("added"))
+    version = {"workload": {"image": "example.com/ranker:1"}, "autoscale": {"min": 2, "max": 4}}
+    await cluster.apply(wanted, model("new"), model("scaled", versions=[{"name": "v1", **version}]), tenant("added"))
     await cluster.apply({"apiVersion": API, "kind": "AccessGrant", **readers})
     await cluster.apply({"apiVersion": API, "kind": "LimitOverride", **peak})
     await cluster.client.delete(ObjectKey("Model", "search", "old"))

@@ -17,6 +17,7 @@ import yaml
 from istio_templates.documents.crd import crds
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.schema import istio_crds
+from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.manager import Manager, assemble, until
@@ -216,14 +217,18 @@ class Cluster:
 
 @asynccontextmanager
 async def managed(
-    settings: Settings = SETTINGS, prepare: Callable[[Cluster], Any] | None = None
+    settings: Settings = SETTINGS,
+    prepare: Callable[[Cluster], Any] | None = None,
+    signals: SignalSource | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run a cluster and a manager in it, in the simulated loop."""
     cluster = Cluster()
     await cluster.apply(*crds(), *istio_crds())
     if prepare:
         await prepare(cluster)
-    cluster.manager = manager = assemble(KubeClient(SERVER, cluster.session), SimulatedClock(), settings)  # type: ignore[arg-type]
+    cluster.manager = manager = assemble(  # type: ignore[arg-type]
+        KubeClient(SERVER, cluster.session), SimulatedClock(), settings, signals=signals
+    )
     stop = asyncio.Event()
     running = asyncio.create_task(until(stop, *manager.parts()))
     await asyncio.wait({running, asyncio.create_task(manager.store.synced.wait())}, return_when="FIRST_COMPLETED")

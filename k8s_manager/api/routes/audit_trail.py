@@ -9,7 +9,7 @@ from k8s_manager.api.audit import Audit
 from k8s_manager.api.audit_memory import AuditQuery
 from k8s_manager.api.parameters import Continue, Limit
 from k8s_manager.api.responses import in_json
-from k8s_manager.api.schemas.audit import AuditTrail
+from k8s_manager.api.schemas.history import AuditTrail
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.statistics.stats_query import moment_in
 

@@ -14,7 +14,8 @@ from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ScaleBody
 from k8s_manager.api.schemas.documents import ModelDocument
 from k8s_manager.api.schemas.limits import LimitExplanation, ModelLimit, ModelWithoutLimit, NoLimitExplanation
 from k8s_manager.api.schemas.plans import WritePlan
-from k8s_manager.api.schemas.warmups import MeasurementHold, ReplicaList, WarmupExplanation
+from k8s_manager.api.schemas.replicas import ReplicaList, ScalingExplanation
+from k8s_manager.api.schemas.warmups import MeasurementHold, WarmupExplanation
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import AsAsked
 from k8s_manager.status import explain
@@ -51,19 +52,21 @@ def _reads(app: FastAPI, backend: Backend) -> None:
     @app.get(
         _ROOT + "/explain",
         tags=["Model"],
-        summary="Why the limit is what it is, or which replicas are warm, in words.",
+        summary="Why the limit or the number of replicas is what it is, or which replicas are warm, in words.",
         name="explain_model",
-        response_model=LimitExplanation | WarmupExplanation | NoLimitExplanation,
+        response_model=LimitExplanation | WarmupExplanation | ScalingExplanation | NoLimitExplanation,
     )
     async def explained(
         tenant: str,
         model: str,
         key: Annotated[ObjectKey, Depends(place)],
-        about: Literal["limit", "ready"] = "limit",
+        about: Literal["limit", "ready", "replicas"] = "limit",
     ) -> Response:
         subject = f"{tenant}/{model}"
         if about == "ready":
             return in_json(explain.ready(subject, *backend.models.warmth(key), backend.models.trouble(key)))
+        if about == "replicas":
+            return in_json(explain.replicas(subject, backend.models.scaling(key)))
         status, view = backend.models.limit(key)
         pods, trouble = backend.models.gateway_pods(view), backend.models.trouble(key)
         return in_json(explain.limit(subject, view, status, pods, trouble))

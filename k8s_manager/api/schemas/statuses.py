@@ -7,6 +7,7 @@ from typing import Literal
 
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 from k8s_manager.api.schemas.limits import LimitSummary
+from k8s_manager.api.schemas.replicas import VersionScaling
 from k8s_manager.api.schemas.warmups import GatedReplica
 
 
@@ -88,6 +89,7 @@ class ModelStatus(DocumentStatus):
     versions: list[VersionReplicas] = optional()
     limit: LimitSummary | None = None
     warmup: WarmupSummary = optional()
+    autoscale: list[VersionScaling] = optional(description="Only where versions have autoscale.")
     draining: list[DrainingVersion] = optional()
 
 

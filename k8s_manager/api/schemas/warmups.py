@@ -44,22 +44,6 @@ class WarmupExplanation(ApiAnswer):
     replicas: list[GatedReplica]
 
 
-class ModelReplica(ApiAnswer):
-    """A replica, whether it takes requests, and the weight of its version."""
-
-    name: str
-    version: str
-    address: str
-    ready: bool
-    weight: int
-
-
-class ReplicaList(ApiAnswer):
-    """The replicas of a model that stay."""
-
-    items: list[ModelReplica]
-
-
 class MeasurementHold(ApiAnswer):
     """Who measures a model, and until when."""
 

@@ -14,6 +14,7 @@ from k8s_manager.api.services.inventory import Inventory
 from k8s_manager.api.services.model_actions import ModelActions
 from k8s_manager.api.services.model_reader import ModelReader
 from k8s_manager.api.services.write_locks import WriteLocks
+from k8s_manager.autoscaling.scale_view import ScaleViews
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.gather.world_reader import WorldReader
@@ -68,6 +69,7 @@ def backend_of(
     limits: LimitViews,
     probe: ConfigProbeLoop,
     gates: GateLoop,
+    scales: ScaleViews,
     events: Events,
     watchers: Sequence[Watcher],
     history: HistoryRecorder,
@@ -85,7 +87,7 @@ def backend_of(
     dry_run = DryRunner(client, store, reader, traffic, plans, figures, forecaster, work)
     catalog = DocumentCatalog(store, view, watchers)
     check = AdmissionCheck(catalog, reader, traffic, plans, view, locks, work)
-    models = ModelReader(catalog, reader, view, limits, probe, gates)
+    models = ModelReader(catalog, reader, view, limits, probe, gates, scales)
     writer = DocumentWriter(client, store, catalog, check, dry_run, locks, history)
     return Backend(
         documents=catalog,

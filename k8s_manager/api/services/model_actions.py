@@ -48,6 +48,9 @@ class ModelActions:
             raise Conflict(
                 str(key), [Problem("replicas", f"version {version} is not run by Tidegate; scale it where it is run")]
             )
+        if "autoscale" in found:
+            said = f"autoscale decides on the replicas of version {version}; change its min and max in the document"
+            raise Conflict(str(key), [Problem("replicas", said)])
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
         versions = [scaled if v["name"] == version else v for v in spec["versions"]]
         return await self._writer.patch(key, {"spec": {"versions": versions}}, write)

@@ -8,6 +8,7 @@ from istio_templates.documents import ModelSpec, parse
 from istio_templates.documents.attachment import route_of
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
+from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.limits.limit_view import LimitView, LimitViews
@@ -30,9 +31,10 @@ class ModelReader:
         limits: LimitViews,
         probe: ConfigProbeLoop,
         gates: GateLoop,
+        scales: ScaleViews,
     ) -> None:
         self._catalog, self._reader, self._view = catalog, reader, view
-        self._limits, self._probe, self._gates = limits, probe, gates
+        self._limits, self._probe, self._gates, self._scales = limits, probe, gates, scales
 
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
         """Return the limit in a model's status, and the limit on each of its gateways as it is now."""
@@ -62,6 +64,11 @@ class ModelReader:
         if served is None or served.warmup is None:
             return None, []
         return served.warmup, self._gates.view(key.namespace, {v.name: v.labels for v in served.versions})
+
+    def scaling(self, key: ObjectKey) -> tuple[ScaleView, ...]:
+        """Return the last decisions on the replicas of a model's versions; raises `NotFound`."""
+        self._catalog.live(key)
+        return self._scales.of_model(key.namespace, key.name)
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

@@ -33,6 +33,7 @@ class About(StrEnum):
 
     LIMIT = "limit"
     READY = "ready"
+    REPLICAS = "replicas"
 
 
 Server = Annotated[
@@ -251,13 +252,16 @@ def limit(
 
 def explain(
     model: ModelName,
-    about: Annotated[About, typer.Option("--about", help="The limit, or which replicas are warm.")] = About.LIMIT,
+    about: Annotated[
+        About, typer.Option("--about", help="The limit, which replicas are warm, or how many there are.")
+    ] = About.LIMIT,
     form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Tell in words why the limit of a model is what it is, or how far its replicas have come with their warm-up."""
+    """Tell in words why the limit of a model is what it is, how far its replicas have come with their warm-up, or how
+    many of them its autoscale asks for, from which signals."""
     connection = connect(server, token_file, state)
     answer = connection.call("GET", f"{model_path(connection, model)}/explain?about={about.value}")
     if form is not Format.TABLE:

@@ -15,7 +15,7 @@ import orjson
 import yaml
 from aiohttp import web
 
-from k8s_manager.standalone.apiserver import pod_metrics
+from k8s_manager.standalone.apiserver import pod_metrics, scale
 from k8s_manager.standalone.apiserver.discovery import discovered
 from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.logs import logs
@@ -107,6 +107,8 @@ class Api:
 
     def _one(self, request: web.Request, kind: Kind, namespace: str, name: str, sub: str, body: Object) -> Object:
         registrar, query = self._registrar, request.query
+        if sub == "scale" and kind.kind in scale.KINDS:
+            return self._scaled(request, kind, namespace, name, body)
         if sub not in ("", "status"):
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         manager = query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
@@ -132,6 +134,17 @@ class Api:
             case "DELETE" if name:
                 return _shown(kind, registrar.delete(kind, namespace, name, body))
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+    def _scaled(self, request: web.Request, kind: Kind, namespace: str, name: str, body: Object) -> Object:
+        """Read or set the replicas of a workload through its Scale."""
+        registrar, query = self._registrar, request.query
+        if request.method not in ("GET", "PUT", "PATCH"):
+            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        if request.method != "GET":
+            manager = query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
+            dry = query.get("dryRun") == "All"
+            registrar.patch(kind, namespace, name, scale.patch_of(body), manager, False, "", dry)
+        return scale.scale_of(registrar.get(kind, namespace, name))
 
     async def _list(self, request: web.Request, kind: Kind, namespace: str) -> web.Response:
         query = request.query

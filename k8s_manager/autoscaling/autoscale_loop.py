@@ -1,0 +1,128 @@
+"""The autoscale loop: from signals to numbers of replicas, every 15 seconds.
+
+A standby decides too and writes nothing, so that it knows the window behind when it takes over. A manager that has just
+started knows none, and takes no replica away before it does.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
+from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
+from k8s_manager.autoscaling.scale_writer import ScaleWriter
+from k8s_manager.autoscaling.signal_source import SignalReadings, SignalSource
+from k8s_manager.kube.fence import FencedClient
+from k8s_manager.kube.store import Store
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects
+from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.metrics import AUTOSCALE_RATIO, AUTOSCALED
+from k8s_manager.runtime.settings import Settings
+from k8s_manager.world.world import World
+from ratelimiter.autoscale.decision import ScaleDecision, ScaleMemory, ScaleObservation, decide
+from ratelimiter.autoscale.document_rules import rules_of
+
+QUIET, LONGEST = 0.2, 1.0
+"""Seconds for which a look waits after a change of documents or Deployments."""
+
+
+class AutoscaleLoop:
+    """Keeps the replicas of versions with `autoscale` at what their signals ask for. `changed` is set when a status has
+    to show something else."""
+
+    def __init__(
+        self,
+        client: FencedClient,
+        store: Store,
+        source: SignalSource,
+        clock: Clock,
+        settings: Settings,
+        events: Events,
+        changed: asyncio.Event,
+    ) -> None:
+        self._store, self._source, self._clock, self._settings = store, source, clock, settings
+        self._changed = changed
+        self._effects = Effects(clock, asyncio.Event())
+        self._writer = ScaleWriter(client, store, events, self._effects)
+        self._targets: dict[VersionKey, ScaleTarget] = {}
+        self._memories: dict[VersionKey, ScaleMemory] = {}
+        self.views = ScaleViews()
+
+    def follow(self, world: World, plan: Plan) -> None:
+        """Take over what the main loop has planned; a version that is new, or outside its bounds, is looked at now."""
+        before = self._targets
+        self._targets = {target.key: target for target in scale_targets(world, plan)}
+        if any(_is_urgent(before.get(key), target) for key, target in self._targets.items()):
+            self._effects.wake.set()
+
+    async def run(self, leads: bool = True) -> None:
+        """Look, decide and write, until cancelled."""
+        self._effects.wake.set()
+        cadence = Cadence(QUIET, LONGEST)
+        await control_loop("autoscaling", partial(self.once, leads), self._effects, cadence, self._clock)
+
+    async def once(self, leads: bool = True) -> float | None:
+        """Make one pass; return when the next is due without an event."""
+        due = self._clock.now() + self._settings.autoscale_every
+        targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
+        read = await self._source.read(list(targets.values())) if targets else SignalReadings()
+        at, now = self._clock.utc(), self._clock.now()
+        views = {key: self._view(target, read, now, at) for key, target in targets.items()}
+        self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
+        if leads:
+            failures = await self._writer.write(_wishes(views))
+            views = {key: replace(view, failure=failures.get(key)) for key, view in views.items()}
+            _count(views)
+        if self.views.show(views):
+            self._changed.set()
+        return due if targets else None
+
+    def _view(self, target: ScaleTarget, read: SignalReadings, now: float, at: datetime) -> ScaleView:
+        decision = self._decide(target, read, now)
+        return ScaleView(target, decision, at, read.missing.get(target.key, {}))
+
+    def _decide(self, target: ScaleTarget, read: SignalReadings, now: float) -> ScaleDecision:
+        is_fresh = now - self._store.last_seen.get("Pod", 0.0) < self._settings.stale_after
+        seen = ScaleObservation(
+            at=now,
+            replicas=target.replicas or 0,
+            warm=target.warm,
+            readings=read.values.get(target.key, {}) if is_fresh else {},
+            releasing=target.releasing,
+        )
+        rules = rules_of(target.document, float(target.per_replica or 1))
+        memory = self._memories.get(target.key, ScaleMemory())
+        decision, self._memories[target.key] = decide(rules, memory, seen)
+        return decision
+
+
+def _is_urgent(before: ScaleTarget | None, now: ScaleTarget) -> bool:
+    if before is None or before.document != now.document or before.foreign != now.foreign:
+        return True
+    is_outside = now.replicas is not None and not now.document.min <= now.replicas <= now.document.max
+    return is_outside and before.replicas != now.replicas
+
+
+def _wishes(views: Mapping[VersionKey, ScaleView]) -> dict[VersionKey, tuple[ScaleTarget, int]]:
+    """Return the numbers that Tidegate itself is to write."""
+    return {
+        key: (view.target, view.decision.replicas)
+        for key, view in views.items()
+        if view.target.document.writer == "tidegate"
+        and view.target.foreign is None
+        and view.decision.replicas != view.target.replicas
+    }
+
+
+def _count(views: Mapping[VersionKey, ScaleView]) -> None:
+    AUTOSCALED.clear()
+    AUTOSCALE_RATIO.clear()
+    for key, view in views.items():
+        AUTOSCALED.labels(*key).set(view.decision.replicas)
+        if view.decision.weighing.ratio is not None:
+            AUTOSCALE_RATIO.labels(*key).set(view.decision.weighing.ratio)

@@ -1,0 +1,69 @@
+"""What people are shown of autoscaled versions: the last decision on each, and what stands against it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
+from ratelimiter.autoscale.decision import ScaleDecision
+
+SHOWN_AGAIN = 60.0
+"""Seconds after which a status shows the figures of a decision that is otherwise the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleView:
+    """The last decision on a version, when it was made, and in sentences, by signal, why one is missing. `failure` is
+    why its number could not be written."""
+
+    target: ScaleTarget
+    decision: ScaleDecision
+    at: datetime
+    missing: Mapping[str, str] = field(default_factory=dict)
+    failure: str | None = None
+
+    def says_the_same(self, other: "ScaleView") -> bool:
+        """Tell whether another view differs in figures alone."""
+        return self._states() == other._states()
+
+    def _states(self) -> tuple[object, ...]:
+        decision, target = self.decision, self.target
+        numbers = (decision.replicas, target.replicas, target.warm, decision.holds)
+        return (*numbers, dict(self.missing), self.failure, target.foreign, target.document, target.per_replica)
+
+
+class ScaleViews:
+    """The views of all autoscaled versions. Statuses show a view that follows it at a distance: figures move all the
+    time, and each would be a write."""
+
+    def __init__(self) -> None:
+        self._now: dict[VersionKey, ScaleView] = {}
+        self._in_status: dict[VersionKey, ScaleView] = {}
+
+    def show(self, views: Mapping[VersionKey, ScaleView]) -> bool:
+        """Take over all views; tell whether a status has to change."""
+        before, self._now = self._in_status, dict(views)
+        self._in_status = {key: _in_status(before.get(key), view) for key, view in views.items()}
+        return self._in_status != before
+
+    def fail(self, key: VersionKey, failure: str) -> None:
+        """Note why a number could not be written."""
+        if key in self._now:
+            self._now[key] = replace(self._now[key], failure=failure)
+
+    def of_model(self, namespace: str, model: str) -> tuple[ScaleView, ...]:
+        """Return the views of a model's versions, as they are now."""
+        return _of_model(self._now, namespace, model)
+
+    def in_status(self, namespace: str, model: str) -> tuple[ScaleView, ...]:
+        """Return the views of a model's versions that its status shows."""
+        return _of_model(self._in_status, namespace, model)
+
+
+def _in_status(before: ScaleView | None, now: ScaleView) -> ScaleView:
+    is_old = before is None or (now.at - before.at).total_seconds() >= SHOWN_AGAIN
+    return now if before is None or is_old or not before.says_the_same(now) else before
+
+
+def _of_model(views: Mapping[VersionKey, ScaleView], namespace: str, model: str) -> tuple[ScaleView, ...]:
+    return tuple(view for key, view in sorted(views.items()) if (key.namespace, key.model) == (namespace, model))

@@ -1,0 +1,54 @@
+"""What the manager measures by beside its watches: Prometheus, collectors, `metrics.k8s.io`, as the settings say."""
+
+from dataclasses import dataclass
+
+from collectors.prometheus import Prometheus
+from k8s_manager.autoscaling.signal_source import NO_SIGNALS, SignalSource
+from k8s_manager.kube.client import KubeClient
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.settings import Settings
+from k8s_manager.statistics.collector_pool import CollectorPool
+from k8s_manager.statistics.request_stats import RequestStats
+from k8s_manager.statistics.usage.metrics_api import MetricsApi
+from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
+from k8s_manager.statistics.usage.prometheus_usage import PrometheusUsage
+from k8s_manager.statistics.usage.usage_reader import UsageReader
+from k8s_manager.statistics.usage.usage_source import UsageSource
+from k8s_manager.traces.spans import SpanRecorder
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Replica counts beside the watch (None: nothing counts them), requests, what pods use, and the signals of
+    autoscaled versions."""
+
+    replicas: Prometheus | None
+    requests: RequestStats
+    usage: UsageReader
+    signals: SignalSource
+
+
+def measurements_of(client: KubeClient, clock: Clock, settings: Settings, signals: SignalSource | None) -> Measurements:
+    """Return what the settings name; `signals` instead of their sources, where it is given."""
+    requests = RequestStats(_collectors(settings, client.spans), clock)
+    usage = UsageReader(_usage_source(client, settings), clock)
+    return Measurements(_replica_source(settings), requests, usage, signals or NO_SIGNALS)
+
+
+def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None:
+    url = settings.collectors_url
+    return CollectorPool(url, settings.collectors_token_file, spans) if url else None
+
+
+def _replica_source(settings: Settings) -> Prometheus | None:
+    """Return what counts replicas beside the watch; None where nothing does."""
+    if settings.prometheus_url is None or settings.replica_source == "watch":
+        return None
+    return Prometheus(settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_ca_file)
+
+
+def _usage_source(client: KubeClient, settings: Settings) -> UsageSource:
+    if settings.prometheus_url is None:
+        return MetricsApi(client)
+    files = (settings.prometheus_token_file, settings.prometheus_ca_file)
+    return PrometheusUsage(PrometheusServer(settings.prometheus_url, *files))

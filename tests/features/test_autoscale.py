@@ -1,0 +1,266 @@
+"""Versions with `autoscale`: demand moves replicas, warm replicas move the limit; in simulated time."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from fractions import Fraction
+
+from istio_templates.envoy_filter import limits_of
+from istio_templates.facts import ObjectKey
+from k8s_manager.autoscaling.scale_target import ScaleTarget
+from k8s_manager.autoscaling.signal_source import SignalReadings
+from ratelimiter.autoscale.signals import SignalReading
+from tests.support.direct_api import SETTINGS, Cluster, Fault, managed
+from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
+from tests.support.simulated import simulate
+
+EACH = 20
+STARTS, WARMS = 5, 25
+AUTOSCALED = {"min": 2, "max": 8, "signals": [{"name": "demand", "target": "80%"}]}
+KEY = ObjectKey("Deployment", "search", "ranker-v1")
+
+
+class Load:
+    """The signals of the tests: a demand in requests/s, or a reason why it cannot be read."""
+
+    def __init__(self, demand: float) -> None:
+        self.demand: float | None = demand
+        self.missing = "no collector answers"
+
+    async def read(self, versions: Sequence[ScaleTarget]) -> SignalReadings:
+        now = asyncio.get_running_loop().time()
+        if self.demand is None:
+            return SignalReadings(missing={version.key: {"demand": self.missing} for version in versions})
+        reading = SignalReading(self.demand, now)
+        return SignalReadings({version.key: {"demand": reading} for version in versions})
+
+
+class Node:
+    """Pods that follow the Deployment: each is there after its start, and ready after its warm-up."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._pods, self._number = cluster, dict[str, float](), 0
+        self.seen: list[int] = []
+
+    async def run(self) -> None:
+        while True:
+            wanted = replicas(self._cluster)
+            self.seen.append(wanted)
+            now = asyncio.get_running_loop().time()
+            while len(self._pods) < wanted:
+                self._number += 1
+                self._pods[f"ranker-{self._number}"] = now + STARTS + WARMS
+                await self._create(f"ranker-{self._number}")
+            for name in list(self._pods)[wanted:]:
+                del self._pods[name]
+                await self._cluster.client.delete(ObjectKey("Pod", "search", name))
+            for name, ready in self._pods.items():
+                if ready <= now:
+                    await self._set_ready(name)
+            await asyncio.sleep(1)
+
+    async def _create(self, name: str) -> None:
+        metadata = {"name": name, "namespace": "search", "labels": labels()}
+        await self._cluster.client.create({"kind": "Pod", "metadata": metadata, "spec": {}})
+
+    async def _set_ready(self, name: str) -> None:
+        key, ready = ObjectKey("Pod", "search", name), {"conditions": [{"type": "Ready", "status": "True"}]}
+        found = self._cluster.find("Pod", name, "search") or {}
+        if not (found.get("status") or {}).get("conditions"):
+            await self._cluster.client.merge(key, {"status": ready}, "status")
+
+
+def replicas(cluster: Cluster) -> int:
+    found = cluster.find("Deployment", KEY.name, KEY.namespace)
+    return found["spec"].get("replicas", 1) if found else 0
+
+
+def limit(cluster: Cluster) -> Fraction:
+    """Return the limit in the slots, over the one gateway pod."""
+    slots = [obj for name, obj in cluster.state().items() if name.startswith("EnvoyFilter")]
+    return sum((bucket.rate for slot in slots for _, bucket in limits_of(slot)), Fraction(0))
+
+
+def condition(cluster: Cluster, kind: str) -> tuple[str, str, str]:
+    found = cluster.find("Model", "ranker", "search")["status"]["conditions"]
+    return next(((one["status"], one["reason"], one["message"]) for one in found if one["type"] == kind), ("", "", ""))
+
+
+def scaled(**autoscale: object) -> dict:
+    version = {"name": "v1", "workload": {"image": "example.com/ranker:1"}, "autoscale": {**AUTOSCALED, **autoscale}}
+    return model(versions=[version])
+
+
+@asynccontextmanager
+async def serving(load: Load, document: Mapping[str, object] | None = None):
+    async with managed(SETTINGS, signals=load) as cluster:
+        await cluster.apply(NAMESPACE, gateway(), tenant())
+        await cluster.pod("gw", "inference-gw", {"istio": "shared"})
+        await asyncio.sleep(3)
+        await cluster.apply(document or scaled())
+        node = Node(cluster)
+        running = asyncio.create_task(node.run())
+        await asyncio.sleep(60)
+        try:
+            yield cluster, node
+        finally:
+            running.cancel()
+
+
+def run(check: Callable, load: Load, document: Mapping[str, object] | None = None) -> None:
+    async def main() -> None:
+        async with serving(load, document) as (cluster, node):
+            await check(cluster, node)
+
+    simulate(main())
+
+
+def test_refused_demand_brings_replicas_and_they_raise_the_limit():
+    load = Load(20.0)
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        assert (replicas(cluster), limit(cluster)) == (2, 40)
+        load.demand = 100.0
+        await asyncio.sleep(15 + 2)
+        assert replicas(cluster) == 6
+        assert limit(cluster) == 40  # nothing is admitted for replicas that are not warm
+        await asyncio.sleep(STARTS + WARMS + 10)
+        assert limit(cluster) == 120
+        load.demand = 20.0
+        await asyncio.sleep(280)
+        assert replicas(cluster) == 6  # the window of scaleDown
+        await asyncio.sleep(700)
+        assert (replicas(cluster), limit(cluster)) == (2, 40)
+        assert [count for count, after in zip(node.seen, node.seen[1:], strict=False) if count != after][-3:] == [
+            2,
+            6,
+            3,
+        ]
+
+    run(check, load)
+
+
+def test_a_new_version_begins_with_its_least_number():
+    async def check(cluster: Cluster, node: Node) -> None:
+        assert replicas(cluster) == 3
+        assert max(node.seen) == 3
+
+    run(check, Load(1.0), scaled(min=3))
+
+
+def test_without_a_signal_the_replicas_stay():
+    load = Load(100.0)
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        assert replicas(cluster) == 6
+        load.demand = None
+        await asyncio.sleep(1_000)
+        assert replicas(cluster) == 6
+        assert condition(cluster, "ScalingActive") == (
+            "False",
+            "NoSignal",
+            "no signal of version v1 can be read, its 6 replicas stay: demand: no collector answers",
+        )
+        load.demand = 100.0
+        await asyncio.sleep(30)
+        assert condition(cluster, "ScalingActive")[:2] == ("True", "Following")
+
+    run(check, load)
+
+
+def test_a_demand_beyond_max_is_a_condition():
+    async def check(cluster: Cluster, node: Node) -> None:
+        assert replicas(cluster) == 8
+        status, reason, message = condition(cluster, "ScalingLimited")
+        assert (status, reason) == ("True", "AtMost")
+        assert message == "version v1 needs 62.5 replicas, and max is 8; raise max"
+
+    run(check, Load(1_000.0))
+
+
+def test_a_version_that_another_autoscaler_scales_is_left_alone():
+    load = Load(20.0)
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        target = {"kind": "Deployment", "name": KEY.name}
+        metadata = {"name": "theirs", "namespace": "search"}
+        spec = {"scaleTargetRef": target, "maxReplicas": 5}
+        await cluster.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata,
+                             "spec": spec})  # fmt: skip
+        load.demand = 100.0
+        await asyncio.sleep(60)
+        assert replicas(cluster) == 2
+        status, reason, message = condition(cluster, "ScalingActive")
+        assert (status, reason) == ("False", "ForeignAutoscaler")
+        assert "theirs" in message
+        await cluster.client.delete(ObjectKey("HorizontalPodAutoscaler", "search", "theirs"))
+        await asyncio.sleep(30)
+        assert replicas(cluster) == 6
+
+    run(check, load)
+
+
+def test_a_number_of_another_hand_is_where_the_next_decision_begins():
+    async def check(cluster: Cluster, node: Node) -> None:
+        await cluster.client.merge(KEY, {"spec": {"replicas": 5}})
+        await asyncio.sleep(100)
+        assert replicas(cluster) == 5
+        await asyncio.sleep(600)
+        assert replicas(cluster) == 2
+
+    run(check, Load(20.0))
+
+
+def test_a_write_that_fails_is_tried_again_and_shown():
+    load = Load(20.0)
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        fault = Fault("PATCH", r"deployments/ranker-v1/scale$", times=1000, status=503)
+        cluster.session.faults.append(fault)
+        load.demand = 100.0
+        await asyncio.sleep(60)
+        assert replicas(cluster) == 2
+        status, reason, message = condition(cluster, "ScalingActive")
+        assert (status, reason) == ("False", "WriteFailed")
+        assert "ranker-v1" in message
+        cluster.session.faults.remove(fault)
+        await asyncio.sleep(90)
+        assert replicas(cluster) == 6
+        assert condition(cluster, "ScalingActive")[:2] == ("True", "Following")
+
+    run(check, load)
+
+
+def test_the_replicas_stay_when_autoscale_comes_and_goes():
+    load = Load(100.0)
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        assert replicas(cluster) == 6
+        await cluster.apply(model(versions=[{"name": "v1", "workload": {"image": "example.com/ranker:1"}}]))
+        await asyncio.sleep(30)
+        assert "autoscale" not in cluster.find("Model", "ranker", "search")["status"]
+        await cluster.apply(
+            model(versions=[{"name": "v1", "workload": {"image": "example.com/ranker:1", "replicas": 6}}])
+        )
+        await asyncio.sleep(30)
+        await cluster.apply(scaled())
+        await asyncio.sleep(30)
+        assert set(node.seen[60:]) == {6}
+
+    run(check, load)
+
+
+def test_figures_that_move_are_no_write_each():
+    load = Load(20.0)
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        await asyncio.sleep(60)
+        before = cluster.writes()
+        for turn in range(40):
+            load.demand = 20.0 + turn / 100
+            await asyncio.sleep(15)
+        statuses = {path: count for (_, path), count in (cluster.writes() - before).items()}
+        assert set(statuses) <= {"/apis/tidegate.dev/v1alpha1/namespaces/search/models/ranker/status"}
+        assert sum(statuses.values()) <= 11
+
+    run(check, load)
