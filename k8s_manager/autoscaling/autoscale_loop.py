@@ -21,10 +21,10 @@ from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
-from k8s_manager.runtime.metrics import AUTOSCALE_RATIO, AUTOSCALED
+from k8s_manager.runtime.metrics import AUTOSCALE_LIMITED, AUTOSCALE_MISSING, AUTOSCALE_RATIO, AUTOSCALED
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.world import World
-from ratelimiter.autoscale.decision import ScaleDecision, ScaleMemory, ScaleObservation, decide
+from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, decide
 from ratelimiter.autoscale.document_rules import rules_of
 
 QUIET, LONGEST = 0.2, 1.0
@@ -54,7 +54,7 @@ class AutoscaleLoop:
         self.views = ScaleViews()
 
     def follow(self, world: World, plan: Plan) -> None:
-        """Take over what the main loop has planned; a version that is new, or outside its bounds, is looked at now."""
+        """Take over what the main loop has planned; a version that is new or has changed is looked at now."""
         before = self._targets
         self._targets = {target.key: target for target in scale_targets(world, plan)}
         if any(_is_urgent(before.get(key), target) for key, target in self._targets.items()):
@@ -102,10 +102,8 @@ class AutoscaleLoop:
 
 
 def _is_urgent(before: ScaleTarget | None, now: ScaleTarget) -> bool:
-    if before is None or before.document != now.document or before.foreign != now.foreign:
-        return True
-    is_outside = now.replicas is not None and not now.document.min <= now.replicas <= now.document.max
-    return is_outside and before.replicas != now.replicas
+    shown = ("document", "foreign", "replicas", "releasing")
+    return before is None or any(getattr(before, name) != getattr(now, name) for name in shown)
 
 
 def _wishes(views: Mapping[VersionKey, ScaleView]) -> dict[VersionKey, tuple[ScaleTarget, int]]:
@@ -120,9 +118,12 @@ def _wishes(views: Mapping[VersionKey, ScaleView]) -> dict[VersionKey, tuple[Sca
 
 
 def _count(views: Mapping[VersionKey, ScaleView]) -> None:
-    AUTOSCALED.clear()
-    AUTOSCALE_RATIO.clear()
+    for gauge in (AUTOSCALED, AUTOSCALE_RATIO, AUTOSCALE_MISSING, AUTOSCALE_LIMITED):
+        gauge.clear()
     for key, view in views.items():
-        AUTOSCALED.labels(*key).set(view.decision.replicas)
-        if view.decision.weighing.ratio is not None:
-            AUTOSCALE_RATIO.labels(*key).set(view.decision.weighing.ratio)
+        decision = view.decision
+        AUTOSCALED.labels(*key).set(decision.replicas)
+        AUTOSCALE_MISSING.labels(*key).set(len(decision.weighing.missing))
+        AUTOSCALE_LIMITED.labels(*key).set(not {Hold.AT_MOST, Hold.QUOTA}.isdisjoint(decision.holds))
+        if decision.weighing.ratio is not None:
+            AUTOSCALE_RATIO.labels(*key).set(decision.weighing.ratio)

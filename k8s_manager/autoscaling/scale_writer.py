@@ -53,7 +53,7 @@ class ScaleWriter:
         RESCALED.labels("up" if count > before else "down").inc()
         subject = f"{target.key.namespace}/{target.key.model}"
         message = f"version {target.key.version} goes from {before} to {count} replicas"
-        self._events.publish("scale", subject, message, kind="Model")
+        self._events.publish("scale", subject, message, kind="Model", version=target.key.version, replicas=count)
 
 
 def _has_same_number(one: Manifest, other: Manifest) -> bool:

@@ -81,6 +81,18 @@ AUTOSCALE_RATIO = Gauge(
     ["namespace", "model", "version"],
     registry=REGISTRY,
 )
+AUTOSCALE_MISSING = Gauge(
+    "tidegate_autoscale_signals_missing",
+    "Signals of a version that cannot be read; no replica goes meanwhile.",
+    ["namespace", "model", "version"],
+    registry=REGISTRY,
+)
+AUTOSCALE_LIMITED = Gauge(
+    "tidegate_autoscale_limited",
+    "1 where max or a quota keeps replicas from coming that signals ask for.",
+    ["namespace", "model", "version"],
+    registry=REGISTRY,
+)
 RESCALED = Counter(
     "tidegate_autoscale_rescales", "Changes of replicas that were written.", ["direction"], registry=REGISTRY
 )

@@ -1,10 +1,11 @@
 """Status of a model: its URL, versions, limit and warm-up, and whether it serves. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec
+from istio_templates.documents.model import Version
 from istio_templates.facts import LimitKey, Manifest, ServedModel
 from k8s_manager.autoscaling.scale_status import autoscale_status, scaling_conditions
 from k8s_manager.autoscaling.scale_view import ScaleView
@@ -70,8 +71,7 @@ def model_status(
     body = {
         "url": _url(inputs.served, spec),
         "versions": [
-            {"name": v.name, "desired": v.workload.replicas if v.workload else None, "ready": ready[v.name]}
-            for v in spec.versions
+            {"name": v.name, "desired": _desired(v, inputs.scales), "ready": ready[v.name]} for v in spec.versions
         ],
         "limit": limit_status(limit, stored.status.get("limit")),
     }
@@ -93,6 +93,12 @@ def model_status(
     if inputs.draining:
         body["draining"] = list(inputs.draining)
     return rendered_status(stored, document, body, conditions)
+
+
+def _desired(version: Version, scales: Sequence[ScaleView]) -> int | None:
+    """Return how many replicas a version is to have, as far as the manager decides on that."""
+    scaled = (view.decision.replicas for view in scales if view.target.key.version == version.name)
+    return next(scaled, version.workload.replicas if version.workload else None)
 
 
 def _url(served: ServedModel | None, spec: ModelSpec) -> str | None:

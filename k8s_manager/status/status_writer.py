@@ -115,7 +115,9 @@ class StatusWriter:
                 self._events.publish("condition", subject, message, kind=stored.key.kind)
         if stored.status.get("versions") != status.get("versions"):
             counts = ", ".join(f"{v['name']} {v['ready']}" for v in status.get("versions") or [])
-            self._events.publish("replicas", subject, f"ready replicas: {counts}", kind=stored.key.kind)
+            ready = sum(v["ready"] for v in status.get("versions") or [])
+            said = f"ready replicas: {counts}"
+            self._events.publish("replicas", subject, said, kind=stored.key.kind, ready=ready)
 
 
 def _tenant_of(key: ObjectKey) -> str:

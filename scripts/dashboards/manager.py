@@ -38,6 +38,42 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (Query("models", "max(tidegate_override_active)"),),
         ),
     ),
+    "Autoscaling": (
+        Panel(
+            "Ratio",
+            "How many times the warm replicas of a version would be just enough; above 1 more are needed.",
+            "short",
+            (
+                Query(
+                    "{{namespace}}/{{model}} {{version}}",
+                    "max by (namespace, model, version) (tidegate_autoscale_ratio)",
+                ),
+            ),
+        ),
+        Panel(
+            "Held",
+            "Versions of which a signal is missing, and those that max or a quota keeps from growing.",
+            "short",
+            (
+                Query(
+                    "a signal is missing",
+                    "sum(max by (namespace, model, version) (tidegate_autoscale_signals_missing) > bool 0)",
+                ),
+                Query("at max or quota", "sum(max by (namespace, model, version) (tidegate_autoscale_limited))"),
+            ),
+        ),
+        Panel(
+            "Changes",
+            "Numbers of replicas that were written.",
+            "short",
+            (
+                Query(
+                    "{{direction}}",
+                    "sum by (direction) (increase(tidegate_autoscale_rescales_total[$__rate_interval]))",
+                ),
+            ),
+        ),
+    ),
     "Gateway pods": (
         Panel(
             "Requests",

@@ -38,7 +38,15 @@ REQUESTS = (
     graph_by(
         "Bytes", "Of bodies, by direction.", "Bps", "{{direction}}", f"model:tidegate_request_bytes:rate5m{_MODEL}"
     ),
-    _model("Ready replicas", "What the limit follows.", "short", "model:tidegate_ratelimit_replicas_observed:max"),
+    graph(
+        "Replicas",
+        "Ready ones, which the limit follows, and those that autoscale asks for.",
+        "short",
+        **{
+            "ready": f"model:tidegate_ratelimit_replicas_observed:max{_MODEL}",
+            "asked for": f"model:tidegate_autoscale_replicas:sum{_MODEL}",
+        },
+    ),
 )
 RESOURCES = (
     _model("CPU", "Cores that its pods use.", "short", "model:container_cpu_usage_seconds:rate5m"),

@@ -13,6 +13,7 @@ from ratelimiter.autoscale.signals import SignalReading
 from tests.support.direct_api import SETTINGS, Cluster, Fault, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.simulated import simulate
+from tests.support.waiting import until
 
 EACH = 20
 STARTS, WARMS = 5, 25
@@ -264,3 +265,36 @@ def test_figures_that_move_are_no_write_each():
         assert sum(statuses.values()) <= 11
 
     run(check, load)
+
+
+async def test_the_rest_api_says_how_many_there_are_and_why(fleet):
+    await fleet.apply(NAMESPACE, gateway(), tenant())
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await until(lambda: fleet.get("Namespace", "search"), what="the namespace")
+        await fleet.apply(scaled())
+        path = "/v1/tenants/search/models/ranker"
+        answer = await until(lambda: explained(rest, path), what="the decision")
+        (version,) = answer["versions"]
+        assert (version["replicas"], version["min"], version["max"], version["writer"]) == (2, 2, 8, "tidegate")
+        (signal,) = version["signals"]
+        assert (signal["name"], signal["target"], signal["guard"]) == ("demand", 16.0, True)
+        assert "value" not in signal and signal["missing"]
+        assert "It asks for 2 replicas." in answer["explanation"]
+        status, body = await rest.call("PUT", f"{path}/versions/v1/scale", {"replicas": 4})
+        assert (status, body["problems"][0]["field"]) == (409, "replicas")
+        assert "min and max" in body["problems"][0]["message"]
+        await fleet.apply(model("plain"))
+        other = "/v1/tenants/search/models/plain"
+        await until(lambda: found(rest, other), what="the other model")
+        _, plain = await rest.call("GET", f"{other}/explain?about=replicas")
+        assert (plain["mode"], plain["versions"]) == ("off", [])
+
+
+async def found(rest, path):
+    status, body = await rest.call("GET", path)
+    return body if status == 200 else None
+
+
+async def explained(rest, path):
+    answer = await found(rest, f"{path}/explain?about=replicas")
+    return answer if answer and [one["current"] for one in answer["versions"]] == [2] else None

@@ -33,7 +33,7 @@ async def make_search(run: Running) -> list[str]:
     await run.put("/v1/gateways/shared", GATEWAY)
     await run.put("/v1/tenants/search", {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": HOST}]}})
     limit = {"perReplicaQps": 20, "debounce": QUICK}
-    await run.put(f"{MODELS}/ranker", ranker(REPLICAS, rateLimit=limit))
+    await run.put(f"{MODELS}/ranker", ranker(autoscale={"min": REPLICAS, "max": REPLICAS}, rateLimit=limit))
     route = {"host": HOST, "path": SHADOW_PATH, "port": 8080, "timeout": "10s"}
     await run.put(f"{MODELS}/tagger", ranker(1, routes=[route], rateLimit={**limit, "mode": "shadow"}))
     addresses = await run.gateways()

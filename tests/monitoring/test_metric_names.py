@@ -45,7 +45,7 @@ def test_every_metric_of_requests_limits_and_gateway_pods_is_shown():
     wanted = {
         name
         for name in LABELS
-        if re.search("request|collector|remote_write|ratelimit|gateway_pod|shadow|override", name)
+        if re.search("request|collector|remote_write|ratelimit|gateway_pod|shadow|override|autoscale", name)
     }
     assert wanted - shown <= {"tidegate_first_request_seconds", "tidegate_k8s_requests", "tidegate_api_requests"}
 

@@ -36,15 +36,15 @@ QUICK = {"down": {"quiet": "100ms", "longest": "1s"}, "up": {"quiet": "200ms", "
 """A debounce short enough to wait for, and longer than a pod takes to start."""
 
 
-def ranker(replicas: int = 2, rate: float = 20, **spec: Any) -> dict[str, Any]:
-    """Return the demo's model, quick to start and to stop."""
+def ranker(replicas: int = 2, rate: float = 20, autoscale: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """Return the demo's model, quick to start and to stop; with `autoscale` in place of a number of replicas."""
     container = {
         "name": "model",
         "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": 8080}, "periodSeconds": 1},
         "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
     }
     workload = {
-        "replicas": replicas,
+        **({} if autoscale else {"replicas": replicas}),
         "image": "example.com/ranker:1",
         "command": ["python", "-m", "k8s_manager.standalone.demo.server", "--listen", "$(POD_IP):8080"],
         "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
@@ -52,7 +52,7 @@ def ranker(replicas: int = 2, rate: float = 20, **spec: Any) -> dict[str, Any]:
     }
     base = {
         "routes": [{"host": HOST, "path": PATH, "port": 8080, "timeout": "10s"}],
-        "versions": [{"name": "v1", "workload": workload}],
+        "versions": [{"name": "v1", "workload": workload, **({"autoscale": autoscale} if autoscale else {})}],
         "traffic": [{"version": "v1", "weight": 100}],
         "rateLimit": {"perReplicaQps": rate},
     }

@@ -34,6 +34,11 @@
         { label: "p95, ms", stroke: colour("--accent"), width: 1.5 },
         { label: "p99, ms", stroke: colour("--warm"), width: 1.5 },
       ] },
+      { ...common(), height: 120, series: [
+        {},
+        { label: "replicas asked for", stroke: colour("--accent"), width: 1.5, paths: uPlot.paths.stepped({ align: 1 }) },
+        { label: "warm", stroke: colour("--good"), width: 2, paths: uPlot.paths.stepped({ align: 1 }) },
+      ] },
     ];
   }
 
@@ -46,12 +51,13 @@
     const c = found.columns;
     const data = [[c.time, c.demand, c.admitted, c.limited, c.limit]];
     if (c.p50) data.push([c.time, c.p50, c.p95, c.p99]);
+    if (c.p50 && c.replicas) data.push([c.time, c.replicas, c.warm]);
     if (plots.length) plots.forEach((plot, number) => plot.setData(data[number]));
     else draw(data);
     const last = found.changes[found.changes.length - 1];
     note.textContent = found.gaps.length
       ? "Requests may be missing: " + found.gaps.join("; ")
-      : last ? "Last change of the limit, " + new Date(last.time).toLocaleTimeString() + ": " + last.message : "";
+      : last ? "Last change, " + new Date(last.time).toLocaleTimeString() + ": " + last.message : "";
   }
 
   async function load() {

@@ -92,16 +92,21 @@ def chart_spans(now: float, name: str) -> list[tuple[int, int, int]]:
     return [(start // MINUTE * MINUTE, fine, MINUTE), (fine, end, step)]
 
 
-def series(spans: Sequence[CountedSpan], limit: Sequence[tuple[float, float]]) -> dict[str, list[Any]]:
-    """Return the columns of a chart: times (epoch seconds), requests per second, the limit, and latency. A step without
-    requests has a zero and no latency; `limit` are the moments from which totals hold, in order."""
-    found: dict[str, list[Any]] = {name: [] for name in ("time", *_RATES, "limit", *_QUANTILES)}
+StepLine = list[tuple[float, float]]
+"""Moments (epoch seconds), in order, and the value that holds from each on."""
+
+
+def series(spans: Sequence[CountedSpan], lines: Mapping[str, StepLine]) -> dict[str, list[Any]]:
+    """Return the columns of a chart: times (epoch seconds), requests per second, latency, and lines by their names. A
+    step without requests has a zero and no latency."""
+    found: dict[str, list[Any]] = {name: [] for name in ("time", *_RATES, *lines, *_QUANTILES)}
     for span in spans:
         rows = by_start(span.items)
         for time in range(span.start, span.end, span.step):
             row = rows.get(time)
             found["time"].append(time)
-            found["limit"].append(next((total for since, total in reversed(limit) if since <= time + span.step), None))
+            for name, line in lines.items():
+                found[name].append(next((value for since, value in reversed(line) if since <= time + span.step), None))
             for name in _RATES:
                 found[name].append(round(row[name] / span.step, 3) if row else 0)
             for name in _QUANTILES:
@@ -109,13 +114,14 @@ def series(spans: Sequence[CountedSpan], limit: Sequence[tuple[float, float]]) -
     return found
 
 
-def limit_line(events: Iterable[Mapping[str, Any]], total: float | None) -> list[tuple[float, float]]:
-    """Return from when on which total holds, of the events that are remembered, and of the one that holds now."""
+def step_line(events: Iterable[Mapping[str, Any]], kind: str, detail: str, now: float | None) -> StepLine:
+    """Return from when on which value holds, by a detail of the events of a kind that are remembered; without any, the
+    one that holds now."""
     changes = [
-        (datetime.fromisoformat(event["time"]).timestamp(), float(event["details"]["total"]))
+        (datetime.fromisoformat(event["time"]).timestamp(), float(event["details"][detail]))
         for event in events
-        if event["type"] == "limit" and event["details"].get("total") is not None
+        if event["type"] == kind and event["details"].get(detail) is not None
     ]
-    if changes or total is None:
+    if changes or now is None:
         return changes
-    return [(0.0, total)]
+    return [(0.0, now)]

@@ -1,7 +1,7 @@
 """One model: its chart, replicas, versions, conditions, history, and the document itself."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -17,9 +17,10 @@ from k8s_manager.console.pages.figures import (
     SPANS,
     CountedSpan,
     RequestSum,
+    StepLine,
     chart_spans,
-    limit_line,
     series,
+    step_line,
     sum_of,
     sums_by_version,
 )
@@ -50,9 +51,10 @@ async def model(request: Request) -> Response:
     """Show the model."""
     reader, path = reader_of(request), path_of(request)
     found = await reader.api.get(path)
-    limit, explanation, ready, inventory, replicas, usage = await asyncio.gather(
+    limit, explanation, scaling, ready, inventory, replicas, usage = await asyncio.gather(
         reader.api.get(f"{path}/limit"),
         reader.api.get(f"{path}/explain"),
+        reader.api.get(f"{path}/explain", about="replicas"),
         reader.api.get(f"{path}/explain", about="ready"),
         reader.api.get(f"{path}/objects"),
         reader.api.get(f"{path}/replicas"),
@@ -72,6 +74,7 @@ async def model(request: Request) -> Response:
         weights={one["version"]: one["weight"] for one in found["spec"].get("traffic") or []},
         limit=limit,
         explanation=explanation["explanation"],
+        scaling=scaling,
         warmth=ready,
         inventory=inventory,
         replicas=replicas["items"],
@@ -93,11 +96,29 @@ async def model_series(request: Request) -> Response:
         counts, missing = await counts_of(reader.api, f"{path}/stats", start, end, step)
         spans.append(CountedSpan(start, end, step, counts))
         gaps += missing
-    limit, inventory = await asyncio.gather(reader.api.get(f"{path}/limit"), reader.api.get(f"{path}/objects"))
-    marks = [event for event in inventory["events"] if event["type"] == "limit"]
-    columns = series(spans, limit_line(marks, limit.get("total")))
+    limit, inventory, scaling = await asyncio.gather(
+        reader.api.get(f"{path}/limit"),
+        reader.api.get(f"{path}/objects"),
+        reader.api.get(f"{path}/explain", about="replicas"),
+    )
+    events = inventory["events"]
+    lines = {"limit": step_line(events, "limit", "total", limit.get("total")), **_replica_lines(events, scaling)}
+    columns = series(spans, lines)
+    marks = [event for event in events if event["type"] in ("limit", "scale")]
     shown = [{"time": event["time"], "message": event["message"]} for event in marks]
     return JSONResponse({"columns": columns, "changes": shown, "gaps": list(dict.fromkeys(gaps))})
+
+
+def _replica_lines(events: Iterable[Mapping[str, Any]], scaling: Mapping[str, Any]) -> dict[str, StepLine]:
+    """Return the lines of replicas that are asked for and that are warm; none where nothing scales the model."""
+    versions = scaling["versions"]
+    if len(versions) != 1:
+        return {}
+    (one,) = versions
+    return {
+        "replicas": step_line(events, "scale", "replicas", one["replicas"]),
+        "warm": step_line(events, "replicas", "ready", one["warm"]),
+    }
 
 
 async def _by_version(

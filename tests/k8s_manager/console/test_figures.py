@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_manager.console.pages.figures import CountedSpan, chart_spans, limit_line, series, sum_of
+from k8s_manager.console.pages.figures import CountedSpan, chart_spans, series, step_line, sum_of
 from k8s_manager.console.pages.page_window import LINES, window
 
 
@@ -20,7 +20,7 @@ def row(second: int, demand: int = 0, limited: int = 0, p99: float | None = None
 def test_rates_are_counts_over_the_step_and_a_step_without_requests_is_a_zero():
     minutes = CountedSpan(600, 720, 60, [row(600, 120, 60, 7.5)])
     tens = CountedSpan(720, 740, 10, [row(730, 50)])
-    found = series([minutes, tens], [(0.0, 2.0), (725.0, 5.0)])
+    found = series([minutes, tens], {"limit": [(0.0, 2.0), (725.0, 5.0)]})
     assert found["time"] == [600, 660, 720, 730]
     assert found["demand"] == [2.0, 0, 0, 5.0] and found["limited"] == [1.0, 0, 0, 0]
     assert found["limit"] == [2.0, 2.0, 5.0, 5.0] and found["p99"] == [7.5, None, None, None]
@@ -39,8 +39,8 @@ def test_spans_of_a_chart_join_and_reach_now(now: float, name: str):
 def test_a_limit_is_drawn_from_its_changes_or_as_it_is():
     change = {"type": "limit", "time": "1970-01-01T00:10:00+00:00", "details": {"total": 40.0}}
     other = {"type": "replicas", "time": "1970-01-01T00:10:00+00:00", "details": {}}
-    assert limit_line([other, change], 60.0) == [(600.0, 40.0)]
-    assert limit_line([other], 60.0) == [(0.0, 60.0)] and limit_line([], None) == []
+    assert step_line([other, change], "limit", "total", 60.0) == [(600.0, 40.0)]
+    assert step_line([other], "limit", "total", 60.0) == [(0.0, 60.0)] and step_line([], "limit", "total", None) == []
 
 
 def test_a_sum_has_the_largest_p99():
