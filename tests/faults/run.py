@@ -24,10 +24,12 @@ from tests.faults.end_state import State, end_state, name_of
 from tests.faults.injection import Injection, Injector
 from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simulate, until
 from tests.faults.transport import Transport
+from tests.support.demand import SetDemand
 
 OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 35.0, 2000.0
 """`QUIET_SECONDS` is longer than a call may hang."""
 PREPARED_SECONDS = 5.0
+DEMAND = SetDemand(100.0)
 SETTINGS = Settings(audit="off", gateway_overlap=OVERLAP_SECONDS, identity="first")
 
 
@@ -49,7 +51,7 @@ class Run:
             transport, clock = Transport(self.cluster, self.injector), SimulatedClock(self.loop)
             client = KubeClient("http://cluster", cast(aiohttp.ClientSession, transport))
             self.transport = transport
-            self.manager = assemble(client, clock, self.settings, self.branch.remote(transport))
+            self.manager = assemble(client, clock, self.settings, self.branch.remote(transport), DEMAND)
             try:
                 await run_parts(transport.died, *self.manager.parts())
             except Exception as error:

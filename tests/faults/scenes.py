@@ -12,7 +12,7 @@ from k8s_manager.history.revision import ChangeAuthor
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.settings import Git
 from k8s_manager.world.change_records import CASCADE
-from tests.faults.run import SETTINGS, Run, Scene, Script
+from tests.faults.run import LONGEST_SECONDS, SETTINGS, Run, Scene, Script
 from tests.faults.simulation import BEGIN
 from tests.support.by_hand import ADOPTING, gateway_by_hand, namespace_by_hand, route_by_hand
 from tests.support.certificates import secret
@@ -140,6 +140,19 @@ async def change_limit(run: Run) -> None:
 async def scale(run: Run) -> None:
     more = [{"name": "v1", "workload": {"replicas": 5, "image": "example.com/ranker:1"}}]
     await run.apply(model(versions=more))
+
+
+async def autoscale(run: Run) -> None:
+    """Signals take over the replicas of a version, ask for six, and give them back to the document."""
+    version = {"name": "v1", "workload": {"image": "example.com/ranker:1"}}
+    await run.apply(model(versions=[{**version, "autoscale": {"min": 2, "max": 8}}]))
+
+    def replicas() -> int:
+        return (run.cluster.get("Deployment", "ranker-v1", "search") or {})["spec"].get("replicas", 1)
+
+    await run.until(lambda: replicas() == 6, "six replicas", LONGEST_SECONDS)
+    await run.settled(3)
+    await run.apply(model(versions=[version]))
 
 
 async def set_aside(run: Run) -> None:
@@ -320,6 +333,7 @@ SCENES = {
         _scene("cascade-delete", with_model, cascade, quiet=FINISHED_SECONDS, later=FINISHED_SECONDS),
         _scene("limit", with_model, change_limit),
         _scene("scale", with_model, scale),
+        _scene("autoscale", with_model, autoscale),
         _scene("override", with_model, set_aside),
         _scene("shadow", with_model, shadow, counting=60),
         _scene("ramp", with_model, ramp),

@@ -1,15 +1,13 @@
 """Versions with `autoscale`: demand moves replicas, warm replicas move the limit; in simulated time."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from fractions import Fraction
 
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import ObjectKey
-from k8s_manager.autoscaling.scale_target import ScaleTarget
-from k8s_manager.autoscaling.signal_source import SignalReadings
-from ratelimiter.autoscale.signals import SignalReading
+from tests.support.demand import SetDemand
 from tests.support.direct_api import SETTINGS, Cluster, Fault, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.simulated import simulate
@@ -19,21 +17,6 @@ EACH = 20
 STARTS, WARMS = 5, 25
 AUTOSCALED = {"min": 2, "max": 8, "signals": [{"name": "demand", "target": "80%"}]}
 KEY = ObjectKey("Deployment", "search", "ranker-v1")
-
-
-class Load:
-    """The signals of the tests: a demand in requests/s, or a reason why it cannot be read."""
-
-    def __init__(self, demand: float) -> None:
-        self.demand: float | None = demand
-        self.missing = "no collector answers"
-
-    async def read(self, versions: Sequence[ScaleTarget]) -> SignalReadings:
-        now = asyncio.get_running_loop().time()
-        if self.demand is None:
-            return SignalReadings(missing={version.key: {"demand": self.missing} for version in versions})
-        reading = SignalReading(self.demand, now)
-        return SignalReadings({version.key: {"demand": reading} for version in versions})
 
 
 class Node:
@@ -93,7 +76,7 @@ def scaled(**autoscale: object) -> dict:
 
 
 @asynccontextmanager
-async def serving(load: Load, document: Mapping[str, object] | None = None):
+async def serving(load: SetDemand, document: Mapping[str, object] | None = None):
     async with managed(SETTINGS, signals=load) as cluster:
         await cluster.apply(NAMESPACE, gateway(), tenant())
         await cluster.pod("gw", "inference-gw", {"istio": "shared"})
@@ -108,7 +91,7 @@ async def serving(load: Load, document: Mapping[str, object] | None = None):
             running.cancel()
 
 
-def run(check: Callable, load: Load, document: Mapping[str, object] | None = None) -> None:
+def run(check: Callable, load: SetDemand, document: Mapping[str, object] | None = None) -> None:
     async def main() -> None:
         async with serving(load, document) as (cluster, node):
             await check(cluster, node)
@@ -117,7 +100,7 @@ def run(check: Callable, load: Load, document: Mapping[str, object] | None = Non
 
 
 def test_refused_demand_brings_replicas_and_they_raise_the_limit():
-    load = Load(20.0)
+    load = SetDemand(20.0)
 
     async def check(cluster: Cluster, node: Node) -> None:
         assert (replicas(cluster), limit(cluster)) == (2, 40)
@@ -146,11 +129,11 @@ def test_a_new_version_begins_with_its_least_number():
         assert replicas(cluster) == 3
         assert max(node.seen) == 3
 
-    run(check, Load(1.0), scaled(min=3))
+    run(check, SetDemand(1.0), scaled(min=3))
 
 
 def test_without_a_signal_the_replicas_stay():
-    load = Load(100.0)
+    load = SetDemand(100.0)
 
     async def check(cluster: Cluster, node: Node) -> None:
         assert replicas(cluster) == 6
@@ -176,11 +159,11 @@ def test_a_demand_beyond_max_is_a_condition():
         assert (status, reason) == ("True", "AtMost")
         assert message == "version v1 needs 62.5 replicas, and max is 8; raise max"
 
-    run(check, Load(1_000.0))
+    run(check, SetDemand(1_000.0))
 
 
 def test_a_version_that_another_autoscaler_scales_is_left_alone():
-    load = Load(20.0)
+    load = SetDemand(20.0)
 
     async def check(cluster: Cluster, node: Node) -> None:
         target = {"kind": "Deployment", "name": KEY.name}
@@ -209,11 +192,11 @@ def test_a_number_of_another_hand_is_where_the_next_decision_begins():
         await asyncio.sleep(600)
         assert replicas(cluster) == 2
 
-    run(check, Load(20.0))
+    run(check, SetDemand(20.0))
 
 
 def test_a_write_that_fails_is_tried_again_and_shown():
-    load = Load(20.0)
+    load = SetDemand(20.0)
 
     async def check(cluster: Cluster, node: Node) -> None:
         fault = Fault("PATCH", r"deployments/ranker-v1/scale$", times=1000, status=503)
@@ -233,7 +216,7 @@ def test_a_write_that_fails_is_tried_again_and_shown():
 
 
 def test_the_replicas_stay_when_autoscale_comes_and_goes():
-    load = Load(100.0)
+    load = SetDemand(100.0)
 
     async def check(cluster: Cluster, node: Node) -> None:
         assert replicas(cluster) == 6
@@ -252,7 +235,7 @@ def test_the_replicas_stay_when_autoscale_comes_and_goes():
 
 
 def test_figures_that_move_are_no_write_each():
-    load = Load(20.0)
+    load = SetDemand(20.0)
 
     async def check(cluster: Cluster, node: Node) -> None:
         await asyncio.sleep(60)

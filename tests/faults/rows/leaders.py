@@ -19,7 +19,7 @@ from tests.faults.end_state import State, differences, end_state
 from tests.faults.injection import WRITES, Injector
 from tests.faults.oracle import SHOWN
 from tests.faults.processes import ProcessLoop, start_process
-from tests.faults.run import SETTINGS
+from tests.faults.run import DEMAND, SETTINGS
 from tests.faults.scenes import VERSIONS
 from tests.faults.simulation import SimulatedClock, Stuck, simulate, until
 from tests.faults.transport import Answer, Request, Transport
@@ -98,7 +98,7 @@ class _Managers:
         transport = _Watched(self.cluster, name, self.stale)
         client = KubeClient("http://cluster", cast(aiohttp.ClientSession, transport))
         settings = replace(SETTINGS, identity=name, lease=LEASE[1:])
-        manager = assemble(client, self.clocks[name], settings)
+        manager = assemble(client, self.clocks[name], settings, signals=DEMAND)
         self._running[name] = start_process(name, lambda: run_parts(transport.died, *manager.parts())), transport
 
     async def stop(self, name: str, writes: int) -> None:
