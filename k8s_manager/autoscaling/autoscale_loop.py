@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from k8s_manager.autoscaling.namespace_quota import spare_in
+from k8s_manager.autoscaling.quota_reader import QuotaReader
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -26,6 +28,7 @@ from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.world import World
 from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, decide
 from ratelimiter.autoscale.document_rules import rules_of
+from ratelimiter.autoscale.quota import Amounts
 
 QUIET, LONGEST = 0.2, 1.0
 """Seconds for which a look waits after a change of documents or Deployments."""
@@ -48,6 +51,7 @@ class AutoscaleLoop:
         self._store, self._source, self._clock, self._settings = store, source, clock, settings
         self._changed = changed
         self._effects = Effects(clock, asyncio.Event())
+        self._quotas = QuotaReader(client, clock)
         self._writer = ScaleWriter(client, store, events, self._effects)
         self._targets: dict[VersionKey, ScaleTarget] = {}
         self._memories: dict[VersionKey, ScaleMemory] = {}
@@ -72,7 +76,8 @@ class AutoscaleLoop:
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
         at, now = self._clock.utc(), self._clock.now()
-        views = {key: self._view(target, read, now, at) for key, target in targets.items()}
+        spare = self._spare(targets, read, now, await self._quotas.rooms() if targets else {})
+        views = {key: self._view(target, read, now, at, spare.get(key)) for key, target in targets.items()}
         self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
         if leads:
             failures = await self._writer.write(_wishes(views))
@@ -82,11 +87,27 @@ class AutoscaleLoop:
             self._changed.set()
         return due if targets else None
 
-    def _view(self, target: ScaleTarget, read: SignalReadings, now: float, at: datetime) -> ScaleView:
-        decision = self._decide(target, read, now)
+    def _spare(
+        self, targets: Mapping[VersionKey, ScaleTarget], read: SignalReadings, now: float, rooms: Mapping[str, Amounts]
+    ) -> dict[VersionKey, int]:
+        """Return how many replicas more each version may get in namespaces with quotas."""
+        found: dict[VersionKey, int] = {}
+        for namespace, room in rooms.items():
+            here = {str(key): target for key, target in targets.items() if key.namespace == namespace}
+            asked = {name: self._decide(target, read, now, None)[0].replicas for name, target in here.items()}
+            spare = spare_in(room, here, asked)
+            found |= {target.key: spare[name] for name, target in here.items()}
+        return found
+
+    def _view(
+        self, target: ScaleTarget, read: SignalReadings, now: float, at: datetime, spare: int | None
+    ) -> ScaleView:
+        decision, self._memories[target.key] = self._decide(target, read, now, spare)
         return ScaleView(target, decision, at, read.missing.get(target.key, {}))
 
-    def _decide(self, target: ScaleTarget, read: SignalReadings, now: float) -> ScaleDecision:
+    def _decide(
+        self, target: ScaleTarget, read: SignalReadings, now: float, spare: int | None
+    ) -> tuple[ScaleDecision, ScaleMemory]:
         is_fresh = now - self._store.last_seen.get("Pod", 0.0) < self._settings.stale_after
         seen = ScaleObservation(
             at=now,
@@ -94,11 +115,10 @@ class AutoscaleLoop:
             warm=target.warm,
             readings=read.values.get(target.key, {}) if is_fresh else {},
             releasing=target.releasing,
+            spare=spare,
         )
         rules = rules_of(target.document, float(target.per_replica or 1))
-        memory = self._memories.get(target.key, ScaleMemory())
-        decision, self._memories[target.key] = decide(rules, memory, seen)
-        return decision
+        return decide(rules, self._memories.get(target.key, ScaleMemory()), seen)
 
 
 def _is_urgent(before: ScaleTarget | None, now: ScaleTarget) -> bool:

@@ -10,7 +10,7 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import exact
 from istio_templates.documents.model import Version
-from istio_templates.facts import Pairs, ServedModel
+from istio_templates.facts import Manifest, Pairs, ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.world.world import World
 from ratelimiter.autoscaler import Scaler
@@ -31,8 +31,8 @@ class VersionKey(NamedTuple):
 class ScaleTarget:
     """A version with `autoscale`. `per_replica` are the requests/s of one replica, None where no document says them;
     `share` is its part of the model's requests; `labels` select its pods. `replicas` are those that its `deployment`
-    asks for (None: there is none yet), `warm` those that serve. `foreign` is an autoscaler of another owner on the
-    Deployment."""
+    asks for (None: there is none yet), of which `existing` are there and `warm` serve; each is made from `template`.
+    `foreign` is an autoscaler of another owner on the Deployment."""
 
     key: VersionKey
     tenant: str
@@ -44,6 +44,8 @@ class ScaleTarget:
     replicas: int | None
     warm: int
     releasing: bool
+    existing: int
+    template: Manifest
     foreign: Scaler | None = None
 
 
@@ -80,5 +82,7 @@ def _scaled(
         replicas=rollout.wanted if rollout else None,
         warm=world.ready.get(key, 0),
         releasing=moving or (rollout is not None and rollout.existing > rollout.updated),
+        existing=rollout.existing if rollout else 0,
+        template=found.pods.template if found.pods else {},
         foreign=world.scalers.get((key.namespace, deployment)),
     )

@@ -73,6 +73,8 @@ RIGHTS = (
     RbacRule("workloads", "", ("services", "serviceaccounts", "configmaps"), _OWN),
     RbacRule("workloads", "apps", ("deployments",), _OWN),
     RbacRule("workloads", "policy", ("poddisruptionbudgets",), _OWN),
+    RbacRule("replicas of versions that scale", "apps", ("deployments/scale",), ("patch",)),
+    RbacRule("quotas that bound replicas", "", ("resourcequotas",), ("list",)),
     RbacRule("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
     RbacRule("isolation", "networking.k8s.io", ("networkpolicies",), _OWN),
     RbacRule("the rights of gateway pods", "rbac.authorization.k8s.io", ("rolebindings",), _OWN),

@@ -35,6 +35,7 @@ _ALL = (
     Resource("Service", "v1", "services"),
     Resource("ServiceAccount", "v1", "serviceaccounts"),
     Resource("ConfigMap", "v1", "configmaps"),
+    Resource("ResourceQuota", "v1", "resourcequotas"),
     Resource("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
     Resource("TokenReview", "authentication.k8s.io/v1", "tokenreviews", namespaced=False),
     Resource("SubjectAccessReview", "authorization.k8s.io/v1", "subjectaccessreviews", namespaced=False),

@@ -77,6 +77,14 @@ _LIMIT: Shape = {
     "versions": [{"version!": str, "total": float, "perGateway": _BUCKET}],
     "since": str,
 }
+_SCALING: Shape = {
+    **dict.fromkeys(("version!", "writer!", "at!"), str),
+    **dict.fromkeys(("min!", "max!", "replicas!", "current!", "warm!"), int),
+    **dict.fromkeys(("ratio", "need", "needAhead"), float),
+    "holds!": _TEXTS,
+    "signals!": [{"name!": str, "value": float, "target!": float, "ratio": float, "weight!": float, "guard!": bool,
+                  "missing": str}],
+}  # fmt: skip
 _STATUSES: Mapping[str, Shape] = {
     "InferenceGateway": {"pods": {"total!": int, "ready!": int}, "addresses": _TEXTS},
     "Tenant": {"namespace": str, "gateway": str, "moving": {"from!": _TEXTS, "until!": str}},
@@ -85,6 +93,7 @@ _STATUSES: Mapping[str, Shape] = {
         "versions": [{"name!": str, "desired": int, "ready!": int}],
         "limit": _LIMIT,
         "warmup": {"mode!": str, "plan!": str, "counts!": {EACH: int}, "notOpen!": [{}]},
+        "autoscale": [_SCALING],
         "draining": [{"version!": str, "until!": str}],
     },
     "LimitOverride": {"models": int, "inForce": int},

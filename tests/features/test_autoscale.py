@@ -162,6 +162,33 @@ def test_a_demand_beyond_max_is_a_condition():
     run(check, SetDemand(1_000.0))
 
 
+def test_no_more_replicas_than_the_quota_bears():
+    load = SetDemand(20.0)
+    small = {"requests": {"cpu": "500m"}}
+    version = {"name": "v1", "workload": {"image": "example.com/ranker:1", "resources": small}, "autoscale": AUTOSCALED}
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        key = ObjectKey("ResourceQuota", "search", "all")
+        await cluster.client.create({"kind": "ResourceQuota", "metadata": {"name": key.name, "namespace": "search"}})
+        room = {"hard": {"requests.cpu": "2", "pods": "100"}, "used": {"requests.cpu": "1", "pods": "2"}}
+        await cluster.client.merge(key, {"status": room}, "status")
+        await cluster.client.merge(KEY, {"status": {"replicas": 2, "updatedReplicas": 2}}, "status")
+        await asyncio.sleep(60)
+        load.demand = 100.0
+        await asyncio.sleep(60)
+        assert replicas(cluster) == 4
+        status, reason, message = condition(cluster, "ScalingLimited")
+        assert (status, reason) == ("True", "Quota")
+        assert "bears 4" in message
+        more = {"hard": {"requests.cpu": "8"}, "used": {"requests.cpu": "2", "pods": "4"}}
+        await cluster.client.merge(key, {"status": more}, "status")
+        await cluster.client.merge(KEY, {"status": {"replicas": 4, "updatedReplicas": 4}}, "status")
+        await asyncio.sleep(60)
+        assert replicas(cluster) == 6
+
+    run(check, load, model(versions=[version]))
+
+
 def test_a_version_that_another_autoscaler_scales_is_left_alone():
     load = SetDemand(20.0)
 

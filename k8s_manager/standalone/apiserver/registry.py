@@ -20,6 +20,7 @@ _BUILT_IN = [
     ("v1", "Event", "events", True),
     ("v1", "Node", "nodes", False),
     ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", True),
+    ("v1", "ResourceQuota", "resourcequotas", True),
     ("apps/v1", "Deployment", "deployments", True),
     ("apps/v1", "StatefulSet", "statefulsets", True),
     ("apps/v1", "ControllerRevision", "controllerrevisions", True),
@@ -35,7 +36,7 @@ _BUILT_IN = [
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", False),
 ]
 _WITH_STATUS = {"Namespace", "Pod", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget",
-                "CustomResourceDefinition", "Node"}  # fmt: skip
+                "ResourceQuota", "CustomResourceDefinition", "Node"}  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -1,0 +1,87 @@
+"""How many more replicas the ResourceQuotas of a namespace bear. Pure.
+
+https://kubernetes.io/docs/concepts/policy/resource-quotas/
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from istio_templates.facts import Manifest
+from istio_templates.quantity import quantity
+from k8s_manager.autoscaling.scale_target import ScaleTarget
+from ratelimiter.autoscale.quota import Amounts, spare_of
+
+_KINDS = ("requests", "limits")
+_SHORT = {"requests.cpu": "cpu", "requests.memory": "memory"}
+"""What a quota may write in short."""
+
+
+def rooms_of(quotas: Iterable[Manifest]) -> dict[str, dict[str, Fraction]]:
+    """Return, by namespace, what its quotas leave of each resource that they bound. A quota for some pods alone (with
+    scopes) says nothing of a version's."""
+    found: dict[str, dict[str, Fraction]] = defaultdict(dict)
+    for quota in quotas:
+        spec, status = _mapping(quota.get("spec")), _mapping(quota.get("status"))
+        if spec.get("scopes") or spec.get("scopeSelector"):
+            continue
+        used, room = _mapping(status.get("used")), found[quota["metadata"]["namespace"]]
+        for name, bound in _mapping(status.get("hard")).items():
+            most, taken = quantity(bound), quantity(used.get(name, "0"))
+            if most is not None and taken is not None:
+                room[name] = min(room.get(name, most - taken), most - taken)
+    return dict(found)
+
+
+def pod_size(template: Mapping[str, Any]) -> dict[str, Fraction]:
+    """Return what one pod of a template takes of a quota."""
+    spec = _mapping(template.get("spec"))
+    inits = [one for one in _list(spec.get("initContainers")) if one.get("restartPolicy") != "Always"]
+    sidecars = [one for one in _list(spec.get("initContainers")) if one.get("restartPolicy") == "Always"]
+    running = _sum(map(_amounts, [*_list(spec.get("containers")), *sidecars]))
+    size = {"pods": Fraction(1), "count/pods": Fraction(1), **running}
+    for one in map(_amounts, inits):
+        size |= {name: max(amount, size.get(name, Fraction(0))) for name, amount in one.items()}
+    return {**size, **{short: size[name] for name, short in _SHORT.items() if name in size}}
+
+
+def spare_in(room: Amounts, targets: Mapping[str, ScaleTarget], asked: Mapping[str, int]) -> dict[str, int]:
+    """Return how many replicas more each version of a namespace gets, by its name; what is asked for already and is not
+    there yet has its room."""
+    sizes = {name: pod_size(target.template) for name, target in targets.items()}
+    left = dict(room)
+    for name, target in targets.items():
+        pending = max(0, (target.replicas or 0) - target.existing)
+        left = {of: amount - pending * sizes[name].get(of, 0) for of, amount in left.items()}
+    replicas = {name: target.replicas or 0 for name, target in targets.items()}
+    return spare_of(asked, replicas, sizes, left)
+
+
+def _amounts(container: Manifest) -> dict[str, Fraction]:
+    """Return what a container takes; it asks for what it is limited to, where it does not say otherwise."""
+    resources = _mapping(container.get("resources"))
+    limits = _mapping(resources.get("limits"))
+    asked = {"limits": limits, "requests": {**limits, **_mapping(resources.get("requests"))}}
+    return {
+        f"{kind}.{name}": figure
+        for kind in _KINDS
+        for name, value in asked[kind].items()
+        if (figure := quantity(value)) is not None
+    }
+
+
+def _sum(parts: Iterable[Amounts]) -> dict[str, Fraction]:
+    out: dict[str, Fraction] = defaultdict(Fraction)
+    for part in parts:
+        for name, amount in part.items():
+            out[name] += amount
+    return dict(out)
+
+
+def _mapping(value: Any) -> Manifest:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Manifest]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
