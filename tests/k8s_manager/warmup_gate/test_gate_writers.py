@@ -174,6 +174,11 @@ OPENED = [("see all", 0), ("look", 0), ("deliver", 0), ("warm", 0), ("see all", 
 RESTARTED = [("die", 0), ("start", 0)]
 BOTH_CLOSE = [("see all", 0), ("see all", 1), ("look", 1), ("look", 0), ("deliver", 0), ("deliver", 0)]
 
+LATE_CLOSING = [
+    *OPENED, *RESTARTED, ("see all", 1), ("look", 1), ("see all", 0), ("look", 0), ("deliver", 1),
+    ("warm", 0), ("see all", 0), ("look", 0), ("deliver", 1), ("deliver", 0),
+]  # fmt: skip
+
 
 async def do(cluster, both, action, who):
     match action:
@@ -223,6 +228,7 @@ async def play(steps):
 
 @given(st.lists(actions, max_size=60))
 @example([*OPENED, *RESTARTED, *BOTH_CLOSE])
+@example(LATE_CLOSING)
 @example([*OPENED, ("die", 0), ("see all", 1), ("start", 0), ("look", 1), ("lead", 1), ("notice", 1), ("deliver", 0)])
 @example([*OPENED[:-1], *RESTARTED, ("lead", 1), ("notice", 1), ("see all", 1), ("look", 1), ("deliver", 0)])
 @settings(max_examples=200, deadline=None)
