@@ -67,6 +67,7 @@ from k8s_manager.status.status_writer import StatusWriter
 from k8s_manager.traces.span_endpoint import recording
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
 from k8s_manager.warmup_gate import gate_loop
+from k8s_manager.warmup_gate.gate_closer import GateCloser
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 
 log = logging.getLogger(__name__)
@@ -182,7 +183,7 @@ def assemble(
     effects = Effects(clock, changed)
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, changed)
     firsts = FirstRequestLoop(store, limits, clock, settings)
-    gates = GateLoop(leader, store, clock, settings, events, firsts, triggers.gates)
+    gates = _gate_loop(client, leader, store, clock, settings, events, firsts, triggers.gates)
     autoscale = AutoscaleLoop(leader, store, measured.signals, clock, settings, events, changed)
     history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
@@ -231,6 +232,22 @@ def _backend(
         clock,
         settings.change_patience,
     )
+
+
+def _gate_loop(
+    client: KubeClient,
+    leader: FencedClient,
+    store: Store,
+    clock: Clock,
+    settings: Settings,
+    events: Events,
+    firsts: FirstRequestLoop,
+    trigger: asyncio.Event,
+) -> GateLoop:
+    """Return the loop that opens gates through the fence; `client` closes them, which a manager may that does not
+    lead."""
+    effects = Effects(clock, trigger)
+    return GateLoop(leader, store, clock, settings, events, firsts, effects, GateCloser(client, store, clock, effects))
 
 
 def _writers(

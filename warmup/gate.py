@@ -6,8 +6,9 @@
                      └──── after a pause (hold) ──────┘
                                                       └──────> PlanWrong           closed until the plan is another
 
-A verdict is about one container: where another one runs, the gate is closed and the pod begins again. A pod that is
-warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
+A verdict is about one container: where another one runs, the gate is closed and the pod begins again. `decide` is for
+the leader; `closings` is what a manager that does not lead does as well, since closing is safe for any of them. A pod
+that is warm stays open when the plan changes: a changed plan is a rollout, and new pods bring it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,6 +33,21 @@ class GateUpdate:
     reason: str
     said: str
     verdict: WarmupResult | None = None
+
+    def is_for(self, pod: GatedPod) -> bool:
+        """Tell whether it still is right for its pod as that is now. What opens a gate is about a container, what keeps
+        it closed about everything that was seen of the pod."""
+        return (pod.uid, pod.container) == (self.pod.uid, self.pod.container) if self.open else pod == self.pod
+
+
+@dataclass(frozen=True, slots=True)
+class GateClosing:
+    """An open gate over a container that was not found warm, and why it has to be closed. It cannot open one, so that
+    any manager may carry it out."""
+
+    pod: GatedPod
+    reason: str
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,19 @@ def decide(
     return GateDecision(tuple(turns), tuple(begin), stop, min(waits, default=None)), GateState(works, uncared)
 
 
+def closings(pods: Iterable[GatedPod], claims: Iterable[WarmupClaim]) -> list[GateClosing]:
+    """Return the gates that any manager has to close; those of pods without a claim are left as they are."""
+    found = [due for pod in pods if (due := _closing(pod))]
+    claimed = claims_by_pod((due.pod for due in found), claims) if found else {}
+    return [due for due in found if due.pod.uid in claimed]
+
+
+def _closing(pod: GatedPod) -> GateClosing | None:
+    if pod.leaving or not pod.gated or not pod.is_open or pod.holds:
+        return None
+    return GateClosing(pod, "Restarted" if pod.verdict else "Unproved", _stale(pod))
+
+
 def _works(state: GateState, pods: list[GatedPod], claimed: Mapping[str, WarmupClaim]) -> dict[str, Work]:
     """Return the work on every pod that has to be warmed; what was about another container or plan begins again."""
     works: dict[str, Work] = {}
@@ -142,8 +171,8 @@ def _turn(pod: GatedPod, claim: WarmupClaim | None, work: Work | None, free: boo
         return (
             None if pod.is_open else GateUpdate(pod, True, str(pod.verdict and pod.verdict.result), "it was found warm")
         )
-    if pod.is_open:
-        return GateUpdate(pod, False, "Restarted" if pod.verdict else "Unproved", _stale(pod))
+    if due := _closing(pod):
+        return GateUpdate(pod, False, due.reason, due.said)
     if work and work.opens:
         return work.opens
     reason, said = _waiting(pod, work)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from e2e.scenarios.test_leader import leader
 from e2e.support.load import Load
 from e2e.support.observation import stopped
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
@@ -36,14 +37,7 @@ async def test_replicas_open_after_their_plan_and_a_killed_container_only_after_
         before = await asked(pods[0], "/counts")
         assert not load.outcome.strange, load.outcome.counts
         dead = await crash(pods[0])
-
-        async def again() -> bool:
-            pod = await site.get("Pod", pods[0]["metadata"]["name"], tenant)
-            verdict = verdict_of(pod or {"metadata": {}})
-            running = (pod or {})["status"]["containerStatuses"][0]
-            return bool(verdict and running["restartCount"] == 1 and verdict.container == running["containerID"])
-
-        await until(again, "the new container being found warm")
+        await until(lambda: is_warm_again(site, tenant, pods[0]), "the new container being found warm")
         await serves(site, tenant, 2)
 
         async def serves_again() -> bool:
@@ -57,6 +51,14 @@ async def test_replicas_open_after_their_plan_and_a_killed_container_only_after_
     assert after["realWhileCold"] == 0
     assert watch.wrong == []
     assert len(load.outcome.failed_after(dead)) <= LOST_AFTER_A_CRASH, (dead, load.outcome.failed)
+
+
+async def is_warm_again(site: Site, tenant: str, before: Manifest) -> bool:
+    """Tell whether the container of a pod has been started once more and found warm."""
+    pod = await site.get("Pod", before["metadata"]["name"], tenant)
+    verdict = verdict_of(pod or {"metadata": {}})
+    running = (pod or {})["status"]["containerStatuses"][0]
+    return bool(verdict and running["restartCount"] == 1 and verdict.container == running["containerID"])
 
 
 async def test_rollout_scale_in_version_switch_and_rollback_lose_nothing_with_retries_off(
@@ -156,6 +158,25 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
     for pod in pods:
         assert (await asked(pod, "/counts"))["realWhileCold"] == 0
     await until(lambda: site.holds("Model", "ranker", "Warm", tenant), "the condition Warm")
+
+
+async def test_a_container_that_restarts_while_the_leader_is_away_is_closed_by_the_other_manager(
+    site: Site, gateways: list[str], tenant: str
+):
+    await site.make_tenant(tenant)
+    await put(site, tenant, spec(tenant, 2, warmup={"plan": PLAN}))
+    pods = await serves(site, tenant, 2)
+    watch = Watch(site, tenant)
+    watching = asyncio.create_task(watch.run())
+    gone = (await leader(site)).rpartition("-")[0]
+    kubectl("-n", SYSTEM, "delete", "pod", gone, "--force", "--grace-period=0")
+    await crash(pods[0])
+    await until(lambda: is_warm_again(site, tenant, pods[0]), "the new container being found warm by the next leader")
+    await serves(site, tenant, 2)
+    await stopped(watching)
+    assert watch.wrong == []
+    assert pods[0]["metadata"]["name"] in watch.closed
+    assert (await asked(pods[0], "/counts"))["realWhileCold"] == 0
 
 
 KILL_THE_AGENT = """

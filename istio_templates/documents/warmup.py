@@ -327,15 +327,16 @@ class Warmup(Spec):
     """How a replica proves that it is warm. With a plan and no mode: `gate`.
 
     `agentImage` is Tidegate's own, where the cluster knows it by another name. `restartDelay` is what the rendered
-    readiness probe waits after a container's start. In mode `gate` it has to outlast a change of the manager's leader:
-    the gate of a container that restarts in place is closed by the leader.
+    readiness probe waits after a container's start. In mode `gate` any manager that runs closes the gate of a container
+    that restarts in place within that time. Where only one manager is installed, it has to outlast that one's own
+    restart: 20s or more.
     """
 
     mode: Literal["none", "fixedDelay", "gate", "agent"] | None = None
     plan: WarmupPlanSpec | None = None
     plan_ref: PlanRef | None = None
     fixed_delay: FixedDelay = FixedDelay()
-    restart_delay: Duration = "20s"
+    restart_delay: Duration = "5s"
     slow_start: SlowStart | None = None
     agent_image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] = AGENT_IMAGE
 

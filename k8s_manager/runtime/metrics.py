@@ -104,6 +104,11 @@ WARMED = Histogram(
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
     registry=REGISTRY,
 )
+STANDBY_CLOSURES = Counter(
+    "tidegate_standby_gate_closures",
+    "Gates of containers not found warm that this manager closed while it did not lead.",
+    registry=REGISTRY,
+)
 FIRST_REQUEST = Histogram(
     "tidegate_first_request_seconds",
     "From a replica being ready to its first request through a gateway that counts by endpoint.",

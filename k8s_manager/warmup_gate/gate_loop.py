@@ -1,39 +1,37 @@
 """The gate loop: shows pods and plans to the warm-up controller, and turns the gates that it decides on.
 
-It works for the leader only. What standbys know of a pod's warm-up stands at the pod.
+Only the leader warms pods and opens gates. A manager that does not lead closes the gates of containers that were not
+found warm, so that one that restarts in place waits for no change of leader.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import Mapping, Set
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from istio_templates.facts import Manifest, ObjectKey, Pairs
 from istio_templates.names import MODEL, key_of, warmup_object
-from istio_templates.workloads.warm_gate import GATE, VERDICT, has_gate
+from istio_templates.workloads.warm_gate import has_gate
 from istio_templates.workloads.warmup_plan import LABEL, PLAN_KEY, VERSIONS_KEY
 from k8s_manager.dataplane.first_request import FirstRequestLoop
-from k8s_manager.kube.errors import Absent, Unavailable
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
-from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
-from k8s_manager.runtime.effects.lane import Effect, Effects
+from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.runtime.metrics import WARMED, WARMING
 from k8s_manager.runtime.settings import Settings
-from k8s_manager.runtime.timestamp import timestamp
+from k8s_manager.warmup_gate.gate_closer import GateCloser
+from k8s_manager.warmup_gate.pod_gates import PodGates
 from k8s_manager.warmup_gate.progress import PodProgress, warmth_of
 from warmup.clients import connect
-from warmup.controller import WarmupController
+from warmup.controller import RESYNC, WarmupController
 from warmup.engine import WarmupOutcome
-from warmup.gate import GateUpdate
+from warmup.gate import closings
 from warmup.plans.bundle import Bundle, hash_of
 from warmup.pods import GatedPod, WarmupClaim, gated_pod
 from warmup.warmup_queue import WarmupBounds
@@ -42,58 +40,7 @@ from warmup.wire import ServerConnection
 log = logging.getLogger(__name__)
 KINDS = frozenset({"Pod", "ConfigMap", "Model"})
 """What triggers a pass."""
-AT_ONCE, PATIENCE, BACKOFF = 32, 0.5, Backoff(0.5, 5.0)
 CADENCE = Cadence(0.02, 0.1)
-
-
-class PodGates:
-    """Turns gates in the cluster. A patch names the pod's UID and touches Tidegate's condition and annotation alone.
-
-    A call that has not arrived raises a `TidegateError`; a late one runs on, and no other of that pod begins meanwhile.
-    """
-
-    def __init__(self, client: FencedClient, store: Store, clock: Clock, effects: Effects) -> None:
-        self._client, self._store, self._clock = client, store, clock
-        self._lane = effects.lane("gate", AT_ONCE, PATIENCE, BACKOFF)
-
-    async def turn(self, turn: GateUpdate) -> None:
-        """Set a pod's gate; a pod that has gone needs none."""
-        now = timestamp(self._clock.utc())
-        condition: Manifest = {
-            "type": GATE,
-            "status": str(turn.open),
-            "reason": turn.reason,
-            "message": turn.said[:1024],
-            "lastTransitionTime": now,
-        }
-        metadata: Manifest = {"uid": turn.pod.uid}
-        if turn.verdict:
-            metadata["annotations"] = {VERDICT: turn.verdict.text()}
-        patch = {"metadata": metadata, "status": {"conditions": [condition]}}
-
-        async def write() -> None:
-            with suppress(Absent):
-                self._store.put(await self._client.strategic(_key(turn.pod), patch, "status"))
-
-        await self._carry_out(turn.pod, write)
-
-    async def delete(self, pod: GatedPod) -> None:
-        """Delete a pod, if it still is the observed one."""
-
-        async def delete() -> None:
-            with suppress(Absent):
-                await self._client.delete(_key(pod), pod.uid)
-
-        await self._carry_out(pod, delete)
-
-    async def _carry_out(self, pod: GatedPod, effect: Effect) -> None:
-        if await self._lane.run({pod.uid: effect}, group=lambda _: pod.namespace):
-            failed = self._lane.failed.get(pod.uid)
-            raise failed.error if failed else Unavailable(f"{_key(pod)}: a write of it is under way; it is waited for")
-
-
-def _key(pod: GatedPod) -> ObjectKey:
-    return ObjectKey("Pod", pod.namespace, pod.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,36 +62,51 @@ class GateLoop:
         settings: Settings,
         events: Events,
         firsts: FirstRequestLoop,
-        trigger: asyncio.Event,
+        effects: Effects,
+        closer: GateCloser,
     ) -> None:
         self._store, self._clock, self._events, self._firsts = store, clock, events, firsts
-        self._trigger = trigger
-        self._effects = Effects(clock, trigger)
-        self._gates = PodGates(client, store, clock, self._effects)
+        self._effects, self._closer = effects, closer
+        self._gates = PodGates(client, store, clock, effects)
         self._bounds = WarmupBounds(settings.warming, settings.warming_per_node)
         self._memo, self._claims = Memo(), Memo()
         self._inside: dict[str, Last] = {}
         self._controller: WarmupController | None = None
 
     async def run(self, leads: bool = True) -> None:
-        """Warm replicas until cancelled; a standby does nothing."""
+        """Warm replicas until cancelled; a standby closes gates only."""
         await self._store.synced.wait()
-        if not leads:
-            await asyncio.Event().wait()
-        trigger = self._trigger
+        self._effects.wake.set()
+        await (self._lead() if leads else self._follow())
+
+    async def _lead(self) -> None:
         self._controller = controller = WarmupController(
-            self._gates, self._clock, self._bounds, _connect, self, trigger.set
+            self._gates, self._clock, self._bounds, _connect, self, self._effects.wake.set
         )
-        trigger.set()
         try:
             await control_loop("gates", partial(self.once, controller), self._effects, CADENCE, self._clock)
         finally:
             self._controller = None
             await controller.close()
 
+    async def _follow(self) -> None:
+        await control_loop("closing of gates", self.close_once, self._effects, CADENCE, self._clock)
+
     async def once(self, controller: WarmupController) -> float:
         """Show all pods and plans to the controller; return when the next pass is due at the latest."""
         plans = self._plans()
+        due = await controller.look(self._pods(plans), plans.claims)
+        WARMING.set(len(controller.progress))
+        return due
+
+    async def close_once(self) -> float:
+        """Close the gates of containers that were not found warm; return when the next pass is due at the latest."""
+        plans = self._plans()
+        await self._closer.close(closings(self._pods(plans), plans.claims))
+        return self._clock.now() + RESYNC
+
+    def _pods(self, plans: _Plans) -> list[GatedPod]:
+        """Return the pods that are warmed."""
         pods = [
             self._memo.get(
                 ("pod", pod["metadata"]["uid"]), (pod["metadata"]["resourceVersion"],), partial(gated_pod, pod)
@@ -153,9 +115,7 @@ class GateLoop:
             if has_gate(pod) or _is_delayed(pod, plans)
         ]
         self._memo.end_round()
-        due = await controller.look(pods, plans.claims)
-        WARMING.set(len(controller.progress))
-        return due
+        return pods
 
     def ended(self, pod: GatedPod, claim: WarmupClaim, outcome: WarmupOutcome) -> None:
         """Log and publish the result of a pod's warm-up."""
