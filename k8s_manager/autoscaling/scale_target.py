@@ -32,7 +32,7 @@ class ScaleTarget:
     """A version with `autoscale`. `per_replica` are the requests/s of one replica, None where no document says them;
     `share` is its part of the model's requests; `labels` select its pods. `replicas` are those that its `deployment`
     asks for (None: there is none yet), `warm` those that serve. `foreign` is an autoscaler of another owner on the
-    Deployment."""
+    Deployment; `silent` are its gateways that log no requests, so that nothing counts them."""
 
     key: VersionKey
     tenant: str
@@ -45,6 +45,7 @@ class ScaleTarget:
     warm: int
     releasing: bool
     foreign: Scaler | None = None
+    silent: tuple[str, ...] = ()
 
 
 def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
@@ -81,4 +82,5 @@ def _scaled(
         warm=world.ready.get(key, 0),
         releasing=moving or (rollout is not None and rollout.existing > rollout.updated),
         foreign=world.scalers.get((key.namespace, deployment)),
+        silent=tuple(pool.name for pool in served.tenant.gateways if not pool.access_log),
     )
