@@ -76,7 +76,9 @@ class RequestSignals:
         except TidegateError as error:
             return CountedWindow(end, flaw=f"{error}; look at the collectors")
         if answer.gaps:
-            return CountedWindow(end, flaw=f"requests are counted in part ({'; '.join(answer.gaps)}); look at them")
+            return CountedWindow(
+                end, flaw=f"requests are counted in part ({'; '.join(answer.gaps)}); look at the collectors"
+            )
         return CountedWindow(end, _by_place(row for row in answer.rows if row.key.start == end - WINDOW))
 
 

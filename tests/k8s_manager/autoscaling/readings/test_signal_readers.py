@@ -1,10 +1,16 @@
 """All sources together: every signal that is asked for is read or says why not, whatever is away."""
 
+import pytest
+
+from istio_templates.documents import parse
 from k8s_manager.autoscaling.readings.signal_readers import SignalReaders
+from k8s_manager.autoscaling.scale_target import ScaleTarget, scale_targets
 from k8s_manager.autoscaling.signal_source import SignalSource
+from k8s_manager.offline.offline_world import planned, world_of
 from k8s_manager.statistics.usage.usage_reader import UsageReader
 from k8s_manager.statistics.usage.usage_source import UsageReading
 from tests.k8s_manager.autoscaling.readings.scene import CLOCK, target
+from tests.support.documents import gateway, model, tenant
 
 EVERYTHING = [
     {"name": "demand"},
@@ -42,3 +48,21 @@ async def test_nothing_is_asked_for_nothing():
     readers = SignalReaders(None, UsageReader(AwaySource(), CLOCK), lambda _: [], None, CLOCK)
     found = await readers.read([])
     assert not found.values and not found.missing
+
+
+def scaled(**gateway_spec: object) -> ScaleTarget:
+    """Return the version of a document with `autoscale`, as it stands in a world of its own."""
+    workload = {"image": "example.com/ranker:1"}
+    version = {"name": "v1", "workload": workload, "autoscale": {"max": 9, "signals": EVERYTHING}}
+    world = world_of(map(parse, (gateway(**gateway_spec), tenant(), model(versions=[version]))))
+    (found,) = scale_targets(world, planned(world))
+    return found
+
+
+@pytest.mark.parametrize(("access_log", "silent"), [({}, ("shared",)), ({"accessLog": {"mode": "json"}}, ())])
+async def test_gateways_that_log_nothing_are_known_from_their_documents(access_log: dict, silent: tuple[str, ...]):
+    version = scaled(**access_log)
+    assert (version.silent, version.per_replica, len(version.document.signals)) == (silent, 20, len(EVERYTHING))
+    readers = SignalReaders(None, UsageReader(AwaySource(), CLOCK), lambda _: [], None, CLOCK)
+    said = (await readers.read([version])).missing[version.key]
+    assert said["demand"].startswith("gateway shared logs no requests" if silent else "requests are not counted here")
