@@ -169,9 +169,10 @@ def assemble(
     """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents. The
     repository of the manifests is `remote`, and the source of what autoscaling reads `signals`, or those that the
     settings name."""
-    lease, measured = _lease(client, clock, settings), measurements_of(client, clock, settings, signals)
+    lease = _lease(client, clock, settings)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
+    measured = measurements_of(client, store, clock, settings, signals)
     triggers = Triggers.of(store)
     changed = triggers.documents
     samples = SampleLoop(measured.replicas, clock, settings, triggers.limits)

@@ -1,10 +1,13 @@
 """What the manager measures by beside its watches: Prometheus, collectors, `metrics.k8s.io`, as the settings say."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from collectors.prometheus import Prometheus
-from k8s_manager.autoscaling.signal_source import NO_SIGNALS, SignalSource
+from k8s_manager.autoscaling.readings.signal_readers import SignalReaders
+from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.kube.client import KubeClient
+from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -13,7 +16,6 @@ from k8s_manager.statistics.usage.metrics_api import MetricsApi
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
 from k8s_manager.statistics.usage.prometheus_usage import PrometheusUsage
 from k8s_manager.statistics.usage.usage_reader import UsageReader
-from k8s_manager.statistics.usage.usage_source import UsageSource
 from k8s_manager.traces.spans import SpanRecorder
 
 
@@ -28,11 +30,14 @@ class Measurements:
     signals: SignalSource
 
 
-def measurements_of(client: KubeClient, clock: Clock, settings: Settings, signals: SignalSource | None) -> Measurements:
+def measurements_of(
+    client: KubeClient, store: Store, clock: Clock, settings: Settings, signals: SignalSource | None
+) -> Measurements:
     """Return what the settings name; `signals` instead of their sources, where it is given."""
-    requests = RequestStats(_collectors(settings, client.spans), clock)
-    usage = UsageReader(_usage_source(client, settings), clock)
-    return Measurements(_replica_source(settings), requests, usage, signals or NO_SIGNALS)
+    collectors, prometheus = _collectors(settings, client.spans), _prometheus(settings)
+    usage = UsageReader(PrometheusUsage(prometheus) if prometheus else MetricsApi(client), clock)
+    sources = signals or SignalReaders(collectors, usage, partial(store.inside, "Pod"), prometheus, clock)
+    return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources)
 
 
 def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None:
@@ -40,15 +45,14 @@ def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None
     return CollectorPool(url, settings.collectors_token_file, spans) if url else None
 
 
+def _prometheus(settings: Settings) -> PrometheusServer | None:
+    if settings.prometheus_url is None:
+        return None
+    return PrometheusServer(settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_ca_file)
+
+
 def _replica_source(settings: Settings) -> Prometheus | None:
     """Return what counts replicas beside the watch; None where nothing does."""
     if settings.prometheus_url is None or settings.replica_source == "watch":
         return None
     return Prometheus(settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_ca_file)
-
-
-def _usage_source(client: KubeClient, settings: Settings) -> UsageSource:
-    if settings.prometheus_url is None:
-        return MetricsApi(client)
-    files = (settings.prometheus_token_file, settings.prometheus_ca_file)
-    return PrometheusUsage(PrometheusServer(settings.prometheus_url, *files))

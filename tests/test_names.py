@@ -11,6 +11,7 @@ from scripts import structure
 NOUNS = {
     "autoscaling",
     "findings",
+    "readings",
     "routing",
     "settings",
 }

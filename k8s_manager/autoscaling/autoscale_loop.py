@@ -27,7 +27,7 @@ from k8s_manager.runtime.metrics import AUTOSCALE_LIMITED, AUTOSCALE_MISSING, AU
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.world import World
 from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, decide
-from ratelimiter.autoscale.document_rules import rules_of
+from ratelimiter.autoscale.document_rules import rules_at, targetless
 from ratelimiter.autoscale.quota import Amounts
 
 QUIET, LONGEST = 0.2, 1.0
@@ -103,7 +103,8 @@ class AutoscaleLoop:
         self, target: ScaleTarget, read: SignalReadings, now: float, at: datetime, spare: int | None
     ) -> ScaleView:
         decision, self._memories[target.key] = self._decide(target, read, now, spare)
-        return ScaleView(target, decision, at, read.missing.get(target.key, {}))
+        missing = {**read.missing.get(target.key, {}), **targetless(target.document, target.per_replica)}
+        return ScaleView(target, decision, at, missing)
 
     def _decide(
         self, target: ScaleTarget, read: SignalReadings, now: float, spare: int | None
@@ -117,7 +118,7 @@ class AutoscaleLoop:
             releasing=target.releasing,
             spare=spare,
         )
-        rules = rules_of(target.document, float(target.per_replica or 1))
+        rules = rules_at(target.document, target.per_replica, self._clock.utc())
         return decide(rules, self._memories.get(target.key, ScaleMemory()), seen)
 
 

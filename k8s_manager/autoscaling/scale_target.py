@@ -32,7 +32,8 @@ class ScaleTarget:
     """A version with `autoscale`. `per_replica` are the requests/s of one replica, None where no document says them;
     `share` is its part of the model's requests; `labels` select its pods. `replicas` are those that its `deployment`
     asks for (None: there is none yet), of which `existing` are there and `warm` serve; each is made from `template`.
-    `foreign` is an autoscaler of another owner on the Deployment."""
+    `foreign` is an autoscaler of another owner on the Deployment; `silent` are its gateways that log no requests, so
+    that nothing counts them."""
 
     key: VersionKey
     tenant: str
@@ -47,6 +48,7 @@ class ScaleTarget:
     existing: int
     template: Manifest
     foreign: Scaler | None = None
+    silent: tuple[str, ...] = ()
 
 
 def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
@@ -85,4 +87,5 @@ def _scaled(
         existing=rollout.existing if rollout else 0,
         template=found.pods.template if found.pods else {},
         foreign=world.scalers.get((key.namespace, deployment)),
+        silent=tuple(pool.name for pool in served.tenant.gateways if not pool.access_log),
     )

@@ -22,15 +22,3 @@ class SignalSource(Protocol):
 
     async def read(self, versions: Sequence[ScaleTarget]) -> SignalReadings:
         """Return the signals that these versions ask for, as far as this source has them."""
-
-
-class NoSignals:
-    """A source that has nothing."""
-
-    async def read(self, versions: Sequence[ScaleTarget]) -> SignalReadings:
-        """Return nothing of any version."""
-        del versions
-        return SignalReadings()
-
-
-NO_SIGNALS = NoSignals()

@@ -8,13 +8,12 @@ the mean itself. Either way its ratio says how many times the replicas there are
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["demand", "concurrency", "cpu", "memory", "gpu", "gpuMemory", "latency", "queue", "prometheus"]
+from istio_templates.documents.autoscale_signal import SignalKind
+
+Kind = SignalKind
 
 SUMS: frozenset[Kind] = frozenset({"demand", "concurrency", "queue", "prometheus"})
-GUARDS: frozenset[Kind] = frozenset({"demand", "concurrency", "cpu", "gpu", "queue"})
-"""Signals that may not be averaged away, unless the document says otherwise."""
 UP_ONLY: frozenset[Kind] = frozenset({"memory", "gpuMemory", "latency"})
 """Signals that never argue for fewer replicas: low latency proves nothing, and weights in memory do not shrink."""
 CAPS: Mapping[Kind, float] = {"latency": 2.0}
@@ -23,8 +22,8 @@ CAPS: Mapping[Kind, float] = {"latency": 2.0}
 
 @dataclass(frozen=True, slots=True)
 class SignalTarget:
-    """A signal under its name, with the target of one replica (in the signal's unit), its weight in the mean, and
-    whether it is a guard."""
+    """A signal under its name, with the target of one replica (in the signal's unit; 0: it is not known, and the signal
+    says nothing), its weight in the mean, and whether it is a guard."""
 
     name: str
     kind: Kind
@@ -52,7 +51,9 @@ class SignalTerm:
 
 def term_of(target: SignalTarget, reading: SignalReading | None, replicas: int, now: float, fresh: float) -> SignalTerm:
     """Return what a signal says of `replicas` warm replicas at `now`; a reading older than `fresh` seconds, from the
-    future, or that is no number says nothing."""
+    future, or that is no number says nothing, and neither does one without a target."""
+    if not 0 < target.target < math.inf:
+        return SignalTerm(target, None, None)
     if reading is None or not math.isfinite(reading.value) or reading.value < 0 or not 0 <= now - reading.at <= fresh:
         return SignalTerm(target, None, None)
     if target.kind not in SUMS and replicas == 0:

@@ -7,7 +7,6 @@ sees CPU, which requests that were refused do not use.
 from collections.abc import Mapping
 from fractions import Fraction
 
-from istio_templates.documents.autoscale import share
 from istio_templates.documents.fields import exact, seconds
 from ratelimiter.autoscale import horizontal_pod_autoscaler as hpa
 from ratelimiter.autoscale.decision import ScaleMemory, ScaleObservation, decide
@@ -88,7 +87,7 @@ class ScaledReplicas:
         row, warm, ratio = self.rows.latest(at), max(1, self.warm(at)), None
         if row is not None:
             used = float(Fraction(row[1]) / (warm * self._per_replica))
-            ratio = hpa.usage_ratio(used, share(self._settings.autoscale.signals[0].target), warm)
+            ratio = hpa.usage_ratio(used, self._settings.autoscale.signals[0].figure, warm)
         rules = hpa.HpaRules(self._rules.least, self._rules.most, self._rules.window)
         count, self._hpa_memory = hpa.desired(rules, self._hpa_memory, at / NANOS, self.asked, ratio)
         return count

@@ -44,6 +44,12 @@ class AutoscaledReplicas(Spec):
     start: Duration = "5s"
     warm_up: Duration = "30s"
 
+    @model_validator(mode="after")
+    def _known(self) -> "AutoscaledReplicas":
+        if [signal.kind for signal in self.autoscale.signals] != ["demand"] or self.autoscale.schedules:
+            raise ValueError("autoscale: a simulation knows demand alone; leave other signals and schedules out")
+        return self
+
 
 class Scenario(Spec):
     """One model behind some gateway pods.

@@ -63,7 +63,8 @@ async def test_its_certificate_is_checked_and_its_token_is_the_one_in_the_file_n
         with pytest.raises(SourceDown):
             await replicas.read()
         token.write_text("secret\n")
-        assert await usage.instant("up") == [InstantSample(LABELS, "3")]
+        (sample,) = await usage.instant("up")
+        assert sample == InstantSample(LABELS, "3", sample.at) and sample.at is not None
         assert await replicas.read() == {("search", "ranker-v1"): Sample(3.0, 1.0)}
 
         with pytest.raises(PrometheusAway, match="certificate"):

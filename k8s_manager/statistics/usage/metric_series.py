@@ -17,6 +17,7 @@ MOST_SERIES = 50_000
 WINDOW = "3m"
 """How old the last two scrapes may be, between which CPU is the mean, as metrics-server has it: of the slowest usual
 pace, once a minute, one may fail. `rate` over the window would show a young pod as idle."""
+_MOST_SECONDS = 2**40
 _UTILIZATION, _USED, _FREE = "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE"
 _CARD = ("Hostname", "UUID", "gpu", "GPU_I_ID")
 """Labels that tell GPUs, and parts of them, apart."""
@@ -24,10 +25,11 @@ _CARD = ("Hostname", "UUID", "gpu", "GPU_I_ID")
 
 @dataclass(frozen=True, slots=True)
 class InstantSample:
-    """A series and its value now, as text."""
+    """A series and its value now, as text; `at` is what its moment is, in epoch seconds (None: none can be read)."""
 
     labels: dict[str, str]
     value: str
+    at: float | None = None
 
 
 def cpu_query(namespace: str) -> str:
@@ -74,7 +76,12 @@ def _samples(result: list[Any]) -> Iterator[InstantSample]:
     for series in result:
         labels, value = (series.get("metric"), series.get("value")) if isinstance(series, dict) else (None, None)
         if isinstance(labels, dict) and isinstance(value, list) and len(value) == 2:
-            yield InstantSample({str(name): str(label) for name, label in labels.items()}, str(value[1]))
+            yield InstantSample({str(name): str(label) for name, label in labels.items()}, str(value[1]), _at(value[0]))
+
+
+def _at(moment: Any) -> float | None:
+    is_number = isinstance(moment, int | float) and not isinstance(moment, bool)
+    return float(moment) if is_number and abs(moment) < _MOST_SECONDS else None
 
 
 def cores_of(samples: Iterable[InstantSample]) -> dict[str, float | None]:

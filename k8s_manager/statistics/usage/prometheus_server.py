@@ -26,6 +26,10 @@ class PrometheusAway(Transient):
     """A Prometheus does not answer, or not as one."""
 
 
+class PrometheusUnreachable(PrometheusAway):
+    """Nothing takes connections where a Prometheus should be, whatever it would be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrometheusServer:
     """Where a Prometheus is, the file with the token that it asks for, and the authorities of its certificate. The
@@ -40,17 +44,22 @@ class PrometheusServer:
         """The host as messages show it: a URL may have a password in it."""
         return urlsplit(self.url).hostname or "?"
 
-    async def instant(self, query: str) -> list[InstantSample]:
-        """Return the samples of a query now; raises `PrometheusAway`, or `Stalled` for a file that cannot be read."""
+    async def instant(
+        self, query: str, lookback: int | None = None, most_bytes: int | None = None
+    ) -> list[InstantSample]:
+        """Return the samples of a query now, none that is older than `lookback` seconds (None: the server's own bound;
+        servers that do not know the parameter keep theirs). Raises `PrometheusAway`, or `Stalled` for a file that
+        cannot be read."""
+        asked = {"query": query} if lookback is None else {"query": query, "lookback_delta": f"{lookback}s"}
         headers, context = await asyncio.to_thread(self._credentials)
         connector = aiohttp.TCPConnector(ssl=context)
         url = self.url.rstrip("/") + "/api/v1/query"
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, trust_env=False, headers=headers) as session,
-                session.get(url, params={"query": query}, timeout=_TIMEOUT, allow_redirects=False) as answer,
+                session.get(url, params=asked, timeout=_TIMEOUT, allow_redirects=False) as answer,
             ):
-                body = await bounded_body(answer, MOST_BYTES)
+                body = await bounded_body(answer, most_bytes or MOST_BYTES)
             if answer.status in (401, 403):
                 said = f"Prometheus at {self.host} refuses the manager ({answer.status}); give --prometheus-token-file"
                 raise Stalled(said)
@@ -58,7 +67,8 @@ class PrometheusServer:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, OddMetrics) as error:
             said = str(error)[:200] or f"no answer within {PATIENCE:g} s"
             gone = f"Prometheus at {self.host} gave no figures ({said}); look at it, or give another with --prometheus"
-            raise PrometheusAway(gone) from error
+            is_away = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            raise (PrometheusUnreachable if is_away else PrometheusAway)(gone) from error
 
     def _credentials(self) -> tuple[dict[str, str], ssl.SSLContext | bool]:
         headers, context = dict[str, str](), True

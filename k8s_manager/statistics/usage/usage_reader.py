@@ -28,20 +28,20 @@ class UsageReader:
     and a server that is away is not waited for again for each namespace."""
 
     def __init__(self, source: UsageSource, clock: Clock) -> None:
-        self._source, self._clock = source, clock
+        self.source, self._clock = source, clock
         self._kept: OrderedDict[str, tuple[float, asyncio.Task[UsageReading]]] = OrderedDict()
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._away = (-inf, UsageReading({}))
 
     async def of_model(self, namespace: str, pods: Sequence[VersionPod]) -> Manifest:
         """Return the usage of a model's pods."""
-        reading = await self._reading(namespace)
+        reading = await self.reading(namespace)
         return self._answer(reading, pods, [pod_item(pod, reading.pods) for pod in pods])
 
     async def of_tenant(self, namespace: str, find: Models, work: WorkQueue) -> Manifest:
         """Return the usage of the pods of each model. A tenant may have thousands: they are found and summed beside the
         event loop."""
-        reading = await self._reading(namespace)
+        reading = await self.reading(namespace)
 
         def summed() -> Manifest:
             models = find()
@@ -53,10 +53,11 @@ class UsageReader:
         return await work.run(summed)
 
     def _answer(self, reading: UsageReading, pods: Sequence[VersionPod], items: list[Manifest]) -> Manifest:
-        gaps = [*reading.gaps, *pod_gaps(reading, pods, self._source)]
+        gaps = [*reading.gaps, *pod_gaps(reading, pods, self.source)]
         return {"items": items, "partial": bool(gaps), "gaps": gaps}
 
-    async def _reading(self, namespace: str) -> UsageReading:
+    async def reading(self, namespace: str) -> UsageReading:
+        """Return what the pods of a namespace use, as it was read within `FRESH` seconds."""
         now = self._clock.now()
         found = self._kept.get(namespace)
         if found is None or now - found[0] >= FRESH or found[1].cancelled():
@@ -71,7 +72,7 @@ class UsageReader:
             until, away = self._away
             if self._clock.now() < until:
                 return away
-            found = await self._source.read(namespace)
+            found = await self.source.read(namespace)
             if found.is_away:
                 self._away = self._clock.now() + FRESH, found
             return found

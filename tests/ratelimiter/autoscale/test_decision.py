@@ -18,7 +18,17 @@ DEMAND = SignalTarget("demand", "demand", target=16, guard=True)
 CPU = SignalTarget("cpu", "cpu", target=0.7, weight=0.5, guard=True)
 GPU = SignalTarget("gpu", "gpu", target=0.8, weight=0.3)
 LATENCY = SignalTarget("latency", "latency", target=0.08, weight=0.5)
-EVERYTHING = (DEMAND, CPU, GPU, LATENCY)
+EVERYTHING = (
+    DEMAND,
+    CPU,
+    GPU,
+    LATENCY,
+    SignalTarget("concurrency", "concurrency", target=4, guard=True),
+    SignalTarget("memory", "memory", target=0.9, weight=0.1),
+    SignalTarget("gpuMemory", "gpuMemory", target=0.9, guard=True),
+    SignalTarget("queue", "queue", target=5, guard=True),
+    SignalTarget("tokens", "prometheus", target=900, weight=0.1),
+)
 RULES = ScaleRules(2, 40, (DEMAND,))
 NOW = 10_000.0
 
@@ -177,6 +187,11 @@ values = st.fixed_dictionaries(
         "cpu": st.floats(0, 3),
         "gpu": st.floats(0, 1),
         "latency": st.floats(0, 10),
+        "concurrency": st.floats(0, 500),
+        "memory": st.floats(0, 2),
+        "gpuMemory": st.floats(0, 1),
+        "queue": st.floats(0, 500),
+        "tokens": st.floats(0, 1e5),
     }
 )
 fleets = st.integers(0, 40).flatmap(lambda replicas: st.tuples(st.just(replicas), st.integers(0, replicas)))
@@ -184,7 +199,7 @@ rules_of_any_kind = st.builds(
     ScaleRules,
     least=st.integers(0, 5),
     most=st.integers(5, 60),
-    signals=st.just(EVERYTHING),
+    signals=st.lists(st.sampled_from(EVERYTHING), min_size=1, unique=True).map(tuple),
     window=st.sampled_from([0.0, 60.0, 300.0]),
     step_down=st.sampled_from([0.1, 0.5, 1.0]),
     forecasts=st.booleans(),
@@ -213,8 +228,9 @@ def test_never_down_while_a_replica_warms_up(rules, earlier, fleet, read):
     assert found.replicas >= fleet[0]
 
 
-@given(rules_of_any_kind, histories, fleets, values, st.sets(st.sampled_from([t.name for t in EVERYTHING]), min_size=1))
-def test_lost_signals_never_scale_down(rules, earlier, fleet, read, lost):
+@given(rules_of_any_kind, histories, fleets, values, st.data())
+def test_lost_signals_never_scale_down(rules, earlier, fleet, read, data):
+    lost = data.draw(st.sets(st.sampled_from([target.name for target in rules.signals]), min_size=1), "lost")
     left = {name: value for name, value in read.items() if name not in lost}
     found, _ = decide(rules, remembered(rules, earlier, fleet[0]), seen(left, *fleet))
     assert found.replicas >= fleet[0]

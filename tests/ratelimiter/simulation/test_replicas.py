@@ -70,6 +70,8 @@ def test_without_an_autoscaler_the_timeline_is_in_the_series():
         ({"autoscale": {"max": 2, "scaleDown": {"step": "150%"}}}, "no more than all replicas can go"),
         ({"autoscale": {"max": 2, "signals": []}}, "signals"),
         ({"autoscale": {"max": 2, "signals": [{"name": "demand", "target": 80}]}}, "no share above nothing"),
+        ({"autoscale": {"max": 2, "signals": [{"name": "cpu", "target": "70%"}]}}, "knows demand alone"),
+        ({"autoscale": {"max": 2, "schedules": [{"cron": "0 8 * * *", "length": "1h", "min": 2}]}}, "leave other"),
         ({"autoscale": {"max": 2}, "warmUp": "soon"}, "no duration"),
         ({"autoscale": {"max": 2}, "autoscaler": "keda"}, "autoscaler"),
         ({}, "autoscale"),
