@@ -90,6 +90,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **{
         ("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/pause", "/measurement", "/versions/{version}/scale")
     },
+    **{(verb, _MODEL + "/versions/{version}/autoscale"): _OPERATE for verb in ("PUT", "DELETE")},
     ("GET", "/v1/stats"): Need(Scope.ANYWHERE),
     ("GET", "/v1/gateways/{name}/stats"): _FLEET_READ,
     **{("GET", path + end): _READ for path in ("/v1/tenants/{tenant}", _MODEL) for end in ("/stats", "/usage")},

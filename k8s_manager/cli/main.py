@@ -20,7 +20,7 @@ from k8s_manager.cli.contexts import CONTEXT, NAMESPACE
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "server_commands.serve": ("serve", "standalone"),
-    "api_commands.documents": ("apply", "scale", "traffic", "pause", "resume", "limit", "explain"),
+    "api_commands.documents": ("apply", "scale", "autoscale", "traffic", "pause", "resume", "limit", "explain"),
     "api_commands.get": ("get",),
     "api_commands.describe": ("describe",),
     "api_commands.delete": ("delete",),

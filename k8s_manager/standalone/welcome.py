@@ -138,7 +138,13 @@ _TOUR = """
   3. Two more replicas: the limit follows, 5 s after they are ready, to 80/s:
        tidegate scale search/ranker v1 4
        tidegate get model
-  4. Why is the limit what it is?
+  4. Let demand decide how many there are. Sixty callers send about 60/s for two minutes: at first a third of it is
+     refused, then replicas come and the limit rises; half a minute after the end they go:
+       tidegate autoscale search/ranker v1 --min 2 --max 8 --window 30s
+       for address in {addresses}; do seq 3600 | xargs -P 30 -I@ sh -c \\
+         'curl -s -o /dev/null -w "%{{http_code}} " -H "Host: {host}" http://'$address'{path}; sleep 1' & done
+       tidegate explain search/ranker --about replicas
+  5. Why is the limit what it is?
        tidegate explain search/ranker
        tidegate events --no-follow
 """

@@ -117,6 +117,8 @@ MATRIX = {
     ("PUT", ONE + "/traffic"): TENANT_OPERATE,
     ("PUT", ONE + "/measurement"): TENANT_OPERATE,
     ("PUT", ONE + "/versions/v1/scale"): TENANT_OPERATE,
+    ("PUT", ONE + "/versions/v1/autoscale"): TENANT_OPERATE,
+    ("DELETE", ONE + "/versions/v1/autoscale"): TENANT_OPERATE,
     ("GET", ONE + "/limit/override"): TENANT_READ,
     ("PUT", ONE + "/limit/override"): TENANT_OPERATE,
     ("DELETE", ONE + "/limit/override"): TENANT_OPERATE,

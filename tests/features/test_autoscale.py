@@ -293,6 +293,17 @@ async def test_the_rest_api_says_how_many_there_are_and_why(fleet):
         status, body = await rest.call("PUT", f"{path}/versions/v1/scale", {"replicas": 4})
         assert (status, body["problems"][0]["field"]) == (409, "replicas")
         assert "min and max" in body["problems"][0]["message"]
+        status, ended = await rest.call("DELETE", f"{path}/versions/v1/autoscale")
+        (version,) = ended["spec"]["versions"]
+        assert (status, version["workload"]["replicas"], version.get("autoscale")) == (200, 2, None)
+        _, again = await rest.call("DELETE", f"{path}/versions/v1/autoscale")
+        assert again["spec"] == ended["spec"]
+        status, wrong = await rest.call("PUT", f"{path}/versions/v1/autoscale", {"min": 4, "max": 3})
+        assert (status, wrong["problems"][0]["message"][:15]) == (422, "min 4 and max 3")
+        status, begun = await rest.call("PUT", f"{path}/versions/v1/autoscale", {"min": 2, "max": 3})
+        (version,) = begun["spec"]["versions"]
+        assert (status, version["autoscale"]) == (200, {"min": 2, "max": 3})
+        assert "replicas" not in version["workload"]
         await fleet.apply(model("plain"))
         other = "/v1/tenants/search/models/plain"
         await until(lambda: found(rest, other), what="the other model")

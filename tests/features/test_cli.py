@@ -53,6 +53,12 @@ async def test_documents_are_applied_shown_explained_scaled_and_deleted(fleet, s
     assert "Together they can serve 20/s" in out and "Formula: 1 x 20 / 1 = 20/s" in out
     code, out, _ = await tidegate("events", "--no-follow", server=server)
     assert "limit is 20/s over 1 gateway pods" in out
+    code, out, _ = await tidegate("autoscale", "search/ranker", "v1", "--min", "2", "--max", "4", server=server)
+    assert (code, out) == (0, "search/ranker v1: 2 to 4 replicas, by demand\n")
+    code, out, _ = await tidegate("autoscale", "search/ranker", "v1", "--off", server=server)
+    assert (code, out) == (0, "search/ranker v1: its replicas stay as they are\n")
+    code, _, said = await tidegate("autoscale", "search/ranker", "v1", server=server)
+    assert code == 2 and "--max" in said and "--off" in said
     code, out, _ = await tidegate("scale", "search/ranker", "v1", "3", server=server)
     assert (code, out) == (0, "search/ranker v1: 3 replicas\n")
     code, out, _ = await tidegate("apply", "--dry-run", "-f", "-", server=server, stdin=yaml.safe_dump(model()))

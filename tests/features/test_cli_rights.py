@@ -66,6 +66,7 @@ TABLE = [
     ("rollback override search/own 1 --dry-run", OPERATE),
     ("rollback tenant search 1 --dry-run", MANAGE),
     ("scale search/ranker v1 1 --dry-run", OPERATE),
+    ("autoscale search/ranker v1 --max 3 --dry-run", OPERATE),
     ("traffic search/ranker v1=100 --force --dry-run", OPERATE),
     ("pause search/ranker --reason because --dry-run", OPERATE),
     ("resume search/ranker --dry-run", OPERATE),

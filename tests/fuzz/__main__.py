@@ -51,6 +51,7 @@ BODIES = {
     "/v1/claims/{host}": {"tenant": "lender"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},
+    f"{MODEL}/versions/{{version}}/autoscale": {"min": 1, "max": 3},
     f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "ttl": "1m"},
     f"{MODEL}/measurement": {"holder": "a" * 16, "seconds": 60},
     **{path: {"documents": [gateway(), tenant(), model()]} for path in ("/v1/plan", "/v1/render")},

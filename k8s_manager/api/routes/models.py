@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Request, Response
 
+from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.document_paths import model_of
 from k8s_manager.api.exchange import note
@@ -29,6 +30,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     """Add the routes."""
     _reads(app, backend)
     _writes(app, backend)
+    _moves(app, backend)
     _pausing(app, backend)
 
 
@@ -103,6 +105,44 @@ def _writes(app: FastAPI, backend: Backend) -> None:
         answer = await backend.actions.scale(key, version, body.replicas, write)
         note(request, key, answer)
         return respond(answer)
+
+    @app.put(
+        _ROOT + "/versions/{version}/autoscale",
+        tags=["Model"],
+        summary="Have signals decide on the replicas of a version.",
+        name="autoscale_model_version",
+        openapi_extra=described(VersionAutoscale),
+        response_model=ModelDocument | WritePlan,
+    )
+    async def autoscale(
+        request: Request,
+        version: str,
+        key: Annotated[ObjectKey, Depends(place)],
+        body: Annotated[VersionAutoscale, Depends(body_of(VersionAutoscale, _SUBJECT))],
+        write: AsAsked,
+    ) -> Response:
+        asked = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        answer = await backend.actions.autoscale(key, version, asked, write)
+        note(request, key, answer)
+        return respond(answer)
+
+    @app.delete(
+        _ROOT + "/versions/{version}/autoscale",
+        tags=["Model"],
+        summary="End the autoscaling of a version; its replicas stay.",
+        name="end_model_version_autoscale",
+        response_model=ModelDocument | WritePlan,
+    )
+    async def fixed(
+        request: Request, version: str, key: Annotated[ObjectKey, Depends(place)], write: AsAsked
+    ) -> Response:
+        answer = await backend.actions.autoscale(key, version, None, write)
+        note(request, key, answer)
+        return respond(answer)
+
+
+def _moves(app: FastAPI, backend: Backend) -> None:
+    place = model_of(backend)
 
     @app.put(
         _ROOT + "/traffic",

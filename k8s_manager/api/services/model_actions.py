@@ -7,6 +7,7 @@ from typing import Any
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.names import deployment
 from k8s_manager.api.schemas.bodies import MOST_REASON
 from k8s_manager.api.services.document_bodies import completed
 from k8s_manager.api.services.document_catalog import DocumentCatalog
@@ -39,21 +40,46 @@ class ModelActions:
 
     async def scale(self, key: ObjectKey, version: str, replicas: int, write: WriteRequest) -> Manifest:
         """Set the replicas of a version whose pods the manager renders."""
-        spec = self._catalog.live(key)["spec"]
-        found = next((v for v in spec["versions"] if v["name"] == version), None)
-        if found is None:
-            names = ", ".join(v["name"] for v in spec["versions"])
-            raise NotFound(f"{key} has no version {version!r}; versions are {names}")
-        if "workload" not in found:
-            raise Conflict(
-                str(key), [Problem("replicas", f"version {version} is not run by Tidegate; scale it where it is run")]
-            )
+        versions = self._versions(key, version)
+        found = versions[version]
         if "autoscale" in found:
-            said = f"autoscale decides on the replicas of version {version}; change its min and max in the document"
+            said = f"autoscale decides on the replicas of version {version}; change its min and max, or end it"
             raise Conflict(str(key), [Problem("replicas", said)])
         scaled = {**found, "workload": {**found["workload"], "replicas": replicas}}
-        versions = [scaled if v["name"] == version else v for v in spec["versions"]]
-        return await self._writer.patch(key, {"spec": {"versions": versions}}, write)
+        return await self._write_versions(key, {**versions, version: scaled}, write)
+
+    async def autoscale(
+        self, key: ObjectKey, version: str, autoscale: Manifest | None, write: WriteRequest
+    ) -> Manifest:
+        """Have signals decide on the replicas of a version; None ends that, and the replicas that it has stay."""
+        versions = self._versions(key, version)
+        found, workload = dict(versions[version]), {**versions[version]["workload"]}
+        before = found.pop("autoscale", None)
+        if autoscale is not None:
+            workload.pop("replicas", None)
+            found["autoscale"] = autoscale
+        elif before is not None:
+            workload["replicas"] = self._replicas(key, version)
+        return await self._write_versions(key, {**versions, version: {**found, "workload": workload}}, write)
+
+    def _versions(self, key: ObjectKey, version: str) -> dict[str, Manifest]:
+        """Return the versions of a model by name, of which one is to be scaled."""
+        versions = {v["name"]: v for v in self._catalog.live(key)["spec"]["versions"]}
+        if version not in versions:
+            raise NotFound(f"{key} has no version {version!r}; versions are {', '.join(versions)}")
+        if "workload" not in versions[version]:
+            said = f"version {version} is not run by Tidegate; scale it where it is run"
+            raise Conflict(str(key), [Problem("replicas", said)])
+        return versions
+
+    def _replicas(self, key: ObjectKey, version: str) -> int:
+        """Return how many replicas a version's Deployment asks for."""
+        live = self._store.get(ObjectKey("Deployment", key.namespace, deployment(key.name, version)))
+        found: int = ((live or {}).get("spec") or {}).get("replicas", 1)
+        return found
+
+    async def _write_versions(self, key: ObjectKey, versions: dict[str, Manifest], write: WriteRequest) -> Manifest:
+        return await self._writer.patch(key, {"spec": {"versions": list(versions.values())}}, write)
 
     async def traffic(self, key: ObjectKey, shares: Any, force: bool, write: WriteRequest) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,

@@ -61,7 +61,7 @@ Fingerprint = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (apply, scale, traffic, pause, resume, limit, explain):
+    for command in (apply, scale, autoscale, traffic, pause, resume, limit, explain):
         app.command()(command)
 
 
@@ -142,6 +142,43 @@ def scale(
     path = f"{model_path(connection, model)}/versions/{version}/scale{asked}"
     answer = connection.call("PUT", path, {"replicas": replicas})
     said = f"{model} {version}: {replicas} replicas{' (not written)' if dry_run else ''}"
+    outcome.show(form, answer, ("Model", model), partial(_acted, said, answer))
+
+
+def autoscale(
+    model: ModelName,
+    version: Annotated[str, typer.Argument(help="A version of it.")],
+    most: Annotated[int | None, typer.Option("--max", min=1, help="Most replicas.")] = None,
+    least: Annotated[int, typer.Option("--min", min=0, help="Least replicas.")] = 1,
+    demand: Annotated[str, typer.Option("--demand", help="How much of perReplicaQps one replica carries.")] = "80%",
+    window: Annotated[str, typer.Option("--window", help="How long less is needed before replicas go.")] = "5m",
+    off: Annotated[bool, typer.Option("--off", help="End it; the replicas that there are stay.")] = False,
+    dry_run: DryRun = False,
+    plan: Fingerprint = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Have demand decide on the replicas of a version: refused requests count too, and the limit follows when new
+    replicas are warm. The document has more signals: see docs/autoscaling.md.
+
+    tidegate autoscale search/ranker v1 --min 2 --max 8
+
+    tidegate explain search/ranker --about replicas
+    """
+    if (most is None) != off:
+        raise typer.BadParameter("give --max, the most replicas that there may be, or --off to end it")
+    asked = asked_for(dry_run, plan, reason=reason, ticket=ticket)
+    connection = connect(server, token_file, state)
+    path = f"{model_path(connection, model)}/versions/{version}/autoscale{asked}"
+    signals = [{"name": "demand", "target": demand}]
+    body = {"min": least, "max": most, "signals": signals, "scaleDown": {"window": window}}
+    answer = connection.call("DELETE", path) if off else connection.call("PUT", path, body)
+    now = "its replicas stay as they are" if off else f"{least} to {most} replicas, by demand"
+    said = f"{model} {version}: {now}{' (not written)' if dry_run else ''}"
     outcome.show(form, answer, ("Model", model), partial(_acted, said, answer))
 
 
