@@ -263,7 +263,8 @@ class WarmupFacts:
 class ServedModel:
     """A model that was accepted.
 
-    `closed` is the sentence of its 503, where it takes no requests; `attached` another owner's VirtualService or
+    `closed` is the sentence of its 503, where it takes no requests, and `retry_after` in how many seconds a caller may
+    come again, where that is known; `attached` another owner's VirtualService or
     HTTPRoute that routes for it.
     """
 
@@ -273,6 +274,7 @@ class ServedModel:
     versions: tuple[VersionFacts, ...]
     policy: PolicyFacts
     closed: str | None = None
+    retry_after: int | None = None
     attached: ObjectKey | None = None
     warmup: WarmupFacts | None = None
 

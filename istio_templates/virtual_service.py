@@ -242,9 +242,12 @@ def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sent
     """
     refused = {"status": 503, "body": {"string": sentence}}
     out: list[Manifest] = [{"name": route.name, "match": matches, "directResponse": refused}]
+    again = {} if model.retry_after is None else {"retry-after": str(model.retry_after)}
+    if again:
+        out[0]["headers"] = {"response": {"set": again}}
     if route.cors is None:
         return out
-    seen = {"access-control-allow-origin": "%REQ(origin)%"}
+    seen = {**again, "access-control-allow-origin": "%REQ(origin)%"}
     if route.cors.credentials:
         seen["access-control-allow-credentials"] = "true"
     if route.cors.exposed:

@@ -9,9 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from e2e.cluster.place import PROJECT, Place
+from e2e.cluster.place import Place
+from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
-from e2e.support.site import SYSTEM, Site, bounded, host_of, kubectl, path_of
+from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of
 from istio_templates.facts import Manifest
 from tests.support.waiting import until
 
@@ -22,11 +23,9 @@ SECONDS, RATE = 120, 200.0
 
 @pytest.fixture(scope="module")
 def collectors(installed: None) -> Iterator[None]:
-    """Install the collectors as a user would."""
-    kubectl("apply", "--server-side", "-k", str(PROJECT / "manifests" / "collector"))
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate-collector", bounded())
-    yield
-    kubectl("delete", "-k", str(PROJECT / "manifests" / "collector"), bounded())
+    """Install the collectors."""
+    with with_collectors():
+        yield
 
 
 async def test_what_is_counted_is_what_was_offered(

@@ -74,6 +74,8 @@ class VersionAutoscale(Spec):
     def _bounds(self) -> "VersionAutoscale":
         if not max(self.min, 1) <= self.max:
             raise ValueError(f"min {self.min} and max {self.max}: max is at least 1, and not below min")
+        if self.min == 0 and self.writer == "hpa":
+            raise ValueError("min 0: a HorizontalPodAutoscaler keeps one replica; choose writer tidegate or keda")
         for place, schedule in enumerate(self.schedules):
             if schedule.min > self.max:
                 raise ValueError(f"schedules[{place}].min: {schedule.min} is above max {self.max}; write at most that")

@@ -367,6 +367,16 @@ class ModelSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _wakes_from_zero(self) -> "ModelSpec":
+        asleep = next((one.name for one in self.versions if one.autoscale and one.autoscale.min == 0), None)
+        if asleep and not (self.rate_limit and self.rate_limit.fallback.cold == "closed"):
+            raise ValueError(
+                f"versions: autoscale of {asleep} has min 0, which needs rateLimit.fallback.cold: closed: without a "
+                "replica the routes answer 503 with retry-after, and these requests wake the first one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _traffic_adds_up(self) -> "ModelSpec":
         names = [version.name for version in self.versions]
         if len(set(names)) < len(names):

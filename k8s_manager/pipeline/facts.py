@@ -107,6 +107,11 @@ def tenancy(
     )
 
 
+COLD_RETRY = 30
+"""Seconds after which a caller may come again where no replica is ready: requests that were answered 503 are counted,
+and two looks of the autoscaler later the first replica begins."""
+
+
 def served(
     tenant: Tenancy,
     name: str,
@@ -125,6 +130,7 @@ def served(
         versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
         policy=_policy(spec.traffic_policy, spec.warmup.slow_start),
         closed=closed,
+        retry_after=COLD_RETRY if closed and not spec.paused else None,
         attached=spec.attach_to.key(tenant.namespace) if spec.attach_to else None,
         warmup=_warmup(spec.warmup, plan),
     )

@@ -76,7 +76,7 @@ def model_status(
         "limit": limit_status(limit, stored.status.get("limit")),
     }
     conditions = [
-        _ready(spec, ready, document.written, inputs.without_pods),
+        _ready(spec, ready, document.written, inputs.without_pods, inputs.scales),
         _limited(limit),
         *scaling_conditions(inputs.scales),
         *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
@@ -134,12 +134,22 @@ def _counted_together(served: ServedModel | None, spec: ModelSpec, stored: Store
     return []
 
 
-def _ready(spec: ModelSpec, ready: Mapping[str, int], written: bool, without_pods: tuple[str, ...]) -> Condition:
+def _ready(
+    spec: ModelSpec,
+    ready: Mapping[str, int],
+    written: bool,
+    without_pods: tuple[str, ...],
+    scales: Sequence[ScaleView],
+) -> Condition:
     if spec.paused:
         message = f"the model is paused and its routes answer 503 ({spec.paused}); remove spec.paused to resume"
         return Condition("Ready", False, "Paused", message)
     carrying = [share.version for share in spec.traffic if share.weight]
     empty = [version for version in carrying if not ready.get(version)]
+    asleep = {view.target.key.version for view in scales if view.decision.replicas == 0}
+    if empty and asleep.issuperset(empty):
+        message = "no replica runs, as nothing is asked for; the first requests are answered 503 and wake one"
+        return Condition("Ready", False, "ScaledToZero", message)
     if empty:
         message = f"version {', '.join(empty)} has traffic but no ready replica; scale it up, or check its pods"
         if len(empty) < len(carrying):

@@ -6,7 +6,7 @@ Programmed     all objects that follow from it are written     Programmed | Pend
                                                                | KindAbsent | NamespaceAbsent | WriteConflict
                                                                | NotCommitted | AwaitsGit
 Ready          it serves                                       Ready | NoReadyReplica | NoGatewayPod | ProxyTooOld
-                                                               | NotServed | Paused
+                                                               | NotServed | Paused | ScaledToZero
 Active         (overrides) it is in force for some model       Active | Overruled | WithoutEffect | NoModel
                                                                | Pending | Expired
 ResolvedRefs   (grants) the tenants that it names exist        ResolvedRefs | TenantNotFound

@@ -184,3 +184,22 @@ def test_what_is_wrong_with_a_schedule_is_named(schedule, field, said):
     right = {"cron": "0 8 * * 1-5", "length": "10h", "min": 3}
     assert parse(scaled(schedules=[right]))
     assert said in problems(schedules=[{**right, **schedule}])[f"{FIELD}.schedules[0]{field}"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "autoscale", "right"),
+    [
+        ({"perReplicaQps": 20, "fallback": {"cold": "closed"}}, {"min": 0, "max": 3}, True),
+        ({"perReplicaQps": 20}, {"min": 0, "max": 3}, False),
+        ({"perReplicaQps": 20}, {"min": 1, "max": 3}, True),
+        ({"perReplicaQps": 20, "fallback": {"cold": "closed"}}, {"min": 0, "max": 3, "writer": "hpa"}, False),
+    ],
+)
+def test_no_replica_at_all_needs_what_wakes_the_first(limit, autoscale, right):
+    versions = [{"name": "v1", "workload": {"image": "example.com/ranker:1"}, "autoscale": autoscale}]
+    document = model(versions=versions, rateLimit=limit)
+    if right:
+        parse(document)
+    else:
+        with pytest.raises(Invalid, match="min 0"):
+            parse(document)
