@@ -34,6 +34,7 @@ from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.drift.repair import DriftEvents
+from k8s_manager.external_metrics.external_metrics import ExternalMetrics, external_metrics
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import Remote, TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
@@ -96,6 +97,7 @@ class Manager:
     lease: Lease | None
     history: HistoryRecorder
     tree: TreeLoop | None
+    metrics: ExternalMetrics | None
 
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
@@ -121,6 +123,8 @@ class Manager:
             group.create_task(self.backend.deletion.run(leads))
             if self.tree:
                 group.create_task(self.tree.run(leads))
+            if self.metrics:
+                group.create_task(self.metrics.registration.run(leads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +196,9 @@ def assemble(client: KubeClient, clock: Clock, settings: Settings, remote: Remot
         clock,
         settings.change_patience,
     )
+    metrics = external_metrics(client, leader, store, clock, settings)
     return Manager(
-        store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree
+        store, loop, limits, probe, counters, gates, firsts, samples, watchers, backend, lease, history, tree, metrics
     )
 
 
@@ -293,7 +298,8 @@ async def run(settings: Settings) -> None:
         app = application(manager, proofs(settings, client, clock, token), clock, settings, stop, spans)
         api = serve(served(app, clock, settings), settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
-        await until(stop, *manager.parts(), settle(manager.store), *finding, api)
+        metrics = [manager.metrics.run(stop)] if manager.metrics else []
+        await until(stop, *manager.parts(), settle(manager.store), *finding, api, *metrics)
     log.info("stopped")
 
 

@@ -32,10 +32,11 @@ _BUILT_IN = [
     ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", True),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", False),
     (METRICS, "PodMetrics", "pods", True),
+    ("apiregistration.k8s.io/v1", "APIService", "apiservices", False),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", False),
 ]
 _WITH_STATUS = {"Namespace", "Pod", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget",
-                "CustomResourceDefinition", "Node"}  # fmt: skip
+                "CustomResourceDefinition", "Node", "APIService"}  # fmt: skip
 
 
 @dataclass(slots=True)
