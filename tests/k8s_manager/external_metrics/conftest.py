@@ -4,13 +4,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import trustme
 
-from istio_templates.facts import Manifest
 from k8s_manager.external_metrics.external_metrics import ExternalMetrics, external_metrics
 from k8s_manager.external_metrics.tls_material import material_in
 from k8s_manager.kube.fence import Fence, FencedClient
@@ -18,6 +16,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.settings import Settings
 from tests.support.api_server_proof import CONTROLLER, NAME, ReviewingClient, client_context, configuration
+from tests.support.decisions import decided
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -72,27 +71,6 @@ class Metrics:
     def decide(self, name: str = "ranker", replicas: int = 5, version: str = "v1", namespace: str = "search", **more):
         """Put a Model with a decision into the store."""
         self.store.put(decided(name, replicas, version, namespace, **more))
-
-
-_versions = iter(range(1, 10_000_000))
-
-
-def decided(name: str, replicas: int, version: str = "v1", namespace: str = "search", **more: Any) -> Manifest:
-    """Return a Model as a watch brings it, with a decision in its status."""
-    decision = {"version": version, "replicas": replicas, "warm": 2, "at": "2026-11-30T07:00:00Z", "holds": [], **more}
-    return watched(
-        "Model",
-        name,
-        namespace,
-        spec={"versions": [{"name": version, "autoscale": {"max": 40, "writer": "hpa"}}]},
-        status={"autoscale": [decision]},
-    )
-
-
-def watched(kind: str, name: str, namespace: str, **content: Any) -> Manifest:
-    """Return an object as a watch brings it."""
-    metadata = {"name": name, "namespace": namespace, "uid": f"{kind}-{name}", "resourceVersion": str(next(_versions))}
-    return {"kind": kind, "metadata": metadata, **content}
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.k8s_manager.external_metrics.conftest import VALUES, decided, watched
+from tests.k8s_manager.external_metrics.conftest import VALUES
+from tests.support.decisions import decided, watched
 
 BOTH = "tidegate.dev/model=ranker,tidegate.dev/version=v1"
 ROOT = "/apis/external.metrics.k8s.io/v1beta1"
