@@ -45,11 +45,13 @@ class ServingPlace:
 
 
 class ApiRegistration:
-    """Keeps certificate and APIService as they should be, while this manager leads."""
+    """Keeps certificate and APIService as they should be, while this manager leads. `state` is who held the external
+    metrics at the last look; None before the first."""
 
     def __init__(self, leader: FencedClient, clock: Clock, place: ServingPlace) -> None:
         self._leader, self._clock, self._place = leader, clock, place
         self._reported = ""
+        self.state: ApiServiceState | None = None
 
     async def run(self, leads: bool) -> None:
         """Look again and again while this manager leads, until cancelled."""
@@ -62,7 +64,7 @@ class ApiRegistration:
     async def register(self) -> None:
         """Renew the certificate where that is due, then bring the APIService in line, unless another owner has it."""
         live = await read_live(self._leader, API_SERVICE)
-        state = api_service_state(live, self._place.service)
+        state = self.state = api_service_state(live, self._place.service)
         published = _authorities(live) if live is not None and state.is_ours else ""
         material = await self._renew(published)
         self._report(state)

@@ -186,3 +186,18 @@ STATES = [
 def test_who_holds_the_metrics(live, is_ours, holder, may_be_written):
     found = api_service_state(live, SERVICE)
     assert (found.is_ours, found.holder, found.may_be_written) == (is_ours, holder, may_be_written)
+
+
+def test_an_authority_is_used_when_it_is_published_and_the_old_one_stays_for_a_while():
+    end = NOW + AUTHORITY_VALID - AUTHORITY_LEFT
+    first = renewed(None, HOST, "", NOW)
+    fresh = renewed(first, HOST, first.bundle, end - timedelta(days=1))
+    both = renewed(fresh, HOST, fresh.bundle, end)
+    assert len(both.authorities) == 2 and both.certificate == fresh.certificate
+    assert renewed(both, HOST, fresh.bundle, end + timedelta(days=7)) == both, "the API server does not know it yet"
+    used = renewed(both, HOST, both.bundle, end + timedelta(days=7))
+    assert used.bundle == both.bundle and is_issued_by(used.served, both.authorities[0])
+    just_before = end + timedelta(days=7) + OVERLAP - timedelta(minutes=1)
+    assert renewed(used, HOST, used.bundle, just_before) == used, "a manager may serve the last certificate still"
+    last = renewed(used, HOST, used.bundle, just_before + timedelta(minutes=1))
+    assert last.authorities == both.authorities[:1] and last.certificate == used.certificate
