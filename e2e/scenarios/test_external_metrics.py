@@ -71,7 +71,7 @@ async def model(serving: None, site: Site, gateways: list[str], tenant: str) -> 
     await until(lambda: _is_available(site), "the API server reaching the external metrics")
     scaled = version(1)
     del scaled["workload"]["replicas"]
-    scaled["autoscale"] = {"min": 1, "max": 6, "writer": "hpa"}
+    scaled["autoscale"] = {"min": 1, "max": 14, "writer": "hpa"}
     await site.make_tenant(tenant)
     await site.make_model(tenant, versions=[scaled])
     yield tenant
@@ -98,6 +98,28 @@ async def test_the_hpa_of_kubernetes_follows_the_number_in_the_status(site: Site
             await until(lambda number=number: values(model) == [str(number)], f"kubectl reading {number}")
 
             await until(lambda number=number: _has(site, model, number), f"the HPA having set {number} replicas")
+
+
+async def test_the_hpa_does_not_act_on_a_tenth_and_is_served_more_than_that(site: Site, model: str):
+    async with decided(site, model, 10):
+        await until(lambda: _has(site, model, 10), "ten replicas")
+        await until(lambda: values(model) == ["10"], "the Deployment counting ten")
+    async with decided(site, model, 11):
+        await until(lambda: _has(site, model, 12), "the HPA beyond its tolerance")
+        await until(lambda: values(model) == ["11"], "the decided number, which it then keeps")
+    async with decided(site, model, 1):
+        await until(lambda: _has(site, model, 1), "the HPA at its minimum")
+
+
+async def test_the_hpa_goes_on_when_the_leader_is_killed(site: Site, model: str):
+    async with decided(site, model, 3):
+        await until(lambda: _has(site, model, 3), "three replicas")
+        lease = await site.get("Lease", "tidegate", SYSTEM) or {}
+        leader = lease["spec"]["holderIdentity"].rpartition("-")[0]
+        kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force", "--wait=false")
+    async with decided(site, model, 2):
+        await until(lambda: _has(site, model, 2), "the HPA following the number from the other manager")
+    await asyncio.to_thread(settled)
 
 
 async def test_without_a_decision_the_hpa_keeps_the_replicas(site: Site, model: str):
