@@ -16,6 +16,7 @@ from istio_templates.virtual_service import probe, virtual_service
 from istio_templates.workloads.deployment import deployments
 from istio_templates.workloads.disruption_budget import disruption_budgets
 from istio_templates.workloads.gateway_workload import gateway_workload
+from istio_templates.workloads.horizontal_pod_autoscaler import horizontal_pod_autoscalers
 from istio_templates.workloads.network_policy import network_policy
 from istio_templates.workloads.service import service
 from istio_templates.workloads.warmup_plan import warmup_plan
@@ -61,7 +62,7 @@ def render_model(model: ServedModel) -> list[Manifest]:
     plan = [warmup_plan(model)] if model.warmup and model.warmup.plan else []
     if model.attached:
         return plan
-    workloads = [*deployments(model), *disruption_budgets(model)]
+    workloads = [*deployments(model), *disruption_budgets(model), *horizontal_pod_autoscalers(model)]
     return [*plan, service(model), *workloads, destination_rule(model), virtual_service(model)]
 
 

@@ -188,15 +188,24 @@ class RouteFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AutoscalerFacts:
+    """The bounds of a HorizontalPodAutoscaler that applies the manager's number of replicas."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class PodsOfVersion:
     """The pods of a version that Tidegate renders; `template` is a PodTemplateSpec as the tenant wrote it. `budget`: a
     drained node takes one of them at a time. `spare`: a rollout may have one more than `replicas`, and so needs none
-    less."""
+    less. `autoscaler`: the one that writes their number, if Tidegate renders one."""
 
     replicas: int | None
     template: Manifest
     budget: bool = True
     spare: bool = True
+    autoscaler: AutoscalerFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
 from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.drift.repair import DriftEvents
+from k8s_manager.external_metrics.external_metrics import ExternalMetrics, external_metrics
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import Remote, TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
@@ -108,6 +109,7 @@ class Manager:
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
+    metrics: ExternalMetrics | None
 
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
@@ -134,6 +136,8 @@ class Manager:
             group.create_task(self.backend.deletion.run(leads))
             if self.tree:
                 group.create_task(self.tree.run(leads))
+            if self.metrics:
+                group.create_task(self.metrics.registration.run(leads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,8 @@ def assemble(
     loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, history, tree)
     forecaster = LimitForecaster(limits.observer_copy, counts)
     backend = _backend(client, store, events, watchers, loops, measured, forecaster, clock, settings)
-    return Manager(store, *loops, watchers, backend, lease)
+    metrics = external_metrics(client, leader, store, clock, settings)
+    return Manager(store, *loops, watchers, backend, lease, metrics)
 
 
 def _backend(
@@ -328,7 +333,8 @@ async def run(settings: Settings) -> None:
         app = application(manager, proofs(settings, client, clock, token), clock, settings, stop, spans)
         api = serve(served(app, clock, settings), settings.listen, stop, settings.tls, settings.connections)
         finding = [token.find(settings, client)] if token else []
-        await until(stop, *manager.parts(), settle(manager.store), *finding, api)
+        metrics = [manager.metrics.run(stop)] if manager.metrics else []
+        await until(stop, *manager.parts(), settle(manager.store), *finding, api, *metrics)
     log.info("stopped")
 
 

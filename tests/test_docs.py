@@ -15,6 +15,7 @@ import typer
 from collectors.access_log.line_counts import LineCounts
 from collectors.request_statistics.request_totals import RequestTotals
 from istio_templates.documents.crd import crds
+from istio_templates.workloads.horizontal_pod_autoscaler import METRIC as EXTERNAL_METRIC
 from k8s_manager.cli.main import build
 from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import REGISTRY
@@ -72,7 +73,7 @@ def metrics() -> set[str]:
     types = {metric.name: metric.type for metric in known}
     counters = {f"{name}_total" for name, kind in types.items() if kind == "counter"}
     histograms = {f"{name}_{end}" for name, kind in types.items() if kind == "histogram" for end in ("bucket", "count")}
-    return found | counters | histograms | {rule["record"] for rule in RECORDS}
+    return found | counters | histograms | {EXTERNAL_METRIC} | {rule["record"] for rule in RECORDS}
 
 
 @cache

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from e2e.cluster.network import DNS, NODE, SERVICES
-from e2e.cluster.pki import Pki
+from e2e.cluster.pki import FRONT_PROXY, Pki
 from e2e.cluster.place import Place
 from e2e.cluster.recipes import PAUSE
 from k8s_manager.doctor.rbac import ACCOUNT
@@ -45,6 +45,13 @@ def apiserver(program: Path, pki: Pki, place: Place) -> list[str]:
         f"--kubelet-certificate-authority={pki.ca}",
         f"--kubelet-client-certificate={pki.certificate('apiserver-to-kubelet')}",
         f"--kubelet-client-key={pki.key('apiserver-to-kubelet')}",
+        f"--requestheader-client-ca-file={pki.front_proxy_ca}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki.certificate(FRONT_PROXY)}",
+        f"--proxy-client-key-file={pki.key(FRONT_PROXY)}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={pki.key('service-accounts')}",
         f"--service-account-signing-key-file={pki.key('service-accounts')}",

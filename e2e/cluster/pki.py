@@ -1,4 +1,5 @@
-"""Certificates and kubeconfigs: one authority, one certificate for each component, all verified."""
+"""Certificates and kubeconfigs: one authority, one certificate for each component, all verified; and a second authority
+for the API server's way to the APIs behind it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ CLIENTS = {
     "apiserver-to-kubelet": ("kube-apiserver-to-kubelet", "system:masters"),
 }
 """Who each client is to the API server: common name and group."""
+FRONT_PROXY = "front-proxy-client"
+"""Who the API server is to the APIs behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ class Pki:
     def ca(self) -> Path:
         """The authority's certificate."""
         return self.folder / "ca.crt"
+
+    @property
+    def front_proxy_ca(self) -> Path:
+        """The certificate of the authority that proves the API server to the APIs behind it."""
+        return self.folder / "front-proxy-ca.crt"
 
     def certificate(self, name: str) -> Path:
         """The certificate of a component."""
@@ -58,6 +66,9 @@ def make(folder: Path) -> Pki:
     for name, (user, group) in CLIENTS.items():
         _write(pki, name, authority.issue_cert(f"{name}.internal", common_name=user, organization_name=group))
         pki.kubeconfig(name).write_text(kubeconfig(pki, name))
+    front_proxy = trustme.CA()
+    front_proxy.cert_pem.write_to_path(str(pki.front_proxy_ca))
+    _write(pki, FRONT_PROXY, front_proxy.issue_cert("apiserver.internal", common_name=FRONT_PROXY))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pki.key("service-accounts").write_bytes(
         key.private_bytes(

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from k8s_manager.admission.prior_conflicts import Conflict
+from k8s_manager.autoscaling.api_service import API_SERVICE, ApiServiceState
 from k8s_manager.doctor.rbac import ACCOUNT
 from k8s_manager.world.installation import SYSTEM
 from k8s_manager.world.proxy_version import OLDEST_ISTIO, parsed, too_old
@@ -25,6 +26,8 @@ TELEMETRIES = "telemetries.telemetry.istio.io"
 INSTALL = "kubectl apply -k manifests/"
 WEBHOOK = "check the pods of istiod and its ValidatingWebhookConfiguration, then run this again"
 INSTALL_ISTIO = "install Istio 1.30 or newer (istioctl install), then run this again"
+SCALED_OBJECTS = "scaledobjects.keda.sh"
+SERVE_METRICS = "start the managers with --external-metrics-listen (docs/external-metrics.md)"
 API_SERVER = "see whether the API server is up; until it answers, traffic flows on and limits stay as they are"
 Level = Literal["ok", "warning", "failure", "unknown"]
 """`unknown` is what was not looked at: no failure, and no proof that all is well."""
@@ -41,6 +44,7 @@ class CheckArea(StrEnum):
     MANAGERS = "Managers"
     GATEWAYS = "Gateways"
     TRACING = "Tracing"
+    AUTOSCALING = "Autoscaling"
     CLAIMS = "Hosts and paths"
 
 
@@ -79,7 +83,8 @@ class GatewayFacts:
 class ClusterFacts:
     """What was read from a cluster. `kubernetes` is its version, empty where the API server does not answer. `denied`
     are (verb, resource, purpose); None where rights could not be reviewed. `providers` are the mesh's extension
-    providers; None where its configuration could not be read. What is said of an area in `unseen` counts for nothing.
+    providers; None where its configuration could not be read. `external_metrics` says who serves those, and `writers`
+    which writers of replicas the models ask for. What is said of an area in `unseen` counts for nothing.
     """
 
     kubernetes: str = ""
@@ -92,6 +97,8 @@ class ClusterFacts:
     gateways: tuple[GatewayFacts, ...] = field(default=())
     conflicts: tuple[Conflict, ...] = field(default=())
     providers: frozenset[str] | None = None
+    external_metrics: ApiServiceState = field(default=ApiServiceState())
+    writers: frozenset[str] = frozenset()
     unseen: Mapping[CheckArea, Unseen] = field(default_factory=dict)
 
 
@@ -232,6 +239,41 @@ def _tracing(gateway: GatewayFacts, seen: ClusterFacts) -> Iterator[Finding]:
         yield Finding("ok", f"gateway {name} traces requests by the mesh's extension provider {provider}")
 
 
+def _autoscaling(seen: ClusterFacts) -> Iterator[Finding]:
+    """Yield which writers of replicas can be used; one that cannot fails only where a model asks for it."""
+    for writer, (why_not, remedy) in _writers(seen).items():
+        if not why_not:
+            yield Finding("ok", f"autoscale: writer {writer} can be used")
+        elif writer in seen.writers:
+            yield Finding("failure", f"autoscale: models ask for writer {writer}, but {why_not}", remedy)
+        else:
+            yield Finding("ok", f"autoscale: writer {writer} cannot be used, and no model asks for it: {why_not}")
+
+
+def _writers(seen: ClusterFacts) -> Mapping[str, tuple[str, str]]:
+    """Return by writer why it cannot be used, empty where it can, and what to do."""
+    denied = any(resource == "deployments.apps/scale" for _, resource, _ in seen.denied or ())
+    account = f"service account {SYSTEM}/{ACCOUNT} may not get and patch deployments/scale"
+    keda = SCALED_OBJECTS not in seen.kinds
+    return {
+        "tidegate": (account if denied else "", INSTALL),
+        "hpa": _hpa(seen.external_metrics),
+        "keda": (f"the cluster has no {SCALED_OBJECTS}" if keda else "", "install KEDA, or set another writer"),
+    }
+
+
+def _hpa(metrics: ApiServiceState) -> tuple[str, str]:
+    if not metrics.holder:
+        return f"there is no APIService {API_SERVICE.name}", SERVE_METRICS
+    if not metrics.is_ours:
+        why = f"APIService {API_SERVICE.name} is held by {metrics.holder}, and a cluster has only one"
+        return why, "set writer: keda or tidegate, or remove what holds it"
+    if metrics.problem:
+        why = f"the API server does not reach the manager's external metrics: {metrics.problem}"
+        return why, f"kubectl describe apiservice {API_SERVICE.name}; {SERVE_METRICS}"
+    return "", ""
+
+
 def _conflicts(found: tuple[Conflict, ...]) -> Iterator[Finding]:
     for key, message in found:
         remedy = (
@@ -260,6 +302,7 @@ _CHECKS: Mapping[CheckArea, Callable[[ClusterFacts], Iterable[Finding]]] = {
     CheckArea.MANAGERS: lambda seen: _managers(seen.managers, seen.leader),
     CheckArea.GATEWAYS: lambda seen: (found for gateway in seen.gateways for found in _gateway(gateway)),
     CheckArea.TRACING: _all_tracing,
+    CheckArea.AUTOSCALING: _autoscaling,
     CheckArea.CLAIMS: lambda seen: _conflicts(seen.conflicts),
 }
 """The checks of each area."""

@@ -13,12 +13,14 @@ from istio_templates import names
 from istio_templates.documents.gateway import TRACING_PROVIDER
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.autoscaling.api_service import API_SERVICE, ApiServiceState, api_service_state
 from k8s_manager.doctor.checks import GatewayFacts
 from k8s_manager.doctor.rbac import ACCOUNT, OWN_RIGHTS, RIGHTS, RbacRule
 from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, Forbidden
 from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.runtime.settings import SERVICE
 from k8s_manager.world.installation import SYSTEM
 
 EMBEDDED = "-embedded"
@@ -27,7 +29,10 @@ FORGOTTEN = 60.0
 """Seconds after which a silent leader counts as gone, even if the clocks differ by so much."""
 _AT_ONCE = 16
 """Access reviews in flight."""
-_GROUPS = ("tidegate.dev/v1alpha1", "networking.istio.io/v1", "networking.istio.io/v1alpha3", "telemetry.istio.io/v1")
+_GROUPS = (
+    "tidegate.dev/v1alpha1", "networking.istio.io/v1", "networking.istio.io/v1alpha3", "telemetry.istio.io/v1",
+    "keda.sh/v1alpha1",
+)  # fmt: skip
 
 
 async def version_of(client: KubeClient) -> str:
@@ -36,8 +41,8 @@ async def version_of(client: KubeClient) -> str:
 
 
 async def served_kinds(client: KubeClient) -> frozenset[str]:
-    """Return the kinds of Tidegate and Istio that the API server serves, as PLURAL.GROUP: what every account may ask,
-    unlike the list of CustomResourceDefinitions."""
+    """Return the kinds of Tidegate, Istio and KEDA that the API server serves, as PLURAL.GROUP: what every account may
+    ask, unlike the list of CustomResourceDefinitions."""
     found = set()
     for version in _GROUPS:
         with contextlib.suppress(Absent):
@@ -132,6 +137,18 @@ async def webhook_problem(client: KubeClient) -> str | None:
     except TidegateError as error:
         return str(error)
     return None
+
+
+async def external_metrics(client: KubeClient) -> ApiServiceState:
+    """Return who serves the external metrics of the cluster."""
+    return api_service_state(await read_live(client, API_SERVICE), SERVICE)
+
+
+def writers_in(models: Iterable[Manifest]) -> frozenset[str]:
+    """Return the writers of replicas that models ask for."""
+    versions = [version for model in models for version in (model.get("spec") or {}).get("versions") or ()]
+    scaled = [version["autoscale"] for version in versions if isinstance(version.get("autoscale"), dict)]
+    return frozenset(str(one.get("writer", "tidegate")) for one in scaled)
 
 
 async def ready_managers(client: KubeClient) -> tuple[int, int] | None:

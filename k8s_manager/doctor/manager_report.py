@@ -13,6 +13,7 @@ from typing import TypeVar
 from istio_templates.errors import NotFound, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.prior_conflicts import Conflict, conflicts
+from k8s_manager.autoscaling.api_service import ApiServiceState
 from k8s_manager.doctor import cluster_reader
 from k8s_manager.doctor.checks import CheckArea, ClusterFacts, Finding, GatewayFacts, Unseen, findings
 from k8s_manager.kube.client import KubeClient
@@ -30,7 +31,7 @@ AS_ADMIN = "run tidegate doctor with the kubeconfig of a cluster administrator"
 AGAIN = "look again in a minute"
 STANDALONE = Unseen("a standalone has none of it", "nothing; install Tidegate into a cluster to have it checked")
 SILENT = Unseen("the API server does not answer", AGAIN)
-_OF_CLUSTERS = (CheckArea.ISTIO, CheckArea.VALIDATION, CheckArea.RIGHTS)
+_OF_CLUSTERS = (CheckArea.ISTIO, CheckArea.VALIDATION, CheckArea.RIGHTS, CheckArea.AUTOSCALING)
 _ASKED = (CheckArea.KINDS, *_OF_CLUSTERS, CheckArea.MANAGERS)
 """Areas for which the API server is asked; the others come from the store."""
 _NO_ISTIOD: tuple[tuple[str, str, int], ...] = ()
@@ -86,14 +87,18 @@ class ManagerReports:
             gaps.unless(CheckArea.MANAGERS, self._managers, _NO_MANAGERS),
             gaps.unless(CheckArea.CLAIMS, self._conflicts, _NO_CONFLICTS),
         )
+        metrics = await gaps.unless(
+            CheckArea.AUTOSCALING, lambda: cluster_reader.external_metrics(client), ApiServiceState()
+        )
         providers = None
         if traces:
             homes = [namespace for namespace, _, _ in istiod]
             providers = await gaps.unless(CheckArea.TRACING, lambda: cluster_reader.mesh_providers(client, homes), None)
         ready, leader = managers
         return ClusterFacts(
-            version, kinds, denied, istiod, webhook, ready, leader, gateways, claims, providers, gaps.unseen
-        )
+            version, kinds, denied, istiod, webhook, ready, leader, gateways, claims, providers, metrics,
+            cluster_reader.writers_in(self._store.all("Model")), gaps.unseen,
+        )  # fmt: skip
 
     async def _version(self) -> str:
         """Return the version of Kubernetes; empty where it does not answer."""

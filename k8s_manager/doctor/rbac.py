@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest
+from k8s_manager.autoscaling.api_service import API_SERVICE
 from k8s_manager.world.installation import LABELS, SYSTEM
 
 ACCOUNT = "tidegate"
 GATEWAY_ROLE = "tidegate-gateway"
+CERTIFICATE = f"{ACCOUNT}-external-metrics"
+"""The Secret with the certificate of external metrics."""
 _FOLLOW = ("list", "watch")
 _OWN = ("get", *_FOLLOW, "create", "patch", "delete")
 
@@ -76,6 +79,12 @@ RIGHTS = (
     RbacRule("replicas of versions that scale", "apps", ("deployments/scale",), ("patch",)),
     RbacRule("quotas that bound replicas", "", ("resourcequotas",), ("list",)),
     RbacRule("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
+    RbacRule("the replicas of versions with autoscale", "apps", ("deployments/scale",), ("get", "patch")),
+    RbacRule("the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("create",)),
+    RbacRule(
+        "the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("get", "patch"), (API_SERVICE.name,)
+    ),
+    RbacRule("who reads external metrics", "authorization.k8s.io", ("subjectaccessreviews",), ("create",)),
     RbacRule("isolation", "networking.k8s.io", ("networkpolicies",), _OWN),
     RbacRule("the rights of gateway pods", "rbac.authorization.k8s.io", ("rolebindings",), _OWN),
     RbacRule("the rights of gateway pods", "rbac.authorization.k8s.io", ("clusterroles",), ("bind",), (GATEWAY_ROLE,)),
@@ -100,9 +109,12 @@ RIGHTS = (
 OWN_RIGHTS = (
     RbacRule("the leader's Lease", "coordination.k8s.io", ("leases",), ("get", "create", "update")),
     RbacRule("the token of the REST API", "", ("secrets",), ("get", "create")),
+    RbacRule("the certificate of external metrics", "", ("secrets",), ("update",), (CERTIFICATE,)),
 )
 """In the manager's own namespace."""
 
+READER, READER_NAMESPACE = "extension-apiserver-authentication-reader", "kube-system"
+"""Kubernetes' own Role for those who serve an API behind the API server: how that proves itself."""
 COLLECTOR = "tidegate-collector"
 COLLECTOR_RIGHTS = (
     RbacRule("gateways, and whose each route is", "tidegate.dev", ("inferencegateways", "tenants", "models"), _FOLLOW),
@@ -117,7 +129,12 @@ COLLECTOR_OWN_RIGHTS = (
 
 def roles() -> list[Manifest]:
     """Return the roles and bindings of the manager's account."""
-    return _roles(ACCOUNT, RIGHTS, OWN_RIGHTS)
+    subject = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM}]
+    reads = {"roleRef": _ref("Role", READER), "subjects": subject}
+    return [
+        *_roles(ACCOUNT, RIGHTS, OWN_RIGHTS),
+        _rbac("RoleBinding", f"{ACCOUNT}-authentication-reader", reads, READER_NAMESPACE),
+    ]
 
 
 def collector_roles() -> list[Manifest]:

@@ -53,7 +53,7 @@ class ObjectReader:
         return self._once("files", ("ConfigMap",), self._files)
 
     def scalers(self) -> dict[tuple[str, str], Scaler]:
-        """Return the autoscalers by (namespace, Deployment)."""
+        """Return the autoscalers that the manager does not own, by (namespace, Deployment)."""
         return self._once("scalers", ("HorizontalPodAutoscaler",), self._scalers)
 
     def deployed(self) -> dict[tuple[str, str], tuple[Deployed, ...]]:
@@ -168,7 +168,7 @@ class ObjectReader:
 
     def _scalers(self) -> dict[tuple[str, str], Scaler]:
         out = {}
-        for obj in self._store.all("HorizontalPodAutoscaler"):
+        for obj in self._others("HorizontalPodAutoscaler"):
             if deployment := autoscalers.deployment_of(obj):
                 metadata, most = obj["metadata"], obj["spec"].get("maxReplicas", 0)
                 out[metadata["namespace"], deployment] = Scaler(metadata["name"], most, autoscalers.targets(obj))

@@ -54,6 +54,7 @@ _ALL = (
     Resource("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"),
     Resource("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
     Resource("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+    Resource("APIService", "apiregistration.k8s.io/v1", "apiservices", namespaced=False),
     Resource("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
     Resource("Gateway", "networking.istio.io/v1", "gateways"),
     Resource("VirtualService", "networking.istio.io/v1", "virtualservices"),

@@ -78,13 +78,12 @@ _LIMIT: Shape = {
     "since": str,
 }
 _SCALING: Shape = {
-    **dict.fromkeys(("version!", "writer!", "at!"), str),
-    **dict.fromkeys(("min!", "max!", "replicas!", "current!", "warm!"), int),
+    **dict.fromkeys(("version", "writer", "at"), str),
+    **dict.fromkeys(("min", "max", "replicas", "current", "warm"), int),
     **dict.fromkeys(("ratio", "need", "needAhead"), float),
-    "holds!": _TEXTS,
-    "signals!": [{"name!": str, "value": float, "target!": float, "ratio": float, "weight!": float, "guard!": bool,
-                  "missing": str}],
-}  # fmt: skip
+    "holds": _TEXTS,
+    "signals": [{}],
+}
 _STATUSES: Mapping[str, Shape] = {
     "InferenceGateway": {"pods": {"total!": int, "ready!": int}, "addresses": _TEXTS},
     "Tenant": {"namespace": str, "gateway": str, "moving": {"from!": _TEXTS, "until!": str}},

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from istio_templates import names
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
 from istio_templates.documents.model import (
@@ -22,6 +23,7 @@ from istio_templates.documents.route import Cors, HeaderChange, Route
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup
 from istio_templates.facts import (
+    AutoscalerFacts,
     CorsFacts,
     GatewayPods,
     GatewayPool,
@@ -211,12 +213,18 @@ def _edits(change: HeaderChange) -> HeaderEdits:
 
 def _version(model: str, version: Version, weight: int) -> VersionFacts:
     workload = version.workload
-    return VersionFacts(version.name, version_labels(model, version), weight, _pods(workload) if workload else None)
+    pods = _pods(workload, version.autoscale) if workload else None
+    return VersionFacts(version.name, version_labels(model, version), weight, pods)
 
 
-def _pods(workload: Workload) -> PodsOfVersion:
-    spare = workload.capacity_mode == "availability"
-    return PodsOfVersion(workload.replicas, _pod_template(workload), workload.disruption_budget, spare)
+def _pods(workload: Workload, scaled: VersionAutoscale | None) -> PodsOfVersion:
+    return PodsOfVersion(
+        replicas=workload.replicas,
+        template=_pod_template(workload),
+        budget=workload.disruption_budget,
+        spare=workload.capacity_mode == "availability",
+        autoscaler=AutoscalerFacts(scaled.min, scaled.max) if scaled and scaled.writer == "hpa" else None,
+    )
 
 
 def _pod_template(workload: Workload) -> Manifest:

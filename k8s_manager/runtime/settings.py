@@ -16,6 +16,8 @@ from k8s_manager.runtime.git_address import Address
 
 # DNS caches and the longest connection of a managed gateway, whose connections end after ten minutes.
 GATEWAY_OVERLAP = 660.0
+SERVICE = ("tidegate-system", "tidegate")
+"""The managers' Service, as the shipped manifests have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,13 @@ class Settings:
 
     traces_url: str | None = None
     """The OTLP/HTTP endpoint that takes the spans of the manager's own work; absent: none are made."""
+
+    external_metrics_listen: tuple[str, int] | None = None
+    """Host and port on which `external.metrics.k8s.io` is served over TLS, for versions with writer `hpa`; absent: it
+    is not."""
+
+    external_metrics_service: tuple[str, str] = SERVICE
+    """Namespace and name of the Service by which the API server reaches that port, under 443."""
 
     git: Git | None = None
     """Where manifests go instead of the cluster; absent: into the cluster."""

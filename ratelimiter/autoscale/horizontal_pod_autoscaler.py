@@ -15,12 +15,14 @@ PODS, PERCENT, PERIOD = 4, 1.0, 15.0
 
 @dataclass(frozen=True, slots=True)
 class HpaRules:
-    """The bounds, the seconds of stabilization on the way down, and the tolerance."""
+    """The bounds, the seconds of stabilization on the way down, and the tolerance. `is_gradual`: without a `behavior`,
+    which else lets any number come at once, as that of the HPA that Tidegate renders does."""
 
     least: int
     most: int
     window: float = 300.0
     tolerance: float = TOLERANCE
+    is_gradual: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +55,6 @@ def desired(
     if wish < replicas:
         wish = min(replicas, max(found for _, found in recommended))
     base = min(found for _, found in asked)
-    wish = min(wish, max(replicas, base + max(PODS, math.ceil(base * PERCENT))))
+    if rules.is_gradual:
+        wish = min(wish, max(replicas, base + max(PODS, math.ceil(base * PERCENT))))
     return max(rules.least, min(rules.most, wish)), HpaMemory(recommended, asked)

@@ -47,7 +47,7 @@ async def test_the_manager_says_what_is_missing_by_its_own_eyes(rest):
     by_level = {level: [one for one in report["items"] if one["level"] == level] for level in ("failure", "unknown")}
     assert [one["check"] for one in by_level["failure"]] == ["Gateways"]
     assert by_level["failure"][0]["remedy"].startswith("start the gateway's pods")
-    assert {one["check"] for one in by_level["unknown"]} == {"Istio", "Validation", "Rights"}
+    assert {one["check"] for one in by_level["unknown"]} == {"Istio", "Validation", "Rights", "Autoscaling"}
     assert report["at"] < report["freshUntil"]
     assert (await rest.call("GET", "/v1/doctor"))[1] == report, "one look is the answer for a while"
 

@@ -42,6 +42,20 @@ def test_every_gateway_and_tenant_has_its_folder_and_every_object_its_file():
     assert all(text.startswith(HEADER) and len(list(yaml.safe_load_all(text))) == 1 for text in tree.values())
 
 
+def test_the_autoscaler_of_a_version_comes_after_its_deployment_and_goes_with_its_writer():
+    (version,) = model()["spec"]["versions"]
+    scaled = {**version, "workload": {"image": version["workload"]["image"]}}
+    path = "ranker/horizontalpodautoscaler_search_ranker-v1.yaml"
+    for writer, expected in (("hpa", True), ("keda", False), ("tidegate", False)):
+        versions = [{**scaled, "autoscale": {"max": 9, "writer": writer}}]
+        tree = tree_of(documents(gateway(), tenant(), model(versions=versions)))
+        listed = yaml.safe_load(tree["tenants/search/kustomization.yaml"])["resources"]
+        assert (path in listed) == expected
+        assert "replicas" not in yaml.safe_load(tree["tenants/search/ranker/deployment_search_ranker-v1.yaml"])["spec"]
+        if expected:
+            assert listed.index(path) > listed.index("ranker/deployment_search_ranker-v1.yaml")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_files_of_a_tree_are_exactly_what_is_rendered(case: str):
     objects = rendered(case)

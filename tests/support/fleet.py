@@ -20,6 +20,7 @@ from istio_templates.schema import istio_crds
 from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
+from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES
@@ -91,10 +92,11 @@ class Fleet(Hands):
         settings: Settings = SETTINGS,
         clock: Clock | None = None,
         connect: Callable[[str, aiohttp.ClientSession], KubeClient] = KubeClient,
+        signals: SignalSource | None = None,
     ) -> AsyncIterator[Manager]:
-        """Run a manager, on a clock and a transport of the test's where it gives them."""
+        """Run a manager, on a clock, a transport and signals of the test's where it gives them."""
         async with aiohttp.ClientSession(read_bufsize=2**22) as session:
-            manager = assemble(connect(self.server, session), clock or SystemClock(), settings)
+            manager = assemble(connect(self.server, session), clock or SystemClock(), settings, signals=signals)
             stop = asyncio.Event()
             running = asyncio.create_task(until(stop, *manager.parts()))
             try:

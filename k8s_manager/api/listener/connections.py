@@ -25,9 +25,9 @@ _WHY = {
 _PHRASES = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 
 
-def bound(config: Config, bounds: ConnectionBounds) -> None:
-    """Have a server keep to bounds; the configuration has been loaded."""
-    made: Any = partial(BoundedConnection, bounds, Census())
+def bound(config: Config, bounds: ConnectionBounds, protocol: "type[BoundedConnection] | None" = None) -> None:
+    """Have a server keep to bounds; the configuration has been loaded. `protocol` makes connections that know more."""
+    made: Any = partial(protocol or BoundedConnection, bounds, Census())
     config.http_protocol_class = made
     config.timeout_keep_alive = bounds.idle
 

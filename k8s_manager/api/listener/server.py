@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp
 
 from istio_templates.errors import Stalled
 from istio_templates.host_port import joined
-from k8s_manager.api.listener.connections import bound
+from k8s_manager.api.listener.connections import BoundedConnection, bound
 from k8s_manager.api.listener.tls_acceptor import TlsAcceptor
 from k8s_manager.runtime.settings import ConnectionBounds, Tls
 
@@ -71,14 +72,42 @@ async def serve(
     bound(config, within)
     sockets = listening_sockets(*listen)
     server = _Server(config, TlsAcceptor(sockets, config.ssl, within) if config.ssl else None)
-    serving = asyncio.create_task(server.serve(sockets))
     following = asyncio.create_task(_follow(config.ssl, tls)) if config.ssl and tls else None
+    try:
+        await _run(server, sockets, stop)
+    finally:
+        if following:
+            following.cancel()
+
+
+async def serve_over_tls(
+    app: ASGIApp,
+    listen: tuple[str, int],
+    stop: asyncio.Event,
+    context: ssl.SSLContext,
+    bounds: ConnectionBounds,
+    protocol: type[BoundedConnection],
+    take: Callable[[TlsAcceptor], None],
+) -> None:
+    """Serve until `stop` with a TLS context of the caller's, who is given the acceptor, to replace the context there,
+    and makes connections of its own kind. Raises `Stalled` where nothing can listen there."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE, lifespan="off", ws="none"
+    )
+    config.load()
+    bound(config, bounds, protocol)
+    sockets = listening_sockets(*listen)
+    acceptor = TlsAcceptor(sockets, context, bounds)
+    take(acceptor)
+    await _run(_Server(config, acceptor), sockets, stop)
+
+
+async def _run(server: _Server, sockets: list[socket.socket], stop: asyncio.Event) -> None:
+    serving = asyncio.create_task(server.serve(sockets))
     try:
         await asyncio.wait([serving, waiter := asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         waiter.cancel()
     finally:
-        if following:
-            following.cancel()
         server.should_exit = True
         await serving
 

@@ -25,11 +25,12 @@ PAUSE = 1.0
 
 
 class TlsAcceptor:
-    """The listening sockets of a server over TLS, in place of the servers that an event loop makes."""
+    """The listening sockets of a server over TLS, in place of the servers that an event loop makes. `context` is for
+    new connections, and may be replaced."""
 
     def __init__(self, sockets: list[socket.socket], context: ssl.SSLContext, bounds: ConnectionBounds) -> None:
         self.sockets = sockets
-        self._context, self._bounds = context, bounds
+        self.context, self._bounds = context, bounds
         self._census = Census()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,7 +80,7 @@ class TlsAcceptor:
             await loop.connect_accepted_socket(
                 make,
                 connection,
-                ssl=self._context,
+                ssl=self.context,
                 ssl_handshake_timeout=self._bounds.head,
                 ssl_shutdown_timeout=SHUTDOWN,
             )

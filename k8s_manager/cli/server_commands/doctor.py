@@ -104,6 +104,7 @@ async def look(kubeconfig: Path | None) -> ClusterFacts:
             raise Stalled(f"{said} look at; read {(kubeconfig or Path()).parent / 'logs'}, or run tidegate get gateway")
         crds = await _crds(client)
         istiod = await cluster_reader.istiods(client)
+        documents = await _all(client, *_DOCUMENTS)
         return ClusterFacts(
             kubernetes=version,
             kinds=frozenset(crd["metadata"]["name"] for crd in crds),
@@ -114,7 +115,9 @@ async def look(kubeconfig: Path | None) -> ClusterFacts:
             leader=await cluster_reader.leader(client, ObjectKey("Lease", SYSTEM, "tidegate"), datetime.now(UTC)),
             gateways=await _gateways(client),
             providers=await cluster_reader.mesh_providers(client, [namespace for namespace, _, _ in istiod]),
-            conflicts=tuple(conflicts(await _all(client, *_DOCUMENTS), await _all(client, *_ROUTES))),
+            conflicts=tuple(conflicts(documents, await _all(client, *_ROUTES))),
+            external_metrics=await cluster_reader.external_metrics(client),
+            writers=cluster_reader.writers_in(documents),
         )
 
 

@@ -13,7 +13,7 @@ from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
 from k8s_manager.cli.server_commands.free_port import require_free
 from k8s_manager.runtime.git_address import Address
-from k8s_manager.runtime.settings import Git, Settings, Tls
+from k8s_manager.runtime.settings import SERVICE, Git, Settings, Tls
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,6 +47,7 @@ def serve(
     limits: options.LimitOptions,
     prometheus: options.PrometheusOptions,
     statistics: options.StatisticsOptions,
+    metrics: options.MetricOptions,
     git: options.GitOptions,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
@@ -88,6 +89,8 @@ def serve(
         collectors_url=_http_url(statistics.collectors_url),
         collectors_token_file=statistics.collectors_token_file,
         traces_url=server.traces,
+        external_metrics_listen=address(metrics.external_metrics_listen) if metrics.external_metrics_listen else None,
+        external_metrics_service=_pair(metrics.external_metrics_service) or SERVICE,
         git=_git(git),
     )
     require_free(*settings.listen)

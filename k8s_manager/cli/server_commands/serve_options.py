@@ -15,6 +15,7 @@ _managers = partial(typer.Option, rich_help_panel="Several managers")
 _limits = partial(typer.Option, rich_help_panel="Limits and migrations")
 _statistics = partial(typer.Option, rich_help_panel="Statistics of requests")
 _prometheus = partial(typer.Option, rich_help_panel="Prometheus")
+_metrics = partial(typer.Option, rich_help_panel="External metrics")
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -188,6 +189,23 @@ CollectorsTokenFile = Annotated[
     _statistics(envvar="TIDEGATE_COLLECTORS_TOKEN_FILE", help="A file with the token that collectors ask for."),
 ]
 
+ExternalMetricsListen = Annotated[
+    str | None,
+    _metrics(
+        metavar="HOST:PORT",
+        envvar="TIDEGATE_EXTERNAL_METRICS_LISTEN",
+        help="Serve external.metrics.k8s.io there, over TLS, for versions with writer hpa; absent: it is not served.",
+    ),
+]
+ExternalMetricsService = Annotated[
+    str,
+    _metrics(
+        metavar="NAMESPACE/NAME",
+        envvar="TIDEGATE_EXTERNAL_METRICS_SERVICE",
+        help="The Service by which the API server reaches it, under port 443.",
+    ),
+]
+
 GitUrl = Annotated[
     str | None,
     _git(
@@ -282,6 +300,14 @@ class StatisticsOptions:
 
     collectors_url: CollectorsUrl = None
     collectors_token_file: CollectorsTokenFile = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricOptions:
+    """Where the decided numbers of replicas are served to autoscalers."""
+
+    external_metrics_listen: ExternalMetricsListen = None
+    external_metrics_service: ExternalMetricsService = "tidegate-system/tidegate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

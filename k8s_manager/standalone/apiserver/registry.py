@@ -33,10 +33,11 @@ _BUILT_IN = [
     ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", True),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", False),
     (METRICS, "PodMetrics", "pods", True),
+    ("apiregistration.k8s.io/v1", "APIService", "apiservices", False),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", False),
 ]
 _WITH_STATUS = {"Namespace", "Pod", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget",
-                "ResourceQuota", "CustomResourceDefinition", "Node"}  # fmt: skip
+                "ResourceQuota", "CustomResourceDefinition", "Node", "APIService"}  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from istio_templates.facts import ObjectKey
+from k8s_manager.autoscaling.api_service import ApiServiceState
 from k8s_manager.doctor.checks import (
     DOCUMENT_KINDS,
     ISTIO_KINDS,
@@ -17,7 +18,7 @@ from k8s_manager.doctor.checks import (
     findings,
     worst,
 )
-from k8s_manager.doctor.cluster_reader import providers_in
+from k8s_manager.doctor.cluster_reader import providers_in, writers_in
 
 READY = GatewayFacts("shared", "inference-gw", "istio=shared", True, (("gw-0", "1.31.0", True), ("gw-1", None, True)))
 WELL = ClusterFacts(
@@ -56,6 +57,47 @@ def test_what_is_missing_is_named_with_what_to_run(change, what, remedy):
     (found,) = [finding for finding in findings(dataclasses.replace(WELL, **change)) if finding.level == "failure"]
     assert what in found.what
     assert remedy in found.remedy
+
+
+OURS = ApiServiceState("tidegate-system/tidegate", is_ours=True)
+KEDA = ApiServiceState("keda/keda-operator-metrics-apiserver")
+
+
+def writers(**change) -> dict[str, Finding]:
+    """Return the finding about each writer of replicas."""
+    found = findings(dataclasses.replace(WELL, **change))
+    names = ("hpa", "keda", "tidegate")
+    return {name: finding for finding in found for name in names if f"writer {name}" in finding.what}
+
+
+def test_each_writer_of_replicas_says_whether_it_can_be_used():
+    kinds = WELL.kinds | {"scaledobjects.keda.sh"}
+    usable = writers(external_metrics=OURS, kinds=kinds, writers=frozenset({"hpa", "keda", "tidegate"}))
+    assert {(name, found.level) for name, found in usable.items()} == {(name, "ok") for name in usable}
+    assert all("can be used" in found.what for found in usable.values())
+    assert {name for name, found in writers().items() if "cannot be used" in found.what} == {"hpa", "keda"}
+
+
+@pytest.mark.parametrize(
+    ("change", "writer", "what", "remedy"),
+    [
+        ({}, "hpa", "no APIService v1beta1.external.metrics.k8s.io", "--external-metrics-listen"),
+        ({"external_metrics": KEDA}, "hpa", "held by keda/keda-operator-metrics-apiserver", "writer: keda or tidegate"),
+        (
+            {"external_metrics": dataclasses.replace(OURS, problem="connection refused")},
+            "hpa",
+            "does not reach the manager's external metrics: connection refused",
+            "kubectl describe apiservice",
+        ),
+        ({}, "keda", "the cluster has no scaledobjects.keda.sh", "install KEDA"),
+        ({"denied": (("patch", "deployments.apps/scale", "x"),)}, "tidegate", "may not get and patch", "manifests/"),
+    ],
+)
+def test_a_writer_that_a_model_asks_for_and_cannot_be_used_fails(change, writer, what, remedy):
+    assert writers(**change)[writer].level == "ok"
+    found = writers(**change, writers=frozenset({writer}))[writer]
+    assert (found.level, found.check) == ("failure", "Autoscaling")
+    assert what in found.what and remedy in found.remedy
 
 
 def test_a_conflict_that_is_there_is_a_warning():
@@ -136,3 +178,9 @@ def test_the_worst_level_is_a_failure_then_a_warning_then_what_was_not_looked_at
     for number, level in enumerate(levels):
         assert worst([Finding(one, "") for one in reversed(levels[number:])]) == level
     assert worst([]) == "ok"
+
+
+def test_the_writers_that_models_ask_for_are_read_from_their_documents():
+    scaled = {"spec": {"versions": [{"autoscale": {"max": 3, "writer": "hpa"}}, {"name": "v2"}]}}
+    by_default = {"spec": {"versions": [{"autoscale": {"max": 3}}]}}
+    assert writers_in([scaled, by_default, {"spec": {"versions": None}}, {}]) == {"hpa", "tidegate"}

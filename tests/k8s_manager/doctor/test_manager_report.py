@@ -69,6 +69,8 @@ class ClusterStub:
 
     async def get(self, key: ObjectKey) -> Manifest:
         self._need("get", RESOURCES[key.kind])
+        if key.kind == "APIService":
+            raise Absent("404")
         found: dict[str, Manifest] = {
             "Lease": {"spec": {"renewTime": SystemClock().utc().isoformat(), "holderIdentity": "tidegate-1"}},
             "Deployment": {"spec": {"replicas": 2}, "status": {"readyReplicas": 2}},
@@ -198,7 +200,8 @@ async def test_kinds_that_are_not_served_are_named():
 async def test_a_standalone_is_asked_for_nothing_that_it_has_not():
     client = ClusterStub("v1.34.0-embedded")
     found = await found_by(client, lease=None)
-    assert {one.check for one in found if one.level == "unknown"} == {"Istio", "Validation", "Rights", "Tracing"}
+    unseen = {one.check for one in found if one.level == "unknown"}
+    assert unseen == {"Istio", "Validation", "Rights", "Tracing", "Autoscaling"}
     assert {one.level for one in found} == {"ok", "unknown"} and client.reviewed == 0
     assert "tidegate-0 is the leader" in {one.what for one in found}
 

@@ -1,0 +1,176 @@
+"""External metrics behind a real API server: it and Kubernetes' own HPA read the decided number, and others do not."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from e2e.support.install import settled
+from e2e.support.site import SYSTEM, Site, bounded, kubectl, version
+from istio_templates.facts import ObjectKey
+from k8s_manager.autoscaling.api_service import API_SERVICE, api_service_state
+from k8s_manager.doctor.rbac import CERTIFICATE
+from k8s_manager.runtime.settings import SERVICE
+from tests.support.waiting import until
+
+ROOT = "/apis/external.metrics.k8s.io/v1beta1"
+FLAG = "--external-metrics-listen=0.0.0.0:8444"
+SELECTOR = "tidegate.dev/model=ranker,tidegate.dev/version=v1"
+
+
+def values(tenant: str) -> list[str]:
+    """Return what `kubectl get --raw` shows for a model's version."""
+    path = f"{ROOT}/namespaces/{tenant}/tidegate_replicas?labelSelector={quote(SELECTOR)}"
+    return [item["value"] for item in json.loads(kubectl("get", "--raw", path))["items"]]
+
+
+@asynccontextmanager
+async def decided(site: Site, tenant: str, replicas: int) -> AsyncIterator[None]:
+    """Write a decision where the leader writes it, again and again: the leader's own passes write there too."""
+    decision = {"version": "v1", "replicas": replicas, "warm": 1, "holds": [], "at": "2026-11-30T07:00:00Z"}
+
+    async def write() -> None:
+        while True:
+            await site.kube.merge(ObjectKey("Model", tenant, "ranker"), {"status": {"autoscale": [decision]}}, "status")
+            await asyncio.sleep(0.5)
+
+    writing = asyncio.create_task(write())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+def serving(installed: None) -> Iterator[None]:
+    """Have the managers serve external metrics, as the page says."""
+    args = json.loads(kubectl("-n", SYSTEM, "get", "deployment/tidegate", "-o", "json"))
+    before = args["spec"]["template"]["spec"]["containers"][0]["args"]
+    _set_args([*before, FLAG])
+    yield
+    _set_args(before)
+    kubectl("delete", "apiservice", API_SERVICE.name)
+
+
+def _set_args(args: list[str]) -> None:
+    patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": args}]
+    kubectl("-n", SYSTEM, "patch", "deployment/tidegate", "--type=json", "-p", json.dumps(patch))
+    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", bounded())
+    settled()
+
+
+@pytest.fixture
+async def model(serving: None, site: Site, gateways: list[str], tenant: str) -> AsyncIterator[str]:
+    """Make a model whose replicas an HPA writes; yield its tenant."""
+    await until(lambda: _is_available(site), "the API server reaching the external metrics")
+    scaled = version(1)
+    del scaled["workload"]["replicas"]
+    scaled["autoscale"] = {"min": 1, "max": 14, "writer": "hpa"}
+    await site.make_tenant(tenant)
+    await site.make_model(tenant, versions=[scaled])
+    yield tenant
+
+
+async def _is_available(site: Site) -> bool:
+    state = api_service_state(await site.get("APIService", API_SERVICE.name), SERVICE)
+    return state.is_ours and not state.problem
+
+
+async def replicas(site: Site, tenant: str) -> int:
+    return (await site.get("Deployment", "ranker-v1", tenant) or {})["spec"]["replicas"]
+
+
+async def _has(site: Site, tenant: str, number: int) -> bool:
+    return await replicas(site, tenant) == number
+
+
+async def test_the_hpa_of_kubernetes_follows_the_number_in_the_status(site: Site, model: str):
+    assert values(model) == []
+    assert kubectl("-n", model, "get", "hpa", "ranker-v1", "-o", "name")
+    for number in (4, 2, 5, 1):
+        async with decided(site, model, number):
+            await until(lambda number=number: values(model) == [str(number)], f"kubectl reading {number}")
+
+            await until(lambda number=number: _has(site, model, number), f"the HPA having set {number} replicas")
+
+
+async def test_the_hpa_does_not_act_on_a_tenth_and_is_served_more_than_that(site: Site, model: str):
+    async with decided(site, model, 10):
+        await until(lambda: _has(site, model, 10), "ten replicas")
+        await until(lambda: values(model) == ["10"], "the Deployment counting ten")
+    async with decided(site, model, 11):
+        await until(lambda: _has(site, model, 12), "the HPA beyond its tolerance")
+        await until(lambda: values(model) == ["11"], "the decided number, which it then keeps")
+    async with decided(site, model, 1):
+        await until(lambda: _has(site, model, 1), "the HPA at its minimum")
+
+
+async def test_the_hpa_goes_on_when_the_leader_is_killed(site: Site, model: str):
+    async with decided(site, model, 3):
+        await until(lambda: _has(site, model, 3), "three replicas")
+        lease = await site.get("Lease", "tidegate", SYSTEM) or {}
+        leader = lease["spec"]["holderIdentity"].rpartition("-")[0]
+        kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force", "--wait=false")
+    async with decided(site, model, 2):
+        await until(lambda: _has(site, model, 2), "the HPA following the number from the other manager")
+    await asyncio.to_thread(settled)
+
+
+async def test_without_a_decision_the_hpa_keeps_the_replicas(site: Site, model: str):
+    async with decided(site, model, 3):
+        await until(lambda: _has(site, model, 3), "three replicas")
+    await until(lambda: values(model) == [], "no decision")
+
+    async def says_so() -> bool:
+        found = await site.get("HorizontalPodAutoscaler", "ranker-v1", model) or {}
+        conditions = {one["type"]: one["reason"] for one in found.get("status", {}).get("conditions", [])}
+        return conditions.get("ScalingActive") == "FailedGetExternalMetric"
+
+    await until(says_so, "the HPA without a metric")
+    assert await replicas(site, model) == 3
+
+
+async def test_who_has_no_right_or_is_not_the_api_server_reads_nothing(site: Site, model: str):
+    path = f"{ROOT}/namespaces/{model}/tidegate_replicas"
+    assert kubectl("get", "--raw", path)
+    assert kubectl("get", "--raw", path, "--as=eve", check=False) == ""
+    pods = await site.all("Pod", SYSTEM, "app.kubernetes.io/name=tidegate")
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    connector = aiohttp.TCPConnector(ssl=trusting)
+    headers = {"X-Remote-User": "system:admin", "X-Remote-Group": "system:masters"}
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        for pod in pods:
+            async with session.get(f"https://{pod['status']['podIP']}:8444{path}") as answer:
+                assert answer.status == 401
+                assert (await answer.json())["reason"] == "Unauthorized"
+
+
+async def test_kubectl_finds_the_api_and_its_metric(serving: None, site: Site):
+    await until(lambda: _is_available(site), "the API server reaching the external metrics")
+    assert "external.metrics.k8s.io/v1beta1" in kubectl("api-versions").split()
+    assert [one["name"] for one in json.loads(kubectl("get", "--raw", ROOT))["resources"]] == ["tidegate_replicas"]
+
+
+async def test_a_certificate_that_was_damaged_is_made_again(site: Site, model: str):
+    async def authorities() -> str:
+        return (await site.get("APIService", API_SERVICE.name) or {})["spec"]["caBundle"]
+
+    async def is_new() -> bool:
+        return await authorities() != before
+
+    def answers() -> bool:
+        path = f"{ROOT}/namespaces/{model}/tidegate_replicas"
+        return bool(kubectl("get", "--raw", path, check=False))
+
+    before = await authorities()
+    await site.kube.merge(ObjectKey("Secret", SYSTEM, CERTIFICATE), {"data": {"ca.crt": "bm9uZQ=="}})
+    await until(is_new, "another authority in the APIService")
+    await until(lambda: _is_available(site), "the API server reaching the external metrics again")
+    await until(answers, "the metric being answered again")
