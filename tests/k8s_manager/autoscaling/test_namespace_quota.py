@@ -82,6 +82,7 @@ def test_a_reading_while_pods_come_takes_nothing_away():
     bounds, key = QuotaBounds(), version(2).key
     before, meanwhile, then = (rooms_of([quota({"pods": "8"}, {"pods": str(used)})]) for used in (2, 6, 6))
     assert bounds.of(before, [version(2)])[key].replicas == 8
+    assert bounds.of(before, [version(6)])[key].replicas == 8, "what came since has its room in this reading"
     assert bounds.of(meanwhile, [version(2)])[key].replicas == 8
     assert bounds.of(meanwhile, [version(6)])[key].replicas == 8
     assert bounds.of(then, [version(6)])[key].replicas == 8
