@@ -6,6 +6,7 @@ from fractions import Fraction
 from istio_templates.facts import Manifest
 from istio_templates.quantity import quantity
 
+_RESOURCES = {"Resource": "resource", "ContainerResource": "containerResource"}
 Targets = tuple[tuple[str, Fraction], ...]
 
 
@@ -18,6 +19,20 @@ def deployment_of(scaler: Manifest) -> str | None:
 def targets(scaler: Manifest) -> Targets:
     """Return (metric, value per replica) of an autoscaler's targets; utilisations are none."""
     return tuple(_targets((scaler.get("spec") or {}).get("metrics") or []))
+
+
+def usage(scaler: Manifest) -> tuple[str, ...]:
+    """Return the resources that an autoscaler looks at where it looks at nothing else; empty where it does. One without
+    metrics is given CPU by Kubernetes."""
+    metrics = (scaler.get("spec") or {}).get("metrics") or [{"type": "Resource", "resource": {"name": "cpu"}}]
+    names = [_resource(metric) for metric in metrics]
+    return tuple(name for name in names if name) if all(names) else ()
+
+
+def _resource(metric: Manifest) -> str:
+    """Return the resource that a metric is the use of; empty for every other metric."""
+    source = metric.get(_RESOURCES.get(str(metric.get("type", "")), ""))
+    return str(source.get("name", "")) if isinstance(source, dict) else ""
 
 
 def _targets(metrics: Iterable[Manifest]) -> Iterable[tuple[str, Fraction]]:

@@ -7,20 +7,22 @@ from contextlib import asynccontextmanager
 import pytest
 
 from e2e.support.collectors import with_collectors
+from e2e.support.external_metrics import with_external_metrics
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, kubectl, path_of, version
 from tests.support.bounds import hung
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
-WRITERS = ("tidegate",)
+WRITERS = ("tidegate", "hpa")
 EACH, LEAST, MOST = 20, 2, 8
 LOW, HIGH = 0.5 * LEAST * EACH, 3.0 * LEAST * EACH
 
 
 @pytest.fixture(scope="module", autouse=True)
-def collectors(installed):
-    with with_collectors():
+def parts(installed):
+    """Have collectors, and external metrics for the HPA of Kubernetes."""
+    with with_collectors(), with_external_metrics():
         yield
 
 

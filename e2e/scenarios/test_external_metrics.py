@@ -4,14 +4,14 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 
+from e2e.support.external_metrics import with_external_metrics
 from e2e.support.install import settled
-from e2e.support.site import SYSTEM, Site, bounded, kubectl, version
+from e2e.support.site import SYSTEM, Site, kubectl, version
 from istio_templates.facts import ObjectKey
 from k8s_manager.autoscaling.api_service import API_SERVICE, api_service_state
 from k8s_manager.doctor.rbac import CERTIFICATE
@@ -19,7 +19,6 @@ from k8s_manager.runtime.settings import SERVICE
 from tests.support.waiting import until
 
 ROOT = "/apis/external.metrics.k8s.io/v1beta1"
-FLAG = "--external-metrics-listen=0.0.0.0:8444"
 SELECTOR = "tidegate.dev/model=ranker,tidegate.dev/version=v1"
 
 
@@ -29,40 +28,19 @@ def values(tenant: str) -> list[str]:
     return [item["value"] for item in json.loads(kubectl("get", "--raw", path))["items"]]
 
 
-@asynccontextmanager
-async def decided(site: Site, tenant: str, replicas: int) -> AsyncIterator[None]:
-    """Write a decision where the leader writes it, again and again: the leader's own passes write there too."""
-    decision = {"version": "v1", "replicas": replicas, "warm": 1, "holds": [], "at": "2026-11-30T07:00:00Z"}
-
-    async def write() -> None:
-        while True:
-            await site.kube.merge(ObjectKey("Model", tenant, "ranker"), {"status": {"autoscale": [decision]}}, "status")
-            await asyncio.sleep(0.5)
-
-    writing = asyncio.create_task(write())
-    try:
-        yield
-    finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
+async def decide(site: Site, tenant: str, replicas: int) -> None:
+    """Have the leader decide on a number without any signal: a schedule asks for so many, of which the HPA is not told
+    as its least."""
+    schedule = {"cron": "* * * * *", "length": "1h", "min": replicas}
+    body = {"min": 1, "max": 14, "writer": "hpa", "schedules": [schedule]}
+    await site.rest.ok("PUT", f"/v1/tenants/{tenant}/models/ranker/versions/v1/autoscale", body)
 
 
 @pytest.fixture(scope="module")
 def serving(installed: None) -> Iterator[None]:
-    """Have the managers serve external metrics, as the page says."""
-    args = json.loads(kubectl("-n", SYSTEM, "get", "deployment/tidegate", "-o", "json"))
-    before = args["spec"]["template"]["spec"]["containers"][0]["args"]
-    _set_args([*before, FLAG])
-    yield
-    _set_args(before)
-    kubectl("delete", "apiservice", API_SERVICE.name)
-
-
-def _set_args(args: list[str]) -> None:
-    patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": args}]
-    kubectl("-n", SYSTEM, "patch", "deployment/tidegate", "--type=json", "-p", json.dumps(patch))
-    kubectl("-n", SYSTEM, "rollout", "status", "deployment/tidegate", bounded())
-    settled()
+    """Have the managers serve external metrics."""
+    with with_external_metrics():
+        yield
 
 
 @pytest.fixture
@@ -90,50 +68,49 @@ async def _has(site: Site, tenant: str, number: int) -> bool:
     return await replicas(site, tenant) == number
 
 
-async def test_the_hpa_of_kubernetes_follows_the_number_in_the_status(site: Site, model: str):
-    assert values(model) == []
+async def test_the_hpa_of_kubernetes_follows_the_number_that_was_decided(site: Site, model: str):
     assert kubectl("-n", model, "get", "hpa", "ranker-v1", "-o", "name")
-    for number in (4, 2, 5, 1):
-        async with decided(site, model, number):
-            await until(lambda number=number: values(model) == [str(number)], f"kubectl reading {number}")
-
-            await until(lambda number=number: _has(site, model, number), f"the HPA having set {number} replicas")
+    for number in (2, 4, 5):
+        await decide(site, model, number)
+        await until(lambda number=number: values(model) == [str(number)], f"kubectl reading {number}")
+        await until(lambda number=number: _has(site, model, number), f"the HPA having set {number} replicas")
 
 
 async def test_the_hpa_does_not_act_on_a_tenth_and_is_served_more_than_that(site: Site, model: str):
-    async with decided(site, model, 10):
-        await until(lambda: _has(site, model, 10), "ten replicas")
-        await until(lambda: values(model) == ["10"], "the Deployment counting ten")
-    async with decided(site, model, 11):
-        await until(lambda: _has(site, model, 12), "the HPA beyond its tolerance")
-        await until(lambda: values(model) == ["11"], "the decided number, which it then keeps")
-    async with decided(site, model, 1):
-        await until(lambda: _has(site, model, 1), "the HPA at its minimum")
+    await decide(site, model, 10)
+    await until(lambda: _has(site, model, 10), "ten replicas")
+    await until(lambda: values(model) == ["10"], "the Deployment counting ten")
+    await decide(site, model, 11)
+    await until(lambda: _has(site, model, 12), "the HPA beyond its tolerance")
 
 
 async def test_the_hpa_goes_on_when_the_leader_is_killed(site: Site, model: str):
-    async with decided(site, model, 3):
-        await until(lambda: _has(site, model, 3), "three replicas")
-        lease = await site.get("Lease", "tidegate", SYSTEM) or {}
-        leader = lease["spec"]["holderIdentity"].rpartition("-")[0]
-        kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force", "--wait=false")
-    async with decided(site, model, 2):
-        await until(lambda: _has(site, model, 2), "the HPA following the number from the other manager")
+    await decide(site, model, 3)
+    await until(lambda: _has(site, model, 3), "three replicas")
+    lease = await site.get("Lease", "tidegate", SYSTEM) or {}
+    leader = lease["spec"]["holderIdentity"].rpartition("-")[0]
+    kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force", "--wait=false")
+    await decide(site, model, 4)
+    await until(lambda: _has(site, model, 4), "the HPA following the number of the next leader")
     await asyncio.to_thread(settled)
 
 
-async def test_without_a_decision_the_hpa_keeps_the_replicas(site: Site, model: str):
-    async with decided(site, model, 3):
-        await until(lambda: _has(site, model, 3), "three replicas")
-    await until(lambda: values(model) == [], "no decision")
+async def test_without_a_manager_the_hpa_keeps_the_replicas(site: Site, model: str):
+    await decide(site, model, 3)
+    await until(lambda: _has(site, model, 3), "three replicas")
+    kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=0")
 
     async def says_so() -> bool:
         found = await site.get("HorizontalPodAutoscaler", "ranker-v1", model) or {}
         conditions = {one["type"]: one["reason"] for one in found.get("status", {}).get("conditions", [])}
         return conditions.get("ScalingActive") == "FailedGetExternalMetric"
 
-    await until(says_so, "the HPA without a metric")
-    assert await replicas(site, model) == 3
+    try:
+        await until(says_so, "the HPA without a metric")
+        assert await replicas(site, model) == 3
+    finally:
+        kubectl("-n", SYSTEM, "scale", "deployment/tidegate", "--replicas=2")
+        await asyncio.to_thread(settled)
 
 
 async def test_who_has_no_right_or_is_not_the_api_server_reads_nothing(site: Site, model: str):

@@ -32,15 +32,13 @@ def _autoscaler(model: ServedModel, version: str, bounds: AutoscalerFacts) -> Ma
     name = names.deployment(model.name, version)
     labels = {**names.owned_by_model(model), names.VERSION: version}
     obj = names.manifest("autoscaling/v2", "HorizontalPodAutoscaler", name, model.tenant.namespace, labels)
-    # None of both bounds may be 0: that is behind a feature gate of Kubernetes.
-    least, most = max(bounds.least, 1), max(bounds.most, 1)
     spec = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-        "minReplicas": least,
-        "maxReplicas": most,
+        "minReplicas": bounds.least,
+        "maxReplicas": bounds.most,
         "metrics": [_metric(model.name, version)],
         "behavior": {
-            "scaleUp": _at_once({"type": "Pods", "value": most, "periodSeconds": PERIOD}),
+            "scaleUp": _at_once({"type": "Pods", "value": bounds.most, "periodSeconds": PERIOD}),
             "scaleDown": _at_once({"type": "Percent", "value": 100, "periodSeconds": PERIOD}),
         },
     }

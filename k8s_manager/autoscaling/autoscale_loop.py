@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from k8s_manager.autoscaling.namespace_quota import spare_in
-from k8s_manager.autoscaling.quota_reader import QuotaReader
+from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
+from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -28,7 +28,7 @@ from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.world import World
 from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, decide
 from ratelimiter.autoscale.document_rules import rules_at, targetless
-from ratelimiter.autoscale.quota import Amounts
+from ratelimiter.autoscale.saturation import Saturation, SaturationMemory, measured, remembered
 
 QUIET, LONGEST = 0.2, 1.0
 """Seconds for which a look waits after a change of documents or Deployments."""
@@ -51,10 +51,11 @@ class AutoscaleLoop:
         self._store, self._source, self._clock, self._settings = store, source, clock, settings
         self._changed = changed
         self._effects = Effects(clock, asyncio.Event())
-        self._quotas = QuotaReader(client, clock)
+        self._quotas, self._bounds = QuotaReader(client, clock), QuotaBounds()
         self._writer = ScaleWriter(client, store, events, self._effects)
         self._targets: dict[VersionKey, ScaleTarget] = {}
         self._memories: dict[VersionKey, ScaleMemory] = {}
+        self._saturations: dict[VersionKey, SaturationMemory] = {}
         self.views = ScaleViews()
 
     def follow(self, world: World, plan: Plan) -> None:
@@ -76,9 +77,14 @@ class AutoscaleLoop:
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
         at, now = self._clock.utc(), self._clock.now()
-        spare = self._spare(targets, read, now, await self._quotas.rooms() if targets else {})
-        views = {key: self._view(target, read, now, at, spare.get(key)) for key, target in targets.items()}
+        rooms = await self._quotas.rooms() if targets else {}
+        spare, bearable = self._spare(targets, read, now, rooms), self._bounds.of(rooms, targets.values())
+        views = {
+            key: replace(self._view(target, read, now, at, spare.get(key)), bearable=bearable.get(key))
+            for key, target in targets.items()
+        }
         self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
+        self._saturations = {key: memory for key, memory in self._saturations.items() if key in targets}
         if leads:
             failures = await self._writer.write(_wishes(views))
             views = {key: replace(view, failure=failures.get(key)) for key, view in views.items()}
@@ -88,7 +94,7 @@ class AutoscaleLoop:
         return due if targets else None
 
     def _spare(
-        self, targets: Mapping[VersionKey, ScaleTarget], read: SignalReadings, now: float, rooms: Mapping[str, Amounts]
+        self, targets: Mapping[VersionKey, ScaleTarget], read: SignalReadings, now: float, rooms: Mapping[str, Rooms]
     ) -> dict[VersionKey, int]:
         """Return how many replicas more each version may get in namespaces with quotas."""
         found: dict[VersionKey, int] = {}
@@ -104,7 +110,16 @@ class AutoscaleLoop:
     ) -> ScaleView:
         decision, self._memories[target.key] = self._decide(target, read, now, spare)
         missing = {**read.missing.get(target.key, {}), **targetless(target.document, target.per_replica)}
-        return ScaleView(target, decision, at, missing)
+        return ScaleView(target, decision, at, missing, saturation=self._saturation(target, decision, now))
+
+    def _saturation(self, target: ScaleTarget, decision: ScaleDecision, now: float) -> Saturation | None:
+        """Return how a version does not bear its load; what is remembered of other signals or pods does not count."""
+        each = None if target.per_replica is None else float(target.per_replica)
+        look = measured(decision.weighing.terms, each, target.warm)
+        about = (each, target.document.signals, target.template)
+        memory = remembered(self._saturations.get(target.key, SaturationMemory()), about, look, now)
+        self._saturations[target.key] = memory
+        return memory.found
 
     def _decide(
         self, target: ScaleTarget, read: SignalReadings, now: float, spare: int | None
@@ -128,11 +143,15 @@ def _is_urgent(before: ScaleTarget | None, now: ScaleTarget) -> bool:
 
 
 def _wishes(views: Mapping[VersionKey, ScaleView]) -> dict[VersionKey, tuple[ScaleTarget, int]]:
-    """Return the numbers that Tidegate itself is to write."""
+    """Return the numbers that Tidegate itself is to write. No HorizontalPodAutoscaler wakes a Deployment that has been
+    set to nothing: the first replicas of such a one are written too."""
     return {
         key: (view.target, view.decision.replicas)
         for key, view in views.items()
-        if view.target.document.writer == "tidegate"
+        if (
+            view.target.document.writer == "tidegate"
+            or (view.target.document.writer, view.target.replicas) == ("hpa", 0)
+        )
         and view.target.foreign is None
         and view.decision.replicas != view.target.replicas
     }

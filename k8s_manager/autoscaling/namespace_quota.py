@@ -1,11 +1,13 @@
-"""How many more replicas the ResourceQuotas of a namespace bear. Pure.
+"""How many more replicas the ResourceQuotas of a namespace bear, and how many in all. Pure.
 
 https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from typing import Any
 
 from istio_templates.facts import Manifest
@@ -18,10 +20,33 @@ _SHORT = {"requests.cpu": "cpu", "requests.memory": "memory"}
 """What a quota may write in short."""
 
 
-def rooms_of(quotas: Iterable[Manifest]) -> dict[str, dict[str, Fraction]]:
+@dataclass(frozen=True, slots=True)
+class QuotaRoom:
+    """What the tightest `quota` of a resource leaves of it, and its figure, as the quota writes it."""
+
+    left: Fraction
+    quota: str
+    hard: str
+
+
+Rooms = Mapping[str, QuotaRoom]
+"""The rooms of a namespace, by resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearableReplicas:
+    """The most replicas of a version that the quotas of its namespace bear beside what else is there, and the resource
+    that bounds them."""
+
+    replicas: int
+    resource: str
+    room: QuotaRoom
+
+
+def rooms_of(quotas: Iterable[Manifest]) -> dict[str, Rooms]:
     """Return, by namespace, what its quotas leave of each resource that they bound. A quota for some pods alone (with
     scopes) says nothing of a version's."""
-    found: dict[str, dict[str, Fraction]] = defaultdict(dict)
+    found: dict[str, dict[str, QuotaRoom]] = defaultdict(dict)
     for quota in quotas:
         spec, status = _mapping(quota.get("spec")), _mapping(quota.get("status"))
         if spec.get("scopes") or spec.get("scopeSelector"):
@@ -30,8 +55,19 @@ def rooms_of(quotas: Iterable[Manifest]) -> dict[str, dict[str, Fraction]]:
         for name, bound in _mapping(status.get("hard")).items():
             most, taken = quantity(bound), quantity(used.get(name, "0"))
             if most is not None and taken is not None:
-                room[name] = min(room.get(name, most - taken), most - taken)
+                one = QuotaRoom(most - taken, quota["metadata"]["name"], str(bound))
+                room[name] = min(room.get(name, one), one, key=lambda found: found.left)
     return dict(found)
+
+
+def bearable_in(rooms: Rooms, target: ScaleTarget) -> BearableReplicas | None:
+    """Return the most replicas of a version that a namespace bears; None where nothing bounds them."""
+    counts = [
+        BearableReplicas(target.existing + max(0, floor(rooms[name].left / amount)), name, rooms[name])
+        for name, amount in pod_size(target.template).items()
+        if name in rooms and amount > 0
+    ]
+    return min(counts, key=lambda found: found.replicas, default=None)
 
 
 def pod_size(template: Mapping[str, Any]) -> dict[str, Fraction]:
@@ -46,11 +82,11 @@ def pod_size(template: Mapping[str, Any]) -> dict[str, Fraction]:
     return {**size, **{short: size[name] for name, short in _SHORT.items() if name in size}}
 
 
-def spare_in(room: Amounts, targets: Mapping[str, ScaleTarget], asked: Mapping[str, int]) -> dict[str, int]:
+def spare_in(rooms: Rooms, targets: Mapping[str, ScaleTarget], asked: Mapping[str, int]) -> dict[str, int]:
     """Return how many replicas more each version of a namespace gets, by its name; what is asked for already and is not
     there yet has its room."""
     sizes = {name: pod_size(target.template) for name, target in targets.items()}
-    left = dict(room)
+    left = {name: room.left for name, room in rooms.items()}
     for name, target in targets.items():
         pending = max(0, (target.replicas or 0) - target.existing)
         left = {of: amount - pending * sizes[name].get(of, 0) for of, amount in left.items()}

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from k8s_manager.autoscaling.namespace_quota import BearableReplicas
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from ratelimiter.autoscale.decision import ScaleDecision
+from ratelimiter.autoscale.saturation import Saturation
 
 SHOWN_AGAIN = 60.0
 """Seconds after which a status shows the figures of a decision that is otherwise the same."""
@@ -14,13 +16,21 @@ SHOWN_AGAIN = 60.0
 @dataclass(frozen=True, slots=True)
 class ScaleView:
     """The last decision on a version, when it was made, and in sentences, by signal, why one is missing. `failure` is
-    why its number could not be written."""
+    why its number could not be written; `bearable` are the most replicas that the quotas bear (None: not known), and
+    `saturation` is what was measured where replicas did not bear their figure."""
 
     target: ScaleTarget
     decision: ScaleDecision
     at: datetime
     missing: Mapping[str, str] = field(default_factory=dict)
     failure: str | None = None
+    bearable: BearableReplicas | None = None
+    saturation: Saturation | None = None
+
+    @property
+    def short_of_quota(self) -> BearableReplicas | None:
+        """What the quotas bear, where that is less than `max`."""
+        return self.bearable if self.bearable and self.bearable.replicas < self.target.document.max else None
 
     def says_the_same(self, other: "ScaleView") -> bool:
         """Tell whether another view differs in figures alone."""
@@ -29,7 +39,8 @@ class ScaleView:
     def _states(self) -> tuple[object, ...]:
         decision, target = self.decision, self.target
         numbers = (decision.replicas, target.replicas, target.warm, decision.holds)
-        return (*numbers, dict(self.missing), self.failure, target.foreign, target.document, target.per_replica)
+        document = (target.foreign, target.document, target.per_replica)
+        return (*numbers, dict(self.missing), self.failure, *document, self.short_of_quota, self.saturation)
 
 
 class ScaleViews:

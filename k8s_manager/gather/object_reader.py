@@ -171,7 +171,9 @@ class ObjectReader:
         for obj in self._others("HorizontalPodAutoscaler"):
             if deployment := autoscalers.deployment_of(obj):
                 metadata, most = obj["metadata"], obj["spec"].get("maxReplicas", 0)
-                out[metadata["namespace"], deployment] = Scaler(metadata["name"], most, autoscalers.targets(obj))
+                out[metadata["namespace"], deployment] = Scaler(
+                    metadata["name"], most, autoscalers.targets(obj), autoscalers.usage(obj)
+                )
         return out
 
     def _foreign(self) -> dict[tuple[str, str], Foreign]:

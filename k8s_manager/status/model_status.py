@@ -7,6 +7,7 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
 from istio_templates.facts import LimitKey, Manifest, ServedModel
+from k8s_manager.autoscaling.scale_agreement import agreement_conditions
 from k8s_manager.autoscaling.scale_status import autoscale_status, scaling_conditions
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
@@ -19,7 +20,7 @@ from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
 from k8s_manager.world.condition import Condition
 from k8s_manager.world.world import Stored
-from ratelimiter.autoscaler import Scaler, declared_twice, disagreement
+from ratelimiter.autoscaler import Scaler
 from ratelimiter.overrides import takes_away
 
 REASONS = {
@@ -79,7 +80,7 @@ def model_status(
         _ready(spec, ready, document.written, inputs.without_pods, inputs.scales),
         _limited(limit),
         *scaling_conditions(inputs.scales),
-        *_autoscaler_agrees(limit, dict(inputs.scalers), dict(inputs.declared)),
+        *agreement_conditions(spec, limit, dict(inputs.scalers), dict(inputs.declared), inputs.scales),
         *_sources_agree(inputs.source_doubt, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
         *_counted_together(inputs.served, spec, stored),
@@ -216,17 +217,3 @@ def _traffic_followed(problem: str | None, stored: Stored, spec: ModelSpec) -> l
         message = f"the traffic is what {spec.attach_to} sends to each version"
         return [Condition("TrafficFollowed", True, "Followed", message)]
     return []
-
-
-def _autoscaler_agrees(
-    limit: Mapping[str, LimitView], scalers: Mapping[str, Scaler], declared: Mapping[str, int]
-) -> list[Condition]:
-    """Report whether document, limit and autoscalers fit together, where there are autoscalers."""
-    if found := declared_twice(declared, scalers):
-        return [Condition("AutoscalerAgrees", False, *found)]
-    if not limit or not scalers:
-        return []
-    wanted = next(iter(limit.values())).wanted
-    if found := disagreement(wanted.terms, wanted.target.loads, scalers):
-        return [Condition("AutoscalerAgrees", False, *found)]
-    return [Condition("AutoscalerAgrees", True, "Agrees", "the autoscalers can follow the load that the limit admits")]

@@ -25,8 +25,9 @@ ScalingActive  (models) signals decide on their replicas       Following | Signa
                                                                | ForeignAutoscaler | WriteFailed
 ScalingLimited (models) signals ask for more than there may be WithinBounds | AtMost | Quota
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
-AutoscalerAgrees (models) document, limit, autoscalers fit     Agrees | ReplicasDeclared | CeilingUnreachable
-                                                               | TargetAboveLimit
+AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
+               autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
+                                                               | QuotaTooSmall
 TrafficFollowed (attached models) as the other's route splits Followed | Unmapped
 CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed

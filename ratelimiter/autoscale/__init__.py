@@ -3,5 +3,6 @@
     readings ──> formula (one ratio) ──> need ──> forecast ──> decision (window, steps, bounds, quota) ──> replicas
 
 Refusals raise demand, demand raises replicas, warm replicas raise the limit. `horizontal_pod_autoscaler` is Kubernetes'
-own algorithm, and `feedback_loop` runs either against a trace.
+own algorithm. `feedback_loop` runs either, second by second, over a `replica_fleet`, as does `ratelimiter.simulation`
+request by request.
 """

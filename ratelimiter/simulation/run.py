@@ -14,17 +14,20 @@ from math import lcm
 from istio_templates.documents.fields import seconds
 from istio_templates.facts import Bucket
 from ratelimiter import controller
+from ratelimiter.autoscale.replica_fleet import PERIOD, ReplicaFleet
 from ratelimiter.capacity import capacity
 from ratelimiter.controller import LimitTarget, Observation
 from ratelimiter.simulation.bucket import TokenBucket
 from ratelimiter.simulation.outcome import Series, SimulationOutcome
-from ratelimiter.simulation.replicas import LOOK, ScaledReplicas
+from ratelimiter.simulation.replicas import fleet_of
 from ratelimiter.simulation.scenario import GATEWAY, IDENTITY, MODEL, NAMESPACE, Scenario
 from ratelimiter.simulation.trace import NANOS, Trace
 from ratelimiter.slots import slot_of
 from ratelimiter.target import target, total
 
 SLOT = (GATEWAY, slot_of(NAMESPACE, MODEL))
+LOOK = PERIOD * NANOS
+"""Nanoseconds between two looks of an autoscaler."""
 Tell = Callable[[float], None]
 
 
@@ -110,11 +113,11 @@ class Simulation:
         if self._scaled is not None:
             self._at(self._began + LOOK, self._scale)
 
-    def _scaling(self) -> ScaledReplicas | None:
+    def _scaling(self) -> ReplicaFleet | None:
         settings, per_replica = self._scenario.scaling, self._scenario.rate_limit.per_replica_qps
         if settings is None:
             return None
-        return ScaledReplicas(settings, per_replica, self._replicas, int(self._began))
+        return fleet_of(settings, per_replica, self._replicas, int(self._began))
 
     def _scale(self, at: int) -> None:
         """Let the autoscaler look, and again after a while."""
@@ -222,7 +225,7 @@ class Simulation:
         admitted, ideal = pod.real.take(at), pod.ideal.take(at)
         self._outcome.answered(at, admitted, ideal, self._fleet.closed)
         if self._scaled is not None:
-            self._scaled.rows.count(at, admitted and not self._fleet.closed)
+            self._scaled.rows.count(at, 1, admitted and not self._fleet.closed)
 
     def _in_turn(self) -> Callable[[int], SimulatedPod]:
         return lambda number: self._fleet.pods[number % len(self._fleet.pods)]

@@ -3,8 +3,9 @@ from fractions import Fraction
 
 import pytest
 
-from collectors.autoscalers import deployment_of, targets
-from ratelimiter.autoscaler import Scaler, declared_twice, disagreement
+from collectors.autoscalers import deployment_of, targets, usage
+from istio_templates.documents.autoscale import VersionAutoscale
+from ratelimiter.autoscaler import Scaler, declared_twice, disagreement, own_scaler
 from ratelimiter.capacity import LimitBounds, VersionLoad
 from ratelimiter.debounce import DebounceWindow, Rules
 from ratelimiter.target import Terms
@@ -69,3 +70,76 @@ def test_targets_are_read_as_kubernetes_writes_them():
     assert targets(scaler) == (("rps", Fraction(25, 2)), ("qps", Fraction(30)))
     assert deployment_of(scaler) == "ranker-v1"
     assert deployment_of({"spec": {"scaleTargetRef": {"kind": "StatefulSet", "name": "x"}}}) is None
+
+
+def own(*signals, most=10):
+    return own_scaler(VersionAutoscale.model_validate({"max": most, "signals": signals or [{"name": "demand"}]}))
+
+
+def test_a_ceiling_beyond_max_names_the_field_of_the_document():
+    assert disagreement(with_ceiling(200), LOADS, {"v1": own()}) is None
+    reason, said = disagreement(with_ceiling(201), LOADS, {"v1": own()})
+    assert reason == "CeilingUnreachable"
+    assert "201/s" in said and "200/s" in said and said.endswith("lower the ceiling or raise autoscale.max")
+
+
+def test_two_autoscalers_are_named_by_their_fields_and_a_versions_own_ceiling_by_the_version():
+    loads = tuple(replace(LOADS[0], name=name, share=Fraction(1, 2)) for name in ("v1", "v2"))
+    _, said = disagreement(with_ceiling(401), loads, {"v1": own(), "v2": Scaler("s", 10)})
+    assert said.endswith("raise autoscale.max and maxReplicas")
+    _, said = disagreement(replace(with_ceiling(201), version="v1"), LOADS, {"v1": own()})
+    assert said.startswith("the ceiling of version v1 of 201/s")
+
+
+CPU, LATENCY = {"name": "cpu", "target": "70%"}, {"name": "latency", "target": "80ms", "weight": 1}
+
+
+@pytest.mark.parametrize("signals", [[CPU], [CPU, LATENCY], [CPU, {"name": "demand", "weight": 0, "guard": False}]])
+def test_signals_of_usage_alone_hide_what_is_refused(signals):
+    reason, said = disagreement(TERMS, LOADS, {"v1": own(*signals)})
+    assert reason == "RefusalsHidden"
+    assert "autoscale of version v1 looks at cpu" in said and "20/s per replica" in said
+    assert said.endswith("add {name: demand, target: 80%} to its signals")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"name": "demand"}, {"name": "concurrency", "target": 5}, {"name": "queue", "target": 5, "prometheus": "sum(q)"}],
+)
+def test_a_signal_of_requests_beside_them_is_fine(more):
+    assert disagreement(TERMS, LOADS, {"v1": own(CPU, more)}) is None
+
+
+def test_nothing_is_hidden_where_nothing_is_refused_or_nothing_comes():
+    assert disagreement(TERMS, LOADS, {"v1": own(CPU)}, refuses=False) is None
+    assert disagreement(TERMS, (replace(LOADS[0], share=Fraction(0)),), {"v1": own(CPU)}) is None
+
+
+def test_an_autoscaler_of_others_on_cpu_alone_hides_what_is_refused():
+    reason, said = disagreement(TERMS, LOADS, {"v1": Scaler("theirs", 10, usage=("cpu", "memory"))})
+    assert reason == "RefusalsHidden"
+    assert "autoscaler theirs looks at cpu, memory alone" in said and "{name: demand, target: 80%}" in said
+
+
+@pytest.mark.parametrize(
+    ("metrics", "found"),
+    [
+        ([{"type": "Resource", "resource": {"name": "cpu"}}], ("cpu",)),
+        (
+            [
+                {"type": "Resource", "resource": {"name": "memory"}},
+                {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "model"}},
+            ],
+            ("memory", "cpu"),
+        ),
+        (None, ("cpu",)),
+        (
+            [{"type": "Resource", "resource": {"name": "cpu"}}, {"type": "Pods", "pods": {"metric": {"name": "rps"}}}],
+            (),
+        ),
+        ([{"type": "Resource", "resource": "odd"}], ()),
+        ([{}], ()),
+    ],
+)
+def test_usage_is_what_an_autoscaler_looks_at_if_that_is_all(metrics, found):
+    assert usage({"spec": {"metrics": metrics}}) == found

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ratelimiter.autoscale.decision import ScaleRules
-from ratelimiter.autoscale.feedback_loop import DELAY, WINDOW, PlainHpa, Plant, Second, TidegateAutoscaler, run
-from ratelimiter.autoscale.horizontal_pod_autoscaler import SYNC_PERIOD, HpaRules
+from ratelimiter.autoscale.feedback_loop import Plant, Second, run
+from ratelimiter.autoscale.fleet_autoscaler import PlainHpa, TidegateAutoscaler
+from ratelimiter.autoscale.horizontal_pod_autoscaler import HpaRules
+from ratelimiter.autoscale.replica_fleet import PERIOD
+from ratelimiter.autoscale.request_rows import DELAY, ROW
 from ratelimiter.autoscale.signals import SignalTarget
 
 HOUR, PER_REPLICA, SHARE, LEAST, MOST = 3600, 20.0, 0.8, 2, 60
@@ -39,12 +42,14 @@ class Replay:
     def by_tidegate(self, forecasts: bool = False) -> list[Second]:
         """Return the loop with the manager's decision."""
         rules = replace(RULES, forecasts=forecasts)
-        return run(self.plant, self.demand, TidegateAutoscaler(rules, self.plant, lambda at: at in self.away))
+        return run(self.plant, self.demand, TidegateAutoscaler(rules, self.plant.lasts), self.away)
 
     def by_hpa(self, by_demand: bool) -> list[Second]:
         """Return the loop with a plain HPA, on demand or on CPU."""
-        rules, target = HpaRules(LEAST, MOST), SHARE if by_demand else SHARE * self.plant.full_cpu
-        return run(self.plant, self.demand, PlainHpa(rules, self.plant, target, by_demand, lambda at: at in self.away))
+        rules, plant = HpaRules(LEAST, MOST), self.plant
+        target = SHARE if by_demand else SHARE * plant.full_cpu
+        autoscaler = PlainHpa(rules, plant.per_replica, target, plant.full_cpu, by_demand)
+        return run(plant, self.demand, autoscaler, self.away)
 
     def tracked(self, seconds: Sequence[Second]) -> float:
         """Return the share of the time in which the warm replicas are within one of what the demand needs.
@@ -52,9 +57,9 @@ class Replay:
         What was needed within the time in which a change arrives (rows, the autoscaler's period, start and warm-up) is
         as good as what is needed now, and on the way down what the window behind needed.
         """
-        needs = [needed(self.demand[max(0, at - WINDOW + 1) : at + 1]) for at in range(len(self.demand))]
-        lag = WINDOW + DELAY + int(SYNC_PERIOD) + self.plant.start + self.plant.warm_up + self.plant.raise_after
-        back = lag + int(RULES.window + SYNC_PERIOD)
+        needs = [needed(self.demand[max(0, at - ROW + 1) : at + 1]) for at in range(len(self.demand))]
+        lag = ROW + DELAY + PERIOD + self.plant.lasts + self.plant.raise_after
+        back = lag + int(RULES.window + PERIOD)
         good = 0
         for at, second in enumerate(seconds):
             lowest, highest = min(needs[max(0, at - lag) : at + 1]), max(needs[max(0, at - back) : at + 1])

@@ -2,7 +2,10 @@ from fractions import Fraction
 
 import pytest
 
-from k8s_manager.autoscaling.namespace_quota import pod_size, rooms_of
+from istio_templates.documents.autoscale import VersionAutoscale
+from k8s_manager.autoscaling.namespace_quota import Rooms, bearable_in, pod_size, rooms_of
+from k8s_manager.autoscaling.quota_reader import QuotaBounds
+from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 
 
 def quota(hard, used, **spec):
@@ -16,7 +19,8 @@ def container(cpu, limit=None, **more):
 
 def test_the_least_of_several_quotas_is_the_room():
     found = rooms_of([quota({"pods": "10", "requests.cpu": "4"}, {"pods": "3"}), quota({"pods": "5"}, {"pods": "3"})])
-    assert found == {"search": {"pods": 2, "requests.cpu": 4}}
+    assert {name: room.left for name, room in found["search"].items()} == {"pods": 2, "requests.cpu": 4}
+    assert found["search"]["pods"].hard == "5"
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,36 @@ def test_the_size_of_a_pod_is_what_kubernetes_counts(spec, cpu):
 def test_cards_count_by_their_own_name():
     spec = {"containers": [{"resources": {"limits": {"nvidia.com/gpu": "2"}}}]}
     assert pod_size({"spec": spec})["requests.nvidia.com/gpu"] == 2
+
+
+def version(existing, *containers):
+    key, autoscale = VersionKey("search", "ranker", "v1"), VersionAutoscale(max=8)
+    template = {"spec": {"containers": list(containers)}}
+    share = Fraction(1)
+    return ScaleTarget(key, "search", autoscale, None, share, (), "d", existing, existing, False, existing, template)
+
+
+def test_a_quota_bears_what_is_there_and_what_its_room_takes():
+    rooms = rooms_of([quota({"pods": "10", "requests.cpu": "4"}, {"pods": "3", "requests.cpu": "2500m"})])["search"]
+    most = bearable_in(rooms, version(3, container("500m")))
+    assert (most.replicas, most.resource, most.room.hard) == (3 + 3, "requests.cpu", "4")
+    assert bearable_in(rooms, version(3)).resource == "pods"
+    assert bearable_in({}, version(3, container("500m"))) is None
+
+
+def test_a_quota_that_is_used_up_bears_what_is_there():
+    rooms = rooms_of([quota({"pods": "2"}, {"pods": "3"})])["search"]
+    assert bearable_in(rooms, version(2)).replicas == 2
+
+
+def test_a_reading_while_pods_come_takes_nothing_away():
+    """The quota knows of six pods, the Deployment says two still."""
+    bounds, key = QuotaBounds(), version(2).key
+    before, meanwhile, then = (rooms_of([quota({"pods": "8"}, {"pods": str(used)})]) for used in (2, 6, 6))
+    assert bounds.of(before, [version(2)])[key].replicas == 8
+    assert bounds.of(before, [version(6)])[key].replicas == 8, "what came since has its room in this reading"
+    assert bounds.of(meanwhile, [version(2)])[key].replicas == 8
+    assert bounds.of(meanwhile, [version(6)])[key].replicas == 8
+    assert bounds.of(then, [version(6)])[key].replicas == 8
+    assert bounds.of({}, [version(6)])[key].replicas == 8
+    assert bounds.of(dict[str, Rooms](), [version(6)]) == {}

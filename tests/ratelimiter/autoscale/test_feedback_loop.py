@@ -2,7 +2,8 @@
 
 import pytest
 
-from ratelimiter.autoscale.feedback_loop import PlainHpa, Plant, TidegateAutoscaler, run
+from ratelimiter.autoscale.feedback_loop import Plant, run
+from ratelimiter.autoscale.fleet_autoscaler import PlainHpa, TidegateAutoscaler
 from ratelimiter.autoscale.horizontal_pod_autoscaler import HpaRules
 from tests.support.demand_replays import LEAST, MOST, RULES, SHAPES, Replay, refused, replays, swing
 
@@ -31,7 +32,7 @@ def test_an_autoscaler_on_cpu_does_not_see_what_is_refused():
     """Refusals keep CPU below its target, so that nothing is added; demand goes up with them."""
     plant = Plant(20.0, replicas=2, full_cpu=0.7)
     replay = Replay("three times what two can serve", (120.0,) * 900, plant)
-    by_cpu = run(plant, replay.demand, PlainHpa(HpaRules(LEAST, MOST), plant, target=0.75))
+    by_cpu = run(plant, replay.demand, PlainHpa(HpaRules(LEAST, MOST), 20.0, target=0.75, full_cpu=0.7))
     ours = replay.by_tidegate()
     assert {second.replicas for second in by_cpu} == {2}
     assert refused(by_cpu) > 0.4 > 0.1 > refused(ours)
@@ -40,7 +41,7 @@ def test_an_autoscaler_on_cpu_does_not_see_what_is_refused():
 
 def test_without_statistics_nothing_changes():
     plant = Plant(20.0, replicas=7)
-    seconds = run(plant, [400.0] * 600, TidegateAutoscaler(RULES, plant, lambda _: True))
+    seconds = run(plant, [400.0] * 600, TidegateAutoscaler(RULES, plant.lasts), away=range(600))
     assert {second.replicas for second in seconds} == {7}
 
 
