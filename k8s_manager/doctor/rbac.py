@@ -76,10 +76,9 @@ RIGHTS = (
     RbacRule("workloads", "", ("services", "serviceaccounts", "configmaps"), _OWN),
     RbacRule("workloads", "apps", ("deployments",), _OWN),
     RbacRule("workloads", "policy", ("poddisruptionbudgets",), _OWN),
-    RbacRule("replicas of versions that scale", "apps", ("deployments/scale",), ("patch",)),
+    RbacRule("the replicas of versions with autoscale", "apps", ("deployments/scale",), ("patch",)),
     RbacRule("quotas that bound replicas", "", ("resourcequotas",), ("list",)),
     RbacRule("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
-    RbacRule("the replicas of versions with autoscale", "apps", ("deployments/scale",), ("get", "patch")),
     RbacRule("the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("create",)),
     RbacRule(
         "the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("get", "patch"), (API_SERVICE.name,)

@@ -154,7 +154,8 @@ def _lowered(
     enough = max(required, *(look.enough for look in recent))
     if enough >= seen.replicas or memory.since is None or seen.at - memory.since < rules.window:
         return seen.replicas, (Hold.WINDOW,)
-    lowest = math.ceil(max(look.replicas for look in recent) * (1 - rules.step_down) - ROUNDING)
+    most = max(look.replicas for look in recent)
+    lowest = min(math.ceil(most * (1 - rules.step_down) - ROUNDING), most - 1)  # else the last one would never go
     return (min(lowest, seen.replicas), (Hold.STEP,)) if lowest > enough else (enough, ())
 
 

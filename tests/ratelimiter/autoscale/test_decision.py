@@ -149,6 +149,12 @@ def test_without_any_demand_the_last_one_goes_where_none_is_asked_for():
     assert decided({"demand": 0}, replicas=1, rules=ScaleRules(0, 40, (DEMAND,), step_down=1.0)).replicas == 0
 
 
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_however_small_the_step_one_can_go(replicas: int):
+    rules = ScaleRules(0, 40, (DEMAND,), step_down=0.1)
+    assert decided({"demand": 0}, replicas, rules).replicas == replicas - 1
+
+
 def test_a_quota_bounds_what_comes_and_takes_nothing_away():
     found = decide(RULES, ScaleMemory(), seen({"demand": 300}, spare=3))[0]
     assert (found.replicas, found.holds) == (13, (Hold.QUOTA,))
