@@ -16,6 +16,7 @@ from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
 from k8s_manager.autoscaling.signal_source import SignalReadings, SignalSource
+from k8s_manager.autoscaling.start_time import start_seconds
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.plan import Plan
@@ -132,9 +133,16 @@ class AutoscaleLoop:
             readings=read.values.get(target.key, {}) if is_fresh else {},
             releasing=target.releasing,
             spare=spare,
+            warm_up=self._start_seconds(target),
         )
         rules = rules_at(target.document, target.per_replica, self._clock.utc())
         return decide(rules, self._memories.get(target.key, ScaleMemory()), seen)
+
+    def _start_seconds(self, target: ScaleTarget) -> float:
+        """Return how long a replica takes to be warm, where that is asked for."""
+        if not target.document.scale_up.forecast:
+            return 0.0
+        return start_seconds(self._store.inside("Pod", target.key.namespace), target.labels)
 
 
 def _is_urgent(before: ScaleTarget | None, now: ScaleTarget) -> bool:

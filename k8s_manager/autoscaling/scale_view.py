@@ -1,7 +1,7 @@
 """What people are shown of autoscaled versions: the last decision on each, and what stands against it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from k8s_manager.autoscaling.namespace_quota import BearableReplicas
@@ -9,6 +9,7 @@ from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from ratelimiter.autoscale.decision import ScaleDecision
 from ratelimiter.autoscale.saturation import Saturation
 
+Place = tuple[str, str]  # namespace and name of a model
 SHOWN_AGAIN = 60.0
 """Seconds after which a status shows the figures of a decision that is otherwise the same."""
 
@@ -48,27 +49,24 @@ class ScaleViews:
     time, and each would be a write."""
 
     def __init__(self) -> None:
-        self._now: dict[VersionKey, ScaleView] = {}
         self._in_status: dict[VersionKey, ScaleView] = {}
+        self._models: dict[Place, tuple[ScaleView, ...]] = {}
+        self._models_in_status: dict[Place, tuple[ScaleView, ...]] = {}
 
     def show(self, views: Mapping[VersionKey, ScaleView]) -> bool:
         """Take over all views; tell whether a status has to change."""
-        before, self._now = self._in_status, dict(views)
+        before = self._in_status
         self._in_status = {key: _in_status(before.get(key), view) for key, view in views.items()}
+        self._models, self._models_in_status = _by_model(views), _by_model(self._in_status)
         return self._in_status != before
-
-    def fail(self, key: VersionKey, failure: str) -> None:
-        """Note why a number could not be written."""
-        if key in self._now:
-            self._now[key] = replace(self._now[key], failure=failure)
 
     def of_model(self, namespace: str, model: str) -> tuple[ScaleView, ...]:
         """Return the views of a model's versions, as they are now."""
-        return _of_model(self._now, namespace, model)
+        return self._models.get((namespace, model), ())
 
     def in_status(self, namespace: str, model: str) -> tuple[ScaleView, ...]:
         """Return the views of a model's versions that its status shows."""
-        return _of_model(self._in_status, namespace, model)
+        return self._models_in_status.get((namespace, model), ())
 
 
 def _in_status(before: ScaleView | None, now: ScaleView) -> ScaleView:
@@ -76,5 +74,9 @@ def _in_status(before: ScaleView | None, now: ScaleView) -> ScaleView:
     return now if before is None or is_old or not before.says_the_same(now) else before
 
 
-def _of_model(views: Mapping[VersionKey, ScaleView], namespace: str, model: str) -> tuple[ScaleView, ...]:
-    return tuple(view for key, view in sorted(views.items()) if (key.namespace, key.model) == (namespace, model))
+def _by_model(views: Mapping[VersionKey, ScaleView]) -> dict[Place, tuple[ScaleView, ...]]:
+    found: dict[Place, tuple[ScaleView, ...]] = {}
+    for key, view in sorted(views.items(), key=lambda one: one[0]):
+        place = (key.namespace, key.model)
+        found[place] = (*found.get(place, ()), view)
+    return found
