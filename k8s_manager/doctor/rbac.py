@@ -80,6 +80,7 @@ RIGHTS = (
     RbacRule("quotas that bound replicas", "", ("resourcequotas",), ("list",)),
     RbacRule("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
     RbacRule("the replicas of versions with autoscale", "apps", ("deployments/scale",), ("get", "patch")),
+    RbacRule("replicas that KEDA writes", "keda.sh", ("scaledobjects",), _OWN),
     RbacRule("the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("create",)),
     RbacRule(
         "the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("get", "patch"), (API_SERVICE.name,)
