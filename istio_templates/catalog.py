@@ -6,7 +6,7 @@ Make before break: what is referred to comes before what refers to it. Removal g
 from collections.abc import Iterable
 
 from istio_templates.access_log.logger import access_logger
-from istio_templates.autoscalers.scaled_object import scaled_objects
+from istio_templates.autoscalers.keda_scaler import scaled_objects
 from istio_templates.destination_rule import destination_rule
 from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy

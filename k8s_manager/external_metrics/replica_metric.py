@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from istio_templates import names
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.workloads.horizontal_pod_autoscaler import METRIC
-from k8s_manager.autoscaling.stored_decision import StoredDecision, decisions_of, told_replicas
+from k8s_manager.autoscaling.decision_record import StoredDecision, decisions_of, told_replicas
 from k8s_manager.external_metrics.label_selector import LabelSelector
 from k8s_manager.kube.store import Store
 

@@ -9,8 +9,8 @@ from istio_templates.documents.attachment import route_of
 from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
+from k8s_manager.autoscaling.decision_record import decisions_of, told_replicas
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
-from k8s_manager.autoscaling.stored_decision import decisions_of, told_replicas
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store

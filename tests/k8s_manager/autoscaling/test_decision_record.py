@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_manager.autoscaling.stored_decision import StoredDecision, told_replicas
+from k8s_manager.autoscaling.decision_record import StoredDecision, told_replicas
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import SystemClock
 from tests.support.decisions import watched
