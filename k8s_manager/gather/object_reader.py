@@ -169,7 +169,7 @@ class ObjectReader:
     def _scalers(self) -> dict[tuple[str, str], Scaler]:
         out = {}
         for obj in self._others("HorizontalPodAutoscaler"):
-            maker = autoscalers.keda_scaler_of(obj)
+            maker = autoscalers.scaled_object_of(obj)
             if (deployment := autoscalers.deployment_of(obj)) and not self._is_kept(obj, maker):
                 metadata, most = obj["metadata"], obj["spec"].get("maxReplicas", 0)
                 name = f"{metadata['name']} of ScaledObject {maker}" if maker else metadata["name"]
