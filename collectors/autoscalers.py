@@ -16,6 +16,13 @@ def deployment_of(scaler: Manifest) -> str | None:
     return str(target["name"]) if target.get("kind") == "Deployment" and target.get("name") else None
 
 
+def scaled_object_of(scaler: Manifest) -> str | None:
+    """Return the name of the ScaledObject for which KEDA has made an autoscaler; None for any other one."""
+    owners = scaler["metadata"].get("ownerReferences") or []
+    made_for = (owner for owner in owners if owner.get("controller") and owner.get("kind") == "ScaledObject")
+    return next((str(owner["name"]) for owner in made_for if owner.get("name")), None)
+
+
 def targets(scaler: Manifest) -> Targets:
     """Return (metric, value per replica) of an autoscaler's targets; utilisations are none."""
     return tuple(_targets((scaler.get("spec") or {}).get("metrics") or []))

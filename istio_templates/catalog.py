@@ -6,6 +6,7 @@ Make before break: what is referred to comes before what refers to it. Removal g
 from collections.abc import Iterable
 
 from istio_templates.access_log.logger import access_logger
+from istio_templates.autoscalers.keda_scaler import scaled_objects
 from istio_templates.destination_rule import destination_rule
 from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
@@ -25,9 +26,10 @@ ORDER = (
     "Namespace", "InferenceGateway", "ServiceAccount", "RoleBinding", "NetworkPolicy", "ConfigMap", "Service",
     "Deployment",
     "PodDisruptionBudget", "HorizontalPodAutoscaler", "DestinationRule", "SlotEnvoyFilter", "EnvoyFilter", "Gateway",
-    "VirtualService", "Telemetry",
+    "VirtualService", "Telemetry", "ScaledObject",
 )  # fmt: skip
-"""Telemetry comes last: nothing refers to it, and where the cluster has no such kind everything else is made."""
+"""Telemetry and ScaledObject come last: nothing refers to them, and where the cluster has no such kind everything else
+is made."""
 
 
 def render_pool(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple[str, str]]) -> list[Manifest]:
@@ -63,7 +65,8 @@ def render_model(model: ServedModel) -> list[Manifest]:
     if model.attached:
         return plan
     workloads = [*deployments(model), *disruption_budgets(model), *horizontal_pod_autoscalers(model)]
-    return [*plan, service(model), *workloads, destination_rule(model), virtual_service(model)]
+    routing = [destination_rule(model), virtual_service(model)]
+    return [*plan, service(model), *workloads, *routing, *scaled_objects(model)]
 
 
 def in_order(objects: Iterable[Manifest]) -> list[Manifest]:

@@ -196,16 +196,39 @@ class AutoscalerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class KedaFacts:
+    """How KEDA asks the manager: the address of its REST API, and the kind and name of the object that says with which
+    token (`TriggerAuthentication` in the tenant's namespace, or `ClusterTriggerAuthentication`)."""
+
+    url: str = "http://tidegate.tidegate-system.svc"
+    auth: tuple[str, str] = ("ClusterTriggerAuthentication", "tidegate")
+
+
+DEFAULT_KEDA = KedaFacts()
+"""How KEDA asks where the manager is installed by the shipped manifests."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledObjectFacts:
+    """The bounds of a ScaledObject of KEDA that applies the manager's number of replicas, and how it asks for that."""
+
+    least: int
+    most: int
+    keda: KedaFacts
+
+
+@dataclass(frozen=True, slots=True)
 class PodsOfVersion:
     """The pods of a version that Tidegate renders; `template` is a PodTemplateSpec as the tenant wrote it. `budget`: a
     drained node takes one of them at a time. `spare`: a rollout may have one more than `replicas`, and so needs none
-    less. `autoscaler`: the one that writes their number, if Tidegate renders one."""
+    less. `autoscaler` or `scaled_object`: what writes their number, if Tidegate renders one."""
 
     replicas: int | None
     template: Manifest
     budget: bool = True
     spare: bool = True
     autoscaler: AutoscalerFacts | None = None
+    scaled_object: ScaledObjectFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ def _backend(
         client,
         store,
         loop,
-        WorldReader(store, documents=loop.gatherer.documents),
+        WorldReader(store, loop.gatherer.documents, settings.keda),
         loop.traffic,
         loop.plan_checks,
         loops.limits.views,

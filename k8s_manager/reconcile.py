@@ -89,7 +89,7 @@ class MainLoop:
         self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
         self._proofs, self._counters, self._gates, self._autoscale = proofs, counters, gates, autoscale
         self._clock, self._settings = clock, settings
-        self.gatherer = WorldReader(store)
+        self.gatherer = WorldReader(store, keda=settings.keda)
         self.traffic = TrafficResolver(settings.gateway_overlap)
         self._deadlines = Deadlines()
         self.plan_checks = PlanChecks()
@@ -212,5 +212,5 @@ KINDS: tuple[str, ...] = (
     "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "Namespace", "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
     "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry",
-    *GATEWAY_API,
+    "ScaledObject", *GATEWAY_API,
 )  # fmt: skip

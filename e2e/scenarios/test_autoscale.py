@@ -10,7 +10,9 @@ from e2e.support.collectors import with_collectors
 from e2e.support.external_metrics import with_external_metrics
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, path_of, version
+from istio_templates.facts import ObjectKey
 from tests.support.bounds import hung
+from tests.support.keda import scaled_object_crd
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
@@ -109,3 +111,29 @@ async def loop_is_closed(site: Site, gateways: list[str], tenant: str, writer: s
 
 async def is_down(site: Site, tenant: str) -> bool:
     return await replicas(site, tenant) == LEAST and await site.total(tenant) == LEAST * EACH
+
+
+async def test_a_scaled_object_is_made_repaired_and_taken_away_again(site: Site, gateways: list[str], tenant: str):
+    """Without KEDA, whose definition alone is there: what the manager does with the object."""
+    definition = scaled_object_crd()
+    await site.kube.apply(definition, force=True, manager="kubectl")
+    await site.make_tenant(tenant)
+    await site.make_model_document(tenant, versions=[autoscaled("keda")])
+
+    async def most() -> int | None:
+        found = await site.get("ScaledObject", "ranker-v1", tenant)
+        return found["spec"]["maxReplicaCount"] if found else None
+
+    async def is_made() -> bool:
+        return await most() == MOST
+
+    await until(is_made, "the ScaledObject")
+    await site.kube.merge(ObjectKey("ScaledObject", tenant, "ranker-v1"), {"spec": {"maxReplicaCount": 99}})
+    await until(is_made, "the ScaledObject being set back")
+    await site.make_model_document(tenant, versions=[autoscaled("tidegate")])
+
+    async def is_gone() -> bool:
+        return await most() is None
+
+    await until(is_gone, "no ScaledObject")
+    await site.kube.delete(ObjectKey("CustomResourceDefinition", "", definition["metadata"]["name"]))

@@ -15,6 +15,9 @@ from istio_templates.facts import AutoscalerFacts, Manifest, ServedModel
 
 METRIC = "tidegate_replicas"
 """The external metric: replicas that a version should have, by the labels of model and version."""
+LEFT_BY_KEDA = "validations.keda.sh/hpa-ownership"
+"""The annotation that, with "false", lets KEDA take a ScaledObject for a Deployment that an HPA still scales: after a
+change of the writer that is there before this HPA goes."""
 PERIOD = 15
 """Seconds: the least that is of use, since autoscalers look that often."""
 
@@ -32,17 +35,23 @@ def _autoscaler(model: ServedModel, version: str, bounds: AutoscalerFacts) -> Ma
     name = names.deployment(model.name, version)
     labels = {**names.owned_by_model(model), names.VERSION: version}
     obj = names.manifest("autoscaling/v2", "HorizontalPodAutoscaler", name, model.tenant.namespace, labels)
+    obj["metadata"]["annotations"] = {LEFT_BY_KEDA: "false"}
     spec = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
         "minReplicas": bounds.least,
         "maxReplicas": bounds.most,
         "metrics": [_metric(model.name, version)],
-        "behavior": {
-            "scaleUp": _at_once({"type": "Pods", "value": bounds.most, "periodSeconds": PERIOD}),
-            "scaleDown": _at_once({"type": "Percent", "value": 100, "periodSeconds": PERIOD}),
-        },
+        "behavior": behavior(bounds.most),
     }
     return {**obj, "spec": spec}
+
+
+def behavior(most: int) -> Manifest:
+    """Return how fast an HPA changes up to `most` replicas: at once, since the number has its own windows and steps."""
+    return {
+        "scaleUp": _at_once({"type": "Pods", "value": most, "periodSeconds": PERIOD}),
+        "scaleDown": _at_once({"type": "Percent", "value": 100, "periodSeconds": PERIOD}),
+    }
 
 
 def _metric(model: str, version: str) -> Manifest:

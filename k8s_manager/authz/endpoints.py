@@ -86,7 +86,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/tenants/{name}/objects"): Need(Scope.TENANT, parameter="name"),
     ("GET", _MODELS + "/{name}/objects"): _READ,
     ("GET", "/v1/tenants/{tenant}/rollouts"): _READ,
-    **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas")},
+    **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas", "/versions/{version}/replicas")},
     **{
         ("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/pause", "/measurement", "/versions/{version}/scale")
     },

@@ -146,7 +146,7 @@ class AutoscaleLoop:
 
 
 def _is_urgent(before: ScaleTarget | None, now: ScaleTarget) -> bool:
-    shown = ("document", "foreign", "replicas", "releasing")
+    shown = ("document", "foreign", "lacking", "replicas", "releasing")
     return before is None or any(getattr(before, name) != getattr(now, name) for name in shown)
 
 

@@ -1,7 +1,7 @@
 """The replicas of autoscaled versions, as statuses, answers and explanations show them. Pure.
 
 ScalingActive   signals decide how many replicas there are    Following | SignalMissing | NoSignal | ForeignAutoscaler
-                                                              | WriteFailed
+                                                              | WriterUnavailable | WriteFailed
 ScalingLimited  they ask for more than there may be           WithinBounds | AtMost | Quota
 """
 
@@ -25,6 +25,7 @@ HOLDS: Mapping[Hold, str] = {
     Hold.QUOTA: "the quota bears no more",
 }
 """Why there are other replicas than the signals ask for."""
+WITHOUT_KEDA = "install KEDA, the manager then continues, or set writer: tidegate"
 _WRITERS = {
     "tidegate": "the manager writes the number",
     "hpa": "its HorizontalPodAutoscaler applies the number",
@@ -101,6 +102,12 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
             "alone; delete that autoscaler, or take autoscale out of the document"
         )
         yield 0, False, "ForeignAutoscaler", message
+    if target_kind := view.target.lacking:
+        message = (
+            f"the cluster has no kind {target_kind}, so nothing writes the {count} replicas of version {version}; "
+            f"{WITHOUT_KEDA}"
+        )
+        yield 1, False, "WriterUnavailable", message
     if view.failure:
         yield 1, False, "WriteFailed", f"the replicas of version {version} cannot be written: {view.failure}"
     if view.decision.weighing.ratio is None:
@@ -143,6 +150,8 @@ def replica_sentences(view: ScaleView) -> Iterator[str]:
         yield f"{hold}: {HOLDS[hold]}."
     if target.foreign:
         yield f"Autoscaler {target.foreign.name} scales this version too, so nothing is written."
+    if target.lacking:
+        yield f"The cluster has no kind {target.lacking}, so nothing writes the number; {WITHOUT_KEDA}."
     if view.failure:
         yield f"The number cannot be written: {view.failure}."
     yield f"It asks for {decision.replicas} replicas."

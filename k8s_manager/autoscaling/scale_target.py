@@ -33,7 +33,7 @@ class ScaleTarget:
     `share` is its part of the model's requests; `labels` select its pods. `replicas` are those that its `deployment`
     asks for (None: there is none yet), of which `existing` are there and `warm` serve; each is made from `template`.
     `foreign` is an autoscaler of another owner on the Deployment; `silent` are its gateways that log no requests, so
-    that nothing counts them."""
+    that nothing counts them. `lacking` is the kind that its writer needs and the cluster has not."""
 
     key: VersionKey
     tenant: str
@@ -49,6 +49,7 @@ class ScaleTarget:
     template: Manifest
     foreign: Scaler | None = None
     silent: tuple[str, ...] = ()
+    lacking: str | None = None
 
 
 def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
@@ -88,4 +89,5 @@ def _scaled(
         template=found.pods.template if found.pods else {},
         foreign=world.scalers.get((key.namespace, deployment)),
         silent=tuple(pool.name for pool in served.tenant.gateways if not pool.access_log),
+        lacking="ScaledObject" if document.writer == "keda" and "ScaledObject" in world.absent else None,
     )

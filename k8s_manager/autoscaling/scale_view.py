@@ -40,7 +40,7 @@ class ScaleView:
     def _states(self) -> tuple[object, ...]:
         decision, target = self.decision, self.target
         numbers = (decision.replicas, target.replicas, target.warm, decision.holds)
-        document = (target.foreign, target.document, target.per_replica)
+        document = (target.foreign, target.lacking, target.document, target.per_replica)
         return (*numbers, dict(self.missing), self.failure, *document, self.short_of_quota, self.saturation)
 
 

@@ -79,6 +79,7 @@ RIGHTS = (
     RbacRule("the replicas of versions with autoscale", "apps", ("deployments/scale",), ("patch",)),
     RbacRule("quotas that bound replicas", "", ("resourcequotas",), ("list",)),
     RbacRule("workloads", "autoscaling", ("horizontalpodautoscalers",), _OWN),
+    RbacRule("replicas that KEDA writes", "keda.sh", ("scaledobjects",), _OWN),
     RbacRule("the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("create",)),
     RbacRule(
         "the API of external metrics", "apiregistration.k8s.io", ("apiservices",), ("get", "patch"), (API_SERVICE.name,)

@@ -54,7 +54,7 @@ class ObjectReader:
 
     def scalers(self) -> dict[tuple[str, str], Scaler]:
         """Return the autoscalers that the manager does not own, by (namespace, Deployment)."""
-        return self._once("scalers", ("HorizontalPodAutoscaler",), self._scalers)
+        return self._once("scalers", ("HorizontalPodAutoscaler", "ScaledObject"), self._scalers)
 
     def deployed(self) -> dict[tuple[str, str], tuple[Deployed, ...]]:
         """Return the versions that have a Deployment of the manager, by (namespace, model)."""
@@ -169,12 +169,21 @@ class ObjectReader:
     def _scalers(self) -> dict[tuple[str, str], Scaler]:
         out = {}
         for obj in self._others("HorizontalPodAutoscaler"):
-            if deployment := autoscalers.deployment_of(obj):
+            maker = autoscalers.scaled_object_of(obj)
+            if (deployment := autoscalers.deployment_of(obj)) and not self._is_kept(obj, maker):
                 metadata, most = obj["metadata"], obj["spec"].get("maxReplicas", 0)
+                name = f"{metadata['name']} of ScaledObject {maker}" if maker else metadata["name"]
                 out[metadata["namespace"], deployment] = Scaler(
-                    metadata["name"], most, autoscalers.targets(obj), autoscalers.usage(obj)
+                    name, most, autoscalers.targets(obj), autoscalers.usage(obj)
                 )
         return out
+
+    def _is_kept(self, hpa: Manifest, maker: str | None) -> bool:
+        """Tell whether KEDA keeps an HPA for a ScaledObject of the manager; while that is deleted, it still scales."""
+        key = ObjectKey("ScaledObject", hpa["metadata"]["namespace"], maker or "")
+        return (
+            "deletionTimestamp" not in self._store.owned.get(key, {"metadata": {"deletionTimestamp": ""}})["metadata"]
+        )
 
     def _foreign(self) -> dict[tuple[str, str], Foreign]:
         roots: dict[tuple[str, str], tuple[str, ...]] = {}

@@ -6,7 +6,7 @@ from functools import partial
 
 from collectors.replicas import PodState
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec
-from istio_templates.facts import ObjectKey
+from istio_templates.facts import DEFAULT_KEDA, KedaFacts, ObjectKey
 from k8s_manager.gather.document_reader import DocumentReader
 from k8s_manager.gather.gateway_api_reader import GatewayApiReader, PodsOfGateways
 from k8s_manager.gather.object_reader import ObjectReader
@@ -25,8 +25,8 @@ Deployments = Mapping[tuple[str, str], tuple[Deployed, ...]]
 class WorldReader:
     """Builds one World after another; what has not changed in the store is not read again."""
 
-    def __init__(self, store: Store, documents: DocumentReader | None = None) -> None:
-        self._store, self._memo = store, Memo()
+    def __init__(self, store: Store, documents: DocumentReader | None = None, keda: KedaFacts = DEFAULT_KEDA) -> None:
+        self._store, self._memo, self._keda = store, Memo(), keda
         self._selected = Last()
         self.documents = documents or DocumentReader(store)
         self.pods, self.slots, self._objects = PodReader(store), SlotReader(store), ObjectReader(store)
@@ -72,6 +72,8 @@ class WorldReader:
             splits=self._objects.splits(_attached(models), self.pods),
             deployed=self._objects.deployed(),
             routing=self._objects.routing(),
+            keda=self._keda,
+            absent=frozenset(self._store.absent),
         )
 
     def _selecting(self, carried: PodsOfGateways) -> dict[str, frozenset[str]]:

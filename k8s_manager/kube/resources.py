@@ -15,6 +15,11 @@ class Resource:
     plural: str
     namespaced: bool = True
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether a CRD brings it: an API server then knows no strategic merge of its objects."""
+        return self.kind in (*DOCUMENTS, *ISTIO, *GATEWAY_API, "ScaledObject")
+
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Return the path of a collection, an object or a subresource; no namespace means all of them."""
         root = f"/api/{self.group_version}" if "/" not in self.group_version else f"/apis/{self.group_version}"
@@ -61,6 +66,7 @@ _ALL = (
     Resource("DestinationRule", "networking.istio.io/v1", "destinationrules"),
     Resource("EnvoyFilter", "networking.istio.io/v1alpha3", "envoyfilters"),
     Resource("Telemetry", "telemetry.istio.io/v1", "telemetries"),
+    Resource("ScaledObject", "keda.sh/v1alpha1", "scaledobjects"),
     Resource("KubernetesGateway", "gateway.networking.k8s.io/v1", "gateways"),
     Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
     Resource("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes"),
@@ -72,13 +78,14 @@ GATEWAY_API = ("KubernetesGateway", "HTTPRoute", "GRPCRoute")
 OPTIONAL = {
     **dict.fromkeys(GATEWAY_API, "no HTTPRoute is limited"),
     "Telemetry": "no gateway can trace its requests",
+    "ScaledObject": "no version can have writer keda",
 }
 """Kinds that a cluster need not have, each with what is missing where it may not be read."""
 DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",
-    "EnvoyFilter", "Telemetry",
+    "EnvoyFilter", "Telemetry", "ScaledObject",
 )  # fmt: skip
 
 

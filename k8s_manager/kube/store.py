@@ -22,7 +22,7 @@ from k8s_manager.world.certificate import KEYS as CERTIFICATES
 log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers update their status every few seconds; it decides nothing here.
-_RESTLESS = ("HorizontalPodAutoscaler", "Service", *GATEWAY_API)
+_RESTLESS = ("HorizontalPodAutoscaler", "ScaledObject", "Service", *GATEWAY_API)
 _CARRIED_ON = ("namespace", "gateway", "moving", "draining")
 """What a manager that starts goes on from."""
 MOST_GONE = 10_000
@@ -209,7 +209,10 @@ def _keep_public(secret: Manifest) -> None:
 
 
 def _is_ours(obj: Manifest) -> bool:
-    return is_marked(obj) and not obj["metadata"]["labels"].keys().isdisjoint(OWNERS)
+    """Tell whether the manager has made an object. One that another object controls is that one's: KEDA gives its HPA
+    the labels of the ScaledObject."""
+    is_controlled = any(owner.get("controller") for owner in obj["metadata"].get("ownerReferences") or [])
+    return is_marked(obj) and not is_controlled and not obj["metadata"]["labels"].keys().isdisjoint(OWNERS)
 
 
 def _reached(obj: Manifest) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from k8s_manager.offline.findings import TreeFinding
 
 KUBERNETES = ("1.30", "1.31", "1.32", "1.33", "1.34", "1.35")
 _TARGET = re.compile(r"(istio|kubernetes)-(\d+\.\d+)")
-_OURS = "tidegate.dev/"
+_OURS, _KEDA = "tidegate.dev/", "keda.sh/"
 _ISTIO = "istio.io/"
 
 
@@ -48,7 +48,7 @@ def findings(objects: Iterable[Manifest], wanted: TargetVersions) -> Iterator[Tr
     """Yield the problems of objects under the schemas of all requested versions."""
     for obj in objects:
         group = obj["apiVersion"]
-        if group.startswith(_OURS):
+        if group.startswith((_OURS, _KEDA)):  # these are not among Kubernetes' own
             continue
         if _ISTIO in group:
             for version in wanted.istio:

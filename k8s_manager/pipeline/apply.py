@@ -30,7 +30,7 @@ from k8s_manager.kube.base_version import pinned, read_live, require_same, write
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent, ForeignObject, Refused, Unavailable, WriteConflict
 from k8s_manager.kube.fence import FencedClient
-from k8s_manager.kube.resources import DOCUMENTS, ISTIO, RESOURCES, selector_of
+from k8s_manager.kube.resources import RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.plan import Plan
@@ -268,7 +268,7 @@ class ClusterTarget:
     async def _exchange(self, key: ObjectKey, surplus: Manifest, obj: Manifest) -> Manifest:
         """Remove what others have added, and write the manager's own; where nothing would be left in between, the other
         way round."""
-        patch = self._client.merge if key.kind in (*ISTIO, *DOCUMENTS) else self._client.strategic
+        patch = self._client.merge if RESOURCES[key.kind].is_custom else self._client.strategic
         try:
             await patch(key, surplus)
         except Refused:

@@ -23,11 +23,13 @@ from istio_templates.documents.route import Cors, HeaderChange, Route
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup
 from istio_templates.facts import (
+    DEFAULT_KEDA,
     AutoscalerFacts,
     CorsFacts,
     GatewayPods,
     GatewayPool,
     HeaderEdits,
+    KedaFacts,
     LentHost,
     LimitKey,
     ListenerFacts,
@@ -37,6 +39,7 @@ from istio_templates.facts import (
     PolicyFacts,
     RewriteFacts,
     RouteFacts,
+    ScaledObjectFacts,
     ServedModel,
     SlowStartFacts,
     Tenancy,
@@ -121,15 +124,16 @@ def served(
     closed: str | None,
     plan: Bundle | None = None,
     weights: Mapping[str, int] | None = None,
+    keda: KedaFacts = DEFAULT_KEDA,
 ) -> ServedModel:
-    """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one, and `weights`
-    are those that hold, if they are not the document's."""
+    """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one, `weights` are
+    those that hold, if they are not the document's, and `keda` is how KEDA asks for numbers of replicas."""
     weights = declared(spec) if weights is None else weights
     return ServedModel(
         tenant=tenant,
         name=name,
         routes=tuple(_route(tenant, name, number, route) for number, route in enumerate(spec.routes)),
-        versions=tuple(_version(name, version, weights.get(version.name, 0)) for version in spec.versions),
+        versions=tuple(_version(name, version, weights.get(version.name, 0), keda) for version in spec.versions),
         policy=_policy(spec.traffic_policy, spec.warmup.slow_start),
         closed=closed,
         retry_after=COLD_RETRY if closed and not spec.paused else None,
@@ -211,19 +215,20 @@ def _edits(change: HeaderChange) -> HeaderEdits:
     return HeaderEdits(tuple(sorted(change.set.items())), tuple(sorted(change.add.items())), change.remove)
 
 
-def _version(model: str, version: Version, weight: int) -> VersionFacts:
+def _version(model: str, version: Version, weight: int, keda: KedaFacts) -> VersionFacts:
     workload = version.workload
-    pods = _pods(workload, version.autoscale) if workload else None
+    pods = _pods(workload, version.autoscale, keda) if workload else None
     return VersionFacts(version.name, version_labels(model, version), weight, pods)
 
 
-def _pods(workload: Workload, scaled: VersionAutoscale | None) -> PodsOfVersion:
+def _pods(workload: Workload, scaled: VersionAutoscale | None, keda: KedaFacts) -> PodsOfVersion:
     return PodsOfVersion(
         replicas=workload.replicas,
         template=_pod_template(workload),
         budget=workload.disruption_budget,
         spare=workload.capacity_mode == "availability",
         autoscaler=AutoscalerFacts(scaled.min, scaled.max) if scaled and scaled.writer == "hpa" else None,
+        scaled_object=ScaledObjectFacts(scaled.min, scaled.max, keda) if scaled and scaled.writer == "keda" else None,
     )
 
 

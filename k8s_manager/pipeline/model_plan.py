@@ -7,7 +7,7 @@ from functools import partial
 from istio_templates import names
 from istio_templates.documents import ModelSpec, WarmupPlanSpec
 from istio_templates.documents.tenant import TenantRateLimit
-from istio_templates.facts import LimitKey, ObjectKey, ServedModel, Tenancy
+from istio_templates.facts import KedaFacts, LimitKey, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission.host_delegation import unserved_delegation
 from k8s_manager.admission.rules import warmup_rules
 from k8s_manager.pipeline import facts
@@ -63,7 +63,7 @@ def plan_models(inputs: PlanInputs, tenants: Mapping[str, Tenancy], memo: Memo) 
             continue
         message = f"{key[1]} is paused: {spec.paused}" if spec.paused else inputs.closed.get(identity_of(stored))
         bundle = warmup_rules.bundle_of(key, spec, plans, inputs.files)
-        arguments = (spec, message, ceilings.get(tenant.name), bundle, _weights(key, spec, inputs))
+        arguments = (spec, message, ceilings.get(tenant.name), bundle, _weights(key, spec, inputs), inputs.keda)
         made = memo.get(stored.key, (tenant, *arguments), partial(_model_facts, tenant, key[1], *arguments))
         models[key] = made[0]
         limits.update((limited.terms.identity, limited) for limited in made[1])
@@ -87,9 +87,10 @@ def _model_facts(
     limit: TenantRateLimit | None,
     bundle: Bundle | None,
     weights: Mapping[str, int] | None,
+    keda: KedaFacts,
 ) -> tuple[ServedModel, tuple[Limited, ...]]:
     terms = facts.terms(tenant, name, spec, limit.ceiling if limit else None)
-    served = facts.served(tenant, name, spec, closed, bundle, weights)
+    served = facts.served(tenant, name, spec, closed, bundle, weights, keda)
     return served, tuple(Limited(one, spec) for one in terms)
 
 

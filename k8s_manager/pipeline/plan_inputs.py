@@ -12,7 +12,7 @@ from istio_templates.documents import (
     TenantSpec,
     WarmupPlanSpec,
 )
-from istio_templates.facts import LimitKey, ObjectKey
+from istio_templates.facts import DEFAULT_KEDA, KedaFacts, LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.traffic.weights import can_be_split
 from k8s_manager.world.tenant_gateways import Binding
@@ -41,6 +41,7 @@ class PlanInputs:
     warm: frozenset[tuple[str, str, str]]
     closed: Mapping[LimitKey, str]
     lifted: frozenset[LimitKey]
+    keda: KedaFacts = DEFAULT_KEDA
 
     def accepted(self, stored: Stored[SpecT]) -> SpecT | None:
         """Return the spec of a document that is accepted; None for any other."""
@@ -74,6 +75,7 @@ def inputs_of(
         warm=_warm_versions(world),
         closed=dict(closed),
         lifted=lifted,
+        keda=world.keda,
     )
 
 

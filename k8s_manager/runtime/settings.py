@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from istio_templates.facts import DEFAULT_KEDA, KedaFacts
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.runtime.git_address import Address
 
@@ -156,6 +157,9 @@ class Settings:
 
     external_metrics_service: tuple[str, str] = SERVICE
     """Namespace and name of the Service by which the API server reaches that port, under 443."""
+
+    keda: KedaFacts = DEFAULT_KEDA
+    """How KEDA asks for numbers of replicas, for versions with writer `keda`."""
 
     git: Git | None = None
     """Where manifests go instead of the cluster; absent: into the cluster."""

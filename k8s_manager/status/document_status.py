@@ -6,6 +6,7 @@ from typing import NamedTuple
 from istio_templates.errors import TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
+from k8s_manager.autoscaling.scale_status import WITHOUT_KEDA
 from k8s_manager.kube.errors import Absent, FieldConflict, Forbidden, ForeignObject, Refused, Unavailable
 from k8s_manager.kube.resources import ISTIO
 from k8s_manager.pipeline.apply import Failure
@@ -153,6 +154,8 @@ def _message(key: ObjectKey, error: TidegateError) -> str:
     match _reason(error):
         case "KindAbsent" if key.kind in ISTIO:
             return f"{key}: the cluster has no kind {key.kind}; install Istio 1.30 or newer, the manager then continues"
+        case "KindAbsent" if key.kind == "ScaledObject":
+            return f"{key}: the cluster has no kind ScaledObject; {WITHOUT_KEDA}"
         case "NamespaceAbsent":
             return f"{key}: namespace {key.namespace} does not exist; kubectl create namespace {key.namespace}"
     return str(error) if isinstance(error, ForeignObject) else f"{key}: {error}"

@@ -17,7 +17,7 @@ from istio_templates.documents import (
     WarmupPlanSpec,
 )
 from istio_templates.errors import Problem
-from istio_templates.facts import LimitKey, LiveRoute, Manifest, ObjectKey
+from istio_templates.facts import DEFAULT_KEDA, KedaFacts, LimitKey, LiveRoute, Manifest, ObjectKey
 from k8s_manager.world.certificate import Certificate
 from k8s_manager.world.gateway_api import GatewayApi
 from k8s_manager.world.rollout import Rollout, StuckPod
@@ -148,7 +148,8 @@ class World:
     HTTPRoutes that there are; None where they cannot be known (rendering for Git). `splits` are those of the routes of
     others that models attach to, and `unfollowed` says, by (namespace, model), why the traffic of a model is not read
     from such a route but from its document. `ungated` are (namespace, model, version) of existing pods without the
-    readiness gate that their model asks for.
+    readiness gate that their model asks for. `keda` is how KEDA asks the manager, and `absent` are the kinds that the
+    cluster need not have, and that it has not.
     """
 
     gateways: tuple[Stored[InferenceGatewaySpec], ...]
@@ -180,6 +181,8 @@ class World:
     unfollowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     rollouts: Mapping[tuple[str, str], Rollout] = field(default_factory=dict)
     stuck: Mapping[str, tuple[StuckPod, ...]] = field(default_factory=dict)
+    keda: KedaFacts = DEFAULT_KEDA
+    absent: frozenset[str] = frozenset()
 
     def kinds(self) -> tuple[tuple[Stored, ...], ...]:
         """Return the documents by kind, those first that others refer to."""

@@ -114,6 +114,7 @@ MATRIX = {
     ("GET", ONE + "/limit"): TENANT_READ,
     ("GET", ONE + "/explain"): TENANT_READ,
     ("GET", ONE + "/replicas"): TENANT_READ,
+    ("GET", ONE + "/versions/v1/replicas"): TENANT_READ,
     ("PUT", ONE + "/traffic"): TENANT_OPERATE,
     ("PUT", ONE + "/measurement"): TENANT_OPERATE,
     ("PUT", ONE + "/versions/v1/scale"): TENANT_OPERATE,

@@ -1,4 +1,4 @@
-"""Another writer of a version's replicas: none is lost on the way, and only the HPA of writer `hpa` is there."""
+"""Another writer of a version's replicas: none is lost on the way, and only what its writer needs is there."""
 
 from itertools import permutations
 
@@ -8,6 +8,7 @@ from istio_templates.facts import ObjectKey
 from tests.features.conftest import make_search, recorded
 from tests.features.test_handover import is_ours_no_more
 from tests.support.documents import model
+from tests.support.keda import scaled_object_crd
 from tests.support.waiting import until
 
 WRITERS = ("hpa", "keda", "tidegate")
@@ -24,6 +25,18 @@ async def hpa(fleet):
     return await fleet.get("HorizontalPodAutoscaler", "ranker-v1", "search")
 
 
+async def scaled_object(fleet):
+    return await fleet.get("ScaledObject", "ranker-v1", "search")
+
+
+async def is_written_by(fleet, writer: str) -> bool:
+    """Tell whether an HPA and a ScaledObject are there where a writer needs them, and are not elsewhere."""
+    return (await hpa(fleet) is not None, await scaled_object(fleet) is not None) == (
+        writer == "hpa",
+        writer == "keda",
+    )
+
+
 async def has_hpa(fleet, expected: bool) -> bool:
     return (await hpa(fleet) is not None) == expected
 
@@ -37,15 +50,16 @@ async def makes_six(fleet) -> None:
 
 @pytest.mark.parametrize("before, after", [*permutations(WRITERS, 2)], ids=lambda writer: writer)
 async def test_a_change_of_the_writer_keeps_every_replica(fleet, before, after):
+    await fleet.apply(scaled_object_crd())
     async with fleet.manager():
         await make_search(fleet)
         await fleet.apply(scaled(before))
-        await until(lambda: has_hpa(fleet, before == "hpa"), what="the first writer")
+        await until(lambda: is_written_by(fleet, before), what="the first writer")
         await makes_six(fleet)
         await fleet.settled()
         async with recorded(fleet, "Deployment") as seen:
             await fleet.apply(scaled(after))
-            await until(lambda: has_hpa(fleet, after == "hpa"), what="the second writer")
+            await until(lambda: is_written_by(fleet, after), what="the second writer")
             await fleet.settled()
     states = [obj for obj in seen if obj["metadata"]["name"] == "ranker-v1"]
     assert {obj["spec"]["replicas"] for obj in states} == {SIX}

@@ -52,6 +52,7 @@ def test_the_autoscaler_of_a_version_comes_after_its_deployment_and_goes_with_it
         listed = yaml.safe_load(tree["tenants/search/kustomization.yaml"])["resources"]
         assert (path in listed) == expected
         assert "replicas" not in yaml.safe_load(tree["tenants/search/ranker/deployment_search_ranker-v1.yaml"])["spec"]
+        assert ("ranker/scaledobject_search_ranker-v1.yaml" in listed) == (writer == "keda")
         if expected:
             assert listed.index(path) > listed.index("ranker/deployment_search_ranker-v1.yaml")
 

@@ -53,7 +53,8 @@ def test_istio_takes_every_object_and_knows_every_field(case: str, version: str)
 
 @pytest.mark.parametrize("case", CASES)
 def test_kubernetes_takes_every_object_and_knows_every_field(case: str):
-    objects = [obj for obj in rendered(case) if obj["kind"] not in (*ISTIO, "InferenceGateway")]
+    # KEDA's ScaledObject is not Kubernetes': tests/features/test_keda_writer.py puts it before an API server.
+    objects = [obj for obj in rendered(case) if obj["kind"] not in (*ISTIO, "InferenceGateway", "ScaledObject")]
     for obj in objects:
         kubernetes_validate.validate(obj, "1.34", strict=True)
 

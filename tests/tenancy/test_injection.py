@@ -18,7 +18,7 @@ from tests.tenancy.payloads import PAYLOADS
 
 KINDS = {
     "ConfigMap", "Deployment", "DestinationRule", "EnvoyFilter", "Gateway", "HorizontalPodAutoscaler",
-    "InferenceGateway", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "RoleBinding", "Service",
+    "InferenceGateway", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "RoleBinding", "ScaledObject", "Service",
     "ServiceAccount", "Telemetry", "VirtualService",
 }  # fmt: skip
 PROXY = ("DestinationRule", "EnvoyFilter", "Gateway", "Telemetry", "VirtualService")

@@ -15,7 +15,7 @@ from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ScaleBody
 from k8s_manager.api.schemas.documents import ModelDocument
 from k8s_manager.api.schemas.limits import LimitExplanation, ModelLimit, ModelWithoutLimit, NoLimitExplanation
 from k8s_manager.api.schemas.plans import WritePlan
-from k8s_manager.api.schemas.replicas import ReplicaList, ScalingExplanation
+from k8s_manager.api.schemas.replicas import DecidedReplicas, ReplicaList, ScalingExplanation
 from k8s_manager.api.schemas.warmups import MeasurementHold, WarmupExplanation
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import AsAsked
@@ -82,6 +82,16 @@ def _reads(app: FastAPI, backend: Backend) -> None:
     )
     async def replicas(key: Annotated[ObjectKey, Depends(place)]) -> Response:
         return in_json({"items": backend.models.replicas(key)})
+
+    @app.get(
+        _ROOT + "/versions/{version}/replicas",
+        tags=["Model"],
+        summary="How many replicas a version is to have, for an autoscaler that applies the number.",
+        name="get_decided_replicas",
+        response_model=DecidedReplicas,
+    )
+    async def decided(tenant: str, model: str, version: str, key: Annotated[ObjectKey, Depends(place)]) -> Response:
+        return in_json({"model": f"{tenant}/{model}", **backend.models.decided(key, version)})
 
 
 def _writes(app: FastAPI, backend: Backend) -> None:

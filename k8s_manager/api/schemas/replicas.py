@@ -23,6 +23,18 @@ class ReplicaList(ApiAnswer):
     items: list[ModelReplica]
 
 
+class DecidedReplicas(ApiAnswer):
+    """How many replicas a version is to have, as an autoscaler reads it."""
+
+    model: str
+    version: str
+    replicas: int = Field(
+        description="What an autoscaler is told: by it one that does nothing within a tenth comes to the decision too."
+    )
+    decided: int = Field(description="The decision.")
+    at: str
+
+
 class SignalShare(ApiAnswer):
     """What one signal contributes. Without a value it is `missing`, for a reason."""
 

@@ -87,7 +87,7 @@ def backend_of(
     dry_run = DryRunner(client, store, reader, traffic, plans, figures, forecaster, work)
     catalog = DocumentCatalog(store, view, watchers)
     check = AdmissionCheck(catalog, reader, traffic, plans, view, locks, work)
-    models = ModelReader(catalog, reader, view, limits, probe, gates, scales)
+    models = ModelReader(store, catalog, reader, view, limits, probe, gates, scales)
     writer = DocumentWriter(client, store, catalog, check, dry_run, locks, history)
     return Backend(
         documents=catalog,

@@ -6,11 +6,14 @@ from collectors.replicas import present
 from istio_templates import names
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.documents.attachment import route_of
+from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
+from k8s_manager.autoscaling.decision_record import decisions_of, told_replicas
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
+from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_view import LimitView, LimitViews
 from k8s_manager.status.limit_status import pods_status
 from k8s_manager.status.rollout_status import complaints
@@ -25,6 +28,7 @@ class ModelReader:
 
     def __init__(
         self,
+        store: Store,
         catalog: DocumentCatalog,
         reader: WorldReader,
         view: PlanView,
@@ -33,7 +37,7 @@ class ModelReader:
         gates: GateLoop,
         scales: ScaleViews,
     ) -> None:
-        self._catalog, self._reader, self._view = catalog, reader, view
+        self._store, self._catalog, self._reader, self._view = store, catalog, reader, view
         self._limits, self._probe, self._gates, self._scales = limits, probe, gates, scales
 
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
@@ -69,6 +73,19 @@ class ModelReader:
         """Return the last decisions on the replicas of a model's versions; raises `NotFound`."""
         self._catalog.live(key)
         return self._scales.of_model(key.namespace, key.name)
+
+    def decided(self, key: ObjectKey, version: str) -> Manifest:
+        """Return the replicas that an autoscaler is told of a version, and the decision behind them, from the model's
+        status; raises `NotFound` where there is none."""
+        live = self._catalog.live(key)
+        found = next((one for one in decisions_of(live) if one.version == version), None)
+        if found is None:
+            raise NotFound(
+                f"version {version} of model {key.namespace}/{key.name} has no decided replicas; give it autoscale "
+                "and wait for the first look"
+            )
+        told = told_replicas(self._store, key.namespace, key.name, found)
+        return {"version": version, "replicas": told, "decided": found.replicas, "at": found.at}
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from istio_templates.facts import KedaFacts
 from istio_templates.host_port import parted
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
@@ -91,6 +92,7 @@ def serve(
         traces_url=server.traces,
         external_metrics_listen=address(metrics.external_metrics_listen) if metrics.external_metrics_listen else None,
         external_metrics_service=_pair(metrics.external_metrics_service) or SERVICE,
+        keda=_keda(metrics.keda_url, metrics.keda_auth),
         git=_git(git),
     )
     require_free(*settings.listen)
@@ -109,6 +111,18 @@ def _prometheus_url(text: str | None) -> str | None:
     if text is not None and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
         raise typer.BadParameter(f"--prometheus {text!r} is no URL, such as http://prometheus.monitoring:9090")
     return text
+
+
+def _keda(url: str, auth: str) -> KedaFacts:
+    """Return how KEDA asks; an address with characters that a URL has not would be one of another place."""
+    if not re.fullmatch(r"https?://[-A-Za-z0-9.:\[\]]+(/[-A-Za-z0-9._~/]*)?", url):
+        raise typer.BadParameter(f"--keda-url {url!r} is no URL, such as http://tidegate.tidegate-system.svc")
+    kind, _, name = auth.partition("/")
+    if kind not in ("ClusterTriggerAuthentication", "TriggerAuthentication") or not re.fullmatch(
+        r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name
+    ):
+        raise typer.BadParameter(f"--keda-auth {auth!r} is no KIND/NAME, such as TriggerAuthentication/tidegate")
+    return KedaFacts(url.rstrip("/"), (kind, name))
 
 
 def _tls(server: options.ServerOptions) -> Tls | None:

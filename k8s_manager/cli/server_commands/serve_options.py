@@ -205,6 +205,22 @@ ExternalMetricsService = Annotated[
         help="The Service by which the API server reaches it, under port 443.",
     ),
 ]
+KedaUrl = Annotated[
+    str,
+    _metrics(
+        metavar="URL",
+        envvar="TIDEGATE_KEDA_URL",
+        help="The REST API as KEDA reaches it, for versions with writer keda.",
+    ),
+]
+KedaAuth = Annotated[
+    str,
+    _metrics(
+        metavar="KIND/NAME",
+        envvar="TIDEGATE_KEDA_AUTH",
+        help="What gives KEDA its token: a ClusterTriggerAuthentication, or a TriggerAuthentication of each tenant.",
+    ),
+]
 
 GitUrl = Annotated[
     str | None,
@@ -308,6 +324,8 @@ class MetricOptions:
 
     external_metrics_listen: ExternalMetricsListen = None
     external_metrics_service: ExternalMetricsService = "tidegate-system/tidegate"
+    keda_url: KedaUrl = "http://tidegate.tidegate-system.svc"
+    keda_auth: KedaAuth = "ClusterTriggerAuthentication/tidegate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

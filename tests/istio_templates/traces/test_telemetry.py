@@ -31,7 +31,7 @@ def test_one_object_selects_the_gateways_pods_alone():
 
 
 def test_it_comes_last_so_that_a_cluster_without_the_kind_has_everything_else():
-    assert ORDER[-1] == "Telemetry"
+    assert ORDER[-2:] == ("Telemetry", "ScaledObject")
 
 
 def test_the_provider_is_by_default_the_one_that_istio_documents():
