@@ -135,6 +135,16 @@ class Load:
         (found,) = await until(used_up, f"{total}/s being admitted")
         return found
 
+    async def until_admitted(self, span: float = 5) -> float:
+        """Return after how many seconds nothing was refused in a span of so many; fails where that does not come."""
+        began = time.monotonic()
+        while time.monotonic() - began < hung():
+            before = self.outcome.counts["429"]
+            await self.measure(span)
+            if self.outcome.counts["429"] == before:
+                return time.monotonic() - began - span
+        raise AssertionError(f"requests are still refused: {self.outcome.counts}")
+
     async def _answers(self, address: str, once: frozenset[str]) -> None:
         """Wait for such an answer: routes and endpoints reach a gateway pod after they were written."""
 
