@@ -27,6 +27,7 @@ class Module:
 MODULES = (
     Module("pause", (".",), ("pause",)),
     Module("coredns", (".",), ("coredns",)),
+    Module("metrics-server", ("tool",), ("metrics-server",)),
     Module(
         "istio",
         ("tool",),

@@ -97,7 +97,7 @@ containerRuntimeEndpoint: unix://{place.containerd_socket}
 failSwapOn: false
 authentication:
   anonymous: {{enabled: false}}
-  webhook: {{enabled: false}}
+  webhook: {{enabled: true}}
   x509: {{clientCAFile: "{pki.ca}"}}
 authorization: {{mode: AlwaysAllow}}
 tlsCertFile: "{pki.certificate("kubelet-server")}"

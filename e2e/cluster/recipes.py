@@ -15,12 +15,13 @@ from e2e.cluster.errors import Failed
 from e2e.cluster.images import Image, archive, layer, layer_of_tree
 from e2e.cluster.place import PROJECT, SOURCES, Place
 from e2e.cluster.run import run
-from e2e.cluster.versions import COREDNS, DEBIAN, HUB, ISTIO, PYTHON
+from e2e.cluster.versions import COREDNS, DEBIAN, HUB, ISTIO, METRICS_SERVER, PYTHON
 from tests.support import previous_release
 from tests.support.previous_release import PACKAGES
 
 PAUSE = f"{HUB}/pause:1"
 MODEL = f"{HUB}/model:1"
+METRICS = f"{HUB}/metrics-server:{METRICS_SERVER}"
 TIDEGATE = "docker.io/library/tidegate:0.1.0"
 """As the shipped manifests name it."""
 TIDEGATE_PREVIOUS = "docker.io/library/tidegate:previous"
@@ -37,6 +38,7 @@ def images(place: Place, programs: dict[str, Path], go: Path, envoy: Path) -> di
     wanted = [
         Image(PAUSE, (_single(place, programs["pause"]),), ("/pause",)),
         Image(f"{HUB}/coredns:{COREDNS}", (_single(place, programs["coredns"]),), ("/coredns",)),
+        Image(METRICS, (_single(place, programs["metrics-server"]),), ("/metrics-server",)),
         Image(f"{HUB}/pilot:{ISTIO}", (_pilot(place, programs),), ("/usr/local/bin/pilot-discovery",), "1337"),
         Image(f"{HUB}/proxyv2:{ISTIO}", (_proxy(place, programs, go, envoy),), ("/usr/local/bin/pilot-agent",), "1337"),
         Image(MODEL, (python, _model(place)), ("/usr/bin/python3", "/model/server.py"), "65532"),

@@ -3,6 +3,7 @@
 KUBERNETES = "1.34.4"
 ISTIO = "1.31.0"
 COREDNS = "1.14.7"
+METRICS_SERVER = "0.8.0"
 DEBIAN = "bookworm"
 PYTHON = "3.11"
 """The Python that this Debian has: the wheels in the images are chosen for it."""

@@ -1,17 +1,15 @@
 """The capacity loop: refused demand brings replicas, warm replicas raise the limit, and what is not needed goes."""
 
 import asyncio
-import time
-from contextlib import asynccontextmanager
 
 import pytest
 
 from e2e.support.collectors import with_collectors
 from e2e.support.external_metrics import with_external_metrics
 from e2e.support.load import Load
+from e2e.support.replicas import history, replicas
 from e2e.support.site import Site, host_of, path_of, version
 from istio_templates.facts import ObjectKey
-from tests.support.bounds import hung
 from tests.support.keda import scaled_object_crd
 from tests.support.waiting import until
 
@@ -37,41 +35,6 @@ def autoscaled(writer: str) -> dict:
     return found
 
 
-@asynccontextmanager
-async def history(site: Site, tenant: str):
-    """Note every number of replicas that the Deployment asks for."""
-    seen: list[int] = []
-
-    async def look() -> None:
-        while True:
-            (found,) = await site.all("Deployment", tenant, "tidegate.dev/model=ranker")
-            count = found["spec"]["replicas"]
-            seen.extend([] if seen[-1:] == [count] else [count])
-            await asyncio.sleep(0.5)
-
-    task = asyncio.create_task(look())
-    try:
-        yield seen
-    finally:
-        task.cancel()
-
-
-async def replicas(site: Site, tenant: str) -> int:
-    (found,) = await site.all("Deployment", tenant, "tidegate.dev/model=ranker")
-    return int(found["spec"]["replicas"])
-
-
-async def until_admitted(load: Load) -> float:
-    """Return after how many seconds nothing was refused for five."""
-    began = time.monotonic()
-    while time.monotonic() - began < hung():
-        before = load.outcome.counts["429"]
-        await load.measure(5)
-        if load.outcome.counts["429"] == before:
-            return time.monotonic() - began - 5
-    raise AssertionError(f"requests are still refused: {load.outcome.counts}")
-
-
 async def test_replicas_follow_demand_and_the_limit_follows_warm_replicas(
     site: Site, gateways: list[str], tenant: str
 ) -> None:
@@ -92,7 +55,7 @@ async def loop_is_closed(site: Site, gateways: list[str], tenant: str, writer: s
         assert await replicas(site, tenant) == LEAST
     async with history(site, tenant) as seen:
         async with high.on(*gateways):
-            took = await until_admitted(high)
+            took = await high.until_admitted()
             count = await replicas(site, tenant)
             assert 0.7 * HIGH / EACH < count <= MOST, seen
             await site.until_total(count * EACH, tenant)
