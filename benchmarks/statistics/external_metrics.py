@@ -84,7 +84,7 @@ async def run(quick: bool) -> list[Figure]:
 
 
 def _store(clock: SystemClock) -> Store:
-    store = Store(("Model", "Deployment", "HorizontalPodAutoscaler"), clock)
+    store = Store(("Model", "Deployment", "HorizontalPodAutoscaler", "ScaledObject"), clock)
     for number in range(MODELS):
         name = f"model-{number}"
         store.put(decided(name, number % 40 + 1))

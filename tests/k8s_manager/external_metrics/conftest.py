@@ -20,7 +20,7 @@ from tests.support.decisions import decided
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
-KINDS = ("Model", "Deployment", "HorizontalPodAutoscaler")
+KINDS = ("Model", "Deployment", "HorizontalPodAutoscaler", "ScaledObject")
 SERVICE = ("tidegate-system", "tidegate")
 HOST = "tidegate.tidegate-system.svc"
 VALUES = "/apis/external.metrics.k8s.io/v1beta1/namespaces/search/tidegate_replicas"
