@@ -13,7 +13,17 @@ from e2e.support.site import SYSTEM, Site, bounded, kubectl
 from e2e.support.site import site as connected
 from tests.support.waiting import until
 
-LONGEST = ("test_warmup.py", "test_rare.py", "test_parity.py", "test_main_job.py", "test_git.py", "test_dedicated.py")
+LONGEST = (
+    "test_autoscale.py",
+    "test_autoscale_peer.py",
+    "test_external_metrics.py",
+    "test_warmup.py",
+    "test_rare.py",
+    "test_parity.py",
+    "test_main_job.py",
+    "test_git.py",
+    "test_dedicated.py",
+)
 
 pytest.register_assert_rewrite("tests.contract.kubernetes")
 
