@@ -60,6 +60,8 @@ class ModelActions:
             found["autoscale"] = autoscale
         elif before is not None:
             workload["replicas"] = self._replicas(key, version)
+        elif not write.dry_run:
+            return self._catalog.one(key)
         return await self._write_versions(key, {**versions, version: {**found, "workload": workload}}, write)
 
     def _versions(self, key: ObjectKey, version: str) -> dict[str, Manifest]:
