@@ -66,9 +66,11 @@ class Site:
             return None
 
     async def all(self, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
-        """Return the objects of a kind."""
-        objects, _ = await self.kube.list(RESOURCES[kind], selector, namespace)
-        return objects
+        """Return the objects of a kind; none of one that the cluster does not know."""
+        try:
+            return (await self.kube.list(RESOURCES[kind], selector, namespace))[0]
+        except Absent:
+            return []
 
     async def condition(self, kind: str, name: str, type_: str, namespace: str = "") -> Manifest:
         """Return one condition of a document; empty where it is not told."""

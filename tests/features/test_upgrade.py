@@ -74,7 +74,7 @@ async def objects(fleet: Fleet) -> dict[str, Manifest]:
     """Return every document and every object of the manager, statuses left out."""
     found = {}
     for kind in (*DOCUMENTS, *OWNED, "ControllerRevision"):
-        for obj in (await fleet.client.list(RESOURCES[kind]))[0]:
+        for obj in await fleet.listed(kind):
             metadata = obj["metadata"]
             obj.pop("status", None)
             found[f"{kind} {metadata.get('namespace', '')}/{metadata['name']}"] = obj

@@ -146,11 +146,18 @@ class Fleet(Hands):
         about = [event for event in found if event["involvedObject"]["kind"] == kind]
         return [event for event in about if event["type"] == (severity or event["type"])]
 
+    async def listed(self, kind: str, selector: str = "") -> list[Manifest]:
+        """Return the objects of a kind; none of one that the cluster does not know."""
+        try:
+            return (await self.client.list(RESOURCES[kind], selector))[0]
+        except Absent:
+            return []
+
     async def owned(self) -> set[str]:
         """Return the names of everything that carries our label."""
         found = set()
         for kind in OWNED:
-            objects, _ = await self.client.list(RESOURCES[kind], "app.kubernetes.io/managed-by=tidegate")
+            objects = await self.listed(kind, "app.kubernetes.io/managed-by=tidegate")
             found |= {f"{kind} {o['metadata'].get('namespace', '')}/{o['metadata']['name']}" for o in objects}
         return found
 
