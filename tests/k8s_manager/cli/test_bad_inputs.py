@@ -20,6 +20,7 @@ from k8s_manager.cli.main import build, main
 from tests.support.documents import gateway, model, tenant
 
 TOKEN = "a-secret-that-nobody-prints"
+SCALED = {"autoscale": ["--max", "3"]}
 STANDING = {"serve", "standalone", "warmup agent"}  # these run until they are stopped
 Answer = tuple[int, str, str]
 
@@ -57,7 +58,7 @@ def words_of(name: str, given: dict[str, str]) -> list[str]:
                 continue
             value = _value(parameter)
         words += [value] if isinstance(parameter, TyperArgument) else [parameter.opts[-1], value]
-    return words + {"override set": ["search/ranker", "--total", "1"], "doctor": ["--manager"]}.get(name, [])
+    return words + {"override set": ["search/ranker", "--total", "1"], "doctor": ["--manager"], **SCALED}.get(name, [])
 
 
 def _value(parameter: Any) -> str:
