@@ -115,7 +115,7 @@ async def test_the_doctor_shows_what_is_worst_first_and_what_to_do(browser):
     seen = await browser.get("/console/doctor")
     areas = re.findall(r"<h2[^>]*>([^<]+)</h2>", seen.text)
     assert areas == ["Gateways", "Istio", "Validation", "Rights", "Autoscaling", "Well"]
-    assert "something is missing" in seen.text and "1 failure<" in seen.text and "3 not looked at" in seen.text
+    assert "something is missing" in seen.text and "1 failure<" in seen.text and "4 not looked at" in seen.text
     assert "What to do: start the gateway" in seen.text and ">Look again</button>" in seen.text
     assert re.search(r"found at <time datetime=\"20", seen.text)
     assert ">Doctor</a>" in seen.text
