@@ -72,7 +72,7 @@ def manager_ports(addresses: list[str]) -> list[Target]:
     """Return the ports of the shipped manager's pods, at the addresses of managers that run here."""
     documents = yaml.safe_load_all((ROOT / "manifests" / "manager.yaml").read_text())
     (template,) = [obj["spec"]["template"] for obj in documents if obj["kind"] == "Deployment"]
-    (port,) = template["spec"]["containers"][0]["ports"]
+    (port,) = [one for one in template["spec"]["containers"][0]["ports"] if one["name"] == "http"]
     pods = [{"metadata": {**template["metadata"], "name": f"tidegate-{number}"}} for number in range(len(addresses))]
     return [target(address, pod, port["name"]) for address, pod in zip(addresses, pods, strict=True)]
 
