@@ -19,6 +19,8 @@ from tests.golden.case import CASES, rendered
 # IST0133: the limits cannot be said otherwise. IST0102: a gateway's namespace asks for no sidecars; its pods ask for
 # their proxy themselves.
 UNAVOIDABLE = {"IST0133": "EnvoyFilter exposes internal implementation details", "IST0102": "not enabled for injection"}
+LACKING = {"ScaledObject"}
+"""Kinds of operators that this cluster does not have; their cases are held against what the operator defines."""
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 
@@ -42,6 +44,8 @@ async def test_every_object_of_every_case_is_accepted_without_a_warning(client: 
     told, looked_at = {}, 0
     for case in CASES:
         for obj in rendered(case):
+            if obj["kind"] in LACKING:
+                continue
             looked_at += 1
             if said := await said_of(client, obj):
                 told[f"{case}: {key_of(obj)}"] = said
