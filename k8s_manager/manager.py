@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -76,10 +76,11 @@ GARBAGE = (1_000, 5, 1_000)
 """How many more objects than go have to come before the youngest are looked through, and so on for the older ones."""
 
 
-class Loops(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Loops:
     """The loops of one manager."""
 
-    loop: MainLoop
+    main: MainLoop
     limits: LimitLoop
     config_probe: ConfigProbeLoop
     counters: CounterLoop
@@ -96,16 +97,7 @@ class Manager:
     """The parts of one manager, assembled and not yet running."""
 
     store: Store
-    loop: MainLoop
-    limits: LimitLoop
-    config_probe: ConfigProbeLoop
-    counters: CounterLoop
-    gates: GateLoop
-    firsts: FirstRequestLoop
-    samples: SampleLoop
-    autoscale: AutoscaleLoop
-    history: HistoryRecorder
-    tree: TreeLoop | None
+    loops: Loops
     watchers: list[Watcher]
     backend: Backend
     lease: Lease | None
@@ -114,7 +106,7 @@ class Manager:
     def parts(self) -> list[Awaitable[None]]:
         """Return everything that runs, but the REST API."""
         work = self.lease.run(self._lead, self._follow) if self.lease else self._lead()
-        return [*(watcher.run() for watcher in self.watchers), self.samples.run(), work]
+        return [*(watcher.run() for watcher in self.watchers), self.loops.samples.run(), work]
 
     async def _lead(self) -> None:
         await self._both(leads=True)
@@ -124,18 +116,18 @@ class Manager:
 
     async def _both(self, leads: bool) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.loop.run(leads))
-            group.create_task(self.limits.run(leads))
-            group.create_task(self.config_probe.run(leads))
-            group.create_task(self.counters.run())
-            group.create_task(self.gates.run(leads))
-            group.create_task(self.firsts.run(leads))
-            group.create_task(self.autoscale.run(leads))
-            group.create_task(self.history.run(leads))
+            group.create_task(self.loops.main.run(leads))
+            group.create_task(self.loops.limits.run(leads))
+            group.create_task(self.loops.config_probe.run(leads))
+            group.create_task(self.loops.counters.run())
+            group.create_task(self.loops.gates.run(leads))
+            group.create_task(self.loops.firsts.run(leads))
+            group.create_task(self.loops.autoscale.run(leads))
+            group.create_task(self.loops.history.run(leads))
             group.create_task(self.backend.transfers.run(leads))
             group.create_task(self.backend.deletion.run(leads))
-            if self.tree:
-                group.create_task(self.tree.run(leads))
+            if self.loops.tree:
+                group.create_task(self.loops.tree.run(leads))
             if self.metrics:
                 group.create_task(self.metrics.registration.run(leads))
 
@@ -200,7 +192,7 @@ def assemble(
     forecaster = LimitForecaster(limits.observer_copy, counts)
     backend = _backend(client, store, events, watchers, loops, measured, forecaster, clock, settings)
     metrics = external_metrics(client, leader, store, clock, settings)
-    return Manager(store, *loops, watchers, backend, lease, metrics)
+    return Manager(store, loops, watchers, backend, lease, metrics)
 
 
 def _backend(
@@ -214,7 +206,7 @@ def _backend(
     clock: Clock,
     settings: Settings,
 ) -> Backend:
-    loop = loops.loop
+    loop = loops.main
     return backend_of(
         client,
         store,

@@ -94,14 +94,14 @@ async def _first_pass(found: Cluster) -> tuple[float, list[Call], float, int, fl
         manager = assemble(client, SystemClock(), Settings(in_flight=IN_FLIGHT))
         stop, started = asyncio.Event(), time.monotonic()
         running = asyncio.create_task(until(stop, *manager.parts(), settle(manager.store)))
-        await wait_until(manager.loop.passed.is_set, "the first pass")
+        await wait_until(manager.loops.main.passed.is_set, "the first pass")
         await found.still()
         seconds = client.last - started
         calls = [(*call[:3], None if call[3] is None else orjson.dumps(call[3]), call[4]) for call in client.calls]
         writes, drawn, lengths = await found.writes(), _rendered(), []
         for _ in range(5):
             begun = time.monotonic()
-            await manager.loop.once()
+            await manager.loops.main.once()
             lengths.append(time.monotonic() - begun)
         unneeded = await found.writes() - writes
         stop.set()

@@ -61,7 +61,9 @@ async def search(fleet):
         await fleet.pod("inference-gw", {"istio": "shared"})
         await fleet.pod("search", {"app": "theirs"})
         fleet.calls = rest
-        await until(lambda: manager.loop.world and ("search", "theirs") in (manager.loop.world.foreign or {}))
+        await until(
+            lambda: manager.loops.main.world and ("search", "theirs") in (manager.loops.main.world.foreign or {})
+        )
         yield fleet
 
 

@@ -34,7 +34,7 @@ class GatewayPod:
         self.silent = False
 
     async def answer(self, request):
-        (pool,) = self._manager.loop.plan.pools.values()
+        (pool,) = self._manager.loops.main.plan.pools.values()
         if self.silent or request.headers.get(names.PROBE_HEADER) != pool.probe:
             return web.Response(status=404)
         objects, _ = await self._fleet.client.list(RESOURCES["EnvoyFilter"])

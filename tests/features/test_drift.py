@@ -134,7 +134,7 @@ async def test_a_pass_over_conceded_fields_writes_nothing_also_after_a_restart(f
     before = fleet.writes()
     async with fleet.manager() as manager:
         for _ in range(5):
-            manager.loop.trigger.set()
+            manager.loops.main.trigger.set()
             await asyncio.sleep(0.2)
         assert fleet.writes() == before
         await told(fleet, "True", "Reported", "night-shift")

@@ -579,7 +579,7 @@ async def test_a_kept_file_that_somebody_has_spoilt_is_named(fleet: Fleet, serve
 async def test_no_secret_of_ours_is_in_the_tree(fleet: Fleet, server: Server, tree: Tree):
     async with fleet.manager(settings(server)) as manager:
         await served(fleet, tree)
-        (pool,) = manager.loop.plan.pools.values()
+        (pool,) = manager.loops.main.plan.pools.values()
         assert pool.probe and pool.probe not in str(tree.files())
 
 
@@ -613,7 +613,7 @@ async def test_replicas_that_come_and_go_reach_for_no_repository(fleet: Fleet, s
         for total, ready in ((20, False), (40, True), (20, False)):
             await fleet.set_ready(pods[1], ready)
             await until(lambda total=total: limit_is(fleet, total), what=f"the limit of {total}/s")
-            manager.loop.trigger.set()
+            manager.loops.main.trigger.set()
             await asyncio.sleep(0.4)
         assert attempts() == before and tree.log("%h") == commits
 

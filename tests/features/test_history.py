@@ -70,7 +70,7 @@ async def test_what_could_not_be_recorded_in_time_is_recorded_when_it_can_be(fle
         for generation in (1, 2, 3, 4):
             if generation > 1:
                 await fleet.apply(model(rateLimit={"perReplicaQps": 30 + generation}))
-            await until(partial(has_been_tried, manager.history, generation), what="the revision being tried")
+            await until(partial(has_been_tried, manager.loops.history, generation), what="the revision being tried")
         for client in clients:
             client.refuses = False
         found = await history(rest, 4)
@@ -93,8 +93,8 @@ async def test_a_revision_that_another_manager_has_written_is_not_tried_again(fl
     async with fleet.manager(connect=SecondAndWithoutReading) as manager, fleet.rest(manager) as rest:
         await make_search(fleet)
         await history(rest, 1)
-        await until(lambda: not manager.history._unwritten, what="all revisions being known")
-        assert not manager.history._lane.failed
+        await until(lambda: not manager.loops.history._unwritten, what="all revisions being known")
+        assert not manager.loops.history._lane.failed
 
 
 def has_been_tried(recorder, generation) -> bool:

@@ -72,7 +72,7 @@ async def test_the_hpa_that_keda_makes_is_neither_foreign_nor_removed(keda, excl
         await keda.settled()
         name = made["metadata"]["name"]
         assert name == "keda-hpa-ranker-v1" and await keda.get("HorizontalPodAutoscaler", name, "search")
-        assert not manager.loop.gatherer.world().scalers
+        assert not manager.loops.main.gatherer.world().scalers
         assert await scaling_reason(keda) != "ForeignAutoscaler"
 
 

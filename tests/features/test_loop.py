@@ -47,7 +47,7 @@ async def test_a_pass_that_changes_nothing_writes_and_renders_nothing(fleet):
         await make_search(fleet)
         before, drawn = await fleet.settled(), rendered()
         for _ in range(5):
-            manager.loop.trigger.set()
+            manager.loops.main.trigger.set()
             await asyncio.sleep(0.1)
         assert await fleet.settled() == before
         assert rendered() == drawn

@@ -104,15 +104,16 @@ async def test_a_route_at_the_old_gateway_keeps_its_limit_until_it_leaves(fleet)
         await until(lambda: FailingClient.failed > 2, what="writes that fail")
         await fleet.settled()
         assert await serves(fleet) == {OLD, NEW}
-        identity = next(iter(manager.loop.plan.limits))
-        limited = manager.loop.gatherer.slots.limited()
+        identity = next(iter(manager.loops.main.plan.limits))
+        limited = manager.loops.main.gatherer.slots.limited()
         assert {("shared", identity), ("other", identity)} <= limited
         condition = await fleet.condition("Tenant", "search", "Programmed")
         assert (condition["status"], "VirtualService search/ranker" in condition["message"]) == ("False", True)
         fail()
         await until(lambda: is_at(fleet, {NEW}), what="the move having ended")
         await until(
-            lambda: ("shared", identity) not in manager.loop.gatherer.slots.limited(), what="the old limit being gone"
+            lambda: ("shared", identity) not in manager.loops.main.gatherer.slots.limited(),
+            what="the old limit being gone",
         )
 
 

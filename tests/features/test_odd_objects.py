@@ -159,7 +159,7 @@ def bystander(cluster: Cluster) -> tuple[Any, ...]:
     found = manager.store.get(key) or {}
     status = found.get("status", {})
     conditions = {(c["type"], c["status"], c["reason"]) for c in status.get("conditions", [])}
-    served = manager.loop.plan.models.get((key.namespace, key.name))
+    served = manager.loops.main.plan.models.get((key.namespace, key.name))
     return frozenset(conditions), (status.get("limit") or {}).get("total"), served is not None
 
 

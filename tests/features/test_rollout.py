@@ -184,7 +184,7 @@ async def test_a_new_figure_counts_for_the_pods_of_its_template_and_not_for_thos
         inputs = (await fleet.status("Model", "ranker", "search"))["limit"]["inputs"]
         assert inputs[0]["older"] == [{"ready": 2, "perReplicaQps": 20}]
     async with fleet.manager() as manager:  # another leader knows it too
-        await until(manager.loop.passed.is_set, what="the first pass")
+        await until(manager.loops.main.passed.is_set, what="the first pass")
         await fleet.settled()
         assert list((await in_slot(fleet)).values()) == [40]
         await fleet.pod("search", {**labels(), "pod-template-hash": "mended"})

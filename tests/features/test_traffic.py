@@ -111,7 +111,7 @@ async def _is(found, value):
 
 
 def _slots(manager):
-    return {slot for slot, limits in manager.loop.gatherer.slots.limits().items() if limits}
+    return {slot for slot, limits in manager.loops.main.gatherer.slots.limits().items() if limits}
 
 
 async def draining(fleet):

@@ -128,7 +128,7 @@ async def test_an_upgrade_writes_no_object_and_keeps_every_limit(fleet, tmp_path
     before, limits = await objects(fleet), await in_slot(fleet)
     said, writes = await statuses(fleet), fleet.writes()
     async with fleet.manager() as manager:
-        await until(manager.loop.passed.is_set, what="the first pass of this release")
+        await until(manager.loops.main.passed.is_set, what="the first pass of this release")
         await until(lambda: says(fleet, said), what="the statuses being as before: the gateway pods are asked anew")
         await fleet.settled(1.5)
         written = fleet.writes() - writes

@@ -90,7 +90,7 @@ async def test_the_rendered_hpa_follows_its_document_and_is_no_conflict(fleet):
         await until(follows, what="the new bound")
         await fleet.settled()
         assert (await fleet.condition("Model", "ranker", "AutoscalerAgrees", "search"))["status"] == "True"
-        assert not manager.loop.gatherer.world().scalers
+        assert not manager.loops.main.gatherer.world().scalers
         await fleet.apply(model(versions=[{"name": "v1", "workload": {"image": "example.com/ranker:1"}}]))
         await until(lambda: has_hpa(fleet, False), what="no HPA")
 
