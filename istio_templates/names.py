@@ -68,6 +68,13 @@ def manifest(api_version: str, kind: str, name: str, namespace: str, labels: dic
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
+def version_manifest(api_version: str, kind: str, model: ServedModel, version: str) -> Manifest:
+    """Return the head of a manifest that is about one version of a model; it has the name of the version's
+    Deployment."""
+    labels = {**owned_by_model(model), VERSION: version}
+    return manifest(api_version, kind, deployment(model.name, version), model.tenant.namespace, labels)
+
+
 def key_of(obj: Manifest) -> ObjectKey:
     """Return the key of a manifest or of a live object."""
     metadata = obj["metadata"]

@@ -12,7 +12,7 @@ import hashlib
 
 from istio_templates import names
 from istio_templates.facts import Manifest, ScaledObjectFacts, ServedModel
-from istio_templates.workloads.horizontal_pod_autoscaler import PERIOD, behavior
+from istio_templates.workloads.horizontal_pod_autoscaler import PERIOD, behavior, scale_target
 
 EXCLUDED_LABELS = "scaledobject.keda.sh/hpa-excluded-labels"
 """The annotation that says which labels KEDA does not copy to its HPA: those that would make that one ours."""
@@ -37,19 +37,18 @@ def hpa_name(scaled_object: str) -> str:
 
 
 def _scaled_object(model: ServedModel, version: str, facts: ScaledObjectFacts) -> Manifest:
-    name = names.deployment(model.name, version)
-    labels = {**names.owned_by_model(model), names.VERSION: version}
-    obj = names.manifest("keda.sh/v1alpha1", "ScaledObject", name, model.tenant.namespace, labels)
-    obj["metadata"]["annotations"] = {EXCLUDED_LABELS: ",".join(sorted(labels))}
+    obj = names.version_manifest("keda.sh/v1alpha1", "ScaledObject", model, version)
+    obj["metadata"]["annotations"] = {EXCLUDED_LABELS: ",".join(sorted(obj["metadata"]["labels"]))}
+    config = {"name": hpa_name(obj["metadata"]["name"]), "behavior": behavior(facts.most)}
     spec = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "scaleTargetRef": scale_target(obj),
         "pollingInterval": PERIOD,
         "cooldownPeriod": 0,
         "minReplicaCount": facts.least,
         "maxReplicaCount": facts.most,
         "advanced": {
             "restoreToOriginalReplicaCount": False,
-            "horizontalPodAutoscalerConfig": {"name": hpa_name(name), "behavior": behavior(facts.most)},
+            "horizontalPodAutoscalerConfig": config,
         },
         "triggers": [_trigger(model, version, facts)],
     }

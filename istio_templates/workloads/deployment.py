@@ -23,10 +23,7 @@ def deployments(model: ServedModel) -> list[Manifest]:
 
 def _deployment(model: ServedModel, version: VersionFacts) -> Manifest:
     assert version.pods is not None
-    labels = {**names.owned_by_model(model), names.VERSION: version.name}
-    obj = names.manifest(
-        "apps/v1", "Deployment", names.deployment(model.name, version.name), model.tenant.namespace, labels
-    )
+    obj = names.version_manifest("apps/v1", "Deployment", model, version.name)
     spec: Manifest = {
         "selector": {"matchLabels": {names.MODEL: model.name, names.VERSION: version.name}},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling(version.pods.spare)},

@@ -18,9 +18,7 @@ def _is_kept(version: VersionFacts) -> bool:
 
 
 def _budget(model: ServedModel, version: VersionFacts) -> Manifest:
-    labels = {**names.owned_by_model(model), names.VERSION: version.name}
-    name = names.deployment(model.name, version.name)
-    obj = names.manifest("policy/v1", "PodDisruptionBudget", name, model.tenant.namespace, labels)
+    obj = names.version_manifest("policy/v1", "PodDisruptionBudget", model, version.name)
     selector = {"matchLabels": {names.MODEL: model.name, names.VERSION: version.name}}
     return {
         **obj,

@@ -32,18 +32,21 @@ def horizontal_pod_autoscalers(model: ServedModel) -> list[Manifest]:
 
 
 def _autoscaler(model: ServedModel, version: str, bounds: AutoscalerFacts) -> Manifest:
-    name = names.deployment(model.name, version)
-    labels = {**names.owned_by_model(model), names.VERSION: version}
-    obj = names.manifest("autoscaling/v2", "HorizontalPodAutoscaler", name, model.tenant.namespace, labels)
+    obj = names.version_manifest("autoscaling/v2", "HorizontalPodAutoscaler", model, version)
     obj["metadata"]["annotations"] = {LEFT_BY_KEDA: "false"}
     spec = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "scaleTargetRef": scale_target(obj),
         "minReplicas": bounds.least,
         "maxReplicas": bounds.most,
         "metrics": [_metric(model.name, version)],
         "behavior": behavior(bounds.most),
     }
     return {**obj, "spec": spec}
+
+
+def scale_target(autoscaler: Manifest) -> Manifest:
+    """Return the reference to the Deployment that an autoscaler of the same name scales."""
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": autoscaler["metadata"]["name"]}
 
 
 def behavior(most: int) -> Manifest:
