@@ -1,10 +1,10 @@
 """Who serves the external metrics of a cluster: one APIService, of which there can be only one. Pure."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from istio_templates import names
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.kube.shapes import mapping_of, mappings_of
 
 GROUP, VERSION = "external.metrics.k8s.io", "v1beta1"
 GROUP_VERSION = f"{GROUP}/{VERSION}"
@@ -32,7 +32,7 @@ def api_service_state(live: Manifest | None, service: tuple[str, str]) -> ApiSer
     """Return who holds the external metrics by the live APIService; `service` is the manager's (namespace, name)."""
     if live is None:
         return ApiServiceState()
-    found = _mapping(_mapping(live.get("spec")).get("service"))
+    found = mapping_of(mapping_of(live.get("spec")).get("service"))
     holder = f"{found.get('namespace')}/{found.get('name')}" if found else "the API server itself"
     return ApiServiceState(holder, names.is_marked(live) and holder == "/".join(service), _problem(live))
 
@@ -55,12 +55,7 @@ def desired_api_service(service: tuple[str, str], authorities: str) -> Manifest:
 
 def _problem(live: Manifest) -> str:
     """Return why the API server does not reach what serves the API; empty where it does."""
-    conditions = _mapping(live.get("status")).get("conditions")
-    for condition in conditions if isinstance(conditions, list) else []:
-        if _mapping(condition).get("type") == "Available":
+    for condition in mappings_of(mapping_of(live.get("status")).get("conditions")):
+        if condition.get("type") == "Available":
             return "" if condition.get("status") == "True" else str(condition.get("message") or condition.get("reason"))
     return "the API server has not asked it yet"
-
-
-def _mapping(value: Any) -> Manifest:
-    return value if isinstance(value, dict) else {}

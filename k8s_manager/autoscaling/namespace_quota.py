@@ -13,6 +13,8 @@ from typing import Any
 from istio_templates.facts import Manifest
 from istio_templates.quantity import quantity
 from k8s_manager.autoscaling.scale_target import ScaleTarget
+from k8s_manager.kube.shapes import mapping_of, mappings_of
+from k8s_manager.statistics.usage.pod_usage import running_containers
 from ratelimiter.autoscale.quota import Amounts, spare_of
 
 _KINDS = ("requests", "limits")
@@ -48,11 +50,11 @@ def rooms_of(quotas: Iterable[Manifest]) -> dict[str, Rooms]:
     scopes) says nothing of a version's."""
     found: dict[str, dict[str, QuotaRoom]] = defaultdict(dict)
     for quota in quotas:
-        spec, status = _mapping(quota.get("spec")), _mapping(quota.get("status"))
+        spec, status = mapping_of(quota.get("spec")), mapping_of(quota.get("status"))
         if spec.get("scopes") or spec.get("scopeSelector"):
             continue
-        used, room = _mapping(status.get("used")), found[quota["metadata"]["namespace"]]
-        for name, bound in _mapping(status.get("hard")).items():
+        used, room = mapping_of(status.get("used")), found[quota["metadata"]["namespace"]]
+        for name, bound in mapping_of(status.get("hard")).items():
             most, taken = quantity(bound), quantity(used.get(name, "0"))
             if most is not None and taken is not None:
                 one = QuotaRoom(most - taken, quota["metadata"]["name"], str(bound))
@@ -72,12 +74,11 @@ def bearable_in(rooms: Rooms, target: ScaleTarget) -> BearableReplicas | None:
 
 def pod_size(template: Mapping[str, Any]) -> dict[str, Fraction]:
     """Return what one pod of a template takes of a quota."""
-    spec = _mapping(template.get("spec"))
-    inits = [one for one in _list(spec.get("initContainers")) if one.get("restartPolicy") != "Always"]
-    sidecars = [one for one in _list(spec.get("initContainers")) if one.get("restartPolicy") == "Always"]
-    running = _sum(map(_amounts, [*_list(spec.get("containers")), *sidecars]))
+    spec = mapping_of(template.get("spec"))
+    running = _sum(map(_amounts, running_containers(spec)))
     size = {"pods": Fraction(1), "count/pods": Fraction(1), **running}
-    for one in map(_amounts, inits):
+    # A sidecar runs on with the others, and counted with them already.
+    for one in map(_amounts, mappings_of(spec.get("initContainers"))):
         size |= {name: max(amount, size.get(name, Fraction(0))) for name, amount in one.items()}
     return {**size, **{short: size[name] for name, short in _SHORT.items() if name in size}}
 
@@ -96,9 +97,9 @@ def spare_in(rooms: Rooms, targets: Mapping[str, ScaleTarget], asked: Mapping[st
 
 def _amounts(container: Manifest) -> dict[str, Fraction]:
     """Return what a container takes; it asks for what it is limited to, where it does not say otherwise."""
-    resources = _mapping(container.get("resources"))
-    limits = _mapping(resources.get("limits"))
-    asked = {"limits": limits, "requests": {**limits, **_mapping(resources.get("requests"))}}
+    resources = mapping_of(container.get("resources"))
+    limits = mapping_of(resources.get("limits"))
+    asked = {"limits": limits, "requests": {**limits, **mapping_of(resources.get("requests"))}}
     return {
         f"{kind}.{name}": figure
         for kind in _KINDS
@@ -113,11 +114,3 @@ def _sum(parts: Iterable[Amounts]) -> dict[str, Fraction]:
         for name, amount in part.items():
             out[name] += amount
     return dict(out)
-
-
-def _mapping(value: Any) -> Manifest:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Manifest]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -244,3 +244,13 @@ def _leave_out(place: str, odd: list[str]) -> object:
 
 _CHECK = _check_of(_shape_of(""))
 _CHECKS = {kind: _check_of(_shape_of(kind)) for kind in SHAPES}
+
+
+def mapping_of(value: object) -> Manifest:
+    """Return a mapping as it is, and an empty one for anything else: for what has no shape here."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings_of(value: object) -> list[Manifest]:
+    """Return the mappings in a list; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from istio_templates.documents.tenant import PodRules
+from k8s_manager.kube.shapes import mapping_of, mappings_of
 
 Violation = tuple[str, str]  # a path inside podTemplate, and what is wrong there
 CAPABILITIES = frozenset(
@@ -28,8 +29,8 @@ _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 def violations(template: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
     """Yield the fields of a pod template that its tenant may not set."""
-    spec = _mapping(template.get("spec"))
-    yield from _metadata(_mapping(template.get("metadata")))
+    spec = mapping_of(template.get("spec"))
+    yield from _metadata(mapping_of(template.get("metadata")))
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(field):
             yield f"spec.{field}", f"{field} is not allowed for pods of tenants; remove it"
@@ -39,22 +40,22 @@ def violations(template: dict[str, Any], rules: PodRules) -> Iterator[Violation]
         yield "spec.priorityClassName", "system- priority classes are reserved for the cluster; choose another class"
     yield from _identity(spec, rules)
     yield from _nodes(spec, rules)
-    yield from _security("spec.securityContext", _mapping(spec.get("securityContext")))
-    for number, volume in enumerate(_list(spec.get("volumes"))):
+    yield from _security("spec.securityContext", mapping_of(spec.get("securityContext")))
+    for number, volume in enumerate(mappings_of(spec.get("volumes"))):
         if "hostPath" in volume:
             yield (
                 f"spec.volumes[{number}].hostPath",
                 "hostPath is not allowed for pods of tenants; use another type of volume",
             )
     for field in ("initContainers", "containers", "ephemeralContainers"):
-        for number, container in enumerate(_list(spec.get(field))):
+        for number, container in enumerate(mappings_of(spec.get(field))):
             yield from _container(f"spec.{field}[{number}]", container)
 
 
 def _metadata(metadata: dict[str, Any]) -> Iterator[Violation]:
     """Yield labels and annotations that change the pod: Istio's injector takes images and volumes from annotations."""
     for field in ("labels", "annotations"):
-        for name, value in _mapping(metadata.get(field)).items():
+        for name, value in mapping_of(metadata.get(field)).items():
             path, is_off = f"metadata.{field}.{name}", name == "sidecar.istio.io/inject" and value == "false"
             if str(name).startswith(INJECTED) and not is_off:
                 yield path, "sidecar injection is not allowed for pods of tenants; remove it"
@@ -77,7 +78,7 @@ def _identity(spec: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
 def _nodes(spec: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
     if rules.node_pools is None:
         return
-    wanted = _mapping(spec.get("nodeSelector"))
+    wanted = mapping_of(spec.get("nodeSelector"))
     if not any(pool.items() <= wanted.items() for pool in rules.node_pools):
         pools = " or ".join(", ".join(f"{k}={v}" for k, v in sorted(pool.items())) for pool in rules.node_pools)
         message = (
@@ -89,24 +90,24 @@ def _nodes(spec: dict[str, Any], rules: PodRules) -> Iterator[Violation]:
 
 
 def _container(path: str, container: dict[str, Any]) -> Iterator[Violation]:
-    context = _mapping(container.get("securityContext"))
+    context = mapping_of(container.get("securityContext"))
     yield from _security(f"{path}.securityContext", context)
     if context.get("privileged"):
         yield f"{path}.securityContext.privileged", "privileged containers are not allowed for tenants; remove it"
     if context.get("procMount") not in (None, "Default"):
         yield f"{path}.securityContext.procMount", "only procMount Default is allowed for pods of tenants; remove it"
-    added = _mapping(context.get("capabilities")).get("add") or []
+    added = mapping_of(context.get("capabilities")).get("add") or []
     for name in added if isinstance(added, list) else [added]:
         if str(name) not in CAPABILITIES:
             yield (
                 f"{path}.securityContext.capabilities.add",
                 f"capability {name!r} is not allowed for pods of tenants; remove it",
             )
-    for number, port in enumerate(_list(container.get("ports"))):
+    for number, port in enumerate(mappings_of(container.get("ports"))):
         if port.get("hostPort"):
             yield f"{path}.ports[{number}].hostPort", "hostPort is not allowed for pods of tenants; remove it"
     for where, handler in _handlers(container):
-        if _mapping(handler.get("httpGet")).get("host") or _mapping(handler.get("tcpSocket")).get("host"):
+        if mapping_of(handler.get("httpGet")).get("host") or mapping_of(handler.get("tcpSocket")).get("host"):
             yield (
                 f"{path}.{where}",
                 "a handler that calls another host is not allowed; remove host to call the pod itself",
@@ -115,31 +116,23 @@ def _container(path: str, container: dict[str, Any]) -> Iterator[Violation]:
 
 def _handlers(container: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for probe in _PROBES:
-        yield probe, _mapping(container.get(probe))
-    for hook, handler in _mapping(container.get("lifecycle")).items():
-        yield f"lifecycle.{hook}", _mapping(handler)
+        yield probe, mapping_of(container.get(probe))
+    for hook, handler in mapping_of(container.get("lifecycle")).items():
+        yield f"lifecycle.{hook}", mapping_of(handler)
 
 
 def _security(path: str, context: dict[str, Any]) -> Iterator[Violation]:
     for field in ("seccompProfile", "appArmorProfile"):
-        if _mapping(context.get(field)).get("type") == "Unconfined":
+        if mapping_of(context.get(field)).get("type") == "Unconfined":
             yield f"{path}.{field}", f"{field} Unconfined is not allowed for pods of tenants; remove it"
-    selinux = _mapping(context.get("seLinuxOptions"))
+    selinux = mapping_of(context.get("seLinuxOptions"))
     if selinux.get("type") not in _SELINUX_TYPES or selinux.get("user") or selinux.get("role"):
         yield f"{path}.seLinuxOptions", "only SELinux types of containers are allowed for pods of tenants; remove it"
-    if _mapping(context.get("windowsOptions")).get("hostProcess"):
+    if mapping_of(context.get("windowsOptions")).get("hostProcess"):
         yield f"{path}.windowsOptions.hostProcess", "hostProcess is not allowed for pods of tenants; remove it"
-    for number, sysctl in enumerate(_list(context.get("sysctls"))):
+    for number, sysctl in enumerate(mappings_of(context.get("sysctls"))):
         if str(sysctl.get("name")) not in SYSCTLS:
             yield (
                 f"{path}.sysctls[{number}]",
                 f"sysctl {sysctl.get('name')!r} is not allowed for pods of tenants; remove it",
             )
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

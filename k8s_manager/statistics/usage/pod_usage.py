@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from istio_templates.facts import Manifest
 from istio_templates.quantity import quantity
+from k8s_manager.kube.shapes import mapping_of
 
 Figure = TypeVar("Figure", int, float)
 MOST_CORES, MOST_BYTES = 10**6, 2**53
@@ -86,15 +87,20 @@ def known_sum(figures: Iterable[Figure | None]) -> Figure | None:
     return sum_of(figure for figure in figures if figure is not None)
 
 
+def running_containers(spec: Manifest) -> list[Manifest]:
+    """Return the containers of a pod that run side by side: its own, and the sidecars among its init containers."""
+    inits = [mapping_of(one) for one in _list(spec.get("initContainers"))]
+    sidecars = [one for one in inits if one.get("restartPolicy") == "Always"]
+    return [*(mapping_of(one) for one in _list(spec.get("containers"))), *sidecars]
+
+
 def bounds_of(pod: Manifest) -> ResourceBounds:
     """Return what a pod requests and may use while it runs: its containers and the sidecars among its init containers,
     its overhead, or what it says of itself as a whole. A request that is left out is the limit, as Kubernetes has it.
     """
-    spec = _mapping(pod.get("spec"))
-    running = [_mapping(one) for one in _list(spec.get("containers"))]
-    running += [one for one in map(_mapping, _list(spec.get("initContainers"))) if one.get("restartPolicy") == "Always"]
-    given = [_mapping(one.get("resources")) for one in running]
-    whole, overhead = _mapping(spec.get("resources")), _mapping(spec.get("overhead"))
+    spec = mapping_of(pod.get("spec"))
+    given = [mapping_of(one.get("resources")) for one in running_containers(spec)]
+    whole, overhead = mapping_of(spec.get("resources")), mapping_of(spec.get("overhead"))
     limits = [_bound("limits", name, whole, given) for name in ("cpu", "memory")]
     requests = [_bound("requests", name, whole, given) for name in ("cpu", "memory")]
     return ResourceBounds(
@@ -114,8 +120,8 @@ def _bound(which: str, name: str, whole: Manifest, given: list[Manifest]) -> lis
 
 
 def _bounded(which: str, name: str, resources: Manifest) -> object:
-    found = _mapping(resources.get(which)).get(name)
-    return _mapping(resources.get("limits")).get(name) if found is None else found
+    found = mapping_of(resources.get(which)).get(name)
+    return mapping_of(resources.get("limits")).get(name) if found is None else found
 
 
 def _with(overhead: Figure | None, found: Figure | None) -> Figure | None:
@@ -124,13 +130,9 @@ def _with(overhead: Figure | None, found: Figure | None) -> Figure | None:
 
 def _gpus(resources: Manifest) -> int:
     """Return the GPUs, and parts of them, that a container asks for."""
-    named: Mapping[str, object] = {**_mapping(resources.get("requests")), **_mapping(resources.get("limits"))}
+    named: Mapping[str, object] = {**mapping_of(resources.get("requests")), **mapping_of(resources.get("limits"))}
     found = [amount(value) for name, value in named.items() if name in GPUS or str(name).startswith(PARTS)]
     return sum(one for one in found if one is not None)
-
-
-def _mapping(value: object) -> Manifest:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:
