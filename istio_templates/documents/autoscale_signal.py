@@ -85,7 +85,7 @@ class Signal(Spec):
 
     @property
     def kind(self) -> SignalKind:
-        """What is read: by its name, and `prometheus` for every name that is none of ours."""
+        """What is read: by its name, and `prometheus` for every other name."""
         return KINDS.get(self.name, "prometheus")
 
     @property

@@ -6,7 +6,7 @@ started knows none, and takes no replica away before it does.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -27,12 +27,22 @@ from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import AUTOSCALE_LIMITED, AUTOSCALE_MISSING, AUTOSCALE_RATIO, AUTOSCALED
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.world import World
-from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, decide
-from ratelimiter.autoscale.document_rules import rules_at, targetless
+from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, ScaleRules, decide
+from ratelimiter.autoscale.document_rules import rules_at
 from ratelimiter.autoscale.saturation import Saturation, SaturationMemory, measured, remembered
 
 QUIET, LONGEST = 0.2, 1.0
 """Seconds for which a look waits after a change of documents or Deployments."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at a version at a moment: its rules then, and what is seen of it."""
+
+    target: ScaleTarget
+    at: datetime
+    rules: ScaleRules
+    seen: ScaleObservation
 
 
 class AutoscaleLoop:
@@ -77,12 +87,12 @@ class AutoscaleLoop:
         due = self._clock.now() + self._settings.autoscale_every
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
-        at, now = self._clock.utc(), self._clock.now()
         rooms = await self._quotas.rooms() if targets else {}
-        spare, bearable = self._spare(targets, read, now, rooms), self._bounds.of(rooms, targets.values())
+        looks = {key: self._look(target, read) for key, target in targets.items()}
+        spare, bearable = self._spare(looks, rooms), self._bounds.of(rooms, targets.values())
         views = {
-            key: replace(self._view(target, read, now, at, spare.get(key)), bearable=bearable.get(key))
-            for key, target in targets.items()
+            key: replace(self._view(look, read, spare.get(key)), bearable=bearable.get(key))
+            for key, look in looks.items()
         }
         self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
         self._saturations = {key: memory for key, memory in self._saturations.items() if key in targets}
@@ -94,37 +104,8 @@ class AutoscaleLoop:
             self._changed.set()
         return due if targets else None
 
-    def _spare(
-        self, targets: Mapping[VersionKey, ScaleTarget], read: SignalReadings, now: float, rooms: Mapping[str, Rooms]
-    ) -> dict[VersionKey, int]:
-        """Return how many replicas more each version may get in namespaces with quotas."""
-        found: dict[VersionKey, int] = {}
-        for namespace, room in rooms.items():
-            here = {str(key): target for key, target in targets.items() if key.namespace == namespace}
-            asked = {name: self._decide(target, read, now, None)[0].replicas for name, target in here.items()}
-            spare = spare_in(room, here, asked)
-            found |= {target.key: spare[name] for name, target in here.items()}
-        return found
-
-    def _view(
-        self, target: ScaleTarget, read: SignalReadings, now: float, at: datetime, spare: int | None
-    ) -> ScaleView:
-        decision, self._memories[target.key] = self._decide(target, read, now, spare)
-        missing = {**read.missing.get(target.key, {}), **targetless(target.document, target.per_replica)}
-        return ScaleView(target, decision, at, missing, saturation=self._saturation(target, decision, now))
-
-    def _saturation(self, target: ScaleTarget, decision: ScaleDecision, now: float) -> Saturation | None:
-        """Return how a version does not bear its load; what is remembered of other signals or pods does not count."""
-        each = None if target.per_replica is None else float(target.per_replica)
-        look = measured(decision.weighing.terms, each, target.warm)
-        about = (each, target.document.signals, target.template)
-        memory = remembered(self._saturations.get(target.key, SaturationMemory()), about, look, now)
-        self._saturations[target.key] = memory
-        return memory.found
-
-    def _decide(
-        self, target: ScaleTarget, read: SignalReadings, now: float, spare: int | None
-    ) -> tuple[ScaleDecision, ScaleMemory]:
+    def _look(self, target: ScaleTarget, read: SignalReadings) -> _Look:
+        now, at = self._clock.now(), self._clock.utc()
         is_fresh = now - self._store.last_seen.get("Pod", 0.0) < self._settings.stale_after
         seen = ScaleObservation(
             at=now,
@@ -132,11 +113,39 @@ class AutoscaleLoop:
             warm=target.warm,
             readings=read.values.get(target.key, {}) if is_fresh else {},
             releasing=target.releasing,
-            spare=spare,
             warm_up=self._start_seconds(target),
         )
-        rules = rules_at(target.document, target.per_replica, self._clock.utc())
-        return decide(rules, self._memories.get(target.key, ScaleMemory()), seen)
+        return _Look(target, at, rules_at(target.document, target.per_replica, at), seen)
+
+    def _spare(self, looks: Mapping[VersionKey, _Look], rooms: Mapping[str, Rooms]) -> dict[VersionKey, int]:
+        """Return how many replicas more each version may get in namespaces with quotas."""
+        found: dict[VersionKey, int] = {}
+        for namespace, room in rooms.items():
+            here = {str(key): look for key, look in looks.items() if key.namespace == namespace}
+            asked = {name: self._decide(look)[0].replicas for name, look in here.items()}
+            spare = spare_in(room, {name: look.target for name, look in here.items()}, asked)
+            found |= {look.target.key: spare[name] for name, look in here.items()}
+        return found
+
+    def _view(self, look: _Look, read: SignalReadings, spare: int | None) -> ScaleView:
+        key = look.target.key
+        decision, self._memories[key] = self._decide(look, spare)
+        missing = read.missing.get(key, {})
+        return ScaleView(look.target, decision, look.at, missing, saturation=self._saturation(look, decision))
+
+    def _saturation(self, look: _Look, decision: ScaleDecision) -> Saturation | None:
+        """Return how a version does not bear its load; what is remembered of other signals or pods does not count."""
+        target = look.target
+        each = None if target.per_replica is None else float(target.per_replica)
+        load = measured(decision.weighing.terms, each, target.warm)
+        about = (each, target.document.signals, target.template)
+        memory = self._saturations.get(target.key, SaturationMemory())
+        memory = self._saturations[target.key] = remembered(memory, about, load, look.seen.at)
+        return memory.found
+
+    def _decide(self, look: _Look, spare: int | None = None) -> tuple[ScaleDecision, ScaleMemory]:
+        memory = self._memories.get(look.target.key, ScaleMemory())
+        return decide(look.rules, memory, replace(look.seen, spare=spare))
 
     def _start_seconds(self, target: ScaleTarget) -> float:
         """Return how long a replica takes to be warm, where that is asked for."""

@@ -1,4 +1,4 @@
-"""The last decision on each version as it stands in the status of its Model, and what autoscalers are told of it.
+"""The last decision on each version as it stands in the status of its Model, and what autoscalers are served of it.
 
 Every manager reads it from there, leader or not, and so all answer alike.
 """
@@ -11,10 +11,8 @@ from typing import Any
 from istio_templates import names
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.kube.store import Store
+from ratelimiter.autoscale.decision import Hold
 from ratelimiter.autoscale.metric_value import metric_value
-
-QUOTA = "Quota"
-"""The hold of a decision that no more replicas may exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,12 @@ def decisions_of(model: Manifest) -> Iterator[StoredDecision]:
             yield decision
 
 
-def told_replicas(store: Store, namespace: str, model: str, decision: StoredDecision) -> int:
+def served_replicas(store: Store, namespace: str, model: str, decision: StoredDecision) -> int:
     """Return the number by which an HPA, Tidegate's or one of KEDA's, comes to the decided replicas."""
     name = names.deployment(model, decision.version)
     deployment = store.get(ObjectKey("Deployment", namespace, name)) or {}
     current = _count((deployment.get("status") or {}).get("replicas")) or 0
-    return metric_value(decision.replicas, current, _least(store, namespace, name), QUOTA in decision.holds)
+    return metric_value(decision.replicas, current, _least(store, namespace, name), Hold.QUOTA in decision.holds)
 
 
 def _least(store: Store, namespace: str, name: str) -> int:

@@ -52,13 +52,13 @@ def _version(view: ScaleView) -> Manifest:
         "ratio": _rounded(decision.weighing.ratio),
         "need": _rounded(decision.need),
         "needAhead": _rounded(decision.ahead),
-        "signals": [_signal(term, view.missing) for term in decision.weighing.terms],
+        "signals": [_signal(term, view) for term in decision.weighing.terms],
         "at": view.at.isoformat(timespec="seconds"),
     }
     return _without_gaps(found)
 
 
-def _signal(term: SignalTerm, missing: Mapping[str, str]) -> Manifest:
+def _signal(term: SignalTerm, view: ScaleView) -> Manifest:
     target = term.target
     found = {
         "name": target.name,
@@ -67,7 +67,7 @@ def _signal(term: SignalTerm, missing: Mapping[str, str]) -> Manifest:
         "ratio": _rounded(term.ratio),
         "weight": target.weight,
         "guard": target.guard,
-        "missing": missing.get(target.name, "nothing fresh was read") if term.ratio is None else None,
+        "missing": view.why_missing(target.name) if term.ratio is None else None,
     }
     return _without_gaps(found)
 
@@ -118,8 +118,7 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
 
 
 def _missing(view: ScaleView) -> str:
-    names = view.decision.weighing.missing
-    return "; ".join(f"{name}: {view.missing.get(name, 'nothing fresh was read')}" for name in names)
+    return "; ".join(f"{name}: {view.why_missing(name)}" for name in view.decision.weighing.missing)
 
 
 def _limited(views: Sequence[ScaleView]) -> Condition:
@@ -165,7 +164,7 @@ def _term(term: SignalTerm, view: ScaleView) -> str:
         if part
     )
     if term.value is None or term.ratio is None:
-        return f"Signal {target.name} ({role}) is missing: {view.missing.get(target.name, 'nothing fresh was read')}."
+        return f"Signal {target.name} ({role}) is missing: {view.why_missing(target.name)}."
     return (
         f"Signal {target.name} ({role}) is {_text(term.value)}, its target for a replica {_text(target.target)}: "
         f"{_text(term.ratio)} times what the warm replicas should carry."

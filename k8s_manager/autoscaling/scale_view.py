@@ -28,6 +28,10 @@ class ScaleView:
     bearable: BearableReplicas | None = None
     saturation: Saturation | None = None
 
+    def why_missing(self, signal: str) -> str:
+        """Return why a signal that says nothing is missing."""
+        return self.missing.get(signal, "nothing fresh was read")
+
     @property
     def short_of_quota(self) -> BearableReplicas | None:
         """What the quotas bear, where that is less than `max`."""

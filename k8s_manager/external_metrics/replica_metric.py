@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from istio_templates import names
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.workloads.horizontal_pod_autoscaler import METRIC
-from k8s_manager.autoscaling.decision_record import StoredDecision, decisions_of, told_replicas
+from k8s_manager.autoscaling.decision_record import StoredDecision, decisions_of, served_replicas
 from k8s_manager.external_metrics.label_selector import LabelSelector
 from k8s_manager.kube.store import Store
 
@@ -37,5 +37,5 @@ class ReplicaMetric:
                 yield found
 
     def _value(self, namespace: str, decision: StoredDecision, labels: dict[str, str]) -> Manifest:
-        value = told_replicas(self._store, namespace, labels[names.MODEL], decision)
+        value = served_replicas(self._store, namespace, labels[names.MODEL], decision)
         return {"metricName": METRIC, "metricLabels": labels, "timestamp": decision.at, "value": str(value)}

@@ -181,9 +181,8 @@ class ObjectReader:
     def _is_kept(self, hpa: Manifest, maker: str | None) -> bool:
         """Tell whether KEDA keeps an HPA for a ScaledObject of the manager; while that is deleted, it still scales."""
         key = ObjectKey("ScaledObject", hpa["metadata"]["namespace"], maker or "")
-        return (
-            "deletionTimestamp" not in self._store.owned.get(key, {"metadata": {"deletionTimestamp": ""}})["metadata"]
-        )
+        own = self._store.owned.get(key)
+        return own is not None and "deletionTimestamp" not in own["metadata"]
 
     def _foreign(self) -> dict[tuple[str, str], Foreign]:
         roots: dict[tuple[str, str], tuple[str, ...]] = {}

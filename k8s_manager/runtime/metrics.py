@@ -9,6 +9,13 @@ FRESH = 1.0
 """Seconds for which a page of metrics stays as it is."""
 MEDIA_TYPE = "text/plain; version=0.0.4"
 REGISTRY = CollectorRegistry()
+
+
+def _of_versions(name: str, description: str) -> Gauge:
+    """Return a gauge of each version of each model."""
+    return Gauge(name, description, ["namespace", "model", "version"], registry=REGISTRY)
+
+
 KUBE_REQUESTS = Counter("tidegate_k8s_requests", "Calls to the Kubernetes API.", ["verb", "code"], registry=REGISTRY)
 WATCH_RESTARTS = Counter("tidegate_watch_restarts", "Lists after a watch that ended.", ["kind"], registry=REGISTRY)
 PASSES = Counter("tidegate_reconcile", "Passes of the main loop.", ["result"], registry=REGISTRY)
@@ -24,12 +31,7 @@ ODD_VALUES = Counter(
 )
 RENDERED = Counter("tidegate_rendered", "Gateways, tenants, models and slots rendered.", ["what"], registry=REGISTRY)
 APPLIED = Counter("tidegate_apply", "Objects written.", ["kind", "operation", "result"], registry=REGISTRY)
-LIMIT = Gauge(
-    "tidegate_ratelimit_target_rps",
-    "Limit of a model, or of one of its versions.",
-    ["namespace", "model", "version"],
-    registry=REGISTRY,
-)
+LIMIT = _of_versions("tidegate_ratelimit_target_rps", "Limit of a model, or of one of its versions.")
 REPLICAS = Gauge(
     "tidegate_ratelimit_replicas_observed", "Ready replicas of a model.", ["namespace", "model"], registry=REGISTRY
 )
@@ -69,29 +71,16 @@ SHADOW_REFUSED = Counter(
     ["namespace", "virtual_service"],
     registry=REGISTRY,
 )
-AUTOSCALED = Gauge(
-    "tidegate_autoscale_replicas",
-    "Replicas that the autoscale of a version asks for.",
-    ["namespace", "model", "version"],
-    registry=REGISTRY,
-)
-AUTOSCALE_RATIO = Gauge(
+AUTOSCALED = _of_versions("tidegate_autoscale_replicas", "Replicas that the autoscale of a version asks for.")
+AUTOSCALE_RATIO = _of_versions(
     "tidegate_autoscale_ratio",
     "How many times the warm replicas of a version would be just enough, by its signals; absent without a signal.",
-    ["namespace", "model", "version"],
-    registry=REGISTRY,
 )
-AUTOSCALE_MISSING = Gauge(
-    "tidegate_autoscale_signals_missing",
-    "Signals of a version that cannot be read; no replica goes meanwhile.",
-    ["namespace", "model", "version"],
-    registry=REGISTRY,
+AUTOSCALE_MISSING = _of_versions(
+    "tidegate_autoscale_signals_missing", "Signals of a version that cannot be read; no replica goes meanwhile."
 )
-AUTOSCALE_LIMITED = Gauge(
-    "tidegate_autoscale_limited",
-    "1 where max or a quota keeps replicas from coming that signals ask for.",
-    ["namespace", "model", "version"],
-    registry=REGISTRY,
+AUTOSCALE_LIMITED = _of_versions(
+    "tidegate_autoscale_limited", "1 where max or a quota keeps replicas from coming that signals ask for."
 )
 RESCALED = Counter(
     "tidegate_autoscale_rescales", "Changes of replicas that were written.", ["direction"], registry=REGISTRY

@@ -22,7 +22,8 @@ Limited        (models) where the limit comes from             Capacity | Floor 
                                                                | Override | Frozen | Off | Lifted | Shadow | Ramp
                                                                | AwaitsVerdict | NoPinnedSlot | Pending
 ScalingActive  (models) signals decide on their replicas       Following | SignalMissing | NoSignal
-                                                               | ForeignAutoscaler | WriteFailed
+                                                               | ForeignAutoscaler | WriterUnavailable
+                                                               | WriteFailed
 ScalingLimited (models) signals ask for more than there may be WithinBounds | AtMost | Quota
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable

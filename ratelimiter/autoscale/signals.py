@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 from istio_templates.documents.autoscale_signal import SignalKind
 
-Kind = SignalKind
-
-SUMS: frozenset[Kind] = frozenset({"demand", "concurrency", "queue", "prometheus"})
-UP_ONLY: frozenset[Kind] = frozenset({"memory", "gpuMemory", "latency"})
+SUMS: frozenset[SignalKind] = frozenset({"demand", "concurrency", "queue", "prometheus"})
+UP_ONLY: frozenset[SignalKind] = frozenset({"memory", "gpuMemory", "latency"})
 """Signals that never argue for fewer replicas: low latency proves nothing, and weights in memory do not shrink."""
-CAPS: Mapping[Kind, float] = {"latency": 2.0}
+CAPS: Mapping[SignalKind, float] = {"latency": 2.0}
 """Ratios above which a signal says nothing more: latency is not linear near saturation."""
 
 
@@ -26,7 +24,7 @@ class SignalTarget:
     says nothing), its weight in the mean, and whether it is a guard."""
 
     name: str
-    kind: Kind
+    kind: SignalKind
     target: float
     weight: float = 0.0
     guard: bool = False

@@ -29,7 +29,7 @@ class DecidedReplicas(ApiAnswer):
     model: str
     version: str
     replicas: int = Field(
-        description="What an autoscaler is told: by it one that does nothing within a tenth comes to the decision too."
+        description="What an autoscaler is served: with it one that does nothing within a tenth comes to the decision."
     )
     decided: int = Field(description="The decision.")
     at: str

@@ -9,7 +9,7 @@ from istio_templates.documents.attachment import route_of
 from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
-from k8s_manager.autoscaling.decision_record import decisions_of, told_replicas
+from k8s_manager.autoscaling.decision_record import decisions_of, served_replicas
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
@@ -75,8 +75,8 @@ class ModelReader:
         return self._scales.of_model(key.namespace, key.name)
 
     def decided(self, key: ObjectKey, version: str) -> Manifest:
-        """Return the replicas that an autoscaler is told of a version, and the decision behind them, from the model's
-        status; raises `NotFound` where there is none."""
+        """Return the replicas that an autoscaler is served for a version, and the decision behind them, from the
+        model's status; raises `NotFound` where there is none."""
         live = self._catalog.live(key)
         found = next((one for one in decisions_of(live) if one.version == version), None)
         if found is None:
@@ -84,8 +84,8 @@ class ModelReader:
                 f"version {version} of model {key.namespace}/{key.name} has no decided replicas; give it autoscale "
                 "and wait for the first look"
             )
-        told = told_replicas(self._store, key.namespace, key.name, found)
-        return {"version": version, "replicas": told, "decided": found.replicas, "at": found.at}
+        served = served_replicas(self._store, key.namespace, key.name, found)
+        return {"version": version, "replicas": served, "decided": found.replicas, "at": found.at}
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from k8s_manager.statistics.usage.metric_series import InstantSample
+from ratelimiter.autoscale.decision import FRESH
 
-OLDEST, AHEAD = 60.0, 30.0
-"""Seconds by which an answer may be old, and a clock ahead."""
+AHEAD = 30.0
+"""Seconds by which a clock may be ahead."""
 
 
 class QueryFigure(NamedTuple):
@@ -25,7 +26,7 @@ def figure_in(samples: Sequence[InstantSample], now: float) -> QueryFigure | str
     if len(samples) > 1:
         return f"the query gives {len(samples)} series; write one that gives one, such as sum(...)"
     (sample,) = samples
-    if sample.at is None or not -AHEAD <= now - sample.at <= OLDEST:
+    if sample.at is None or not -AHEAD <= now - sample.at <= FRESH:
         return f"the query is answered {_of(sample.at)}; look at the clock of Prometheus, and at what stands before it"
     value = _number(sample.value)
     if not math.isfinite(value) or value < 0:

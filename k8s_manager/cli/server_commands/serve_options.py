@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from k8s_manager.runtime.settings import GATEWAY_OVERLAP
+from istio_templates.facts import DEFAULT_KEDA
+from k8s_manager.runtime.settings import GATEWAY_OVERLAP, SERVICE
 
 _callers = partial(typer.Option, rich_help_panel="Who may call")
 _managers = partial(typer.Option, rich_help_panel="Several managers")
@@ -16,6 +17,7 @@ _limits = partial(typer.Option, rich_help_panel="Limits and migrations")
 _statistics = partial(typer.Option, rich_help_panel="Statistics of requests")
 _prometheus = partial(typer.Option, rich_help_panel="Prometheus")
 _metrics = partial(typer.Option, rich_help_panel="External metrics")
+_SERVICE, _KEDA_AUTH = "/".join(SERVICE), "/".join(DEFAULT_KEDA.auth)
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -323,9 +325,9 @@ class MetricOptions:
     """Where the decided numbers of replicas are served to autoscalers."""
 
     external_metrics_listen: ExternalMetricsListen = None
-    external_metrics_service: ExternalMetricsService = "tidegate-system/tidegate"
-    keda_url: KedaUrl = "http://tidegate.tidegate-system.svc"
-    keda_auth: KedaAuth = "ClusterTriggerAuthentication/tidegate"
+    external_metrics_service: ExternalMetricsService = _SERVICE
+    keda_url: KedaUrl = DEFAULT_KEDA.url
+    keda_auth: KedaAuth = _KEDA_AUTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

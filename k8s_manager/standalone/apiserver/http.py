@@ -111,7 +111,7 @@ class Api:
             return self._scaled(request, kind, namespace, name, body)
         if sub not in ("", "status"):
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        manager = query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
+        manager = _field_manager(request)
         is_strict = query.get("fieldValidation") == "Strict" and request.method in ("POST", "PUT", "PATCH")
         if is_strict and (unknown := kind.undeclared(body)) is not None:
             raise ApiError(400, "BadRequest", f'strict decoding error: unknown field "{unknown.lstrip(".")}"')
@@ -137,12 +137,11 @@ class Api:
 
     def _scaled(self, request: web.Request, kind: Kind, namespace: str, name: str, body: Object) -> Object:
         """Read or set the replicas of a workload through its Scale."""
-        registrar, query = self._registrar, request.query
+        registrar = self._registrar
         if request.method not in ("GET", "PUT", "PATCH"):
             raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         if request.method != "GET":
-            manager = query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
-            dry = query.get("dryRun") == "All"
+            dry, manager = request.query.get("dryRun") == "All", _field_manager(request)
             registrar.patch(kind, namespace, name, scale.patch_of(body), manager, False, "", dry)
         return scale.scale_of(registrar.get(kind, namespace, name))
 
@@ -258,6 +257,11 @@ def _event(
 
 def _line(event: str, obj: Object) -> bytes:
     return orjson.dumps({"type": event, "object": obj}) + b"\n"
+
+
+def _field_manager(request: web.Request) -> str:
+    """Return under which name a caller writes fields."""
+    return request.query.get("fieldManager") or request.headers.get("User-Agent", "unknown").split("/")[0]
 
 
 def _wants_table(request: web.Request) -> bool:

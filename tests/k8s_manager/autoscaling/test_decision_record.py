@@ -1,8 +1,8 @@
-"""What an autoscaler is told of a decision, by what the store knows of the version."""
+"""What an autoscaler is served of a decision, by what the store knows of the version."""
 
 import pytest
 
-from k8s_manager.autoscaling.decision_record import StoredDecision, told_replicas
+from k8s_manager.autoscaling.decision_record import StoredDecision, served_replicas
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.clock import SystemClock
 from tests.support.decisions import watched
@@ -15,7 +15,7 @@ def told(decided: int, current: int, holds: tuple[str, ...] = (), **scalers: dic
     store.put(watched("Deployment", "ranker-v1", "search", status={"replicas": current}))
     for kind, spec in scalers.items():
         store.put(watched(kind, "ranker-v1", "search", spec=spec))
-    return told_replicas(store, "search", "ranker", StoredDecision("v1", decided, "2026-11-30T07:00:00Z", holds))
+    return served_replicas(store, "search", "ranker", StoredDecision("v1", decided, "2026-11-30T07:00:00Z", holds))
 
 
 def told_to_keda(decided: int, current: int, least: int) -> int:

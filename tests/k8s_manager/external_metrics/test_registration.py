@@ -77,7 +77,7 @@ async def test_the_certificate_is_renewed_while_the_listener_serves(metrics):
 
 
 async def test_an_authority_is_replaced_without_a_moment_of_distrust(metrics):
-    """Whoever trusts what the APIService says at any time reaches the listener."""
+    """A client that trusts what the APIService says at any time reaches the listener."""
     metrics.decide()
     first = await published(metrics)
     metrics.clock.ahead = AUTHORITY_VALID - AUTHORITY_LEFT + timedelta(minutes=1)

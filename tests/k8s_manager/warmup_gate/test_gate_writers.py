@@ -147,7 +147,7 @@ class OneManager:
             self.tasks.append(asyncio.create_task(self.closer.close(gate.closings(pods, [CLAIM]))))
 
     def warm(self):
-        """Let the warm-up under way pass: its container is proved, whatever runs by now."""
+        """Let the warm-up under way pass: its container is proved, whatever runs now."""
         if self.warming is not None:
             pod, self.warming = self.warming, None
             self.cluster.proved.add(pod.container)

@@ -8,10 +8,10 @@ import yaml
 
 from istio_templates.documents import parse
 from istio_templates.documents.autoscale import MOST_SCHEDULES, MOST_SIGNALS, VersionAutoscale
-from istio_templates.documents.autoscale_signal import GUARDS, KINDS, MOST_QUERY
+from istio_templates.documents.autoscale_signal import GUARDS, KINDS, MOST_QUERY, SignalKind
 from ratelimiter.autoscale.decision import ScaleMemory, ScaleObservation, ScaleRules, decide
 from ratelimiter.autoscale.document_rules import rules_of
-from ratelimiter.autoscale.signals import CAPS, SUMS, UP_ONLY, Kind, SignalReading, SignalTarget
+from ratelimiter.autoscale.signals import CAPS, SUMS, UP_ONLY, SignalReading, SignalTarget
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "autoscaling.md").read_text()
@@ -36,7 +36,11 @@ def test_the_example_asks_for_what_the_page_says():
 
 def test_a_saturated_guard_is_worth_what_the_page_says():
     def asked(is_guard: bool) -> int:
-        given: list[tuple[Kind, float, bool]] = [("cpu", 0.3, is_guard), ("gpu", 0.4, False), ("latency", 0.3, False)]
+        given: list[tuple[SignalKind, float, bool]] = [
+            ("cpu", 0.3, is_guard),
+            ("gpu", 0.4, False),
+            ("latency", 0.3, False),
+        ]
         targets = tuple(SignalTarget(kind, kind, 1.0, weight, guard) for kind, weight, guard in given)
         readings = {"cpu": SignalReading(1.43, 0), "gpu": SignalReading(0.3, 0), "latency": SignalReading(1.0, 0)}
         rules = ScaleRules(1, 40, targets, window=0.0)
