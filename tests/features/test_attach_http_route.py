@@ -77,7 +77,7 @@ async def search(bare):
 
 
 async def _is_read(fleet, name):
-    world = fleet.running.loop.world
+    world = fleet.running.loops.main.world
     return world and world.gateway_api and ("search", name) in world.gateway_api.routes
 
 
