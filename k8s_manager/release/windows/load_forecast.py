@@ -7,9 +7,9 @@ percentile what is rather not exceeded. Two things are done beyond that, because
 - Each week is brought to one level first (by the median ratio of its slots to those of all weeks). Otherwise growth, a
   launch or vacations within the four weeks look like a busy Tuesday. The forecast stands at the level of the last
   week, or of all if that is higher, so that a quiet week does not make the live guards stop the next release.
-- People move with their clocks, jobs of a cluster do not. Where clocks change within these weeks, and the forecasts of
-  a slot by local time and by UTC are far apart, only the weeks since the change count, and the higher of both before
-  it is over.
+- People move with their clocks, jobs of a cluster do not. Where clocks have changed within these weeks, and the
+  forecasts of a slot by local time and by UTC are far apart, only the weeks since the change count, and the higher of
+  both for a slot that has not come since.
 """
 
 from collections.abc import Sequence
