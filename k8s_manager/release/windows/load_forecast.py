@@ -1,8 +1,8 @@
 """The load of the coming days, by weekday and time of day, from the four weeks behind.
 
 For each slot of the local week there is one rate from each of the weeks. Their median is what is expected, their 90th
-percentile what is rather not exceeded. Two things are done beyond that, because plain buckets missed on synthetic years
-(`benchmarks/statistics/windows.py`):
+percentile what is rather not exceeded. Two things are done beyond that, because with plain buckets (and their 90th
+percentiles) less than 95 % of the starts were near the best on synthetic years (`benchmarks/statistics/windows.py`):
 
 - Each week is brought to one level first (by the median ratio of its slots to those of all weeks). Otherwise growth, a
   launch or vacations within the four weeks look like a busy Tuesday. The forecast stands at the level of the last
