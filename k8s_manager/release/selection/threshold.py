@@ -16,7 +16,7 @@ from k8s_manager.release.selection.selection_rules import Measure, Threshold, Th
 from k8s_manager.release.selection.version_facts import LiveSample, ModelVersionFact, rank_of_age
 
 FRESH = timedelta(minutes=10)
-"""A last live value that is older says nothing."""
+"""A last live value that is older says nothing, and a longer gap between two is a break."""
 
 
 def choose_within_limits(strategy: Threshold, view: SelectionView) -> Choice | NoChoice:
@@ -44,7 +44,7 @@ def violated_since(limit: VersionLimits, samples: Sequence[LiveSample], now: dat
         return None
     since = None
     for sample in reversed(known):
-        if limit.margin(sample.value) >= 0:
+        if limit.margin(sample.value) >= 0 or (since is not None and since - sample.at > FRESH):
             break
         since = sample.at
     return since

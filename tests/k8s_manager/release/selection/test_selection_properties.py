@@ -77,7 +77,7 @@ def models(draw):
     return versions, ServedVersion(name, draw(st.none() | days), "v0", live=live)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(rules_of, models(), st.randoms())
 def test_the_same_facts_in_any_order_give_the_same_decision(rules, model, order):
     versions, served = model
@@ -87,7 +87,7 @@ def test_the_same_facts_in_any_order_give_the_same_decision(rules, model, order)
     assert repr(found) == repr(again)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(rules_of, models())
 def test_a_decision_is_for_another_version_that_is_not_blocked_with_evidence_and_an_end(rules, model):
     versions, served = model
@@ -101,7 +101,7 @@ def test_a_decision_is_for_another_version_that_is_not_blocked_with_evidence_and
     assert found.evidence and all(math.isfinite(value) for one in found.evidence for _, value in one.figures)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(rules_of, models())
 def test_a_pin_in_force_is_all_that_counts(rules, model):
     versions, served = model
@@ -111,7 +111,7 @@ def test_a_pin_in_force_is_all_that_counts(rules, model):
         assert found.strategy == "manual" and (isinstance(found, NoSelection) or found.to in held)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(rules_of, models())
 def test_what_was_chosen_is_not_left_again_for_the_same_facts(rules, model):
     """A threshold may go on: whether a version is within its limits is seen only while it serves."""

@@ -220,6 +220,11 @@ def test_threshold_acts_once_a_limit_is_broken_for_long_enough(values, changes):
     assert found == ("v2" if changes else NoChangeReason.WITHIN_LIMITS)
 
 
+def test_a_gap_in_the_live_values_begins_the_time_beyond_a_limit_again():
+    served = live(0.3, 0.3, 0.3, step=timedelta(minutes=11))
+    assert chosen(LIMITS, version("v2", 0.9, latency=0.1), served=served)[0] is NoChangeReason.WITHIN_LIMITS
+
+
 def test_live_values_that_are_old_break_no_limit():
     assert (
         chosen(LIMITS, version("v2", 0.9, latency=0.1), served=live(0.3, 0.3, 0.3), now=NOW + HOUR)[0]
