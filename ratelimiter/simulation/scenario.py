@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from istio_templates import names
 from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import Count, Duration, Spec, exact, seconds
-from istio_templates.documents.model import RateLimit
+from istio_templates.documents.rate_limit import RateLimit
 from istio_templates.documents.parse import problems_of
 from istio_templates.errors import Invalid
 from ratelimiter.capacity import VersionLoad
