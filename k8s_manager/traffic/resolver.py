@@ -155,8 +155,7 @@ def _departed(
     """Return by model which versions serve though their document no longer has them."""
     gone = {key: handover.departed for key, handover in handovers.items()}
     return {
-        (key.namespace, key.name): (*added.get(key, ()), *gone.get(key, ()))
-        for key in dict.fromkeys((*added, *gone))
+        (key.namespace, key.name): (*added.get(key, ()), *gone.get(key, ())) for key in dict.fromkeys((*added, *gone))
     }
 
 

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from istio_templates import names
 from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import Count, Duration, Spec, exact, seconds
-from istio_templates.documents.rate_limit import RateLimit
 from istio_templates.documents.parse import problems_of
+from istio_templates.documents.rate_limit import RateLimit
 from istio_templates.errors import Invalid
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms

@@ -8,8 +8,9 @@ from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import deployment
+from k8s_manager.api.preconditions import WHATEVER, require
 from k8s_manager.api.schemas.bodies import MOST_REASON
-from k8s_manager.api.services.document_bodies import completed
+from k8s_manager.api.services.document_bodies import completed, shown
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.model_reader import ModelReader
@@ -19,6 +20,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.shift_check import objections
+from k8s_manager.release.release_request import ANNOTATION, ReleaseAction, request_text
 from k8s_manager.warmup_gate.measurement_lease import reserve
 from k8s_manager.world.installation import SYSTEM
 
@@ -102,6 +104,18 @@ class ModelActions:
         if write.change and not write.change.reason:
             write = replace(write, change=replace(write.change, reason=said[:MOST_REASON]))
         return await self._writer.patch(key, {"spec": {"paused": reason}}, write)
+
+    async def release(self, key: ObjectKey, action: ReleaseAction, write: WriteRequest) -> Manifest:
+        """Ask something of the release of a model; the leader answers in its status. Raises `Conflict` for a model
+        without a rollout."""
+        live = self._catalog.live(key)
+        if not (live.get("spec") or {}).get("rollout"):
+            said = "has no rollout, so its traffic is moved at once; give it spec.rollout"
+            raise Conflict(str(key), [Problem("spec.rollout", said)])
+        require(live, write.match or WHATEVER, key)
+        by, reason = (write.change.by, write.change.reason) if write.change else ("", "")
+        text = request_text(action, datetime.now(UTC).isoformat(timespec="milliseconds"), by, reason)
+        return shown(await self._writer.annotate(live, ANNOTATION, text))
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""

@@ -1,0 +1,1 @@
+"""Releases: how a version reaches production, by evidence, and goes back."""
