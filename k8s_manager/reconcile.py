@@ -31,6 +31,7 @@ from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.pipeline.write_order import hold_draining
+from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects, earliest
@@ -78,6 +79,7 @@ class MainLoop:
         counters: CounterLoop,
         gates: GateLoop,
         autoscale: AutoscaleLoop,
+        releases: ReleaseLoop,
         clock: Clock,
         settings: Settings,
         effects: Effects,
@@ -88,6 +90,7 @@ class MainLoop:
         self._store, self._limits = store, limits
         self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
         self._proofs, self._counters, self._gates, self._autoscale = proofs, counters, gates, autoscale
+        self._releases = releases
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store, keda=settings.keda)
         self.traffic = TrafficResolver(settings.gateway_overlap)
@@ -150,6 +153,7 @@ class MainLoop:
         figures = (self.figures.follow if leads else self.figures.read)(plan, desired, world, store.owned)
         self._limits.follow(plan, figures)
         self._autoscale.follow(world, plan)
+        self._releases.follow(settled, world, plan)
         self._show(world, plan)
         if not leads:
             return None

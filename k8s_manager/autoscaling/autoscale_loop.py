@@ -12,6 +12,7 @@ from functools import partial
 
 from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
 from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
+from k8s_manager.autoscaling.replica_floors import ReplicaFloors
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -58,9 +59,10 @@ class AutoscaleLoop:
         settings: Settings,
         events: Events,
         changed: asyncio.Event,
+        floors: ReplicaFloors,
     ) -> None:
         self._store, self._source, self._clock, self._settings = store, source, clock, settings
-        self._changed = changed
+        self._changed, self._floors = changed, floors
         self._effects = Effects(clock, asyncio.Event())
         self._quotas, self._bounds = QuotaReader(client, clock), QuotaBounds()
         self._writer = ScaleWriter(client, store, events, self._effects)
@@ -106,16 +108,18 @@ class AutoscaleLoop:
 
     def _look(self, target: ScaleTarget, read: SignalReadings) -> _Look:
         now, at = self._clock.now(), self._clock.utc()
+        floor = self._floors.of(target.key)
         is_fresh = now - self._store.last_seen.get("Pod", 0.0) < self._settings.stale_after
         seen = ScaleObservation(
             at=now,
             replicas=target.replicas or 0,
             warm=target.warm,
             readings=read.values.get(target.key, {}) if is_fresh else {},
-            releasing=target.releasing,
+            releasing=target.releasing or floor is not None,
             warm_up=self._start_seconds(target),
         )
-        return _Look(target, at, rules_at(target.document, target.per_replica, at), seen)
+        rules = rules_at(target.document, target.per_replica, at)
+        return _Look(target, at, replace(rules, least=min(rules.most, max(rules.least, floor or 0))), seen)
 
     def _spare(self, looks: Mapping[VersionKey, _Look], rooms: Mapping[str, Rooms]) -> dict[VersionKey, int]:
         """Return how many replicas more each version may get in namespaces with quotas."""

@@ -7,7 +7,6 @@ from k8s_manager.autoscaling.scale_status import autoscale_status, replica_sente
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import number, override_sentence
-from k8s_manager.release.release_status import release_sentences
 from k8s_manager.status.limit_status import bucket_status, cap_of, limit_status, mode_of, refill_bound
 from k8s_manager.status.model_status import REASONS
 from k8s_manager.status.stage_status import stage_condition
@@ -213,8 +212,3 @@ def replicas(subject: str, views: Sequence[ScaleView]) -> Manifest:
         return {"model": subject, "mode": "off", "explanation": [none], "versions": []}
     sentences = [sentence for view in views for sentence in replica_sentences(view)]
     return {"model": subject, "mode": "autoscale", "explanation": sentences, "versions": autoscale_status(views)}
-
-
-def release(subject: str, found: Manifest | None) -> Manifest:
-    """Return the release of a model as its status has it, in sentences too."""
-    return {"model": subject, "release": found, "explanation": release_sentences(subject, found)}

@@ -13,6 +13,7 @@ from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
 from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
+from k8s_manager.release.release_status import release_condition
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
 from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
@@ -44,8 +45,8 @@ class ModelInputs(NamedTuple):
     the document sets and the manager sets back. `source_doubt` says why Prometheus and the watch may differ,
     `unfollowed` why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come
     (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
-    its gateways if none of them has a ready pod, `scales` the decisions on its replicas. `limit_mark` differs whenever
-    the limit is shown differently.
+    its gateways if none of them has a ready pod, `scales` the decisions on its replicas, `release_flaw` what is wrong
+    in what was asked of its release. `limit_mark` differs whenever the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -62,6 +63,7 @@ class ModelInputs(NamedTuple):
     rollouts: tuple[DeploymentState, ...] = ()
     without_pods: tuple[str, ...] = ()
     scales: tuple[ScaleView, ...] = ()
+    release_flaw: str | None = None
 
 
 def model_status(
@@ -86,6 +88,9 @@ def model_status(
         *_counted_together(inputs.served, spec, stored),
         *rollout_conditions(inputs.rollouts, stored),
     ]
+    if spec.rollout is not None:
+        body["rollout"] = stored.status.get("rollout")
+        conditions.append(release_condition(body["rollout"], inputs.release_flaw))
     if inputs.scales:
         body["autoscale"] = autoscale_status(inputs.scales)
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:

@@ -51,6 +51,7 @@ from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
+from k8s_manager.release.release_request import unknown_verb
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -210,6 +211,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         rollouts=_rollouts(namespace, model, spec, world),
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
+        release_flaw=unknown_verb(stored.release_request),
     )
 
 

@@ -33,6 +33,7 @@ class Stored(Generic[SpecT]):
 
     An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
     keep their claims against newcomers. The rest of the status decides nothing, and has no part in comparing.
+    `release_request` is the annotation by which an operator steers the release of a model.
     """
 
     key: ObjectKey
@@ -47,6 +48,7 @@ class Stored(Generic[SpecT]):
     accepted_before: bool = False
     status: Manifest = field(default_factory=dict, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict)
+    release_request: str = ""
 
     @property
     def spec(self) -> SpecT | None:

@@ -70,6 +70,8 @@ TABLE = [
     ("traffic search/ranker v1=100 --force --dry-run", OPERATE),
     ("pause search/ranker --reason because --dry-run", OPERATE),
     ("resume search/ranker --dry-run", OPERATE),
+    ("release search/ranker", READ),
+    ("release search/ranker abort --dry-run", OPERATE),
     ("plan -f model.yaml", EDIT),
     ("plan -f own.yaml", OPERATE),
     ("plan -f all.yaml", MANAGE),

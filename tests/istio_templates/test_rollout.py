@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from istio_templates.documents import parse
-from istio_templates.documents.rollouts.rollout import VersionRollout
+from istio_templates.documents.rollouts.rollout import ModelRollout
 from istio_templates.errors import Invalid
 from tests.support.documents import model
 
@@ -23,9 +23,9 @@ def problems(document: dict[str, Any]) -> dict[str, str]:
     return {problem.field: problem.message for problem in refused.value.problems}
 
 
-def read(**rollout: Any) -> VersionRollout:
+def read(**rollout: Any) -> ModelRollout:
     spec: Any = parse(rolled_out(**rollout)).spec
-    found: VersionRollout = spec.rollout
+    found: ModelRollout = spec.rollout
     return found
 
 

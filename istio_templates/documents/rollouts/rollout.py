@@ -34,7 +34,7 @@ class RolloutStep(Spec):
         return self
 
 
-class VersionRollout(Spec):
+class ModelRollout(Spec):
     """How the model's requests come to the version that `traffic` names.
 
     Each of `steps` gives the new version a share as soon as its replicas are warm and carry it, and lasts `hold` and
@@ -57,7 +57,7 @@ class VersionRollout(Spec):
     max_duration: LongDuration = "24h"
 
     @model_validator(mode="after")
-    def _lasts(self) -> "VersionRollout":
+    def _lasts(self) -> "ModelRollout":
         _held(self.hold, "hold")
         needed = sum(seconds(step.hold or self.hold) for step in self.steps)
         if seconds(self.max_duration) < needed:
@@ -66,7 +66,7 @@ class VersionRollout(Spec):
         return self
 
     @model_validator(mode="after")
-    def _rises(self) -> "VersionRollout":
+    def _rises(self) -> "ModelRollout":
         weights = [step.weight for step in self.steps]
         for place, (before, after) in enumerate(pairwise(weights), 1):
             if after <= before:

@@ -10,7 +10,7 @@ from k8s_manager.api.document_paths import model_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import change_by
 from k8s_manager.api.openapi import described
-from k8s_manager.api.parameters import Match, Reason
+from k8s_manager.api.parameters import DryRun, Match, Reason
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json, respond
 from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ReleaseBody, ScaleBody, TrafficBody
@@ -22,6 +22,7 @@ from k8s_manager.api.schemas.replicas import DecidedReplicas, ReplicaList, Scali
 from k8s_manager.api.schemas.warmups import MeasurementHold, WarmupExplanation
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import AsAsked, WriteRequest
+from k8s_manager.release.release_status import release_view
 from k8s_manager.status import explain
 from k8s_manager.status.limit_status import limit_status
 
@@ -226,7 +227,7 @@ def _releases(app: FastAPI, backend: Backend) -> None:
         response_model=ModelRelease,
     )
     async def release(tenant: str, model: str, key: Annotated[ObjectKey, Depends(place)]) -> Response:
-        return in_json(explain.release(f"{tenant}/{model}", backend.models.release(key)))
+        return in_json(release_view(f"{tenant}/{model}", backend.models.release(key)))
 
     @app.put(
         _ROOT + "/release",
@@ -234,7 +235,7 @@ def _releases(app: FastAPI, backend: Backend) -> None:
         summary="Promote, pause, resume, approve, abort or retry the release of a model.",
         name="steer_model_release",
         openapi_extra=described(ReleaseBody),
-        response_model=ModelDocument,
+        response_model=ModelDocument | ModelRelease,
     )
     async def steer(
         request: Request,
@@ -242,8 +243,11 @@ def _releases(app: FastAPI, backend: Backend) -> None:
         body: Annotated[ReleaseBody, Depends(body_of(ReleaseBody, _SUBJECT))],
         match: Match = None,
         reason: Reason = "",
+        dry_run: DryRun = False,
     ) -> Response:
-        asked = WriteRequest(match=match, change=change_by(request, reason, ""))
+        asked = WriteRequest(dry_run, match, change_by(request, reason, ""))
         answer = await backend.actions.release(key, body.action, asked)
+        if dry_run:
+            return in_json(answer)
         note(request, key, answer)
         return respond(answer)

@@ -7,7 +7,7 @@ from typing import Any
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import deployment
+from istio_templates.names import RELEASE, deployment
 from k8s_manager.api.preconditions import WHATEVER, require
 from k8s_manager.api.schemas.bodies import MOST_REASON
 from k8s_manager.api.services.document_bodies import completed, shown
@@ -20,7 +20,10 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.shift_check import objections
-from k8s_manager.release.release_request import ANNOTATION, ReleaseAction, request_text
+from k8s_manager.release.release_loop import ReleaseLoop
+from k8s_manager.release.release_request import ReleaseVerb, action_in, request_text
+from k8s_manager.release.release_status import release_view
+from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.warmup_gate.measurement_lease import reserve
 from k8s_manager.world.installation import SYSTEM
 
@@ -36,7 +39,9 @@ class ModelActions:
         models: ModelReader,
         writer: DocumentWriter,
         reader: WorldReader,
+        releases: ReleaseLoop,
     ) -> None:
+        self._releases = releases
         self._client, self._store, self._catalog = client, store, catalog
         self._models, self._writer, self._reader = models, writer, reader
 
@@ -105,9 +110,9 @@ class ModelActions:
             write = replace(write, change=replace(write.change, reason=said[:MOST_REASON]))
         return await self._writer.patch(key, {"spec": {"paused": reason}}, write)
 
-    async def release(self, key: ObjectKey, action: ReleaseAction, write: WriteRequest) -> Manifest:
-        """Ask something of the release of a model; the leader answers in its status. Raises `Conflict` for a model
-        without a rollout."""
+    async def release(self, key: ObjectKey, action: ReleaseVerb, write: WriteRequest) -> Manifest:
+        """Ask something of the release of a model; the leader answers in its status. With a dry run return the release
+        as it would be. Raises `Conflict` for a model without a rollout."""
         live = self._catalog.live(key)
         if not (live.get("spec") or {}).get("rollout"):
             said = "has no rollout, so its traffic is moved at once; give it spec.rollout"
@@ -115,7 +120,12 @@ class ModelActions:
         require(live, write.match or WHATEVER, key)
         by, reason = (write.change.by, write.change.reason) if write.change else ("", "")
         text = request_text(action, datetime.now(UTC).isoformat(timespec="milliseconds"), by, reason)
-        return shown(await self._writer.annotate(live, ANNOTATION, text))
+        if write.dry_run:
+            asked = action_in(text)
+            assert asked is not None
+            found = self._releases.preview(ModelPlace(key.namespace, key.name), asked)
+            return release_view(f"{key.namespace}/{key.name}", found)
+        return shown(await self._writer.annotate(live, RELEASE, text))
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""

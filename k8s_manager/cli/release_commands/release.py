@@ -8,6 +8,7 @@ from k8s_manager.cli import output
 from k8s_manager.cli.api_commands import outcome
 from k8s_manager.cli.api_commands.documents import (
     DEMO,
+    DryRun,
     ModelName,
     Output,
     Reason,
@@ -19,10 +20,10 @@ from k8s_manager.cli.api_commands.documents import (
 from k8s_manager.cli.connection import connect
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import model_path
-from k8s_manager.release.release_request import ReleaseAction
+from k8s_manager.release.release_request import ReleaseVerb
 
 Action = Annotated[
-    ReleaseAction | None,
+    ReleaseVerb | None,
     typer.Argument(help="What to ask for; without it the release is shown.", show_default=False),
 ]
 
@@ -35,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
 def release(
     model: ModelName,
     action: Action = None,
+    dry_run: DryRun = False,
     reason: Reason = "",
     form: Output = Format.TABLE,
     server: Server = None,
@@ -51,11 +53,13 @@ def release(
     """
     connection = connect(server, token_file, state)
     path = f"{model_path(connection, model)}/release"
-    if action is not None:
-        answer = connection.call("PUT", f"{path}{asked_for(False, None, reason=reason)}", {"action": str(action)})
-        outcome.show(form, answer, ("Model", model), lambda: typer.echo(f"{model}: {action} is asked for"))
+    if action is None:
+        found = connection.call("GET", path)
+    else:
+        found = connection.call("PUT", f"{path}{asked_for(dry_run, None, reason=reason)}", {"action": str(action)})
+    if action is not None and not dry_run:
+        outcome.show(form, found, ("Model", model), lambda: typer.echo(f"{model}: {action} is asked for"))
         return
-    found = connection.call("GET", path)
     if form is not Format.TABLE:
         output.show(found, form)
         return
