@@ -34,6 +34,7 @@ def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
         "step": state.step + 1,
         "steps": rules.last + 1,
         "begun": state.begun,
+        "reached": state.reached + 1,
         "live": state.is_live,
         "forced": state.is_forced,
         "kept": state.kept,
@@ -55,6 +56,7 @@ def state_of(found: Any) -> ReleaseState | None:
             phase=ReleasePhase(found["phase"]),
             step=_count(found["step"], least=1) - 1,
             begun=found["begun"] is True,
+            reached=_count(found["reached"]) - 1,
             weight=_count(found["weight"], most=100),
             is_live=found["live"] is True,
             kept=_count(found["kept"]),
@@ -66,7 +68,9 @@ def state_of(found: Any) -> ReleaseState | None:
             approved=tuple(_count(step, least=1) - 1 for step in found.get("approved") or []),
             handled=str(found.get("handled") or ""),
             blocked=tuple(_blocked(found.get("blocked") or [])),
-            **{name: _moment(found[name]) for name in _MOMENTS if name in found},
+            started=_moment_of(found, "started"),
+            since=_moment_of(found, "since"),
+            paused=_moment_of(found, "paused"),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -106,6 +110,10 @@ def _blocked(found: Any) -> Iterator[BlockedVersion]:
 
 def _text(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment_of(found: Manifest, name: str) -> float:
+    return _moment(found[name]) if name in found else 0.0
 
 
 def _moment(text: str) -> float:

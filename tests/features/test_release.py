@@ -228,7 +228,8 @@ def test_replicas_that_are_lost_take_their_share_along():
         for number in range(3):
             await cluster.client.delete(ObjectKey("Pod", "search", f"v2-{number}"))
         await passed(cluster, lambda: weights(cluster).get("v2") == 25, most=10)
-        await add_replicas(cluster, "v2")
+        for number in range(4, 7):
+            await cluster.pod(f"v2-{number}", "search", labels(version="v2"))
         await passed(cluster, lambda: weights(cluster) == {"v2": 100}, most=7200)
 
     run(check, requests)
