@@ -23,12 +23,13 @@ from k8s_manager.release.decision import ReleaseDecision, decide
 from k8s_manager.release.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
-from k8s_manager.release.state import ReleaseReason, ReleaseState
+from k8s_manager.release.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.status_record import state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.metrics import RELEASE_BLOCKED, RELEASE_WAITING, RELEASE_WEIGHT, RELEASES
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.world.world import World
 
@@ -37,6 +38,9 @@ QUIET, LONGEST = 0.1, 0.5
 SHOWN_AGAIN = 15.0
 """Seconds after which a status shows the figures of a release that is otherwise the same."""
 AT_ONCE = 8
+WAITING = (ReleasePhase.HOLDING, ReleasePhase.AWAITING_APPROVAL)
+WAITS_FOR = (ReleaseReason.QUOTA, ReleaseReason.VERSION_BLOCKED)
+"""What a release does not get over by itself."""
 
 
 class ReleaseLoop:
@@ -88,6 +92,7 @@ class ReleaseLoop:
             for place, state in states.items()
         }
         self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
+        _count({place: state for place, (_, state) in found.items()})
         await self._write(models, {place: state for place, (_, state) in found.items()})
         return due if any(state.is_under_way for _, state in found.values()) else None
 
@@ -148,6 +153,8 @@ class ReleaseLoop:
             return
         self._store.put(answer)
         self._shown[place] = self._clock.now()
+        if before.get("phase") != wanted["phase"] and wanted["phase"] in ENDED and before:
+            RELEASES.labels("promoted" if wanted["phase"] == ReleasePhase.DONE else "aborted").inc()
         if (before.get("phase"), before.get("weight")) != (wanted["phase"], wanted["weight"]):
             self._events.publish("release", f"{place.namespace}/{place.name}", wanted["message"], kind="Model")
 
@@ -155,6 +162,20 @@ class ReleaseLoop:
 def _rollout(live: Manifest) -> Manifest | None:
     found = (live.get("status") or {}).get("rollout")
     return found if isinstance(found, dict) else None
+
+
+def _count(states: Mapping[ModelPlace, ReleaseState]) -> None:
+    """Export how far releases have come, and what they wait for."""
+    for gauge in (RELEASE_WEIGHT, RELEASE_BLOCKED, RELEASE_WAITING):
+        gauge.clear()
+    for place, state in states.items():
+        for blocked in state.blocked:
+            RELEASE_BLOCKED.labels(*place, blocked.version).set(1)
+        if state.is_under_way:
+            for version, weight in state.weights.items():
+                RELEASE_WEIGHT.labels(*place, version).set(weight)
+        if state.phase in WAITING or state.reason in WAITS_FOR:
+            RELEASE_WAITING.labels(*place, str(state.reason)).set(1)
 
 
 def _is_measured(state: ReleaseState | None) -> bool:

@@ -63,15 +63,10 @@ class TrafficResolver:
         """Return the world in which models that are released step by step have the weights of their release."""
         found = {}
         for stored in world.models:
-            if stored.document is None or stored.document.spec.rollout is None or stored.deleting:
-                continue
-            key = (stored.key.namespace, stored.key.name)
-            deployed = tuple(found.version for found in world.deployed.get(key, ()))
-            rollout, live = stored.status.get("rollout"), world.routing.weights.get(key, {})
-            inputs = (stored.document, rollout, live, deployed)
-            document = self._memo.get(("released", stored.key), inputs, partial(_of_release, *inputs))
-            if document is not None:
-                found[stored.key] = replace(stored, document=document)
+            if inputs := _release_inputs(stored, world):
+                document = self._memo.get(("released", stored.key), inputs, partial(_of_release, *inputs))
+                if document is not None:
+                    found[stored.key] = replace(stored, document=document)
         return replace(world, models=tuple(found.get(s.key, s) for s in world.models)) if found else world
 
     def bindings(self, world: World, now: datetime) -> dict[str, Binding]:
@@ -129,6 +124,23 @@ class TrafficResolver:
             return None
         added = tuple(version.name for version in instead.spec.versions if version.name not in known)
         return Handover(replace(stored, document=instead), added, version_handover.handover_message(spec, instead.spec))
+
+
+def in_release(stored: Stored[Any], world: World) -> Stored[Any]:
+    """Return a model with the document to go by while it is released step by step; the same where its own holds."""
+    inputs = _release_inputs(stored, world)
+    document = _of_release(*inputs) if inputs else None
+    return replace(stored, document=document) if document else stored
+
+
+def _release_inputs(
+    stored: Stored[ModelSpec], world: World
+) -> tuple[Document[ModelSpec], Any, Mapping[str, int], tuple[str, ...]] | None:
+    if stored.document is None or stored.document.spec.rollout is None or stored.deleting:
+        return None
+    key = (stored.key.namespace, stored.key.name)
+    deployed = tuple(found.version for found in world.deployed.get(key, ()))
+    return stored.document, stored.status.get("rollout"), world.routing.weights.get(key, {}), deployed
 
 
 def _of_release(

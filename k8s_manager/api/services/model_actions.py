@@ -92,14 +92,14 @@ class ModelActions:
 
     async def traffic(self, key: ObjectKey, shares: Any, force: bool, write: WriteRequest) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
-        unless `force` lets the limit fall."""
+        unless `force` lets the limit fall. With a rollout a release does it, and waits for warm replicas."""
         spec = self._catalog.live(key)["spec"]
         body = {"spec": {**spec, "traffic": shares}}
         after = parse(completed(key, body)).spec
         before = self._models.spec(key)
         assert isinstance(after, ModelSpec)
         found = objections(before, after, self._reader.pods.ready(key.namespace, key.name, after))
-        if found and not force:
+        if found and not force and after.rollout is None:
             raise Conflict(str(key), found)
         return await self._writer.patch(key, {"spec": {"traffic": shares}}, write)
 
