@@ -89,8 +89,9 @@ def model_status(
         *rollout_conditions(inputs.rollouts, stored),
     ]
     if spec.rollout is not None:
-        body["rollout"] = stored.status.get("rollout")
-        conditions.append(release_condition(body["rollout"], inputs.release_flaw))
+        rollout = stored.status.get("rollout")
+        conditions.append(release_condition(rollout, inputs.release_flaw))
+        body |= {"rollout": rollout} if rollout is not None else {}
     if inputs.scales:
         body["autoscale"] = autoscale_status(inputs.scales)
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from istio_templates.facts import ObjectKey
+from tests.features.conftest import is_programmed
 from tests.support.direct_api import SETTINGS, Cluster, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.served_requests import ServedRequests, VersionBehaviour, weights_of
 from tests.support.simulated import simulate
+from tests.support.waiting import until
 
 MODEL = ObjectKey("Model", "search", "ranker")
 ROLLOUT = {
@@ -233,6 +235,39 @@ def test_replicas_that_are_lost_take_their_share_along():
         await passed(cluster, lambda: weights(cluster) == {"v2": 100}, most=7200)
 
     run(check, requests)
+
+
+async def test_the_api_shows_a_release_plans_what_is_asked_and_asks_it(fleet):
+    requests = ServedRequests(away=True)
+    place = "/v1/tenants/search/models/ranker"
+    async with fleet.manager(outcomes=requests) as manager, fleet.rest(manager) as calls:
+        await fleet.apply(NAMESPACE, gateway(), tenant())
+        await until(lambda: fleet.get("Namespace", "search"), what="the tenant's namespace")
+        status, found = await calls.call("PUT", f"{place}/release", {"action": "abort"})
+        assert status == 404
+        await fleet.apply(model())
+        await until(lambda: is_programmed(fleet, "ranker", "search"), what="the model")
+        status, found = await calls.call("PUT", f"{place}/release", {"action": "abort"})
+        assert status == 409 and "give it spec.rollout" in str(found["problems"]), found
+        status, found = await calls.call("PUT", f"{place}?dryRun=true", {"spec": document("v2")["spec"]})
+        assert status == 200 and any("requests stay as they are (v1 100 %)" in one for one in found["reasons"]), found
+        assert not any(change["object"].startswith("VirtualService") for change in found["changes"]), found
+        await fleet.apply(document("v2"))
+        await until(lambda: _phase(calls, place, "Preparing"), what="the release")
+        status, found = await calls.call("PUT", f"{place}/release", {"action": "jump"})
+        assert status == 422 and "promote" in str(found["problems"]), found
+        status, found = await calls.call("PUT", f"{place}/release?dryRun=true", {"action": "abort"})
+        assert status == 200 and found["release"]["phase"] == "Aborted" and await _phase(calls, place, "Preparing")
+        status, found = await calls.call("PUT", f"{place}/release?reason=not+today", {"action": "abort"})
+        assert status == 200, found
+        await until(lambda: _phase(calls, place, "Aborted"), what="the end of the release")
+        _, found = await calls.call("GET", f"{place}/release")
+        assert "not today" in found["release"]["handled"] and found["release"]["blocked"][0]["version"] == "v2"
+
+
+async def _phase(calls, place, phase) -> bool:
+    _, found = await calls.call("GET", f"{place}/release")
+    return (found["release"] or {}).get("phase") == phase
 
 
 def test_a_first_version_is_served_at_once():

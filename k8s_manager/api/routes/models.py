@@ -17,7 +17,7 @@ from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ReleaseBo
 from k8s_manager.api.schemas.documents import ModelDocument
 from k8s_manager.api.schemas.limits import LimitExplanation, ModelLimit, ModelWithoutLimit, NoLimitExplanation
 from k8s_manager.api.schemas.plans import WritePlan
-from k8s_manager.api.schemas.releases.release import ModelRelease
+from k8s_manager.api.schemas.releases.release import ModelRelease, ReleasePlan
 from k8s_manager.api.schemas.replicas import DecidedReplicas, ReplicaList, ScalingExplanation
 from k8s_manager.api.schemas.warmups import MeasurementHold, WarmupExplanation
 from k8s_manager.api.services.backend import Backend
@@ -235,7 +235,7 @@ def _releases(app: FastAPI, backend: Backend) -> None:
         summary="Promote, pause, resume, approve, abort or retry the release of a model.",
         name="steer_model_release",
         openapi_extra=described(ReleaseBody),
-        response_model=ModelDocument | ModelRelease,
+        response_model=ModelDocument | ReleasePlan,
     )
     async def steer(
         request: Request,

@@ -22,7 +22,7 @@ from k8s_manager.kube.store import Store
 from k8s_manager.preview.shift_check import objections
 from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.release.release_request import ReleaseVerb, action_in, request_text
-from k8s_manager.release.release_status import release_view
+from k8s_manager.release.release_status import release_sentences
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.warmup_gate.measurement_lease import reserve
 from k8s_manager.world.installation import SYSTEM
@@ -114,7 +114,7 @@ class ModelActions:
         """Ask something of the release of a model; the leader answers in its status. With a dry run return the release
         as it would be. Raises `Conflict` for a model without a rollout."""
         live = self._catalog.live(key)
-        if not (live.get("spec") or {}).get("rollout"):
+        if (live.get("spec") or {}).get("rollout") is None:
             said = "has no rollout, so its traffic is moved at once; give it spec.rollout"
             raise Conflict(str(key), [Problem("spec.rollout", said)])
         require(live, write.match or WHATEVER, key)
@@ -124,7 +124,8 @@ class ModelActions:
             asked = action_in(text)
             assert asked is not None
             found = self._releases.preview(ModelPlace(key.namespace, key.name), asked)
-            return release_view(f"{key.namespace}/{key.name}", found)
+            subject = f"{key.namespace}/{key.name}"
+            return {"dryRun": True, "model": subject, "release": found, "reasons": release_sentences(subject, found)}
         return shown(await self._writer.annotate(live, RELEASE, text))
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:

@@ -63,7 +63,7 @@ def release(
     if form is not Format.TABLE:
         output.show(found, form)
         return
-    for sentence in found["explanation"]:
+    for sentence in found["reasons"] if dry_run else found["explanation"]:
         typer.echo(sentence)
     _show_checks(found["release"] or {})
 
