@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from k8s_manager.release.decision import decide
-from k8s_manager.release.observation import ReleaseObservation, StepStatistics, VersionReplicas, VersionStatistics
+from k8s_manager.release.observation import ReleaseObservation, StepStatistics, VersionCapacity, VersionStatistics
 from k8s_manager.release.rules import WHOLE, OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
 from k8s_manager.release.state import ReleasePhase, ReleaseState
 from tests.support.release_replays import LOOK, ReleaseTrace, Traffic, merged, p99
@@ -49,7 +49,7 @@ def by_tidegate(trace: ReleaseTrace, seed: str = "") -> ReleaseEnd:
             at,
             "v2",
             live,
-            {"v1": VersionReplicas(REPLICAS, REPLICAS, 50), "v2": VersionReplicas(warm, warm, 50, 2 * REPLICAS)},
+            {"v1": VersionCapacity(REPLICAS, REPLICAS, 50), "v2": VersionCapacity(warm, warm, 50, 2 * REPLICAS)},
             demand=trace.rate,
             statistics=StepStatistics(since, until, stable, new),
         )
