@@ -99,6 +99,16 @@ def test_other_steps_while_it_drains_change_nothing():
     assert {found.weights["v2"] for found in cluster.decisions[-50:]} == {100}
 
 
+def test_a_replica_lost_after_other_steps_is_brought_back_without_new_evidence():
+    cluster = ReleaseCluster()
+    cluster.reach(P.DRAINING)
+    cluster.rules = replace(RULES, steps=tuple(ReleaseStep(weight) for weight in range(1, 9)))
+    cluster.new = None
+    cluster.look()
+    cluster.warm["v2"] = 7
+    assert [cluster.look().weights["v2"] for _ in range(3)] == [70, 100, 100]
+
+
 def test_a_paused_release_stays_paused_under_other_steps():
     cluster = under_way()
     cluster.act("pause")
