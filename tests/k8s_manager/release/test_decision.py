@@ -236,10 +236,18 @@ def test_a_version_unknown_to_the_release_gets_nothing():
 def test_a_window_that_is_closed_lets_nothing_begin_and_starts_no_replicas():
     cluster = ReleaseCluster()
     found = [cluster.look(may_progress=False, hindrance="Frozen until Monday.") for _ in range(20)][-1]
-    assert (found.weights["v2"], found.least_replicas["v2"], found.reasons) == (0, 0, (R.WINDOW,))
+    assert (found.weights["v2"], found.least_replicas, found.reasons) == (0, {}, (R.WINDOW,))
     assert found.message == "Frozen until Monday."
     cluster.reach(P.RUNNING, 5)
     assert {cluster.look(may_progress=False).weights["v2"] for _ in range(50)} == {5}
+
+
+def test_the_stable_version_may_lose_replicas_while_a_release_waits_for_its_first_window():
+    cluster = ReleaseCluster()
+    cluster.look(may_progress=False)
+    cluster.warm["v1"] = 4
+    cluster.look(may_progress=False)
+    assert cluster.look().least_replicas["v1"] == 4
 
 
 def test_a_closed_window_hinders_no_way_back_and_no_lost_replica_from_returning():

@@ -202,7 +202,7 @@ def _a_closed_window_lets_no_new_step_begin(step: Step) -> None:
 
 
 def _the_stable_version_keeps_its_replicas(step: Step) -> None:
-    if step.after.is_under_way:
+    if step.after.is_under_way and (step.seen.may_progress or step.after.weight):
         seen = step.seen.replicas_of(step.after.stable).replicas
         assert step.decision.least_replicas[step.after.stable] >= seen
 
