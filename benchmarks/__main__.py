@@ -40,7 +40,7 @@ ALL: dict[str, Benchmark] = {
     "releases": releases.run,
     "external-metrics": external_metrics.run,
 }
-LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction", "releases", "soak")
+LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction", "soak")
 AT_ONCE = 8
 LAST_LINES = 15
 """Lines of a benchmark that failed, which are shown at the end again."""

@@ -59,7 +59,7 @@ def _replanned(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservatio
     """Return the state under other steps. One that is paused, or stopped, stays so; approvals are of the old steps."""
     state = replace(state, plan=rules.plan)
     if state.weight == WHOLE or state.is_forced:
-        return replace(state, step=rules.last)
+        return replace(state, step=rules.last, reached=rules.last if state.begun else -1)
     phase = state.phase
     state = _at_step_below(rules, replace(state, approved=(), results=()), seen.at)
     if phase is ReleasePhase.PAUSED or (phase is ReleasePhase.HOLDING and state.reason in STOPPED):

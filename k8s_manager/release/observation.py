@@ -11,7 +11,7 @@ from k8s_manager.release.rules import OUTCOME_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
-class VersionReplicas:
+class VersionCapacity:
     """The replicas of a version: how many are asked for, how many are warm, the requests/s that each can serve (None:
     not known), and how many there may be by its own bounds and the quota (None: any number)."""
 
@@ -85,7 +85,7 @@ class ReleaseObservation:
     at: float
     wanted: str
     live: Mapping[str, int]
-    versions: Mapping[str, VersionReplicas]
+    versions: Mapping[str, VersionCapacity]
     demand: float | None = None
     statistics: StepStatistics | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
@@ -93,9 +93,9 @@ class ReleaseObservation:
     may_progress: bool = True
     hindrance: str = ""
 
-    def replicas_of(self, version: str) -> VersionReplicas:
+    def replicas_of(self, version: str) -> VersionCapacity:
         """Return the replicas of a version; of one that is not known none."""
-        return self.versions.get(version, VersionReplicas())
+        return self.versions.get(version, VersionCapacity())
 
 
 def version_statistics(rows: Iterable[StatsRow]) -> VersionStatistics:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from k8s_manager.release.decision import decide
-from k8s_manager.release.observation import ReleaseObservation, StepStatistics, VersionReplicas, VersionStatistics
+from k8s_manager.release.observation import ReleaseObservation, StepStatistics, VersionCapacity, VersionStatistics
 from k8s_manager.release.rules import WHOLE, OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
 from k8s_manager.release.state import ReleasePhase, ReleaseState
 from tests.support.release_replays import LOOK, ReleaseTrace, Traffic, merged, p99
@@ -49,7 +49,7 @@ def by_tidegate(trace: ReleaseTrace, seed: str = "") -> ReleaseEnd:
             at,
             "v2",
             live,
-            {"v1": VersionReplicas(REPLICAS, REPLICAS, 50), "v2": VersionReplicas(warm, warm, 50, 2 * REPLICAS)},
+            {"v1": VersionCapacity(REPLICAS, REPLICAS, 50), "v2": VersionCapacity(warm, warm, 50, 2 * REPLICAS)},
             demand=trace.rate,
             statistics=StepStatistics(since, until, stable, new),
         )
@@ -67,11 +67,17 @@ def by_tidegate(trace: ReleaseTrace, seed: str = "") -> ReleaseEnd:
     return ReleaseEnd("held", at, requests, state.message)
 
 
-def by_flagger(trace: ReleaseTrace, seed: str = "") -> ReleaseEnd:
+def by_tuned_flagger(trace: ReleaseTrace) -> ReleaseEnd:
+    """Return the end under Flagger's rule with bounds that somehow know the stable version as it is in the long run:
+    the same times of its errors and its p99 that the manager's checks allow."""
+    return by_flagger(trace, 1 - 1.5 * trace.errors, 1.25 * trace.slowest)
+
+
+def by_flagger(trace: ReleaseTrace, least_success: float = LEAST_SUCCESS, most_p99: float = MOST_P99) -> ReleaseEnd:
     """Return the end under Flagger's rule, as its controller has it: in each interval a check of that interval's
     requests, with fixed bounds; no values count as a failed check; five failed checks roll back, a passed one
     advances."""
-    traffic = Traffic(trace, trace.name + seed)
+    traffic = Traffic(trace, trace.name)
     step, failed, requests, at = 0, 0, 0, 0.0
     while at < RULES.max_duration:
         at += LOOK
@@ -79,7 +85,7 @@ def by_flagger(trace: ReleaseTrace, seed: str = "") -> ReleaseEnd:
         requests += new.requests
         is_known = trace.has_statistics(at) and new.requests > 0
         success = 1 - new.outcomes["5xx"] / new.requests if is_known else math.nan
-        if is_known and success >= LEAST_SUCCESS and p99(new) <= MOST_P99:
+        if is_known and success >= least_success and p99(new) <= most_p99:
             step += 1
             if step == len(WEIGHTS):
                 return ReleaseEnd("promoted", at, requests)
