@@ -1,7 +1,5 @@
 """Releases: a version takes over from another by evidence, and goes back by itself.
 
-rules, state ──┐
-observation ───┴─> decide ─> weights, mirror, replicas ─> next state (status.rollout)
-                     │
-                     └─ checks ─ confidence (statistics), capacity (what warm replicas carry)
+The loop observes, decides (`decision`), and writes `status.rollout`; the main loop takes the weights from there
+(`k8s_manager/traffic/release_traffic.py`).
 """

@@ -4,7 +4,7 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.fields import seconds
 from istio_templates.documents.rollouts.rollout import ModelRollout, RolloutStep
 from istio_templates.documents.rollouts.rollout_check import RolloutCheck
-from k8s_manager.release.rules import (
+from k8s_manager.release.decision.rules import (
     ExternalCheck,
     OutcomeCheck,
     QuantileCheck,

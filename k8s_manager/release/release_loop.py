@@ -19,11 +19,11 @@ from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.plan import Plan
-from k8s_manager.release.decision import ReleaseDecision, decide
-from k8s_manager.release.observation import ReleaseAction, ReleaseObservation
+from k8s_manager.release.decision.decision import ReleaseDecision, decide
+from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
+from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
-from k8s_manager.release.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.status_record import state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
@@ -118,7 +118,6 @@ class ReleaseLoop:
             wanted=target.wanted,
             live=target.live,
             versions=target.versions,
-            demand=read.demand,
             statistics=read.statistics,
             readings=read.readings,
             action=target.action,

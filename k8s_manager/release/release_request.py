@@ -8,7 +8,7 @@ import re
 from enum import StrEnum
 
 from istio_templates.names import RELEASE
-from k8s_manager.release.observation import ReleaseAction
+from k8s_manager.release.decision.observation import ReleaseAction
 
 MOST_TEXT = 1024
 """Characters of the annotation that count."""

@@ -14,9 +14,8 @@ from collectors.request_statistics.series import FINE, MINUTE
 from istio_templates.errors import TidegateError
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
-from k8s_manager.autoscaling.readings.request_figures import ASKING
 from k8s_manager.autoscaling.readings.request_signals import NO_COLLECTORS
-from k8s_manager.release.observation import ExternalReading, StepStatistics, version_statistics
+from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -43,10 +42,9 @@ class ReleaseQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReadings:
-    """What was read; without `statistics` the `flaw` says why. `demand` is in requests/s."""
+    """What was read; without `statistics` the `flaw` says why."""
 
     statistics: StepStatistics | None = None
-    demand: float | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
     flaw: str = ""
 
@@ -90,18 +88,14 @@ class MeasuredReleases:
         if asked.silent is not None:
             return ReleaseReadings(flaw=f"gateway {asked.silent} logs no requests; give it accessLog {{mode: json}}")
         query = step_query(asked, now)
-        last = RowQuery(
-            "model", query.end - WINDOW, query.end, WINDOW, fine_since(now), "", asked.tenant, asked.place.name
-        )
         try:
-            answers = await asyncio.gather(*(self._pool.rows(one, kept_since(now)) for one in (query, last)))
+            answer = await self._pool.rows(query, kept_since(now))
         except TidegateError as error:
             return ReleaseReadings(flaw=f"{error}; look at the collectors")
-        if gaps := [gap for answer in answers for gap in answer.gaps]:
-            return ReleaseReadings(flaw=f"requests are counted in part ({'; '.join(gaps)}); look at the collectors")
-        versions, model = (answer.rows for answer in answers)
-        demand = sum(row.count(*ASKING) for row in model) / WINDOW
-        return ReleaseReadings(step_statistics(asked, query, versions), demand)
+        if answer.gaps:
+            gaps = "; ".join(answer.gaps)
+            return ReleaseReadings(flaw=f"requests are counted in part ({gaps}); look at the collectors")
+        return ReleaseReadings(step_statistics(asked, query, answer.rows))
 
 
 def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from istio_templates.facts import Manifest
-from k8s_manager.release.state import ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.status_record import state_of
 from k8s_manager.world.condition import Condition
 

@@ -9,10 +9,10 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
 from istio_templates.facts import ServedModel
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
+from k8s_manager.release.decision.rules import ReleaseRules
 from k8s_manager.release.document_rules import release_rules, target_version
-from k8s_manager.release.observation import ReleaseAction, VersionReplicas
 from k8s_manager.release.release_request import action_in
-from k8s_manager.release.rules import ReleaseRules
 from k8s_manager.world.world import World
 
 
@@ -34,7 +34,7 @@ class ReleaseTarget:
     rules: ReleaseRules
     wanted: str
     live: Mapping[str, int]
-    versions: Mapping[str, VersionReplicas]
+    versions: Mapping[str, VersionCapacity]
     queries: Mapping[str, str]
     silent: str | None = None
     action: ReleaseAction | None = None
@@ -68,15 +68,15 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
     )
 
 
-def _replicas(world: World, spec: ModelSpec, place: ModelPlace, version: Version) -> VersionReplicas:
+def _replicas(world: World, spec: ModelSpec, place: ModelPlace, version: Version) -> VersionCapacity:
     found = _found(world, place, version.name)
     rate = version.per_replica_qps or (spec.rate_limit.per_replica_qps if spec.rate_limit else None)
     most = version.autoscale.max if version.autoscale else version.workload.replicas if version.workload else None
-    return VersionReplicas(found.replicas, found.warm, rate, most)
+    return VersionCapacity(found.replicas, found.warm, rate, most)
 
 
-def _found(world: World, place: ModelPlace, version: str) -> VersionReplicas:
+def _found(world: World, place: ModelPlace, version: str) -> VersionCapacity:
     """Return the replicas that there are of a version."""
     warm = world.ready.get((*place, version), 0)
     deployment = world.rollouts.get((place.namespace, names.deployment(place.name, version)))
-    return VersionReplicas(deployment.wanted if deployment else warm, warm)
+    return VersionCapacity(deployment.wanted if deployment else warm, warm)

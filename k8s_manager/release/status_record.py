@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from istio_templates.facts import Manifest
-from k8s_manager.release.rules import ReleaseRules
-from k8s_manager.release.state import (
+from k8s_manager.release.decision.rules import ReleaseRules
+from k8s_manager.release.decision.state import (
     BlockedVersion,
     CheckResult,
     CheckVerdict,

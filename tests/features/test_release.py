@@ -116,6 +116,17 @@ def test_a_good_version_comes_step_by_step_and_only_when_its_replicas_are_warm()
     run(check, requests)
 
 
+def test_a_model_that_is_asked_for_more_than_it_serves_is_released_too():
+    requests = ServedRequests(rate=300)
+
+    async def check(cluster: Cluster) -> None:
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2"))
+        await passed(cluster, lambda: weights(cluster) == {"v2": 100})
+
+    run(check, requests)
+
+
 def test_a_version_that_errs_goes_back_by_itself_and_is_blocked_until_retry():
     requests = ServedRequests(behaviour={"v2": BAD})
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from statistics import NormalDist
 
 from collectors.access_log.latency import bucket_of, middle_of
-from k8s_manager.release.observation import VersionStatistics
+from k8s_manager.release.decision.observation import VersionStatistics
 
 LOOK, DAY = 60, 86_400
 """Seconds between looks, and the longest that a release is followed."""

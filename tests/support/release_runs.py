@@ -3,10 +3,15 @@
 import math
 from dataclasses import dataclass
 
-from k8s_manager.release.decision import decide
-from k8s_manager.release.observation import ReleaseObservation, StepStatistics, VersionCapacity, VersionStatistics
-from k8s_manager.release.rules import WHOLE, OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
-from k8s_manager.release.state import ReleasePhase, ReleaseState
+from k8s_manager.release.decision.decision import decide
+from k8s_manager.release.decision.observation import (
+    ReleaseObservation,
+    StepStatistics,
+    VersionCapacity,
+    VersionStatistics,
+)
+from k8s_manager.release.decision.rules import WHOLE, OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseState
 from tests.support.release_replays import LOOK, ReleaseTrace, Traffic, merged, p99
 
 WEIGHTS = (1, 5, 25, 50)
@@ -50,7 +55,6 @@ def by_tidegate(trace: ReleaseTrace, seed: str = "") -> ReleaseEnd:
             "v2",
             live,
             {"v1": VersionCapacity(REPLICAS, REPLICAS, 50), "v2": VersionCapacity(warm, warm, 50, 2 * REPLICAS)},
-            demand=trace.rate,
             statistics=StepStatistics(since, until, stable, new),
         )
         decision, state = decide(RULES, state, seen)

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collectors.access_log.latency import bucket_of
-from k8s_manager.release.decision import ReleaseDecision, decide
-from k8s_manager.release.observation import (
+from k8s_manager.release.decision.decision import ReleaseDecision, decide
+from k8s_manager.release.decision.observation import (
     ReleaseAction,
     ReleaseObservation,
     StepStatistics,
     VersionCapacity,
     VersionStatistics,
 )
-from k8s_manager.release.rules import OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
-from k8s_manager.release.state import ReleasePhase, ReleaseState
+from k8s_manager.release.decision.rules import OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseState
 
 STEPS = tuple(ReleaseStep(weight) for weight in (1, 5, 25, 50))
 CHECKS = (OutcomeCheck("errors", "5xx", most=0.01), QuantileCheck("slow", 0.99, most=0.2, times_stable=1.2))
@@ -58,7 +58,7 @@ class ReleaseCluster:
         since = self.state.since if self.state else self.at
         until = max(since, self.at - self.delay) if self.delay < LOOK else self.at - self.delay
         statistics = StepStatistics(since, until, self.stable, self.new, self.new) if self.new else None
-        seen = ReleaseObservation(self.at, self.wanted, dict(self.live), versions, 100.0, statistics)
+        seen = ReleaseObservation(self.at, self.wanted, dict(self.live), versions, statistics)
         return replace(seen, **more)
 
     def look(self, **more: Any) -> ReleaseDecision:

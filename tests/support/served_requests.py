@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from collectors.access_log.latency import bucket_of
 from istio_templates.facts import Manifest
-from k8s_manager.release.observation import StepStatistics, VersionStatistics
+from k8s_manager.release.decision.observation import StepStatistics, VersionStatistics
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
 from k8s_manager.release.release_target import ModelPlace
 from tests.support.simulated import SimulatedClock
@@ -60,7 +60,7 @@ class ServedRequests:
         """Return the requests since each step began, as far as they are counted."""
         if self.away:
             return {one.place: ReleaseReadings(flaw="no collector answers; look at the collectors") for one in asked}
-        return {one.place: ReleaseReadings(self._since(one), self.rate) for one in asked}
+        return {one.place: ReleaseReadings(self._since(one)) for one in asked}
 
     def _since(self, asked: ReleaseQuestion) -> StepStatistics:
         end = self._clock.utc().timestamp() - SETTLED

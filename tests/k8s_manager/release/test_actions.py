@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from k8s_manager.release.observation import ReleaseAction
-from k8s_manager.release.rules import ReleaseStep
-from k8s_manager.release.state import ReleasePhase, ReleaseReason
+from k8s_manager.release.decision.observation import ReleaseAction
+from k8s_manager.release.decision.rules import ReleaseStep
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason
 from tests.support.releases import FAILING, GOOD, LOOK, RULES, ReleaseCluster
 
 P, R = ReleasePhase, ReleaseReason

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from k8s_manager.release.checks import FALSE_ALARM, check_results
-from k8s_manager.release.observation import (
+from k8s_manager.release.decision.checks import FALSE_ALARM, check_results
+from k8s_manager.release.decision.observation import (
     ExternalReading,
     ReleaseObservation,
     StepStatistics,
     VersionStatistics,
     version_statistics,
 )
-from k8s_manager.release.rules import (
+from k8s_manager.release.decision.rules import (
     ExternalCheck,
     OutcomeCheck,
     QuantileCheck,
@@ -21,7 +21,7 @@ from k8s_manager.release.rules import (
     ReleaseRules,
     ReleaseStep,
 )
-from k8s_manager.release.state import CheckResult, ReleasePhase, ReleaseState
+from k8s_manager.release.decision.state import CheckResult, ReleasePhase, ReleaseState
 from tests.support.releases import requests
 
 STEPS = (ReleaseStep(5), ReleaseStep(50))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.access_log.latency import bucket_of
-from k8s_manager.release.confidence import (
+from k8s_manager.release.decision.confidence import (
     evidence,
     expected_share,
     is_above,

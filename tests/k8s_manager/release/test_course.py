@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from k8s_manager.release.rules import ReleaseStep
-from k8s_manager.release.state import BlockedVersion, ReleasePhase, ReleaseReason
+from k8s_manager.release.decision.rules import ReleaseStep
+from k8s_manager.release.decision.state import BlockedVersion, ReleasePhase, ReleaseReason
 from tests.support.releases import FAILING, GOOD, IDLE, RULES, ReleaseCluster
 
 P, R = ReleasePhase, ReleaseReason

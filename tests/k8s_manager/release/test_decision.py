@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from k8s_manager.release.decision import decide
-from k8s_manager.release.observation import StepStatistics
-from k8s_manager.release.rules import ReleaseStep, TroubleRule
-from k8s_manager.release.state import CheckVerdict, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.decision import decide
+from k8s_manager.release.decision.observation import StepStatistics
+from k8s_manager.release.decision.rules import ReleaseStep, TroubleRule
+from k8s_manager.release.decision.state import CheckVerdict, ReleasePhase, ReleaseReason, ReleaseState
 from tests.support.releases import FAILING, FEW, GOOD, IDLE, LOOK, RULES, SLOW, STEPS, ReleaseCluster, requests
 
 P, R = ReleasePhase, ReleaseReason
@@ -190,12 +190,6 @@ def test_a_lost_replica_takes_its_share_of_the_weight_at_once_and_the_step_begin
     assert (found.weights["v2"], found.least_replicas["v2"], found.reasons) == (30, 5, (R.WARMING, R.REPLICAS_LOST))
     cluster.look()
     cluster.reach(P.RUNNING, 50, looks=3)
-
-
-def test_demand_beyond_the_stable_version_is_shared_by_what_each_can_carry():
-    cluster = ReleaseCluster()
-    cluster.reach(P.RUNNING, 50)
-    assert cluster.look(demand=1e6).weights == {"v1": 67, "v2": 33}
 
 
 def test_without_a_known_capacity_replicas_are_counted():

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8s_manager.release.capacity import carried_weight
-from k8s_manager.release.checks import step_statistics
-from k8s_manager.release.decision import ReleaseDecision, decide
-from k8s_manager.release.observation import ReleaseAction, ReleaseObservation
-from k8s_manager.release.rules import ReleaseRules, ReleaseStep, TroubleRule
-from k8s_manager.release.state import (
+from k8s_manager.release.decision.capacity import carried_weight
+from k8s_manager.release.decision.checks import step_statistics
+from k8s_manager.release.decision.decision import ReleaseDecision, decide
+from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
+from k8s_manager.release.decision.rules import ReleaseRules, ReleaseStep, TroubleRule
+from k8s_manager.release.decision.state import (
     BlockedVersion,
     CheckResult,
     CheckVerdict,
@@ -290,7 +290,7 @@ def test_the_histories_reach_every_phase():
     """Else the properties above would say little."""
     found: set[ReleasePhase] = set()
 
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=600, deadline=None, database=None, derandomize=True)
     @given(rules=some_rules, events=happenings)
     def visit(rules: ReleaseRules, events: list[Happening]) -> None:
         found.update(step.after.phase for step in played(rules, events))

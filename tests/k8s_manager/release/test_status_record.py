@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s_manager.release.rules import ReleaseRules, ReleaseStep
-from k8s_manager.release.state import (
+from k8s_manager.release.decision.rules import ReleaseRules, ReleaseStep
+from k8s_manager.release.decision.state import (
     BlockedVersion,
     CheckResult,
     CheckVerdict,

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
-from k8s_manager.release.state import ReleasePhase, ReleaseReason
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason
 
 
 class VersionWeight(ApiAnswer):

@@ -7,7 +7,7 @@ from typing import Literal
 from collectors.access_log.latency import merged
 from collectors.access_log.outcomes import ADMITTED
 from collectors.access_log.rows import StatsRow
-from k8s_manager.release.rules import OUTCOME_GROUPS
+from k8s_manager.release.decision.rules import OUTCOME_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,15 @@ class ReleaseAction:
 class ReleaseObservation:
     """What is seen `at` a moment (epoch seconds).
 
-    `wanted` is the version at which the document points, `live` the weights in the cluster (per cent), `demand` the
-    model's requests/s, admitted or refused (None: not known). `statistics` are those since the state's `since`.
-    `may_progress` is whether windows and freezes let a release go on, `hindrance` what they say.
+    `wanted` is the version at which the document points, `live` the weights in the cluster (per cent). `statistics` are
+    those since the state's `since`. `may_progress` is whether windows and freezes let a release go on, `hindrance` what
+    they say.
     """
 
     at: float
     wanted: str
     live: Mapping[str, int]
     versions: Mapping[str, VersionCapacity]
-    demand: float | None = None
     statistics: StepStatistics | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
     action: ReleaseAction | None = None

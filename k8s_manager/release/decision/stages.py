@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from k8s_manager.release.capacity import carried_weight, needed_replicas
-from k8s_manager.release.checks import check_results, step_statistics
-from k8s_manager.release.observation import ReleaseObservation
-from k8s_manager.release.rules import LAST, ReleaseRules, ReleaseStep, TroubleRule
-from k8s_manager.release.state import CheckVerdict, ReleasePhase, ReleaseReason, ReleaseState
-from k8s_manager.release.transitions import STOPPED, aborted, finished, resumed
+from k8s_manager.release.decision.capacity import carried_weight, needed_replicas
+from k8s_manager.release.decision.checks import check_results, step_statistics
+from k8s_manager.release.decision.observation import ReleaseObservation
+from k8s_manager.release.decision.rules import LAST, ReleaseRules, ReleaseStep, TroubleRule
+from k8s_manager.release.decision.state import CheckVerdict, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.transitions import STOPPED, aborted, finished, resumed
 
 PATIENCE, LEAST_PATIENCE = 3.0, 300.0
 """How many times its hold (or how many seconds, where that is more) a step waits for evidence after its hold, before

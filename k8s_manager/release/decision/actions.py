@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from k8s_manager.release.observation import ReleaseAction, ReleaseObservation
-from k8s_manager.release.rules import ReleaseRules
-from k8s_manager.release.state import ReleasePhase, ReleaseReason, ReleaseState
-from k8s_manager.release.transitions import aborted, resumed, started
+from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
+from k8s_manager.release.decision.rules import ReleaseRules
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.transitions import aborted, resumed, started
 
 
 def acted(

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from k8s_manager.release.observation import ReleaseObservation
-from k8s_manager.release.rules import WHOLE, ReleaseRules
-from k8s_manager.release.state import ReleasePhase, ReleaseReason, ReleaseState
-from k8s_manager.release.transitions import STOPPED, aborted, finished, resumed, started
+from k8s_manager.release.decision.observation import ReleaseObservation
+from k8s_manager.release.decision.rules import WHOLE, ReleaseRules
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.transitions import STOPPED, aborted, finished, resumed, started
 
 Notes = tuple[ReleaseReason, ...]
 

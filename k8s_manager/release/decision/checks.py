@@ -16,21 +16,21 @@ Job has decided by itself.
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from k8s_manager.release.confidence import (
+from k8s_manager.release.decision.confidence import (
     expected_share,
     is_above,
     is_below,
     quantile_bounds,
     seconds,
 )
-from k8s_manager.release.observation import (
+from k8s_manager.release.decision.observation import (
     ExternalReading,
     ReleaseObservation,
     StepStatistics,
     VersionStatistics,
 )
-from k8s_manager.release.rules import ExternalCheck, OutcomeCheck, QuantileCheck, ReleaseRules
-from k8s_manager.release.state import CheckResult, CheckVerdict, ReleaseState
+from k8s_manager.release.decision.rules import ExternalCheck, OutcomeCheck, QuantileCheck, ReleaseRules
+from k8s_manager.release.decision.state import CheckResult, CheckVerdict, ReleaseState
 
 FALSE_ALARM, WRONG_PASS = 0.01, 0.01
 NEGLIGIBLE = 0.001

@@ -8,14 +8,14 @@ remember stands in its state, so that a leader that begins with an old one, or w
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from k8s_manager.release.actions import acted
-from k8s_manager.release.capacity import carried_weight
-from k8s_manager.release.course import directed
-from k8s_manager.release.observation import ReleaseObservation
-from k8s_manager.release.rules import ReleaseRules
-from k8s_manager.release.stages import next_state, replicas_for, step_in_force
-from k8s_manager.release.state import ReleasePhase, ReleaseReason, ReleaseState
-from k8s_manager.release.transitions import resumed
+from k8s_manager.release.decision.actions import acted
+from k8s_manager.release.decision.capacity import carried_weight
+from k8s_manager.release.decision.course import directed
+from k8s_manager.release.decision.observation import ReleaseObservation
+from k8s_manager.release.decision.rules import ReleaseRules
+from k8s_manager.release.decision.stages import next_state, replicas_for, step_in_force
+from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.transitions import resumed
 
 _CLOSED = (ReleasePhase.PAUSED, ReleasePhase.HOLDING)
 

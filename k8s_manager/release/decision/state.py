@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from k8s_manager.release.rules import WHOLE
+from k8s_manager.release.decision.rules import WHOLE
 
 
 class ReleasePhase(StrEnum):

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from k8s_manager.release.rules import ReleaseRules
-from k8s_manager.release.state import BlockedVersion, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.rules import ReleaseRules
+from k8s_manager.release.decision.state import BlockedVersion, ReleasePhase, ReleaseReason, ReleaseState
 
 STOPPED = (ReleaseReason.CHECK_FAILED, ReleaseReason.TOO_LONG)
 """Why a release holds until a person goes on with it; where it holds for other reasons it goes on by evidence."""
