@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.controlplane import calls, console, crowd, events, flaps, reaction, render, scale, soak, startup
 from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
-from benchmarks.statistics import autoscale, engine, external_metrics, releases, series
+from benchmarks.statistics import autoscale, engine, external_metrics, releases, series, windows
 from benchmarks.support.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
@@ -39,6 +39,7 @@ ALL: dict[str, Benchmark] = {
     "autoscale": autoscale.run,
     "releases": releases.run,
     "external-metrics": external_metrics.run,
+    "windows": windows.run,
 }
 LONG = ("refills", "warmup", "crowd", "slow-start", "accuracy", "reaction", "soak")
 AT_ONCE = 8

@@ -1,0 +1,76 @@
+"""When a release may run: in quiet times of the load, at cron windows, and never in a freeze."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from k8s_manager.release.windows.cron_window import CronWindow
+from k8s_manager.release.windows.local_week import STEP, zone_of
+from k8s_manager.release.windows.time_range import TimeRange
+
+LONGEST_DELAY = timedelta(days=92)
+LONGEST_RELEASE = timedelta(days=7)
+
+
+class WindowMode(StrEnum):
+    """What a window is chosen by."""
+
+    LOW_TRAFFIC = "lowTraffic"
+    CRON = "cron"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRules:
+    """What a document says of its windows.
+
+    `length` is how long a release is estimated to run, `max_delay` how long it may wait for its window to begin.
+    `windows` are those of cron; with `lowTraffic` they serve where the load says nothing. `peak_share` is the most of
+    the weekly peak that a window may have, `excess` how many times the forecast the live rate may be.
+
+    Raises `ValueError` for what can never be kept.
+    """
+
+    mode: WindowMode
+    length: timedelta
+    windows: tuple[CronWindow, ...] = ()
+    max_delay: timedelta = timedelta(days=7)
+    zone: str = "UTC"
+    peak_share: float = 0.3
+    excess: float = 1.25
+
+    def __post_init__(self) -> None:
+        zone_of(self.zone)
+        if not STEP <= self.length <= LONGEST_RELEASE:
+            raise ValueError(f"length {self.length}: write from 5 minutes to 7 days")
+        if not STEP <= self.max_delay <= LONGEST_DELAY:
+            raise ValueError(f"maxDelay {self.max_delay}: write from 5 minutes to 92 days")
+        if not 0 < self.peak_share <= 1:
+            raise ValueError(f"a share of {self.peak_share:g} of the peak: write more than 0 and at most 1")
+        if not 1 <= self.excess < math.inf:
+            raise ValueError(f"{self.excess:g} times the forecast: write at least 1")
+        if self.mode is WindowMode.CRON and not self.windows:
+            raise ValueError("no cron window is given, so that none ever comes; write at least one, or lowTraffic")
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A time in which no release of a tenant or of the fleet begins or goes on: once, or at each moment of a cron."""
+
+    name: str
+    time: TimeRange | CronWindow
+
+    def spans(self, begins: datetime, ends: datetime) -> list[TimeRange]:
+        """Return its spans that overlap a time."""
+        if isinstance(self.time, CronWindow):
+            return self.time.spans(begins, ends)
+        return [self.time] if self.time.overlaps(TimeRange(begins, ends)) else []
+
+
+def freeze_at(freezes: Iterable[Freeze], moment: datetime) -> Freeze | None:
+    """Return the first freeze that is in force at a moment."""
+    for freeze in freezes:
+        if any(span.holds(moment) for span in freeze.spans(moment, moment + timedelta(microseconds=1))):
+            return freeze
+    return None
