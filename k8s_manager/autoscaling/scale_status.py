@@ -1,13 +1,14 @@
 """The replicas of autoscaled versions, as statuses, answers and explanations show them. Pure.
 
 ScalingActive   signals decide how many replicas there are    Following | SignalMissing | NoSignal | ForeignAutoscaler
-                                                              | WriterUnavailable | WriteFailed
+                                                              | WriterUnavailable | MetricsHeldByOther | WriteFailed
 ScalingLimited  they ask for more than there may be           WithinBounds | AtMost | Quota
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from istio_templates.facts import Manifest
+from k8s_manager.autoscaling.api_service import API_SERVICE, INSTEAD
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.world.condition import Condition
 from ratelimiter.autoscale.decision import Hold
@@ -108,6 +109,12 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
             f"{WITHOUT_KEDA}"
         )
         yield 1, False, "WriterUnavailable", message
+    if view.held_by:
+        message = (
+            f"{_held(view)}, so the HorizontalPodAutoscaler of version {version} gets no number and its {count} "
+            f"replicas stay; {INSTEAD}"
+        )
+        yield 1, False, "MetricsHeldByOther", message
     if view.failure:
         yield 1, False, "WriteFailed", f"the replicas of version {version} cannot be written: {view.failure}"
     if view.decision.weighing.ratio is None:
@@ -115,6 +122,10 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
         yield 2, False, "NoSignal", message
     elif view.decision.weighing.missing:
         yield 3, True, "SignalMissing", f"no replica of version {version} goes until they are back: {_missing(view)}"
+
+
+def _held(view: ScaleView) -> str:
+    return f"APIService {API_SERVICE.name} is held by {view.held_by}"
 
 
 def _missing(view: ScaleView) -> str:
@@ -151,6 +162,8 @@ def replica_sentences(view: ScaleView) -> Iterator[str]:
         yield f"Autoscaler {target.foreign.name} scales this version too, so nothing is written."
     if target.lacking:
         yield f"The cluster has no kind {target.lacking}, so nothing writes the number; {WITHOUT_KEDA}."
+    if view.held_by:
+        yield f"{_held(view)}, so its HorizontalPodAutoscaler gets no number; {INSTEAD}."
     if view.failure:
         yield f"The number cannot be written: {view.failure}."
     yield f"It asks for {decision.replicas} replicas."

@@ -90,7 +90,7 @@ def test_each_writer_of_replicas_says_whether_it_can_be_used():
             "kubectl describe apiservice",
         ),
         ({}, "keda", "the cluster has no scaledobjects.keda.sh", "install KEDA"),
-        ({"denied": (("patch", "deployments.apps/scale", "x"),)}, "tidegate", "may not get and patch", "manifests/"),
+        ({"denied": (("patch", "deployments.apps/scale", "x"),)}, "tidegate", "may not patch", "manifests/"),
     ],
 )
 def test_a_writer_that_a_model_asks_for_and_cannot_be_used_fails(change, writer, what, remedy):
