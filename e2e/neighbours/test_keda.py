@@ -1,6 +1,7 @@
 """Real KEDA beside Tidegate: it asks for the decided number, and scales from and to no replica itself."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import pytest
 
 from e2e.support.collectors import with_collectors
 from e2e.support.install import settled
-from e2e.support.keda import with_keda
+from e2e.support.keda import with_keda, without_token
 from e2e.support.load import ROUTED, Load
 from e2e.support.replicas import history, replicas
 from e2e.support.site import QUICK, SYSTEM, Site, host_of, kubeconfig, kubectl, path_of, pause, version
@@ -132,9 +133,11 @@ async def test_replicas_follow_demand_and_the_limit_follows_warm_replicas(
 
 
 async def fits(site: Site, tenant: str, level: float) -> bool:
-    """Tell whether there are no more replicas than a load needs at 80 % of what each bears, and one."""
+    """Tell whether there are no more replicas than a load needs at 80 % of what each bears; a change has to be worth
+    half of one."""
     count = await replicas(site, tenant)
-    return count <= max(LEAST, level * LIMIT / (0.8 * EACH) + 1) and await site.total(tenant) == count * EACH
+    most = max(LEAST, math.ceil(level * LIMIT / (0.8 * EACH) + 0.5))
+    return count <= most and await site.total(tenant) == count * EACH
 
 
 async def test_the_first_caller_is_answered_503_and_the_replica_comes(
@@ -243,6 +246,28 @@ async def test_an_hpa_beside_keda_is_told_with_the_remedy_and_its_replicas_stay(
             return (await scaling(site, tenant))[1] == "Following"
 
         await until(follows, "the condition being gone")
+    assert seen == [HELD]
+
+
+async def test_why_keda_does_not_scale_is_told_and_its_replicas_stay(
+    site: Site, gateways: list[str], tenant: str
+) -> None:
+    """A person pauses it, which the manager leaves as it is; then its token is no longer good."""
+    await make_held(site, tenant, "keda")
+
+    async def says(status: str, reason: str, word: str = "") -> bool:
+        found = await scaling(site, tenant)
+        return found[:2] == (status, reason) and word in found[2]
+
+    async with history(site, tenant) as seen:
+        annotate = ("-n", tenant, "annotate", "scaledobject", "ranker-v1")
+        kubectl(*annotate, "autoscaling.keda.sh/paused=true")
+        await until(lambda: says("False", "NotApplied", "paused"), "the pause being told")
+        kubectl(*annotate, "autoscaling.keda.sh/paused-")
+        await until(lambda: says("True", "Following"), "the pause having ended")
+        with without_token():
+            await until(lambda: says("False", "NotApplied", "401"), "the refused token being told")
+        await until(lambda: says("True", "Following"), "KEDA following with its token")
     assert seen == [HELD]
 
 

@@ -46,15 +46,27 @@ def _manifests() -> str:
     return rendered
 
 
+@contextmanager
+def without_token() -> Iterator[None]:
+    """Have KEDA show a token that is none."""
+    kubectl("apply", "-f", "-", stdin=json.dumps(_secret("none")))
+    try:
+        yield
+    finally:
+        kubectl("apply", "-f", "-", stdin=json.dumps(_secret(_token())))
+
+
+def _token() -> str:
+    return kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, "--audience=tidegate", "--duration=8h").strip()
+
+
+def _secret(token: str) -> dict[str, object]:
+    metadata = {"name": "tidegate-token", "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": token}}
+
+
 def _access() -> dict[str, object]:
     """Return what lets KEDA ask the manager: a token of its account, which is a viewer."""
-    token = kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, "--audience=tidegate", "--duration=8h").strip()
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "tidegate-token", "namespace": NAMESPACE},
-        "stringData": {"token": token},
-    }
     authentication = {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ClusterTriggerAuthentication",
@@ -67,4 +79,4 @@ def _access() -> dict[str, object]:
         "metadata": {"name": "keda"},
         "spec": {"role": "viewer", "users": [f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"]},
     }
-    return {"apiVersion": "v1", "kind": "List", "items": [secret, authentication, grant]}
+    return {"apiVersion": "v1", "kind": "List", "items": [_secret(_token()), authentication, grant]}

@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from collectors.autoscalers import complaint
+from istio_templates.facts import ObjectKey
 from k8s_manager.autoscaling.api_service_reader import ApiServiceReader
 from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
 from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
+from k8s_manager.autoscaling.scale_status import APPLIED_BY
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -95,7 +98,10 @@ class AutoscaleLoop:
         spare, bearable = self._spare(looks, rooms), self._bounds.of(rooms, targets.values())
         views = {
             key: replace(
-                self._view(look, read, spare.get(key)), bearable=bearable.get(key), held_by=held_by.get(key, "")
+                self._view(look, read, spare.get(key)),
+                bearable=bearable.get(key),
+                held_by=held_by.get(key, ""),
+                complaint=self._complaint(look.target),
             )
             for key, look in looks.items()
         }
@@ -113,6 +119,12 @@ class AutoscaleLoop:
         """Return, for versions that an HPA scales, who else has the external metrics that it needs."""
         scaled = [key for key in targets if self._targets[key].document.writer == "hpa"]
         return dict.fromkeys(scaled, await self._metrics.other_holder()) if scaled else {}
+
+    def _complaint(self, target: ScaleTarget) -> str:
+        """Return why the object that is to apply the number does not."""
+        kind = APPLIED_BY.get(target.document.writer, "")
+        found = self._store.owned.get(ObjectKey(kind, target.key.namespace, target.deployment))
+        return complaint(found) if found else ""
 
     def _look(self, target: ScaleTarget, read: SignalReadings) -> _Look:
         now, at = self._clock.now(), self._clock.utc()

@@ -1,7 +1,8 @@
 """The replicas of autoscaled versions, as statuses, answers and explanations show them. Pure.
 
 ScalingActive   signals decide how many replicas there are    Following | SignalMissing | NoSignal | ForeignAutoscaler
-                                                              | WriterUnavailable | MetricsHeldByOther | WriteFailed
+                                                              | WriterUnavailable | MetricsHeldByOther | NotApplied
+                                                              | WriteFailed
 ScalingLimited  they ask for more than there may be           WithinBounds | AtMost | Quota
 """
 
@@ -27,6 +28,8 @@ HOLDS: Mapping[Hold, str] = {
 }
 """Why there are other replicas than the signals ask for."""
 WITHOUT_KEDA = "install KEDA, the manager then continues, or set writer: tidegate"
+APPLIED_BY = {"hpa": "HorizontalPodAutoscaler", "keda": "ScaledObject"}
+"""The object by which a writer applies the number; it has the name of the Deployment."""
 _WRITERS = {
     "tidegate": "the manager writes the number",
     "hpa": "its HorizontalPodAutoscaler applies the number",
@@ -115,6 +118,8 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
             f"replicas stay; {INSTEAD}"
         )
         yield 1, False, "MetricsHeldByOther", message
+    elif view.complaint:
+        yield 1, False, "NotApplied", f"the {count} replicas of version {version} stay: {_complaint(view)}"
     if view.failure:
         yield 1, False, "WriteFailed", f"the replicas of version {version} cannot be written: {view.failure}"
     if view.decision.weighing.ratio is None:
@@ -126,6 +131,12 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
 
 def _held(view: ScaleView) -> str:
     return f"APIService {API_SERVICE.name} is held by {view.held_by}"
+
+
+def _complaint(view: ScaleView) -> str:
+    target = view.target
+    kind, namespace = APPLIED_BY[target.document.writer], target.key.namespace
+    return f"{kind} {namespace}/{target.deployment} says {view.complaint!r}"
 
 
 def _missing(view: ScaleView) -> str:
@@ -164,6 +175,8 @@ def replica_sentences(view: ScaleView) -> Iterator[str]:
         yield f"The cluster has no kind {target.lacking}, so nothing writes the number; {WITHOUT_KEDA}."
     if view.held_by:
         yield f"{_held(view)}, so its HorizontalPodAutoscaler gets no number; {INSTEAD}."
+    if view.complaint:
+        yield f"{_complaint(view)}."
     if view.failure:
         yield f"The number cannot be written: {view.failure}."
     yield f"It asks for {decision.replicas} replicas."

@@ -254,11 +254,10 @@ def _writers(seen: ClusterFacts) -> Mapping[str, tuple[str, str]]:
     """Return by writer why it cannot be used, empty where it can, and what to do."""
     denied = any(resource == "deployments.apps/scale" for _, resource, _ in seen.denied or ())
     account = f"service account {SYSTEM}/{ACCOUNT} may not patch deployments/scale"
-    keda = SCALED_OBJECTS not in seen.kinds
     return {
         "tidegate": (account if denied else "", INSTALL),
         "hpa": _hpa(seen.external_metrics),
-        "keda": (f"the cluster has no {SCALED_OBJECTS}" if keda else "", "install KEDA, or set another writer"),
+        "keda": _keda(SCALED_OBJECTS in seen.kinds, seen.external_metrics),
     }
 
 
@@ -271,6 +270,22 @@ def _hpa(metrics: ApiServiceState) -> tuple[str, str]:
     if metrics.problem:
         why = f"the API server does not reach the manager's external metrics: {metrics.problem}"
         return why, f"kubectl describe apiservice {API_SERVICE.name}; {SERVE_METRICS}"
+    return "", ""
+
+
+def _keda(has_kind: bool, metrics: ApiServiceState) -> tuple[str, str]:
+    """KEDA makes HPAs, and these read KEDA's own external metrics."""
+    remedy = "install KEDA, or set another writer"
+    if not has_kind:
+        return f"the cluster has no {SCALED_OBJECTS}", remedy
+    if not metrics.holder:
+        return f"KEDA's HPAs read APIService {API_SERVICE.name}, and there is none", remedy
+    if metrics.is_ours:
+        why = f"KEDA's HPAs read APIService {API_SERVICE.name}, and the managers hold it"
+        return why, f"take --external-metrics-listen out, delete that APIService and {remedy}"
+    if metrics.problem:
+        why = f"the API server does not reach the external metrics of {metrics.holder}: {metrics.problem}"
+        return why, f"kubectl describe apiservice {API_SERVICE.name}"
     return "", ""
 
 
