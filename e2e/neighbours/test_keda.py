@@ -10,7 +10,7 @@ import pytest
 
 from e2e.support.collectors import with_collectors
 from e2e.support.install import settled
-from e2e.support.keda import with_keda, without_token
+from e2e.support.keda import with_keda, with_token_of_its_own, without_grant
 from e2e.support.load import ROUTED, Load
 from e2e.support.replicas import history, replicas
 from e2e.support.site import QUICK, SYSTEM, Site, host_of, kubeconfig, kubectl, path_of, pause, version
@@ -149,7 +149,7 @@ async def test_the_first_caller_is_answered_503_and_the_replica_comes(
 
     async def sleeps() -> bool:
         found = await site.condition("Model", "ranker", "Ready", tenant)
-        return await has(site, tenant, 0) and found.get("reason") == "ScaledToZero"
+        return found.get("reason") == "ScaledToZero" and await has(site, tenant, 0)
 
     await until(sleeps, "KEDA having taken the last replica")
     url, headers = f"http://{gateways[0]}:8080{path_of('ranker')}", {"Host": host_of(tenant)}
@@ -252,7 +252,7 @@ async def test_an_hpa_beside_keda_is_told_with_the_remedy_and_its_replicas_stay(
 async def test_why_keda_does_not_scale_is_told_and_its_replicas_stay(
     site: Site, gateways: list[str], tenant: str
 ) -> None:
-    """A person pauses it, which the manager leaves as it is; then its token is no longer good."""
+    """A person pauses it, which the manager leaves as it is; then its account may not read the number."""
     await make_held(site, tenant, "keda")
 
     async def says(status: str, reason: str, word: str = "") -> bool:
@@ -265,10 +265,15 @@ async def test_why_keda_does_not_scale_is_told_and_its_replicas_stay(
         await until(lambda: says("False", "NotApplied", "paused"), "the pause being told")
         kubectl(*annotate, "autoscaling.keda.sh/paused-")
         await until(lambda: says("True", "Following"), "the pause having ended")
-        with without_token():
-            await until(lambda: says("False", "NotApplied", "401"), "the refused token being told")
-        await until(lambda: says("True", "Following"), "KEDA following with its token")
+        with without_grant():
+            await until(lambda: says("False", "NotApplied", "api returned 404"), "the lack of rights being told")
+        await until(lambda: says("True", "Following"), "KEDA following with its grant")
     assert seen == [HELD]
+
+
+async def test_keda_may_ask_kubernetes_for_its_token(site: Site, gateways: list[str], tenant: str) -> None:
+    with with_token_of_its_own():
+        await make_held(site, tenant, "keda")
 
 
 async def test_doctor_says_that_keda_can_be_used(site: Site, gateways: list[str], tenant: str) -> None:
