@@ -266,7 +266,9 @@ async def test_why_keda_does_not_scale_is_told_and_its_replicas_stay(
         kubectl(*annotate, "autoscaling.keda.sh/paused-")
         await until(lambda: says("True", "Following"), "the pause having ended")
         with without_grant():
-            await until(lambda: says("False", "NotApplied", "api returned 404"), "the lack of rights being told")
+            await until(
+                lambda: says("False", "NotApplied", "unable to get external metric"), "the lack of rights being told"
+            )
         await until(lambda: says("True", "Following"), "KEDA following with its grant")
     assert seen == [HELD]
 

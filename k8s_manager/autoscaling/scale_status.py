@@ -30,6 +30,10 @@ HOLDS: Mapping[Hold, str] = {
 WITHOUT_KEDA = "install KEDA, the manager then continues, or set writer: tidegate"
 APPLIED_BY = {"hpa": "HorizontalPodAutoscaler", "keda": "ScaledObject"}
 """The object by which a writer applies the number; it has the name of the Deployment."""
+_NOT_APPLIED = {
+    "hpa": "tidegate doctor says whether writer hpa can be used",
+    "keda": "the log of KEDA's operator says more; the token of --keda-auth has to be that of a viewer",
+}
 _WRITERS = {
     "tidegate": "the manager writes the number",
     "hpa": "its HorizontalPodAutoscaler applies the number",
@@ -99,7 +103,7 @@ def _active(views: Sequence[ScaleView]) -> Condition:
 
 def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
     """Yield (rank, whether signals decide nevertheless, reason, message)."""
-    version, count = view.target.key.version, view.target.replicas
+    version, count, writer = view.target.key.version, view.target.replicas, view.target.document.writer
     if view.target.foreign:
         message = (
             f"autoscaler {view.target.foreign.name} scales version {version} too, so Tidegate leaves its replicas "
@@ -119,7 +123,8 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
         )
         yield 1, False, "MetricsHeldByOther", message
     elif view.complaint:
-        yield 1, False, "NotApplied", f"the {count} replicas of version {version} stay: {_complaint(view)}"
+        message = f"the {count} replicas of version {version} stay: {_complaint(view)}; {_NOT_APPLIED[writer]}"
+        yield 1, False, "NotApplied", message
     if view.failure:
         yield 1, False, "WriteFailed", f"the replicas of version {version} cannot be written: {view.failure}"
     if view.decision.weighing.ratio is None:

@@ -101,7 +101,7 @@ def test_what_keda_says_of_why_it_does_not_scale_is_told_until_it_does():
         await say(cluster, "ScaledObject", ready, active)
         status, reason, message = condition(cluster, "ScalingActive")
         assert (status, reason) == ("False", "NotApplied")
-        assert f"ScaledObject search/ranker-v1 says '{UNAUTHORIZED}'" in message
+        assert f"ScaledObject search/ranker-v1 says '{UNAUTHORIZED}'" in message and "KEDA's operator" in message
         await say(cluster, "ScaledObject", {**ready, "status": "True"}, {**active, "status": "True"})
         assert scaling(cluster) == FOLLOWING
         await say(cluster, "ScaledObject", {"type": "Paused", "status": "True", "message": "ScaledObject is paused"})
