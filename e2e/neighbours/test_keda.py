@@ -1,6 +1,7 @@
 """Real KEDA beside Tidegate: it asks for the decided number, and scales from and to no replica itself."""
 
 import asyncio
+import json
 import math
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,6 +19,7 @@ from istio_templates.facts import Manifest
 from k8s_manager.autoscaling.api_service import API_SERVICE
 from k8s_manager.cli.server_commands.doctor import look
 from k8s_manager.doctor.checks import findings
+from tests.golden.case import rendered
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
@@ -276,6 +278,15 @@ async def test_why_keda_does_not_scale_is_told_and_its_replicas_stay(
 async def test_keda_may_ask_kubernetes_for_its_token(site: Site, gateways: list[str], tenant: str) -> None:
     with with_token_of_its_own():
         await make_held(site, tenant, "keda")
+
+
+def test_keda_knows_every_field_that_is_rendered() -> None:
+    (scaled,) = [obj for obj in rendered("keda-writer") if obj["kind"] == "ScaledObject"]
+    metadata = {**scaled["metadata"], "namespace": "default"}
+    stdin = json.dumps({**scaled, "metadata": metadata})
+    assert kubectl("create", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-", stdin=stdin)
+    odd = json.dumps({**scaled, "metadata": metadata, "spec": {**scaled["spec"], "pollInterval": 1}})
+    assert not kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=odd, check=False)
 
 
 async def test_doctor_says_that_keda_can_be_used(site: Site, gateways: list[str], tenant: str) -> None:
