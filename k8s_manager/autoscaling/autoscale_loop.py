@@ -5,14 +5,18 @@ started knows none, and takes no replica away before it does.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from collectors.autoscalers import complaint
+from istio_templates.facts import ObjectKey
+from k8s_manager.autoscaling.api_service_reader import ApiServiceReader
 from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
 from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
 from k8s_manager.autoscaling.replica_floors import ReplicaFloors
+from k8s_manager.autoscaling.scale_status import APPLIED_BY
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -65,6 +69,7 @@ class AutoscaleLoop:
         self._changed, self._floors = changed, floors
         self._effects = Effects(clock, asyncio.Event())
         self._quotas, self._bounds = QuotaReader(client, clock), QuotaBounds()
+        self._metrics = ApiServiceReader(client, clock, settings.external_metrics_service)
         self._writer = ScaleWriter(client, store, events, self._effects)
         self._targets: dict[VersionKey, ScaleTarget] = {}
         self._memories: dict[VersionKey, ScaleMemory] = {}
@@ -90,10 +95,16 @@ class AutoscaleLoop:
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
         rooms = await self._quotas.rooms() if targets else {}
+        held_by = await self._held_by(targets)
         looks = {key: self._look(target, read) for key, target in targets.items()}
         spare, bearable = self._spare(looks, rooms), self._bounds.of(rooms, targets.values())
         views = {
-            key: replace(self._view(look, read, spare.get(key)), bearable=bearable.get(key))
+            key: replace(
+                self._view(look, read, spare.get(key)),
+                bearable=bearable.get(key),
+                held_by=held_by.get(key, ""),
+                complaint=self._complaint(look.target),
+            )
             for key, look in looks.items()
         }
         self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
@@ -105,6 +116,17 @@ class AutoscaleLoop:
         if self.views.show(views):
             self._changed.set()
         return due if targets else None
+
+    async def _held_by(self, targets: Iterable[VersionKey]) -> dict[VersionKey, str]:
+        """Return, for versions that an HPA scales, who else has the external metrics that it needs."""
+        scaled = [key for key in targets if self._targets[key].document.writer == "hpa"]
+        return dict.fromkeys(scaled, await self._metrics.other_holder()) if scaled else {}
+
+    def _complaint(self, target: ScaleTarget) -> str:
+        """Return why the object that is to apply the number does not."""
+        kind = APPLIED_BY.get(target.document.writer, "")
+        found = self._store.owned.get(ObjectKey(kind, target.key.namespace, target.deployment))
+        return complaint(found) if found else ""
 
     def _look(self, target: ScaleTarget, read: SignalReadings) -> _Look:
         now, at = self._clock.now(), self._clock.utc()

@@ -17,14 +17,18 @@ SHOWN_AGAIN = 60.0
 @dataclass(frozen=True, slots=True)
 class ScaleView:
     """The last decision on a version, when it was made, and in sentences, by signal, why one is missing. `failure` is
-    why its number could not be written; `bearable` are the most replicas that the quotas bear (None: not known), and
-    `saturation` is what was measured where replicas did not bear their figure."""
+    why its number could not be written, `held_by` the Service of another owner that has the external metrics, where its
+    HPA needs them, and `complaint` what its autoscaler says of why it does not scale. `bearable` are the most replicas
+    that the quotas bear (None: not known), and `saturation` is what was measured where replicas did not bear their
+    figure."""
 
     target: ScaleTarget
     decision: ScaleDecision
     at: datetime
     missing: Mapping[str, str] = field(default_factory=dict)
     failure: str | None = None
+    held_by: str = ""
+    complaint: str = ""
     bearable: BearableReplicas | None = None
     saturation: Saturation | None = None
 
@@ -45,7 +49,8 @@ class ScaleView:
         decision, target = self.decision, self.target
         numbers = (decision.replicas, target.replicas, target.warm, decision.holds)
         document = (target.foreign, target.lacking, target.document, target.per_replica)
-        return (*numbers, dict(self.missing), self.failure, *document, self.short_of_quota, self.saturation)
+        against = (self.failure, self.held_by, bool(self.complaint))
+        return (*numbers, dict(self.missing), *against, *document, self.short_of_quota, self.saturation)
 
 
 class ScaleViews:

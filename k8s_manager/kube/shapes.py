@@ -137,8 +137,10 @@ SHAPES: Mapping[str, Shape] = {
             "scaleTargetRef": {"kind": str, "name": str},
             "maxReplicas": int,
             "metrics": [{"type": str, "pods": _SOURCE, "object": _SOURCE, "external": _SOURCE}],
-        }
+        },
+        "status": {"conditions": _CONDITIONS},
     },
+    "ScaledObject": {"status": {"conditions": _CONDITIONS}},
     "Service": {"spec": {"selector": _PAIRS, "ports": [{}]}},
     "Deployment": {"spec": {"replicas": int}, "status": _DEPLOYMENT_STATUS},
     "ConfigMap": {"data": _PAIRS, "binaryData": _PAIRS},

@@ -23,7 +23,7 @@ Limited        (models) where the limit comes from             Capacity | Floor 
                                                                | AwaitsVerdict | NoPinnedSlot | Pending
 ScalingActive  (models) signals decide on their replicas       Following | SignalMissing | NoSignal
                                                                | ForeignAutoscaler | WriterUnavailable
-                                                               | WriteFailed
+                                                               | MetricsHeldByOther | NotApplied | WriteFailed
 ScalingLimited (models) signals ask for more than there may be WithinBounds | AtMost | Quota
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
