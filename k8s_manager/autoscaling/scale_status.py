@@ -147,6 +147,8 @@ def replica_sentences(view: ScaleView) -> Iterator[str]:
         yield _formula(view)
     for hold in decision.holds:
         yield f"{hold}: {HOLDS[hold]}."
+    if target.unplaced:
+        yield f"{target.unplaced.waiting} of its replicas find no node: {target.unplaced.said.rstrip('.')}."
     if target.foreign:
         yield f"Autoscaler {target.foreign.name} scales this version too, so nothing is written."
     if target.lacking:

@@ -19,6 +19,7 @@ from k8s_manager.status.rollout_status import DeploymentState, rollout_condition
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.rollout import UnplacedReplicas
 from k8s_manager.world.world import Stored
 from ratelimiter.autoscaler import Scaler
 from ratelimiter.overrides import takes_away
@@ -44,8 +45,8 @@ class ModelInputs(NamedTuple):
     the document sets and the manager sets back. `source_doubt` says why Prometheus and the watch may differ,
     `unfollowed` why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come
     (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
-    its gateways if none of them has a ready pod, `scales` the decisions on its replicas. `limit_mark` differs whenever
-    the limit is shown differently.
+    its gateways if none of them has a ready pod, `scales` the decisions on its replicas, `unplaced` by version replicas
+    that have found no node for too long. `limit_mark` differs whenever the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -62,6 +63,7 @@ class ModelInputs(NamedTuple):
     rollouts: tuple[DeploymentState, ...] = ()
     without_pods: tuple[str, ...] = ()
     scales: tuple[ScaleView, ...] = ()
+    unplaced: tuple[tuple[str, UnplacedReplicas], ...] = ()
 
 
 def model_status(
@@ -80,7 +82,9 @@ def model_status(
         _ready(spec, ready, document.written, inputs.without_pods, inputs.scales),
         _limited(limit),
         *scaling_conditions(inputs.scales),
-        *agreement_conditions(spec, limit, dict(inputs.scalers), dict(inputs.declared), inputs.scales),
+        *agreement_conditions(
+            spec, limit, dict(inputs.scalers), dict(inputs.declared), inputs.scales, dict(inputs.unplaced)
+        ),
         *_sources_agree(inputs.source_doubt, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
         *_counted_together(inputs.served, spec, stored),
