@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from istio_templates.facts import ObjectKey
 from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
 from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
+from k8s_manager.autoscaling.saturation_record import recorded_saturation
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -64,14 +66,14 @@ class AutoscaleLoop:
         self._effects = Effects(clock, asyncio.Event())
         self._quotas, self._bounds = QuotaReader(client, clock), QuotaBounds()
         self._writer = ScaleWriter(client, store, events, self._effects)
-        self._targets: dict[VersionKey, ScaleTarget] = {}
+        self._targets: dict[VersionKey, ScaleTarget] | None = None
         self._memories: dict[VersionKey, ScaleMemory] = {}
         self._saturations: dict[VersionKey, SaturationMemory] = {}
         self.views = ScaleViews()
 
     def follow(self, world: World, plan: Plan) -> None:
         """Take over what the main loop has planned; a version that is new or has changed is looked at now."""
-        before = self._targets
+        before = self._targets or {}
         self._targets = {target.key: target for target in scale_targets(world, plan)}
         if any(_is_urgent(before.get(key), target) for key, target in self._targets.items()):
             self._effects.wake.set()
@@ -83,7 +85,9 @@ class AutoscaleLoop:
         await control_loop("autoscaling", partial(self.once, leads), self._effects, cadence, self._clock)
 
     async def once(self, leads: bool = True) -> float | None:
-        """Make one pass; return when the next is due without an event."""
+        """Make one pass, once there is a plan; return when the next is due without an event."""
+        if self._targets is None:
+            return None
         due = self._clock.now() + self._settings.autoscale_every
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
@@ -139,9 +143,14 @@ class AutoscaleLoop:
         each = None if target.per_replica is None else float(target.per_replica)
         load = measured(decision.weighing.terms, each, target.warm)
         about = (each, target.document.signals, target.template)
-        memory = self._saturations.get(target.key, SaturationMemory())
+        memory = self._saturations.get(target.key) or self._recorded(target, about, look.seen.at)
         memory = self._saturations[target.key] = remembered(memory, about, load, look.seen.at)
         return memory.found
+
+    def _recorded(self, target: ScaleTarget, about: object, at: float) -> SaturationMemory:
+        """Return what a manager before this one remembered of a version, by the status of its Model."""
+        model = self._store.get(ObjectKey("Model", target.key.namespace, target.key.model)) or {}
+        return SaturationMemory(about, recorded_saturation(model, target), last=at)
 
     def _decide(self, look: _Look, spare: int | None = None) -> tuple[ScaleDecision, ScaleMemory]:
         memory = self._memories.get(look.target.key, ScaleMemory())

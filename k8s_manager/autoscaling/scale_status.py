@@ -8,6 +8,7 @@ ScalingLimited  they ask for more than there may be           WithinBounds | AtM
 from collections.abc import Iterator, Mapping, Sequence
 
 from istio_templates.facts import Manifest
+from k8s_manager.autoscaling.saturation_record import saturation_entry
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.world.condition import Condition
 from ratelimiter.autoscale.decision import Hold
@@ -53,6 +54,7 @@ def _version(view: ScaleView) -> Manifest:
         "need": _rounded(decision.need),
         "needAhead": _rounded(decision.ahead),
         "signals": [_signal(term, view) for term in decision.weighing.terms],
+        "tooHigh": saturation_entry(target, view.saturation) if view.saturation else None,
         "at": view.at.isoformat(timespec="seconds"),
     }
     return _without_gaps(found)

@@ -212,6 +212,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
         unplaced=_unplaced(namespace, model, spec, done),
+        before_scales=not done.sources.scales.are_known,
     )
 
 

@@ -237,6 +237,31 @@ def test_a_figure_that_the_latency_does_not_bear_is_named_with_both():
     run(check, load, scaled(signals=[{"name": "demand", "target": "100%"}, LATENCY]))
 
 
+def test_a_manager_that_begins_goes_on_with_what_was_found_of_the_same_figure():
+    load = SetSignals(32.0, 0.12)
+    signals = [{"name": "demand", "target": "100%"}, LATENCY]
+
+    async def check(cluster: Cluster, node: object) -> None:
+        await asyncio.sleep(120)
+        found = agrees(cluster)
+        assert found[1] == "FigureTooHigh"
+        load.demand, load.latency = 10.0, 0.02  # what few requests take proves nothing
+        await cluster.restart()
+        for _ in range(20):
+            await asyncio.sleep(7)
+            assert agrees(cluster) == found
+        await cluster.stop()
+        await cluster.apply(scaled({"perReplicaQps": 15}, signals=signals))
+        await cluster.restart()
+        await asyncio.sleep(20)
+        assert agrees(cluster) == SEES  # it was about another figure
+        await cluster.apply(scaled(signals=signals))
+        await asyncio.sleep(60)
+        assert agrees(cluster) == SEES
+
+    run(check, load, scaled(signals=signals))
+
+
 @pytest.mark.parametrize(
     ("demand", "latency", "of_limit"),
     [(20.0, 0.12, {}), (32.0, 0.07, {}), (32.0, 0.12, {"ceiling": 25})],
