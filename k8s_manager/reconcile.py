@@ -49,6 +49,7 @@ from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.warmup_gate.plan_trials import PlanTrials
 from k8s_manager.world import certificate
+from k8s_manager.world.rollout import grace_ends
 from k8s_manager.world.world import World
 from ratelimiter import overrides
 
@@ -185,6 +186,7 @@ class MainLoop:
             gateway_migration.due(world.bindings, now),
             changes.draining.due(now),
             _soon(certificate.due(plan.certificates, world.certificates, now)),
+            _soon(grace_ends(world.unplaced, now)),
         )
         yield from (self._clock.now() + end + 1 for end in ends if end is not None)
         if (drift := self._status_builder.drift_ends(now)) is not None:

@@ -5,7 +5,7 @@ started knows none, and takes no replica away before it does.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from k8s_manager.autoscaling.api_service_reader import ApiServiceReader
 from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
 from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
 from k8s_manager.autoscaling.replica_floors import ReplicaFloors
+from k8s_manager.autoscaling.saturation_record import recorded_saturation
 from k8s_manager.autoscaling.scale_status import APPLIED_BY
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
@@ -71,14 +72,14 @@ class AutoscaleLoop:
         self._quotas, self._bounds = QuotaReader(client, clock), QuotaBounds()
         self._metrics = ApiServiceReader(client, clock, settings.external_metrics_service)
         self._writer = ScaleWriter(client, store, events, self._effects)
-        self._targets: dict[VersionKey, ScaleTarget] = {}
+        self._targets: dict[VersionKey, ScaleTarget] | None = None
         self._memories: dict[VersionKey, ScaleMemory] = {}
         self._saturations: dict[VersionKey, SaturationMemory] = {}
         self.views = ScaleViews()
 
     def follow(self, world: World, plan: Plan) -> None:
         """Take over what the main loop has planned; a version that is new or has changed is looked at now."""
-        before = self._targets
+        before = self._targets or {}
         self._targets = {target.key: target for target in scale_targets(world, plan)}
         if any(_is_urgent(before.get(key), target) for key, target in self._targets.items()):
             self._effects.wake.set()
@@ -90,7 +91,9 @@ class AutoscaleLoop:
         await control_loop("autoscaling", partial(self.once, leads), self._effects, cadence, self._clock)
 
     async def once(self, leads: bool = True) -> float | None:
-        """Make one pass; return when the next is due without an event."""
+        """Make one pass, once there is a plan; return when the next is due without an event."""
+        if self._targets is None:
+            return None
         due = self._clock.now() + self._settings.autoscale_every
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
@@ -117,9 +120,9 @@ class AutoscaleLoop:
             self._changed.set()
         return due if targets else None
 
-    async def _held_by(self, targets: Iterable[VersionKey]) -> dict[VersionKey, str]:
+    async def _held_by(self, targets: Mapping[VersionKey, ScaleTarget]) -> dict[VersionKey, str]:
         """Return, for versions that an HPA scales, who else has the external metrics that it needs."""
-        scaled = [key for key in targets if self._targets[key].document.writer == "hpa"]
+        scaled = [key for key, target in targets.items() if target.document.writer == "hpa"]
         return dict.fromkeys(scaled, await self._metrics.other_holder()) if scaled else {}
 
     def _complaint(self, target: ScaleTarget) -> str:
@@ -165,9 +168,14 @@ class AutoscaleLoop:
         each = None if target.per_replica is None else float(target.per_replica)
         load = measured(decision.weighing.terms, each, target.warm)
         about = (each, target.document.signals, target.template)
-        memory = self._saturations.get(target.key, SaturationMemory())
+        memory = self._saturations.get(target.key) or self._recorded(target, about, look.seen.at)
         memory = self._saturations[target.key] = remembered(memory, about, load, look.seen.at)
         return memory.found
+
+    def _recorded(self, target: ScaleTarget, about: object, at: float) -> SaturationMemory:
+        """Return what a manager before this one remembered of a version, by the status of its Model."""
+        model = self._store.get(ObjectKey("Model", target.key.namespace, target.key.model)) or {}
+        return SaturationMemory(about, recorded_saturation(model, target), last=at)
 
     def _decide(self, look: _Look, spare: int | None = None) -> tuple[ScaleDecision, ScaleMemory]:
         memory = self._memories.get(look.target.key, ScaleMemory())

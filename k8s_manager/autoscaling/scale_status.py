@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from istio_templates.facts import Manifest
 from k8s_manager.autoscaling.api_service import API_SERVICE, INSTEAD
+from k8s_manager.autoscaling.saturation_record import saturation_entry
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.world.condition import Condition
 from ratelimiter.autoscale.decision import Hold
@@ -61,6 +62,7 @@ def _version(view: ScaleView) -> Manifest:
         "need": _rounded(decision.need),
         "needAhead": _rounded(decision.ahead),
         "signals": [_signal(term, view) for term in decision.weighing.terms],
+        "tooHigh": saturation_entry(target, view.saturation) if view.saturation else None,
         "at": view.at.isoformat(timespec="seconds"),
     }
     return _without_gaps(found)
@@ -174,6 +176,8 @@ def replica_sentences(view: ScaleView) -> Iterator[str]:
         yield _formula(view)
     for hold in decision.holds:
         yield f"{hold}: {HOLDS[hold]}."
+    if target.unplaced:
+        yield f"{target.unplaced.waiting} of its replicas find no node: {target.unplaced.said.rstrip('.')}."
     if target.foreign:
         yield f"Autoscaler {target.foreign.name} scales this version too, so nothing is written."
     if target.lacking:

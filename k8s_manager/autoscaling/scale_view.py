@@ -55,16 +55,17 @@ class ScaleView:
 
 class ScaleViews:
     """The views of all autoscaled versions. Statuses show a view that follows it at a distance: figures move all the
-    time, and each would be a write."""
+    time, and each would be a write. They `are_known` once there was a look at what the main loop has planned."""
 
     def __init__(self) -> None:
+        self.are_known = False
         self._in_status: dict[VersionKey, ScaleView] = {}
         self._models: dict[Place, tuple[ScaleView, ...]] = {}
         self._models_in_status: dict[Place, tuple[ScaleView, ...]] = {}
 
     def show(self, views: Mapping[VersionKey, ScaleView]) -> bool:
         """Take over all views; tell whether a status has to change."""
-        before = self._in_status
+        before, self.are_known = self._in_status, True
         self._in_status = {key: _in_status(before.get(key), view) for key, view in views.items()}
         self._models, self._models_in_status = _by_model(views), _by_model(self._in_status)
         return self._in_status != before

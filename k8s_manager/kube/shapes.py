@@ -83,6 +83,7 @@ _SCALING: Shape = {
     **dict.fromkeys(("ratio", "need", "needAhead"), float),
     "holds": _TEXTS,
     "signals": [{}],
+    "tooHigh": {"load!": float, "latency!": float, "target!": float, "of!": str},
 }
 _STATUSES: Mapping[str, Shape] = {
     "InferenceGateway": {"pods": {"total!": int, "ready!": int}, "addresses": _TEXTS},

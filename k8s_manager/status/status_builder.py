@@ -28,7 +28,7 @@ ScalingLimited (models) signals ask for more than there may be WithinBounds | At
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
-                                                               | QuotaTooSmall
+                                                               | QuotaTooSmall | NodesFull
 TrafficFollowed (attached models) as the other's route splits Followed | Unmapped
 CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
@@ -66,6 +66,7 @@ from k8s_manager.traffic.route_gateways import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
+from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
 from k8s_manager.world.world import Stored, World
 
 KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | None
@@ -212,6 +213,8 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
         release_flaw=unknown_verb(stored.release_request),
+        unplaced=_unplaced(namespace, model, spec, done),
+        before_scales=not done.sources.scales.are_known,
     )
 
 
@@ -241,6 +244,14 @@ def _rollouts(namespace: str, model: str, spec: ModelSpec, world: World) -> tupl
         for name in versions
     )
     return tuple(state for state in found if state)
+
+
+def _unplaced(
+    namespace: str, model: str, spec: ModelSpec, done: PassOutcome
+) -> tuple[tuple[str, UnplacedReplicas], ...]:
+    """Return by version the replicas that have found no node for too long."""
+    found = ((v.name, done.world.unplaced.get((namespace, model, v.name))) for v in spec.versions)
+    return tuple((version, one) for version, one in found if one and done.now - one.since >= NODE_GRACE)
 
 
 def _declared(served: ServedModel | None, spec: ModelSpec, plan: Plan) -> tuple[tuple[str, int], ...]:

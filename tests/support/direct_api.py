@@ -177,6 +177,34 @@ class Cluster:
         # A session of its own: it meets no faults, and what it calls is not counted.
         self.client = KubeClient(SERVER, DirectSession(self.session.registrar))  # type: ignore[arg-type]
         self.manager: Manager | None = None
+        self._made: tuple[Settings, SignalSource | None, ReleaseSource | None] = (SETTINGS, None, None)
+        self._stop, self._running = asyncio.Event(), asyncio.Future[None]()
+
+    async def start(
+        self, settings: Settings, signals: SignalSource | None = None, outcomes: ReleaseSource | None = None
+    ) -> None:
+        """Run a manager that knows what the cluster shows, and no more."""
+        self._made, self._stop = (settings, signals, outcomes), asyncio.Event()
+        self.manager = manager = assemble(  # type: ignore[arg-type]
+            KubeClient(SERVER, self.session), SimulatedClock(), settings, signals=signals, outcomes=outcomes
+        )
+        self._running = asyncio.ensure_future(until(self._stop, *manager.parts()))
+        synced = asyncio.create_task(manager.store.synced.wait())
+        await asyncio.wait({self._running, synced}, return_when="FIRST_COMPLETED")
+
+    def assert_runs(self) -> None:
+        """Fail where the manager has ended by itself."""
+        assert not self._running.done(), "the manager has ended"
+
+    async def stop(self) -> None:
+        """End the manager."""
+        self._stop.set()
+        await self._running
+
+    async def restart(self) -> None:
+        """Let another manager take the place of this one."""
+        await self.stop()
+        await self.start(*self._made)
 
     async def apply(self, *documents: str | Manifest) -> None:
         """Apply documents as a person does, past all faults."""
@@ -229,18 +257,12 @@ async def managed(
     await cluster.apply(*crds(), *istio_crds())
     if prepare:
         await prepare(cluster)
-    cluster.manager = manager = assemble(  # type: ignore[arg-type]
-        KubeClient(SERVER, cluster.session), SimulatedClock(), settings, signals=signals, outcomes=outcomes
-    )
-    stop = asyncio.Event()
-    running = asyncio.create_task(until(stop, *manager.parts()))
-    await asyncio.wait({running, asyncio.create_task(manager.store.synced.wait())}, return_when="FIRST_COMPLETED")
+    await cluster.start(settings, signals, outcomes)
     try:
         yield cluster
-        assert not running.done(), "the manager has ended"
+        cluster.assert_runs()
     finally:
-        stop.set()
-        await running
+        await cluster.stop()
 
 
 def reset() -> Exception:
