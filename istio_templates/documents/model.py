@@ -21,7 +21,7 @@ from istio_templates.documents.fields import (
     seconds,
 )
 from istio_templates.documents.rate_limit import RateLimit, VersionLimit
-from istio_templates.documents.rollouts.rollout import ModelRollout
+from istio_templates.documents.rollouts.rollout import RolloutPolicy
 from istio_templates.documents.route import Route
 from istio_templates.documents.warmup import Warmup
 
@@ -203,7 +203,7 @@ class ModelSpec(Spec):
     traffic_policy: TrafficPolicy = TrafficPolicy()
     versions: tuple[Version, ...] = Field(min_length=1, max_length=16)
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
-    rollout: ModelRollout | None = None
+    rollout: RolloutPolicy | None = None
     rate_limit: RateLimit | None = None
     warmup: Warmup = Warmup()
     drain: Duration = "30s"

@@ -13,8 +13,8 @@ from functools import partial
 from collectors.autoscalers import complaint
 from istio_templates.facts import ObjectKey
 from k8s_manager.autoscaling.api_service_reader import ApiServiceReader
-from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
-from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
+from k8s_manager.autoscaling.quotas.namespace_quota import Rooms, spare_in
+from k8s_manager.autoscaling.quotas.quota_reader import QuotaBounds, QuotaReader
 from k8s_manager.autoscaling.replica_floors import ReplicaFloors
 from k8s_manager.autoscaling.saturation_record import recorded_saturation
 from k8s_manager.autoscaling.scale_status import APPLIED_BY

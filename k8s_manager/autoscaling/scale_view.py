@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from k8s_manager.autoscaling.namespace_quota import BearableReplicas
+from k8s_manager.autoscaling.quotas.namespace_quota import BearableReplicas
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from ratelimiter.autoscale.decision import ScaleDecision
 from ratelimiter.autoscale.saturation import Saturation

@@ -2,7 +2,7 @@
 
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.fields import seconds
-from istio_templates.documents.rollouts.rollout import ModelRollout, RolloutStep
+from istio_templates.documents.rollouts.rollout import RolloutPolicy, RolloutStep
 from istio_templates.documents.rollouts.rollout_check import RolloutCheck
 from k8s_manager.release.decision.rules import (
     ExternalCheck,
@@ -15,7 +15,7 @@ from k8s_manager.release.decision.rules import (
 )
 
 
-def release_rules(spec: ModelSpec, rollout: ModelRollout) -> ReleaseRules:
+def release_rules(spec: ModelSpec, rollout: RolloutPolicy) -> ReleaseRules:
     """Return the rules of `spec.rollout`; the stable version keeps its replicas for the model's `drain`."""
     return ReleaseRules(
         steps=tuple(_step(step) for step in rollout.steps),

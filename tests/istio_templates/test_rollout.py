@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from istio_templates.documents import parse
-from istio_templates.documents.rollouts.rollout import ModelRollout
+from istio_templates.documents.rollouts.rollout import RolloutPolicy
 from istio_templates.errors import Invalid
 from tests.support.documents import model
 
@@ -23,9 +23,9 @@ def problems(document: dict[str, Any]) -> dict[str, str]:
     return {problem.field: problem.message for problem in refused.value.problems}
 
 
-def read(**rollout: Any) -> ModelRollout:
+def read(**rollout: Any) -> RolloutPolicy:
     spec: Any = parse(rolled_out(**rollout)).spec
-    found: ModelRollout = spec.rollout
+    found: RolloutPolicy = spec.rollout
     return found
 
 

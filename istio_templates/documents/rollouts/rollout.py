@@ -34,7 +34,7 @@ class RolloutStep(Spec):
         return self
 
 
-class ModelRollout(Spec):
+class RolloutPolicy(Spec):
     """How the model's requests come to the version that `traffic` names.
 
     Each of `steps` gives the new version a share as soon as its replicas are warm and carry it, and lasts `hold` and
@@ -57,7 +57,7 @@ class ModelRollout(Spec):
     max_duration: LongDuration = "24h"
 
     @model_validator(mode="after")
-    def _lasts(self) -> "ModelRollout":
+    def _lasts(self) -> "RolloutPolicy":
         _held(self.hold, "hold")
         needed = sum(seconds(step.hold or self.hold) for step in self.steps)
         if seconds(self.max_duration) < needed:
@@ -66,7 +66,7 @@ class ModelRollout(Spec):
         return self
 
     @model_validator(mode="after")
-    def _rises(self) -> "ModelRollout":
+    def _rises(self) -> "RolloutPolicy":
         weights = [step.weight for step in self.steps]
         for place, (before, after) in enumerate(pairwise(weights), 1):
             if after <= before:

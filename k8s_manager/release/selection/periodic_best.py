@@ -68,11 +68,17 @@ def _gains(strategy: PeriodicBest, version: ModelVersionFact, base: ModelVersion
     total = sum(weight for _, weight, *_ in values)
     for name, weight, one, two, direction in values:
         if weight:
+            one, two = _finite(one), _finite(two)
             yield name, weight / total, one, two, _gain(one, two) * (1 if direction is Direction.HIGHER else -1)
 
 
+def _finite(value: float | None) -> float | None:
+    """Return a value that says something; NaN and infinity are not known."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _gain(value: float | None, base: float | None) -> float:
-    if value is None or base is None or not (math.isfinite(value) and math.isfinite(base)):
+    if value is None or base is None:
         return 0.0
     larger = max(abs(value), abs(base))
     return value / larger - base / larger if larger else 0.0

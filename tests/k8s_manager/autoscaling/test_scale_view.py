@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from istio_templates.documents.autoscale import VersionAutoscale
-from k8s_manager.autoscaling.namespace_quota import BearableReplicas, QuotaRoom
+from k8s_manager.autoscaling.quotas.namespace_quota import BearableReplicas, QuotaRoom
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from k8s_manager.autoscaling.scale_view import ScaleView
 from ratelimiter.autoscale.decision import ScaleDecision
