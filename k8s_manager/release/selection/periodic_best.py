@@ -66,9 +66,9 @@ def _gains(strategy: PeriodicBest, version: ModelVersionFact, base: ModelVersion
         ("errors", weights.errors, version.errors, base.errors, Direction.LOWER),
     )
     total = sum(weight for _, weight, *_ in values)
-    for name, weight, one, two, direction in values:
+    for name, weight, value, of_base, direction in values:
         if weight:
-            one, two = _finite(one), _finite(two)
+            one, two = _finite(value), _finite(of_base)
             yield name, weight / total, one, two, _gain(one, two) * (1 if direction is Direction.HIGHER else -1)
 
 
