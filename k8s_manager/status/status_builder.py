@@ -25,6 +25,11 @@ ScalingActive  (models) signals decide on their replicas       Following | Signa
                                                                | ForeignAutoscaler | WriterUnavailable
                                                                | MetricsHeldByOther | NotApplied | WriteFailed
 ScalingLimited (models) signals ask for more than there may be WithinBounds | AtMost | Quota
+Released       (models with a rollout) requests go where the   Complete | NotBegun | UnknownVerb | Warming | Quota
+               document says                                   | Window | Measuring | TooFewRequests
+                                                               | StatisticsMissing | Inconclusive | CheckFailed
+                                                               | TooLong | NotApproved | ByHand | DocumentChanged
+                                                               | VersionBlocked | Draining | ...
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
