@@ -8,7 +8,7 @@ WORKERS ?= 6
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-pipeline test-identity fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-full bench bench-quick sbom audit clean
+.PHONY: help demo test test-servers test-pipeline test-identity fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-neighbours e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ cluster-down: $(VENV)/dev ## Take that cluster away, with everything that a fail
 
 e2e: $(VENV)/dev ## The scenarios on a real cluster, its own or that of E2E_KUBECONFIG
 	@$(BIN)/python -m e2e
+
+e2e-neighbours: $(VENV)/dev ## Scenarios beside real KEDA, on a cluster of their own (Go builds long the first time)
+	@$(BIN)/python -m e2e e2e/neighbours
 
 e2e-full: e2e ## The scenarios, then the figures of docs/benchmarks.md on such a cluster, then an hour of churn
 	@$(BIN)/python -m e2e --figures

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.controlplane import calls, console, crowd, events, flaps, reaction, render, scale, soak, startup
 from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
-from benchmarks.statistics import autoscale, engine, external_metrics, series, windows
+from benchmarks.statistics import autoscale, engine, external_metrics, releases, series, windows
 from benchmarks.support.report import Figure, show
 
 Benchmark = Callable[[bool], Awaitable[list[Figure]]]
@@ -37,6 +37,7 @@ ALL: dict[str, Benchmark] = {
     "engine": engine.run,
     "series": series.run,
     "autoscale": autoscale.run,
+    "releases": releases.run,
     "external-metrics": external_metrics.run,
     "windows": windows.run,
 }

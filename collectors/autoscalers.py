@@ -1,4 +1,4 @@
-"""What autoscalers want, read from HorizontalPodAutoscalers."""
+"""What autoscalers want and do, read from HorizontalPodAutoscalers and from KEDA's ScaledObjects."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -7,6 +7,10 @@ from istio_templates.facts import Manifest
 from istio_templates.quantity import quantity
 
 _RESOURCES = {"Resource": "resource", "ContainerResource": "containerResource"}
+_STANDS_STILL = (("Paused", "True"), ("HPAActive", "False"), ("ScalingActive", "False"), ("Ready", "False"))
+"""Conditions by which an autoscaler says that it does not scale; of several the first says most."""
+_AT_REST = "ScalingDisabled"
+"""The reason of an HPA that does nothing because there is no replica."""
 Targets = tuple[tuple[str, Fraction], ...]
 
 
@@ -21,6 +25,16 @@ def scaled_object_of(scaler: Manifest) -> str | None:
     owners = scaler["metadata"].get("ownerReferences") or []
     made_for = (owner for owner in owners if owner.get("controller") and owner.get("kind") == "ScaledObject")
     return next((str(owner["name"]) for owner in made_for if owner.get("name")), None)
+
+
+def complaint(scaler: Manifest) -> str:
+    """Return why an autoscaler does not scale, in its own words; empty where it does, or has not said anything yet."""
+    told = {one["type"]: one for one in (scaler.get("status") or {}).get("conditions") or []}
+    for condition, status in _STANDS_STILL:
+        found = told.get(condition, {})
+        if found.get("status") == status and found.get("reason") != _AT_REST:
+            return str(found.get("message") or found.get("reason") or condition)
+    return ""
 
 
 def targets(scaler: Manifest) -> Targets:

@@ -6,9 +6,12 @@ reason, how it ended last and what it said then (its termination message).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from istio_templates.facts import Manifest
 
+UNSCHEDULABLE = "Unschedulable"
+"""The scheduler finds no node for a pod."""
 STARTING = ("ContainerCreating", "PodInitializing")
 CRASHES = "CrashLoopBackOff"
 _SAME = {"ErrImagePull": "ImagePullBackOff"}  # the kubelet says the one and the other in turn
@@ -19,13 +22,15 @@ _LONGEST = 300
 class PodTrouble:
     """Why a pod takes no requests: a `reason` of Kubernetes, what it says of it, and of which `container`.
 
-    `is_failure`: it does not go by itself; else the pod may only be starting still.
+    `is_failure`: it does not go by itself; else the pod may only be starting still. `since` is known of pods that wait
+    for a node.
     """
 
     reason: str
     said: str
     container: str = ""
     is_failure: bool = True
+    since: datetime | None = None
 
 
 def trouble_of(pod: Manifest) -> PodTrouble | None:
@@ -34,7 +39,8 @@ def trouble_of(pod: Manifest) -> PodTrouble | None:
     conditions = {c.get("type"): c for c in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled") or {}
     if scheduled.get("status") == "False":
-        return PodTrouble(scheduled.get("reason") or "Unschedulable", _short(scheduled.get("message")))
+        reason, since = scheduled.get("reason") or UNSCHEDULABLE, _moment(scheduled.get("lastTransitionTime"))
+        return PodTrouble(reason, _short(scheduled.get("message")), since=since)
     found = list(_of_containers(status))
     if failing := [trouble for trouble in found if trouble.is_failure]:
         return failing[0]
@@ -85,3 +91,12 @@ def _ending(name: str, ended: Manifest, restarts: int) -> str:
 def _short(text: str | None) -> str:
     line = " ".join((text or "").split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a moment as Kubernetes writes it; None for anything else."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -1,5 +1,7 @@
 """`python -m e2e [--keep] [PYTEST ARGUMENTS]`: run the scenarios. `python -m e2e --figures [quick] [NAME ...]`: measure.
 
+`python -m e2e e2e/neighbours`: the scenarios beside real programs of others, which are built for them.
+
 With E2E_KUBECONFIG they run against that cluster, where Istio must be installed already; without, against clusters of
 their own, which are started for them and taken away afterwards: all scenarios in E2E_CLUSTERS of them side by side
 (as many as the memory carries, three at most), single files in one.
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2e.cluster import debian, up
+from e2e.cluster import debian, neighbours, up
 from e2e.cluster.errors import ClusterError, Failed, Missing
 from e2e.cluster.node import Node
 from e2e.cluster.place import PROJECT, Place
@@ -68,12 +70,14 @@ def _own(words: list[str], keep: bool) -> int:
     there = up.runs(Place())
     whole = all(word.startswith(TELLING) for word in words)
     places = [Place.numbered(number) for number in range(clusters() if whole and not there and not keep else 1)]
+    archives = neighbours.archives(places[0], words)
     if there:
         print("using the cluster that runs already; make cluster-down takes it away", flush=True)
         up.load(places[0])
     else:
         up.up(places)
     try:
+        neighbours.load(places[0], archives)
         environment = _environment(places)
         if "--figures" in words:
             return _figures(places[0].inside, words, environment)
@@ -129,7 +133,7 @@ def _given(words: list[str]) -> int:
 
 def _unnamed(words: list[str]) -> list[str]:
     """Return where to look for scenarios if no file is named: everywhere, but for those that judge all others."""
-    named = any(word.startswith(f"{SCENARIOS}/") for word in words)
+    named = any(word.startswith((f"{SCENARIOS}/", neighbours.SCENARIOS)) for word in words)
     return [] if named else [SCENARIOS, f"--ignore={LOOKING_BACK}"]
 
 

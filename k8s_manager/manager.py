@@ -27,6 +27,7 @@ from k8s_manager.api.services.backend import Backend, backend_of
 from k8s_manager.api.streams.change_hub import ChangeHub
 from k8s_manager.api.streams.event_stream import StreamTerms
 from k8s_manager.autoscaling.autoscale_loop import AutoscaleLoop
+from k8s_manager.autoscaling.replica_floors import ReplicaFloors
 from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.console.console import with_console
 from k8s_manager.console.oidc_sign_in import OidcClient
@@ -58,6 +59,8 @@ from k8s_manager.pipeline.apply import ApplyTarget, ClusterTarget
 from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.reconcile import KINDS, MainLoop, Writers
+from k8s_manager.release.release_loop import ReleaseLoop
+from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
@@ -88,6 +91,7 @@ class Loops:
     firsts: FirstRequestLoop
     samples: SampleLoop
     autoscale: AutoscaleLoop
+    releases: ReleaseLoop
     history: HistoryRecorder
     tree: TreeLoop | None
 
@@ -123,6 +127,7 @@ class Manager:
             group.create_task(self.loops.gates.run(leads))
             group.create_task(self.loops.firsts.run(leads))
             group.create_task(self.loops.autoscale.run(leads))
+            group.create_task(self.loops.releases.run(leads))
             group.create_task(self.loops.history.run(leads))
             group.create_task(self.backend.transfers.run(leads))
             group.create_task(self.backend.deletion.run(leads))
@@ -161,14 +166,15 @@ def assemble(
     settings: Settings,
     remote: Remote | None = None,
     signals: SignalSource | None = None,
+    outcomes: ReleaseSource | None = None,
 ) -> Manager:
     """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents. The
-    repository of the manifests is `remote`, and the source of what autoscaling reads `signals`, or those that the
-    settings name."""
+    repository of the manifests is `remote`; the source of what autoscaling reads `signals`, and of what releases read
+    `outcomes`, or those that the settings name."""
     lease = _lease(client, clock, settings)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
-    measured = measurements_of(client, store, clock, settings, signals)
+    measured = measurements_of(client, store, clock, settings, signals, outcomes)
     triggers = Triggers.of(store)
     changed = triggers.documents
     samples = SampleLoop(measured.replicas, clock, settings, triggers.limits)
@@ -181,14 +187,18 @@ def assemble(
     probe = ConfigProbeLoop(store, limits, clock, settings, events, triggers.probe, changed)
     firsts = FirstRequestLoop(store, limits, clock, settings)
     gates = _gate_loop(client, leader, store, clock, settings, events, firsts, triggers.gates)
-    autoscale = AutoscaleLoop(leader, store, measured.signals, clock, settings, events, changed)
+    floors = ReplicaFloors()
+    autoscale = AutoscaleLoop(leader, store, measured.signals, clock, settings, events, changed, floors)
+    releases = ReleaseLoop(leader, store, measured.outcomes, floors, clock, settings, events)
     history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
     tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
     writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
-    loop = MainLoop(store, writers, limits, probe, counters, gates, autoscale, clock, settings, effects, client.spans)
+    loop = MainLoop(
+        store, writers, limits, probe, counters, gates, autoscale, releases, clock, settings, effects, client.spans
+    )
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, history, tree)
+    loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, releases, history, tree)
     forecaster = LimitForecaster(limits.observer_copy, counts)
     backend = _backend(client, store, events, watchers, loops, measured, forecaster, clock, settings)
     metrics = external_metrics(client, leader, store, clock, settings)
@@ -218,6 +228,7 @@ def _backend(
         loops.config_probe,
         loops.gates,
         loops.autoscale.views,
+        loops.releases,
         events,
         watchers,
         loops.history,

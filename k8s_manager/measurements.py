@@ -8,6 +8,7 @@ from k8s_manager.autoscaling.readings.signal_readers import SignalReaders
 from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
+from k8s_manager.release.release_source import MeasuredReleases, ReleaseSource
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -21,23 +22,30 @@ from k8s_manager.traces.spans import SpanRecorder
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Replica counts beside the watch (None: nothing counts them), requests, what pods use, and the signals of
-    autoscaled versions."""
+    """Replica counts beside the watch (None: nothing counts them), requests, what pods use, the signals of
+    autoscaled versions, and what releases go by."""
 
     replicas: Prometheus | None
     requests: RequestStats
     usage: UsageReader
     signals: SignalSource
+    outcomes: ReleaseSource
 
 
 def measurements_of(
-    client: KubeClient, store: Store, clock: Clock, settings: Settings, signals: SignalSource | None
+    client: KubeClient,
+    store: Store,
+    clock: Clock,
+    settings: Settings,
+    signals: SignalSource | None,
+    outcomes: ReleaseSource | None,
 ) -> Measurements:
-    """Return what the settings name; `signals` instead of their sources, where it is given."""
+    """Return what the settings name; `signals` and `outcomes` instead of their sources, where they are given."""
     collectors, prometheus = _collectors(settings, client.spans), _prometheus(settings)
     usage = UsageReader(PrometheusUsage(prometheus) if prometheus else MetricsApi(client), clock)
     sources = signals or SignalReaders(collectors, usage, partial(store.inside, "Pod"), prometheus, clock)
-    return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources)
+    releases = outcomes or MeasuredReleases(collectors, prometheus, clock)
+    return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources, releases)
 
 
 def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None:

@@ -31,6 +31,7 @@ from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.pipeline.write_order import hold_draining
+from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects, earliest
@@ -48,6 +49,7 @@ from k8s_manager.traffic.resolver import TrafficResolver
 from k8s_manager.warmup_gate.gate_loop import GateLoop
 from k8s_manager.warmup_gate.plan_trials import PlanTrials
 from k8s_manager.world import certificate
+from k8s_manager.world.rollout import grace_ends
 from k8s_manager.world.world import World
 from ratelimiter import overrides
 
@@ -78,6 +80,7 @@ class MainLoop:
         counters: CounterLoop,
         gates: GateLoop,
         autoscale: AutoscaleLoop,
+        releases: ReleaseLoop,
         clock: Clock,
         settings: Settings,
         effects: Effects,
@@ -88,6 +91,7 @@ class MainLoop:
         self._store, self._limits = store, limits
         self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
         self._proofs, self._counters, self._gates, self._autoscale = proofs, counters, gates, autoscale
+        self._releases = releases
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store, keda=settings.keda)
         self.traffic = TrafficResolver(settings.gateway_overlap)
@@ -150,6 +154,7 @@ class MainLoop:
         figures = (self.figures.follow if leads else self.figures.read)(plan, desired, world, store.owned)
         self._limits.follow(plan, figures)
         self._autoscale.follow(world, plan)
+        self._releases.follow(settled, world, plan)
         self._show(world, plan)
         if not leads:
             return None
@@ -181,6 +186,7 @@ class MainLoop:
             gateway_migration.due(world.bindings, now),
             changes.draining.due(now),
             _soon(certificate.due(plan.certificates, world.certificates, now)),
+            _soon(grace_ends(world.unplaced, now)),
         )
         yield from (self._clock.now() + end + 1 for end in ends if end is not None)
         if (drift := self._status_builder.drift_ends(now)) is not None:

@@ -1,7 +1,7 @@
 """Conversion of a document's limit into what the arithmetic needs."""
 
 from istio_templates.documents.fields import exact, seconds
-from istio_templates.documents.model import Patience, RateLimit, ShadowVerdict, VersionLimit
+from istio_templates.documents.rate_limit import Patience, RateLimit, ShadowVerdict, VersionLimit
 from ratelimiter import debounce
 from ratelimiter.capacity import LimitBounds
 from ratelimiter.modes import PromotionCriteria

@@ -12,7 +12,7 @@ from tests.support import leftovers
 from tests.support.bounds import MOST_LOAD, scaled
 
 PROJECT = Path(__file__).parents[1]
-FOLDERS = ("tests", "e2e/scenarios", "e2e/support")
+FOLDERS = ("tests", "e2e/scenarios", "e2e/neighbours", "e2e/support")
 BOUNDING = {"until": 1, "wait_for": 1, "timeout": 0}
 """Functions that take a bound, and where it stands among their arguments."""
 

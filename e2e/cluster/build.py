@@ -8,10 +8,11 @@ from pathlib import Path
 
 from e2e.cluster.place import SOURCES, Place
 from e2e.cluster.run import run
-from e2e.cluster.versions import HUB, ISTIO, KUBERNETES
+from e2e.cluster.versions import HUB, ISTIO, KEDA, KUBERNETES
 
 _STAMP = "k8s.io/component-base/version"
 _ISTIO = "istio.io/istio/pkg/version"
+_KEDA = "github.com/kedacore/keda/v2/version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ MODULES = (
          f"{_STAMP}.gitMinor={KUBERNETES.split('.')[1]}"),
     ),
 )  # fmt: skip
+KEDA_MODULE = Module(
+    "keda", ("tool",), ("adapter", "operator"), (f"{_KEDA}.Version={KEDA}", f"{_KEDA}.GitCommit=v{KEDA}")
+)
+"""No part of the cluster: built where its scenarios are run."""
 
 
 def programs(place: Place, go: Path) -> dict[str, Path]:

@@ -48,6 +48,13 @@ def images(place: Place, programs: dict[str, Path], go: Path, envoy: Path) -> di
     return {image.reference: _archived(place, image) for image in wanted}
 
 
+def single(place: Place, reference: str, program: Path, name: str, user: str = "") -> Path:
+    """Return the archive of an image of one program, which is linked to nothing and gets this name; `user` is a
+    number."""
+    inside = _layer(place, name, program.parent.name, lambda part: layer(part, [(name, program, 0o755)], {}))
+    return _archived(place, Image(reference, (inside,), (f"/{name}",), user))
+
+
 def _manager(reference: str, layers: tuple[Path, ...]) -> Image:
     env = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return Image(reference, layers, ("/usr/bin/python3", "-m", "k8s_manager.cli.main"), "65532", env)

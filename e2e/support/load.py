@@ -33,10 +33,11 @@ class Explained(NamedTuple):
 @dataclass(slots=True)
 class Outcome:
     """What came of the requests: by status (or the name of an error), and the moments at which those
-    that were admitted were sent: an answer may be read much later."""
+    that were admitted, and those that were refused, were sent: an answer may be read much later."""
 
     counts: Counter[str] = field(default_factory=Counter)
     admitted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
     failed: list[tuple[float, str]] = field(default_factory=list)
     sent: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -188,5 +189,7 @@ class Load:
         self.outcome.counts[status] += 1
         if status == "200":
             self.outcome.admitted.append(sent)
-        elif status != "429":
+        elif status == "429":
+            self.outcome.refused.append(sent)
+        else:
             self.outcome.failed.append((sent, status))

@@ -15,6 +15,7 @@ from istio_templates.errors import MOST_PROBLEMS
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
 DURATION_MAX = 32
+DAY = 86_400
 PROVIDER = r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?"
 PROVIDER_MAX = 253
 HOST_MAX = 253
@@ -232,11 +233,21 @@ def _seconds(text: str) -> Fraction:
     return sum((Fraction(number) * _UNITS[unit] for number, unit in parts), Fraction(0))
 
 
-def _duration(value: Any) -> Any:
+def _length(value: Any) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, str):
         raise ValueError(f"{brief(value)} is no duration; write a string with its unit, such as 200ms, 5s or 1m30s")
-    if seconds(value) > 86_400:
+    return seconds(value)
+
+
+def _duration(value: Any) -> Any:
+    if _length(value) > DAY:
         raise ValueError(f"{brief(value)} is longer than a day")
+    return value
+
+
+def _long_duration(value: Any) -> Any:
+    if _length(value) > 30 * DAY:
+        raise ValueError(f"{brief(value)} is longer than 30 days")
     return value
 
 
@@ -309,11 +320,11 @@ Headers = Annotated[
     ),
 ]
 HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(distinct_headers)]
-Duration = Annotated[
-    str,
-    BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": DURATION_MAX}),
-]
+_DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "maxLength": DURATION_MAX})
+Duration = Annotated[str, BeforeValidator(_duration), _DURATION_SCHEMA]
+"""At most a day."""
+LongDuration = Annotated[str, BeforeValidator(_long_duration), _DURATION_SCHEMA]
+"""At most 30 days."""
 ProxyDuration = Annotated[
     Duration,
     AfterValidator(_proxy_duration),

@@ -57,6 +57,7 @@ _MODELS = "/v1/tenants/{tenant}/models"
 _MODEL = _MODELS + "/{model}"
 _OVERRIDE = _MODEL + "/limit/override"
 
+_MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/versions/{version}/replicas")
 NEEDS: Mapping[tuple[str, str], Need] = {
     **{("GET", path): Need(Scope.OPEN) for path in ("/healthz", "/readyz", "/metrics")},
     ("GET", "/v1/whoami"): Need(Scope.KNOWN),
@@ -86,9 +87,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/tenants/{name}/objects"): Need(Scope.TENANT, parameter="name"),
     ("GET", _MODELS + "/{name}/objects"): _READ,
     ("GET", "/v1/tenants/{tenant}/rollouts"): _READ,
-    **{("GET", _MODEL + path): _READ for path in ("/limit", "/explain", "/replicas", "/versions/{version}/replicas")},
+    **{("GET", _MODEL + path): _READ for path in _MODEL_READS},
     **{
-        ("PUT", _MODEL + path): _OPERATE for path in ("/traffic", "/pause", "/measurement", "/versions/{version}/scale")
+        ("PUT", _MODEL + path): _OPERATE
+        for path in ("/traffic", "/pause", "/release", "/measurement", "/versions/{version}/scale")
     },
     **{(verb, _MODEL + "/versions/{version}/autoscale"): _OPERATE for verb in ("PUT", "DELETE")},
     ("GET", "/v1/stats"): Need(Scope.ANYWHERE),

@@ -11,6 +11,8 @@ GROUP_VERSION = f"{GROUP}/{VERSION}"
 API_SERVICE = ObjectKey("APIService", "", f"{VERSION}.{GROUP}")
 SERVICE_PORT = 443
 """The port of the manager's Service behind which external metrics are."""
+INSTEAD = "set writer: keda or tidegate, or remove what holds it"
+"""What to do where another owner has the external metrics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from k8s_manager.autoscaling.namespace_quota import Rooms, spare_in
-from k8s_manager.autoscaling.quota_reader import QuotaBounds, QuotaReader
+from collectors.autoscalers import complaint
+from istio_templates.facts import ObjectKey
+from k8s_manager.autoscaling.api_service_reader import ApiServiceReader
+from k8s_manager.autoscaling.quotas.namespace_quota import Rooms, spare_in
+from k8s_manager.autoscaling.quotas.quota_reader import QuotaBounds, QuotaReader
+from k8s_manager.autoscaling.replica_floors import ReplicaFloors
+from k8s_manager.autoscaling.saturation_record import recorded_saturation
+from k8s_manager.autoscaling.scale_status import APPLIED_BY
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey, scale_targets
 from k8s_manager.autoscaling.scale_view import ScaleView, ScaleViews
 from k8s_manager.autoscaling.scale_writer import ScaleWriter
@@ -58,20 +64,22 @@ class AutoscaleLoop:
         settings: Settings,
         events: Events,
         changed: asyncio.Event,
+        floors: ReplicaFloors,
     ) -> None:
         self._store, self._source, self._clock, self._settings = store, source, clock, settings
-        self._changed = changed
+        self._changed, self._floors = changed, floors
         self._effects = Effects(clock, asyncio.Event())
         self._quotas, self._bounds = QuotaReader(client, clock), QuotaBounds()
+        self._metrics = ApiServiceReader(client, clock, settings.external_metrics_service)
         self._writer = ScaleWriter(client, store, events, self._effects)
-        self._targets: dict[VersionKey, ScaleTarget] = {}
+        self._targets: dict[VersionKey, ScaleTarget] | None = None
         self._memories: dict[VersionKey, ScaleMemory] = {}
         self._saturations: dict[VersionKey, SaturationMemory] = {}
         self.views = ScaleViews()
 
     def follow(self, world: World, plan: Plan) -> None:
         """Take over what the main loop has planned; a version that is new or has changed is looked at now."""
-        before = self._targets
+        before = self._targets or {}
         self._targets = {target.key: target for target in scale_targets(world, plan)}
         if any(_is_urgent(before.get(key), target) for key, target in self._targets.items()):
             self._effects.wake.set()
@@ -83,15 +91,23 @@ class AutoscaleLoop:
         await control_loop("autoscaling", partial(self.once, leads), self._effects, cadence, self._clock)
 
     async def once(self, leads: bool = True) -> float | None:
-        """Make one pass; return when the next is due without an event."""
+        """Make one pass, once there is a plan; return when the next is due without an event."""
+        if self._targets is None:
+            return None
         due = self._clock.now() + self._settings.autoscale_every
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
         rooms = await self._quotas.rooms() if targets else {}
+        held_by = await self._held_by(targets)
         looks = {key: self._look(target, read) for key, target in targets.items()}
         spare, bearable = self._spare(looks, rooms), self._bounds.of(rooms, targets.values())
         views = {
-            key: replace(self._view(look, read, spare.get(key)), bearable=bearable.get(key))
+            key: replace(
+                self._view(look, read, spare.get(key)),
+                bearable=bearable.get(key),
+                held_by=held_by.get(key, ""),
+                complaint=self._complaint(look.target),
+            )
             for key, look in looks.items()
         }
         self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
@@ -104,18 +120,31 @@ class AutoscaleLoop:
             self._changed.set()
         return due if targets else None
 
+    async def _held_by(self, targets: Mapping[VersionKey, ScaleTarget]) -> dict[VersionKey, str]:
+        """Return, for versions that an HPA scales, who else has the external metrics that it needs."""
+        scaled = [key for key, target in targets.items() if target.document.writer == "hpa"]
+        return dict.fromkeys(scaled, await self._metrics.other_holder()) if scaled else {}
+
+    def _complaint(self, target: ScaleTarget) -> str:
+        """Return why the object that is to apply the number does not."""
+        kind = APPLIED_BY.get(target.document.writer, "")
+        found = self._store.owned.get(ObjectKey(kind, target.key.namespace, target.deployment))
+        return complaint(found) if found else ""
+
     def _look(self, target: ScaleTarget, read: SignalReadings) -> _Look:
         now, at = self._clock.now(), self._clock.utc()
+        floor = self._floors.of(target.key)
         is_fresh = now - self._store.last_seen.get("Pod", 0.0) < self._settings.stale_after
         seen = ScaleObservation(
             at=now,
             replicas=target.replicas or 0,
             warm=target.warm,
             readings=read.values.get(target.key, {}) if is_fresh else {},
-            releasing=target.releasing,
+            releasing=target.releasing or floor is not None,
             warm_up=self._start_seconds(target),
         )
-        return _Look(target, at, rules_at(target.document, target.per_replica, at), seen)
+        rules = rules_at(target.document, target.per_replica, at)
+        return _Look(target, at, replace(rules, least=min(rules.most, max(rules.least, floor or 0))), seen)
 
     def _spare(self, looks: Mapping[VersionKey, _Look], rooms: Mapping[str, Rooms]) -> dict[VersionKey, int]:
         """Return how many replicas more each version may get in namespaces with quotas."""
@@ -139,9 +168,14 @@ class AutoscaleLoop:
         each = None if target.per_replica is None else float(target.per_replica)
         load = measured(decision.weighing.terms, each, target.warm)
         about = (each, target.document.signals, target.template)
-        memory = self._saturations.get(target.key, SaturationMemory())
+        memory = self._saturations.get(target.key) or self._recorded(target, about, look.seen.at)
         memory = self._saturations[target.key] = remembered(memory, about, load, look.seen.at)
         return memory.found
+
+    def _recorded(self, target: ScaleTarget, about: object, at: float) -> SaturationMemory:
+        """Return what a manager before this one remembered of a version, by the status of its Model."""
+        model = self._store.get(ObjectKey("Model", target.key.namespace, target.key.model)) or {}
+        return SaturationMemory(about, recorded_saturation(model, target), last=at)
 
     def _decide(self, look: _Look, spare: int | None = None) -> tuple[ScaleDecision, ScaleMemory]:
         memory = self._memories.get(look.target.key, ScaleMemory())

@@ -7,6 +7,7 @@ from istio_templates.documents.autoscale_signal import QUANTILE
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.rollout import UnplacedReplicas
 from ratelimiter.autoscale.saturation import NEAR
 from ratelimiter.autoscaler import Scaler, declared_twice, disagreement, own_scaler
 
@@ -20,15 +21,18 @@ def agreement_conditions(
     others: Mapping[str, Scaler],
     declared: Mapping[str, int],
     scales: Sequence[ScaleView],
+    unplaced: Mapping[str, UnplacedReplicas],
 ) -> list[Condition]:
     """Return the condition; none where nothing scales the model, or an autoscaler of others a model without a limit.
 
     `others` are the autoscalers of others by version, `declared` the numbers of replicas that the document sets,
-    `scales` the decisions on versions with `autoscale`.
+    `scales` the decisions on versions with `autoscale`, `unplaced` by version the replicas that find no node.
     """
     own = {version.name: own_scaler(version.autoscale) for version in spec.versions if version.autoscale}
     first = next(iter(limit.values()), None)
-    found = declared_twice(declared, others) or next(_disagreements(first, {**own, **others}, scales), None)
+    scalers = {**own, **others}
+    full = next(_nodes_full(scalers, unplaced), None)
+    found = declared_twice(declared, others) or full or next(_disagreements(first, scalers, scales), None)
     if found:
         return [Condition("AutoscalerAgrees", False, *found)]
     if not own and (not others or first is None):
@@ -50,6 +54,19 @@ def _disagreements(
         if found := disagreement(one.wanted.terms, one.wanted.target.loads, scalers, _refuses(one)):
             yield found
     yield from _quotas_too_small(scales)
+
+
+def _nodes_full(scalers: Mapping[str, Scaler], unplaced: Mapping[str, UnplacedReplicas]) -> Iterator[Disagreement]:
+    for version, found in unplaced.items():
+        if scaler := scalers.get(version):
+            who = "" if scaler.own else f" of autoscaler {scaler.name}"
+            why = found.said.rstrip(".") or "no reason is given"
+            said = (
+                f"{scaler.bound}{who} is {scaler.most}, and nodes hold {found.placed} replicas of version {version}: "
+                f"{found.waiting} more find none ({why}); add nodes, let replicas request less, or "
+                f"lower {scaler.bound}"
+            )
+            yield "NodesFull", said
 
 
 def _refuses(limit: LimitView) -> bool:

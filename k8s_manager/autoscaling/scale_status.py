@@ -1,13 +1,16 @@
 """The replicas of autoscaled versions, as statuses, answers and explanations show them. Pure.
 
 ScalingActive   signals decide how many replicas there are    Following | SignalMissing | NoSignal | ForeignAutoscaler
-                                                              | WriterUnavailable | WriteFailed
+                                                              | WriterUnavailable | MetricsHeldByOther | NotApplied
+                                                              | WriteFailed
 ScalingLimited  they ask for more than there may be           WithinBounds | AtMost | Quota
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from istio_templates.facts import Manifest
+from k8s_manager.autoscaling.api_service import API_SERVICE, INSTEAD
+from k8s_manager.autoscaling.saturation_record import saturation_entry
 from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.world.condition import Condition
 from ratelimiter.autoscale.decision import Hold
@@ -26,6 +29,12 @@ HOLDS: Mapping[Hold, str] = {
 }
 """Why there are other replicas than the signals ask for."""
 WITHOUT_KEDA = "install KEDA, the manager then continues, or set writer: tidegate"
+APPLIED_BY = {"hpa": "HorizontalPodAutoscaler", "keda": "ScaledObject"}
+"""The object by which a writer applies the number; it has the name of the Deployment."""
+_NOT_APPLIED = {
+    "hpa": "tidegate doctor says whether writer hpa can be used",
+    "keda": "the log of KEDA's operator says more; the token of --keda-auth has to be that of a viewer",
+}
 _WRITERS = {
     "tidegate": "the manager writes the number",
     "hpa": "its HorizontalPodAutoscaler applies the number",
@@ -53,6 +62,7 @@ def _version(view: ScaleView) -> Manifest:
         "need": _rounded(decision.need),
         "needAhead": _rounded(decision.ahead),
         "signals": [_signal(term, view) for term in decision.weighing.terms],
+        "tooHigh": saturation_entry(target, view.saturation) if view.saturation else None,
         "at": view.at.isoformat(timespec="seconds"),
     }
     return _without_gaps(found)
@@ -95,7 +105,7 @@ def _active(views: Sequence[ScaleView]) -> Condition:
 
 def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
     """Yield (rank, whether signals decide nevertheless, reason, message)."""
-    version, count = view.target.key.version, view.target.replicas
+    version, count, writer = view.target.key.version, view.target.replicas, view.target.document.writer
     if view.target.foreign:
         message = (
             f"autoscaler {view.target.foreign.name} scales version {version} too, so Tidegate leaves its replicas "
@@ -108,6 +118,15 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
             f"{WITHOUT_KEDA}"
         )
         yield 1, False, "WriterUnavailable", message
+    if view.held_by:
+        message = (
+            f"{_held(view)}, so the HorizontalPodAutoscaler of version {version} gets no number and its {count} "
+            f"replicas stay; {INSTEAD}"
+        )
+        yield 1, False, "MetricsHeldByOther", message
+    elif view.complaint:
+        message = f"the {count} replicas of version {version} stay: {_complaint(view)}; {_NOT_APPLIED[writer]}"
+        yield 1, False, "NotApplied", message
     if view.failure:
         yield 1, False, "WriteFailed", f"the replicas of version {version} cannot be written: {view.failure}"
     if view.decision.weighing.ratio is None:
@@ -115,6 +134,16 @@ def _troubles(view: ScaleView) -> Iterator[tuple[int, bool, str, str]]:
         yield 2, False, "NoSignal", message
     elif view.decision.weighing.missing:
         yield 3, True, "SignalMissing", f"no replica of version {version} goes until they are back: {_missing(view)}"
+
+
+def _held(view: ScaleView) -> str:
+    return f"APIService {API_SERVICE.name} is held by {view.held_by}"
+
+
+def _complaint(view: ScaleView) -> str:
+    target = view.target
+    kind, namespace = APPLIED_BY[target.document.writer], target.key.namespace
+    return f"{kind} {namespace}/{target.deployment} says {view.complaint!r}"
 
 
 def _missing(view: ScaleView) -> str:
@@ -147,10 +176,16 @@ def replica_sentences(view: ScaleView) -> Iterator[str]:
         yield _formula(view)
     for hold in decision.holds:
         yield f"{hold}: {HOLDS[hold]}."
+    if target.unplaced:
+        yield f"{target.unplaced.waiting} of its replicas find no node: {target.unplaced.said.rstrip('.')}."
     if target.foreign:
         yield f"Autoscaler {target.foreign.name} scales this version too, so nothing is written."
     if target.lacking:
         yield f"The cluster has no kind {target.lacking}, so nothing writes the number; {WITHOUT_KEDA}."
+    if view.held_by:
+        yield f"{_held(view)}, so its HorizontalPodAutoscaler gets no number; {INSTEAD}."
+    if view.complaint:
+        yield f"{_complaint(view)}."
     if view.failure:
         yield f"The number cannot be written: {view.failure}."
     yield f"It asks for {decision.replicas} replicas."

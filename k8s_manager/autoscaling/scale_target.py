@@ -12,6 +12,7 @@ from istio_templates.documents.fields import exact
 from istio_templates.documents.model import Version
 from istio_templates.facts import Manifest, Pairs, ServedModel
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.world.rollout import UnplacedReplicas
 from k8s_manager.world.world import World
 from ratelimiter.autoscaler import Scaler
 
@@ -33,7 +34,8 @@ class ScaleTarget:
     `share` is its part of the model's requests; `labels` select its pods. `replicas` are those that its `deployment`
     asks for (None: there is none yet), of which `existing` are there and `warm` serve; each is made from `template`.
     `foreign` is an autoscaler of another owner on the Deployment; `silent` are its gateways that log no requests, so
-    that nothing counts them. `lacking` is the kind that its writer needs and the cluster has not."""
+    that nothing counts them. `lacking` is the kind that its writer needs and the cluster has not; `unplaced` are
+    replicas that find no node."""
 
     key: VersionKey
     tenant: str
@@ -50,6 +52,7 @@ class ScaleTarget:
     foreign: Scaler | None = None
     silent: tuple[str, ...] = ()
     lacking: str | None = None
+    unplaced: UnplacedReplicas | None = None
 
 
 def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
@@ -90,4 +93,5 @@ def _scaled(
         foreign=world.scalers.get((key.namespace, deployment)),
         silent=tuple(pool.name for pool in served.tenant.gateways if not pool.access_log),
         lacking="ScaledObject" if document.writer == "keda" and "ScaledObject" in world.absent else None,
+        unplaced=world.unplaced.get(key),
     )

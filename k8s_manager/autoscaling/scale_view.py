@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from k8s_manager.autoscaling.namespace_quota import BearableReplicas
+from k8s_manager.autoscaling.quotas.namespace_quota import BearableReplicas
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from ratelimiter.autoscale.decision import ScaleDecision
 from ratelimiter.autoscale.saturation import Saturation
@@ -17,14 +17,18 @@ SHOWN_AGAIN = 60.0
 @dataclass(frozen=True, slots=True)
 class ScaleView:
     """The last decision on a version, when it was made, and in sentences, by signal, why one is missing. `failure` is
-    why its number could not be written; `bearable` are the most replicas that the quotas bear (None: not known), and
-    `saturation` is what was measured where replicas did not bear their figure."""
+    why its number could not be written, `held_by` the Service of another owner that has the external metrics, where its
+    HPA needs them, and `complaint` what its autoscaler says of why it does not scale. `bearable` are the most replicas
+    that the quotas bear (None: not known), and `saturation` is what was measured where replicas did not bear their
+    figure."""
 
     target: ScaleTarget
     decision: ScaleDecision
     at: datetime
     missing: Mapping[str, str] = field(default_factory=dict)
     failure: str | None = None
+    held_by: str = ""
+    complaint: str = ""
     bearable: BearableReplicas | None = None
     saturation: Saturation | None = None
 
@@ -45,21 +49,23 @@ class ScaleView:
         decision, target = self.decision, self.target
         numbers = (decision.replicas, target.replicas, target.warm, decision.holds)
         document = (target.foreign, target.lacking, target.document, target.per_replica)
-        return (*numbers, dict(self.missing), self.failure, *document, self.short_of_quota, self.saturation)
+        against = (self.failure, self.held_by, bool(self.complaint))
+        return (*numbers, dict(self.missing), *against, *document, self.short_of_quota, self.saturation)
 
 
 class ScaleViews:
     """The views of all autoscaled versions. Statuses show a view that follows it at a distance: figures move all the
-    time, and each would be a write."""
+    time, and each would be a write. They `are_known` once there was a look at what the main loop has planned."""
 
     def __init__(self) -> None:
+        self.are_known = False
         self._in_status: dict[VersionKey, ScaleView] = {}
         self._models: dict[Place, tuple[ScaleView, ...]] = {}
         self._models_in_status: dict[Place, tuple[ScaleView, ...]] = {}
 
     def show(self, views: Mapping[VersionKey, ScaleView]) -> bool:
         """Take over all views; tell whether a status has to change."""
-        before = self._in_status
+        before, self.are_known = self._in_status, True
         self._in_status = {key: _in_status(before.get(key), view) for key, view in views.items()}
         self._models, self._models_in_status = _by_model(views), _by_model(self._in_status)
         return self._in_status != before

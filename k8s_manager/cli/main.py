@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "server_commands.doctor": ("doctor",),
     "api_commands.access": ("whoami", "token", "console", "audit"),
     "api_commands.claims": ("claims",),
+    "release_commands.release": ("release",),
     "api_commands.history": ("history", "rollback"),
     "api_commands.plan": ("plan", "diff"),
     "api_commands.config": ("config", "login"),

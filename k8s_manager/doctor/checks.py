@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from k8s_manager.admission.prior_conflicts import Conflict
-from k8s_manager.autoscaling.api_service import API_SERVICE, ApiServiceState
+from k8s_manager.autoscaling.api_service import API_SERVICE, INSTEAD, ApiServiceState
 from k8s_manager.doctor.rbac import ACCOUNT
 from k8s_manager.world.installation import SYSTEM
 from k8s_manager.world.proxy_version import OLDEST_ISTIO, parsed, too_old
@@ -253,12 +253,11 @@ def _autoscaling(seen: ClusterFacts) -> Iterator[Finding]:
 def _writers(seen: ClusterFacts) -> Mapping[str, tuple[str, str]]:
     """Return by writer why it cannot be used, empty where it can, and what to do."""
     denied = any(resource == "deployments.apps/scale" for _, resource, _ in seen.denied or ())
-    account = f"service account {SYSTEM}/{ACCOUNT} may not get and patch deployments/scale"
-    keda = SCALED_OBJECTS not in seen.kinds
+    account = f"service account {SYSTEM}/{ACCOUNT} may not patch deployments/scale"
     return {
         "tidegate": (account if denied else "", INSTALL),
         "hpa": _hpa(seen.external_metrics),
-        "keda": (f"the cluster has no {SCALED_OBJECTS}" if keda else "", "install KEDA, or set another writer"),
+        "keda": _keda(SCALED_OBJECTS in seen.kinds, seen.external_metrics),
     }
 
 
@@ -267,10 +266,26 @@ def _hpa(metrics: ApiServiceState) -> tuple[str, str]:
         return f"there is no APIService {API_SERVICE.name}", SERVE_METRICS
     if not metrics.is_ours:
         why = f"APIService {API_SERVICE.name} is held by {metrics.holder}, and a cluster has only one"
-        return why, "set writer: keda or tidegate, or remove what holds it"
+        return why, INSTEAD
     if metrics.problem:
         why = f"the API server does not reach the manager's external metrics: {metrics.problem}"
         return why, f"kubectl describe apiservice {API_SERVICE.name}; {SERVE_METRICS}"
+    return "", ""
+
+
+def _keda(has_kind: bool, metrics: ApiServiceState) -> tuple[str, str]:
+    """KEDA makes HPAs, and these read KEDA's own external metrics."""
+    remedy = "install KEDA, or set another writer"
+    if not has_kind:
+        return f"the cluster has no {SCALED_OBJECTS}", remedy
+    if not metrics.holder:
+        return f"KEDA's HPAs read APIService {API_SERVICE.name}, and there is none", remedy
+    if metrics.is_ours:
+        why = f"KEDA's HPAs read APIService {API_SERVICE.name}, and the managers hold it"
+        return why, f"take --external-metrics-listen out, delete that APIService and {remedy}"
+    if metrics.problem:
+        why = f"the API server does not reach the external metrics of {metrics.holder}: {metrics.problem}"
+        return why, f"kubectl describe apiservice {API_SERVICE.name}"
     return "", ""
 
 

@@ -7,7 +7,13 @@ import logging
 from dataclasses import dataclass
 
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.autoscaling.api_service import API_SERVICE, ApiServiceState, api_service_state, desired_api_service
+from k8s_manager.autoscaling.api_service import (
+    API_SERVICE,
+    INSTEAD,
+    ApiServiceState,
+    api_service_state,
+    desired_api_service,
+)
 from k8s_manager.external_metrics.tls_material import ServingMaterial, material_in, renewed, secret_of
 from k8s_manager.kube.base_version import pinned, read_live
 from k8s_manager.kube.fence import FencedClient
@@ -21,7 +27,7 @@ EVERY = 30.0
 """Seconds between two looks."""
 HELD = (
     "APIService %s is held by %s: external metrics of this cluster are not the manager's, and it does not touch them; "
-    "set writer: keda or tidegate, or remove what holds it"
+    f"{INSTEAD}"
 )
 
 

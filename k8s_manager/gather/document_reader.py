@@ -58,6 +58,7 @@ def _stored(obj: Manifest, before: Stored | None) -> Stored:
         accepted_before=accepted.get("status") == "True",
         status=status,
         labels=metadata.get("labels", {}),
+        release_request=(metadata.get("annotations") or {}).get(names.RELEASE, ""),
     )
 
 

@@ -1,7 +1,8 @@
 """Pods as the watches show them: replicas of models, and the pods of gateways."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from collectors.replicas import PodState, ReadyPods, pod_seen, present
 from istio_templates.documents import Document, InferenceGatewaySpec, ModelSpec
@@ -10,7 +11,7 @@ from istio_templates.facts import GatewayPool, Pairs
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.world.labels import version_labels
-from k8s_manager.world.rollout import StuckPod
+from k8s_manager.world.rollout import StuckPod, UnplacedReplicas, unplaced_replicas
 
 
 class PodReader:
@@ -62,6 +63,12 @@ class PodReader:
             return tuple(sorted(stuck, key=lambda pod: pod.name))
 
         return self._memo.get(("stuck", namespace), (changes,), read)
+
+    def unplaced(self, namespace: str) -> Mapping[tuple[str, str], UnplacedReplicas]:
+        """Return the replicas in a namespace that find no node, by model and version."""
+        changes = self._store.changes("Pod", namespace)
+        read = partial(unplaced_replicas, self.of_namespace(namespace))
+        return self._memo.get(("unplaced", namespace), (changes,), read)
 
     def _ready_pods(self, namespace: str, spec: ModelSpec) -> ReadyPods:
         """Return the ready pods of a namespace; only warm ones where the model asks for the gate."""

@@ -36,14 +36,21 @@ class WorldReader:
         """Return the world as the store shows it, but for what `traffic.resolver` decides."""
         world = self.claims()
         counts = (self._ready(stored, world.deployed) for stored in world.models)
+        rollouts = self._objects.rollouts()
+        places = {place for place, _ in rollouts}
         found = replace(
             world,
             ready={key: count for ready in counts for key, count in ready.items()},
             limited=self.slots.limited(),
             duplicate_slot_filters=self._objects.duplicate_slot_filters(),
             scalers=self._objects.scalers(),
-            rollouts=(rollouts := self._objects.rollouts()),
-            stuck={namespace: self.pods.stuck(namespace) for namespace in {place for place, _ in rollouts}},
+            rollouts=rollouts,
+            stuck={namespace: self.pods.stuck(namespace) for namespace in places},
+            unplaced={
+                (place, *version): replicas
+                for place in places
+                for version, replicas in self.pods.unplaced(place).items()
+            },
         )
         self.end_round(len(found.models))
         return found

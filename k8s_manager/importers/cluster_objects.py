@@ -2,9 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
-from istio_templates.facts import Manifest
+from istio_templates.documents import Document, parse
+from istio_templates.documents.parse import API_VERSION, SPECS
+from istio_templates.errors import Invalid
+from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import MANAGED_BY, MANAGER
 from istio_templates.workloads.service import service_named
 from k8s_manager.kube.shapes import fit
@@ -21,6 +25,9 @@ _KINDS = {
     ("gateway.networking.k8s.io", "GRPCRoute"): "GRPCRoute",
     ("inference.networking.k8s.io", "InferencePool"): "InferencePool",
     ("inference.networking.x-k8s.io", "InferencePool"): "InferencePool",
+    ("autoscaling", "HorizontalPodAutoscaler"): "HorizontalPodAutoscaler",
+    ("keda.sh", "ScaledObject"): "ScaledObject",
+    **{(API_VERSION.partition("/")[0], kind): kind for kind in SPECS},
 }
 """The kinds that are read, by group and kind."""
 _AS_WATCHED = ("KubernetesGateway", "HTTPRoute", "GRPCRoute")
@@ -54,6 +61,15 @@ class ExistingObjects:
     def all(self, kind: str) -> list[Manifest]:
         """Return all objects of a kind, by namespace and name."""
         return sorted(self._found[kind], key=lambda obj: (namespace_of(obj), obj["metadata"]["name"]))
+
+    def documents(self) -> dict[ObjectKey, Document]:
+        """Return the documents of Tidegate among them that are right in themselves."""
+        found = {}
+        for obj in (one for kind in SPECS for one in self.all(kind)):
+            with suppress(Invalid):
+                document = parse(obj)
+                found[document.key] = document
+        return found
 
     def service(self, host: str, namespace: str) -> Manifest | None:
         """Return the Service that a destination's host names, resolved from a namespace."""

@@ -35,10 +35,11 @@ def label_of(text: str) -> str:
 
 @dataclass(slots=True)
 class Proposal:
-    """Documents by their keys, and notes, as they are found."""
+    """Documents by their keys, and notes, as they are found; beside `standing` documents, which are there already."""
 
     documents: dict[ObjectKey, Manifest] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    standing: dict[ObjectKey, Document] = field(default_factory=dict)
 
     def note(self, obj: Manifest, place: str, said: str) -> None:
         """Note something about an object that was read."""
@@ -60,17 +61,23 @@ class Proposal:
             return
         self.documents[key] = document
 
+    def change(self, document: Manifest) -> None:
+        """Propose a document that stands already in another form."""
+        self.documents[key_of(document)] = document
+
     def told(self) -> list[Manifest]:
         """Return the documents that are accepted together, in the order in which they are applied; the others, and what
         depends on them, become notes."""
-        found = self._parsed()
-        rendering = Rendering()
+        proposed, rendering = self._parsed(), Rendering()
+        found = {**self.standing, **proposed}
         while rejected := rendering.of(found, {key: str(key) for key in found}).findings:
+            changed = {str(key) for key in proposed}
             for finding in rejected:
-                self._leave_away(finding.place, finding.problem)
+                if finding.place in changed:
+                    self._leave_away(finding.place, finding.problem)
             gone = {finding.place for finding in rejected}
             found = {key: document for key, document in found.items() if str(key) not in gone}
-        return [self.documents[key] for key in found]
+        return [self.documents[key] for key in found if key in proposed]
 
     def _parsed(self) -> dict[ObjectKey, Document]:
         found = {}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from istio_templates.facts import Manifest
 from k8s_manager.importers import gateways, http_routes, kubernetes_gateways, servers, tenants, virtual_services
+from k8s_manager.importers.autoscale import autoscaler_takeover
 from k8s_manager.importers.cluster_objects import ExistingObjects
 from k8s_manager.importers.proposal import Note, Proposal
 
@@ -15,12 +16,14 @@ def propose(objects: Iterable[Manifest], take_over: bool) -> Proposal:
     Tidegate's.
     """
     seen, proposal, found = ExistingObjects(objects), Proposal(), tenants.Tenants()
+    proposal.standing.update(seen.documents())
     shared = gateways.Gateways()
     gateways.read(seen, shared, proposal)
     kubernetes_gateways.read(seen, shared, proposal)
     shared.propose(proposal)
     routes = servers.propose(seen, proposal)
     virtual_services.propose(seen, shared, found, routes.limited, take_over, proposal)
+    autoscaler_takeover.propose(seen, proposal)
     http_routes.propose(seen, shared, found, routes, take_over, proposal)
     tenants.propose(found, shared, proposal)
     for obj, place in seen.odd:

@@ -59,7 +59,8 @@ def propose(tenants: Tenants, gateways: Gateways, proposal: Proposal) -> None:
         proposal.put("Tenant", namespace, spec)
         said = f"is there already; hand it over: kubectl label namespace {namespace} tidegate.dev/tenant={namespace}"
         proposal.notes.append(Note(f"namespace {namespace}", "", said))
-    homeless = {key.namespace for key in proposal.documents if key.kind == "Model"} - tenants.gateways.keys()
+    models = {key.namespace for key in proposal.documents.keys() - proposal.standing.keys() if key.kind == "Model"}
+    homeless = models - tenants.gateways.keys()
     for namespace in sorted(homeless):
         said = "has models and no Tenant is proposed: no route of theirs was read; make one that claims their hosts"
         proposal.notes.append(Note(f"namespace {namespace}", "", said))

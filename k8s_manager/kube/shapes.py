@@ -83,6 +83,7 @@ _SCALING: Shape = {
     **dict.fromkeys(("ratio", "need", "needAhead"), float),
     "holds": _TEXTS,
     "signals": [{}],
+    "tooHigh": {"load!": float, "latency!": float, "target!": float, "of!": str},
 }
 _STATUSES: Mapping[str, Shape] = {
     "InferenceGateway": {"pods": {"total!": int, "ready!": int}, "addresses": _TEXTS},
@@ -137,8 +138,10 @@ SHAPES: Mapping[str, Shape] = {
             "scaleTargetRef": {"kind": str, "name": str},
             "maxReplicas": int,
             "metrics": [{"type": str, "pods": _SOURCE, "object": _SOURCE, "external": _SOURCE}],
-        }
+        },
+        "status": {"conditions": _CONDITIONS},
     },
+    "ScaledObject": {"status": {"conditions": _CONDITIONS}},
     "Service": {"spec": {"selector": _PAIRS, "ports": [{}]}},
     "Deployment": {"spec": {"replicas": int}, "status": _DEPLOYMENT_STATUS},
     "ConfigMap": {"data": _PAIRS, "binaryData": _PAIRS},

@@ -14,11 +14,11 @@ from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
 from istio_templates.documents.model import (
     MODEL_CONTAINER,
-    RateLimit,
     TrafficPolicy,
     Version,
     Workload,
 )
+from istio_templates.documents.rate_limit import RateLimit
 from istio_templates.documents.route import Cors, HeaderChange, Route
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup

@@ -30,9 +30,10 @@ from k8s_manager.preview.preview import (
     preview_deletion,
     preview_writes,
 )
+from k8s_manager.preview.release_notes import release_notes
 from k8s_manager.preview.report import report
 from k8s_manager.runtime.work.work_queue import WorkQueue
-from k8s_manager.traffic.resolver import TrafficResolver
+from k8s_manager.traffic.resolver import TrafficResolver, in_release
 from k8s_manager.world.world import Stored, World
 
 AT_ONCE = 4
@@ -75,10 +76,12 @@ class DryRunner:
         now = datetime.now(UTC)
         world = self._traffic.resolve(self._gatherer.world(), now)
         ungated = world.ungated.union(*(self._gatherer.pods.ungated(document) for document, _ in writes))
-        proposed = [_stored(document, body, self._live(document)) for document, body in writes]
+        written = [_stored(document, body, self._live(document)) for document, body in writes]
+        proposed = [in_release(stored, world) if stored.key.kind == "Model" else stored for stored in written]
         owned, plans = dict(self._store.owned), self._plans.copy()
         made = partial(preview_writes, replace(world, ungated=ungated), proposed, owned, plans, now)
         found = await self._with_foreign(await self._work.run(made))
+        found = replace(found, notes=(*found.notes, *release_notes(written, proposed)))
         subject = ", ".join(str(document) for document, _ in writes)
         return DryRun(subject, found, await self._shifts(found, owned, plans))
 
@@ -219,5 +222,6 @@ def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored
         finalizer=True,
         document=document,
         problems=(),
+        status=(live or {}).get("status") or {},
         labels=given or metadata.get("labels") or {},
     )

@@ -78,7 +78,7 @@ class Preview:
     `rejected` are the admission results of written documents that are not accepted. `drift` is, by tenant, the policy
     after the write where it is not to set everything back; `foreign` are live objects of other owners that are adopted,
     `deleted` the documents that are deleted, as (key, UID, generation). `states` are what follows from the documents
-    before and after, `override_notes` say what written overrides replace.
+    before and after, `notes` what written overrides replace, and how releases go.
     """
 
     documents: tuple[DocumentChange, ...]
@@ -89,7 +89,7 @@ class Preview:
     foreign: Mapping[ObjectKey, Manifest] = field(default_factory=dict)
     deleted: tuple[tuple[str, str, int], ...] = ()
     states: tuple["RenderedWorld", "RenderedWorld"] | None = field(default=None, compare=False)
-    override_notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def policy(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""
@@ -175,7 +175,7 @@ def _compare(
         then.plan.drift_policies,
         rejected,
         states=(now, then),
-        override_notes=tuple(notes),
+        notes=tuple(notes),
     )
 
 

@@ -31,7 +31,7 @@ def report(preview: Preview, changes: Sequence[ObjectChange], shifts: tuple[Fore
     now, then = preview.states or (None, None)
     told = list(effects(shifts, now.plan, then.plan)) if now and then else []
     set_now = [then.plan.overrides[stored.key].name for stored in written if then and stored.key in then.plan.overrides]
-    notes = [*preview.override_notes, *cap_notes(shifts, set_now)]
+    notes = [*preview.notes, *cap_notes(shifts, set_now)]
     found = [*risks(preview, changes, told), *(("low", note) for note in notes)]
     return {
         "dryRun": True,

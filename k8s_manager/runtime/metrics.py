@@ -85,6 +85,17 @@ AUTOSCALE_LIMITED = _of_versions(
 RESCALED = Counter(
     "tidegate_autoscale_rescales", "Changes of replicas that were written.", ["direction"], registry=REGISTRY
 )
+RELEASE_WEIGHT = _of_versions(
+    "tidegate_release_weight", "Per cent of the requests that a version has while it is released step by step."
+)
+RELEASE_BLOCKED = _of_versions("tidegate_release_blocked", "1 for a version that failed its release.")
+RELEASE_WAITING = Gauge(
+    "tidegate_release_waiting",
+    "1 while a release does not go on by itself, with the reason of the condition Released.",
+    ["namespace", "model", "reason"],
+    registry=REGISTRY,
+)
+RELEASES = Counter("tidegate_releases", "Releases that have ended.", ["outcome"], registry=REGISTRY)
 WARMING = Gauge("tidegate_warmup_pods", "Replicas that are being warmed now.", registry=REGISTRY)
 WARMED = Histogram(
     "tidegate_warmup_seconds",

@@ -209,6 +209,9 @@ class Settings:
     autoscale_every: float = 15.0
     """No flag: seconds between two looks of the autoscaler, as often as Kubernetes' own looks."""
 
+    release_every: float = 5.0
+    """No flag: seconds between two looks at a release that is under way."""
+
     proof_patience: float = 15.0
     """No flag: seconds after which a gateway pod that does not run the written slots counts as having rejected them.
     istiod alone may delay a push by ten."""

@@ -13,16 +13,19 @@ from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
 from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
+from k8s_manager.release.release_status import release_condition
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
 from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
 from k8s_manager.status.stage_status import stage_condition
 from k8s_manager.warmup_gate.progress import PodProgress, warm, warmup_status
 from k8s_manager.world.condition import Condition
+from k8s_manager.world.rollout import UnplacedReplicas
 from k8s_manager.world.world import Stored
 from ratelimiter.autoscaler import Scaler
 from ratelimiter.overrides import takes_away
 
+SCALING_CONDITIONS = ("ScalingActive", "ScalingLimited", "AutoscalerAgrees")
 REASONS = {
     "Capacity": "the limit is what the ready replicas can serve",
     "Floor": "the ready replicas can serve less than the floor, so the limit is the floor; add replicas",
@@ -44,8 +47,10 @@ class ModelInputs(NamedTuple):
     the document sets and the manager sets back. `source_doubt` says why Prometheus and the watch may differ,
     `unfollowed` why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come
     (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
-    its gateways if none of them has a ready pod, `scales` the decisions on its replicas. `limit_mark` differs whenever
-    the limit is shown differently.
+    its gateways if none of them has a ready pod, `scales` the decisions on its replicas, `unplaced` by version replicas
+    that have found no node for too long, `release_flaw` what is wrong in what was asked of its release.
+    `before_scales`: this manager has not looked at any replicas yet. `limit_mark` differs whenever the limit is shown
+    differently.
     """
 
     spec: ModelSpec
@@ -62,6 +67,9 @@ class ModelInputs(NamedTuple):
     rollouts: tuple[DeploymentState, ...] = ()
     without_pods: tuple[str, ...] = ()
     scales: tuple[ScaleView, ...] = ()
+    release_flaw: str | None = None
+    unplaced: tuple[tuple[str, UnplacedReplicas], ...] = ()
+    before_scales: bool = False
 
 
 def model_status(
@@ -79,21 +87,40 @@ def model_status(
     conditions = [
         _ready(spec, ready, document.written, inputs.without_pods, inputs.scales),
         _limited(limit),
-        *scaling_conditions(inputs.scales),
-        *agreement_conditions(spec, limit, dict(inputs.scalers), dict(inputs.declared), inputs.scales),
+        *_scaling(inputs, limit, stored),
         *_sources_agree(inputs.source_doubt, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
         *_counted_together(inputs.served, spec, stored),
         *rollout_conditions(inputs.rollouts, stored),
     ]
+    if spec.rollout is not None:
+        rollout = stored.status.get("rollout")
+        conditions.append(release_condition(rollout, inputs.release_flaw))
+        body |= {"rollout": rollout} if rollout is not None else {}
     if inputs.scales:
         body["autoscale"] = autoscale_status(inputs.scales)
+    elif _awaits_scales(inputs) and "autoscale" in stored.status:
+        body["autoscale"] = stored.status["autoscale"]
     if inputs.warmup is not None and inputs.served and inputs.served.warmup:
         body["warmup"] = warmup_status(inputs.served.warmup.mode, inputs.served.warmup.hash, inputs.warmup)
         conditions.append(warm(inputs.warmup))
     if inputs.draining:
         body["draining"] = list(inputs.draining)
     return rendered_status(stored, document, body, conditions)
+
+
+def _scaling(inputs: ModelInputs, limit: Mapping[str, LimitView], stored: Stored) -> list[Condition]:
+    """Return the conditions of its replicas; until this manager has looked at them, those that there were."""
+    others, declared, unplaced = dict(inputs.scalers), dict(inputs.declared), dict(inputs.unplaced)
+    agreement = agreement_conditions(inputs.spec, limit, others, declared, inputs.scales, unplaced)
+    if not _awaits_scales(inputs):
+        return [*scaling_conditions(inputs.scales), *agreement]
+    before = [found for name in SCALING_CONDITIONS if (found := condition_before(stored, name))]
+    return [undated(one) for one in before] or agreement
+
+
+def _awaits_scales(inputs: ModelInputs) -> bool:
+    return inputs.before_scales and any(version.autoscale for version in inputs.spec.versions)
 
 
 def _desired(version: Version, scales: Sequence[ScaleView]) -> int | None:

@@ -23,12 +23,17 @@ Limited        (models) where the limit comes from             Capacity | Floor 
                                                                | AwaitsVerdict | NoPinnedSlot | Pending
 ScalingActive  (models) signals decide on their replicas       Following | SignalMissing | NoSignal
                                                                | ForeignAutoscaler | WriterUnavailable
-                                                               | WriteFailed
+                                                               | MetricsHeldByOther | NotApplied | WriteFailed
 ScalingLimited (models) signals ask for more than there may be WithinBounds | AtMost | Quota
+Released       (models with a rollout) requests go where the   Complete | NotBegun | UnknownVerb | Warming | Quota
+               document says                                   | Window | Measuring | TooFewRequests
+                                                               | StatisticsMissing | Inconclusive | CheckFailed
+                                                               | TooLong | NotApproved | ByHand | DocumentChanged
+                                                               | VersionBlocked | Draining | ...
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
-                                                               | QuotaTooSmall
+                                                               | QuotaTooSmall | NodesFull
 TrafficFollowed (attached models) as the other's route splits Followed | Unmapped
 CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
@@ -51,6 +56,7 @@ from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
+from k8s_manager.release.release_request import unknown_verb
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -65,6 +71,7 @@ from k8s_manager.traffic.route_gateways import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
+from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
 from k8s_manager.world.world import Stored, World
 
 KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | None
@@ -210,6 +217,9 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         rollouts=_rollouts(namespace, model, spec, world),
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
+        release_flaw=unknown_verb(stored.release_request),
+        unplaced=_unplaced(namespace, model, spec, done),
+        before_scales=not done.sources.scales.are_known,
     )
 
 
@@ -239,6 +249,14 @@ def _rollouts(namespace: str, model: str, spec: ModelSpec, world: World) -> tupl
         for name in versions
     )
     return tuple(state for state in found if state)
+
+
+def _unplaced(
+    namespace: str, model: str, spec: ModelSpec, done: PassOutcome
+) -> tuple[tuple[str, UnplacedReplicas], ...]:
+    """Return by version the replicas that have found no node for too long."""
+    found = ((v.name, done.world.unplaced.get((namespace, model, v.name))) for v in spec.versions)
+    return tuple((version, one) for version, one in found if one and done.now - one.since >= NODE_GRACE)
 
 
 def _declared(served: ServedModel | None, spec: ModelSpec, plan: Plan) -> tuple[tuple[str, int], ...]:

@@ -72,6 +72,8 @@ class StatusWriter:
         for condition in status["conditions"]:
             condition["lastTransitionTime"] = condition["lastTransitionTime"] or time
         patch = patch_between(stored.status, status)
+        if "rollout" in status:  # the release loop's own part of it
+            del patch["rollout"]
         try:
             self._store.put(await self._patch(stored, patch))
         except Absent:
@@ -125,7 +127,9 @@ def _tenant_of(key: ObjectKey) -> str:
 
 
 def _has_same_status(one: Manifest, other: Manifest) -> bool:
-    return bool((one.get("status") or {}) == (other.get("status") or {}))
+    """Tell whether two states of a document have the same status, but for the release, which another loop writes."""
+    found, live = ({**(obj.get("status") or {}), "rollout": None} for obj in (one, other))
+    return found == live
 
 
 def _has_same_states(stored: Stored, status: Manifest) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from istio_templates.documents import Document, ModelSpec, TenantSpec
 from istio_templates.facts import ObjectKey
@@ -15,6 +16,7 @@ from k8s_manager.runtime.memo import Memo
 from k8s_manager.traffic import version_handover
 from k8s_manager.traffic.attachment import observed_traffic
 from k8s_manager.traffic.gateway_migration import binding
+from k8s_manager.traffic.release_traffic import released
 from k8s_manager.world.tenant import gateway_name, namespace_of
 from k8s_manager.world.tenant_gateways import Binding
 from k8s_manager.world.world import Deployed, Splits, Stored, World
@@ -40,7 +42,10 @@ class TrafficResolver:
 
     def resolve(self, world: World, now: datetime) -> World:
         """Return the world with the bindings of tenants and, for models in handover, the documents to go by."""
-        found, attached = self._handovers(world), self._attached(world)
+        attached, serving = self._attached(world), self._released(world)
+        added = _added(world, serving)
+        world = serving
+        found = self._handovers(world)
         self._memo.end_round()
         instead = {key: handover.stored for key, handover in found.items()}
         instead |= {key: replace(s, document=d) for key, (s, d, _) in attached.items() if d is not s.document}
@@ -50,9 +55,19 @@ class TrafficResolver:
             models=models,
             unfollowed={(key.namespace, key.name): problem for key, (_, _, problem) in attached.items() if problem},
             bindings=self.bindings(world, now),
-            departed={(key.namespace, key.name): handover.departed for key, handover in found.items()},
+            departed=_departed(added, found),
             handovers={(key.namespace, key.name): handover.message for key, handover in found.items()},
         )
+
+    def _released(self, world: World) -> World:
+        """Return the world in which models that are released step by step have the weights of their release."""
+        found = {}
+        for stored in world.models:
+            if inputs := _release_inputs(stored, world):
+                document = self._memo.get(("released", stored.key), inputs, partial(_of_release, *inputs))
+                if document is not None:
+                    found[stored.key] = replace(stored, document=document)
+        return replace(world, models=tuple(found.get(s.key, s) for s in world.models)) if found else world
 
     def bindings(self, world: World, now: datetime) -> dict[str, Binding]:
         """Return which gateways serve each tenant, by its name."""
@@ -109,6 +124,51 @@ class TrafficResolver:
             return None
         added = tuple(version.name for version in instead.spec.versions if version.name not in known)
         return Handover(replace(stored, document=instead), added, version_handover.handover_message(spec, instead.spec))
+
+
+def in_release(stored: Stored[Any], world: World) -> Stored[Any]:
+    """Return a model with the document to go by while it is released step by step; the same where its own holds."""
+    inputs = _release_inputs(stored, world)
+    document = _of_release(*inputs) if inputs else None
+    return replace(stored, document=document) if document else stored
+
+
+def _release_inputs(
+    stored: Stored[ModelSpec], world: World
+) -> tuple[Document[ModelSpec], Any, Mapping[str, int], tuple[str, ...]] | None:
+    if stored.document is None or stored.document.spec.rollout is None or stored.deleting:
+        return None
+    key = (stored.key.namespace, stored.key.name)
+    deployed = tuple(found.version for found in world.deployed.get(key, ()))
+    return stored.document, stored.status.get("rollout"), world.routing.weights.get(key, {}), deployed
+
+
+def _of_release(
+    document: Document[ModelSpec], rollout: Any, live: Mapping[str, int], deployed: tuple[str, ...]
+) -> Document[ModelSpec] | None:
+    instead = released(document.name, document.spec, {"rollout": rollout}, live, deployed)
+    return replace(document, spec=instead) if instead else None
+
+
+def _added(before: World, after: World) -> dict[ObjectKey, tuple[str, ...]]:
+    """Return the versions by which the documents to go by have more than those that are stored."""
+    found: dict[ObjectKey, tuple[str, ...]] = {}
+    for stored, serving in zip(before.models, after.models, strict=True):
+        if serving is not stored and stored.spec and serving.spec:
+            known = {version.name for version in stored.spec.versions}
+            more = tuple(version.name for version in serving.spec.versions if version.name not in known)
+            found |= {stored.key: more} if more else {}
+    return found
+
+
+def _departed(
+    added: Mapping[ObjectKey, tuple[str, ...]], handovers: Mapping[ObjectKey, Handover]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return by model which versions serve though their document no longer has them."""
+    gone = {key: handover.departed for key, handover in handovers.items()}
+    return {
+        (key.namespace, key.name): (*added.get(key, ()), *gone.get(key, ())) for key in dict.fromkeys((*added, *gone))
+    }
 
 
 def _carried(world: World) -> dict[str, dict[str, frozenset[str]]]:

@@ -1,8 +1,11 @@
 """What Kubernetes says of a Deployment that the manager owns, and of the pods that do not start. Pure."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from collectors.pod_trouble import PodTrouble
+from collectors.pod_trouble import UNSCHEDULABLE, PodTrouble
+from collectors.replicas import PodState
 from istio_templates import names
 from istio_templates.facts import Manifest
 
@@ -42,6 +45,21 @@ class Rollout:
         return is_new and (self.settled or self.available >= self.wanted)
 
 
+NODE_GRACE = timedelta(seconds=30)
+"""For how long a pod may look for a node before it counts as one that finds none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedReplicas:
+    """Replicas of a version for which the scheduler finds no node: how many, since when (the first of them) and what it
+    says; and how many of the version have a node."""
+
+    waiting: int
+    placed: int
+    since: datetime
+    said: str
+
+
 @dataclass(frozen=True, slots=True)
 class StuckPod:
     """A pod that does not take requests, and why."""
@@ -70,3 +88,30 @@ def rollout_of(obj: Manifest) -> Rollout:
         digest=annotations.get(names.DIGEST, ""),
         figures=annotations.get(names.FIGURES, ""),
     )
+
+
+def unplaced_replicas(pods: Iterable[PodState]) -> dict[tuple[str, str], UnplacedReplicas]:
+    """Return what finds no node among the pods of a namespace, by model and version as the manager labels them."""
+    staying = [pod for pod in pods if not pod.leaving and not pod.ended]
+    found: dict[tuple[str, str], UnplacedReplicas] = {}
+    for pair in sorted({_version_of(pod) for pod in staying if _waits_since(pod)}):
+        here = [pod for pod in staying if _version_of(pod) == pair]
+        waits = sorted((since, pod.trouble.said) for pod in here if (since := _waits_since(pod)) and pod.trouble)
+        found[pair] = UnplacedReplicas(len(waits), len(here) - len(waits), *waits[0])
+    return {pair: replicas for pair, replicas in found.items() if all(pair)}
+
+
+def _version_of(pod: PodState) -> tuple[str, str]:
+    labels = dict(pod.labels)
+    return labels.get(names.MODEL, ""), labels.get(names.VERSION, "")
+
+
+def _waits_since(pod: PodState) -> datetime | None:
+    """Return since when a pod waits for a node; None for any other."""
+    return pod.trouble.since if pod.trouble and pod.trouble.reason == UNSCHEDULABLE else None
+
+
+def grace_ends(unplaced: Mapping[tuple[str, str, str], UnplacedReplicas], now: datetime) -> float | None:
+    """Return in how many seconds the next replicas have looked for a node long enough to count; None without any."""
+    left = (one.since + NODE_GRACE - now for one in unplaced.values())
+    return min((seconds for one in left if (seconds := one.total_seconds()) > 0), default=None)

@@ -20,7 +20,7 @@ from istio_templates.errors import Problem
 from istio_templates.facts import DEFAULT_KEDA, KedaFacts, LimitKey, LiveRoute, Manifest, ObjectKey
 from k8s_manager.world.certificate import Certificate
 from k8s_manager.world.gateway_api import GatewayApi
-from k8s_manager.world.rollout import Rollout, StuckPod
+from k8s_manager.world.rollout import Rollout, StuckPod, UnplacedReplicas
 from k8s_manager.world.tenant_gateways import Binding
 from ratelimiter.autoscaler import Scaler
 
@@ -33,6 +33,7 @@ class Stored(Generic[SpecT]):
 
     An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
     keep their claims against newcomers. The rest of the status decides nothing, and has no part in comparing.
+    `release_request` is the annotation by which an operator steers the release of a model.
     """
 
     key: ObjectKey
@@ -47,6 +48,7 @@ class Stored(Generic[SpecT]):
     accepted_before: bool = False
     status: Manifest = field(default_factory=dict, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict)
+    release_request: str = ""
 
     @property
     def spec(self) -> SpecT | None:
@@ -141,15 +143,15 @@ class World:
     are what warm-up plans may refer to: the contents of ConfigMaps by (namespace, name). `deployed` are, by (namespace,
     model), the versions that have a Deployment; `ready` counts those too that their document no longer has. `rollouts`
     are the Deployments of the manager by (namespace, name), `stuck` by namespace the pods beside them that do not take
-    requests. What `traffic.resolver` decides: `bindings`; `departed`, by (namespace, model), versions that serve though
-    their document no longer has them; and `handovers`, the messages of models whose requests stay where they are until
-    another version is warm: their document is then not the one that is stored (`version_handover.effective`).
-    `selecting` says, by `namespace/name` of an Istio Gateway, which gateways' pods it selects. `gateway_api` are the
-    HTTPRoutes that there are; None where they cannot be known (rendering for Git). `splits` are those of the routes of
-    others that models attach to, and `unfollowed` says, by (namespace, model), why the traffic of a model is not read
-    from such a route but from its document. `ungated` are (namespace, model, version) of existing pods without the
-    readiness gate that their model asks for. `keda` is how KEDA asks the manager, and `absent` are the kinds that the
-    cluster need not have, and that it has not.
+    requests, and `unplaced` by (namespace, model, version) those that find no node. What `traffic.resolver` decides:
+    `bindings`; `departed`, by (namespace, model), versions that serve though their document no longer has them; and
+    `handovers`, the messages of models whose requests stay where they are until another version is warm: their document
+    is then not the one that is stored (`version_handover.effective`). `selecting` says, by `namespace/name` of an Istio
+    Gateway, which gateways' pods it selects. `gateway_api` are the HTTPRoutes that there are; None where they cannot be
+    known (rendering for Git). `splits` are those of the routes of others that models attach to, and `unfollowed` says,
+    by (namespace, model), why the traffic of a model is not read from such a route but from its document. `ungated` are
+    (namespace, model, version) of existing pods without the readiness gate that their model asks for. `keda` is how
+    KEDA asks the manager, and `absent` are the kinds that the cluster need not have, and that it has not.
     """
 
     gateways: tuple[Stored[InferenceGatewaySpec], ...]
@@ -181,6 +183,7 @@ class World:
     unfollowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     rollouts: Mapping[tuple[str, str], Rollout] = field(default_factory=dict)
     stuck: Mapping[str, tuple[StuckPod, ...]] = field(default_factory=dict)
+    unplaced: Mapping[tuple[str, str, str], UnplacedReplicas] = field(default_factory=dict)
     keda: KedaFacts = DEFAULT_KEDA
     absent: frozenset[str] = frozenset()
 

@@ -29,18 +29,25 @@ class FleetAutoscaler(Protocol):
 
 
 class TidegateAutoscaler:
-    """The manager's own decision on the demand; a replica is warm so many seconds after it is asked for."""
+    """The manager's own decision on demand and concurrency; a replica is warm so many seconds after it is asked for.
 
-    def __init__(self, rules: ScaleRules, warm_up: float) -> None:
-        self._rules, self._warm_up = rules, warm_up
+    A request takes `service_time` seconds. What is refused takes none: concurrency is that of the admitted requests.
+    """
+
+    def __init__(self, rules: ScaleRules, warm_up: float, service_time: float = 0.0) -> None:
+        self._rules, self._warm_up, self._service_time = rules, warm_up, service_time
         self._memory = ScaleMemory()
 
     def replicas(self, seen: FleetView) -> int:
         """Return the replicas to ask for."""
-        readings = {"demand": SignalReading(seen.row.came, seen.row.end)} if seen.row else {}
+        readings = self._readings(seen.row) if seen.row else {}
         observed = ScaleObservation(seen.at, seen.asked, seen.warm, readings, warm_up=self._warm_up)
         decision, self._memory = decide(self._rules, self._memory, observed)
         return decision.replicas
+
+    def _readings(self, row: RequestRow) -> dict[str, SignalReading]:
+        figures = {"demand": row.came, "concurrency": row.admitted * self._service_time}
+        return {name: SignalReading(figure, row.end) for name, figure in figures.items()}
 
 
 class PlainHpa:

@@ -18,6 +18,6 @@ def fleet_of(settings: AutoscaledReplicas, per_replica: float, count: int, began
 def _autoscaler(settings: AutoscaledReplicas, per_replica: float, warm_up: int) -> FleetAutoscaler:
     rules = rules_of(settings.autoscale, per_replica)
     if settings.autoscaler == "tidegate":
-        return TidegateAutoscaler(rules, warm_up)
+        return TidegateAutoscaler(rules, warm_up, float(seconds(settings.service_time or "0s")))
     (demand,) = settings.autoscale.signals
     return PlainHpa(HpaRules(rules.least, rules.most, rules.window), per_replica, demand.figure)

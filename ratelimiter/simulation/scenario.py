@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from istio_templates import names
 from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import Count, Duration, Spec, exact, seconds
-from istio_templates.documents.model import RateLimit
 from istio_templates.documents.parse import problems_of
+from istio_templates.documents.rate_limit import RateLimit
 from istio_templates.errors import Invalid
 from ratelimiter.capacity import VersionLoad
 from ratelimiter.target import Terms
@@ -18,6 +18,10 @@ from ratelimiter.terms import bounds_of, rules_of
 MOST_GATEWAYS = 1000
 MODEL, NAMESPACE, GATEWAY = "simulated", "simulation", "gateway"
 IDENTITY = names.identity(NAMESPACE, MODEL)
+
+
+_SIMULATED = frozenset({"concurrency", "demand"})
+"""The signals that follow from requests alone, and from how long each takes."""
 
 
 class Moment(Spec):
@@ -37,17 +41,25 @@ Timeline = Annotated[tuple[Moment, ...], BeforeValidator(_timeline), Field(min_l
 class AutoscaledReplicas(Spec):
     """Replicas that an autoscaler moves, from the first number of `replicas` on: the manager's, or `hpa`, Kubernetes'
     own on CPU, whose target is then the share of a full replica's CPU. A new replica serves `start` and `warmUp` after
-    it is asked for."""
+    it is asked for. `serviceTime` is how long a request takes at a replica, for the signal `concurrency`: the same at
+    any load, so that no latency can be simulated."""
 
     autoscale: VersionAutoscale
     autoscaler: Literal["tidegate", "hpa"] = "tidegate"
     start: Duration = "5s"
     warm_up: Duration = "30s"
+    service_time: Duration | None = None
 
     @model_validator(mode="after")
     def _known(self) -> "AutoscaledReplicas":
-        if [signal.kind for signal in self.autoscale.signals] != ["demand"] or self.autoscale.schedules:
-            raise ValueError("autoscale: a simulation knows demand alone; leave other signals and schedules out")
+        kinds = {signal.kind for signal in self.autoscale.signals}
+        if not kinds <= _SIMULATED or self.autoscale.schedules:
+            known = " and ".join(sorted(_SIMULATED))
+            raise ValueError(f"autoscale: a simulation knows {known} alone; leave other signals and schedules out")
+        if self.autoscaler == "hpa" and kinds != {"demand"}:
+            raise ValueError("autoscale: the simulated hpa knows CPU alone, by the target of demand; leave others out")
+        if "concurrency" in kinds and self.service_time is None:
+            raise ValueError("serviceTime: concurrency needs it; write how long a request takes, such as 200ms")
         return self
 
 

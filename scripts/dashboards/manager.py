@@ -74,6 +74,34 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Releases": (
+        Panel(
+            "Weights",
+            "Share of the requests of each version while it is released.",
+            "percentunit",
+            (
+                Query(
+                    "{{namespace}}/{{model}} {{version}}",
+                    "max by (namespace, model, version) (tidegate_release_weight) / 100",
+                ),
+            ),
+        ),
+        Panel(
+            "Held",
+            "Releases that wait for something, and versions that failed theirs.",
+            "short",
+            (
+                Query("{{reason}}", "sum by (reason) (max by (namespace, model, reason) (tidegate_release_waiting))"),
+                Query("failed", "sum(max by (namespace, model, version) (tidegate_release_blocked))"),
+            ),
+        ),
+        Panel(
+            "Ended",
+            "Releases that were promoted or aborted.",
+            "short",
+            (Query("{{outcome}}", "sum by (outcome) (increase(tidegate_releases_total[$__rate_interval]))"),),
+        ),
+    ),
     "Gateway pods": (
         Panel(
             "Requests",

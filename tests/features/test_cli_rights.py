@@ -70,6 +70,8 @@ TABLE = [
     ("traffic search/ranker v1=100 --force --dry-run", OPERATE),
     ("pause search/ranker --reason because --dry-run", OPERATE),
     ("resume search/ranker --dry-run", OPERATE),
+    ("release search/ranker", READ),
+    ("release search/ranker abort --dry-run", OPERATE),
     ("plan -f model.yaml", EDIT),
     ("plan -f own.yaml", OPERATE),
     ("plan -f all.yaml", MANAGE),
@@ -106,6 +108,7 @@ async def rest(fleet, tmp_path):
     people = made(tmp_path, **{name: GROUPS.get(name, []) for name in PEOPLE})
     async with fleet.manager() as manager, fleet.rest(manager, people, calls_per_second=300) as calls:
         await make_search(fleet)
+        await fleet.apply(model(rollout={}))
         await until(lambda: has_history(calls), "the first revision of the tenant")
         ranged = tenant("search", rateLimit={"range": {"lowest": 1, "highest": 50}})
         await fleet.apply(ranged, tenant("ads", rateLimit={"range": {"lowest": 1, "highest": 50}}))

@@ -15,7 +15,7 @@ from tests.features.test_statistics import collector_on
 from tests.fuzz.__main__ import BODIES, RANGE
 from tests.fuzz.__main__ import rest as more_documents
 from tests.support.answers import closed, strict_description
-from tests.support.documents import tenant
+from tests.support.documents import model, tenant
 from tests.support.fleet import SETTINGS
 from tests.support.standalone import free_port
 from tests.support.waiting import until
@@ -60,6 +60,7 @@ async def rest(fleet, tmp_path):
     ):
         await make_search(fleet)
         await until(lambda: has_history(calls, "tenants/search"), what="the first revision, before the next change")
+        await fleet.apply(model(rollout={}))
         system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
         await fleet.apply(system, tenant(rateLimit=RANGE), tenant("lender"), *more_documents())
         await until(lambda: fleet.get("Gateway", "tenant-lender", "inference-gw"), what="the other tenant")

@@ -11,7 +11,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from collectors.access_log.line_counts import LineCounts
 from collectors.request_statistics.request_totals import RequestTotals
 from k8s_manager.collector.request_metrics import RequestMetrics
-from k8s_manager.runtime.metrics import REGISTRY, SOURCE_READS
+from k8s_manager.runtime.metrics import (
+    REGISTRY,
+    RELEASE_BLOCKED,
+    RELEASE_WAITING,
+    RELEASE_WEIGHT,
+    RELEASES,
+    SOURCE_READS,
+)
 from tests.monitoring.exporters import Exporters
 from tests.monitoring.files import ROOT
 from tests.monitoring.kafka_metrics import kafka_registries
@@ -19,11 +26,23 @@ from tests.monitoring.targets import Target, target
 from tests.support.serving import serving
 from tests.support.standalone import Running
 
+RARE = (
+    "tidegate_replica_source_reads_total",
+    "tidegate_releases_total",
+    "tidegate_release_weight",
+    "tidegate_release_blocked",
+    "tidegate_release_waiting",
+)
+
 
 async def rare_of_manager(_: web.Request) -> web.Response:
-    """Show what a manager has only with another source of replica counts."""
+    """Show what a manager has only with another source of replica counts, and while a version is released."""
     SOURCE_READS.labels("success").inc()
-    return web.Response(body=generate_latest(REGISTRY.restricted_registry(["tidegate_replica_source_reads_total"])))
+    RELEASES.labels("promoted").inc()
+    RELEASE_WEIGHT.labels("search", "ranker", "v2").set(5)
+    RELEASE_BLOCKED.labels("search", "ranker", "v3").set(1)
+    RELEASE_WAITING.labels("search", "ranker", "NotApproved").set(1)
+    return web.Response(body=generate_latest(REGISTRY.restricted_registry(RARE)))
 
 
 async def sinks_of_collector(_: web.Request) -> web.Response:

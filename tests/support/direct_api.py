@@ -21,6 +21,7 @@ from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.manager import Manager, assemble, until
+from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.errors import ApiError
 from k8s_manager.standalone.apiserver.http import Api, _event, _line, _place, _selected
@@ -176,6 +177,34 @@ class Cluster:
         # A session of its own: it meets no faults, and what it calls is not counted.
         self.client = KubeClient(SERVER, DirectSession(self.session.registrar))  # type: ignore[arg-type]
         self.manager: Manager | None = None
+        self._made: tuple[Settings, SignalSource | None, ReleaseSource | None] = (SETTINGS, None, None)
+        self._stop, self._running = asyncio.Event(), asyncio.Future[None]()
+
+    async def start(
+        self, settings: Settings, signals: SignalSource | None = None, outcomes: ReleaseSource | None = None
+    ) -> None:
+        """Run a manager that knows what the cluster shows, and no more."""
+        self._made, self._stop = (settings, signals, outcomes), asyncio.Event()
+        self.manager = manager = assemble(  # type: ignore[arg-type]
+            KubeClient(SERVER, self.session), SimulatedClock(), settings, signals=signals, outcomes=outcomes
+        )
+        self._running = asyncio.ensure_future(until(self._stop, *manager.parts()))
+        synced = asyncio.create_task(manager.store.synced.wait())
+        await asyncio.wait({self._running, synced}, return_when="FIRST_COMPLETED")
+
+    def assert_runs(self) -> None:
+        """Fail where the manager has ended by itself."""
+        assert not self._running.done(), "the manager has ended"
+
+    async def stop(self) -> None:
+        """End the manager."""
+        self._stop.set()
+        await self._running
+
+    async def restart(self) -> None:
+        """Let another manager take the place of this one."""
+        await self.stop()
+        await self.start(*self._made)
 
     async def apply(self, *documents: str | Manifest) -> None:
         """Apply documents as a person does, past all faults."""
@@ -193,21 +222,22 @@ class Cluster:
 
     def find(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
         """Return an object; None where there is none."""
-        return self.state().get(f"{kind} {namespace}/{name}")
+        return self._of_kind(kind).get(f"{kind} {namespace}/{name}")
 
     def state(self) -> dict[str, Manifest]:
         """Return every object that there is, by kind and name."""
-        out = {}
-        for kind, resource in RESOURCES.items():
-            if kind in ("Event", "Lease") or resource.group_version.startswith(("authentication", "authorization")):
-                continue
-            try:
-                at = self.session.registrar.kind(resource.group_version, resource.plural)
-            except ApiError:
-                continue
-            for obj in self.session.registrar.store.every(resource_of(at)):
-                out[f"{kind} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"] = obj
-        return out
+        kinds = (kind for kind, resource in RESOURCES.items() if kind not in ("Event", "Lease")
+                 and not resource.group_version.startswith(("authentication", "authorization")))  # fmt: skip
+        return {place: obj for kind in kinds for place, obj in self._of_kind(kind).items()}
+
+    def _of_kind(self, kind: str) -> dict[str, Manifest]:
+        resource = RESOURCES[kind]
+        try:
+            at = self.session.registrar.kind(resource.group_version, resource.plural)
+        except ApiError:
+            return {}
+        found = self.session.registrar.store.every(resource_of(at))
+        return {f"{kind} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}": obj for obj in found}
 
     def writes(self) -> Counter[tuple[str, str]]:
         """Return the writes so far, by verb and path."""
@@ -220,24 +250,19 @@ async def managed(
     settings: Settings = SETTINGS,
     prepare: Callable[[Cluster], Any] | None = None,
     signals: SignalSource | None = None,
+    outcomes: ReleaseSource | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run a cluster and a manager in it, in the simulated loop."""
     cluster = Cluster()
     await cluster.apply(*crds(), *istio_crds())
     if prepare:
         await prepare(cluster)
-    cluster.manager = manager = assemble(  # type: ignore[arg-type]
-        KubeClient(SERVER, cluster.session), SimulatedClock(), settings, signals=signals
-    )
-    stop = asyncio.Event()
-    running = asyncio.create_task(until(stop, *manager.parts()))
-    await asyncio.wait({running, asyncio.create_task(manager.store.synced.wait())}, return_when="FIRST_COMPLETED")
+    await cluster.start(settings, signals, outcomes)
     try:
         yield cluster
-        assert not running.done(), "the manager has ended"
+        cluster.assert_runs()
     finally:
-        stop.set()
-        await running
+        await cluster.stop()
 
 
 def reset() -> Exception:

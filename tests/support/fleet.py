@@ -25,6 +25,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import Absent
 from k8s_manager.kube.resources import OWNED, RESOURCES
 from k8s_manager.manager import Manager, application, assemble, served, until
+from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.clock import Clock, SystemClock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.http import Api
@@ -93,10 +94,12 @@ class Fleet(Hands):
         clock: Clock | None = None,
         connect: Callable[[str, aiohttp.ClientSession], KubeClient] = KubeClient,
         signals: SignalSource | None = None,
+        outcomes: ReleaseSource | None = None,
     ) -> AsyncIterator[Manager]:
         """Run a manager, on a clock, a transport and signals of the test's where it gives them."""
         async with aiohttp.ClientSession(read_bufsize=2**22) as session:
-            manager = assemble(connect(self.server, session), clock or SystemClock(), settings, signals=signals)
+            client, now = connect(self.server, session), clock or SystemClock()
+            manager = assemble(client, now, settings, signals=signals, outcomes=outcomes)
             stop = asyncio.Event()
             running = asyncio.create_task(until(stop, *manager.parts()))
             try:

@@ -8,17 +8,21 @@ from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.document_paths import model_of
 from k8s_manager.api.exchange import note
+from k8s_manager.api.guard import change_by
 from k8s_manager.api.openapi import described
+from k8s_manager.api.parameters import DryRun, Match, Reason
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json, respond
-from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ScaleBody, TrafficBody
+from k8s_manager.api.schemas.bodies import MeasurementBody, PauseBody, ReleaseBody, ScaleBody, TrafficBody
 from k8s_manager.api.schemas.documents import ModelDocument
 from k8s_manager.api.schemas.limits import LimitExplanation, ModelLimit, ModelWithoutLimit, NoLimitExplanation
 from k8s_manager.api.schemas.plans import WritePlan
+from k8s_manager.api.schemas.releases.release import ModelRelease, ReleasePlan
 from k8s_manager.api.schemas.replicas import DecidedReplicas, ReplicaList, ScalingExplanation
 from k8s_manager.api.schemas.warmups import MeasurementHold, WarmupExplanation
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.api.services.write_request import AsAsked
+from k8s_manager.api.services.write_request import AsAsked, WriteRequest
+from k8s_manager.release.release_status import release_view
 from k8s_manager.status import explain
 from k8s_manager.status.limit_status import limit_status
 
@@ -32,6 +36,7 @@ def add(app: FastAPI, backend: Backend) -> None:
     _writes(app, backend)
     _moves(app, backend)
     _pausing(app, backend)
+    _releases(app, backend)
 
 
 def _reads(app: FastAPI, backend: Backend) -> None:
@@ -207,5 +212,42 @@ def _pausing(app: FastAPI, backend: Backend) -> None:
         write: AsAsked,
     ) -> Response:
         answer = await backend.actions.pause(key, body.paused, write)
+        note(request, key, answer)
+        return respond(answer)
+
+
+def _releases(app: FastAPI, backend: Backend) -> None:
+    place = model_of(backend)
+
+    @app.get(
+        _ROOT + "/release",
+        tags=["Model"],
+        summary="How far requests have come to another version, and what the release waits for.",
+        name="get_model_release",
+        response_model=ModelRelease,
+    )
+    async def release(tenant: str, model: str, key: Annotated[ObjectKey, Depends(place)]) -> Response:
+        return in_json(release_view(f"{tenant}/{model}", backend.models.release(key)))
+
+    @app.put(
+        _ROOT + "/release",
+        tags=["Model"],
+        summary="Promote, pause, resume, approve, abort or retry the release of a model.",
+        name="steer_model_release",
+        openapi_extra=described(ReleaseBody),
+        response_model=ModelDocument | ReleasePlan,
+    )
+    async def steer(
+        request: Request,
+        key: Annotated[ObjectKey, Depends(place)],
+        body: Annotated[ReleaseBody, Depends(body_of(ReleaseBody, _SUBJECT))],
+        match: Match = None,
+        reason: Reason = "",
+        dry_run: DryRun = False,
+    ) -> Response:
+        asked = WriteRequest(dry_run, match, change_by(request, reason, ""))
+        answer = await backend.actions.release(key, body.action, asked)
+        if dry_run:
+            return in_json(answer)
         note(request, key, answer)
         return respond(answer)

@@ -12,6 +12,7 @@ from istio_templates.documents import unlisted
 from istio_templates.documents.crd import structural
 from istio_templates.documents.fields import Spec
 from k8s_manager.client import MOST_TOGETHER
+from k8s_manager.release.release_request import ReleaseVerb
 from ratelimiter.simulation.scenario import Scenario
 
 MOST_REASON, MOST_TICKET = 500, 100
@@ -102,6 +103,12 @@ class PauseBody(Spec):
     """The reason for which a model's routes answer 503; without one they are open again."""
 
     paused: Annotated[Any, WithJsonSchema({"type": ["string", "null"]})] = None
+
+
+class ReleaseBody(Spec):
+    """What is asked of the release of a model."""
+
+    action: ReleaseVerb
 
 
 class ClaimBody(Spec):

@@ -47,6 +47,15 @@ class SignalShare(ApiAnswer):
     missing: str = optional()
 
 
+class FigureTooHigh(ApiAnswer):
+    """A figure `perReplicaQps` that the measured latency does not bear."""
+
+    load: float = Field(description="Requests/s of each warm replica.")
+    latency: float = Field(description="In seconds, at that load.")
+    target: float = Field(description="The latency that the document allows, in seconds.")
+    of: str = Field(description="Differs when it is about another figure, other signals or other pods.")
+
+
 class VersionScaling(ApiAnswer):
     """The replicas of a version that `autoscale` asks for, as of the last look that the status shows."""
 
@@ -62,6 +71,7 @@ class VersionScaling(ApiAnswer):
     need: float = optional(description="Replicas that are needed now.")
     need_ahead: float = optional(description="Replicas that are needed when new ones are warm.")
     signals: list[SignalShare]
+    too_high: FigureTooHigh = optional(description="What was measured where replicas did not bear `perReplicaQps`.")
     at: str
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 from k8s_manager.api.schemas.limits import LimitSummary
+from k8s_manager.api.schemas.releases.release import ReleaseSummary
 from k8s_manager.api.schemas.replicas import VersionScaling
 from k8s_manager.api.schemas.warmups import GatedReplica
 
@@ -90,6 +91,7 @@ class ModelStatus(DocumentStatus):
     limit: LimitSummary | None = None
     warmup: WarmupSummary = optional()
     autoscale: list[VersionScaling] = optional(description="Only where versions have autoscale.")
+    rollout: ReleaseSummary = optional(description="Only with spec.rollout.")
     draining: list[DrainingVersion] = optional()
 
 

@@ -27,6 +27,7 @@ from k8s_manager.limits.limit_view import LimitViews
 from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.preview.dry_run import DryRunner
 from k8s_manager.preview.forecast import LimitForecaster
+from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.work.work_queue import WorkQueue
@@ -70,6 +71,7 @@ def backend_of(
     probe: ConfigProbeLoop,
     gates: GateLoop,
     scales: ScaleViews,
+    releases: ReleaseLoop,
     events: Events,
     watchers: Sequence[Watcher],
     history: HistoryRecorder,
@@ -98,7 +100,7 @@ def backend_of(
         bundles=BundlePlanner(store, catalog, dry_run, work),
         models=models,
         inventory=Inventory(store, catalog),
-        actions=ModelActions(client, store, catalog, models, writer, reader),
+        actions=ModelActions(client, store, catalog, models, writer, reader, releases),
         transfers=HostTransfers(store, catalog, writer, clock, patience),
         events=events,
         history=history,

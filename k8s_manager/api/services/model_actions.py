@@ -7,9 +7,10 @@ from typing import Any
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import deployment
+from istio_templates.names import RELEASE, deployment
+from k8s_manager.api.preconditions import WHATEVER, require
 from k8s_manager.api.schemas.bodies import MOST_REASON
-from k8s_manager.api.services.document_bodies import completed
+from k8s_manager.api.services.document_bodies import completed, shown
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_writer import DocumentWriter
 from k8s_manager.api.services.model_reader import ModelReader
@@ -19,6 +20,10 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.shift_check import objections
+from k8s_manager.release.release_loop import ReleaseLoop
+from k8s_manager.release.release_request import ReleaseVerb, action_in, request_text
+from k8s_manager.release.release_status import release_sentences
+from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.warmup_gate.measurement_lease import reserve
 from k8s_manager.world.installation import SYSTEM
 
@@ -34,7 +39,9 @@ class ModelActions:
         models: ModelReader,
         writer: DocumentWriter,
         reader: WorldReader,
+        releases: ReleaseLoop,
     ) -> None:
+        self._releases = releases
         self._client, self._store, self._catalog = client, store, catalog
         self._models, self._writer, self._reader = models, writer, reader
 
@@ -85,14 +92,14 @@ class ModelActions:
 
     async def traffic(self, key: ObjectKey, shares: Any, force: bool, write: WriteRequest) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
-        unless `force` lets the limit fall."""
+        unless `force` lets the limit fall. With a rollout a release does it, and waits for warm replicas."""
         spec = self._catalog.live(key)["spec"]
         body = {"spec": {**spec, "traffic": shares}}
         after = parse(completed(key, body)).spec
         before = self._models.spec(key)
         assert isinstance(after, ModelSpec)
         found = objections(before, after, self._reader.pods.ready(key.namespace, key.name, after))
-        if found and not force:
+        if found and not force and after.rollout is None:
             raise Conflict(str(key), found)
         return await self._writer.patch(key, {"spec": {"traffic": shares}}, write)
 
@@ -102,6 +109,24 @@ class ModelActions:
         if write.change and not write.change.reason:
             write = replace(write, change=replace(write.change, reason=said[:MOST_REASON]))
         return await self._writer.patch(key, {"spec": {"paused": reason}}, write)
+
+    async def release(self, key: ObjectKey, action: ReleaseVerb, write: WriteRequest) -> Manifest:
+        """Ask something of the release of a model; the leader answers in its status. With a dry run return the release
+        as it would be. Raises `Conflict` for a model without a rollout."""
+        live = self._catalog.live(key)
+        if (live.get("spec") or {}).get("rollout") is None:
+            said = "has no rollout, so its traffic is moved at once; give it spec.rollout"
+            raise Conflict(str(key), [Problem("spec.rollout", said)])
+        require(live, write.match or WHATEVER, key)
+        by, reason = (write.change.by, write.change.reason) if write.change else ("", "")
+        text = request_text(action, datetime.now(UTC).isoformat(timespec="milliseconds"), by, reason)
+        if write.dry_run:
+            asked = action_in(text)
+            assert asked is not None
+            found = self._releases.preview(ModelPlace(key.namespace, key.name), asked)
+            subject = f"{key.namespace}/{key.name}"
+            return {"dryRun": True, "model": subject, "release": found, "reasons": release_sentences(subject, found)}
+        return shown(await self._writer.annotate(live, RELEASE, text))
 
     async def reserve(self, key: ObjectKey, holder: str, seconds: int) -> datetime:
         """Keep other measurements off a model; raises `NotFound`, or `Conflict` while another has it."""

@@ -87,6 +87,11 @@ class ModelReader:
         served = served_replicas(self._store, key.namespace, key.name, found)
         return {"version": version, "replicas": served, "decided": found.replicas, "at": found.at}
 
+    def release(self, key: ObjectKey) -> Manifest | None:
+        """Return the release in a model's status; None where there is none. Raises `NotFound`."""
+        found = (self._catalog.live(key).get("status") or {}).get("rollout")
+        return found if isinstance(found, dict) else None
+
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's
         weight."""

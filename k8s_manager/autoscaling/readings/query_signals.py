@@ -39,7 +39,7 @@ class QuerySignals:
         """Return the signals that come from queries."""
         asked = [(version, signal, (version.key.namespace, signal.prometheus or ""))
                  for version, signal in signals_of(versions, KINDS)]  # fmt: skip
-        answers = await _Round(self._server, self._clock).answers({question for *_, question in asked})
+        answers = await QueryRound(self._server, self._clock).answers({question for *_, question in asked})
         sheet = SignalSheet(self._clock)
         for version, signal, question in asked:
             found = answers[question]
@@ -50,7 +50,7 @@ class QuerySignals:
         return sheet.readings()
 
 
-class _Round:
+class QueryRound:
     """One round of questions; where nothing takes connections, those that wait are not asked."""
 
     def __init__(self, server: PrometheusServer | None, clock: Clock) -> None:

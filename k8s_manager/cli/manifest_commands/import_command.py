@@ -27,6 +27,9 @@ def import_(
 
     With the Gateway API, read gateways.gateway.networking.k8s.io,httproutes,grpcroutes,inferencepools too.
 
+    With inferencegateways,tenants,models,hpa,scaledobjects, models that other autoscalers scale are proposed with
+    autoscale in their place.
+
     Nothing is changed anywhere, and what would be rejected is not proposed. Models limit the routes that are there
     (attachTo), which touches nothing of theirs; --take-over is for later. Documents go to standard output; what they do
     not express, to standard error.

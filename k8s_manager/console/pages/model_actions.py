@@ -26,6 +26,7 @@ def routes(site: ConsoleSite) -> list[Route]:
         "scale": _scale,
         "traffic": _traffic,
         "pause": _pause,
+        "release": _release,
         "override": _override,
         "override/end": _end_override,
         "rollback": _rollback,
@@ -73,6 +74,11 @@ def _pause(request: Request) -> WriteIntent:
     reason = form_of(request).get("paused", "").strip()
     title = "Pause" if reason else "Open again"
     return _intent(request, title, "PUT", "/pause", {"paused": reason or None})
+
+
+def _release(request: Request) -> WriteIntent:
+    action = form_of(request).get("action", "")
+    return _intent(request, f"{action.capitalize()} the release of", "PUT", "/release", {"action": action})
 
 
 def _override(request: Request) -> WriteIntent:

@@ -22,6 +22,11 @@ FIELDS = {
     "command": "spec.versions[0].workload.command",
     "probe": "spec.versions[0].workload.podTemplate",
     "replicas": "spec.versions[0].workload.replicas",
+    "scaling": "spec.versions[0].autoscale",
+    "least": "spec.versions[0].autoscale.min",
+    "most": "spec.versions[0].autoscale.max",
+    "target": "spec.versions[0].autoscale.signals",
+    "writer": "spec.versions[0].autoscale.writer",
     "cpu": "spec.versions[0].workload.resources.requests.cpu",
     "memory": "spec.versions[0].workload.resources.requests.memory",
     "gpus": "spec.versions[0].workload.resources.limits",
@@ -36,7 +41,17 @@ FIELDS = {
 GPU = "nvidia.com/gpu"
 OWN_ADDRESS = "POD_IP"
 """The variable with a replica's address, which a command may name as `$(POD_IP)`."""
-START = {"protocol": "http", "port": "8080", "version": "v1", "replicas": "2", "runs": "workload", "mode": "enforce"}
+START = {
+    "protocol": "http",
+    "port": "8080",
+    "version": "v1",
+    "replicas": "2",
+    "runs": "workload",
+    "mode": "enforce",
+    "least": "1",
+    "target": "80%",
+    "writer": "tidegate",
+}
 """What the form says at its beginning."""
 
 
@@ -86,7 +101,10 @@ def _runs(given: Mapping[str, str]) -> dict[str, Any]:
     if given.get("runs") == "existing":
         pairs = (pair.partition("=") for pair in given.get("labels", "").replace(",", " ").split())
         return {"existing": {"labels": {name: value for name, _, value in pairs}}}
-    workload: dict[str, Any] = {"image": given.get("image", ""), "replicas": number(given.get("replicas", ""))}
+    workload: dict[str, Any] = {"image": given.get("image", "")}
+    scaled = given.get("scaling") == "demand"
+    if not scaled:
+        workload["replicas"] = number(given.get("replicas", ""))
     if given.get("command"):
         workload |= _command(given["command"])
     if given.get("probe"):
@@ -96,7 +114,15 @@ def _runs(given: Mapping[str, str]) -> dict[str, Any]:
     limits = {GPU: number(given["gpus"])} if given.get("gpus") else {}
     if resources := {name: value for name, value in (("requests", requests), ("limits", limits)) if value}:
         workload["resources"] = resources
-    return {"workload": workload}
+    return {"workload": workload, **({"autoscale": _autoscale(given)} if scaled else {})}
+
+
+def _autoscale(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return replicas that follow the demand; what is left empty has the document's own default."""
+    signal = {"name": "demand", **({"target": given["target"]} if given.get("target") else {})}
+    least = {"min": number(given["least"])} if given.get("least") else {}
+    writer = {"writer": given["writer"]} if given.get("writer") not in ("", None, "tidegate") else {}
+    return {**least, "max": number(given.get("most", "")), "signals": [signal], **writer}
 
 
 def _command(text: str) -> dict[str, Any]:

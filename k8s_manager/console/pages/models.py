@@ -51,11 +51,12 @@ async def model(request: Request) -> Response:
     """Show the model."""
     reader, path = reader_of(request), path_of(request)
     found = await reader.api.get(path)
-    limit, explanation, scaling, ready, inventory, replicas, usage = await asyncio.gather(
+    limit, explanation, scaling, ready, release, inventory, replicas, usage = await asyncio.gather(
         reader.api.get(f"{path}/limit"),
         reader.api.get(f"{path}/explain"),
         reader.api.get(f"{path}/explain", about="replicas"),
         reader.api.get(f"{path}/explain", about="ready"),
+        reader.api.get(f"{path}/release"),
         reader.api.get(f"{path}/objects"),
         reader.api.get(f"{path}/replicas"),
         _usage(reader.api, path),
@@ -71,7 +72,9 @@ async def model(request: Request) -> Response:
         **request.path_params,
         document=found,
         state=state(found),
-        weights={one["version"]: one["weight"] for one in found["spec"].get("traffic") or []},
+        weights=_weights(found, release["release"]),
+        release=release["release"],
+        release_sentences=release["explanation"],
         limit=limit,
         explanation=explanation["explanation"],
         scaling=scaling,
@@ -86,6 +89,12 @@ async def model(request: Request) -> Response:
         span=span if span in SPANS else "15m",
         spans=list(SPANS),
     )
+
+
+def _weights(document: Mapping[str, Any], release: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return by which weights requests go: those of a release, or else the document's."""
+    shares = release["weights"] if release else document["spec"].get("traffic") or []
+    return {one["version"]: one["weight"] for one in shares}
 
 
 async def model_series(request: Request) -> Response:

@@ -66,13 +66,14 @@ def _gains(strategy: PeriodicBest, version: ModelVersionFact, base: ModelVersion
         ("errors", weights.errors, version.errors, base.errors, Direction.LOWER),
     )
     total = sum(weight for _, weight, *_ in values)
-    for name, weight, first, second, direction in values:
+    for name, weight, value, of_base, direction in values:
         if weight:
-            one, two = _finite(first), _finite(second)
+            one, two = _finite(value), _finite(of_base)
             yield name, weight / total, one, two, _gain(one, two) * (1 if direction is Direction.HIGHER else -1)
 
 
 def _finite(value: float | None) -> float | None:
+    """Return a value that says something; NaN and infinity are not known."""
     return value if value is not None and math.isfinite(value) else None
 
 

@@ -3,8 +3,8 @@ from fractions import Fraction
 import pytest
 
 from istio_templates.documents.autoscale import VersionAutoscale
-from k8s_manager.autoscaling.namespace_quota import Rooms, bearable_in, pod_size, rooms_of
-from k8s_manager.autoscaling.quota_reader import QuotaBounds
+from k8s_manager.autoscaling.quotas.namespace_quota import Rooms, bearable_in, pod_size, rooms_of
+from k8s_manager.autoscaling.quotas.quota_reader import QuotaBounds
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from istio_templates.documents.autoscale import VersionAutoscale
-from k8s_manager.autoscaling.namespace_quota import BearableReplicas, QuotaRoom
+from k8s_manager.autoscaling.quotas.namespace_quota import BearableReplicas, QuotaRoom
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from k8s_manager.autoscaling.scale_view import ScaleView
 from ratelimiter.autoscale.decision import ScaleDecision
@@ -29,3 +29,9 @@ def test_what_a_quota_bears_is_news_where_it_is_less_than_max():
 
 def test_replicas_that_do_not_bear_their_figure_are_news():
     assert not VIEW.says_the_same(replace(VIEW, saturation=Saturation(18.0, 0.12, 0.08)))
+
+
+def test_an_autoscaler_that_stands_still_is_news_and_other_words_for_it_are_not():
+    silent, other = replace(VIEW, complaint="no metric"), replace(VIEW, complaint="no metric, port 41234")
+    assert not VIEW.says_the_same(silent) and silent.says_the_same(other)
+    assert not VIEW.says_the_same(replace(VIEW, held_by="keda/keda-metrics-apiserver"))

@@ -32,6 +32,8 @@ def spec_errors(form: dict[str, str]) -> None:
         {"cpu": "500m", "memory": "2Gi", "gpus": "1"},
         {"command": "serve --listen '$(POD_IP):8080'", "probe": "/v2/health/ready"},
         {"runs": "existing", "labels": "app=reranker, version=v1"},
+        {"scaling": "demand", "most": "8"},
+        {"scaling": "demand", "least": "", "most": "8", "target": "", "writer": "keda"},
         {"warmup": "fixedDelay", "delay": "30s"},
         {"warmup": "gate", "plan": "reranker"},
     ],
@@ -46,6 +48,18 @@ def test_a_command_is_read_as_a_shell_reads_it_and_knows_the_address_of_its_repl
     assert version["workload"]["env"] == [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
     (plain,) = document_of({**SOUND, "command": "serve"})["versions"]
     assert plain["workload"] == {"image": "example.com/reranker:1", "replicas": 2, "command": ["serve"]}
+
+
+def test_replicas_follow_the_demand_or_are_always_as_many():
+    asked = {**SOUND, "scaling": "demand", "least": "2", "most": "40", "target": "70%", "writer": "hpa"}
+    (version,) = document_of(asked)["versions"]
+    signals = [{"name": "demand", "target": "70%"}]
+    assert version["autoscale"] == {"min": 2, "max": 40, "signals": signals, "writer": "hpa"}
+    assert "replicas" not in version["workload"]
+    (plain,) = document_of({**asked, "scaling": ""})["versions"]
+    assert plain["workload"]["replicas"] == 2 and "autoscale" not in plain
+    (found,) = document_of({**asked, "runs": "existing", "labels": "app=a"})["versions"]
+    assert found == {"name": "v1", "existing": {"labels": {"app": "a"}}}  # whose number is their owner's
 
 
 def test_problems_are_placed_at_the_nearest_field():
@@ -87,6 +101,11 @@ async def test_a_model_is_made_by_the_designer(place):
         ({"probe": "/ready", "port": "many"}, "port"),
         ({"version": "V 1"}, "version"),
         ({"name": "ranker"}, "name"),
+        ({"scaling": "demand"}, "most"),
+        ({"scaling": "demand", "most": "8", "target": "80"}, "target"),
+        ({"scaling": "demand", "most": "many"}, "most"),
+        ({"scaling": "demand", "least": "9", "most": "8"}, "scaling"),
+        ({"scaling": "demand", "least": "-1", "most": "8"}, "least"),
         ({"name": "Big Name"}, "name"),
         ({"warmup": "fixedDelay", "delay": "soon"}, "delay"),
     ],

@@ -58,6 +58,26 @@ async def test_an_override_is_set_and_ended(place, browser):
     assert "an incident" not in (await browser.get("/console/overrides")).text
 
 
+async def test_a_release_is_shown_and_steered(place, browser):
+    found = await place.fleet.get("Model", "ranker", "search")
+    await place.fleet.apply({**found, "spec": {**found["spec"], "rollout": {}}, "metadata": {
+        name: found["metadata"][name] for name in ("name", "namespace")
+    }})  # fmt: skip
+    await until(lambda: _shows(browser, "Steer the release"), what="the release on the page")
+    csrf = (await browser.get(RANKER)).form("/sign-out")["csrf"]
+    plan = await browser.send(f"{RANKER}/release", {"csrf": csrf, "action": "abort", "reason": "an exercise"})
+    assert plan.status == 200 and "Abort the release of" in plan.text, plan.text
+    live = await place.fleet.get("Model", "ranker", "search")
+    assert "tidegate.dev/release" not in (live["metadata"].get("annotations") or {}), "a plan writes nothing"
+    assert "Done." in (await browser.send("/console/apply", plan.form("/apply"))).text
+    live = await place.fleet.get("Model", "ranker", "search")
+    assert "an exercise" in live["metadata"]["annotations"]["tidegate.dev/release"]
+
+
+async def _shows(browser, words: str) -> bool:
+    return words in (await browser.get(RANKER)).text
+
+
 async def test_a_plan_that_changes_several_limits_lists_them(place, browser):
     await until(lambda: is_programmed(place.fleet, "bidder", "ads"), what="the other model")
     csrf = (await browser.get(RANKER)).form("/sign-out")["csrf"]

@@ -61,6 +61,7 @@ def test_what_is_missing_is_named_with_what_to_run(change, what, remedy):
 
 OURS = ApiServiceState("tidegate-system/tidegate", is_ours=True)
 KEDA = ApiServiceState("keda/keda-operator-metrics-apiserver")
+WITH_KEDA = WELL.kinds | {"scaledobjects.keda.sh"}
 
 
 def writers(**change) -> dict[str, Finding]:
@@ -71,11 +72,16 @@ def writers(**change) -> dict[str, Finding]:
 
 
 def test_each_writer_of_replicas_says_whether_it_can_be_used():
-    kinds = WELL.kinds | {"scaledobjects.keda.sh"}
-    usable = writers(external_metrics=OURS, kinds=kinds, writers=frozenset({"hpa", "keda", "tidegate"}))
-    assert {(name, found.level) for name, found in usable.items()} == {(name, "ok") for name in usable}
-    assert all("can be used" in found.what for found in usable.values())
-    assert {name for name, found in writers().items() if "cannot be used" in found.what} == {"hpa", "keda"}
+    assert usable(external_metrics=OURS) == usable(external_metrics=OURS, kinds=WITH_KEDA) == {"hpa", "tidegate"}
+    assert usable(external_metrics=KEDA, kinds=WITH_KEDA) == {"keda", "tidegate"}
+    assert usable() == usable(kinds=WITH_KEDA) == {"tidegate"}
+
+
+def usable(**change) -> set[str]:
+    """Return the writers that can be used; the others are no failure, since no model asks for them."""
+    found = writers(**change)
+    assert {finding.level for finding in found.values()} == {"ok"}
+    return {name for name, finding in found.items() if "can be used" in finding.what}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,15 @@ def test_each_writer_of_replicas_says_whether_it_can_be_used():
             "kubectl describe apiservice",
         ),
         ({}, "keda", "the cluster has no scaledobjects.keda.sh", "install KEDA"),
-        ({"denied": (("patch", "deployments.apps/scale", "x"),)}, "tidegate", "may not get and patch", "manifests/"),
+        ({"kinds": WITH_KEDA}, "keda", "and there is none", "install KEDA"),
+        ({"kinds": WITH_KEDA, "external_metrics": OURS}, "keda", "the managers hold it", "take --external-metrics-"),
+        (
+            {"kinds": WITH_KEDA, "external_metrics": dataclasses.replace(KEDA, problem="no endpoints")},
+            "keda",
+            "does not reach the external metrics of keda/keda-operator-metrics-apiserver: no endpoints",
+            "kubectl describe apiservice",
+        ),
+        ({"denied": (("patch", "deployments.apps/scale", "x"),)}, "tidegate", "may not patch", "manifests/"),
     ],
 )
 def test_a_writer_that_a_model_asks_for_and_cannot_be_used_fails(change, writer, what, remedy):

@@ -55,6 +55,21 @@ def test_kubernetes_own_on_cpu_does_not_see_what_is_refused():
     assert theirs["refused"] > 3 * ours["refused"] > 0
 
 
+def in_flight(target: float, **more):
+    signals = [{"name": "concurrency", "target": target}]
+    return scaled(autoscale={"min": 2, "max": 20, "signals": signals}, serviceTime="200ms", **more)
+
+
+def test_concurrency_is_that_of_the_admitted_requests_so_that_it_is_slower_than_demand():
+    ours, by_demand = (simulate(one, constant(160, 600)).figures() for one in (in_flight(3), scaled()))
+    assert ours["replicas"] == {"least": 2, "most": 11, "atEnd": 11}, "160 x 0.2 s are 32 in flight, three for each"
+    assert ours["refused"] > by_demand["refused"]
+
+
+def test_concurrency_with_the_target_of_a_full_replica_does_not_see_what_is_refused():
+    assert simulate(in_flight(4), constant(160, 300)).figures()["replicas"]["atEnd"] == 2
+
+
 def test_without_an_autoscaler_the_timeline_is_in_the_series():
     outcome = simulate(scenario(replicas=[{"count": 2}, {"at": "20s", "count": 4}]), constant(30, 40))
     assert moments(outcome, "replicas")[19:21] == [(19, 2), (20, 4)]
@@ -70,7 +85,22 @@ def test_without_an_autoscaler_the_timeline_is_in_the_series():
         ({"autoscale": {"max": 2, "scaleDown": {"step": "150%"}}}, "no more than all replicas can go"),
         ({"autoscale": {"max": 2, "signals": []}}, "signals"),
         ({"autoscale": {"max": 2, "signals": [{"name": "demand", "target": 80}]}}, "no share above nothing"),
-        ({"autoscale": {"max": 2, "signals": [{"name": "cpu", "target": "70%"}]}}, "knows demand alone"),
+        (
+            {"autoscale": {"max": 2, "signals": [{"name": "cpu", "target": "70%"}]}},
+            "knows concurrency and demand alone",
+        ),
+        (
+            {"autoscale": {"max": 2, "signals": [{"name": "concurrency", "target": 3}]}},
+            "serviceTime: concurrency needs",
+        ),
+        (
+            {
+                "autoscale": {"max": 2, "signals": [{"name": "concurrency", "target": 3}]},
+                "serviceTime": "1s",
+                "autoscaler": "hpa",
+            },
+            "knows CPU alone",
+        ),
         ({"autoscale": {"max": 2, "schedules": [{"cron": "0 8 * * *", "length": "1h", "min": 2}]}}, "leave other"),
         ({"autoscale": {"max": 2}, "warmUp": "soon"}, "no duration"),
         ({"autoscale": {"max": 2}, "autoscaler": "keda"}, "autoscaler"),

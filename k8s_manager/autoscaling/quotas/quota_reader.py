@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 
 from istio_templates.errors import TidegateError
-from k8s_manager.autoscaling.namespace_quota import BearableReplicas, Rooms, bearable_in, rooms_of
+from k8s_manager.autoscaling.quotas.namespace_quota import BearableReplicas, Rooms, bearable_in, rooms_of
 from k8s_manager.autoscaling.scale_target import ScaleTarget, VersionKey
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES

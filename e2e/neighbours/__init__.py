@@ -1,0 +1,1 @@
+"""Scenarios beside real programs of others, each installed by its scenario: `make e2e-neighbours`."""

@@ -1,0 +1,96 @@
+"""What has to hold of a new version's requests while it is rolled out."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from istio_templates.documents.autoscale_signal import Name, Query, Target
+from istio_templates.documents.fields import Spec, brief, seconds
+
+Outcome = Literal["5xx", "4xx", "noAnswer"]
+
+
+class RolloutCheck(Spec):
+    """What has to hold of the new version's requests: the share of an `outcome`, the latency at a `quantile`, or the
+    figure of a `prometheus` query.
+
+    It holds up to `max` and from `min` on; with `orTimesStable` also up to so many times what the stable version has in
+    the same minutes.
+    """
+
+    name: Name
+    outcome: Outcome | None = None
+    quantile: float | None = Field(default=None, ge=0.5, le=0.999)
+    prometheus: Query | None = None
+    max: Target | None = None
+    min: Target | None = None
+    or_times_stable: float | None = Field(default=None, ge=1, le=100, allow_inf_nan=False)
+
+    @property
+    def most(self) -> float | None:
+        """The bound `max` in its unit: a share as a figure, seconds, or a number."""
+        return None if self.max is None else self._read(self.max)
+
+    @property
+    def least(self) -> float | None:
+        """The bound `min` of a query."""
+        return None if self.min is None else self._read(self.min)
+
+    def _read(self, bound: Any) -> float:
+        return _READ[_source(self)](bound)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "RolloutCheck":
+        if flaws := list(_check_flaws(self)):
+            raise ValueError("; ".join(flaws))
+        return self
+
+
+def _source(check: RolloutCheck) -> str:
+    """Return what a check reads."""
+    return "outcome" if check.outcome else "quantile" if check.quantile else "prometheus"
+
+
+def _check_flaws(check: RolloutCheck) -> Iterator[str]:
+    given = [name for name in ("outcome", "quantile", "prometheus") if getattr(check, name) is not None]
+    if len(given) != 1:
+        said = f"has {' and '.join(given)}" if given else "has no source"
+        yield f"{check.name} {said}; give exactly one of outcome, quantile and prometheus"
+        return
+    is_query = given == ["prometheus"]
+    if not is_query and check.min is not None:
+        yield f"min: only a prometheus query has one; take it out of {check.name}"
+    if is_query and check.or_times_stable is not None:
+        yield f"orTimesStable: a query is asked once, for no version; take it out of {check.name}"
+    if check.max is None and check.min is None and check.or_times_stable is None:
+        bounds = "max or min" if is_query else "max, orTimesStable or both"
+        yield f"{check.name} bounds nothing; give {bounds}"
+    try:
+        if check.most is not None and check.least is not None and check.least > check.most:
+            yield f"min {check.min} is above max {check.max}"
+    except ValueError as error:
+        yield f"{check.name}: {error}"
+
+
+def _share(bound: Any) -> float:
+    found = float(bound[:-1]) if isinstance(bound, str) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%", bound) else -1.0
+    if not 0 <= found <= 100:
+        raise ValueError(f"{brief(bound)} is no share; write a string such as 1%")
+    return found / 100
+
+
+def _duration(bound: Any) -> float:
+    if not isinstance(bound, str):
+        raise ValueError(f"{brief(bound)} is no duration; write a string with its unit, such as 200ms")
+    return float(seconds(bound))
+
+
+def _number(bound: Any) -> float:
+    if not isinstance(bound, int | float) or not -1e15 < bound < 1e15:  # no NaN is
+        raise ValueError(f"{brief(bound)} is no number; write what the query may come to, such as 0.03")
+    return float(bound)
+
+
+_READ: Mapping[str, Callable[[Any], float]] = {"outcome": _share, "quantile": _duration, "prometheus": _number}

@@ -1,0 +1,1 @@
+"""What the quotas of namespaces bear."""

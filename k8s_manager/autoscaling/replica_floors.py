@@ -1,0 +1,21 @@
+"""The least replicas of versions that a release needs now: scaled up before requests come, and kept until they end."""
+
+from collections.abc import Mapping
+
+from k8s_manager.autoscaling.scale_target import VersionKey
+
+
+class ReplicaFloors:
+    """What the release loop asks of the autoscale loop."""
+
+    def __init__(self) -> None:
+        self._least: dict[VersionKey, int] = {}
+
+    def ask(self, least: Mapping[VersionKey, int]) -> bool:
+        """Take over the floors of all versions; tell whether one has changed."""
+        before, self._least = self._least, dict(least)
+        return before != self._least
+
+    def of(self, version: VersionKey) -> int | None:
+        """Return the least replicas of a version; None where no release is about it."""
+        return self._least.get(version)

@@ -1,0 +1,1 @@
+"""Autoscalers of other owners, as `autoscale` of the versions that they scale."""

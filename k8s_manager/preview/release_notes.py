@@ -1,0 +1,26 @@
+"""Notes on written models whose requests come to another version by a release. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from istio_templates.documents import ModelSpec
+from k8s_manager.traffic.weights import declared
+from k8s_manager.world.world import Stored
+
+
+def release_notes(written: Iterable[Stored], serving: Iterable[Stored]) -> Iterator[str]:
+    """Yield what a release makes of `written` documents, of which `serving` are those to go by right after the
+    write."""
+    for stored, now in zip(written, serving, strict=True):
+        if isinstance(stored.spec, ModelSpec) and isinstance(now.spec, ModelSpec) and now is not stored:
+            yield _note(stored.spec, now.spec)
+
+
+def _note(spec: ModelSpec, now: ModelSpec) -> str:
+    assert spec.rollout is not None
+    target = ", ".join(version for version, weight in declared(spec).items() if weight)
+    held = ", ".join(f"{version} {weight} %" for version, weight in declared(now).items() if weight)
+    steps = ", ".join(str(step.weight) for step in spec.rollout.steps)
+    return (
+        f"requests stay as they are ({held}); a release brings them to {target} by steps of {steps} and 100 %, each "
+        f"for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
+    )

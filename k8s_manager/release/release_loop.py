@@ -1,0 +1,212 @@
+"""The release loop: from what is seen of two versions to the weights of a model, every few seconds.
+
+It writes `status.rollout`, and from there the main loop takes the weights: a leader that dies between the two leaves a
+status from which the next goes on. It remembers nothing besides.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from istio_templates import names
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.autoscaling.replica_floors import ReplicaFloors
+from k8s_manager.autoscaling.scale_target import VersionKey
+from k8s_manager.kube.base_version import pinned, write_over
+from k8s_manager.kube.errors import Absent
+from k8s_manager.kube.fence import FencedClient
+from k8s_manager.kube.merge_patch import patch_between
+from k8s_manager.kube.store import Store
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.release.decision.decision import ReleaseDecision, decide
+from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
+from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
+from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
+from k8s_manager.release.status_record import state_of, status_of
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.effects.lane import Effects
+from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.metrics import RELEASE_BLOCKED, RELEASE_WAITING, RELEASE_WEIGHT, RELEASES
+from k8s_manager.runtime.settings import Settings
+from k8s_manager.world.world import World
+
+QUIET, LONGEST = 0.1, 0.5
+"""Seconds for which a look waits after a change of documents or replicas."""
+SHOWN_AGAIN = 15.0
+"""Seconds after which a status shows the figures of a release that is otherwise the same."""
+AT_ONCE = 8
+WAITING = (ReleasePhase.HOLDING, ReleasePhase.AWAITING_APPROVAL)
+WAITS_FOR = (ReleaseReason.QUOTA, ReleaseReason.VERSION_BLOCKED)
+"""What a release does not get over by itself."""
+
+
+class ReleaseLoop:
+    """Moves the requests of models with a rollout from version to version."""
+
+    def __init__(
+        self,
+        client: FencedClient,
+        store: Store,
+        source: ReleaseSource,
+        floors: ReplicaFloors,
+        clock: Clock,
+        settings: Settings,
+        events: Events,
+    ) -> None:
+        self._client, self._store, self._source, self._floors = client, store, source, floors
+        self._clock, self._settings, self._events = clock, settings, events
+        self._effects = Effects(clock, asyncio.Event())
+        self._lane = self._effects.lane("release", AT_ONCE)
+        self._targets: dict[ModelPlace, ReleaseTarget] = {}
+        self._shown: dict[ModelPlace, float] = {}
+
+    def follow(self, stored: World, world: World, plan: Plan) -> None:
+        """Take over what the main loop has planned; a model that has changed is looked at now. `stored` has the
+        documents as they are written, `world` those to go by."""
+        before = self._targets
+        self._targets = {target.place: target for target in release_targets(stored, world, plan)}
+        if before != self._targets:
+            self._effects.wake.set()
+
+    async def run(self, leads: bool = True) -> None:
+        """Look, decide and write, until cancelled; only a leader does."""
+        if not leads:
+            return
+        self._effects.wake.set()
+        cadence = Cadence(QUIET, LONGEST)
+        await control_loop("releases", self.once, self._effects, cadence, self._clock)
+
+    async def once(self) -> float | None:
+        """Make one pass; return when the next is due without an event."""
+        due = self._clock.now() + self._settings.release_every
+        models = {place: live for place in self._targets if (live := self._model(place)) is not None}
+        states = {place: state_of(_rollout(live)) for place, live in models.items()}
+        asked = [_question(self._targets[place], state) for place, state in states.items() if _is_measured(state)]
+        read = await self._source.read(asked) if asked else {}
+        now = self._clock.utc().timestamp()
+        found = {
+            place: self._decide(self._targets[place], state, read.get(place, ReleaseReadings()), now)
+            for place, state in states.items()
+        }
+        self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
+        _count({place: state for place, (_, state) in found.items()})
+        await self._write(models, {place: state for place, (_, state) in found.items()})
+        return due if any(state.is_under_way for _, state in found.values()) else None
+
+    def preview(self, place: ModelPlace, action: ReleaseAction) -> Manifest | None:
+        """Return what the status would say if an operator asked for something now; None for a model without a rollout
+        that is served. Without the requests since the last look: what goes by evidence may come out otherwise."""
+        target, live = self._targets.get(place), self._model(place)
+        if target is None or live is None:
+            return None
+        now = self._clock.utc().timestamp()
+        asked = replace(target, action=action)
+        _, state = self._decide(asked, state_of(_rollout(live)), ReleaseReadings(), now)
+        return status_of(state, target.rules)
+
+    def _model(self, place: ModelPlace) -> Manifest | None:
+        return self._store.get(ObjectKey("Model", *place))
+
+    def _decide(
+        self, target: ReleaseTarget, state: ReleaseState | None, read: ReleaseReadings, now: float
+    ) -> tuple[ReleaseDecision, ReleaseState]:
+        seen = ReleaseObservation(
+            at=now,
+            wanted=target.wanted,
+            live=target.live,
+            versions=target.versions,
+            statistics=read.statistics,
+            readings=read.readings,
+            action=target.action,
+        )
+        decision, after = decide(target.rules, state, seen)
+        if read.flaw and after.reason is ReleaseReason.STATISTICS_MISSING:
+            after = replace(after, message=f"{after.message.rstrip('.')}: {read.flaw}.")
+        return decision, after
+
+    async def _write(self, models: Mapping[ModelPlace, Manifest], states: Mapping[ModelPlace, ReleaseState]) -> None:
+        """Write the states that differ from their statuses; figures alone only now and then."""
+        now = self._clock.now()
+        due = {}
+        for place, state in states.items():
+            wanted = status_of(state, self._targets[place].rules)
+            before = _rollout(models[place])
+            is_late = now - self._shown.get(place, -SHOWN_AGAIN) >= SHOWN_AGAIN
+            if wanted != before and (is_late or _steady(wanted) != _steady(before)):
+                due[place] = partial(self._put, place, models[place], wanted)
+        await self._lane.run(due, group=lambda place: place.namespace)
+        self._shown = {place: at for place, at in self._shown.items() if place in self._targets}
+
+    async def _put(self, place: ModelPlace, live: Manifest, wanted: Manifest) -> None:
+        before = _rollout(live) or {}
+        patch = {"status": {"rollout": patch_between(before, wanted)}}
+        key = ObjectKey("Model", *place)
+        try:
+            answer = await write_over(
+                self._client, live, lambda base: self._client.merge(key, pinned(patch, base), "status"), _is_same
+            )
+        except Absent:
+            return
+        self._store.put(answer)
+        self._shown[place] = self._clock.now()
+        if before.get("phase") != wanted["phase"] and wanted["phase"] in ENDED and before:
+            RELEASES.labels("promoted" if wanted["phase"] == ReleasePhase.DONE else "aborted").inc()
+        if (before.get("phase"), before.get("weight")) != (wanted["phase"], wanted["weight"]):
+            self._events.publish("release", f"{place.namespace}/{place.name}", wanted["message"], kind="Model")
+
+
+def _rollout(live: Manifest) -> Manifest | None:
+    found = (live.get("status") or {}).get("rollout")
+    return found if isinstance(found, dict) else None
+
+
+def _count(states: Mapping[ModelPlace, ReleaseState]) -> None:
+    """Export how far releases have come, and what they wait for."""
+    for gauge in (RELEASE_WEIGHT, RELEASE_BLOCKED, RELEASE_WAITING):
+        gauge.clear()
+    for place, state in states.items():
+        for blocked in state.blocked:
+            RELEASE_BLOCKED.labels(*place, blocked.version).set(1)
+        if state.is_under_way:
+            for version, weight in state.weights.items():
+                RELEASE_WEIGHT.labels(*place, version).set(weight)
+        if state.phase in WAITING or state.reason in WAITS_FOR:
+            RELEASE_WAITING.labels(*place, str(state.reason)).set(1)
+
+
+def _is_measured(state: ReleaseState | None) -> bool:
+    return state is not None and state.is_under_way
+
+
+def _question(target: ReleaseTarget, state: ReleaseState | None) -> ReleaseQuestion:
+    assert state is not None
+    return ReleaseQuestion(
+        target.place, target.tenant, state.stable, state.version, state.since, target.queries, target.silent
+    )
+
+
+def _floors(decisions: Mapping[ModelPlace, ReleaseDecision]) -> dict[VersionKey, int]:
+    return {
+        VersionKey(*place, version): count
+        for place, decision in decisions.items()
+        for version, count in decision.least_replicas.items()
+    }
+
+
+def _steady(found: Manifest | None) -> Manifest:
+    """Return what of a release moves only when something happens."""
+    moving = ("message", "checks", "since")
+    return {name: value for name, value in (found or {}).items() if name not in moving}
+
+
+def _is_same(one: Manifest, other: Manifest) -> bool:
+    """Tell whether a decision holds for both states of a Model."""
+    return _decided_on(one) == _decided_on(other)
+
+
+def _decided_on(model: Manifest) -> tuple[object, ...]:
+    metadata = model["metadata"]
+    return _rollout(model), metadata.get("generation"), (metadata.get("annotations") or {}).get(names.RELEASE)

@@ -1,0 +1,125 @@
+"""Where a release reads what becomes of the requests of two versions: collectors, and Prometheus for its own queries.
+
+Half the collectors see half the failures, so that an answer with any gap is none.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from collectors.access_log.rows import WINDOW, StatsRow
+from collectors.request_statistics.row_query import RowQuery, fine_since, kept_since
+from collectors.request_statistics.series import FINE, MINUTE
+from istio_templates.errors import TidegateError
+from k8s_manager.autoscaling.readings.query_figures import QueryFigure
+from k8s_manager.autoscaling.readings.query_signals import QueryRound
+from k8s_manager.autoscaling.readings.request_signals import NO_COLLECTORS
+from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
+from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.statistics.collector_pool import CollectorPool
+from k8s_manager.statistics.stats_query import SETTLED
+from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
+
+LONGEST = 5 * 3600
+"""Seconds of a step that count, its last ones: collectors keep six hours in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseQuestion:
+    """What a release wants to know of its model: the requests of two versions since a moment (epoch seconds), and the
+    figures of queries by the names of their checks. `silent` is a gateway that logs no requests."""
+
+    place: ModelPlace
+    tenant: str
+    stable: str
+    version: str
+    since: float
+    queries: Mapping[str, str] = field(default_factory=dict)
+    silent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReadings:
+    """What was read; without `statistics` the `flaw` says why."""
+
+    statistics: StepStatistics | None = None
+    readings: Mapping[str, ExternalReading] = field(default_factory=dict)
+    flaw: str = ""
+
+
+class ReleaseSource(Protocol):
+    """Reads what releases ask; what cannot be read is missing, and never an error."""
+
+    async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
+        """Return the readings of each model."""
+
+
+class MeasuredReleases:
+    """Asks collectors and Prometheus for all releases at once."""
+
+    def __init__(self, pool: CollectorPool | None, prometheus: PrometheusServer | None, clock: Clock) -> None:
+        self._pool, self._prometheus, self._clock = pool, prometheus, clock
+
+    async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
+        """Return the readings of each model."""
+        answers, counted = await asyncio.gather(self._answers(asked), asyncio.gather(*map(self._counted, asked)))
+        return {
+            one.place: replace(found, readings=readings)
+            for one, readings, found in zip(asked, answers, counted, strict=True)
+        }
+
+    async def _answers(self, asked: Sequence[ReleaseQuestion]) -> list[dict[str, ExternalReading]]:
+        """Return what each model's own queries come to, by the names of its checks."""
+        queries = {(one.place.namespace, query) for one in asked for query in one.queries.values()}
+        found = await QueryRound(self._prometheus, self._clock).answers(queries)
+        now = self._clock.utc().timestamp()
+        return [
+            {name: _reading(found[one.place.namespace, query], now) for name, query in one.queries.items()}
+            for one in asked
+        ]
+
+    async def _counted(self, asked: ReleaseQuestion) -> ReleaseReadings:
+        """Return what collectors have counted for a model."""
+        now = self._clock.utc().timestamp()
+        if self._pool is None:
+            return ReleaseReadings(flaw=NO_COLLECTORS)
+        if asked.silent is not None:
+            return ReleaseReadings(flaw=f"gateway {asked.silent} logs no requests; give it accessLog {{mode: json}}")
+        query = step_query(asked, now)
+        try:
+            answer = await self._pool.rows(query, kept_since(now))
+        except TidegateError as error:
+            return ReleaseReadings(flaw=f"{error}; look at the collectors")
+        if answer.gaps:
+            gaps = "; ".join(answer.gaps)
+            return ReleaseReadings(flaw=f"requests are counted in part ({gaps}); look at the collectors")
+        return ReleaseReadings(step_statistics(asked, query, answer.rows))
+
+
+def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:
+    if isinstance(answer, str):
+        return ExternalReading(now, "pending", sentence=answer)
+    return ExternalReading(answer.at, "value", answer.value)
+
+
+def step_query(asked: ReleaseQuestion, now: float) -> RowQuery:
+    """Return the question for the whole windows since the step began, as far as they have been counted."""
+    end = int(now - SETTLED) // WINDOW * WINDOW
+    start = max(asked.since, now - LONGEST)
+    grain = MINUTE if now - start > FINE - MINUTE else WINDOW
+    first = -(-int(start) // grain) * grain
+    return RowQuery(
+        "version", min(first, end), end, grain, fine_since(now), tenant=asked.tenant, model=asked.place.name
+    )
+
+
+def step_statistics(asked: ReleaseQuestion, query: RowQuery, rows: Iterable[StatsRow]) -> StepStatistics:
+    """Return the requests of both versions in the time that was asked for."""
+    by_version: dict[str, list[StatsRow]] = {asked.stable: [], asked.version: []}
+    for row in rows:
+        if row.key.start >= query.start and row.key.place.version in by_version:
+            by_version[row.key.place.version].append(row)
+    stable, new = version_statistics(by_version[asked.stable]), version_statistics(by_version[asked.version])
+    return StepStatistics(query.start, query.end, stable, new)

@@ -1,0 +1,58 @@
+"""Weights of a model that is released step by step: those in its status, not those of its document. Pure.
+
+The status is written before the routes are: a manager that starts anew in the middle of a release goes on from there.
+Where a status says nothing, requests stay where they go now, so that a document that names another version moves none
+before the release begins.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.model import TrafficShare
+from istio_templates.facts import Manifest
+from k8s_manager.traffic.weights import declared
+from k8s_manager.world.labels import departed_version
+
+
+def released(
+    model: str, spec: ModelSpec, status: Manifest, live: Mapping[str, int], deployed: Collection[str]
+) -> ModelSpec | None:
+    """Return the spec to go by in place of `spec`; None where `spec` holds.
+
+    `live` are the weights by which requests go now, `deployed` the versions that have a Deployment: a version that has
+    left the document serves on as long as a release has requests there.
+    """
+    if spec.rollout is None:
+        return None
+    known = [version.name for version in spec.versions]
+    weights = _of_known(stated_weights(status) or live, {*known, *deployed})
+    if not weights or weights == {version: weight for version, weight in declared(spec).items() if weight}:
+        return None
+    departed = tuple(departed_version(model, version) for version in weights if version not in known)
+    shares = {**dict.fromkeys(declared(spec), 0), **weights}
+    traffic = tuple(TrafficShare(version=version, weight=weight) for version, weight in shares.items())
+    return spec.model_copy(update={"versions": (*spec.versions, *departed), "traffic": traffic})
+
+
+def stated_weights(status: Manifest) -> dict[str, int]:
+    """Return the weights in `status.rollout`; none where there are none, or others have written something else."""
+    rollout = status.get("rollout")
+    found = rollout.get("weights") if isinstance(rollout, dict) else None
+    weights = dict(map(_share, found)) if isinstance(found, list) else {}
+    return weights if sum(weights.values()) == 100 and all(weights.values()) else {}
+
+
+def _share(found: Any) -> tuple[str, int]:
+    """Return a version and its weight; a weight of 0 for what is neither."""
+    if not isinstance(found, dict):
+        return "", 0
+    version, weight = found.get("version"), found.get("weight")
+    fits = isinstance(version, str) and type(weight) is int and 0 < weight <= 100
+    return (version, weight) if fits else ("", 0)  # type: ignore[return-value]
+
+
+def _of_known(weights: Mapping[str, int], known: Collection[str]) -> dict[str, int]:
+    """Return the weights if all versions that have one are there; else none."""
+    carrying = {version: weight for version, weight in weights.items() if weight}
+    return carrying if carrying.keys() <= set(known) else {}

@@ -1,0 +1,112 @@
+"""What `spec.rollout` takes, and what it says of the rest: the field, what is wrong, what would be right."""
+
+from typing import Any
+
+import pytest
+
+from istio_templates.documents import parse
+from istio_templates.documents.rollouts.rollout import RolloutPolicy
+from istio_templates.errors import Invalid
+from tests.support.documents import model
+
+FIELD = "spec.rollout"
+ERRORS = {"name": "errors", "outcome": "5xx", "max": "1%"}
+
+
+def rolled_out(**rollout: Any) -> dict[str, Any]:
+    return model(rollout=rollout)
+
+
+def problems(document: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(Invalid) as refused:
+        parse(document)
+    return {problem.field: problem.message for problem in refused.value.problems}
+
+
+def read(**rollout: Any) -> RolloutPolicy:
+    spec: Any = parse(rolled_out(**rollout)).spec
+    found: RolloutPolicy = spec.rollout
+    return found
+
+
+def test_the_rollout_of_the_design_is_read():
+    found = read(
+        steps=[{"weight": 1}, {"weight": 5}, {"weight": 25}, {"weight": 50, "approval": True}],
+        hold="2m",
+        checks=[
+            ERRORS,
+            {"name": "slow", "quantile": 0.99, "max": "200ms", "orTimesStable": 1.2},
+            {"name": "clicks", "prometheus": "sum(clicks)", "min": 0.03},
+        ],
+        onFailure="abort",
+        onInconclusive="hold",
+    )
+    assert [step.weight for step in found.steps] == [1, 5, 25, 50]
+    assert [(check.most, check.least) for check in found.checks] == [(0.01, None), (0.2, None), (None, 0.03)]
+
+
+def test_an_empty_rollout_has_steps_and_a_check_on_errors():
+    found = read()
+    assert [step.weight for step in found.steps] == [5, 25, 50]
+    assert [(check.outcome, check.most) for check in found.checks] == [("5xx", 0.01)]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "field", "said"),
+    [
+        ({"steps": []}, "steps", "at least 1 item"),
+        ({"steps": [{"weight": 25}, {"weight": 5}]}, "steps[1].weight", "5 does not rise above 25"),
+        ({"steps": [{"weight": 5}, {"weight": 5}]}, "steps[1].weight", "let each step rise"),
+        ({"steps": [{"weight": 100}]}, "steps[0].weight", "less than or equal to 99"),
+        ({"steps": [{"weight": 0}]}, "steps[0].weight", "greater than or equal to 1"),
+        ({"steps": [{"weight": 5.5}]}, "steps[0].weight", "integer"),
+        ({"steps": [{"weight": 5, "hold": "1s"}]}, "steps[0].hold", "1s is not between 10s and 7 days"),
+        ({"hold": "9s"}, "hold", "requests are counted every 10s"),
+        ({"maxDuration": "5m"}, "maxDuration", "5m is below the 360s that the steps take"),
+        ({"maxDuration": "800h"}, "maxDuration", "longer than 30 days"),
+        ({"minRequests": 0}, "minRequests", "greater than or equal to 1"),
+        ({"onFailure": "promote"}, "onFailure", "abort, hold"),
+        ({"checks": []}, "checks", "at least 1 item"),
+        ({"checks": [ERRORS, ERRORS]}, "checks", "errors stands there twice"),
+    ],
+)
+def test_what_is_wrong_in_a_rollout_is_said_where_it_stands(rollout, field, said):
+    found = problems(rolled_out(**rollout))
+    assert said in found[f"{FIELD}.{field}"], found
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ({"name": "nothing", "max": "1%"}, "nothing has no source; give exactly one of outcome, quantile"),
+        ({**ERRORS, "quantile": 0.99}, "errors has outcome and quantile"),
+        ({"name": "errors", "outcome": "5xx"}, "errors bounds nothing; give max, orTimesStable or both"),
+        ({"name": "clicks", "prometheus": "up"}, "clicks bounds nothing; give max or min"),
+        ({**ERRORS, "max": "101%"}, "'101%' is no share; write a string such as 1%"),
+        ({**ERRORS, "max": 1}, "1 is no share"),
+        ({"name": "slow", "quantile": 0.99, "max": 0.2}, "0.2 is no duration"),
+        ({"name": "clicks", "prometheus": "up", "max": "3"}, "'3' is no number"),
+        ({"name": "clicks", "prometheus": "up", "max": 1, "min": 2}, "min 2 is above max 1"),
+        ({**ERRORS, "min": "1%"}, "min: only a prometheus query has one"),
+        ({"name": "clicks", "prometheus": "up", "min": 1, "orTimesStable": 2}, "a query is asked once"),
+        ({"name": "clicks", "prometheus": "up", "min": float("nan")}, "nan, which is no number of JSON"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_in_a_check_is_said(check, said):
+    found = problems(rolled_out(checks=[check]))
+    assert any(said in f"{field.rpartition('.')[2]}: {message}" for field, message in found.items()), found
+
+
+def test_traffic_names_where_a_rollout_ends():
+    versions = [{"name": name, "existing": {"labels": {"v": name}}} for name in ("v1", "v2")]
+    halves = [{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}]
+    found = problems(model(versions=versions, traffic=halves, rollout={}))
+    assert "one version has weight 100; steps lead there" in found[FIELD]
+
+
+def test_what_another_owner_routes_is_rolled_out_by_that_owner():
+    document = model(rollout={}, versions=[{"name": "v1", "existing": {"labels": {"app": "theirs"}}}])
+    document["spec"]["attachTo"] = {"virtualService": "theirs"}
+    del document["spec"]["routes"]
+    assert "the owner of the route moves the weights" in problems(document)[FIELD]
