@@ -1,7 +1,8 @@
 """A model server for the scenarios: slow to load if told so, and it says which pod answered.
 
 Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes),
-MODEL_COLD_CALLS (so many first calls by POST are slow), MODEL_COLD_SECONDS (how slow).
+MODEL_COLD_CALLS (so many first calls by POST are slow), MODEL_COLD_SECONDS (how slow), MODEL_FAILS (of so many answers
+every one is a failure: 0 none, 1 all, 3 every third).
 
 It counts for itself: `/counts` tells the requests of warm-ups and of people, and of those the ones that came while it
 was cold; and the seconds that the first hundred real ones took, and the hundred after them. `/crash` ends the process.
@@ -19,9 +20,11 @@ STARTED = time.monotonic()
 LOAD_SECONDS = float(os.environ.get("MODEL_LOAD_SECONDS", "0"))
 SECONDS = float(os.environ.get("MODEL_SECONDS", "0"))
 COLD_SECONDS = float(os.environ.get("MODEL_COLD_SECONDS", "0.3"))
+FAILS = int(os.environ.get("MODEL_FAILS", "0"))
 COUNTS: dict[str, int] = {
     "warmup": 0,
     "real": 0,
+    "answers": 0,
     "realWhileCold": 0,
     "cold": int(os.environ.get("MODEL_COLD_CALLS", "0")),
 }
@@ -43,6 +46,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {**COUNTS, "started": STARTED, "first": FIRST, "next": NEXT})
             return
         time.sleep(SECONDS)
+        with LOCK:
+            COUNTS["answers"] += 1
+            has_failed = FAILS > 0 and COUNTS["answers"] % FAILS == 0
+        if has_failed and self.path != "/v2/health/ready":
+            self.answer(500, {"version": os.environ.get("MODEL_VERSION", "")})
+            return
         self.answer(200, {"pod": os.environ.get("HOSTNAME", ""), "version": os.environ.get("MODEL_VERSION", "")})
 
     def do_POST(self) -> None:
