@@ -13,7 +13,17 @@ from tests.faults.cluster import Cluster
 
 _UNCOMPARED = {"Event", "Pod", "CustomResourceDefinition", "Lease"}
 _OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink")
-_VARIABLE = ("observed", "lastTransitionTime", "observedGeneration", "since", "until", "at", "changedAt", "startedAt")
+_VARIABLE = (
+    "observed",
+    "lastTransitionTime",
+    "observedGeneration",
+    "since",
+    "until",
+    "at",
+    "changedAt",
+    "startedAt",
+    "started",
+)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _SECONDS = re.compile(r"[\d.]+ of [\d.]+ requests in the last [\d.]+ \w+")
 """What is counted since the manager began: a new one counts anew."""

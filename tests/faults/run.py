@@ -25,6 +25,7 @@ from tests.faults.injection import Injection, Injector
 from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simulate, until
 from tests.faults.transport import Transport
 from tests.support.demand import SetDemand
+from tests.support.steady_outcomes import SteadyOutcomes
 
 OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 35.0, 2000.0
 """`QUIET_SECONDS` is longer than a call may hang."""
@@ -51,7 +52,8 @@ class Run:
             transport, clock = Transport(self.cluster, self.injector), SimulatedClock(self.loop)
             client = KubeClient("http://cluster", cast(aiohttp.ClientSession, transport))
             self.transport = transport
-            self.manager = assemble(client, clock, self.settings, self.branch.remote(transport), DEMAND)
+            remote, outcomes = self.branch.remote(transport), SteadyOutcomes(clock)
+            self.manager = assemble(client, clock, self.settings, remote, DEMAND, outcomes)
             try:
                 await run_parts(transport.died, *self.manager.parts())
             except Exception as error:

@@ -187,6 +187,20 @@ async def shift(run: Run) -> None:
     await run.apply(model(versions=VERSIONS, traffic=traffic))
 
 
+async def release(run: Run) -> None:
+    """Requests come to another version step by step; the document has both until they are there."""
+    steps, checks = [{"weight": 25}, {"weight": 50}], [{"name": "errors", "outcome": "5xx", "max": "5%"}]
+    rollout = {"steps": steps, "hold": "10s", "checks": checks}
+    traffic = [{"version": "v2", "weight": 100}]
+
+    def is_done() -> bool:
+        found = (run.cluster.get("Model", "ranker", "search") or {}).get("status", {}).get("rollout") or {}
+        return (found.get("phase"), found.get("stable")) == ("Done", "v2")
+
+    await run.apply(model(versions=VERSIONS, traffic=traffic, rollout=rollout, drain="5s"))
+    await run.until(is_done, "the end of the release", LONGEST_SECONDS)
+
+
 async def pause(run: Run) -> None:
     await run.apply(model(paused="new weights are being checked"))
     await run.recorded("Model", "ranker", "search")
@@ -340,6 +354,7 @@ SCENES = {
         _scene("slot-rollback", with_model, roll_back, later=ROLLED_BACK_SECONDS),
         _scene("handover", with_model, hand_over),
         _scene("traffic", with_model, shift),
+        _scene("release", with_model, release),
         _scene("pause", with_model, pause),
         _scene("host-claim", with_free_host, give_host),
         _scene("certificates", with_model, certify),

@@ -25,6 +25,7 @@ from tests.faults.simulation import SimulatedClock, Stuck, simulate, until
 from tests.faults.transport import Answer, Request, Transport
 from tests.faults.verdict import Verdict
 from tests.support.documents import gateway, model, tenant
+from tests.support.steady_outcomes import SteadyOutcomes
 
 ROUNDS, DOES = 4, ("kill", "stop", "jump")
 NAME, AT_LEAST, SAMPLE = "R5", 100 // ROUNDS, 1
@@ -98,7 +99,8 @@ class _Managers:
         transport = _Watched(self.cluster, name, self.stale)
         client = KubeClient("http://cluster", cast(aiohttp.ClientSession, transport))
         settings = replace(SETTINGS, identity=name, lease=LEASE[1:])
-        manager = assemble(client, self.clocks[name], settings, signals=DEMAND)
+        clock = self.clocks[name]
+        manager = assemble(client, clock, settings, signals=DEMAND, outcomes=SteadyOutcomes(clock))
         self._running[name] = start_process(name, lambda: run_parts(transport.died, *manager.parts())), transport
 
     async def stop(self, name: str, writes: int) -> None:
