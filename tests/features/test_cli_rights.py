@@ -108,8 +108,9 @@ async def rest(fleet, tmp_path):
     people = made(tmp_path, **{name: GROUPS.get(name, []) for name in PEOPLE})
     async with fleet.manager() as manager, fleet.rest(manager, people, calls_per_second=300) as calls:
         await make_search(fleet)
+        for path in ("/v1/tenants/search", "/v1/tenants/search/models/ranker"):
+            await until(lambda path=path: has_history(calls, path), f"the first revision of {path}")
         await fleet.apply(model(rollout={}))
-        await until(lambda: has_history(calls), "the first revision of the tenant")
         ranged = tenant("search", rateLimit={"range": {"lowest": 1, "highest": 50}})
         await fleet.apply(ranged, tenant("ads", rateLimit={"range": {"lowest": 1, "highest": 50}}))
         await fleet.pod("search", labels())
@@ -131,8 +132,8 @@ async def rest(fleet, tmp_path):
         yield calls
 
 
-async def has_history(calls) -> bool:
-    status, answer = await calls.call("GET", "/v1/tenants/search/history")
+async def has_history(calls, path: str) -> bool:
+    status, answer = await calls.call("GET", f"{path}/history")
     return status == 200 and bool(answer["items"])
 
 
