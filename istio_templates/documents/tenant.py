@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from istio_templates.documents.fields import DnsLabel, Labels, Path, Rate, Spec, host_or_wildcard, lies_in
+from istio_templates.documents.rollouts.release_time import ReleaseFreeze
 
 
 class HostTls(Spec):
@@ -107,7 +108,7 @@ class TenantSpec(Spec):
     `drift` says what the manager does with fields of its objects that another writer changes. It sets them back
     (`repair`), leaves and reports them until the document says something else of them (`report`), or leaves them for
     good (`adopt`); what keeps tenants apart and cold replicas out is always set back. With `adopt`, objects that are
-    there already are taken over as they are.
+    there already are taken over as they are. In one of the `freezes` no release takes a step.
     """
 
     namespace: DnsLabel | None = None
@@ -118,9 +119,13 @@ class TenantSpec(Spec):
     pods: PodRules = PodRules()
     isolation: Literal["none", "strict"] = "none"
     drift: Drift = "repair"
+    freezes: tuple[ReleaseFreeze, ...] = Field(default=(), max_length=50)
 
     @model_validator(mode="after")
     def _distinct(self) -> "TenantSpec":
+        freezes = [freeze.name for freeze in self.freezes]
+        if len(set(freezes)) < len(freezes):
+            raise ValueError("freezes: two have the same name; each needs its own")
         names = [host.name for host in self.hosts]
         if len(set(names)) < len(names):
             raise ValueError("hosts: the same host is claimed twice; list it once")

@@ -7,6 +7,7 @@ status from which the next goes on. It remembers nothing besides.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from istio_templates import names
@@ -113,6 +114,7 @@ class ReleaseLoop:
     def _decide(
         self, target: ReleaseTarget, state: ReleaseState | None, read: ReleaseReadings, now: float
     ) -> tuple[ReleaseDecision, ReleaseState]:
+        hindrance = target.times.hindrance(datetime.fromtimestamp(now, UTC))
         seen = ReleaseObservation(
             at=now,
             wanted=target.wanted,
@@ -121,6 +123,8 @@ class ReleaseLoop:
             statistics=read.statistics,
             readings=read.readings,
             action=target.action,
+            may_progress=not hindrance,
+            hindrance=hindrance,
         )
         decision, after = decide(target.rules, state, seen)
         if read.flaw and after.reason is ReleaseReason.STATISTICS_MISSING:

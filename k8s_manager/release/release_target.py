@@ -13,6 +13,7 @@ from k8s_manager.release.decision.observation import ReleaseAction, VersionCapac
 from k8s_manager.release.decision.rules import ReleaseRules
 from k8s_manager.release.document_rules import release_rules, target_version
 from k8s_manager.release.release_request import action_in
+from k8s_manager.release.release_times import ANY_TIME, ReleaseTimes, release_times
 from k8s_manager.world.world import World
 
 
@@ -27,7 +28,7 @@ class ModelPlace(NamedTuple):
 class ReleaseTarget:
     """A model with a rollout: its rules, the version at which its document points, the weights in the cluster, and the
     replicas of each version. `queries` are those of its checks by name, `silent` is a gateway that logs no requests,
-    `action` is what an operator asks for."""
+    `action` is what an operator asks for, `times` when steps may begin."""
 
     place: ModelPlace
     tenant: str
@@ -38,17 +39,22 @@ class ReleaseTarget:
     queries: Mapping[str, str]
     silent: str | None = None
     action: ReleaseAction | None = None
+    times: ReleaseTimes = ANY_TIME
 
 
 def release_targets(stored: World, world: World, plan: Plan) -> Iterator[ReleaseTarget]:
     """Yield the accepted models with a rollout. `stored` has the documents as they are written, `world` those to go
     by while versions take over from each other."""
+    tenants = {found.key.name: found.spec for found in stored.tenants if found.spec}
     for found in stored.models:
         spec, place = found.spec, ModelPlace(found.key.namespace, found.key.name)
         served = plan.models.get(place)
         if spec is None or spec.rollout is None or spec.paused or served is None or place in plan.frozen_models:
             continue
-        yield replace(_target(world, served, spec, place), action=action_in(found.release_request))
+        tenant = tenants.get(served.tenant.name)
+        times = release_times(spec.rollout.windows, tenant.freezes if tenant else ())
+        target = _target(world, served, spec, place)
+        yield replace(target, action=action_in(found.release_request), times=times)
 
 
 def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlace) -> ReleaseTarget:

@@ -199,6 +199,29 @@ def test_what_operators_ask_is_done_at_once():
     run(check, requests)
 
 
+def test_no_step_begins_in_a_freeze_or_outside_a_window_and_an_abort_does():
+    requests = ServedRequests()
+    freeze = {"name": "launch", "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:30:00Z"}
+
+    async def check(cluster: Cluster) -> None:
+        await add_replicas(cluster, "v2")
+        await cluster.apply(tenant(freezes=[freeze]))
+        await cluster.apply(document("v2", windows=[{"cron": "0 1 * * *", "length": "20m"}]))
+        await asyncio.sleep(600)
+        held, reason, message = condition(cluster)
+        assert (held, reason) == ("False", "Window") and "freeze launch is in force" in message, message
+        await asyncio.sleep(1800)
+        assert "no window of the rollout is open" in condition(cluster)[2] and weights(cluster) == {"v1": 100}
+        await passed(cluster, lambda: weights(cluster).get("v2") == 5)
+        await cluster.apply(document("v2", windows=[{"cron": "0 3 * * *", "length": "20m"}]))
+        await asyncio.sleep(600)
+        assert weights(cluster) == {"v1": 95, "v2": 5}
+        await ask(cluster, "abort")
+        await passed(cluster, lambda: weights(cluster) == {"v1": 100}, most=2)
+
+    run(check, requests)
+
+
 def test_a_document_that_points_back_returns_at_once_and_blocks_nothing():
     requests = ServedRequests()
 

@@ -7,7 +7,7 @@ import pytest
 from istio_templates.documents import parse
 from istio_templates.documents.rollouts.rollout import RolloutPolicy
 from istio_templates.errors import Invalid
-from tests.support.documents import model
+from tests.support.documents import model, tenant
 
 FIELD = "spec.rollout"
 ERRORS = {"name": "errors", "outcome": "5xx", "max": "1%"}
@@ -67,6 +67,14 @@ def test_an_empty_rollout_has_steps_and_a_check_on_errors():
         ({"minRequests": 0}, "minRequests", "greater than or equal to 1"),
         ({"onFailure": "promote"}, "onFailure", "abort, hold"),
         ({"checks": []}, "checks", "at least 1 item"),
+        ({"windows": [{"cron": "0 2 * *", "length": "1h"}]}, "windows[0].cron", "five"),
+        ({"windows": [{"cron": "0 2 * * *", "length": "1m"}]}, "windows[0].length", "below 5m"),
+        ({"windows": [{"cron": "0 2 * * *"}]}, "windows[0].length", "is missing"),
+        (
+            {"windows": [{"cron": "0 2 * * *", "length": "1h", "timeZone": "Mars/Base"}]},
+            "windows[0].timeZone",
+            "write a name such as Europe/Berlin",
+        ),
         ({"checks": [ERRORS, ERRORS]}, "checks", "errors stands there twice"),
     ],
 )
@@ -110,3 +118,23 @@ def test_what_another_owner_routes_is_rolled_out_by_that_owner():
     document["spec"]["attachTo"] = {"virtualService": "theirs"}
     del document["spec"]["routes"]
     assert "the owner of the route moves the weights" in problems(document)[FIELD]
+
+
+@pytest.mark.parametrize(
+    ("freeze", "said"),
+    [
+        ({"name": "f"}, "give start and end of a freeze that comes once, or cron and length"),
+        ({"name": "f", "start": "2026-01-02T00:00:00Z"}, "give start and end"),
+        ({"name": "f", "cron": "0 0 * * *", "length": "1h", "end": "2026-01-02T00:00:00Z"}, "give start and end"),
+        ({"name": "f", "start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "is not after start"),
+        ({"name": "f", "start": "now", "end": "2026-01-01T00:00:00Z"}, "is no moment"),
+    ],
+)
+def test_what_is_wrong_in_a_freeze_is_said(freeze, said):
+    found = problems(tenant(freezes=[freeze]))
+    assert any(said in message for message in found.values()) and all("freezes[0]" in field for field in found), found
+
+
+def test_freezes_have_names_of_their_own():
+    one = {"name": "f", "cron": "0 0 * * 5", "length": "1h"}
+    assert "each needs its own" in str(problems(tenant(freezes=[one, one])))

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from istio_templates.documents.fields import DAY, LongDuration, Spec, seconds
+from istio_templates.documents.rollouts.release_time import RolloutWindow
 from istio_templates.documents.rollouts.rollout_check import RolloutCheck
 
-MOST_STEPS, MOST_CHECKS = 20, 10
+MOST_STEPS, MOST_CHECKS, MOST_WINDOWS = 20, 10, 20
 SHORTEST_HOLD, LONGEST_HOLD = 10, 7 * DAY
 MOST_REQUESTS = 10**9
 
@@ -40,6 +41,7 @@ class RolloutPolicy(Spec):
     Each of `steps` gives the new version a share as soon as its replicas are warm and carry it, and lasts `hold` and
     `minRequests`; 100 % follows by itself. A check that fails has the requests go back (`onFailure: abort`) or stay
     (`hold`); where too little is known at the end of a step, the rollout waits (`onInconclusive: hold`) or goes back.
+    With `windows` steps begin in these alone.
     """
 
     steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=MOST_STEPS)] = (
@@ -55,6 +57,7 @@ class RolloutPolicy(Spec):
     on_failure: Literal["abort", "hold"] = "abort"
     on_inconclusive: Literal["hold", "abort"] = "hold"
     max_duration: LongDuration = "24h"
+    windows: Annotated[tuple[RolloutWindow, ...], Field(max_length=MOST_WINDOWS)] = ()
 
     @model_validator(mode="after")
     def _lasts(self) -> "RolloutPolicy":

@@ -1,0 +1,69 @@
+"""When releases may go on: windows of a model, freezes of a tenant."""
+
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, model_validator
+
+from istio_templates.documents.autoscale import Cron
+from istio_templates.documents.fields import DAY, DnsLabel, LongDuration, Spec, brief, seconds
+from istio_templates.documents.override import Moment, moment
+
+ZONE_MAX = 64
+SHORTEST = 300
+LONGEST_CRON_FREEZE = 30 * DAY
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{brief(value)} is no time zone; write a name such as Europe/Berlin or UTC") from error
+    return value
+
+
+TimeZone = Annotated[str, Field(min_length=1, max_length=ZONE_MAX), AfterValidator(_zone)]
+
+
+def _lasting(length: str) -> None:
+    if seconds(length) < SHORTEST:
+        raise ValueError(f"length: {length} is below 5m; no step is shorter than what it is looked at for")
+
+
+class RolloutWindow(Spec):
+    """For `length` from each moment of `cron` on (five fields, by the clocks of `timeZone`) steps may begin."""
+
+    cron: Cron
+    length: LongDuration
+    time_zone: TimeZone = "UTC"
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "RolloutWindow":
+        _lasting(self.length)
+        return self
+
+
+class ReleaseFreeze(Spec):
+    """A time in which no release of the tenant begins or takes a step: once, from `start` until `end`, or for `length`
+    from each moment of `cron` on."""
+
+    name: DnsLabel
+    start: Moment | None = None
+    end: Moment | None = None
+    cron: Cron | None = None
+    length: LongDuration | None = None
+    time_zone: TimeZone = "UTC"
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "ReleaseFreeze":
+        once, again = (self.start, self.end), (self.cron, self.length)
+        if None not in once and again == (None, None):
+            assert self.start is not None and self.end is not None
+            if moment(self.end) <= moment(self.start):
+                raise ValueError(f"end: {self.end} is not after start {self.start}")
+        elif None not in again and once == (None, None):
+            assert self.length is not None
+            _lasting(self.length)
+        else:
+            raise ValueError("give start and end of a freeze that comes once, or cron and length of one that recurs")
+        return self

@@ -1,0 +1,70 @@
+"""Whether a release may take its next step now: the windows of its model, the freezes of its tenant. Pure.
+
+Weights that it has already stay outside a window; what is lost, fails or is aborted goes back at any time.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from istio_templates.documents.fields import seconds
+from istio_templates.documents.override import moment
+from istio_templates.documents.rollouts.release_time import ReleaseFreeze, RolloutWindow
+from k8s_manager.release.windows.cron_window import CronWindow
+from k8s_manager.release.windows.time_range import TimeRange, without
+from k8s_manager.release.windows.window_rules import LONGEST_DELAY, Freeze, freeze_at
+from k8s_manager.release.windows.window_text import span_text
+
+
+class ReleaseTimes(NamedTuple):
+    """The windows of a model (none: any time will do), and the freezes of its tenant, which always win."""
+
+    windows: tuple[CronWindow, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+
+    def hindrance(self, now: datetime) -> str:
+        """Return why no step may begin now, and when one may; empty where nothing is in the way."""
+        if freeze := freeze_at(self.freezes, now):
+            return f"Freeze {freeze.name} is in force, so no step begins; {self._next(now)}."
+        if not self.windows or any(_is_open(window, now) for window in self.windows):
+            return ""
+        return f"No window of the rollout is open, so no step begins; {self._next(now)}."
+
+    def _next(self, now: datetime) -> str:
+        horizon = TimeRange(now, now + LONGEST_DELAY)
+        spans = [span for window in self.windows for span in window.spans(*horizon)] if self.windows else [horizon]
+        zone = self.windows[0].zone if self.windows else "UTC"
+        frozen = [span for freeze in self.freezes for span in freeze.spans(*horizon)]
+        free = next((span for span in without(spans, frozen) if span.ends > now), None)
+        if free is None:
+            days = LONGEST_DELAY.days
+            return f"none will in the next {days} days, so correct rollout.windows or the freezes, or abort"
+        if free.ends >= horizon.ends:
+            return f"it may from {span_text(free, zone).partition(' to ')[0]} ({zone}) on"
+        return f"the next one is {span_text(free, zone)}"
+
+
+ANY_TIME = ReleaseTimes()
+
+
+def release_times(windows: Sequence[RolloutWindow], freezes: Sequence[ReleaseFreeze]) -> ReleaseTimes:
+    """Return the times as documents say them."""
+    return ReleaseTimes(
+        tuple(CronWindow(one.cron, _length(one.length), one.time_zone) for one in windows),
+        tuple(Freeze(one.name, _time(one)) for one in freezes),
+    )
+
+
+def _time(freeze: ReleaseFreeze) -> TimeRange | CronWindow:
+    if freeze.start is not None and freeze.end is not None:
+        return TimeRange(moment(freeze.start), moment(freeze.end))
+    assert freeze.cron is not None and freeze.length is not None
+    return CronWindow(freeze.cron, _length(freeze.length), freeze.time_zone)
+
+
+def _length(text: str) -> timedelta:
+    return timedelta(seconds=float(seconds(text)))
+
+
+def _is_open(window: CronWindow, now: datetime) -> bool:
+    return any(span.holds(now) for span in window.spans(now, now + timedelta(microseconds=1)))
