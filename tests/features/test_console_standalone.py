@@ -128,7 +128,8 @@ async def test_a_link_signs_in_and_a_designed_model_becomes_warm_before_the_read
         await page.get_by_role("link", name="search", exact=True).click()
         await page.get_by_role("link", name="Design a model").click()
         typed = {
-            "Name": "reranker", "Path": "/v2/models/reranker", "Image": "example.com/reranker:1", "Replicas": "2",
+            "Name": "reranker", "Path": "/v2/models/reranker", "Image": "example.com/reranker:1",
+            "Replicas, where always as many": "2",
             "Command": f"python {SERVER} $(POD_IP):8080 {loaded}", "Readiness path": "/v2/health/ready",
             "Requests per second that one warm replica serves": "15",
             "For a plan: the name of its WarmupPlan": "reranker",
