@@ -1,4 +1,4 @@
-"""The autoscale loop: from signals to numbers of replicas, every 15 seconds.
+"""The autoscale loop: from signals to numbers of replicas, every ten seconds.
 
 A standby decides too and writes nothing, so that it knows the window behind when it takes over. A manager that has just
 started knows none, and takes no replica away before it does.

@@ -206,8 +206,8 @@ class Settings:
     stats_every: float = 15.0
     """No flag: seconds between two reads of them; a third of that while a model of the gateway is in shadow or ramp."""
 
-    autoscale_every: float = 15.0
-    """No flag: seconds between two looks of the autoscaler, as often as Kubernetes' own looks."""
+    autoscale_every: float = 10.0
+    """No flag: seconds between two looks of the autoscaler, as often as a window of requests ends."""
 
     release_every: float = 5.0
     """No flag: seconds between two looks at a release that is under way."""

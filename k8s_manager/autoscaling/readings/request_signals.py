@@ -1,6 +1,8 @@
-"""Demand, concurrency and latency, from the newest window that collectors have counted whole.
+"""Demand, concurrency and latency, from the newest window that collectors have counted whole, or newer ones.
 
-Half the collectors count half the demand, so that an answer with any gap is none.
+Callers are refused while nobody looks. So what is counted already of a newer window counts where it is more: it may
+lack requests, and then says too little, which argues for nothing. Half the collectors count half the demand, so that an
+answer with any gap is none.
 """
 
 import asyncio
@@ -18,21 +20,22 @@ from k8s_manager.autoscaling.signal_source import SignalReadings
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SETTLED
-from ratelimiter.autoscale.decision import FRESH
 from ratelimiter.autoscale.document_rules import targetless
 
 KINDS: tuple[SignalKind, ...] = ("demand", "concurrency", "latency")
 NO_COLLECTORS = "requests are not counted here; start collectors, and this manager with --collectors URL"
+SOON = 8
+"""Seconds after its end at which most requests of a window are counted: it stays open for 5 of them."""
 Place = tuple[str, str, str]
 """Tenant, model and version, which is empty for a model."""
 
 
 @dataclass(frozen=True, slots=True)
-class CountedWindow:
-    """The rows of a window that ends at `end` (epoch seconds), by place; or in a sentence why they cannot be used."""
+class CountedWindows:
+    """The rows of windows by their ends (epoch seconds) and by place, the first of them counted whole; or in a sentence
+    why they cannot be used."""
 
-    end: int
-    rows: Mapping[Place, StatsRow] = field(default_factory=dict)
+    rows: Mapping[int, Mapping[Place, StatsRow]] = field(default_factory=dict)
     flaw: str | None = None
 
 
@@ -46,40 +49,47 @@ class RequestSignals:
         """Return the signals that come from requests."""
         asked = list(signals_of(versions, KINDS))
         levels = sorted({_level(signal) for _, signal in asked})
-        windows = dict(zip(levels, await asyncio.gather(*map(self._window, levels)), strict=True))
+        windows = dict(zip(levels, await asyncio.gather(*map(self._windows, levels)), strict=True))
         sheet = SignalSheet(self._clock)
         for version, signal in asked:
-            window = windows[_level(signal)]
-            sheet.put(version, signal, self._found(version, signal, window), window.end)
+            sheet.put(version, signal, *self._found(version, signal, windows[_level(signal)]))
         return sheet.readings()
 
-    def _found(self, version: ScaleTarget, signal: Signal, window: CountedWindow) -> float | str:
+    def _found(self, version: ScaleTarget, signal: Signal, windows: CountedWindows) -> tuple[str] | tuple[float, int]:
+        """Return the most that a window says, and its end; or in a sentence why there is nothing."""
         if flaw := targetless(version.document, version.per_replica).get(signal.name):
-            return flaw
+            return (flaw,)
         if version.silent:
-            return f"gateway {version.silent[0]} logs no requests; give it accessLog {{mode: json}}"
-        if window.flaw is not None:
-            return window.flaw
-        if (age := self._clock.utc().timestamp() - window.end) > FRESH:
-            return f"the newest requests that are counted are {age:.0f} s old; look at the collectors"
+            return (f"gateway {version.silent[0]} logs no requests; give it accessLog {{mode: json}}",)
+        if windows.flaw is not None:
+            return (windows.flaw,)
         is_demand = signal.kind == "demand"
         place = (version.tenant, version.key.model, "" if is_demand else version.key.version)
-        return request_figure(signal, window.rows.get(place)) * (float(version.share) if is_demand else 1)
+        part = float(version.share) if is_demand else 1.0
+        return max((request_figure(signal, rows.get(place)) * part, end) for end, rows in windows.rows.items())
 
-    async def _window(self, level: str) -> CountedWindow:
+    async def _windows(self, level: str) -> CountedWindows:
         now = self._clock.utc().timestamp()
-        end = int(now - SETTLED) // WINDOW * WINDOW
+        ends = range(_last_end(now - SETTLED), _last_end(now - SOON) + 1, WINDOW)
         if self._pool is None:
-            return CountedWindow(end, flaw=NO_COLLECTORS)
+            return CountedWindows(flaw=NO_COLLECTORS)
+        query = RowQuery(level, ends[0] - WINDOW, ends[-1], WINDOW, fine_since(now))
         try:
-            answer = await self._pool.rows(RowQuery(level, end - WINDOW, end, WINDOW, fine_since(now)), kept_since(now))
+            answer = await self._pool.rows(query, kept_since(now))
         except TidegateError as error:
-            return CountedWindow(end, flaw=f"{error}; look at the collectors")
+            return CountedWindows(flaw=f"{error}; look at the collectors")
         if answer.gaps:
-            return CountedWindow(
-                end, flaw=f"requests are counted in part ({'; '.join(answer.gaps)}); look at the collectors"
+            return CountedWindows(
+                flaw=f"requests are counted in part ({'; '.join(answer.gaps)}); look at the collectors"
             )
-        return CountedWindow(end, _by_place(row for row in answer.rows if row.key.start == end - WINDOW))
+        return CountedWindows(
+            {end: _by_place(row for row in answer.rows if row.key.start == end - WINDOW) for end in ends}
+        )
+
+
+def _last_end(moment: float) -> int:
+    """Return the end of the last window that has ended at a moment."""
+    return int(moment) // WINDOW * WINDOW
 
 
 def _by_place(rows: Iterable[StatsRow]) -> dict[Place, StatsRow]:

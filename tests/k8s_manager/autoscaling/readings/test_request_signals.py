@@ -17,7 +17,6 @@ from collectors.access_log.rows import RowKey, RowPlace, StatsRow
 from collectors.request_statistics.row_codec import packed
 from collectors.request_statistics.row_query import RowAnswer
 from collectors.request_statistics.series import ALL
-from k8s_manager.autoscaling.readings import request_signals
 from k8s_manager.autoscaling.readings.request_signals import RequestSignals
 from k8s_manager.statistics.collector_pool import CollectorPool
 from tests.k8s_manager.autoscaling.readings.scene import CLOCK, NOW, UTC_NOW, target, values, why
@@ -72,7 +71,7 @@ async def test_demand_is_all_that_would_use_a_replica_what_was_refused_too():
         found = await signals.read([wanted])
     (reading,) = found.values[wanted.key].values()
     assert reading.value == 17.0 and not found.missing
-    assert reading.at == NOW - 27, "the window ended 27 s ago"
+    assert reading.at == NOW - 27, "the window that was counted whole ended 27 s ago"
 
 
 async def test_a_version_has_its_share_of_the_demand_of_its_model():
@@ -104,10 +103,16 @@ async def test_without_requests_demand_is_none_and_latency_argues_for_nothing():
     assert values(found, wanted) == {"demand": 0, "concurrency": 0, "latency": 0} and not found.missing
 
 
-async def test_windows_that_are_not_settled_or_over_are_left_alone():
-    rows = [row(MODEL, start, ok=10 * weight) for start, weight in ((END - 20, 7), (END - 10, 1), (END, 50))]
-    async with reader(FakeCollector(*rows)) as signals:
-        assert values(await signals.read([wanted := target(DEMAND)]), wanted) == {"demand": 1.0}
+@pytest.mark.parametrize(
+    ("older", "settled", "newer", "newest", "demand"),
+    [(70, 10, 5, 500, 1.0), (70, 10, 300, 500, 30.0), (70, 10, 0, 500, 1.0), (70, 10, 10, 500, 1.0)],
+)
+async def test_a_newer_window_counts_where_it_says_more_and_one_that_just_ended_does_not(
+    older, settled, newer, newest, demand
+):
+    counts = {END - 20: older, END - 10: settled, END: newer, END + 10: newest}
+    async with reader(FakeCollector(*(row(MODEL, start, ok=count) for start, count in counts.items()))) as signals:
+        assert values(await signals.read([wanted := target(DEMAND)]), wanted) == {"demand": demand}
 
 
 async def test_all_versions_of_all_models_are_one_question_for_each_level():
@@ -178,11 +183,3 @@ async def test_a_gateway_that_logs_nothing_has_no_demand_of_zero():
         found = await signals.read([wanted := replace(target(DEMAND, LATENCY), silent=("edge",))])
     assert why(found, wanted, "demand") == "gateway edge logs no requests; give it accessLog {mode: json}"
     assert why(found, wanted, "latency") == why(found, wanted, "demand")
-
-
-async def test_rows_that_are_old_when_they_come_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(request_signals, "SETTLED", 90)
-    collector = FakeCollector(row(MODEL, END - 80, ok=10))
-    async with reader(collector) as signals:
-        found = await signals.read([wanted := target(DEMAND)])
-    assert "the newest requests that are counted are 97 s old" in why(found, wanted, "demand")
