@@ -19,7 +19,7 @@ from k8s_manager.release.decision.observation import ExternalReading, StepStatis
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
-from k8s_manager.statistics.stats_query import SETTLED
+from k8s_manager.statistics.stats_query import SOON
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
 
 LONGEST = 5 * 3600
@@ -105,8 +105,9 @@ def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:
 
 
 def step_query(asked: ReleaseQuestion, now: float) -> RowQuery:
-    """Return the question for the whole windows since the step began, as far as they have been counted."""
-    end = int(now - SETTLED) // WINDOW * WINDOW
+    """Return the question for the whole windows since the step began, as far as most of their requests have been
+    counted; the rest comes with a later look, as the whole step is asked for each time."""
+    end = int(now - SOON) // WINDOW * WINDOW
     start = max(asked.since, now - LONGEST)
     grain = MINUTE if now - start > FINE - MINUTE else WINDOW
     first = -(-int(start) // grain) * grain

@@ -15,8 +15,9 @@ MOST_POINTS = 2_000
 """Steps in one answer."""
 LAST = 15 * 60
 """Seconds before its end at which a span begins where nothing else is said."""
-SETTLED = 20
-"""Seconds until the requests of a moment are in the statistics of all gateway pods."""
+SETTLED, SOON = 20, 8
+"""Seconds until all requests of a moment are in the statistics of all gateway pods, and until most of them are: a
+window stays open for 5 s, and lines are on their way."""
 _POINTS = 60
 _STEPS = (10, 30, 60, 300, 900, 3600)
 Default = TypeVar("Default", float, None)

@@ -19,13 +19,11 @@ from k8s_manager.autoscaling.scale_target import ScaleTarget
 from k8s_manager.autoscaling.signal_source import SignalReadings
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
-from k8s_manager.statistics.stats_query import SETTLED
+from k8s_manager.statistics.stats_query import SETTLED, SOON
 from ratelimiter.autoscale.document_rules import targetless
 
 KINDS: tuple[SignalKind, ...] = ("demand", "concurrency", "latency")
 NO_COLLECTORS = "requests are not counted here; start collectors, and this manager with --collectors URL"
-SOON = 8
-"""Seconds after its end at which most requests of a window are counted: it stays open for 5 of them."""
 Place = tuple[str, str, str]
 """Tenant, model and version, which is empty for a model."""
 

@@ -7,19 +7,13 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import msgspec
 import pytest
-from aiohttp import web
 
-from collectors.access_log.latency import bucket_of
-from collectors.access_log.outcomes import OUTCOMES
-from collectors.access_log.rows import RowKey, RowPlace, StatsRow
-from collectors.request_statistics.row_codec import packed
-from collectors.request_statistics.row_query import RowAnswer
-from collectors.request_statistics.series import ALL
+from collectors.access_log.rows import RowPlace, StatsRow
 from k8s_manager.autoscaling.readings.request_signals import RequestSignals
 from k8s_manager.statistics.collector_pool import CollectorPool
 from tests.k8s_manager.autoscaling.readings.scene import CLOCK, NOW, UTC_NOW, target, values, why
+from tests.support.fake_collector import FakeCollector, stats_row
 from tests.support.serving import serving
 from tests.support.standalone import free_port
 
@@ -33,29 +27,7 @@ VERSION = RowPlace("version", tenant="search", model="ranker", version="v1")
 
 
 def row(place: RowPlace, start: int = END - 10, milliseconds: tuple[int, ...] = (), **counts: int) -> StatsRow:
-    took = [1000 * one for one in milliseconds]
-    latency: dict[int, int] = {}
-    for one in took:
-        latency[bucket_of(one)] = latency.get(bucket_of(one), 0) + 1
-    return StatsRow(
-        RowKey(place, start, ALL), 1, tuple(counts.get(name, 0) for name in OUTCOMES), 0, 0, sum(took), latency
-    )
-
-
-class FakeCollector:
-    """A collector that answers with some rows, and says something of itself."""
-
-    def __init__(self, *rows: StatsRow) -> None:
-        self.rows, self.about, self.asked = rows, dict[str, Any](), list[str]()
-        self.status = 200
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request.query["level"])
-        start, end = int(request.query["start"]), int(request.query["end"])
-        found = [one for one in self.rows if one.key.place.level == request.query["level"]]
-        rows = [(*one.key, packed(one)) for one in found if start <= one.key.start < end]
-        body = msgspec.msgpack.encode(RowAnswer(rows, **{"since": 0, **self.about}))
-        return web.Response(body=body, status=self.status)
+    return stats_row(place, start, milliseconds, **counts)
 
 
 @asynccontextmanager

@@ -1,0 +1,85 @@
+"""What a release reads: the requests of two versions since its step began, and figures of queries."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from collectors.access_log.rows import RowPlace
+from k8s_manager.release.release_source import LONGEST, MeasuredReleases, ReleaseQuestion, step_query
+from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.statistics.collector_pool import CollectorPool
+from tests.k8s_manager.autoscaling.readings.scene import CLOCK, UTC_NOW
+from tests.support.fake_collector import FakeCollector, stats_row
+from tests.support.serving import serving
+
+NOW = UTC_NOW.timestamp()
+END = int(NOW) // 10 * 10 - 10
+"""The end of the newest window of which most is counted."""
+PLACE = ModelPlace("search", "ranker")
+V1, V2 = (RowPlace("version", tenant="search", model="ranker", version=name) for name in ("v1", "v2"))
+
+
+def question(since: float = END - 60, **more) -> ReleaseQuestion:
+    return ReleaseQuestion(PLACE, "search", "v1", "v2", since, **more)
+
+
+@asynccontextmanager
+async def source(collector: FakeCollector) -> AsyncIterator[MeasuredReleases]:
+    async with serving("/rows", collector.answer) as port:
+        yield MeasuredReleases(CollectorPool(f"http://127.0.0.1:{port}", None), None, CLOCK)
+
+
+async def test_the_requests_of_both_versions_since_the_step_began_are_counted():
+    rows = [
+        stats_row(V1, END - 20, (50,) * 90, ok=90, limited=500),
+        stats_row(V2, END - 20, (50,) * 10, ok=8, serverError=2),
+        stats_row(V2, END - 10, (50,) * 5, ok=4, clientGone=1),
+        stats_row(V2, END - 70, (50,) * 100, serverError=100),
+        stats_row(V2, END, (50,) * 100, serverError=100),
+    ]
+    async with source(FakeCollector(*rows)) as releases:
+        found = (await releases.read([question()]))[PLACE].statistics
+    assert found is not None and (found.since, found.until) == (END - 60, END)
+    assert (found.stable.requests, found.new.requests) == (90, 15)
+    assert found.new.outcomes == {"5xx": 2, "4xx": 0, "noAnswer": 1} and sum(found.new.latency.values()) == 15
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"lag": 40.0}, "the newest rows are 40 s behind"),
+        ({"unread": 2}, "the logs of 2 gateway pods cannot be read"),
+    ],
+)
+async def test_half_an_answer_is_none_and_says_why(about, said):
+    collector = FakeCollector(stats_row(V2, END - 20, ok=90))
+    collector.about = about
+    async with source(collector) as releases:
+        found = (await releases.read([question()]))[PLACE]
+    assert found.statistics is None and said in found.flaw and "look at the collectors" in found.flaw
+
+
+async def test_without_collectors_logs_and_prometheus_it_is_said_what_to_start():
+    none = MeasuredReleases(None, None, CLOCK)
+    found = (await none.read([question(queries={"clicks": "up"})]))[PLACE]
+    assert "start collectors" in found.flaw and found.readings["clicks"].outcome == "pending"
+    assert "--prometheus" in found.readings["clicks"].sentence
+    async with source(FakeCollector()) as releases:
+        assert "accessLog" in (await releases.read([question(silent="shared")]))[PLACE].flaw
+
+
+@pytest.mark.parametrize(
+    ("since", "start", "step"),
+    [
+        (END - 45, END - 40, 10),
+        (NOW - 3000, None, 60),
+        (NOW - 90_000, None, 60),
+        (NOW - 1, END, 10),
+    ],
+)
+def test_a_long_step_is_asked_for_in_minutes_and_its_last_hours_alone(since, start, step):
+    query = step_query(question(since), NOW)
+    assert query.step == step and query.end == END and query.start % step == 0
+    assert query.start >= min(since, END) and query.start >= NOW - LONGEST
+    assert start is None or query.start == start
