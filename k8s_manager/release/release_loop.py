@@ -39,6 +39,8 @@ QUIET, LONGEST = 0.1, 0.5
 SHOWN_AGAIN = 15.0
 """Seconds after which a status shows the figures of a release that is otherwise the same."""
 AT_ONCE = 8
+PATIENCE = 4.0
+"""Seconds in which requests and queries are read, or count as missing."""
 WAITING = (ReleasePhase.HOLDING, ReleasePhase.AWAITING_APPROVAL)
 WAITS_FOR = (ReleaseReason.QUOTA, ReleaseReason.VERSION_BLOCKED)
 """What a release does not get over by itself."""
@@ -81,21 +83,49 @@ class ReleaseLoop:
         await control_loop("releases", self.once, self._effects, cadence, self._clock)
 
     async def once(self) -> float | None:
-        """Make one pass; return when the next is due without an event."""
+        """Make one pass; return when the next is due without an event. What an operator asks for does not wait for what
+        is read."""
         due = self._clock.now() + self._settings.release_every
         models = {place: live for place in self._targets if (live := self._model(place)) is not None}
         states = {place: state_of(_rollout(live)) for place, live in models.items()}
-        asked = [_question(self._targets[place], state) for place, state in states.items() if _is_measured(state)]
-        read = await self._source.read(asked) if asked else {}
-        now = self._clock.utc().timestamp()
-        found = {
-            place: self._decide(self._targets[place], state, read.get(place, ReleaseReadings()), now)
-            for place, state in states.items()
-        }
+        await self._hurry(models, states)
+        read = await self._read(states)
+        found = self._decided(states, read)
         self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
         _count({place: state for place, (_, state) in found.items()})
         await self._write(models, {place: state for place, (_, state) in found.items()})
         return due if any(state.is_under_way for _, state in found.values()) else None
+
+    async def _hurry(self, models: dict[ModelPlace, Manifest], states: dict[ModelPlace, ReleaseState | None]) -> None:
+        """Write what follows from what operators ask for, and from documents, before anything is read."""
+        asked = {place: state for place, state in states.items() if _is_asked(self._targets[place], state)}
+        found = self._decided(asked, {})
+        await self._write(models, {place: state for place, (_, state) in found.items()})
+        for place in found:
+            if (live := self._model(place)) is not None:
+                models[place], states[place] = live, state_of(_rollout(live))
+
+    def _decided(
+        self, states: Mapping[ModelPlace, ReleaseState | None], read: Mapping[ModelPlace, ReleaseReadings]
+    ) -> dict[ModelPlace, tuple[ReleaseDecision, ReleaseState]]:
+        now = self._clock.utc().timestamp()
+        return {
+            place: self._decide(self._targets[place], state, read.get(place, ReleaseReadings()), now)
+            for place, state in states.items()
+        }
+
+    async def _read(self, states: Mapping[ModelPlace, ReleaseState | None]) -> Mapping[ModelPlace, ReleaseReadings]:
+        """Return what is known of the requests of all releases that are under way."""
+        found = [(self._targets[place], state) for place, state in states.items() if state and state.is_under_way]
+        asked = [_question(target, state) for target, state in found]
+        if not asked:
+            return {}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._source.read(asked)
+        except TimeoutError:
+            late = ReleaseReadings(flaw=f"no answer within {PATIENCE:g} s; look at the collectors and at Prometheus")
+            return dict.fromkeys((one.place for one in asked), late)
 
     def preview(self, place: ModelPlace, action: ReleaseAction) -> Manifest | None:
         """Return what the status would say if an operator asked for something now; None for a model without a rollout
@@ -181,12 +211,15 @@ def _count(states: Mapping[ModelPlace, ReleaseState]) -> None:
             RELEASE_WAITING.labels(*place, str(state.reason)).set(1)
 
 
-def _is_measured(state: ReleaseState | None) -> bool:
-    return state is not None and state.is_under_way
+def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
+    """Tell whether an operator asks for something, or the document for another version, that was not looked at yet."""
+    if state is None:
+        return True
+    is_handled = target.action is None or target.action.id == state.handled
+    return not is_handled or (state.is_under_way and target.wanted != state.version)
 
 
-def _question(target: ReleaseTarget, state: ReleaseState | None) -> ReleaseQuestion:
-    assert state is not None
+def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
     return ReleaseQuestion(
         target.place, target.tenant, state.stable, state.version, state.since, target.queries, target.silent
     )

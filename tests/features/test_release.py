@@ -313,3 +313,19 @@ def test_a_first_version_is_served_at_once():
         assert weights_of(cluster.find("VirtualService", "other", "search")) == {"v1": 100}
 
     run(check, requests)
+
+
+def test_an_abort_does_not_wait_for_collectors_that_do_not_answer():
+    requests = ServedRequests()
+
+    async def check(cluster: Cluster) -> None:
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2"))
+        await passed(cluster, lambda: weights(cluster).get("v2") == 25)
+        requests.delay = 3600.0
+        await asyncio.sleep(300)
+        assert weights(cluster) == {"v1": 75, "v2": 25} and "no answer within" in condition(cluster)[2]
+        await ask(cluster, "abort")
+        await passed(cluster, lambda: weights(cluster) == {"v1": 100}, most=8)
+
+    run(check, requests)

@@ -25,11 +25,12 @@ class VersionBehaviour:
 
 @dataclass
 class ServedRequests:
-    """`rate` requests/s of one model; `away`: nothing counts them. `seen` are the weights of every second."""
+    """`rate` requests/s of one model; `away`: nothing counts them; `delay` is how long an answer takes. `seen` are the weights of every second."""
 
     rate: float = 60.0
     behaviour: dict[str, VersionBehaviour] = field(default_factory=dict)
     away: bool = False
+    delay: float = 0.0
     seen: list[dict[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,7 @@ class ServedRequests:
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return the requests since each step began, as far as they are counted."""
+        await asyncio.sleep(self.delay)
         if self.away:
             return {one.place: ReleaseReadings(flaw="no collector answers; look at the collectors") for one in asked}
         return {one.place: ReleaseReadings(self._since(one)) for one in asked}
