@@ -49,14 +49,17 @@ def release_sentences(subject: str, found: Manifest | None) -> list[str]:
 
 def _sentences(subject: str, found: Manifest) -> Iterator[str]:
     weights = ", ".join(f"{one['version']} {one['weight']} %" for one in _dicts(found, "weights"))
-    yield f"{subject}: {found.get('message')}. Requests go to {weights}."
+    yield f"{subject}: {_stopped(found.get('message'))} Requests go to {weights}."
     for check in _dicts(found, "checks"):
-        yield f"Check {check.get('name')}: {check.get('verdict')}; {check.get('message')}."
+        yield f"Check {check.get('name')}: {_stopped(check.get('message'))}"
     for blocked in _dicts(found, "blocked"):
-        yield (
-            f"Version {blocked.get('version')} is blocked since {blocked.get('at')}: {blocked.get('reason')}; ask for "
-            "retry to release it again."
-        )
+        version, since, why = blocked.get("version"), blocked.get("at"), _stopped(blocked.get("reason"))
+        yield f"Version {version} is blocked since {since}: {why} Ask for retry to release it again."
+
+
+def _stopped(said: Any) -> str:
+    """Return a sentence with one full stop."""
+    return f"{str(said or 'nothing is released').rstrip('.')}."
 
 
 def _dicts(found: Manifest, name: str) -> list[dict[str, Any]]:
