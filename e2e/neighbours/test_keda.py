@@ -27,7 +27,7 @@ EACH, LEAST, MOST = 20, 2, 8
 LIMIT = LEAST * EACH
 UP, DOWN = (1.5, 3.0), (1.5, 0.5)
 """The steps of the load, as multiples of the limit of two replicas; it begins and ends with the last of them."""
-SYNC, LOOK, DEBOUNCE, SLACK = 15, 15, 1, 15
+SYNC, LOOK, DEBOUNCE, SLACK = 15, 10, 1, 15
 """Seconds: between two looks of an HPA and two of the manager, of the limit's debounce, and what is added to them."""
 AWAY = 60.0
 SCALE = "/v1/tenants/{}/models/ranker/versions/v1/autoscale"
@@ -115,7 +115,7 @@ async def test_replicas_follow_demand_and_the_limit_follows_warm_replicas(
             bound = SYNC + start + DEBOUNCE + SLACK
             said.append(
                 f"{level} times the limit: refusals for {took:.0f} s, {count} replicas; HPA sync {SYNC}, start and "
-                f"warm-up {start:.0f}, debounce {DEBOUNCE} and {SLACK} are {bound:.0f} s; the count of requests is 20 "
+                f"warm-up {start:.0f}, debounce {DEBOUNCE} and {SLACK} are {bound:.0f} s; the count of requests is 8 "
                 f"to 30 s old, and the manager looks every {LOOK} s"
             )
         refused = {level: load.outcome.counts["429"] for level, load in loads.items()}
