@@ -1,7 +1,4 @@
-"""Where a release reads what becomes of the requests of two versions: collectors, and Prometheus for its own queries.
-
-Half the collectors see half the failures, so that an answer with any gap is none.
-"""
+"""Sources of a release: collectors, which count the requests of its two versions, and Prometheus for its queries."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,18 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from collectors.access_log.rows import WINDOW, StatsRow
-from collectors.request_statistics.row_query import RowQuery, fine_since, kept_since
+from collectors.request_statistics.row_query import RowQuery, fine_since
 from collectors.request_statistics.series import FINE, MINUTE
-from istio_templates.errors import TidegateError
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
-from k8s_manager.autoscaling.readings.request_signals import NO_COLLECTORS
 from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
+from k8s_manager.statistics.whole_rows import logs_nothing, whole_rows, window_end
 
 LONGEST = 5 * 3600
 """Seconds of a step that count, its last ones: collectors keep six hours in memory."""
@@ -82,20 +78,14 @@ class MeasuredReleases:
 
     async def _counted(self, asked: ReleaseQuestion) -> ReleaseReadings:
         """Return what collectors have counted for a model."""
+        if self._pool is not None and asked.silent is not None:
+            return ReleaseReadings(flaw=logs_nothing(asked.silent))
         now = self._clock.utc().timestamp()
-        if self._pool is None:
-            return ReleaseReadings(flaw=NO_COLLECTORS)
-        if asked.silent is not None:
-            return ReleaseReadings(flaw=f"gateway {asked.silent} logs no requests; give it accessLog {{mode: json}}")
         query = step_query(asked, now)
-        try:
-            answer = await self._pool.rows(query, kept_since(now))
-        except TidegateError as error:
-            return ReleaseReadings(flaw=f"{error}; look at the collectors")
-        if answer.gaps:
-            gaps = "; ".join(answer.gaps)
-            return ReleaseReadings(flaw=f"requests are counted in part ({gaps}); look at the collectors")
-        return ReleaseReadings(step_statistics(asked, query, answer.rows))
+        rows = await whole_rows(self._pool, query, now)
+        if isinstance(rows, str):
+            return ReleaseReadings(flaw=rows)
+        return ReleaseReadings(step_statistics(asked, query, rows))
 
 
 def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:
@@ -107,7 +97,7 @@ def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:
 def step_query(asked: ReleaseQuestion, now: float) -> RowQuery:
     """Return the question for the whole windows since the step began, as far as most of their requests have been
     counted; the rest comes with a later look, as the whole step is asked for each time."""
-    end = int(now - SOON) // WINDOW * WINDOW
+    end = window_end(now - SOON)
     start = max(asked.since, now - LONGEST)
     grain = MINUTE if now - start > FINE - MINUTE else WINDOW
     first = -(-int(start) // grain) * grain

@@ -1,8 +1,7 @@
 """Demand, concurrency and latency, from the newest window that collectors have counted whole, or newer ones.
 
 Callers are refused while nobody looks. So what is counted already of a newer window counts where it is more: it may
-lack requests, and then says too little, which argues for nothing. Half the collectors count half the demand, so that an
-answer with any gap is none.
+lack requests, and then says too little, which argues for nothing.
 """
 
 import asyncio
@@ -10,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.access_log.rows import WINDOW, StatsRow, total
-from collectors.request_statistics.row_query import RowQuery, fine_since, kept_since
+from collectors.request_statistics.row_query import RowQuery, fine_since
 from istio_templates.documents.autoscale_signal import Signal, SignalKind
-from istio_templates.errors import TidegateError
 from k8s_manager.autoscaling.readings.request_figures import request_figure
 from k8s_manager.autoscaling.readings.signal_sheet import SignalSheet, signals_of
 from k8s_manager.autoscaling.scale_target import ScaleTarget
@@ -20,10 +18,10 @@ from k8s_manager.autoscaling.signal_source import SignalReadings
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SETTLED, SOON
+from k8s_manager.statistics.whole_rows import logs_nothing, whole_rows, window_end
 from ratelimiter.autoscale.document_rules import targetless
 
 KINDS: tuple[SignalKind, ...] = ("demand", "concurrency", "latency")
-NO_COLLECTORS = "requests are not counted here; start collectors, and this manager with --collectors URL"
 Place = tuple[str, str, str]
 """Tenant, model and version, which is empty for a model."""
 
@@ -58,7 +56,7 @@ class RequestSignals:
         if flaw := targetless(version.document, version.per_replica).get(signal.name):
             return (flaw,)
         if version.silent:
-            return (f"gateway {version.silent[0]} logs no requests; give it accessLog {{mode: json}}",)
+            return (logs_nothing(version.silent[0]),)
         if windows.flaw is not None:
             return (windows.flaw,)
         is_demand = signal.kind == "demand"
@@ -68,26 +66,12 @@ class RequestSignals:
 
     async def _windows(self, level: str) -> CountedWindows:
         now = self._clock.utc().timestamp()
-        ends = range(_last_end(now - SETTLED), _last_end(now - SOON) + 1, WINDOW)
-        if self._pool is None:
-            return CountedWindows(flaw=NO_COLLECTORS)
+        ends = range(window_end(now - SETTLED), window_end(now - SOON) + 1, WINDOW)
         query = RowQuery(level, ends[0] - WINDOW, ends[-1], WINDOW, fine_since(now))
-        try:
-            answer = await self._pool.rows(query, kept_since(now))
-        except TidegateError as error:
-            return CountedWindows(flaw=f"{error}; look at the collectors")
-        if answer.gaps:
-            return CountedWindows(
-                flaw=f"requests are counted in part ({'; '.join(answer.gaps)}); look at the collectors"
-            )
-        return CountedWindows(
-            {end: _by_place(row for row in answer.rows if row.key.start == end - WINDOW) for end in ends}
-        )
-
-
-def _last_end(moment: float) -> int:
-    """Return the end of the last window that has ended at a moment."""
-    return int(moment) // WINDOW * WINDOW
+        rows = await whole_rows(self._pool, query, now)
+        if isinstance(rows, str):
+            return CountedWindows(flaw=rows)
+        return CountedWindows({end: _by_place(row for row in rows if row.key.start == end - WINDOW) for end in ends})
 
 
 def _by_place(rows: Iterable[StatsRow]) -> dict[Place, StatsRow]:
