@@ -30,10 +30,10 @@ def decisions_of(model: Manifest) -> Iterator[StoredDecision]:
     have written there in another shape is none."""
     scaled = {
         version.get("name")
-        for version in _listed(model.get("spec"), "versions")
+        for version in listed(model.get("spec"), "versions")
         if isinstance(version, dict) and version.get("autoscale")
     }
-    for found in _listed(model.get("status"), "autoscale"):
+    for found in listed(model.get("status"), "autoscale"):
         decision = _decision(found) if isinstance(found, dict) else None
         if decision is not None and decision.version in scaled:
             yield decision
@@ -61,7 +61,7 @@ def _decision(found: Manifest) -> StoredDecision | None:
     version, replicas, at = found.get("version"), _count(found.get("replicas")), found.get("at")
     if not isinstance(version, str) or replicas is None or not isinstance(at, str) or not _is_moment(at):
         return None
-    return StoredDecision(version, replicas, at, tuple(str(hold) for hold in _listed(found, "holds")))
+    return StoredDecision(version, replicas, at, tuple(str(hold) for hold in listed(found, "holds")))
 
 
 def _is_moment(text: str) -> bool:
@@ -75,6 +75,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def _listed(found: Any, name: str) -> list[Any]:
+def listed(found: Any, name: str) -> list[Any]:
+    """Return a list in a part of an object that others may have written; empty where there is none."""
     value = found.get(name) if isinstance(found, dict) else None
     return value if isinstance(value, list) else []

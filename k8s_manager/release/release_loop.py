@@ -25,7 +25,7 @@ from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObser
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
-from k8s_manager.release.status_record import state_of, status_of
+from k8s_manager.release.status_record import rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects
@@ -87,14 +87,15 @@ class ReleaseLoop:
         is read."""
         due = self._clock.now() + self._settings.release_every
         models = {place: live for place in self._targets if (live := self._model(place)) is not None}
-        states = {place: state_of(_rollout(live)) for place, live in models.items()}
+        states = {place: state_of(rollout_in(live)) for place, live in models.items()}
         await self._hurry(models, states)
         read = await self._read(states)
         found = self._decided(states, read)
+        after = {place: state for place, (_, state) in found.items()}
         self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
-        _count({place: state for place, (_, state) in found.items()})
-        await self._write(models, {place: state for place, (_, state) in found.items()})
-        return due if any(state.is_under_way for _, state in found.values()) else None
+        _count(after)
+        await self._write(models, after)
+        return due if any(state.is_under_way for state in after.values()) else None
 
     async def _hurry(self, models: dict[ModelPlace, Manifest], states: dict[ModelPlace, ReleaseState | None]) -> None:
         """Write what follows from what operators ask for, and from documents, before anything is read."""
@@ -103,7 +104,7 @@ class ReleaseLoop:
         await self._write(models, {place: state for place, (_, state) in found.items()})
         for place in found:
             if (live := self._model(place)) is not None:
-                models[place], states[place] = live, state_of(_rollout(live))
+                models[place], states[place] = live, state_of(rollout_in(live))
 
     def _decided(
         self, states: Mapping[ModelPlace, ReleaseState | None], read: Mapping[ModelPlace, ReleaseReadings]
@@ -135,7 +136,7 @@ class ReleaseLoop:
             return None
         now = self._clock.utc().timestamp()
         asked = replace(target, action=action)
-        _, state = self._decide(asked, state_of(_rollout(live)), ReleaseReadings(), now)
+        _, state = self._decide(asked, state_of(rollout_in(live)), ReleaseReadings(), now)
         return status_of(state, target.rules)
 
     def _model(self, place: ModelPlace) -> Manifest | None:
@@ -167,7 +168,7 @@ class ReleaseLoop:
         due = {}
         for place, state in states.items():
             wanted = status_of(state, self._targets[place].rules)
-            before = _rollout(models[place])
+            before = rollout_in(models[place])
             is_late = now - self._shown.get(place, -SHOWN_AGAIN) >= SHOWN_AGAIN
             if wanted != before and (is_late or _steady(wanted) != _steady(before)):
                 due[place] = partial(self._put, place, models[place], wanted)
@@ -175,7 +176,7 @@ class ReleaseLoop:
         self._shown = {place: at for place, at in self._shown.items() if place in self._targets}
 
     async def _put(self, place: ModelPlace, live: Manifest, wanted: Manifest) -> None:
-        before = _rollout(live) or {}
+        before = rollout_in(live) or {}
         patch = {"status": {"rollout": patch_between(before, wanted)}}
         key = ObjectKey("Model", *place)
         try:
@@ -190,11 +191,6 @@ class ReleaseLoop:
             RELEASES.labels("promoted" if wanted["phase"] == ReleasePhase.DONE else "aborted").inc()
         if (before.get("phase"), before.get("weight")) != (wanted["phase"], wanted["weight"]):
             self._events.publish("release", f"{place.namespace}/{place.name}", wanted["message"], kind="Model")
-
-
-def _rollout(live: Manifest) -> Manifest | None:
-    found = (live.get("status") or {}).get("rollout")
-    return found if isinstance(found, dict) else None
 
 
 def _count(states: Mapping[ModelPlace, ReleaseState]) -> None:
@@ -246,4 +242,4 @@ def _is_same(one: Manifest, other: Manifest) -> bool:
 
 def _decided_on(model: Manifest) -> tuple[object, ...]:
     metadata = model["metadata"]
-    return _rollout(model), metadata.get("generation"), (metadata.get("annotations") or {}).get(names.RELEASE)
+    return rollout_in(model), metadata.get("generation"), (metadata.get("annotations") or {}).get(names.RELEASE)

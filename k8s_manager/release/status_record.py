@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from istio_templates.documents.override import moment
 from istio_templates.facts import Manifest
 from k8s_manager.release.decision.rules import ReleaseRules
 from k8s_manager.release.decision.state import (
@@ -19,6 +20,12 @@ from k8s_manager.release.decision.state import (
 )
 
 _MOMENTS = ("started", "since", "paused")
+
+
+def rollout_in(model: Manifest) -> Manifest | None:
+    """Return `status.rollout` of a Model; None where there is none."""
+    found = (model.get("status") or {}).get("rollout")
+    return found if isinstance(found, dict) else None
 
 
 def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
@@ -44,7 +51,7 @@ def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
         "checks": [_check(result) for result in state.results],
         "blocked": [{"version": one.version, "reason": one.reason, "at": _text(one.at)} for one in state.blocked],
     }
-    return {**found, **{name: _text(moment) for name in _MOMENTS if (moment := getattr(state, name))}}
+    return {**found, **{name: _text(at) for name in _MOMENTS if (at := getattr(state, name))}}
 
 
 def state_of(found: Any) -> ReleaseState | None:
@@ -94,33 +101,26 @@ def _results(found: Any) -> Iterator[CheckResult]:
             name=_word(one["name"]),
             verdict=CheckVerdict(one["verdict"]),
             sentence=str(one["message"]),
-            at=_moment(one["at"]),
-            value=one.get("value"),
-            bound=one.get("bound"),
-            stable=one.get("stable"),
-            requests=one.get("requests"),
+            at=moment(one["at"]).timestamp(),
+            value=_figure(one.get("value")),
+            bound=_figure(one.get("bound")),
+            stable=_figure(one.get("stable")),
+            requests=None if one.get("requests") is None else _count(one["requests"]),
             failures=_count(one["failures"]),
         )
 
 
 def _blocked(found: Any) -> Iterator[BlockedVersion]:
     for one in found:
-        yield BlockedVersion(_word(one["version"]), str(one["reason"]), _moment(one["at"]))
+        yield BlockedVersion(_word(one["version"]), str(one["reason"]), moment(one["at"]).timestamp())
 
 
-def _text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _text(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _moment_of(found: Manifest, name: str) -> float:
-    return _moment(found[name]) if name in found else 0.0
-
-
-def _moment(text: str) -> float:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return found.timestamp()
+    return moment(found[name]).timestamp() if name in found else 0.0
 
 
 def _word(value: Any) -> str:
@@ -133,6 +133,12 @@ def _count(value: Any, least: int = 0, most: int = 2**31) -> int:
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{value!r} is no count")
     return value
+
+
+def _figure(value: Any) -> float | None:
+    if value is not None and type(value) not in (int, float):
+        raise ValueError(f"{value!r} is no figure")
+    return None if value is None else float(value)
 
 
 def _rounded(value: float) -> float | int:

@@ -15,6 +15,7 @@ from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_view import LimitView, LimitViews
+from k8s_manager.release.status_record import rollout_in
 from k8s_manager.status.limit_status import pods_status
 from k8s_manager.status.rollout_status import complaints
 from k8s_manager.traffic.weights import declared
@@ -89,8 +90,7 @@ class ModelReader:
 
     def release(self, key: ObjectKey) -> Manifest | None:
         """Return the release in a model's status; None where there is none. Raises `NotFound`."""
-        found = (self._catalog.live(key).get("status") or {}).get("rollout")
-        return found if isinstance(found, dict) else None
+        return rollout_in(self._catalog.live(key))
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

@@ -69,6 +69,13 @@ def test_every_field_is_tried():
     assert {field.name for field in dataclasses.fields(ReleaseState)} == set(tried)
 
 
+CHECK = {"name": "errors", "verdict": "pass", "message": "", "at": "2026-01-01T00:00:00Z", "failures": 0}
+
+
+def test_a_check_without_figures_is_read():
+    assert state_of(of(checks=[CHECK])).results[0].value is None
+
+
 def of(**changes):
     found = status_of(ReleaseState("v1", "v2", ReleasePhase.RUNNING, started=1.0, since=1.0), RULES)
     return {**found, **changes}
@@ -89,6 +96,10 @@ def of(**changes):
         of(since="yesterday"),
         of(since="2026-01-01T00:00:00"),
         of(checks=["errors"]),
+        of(checks=[{**CHECK, "value": "much"}]),
+        of(checks=[{**CHECK, "stable": {}}]),
+        of(checks=[{**CHECK, "requests": 1.5}]),
+        of(checks=[{**CHECK, "at": 5}]),
         of(blocked=[{"version": "v2"}]),
         of(reason="Because"),
     ],
