@@ -1,6 +1,6 @@
 """Weights of a model that is released step by step: those in its status, not those of its document. Pure.
 
-The status is written before the routes are: a manager that starts anew in the middle of a release goes on from there.
+The status is written before the routes are: a manager that starts in the middle of a release goes on from there.
 Where a status says nothing, requests stay where they go now, so that a document that names another version moves none
 before the release begins.
 """

@@ -1,4 +1,4 @@
-"""Autoscalers that do not apply the decided number: it is told with the remedy, and the replicas stay."""
+"""Autoscalers that do not apply the decided number: a condition names the remedy, and the replicas stay."""
 
 import asyncio
 

@@ -2,7 +2,7 @@
 
 - *fail*: the new version is worse than the check allows, but for a chance of `FALSE_ALARM`, divided by the checks and
   steps of the release. One such verdict is enough, and it needs no least number of requests: its bound has counted them
-  (see `confidence`). Two versions that are equal are told apart in at most so many releases.
+  (see `confidence`). Of two equal versions one is found worse in at most so many releases.
 - *pass*, on the way: there are enough requests, and what they measure is within the check. That is a weak word, and
   all that is risked on it is the next step.
 - *pass*, with proof: the new version is within the check, but for a chance of `WRONG_PASS`. The step before 100 % asks

@@ -41,7 +41,7 @@ def evaluate(
 ) -> SelectionDecision | NoSelection:
     """Return which version should serve instead of the served one, or why none should; `now` is aware.
 
-    Raises `ValueError` where two versions have one name: whoever lists them has to tell them apart.
+    Raises `ValueError` where two versions have one name: the caller gives each its own.
     """
     ordered = tuple(sorted(versions, key=lambda version: version.name))
     if len({version.name for version in ordered}) < len(ordered):
