@@ -209,6 +209,10 @@ class ModelSpec(Spec):
     drain: Duration = "30s"
     paused: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[ -~]*$")] | None = None
 
+    def figure_of(self, version: Version) -> float | None:
+        """Return the requests/s that one replica of a version serves; None where no document says it."""
+        return version.per_replica_qps or (self.rate_limit.per_replica_qps if self.rate_limit else None)
+
     @model_validator(mode="after")
     def _preflights(self) -> "ModelSpec":
         """A preflight carries none of the headers of the request that it asks for."""

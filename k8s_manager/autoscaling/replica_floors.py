@@ -11,10 +11,9 @@ class ReplicaFloors:
     def __init__(self) -> None:
         self._least: dict[VersionKey, int] = {}
 
-    def ask(self, least: Mapping[VersionKey, int]) -> bool:
-        """Take over the floors of all versions; tell whether one has changed."""
-        before, self._least = self._least, dict(least)
-        return before != self._least
+    def ask(self, least: Mapping[VersionKey, int]) -> None:
+        """Take over the floors of all versions."""
+        self._least = dict(least)
 
     def of(self, version: VersionKey) -> int | None:
         """Return the least replicas of a version; None where no release is about it."""

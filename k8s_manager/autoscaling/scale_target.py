@@ -74,7 +74,7 @@ def _scaled(
     found = next(facts for facts in served.versions if facts.name == version.name)
     deployment = names.deployment(served.name, version.name)
     rollout = world.rollouts.get((key.namespace, deployment))
-    rate = version.per_replica_qps or (spec.rate_limit.per_replica_qps if spec.rate_limit else None)
+    rate = spec.figure_of(version)
     weights: Mapping[str, int] = {facts.name: facts.weight for facts in served.versions}
     moving = (key.namespace, key.model) in world.handovers or (key.namespace, key.model) in world.departed
     return ScaleTarget(

@@ -5,25 +5,13 @@ has handled is in its status and counts no more; to ask for the same again, chan
 """
 
 import re
-from enum import StrEnum
 
 from istio_templates.names import RELEASE
-from k8s_manager.release.decision.observation import ReleaseAction
+from k8s_manager.release.decision.observation import ReleaseAction, ReleaseVerb
 
 MOST_TEXT = 1024
 """Characters of the annotation that count."""
 _BY_API = re.compile(r"(?P<verb>\S+) \S+ by (?P<by>[^:]+)(: (?P<reason>.*))?")
-
-
-class ReleaseVerb(StrEnum):
-    """What can be asked of a release."""
-
-    PROMOTE = "promote"
-    PAUSE = "pause"
-    RESUME = "resume"
-    APPROVE = "approve"
-    ABORT = "abort"
-    RETRY = "retry"
 
 
 def action_in(annotation: str) -> ReleaseAction | None:
@@ -34,7 +22,7 @@ def action_in(annotation: str) -> ReleaseAction | None:
         return None
     found = _BY_API.fullmatch(text)
     by, reason = (found["by"], found["reason"] or "") if found else (f"annotation {RELEASE}", "")
-    return ReleaseAction(text, ReleaseVerb(words[0]).value, by, reason)
+    return ReleaseAction(text, ReleaseVerb(words[0]), by, reason)
 
 
 def unknown_verb(annotation: str) -> str | None:

@@ -45,8 +45,9 @@ class ReleaseTarget:
 def release_targets(stored: World, world: World, plan: Plan) -> Iterator[ReleaseTarget]:
     """Yield the accepted models with a rollout. `stored` has the documents as they are written, `world` those to go
     by while versions take over from each other."""
-    tenants = {found.key.name: found.spec for found in stored.tenants if found.spec}
-    for found in stored.models:
+    models = [found for found in stored.models if found.spec and found.spec.rollout]
+    tenants = {found.key.name: found.spec for found in stored.tenants if found.spec} if models else {}
+    for found in models:
         spec, place = found.spec, ModelPlace(found.key.namespace, found.key.name)
         served = plan.models.get(place)
         if spec is None or spec.rollout is None or spec.paused or served is None or place in plan.frozen_models:
@@ -76,9 +77,8 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
 
 def _replicas(world: World, spec: ModelSpec, place: ModelPlace, version: Version) -> VersionCapacity:
     found = _found(world, place, version.name)
-    rate = version.per_replica_qps or (spec.rate_limit.per_replica_qps if spec.rate_limit else None)
     most = version.autoscale.max if version.autoscale else version.workload.replicas if version.workload else None
-    return VersionCapacity(found.replicas, found.warm, rate, most)
+    return VersionCapacity(found.replicas, found.warm, spec.figure_of(version), most)
 
 
 def _found(world: World, place: ModelPlace, version: str) -> VersionCapacity:

@@ -26,7 +26,7 @@ class ReleaseTimes(NamedTuple):
         """Return why no step may begin now, and when one may; empty where nothing is in the way."""
         if freeze := freeze_at(self.freezes, now):
             return f"Freeze {freeze.name} is in force, so no step begins; {self._next(now)}."
-        if not self.windows or any(_is_open(window, now) for window in self.windows):
+        if not self.windows or any(window.holds(now) for window in self.windows):
             return ""
         return f"No window of the rollout is open, so no step begins; {self._next(now)}."
 
@@ -64,7 +64,3 @@ def _time(freeze: ReleaseFreeze) -> TimeRange | CronWindow:
 
 def _length(text: str) -> timedelta:
     return timedelta(seconds=float(seconds(text)))
-
-
-def _is_open(window: CronWindow, now: datetime) -> bool:
-    return any(span.holds(now) for span in window.spans(now, now + timedelta(microseconds=1)))

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.access_log.latency import bucket_of
+from collectors.access_log.latency import bucket_of, merged
 from istio_templates.facts import Manifest
 from k8s_manager.release.decision.observation import StepStatistics, VersionStatistics
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
@@ -82,9 +82,5 @@ def weights_of(route: Manifest | None) -> dict[str, int]:
 
 def _sum(windows: Sequence[tuple[float, dict[str, VersionStatistics]]], version: str) -> VersionStatistics:
     parts = [of[version] for _, of in windows if version in of]
-    latency: dict[int, int] = {}
-    for part in parts:
-        for bucket, count in part.latency.items():
-            latency[bucket] = latency.get(bucket, 0) + count
     outcomes = {name: sum(part.outcomes[name] for part in parts) for name in ("5xx", "4xx", "noAnswer")}
-    return VersionStatistics(sum(part.requests for part in parts), outcomes, latency)
+    return VersionStatistics(sum(part.requests for part in parts), outcomes, merged(part.latency for part in parts))

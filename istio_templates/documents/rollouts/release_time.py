@@ -1,13 +1,13 @@
 """When releases may go on: windows of a model, freezes of a tenant."""
 
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
 from istio_templates.documents.autoscale import Cron
-from istio_templates.documents.fields import DAY, DnsLabel, LongDuration, Spec, brief, seconds
+from istio_templates.documents.fields import DAY, DnsLabel, LongDuration, Spec, seconds
 from istio_templates.documents.override import Moment, moment
+from istio_templates.text.time_zone import zone_of
 
 ZONE_MAX = 64
 SHORTEST = 300
@@ -15,10 +15,7 @@ LONGEST_CRON_FREEZE = 30 * DAY
 
 
 def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{brief(value)} is no time zone; write a name such as Europe/Berlin or UTC") from error
+    zone_of(value)
     return value
 
 

@@ -12,7 +12,7 @@ from istio_templates.documents import unlisted
 from istio_templates.documents.crd import structural
 from istio_templates.documents.fields import Spec
 from k8s_manager.client import MOST_TOGETHER
-from k8s_manager.release.release_request import ReleaseVerb
+from k8s_manager.release.decision.observation import ReleaseVerb
 from ratelimiter.simulation.scenario import Scenario
 
 MOST_REASON, MOST_TICKET = 500, 100

@@ -20,8 +20,9 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.shift_check import objections
+from k8s_manager.release.decision.observation import ReleaseVerb
 from k8s_manager.release.release_loop import ReleaseLoop
-from k8s_manager.release.release_request import ReleaseVerb, action_in, request_text
+from k8s_manager.release.release_request import action_in, request_text
 from k8s_manager.release.release_status import release_sentences
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.warmup_gate.measurement_lease import reserve

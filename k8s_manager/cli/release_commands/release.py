@@ -20,7 +20,7 @@ from k8s_manager.cli.api_commands.documents import (
 from k8s_manager.cli.connection import connect
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import model_path
-from k8s_manager.release.release_request import ReleaseVerb
+from k8s_manager.release.decision.observation import ReleaseVerb
 
 Action = Annotated[
     ReleaseVerb | None,

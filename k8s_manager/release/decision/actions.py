@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
+from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation, ReleaseVerb
 from k8s_manager.release.decision.rules import ReleaseRules
 from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.decision.transitions import aborted, resumed, started
@@ -24,20 +24,20 @@ def _done(
     rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation, action: ReleaseAction
 ) -> ReleaseState | None:
     """Return the state after an action; None where there is nothing to do it to."""
-    if action.verb == "retry":
+    if action.verb == ReleaseVerb.RETRY:
         return _retried(rules, state, seen, action)
     if not state.is_under_way:
         return None
     match action.verb:
-        case "promote":
+        case ReleaseVerb.PROMOTE:
             return _promoted(rules, state, action, seen.at)
-        case "pause":
+        case ReleaseVerb.PAUSE:
             return _paused(state, action, seen.at)
-        case "resume":
+        case ReleaseVerb.RESUME:
             return _resumed(rules, state, action, seen.at)
-        case "approve":
+        case ReleaseVerb.APPROVE:
             return _approved(rules, state)
-        case "abort":
+        case ReleaseVerb.ABORT:
             return aborted(state, ReleaseReason.BY_HAND, f"Aborted by {_who(action)}", seen.at)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from collectors.access_log.latency import merged
@@ -61,13 +62,24 @@ class ExternalReading:
     sentence: str = ""
 
 
+class ReleaseVerb(StrEnum):
+    """What can be asked of a release."""
+
+    PROMOTE = "promote"
+    PAUSE = "pause"
+    RESUME = "resume"
+    APPROVE = "approve"
+    ABORT = "abort"
+    RETRY = "retry"
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseAction:
     """What a person or a program asks for; `id` is its own for each. With `version` it is meant for the release of
     that version only."""
 
     id: str
-    verb: Literal["promote", "pause", "resume", "abort", "retry", "approve"]
+    verb: ReleaseVerb
     by: str
     reason: str = ""
     version: str | None = None

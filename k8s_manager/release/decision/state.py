@@ -88,11 +88,11 @@ class BlockedVersion:
 class ReleaseState:
     """A release from the version `stable` to `version`; the same twice where nothing is released.
 
-    `step` is the step that is prepared, or that is under way once it has `begun`, `reached` the
-    last one that ever had; `weight` the new version's per cent,
-    `is_live` whether that was seen in the cluster since it was decided. `started` is when the release began, `since`
-    when its present weight (and with it its statistics) did, `paused` when it was paused; all in epoch seconds.
-    `kept` are the replicas that the stable version keeps, `handled` the last action that was taken notice of.
+    `step` is the step that is prepared, or that is under way once it has `begun`, `reached` the last one that ever had;
+    `weight` the new version's per cent, `is_live` whether that was seen in the cluster since it was decided. `started`
+    is when the release began, `since` when its present weight (and with it its statistics) did, `paused` when it was
+    paused; all in epoch seconds. `kept` are the replicas that the stable version keeps, `handled` the last action that
+    was taken notice of.
     """
 
     stable: str

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from istio_templates.text.cron import cron_times
-from k8s_manager.release.windows.local_week import zone_of
+from istio_templates.text.time_zone import zone_of
 
 
 def _is_amount(value: float | None) -> bool:

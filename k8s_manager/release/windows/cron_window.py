@@ -10,11 +10,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from istio_templates.text.cron import CronTimes, cron_times
-from k8s_manager.release.windows.local_week import zone_of
+from istio_templates.text.time_zone import zone_of
 from k8s_manager.release.windows.time_range import TimeRange, united
 
 LONGEST_CRON_WINDOW = timedelta(days=31)
 _DAY = timedelta(days=1)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class CronWindow:
         whole = TimeRange(begins, ends)
         moments = self._moments(begins - self.length, ends)
         return united(span for at in moments if (span := TimeRange(at, at + self.length)).overlaps(whole))
+
+    def holds(self, moment: datetime) -> bool:
+        """Tell whether a moment is in one of its spans."""
+        return any(span.holds(moment) for span in self.spans(moment, moment + _INSTANT))
 
     def _moments(self, begins: datetime, ends: datetime) -> Iterator[datetime]:
         """Yield its moments, in UTC, of all local days that a time touches."""

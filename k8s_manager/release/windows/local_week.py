@@ -6,8 +6,9 @@ the clocks change, some slots of the week come twice or not at all.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from istio_templates.text.time_zone import zone_of
 
 STEP = timedelta(minutes=5)
 STEP_SECONDS = 300
@@ -15,15 +16,6 @@ DAY_SLOTS = 288
 WEEK_SLOTS = 7 * DAY_SLOTS
 _EPOCH_WEEKDAY = 3
 """1970 began on a Thursday."""
-
-
-@lru_cache(1024)
-def zone_of(name: str) -> ZoneInfo:
-    """Return a time zone of the IANA database; `ValueError` where there is none of that name."""
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name[:80]!r} is no time zone; write a name such as Europe/Berlin or UTC") from error
 
 
 def slot_of(moment: datetime) -> int:

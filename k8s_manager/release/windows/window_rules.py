@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from istio_templates.text.time_zone import zone_of
 from k8s_manager.release.windows.cron_window import CronWindow
-from k8s_manager.release.windows.local_week import STEP, zone_of
+from k8s_manager.release.windows.local_week import STEP
 from k8s_manager.release.windows.time_range import TimeRange
 
 LONGEST_DELAY = timedelta(days=92)
@@ -70,7 +71,4 @@ class Freeze:
 
 def freeze_at(freezes: Iterable[Freeze], moment: datetime) -> Freeze | None:
     """Return the first freeze that is in force at a moment."""
-    for freeze in freezes:
-        if any(span.holds(moment) for span in freeze.spans(moment, moment + timedelta(microseconds=1))):
-            return freeze
-    return None
+    return next((freeze for freeze in freezes if freeze.time.holds(moment)), None)

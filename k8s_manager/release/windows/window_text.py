@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from k8s_manager.release.windows.local_week import zone_of
+from istio_templates.text.time_zone import zone_of
 from k8s_manager.release.windows.time_range import TimeRange
 from k8s_manager.release.windows.window_rules import Freeze
 

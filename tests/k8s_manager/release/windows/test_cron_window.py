@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from istio_templates.text.time_zone import zone_of
 from k8s_manager.release.windows.cron_window import CronWindow
-from k8s_manager.release.windows.local_week import WEEK_SLOTS, moment_of, slot_of, week_slots, zone_of
+from k8s_manager.release.windows.local_week import WEEK_SLOTS, moment_of, slot_of, week_slots
 from k8s_manager.release.windows.time_range import TimeRange, united, without
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
