@@ -50,7 +50,11 @@ async def released(site: Site, tenant: str) -> Manifest:
 
 
 async def goes_by(site: Site, tenant: str, **wanted: int) -> None:
-    await until(lambda: _is(site, tenant, wanted), f"{tenant} going by {wanted}")
+    try:
+        await until(lambda: _is(site, tenant, wanted), f"{tenant} going by {wanted}")
+    except AssertionError as error:
+        error.add_note(f"The release says: {await released(site, tenant)}")
+        raise
 
 
 async def _is(site: Site, tenant: str, wanted: dict[str, int]) -> bool:

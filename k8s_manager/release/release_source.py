@@ -1,7 +1,7 @@
 """Sources of a release: collectors, which count the requests of its two versions, and Prometheus for its queries."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
-from k8s_manager.statistics.whole_rows import logs_nothing, whole_rows, window_end
+from k8s_manager.statistics.whole_rows import CountedRows, logs_nothing, rows_since_gap, window_end
 
 LONGEST = 5 * 3600
 """Seconds of a step that count, its last ones: collectors keep six hours in memory."""
@@ -82,10 +82,10 @@ class MeasuredReleases:
             return ReleaseReadings(flaw=logs_nothing(asked.silent))
         now = self._clock.utc().timestamp()
         query = step_query(asked, now)
-        rows = await whole_rows(self._pool, query, now)
-        if isinstance(rows, str):
-            return ReleaseReadings(flaw=rows)
-        return ReleaseReadings(step_statistics(asked, query, rows))
+        counted = await rows_since_gap(self._pool, query, now)
+        if isinstance(counted, str):
+            return ReleaseReadings(flaw=counted)
+        return ReleaseReadings(step_statistics(asked, counted, query.end))
 
 
 def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:
@@ -106,11 +106,11 @@ def step_query(asked: ReleaseQuestion, now: float) -> RowQuery:
     )
 
 
-def step_statistics(asked: ReleaseQuestion, query: RowQuery, rows: Iterable[StatsRow]) -> StepStatistics:
-    """Return the requests of both versions in the time that was asked for."""
+def step_statistics(asked: ReleaseQuestion, counted: CountedRows, until: int) -> StepStatistics:
+    """Return the requests of both versions in the time that has been counted, which ends at `until` (epoch seconds)."""
     by_version: dict[str, list[StatsRow]] = {asked.stable: [], asked.version: []}
-    for row in rows:
-        if row.key.start >= query.start and row.key.place.version in by_version:
+    for row in counted.rows:
+        if row.key.place.version in by_version:
             by_version[row.key.place.version].append(row)
     stable, new = version_statistics(by_version[asked.stable]), version_statistics(by_version[asked.version])
-    return StepStatistics(query.start, query.end, stable, new)
+    return StepStatistics(counted.since, until, stable, new)
