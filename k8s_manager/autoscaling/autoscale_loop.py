@@ -32,6 +32,7 @@ from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import AUTOSCALE_LIMITED, AUTOSCALE_MISSING, AUTOSCALE_RATIO, AUTOSCALED
 from k8s_manager.runtime.settings import Settings
+from k8s_manager.statistics.whole_rows import seconds_to_look
 from k8s_manager.world.world import World
 from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, ScaleRules, decide
 from ratelimiter.autoscale.document_rules import rules_at
@@ -94,7 +95,8 @@ class AutoscaleLoop:
         """Make one pass, once there is a plan; return when the next is due without an event."""
         if self._targets is None:
             return None
-        due = self._clock.now() + self._settings.autoscale_every
+        pause = seconds_to_look(self._clock.utc().timestamp(), self._settings.autoscale_every)
+        due = self._clock.now() + pause
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
         rooms = await self._quotas.rooms() if targets else {}

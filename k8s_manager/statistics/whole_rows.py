@@ -10,7 +10,10 @@ from collectors.access_log.rows import WINDOW, StatsRow
 from collectors.request_statistics.row_query import RowQuery, kept_since
 from istio_templates.errors import TidegateError
 from k8s_manager.statistics.collector_pool import LATE, CollectorPool
+from k8s_manager.statistics.stats_query import SOON
 
+READABLE = SOON + 0.3
+"""Seconds after its end at which a window is looked at."""
 NO_COLLECTORS = "requests are not counted here; start collectors, and this manager with --collectors URL"
 
 
@@ -46,6 +49,14 @@ async def rows_since_gap(pool: CollectorPool | None, query: RowQuery, now: float
 
 def _in_part(*gaps: str) -> str:
     return f"requests are counted in part ({'; '.join(gaps)}); look at the collectors"
+
+
+def seconds_to_look(now: float, every: float) -> float:
+    """Return the seconds until the next look of a controller that looks every so many: at the moment at which a window
+    can be read, so that what it says is not known later by as much as a pause. `now` is in epoch seconds."""
+    earliest = max(now, now + every - WINDOW)
+    readable = window_end(earliest - READABLE) + WINDOW + READABLE
+    return min(every, readable - now)
 
 
 def logs_nothing(gateway: str) -> str:
