@@ -27,7 +27,7 @@ from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings,
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
 from k8s_manager.release.status_record import rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.control_loop import Cadence, control_loop, each
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import RELEASE_BLOCKED, RELEASE_WAITING, RELEASE_WEIGHT, RELEASES
@@ -70,7 +70,7 @@ class ReleaseLoop:
         """Take over what the main loop has planned; a model that has changed is looked at now. `stored` has the
         documents as they are written, `world` those to go by."""
         before = self._targets
-        self._targets = {target.place: target for target in release_targets(stored, world, plan)}
+        self._targets = release_targets(stored, world, plan)
         if before != self._targets:
             self._effects.wake.set()
 
@@ -92,7 +92,8 @@ class ReleaseLoop:
         read = await self._read(states)
         found = self._decided(states, read)
         after = {place: state for place, (_, state) in found.items()}
-        self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
+        floors = _floors({place: decision for place, (decision, _) in found.items()})
+        self._floors.ask(floors, undecided=states.keys() - found.keys())
         _count(after)
         await self._write(models, after)
         return due if any(state.is_under_way for state in after.values()) else None
@@ -110,10 +111,11 @@ class ReleaseLoop:
         self, states: Mapping[ModelPlace, ReleaseState | None], read: Mapping[ModelPlace, ReleaseReadings]
     ) -> dict[ModelPlace, tuple[ReleaseDecision, ReleaseState]]:
         now = self._clock.utc().timestamp()
-        return {
-            place: self._decide(self._targets[place], state, read.get(place, ReleaseReadings()), now)
-            for place, state in states.items()
-        }
+
+        def decided(place: ModelPlace) -> tuple[ReleaseDecision, ReleaseState]:
+            return self._decide(self._targets[place], states[place], read.get(place, ReleaseReadings()), now)
+
+        return each("releases", states, decided)
 
     async def _read(self, states: Mapping[ModelPlace, ReleaseState | None]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return what is known of the requests of all releases that are under way."""

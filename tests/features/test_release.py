@@ -1,11 +1,14 @@
 """Models with a rollout: requests come to another version by evidence, and go back by themselves; in simulated time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from istio_templates.facts import ObjectKey
+from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
+from k8s_manager.release.release_target import ModelPlace
 from tests.features.conftest import is_programmed
 from tests.support.direct_api import SETTINGS, Cluster, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
@@ -144,6 +147,42 @@ def test_a_version_that_errs_goes_back_by_itself_and_is_blocked_until_retry():
         await passed(cluster, lambda: weights(cluster) == {"v2": 100})
 
     run(check, requests)
+
+
+class FaultyRequests(ServedRequests):
+    """Requests of one model whose figures are none, which no decision has foreseen, beside those of another."""
+
+    async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
+        found = dict(await super().read(asked))
+        none: Any = None
+        for place in found.keys() & {ModelPlace("search", "other")}:
+            statistics = found[place].statistics
+            found[place] = ReleaseReadings(statistics and replace(statistics, new=none, stable=none))
+        return found
+
+
+def other(to: str) -> dict[str, Any]:
+    """Return another model of the same kind."""
+    return {**model("other"), "spec": {**document(to)["spec"], "routes": model("other")["spec"]["routes"]}}
+
+
+def test_a_model_of_which_nothing_can_be_decided_stops_no_other(caplog):
+    requests = FaultyRequests()
+
+    async def check(cluster: Cluster) -> None:
+        for version in ("v1", "v2"):
+            for number in range(4):
+                await cluster.pod(f"other-{version}-{number}", "search", labels("other", version))
+        await cluster.apply(other("v1"))
+        await asyncio.sleep(60)
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2"), other("v2"))
+        await passed(cluster, lambda: weights(cluster) == {"v2": 100})
+        stayed = (cluster.find("Model", "other", "search") or {})["status"]["rollout"]
+        assert stayed["weight"] == ROLLOUT["steps"][0]["weight"] and stayed["version"] == "v2"
+
+    run(check, requests)
+    assert "nothing is decided of ModelPlace(namespace='search', name='other'); it stays as it is" in caplog.text
 
 
 def test_a_slow_version_goes_back():
