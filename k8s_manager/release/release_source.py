@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Protocol
 
 from collectors.access_log.rows import WINDOW, StatsRow
@@ -100,7 +101,7 @@ def step_query(asked: ReleaseQuestion, now: float) -> RowQuery:
     end = window_end(now - SOON)
     start = max(asked.since, now - LONGEST)
     grain = MINUTE if now - start > FINE - MINUTE else WINDOW
-    first = -(-int(start) // grain) * grain
+    first = ceil(start / grain) * grain
     return RowQuery(
         "version", min(first, end), end, grain, fine_since(now), tenant=asked.tenant, model=asked.place.name
     )

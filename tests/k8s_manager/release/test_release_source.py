@@ -101,6 +101,9 @@ async def test_without_collectors_logs_and_prometheus_it_is_said_what_to_start()
         (NOW - 3000, None, 60),
         (NOW - 90_000, None, 60),
         (NOW - 1, END, 10),
+        (END - 60 + 0.979, END - 50, 10),
+        (END - 60 + 0.001, END - 50, 10),
+        (END - 60, END - 60, 10),
     ],
 )
 def test_a_long_step_is_asked_for_in_minutes_and_its_last_hours_alone(since, start, step):
