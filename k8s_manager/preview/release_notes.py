@@ -20,7 +20,8 @@ def _note(spec: ModelSpec, now: ModelSpec) -> str:
     target = ", ".join(version for version, weight in declared(spec).items() if weight)
     held = ", ".join(f"{version} {weight} %" for version, weight in declared(now).items() if weight)
     steps = ", ".join(str(step.weight) for step in spec.rollout.steps)
+    when = " in quiet hours" if spec.rollout.low_traffic else " in its windows" if spec.rollout.windows else ""
     return (
-        f"requests stay as they are ({held}); a release brings them to {target} by steps of {steps} and 100 %, each "
-        f"for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
+        f"requests stay as they are ({held}); a release brings them to {target}{when} by steps of {steps} and 100 %, "
+        f"each for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
     )

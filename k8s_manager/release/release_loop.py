@@ -23,6 +23,7 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.quiet_hours import step_permission
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
 from k8s_manager.release.status_record import rollout_in, state_of, status_of
@@ -147,7 +148,7 @@ class ReleaseLoop:
     def _decide(
         self, target: ReleaseTarget, state: ReleaseState | None, read: ReleaseReadings, now: float
     ) -> tuple[ReleaseDecision, ReleaseState]:
-        hindrance = target.times.hindrance(datetime.fromtimestamp(now, UTC))
+        permission = step_permission(target.times, state, read.load, datetime.fromtimestamp(now, UTC))
         seen = ReleaseObservation(
             at=now,
             wanted=target.wanted,
@@ -156,10 +157,13 @@ class ReleaseLoop:
             statistics=read.statistics,
             readings=read.readings,
             action=target.action,
-            may_progress=not hindrance,
-            hindrance=hindrance,
+            may_progress=not permission.hindrance,
+            hindrance=permission.hindrance,
+            is_window_over=permission.is_over,
         )
         decision, after = decide(target.rules, state, seen)
+        if state is not None and after.started == state.started:
+            after = replace(after, window=permission.window)
         if read.flaw and after.reason is ReleaseReason.STATISTICS_MISSING:
             after = replace(after, message=f"{after.message.rstrip('.')}: {read.flaw}.")
         return decision, after
@@ -219,7 +223,14 @@ def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
     return ReleaseQuestion(
-        target.place, target.tenant, state.stable, state.version, state.since, target.queries, target.silent
+        target.place,
+        target.tenant,
+        state.stable,
+        state.version,
+        state.since,
+        target.queries,
+        target.silent,
+        by_load=target.times.quiet is not None,
     )
 
 

@@ -12,6 +12,8 @@ from collectors.request_statistics.series import FINE, MINUTE
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
 from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
+from k8s_manager.release.load_reader import LoadReader
+from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -26,7 +28,8 @@ LONGEST = 5 * 3600
 @dataclass(frozen=True, slots=True)
 class ReleaseQuestion:
     """What a release wants to know of its model: the requests of two versions since a moment (epoch seconds), and the
-    figures of queries by the names of their checks. `silent` is a gateway that logs no requests."""
+    figures of queries by the names of their checks. `silent` is a gateway that logs no requests; with `by_load` quiet
+    hours are chosen by the model's load."""
 
     place: ModelPlace
     tenant: str
@@ -35,15 +38,17 @@ class ReleaseQuestion:
     since: float
     queries: Mapping[str, str] = field(default_factory=dict)
     silent: str | None = None
+    by_load: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReadings:
-    """What was read; without `statistics` the `flaw` says why."""
+    """What was read; without `statistics` the `flaw` says why. `load` is what quiet hours are chosen by."""
 
     statistics: StepStatistics | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
     flaw: str = ""
+    load: ModelLoad = field(default_factory=ModelLoad)
 
 
 class ReleaseSource(Protocol):
@@ -58,14 +63,20 @@ class MeasuredReleases:
 
     def __init__(self, pool: CollectorPool | None, prometheus: PrometheusServer | None, clock: Clock) -> None:
         self._pool, self._prometheus, self._clock = pool, prometheus, clock
+        self._loads = LoadReader(pool, clock)
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return the readings of each model."""
-        answers, counted = await asyncio.gather(self._answers(asked), asyncio.gather(*map(self._counted, asked)))
+        answers, counted, loads = await asyncio.gather(
+            self._answers(asked), asyncio.gather(*map(self._counted, asked)), asyncio.gather(*map(self._load, asked))
+        )
         return {
-            one.place: replace(found, readings=readings)
-            for one, readings, found in zip(asked, answers, counted, strict=True)
+            one.place: replace(found, readings=readings, load=load)
+            for one, readings, found, load in zip(asked, answers, counted, loads, strict=True)
         }
+
+    async def _load(self, asked: ReleaseQuestion) -> ModelLoad:
+        return await self._loads.load(asked.tenant, asked.place.name) if asked.by_load else ModelLoad()
 
     async def _answers(self, asked: Sequence[ReleaseQuestion]) -> list[dict[str, ExternalReading]]:
         """Return what each model's own queries come to, by the names of its checks."""

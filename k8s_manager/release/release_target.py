@@ -60,7 +60,8 @@ def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace,
         model, served = models[place], plan.models[place]
         assert model.spec is not None and model.spec.rollout is not None
         tenant = tenants.get(served.tenant.name)
-        times = release_times(model.spec.rollout.windows, tenant.freezes if tenant else ())
+        rollout = model.spec.rollout
+        times = release_times(rollout.windows, tenant.freezes if tenant else (), rollout.low_traffic)
         found = _target(world, served, model.spec, place)
         return replace(found, action=action_in(model.release_request), times=times)
 

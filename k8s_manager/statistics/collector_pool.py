@@ -32,17 +32,18 @@ LATE = "a collector began to count after the beginning of this span"
 
 @dataclass(frozen=True, slots=True)
 class PoolAnswer:
-    """The rows of all collectors together, and in sentences why some may be missing: of any time (`flaws`), or only of
-    the time before `whole_since` (epoch seconds; 0: none are)."""
+    """The rows of all collectors together, and in sentences why some may be missing: of any time (`flaws`), of those
+    that are kept in files (`file_flaws`), or of the time before `whole_since` (epoch seconds; 0: none are)."""
 
     rows: list[StatsRow]
     flaws: tuple[str, ...]
+    file_flaws: tuple[str, ...] = ()
     whole_since: int = 0
 
     @property
     def gaps(self) -> tuple[str, ...]:
         """Why rows may be missing, in sentences; none where all are there."""
-        return (*self.flaws, LATE) if self.whole_since else self.flaws
+        return (*self.flaws, *self.file_flaws, *([LATE] if self.whole_since else []))
 
 
 class CollectorRows(NamedTuple):
@@ -73,8 +74,8 @@ class CollectorPool:
         problems = [f"{silent} of {len(hosts)} collectors do not answer"] if silent else []
         rows = await asyncio.to_thread(merged_rows, query, chain.from_iterable(answer.rows for answer in answers))
         about = [answer.about for answer in answers]
-        flaws = (*problems, *_flaws(about), *_file_gaps(query, about, kept))
-        return PoolAnswer(rows, flaws, _whole_since(query, about, kept))
+        flaws, file_flaws = (*problems, *_flaws(about)), tuple(_file_gaps(query, about, kept))
+        return PoolAnswer(rows, flaws, file_flaws, _whole_since(query, about, kept))
 
     async def _hosts(self) -> list[str]:
         host, port = self._url.hostname or "", self._url.port or 80

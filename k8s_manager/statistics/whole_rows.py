@@ -41,7 +41,7 @@ async def rows_since_gap(pool: CollectorPool | None, query: RowQuery, now: float
     except TidegateError as error:
         return f"{error}; look at the collectors"
     since = -(-answer.whole_since // query.step) * query.step
-    if answer.flaws or since >= query.end > query.start:
+    if answer.flaws or answer.file_flaws or since >= query.end > query.start:
         return _in_part(*answer.gaps)
     begin = max(query.start, since)
     return CountedRows(begin, [row for row in answer.rows if row.key.start >= begin])
