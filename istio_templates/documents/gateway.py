@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from istio_templates.documents.fields import DnsLabel, Host, Labels, Percentage, Port, ProviderName, Spec, rule
+from istio_templates.documents.rollouts.release_time import ReleaseFreezes
 
 TRACING_PROVIDER = "otel-tracing"
 """What Istio's own documentation calls the mesh's extension provider for OpenTelemetry."""
@@ -77,7 +78,8 @@ class InferenceGatewaySpec(Spec):
 
     With `endpointStats` its pods count what they send to each replica, and show it to all who read their statistics:
     some lines more for every replica in the fleet. Without `accessLog` managed pods log their requests, and those of
-    another owner do not. Without `tracing` the mesh decides what is traced.
+    another owner do not. Without `tracing` the mesh decides what is traced. In one of the `freezes` no release of a
+    tenant takes a step here.
     """
 
     model_config = rule(
@@ -93,6 +95,7 @@ class InferenceGatewaySpec(Spec):
     endpoint_stats: bool = Field(default=False, strict=True)
     access_log: AccessLog | None = None
     tracing: Tracing | None = None
+    freezes: ReleaseFreezes = ()
 
     @property
     def logs_requests(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from istio_templates.documents.fields import DnsLabel, Labels, Path, Rate, Spec, host_or_wildcard, lies_in
-from istio_templates.documents.rollouts.release_time import ReleaseFreeze
+from istio_templates.documents.rollouts.release_time import ReleaseFreezes
 
 
 class HostTls(Spec):
@@ -119,13 +119,10 @@ class TenantSpec(Spec):
     pods: PodRules = PodRules()
     isolation: Literal["none", "strict"] = "none"
     drift: Drift = "repair"
-    freezes: tuple[ReleaseFreeze, ...] = Field(default=(), max_length=50)
+    freezes: ReleaseFreezes = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> "TenantSpec":
-        freezes = [freeze.name for freeze in self.freezes]
-        if len(set(freezes)) < len(freezes):
-            raise ValueError("freezes: two have the same name; each needs its own")
         names = [host.name for host in self.hosts]
         if len(set(names)) < len(names):
             raise ValueError("hosts: the same host is claimed twice; list it once")

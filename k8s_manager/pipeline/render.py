@@ -82,4 +82,4 @@ def _merged(parts: list[dict[ObjectKey, Manifest]]) -> dict[ObjectKey, Manifest]
 def _dedicated(tenant: str, spec: InferenceGatewaySpec) -> list[Manifest]:
     labels = {names.MANAGED_BY: names.MANAGER, names.TENANT: tenant}
     obj = names.manifest(API_VERSION, "InferenceGateway", tenant, "", labels)
-    return [{**obj, "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True)}]
+    return [{**obj, "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"freezes"})}]

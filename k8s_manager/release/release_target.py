@@ -7,6 +7,7 @@ from typing import NamedTuple
 from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
+from istio_templates.documents.rollouts.release_time import ReleaseFreeze
 from istio_templates.facts import ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
@@ -54,18 +55,27 @@ def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace,
     models = {
         place: model for place, model in found.items() if place in plan.models and place not in plan.frozen_models
     }
-    tenants = {tenant.key.name: tenant.spec for tenant in stored.tenants if tenant.spec} if models else {}
+    frozen = _freezes(stored) if models else {}
 
     def target(place: ModelPlace) -> ReleaseTarget:
         model, served = models[place], plan.models[place]
         assert model.spec is not None and model.spec.rollout is not None
-        tenant = tenants.get(served.tenant.name)
         rollout = model.spec.rollout
-        times = release_times(rollout.windows, tenant.freezes if tenant else (), rollout.low_traffic)
+        owners = (("Tenant", served.tenant.name), *(("InferenceGateway", pool.name) for pool in served.tenant.gateways))
+        freezes = [freeze for owner in dict.fromkeys(owners) for freeze in frozen.get(owner, ())]
+        times = release_times(rollout.windows, freezes, rollout.low_traffic)
         found = _target(world, served, model.spec, place)
         return replace(found, action=action_in(model.release_request), times=times)
 
     return each("releases", models, target)
+
+
+def _freezes(stored: World) -> dict[tuple[str, str], tuple[ReleaseFreeze, ...]]:
+    """Return the freezes by kind and name of the document that has them."""
+    tenants = {("Tenant", found.key.name): found.spec.freezes for found in stored.tenants if found.spec}
+    return tenants | {
+        ("InferenceGateway", found.key.name): found.spec.freezes for found in stored.gateways if found.spec
+    }
 
 
 def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlace) -> ReleaseTarget:

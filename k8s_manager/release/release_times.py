@@ -1,4 +1,4 @@
-"""Whether a release may take its next step now: the windows of its model, the freezes of its tenant. Pure.
+"""Whether a release may take its next step now: the windows of its model, the freezes of its tenant and gateways. Pure.
 
 Weights that it has already stay outside a window; what is lost, fails or is aborted goes back at any time.
 """
@@ -17,7 +17,8 @@ from k8s_manager.release.windows.window_text import span_text
 
 
 class ReleaseTimes(NamedTuple):
-    """The windows of a model (none: any time will do), and the freezes of its tenant, which always win. With `quiet`
+    """The windows of a model (none: any time will do), and the freezes of its tenant and of the
+    gateways that serve it, which always win. With `quiet`
     its hours are chosen by the load (see `quiet_hours`)."""
 
     windows: tuple[CronWindow, ...] = ()

@@ -287,6 +287,23 @@ def test_no_step_begins_in_a_freeze_or_outside_a_window_and_an_abort_does():
     run(check, requests)
 
 
+def test_a_freeze_of_a_gateway_holds_for_its_tenants():
+    requests = ServedRequests()
+    freeze = {"name": "moving", "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:30:00Z"}
+
+    async def check(cluster: Cluster) -> None:
+        await add_replicas(cluster, "v2")
+        frozen = gateway()
+        frozen["spec"]["freezes"] = [freeze]
+        await cluster.apply(frozen)
+        await cluster.apply(document("v2"))
+        await asyncio.sleep(600)
+        assert "freeze moving is in force" in condition(cluster)[2] and weights(cluster) == {"v1": 100}
+        await passed(cluster, lambda: weights(cluster) == {"v2": 100})
+
+    run(check, requests)
+
+
 def test_a_document_that_points_back_returns_at_once_and_blocks_nothing():
     requests = ServedRequests()
 

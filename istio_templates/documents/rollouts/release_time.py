@@ -1,4 +1,4 @@
-"""When releases may go on: windows of a model, freezes of a tenant."""
+"""When releases may go on: windows of a model, freezes of a tenant or of all tenants of a gateway."""
 
 from typing import Annotated
 
@@ -64,7 +64,7 @@ class LowTraffic(Spec):
 
 
 class ReleaseFreeze(Spec):
-    """A time in which no release of the tenant begins or takes a step: once, from `start` until `end`, or for `length`
+    """A time in which no release begins or takes a step: once, from `start` until `end`, or for `length`
     from each moment of `cron` on."""
 
     name: DnsLabel
@@ -87,3 +87,13 @@ class ReleaseFreeze(Spec):
         else:
             raise ValueError("give start and end of a freeze that comes once, or cron and length of one that recurs")
         return self
+
+
+def _own_names(freezes: tuple[ReleaseFreeze, ...]) -> tuple[ReleaseFreeze, ...]:
+    if len({freeze.name for freeze in freezes}) < len(freezes):
+        raise ValueError("two have the same name; each needs its own")
+    return freezes
+
+
+ReleaseFreezes = Annotated[tuple[ReleaseFreeze, ...], Field(max_length=50), AfterValidator(_own_names)]
+"""Freezes with names of their own."""
