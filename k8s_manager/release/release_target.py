@@ -7,6 +7,7 @@ from typing import NamedTuple
 from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
+from istio_templates.documents.rollouts.rollout_check import RolloutCheck
 from istio_templates.facts import ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
@@ -27,8 +28,9 @@ class ModelPlace(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ReleaseTarget:
     """A model with a rollout: its rules, the version at which its document points, the weights in the cluster, and the
-    replicas of each version. `queries` are those of its checks by name, `silent` is a gateway that logs no requests,
-    `action` is what an operator asks for, `times` when steps may begin."""
+    replicas of each version. `queries` are those of its `checks` by name, `silent` is a gateway that logs no requests,
+    `action` is what an operator asks for, `times` when steps may begin, `node_pool` the labels of the nodes for pods of
+    its checks (None: any)."""
 
     place: ModelPlace
     tenant: str
@@ -40,6 +42,8 @@ class ReleaseTarget:
     silent: str | None = None
     action: ReleaseAction | None = None
     times: ReleaseTimes = ANY_TIME
+    checks: tuple[RolloutCheck, ...] = ()
+    node_pool: Mapping[str, str] | None = None
 
 
 def release_targets(stored: World, world: World, plan: Plan) -> Iterator[ReleaseTarget]:
@@ -55,7 +59,8 @@ def release_targets(stored: World, world: World, plan: Plan) -> Iterator[Release
         tenant = tenants.get(served.tenant.name)
         times = release_times(spec.rollout.windows, tenant.freezes if tenant else ())
         target = _target(world, served, spec, place)
-        yield replace(target, action=action_in(found.release_request), times=times)
+        pool = next(iter(tenant.pods.node_pools or ()), None) if tenant else None
+        yield replace(target, action=action_in(found.release_request), times=times, node_pool=pool)
 
 
 def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlace) -> ReleaseTarget:
@@ -71,6 +76,7 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
         live=dict(world.routing.weights.get(place, {})),
         versions={**versions, **departed},
         queries=queries,
+        checks=spec.rollout.checks,
         silent=next((pool.name for pool in served.tenant.gateways if not pool.access_log), None),
     )
 

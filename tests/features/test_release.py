@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from istio_templates.facts import ObjectKey
+from k8s_manager.runtime.settings import Settings
 from tests.features.conftest import is_programmed
 from tests.support.direct_api import SETTINGS, Cluster, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
@@ -67,9 +68,9 @@ async def passed(cluster: Cluster, check: Callable[[], bool], most: float = 3600
 
 
 @asynccontextmanager
-async def serving(requests: ServedRequests):
-    """Serve all requests by v1, whose model then may have other versions too."""
-    async with managed(SETTINGS, outcomes=requests) as cluster:
+async def serving(requests: ServedRequests, settings: Settings = SETTINGS, **more: Any):
+    """Serve all requests by v1, whose model then may have other versions too; `more` is for `managed`."""
+    async with managed(settings, outcomes=requests, **more) as cluster:
         await cluster.apply(NAMESPACE, gateway(), tenant())
         await cluster.pod("gw", "inference-gw", {"istio": "shared"})
         await asyncio.sleep(3)
