@@ -25,6 +25,10 @@ ROLLOUT = {
     ],
 }
 QUICKEST = 4 * 60
+OTHERS = [
+    {"name": "gate", "webhook": "https://gate.example.com/releases"},
+    {"name": "load", "job": {"image": "example.com/load:1"}},
+]
 BAD = VersionBehaviour(errors=0.2)
 
 
@@ -284,8 +288,10 @@ async def test_the_api_shows_a_release_plans_what_is_asked_and_asks_it(fleet):
         await until(lambda: is_programmed(fleet, "ranker", "search"), what="the model")
         status, found = await calls.call("PUT", f"{place}/release", {"action": "abort"})
         assert status == 409 and "give it spec.rollout" in str(found["problems"]), found
-        status, found = await calls.call("PUT", f"{place}?dryRun=true", {"spec": document("v2")["spec"]})
-        assert status == 200 and any("requests stay as they are (v1 100 %)" in one for one in found["reasons"]), found
+        status, found = await calls.call("PUT", f"{place}?dryRun=true", {"spec": document("v2", checks=OTHERS)["spec"]})
+        said = next(one for one in found["reasons"] if "requests stay as they are (v1 100 %)" in one)
+        assert status == 200 and "each step asks gate.example.com (check gate)" in said, found
+        assert "each step makes a Job of example.com/load:1, at most 10m long (check load)" in said, found
         assert not any(change["object"].startswith("VirtualService") for change in found["changes"]), found
         await fleet.apply(document("v2"))
         await until(lambda: _phase(calls, place, "Preparing"), what="the release")

@@ -18,16 +18,12 @@ class ExternalChecks:
 
     def __init__(self, webhooks: WebhookRound, jobs: JobRound) -> None:
         self._webhooks, self._jobs = webhooks, jobs
-        self._is_first = True
 
     async def read(self, looked: Looked) -> Mapping[ModelPlace, Mapping[str, ExternalReading]]:
-        """Return what has been said of each release's step, by the names of checks. The first time, Jobs that a leader
-        before has left are looked for too."""
+        """Return what has been said of each release's step, by the names of checks."""
         steps = check_steps(looked)
-        left = _with_jobs(target for target, _ in looked) if self._is_first else set()
         answered = self._webhooks.readings(steps)
-        ended = await self._jobs.readings(steps, left)
-        self._is_first = False
+        ended = await self._jobs.readings(steps, _with_jobs(target for target, _ in looked))
         return {step.place: {**said, **found} for step, said, found in zip(steps, answered, ended, strict=True)}
 
     async def tidy(self, looked: Looked) -> bool:
@@ -35,8 +31,8 @@ class ExternalChecks:
         return await self._jobs.tidy(check_steps(looked))
 
     async def close(self) -> None:
-        """End what is under way, as the loop ends; what leads next looks for what is left."""
-        self._is_first = True
+        """End what is under way, as the loop ends."""
+        self._jobs.forget()
         await self._webhooks.close()
 
 

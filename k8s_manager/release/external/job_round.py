@@ -37,15 +37,18 @@ class JobRound:
     def __init__(self, client: FencedClient, store: Store, clock: Clock, events: Events) -> None:
         self._client, self._store, self._clock, self._events = client, store, clock, events
         self._found: dict[str, JobNames] = {}
+        self._looked_into: set[str] = set()
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def readings(
         self, steps: Sequence[CheckStep], namespaces: Collection[str]
     ) -> list[dict[str, ExternalReading]]:
-        """Return what the Jobs of each step say; those that are missing are made. In `namespaces` there may be Jobs of
-        steps that are over."""
-        asked = sorted({*namespaces, *self._found, *(step.place.namespace for step in steps if step.jobs)})
+        """Return what the Jobs of each step say; those that are missing are made. In `namespaces` there may be Jobs
+        that a leader before has left, which are looked for once."""
+        left = set(namespaces) - self._looked_into
+        asked = sorted({*left, *self._found, *(step.place.namespace for step in steps if step.jobs)})
         listed = dict(zip(asked, await asyncio.gather(*map(self._list, asked)), strict=True))
+        self._looked_into |= {namespace for namespace, jobs in listed.items() if not isinstance(jobs, str)}
         self._found = {
             namespace: self._found.get(namespace, {}) if isinstance(jobs, str) else jobs
             for namespace, jobs in listed.items()
@@ -53,13 +56,19 @@ class JobRound:
         return list(await asyncio.gather(*(self._step(step, listed) for step in steps)))
 
     async def tidy(self, steps: Sequence[CheckStep]) -> bool:
-        """Delete the Jobs that no step needs any more; tell whether one is left that is to be deleted."""
+        """Delete the Jobs that no step needs any more; tell whether one is left that is to be deleted, or a namespace
+        that could not be read."""
         wanted = {(step.place.namespace, step.job_name(check)) for step in steps for check in step.jobs}
         over = [(namespace, job) for namespace, jobs in self._found.items() for name, job in jobs.items()
                 if (namespace, name) not in wanted]  # fmt: skip
         are_gone = await asyncio.gather(*(self._delete(namespace, job) for namespace, job in over))
+        are_read = self._found.keys() <= self._looked_into
         self._found = {namespace: jobs for namespace, jobs in self._found.items() if jobs}
-        return not all(are_gone)
+        return not (are_read and all(are_gone))
+
+    def forget(self) -> None:
+        """Forget what there is, as another manager leads from now on."""
+        self._found, self._looked_into = {}, set()
 
     async def _list(self, namespace: str) -> JobNames | str:
         """Return the Jobs of checks in a namespace, or why they cannot be read."""
@@ -119,8 +128,8 @@ class JobRound:
             try:
                 async with self._places, asyncio.timeout(PATIENCE):
                     await self._client.delete(ObjectKey("Job", namespace, metadata["name"]), metadata.get("uid"))
-            except (Absent, WriteConflict):
-                pass  # others have deleted it, or have made another, which the next look lists
+            except Absent:
+                pass
             except (TidegateError, TimeoutError):
                 return False
         self._found[namespace].pop(metadata["name"], None)

@@ -19,7 +19,7 @@ from istio_templates.errors import Stalled, Transient
 from istio_templates.text.web_address import WebAddress, forbidden_address
 
 SECONDS = 10.0
-_TIMEOUT = aiohttp.ClientTimeout(total=SECONDS, sock_connect=3)
+"""In which a receiver has answered."""
 MOST_BYTES = 16 * 1024
 Forbids = Callable[[str], str | None]
 """Takes an IP address; returns why it is not called, or None."""
@@ -54,15 +54,17 @@ class CheckedResolver(AbstractResolver):
 
 
 class WebhookCaller:
-    """Calls webhooks over HTTP. `ca_file` holds authorities beside those that are publicly known."""
+    """Calls webhooks over HTTP, each within so many `seconds`. `ca_file` holds authorities beside those that are
+    publicly known."""
 
     def __init__(
         self,
         ca_file: Path | None = None,
         resolver: Callable[[], AbstractResolver] = aiohttp.ThreadedResolver,
         forbids: Forbids = forbidden_address,
+        seconds: float = SECONDS,
     ) -> None:
-        self._ca_file, self._resolver, self._forbids = ca_file, resolver, forbids
+        self._ca_file, self._resolver, self._forbids, self._seconds = ca_file, resolver, forbids, seconds
 
     async def post(self, address: WebAddress, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Return the body of an answer."""
@@ -73,10 +75,11 @@ class WebhookCaller:
             force_close=True,
         )
         sent = {**headers, "Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "tidegate"}
+        timeout = aiohttp.ClientTimeout(total=self._seconds, sock_connect=min(3.0, self._seconds))
         try:
             async with (
                 aiohttp.ClientSession(
-                    connector=connector, trust_env=False, timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(),
+                    connector=connector, trust_env=False, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(),
                     auto_decompress=False,
                 ) as session,
                 session.post(address.text, data=body, headers=sent, allow_redirects=False) as answer,
@@ -84,7 +87,7 @@ class WebhookCaller:
                 _require_success(address.host, answer.status)
                 return await bounded_body(answer, MOST_BYTES)
         except TimeoutError as error:
-            raise Transient(f"{address.host} does not answer within {SECONDS:g} s") from error
+            raise Transient(f"{address.host} does not answer within {self._seconds:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Transient(f"{address.host}: {str(error)[:200] or type(error).__name__}") from error
 
