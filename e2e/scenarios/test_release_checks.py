@@ -52,7 +52,7 @@ HTTPServer(("", 8080), Gate).serve_forever()
 
 def receiver() -> str:
     """Return a namespace with a receiver of webhooks, and the Secret with the key that both know."""
-    container = {"name": "gate", "image": MODEL_IMAGE, "command": ["python", "-c", RECEIVER], "resources": SMALL,
+    container = {"name": "gate", "image": MODEL_IMAGE, "command": ["/usr/bin/python3", "-c", RECEIVER], "resources": SMALL,
                  "env": [{"name": "KEY", "value": KEY}]}  # fmt: skip
     labels = {"app": "gate"}
     return yaml.safe_dump_all(
@@ -97,7 +97,14 @@ async def test_jobs_and_webhooks_promote_or_bring_back(site: Site, gateways: lis
 
 def job(program: str) -> dict[str, Any]:
     """Return a check by a Job that runs a program."""
-    return {"job": {"image": MODEL_IMAGE, "command": ["python", "-c", program], "timeout": "2m", "resources": SMALL}}
+    return {
+        "job": {
+            "image": MODEL_IMAGE,
+            "command": ["/usr/bin/python3", "-c", program],
+            "timeout": "2m",
+            "resources": SMALL,
+        }
+    }
 
 
 async def release(site: Site, tenant: str, check: dict[str, Any]) -> None:
