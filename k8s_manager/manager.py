@@ -59,6 +59,10 @@ from k8s_manager.pipeline.apply import ApplyTarget, ClusterTarget
 from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.reconcile import KINDS, MainLoop, Writers
+from k8s_manager.release.external.external_checks import ExternalChecks
+from k8s_manager.release.external.job_round import JobRound
+from k8s_manager.release.external.webhook_call import WebhookCaller, WebhookTransport
+from k8s_manager.release.external.webhook_round import WebhookRound
 from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.clock import Clock, SystemClock
@@ -167,10 +171,11 @@ def assemble(
     remote: Remote | None = None,
     signals: SignalSource | None = None,
     outcomes: ReleaseSource | None = None,
+    webhooks: WebhookTransport | None = None,
 ) -> Manager:
     """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents. The
     repository of the manifests is `remote`; the source of what autoscaling reads `signals`, and of what releases read
-    `outcomes`, or those that the settings name."""
+    `outcomes`, or those that the settings name; `webhooks` sends what releases ask."""
     lease = _lease(client, clock, settings)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
@@ -189,7 +194,7 @@ def assemble(
     gates = _gate_loop(client, leader, store, clock, settings, events, firsts, triggers.gates)
     floors = ReplicaFloors()
     autoscale = AutoscaleLoop(leader, store, measured.signals, clock, settings, events, changed, floors)
-    releases = ReleaseLoop(leader, store, measured.outcomes, floors, clock, settings, events)
+    releases = _release_loop(leader, store, measured.outcomes, webhooks, floors, clock, settings, events)
     history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
     tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
@@ -257,6 +262,22 @@ def _gate_loop(
     lead."""
     effects = Effects(clock, trigger)
     return GateLoop(leader, store, clock, settings, events, firsts, effects, GateCloser(client, store, clock, effects))
+
+
+def _release_loop(
+    leader: FencedClient,
+    store: Store,
+    outcomes: ReleaseSource,
+    webhooks: WebhookTransport | None,
+    floors: ReplicaFloors,
+    clock: Clock,
+    settings: Settings,
+    events: Events,
+) -> ReleaseLoop:
+    wake, transport = asyncio.Event(), webhooks or WebhookCaller(settings.webhook_ca_file)
+    asked = WebhookRound(transport, settings.webhook_hosts, settings.webhook_key_file, clock, wake)
+    externals = ExternalChecks(asked, JobRound(leader, store, clock, events))
+    return ReleaseLoop(leader, store, outcomes, externals, floors, clock, settings, events, wake)
 
 
 def _writers(

@@ -95,6 +95,7 @@ RIGHTS = (
     RbacRule(
         "routes that models limit", "gateway.networking.k8s.io", ("gateways", "httproutes", "grpcroutes"), _FOLLOW
     ),
+    RbacRule("checks of releases", "batch", ("jobs",), ("create", "delete")),
     RbacRule("who a caller of the REST API is", "authentication.k8s.io", ("tokenreviews",), ("create",)),
     RbacRule("the history of documents", "apps", ("controllerrevisions",), ("list", "create", "patch", "delete")),
     RbacRule("events for people", "", ("events",), ("create",)),

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from istio_templates.documents import ModelSpec
+from istio_templates.documents.rollouts.rollout import RolloutPolicy
+from istio_templates.text.web_address import web_address
 from k8s_manager.traffic.weights import declared
 from k8s_manager.world.world import Stored
 
@@ -20,8 +22,18 @@ def _note(spec: ModelSpec, now: ModelSpec) -> str:
     target = ", ".join(version for version, weight in declared(spec).items() if weight)
     held = ", ".join(f"{version} {weight} %" for version, weight in declared(now).items() if weight)
     steps = ", ".join(str(step.weight) for step in spec.rollout.steps)
+    asked = "".join(f"; {said}" for said in _asked(spec.rollout))
     when = " in quiet hours" if spec.rollout.low_traffic else " in its windows" if spec.rollout.windows else ""
     return (
         f"requests stay as they are ({held}); a release brings them to {target}{when} by steps of {steps} and 100 %, "
-        f"each for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
+        f"each for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests{asked}"
     )
+
+
+def _asked(rollout: RolloutPolicy) -> Iterator[str]:
+    """Yield whom each step asks, and which Jobs it makes."""
+    for check in rollout.checks:
+        if check.webhook is not None:
+            yield f"each step asks {web_address(check.webhook).host} (check {check.name})"
+        if check.job is not None:
+            yield f"each step makes a Job of {check.job.image}, at most {check.job.timeout} long (check {check.name})"

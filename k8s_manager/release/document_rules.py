@@ -45,4 +45,6 @@ def _check(check: RolloutCheck) -> ReleaseCheck:
         return OutcomeCheck(check.name, check.outcome, check.most, check.or_times_stable)
     if check.quantile is not None:
         return QuantileCheck(check.name, check.quantile, check.most, check.or_times_stable)
-    return ExternalCheck(check.name, "prometheus", check.least, check.most)
+    if check.prometheus is not None:
+        return ExternalCheck(check.name, "prometheus", check.least, check.most)
+    return ExternalCheck(check.name, "job" if check.job else "webhook")

@@ -23,6 +23,7 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.external.external_checks import ExternalChecks
 from k8s_manager.release.quiet_hours import step_permission
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
@@ -55,14 +56,17 @@ class ReleaseLoop:
         client: FencedClient,
         store: Store,
         source: ReleaseSource,
+        externals: ExternalChecks,
         floors: ReplicaFloors,
         clock: Clock,
         settings: Settings,
         events: Events,
+        wake: asyncio.Event,
     ) -> None:
         self._client, self._store, self._source, self._floors = client, store, source, floors
+        self._externals = externals
         self._clock, self._settings, self._events = clock, settings, events
-        self._effects = Effects(clock, asyncio.Event())
+        self._effects = Effects(clock, wake)
         self._lane = self._effects.lane("release", AT_ONCE)
         self._targets: dict[ModelPlace, ReleaseTarget] = {}
         self._shown: dict[ModelPlace, float] = {}
@@ -81,7 +85,10 @@ class ReleaseLoop:
             return
         self._effects.wake.set()
         cadence = Cadence(QUIET, LONGEST)
-        await control_loop("releases", self.once, self._effects, cadence, self._clock)
+        try:
+            await control_loop("releases", self.once, self._effects, cadence, self._clock)
+        finally:
+            await self._externals.close()
 
     async def once(self) -> float | None:
         """Make one pass; return when the next is due without an event. What an operator asks for does not wait for what
@@ -97,7 +104,8 @@ class ReleaseLoop:
         self._floors.ask(floors, undecided=states.keys() - found.keys())
         _count(after)
         await self._write(models, after)
-        return due if any(state.is_under_way for state in after.values()) else None
+        is_left = await self._externals.tidy(self._looked(after))
+        return due if is_left or any(state.is_under_way for state in after.values()) else None
 
     async def _hurry(self, models: dict[ModelPlace, Manifest], states: dict[ModelPlace, ReleaseState | None]) -> None:
         """Write what follows from what operators ask for, and from documents, before anything is read."""
@@ -119,6 +127,18 @@ class ReleaseLoop:
         return each("releases", states, decided)
 
     async def _read(self, states: Mapping[ModelPlace, ReleaseState | None]) -> Mapping[ModelPlace, ReleaseReadings]:
+        """Return what is known of all releases that are under way: of their requests, and what others say of them."""
+        counted, said = await asyncio.gather(self._counted(states), self._externals.read(self._looked(states)))
+        return {
+            place: replace(read, readings={**read.readings, **said.get(place, {})}) for place, read in counted.items()
+        }
+
+    def _looked(
+        self, states: Mapping[ModelPlace, ReleaseState | None]
+    ) -> list[tuple[ReleaseTarget, ReleaseState | None]]:
+        return [(self._targets[place], state) for place, state in states.items() if place in self._targets]
+
+    async def _counted(self, states: Mapping[ModelPlace, ReleaseState | None]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return what is known of the requests of all releases that are under way."""
         found = [(self._targets[place], state) for place, state in states.items() if state and state.is_under_way]
         asked = [_question(target, state) for target, state in found]
@@ -243,9 +263,10 @@ def _floors(decisions: Mapping[ModelPlace, ReleaseDecision]) -> dict[VersionKey,
 
 
 def _steady(found: Manifest | None) -> Manifest:
-    """Return what of a release moves only when something happens."""
+    """Return what of a release moves only when something happens: of its checks those that have decided for good."""
     moving = ("message", "checks", "since")
-    return {name: value for name, value in (found or {}).items() if name not in moving}
+    final = [check for check in (found or {}).get("checks") or () if isinstance(check, dict) and check.get("final")]
+    return {"final": final, **{name: value for name, value in (found or {}).items() if name not in moving}}
 
 
 def _is_same(one: Manifest, other: Manifest) -> bool:

@@ -8,6 +8,7 @@ from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
 from istio_templates.documents.rollouts.release_time import ReleaseFreeze
+from istio_templates.documents.rollouts.rollout_check import RolloutCheck
 from istio_templates.facts import ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
@@ -29,8 +30,9 @@ class ModelPlace(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ReleaseTarget:
     """A model with a rollout: its rules, the version at which its document points, the weights in the cluster, and the
-    replicas of each version. `queries` are those of its checks by name, `silent` is a gateway that logs no requests,
-    `action` is what an operator asks for, `times` when steps may begin."""
+    replicas of each version. `queries` are those of its `checks` by name, `silent` is a gateway that logs no requests,
+    `action` is what an operator asks for, `times` when steps may begin, `node_pool` the labels of the nodes for pods of
+    its checks (None: any)."""
 
     place: ModelPlace
     tenant: str
@@ -42,6 +44,8 @@ class ReleaseTarget:
     silent: str | None = None
     action: ReleaseAction | None = None
     times: ReleaseTimes = ANY_TIME
+    checks: tuple[RolloutCheck, ...] = ()
+    node_pool: Mapping[str, str] | None = None
 
 
 def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace, ReleaseTarget]:
@@ -56,16 +60,19 @@ def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace,
         place: model for place, model in found.items() if place in plan.models and place not in plan.frozen_models
     }
     frozen = _freezes(stored) if models else {}
+    tenants = {tenant.key.name: tenant.spec for tenant in stored.tenants if tenant.spec} if models else {}
 
     def target(place: ModelPlace) -> ReleaseTarget:
         model, served = models[place], plan.models[place]
         assert model.spec is not None and model.spec.rollout is not None
         rollout = model.spec.rollout
+        tenant = tenants.get(served.tenant.name)
+        pool = next(iter(tenant.pods.node_pools or ()), None) if tenant else None
         owners = (("Tenant", served.tenant.name), *(("InferenceGateway", pool.name) for pool in served.tenant.gateways))
         freezes = [freeze for owner in dict.fromkeys(owners) for freeze in frozen.get(owner, ())]
         times = release_times(rollout.windows, freezes, rollout.low_traffic)
         found = _target(world, served, model.spec, place)
-        return replace(found, action=action_in(model.release_request), times=times)
+        return replace(found, action=action_in(model.release_request), times=times, node_pool=pool)
 
     return each("releases", models, target)
 
@@ -91,6 +98,7 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
         live=dict(world.routing.weights.get(place, {})),
         versions={**versions, **departed},
         queries=queries,
+        checks=spec.rollout.checks,
         silent=next((pool.name for pool in served.tenant.gateways if not pool.access_log), None),
     )
 

@@ -95,6 +95,7 @@ def _check(result: CheckResult) -> Manifest:
         "message": result.sentence,
         "at": _text(result.at),
         "failures": result.failures,
+        **({"final": True} if result.is_final else {}),
         **{name: _rounded(value) for name, value in figures.items() if value is not None},
     }
 
@@ -123,6 +124,7 @@ def _results(found: Any) -> Iterator[CheckResult]:
             stable=_figure(one.get("stable")),
             requests=None if one.get("requests") is None else _count(one["requests"]),
             failures=_count(one["failures"]),
+            is_final=one.get("final") is True,
         )
 
 

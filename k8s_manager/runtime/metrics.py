@@ -95,6 +95,12 @@ RELEASE_WAITING = Gauge(
     ["namespace", "model", "reason"],
     registry=REGISTRY,
 )
+RELEASE_CHECKS = Counter(
+    "tidegate_release_external_checks",
+    "What webhooks and Jobs of releases said: passed, failed, pending, or error; made: Jobs that were made.",
+    ["source", "result"],
+    registry=REGISTRY,
+)
 RELEASES = Counter("tidegate_releases", "Releases that have ended.", ["outcome"], registry=REGISTRY)
 WARMING = Gauge("tidegate_warmup_pods", "Replicas that are being warmed now.", registry=REGISTRY)
 WARMED = Histogram(

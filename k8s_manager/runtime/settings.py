@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from istio_templates.facts import DEFAULT_KEDA, KedaFacts
+from istio_templates.text.web_address import HostPattern
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.runtime.git_address import Address
 
@@ -147,6 +148,15 @@ class Settings:
 
     collectors_token_file: Path | None = None
     """A file with the bearer token that collectors ask for; it is read again for each question."""
+
+    webhook_hosts: tuple[HostPattern, ...] = ()
+    """The hosts that webhooks of releases may have; absent: none is called."""
+
+    webhook_key_file: Path | None = None
+    """A file with the key that signs what webhooks are sent; it is read again for each message."""
+
+    webhook_ca_file: Path | None = None
+    """Certificate authorities for the hosts of webhooks, beside the public ones."""
 
     traces_url: str | None = None
     """The OTLP/HTTP endpoint that takes the spans of the manager's own work; absent: none are made."""

@@ -101,6 +101,17 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (Query("{{outcome}}", "sum by (outcome) (increase(tidegate_releases_total[$__rate_interval]))"),),
         ),
+        Panel(
+            "External checks",
+            "What webhooks and Jobs said of releases; error: a receiver that does not answer as it should.",
+            "short",
+            (
+                Query(
+                    "{{source}} {{result}}",
+                    "sum by (source, result) (increase(tidegate_release_external_checks_total[$__rate_interval]))",
+                ),
+            ),
+        ),
     ),
     "Gateway pods": (
         Panel(

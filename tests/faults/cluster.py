@@ -16,9 +16,11 @@ from k8s_manager.standalone.apiserver.registry import Kind
 from k8s_manager.standalone.apiserver.store import CommittedWrite, ObjectStore
 from tests.faults.simulation import BEGIN, SimulatedLoop
 from tests.support.installed import registrar_with_crds
+from tests.support.release_receivers import JOB
 
 POD_SECONDS, PUSH_SECONDS, LOOK_SECONDS = 0.5, 0.2, 0.1
 """How long a pod takes to be ready, istiod to push a slot, and the pause between two looks of the kubelet."""
+JOB_SECONDS = 5.0
 REQUESTS = 5
 """Requests a second that every slot of an Envoy has counted, none of them beyond a limit."""
 USER = "kubectl"
@@ -37,6 +39,7 @@ class Cluster:
         self.loop, self._uids = loop, itertools.count(1)
         self.store = ObjectStore(None)
         self.registrar = registrar_with_crds(self.store, self.utc, self._uid)
+        self.registrar.kinds[JOB.group_version, JOB.plural] = JOB
         self._first = {resource: self.store.every(resource) for resource in self.store._objects}
         self.writes: list[CommittedWrite] = []
         self.written_at: dict[int, float] = {}
@@ -158,6 +161,8 @@ class Cluster:
                 self._follow(deployment)
             for pod in self.every("Pod"):
                 self._end(pod)
+            for job in self.every("Job"):
+                self._complete(job)
             await asyncio.sleep(LOOK_SECONDS)
 
     def _follow(self, deployment: Manifest) -> None:
@@ -191,9 +196,16 @@ class Cluster:
             status = {"readyReplicas": ready, "replicas": len(mine), "updatedReplicas": len(mine)}
             self.patch("Deployment", name, namespace, {"status": status}, "status", "kubelet")
 
-    def _is_old(self, pod: Manifest) -> bool:
+    def _complete(self, job: Manifest) -> None:
+        """Let a Job complete a while after it was made."""
+        metadata = job["metadata"]
+        if "status" not in job and self._is_old(job, JOB_SECONDS):
+            status = {"conditions": [{"type": "Complete", "status": "True"}]}
+            self.patch("Job", metadata["name"], metadata["namespace"], {"status": status}, manager="kubelet")
+
+    def _is_old(self, pod: Manifest, seconds: float = POD_SECONDS) -> bool:
         made = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-        return self.utc() - made >= timedelta(seconds=POD_SECONDS)
+        return self.utc() - made >= timedelta(seconds=seconds)
 
     def _end(self, pod: Manifest) -> None:
         """Delete a pod whose Deployment is gone, or that is being deleted."""

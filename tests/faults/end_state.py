@@ -48,8 +48,11 @@ def _is_current(obj: Manifest, there: set[str]) -> bool:
 
 
 def name_of(obj: Manifest) -> str:
-    """Return the kind, namespace and name of an object as one text; a revision is named by what it is of."""
+    """Return the kind, namespace and name of an object as one text; a revision is named by what it is of, the Job of a
+    check without the moment of its step."""
     metadata = obj["metadata"]
+    if obj["kind"] == "Job":
+        return f"Job {metadata['namespace']}/{metadata['name'].rpartition('-')[0]}"
     name = metadata["name"] if obj["kind"] != "ControllerRevision" else _SHORT_UID.sub(".", metadata["name"])
     return f"{obj['kind']} {metadata.get('namespace', '')}/{name}"
 

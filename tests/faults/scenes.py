@@ -188,8 +188,10 @@ async def shift(run: Run) -> None:
 
 
 async def release(run: Run) -> None:
-    """Requests come to another version step by step; the document has both until they are there."""
-    steps, checks = [{"weight": 25}, {"weight": 50}], [{"name": "errors", "outcome": "5xx", "max": "5%"}]
+    """Requests come to another version step by step, at each of which a Job has to complete; the document has both
+    until they are there."""
+    steps, job = [{"weight": 25}, {"weight": 50}], {"image": "example.com/load:1"}
+    checks = [{"name": "errors", "outcome": "5xx", "max": "5%"}, {"name": "load", "job": job}]
     rollout = {"steps": steps, "hold": "10s", "checks": checks}
     traffic = [{"version": "v2", "weight": 100}]
 

@@ -12,6 +12,7 @@ from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.release.windows.load_history import LoadHistory
+from k8s_manager.runtime.settings import Settings
 from tests.features.conftest import is_programmed
 from tests.support.direct_api import SETTINGS, Cluster, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
@@ -31,6 +32,10 @@ ROLLOUT = {
     ],
 }
 QUICKEST = 4 * 60
+OTHERS = [
+    {"name": "gate", "webhook": "https://gate.example.com/releases"},
+    {"name": "load", "job": {"image": "example.com/load:1"}},
+]
 BAD = VersionBehaviour(errors=0.2)
 
 
@@ -74,9 +79,9 @@ async def passed(cluster: Cluster, check: Callable[[], bool], most: float = 3600
 
 
 @asynccontextmanager
-async def serving(requests: ServedRequests):
-    """Serve all requests by v1, whose model then may have other versions too."""
-    async with managed(SETTINGS, outcomes=requests) as cluster:
+async def serving(requests: ServedRequests, settings: Settings = SETTINGS, **more: Any):
+    """Serve all requests by v1, whose model then may have other versions too; `more` is for `managed`."""
+    async with managed(settings, outcomes=requests, **more) as cluster:
         await cluster.apply(NAMESPACE, gateway(), tenant())
         await cluster.pod("gw", "inference-gw", {"istio": "shared"})
         await asyncio.sleep(3)
@@ -365,8 +370,10 @@ async def test_the_api_shows_a_release_plans_what_is_asked_and_asks_it(fleet):
         await until(lambda: is_programmed(fleet, "ranker", "search"), what="the model")
         status, found = await calls.call("PUT", f"{place}/release", {"action": "abort"})
         assert status == 409 and "give it spec.rollout" in str(found["problems"]), found
-        status, found = await calls.call("PUT", f"{place}?dryRun=true", {"spec": document("v2")["spec"]})
-        assert status == 200 and any("requests stay as they are (v1 100 %)" in one for one in found["reasons"]), found
+        status, found = await calls.call("PUT", f"{place}?dryRun=true", {"spec": document("v2", checks=OTHERS)["spec"]})
+        said = next(one for one in found["reasons"] if "requests stay as they are (v1 100 %)" in one)
+        assert status == 200 and "each step asks gate.example.com (check gate)" in said, found
+        assert "each step makes a Job of example.com/load:1, at most 10m long (check load)" in said, found
         assert not any(change["object"].startswith("VirtualService") for change in found["changes"]), found
         await fleet.apply(document("v2"))
         await until(lambda: _phase(calls, place, "Preparing"), what="the release")

@@ -114,6 +114,45 @@ def test_what_is_wrong_in_a_check_is_said(check, said):
     assert any(said in f"{field.rpartition('.')[2]}: {message}" for field, message in found.items()), found
 
 
+JOB = {"image": "example.com/load:1"}
+
+
+def test_checks_that_others_decide_are_read():
+    job = {**JOB, "command": ["load"], "env": [{"name": "RATE", "value": "5"}], "timeout": "5m"}
+    found = read(
+        checks=[ERRORS, {"name": "gate", "webhook": "https://gate.example.com/r?x=1"}, {"name": "l", "job": job}]
+    )
+    _, gate, load = found.checks
+    assert gate.webhook == "https://gate.example.com/r?x=1" and load.job is not None
+    assert (load.job.image, load.job.command, load.job.timeout) == ("example.com/load:1", ("load",), "5m")
+
+
+@pytest.mark.parametrize(
+    ("check", "field", "said"),
+    [
+        ({"webhook": "https://169.254.169.254/latest"}, "webhook", "is the metadata service of clouds"),
+        ({"webhook": "http://[::ffff:7f00:1]/"}, "webhook", "is a loopback address, which nothing calls"),
+        ({"webhook": "https://localhost/"}, "webhook", "a name of the machine itself"),
+        ({"webhook": "gate.example.com"}, "webhook", "write it like https://gate.example.com/releases"),
+        ({"webhook": "https://a@gate.example.com/"}, "webhook", "without user and fragment"),
+        ({"webhook": 3}, "webhook", "string"),
+        ({"webhook": "https://gate.example.com/", "job": JOB}, "", "gate has webhook and job; give exactly one"),
+        ({"webhook": "https://gate.example.com/", "max": 1}, "", "gate has bounds, and a webhook decides by itself"),
+        ({"job": JOB, "orTimesStable": 2}, "", "gate has bounds, and a job decides by itself"),
+        ({"job": {}}, "job.image", "is missing"),
+        ({"job": {"image": "a b"}}, "job.image", "pattern"),
+        ({"job": {**JOB, "timeout": "2s"}}, "job.timeout", "2s is below 10s"),
+        ({"job": {**JOB, "timeout": "25h"}}, "job.timeout", "longer than a day"),
+        ({"job": {**JOB, "volumes": []}}, "job.volumes", "is unknown"),
+        ({"job": {**JOB, "serviceAccountName": "Load"}}, "job.serviceAccountName", "is not a DNS label"),
+    ],
+)
+def test_what_is_wrong_in_a_check_that_others_decide_is_said_where_it_stands(check, field, said):
+    found = problems(rolled_out(checks=[{"name": "gate", **check}]))
+    place = f"{FIELD}.checks[0].{field}".rstrip(".")
+    assert any(one.startswith(place) and said in message for one, message in found.items()), found
+
+
 def test_traffic_names_where_a_rollout_ends():
     versions = [{"name": name, "existing": {"labels": {"v": name}}} for name in ("v1", "v2")]
     halves = [{"version": "v1", "weight": 50}, {"version": "v2", "weight": 50}]

@@ -21,6 +21,7 @@ from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.manager import Manager, assemble, until
+from k8s_manager.release.external.webhook_call import WebhookTransport
 from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.errors import ApiError
@@ -177,16 +178,26 @@ class Cluster:
         # A session of its own: it meets no faults, and what it calls is not counted.
         self.client = KubeClient(SERVER, DirectSession(self.session.registrar))  # type: ignore[arg-type]
         self.manager: Manager | None = None
-        self._made: tuple[Settings, SignalSource | None, ReleaseSource | None] = (SETTINGS, None, None)
+        self._made: tuple[Settings, SignalSource | None, ReleaseSource | None, WebhookTransport | None]
+        self._made = (SETTINGS, None, None, None)
         self._stop, self._running = asyncio.Event(), asyncio.Future[None]()
 
     async def start(
-        self, settings: Settings, signals: SignalSource | None = None, outcomes: ReleaseSource | None = None
+        self,
+        settings: Settings,
+        signals: SignalSource | None = None,
+        outcomes: ReleaseSource | None = None,
+        webhooks: WebhookTransport | None = None,
     ) -> None:
         """Run a manager that knows what the cluster shows, and no more."""
-        self._made, self._stop = (settings, signals, outcomes), asyncio.Event()
+        self._made, self._stop = (settings, signals, outcomes, webhooks), asyncio.Event()
         self.manager = manager = assemble(  # type: ignore[arg-type]
-            KubeClient(SERVER, self.session), SimulatedClock(), settings, signals=signals, outcomes=outcomes
+            KubeClient(SERVER, self.session),
+            SimulatedClock(),
+            settings,
+            signals=signals,
+            outcomes=outcomes,
+            webhooks=webhooks,
         )
         self._running = asyncio.ensure_future(until(self._stop, *manager.parts()))
         synced = asyncio.create_task(manager.store.synced.wait())
@@ -204,6 +215,10 @@ class Cluster:
     async def restart(self) -> None:
         """Let another manager take the place of this one."""
         await self.stop()
+        await self.resume()
+
+    async def resume(self) -> None:
+        """Let another manager take the place of one that was stopped."""
         await self.start(*self._made)
 
     async def apply(self, *documents: str | Manifest) -> None:
@@ -251,13 +266,14 @@ async def managed(
     prepare: Callable[[Cluster], Any] | None = None,
     signals: SignalSource | None = None,
     outcomes: ReleaseSource | None = None,
+    webhooks: WebhookTransport | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run a cluster and a manager in it, in the simulated loop."""
     cluster = Cluster()
     await cluster.apply(*crds(), *istio_crds())
     if prepare:
         await prepare(cluster)
-    await cluster.start(settings, signals, outcomes)
+    await cluster.start(settings, signals, outcomes, webhooks)
     try:
         yield cluster
         cluster.assert_runs()

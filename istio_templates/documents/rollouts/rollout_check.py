@@ -8,22 +8,27 @@ from pydantic import Field, model_validator
 
 from istio_templates.documents.autoscale_signal import Name, Query, Target
 from istio_templates.documents.fields import Spec, brief, seconds
+from istio_templates.documents.rollouts.external_check import CheckJob, WebhookAddress
 
 Outcome = Literal["5xx", "4xx", "noAnswer"]
+SOURCES = ("outcome", "quantile", "prometheus", "webhook", "job")
+BOUNDS = ("max", "min", "or_times_stable")
 
 
 class RolloutCheck(Spec):
-    """What has to hold of the new version's requests: the share of an `outcome`, the latency at a `quantile`, or the
-    figure of a `prometheus` query.
+    """What has to hold of the new version's requests: the share of an `outcome`, the latency at a `quantile`, the
+    figure of a `prometheus` query, what a `webhook` answers, or how a `job` ends.
 
-    It holds up to `max` and from `min` on; with `orTimesStable` also up to so many times what the stable version has in
-    the same minutes.
+    Of the first three, it holds up to `max` and from `min` on; with `orTimesStable` also up to so many times what the
+    stable version has in the same minutes.
     """
 
     name: Name
     outcome: Outcome | None = None
     quantile: float | None = Field(default=None, ge=0.5, le=0.999)
     prometheus: Query | None = None
+    webhook: WebhookAddress | None = None
+    job: CheckJob | None = None
     max: Target | None = None
     min: Target | None = None
     or_times_stable: float | None = Field(default=None, ge=1, le=100, allow_inf_nan=False)
@@ -54,10 +59,14 @@ def _source(check: RolloutCheck) -> str:
 
 
 def _check_flaws(check: RolloutCheck) -> Iterator[str]:
-    given = [name for name in ("outcome", "quantile", "prometheus") if getattr(check, name) is not None]
+    given = [name for name in SOURCES if getattr(check, name) is not None]
     if len(given) != 1:
         said = f"has {' and '.join(given)}" if given else "has no source"
-        yield f"{check.name} {said}; give exactly one of outcome, quantile and prometheus"
+        yield f"{check.name} {said}; give exactly one of {', '.join(SOURCES[:-1])} and {SOURCES[-1]}"
+        return
+    if given[0] in ("webhook", "job"):
+        if any(getattr(check, name) is not None for name in BOUNDS):
+            yield f"{check.name} has bounds, and a {given[0]} decides by itself; take max, min and orTimesStable out"
         return
     is_query = given == ["prometheus"]
     if not is_query and check.min is not None:

@@ -12,6 +12,7 @@ from k8s_manager.admission.pod_template.formats import dns_1035_label
 from k8s_manager.admission.route_order import Holder, match_of
 from k8s_manager.admission.rules import pod_security, warmup_rules
 from k8s_manager.admission.rules.attachment_rules import check_attachment, check_name
+from k8s_manager.admission.rules.check_job_rules import check_jobs
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found
 from k8s_manager.admission.rules.route_rules import check_route
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
@@ -103,6 +104,11 @@ def _pods(claim: ModelClaim, index: ClaimIndex) -> Iterator[Rejection]:
                 yield invalid(f"spec.versions[{number}].workload.podTemplate.{path}", message)
 
 
+def _jobs(claim: ModelClaim, index: ClaimIndex) -> Iterator[Rejection]:
+    if claim.spec.rollout:
+        yield from check_jobs(claim.spec.rollout, index.tenants[claim.tenant].pods)
+
+
 def _kubernetes(claim: ModelClaim, _index: ClaimIndex) -> Iterator[Rejection]:
     """Reject what an API server would refuse in the rendered objects, after some of them have been made."""
     if (message := dns_1035_label(claim.key[1])) is not None:
@@ -138,6 +144,7 @@ CHECKS: tuple[Check, ...] = (
     _deployments,
     _shared_label,
     _pods,
+    _jobs,
     _short_fields,
     _kubernetes,
 )

@@ -9,6 +9,7 @@ import uvloop
 
 from istio_templates.facts import KedaFacts
 from istio_templates.host_port import parted
+from istio_templates.text.web_address import HostPattern, host_pattern
 from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
@@ -49,6 +50,7 @@ def serve(
     prometheus: options.PrometheusOptions,
     statistics: options.StatisticsOptions,
     metrics: options.MetricOptions,
+    releases: options.ReleaseOptions,
     git: options.GitOptions,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
@@ -89,6 +91,9 @@ def serve(
         prometheus_ca_file=prometheus.prometheus_ca_file,
         collectors_url=_http_url(statistics.collectors_url),
         collectors_token_file=statistics.collectors_token_file,
+        webhook_hosts=_webhook_hosts(releases),
+        webhook_key_file=releases.webhook_key_file,
+        webhook_ca_file=releases.webhook_ca_file,
         traces_url=server.traces,
         external_metrics_listen=address(metrics.external_metrics_listen) if metrics.external_metrics_listen else None,
         external_metrics_service=_pair(metrics.external_metrics_service) or SERVICE,
@@ -97,6 +102,17 @@ def serve(
     )
     require_free(*settings.listen)
     uvloop.run(run(settings))
+
+
+def _webhook_hosts(releases: options.ReleaseOptions) -> tuple[HostPattern, ...]:
+    """Return the hosts that may be called, which takes a key that signs."""
+    given = [text.strip() for text in releases.webhook_hosts.split(",") if text.strip()]
+    if given and releases.webhook_key_file is None:
+        raise typer.BadParameter("--webhook-hosts needs --webhook-key-file: receivers see by it who asks")
+    try:
+        return tuple(map(host_pattern, given))
+    except ValueError as error:
+        raise typer.BadParameter(f"--webhook-hosts: {error}") from None
 
 
 def _http_url(text: str | None) -> str | None:

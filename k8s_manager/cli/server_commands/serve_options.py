@@ -18,6 +18,7 @@ _statistics = partial(typer.Option, rich_help_panel="Statistics of requests")
 _prometheus = partial(typer.Option, rich_help_panel="Prometheus")
 _metrics = partial(typer.Option, rich_help_panel="External metrics")
 _SERVICE, _KEDA_AUTH = "/".join(SERVICE), "/".join(DEFAULT_KEDA.auth)
+_releases = partial(typer.Option, rich_help_panel="Releases")
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -224,6 +225,27 @@ KedaAuth = Annotated[
     ),
 ]
 
+WebhookHosts = Annotated[
+    str,
+    _releases(
+        metavar="HOST,...",
+        envvar="TIDEGATE_WEBHOOK_HOSTS",
+        help="Hosts that webhooks of releases may have, separated by commas: gate.example.com, *.example.com, "
+        "gate.example.com:8443, http://gate.ci.svc:8080; absent: none is called.",
+    ),
+]
+WebhookKeyFile = Annotated[
+    Path | None,
+    _releases(
+        envvar="TIDEGATE_WEBHOOK_KEY_FILE",
+        help="A file with the key that signs what they are sent: whsec_ and 24 to 64 random bytes in base64.",
+    ),
+]
+WebhookCaFile = Annotated[
+    Path | None,
+    _releases(envvar="TIDEGATE_WEBHOOK_CA_FILE", help="Authorities for their certificates, beside the public ones."),
+]
+
 GitUrl = Annotated[
     str | None,
     _git(
@@ -328,6 +350,15 @@ class MetricOptions:
     external_metrics_service: ExternalMetricsService = _SERVICE
     keda_url: KedaUrl = DEFAULT_KEDA.url
     keda_auth: KedaAuth = _KEDA_AUTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOptions:
+    """Whom releases may ask."""
+
+    webhook_hosts: WebhookHosts = ""
+    webhook_key_file: WebhookKeyFile = None
+    webhook_ca_file: WebhookCaFile = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@
 - *inconclusive*: all else, and everything where statistics are missing, old, or of other weights.
 
 A single value of a Prometheus query has no known spread, so that two in a row have to be out of bounds. A webhook or a
-Job has decided by itself.
+Job decides by itself, once for each step; a Job is made for the steps below 100 % alone, which wait for it.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from k8s_manager.release.decision.observation import (
     StepStatistics,
     VersionStatistics,
 )
-from k8s_manager.release.decision.rules import ExternalCheck, OutcomeCheck, QuantileCheck, ReleaseRules
+from k8s_manager.release.decision.rules import ExternalCheck, OutcomeCheck, QuantileCheck, ReleaseCheck, ReleaseRules
 from k8s_manager.release.decision.state import CheckResult, CheckVerdict, ReleaseState
 
 FALSE_ALARM, WRONG_PASS = 0.01, 0.01
@@ -58,7 +58,12 @@ def check_results(
 ) -> tuple[CheckResult, ...]:
     """Return what every check says of the step that is in force, by its index."""
     compared = _compared(rules, index, state, seen)
-    return tuple(_result(check, state, seen, compared) for check in rules.checks)
+    checks = [check for check in rules.checks if index < rules.last or not _is_job(check)]
+    return tuple(_result(check, state, seen, compared) for check in checks)
+
+
+def _is_job(check: ReleaseCheck) -> bool:
+    return isinstance(check, ExternalCheck) and check.source == "job"
 
 
 def step_statistics(state: ReleaseState, seen: ReleaseObservation) -> StepStatistics | None:
@@ -80,7 +85,7 @@ def _compared(
 
 
 def _result(
-    check: OutcomeCheck | QuantileCheck | ExternalCheck,
+    check: ReleaseCheck,
     state: ReleaseState,
     seen: ReleaseObservation,
     compared: ComparedRequests | None,
@@ -148,14 +153,19 @@ def _measured(
 
 
 def _external(check: ExternalCheck, state: ReleaseState, seen: ReleaseObservation) -> CheckResult:
-    """Return what another system says of the present step, where it has said something since that began."""
+    """Return what another system says of the present step, where it has said something since that began; what a webhook
+    or a Job has decided stays."""
+    before = next((found for found in state.results if found.name == check.name), None)
+    if before is not None and before.is_final and before.at >= state.since and check.source != "prometheus":
+        return before
     reading = seen.readings.get(check.name)
     if reading is None or reading.at < state.since or reading.at > seen.at:
         return CheckResult(check.name, INCONCLUSIVE, f"{check.source}: no answer about this step yet", seen.at)
     if check.source == "prometheus":
         return _value(check, reading, state, seen)
     verdict = {"passed": PASS, "failed": FAIL}.get(reading.outcome, INCONCLUSIVE)
-    return CheckResult(check.name, verdict, f"{check.source}: {reading.sentence or reading.outcome}", reading.at)
+    sentence = f"{check.source}: {reading.sentence or reading.outcome}"
+    return CheckResult(check.name, verdict, sentence, reading.at, is_final=verdict is not INCONCLUSIVE)
 
 
 def _value(

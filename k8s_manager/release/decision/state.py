@@ -62,6 +62,7 @@ class CheckResult:
     stable version's value, and the requests behind it (None: does not apply, or is not known).
 
     `failures` counts readings in a row that were out of bounds, of a source whose single readings decide nothing.
+    `is_final` is what another system has decided for the whole step: it is not asked again.
     """
 
     name: str
@@ -73,6 +74,7 @@ class CheckResult:
     stable: float | None = None
     requests: int | None = None
     failures: int = 0
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

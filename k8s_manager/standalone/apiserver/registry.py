@@ -24,7 +24,6 @@ _BUILT_IN = [
     ("apps/v1", "Deployment", "deployments", True),
     ("apps/v1", "StatefulSet", "statefulsets", True),
     ("apps/v1", "ControllerRevision", "controllerrevisions", True),
-    ("batch/v1", "Job", "jobs", True),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", True),
     ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", True),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", True),

@@ -157,6 +157,31 @@ def test_what_another_system_says(check, reading, verdict):
     assert checked(check, reading=reading).verdict == verdict
 
 
+GATE = ExternalCheck("gate", "webhook")
+
+
+def test_what_a_webhook_or_a_job_has_decided_stays_for_the_whole_step():
+    decided = checked(GATE, reading=ExternalReading(110, "passed", sentence="passed: fine"))
+    state = replace(STATE, results=(decided,))
+    for reading in (None, ExternalReading(190, "failed"), ExternalReading(190, "pending")):
+        assert checked(GATE, reading=reading, state=state) == decided
+    assert decided.is_final and not checked(GATE, reading=ExternalReading(110, "pending")).is_final
+    later = replace(state, since=150)
+    assert checked(GATE, reading=ExternalReading(190, "failed"), state=later).verdict == "fail"
+    query = ExternalCheck("gate", "prometheus", most=1)
+    assert checked(query, reading=ExternalReading(190, "value", 3.0), state=state).failures == 1
+
+
+def test_a_job_is_of_the_steps_below_100_per_cent_alone():
+    seen = ReleaseObservation(200, "v2", {}, {})
+    rules = ReleaseRules(STEPS, (GATE, ExternalCheck("load", "job")))
+    assert [[one.name for one in check_results(rules, index, STATE, seen)] for index in (0, 1, 2)] == [
+        ["gate", "load"],
+        ["gate", "load"],
+        ["gate"],
+    ]
+
+
 def test_a_query_fails_at_its_second_reading_in_a_row_and_not_at_a_second_look_at_one():
     state, verdicts = STATE, []
     for at, value in [(150, 0.01), (150, 0.01), (160, 0.05), (170, 0.01), (180, 0.01)]:

@@ -27,6 +27,7 @@ class ReleaseCheckResult(ApiAnswer):
     requests: int = optional(description="The new version's requests that were looked at.")
     at: str
     failures: int = Field(description="Readings in a row that were out of bounds, of a source that needs two.")
+    final: bool = optional(description="Whether a webhook or a Job has decided for the whole step.")
 
 
 class BlockedRelease(ApiAnswer):
