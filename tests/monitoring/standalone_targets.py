@@ -14,6 +14,7 @@ from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import (
     REGISTRY,
     RELEASE_BLOCKED,
+    RELEASE_CHECKS,
     RELEASE_WAITING,
     RELEASE_WEIGHT,
     RELEASES,
@@ -29,6 +30,7 @@ from tests.support.standalone import Running
 RARE = (
     "tidegate_replica_source_reads_total",
     "tidegate_releases_total",
+    "tidegate_release_external_checks_total",
     "tidegate_release_weight",
     "tidegate_release_blocked",
     "tidegate_release_waiting",
@@ -39,6 +41,7 @@ async def rare_of_manager(_: web.Request) -> web.Response:
     """Show what a manager has only with another source of replica counts, and while a version is released."""
     SOURCE_READS.labels("success").inc()
     RELEASES.labels("promoted").inc()
+    RELEASE_CHECKS.labels("webhook", "passed").inc()
     RELEASE_WEIGHT.labels("search", "ranker", "v2").set(5)
     RELEASE_BLOCKED.labels("search", "ranker", "v3").set(1)
     RELEASE_WAITING.labels("search", "ranker", "NotApproved").set(1)
