@@ -19,8 +19,10 @@ def _note(spec: ModelSpec, now: ModelSpec) -> str:
     assert spec.rollout is not None
     target = ", ".join(version for version, weight in declared(spec).items() if weight)
     held = ", ".join(f"{version} {weight} %" for version, weight in declared(now).items() if weight)
-    steps = ", ".join(str(step.weight) for step in spec.rollout.steps)
+    mirrored = ", ".join(f"{step.mirrored} %" for step in spec.rollout.steps if step.mirrored)
+    copies = f"mirrors {mirrored} of them, whose answers are thrown away, and then " if mirrored else ""
+    steps = ", ".join(str(step.weight) for step in spec.rollout.steps if step.weight)
     return (
-        f"requests stay as they are ({held}); a release brings them to {target} by steps of {steps} and 100 %, each "
-        f"for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
+        f"requests stay as they are ({held}); a release {copies}brings them to {target} by steps of {steps} and 100 %, "
+        f"each for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
     )

@@ -23,6 +23,7 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.mirrored_requests import MirrorQuestion
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
 from k8s_manager.release.status_record import rollout_in, state_of, status_of
@@ -189,7 +190,8 @@ class ReleaseLoop:
         self._shown[place] = self._clock.now()
         if before.get("phase") != wanted["phase"] and wanted["phase"] in ENDED and before:
             RELEASES.labels("promoted" if wanted["phase"] == ReleasePhase.DONE else "aborted").inc()
-        if (before.get("phase"), before.get("weight")) != (wanted["phase"], wanted["weight"]):
+        shown = ("phase", "weight", "mirror")
+        if any(before.get(name) != wanted[name] for name in shown):
             self._events.publish("release", f"{place.namespace}/{place.name}", wanted["message"], kind="Model")
 
 
@@ -216,8 +218,11 @@ def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
 
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
+    mirror = None
+    if state.mirror and not state.weight:
+        mirror = MirrorQuestion(target.place, state.stable, state.version, state.since, target.gateways, target.ports)
     return ReleaseQuestion(
-        target.place, target.tenant, state.stable, state.version, state.since, target.queries, target.silent
+        target.place, target.tenant, state.stable, state.version, state.since, target.queries, target.silent, mirror
     )
 
 

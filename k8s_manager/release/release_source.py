@@ -1,4 +1,5 @@
-"""Sources of a release: collectors, which count the requests of its two versions, and Prometheus for its queries."""
+"""Sources of a release: collectors, which count the requests of its two versions, gateway pods, which count mirrored
+ones, and Prometheus for its queries."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from collectors.request_statistics.series import FINE, MINUTE
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
 from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
+from k8s_manager.release.mirrored_requests import MirroredRequests, MirrorQuestion
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -25,7 +27,8 @@ LONGEST = 5 * 3600
 @dataclass(frozen=True, slots=True)
 class ReleaseQuestion:
     """What a release wants to know of its model: the requests of two versions since a moment (epoch seconds), and the
-    figures of queries by the names of their checks. `silent` is a gateway that logs no requests."""
+    figures of queries by the names of their checks. `silent` is a gateway that logs no requests; with `mirror` the new
+    version has no requests but mirrored ones."""
 
     place: ModelPlace
     tenant: str
@@ -34,6 +37,7 @@ class ReleaseQuestion:
     since: float
     queries: Mapping[str, str] = field(default_factory=dict)
     silent: str | None = None
+    mirror: MirrorQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +57,39 @@ class ReleaseSource(Protocol):
 
 
 class MeasuredReleases:
-    """Asks collectors and Prometheus for all releases at once."""
+    """Asks collectors and Prometheus for all releases at once, and gateway pods for mirrored requests."""
 
-    def __init__(self, pool: CollectorPool | None, prometheus: PrometheusServer | None, clock: Clock) -> None:
-        self._pool, self._prometheus, self._clock = pool, prometheus, clock
+    def __init__(
+        self,
+        pool: CollectorPool | None,
+        prometheus: PrometheusServer | None,
+        clock: Clock,
+        mirrored: MirroredRequests | None = None,
+    ) -> None:
+        self._pool, self._prometheus, self._clock, self._mirrored = pool, prometheus, clock, mirrored
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return the readings of each model."""
-        answers, counted = await asyncio.gather(self._answers(asked), asyncio.gather(*map(self._counted, asked)))
+        real = [one for one in asked if one.mirror is None]
+        answers, copies, counted = await asyncio.gather(
+            self._answers(asked), self._copied(asked), asyncio.gather(*map(self._counted, real))
+        )
+        found = {**copies, **{one.place: readings for one, readings in zip(real, counted, strict=True)}}
         return {
-            one.place: replace(found, readings=readings)
-            for one, readings, found in zip(asked, answers, counted, strict=True)
+            one.place: replace(found[one.place], readings=readings)
+            for one, readings in zip(asked, answers, strict=True)
+        }
+
+    async def _copied(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
+        """Return what gateway pods have counted of requests that are mirrored."""
+        questions = [one.mirror for one in asked if one.mirror is not None]
+        if self._mirrored is None:
+            flaw = "nothing reads what gateway pods count"
+            return {one.place: ReleaseReadings(flaw=flaw) for one in questions}
+        found = await self._mirrored.read(questions) if questions else {}
+        return {
+            place: ReleaseReadings(flaw=said) if isinstance(said, str) else ReleaseReadings(said)
+            for place, said in found.items()
         }
 
     async def _answers(self, asked: Sequence[ReleaseQuestion]) -> list[dict[str, ExternalReading]]:

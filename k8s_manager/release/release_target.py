@@ -7,7 +7,7 @@ from typing import NamedTuple
 from istio_templates import names
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
-from istio_templates.facts import ServedModel
+from istio_templates.facts import GatewayPool, ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
 from k8s_manager.release.decision.rules import ReleaseRules
@@ -28,7 +28,7 @@ class ModelPlace(NamedTuple):
 class ReleaseTarget:
     """A model with a rollout: its rules, the version at which its document points, the weights in the cluster, and the
     replicas of each version. `queries` are those of its checks by name, `silent` is a gateway that logs no requests,
-    `action` is what an operator asks for, `times` when steps may begin."""
+    `action` is what an operator asks for, `times` when steps may begin. Requests come through `gateways` to `ports`."""
 
     place: ModelPlace
     tenant: str
@@ -40,6 +40,8 @@ class ReleaseTarget:
     silent: str | None = None
     action: ReleaseAction | None = None
     times: ReleaseTimes = ANY_TIME
+    gateways: tuple[GatewayPool, ...] = ()
+    ports: frozenset[int] = frozenset()
 
 
 def release_targets(stored: World, world: World, plan: Plan) -> Iterator[ReleaseTarget]:
@@ -72,6 +74,8 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
         versions={**versions, **departed},
         queries=queries,
         silent=next((pool.name for pool in served.tenant.gateways if not pool.access_log), None),
+        gateways=tuple(served.tenant.gateways),
+        ports=frozenset(route.port for route in served.routes),
     )
 
 
