@@ -16,7 +16,8 @@ from collectors import http
 from istio_templates import names
 
 _LINE = re.compile(
-    r"^envoy_cluster_upstream_rq(?P<what>_completed|_xx|_time_bucket|)\{(?P<labels>[^}]*)\} (?P<value>\d+)$",
+    r"^envoy_cluster_(?:(?P<rest>\w+?)_)?upstream_rq(?P<what>_completed|_xx|_time_bucket|)"
+    r"\{(?P<labels>[^}]*)\} (?P<value>\d+)$",
     re.MULTILINE,
 )
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -34,12 +35,14 @@ class ClusterCounts:
 
 
 def parse(text: str) -> dict[str, ClusterCounts]:
-    """Return what was counted of each cluster, by its name, from statistics as Prometheus reads them."""
+    """Return what was counted of each cluster, by its name (or see `_spellings`), from statistics as Prometheus reads
+    them."""
     found: dict[str, dict[str, int]] = {}
     latency: dict[str, dict[float, int]] = {}
     for line in _LINE.finditer(text):
         labels = dict(_LABEL.findall(line["labels"]))
-        cluster = (labels.get("cluster_name") or labels.get("envoy_cluster_name", "")).rstrip(";")
+        named = (labels.get("cluster_name") or labels.get("envoy_cluster_name", "")).rstrip(";")
+        cluster = f"{named}.{line['rest']}" if line["rest"] else named
         if line["what"] == "_time_bucket":
             latency.setdefault(cluster, {})[_edge(labels.get("le", ""))] = int(line["value"])
         else:
@@ -90,7 +93,15 @@ async def read(
     if shown is None:
         return None
     found = await asyncio.to_thread(parse, shown)
-    return {cluster: counts for cluster, counts in found.items() if cluster in clusters}
+    known = {spelling: cluster for cluster in clusters for spelling in _spellings(cluster)}
+    return {known[spelling]: counts for spelling, counts in found.items() if spelling in known}
+
+
+def _spellings(cluster: str) -> tuple[str, str]:
+    """Return how statistics name a cluster: as a whole under Istio's tags; under Envoy's own, which take its name to
+    end at the first dot, with the rest as Prometheus spells it."""
+    head, _, rest = cluster.partition(".")
+    return cluster, f"{head}.{re.sub(r'[^a-zA-Z0-9]', '_', rest)}"
 
 
 def _name(what: str, labels: Mapping[str, str]) -> str:

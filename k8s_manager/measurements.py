@@ -9,8 +9,8 @@ from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
-from k8s_manager.release.mirrored_requests import MirroredRequests
 from k8s_manager.release.release_source import MeasuredReleases, ReleaseSource
+from k8s_manager.release.request_copies import MirroredRequests
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.statistics.collector_pool import CollectorPool

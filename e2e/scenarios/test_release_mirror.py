@@ -3,13 +3,16 @@
 import asyncio
 import time
 
+import aiohttp
 import pytest
 
+from collectors import cluster_counters
 from e2e.scenarios.test_release import goes_by, released, weights
 from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
 from e2e.support.site import Site, host_of, path_of, version
 from e2e.support.warming import asked
+from istio_templates import names
 from istio_templates.facts import Manifest
 from tests.support.waiting import until
 
@@ -63,6 +66,14 @@ async def is_mirrored(site: Site, tenant: str, share: float) -> bool:
     return await mirrored(site, tenant) == share
 
 
+async def edges(gateway: str, tenant: str) -> set[float]:
+    """Return the milliseconds at which a gateway pod divides the latency of a version."""
+    cluster = names.cluster(tenant, "ranker", 8080, "v2")
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        found = await cluster_counters.read(session, gateway, 15090, [cluster]) or {}
+    return set(found[cluster].latency)
+
+
 async def counts(site: Site, tenant: str, name: str) -> int:
     """Return how many requests the replicas of a version have counted themselves."""
     pods = await site.all("Pod", tenant, f"tidegate.dev/version={name}")
@@ -96,6 +107,7 @@ async def good_version_is_mirrored_to(site: Site, gateways: list[str], tenant: s
         assert 0.5 * SHARE < 100 * copies / real < 1.5 * SHARE, (real, copies)
         await until(lambda: waits_for(site, tenant, "NotApproved"), "the mirrored step to pass")
         assert await weights(site, tenant) == {"v1": 100}
+        assert await edges(gateways[0], tenant) >= {1.5, 150.0}, "managed gateways divide latency finely"
         found = await released(site, tenant)
         assert {one["verdict"] for one in found["checks"]} == {"pass"}, found
         assert all(one["requests"] >= ROLLOUT["minRequests"] for one in found["checks"]), found

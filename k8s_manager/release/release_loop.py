@@ -23,9 +23,9 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
-from k8s_manager.release.mirrored_requests import MirrorQuestion
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
+from k8s_manager.release.request_copies import MirrorQuestion
 from k8s_manager.release.status_record import rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
@@ -96,7 +96,8 @@ class ReleaseLoop:
         self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
         _count(after)
         await self._write(models, after)
-        return due if any(state.is_under_way for state in after.values()) else None
+        moving = (*after.values(), *filter(None, states.values()))  # one that has ended says next what blocks it
+        return due if any(state.is_under_way for state in moving) else None
 
     async def _hurry(self, models: dict[ModelPlace, Manifest], states: dict[ModelPlace, ReleaseState | None]) -> None:
         """Write what follows from what operators ask for, and from documents, before anything is read."""

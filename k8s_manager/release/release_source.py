@@ -12,8 +12,8 @@ from collectors.request_statistics.series import FINE, MINUTE
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
 from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
-from k8s_manager.release.mirrored_requests import MirroredRequests, MirrorQuestion
 from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON

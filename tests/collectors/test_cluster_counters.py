@@ -10,16 +10,18 @@ from tests.support.serving import serving
 
 INF = float("inf")
 V2 = "outbound|8080|v2|ranker.search.svc.cluster.local"
-ENVOYS = f"""# TYPE envoy_cluster_upstream_rq_completed counter
-envoy_cluster_upstream_rq_completed{{envoy_cluster_name="{V2}"}} 12
-envoy_cluster_internal_upstream_rq_completed{{envoy_cluster_name="{V2}"}} 99
-envoy_cluster_upstream_rq_xx{{envoy_response_code_class="5",envoy_cluster_name="{V2}"}} 3
-envoy_cluster_upstream_rq_xx{{envoy_response_code_class="4",envoy_cluster_name="{V2}"}} 1
-envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{V2}",le="50"}} 4
-envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{V2}",le="100"}} 4
-envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{V2}",le="+Inf"}} 9
+ENVOYS = """# TYPE envoy_cluster_upstream_rq_completed counter
+envoy_cluster_search_svc_cluster_local_upstream_rq_completed{envoy_cluster_name="outbound|8080|v2|ranker"} 12
+envoy_cluster_search_svc_cluster_local_internal_upstream_rq_completed{envoy_cluster_name="outbound|8080|v2|ranker"} 99
+envoy_cluster_search_svc_cluster_local_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="outbound|8080|v2|ranker"} 3
+envoy_cluster_search_svc_cluster_local_upstream_rq_xx{envoy_response_code_class="4",envoy_cluster_name="outbound|8080|v2|ranker"} 1
+envoy_cluster_search_svc_cluster_local_upstream_rq_time_bucket{envoy_cluster_name="outbound|8080|v2|ranker",le="50"} 4
+envoy_cluster_search_svc_cluster_local_upstream_rq_time_bucket{envoy_cluster_name="outbound|8080|v2|ranker",le="100"} 4
+envoy_cluster_search_svc_cluster_local_upstream_rq_time_bucket{envoy_cluster_name="outbound|8080|v2|ranker",le="+Inf"} 9
+envoy_cluster_search_2_svc_cluster_local_upstream_rq_completed{envoy_cluster_name="outbound|8080|v2|ranker"} 50
 """
-ISTIOS = f"""envoy_cluster_upstream_rq_completed{{cluster_name="{V2};"}} 12
+ISTIOS = f"""envoy_cluster_internal_upstream_rq_completed{{cluster_name="{V2};"}} 99
+envoy_cluster_upstream_rq_completed{{cluster_name="{V2};"}} 12
 envoy_cluster_upstream_rq{{response_code_class="5xx",cluster_name="{V2};"}} 3
 envoy_cluster_upstream_rq{{response_code_class="4xx",cluster_name="{V2};"}} 1
 envoy_cluster_upstream_rq_time_bucket{{cluster_name="{V2};",le="50"}} 4
@@ -29,9 +31,13 @@ envoy_cluster_upstream_rq_time_bucket{{cluster_name="{V2};",le="+Inf"}} 9
 COUNTS = ClusterCounts(12, 1, 3, {50: 4, 100: 4, INF: 9})
 
 
-@pytest.mark.parametrize("text", [ENVOYS, ISTIOS])
-def test_counters_are_read_under_the_names_of_envoy_and_of_istio(text):
-    assert parse(text) == {V2: COUNTS}
+@pytest.mark.parametrize("text", [ENVOYS, ISTIOS, ISTIOS.replace(";", "")])
+async def test_counters_are_read_under_the_names_of_envoy_and_of_istio(text):
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    async with serving("/stats/prometheus", answer) as port, aiohttp.ClientSession() as session:
+        assert await cluster_counters.read(session, "127.0.0.1", port, [V2]) == {V2: COUNTS}
 
 
 def test_what_else_stands_there_is_no_counter():

@@ -10,8 +10,8 @@ from collectors.cluster_counters import ClusterCounts
 from collectors.replicas import PodState
 from istio_templates.facts import GatewayPool
 from k8s_manager.release.decision.observation import StepStatistics
-from k8s_manager.release.mirrored_requests import MirroredRequests, MirrorQuestion
 from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 
 INF = float("inf")
 SHARED = GatewayPool("shared", "gw", (), ())
