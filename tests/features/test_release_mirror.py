@@ -5,9 +5,12 @@ import asyncio
 import pytest
 
 from istio_templates.facts import ObjectKey
+from tests.features.conftest import is_programmed
 from tests.features.test_release import BAD, add_replicas, ask, condition, document, passed, run, status, weights
 from tests.support.direct_api import Cluster
+from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.served_requests import ServedRequests, VersionBehaviour, mirrors_of
+from tests.support.waiting import until
 
 MIRRORED = {"mayBeCalledTwice": True, "steps": [{"mirror": "10%"}, {"mirror": "50%"}, {"weight": 5}, {"weight": 50}]}
 """Four replicas each, so that one replica of the new version carries a quarter of the requests."""
@@ -110,3 +113,27 @@ def test_without_statistics_of_copies_the_version_gets_no_request_and_it_says_wh
         assert "stays at 10 % mirrored" in message and "gateway pods show the manager their counters" in message
 
     run(check, requests)
+
+
+async def test_the_api_says_what_is_mirrored_and_a_plan_that_it_will_be(fleet):
+    requests = ServedRequests(away=True)
+    place = "/v1/tenants/search/models/ranker"
+    async with fleet.manager(outcomes=requests) as manager, fleet.rest(manager) as calls:
+        await fleet.apply(NAMESPACE, gateway(), tenant())
+        await until(lambda: fleet.get("Namespace", "search"), what="the tenant's namespace")
+        await fleet.apply(model())
+        await until(lambda: is_programmed(fleet, "ranker", "search"), what="the model")
+        asked = document("v2", **MIRRORED)
+        status, found = await calls.call("PUT", f"{place}?dryRun=true", {"spec": asked["spec"]})
+        said = "a release mirrors 10 %, 50 % of them, whose answers are thrown away, and then brings them to v2"
+        assert status == 200 and any(said in one for one in found["reasons"]), found["reasons"]
+        await fleet.apply(asked)
+        for version in ("v1", "v2"):
+            for _ in range(4):
+                await fleet.pod("search", labels(version=version))
+
+        async def shown() -> str:
+            _, found = await calls.call("GET", f"{place}/release")
+            return "".join(found["explanation"]) if (found["release"] or {}).get("mirror") == 10 else ""
+
+        assert "10 % of them are mirrored to v2" in await until(shown, what="the mirrored step")
