@@ -134,7 +134,8 @@ def _flaw(asked: MirrorQuestion, answers: Mapping[str, Counters | None]) -> str 
     pods = ", ".join(sorted(answers)[:NAMED])
     if all(counters is None for counters in answers.values()):
         return f"gateway pods {pods} do not show their statistics; let the manager reach their port for Prometheus"
-    return f"gateway pods {pods} do not count by version; include {names.COUNTED} in their proxyStatsMatcher"
+    remedy = f"include {names.COUNTED} in their proxyStatsMatcher, or change the document of a managed gateway"
+    return f"gateway pods {pods} do not count by version; {remedy}"
 
 
 def _statistics(asked: MirrorQuestion, step: _StepCounts, now: float) -> StepStatistics:

@@ -15,13 +15,18 @@ SHORTEST_HOLD, LONGEST_HOLD = 10, 7 * DAY
 MOST_REQUESTS = 10**9
 
 
+MIRROR_SHARE = "([1-9][0-9]?|100)%"
+
+
 def _mirror(value: str) -> str:
-    if not re.fullmatch(r"([1-9][0-9]?|100)%", value):
+    if not re.fullmatch(MIRROR_SHARE, value):
         raise ValueError(f"{brief(value)} is no share of requests; write a string from 1% to 100%, in whole per cent")
     return value
 
 
-MirrorShare = Annotated[str, AfterValidator(_mirror)]
+MirrorShare = Annotated[
+    str, AfterValidator(_mirror), Field(json_schema_extra={"pattern": f"^{MIRROR_SHARE}$", "maxLength": 4})
+]
 
 
 def _held(value: str, field: str) -> None:
