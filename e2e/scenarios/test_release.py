@@ -7,19 +7,12 @@ import pytest
 
 from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
-from e2e.support.site import SYSTEM, Site, host_of, kubectl, path_of, version
-from istio_templates.facts import Manifest
+from e2e.support.releases import ROLLOUT, ask, goes_by, kill_leader, make, prepared, released, weights
+from e2e.support.site import Site, host_of, kubectl, path_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
 RATE = 30.0
-EACH = 20
-ROLLOUT = {
-    "steps": [{"weight": 25}, {"weight": 50}],
-    "hold": "10s",
-    "minRequests": 20,
-    "checks": [{"name": "errors", "outcome": "5xx", "max": "5%"}],
-}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,41 +20,6 @@ def parts(installed):
     """Have collectors, which count what versions answer."""
     with with_collectors():
         yield
-
-
-async def make(site: Site, tenant: str, to: str = "v1", **env: str) -> None:
-    """Make a model of two versions whose requests go to one of them; `env` makes the second one what it is."""
-    versions = [version(2), version(2, "v2", **env)]
-    traffic = [{"version": to, "weight": 100}]
-    await site.make_model_document(tenant, versions=versions, traffic=traffic, rollout=ROLLOUT)
-
-
-async def weights(site: Site, tenant: str) -> dict[str, int]:
-    """Return the weights of the routes."""
-    route = await site.get("VirtualService", "ranker", tenant) or {"spec": {"http": []}}
-    parts = [part for rule in route["spec"]["http"] for part in rule.get("route", ())]
-    return {part["destination"].get("subset", ""): part.get("weight", 100) for part in parts}
-
-
-async def released(site: Site, tenant: str) -> Manifest:
-    """Return the release as the API shows it."""
-    found = await site.rest.ok("GET", f"/v1/tenants/{tenant}/models/ranker/release")
-    return found["release"] or {}
-
-
-async def goes_by(site: Site, tenant: str, **wanted: int) -> None:
-    await until(lambda: _is(site, tenant, wanted), f"{tenant} going by {wanted}")
-
-
-async def _is(site: Site, tenant: str, wanted: dict[str, int]) -> bool:
-    return await weights(site, tenant) == wanted
-
-
-async def prepared(site: Site, tenant: str, **env: str) -> None:
-    await site.make_tenant(tenant)
-    await make(site, tenant, **env)
-    await until(lambda: site.holds("Model", "ranker", "Released", tenant), f"{tenant}/ranker being released")
-    await site.until_total(2 * EACH, tenant)
 
 
 async def test_a_good_version_comes_and_a_bad_one_goes_back(site: Site, gateways: list[str], tenant: str):
@@ -108,8 +66,104 @@ async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) ->
     return f"bad: back at 0 % after {back - began:.0f} s; {load.outcome.counts}"
 
 
-async def kill_leader(site: Site) -> None:
-    lease = await site.get("Lease", "tidegate", SYSTEM)
-    assert lease is not None
-    pod = lease["spec"]["holderIdentity"].rpartition("-")[0]
-    kubectl("-n", SYSTEM, "delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
+async def test_a_version_that_is_slow_only_under_load_goes_back(site: Site, gateways: list[str], tenant: str):
+    """Two replicas that answer one request at a time in 0.15 s: enough for a tenth of the requests, not for half."""
+    slow = {"MODEL_SECONDS": "0.15", "MODEL_AT_ONCE": "1"}
+    check = {"name": "slow", "quantile": 0.9, "max": "700ms"}
+    rollout = {**ROLLOUT, "steps": [{"weight": 10}, {"weight": 50}], "checks": [check]}
+    await prepared(site, tenant, rollout, **slow)
+    load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
+    async with load.on(*gateways):
+        await make(site, tenant, "v2", rollout, **slow)
+        await goes_by(site, tenant, v1=90, v2=10)
+        await goes_by(site, tenant, v1=50, v2=50)
+        await goes_by(site, tenant, v1=100)
+        await load.measure(5)
+    assert not load.outcome.strange, load.outcome.counts
+    found = await released(site, tenant)
+    assert found["blocked"][0]["version"] == "v2" and "slow" in found["blocked"][0]["reason"], found
+
+
+async def test_a_version_that_never_warms_gets_no_request(site: Site, gateways: list[str], tenant: str):
+    never = {"MODEL_LOAD_SECONDS": "86400"}
+    await prepared(site, tenant, **never)
+    load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
+    async with load.on(*gateways):
+        await make(site, tenant, "v2", **never)
+        await until(lambda: waits_for(site, tenant, "Warming"), "the release waiting for warm replicas")
+        await load.measure(15)
+        assert await weights(site, tenant) == {"v1": 100}
+        await ask(site, tenant, "abort")
+        await until(lambda: waits_for(site, tenant, "ByHand", "VersionBlocked"), "the release being aborted")
+        await load.measure(3)
+    assert await weights(site, tenant) == {"v1": 100}
+    assert not load.outcome.strange, load.outcome.counts
+
+
+async def waits_for(site: Site, tenant: str, *reasons: str) -> bool:
+    return (await released(site, tenant)).get("reason") in reasons
+
+
+async def test_aborts_killed_leaders_a_changed_document_and_a_rolled_gateway_pod_lose_nothing(
+    site: Site, gateways: list[str], tenant: str
+):
+    """At each step, which waits for approval, something happens; only the two versions answer, and nothing fails."""
+    steps = [{"weight": weight, "approval": True} for weight in (5, 25, 50)]
+    rollout = {**ROLLOUT, "steps": steps, "minRequests": 5}
+    await prepared(site, tenant, rollout)
+    load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
+    async with load.on(*gateways):
+        await make(site, tenant, "v2", rollout)
+        took = [await back_from(site, tenant, weight) for weight in (5, 25, 50)]
+        await step(site, tenant, 5)
+        await kill_leader(site)
+        await approve(site, tenant, 5)
+        await step(site, tenant, 25)
+        await roll(site, load, gateways[0])
+        await kill_leader(site)
+        await approve(site, tenant, 25)
+        await step(site, tenant, 50)
+        await kill_leader(site)
+        await make(site, tenant, "v1", rollout)
+        await goes_by(site, tenant, v1=100)
+        await load.measure(3)
+    print(f"back at 0 % from 5, 25 and 50 % after {', '.join(f'{one:.1f}' for one in took)} s; {load.outcome.counts}")
+    assert not load.outcome.strange, load.outcome.counts
+
+
+async def back_from(site: Site, tenant: str, weight: int) -> float:
+    """Go to a step and abort; return how long the requests took to be back. Then begin again."""
+    for before in (5, 25, 50):
+        await step(site, tenant, before)
+        if before == weight:
+            break
+        await approve(site, tenant, before)
+    began = time.monotonic()
+    await ask(site, tenant, "abort")
+    await goes_by(site, tenant, v1=100)
+    took = time.monotonic() - began
+    await ask(site, tenant, "retry")
+    return took
+
+
+async def step(site: Site, tenant: str, weight: int) -> None:
+    await goes_by(site, tenant, v1=100 - weight, v2=weight)
+
+
+async def approve(site: Site, tenant: str, weight: int) -> None:
+    await until(lambda: waits_for(site, tenant, "NotApproved"), f"the step at {weight} % waiting for approval")
+    await ask(site, tenant, "approve")
+
+
+async def roll(site: Site, load: Load, address: str) -> None:
+    """Replace a gateway pod; requests go to the others meanwhile, and then to its successor too."""
+    await load.stop(address)
+    (pod,) = [pod for pod in await site.gateway_pods("shared-gw", "istio=shared") if pod["status"]["podIP"] == address]
+    kubectl("-n", "shared-gw", "delete", "pod", pod["metadata"]["name"], "--wait=false")
+    await until(lambda: successor(site, address), "another gateway pod being there")
+    (other,) = set(await site.ready_pods("shared-gw", "istio=shared", 2)) - set(load.addresses)
+    load.start(other)
+
+
+async def successor(site: Site, address: str) -> bool:
+    return address not in await site.addresses("shared-gw", "istio=shared")

@@ -163,8 +163,10 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
 async def test_a_container_that_restarts_while_the_leader_is_away_is_closed_by_the_other_manager(
     site: Site, gateways: list[str], tenant: str
 ):
+    """A busy machine may start the next manager, the container and who closes its gate all at once: that took more
+    than 3 s there."""
     await site.make_tenant(tenant)
-    await put(site, tenant, spec(tenant, 2, warmup={"plan": PLAN}))
+    await put(site, tenant, spec(tenant, 2, warmup={"plan": PLAN, "restartDelay": "10s"}))
     pods = await serves(site, tenant, 2)
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())

@@ -84,6 +84,11 @@ class Load:
         self._senders: dict[str, asyncio.Task[None]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
+    @property
+    def addresses(self) -> list[str]:
+        """The pods to which requests are sent now."""
+        return list(self._senders)
+
     @asynccontextmanager
     async def on(self, *addresses: str, once: frozenset[str] = SERVED) -> AsyncIterator["Load"]:
         """Send to each of these pods until left, from when each gives one of the answers `once` on."""

@@ -27,11 +27,12 @@ from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.control_loop import Cadence, control_loop, each
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import AUTOSCALE_LIMITED, AUTOSCALE_MISSING, AUTOSCALE_RATIO, AUTOSCALED
 from k8s_manager.runtime.settings import Settings
+from k8s_manager.statistics.whole_rows import seconds_to_look
 from k8s_manager.world.world import World
 from ratelimiter.autoscale.decision import Hold, ScaleDecision, ScaleMemory, ScaleObservation, ScaleRules, decide
 from ratelimiter.autoscale.document_rules import rules_at
@@ -80,7 +81,7 @@ class AutoscaleLoop:
     def follow(self, world: World, plan: Plan) -> None:
         """Take over what the main loop has planned; a version that is new or has changed is looked at now."""
         before = self._targets or {}
-        self._targets = {target.key: target for target in scale_targets(world, plan)}
+        self._targets = scale_targets(world, plan)
         if any(_is_urgent(before.get(key), target) for key, target in self._targets.items()):
             self._effects.wake.set()
 
@@ -94,22 +95,24 @@ class AutoscaleLoop:
         """Make one pass, once there is a plan; return when the next is due without an event."""
         if self._targets is None:
             return None
-        due = self._clock.now() + self._settings.autoscale_every
+        pause = seconds_to_look(self._clock.utc().timestamp(), self._settings.autoscale_every)
+        due = self._clock.now() + pause
         targets = {key: target for key, target in self._targets.items() if target.replicas is not None}
         read = await self._source.read(list(targets.values())) if targets else SignalReadings()
         rooms = await self._quotas.rooms() if targets else {}
         held_by = await self._held_by(targets)
-        looks = {key: self._look(target, read) for key, target in targets.items()}
+        looks = each("autoscaling", targets, lambda key: self._look(targets[key], read))
         spare, bearable = self._spare(looks, rooms), self._bounds.of(rooms, targets.values())
-        views = {
-            key: replace(
-                self._view(look, read, spare.get(key)),
+
+        def view(key: VersionKey) -> ScaleView:
+            return replace(
+                self._view(looks[key], read, spare.get(key)),
                 bearable=bearable.get(key),
                 held_by=held_by.get(key, ""),
-                complaint=self._complaint(look.target),
+                complaint=self._complaint(targets[key]),
             )
-            for key, look in looks.items()
-        }
+
+        views = each("autoscaling", looks, view)
         self._memories = {key: memory for key, memory in self._memories.items() if key in targets}
         self._saturations = {key: memory for key, memory in self._saturations.items() if key in targets}
         if leads:
@@ -151,10 +154,13 @@ class AutoscaleLoop:
         found: dict[VersionKey, int] = {}
         for namespace, room in rooms.items():
             here = {str(key): look for key, look in looks.items() if key.namespace == namespace}
-            asked = {name: self._decide(look)[0].replicas for name, look in here.items()}
-            spare = spare_in(room, {name: look.target for name, look in here.items()}, asked)
-            found |= {look.target.key: spare[name] for name, look in here.items()}
+            asked = self._asked(here)
+            spare = spare_in(room, {name: here[name].target for name in asked}, asked)
+            found |= {here[name].target.key: count for name, count in spare.items()}
         return found
+
+    def _asked(self, looks: Mapping[str, _Look]) -> dict[str, int]:
+        return each("autoscaling", looks, lambda name: self._decide(looks[name])[0].replicas)
 
     def _view(self, look: _Look, read: SignalReadings, spare: int | None) -> ScaleView:
         key = look.target.key

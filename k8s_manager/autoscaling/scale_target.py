@@ -12,6 +12,7 @@ from istio_templates.documents.fields import exact
 from istio_templates.documents.model import Version
 from istio_templates.facts import Manifest, Pairs, ServedModel
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.runtime.control_loop import each
 from k8s_manager.world.rollout import UnplacedReplicas
 from k8s_manager.world.world import World
 from ratelimiter.autoscaler import Scaler
@@ -55,8 +56,13 @@ class ScaleTarget:
     unplaced: UnplacedReplicas | None = None
 
 
-def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
-    """Yield the versions of accepted models that have `autoscale`."""
+def scale_targets(world: World, plan: Plan) -> dict[VersionKey, ScaleTarget]:
+    """Return the versions of accepted models that have `autoscale`."""
+    found = {_key(served, version): (served, spec, version) for served, spec, version in _scaled_versions(world, plan)}
+    return each("autoscaling", found, lambda key: _scaled(world, key, *found[key]))
+
+
+def _scaled_versions(world: World, plan: Plan) -> Iterator[tuple[ServedModel, ModelSpec, Version]]:
     for stored in world.models:
         place = (stored.key.namespace, stored.key.name)
         served = plan.models.get(place)
@@ -64,13 +70,16 @@ def scale_targets(world: World, plan: Plan) -> Iterator[ScaleTarget]:
             continue
         for version in stored.spec.versions:
             if version.autoscale:
-                yield _scaled(world, served, stored.spec, version, version.autoscale)
+                yield served, stored.spec, version
 
 
-def _scaled(
-    world: World, served: ServedModel, spec: ModelSpec, version: Version, document: VersionAutoscale
-) -> ScaleTarget:
-    key = VersionKey(served.tenant.namespace, served.name, version.name)
+def _key(served: ServedModel, version: Version) -> VersionKey:
+    return VersionKey(served.tenant.namespace, served.name, version.name)
+
+
+def _scaled(world: World, key: VersionKey, served: ServedModel, spec: ModelSpec, version: Version) -> ScaleTarget:
+    document = version.autoscale
+    assert document is not None
     found = next(facts for facts in served.versions if facts.name == version.name)
     deployment = names.deployment(served.name, version.name)
     rollout = world.rollouts.get((key.namespace, deployment))

@@ -22,7 +22,9 @@ def _note(spec: ModelSpec, now: ModelSpec) -> str:
     mirrored = ", ".join(f"{step.mirrored} %" for step in spec.rollout.steps if step.mirrored)
     copies = f"mirrors {mirrored} of them, whose answers are thrown away, and then " if mirrored else ""
     steps = ", ".join(str(step.weight) for step in spec.rollout.steps if step.weight)
+    when = " in quiet hours" if spec.rollout.low_traffic else " in its windows" if spec.rollout.windows else ""
+    way = f"{copies}brings them to {target}{when}"
     return (
-        f"requests stay as they are ({held}); a release {copies}brings them to {target} by steps of {steps} and 100 %, "
+        f"requests stay as they are ({held}); a release {way} by steps of {steps} and 100 %, "
         f"each for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests"
     )

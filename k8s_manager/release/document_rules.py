@@ -24,6 +24,7 @@ def release_rules(spec: ModelSpec, rollout: RolloutPolicy) -> ReleaseRules:
         min_requests=rollout.min_requests,
         on_failure=TroubleRule(rollout.on_failure),
         on_inconclusive=TroubleRule(rollout.on_inconclusive),
+        on_window_end=TroubleRule.ABORT if rollout.on_window_end == "abort" else TroubleRule.HOLD,
         max_duration=float(seconds(rollout.max_duration)),
         drain=float(seconds(spec.drain)),
     )

@@ -23,12 +23,13 @@ from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.quiet_hours import step_permission
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
 from k8s_manager.release.request_copies import MirrorQuestion
 from k8s_manager.release.status_record import rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
-from k8s_manager.runtime.control_loop import Cadence, control_loop
+from k8s_manager.runtime.control_loop import Cadence, control_loop, each
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import RELEASE_BLOCKED, RELEASE_WAITING, RELEASE_WEIGHT, RELEASES
@@ -71,7 +72,7 @@ class ReleaseLoop:
         """Take over what the main loop has planned; a model that has changed is looked at now. `stored` has the
         documents as they are written, `world` those to go by."""
         before = self._targets
-        self._targets = {target.place: target for target in release_targets(stored, world, plan)}
+        self._targets = release_targets(stored, world, plan)
         if before != self._targets:
             self._effects.wake.set()
 
@@ -93,7 +94,8 @@ class ReleaseLoop:
         read = await self._read(states)
         found = self._decided(states, read)
         after = {place: state for place, (_, state) in found.items()}
-        self._floors.ask(_floors({place: decision for place, (decision, _) in found.items()}))
+        floors = _floors({place: decision for place, (decision, _) in found.items()})
+        self._floors.ask(floors, undecided=states.keys() - found.keys())
         _count(after)
         await self._write(models, after)
         moving = (*after.values(), *filter(None, states.values()))  # one that has ended says next what blocks it
@@ -112,10 +114,11 @@ class ReleaseLoop:
         self, states: Mapping[ModelPlace, ReleaseState | None], read: Mapping[ModelPlace, ReleaseReadings]
     ) -> dict[ModelPlace, tuple[ReleaseDecision, ReleaseState]]:
         now = self._clock.utc().timestamp()
-        return {
-            place: self._decide(self._targets[place], state, read.get(place, ReleaseReadings()), now)
-            for place, state in states.items()
-        }
+
+        def decided(place: ModelPlace) -> tuple[ReleaseDecision, ReleaseState]:
+            return self._decide(self._targets[place], states[place], read.get(place, ReleaseReadings()), now)
+
+        return each("releases", states, decided)
 
     async def _read(self, states: Mapping[ModelPlace, ReleaseState | None]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return what is known of the requests of all releases that are under way."""
@@ -147,7 +150,7 @@ class ReleaseLoop:
     def _decide(
         self, target: ReleaseTarget, state: ReleaseState | None, read: ReleaseReadings, now: float
     ) -> tuple[ReleaseDecision, ReleaseState]:
-        hindrance = target.times.hindrance(datetime.fromtimestamp(now, UTC))
+        permission = step_permission(target.times, state, read.load, datetime.fromtimestamp(now, UTC))
         seen = ReleaseObservation(
             at=now,
             wanted=target.wanted,
@@ -156,10 +159,13 @@ class ReleaseLoop:
             statistics=read.statistics,
             readings=read.readings,
             action=target.action,
-            may_progress=not hindrance,
-            hindrance=hindrance,
+            may_progress=not permission.hindrance,
+            hindrance=permission.hindrance,
+            is_window_over=permission.is_over,
         )
         decision, after = decide(target.rules, state, seen)
+        if state is not None and after.started == state.started:
+            after = replace(after, window=permission.window)
         if read.flaw and after.reason is ReleaseReason.STATISTICS_MISSING:
             after = replace(after, message=f"{after.message.rstrip('.')}: {read.flaw}.")
         return decision, after
@@ -223,7 +229,15 @@ def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
     if state.mirror and not state.weight:
         mirror = MirrorQuestion(target.place, state.stable, state.version, state.since, target.gateways, target.ports)
     return ReleaseQuestion(
-        target.place, target.tenant, state.stable, state.version, state.since, target.queries, target.silent, mirror
+        target.place,
+        target.tenant,
+        state.stable,
+        state.version,
+        state.since,
+        target.queries,
+        target.silent,
+        by_load=target.times.quiet is not None,
+        mirror=mirror,
     )
 
 

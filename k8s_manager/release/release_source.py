@@ -2,8 +2,9 @@
 ones, and Prometheus for its queries."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Protocol
 
 from collectors.access_log.rows import WINDOW, StatsRow
@@ -12,13 +13,15 @@ from collectors.request_statistics.series import FINE, MINUTE
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
 from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
+from k8s_manager.release.load_reader import LoadReader
+from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
-from k8s_manager.statistics.whole_rows import logs_nothing, whole_rows, window_end
+from k8s_manager.statistics.whole_rows import CountedRows, logs_nothing, rows_since_gap, window_end
 
 LONGEST = 5 * 3600
 """Seconds of a step that count, its last ones: collectors keep six hours in memory."""
@@ -27,8 +30,8 @@ LONGEST = 5 * 3600
 @dataclass(frozen=True, slots=True)
 class ReleaseQuestion:
     """What a release wants to know of its model: the requests of two versions since a moment (epoch seconds), and the
-    figures of queries by the names of their checks. `silent` is a gateway that logs no requests; with `mirror` the new
-    version has no requests but mirrored ones."""
+    figures of queries by the names of their checks. `silent` is a gateway that logs no requests; with `by_load` quiet
+    hours are chosen by the model's load; with `mirror` the new version has no requests but mirrored ones."""
 
     place: ModelPlace
     tenant: str
@@ -37,16 +40,18 @@ class ReleaseQuestion:
     since: float
     queries: Mapping[str, str] = field(default_factory=dict)
     silent: str | None = None
+    by_load: bool = False
     mirror: MirrorQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReadings:
-    """What was read; without `statistics` the `flaw` says why."""
+    """What was read; without `statistics` the `flaw` says why. `load` is what quiet hours are chosen by."""
 
     statistics: StepStatistics | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
     flaw: str = ""
+    load: ModelLoad = field(default_factory=ModelLoad)
 
 
 class ReleaseSource(Protocol):
@@ -67,18 +72,23 @@ class MeasuredReleases:
         mirrored: MirroredRequests | None = None,
     ) -> None:
         self._pool, self._prometheus, self._clock, self._mirrored = pool, prometheus, clock, mirrored
+        self._loads = LoadReader(pool, clock)
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return the readings of each model."""
-        real = [one for one in asked if one.mirror is None]
-        answers, copies, counted = await asyncio.gather(
-            self._answers(asked), self._copied(asked), asyncio.gather(*map(self._counted, real))
+        answers, counted, loads = await asyncio.gather(
+            self._answers(asked), self._statistics(asked), asyncio.gather(*map(self._load, asked))
         )
-        found = {**copies, **{one.place: readings for one, readings in zip(real, counted, strict=True)}}
         return {
-            one.place: replace(found[one.place], readings=readings)
-            for one, readings in zip(asked, answers, strict=True)
+            one.place: replace(counted[one.place], readings=readings, load=load)
+            for one, readings, load in zip(asked, answers, loads, strict=True)
         }
+
+    async def _statistics(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
+        """Return what was counted of each model: by collectors, or by gateway pods where requests are mirrored."""
+        real = [one for one in asked if one.mirror is None]
+        copies, counted = await asyncio.gather(self._copied(asked), asyncio.gather(*map(self._counted, real)))
+        return {**copies, **{one.place: readings for one, readings in zip(real, counted, strict=True)}}
 
     async def _copied(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
         """Return what gateway pods have counted of requests that are mirrored."""
@@ -91,6 +101,9 @@ class MeasuredReleases:
             place: ReleaseReadings(flaw=said) if isinstance(said, str) else ReleaseReadings(said)
             for place, said in found.items()
         }
+
+    async def _load(self, asked: ReleaseQuestion) -> ModelLoad:
+        return await self._loads.load(asked.tenant, asked.place.name) if asked.by_load else ModelLoad()
 
     async def _answers(self, asked: Sequence[ReleaseQuestion]) -> list[dict[str, ExternalReading]]:
         """Return what each model's own queries come to, by the names of its checks."""
@@ -108,10 +121,10 @@ class MeasuredReleases:
             return ReleaseReadings(flaw=logs_nothing(asked.silent))
         now = self._clock.utc().timestamp()
         query = step_query(asked, now)
-        rows = await whole_rows(self._pool, query, now)
-        if isinstance(rows, str):
-            return ReleaseReadings(flaw=rows)
-        return ReleaseReadings(step_statistics(asked, query, rows))
+        counted = await rows_since_gap(self._pool, query, now)
+        if isinstance(counted, str):
+            return ReleaseReadings(flaw=counted)
+        return ReleaseReadings(step_statistics(asked, counted, query.end))
 
 
 def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:
@@ -126,17 +139,17 @@ def step_query(asked: ReleaseQuestion, now: float) -> RowQuery:
     end = window_end(now - SOON)
     start = max(asked.since, now - LONGEST)
     grain = MINUTE if now - start > FINE - MINUTE else WINDOW
-    first = -(-int(start) // grain) * grain
+    first = ceil(start / grain) * grain
     return RowQuery(
         "version", min(first, end), end, grain, fine_since(now), tenant=asked.tenant, model=asked.place.name
     )
 
 
-def step_statistics(asked: ReleaseQuestion, query: RowQuery, rows: Iterable[StatsRow]) -> StepStatistics:
-    """Return the requests of both versions in the time that was asked for."""
+def step_statistics(asked: ReleaseQuestion, counted: CountedRows, until: int) -> StepStatistics:
+    """Return the requests of both versions in the time that has been counted, which ends at `until` (epoch seconds)."""
     by_version: dict[str, list[StatsRow]] = {asked.stable: [], asked.version: []}
-    for row in rows:
-        if row.key.start >= query.start and row.key.place.version in by_version:
+    for row in counted.rows:
+        if row.key.place.version in by_version:
             by_version[row.key.place.version].append(row)
     stable, new = version_statistics(by_version[asked.stable]), version_statistics(by_version[asked.version])
-    return StepStatistics(query.start, query.end, stable, new)
+    return StepStatistics(counted.since, until, stable, new)

@@ -1,6 +1,6 @@
 """Models with a rollout, with what a decision needs to know of each beside its requests. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from k8s_manager.release.decision.rules import ReleaseRules
 from k8s_manager.release.document_rules import release_rules, target_version
 from k8s_manager.release.release_request import action_in
 from k8s_manager.release.release_times import ANY_TIME, ReleaseTimes, release_times
+from k8s_manager.runtime.control_loop import each
 from k8s_manager.world.world import World
 
 
@@ -44,20 +45,29 @@ class ReleaseTarget:
     ports: frozenset[int] = frozenset()
 
 
-def release_targets(stored: World, world: World, plan: Plan) -> Iterator[ReleaseTarget]:
-    """Yield the accepted models with a rollout. `stored` has the documents as they are written, `world` those to go
+def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace, ReleaseTarget]:
+    """Return the accepted models with a rollout. `stored` has the documents as they are written, `world` those to go
     by while versions take over from each other."""
-    models = [found for found in stored.models if found.spec and found.spec.rollout]
-    tenants = {found.key.name: found.spec for found in stored.tenants if found.spec} if models else {}
-    for found in models:
-        spec, place = found.spec, ModelPlace(found.key.namespace, found.key.name)
-        served = plan.models.get(place)
-        if spec is None or spec.rollout is None or spec.paused or served is None or place in plan.frozen_models:
-            continue
+    found = {
+        ModelPlace(model.key.namespace, model.key.name): model
+        for model in stored.models
+        if model.spec and model.spec.rollout and not model.spec.paused
+    }
+    models = {
+        place: model for place, model in found.items() if place in plan.models and place not in plan.frozen_models
+    }
+    tenants = {tenant.key.name: tenant.spec for tenant in stored.tenants if tenant.spec} if models else {}
+
+    def target(place: ModelPlace) -> ReleaseTarget:
+        model, served = models[place], plan.models[place]
+        assert model.spec is not None and model.spec.rollout is not None
         tenant = tenants.get(served.tenant.name)
-        times = release_times(spec.rollout.windows, tenant.freezes if tenant else ())
-        target = _target(world, served, spec, place)
-        yield replace(target, action=action_in(found.release_request), times=times)
+        rollout = model.spec.rollout
+        times = release_times(rollout.windows, tenant.freezes if tenant else (), rollout.low_traffic)
+        found = _target(world, served, model.spec, place)
+        return replace(found, action=action_in(model.release_request), times=times)
+
+    return each("releases", models, target)
 
 
 def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlace) -> ReleaseTarget:

@@ -9,24 +9,30 @@ from typing import NamedTuple
 
 from istio_templates.documents.fields import seconds
 from istio_templates.documents.override import moment
-from istio_templates.documents.rollouts.release_time import ReleaseFreeze, RolloutWindow
+from istio_templates.documents.rollouts.release_time import LowTraffic, ReleaseFreeze, RolloutWindow
 from k8s_manager.release.windows.cron_window import CronWindow
 from k8s_manager.release.windows.time_range import TimeRange, without
-from k8s_manager.release.windows.window_rules import LONGEST_DELAY, Freeze, freeze_at
+from k8s_manager.release.windows.window_rules import LONGEST_DELAY, Freeze, WindowMode, WindowRules, freeze_at
 from k8s_manager.release.windows.window_text import span_text
 
 
 class ReleaseTimes(NamedTuple):
-    """The windows of a model (none: any time will do), and the freezes of its tenant, which always win."""
+    """The windows of a model (none: any time will do), and the freezes of its tenant, which always win. With `quiet`
+    its hours are chosen by the load (see `quiet_hours`)."""
 
     windows: tuple[CronWindow, ...] = ()
     freezes: tuple[Freeze, ...] = ()
+    quiet: WindowRules | None = None
+
+    def is_open(self, now: datetime) -> bool:
+        """Tell whether it is a time for steps, but for freezes."""
+        return not self.windows or any(window.holds(now) for window in self.windows)
 
     def hindrance(self, now: datetime) -> str:
         """Return why no step may begin now, and when one may; empty where nothing is in the way."""
         if freeze := freeze_at(self.freezes, now):
             return f"Freeze {freeze.name} is in force, so no step begins; {self._next(now)}."
-        if not self.windows or any(window.holds(now) for window in self.windows):
+        if self.is_open(now):
             return ""
         return f"No window of the rollout is open, so no step begins; {self._next(now)}."
 
@@ -47,11 +53,24 @@ class ReleaseTimes(NamedTuple):
 ANY_TIME = ReleaseTimes()
 
 
-def release_times(windows: Sequence[RolloutWindow], freezes: Sequence[ReleaseFreeze]) -> ReleaseTimes:
+def release_times(
+    windows: Sequence[RolloutWindow], freezes: Sequence[ReleaseFreeze], low_traffic: LowTraffic | None = None
+) -> ReleaseTimes:
     """Return the times as documents say them."""
-    return ReleaseTimes(
-        tuple(CronWindow(one.cron, _length(one.length), one.time_zone) for one in windows),
-        tuple(Freeze(one.name, _time(one)) for one in freezes),
+    crons = tuple(CronWindow(one.cron, _length(one.length), one.time_zone) for one in windows)
+    quiet = None if low_traffic is None else _quiet(low_traffic, crons)
+    return ReleaseTimes(crons, tuple(Freeze(one.name, _time(one)) for one in freezes), quiet)
+
+
+def _quiet(found: LowTraffic, windows: tuple[CronWindow, ...]) -> WindowRules:
+    return WindowRules(
+        WindowMode.LOW_TRAFFIC,
+        _length(found.length),
+        windows,
+        max_delay=_length(found.max_delay),
+        zone=found.time_zone,
+        peak_share=found.peak_percent / 100,
+        excess=found.excess,
     )
 
 

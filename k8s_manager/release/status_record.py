@@ -17,6 +17,7 @@ from k8s_manager.release.decision.state import (
     ReleasePhase,
     ReleaseReason,
     ReleaseState,
+    ReleaseWindow,
 )
 
 _MOMENTS = ("started", "since", "paused")
@@ -52,6 +53,8 @@ def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
         "checks": [_check(result) for result in state.results],
         "blocked": [{"version": one.version, "reason": one.reason, "at": _text(one.at)} for one in state.blocked],
     }
+    if state.window is not None and state.is_under_way:
+        found["window"] = _window_text(state.window)
     return {**found, **{name: _text(at) for name in _MOMENTS if (at := getattr(state, name))}}
 
 
@@ -80,6 +83,7 @@ def state_of(found: Any) -> ReleaseState | None:
             started=_moment_of(found, "started"),
             since=_moment_of(found, "since"),
             paused=_moment_of(found, "paused"),
+            window=_window(found.get("window")),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -95,6 +99,18 @@ def _check(result: CheckResult) -> Manifest:
         "failures": result.failures,
         **{name: _rounded(value) for name, value in figures.items() if value is not None},
     }
+
+
+def _window_text(window: ReleaseWindow) -> Manifest:
+    start = {} if window.start is None else {"start": _text(window.start)}
+    return {**start, "end": _text(window.end), "message": window.message}
+
+
+def _window(found: Any) -> ReleaseWindow | None:
+    if found is None:
+        return None
+    start = moment(found["start"]).timestamp() if "start" in found else None
+    return ReleaseWindow(start, moment(found["end"]).timestamp(), str(found["message"]))
 
 
 def _results(found: Any) -> Iterator[CheckResult]:

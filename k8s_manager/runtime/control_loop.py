@@ -7,8 +7,9 @@ trigger ──> hold_off ──> pass ──(when the next is due)────�
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from istio_templates.errors import TidegateError
 from k8s_manager.runtime.backoff import Backoff, RestartPauses
@@ -18,6 +19,8 @@ from k8s_manager.runtime.hold_off import hold_off
 
 log = logging.getLogger(__name__)
 REQUEUE = Backoff(1.0, 5.0)
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 Pass = Callable[[], Awaitable[float | None]]
 """One pass. Returns when the next is due without a trigger (seconds of the clock); None: at the next trigger."""
 Report = Callable[[bool, float], None]
@@ -63,6 +66,17 @@ async def control_loop(
                 report(not failed, clock.now() - started)
     finally:
         await effects.close()
+
+
+def each(what: str, items: Iterable[Item], decide: Callable[[Item], Outcome]) -> dict[Item, Outcome]:
+    """Return what is decided of each; one for which that fails unforeseen is left out, logged, and stops no other."""
+    found: dict[Item, Outcome] = {}
+    for item in items:
+        try:
+            found[item] = decide(item)
+        except Exception:
+            log.exception("%s: nothing is decided of %s; it stays as it is", what, item)
+    return found
 
 
 async def poll(

@@ -27,14 +27,23 @@ MOST_BYTES = 64 * 2**20
 RETRY = 5.0
 BEHIND = 15.0
 """Seconds by which a collector may be behind before its rows count as incomplete."""
+LATE = "a collector began to count after the beginning of this span"
 
 
 @dataclass(frozen=True, slots=True)
 class PoolAnswer:
-    """The rows of all collectors together, and in sentences why some may be missing."""
+    """The rows of all collectors together, and in sentences why some may be missing: of any time (`flaws`), of those
+    that are kept in files (`file_flaws`), or of the time before `whole_since` (epoch seconds; 0: none are)."""
 
     rows: list[StatsRow]
-    gaps: tuple[str, ...]
+    flaws: tuple[str, ...]
+    file_flaws: tuple[str, ...] = ()
+    whole_since: int = 0
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Why rows may be missing, in sentences; none where all are there."""
+        return (*self.flaws, *self.file_flaws, *([LATE] if self.whole_since else []))
 
 
 class CollectorRows(NamedTuple):
@@ -65,7 +74,8 @@ class CollectorPool:
         problems = [f"{silent} of {len(hosts)} collectors do not answer"] if silent else []
         rows = await asyncio.to_thread(merged_rows, query, chain.from_iterable(answer.rows for answer in answers))
         about = [answer.about for answer in answers]
-        return PoolAnswer(rows, (*problems, *_gaps(query, about, kept), *_file_gaps(query, about, kept)))
+        flaws, file_flaws = (*problems, *_flaws(about)), tuple(_file_gaps(query, about, kept))
+        return PoolAnswer(rows, flaws, file_flaws, _whole_since(query, about, kept))
 
     async def _hosts(self) -> list[str]:
         host, port = self._url.hostname or "", self._url.port or 80
@@ -109,14 +119,20 @@ def _read(body: bytes, query: RowQuery) -> CollectorRows:
     return CollectorRows(msgspec.structs.replace(answer, rows=[]), unpacked_rows(query, answer.rows))
 
 
-def _gaps(query: RowQuery, answers: list[RowAnswer], kept: int) -> list[str]:
+def _whole_since(query: RowQuery, answers: list[RowAnswer], kept: int) -> int:
+    """Return since when rows are whole, where some of the span are missing; else 0."""
+    begun = (
+        answer.since
+        for answer in answers
+        if answer.since > (max(query.start, kept) if answer.files_since is None else query.start)
+    )
+    return max(begun, default=0)
+
+
+def _flaws(answers: list[RowAnswer]) -> list[str]:
     out = []
     if missing := {name for answer in answers for name in answer.members} - {answer.name for answer in answers}:
         out.append(f"{len(missing)} collectors that share the gateway pods were not found")
-    if any(
-        answer.since > (max(query.start, kept) if answer.files_since is None else query.start) for answer in answers
-    ):
-        out.append("a collector began to count after the beginning of this span")
     if unread := sum(answer.unread for answer in answers):
         out.append(f"the logs of {unread} gateway pods cannot be read")
     if (lag := max(answer.lag for answer in answers)) > BEHIND:

@@ -1,18 +1,25 @@
 """Models with a rollout: requests come to another version by evidence, and go back by themselves; in simulated time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from istio_templates.facts import ObjectKey
+from k8s_manager.release.quiet_hours import ModelLoad
+from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
+from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.release.windows.load_history import LoadHistory
 from tests.features.conftest import is_programmed
 from tests.support.direct_api import SETTINGS, Cluster, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.served_requests import ServedRequests, VersionBehaviour, weights_of
-from tests.support.simulated import simulate
+from tests.support.simulated import SimulatedClock, simulate
 from tests.support.waiting import until
 
+CLOCK = SimulatedClock()
 MODEL = ObjectKey("Model", "search", "ranker")
 ROLLOUT = {
     "steps": [{"weight": 5}, {"weight": 25}, {"weight": 50}],
@@ -144,6 +151,64 @@ def test_a_version_that_errs_goes_back_by_itself_and_is_blocked_until_retry():
         await passed(cluster, lambda: weights(cluster) == {"v2": 100})
 
     run(check, requests)
+
+
+def test_quiet_hours_are_waited_for_and_a_release_that_outlasts_them_goes_back():
+    """Two hours of the night are quiet; the steps take three."""
+    requests = ServedRequests()
+
+    async def check(cluster: Cluster) -> None:
+        now = CLOCK.utc()
+        begins = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)
+        quiet = {(begins + timedelta(hours=hours)).hour for hours in (3, 4)}
+        weeks = [begins - timedelta(minutes=5 * back) for back in range(28 * 288, 0, -1)]
+        rates = [30.0 if at.hour in quiet else 600.0 for at in weeks]
+        requests.load = ModelLoad(LoadHistory(weeks[0], rates), 30.0)
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2", hold="1h", lowTraffic={"length": "2h"}, onWindowEnd="abort"))
+        took = await passed(cluster, lambda: weights(cluster).get("v2", 0) > 0, most=5 * 3600)
+        assert 2 * 3600 < took < 4 * 3600 and "window" in status(cluster)["rollout"]
+        await passed(cluster, lambda: weights(cluster) == {"v1": 100}, most=3 * 3600)
+        assert "The window ended with version v2 at 25 %" in status(cluster)["rollout"]["message"]
+        assert steps(requests) == [0, 5, 25, 0]
+
+    run(check, requests)
+
+
+class FaultyRequests(ServedRequests):
+    """Requests of one model whose figures are none, which no decision has foreseen, beside those of another."""
+
+    async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
+        found = dict(await super().read(asked))
+        none: Any = None
+        for place in found.keys() & {ModelPlace("search", "other")}:
+            statistics = found[place].statistics
+            found[place] = ReleaseReadings(statistics and replace(statistics, new=none, stable=none))
+        return found
+
+
+def other(to: str) -> dict[str, Any]:
+    """Return another model of the same kind."""
+    return {**model("other"), "spec": {**document(to)["spec"], "routes": model("other")["spec"]["routes"]}}
+
+
+def test_a_model_of_which_nothing_can_be_decided_stops_no_other(caplog):
+    requests = FaultyRequests()
+
+    async def check(cluster: Cluster) -> None:
+        for version in ("v1", "v2"):
+            for number in range(4):
+                await cluster.pod(f"other-{version}-{number}", "search", labels("other", version))
+        await cluster.apply(other("v1"))
+        await asyncio.sleep(60)
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2"), other("v2"))
+        await passed(cluster, lambda: weights(cluster) == {"v2": 100})
+        stayed = (cluster.find("Model", "other", "search") or {})["status"]["rollout"]
+        assert stayed["weight"] == ROLLOUT["steps"][0]["weight"] and stayed["version"] == "v2"
+
+    run(check, requests)
+    assert "nothing is decided of ModelPlace(namespace='search', name='other'); it stays as it is" in caplog.text
 
 
 def test_a_slow_version_goes_back():

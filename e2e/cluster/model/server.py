@@ -2,7 +2,7 @@
 
 Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes),
 MODEL_COLD_CALLS (so many first calls by POST are slow), MODEL_COLD_SECONDS (how slow), MODEL_FAILS (of so many answers
-every one is a failure: 0 none, 1 all, 3 every third).
+every one is a failure: 0 none, 1 all, 3 every third), MODEL_AT_ONCE (so many answers are made at a time, others wait).
 
 It counts for itself: `/counts` tells the requests of warm-ups and of people, and of those the ones that came while it
 was cold; and the seconds that the first hundred real ones took, and the hundred after them. `/crash` ends the process.
@@ -20,6 +20,7 @@ STARTED = time.monotonic()
 LOAD_SECONDS = float(os.environ.get("MODEL_LOAD_SECONDS", "0"))
 SECONDS = float(os.environ.get("MODEL_SECONDS", "0"))
 COLD_SECONDS = float(os.environ.get("MODEL_COLD_SECONDS", "0.3"))
+AT_ONCE = threading.Semaphore(int(os.environ.get("MODEL_AT_ONCE", "1000")))
 FAILS = int(os.environ.get("MODEL_FAILS", "0"))
 COUNTS: dict[str, int] = {
     "warmup": 0,
@@ -45,7 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/counts":
             self.answer(200, {**COUNTS, "started": STARTED, "first": FIRST, "next": NEXT})
             return
-        time.sleep(SECONDS)
+        with AT_ONCE:
+            time.sleep(SECONDS)
         with LOCK:
             COUNTS["answers"] += 1
             has_failed = FAILS > 0 and COUNTS["answers"] % FAILS == 0

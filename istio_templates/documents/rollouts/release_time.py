@@ -40,6 +40,29 @@ class RolloutWindow(Spec):
         return self
 
 
+class LowTraffic(Spec):
+    """Steps begin in quiet hours, chosen by the requests of the last four weeks.
+
+    A release is estimated to take `length`, and waits for its hours for `maxDelay` at most. In these hours the load is
+    at most `peakPercent` of the week's peak as a rule, and no step begins while it is above that, or above `excess`
+    times what is usual then.
+    """
+
+    length: LongDuration = "2h"
+    max_delay: LongDuration = "168h"
+    time_zone: TimeZone = "UTC"
+    peak_percent: int = Field(default=30, ge=1, le=100, strict=True)
+    excess: float = Field(default=1.25, ge=1, le=100, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "LowTraffic":
+        _lasting(self.length)
+        for name, value, most in (("length", self.length, 7 * DAY), ("maxDelay", self.max_delay, 30 * DAY)):
+            if not SHORTEST <= seconds(value) <= most:
+                raise ValueError(f"{name}: {value} is not between 5m and {most // DAY} days")
+        return self
+
+
 class ReleaseFreeze(Spec):
     """A time in which no release of the tenant begins or takes a step: once, from `start` until `end`, or for `length`
     from each moment of `cron` on."""

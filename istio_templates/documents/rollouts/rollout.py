@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from istio_templates.documents.fields import DAY, LongDuration, Spec, brief, seconds
-from istio_templates.documents.rollouts.release_time import RolloutWindow
+from istio_templates.documents.rollouts.release_time import LowTraffic, RolloutWindow
 from istio_templates.documents.rollouts.rollout_check import RolloutCheck
 
 MOST_STEPS, MOST_CHECKS, MOST_WINDOWS = 20, 10, 20
@@ -86,8 +86,10 @@ class RolloutPolicy(Spec):
     Each of `steps` gives the new version a share as soon as its replicas are warm and carry it, and lasts `hold` and
     `minRequests`; 100 % follows by itself. A check that fails has the requests go back (`onFailure: abort`) or stay
     (`hold`); where too little is known at the end of a step, the rollout waits (`onInconclusive: hold`) or goes back.
-    With `windows` steps begin in these alone. Steps with `mirror` come before all with a weight, and only where
-    `mayBeCalledTwice` says that a request may run twice: that it changes nothing, or the same.
+    With `windows` steps begin in these alone, with `lowTraffic` in quiet hours; `windows` then serve where the load of
+    the last weeks says nothing. A release that has not ended when its window does waits for the next one
+    (`onWindowEnd: pause`), or its requests go back (`abort`). Steps with `mirror` come before all with a weight, and
+    only where `mayBeCalledTwice` says that a request may run twice: that it changes nothing, or the same.
     """
 
     steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=MOST_STEPS)] = (
@@ -104,6 +106,8 @@ class RolloutPolicy(Spec):
     on_inconclusive: Literal["hold", "abort"] = "hold"
     max_duration: LongDuration = "24h"
     windows: Annotated[tuple[RolloutWindow, ...], Field(max_length=MOST_WINDOWS)] = ()
+    low_traffic: LowTraffic | None = None
+    on_window_end: Literal["pause", "abort"] = "pause"
     may_be_called_twice: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
@@ -113,6 +117,14 @@ class RolloutPolicy(Spec):
         if seconds(self.max_duration) < needed:
             said = f"maxDuration: {self.max_duration} is below the {float(needed):g}s that the steps take"
             raise ValueError(f"{said}; raise it, or shorten hold")
+        return self
+
+    @model_validator(mode="after")
+    def _has_window(self) -> "RolloutPolicy":
+        if self.on_window_end == "abort" and not self.windows and self.low_traffic is None:
+            raise ValueError(
+                "onWindowEnd: there is no window that could end; give windows or lowTraffic, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -91,7 +91,7 @@ class ReleaseObservation:
 
     `wanted` is the version at which the document points, `live` the weights in the cluster (per cent). `statistics` are
     those since the state's `since`. `may_progress` is whether windows and freezes let a release go on, `hindrance` what
-    they say.
+    they say; `is_window_over` whether that is because no window is open.
     """
 
     at: float
@@ -103,6 +103,7 @@ class ReleaseObservation:
     action: ReleaseAction | None = None
     may_progress: bool = True
     hindrance: str = ""
+    is_window_over: bool = False
 
     def replicas_of(self, version: str) -> VersionCapacity:
         """Return the replicas of a version; of one that is not known none."""

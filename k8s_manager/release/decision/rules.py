@@ -86,6 +86,7 @@ class ReleaseRules:
     min_requests: int = 0
     on_failure: TroubleRule = TroubleRule.ABORT
     on_inconclusive: TroubleRule = TroubleRule.HOLD
+    on_window_end: TroubleRule = TroubleRule.HOLD
     max_duration: float = 86_400.0
     drain: float = 600.0
 

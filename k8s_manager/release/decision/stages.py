@@ -132,7 +132,11 @@ def _failed(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) 
 
 
 def _overdue(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) -> ReleaseState | None:
-    """Return the state of a release that took too long; None where it did not."""
+    """Return the state of a release that took too long, or longer than its window where that ends it; None where it
+    did not."""
+    if rules.on_window_end is TroubleRule.ABORT and seen.is_window_over and state.weight:
+        message = f"The window ended with version {state.version} at {state.weight} %. {seen.hindrance}"
+        return aborted(state, ReleaseReason.WINDOW, message, seen.at)
     if seen.at - state.started <= rules.max_duration:
         return None
     message = f"The release took more than {rules.max_duration:.0f} s; last: {state.message}"

@@ -90,6 +90,16 @@ class BlockedVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseWindow:
+    """The quiet hours that were chosen for a release, in epoch seconds, and why; without a `start` none come, and they
+    are looked for again at `end`."""
+
+    start: float | None
+    end: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseState:
     """A release from the version `stable` to `version`; the same twice where nothing is released.
 
@@ -97,7 +107,8 @@ class ReleaseState:
     `weight` the new version's per cent, `mirror` the per cent that is mirrored to it, `is_live` whether that weight was
     seen in the cluster since it was decided. `started` is when the release began, `since` when its present weight (and
     with it its statistics) did, `paused` when it was paused; all in epoch seconds. `kept` are the replicas that the
-    stable version keeps, `handled` the last action that was taken notice of.
+    stable version keeps, `handled` the last action that was taken notice of. `window` are the quiet hours that were
+    chosen for it.
     """
 
     stable: str
@@ -121,6 +132,7 @@ class ReleaseState:
     approved: tuple[int, ...] = ()
     handled: str = ""
     blocked: tuple[BlockedVersion, ...] = ()
+    window: ReleaseWindow | None = None
 
     @property
     def is_under_way(self) -> bool:

@@ -54,11 +54,11 @@ def _compared(rules: WindowRules, figures: ForecastFigures, seen: LiveLoad) -> t
     if figures.most is not None and rate > figures.most:
         return False, (
             f"{rate:.4g} requests/s are above {rules.peak_share:.0%} of the weekly peak, {figures.most:.4g}; "
-            "the release takes the next window."
+            "no step begins while that lasts."
         )
     if rate > most:
         return False, (
             f"{rate:.4g} requests/s are more than the {most:.4g} that the forecast of {usual:.4g} allows; "
-            "the release takes the next window."
+            "no step begins while that lasts."
         )
     return True, f"{rate:.4g} requests/s are within the {most:.4g} that the forecast of {usual:.4g} allows."

@@ -17,9 +17,10 @@ LEAST_COVERAGE, LEAST_KNOWN = 0.8, 2
 forecast with it is far better than none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LoadHistory:
     """The rate of requests in each five minutes from `begins` on, in requests/s; None where statistics are missing.
+    Each is its own: what follows from one is remembered by that.
 
     `begins` is aware, and a multiple of five minutes. Rates that are negative or not finite count as missing.
     """

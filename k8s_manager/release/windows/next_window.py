@@ -7,10 +7,11 @@ the next one is asked for with the end of that one as `earliest` and the same `d
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from k8s_manager.release.windows.load_forecast import LoadForecast, forecast_load
 from k8s_manager.release.windows.load_history import LoadHistory
-from k8s_manager.release.windows.local_week import moment_of, next_slot, slot_of
+from k8s_manager.release.windows.local_week import STEP, moment_of, next_slot, slot_of
 from k8s_manager.release.windows.quiet_time import QuietTime, least_high, quietest
 from k8s_manager.release.windows.static_window import at_once, by_cron
 from k8s_manager.release.windows.time_range import TimeRange
@@ -51,6 +52,22 @@ def next_window(
         return _by_load(search, forecast, rules.peak_share * forecast.peak)
     lack = f"traffic is flat, never below {EVEN:.0%} of its peak"
     return by_cron(search, WindowReason.STATIC, lack) if rules.windows else _by_load(search, forecast, None)
+
+
+def guard_figures(rules: WindowRules, history: LoadHistory, now: datetime) -> ForecastFigures | None:
+    """Return what the load is compared with `now`; None where the weeks behind say too little, or traffic is flat."""
+    return _slot_figures(rules, history, slot_of(now))
+
+
+@lru_cache(128)
+def _slot_figures(rules: WindowRules, history: LoadHistory, slot: int) -> ForecastFigures | None:
+    load = history.recent(moment_of(slot))
+    if load.lack():
+        return None
+    forecast = forecast_load(load, rules.zone, slot, 1)
+    if forecast.evenness(-(-rules.length // STEP)) > EVEN:
+        return None
+    return _figures(forecast, QuietTime(slot, 0.0), 1, rules.peak_share * forecast.peak)
 
 
 def _by_load(search: WindowSearch, forecast: LoadForecast, most: float | None) -> WindowDecision:

@@ -92,6 +92,31 @@ async def test_gateway_pods_are_asked_for_copies_and_collectors_for_requests():
         assert "nothing reads" in (await releases.read([question(mirror=copies)]))[PLACE].flaw
 
 
+@pytest.mark.parametrize(
+    ("missing", "since", "requests"),
+    [(-1000, END - 60, 105), (-45, END - 40, 15), (-20, END - 20, 15), (-15, END - 10, 5)],
+)
+async def test_after_a_gap_in_a_step_what_came_since_is_gone_by(missing, since, requests):
+    """Lines that a collector did not get never come: what was counted whole is the time after them."""
+    rows = [stats_row(V2, END - 50, ok=90), stats_row(V2, END - 20, ok=10), stats_row(V2, END - 10, ok=5)]
+    collector = FakeCollector(*rows)
+    collector.about = {"since": END + missing}
+    async with source(collector) as releases:
+        found = (await releases.read([question()]))[PLACE]
+    assert found.statistics is not None, found.flaw
+    assert (found.statistics.since, found.statistics.until) == (since, END)
+    assert found.statistics.new.requests == requests
+
+
+@pytest.mark.parametrize("missing", [-5, 0, 5])
+async def test_without_a_whole_window_since_a_gap_it_is_said(missing):
+    collector = FakeCollector(stats_row(V2, END - 20, ok=90))
+    collector.about = {"since": END + missing}
+    async with source(collector) as releases:
+        found = (await releases.read([question()]))[PLACE]
+    assert found.statistics is None and "began to count after the beginning" in found.flaw
+
+
 async def test_without_collectors_logs_and_prometheus_it_is_said_what_to_start():
     none = MeasuredReleases(None, None, CLOCK)
     found = (await none.read([question(queries={"clicks": "up"})]))[PLACE]
@@ -108,6 +133,9 @@ async def test_without_collectors_logs_and_prometheus_it_is_said_what_to_start()
         (NOW - 3000, None, 60),
         (NOW - 90_000, None, 60),
         (NOW - 1, END, 10),
+        (END - 60 + 0.979, END - 50, 10),
+        (END - 60 + 0.001, END - 50, 10),
+        (END - 60, END - 60, 10),
     ],
 )
 def test_a_long_step_is_asked_for_in_minutes_and_its_last_hours_alone(since, start, step):

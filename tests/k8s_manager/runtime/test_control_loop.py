@@ -7,7 +7,7 @@ import pytest
 
 from k8s_manager.kube.errors import Unavailable
 from k8s_manager.runtime.backoff import Backoff
-from k8s_manager.runtime.control_loop import Cadence, control_loop, poll
+from k8s_manager.runtime.control_loop import Cadence, control_loop, each, poll
 from k8s_manager.runtime.effects.lane import Effects
 
 
@@ -100,3 +100,8 @@ async def test_a_poll_begins_at_once_and_goes_on_after_each_pause():
     with pytest.raises(asyncio.CancelledError):
         await poll("test", passes, 5.0, passes.clock, Effects(passes.clock, asyncio.Event()))
     assert passes.began == [100.0, 105.0, 110.0]
+
+
+def test_one_of_many_that_fails_is_left_out_and_logged(caplog):
+    assert each("halves", [4, 0, 2], lambda number: 8 // number) == {4: 2, 2: 4}
+    assert "halves: nothing is decided of 0; it stays as it is" in caplog.text and "ZeroDivisionError" in caplog.text

@@ -37,6 +37,15 @@ class BlockedRelease(ApiAnswer):
     at: str
 
 
+class ReleaseHours(ApiAnswer):
+    """The quiet hours that were chosen for a release, and why; without a start none come, and they are looked for again
+    at the end."""
+
+    start: str = optional()
+    end: str
+    message: str
+
+
 class ReleaseSummary(ApiAnswer):
     """The release of a model, under way or the last one; a new leader goes on from it alone."""
 
@@ -60,6 +69,7 @@ class ReleaseSummary(ApiAnswer):
     approved: list[int] = Field(description="The steps that operators have approved.")
     checks: list[ReleaseCheckResult]
     blocked: list[BlockedRelease]
+    window: ReleaseHours = optional()
     started: str = optional()
     since: str = optional(description="Since when the present weights hold.")
     paused: str = optional()

@@ -55,7 +55,7 @@ def scaled(**gateway_spec: object) -> ScaleTarget:
     workload = {"image": "example.com/ranker:1"}
     version = {"name": "v1", "workload": workload, "autoscale": {"max": 9, "signals": EVERYTHING}}
     world = world_of(map(parse, (gateway(**gateway_spec), tenant(), model(versions=[version]))))
-    (found,) = scale_targets(world, planned(world))
+    (found,) = scale_targets(world, planned(world)).values()
     return found
 
 

@@ -30,7 +30,7 @@ def test_a_rate_up_to_a_quarter_above_the_forecast_lets_a_step_begin(rate: float
 
 
 def test_a_rate_beyond_that_sends_the_release_to_the_next_window():
-    said = "7 requests/s are more than the 6.25 that the forecast of 5 allows; the release takes the next window."
+    said = "7 requests/s are more than the 6.25 that the forecast of 5 allows; no step begins while that lasts."
     assert answer(7) == (False, said)
 
 
