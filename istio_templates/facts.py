@@ -233,12 +233,14 @@ class PodsOfVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """A version: the labels its pods carry, its share of traffic, and its pods if Tidegate renders them."""
+    """A version: the labels its pods carry, its share of traffic, its pods if Tidegate renders them, and the per cent
+    of requests that is mirrored to it."""
 
     name: str
     labels: Pairs
     weight: int
     pods: PodsOfVersion | None
+    mirror: int = 0
 
 
 @dataclass(frozen=True, slots=True)

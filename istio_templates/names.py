@@ -184,6 +184,18 @@ def route_identity(route: ObjectKey) -> LimitKey:
     return identity(route.namespace, route.name)
 
 
+# Istio's names of what has a cluster of its own end with a semicolon, so that the name and the rest can be told apart.
+COUNTED_OF_CLUSTERS = "upstream_rq_(completed|4xx|5xx|time)"
+COUNTED = rf"cluster\.outbound\|[0-9]+\|[^|]+\|[^|]+\.svc\.cluster\.local;?\.{COUNTED_OF_CLUSTERS}"
+"""The regular expression of a `proxyStatsMatcher` that lets a gateway pod show what it counts of versions."""
+LATENCY_EDGES = (
+    *(1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000),
+    *(10_000, 15_000, 20_000, 30_000, 60_000),
+)
+"""Milliseconds at which managed gateways divide the latency of versions; others have Envoy's own edges, which are
+fewer."""
+
+
 def cluster(namespace: str, service: str, port: int, version: str) -> str:
     """Return the name by which Envoy knows the endpoints of a version, as Istio makes it."""
     return f"outbound|{port}|{version}|{service}.{namespace}.svc.cluster.local"

@@ -18,6 +18,7 @@ from istio_templates.facts import (
     RouteFacts,
     ServedModel,
     Tenancy,
+    VersionFacts,
 )
 from istio_templates.gateway import gateway_named
 from istio_templates.workloads.service import service_host
@@ -98,9 +99,14 @@ def matches_of(http: Manifest) -> list[Manifest]:
 
 
 def subsets_used(obj: Manifest) -> set[str]:
-    """Return the subsets to which a VirtualService sends requests; empty text where it names none."""
-    routes = [route for http in http_of(obj) for route in http.get("route") or []]
-    return {(route.get("destination") or {}).get("subset", "") for route in routes}
+    """Return the subsets to which a VirtualService sends or mirrors requests; empty text where it names none."""
+    targets = [target for http in http_of(obj) for target in (*(http.get("route") or []), *mirrors_of(http))]
+    return {(target.get("destination") or {}).get("subset", "") for target in targets}
+
+
+def mirrors_of(http: Manifest) -> list[Manifest]:
+    """Return where an HTTP route of a VirtualService as read back mirrors requests."""
+    return [*([{"destination": http["mirror"]}] if "mirror" in http else []), *(http.get("mirrors") or [])]
 
 
 def routes_of(obj: Manifest) -> list[LiveRoute]:
@@ -139,8 +145,7 @@ def delegates_of(obj: Manifest) -> tuple[tuple[str, str], ...]:
 def destinations_of(obj: Manifest) -> Iterator[str | None]:
     """Yield the hosts to which a VirtualService sends or copies requests; None for what it leaves to another one."""
     for http in http_of(obj):
-        mirrors = [*([{"destination": http["mirror"]}] if "mirror" in http else []), *(http.get("mirrors") or [])]
-        for target in [*(http.get("route") or []), *mirrors]:
+        for target in [*(http.get("route") or []), *mirrors_of(http)]:
             yield (target.get("destination") or {}).get("host")
         if "delegate" in http:
             yield None
@@ -209,6 +214,8 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Man
     if route.cors:
         out["corsPolicy"] = _cors(route.cors)
     out["route"] = _destinations(model, route)
+    if mirrors := _mirrors(model, route):
+        out["mirrors"] = mirrors
     if route.timeout:
         out["timeout"] = route.timeout
     out["retries"] = _retries(route)
@@ -221,17 +228,22 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Man
 
 def _destinations(model: ServedModel, route: RouteFacts) -> list[Manifest]:
     return [
-        {
-            "destination": {
-                "host": service_host(model),
-                "port": {"number": route.port},
-                "subset": version.name,
-            },
-            "weight": version.weight,
-        }
+        {"destination": _destination(model, route, version), "weight": version.weight}
         for version in model.versions
         if version.weight > 0
     ]
+
+
+def _mirrors(model: ServedModel, route: RouteFacts) -> list[Manifest]:
+    return [
+        {"destination": _destination(model, route, version), "percentage": {"value": version.mirror}}
+        for version in model.versions
+        if version.mirror > 0
+    ]
+
+
+def _destination(model: ServedModel, route: RouteFacts, version: VersionFacts) -> Manifest:
+    return {"host": service_host(model), "port": {"number": route.port}, "subset": version.name}
 
 
 def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sentence: str) -> list[Manifest]:

@@ -6,9 +6,11 @@ from functools import partial
 from collectors.prometheus import Prometheus
 from k8s_manager.autoscaling.readings.signal_readers import SignalReaders
 from k8s_manager.autoscaling.signal_source import SignalSource
+from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
 from k8s_manager.release.release_source import MeasuredReleases, ReleaseSource
+from k8s_manager.release.request_copies import MirroredRequests
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -44,7 +46,8 @@ def measurements_of(
     collectors, prometheus = _collectors(settings, client.spans), _prometheus(settings)
     usage = UsageReader(PrometheusUsage(prometheus) if prometheus else MetricsApi(client), clock)
     sources = signals or SignalReaders(collectors, usage, partial(store.inside, "Pod"), prometheus, clock)
-    releases = outcomes or MeasuredReleases(collectors, prometheus, clock)
+    mirrored = MirroredRequests(PodReader(store).answering_pods, settings.stats_port, clock)
+    releases = outcomes or MeasuredReleases(collectors, prometheus, clock, mirrored)
     return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources, releases)
 
 

@@ -4,7 +4,13 @@ from istio_templates import names
 from istio_templates.facts import GatewayPods, GatewayPool, Manifest
 
 GATEWAY_ROLE = "tidegate-gateway"
-_STATS = 'proxyStatsMatcher:\n  inclusionRegexps:\n  - ".*http_local_rate_limit.*"\n'
+_STATS = f"""proxyStatsMatcher:
+  inclusionRegexps:
+  - ".*http_local_rate_limit.*"
+  - '{names.COUNTED}'
+"""
+_EDGES = f'{{"cluster.outbound": [{", ".join(map(str, names.LATENCY_EDGES))}]}}'
+"""At which milliseconds Envoy divides the latency of versions: its own edges are few."""
 
 
 def gateway_workload(pool: GatewayPool) -> list[Manifest]:
@@ -47,7 +53,11 @@ def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
         "template": {
             "metadata": {
                 "labels": {**dict(pool.selector), names.GATEWAY: pool.name, "sidecar.istio.io/inject": "true"},
-                "annotations": {"inject.istio.io/templates": "gateway", "proxy.istio.io/config": _STATS},
+                "annotations": {
+                    "inject.istio.io/templates": "gateway",
+                    "proxy.istio.io/config": _STATS,
+                    "sidecar.istio.io/statsHistogramBuckets": _EDGES,
+                },
             },
             "spec": {
                 "serviceAccountName": pool.name,

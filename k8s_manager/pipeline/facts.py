@@ -48,6 +48,7 @@ from istio_templates.facts import (
     WarmupFacts,
 )
 from istio_templates.workloads.short_fields import merged
+from k8s_manager.traffic.release_traffic import mirrored
 from k8s_manager.traffic.weights import can_be_split, declared, split
 from k8s_manager.world.labels import version_labels
 from k8s_manager.world.replica_figures import NO_FIGURES, RunningFigures
@@ -133,7 +134,10 @@ def served(
         tenant=tenant,
         name=name,
         routes=tuple(_route(tenant, name, number, route) for number, route in enumerate(spec.routes)),
-        versions=tuple(_version(name, version, weights.get(version.name, 0), keda) for version in spec.versions),
+        versions=tuple(
+            _version(name, version, weights.get(version.name, 0), mirrored(spec).get(version.name, 0), keda)
+            for version in spec.versions
+        ),
         policy=_policy(spec.traffic_policy, spec.warmup.slow_start),
         closed=closed,
         retry_after=COLD_RETRY if closed and not spec.paused else None,
@@ -215,10 +219,10 @@ def _edits(change: HeaderChange) -> HeaderEdits:
     return HeaderEdits(tuple(sorted(change.set.items())), tuple(sorted(change.add.items())), change.remove)
 
 
-def _version(model: str, version: Version, weight: int, keda: KedaFacts) -> VersionFacts:
+def _version(model: str, version: Version, weight: int, mirror: int, keda: KedaFacts) -> VersionFacts:
     workload = version.workload
     pods = _pods(workload, version.autoscale, keda) if workload else None
-    return VersionFacts(version.name, version_labels(model, version), weight, pods)
+    return VersionFacts(version.name, version_labels(model, version), weight, pods, mirror)
 
 
 def _pods(workload: Workload, scaled: VersionAutoscale | None, keda: KedaFacts) -> PodsOfVersion:

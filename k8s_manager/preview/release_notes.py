@@ -21,11 +21,14 @@ def _note(spec: ModelSpec, now: ModelSpec) -> str:
     assert spec.rollout is not None
     target = ", ".join(version for version, weight in declared(spec).items() if weight)
     held = ", ".join(f"{version} {weight} %" for version, weight in declared(now).items() if weight)
-    steps = ", ".join(str(step.weight) for step in spec.rollout.steps)
+    mirrored = ", ".join(f"{step.mirrored} %" for step in spec.rollout.steps if step.mirrored)
+    copies = f"mirrors {mirrored} of them, whose answers are thrown away, and then " if mirrored else ""
+    steps = ", ".join(str(step.weight) for step in spec.rollout.steps if step.weight)
     asked = "".join(f"; {said}" for said in _asked(spec.rollout))
     when = " in quiet hours" if spec.rollout.low_traffic else " in its windows" if spec.rollout.windows else ""
+    way = f"{copies}brings them to {target}{when}"
     return (
-        f"requests stay as they are ({held}); a release brings them to {target}{when} by steps of {steps} and 100 %, "
+        f"requests stay as they are ({held}); a release {way} by steps of {steps} and 100 %, "
         f"each for at least {spec.rollout.hold} and {spec.rollout.min_requests} requests{asked}"
     )
 

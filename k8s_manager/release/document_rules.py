@@ -37,7 +37,9 @@ def target_version(spec: ModelSpec) -> str:
 
 def _step(step: RolloutStep) -> ReleaseStep:
     hold = None if step.hold is None else float(seconds(step.hold))
-    return ReleaseStep(step.weight, hold=hold, min_requests=step.min_requests, approval=step.approval)
+    return ReleaseStep(
+        step.weight or 0, step.mirrored, hold=hold, min_requests=step.min_requests, approval=step.approval
+    )
 
 
 def _check(check: RolloutCheck) -> ReleaseCheck:

@@ -27,6 +27,7 @@ from k8s_manager.release.external.external_checks import ExternalChecks
 from k8s_manager.release.quiet_hours import step_permission
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
+from k8s_manager.release.request_copies import MirrorQuestion
 from k8s_manager.release.status_record import rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop, each
@@ -105,7 +106,8 @@ class ReleaseLoop:
         _count(after)
         await self._write(models, after)
         is_left = await self._externals.tidy(self._looked(after))
-        return due if is_left or any(state.is_under_way for state in after.values()) else None
+        moving = (*after.values(), *filter(None, states.values()))  # one that has ended says next what blocks it
+        return due if is_left or any(state.is_under_way for state in moving) else None
 
     async def _hurry(self, models: dict[ModelPlace, Manifest], states: dict[ModelPlace, ReleaseState | None]) -> None:
         """Write what follows from what operators ask for, and from documents, before anything is read."""
@@ -215,7 +217,8 @@ class ReleaseLoop:
         self._shown[place] = self._clock.now()
         if before.get("phase") != wanted["phase"] and wanted["phase"] in ENDED and before:
             RELEASES.labels("promoted" if wanted["phase"] == ReleasePhase.DONE else "aborted").inc()
-        if (before.get("phase"), before.get("weight")) != (wanted["phase"], wanted["weight"]):
+        shown = ("phase", "weight", "mirror")
+        if any(before.get(name) != wanted[name] for name in shown):
             self._events.publish("release", f"{place.namespace}/{place.name}", wanted["message"], kind="Model")
 
 
@@ -242,6 +245,9 @@ def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
 
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
+    mirror = None
+    if state.mirror and not state.weight:
+        mirror = MirrorQuestion(target.place, state.stable, state.version, state.since, target.gateways, target.ports)
     return ReleaseQuestion(
         target.place,
         target.tenant,
@@ -251,6 +257,7 @@ def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
         target.queries,
         target.silent,
         by_load=target.times.quiet is not None,
+        mirror=mirror,
     )
 
 

@@ -1,4 +1,5 @@
-"""Sources of a release: collectors, which count the requests of its two versions, and Prometheus for its queries."""
+"""Sources of a release: collectors, which count the requests of its two versions, gateway pods, which count mirrored
+ones, and Prometheus for its queries."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from k8s_manager.release.decision.observation import ExternalReading, StepStatis
 from k8s_manager.release.load_reader import LoadReader
 from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON
@@ -29,7 +31,7 @@ LONGEST = 5 * 3600
 class ReleaseQuestion:
     """What a release wants to know of its model: the requests of two versions since a moment (epoch seconds), and the
     figures of queries by the names of their checks. `silent` is a gateway that logs no requests; with `by_load` quiet
-    hours are chosen by the model's load."""
+    hours are chosen by the model's load; with `mirror` the new version has no requests but mirrored ones."""
 
     place: ModelPlace
     tenant: str
@@ -39,6 +41,7 @@ class ReleaseQuestion:
     queries: Mapping[str, str] = field(default_factory=dict)
     silent: str | None = None
     by_load: bool = False
+    mirror: MirrorQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +62,44 @@ class ReleaseSource(Protocol):
 
 
 class MeasuredReleases:
-    """Asks collectors and Prometheus for all releases at once."""
+    """Asks collectors and Prometheus for all releases at once, and gateway pods for mirrored requests."""
 
-    def __init__(self, pool: CollectorPool | None, prometheus: PrometheusServer | None, clock: Clock) -> None:
-        self._pool, self._prometheus, self._clock = pool, prometheus, clock
+    def __init__(
+        self,
+        pool: CollectorPool | None,
+        prometheus: PrometheusServer | None,
+        clock: Clock,
+        mirrored: MirroredRequests | None = None,
+    ) -> None:
+        self._pool, self._prometheus, self._clock, self._mirrored = pool, prometheus, clock, mirrored
         self._loads = LoadReader(pool, clock)
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return the readings of each model."""
         answers, counted, loads = await asyncio.gather(
-            self._answers(asked), asyncio.gather(*map(self._counted, asked)), asyncio.gather(*map(self._load, asked))
+            self._answers(asked), self._statistics(asked), asyncio.gather(*map(self._load, asked))
         )
         return {
-            one.place: replace(found, readings=readings, load=load)
-            for one, readings, found, load in zip(asked, answers, counted, loads, strict=True)
+            one.place: replace(counted[one.place], readings=readings, load=load)
+            for one, readings, load in zip(asked, answers, loads, strict=True)
+        }
+
+    async def _statistics(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
+        """Return what was counted of each model: by collectors, or by gateway pods where requests are mirrored."""
+        real = [one for one in asked if one.mirror is None]
+        copies, counted = await asyncio.gather(self._copied(asked), asyncio.gather(*map(self._counted, real)))
+        return {**copies, **{one.place: readings for one, readings in zip(real, counted, strict=True)}}
+
+    async def _copied(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
+        """Return what gateway pods have counted of requests that are mirrored."""
+        questions = [one.mirror for one in asked if one.mirror is not None]
+        if self._mirrored is None:
+            flaw = "nothing reads what gateway pods count"
+            return {one.place: ReleaseReadings(flaw=flaw) for one in questions}
+        found = await self._mirrored.read(questions) if questions else {}
+        return {
+            place: ReleaseReadings(flaw=said) if isinstance(said, str) else ReleaseReadings(said)
+            for place, said in found.items()
         }
 
     async def _load(self, asked: ReleaseQuestion) -> ModelLoad:

@@ -50,6 +50,8 @@ def release_sentences(subject: str, found: Manifest | None) -> list[str]:
 def _sentences(subject: str, found: Manifest) -> Iterator[str]:
     weights = ", ".join(f"{one['version']} {one['weight']} %" for one in _dicts(found, "weights"))
     yield f"{subject}: {_stopped(found.get('message'))} Requests go to {weights}."
+    if mirror := found.get("mirror"):
+        yield f"{mirror} % of them are mirrored to {found.get('version')}, whose answers are thrown away."
     for check in _dicts(found, "checks"):
         yield f"Check {check.get('name')}: {_stopped(check.get('message'))}"
     for blocked in _dicts(found, "blocked"):

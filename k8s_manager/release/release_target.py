@@ -9,7 +9,7 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import Version
 from istio_templates.documents.rollouts.release_time import ReleaseFreeze
 from istio_templates.documents.rollouts.rollout_check import RolloutCheck
-from istio_templates.facts import ServedModel
+from istio_templates.facts import GatewayPool, ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
 from k8s_manager.release.decision.rules import ReleaseRules
@@ -32,7 +32,7 @@ class ReleaseTarget:
     """A model with a rollout: its rules, the version at which its document points, the weights in the cluster, and the
     replicas of each version. `queries` are those of its `checks` by name, `silent` is a gateway that logs no requests,
     `action` is what an operator asks for, `times` when steps may begin, `node_pool` the labels of the nodes for pods of
-    its checks (None: any)."""
+    its checks (None: any). Requests come through `gateways` to `ports`."""
 
     place: ModelPlace
     tenant: str
@@ -46,6 +46,8 @@ class ReleaseTarget:
     times: ReleaseTimes = ANY_TIME
     checks: tuple[RolloutCheck, ...] = ()
     node_pool: Mapping[str, str] | None = None
+    gateways: tuple[GatewayPool, ...] = ()
+    ports: frozenset[int] = frozenset()
 
 
 def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace, ReleaseTarget]:
@@ -100,6 +102,8 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
         queries=queries,
         checks=spec.rollout.checks,
         silent=next((pool.name for pool in served.tenant.gateways if not pool.access_log), None),
+        gateways=tuple(served.tenant.gateways),
+        ports=frozenset(route.port for route in served.routes),
     )
 
 

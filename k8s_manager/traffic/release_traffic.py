@@ -1,4 +1,4 @@
-"""Weights of a model that is released step by step: those in its status, not those of its document. Pure.
+"""Weights and mirrors of a model that is released step by step: those in its status, not in its document. Pure.
 
 The status is written before the routes are: a manager that starts in the middle of a release goes on from there.
 Where a status says nothing, requests stay where they go now, so that a document that names another version moves none
@@ -15,6 +15,12 @@ from k8s_manager.traffic.weights import declared
 from k8s_manager.world.labels import departed_version
 
 
+class MirroredShare(TrafficShare):
+    """The share of a version that is also sent copies of `mirror` per cent of the requests; no document has it."""
+
+    mirror: int
+
+
 def released(
     model: str, spec: ModelSpec, status: Manifest, live: Mapping[str, int], deployed: Collection[str]
 ) -> ModelSpec | None:
@@ -27,12 +33,28 @@ def released(
         return None
     known = [version.name for version in spec.versions]
     weights = _of_known(stated_weights(status) or live, {*known, *deployed})
-    if not weights or weights == {version: weight for version, weight in declared(spec).items() if weight}:
+    copies = stated_mirror(status) if weights else {}
+    copies = {version: share for version, share in copies.items() if version in known and version not in weights}
+    if not weights or (not copies and weights == {name: weight for name, weight in declared(spec).items() if weight}):
         return None
     departed = tuple(departed_version(model, version) for version in weights if version not in known)
-    shares = {**dict.fromkeys(declared(spec), 0), **weights}
-    traffic = tuple(TrafficShare(version=version, weight=weight) for version, weight in shares.items())
+    shares = {**dict.fromkeys((*declared(spec), *copies), 0), **weights}
+    traffic = tuple(_traffic(version, weight, copies.get(version, 0)) for version, weight in shares.items())
     return spec.model_copy(update={"versions": (*spec.versions, *departed), "traffic": traffic})
+
+
+def mirrored(spec: ModelSpec) -> dict[str, int]:
+    """Return the per cent of requests of which versions are sent copies, in the spec to go by."""
+    return {share.version: share.mirror for share in spec.traffic if isinstance(share, MirroredShare)}
+
+
+def stated_mirror(status: Manifest) -> dict[str, int]:
+    """Return the version to which requests are mirrored by `status.rollout`, and their per cent; empty for none."""
+    rollout = status.get("rollout")
+    if not isinstance(rollout, dict):
+        return {}
+    version, share = _share({"version": rollout.get("version"), "weight": rollout.get("mirror")})
+    return {version: share} if share else {}
 
 
 def stated_weights(status: Manifest) -> dict[str, int]:
@@ -41,6 +63,12 @@ def stated_weights(status: Manifest) -> dict[str, int]:
     found = rollout.get("weights") if isinstance(rollout, dict) else None
     weights = dict(map(_share, found)) if isinstance(found, list) else {}
     return weights if sum(weights.values()) == 100 and all(weights.values()) else {}
+
+
+def _traffic(version: str, weight: int, mirror: int) -> TrafficShare:
+    if mirror:
+        return MirroredShare(version=version, weight=weight, mirror=mirror)
+    return TrafficShare(version=version, weight=weight)
 
 
 def _share(found: Any) -> tuple[str, int]:

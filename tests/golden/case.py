@@ -17,6 +17,8 @@ from k8s_manager.pipeline import facts
 from k8s_manager.pipeline.plan import Plan, plan_once
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.runtime.clock import SystemClock
+from k8s_manager.traffic.resolver import in_release
+from k8s_manager.world.world import World
 from ratelimiter import controller, pins
 from ratelimiter.controller import LimitTarget, Observation
 from ratelimiter.target import target, total, within_tenant_ceilings
@@ -34,6 +36,7 @@ def rendered(case: str) -> list[Manifest]:
     world = world_of([parse(document) for document in documents], observed.get("uids", {}))
     if observed.get("secrets") is not None:
         world = dataclasses.replace(world, secrets=frozenset(tuple(s.split("/")) for s in observed["secrets"]))
+    world = _released(world, observed.get("rollouts", {}))
     plan = planned(world)
     closed = _closed(plan, observed)
     if closed:
@@ -41,6 +44,13 @@ def rendered(case: str) -> list[Manifest]:
     desired = Renderer().render(plan)
     objects = {**desired.objects, **_slots(plan, observed)}
     return in_order(objects.values())
+
+
+def _released(world: World, rollouts: dict[str, Any]) -> World:
+    """Return the world in which models (`namespace/name`) have these in `status.rollout`."""
+    statuses = {ObjectKey("Model", *place.split("/")): {"rollout": found} for place, found in rollouts.items()}
+    models = (dataclasses.replace(stored, status=statuses.get(stored.key, {})) for stored in world.models)
+    return dataclasses.replace(world, models=tuple(in_release(stored, world) for stored in models))
 
 
 def _wanted(plan: Plan, observed: dict[str, Any]) -> dict[str, LimitTarget]:

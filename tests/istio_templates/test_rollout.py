@@ -10,6 +10,7 @@ from istio_templates.errors import Invalid
 from tests.support.documents import model, tenant
 
 FIELD = "spec.rollout"
+TWICE = {"mayBeCalledTwice": True}
 ERRORS = {"name": "errors", "outcome": "5xx", "max": "1%"}
 
 
@@ -43,6 +44,18 @@ def test_the_rollout_of_the_design_is_read():
     )
     assert [step.weight for step in found.steps] == [1, 5, 25, 50]
     assert [(check.most, check.least) for check in found.checks] == [(0.01, None), (0.2, None), (None, 0.03)]
+
+
+def test_mirrored_steps_come_before_weights_and_rise_or_stay():
+    shares = [{"mirror": "10%"}, {"mirror": "10%"}, {"mirror": "100%"}, {"weight": 1}, {"weight": 5}]
+    found = read(steps=shares, **TWICE)
+    assert [(step.mirrored, step.weight) for step in found.steps] == [
+        (10, None),
+        (10, None),
+        (100, None),
+        (0, 1),
+        (0, 5),
+    ]
 
 
 def test_an_empty_rollout_has_steps_and_a_check_on_errors():
@@ -84,6 +97,17 @@ def test_an_empty_rollout_has_steps_and_a_check_on_errors():
             "write a name such as Europe/Berlin",
         ),
         ({"checks": [ERRORS, ERRORS]}, "checks", "errors stands there twice"),
+        ({"steps": [{}]}, "steps[0].weight", "give the step a weight, or a mirror such as 10%"),
+        ({"steps": [{"mirror": "10%"}], **TWICE}, "steps", "all are mirrored; add one with a weight"),
+        ({"steps": [{"mirror": "10%"}, {"weight": 5}]}, "steps[0].mirror", "set mayBeCalledTwice: true"),
+        ({"steps": [{"mirror": "0%"}], **TWICE}, "steps[0].mirror", "from 1% to 100%"),
+        ({"steps": [{"mirror": "101%"}], **TWICE}, "steps[0].mirror", "'101%' is no share of requests"),
+        ({"steps": [{"mirror": "2.5%"}], **TWICE}, "steps[0].mirror", "in whole per cent"),
+        ({"steps": [{"mirror": 10}], **TWICE}, "steps[0].mirror", "string"),
+        ({"steps": [{"mirror": "5%", "weight": 5}], **TWICE}, "steps[0].mirror", "make two steps of it"),
+        ({"steps": [{"weight": 5}, {"mirror": "5%"}], **TWICE}, "steps[1].mirror", "put mirrored steps first"),
+        ({"steps": [{"mirror": "20%"}, {"mirror": "10%"}], **TWICE}, "steps[1].mirror", "10% is below 20%"),
+        ({"mayBeCalledTwice": "yes"}, "mayBeCalledTwice", "valid boolean"),
     ],
 )
 def test_what_is_wrong_in_a_rollout_is_said_where_it_stands(rollout, field, said):

@@ -27,13 +27,15 @@ class VersionBehaviour:
 @dataclass
 class ServedRequests:
     """`rate` requests/s of one model; `away`: nothing counts them; `delay` is how long an answer takes. `seen` are the
-    weights of every second. `load` is what quiet hours are chosen by."""
+    weights of every second, `mirrors` the per cent that is mirrored to each version. `load` is what quiet hours are
+    chosen by."""
 
     rate: float = 60.0
     behaviour: dict[str, VersionBehaviour] = field(default_factory=dict)
     away: bool = False
     delay: float = 0.0
     seen: list[dict[str, int]] = field(default_factory=list)
+    mirrors: list[dict[str, int]] = field(default_factory=list)
     load: ModelLoad = field(default_factory=ModelLoad)
 
     def __post_init__(self) -> None:
@@ -45,15 +47,19 @@ class ServedRequests:
         while True:
             start, counts = self._clock.utc().timestamp(), dict[str, int]()
             for _ in range(WINDOW):
-                weights = weights_of(cluster.find("VirtualService", "ranker", "search"))  # type: ignore[attr-defined]
+                route = cluster.find("VirtualService", "ranker", "search")  # type: ignore[attr-defined]
+                weights, mirrors = weights_of(route), mirrors_of(route)
                 self.seen.append(weights)
-                for version, weight in weights.items():
+                self.mirrors.append(mirrors)
+                copies = {f"mirrored {version}": share for version, share in mirrors.items()}
+                for version, weight in {**weights, **copies}.items():
                     counts[version] = counts.get(version, 0) + round(self.rate * weight / 100)
                 await asyncio.sleep(1)
             self._windows.append((start, {name: self._statistics(name, count) for name, count in counts.items()}))
 
     def _statistics(self, version: str, count: int) -> VersionStatistics:
-        behaviour, latency = self.behaviour.get(version, VersionBehaviour()), dict[int, int]()
+        behaviour = self.behaviour.get(version.removeprefix("mirrored "), VersionBehaviour())
+        latency = dict[int, int]()
         failed = sum(self._random.random() < behaviour.errors for _ in range(count))
         for _ in range(count):
             found = bucket_of(round(behaviour.latency * 1e6 * self._random.lognormvariate(0, 0.3)))
@@ -73,7 +79,10 @@ class ServedRequests:
         found = [(at, of) for at, of in self._windows if at >= asked.since and at + WINDOW <= end]
         until = max((at + WINDOW for at, _ in found), default=end)
         first = min((at for at, _ in found), default=until)
-        return StepStatistics(first, until, *(_sum(found, name) for name in (asked.stable, asked.version)))
+        stable = _sum(found, asked.stable)
+        if asked.mirror is not None:
+            return StepStatistics(first, until, stable, mirrored=_sum(found, f"mirrored {asked.version}"))
+        return StepStatistics(first, until, stable, _sum(found, asked.version))
 
 
 def weights_of(route: Manifest | None) -> dict[str, int]:
@@ -82,6 +91,12 @@ def weights_of(route: Manifest | None) -> dict[str, int]:
         return {}
     found = [part for rule in route["spec"]["http"] for part in rule.get("route", ())]
     return {part["destination"].get("subset", ""): part.get("weight", 100) for part in found}
+
+
+def mirrors_of(route: Manifest | None) -> dict[str, int]:
+    """Return the per cent of requests that a VirtualService mirrors to each version."""
+    found = [part for rule in (route or {"spec": {"http": []}})["spec"]["http"] for part in rule.get("mirrors", ())]
+    return {part["destination"]["subset"]: part["percentage"]["value"] for part in found}
 
 
 def _sum(windows: Sequence[tuple[float, dict[str, VersionStatistics]]], version: str) -> VersionStatistics:

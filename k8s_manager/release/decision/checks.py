@@ -74,6 +74,13 @@ def step_statistics(state: ReleaseState, seen: ReleaseObservation) -> StepStatis
     return found
 
 
+def source_of(state: ReleaseState) -> str:
+    """Return what has to be so that there are statistics of the present weights."""
+    if state.mirror and not state.weight:
+        return "the gateway pods show the manager their counters"
+    return "a collector runs and reads the gateways"
+
+
 def _compared(
     rules: ReleaseRules, index: int, state: ReleaseState, seen: ReleaseObservation
 ) -> ComparedRequests | None:
@@ -93,7 +100,7 @@ def _result(
     if isinstance(check, ExternalCheck):
         return _external(check, state, seen)
     if compared is None:
-        sentence = "Statistics of these weights are missing or old; see that a collector runs and reads the gateways."
+        sentence = f"Statistics of these weights are missing or old; see that {source_of(state)}."
         return CheckResult(check.name, INCONCLUSIVE, sentence, seen.at)
     return _outcome(check, compared) if isinstance(check, OutcomeCheck) else _quantile(check, compared)
 

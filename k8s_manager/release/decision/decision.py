@@ -48,9 +48,10 @@ def decide(
         notes = (*notes, *more, *lost)
     weights = dict.fromkeys((*seen.live, *seen.versions), 0) | state.weights
     state = replace(state, is_live=_nonzero(weights) == _nonzero(seen.live))
+    state = replace(state, mirror=_mirror(rules, state, seen))
     replicas = _least_replicas(rules, state, seen)
     reasons = tuple(dict.fromkeys((state.reason, *notes)))
-    return ReleaseDecision(weights, _mirror(rules, state, seen), replicas, reasons, state.message), state
+    return ReleaseDecision(weights, state.mirror, replicas, reasons, state.message), state
 
 
 def _looked_at(state: ReleaseState, seen: ReleaseObservation) -> tuple[ReleaseState, tuple[ReleaseReason, ...]]:
@@ -82,7 +83,9 @@ def _mirror(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) 
     if not state.is_under_way or state.is_forced:
         return 0
     index, most = step_in_force(state), carried_weight(state.stable, state.version, seen) - state.weight
-    return max(0, min(rules.step(index).mirror, most)) if index >= 0 else 0
+    if index < 0 or state.weight > rules.step(index).weight:  # of a later step, which has lost replicas
+        return 0
+    return max(0, min(rules.step(index).mirror, most))
 
 
 def _least_replicas(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) -> dict[str, int]:

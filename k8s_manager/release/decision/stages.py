@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from k8s_manager.release.decision.capacity import carried_weight, needed_replicas
-from k8s_manager.release.decision.checks import check_results, step_statistics
+from k8s_manager.release.decision.checks import check_results, source_of, step_statistics
 from k8s_manager.release.decision.observation import ReleaseObservation
 from k8s_manager.release.decision.rules import LAST, ReleaseRules, ReleaseStep, TroubleRule
-from k8s_manager.release.decision.state import CheckVerdict, ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.state import CheckVerdict, ReleasePhase, ReleaseReason, ReleaseState, share_text
 from k8s_manager.release.decision.transitions import STOPPED, aborted, finished, resumed
 
 PATIENCE, LEAST_PATIENCE = 3.0, 300.0
@@ -30,7 +30,7 @@ def _prepare(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation)
         return overdue
     is_first = not state.step or state.step <= state.reached
     if not is_first and not state.is_forced and (question := _question(rules, state, seen)):
-        message = f"Version {state.version} stays at {state.weight} %: {question[1]}."
+        message = f"Version {state.version} stays at {state.share}: {question[1]}."
         return replace(state, reason=question[0], message=message)
     return _begun(rules, state, seen)
 
@@ -41,12 +41,12 @@ def _run(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) -> 
     if failed := _failed(rules, state, seen) or _overdue(rules, state, seen):
         return failed
     if seen.at - state.since < rules.hold_of(state.step):
-        message = f"Version {state.version} has {state.weight} % for {seen.at - state.since:.0f} s."
+        message = f"Version {state.version} has {state.share} for {seen.at - state.since:.0f} s."
         return replace(resumed(state, rules), reason=ReleaseReason.MEASURING, message=message)
     if question := _question(rules, state, seen):
         return _undecided(rules, state, seen, *question)
     if rules.step(state.step).approval and state.step not in state.approved:
-        message = f"The step at {state.weight} % has passed its checks; approve it, or abort."
+        message = f"The step at {state.share} has passed its checks; approve it, or abort."
         phase = ReleasePhase.AWAITING_APPROVAL
         return replace(state, phase=phase, reason=ReleaseReason.NOT_APPROVED, message=message)
     return _begun(rules, resumed(replace(state, step=state.step + 1, begun=False), rules), seen)
@@ -93,21 +93,22 @@ def _begun(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) -
     """Begin a step if its replicas are warm and nothing hinders it; else say what it waits for."""
     step = rules.step(state.step)
     needed, found = replicas_for(step, state, seen), seen.replicas_of(state.version)
+    share = share_text(step.weight, step.mirror)
     if not seen.may_progress and state.step > state.reached:
         message = seen.hindrance or "No window is open; wait for the next one, or abort."
         return replace(state, reason=ReleaseReason.WINDOW, message=message)
     if found.most is not None and needed > found.most:
         message = (
-            f"Version {state.version} needs {needed} replicas for {step.weight} %, and may have {found.most}; "
+            f"Version {state.version} needs {needed} replicas for {share}, and may have {found.most}; "
             "raise its maximum or the tenant's quota, or abort."
         )
         return replace(state, reason=ReleaseReason.QUOTA, message=message)
     if found.warm < needed or carried_weight(state.stable, state.version, seen) < step.weight + step.mirror:
-        message = f"Version {state.version} has {found.warm} of {needed} warm replicas for {step.weight} %; wait."
+        message = f"Version {state.version} has {found.warm} of {needed} warm replicas for {share}; wait."
         return replace(state, reason=ReleaseReason.WARMING, message=message)
     state = replace(state, weight=step.weight, begun=True, reached=max(state.reached, state.step))
     state = replace(state, since=seen.at, results=())
-    message = f"Version {state.version} gets {step.weight} %."
+    message = f"Version {state.version} gets {share}."
     reason = ReleaseReason.MEASURING if step is not LAST else ReleaseReason.DRAINING
     return resumed(replace(state, reason=reason, message=message), rules)
 
@@ -125,7 +126,7 @@ def _failed(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation) 
     if not failed:
         return None
     message = (
-        f"Version {state.version} at {state.weight} % failed: {'; '.join(f'{f.name}, {f.sentence}' for f in failed)}."
+        f"Version {state.version} at {state.share} failed: {'; '.join(f'{f.name}, {f.sentence}' for f in failed)}."
     )
     return _stopped(rules.on_failure, state, ReleaseReason.CHECK_FAILED, message, seen.at)
 
@@ -156,7 +157,7 @@ def _question(rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation
     if least or rules.statistical_checks:
         found = step_statistics(state, seen)
         if found is None:
-            return ReleaseReason.STATISTICS_MISSING, "statistics are missing or old; see that a collector runs"
+            return ReleaseReason.STATISTICS_MISSING, f"statistics are missing or old; see that {source_of(state)}"
         requests = found.of_new(state.weight).requests
         if requests < least:
             return ReleaseReason.TOO_FEW_REQUESTS, f"{requests} of at least {least} requests"
@@ -170,7 +171,7 @@ def _undecided(
     rules: ReleaseRules, state: ReleaseState, seen: ReleaseObservation, reason: ReleaseReason, what: str
 ) -> ReleaseState:
     """Return the state of a step that waits for evidence, or has waited long enough."""
-    message = f"Version {state.version} stays at {state.weight} %: {what}."
+    message = f"Version {state.version} stays at {state.share}: {what}."
     hold = rules.hold_of(state.step)
     if rules.on_inconclusive is TroubleRule.ABORT:
         if seen.at - state.since > hold + max(PATIENCE * hold, LEAST_PATIENCE):

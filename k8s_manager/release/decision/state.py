@@ -6,6 +6,11 @@ from enum import StrEnum
 from k8s_manager.release.decision.rules import WHOLE
 
 
+def share_text(weight: int, mirror: int) -> str:
+    """Return what a version gets of the requests, in words; both are per cent."""
+    return f"{mirror} % mirrored" if mirror and not weight else f"{weight} %"
+
+
 class ReleasePhase(StrEnum):
     """Where a release stands. `DONE` and `ABORTED` are its ends; a model that releases nothing is `DONE`."""
 
@@ -101,10 +106,11 @@ class ReleaseState:
     """A release from the version `stable` to `version`; the same twice where nothing is released.
 
     `step` is the step that is prepared, or that is under way once it has `begun`, `reached` the last one that ever had;
-    `weight` the new version's per cent, `is_live` whether that was seen in the cluster since it was decided. `started`
-    is when the release began, `since` when its present weight (and with it its statistics) did, `paused` when it was
-    paused; all in epoch seconds. `kept` are the replicas that the stable version keeps, `handled` the last action that
-    was taken notice of. `window` are the quiet hours that were chosen for it.
+    `weight` the new version's per cent, `mirror` the per cent that is mirrored to it, `is_live` whether that weight was
+    seen in the cluster since it was decided. `started` is when the release began, `since` when its present weight (and
+    with it its statistics) did, `paused` when it was paused; all in epoch seconds. `kept` are the replicas that the
+    stable version keeps, `handled` the last action that was taken notice of. `window` are the quiet hours that were
+    chosen for it.
     """
 
     stable: str
@@ -114,6 +120,7 @@ class ReleaseState:
     begun: bool = False
     reached: int = -1
     weight: int = 0
+    mirror: int = 0
     is_live: bool = False
     started: float = 0.0
     since: float = 0.0
@@ -140,6 +147,11 @@ class ReleaseState:
         if not self.is_under_way or self.stable == self.version:
             return {self.stable: WHOLE}
         return {self.stable: WHOLE - self.weight, self.version: self.weight}
+
+    @property
+    def share(self) -> str:
+        """What the new version gets of the requests, in words: `5 %`, or `10 % mirrored`."""
+        return share_text(self.weight, self.mirror)
 
     def block(self, version: str) -> BlockedVersion | None:
         """Return why a version is blocked; None where it is not."""

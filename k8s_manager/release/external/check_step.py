@@ -65,7 +65,8 @@ def check_step(target: ReleaseTarget, state: ReleaseState) -> CheckStep | None:
     live = {version: weight for version, weight in target.live.items() if weight}
     wanted = {version: weight for version, weight in state.weights.items() if weight}
     has_stopped = state.phase is ReleasePhase.HOLDING and state.reason in STOPPED
-    if not state.is_under_way or not state.weight or index < 0 or live != wanted or state.is_forced or has_stopped:
+    gets_none = not state.weight and not state.mirror
+    if not state.is_under_way or gets_none or index < 0 or live != wanted or state.is_forced or has_stopped:
         return None
     decided = {found.name for found in state.results if found.is_final and found.at >= state.since}
     open_checks = [check for check in target.checks if check.name not in decided]

@@ -92,6 +92,7 @@ def envoy_bootstrap(pod: Object, address: str, xds: tuple[str, int]) -> Object:
             "listeners": [_stats_listener(address)],
             "clusters": [_static("xds-grpc", *xds, http2=True), _static("admin", address, ADMIN_PORT)],
         },
+        "stats_config": {"histogram_bucket_settings": _histograms(metadata.get("annotations") or {})},
         "layered_runtime": {
             "layers": [
                 {"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}},
@@ -99,6 +100,12 @@ def envoy_bootstrap(pod: Object, address: str, xds: tuple[str, int]) -> Object:
             ]
         },
     }
+
+
+def _histograms(annotations: Object) -> list[Object]:
+    """Return where Envoy divides histograms, by the prefixes of their names."""
+    found = json.loads(annotations.get("sidecar.istio.io/statsHistogramBuckets", "{}"))
+    return [{"match": {"prefix": prefix}, "buckets": edges} for prefix, edges in found.items()]
 
 
 def _address(host: str, port: int) -> Object:

@@ -10,7 +10,19 @@ from k8s_manager.standalone.translator.omissions import UnknownField, known_only
 Object = dict[str, Any]
 ClusterOf = Callable[[Object], str]
 HTTP_FIELDS = frozenset(
-    {"name", "match", "route", "redirect", "directResponse", "timeout", "retries", "headers", "rewrite", "corsPolicy"}
+    {
+        "name",
+        "match",
+        "route",
+        "mirrors",
+        "redirect",
+        "directResponse",
+        "timeout",
+        "retries",
+        "headers",
+        "rewrite",
+        "corsPolicy",
+    }
 )
 _CORS_TYPE = "type.googleapis.com/envoy.extensions.filters.http.cors.v3"
 CORS_FILTER: Object = {"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{_CORS_TYPE}.Cors"}}
@@ -41,6 +53,8 @@ def action_of(http: Object, cluster_of: ClusterOf) -> Object:
     if "redirect" in http:
         return {"redirect": _redirect(mapping(http["redirect"], "redirect"))}
     route: Object = {"timeout": seconds(http.get("timeout", "0s")), **_clusters(http, cluster_of)}
+    if mirrors := [_mirror(one, cluster_of) for one in mappings(http.get("mirrors"), "mirrors")]:
+        route["request_mirror_policies"] = mirrors
     route |= _retries(mapping(http.get("retries"), "retries"))
     route |= _rewrite(mapping(http.get("rewrite"), "rewrite"))
     return {"route": route}
@@ -59,6 +73,18 @@ def _clusters(http: Object, cluster_of: ClusterOf) -> Object:
     if sum(one["weight"] for one in weighted) <= 0:
         raise UnknownField("route", "its weights add up to 0")
     return {"weighted_clusters": {"clusters": weighted}}
+
+
+def _mirror(mirror: Object, cluster_of: ClusterOf) -> Object:
+    """Return what is mirrored where, as istiod says it: the copy has the Host of the request."""
+    known_only(mirror, frozenset({"destination", "percentage"}), "mirrors")
+    share = float(mapping(mirror.get("percentage", {"value": 100}), "mirrors.percentage").get("value", 0))
+    return {
+        "cluster": cluster_of(mapping(mirror.get("destination"), "mirrors.destination")),
+        "runtime_fraction": {"default_value": {"numerator": round(share * 10_000), "denominator": "MILLION"}},
+        "trace_sampled": False,
+        "disable_shadow_host_suffix_append": True,
+    }
 
 
 def _direct_response(direct: Object) -> Object:

@@ -43,7 +43,9 @@ def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
 def _clusters_of(table: Object) -> Iterator[str]:
     for virtual_host in table["virtual_hosts"]:
         for route in virtual_host["routes"]:
-            yield from _clusters_behind(route.get("route", {}))
+            action = route.get("route", {})
+            yield from _clusters_behind(action)
+            yield from (one["cluster"] for one in action.get("request_mirror_policies", ()))
 
 
 def _clusters_behind(action: Object) -> list[str]:

@@ -41,6 +41,14 @@ def test_sentences_have_one_full_stop_each():
     ]
 
 
+def test_copies_of_requests_are_said():
+    mirrored = replace(RUNNING, weight=0, mirror=10, message="Version v2 has 10 % mirrored for 30 s.", blocked=())
+    assert release_sentences("search/ranker", status_of(mirrored, RULES))[:2] == [
+        "search/ranker: Version v2 has 10 % mirrored for 30 s. Requests go to v1 100 %.",
+        "10 % of them are mirrored to v2, whose answers are thrown away.",
+    ]
+
+
 def test_a_model_without_a_rollout_is_said():
     assert "with spec.rollout" in release_sentences("search/ranker", None)[0]
 

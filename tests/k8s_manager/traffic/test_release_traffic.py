@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents import parse
-from k8s_manager.traffic.release_traffic import released, stated_weights
+from k8s_manager.traffic.release_traffic import mirrored, released, stated_weights
 from k8s_manager.traffic.weights import declared
 from tests.support.documents import model
 
@@ -27,6 +27,36 @@ def serving(spec, said=None, live=None, deployed=("v1", "v2")):
 
 def test_the_weights_of_the_status_hold():
     assert serving(spec_of(), status(v1=95, v2=5), {"v1": 50, "v2": 50}) == {"v1": 95, "v2": 5}
+
+
+def test_the_mirror_of_the_status_holds_for_a_version_without_a_weight():
+    said = status(v1=100)
+    said["rollout"] |= {"version": "v2", "mirror": 10}
+    found = released("ranker", spec_of(), said, {"v1": 100}, ["v1", "v2"])
+    assert found is not None and mirrored(found) == {"v2": 10}
+    assert serving(spec_of(), said) == {"v1": 100}
+    said["rollout"]["mirror"] = 0
+    found = released("ranker", spec_of(), said, {"v1": 100}, ["v1", "v2"])
+    assert found is not None and mirrored(found) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mirror": "10%"},
+        {"mirror": 101},
+        {"mirror": -1},
+        {"mirror": True},
+        {"version": 2},
+        {"version": "v9"},
+        {"version": "v1"},
+    ],
+)
+def test_a_mirror_that_cannot_be_read_or_leads_nowhere_is_none(changes):
+    said = status(v1=100)
+    said["rollout"] |= {"version": "v2", "mirror": 10, **changes}
+    found = released("ranker", spec_of(), said, {"v1": 100}, ["v1", "v2"])
+    assert found is not None and mirrored(found) == {}
 
 
 def test_without_a_status_requests_stay_where_they_go():

@@ -57,6 +57,7 @@ class ReleaseSummary(ApiAnswer):
     version: str = Field(description="The version to which they come; the stable one where nothing is released.")
     weights: list[VersionWeight]
     weight: int = Field(description="The per cent of the version that is released.")
+    mirror: int = optional(description="The per cent of requests that is mirrored to it; its answers are thrown away.")
     step: int = Field(description="The step that is prepared or under way, from 1 on; the last one is 100 %.")
     steps: int
     begun: bool = Field(description="Whether the step has its weight.")

@@ -59,6 +59,8 @@ def test_nothing_is_asked_where(change, why):
 
 
 def test_a_step_that_waits_for_evidence_or_whose_successor_is_prepared_is_the_same_step():
+    mirrored = check_step(replace(TARGET, live={"v1": 100}), replace(STATE, weight=0, mirror=10))
+    assert mirrored is not None and mirrored.weight == 0 and mirrored.webhooks
     asked = check_step(TARGET, STATE)
     holding = replace(STATE, phase=ReleasePhase.HOLDING, reason=ReleaseReason.INCONCLUSIVE)
     preparing = replace(STATE, phase=ReleasePhase.PREPARING, step=1, begun=False)

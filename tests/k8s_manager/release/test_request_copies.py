@@ -1,0 +1,122 @@
+"""Statistics of mirrored requests, from what gateway pods count."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from collectors.access_log.latency import quantile
+from collectors.cluster_counters import ClusterCounts
+from collectors.replicas import PodState
+from istio_templates.facts import GatewayPool
+from k8s_manager.release.decision.observation import StepStatistics
+from k8s_manager.release.release_target import ModelPlace
+from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
+
+INF = float("inf")
+SHARED = GatewayPool("shared", "gw", (), ())
+PLACE = ModelPlace("search", "ranker")
+ASKED = MirrorQuestion(PLACE, "v1", "v2", 100.0, (SHARED,), frozenset({8080}))
+V1, V2 = (f"outbound|8080|{version}|ranker.search.svc.cluster.local" for version in ("v1", "v2"))
+
+
+class Clock:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def utc(self) -> datetime:
+        return self.moment
+
+
+class Gateways:
+    """Gateway pods by address and what each counts; one with None does not answer."""
+
+    def __init__(self) -> None:
+        self.clock, self.pods = Clock(), dict[str, dict[str, ClusterCounts] | None]()
+        self.requests = MirroredRequests(lambda _: list(map(self._pod, self.pods)), 15090, self.clock)
+
+    def _pod(self, address: str) -> PodState:
+        return PodState(address, frozenset(), True, False, address)
+
+    async def read(self, address, clusters):
+        assert set(clusters) >= {V1, V2}
+        return self.pods[address]
+
+    async def look(self, seconds: float = 5.0, **changes) -> StepStatistics | str:
+        self.clock.moment += timedelta(seconds=seconds)
+        return (await self.requests.read_by(self.read, [replace(ASKED, **changes)]))[PLACE]
+
+
+def counted(completed: int, errors: int = 0, **latency: int) -> ClusterCounts:
+    return ClusterCounts(completed, 0, errors, {float(edge.removeprefix("le")): n for edge, n in latency.items()})
+
+
+@pytest.fixture
+def gateways() -> Gateways:
+    return Gateways()
+
+
+async def test_requests_count_from_the_first_look_at_a_step_on(gateways):
+    gateways.pods = {"a": {V1: counted(1000), V2: counted(70, 7)}, "b": {V1: counted(5), V2: counted(0)}}
+    first = await gateways.look()
+    assert first.since == first.until and (first.mirrored.requests, first.stable.requests) == (0, 0)
+    gateways.pods = {"a": {V1: counted(1100, 1), V2: counted(80, 9)}, "b": {V1: counted(105), V2: counted(10, 1)}}
+    later = await gateways.look()
+    assert (later.since, later.until - later.since) == (first.since, 5.0)
+    assert (later.stable.requests, later.stable.outcomes["5xx"]) == (200, 1)
+    assert (later.mirrored.requests, later.mirrored.outcomes["5xx"]) == (20, 3)
+    assert later.new.requests == 0
+
+
+async def test_pods_that_begin_again_come_and_go_lose_nothing_that_was_counted(gateways):
+    gateways.pods = {"a": {V2: counted(50)}, "b": {V2: counted(50)}}
+    await gateways.look()
+    gateways.pods = {"a": {V2: counted(60)}, "b": {V2: counted(60)}}
+    await gateways.look()
+    gateways.pods = {"a": {V2: counted(4)}, "c": {V2: counted(500)}}
+    assert (await gateways.look()).mirrored.requests == 10 + 10 + 4
+    gateways.pods = {"a": None, "c": {V2: counted(503)}}
+    assert (await gateways.look()).mirrored.requests == 24 + 3
+    gateways.pods = {"a": {V2: counted(10)}, "c": {V2: counted(503)}}
+    assert (await gateways.look()).mirrored.requests == 27 + 6
+
+
+async def test_each_step_counts_for_itself(gateways):
+    gateways.pods = {"a": {V2: counted(50)}}
+    await gateways.look()
+    gateways.pods = {"a": {V2: counted(60)}}
+    assert (await gateways.look()).mirrored.requests == 10
+    assert (await gateways.look(since=200.0)).mirrored.requests == 0
+    gateways.pods = {"a": {V2: counted(61)}}
+    assert (await gateways.look(since=200.0)).mirrored.requests == 1
+    assert (await gateways.look()).mirrored.requests == 0
+
+
+async def test_the_ports_of_all_routes_count(gateways):
+    other = V2.replace("8080", "9000")
+    gateways.pods = {"a": {V2: counted(1), other: counted(1)}}
+    await gateways.look(ports=frozenset({8080, 9000}))
+    gateways.pods = {"a": {V2: counted(2), other: counted(3)}}
+    assert (await gateways.look(ports=frozenset({8080, 9000}))).mirrored.requests == 3
+
+
+async def test_latencies_within_a_class_speak_for_the_new_version(gateways):
+    gateways.pods = {"a": {V1: counted(0), V2: counted(0)}}
+    await gateways.look()
+    classes = {"le100": 0, "le200": 10, "leinf": 10}
+    gateways.pods = {"a": {V1: counted(10, **classes), V2: counted(10, **classes)}}
+    found = await gateways.look()
+    assert 100_000 < quantile(found.mirrored.latency, 0.9) < 110_000
+    assert 190_000 < quantile(found.stable.latency, 0.9) < 210_000
+    gateways.pods = {"a": {V1: counted(10, **classes), V2: counted(20, le100=0, le200=10, leinf=20)}}
+    assert quantile((await gateways.look()).mirrored.latency, 0.99) > 200_000
+
+
+async def test_what_cannot_be_read_is_said_with_what_to_do(gateways):
+    said = await gateways.look()
+    assert "gateway shared has no ready pod" in said and "start one" in said
+    gateways.pods = {"a": None}
+    said = await gateways.look()
+    assert "gateway pods gw/a do not show their statistics" in said and "let the manager reach" in said
+    gateways.pods = {"a": {}, "b": None}
+    said = await gateways.look()
+    assert "gw/a, gw/b do not count by version" in said and "proxyStatsMatcher" in said
