@@ -215,7 +215,8 @@ async def _give_turn() -> None:
 
 
 KINDS: tuple[str, ...] = (
-    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "Namespace", "Pod", "Secret",
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Namespace",
+    "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
     "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry",
     "ScaledObject", *GATEWAY_API,

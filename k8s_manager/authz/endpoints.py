@@ -56,6 +56,7 @@ _READ, _OPERATE = Need(Scope.TENANT), Need(Scope.TENANT, Right.OPERATE)
 _MODELS = "/v1/tenants/{tenant}/models"
 _MODEL = _MODELS + "/{model}"
 _OVERRIDE = _MODEL + "/limit/override"
+_REGISTRY = "/v1/tenants/{tenant}/modelversions"
 
 _MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/versions/{version}/replicas")
 NEEDS: Mapping[tuple[str, str], Need] = {
@@ -75,11 +76,16 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_crud("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_crud("/v1/overrides", Need(Scope.ANYWHERE), Need(Scope.FLEET, Right.OVERRIDE)),
     **_crud("/v1/tenants/{tenant}/overrides", _READ, _OPERATE),
+    **_crud(_REGISTRY, _READ, _OPERATE),
+    ("POST", _REGISTRY): _OPERATE,
+    ("POST", _REGISTRY + "/{name}/evaluations"): _OPERATE,
+    **{(verb, _REGISTRY + f"/{{name}}/{what}"): _OPERATE for verb in ("PUT", "DELETE") for what in ("block", "pin")},
     **_crud("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE, Need(Scope.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
     **_history("/v1/overrides", _FLEET_READ, Need(Scope.FLEET, Right.OVERRIDE)),
     **_history("/v1/tenants/{tenant}/overrides", _READ, _OPERATE),
+    **_history(_REGISTRY, _READ, _OPERATE),
     **_history("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_history("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE),
     **_history(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),

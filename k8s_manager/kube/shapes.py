@@ -97,6 +97,7 @@ _STATUSES: Mapping[str, Shape] = {
         "draining": [{"version!": str, "until!": str}],
     },
     "LimitOverride": {"models": int, "inForce": int},
+    "ModelVersion": {"version": str, "candidate": bool, "weight": int},
 }
 _DATED: Shape = {
     **dict.fromkeys(("type!", "status!", "reason!", "message!", "lastTransitionTime!"), str),

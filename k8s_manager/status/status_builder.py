@@ -9,6 +9,7 @@ Ready          it serves                                       Ready | NoReadyRe
                                                                | NotServed | Paused | ScaledToZero
 Active         (overrides) it is in force for some model       Active | Overruled | WithoutEffect | NoModel
                                                                | Pending | Expired
+Served         (registered versions) requests go to it         Served | Blocked | NoModel | NotListed | NoTraffic
 ResolvedRefs   (grants) the tenants that it names exist        ResolvedRefs | TenantNotFound
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer | NoGatewayPod
@@ -49,7 +50,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from istio_templates import names
-from istio_templates.documents import AccessGrantSpec, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import (
+    AccessGrantSpec,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    ModelVersionSpec,
+    TenantSpec,
+)
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.limits.override_reach import reach_of
 from k8s_manager.pipeline.apply import Failure, Results
@@ -66,6 +74,7 @@ from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
+from k8s_manager.status.versions.version_status import VersionInputs, version_inputs, version_status
 from k8s_manager.traffic.drain import Draining
 from k8s_manager.traffic.route_gateways import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
@@ -74,7 +83,7 @@ from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
 from k8s_manager.world.world import Stored, World
 
-KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | None
+KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | VersionInputs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,8 @@ def _build(stored: Stored, document: DocumentInputs, inputs: KindInputs, limits:
             return override_status(stored, document, inputs)
         case GrantInputs():
             return grant_status(stored, document, inputs)
+        case VersionInputs():
+            return version_status(stored, document, inputs)
     return accepted_status(stored, document)
 
 
@@ -174,6 +185,9 @@ def _inputs(stored: Stored, done: PassOutcome) -> KindInputs:
             matches = done.plan.override_matches.get(stored.key, ())
             reach = reach_of(override, [done.sources.limits.facts(i) for i in matches]) if override else None
             return OverrideInputs(len(matches), override, active, reach)
+        case ModelVersionSpec() as spec:
+            served = done.plan.models.get((stored.key.namespace, spec.model))
+            return version_inputs(stored, spec, served)
         case AccessGrantSpec() as spec:
             return GrantInputs(len(spec.tenants or ()), tuple(sorted(set(spec.tenants or ()) - done.tenants)))
     return None

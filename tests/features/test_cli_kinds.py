@@ -40,6 +40,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "Model": model("one"),
     "LimitOverride": document("LimitOverride", OVERRIDE, namespace="tidegate-system"),
     "WarmupPlan": document("WarmupPlan", {**CASE, "success": {"latency": {"max": "1s"}}}, namespace="search"),
+    "ModelVersion": document("ModelVersion", {"model": "one", "image": "x:1"}, name="one-v1", namespace="search"),
     "AccessGrant": document("AccessGrant", {"role": "viewer", "groups": ["ml"]}),
 }
 BY_KUBECTL = {"WarmupPlan"}

@@ -104,3 +104,12 @@ class LimitOverrideStatus(DocumentStatus):
 
 class AccessGrantStatus(DocumentStatus):
     """The status of an AccessGrant."""
+
+
+class ModelVersionStatus(DocumentStatus):
+    """The status of a ModelVersion: the version that it is about, whether that may be chosen, and the per cent of the
+    model's requests that it gets."""
+
+    version: str = optional()
+    candidate: bool = optional()
+    weight: int = optional()
