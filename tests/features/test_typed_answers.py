@@ -29,8 +29,9 @@ ORDER = ("PUT", "GET", "PATCH", "POST", "DELETE")
 def operations() -> list[tuple[str, str]]:
     paths = strict_description()["paths"]
     found = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-    # What autoscale decides on cannot be scaled: that comes last.
-    return sorted(found, key=lambda one: (ORDER.index(one[0]), -one[1].count("/"), "autoscale" in one[1]))
+    # What autoscale decides on cannot be scaled, and what is blocked cannot be pinned: that comes last.
+    last = re.compile("autoscale|/block$")
+    return sorted(found, key=lambda one: (ORDER.index(one[0]), -one[1].count("/"), bool(last.search(one[1]))))
 
 
 def placed(method: str, path: str) -> tuple[str, str]:
