@@ -58,7 +58,7 @@ _MODEL = _MODELS + "/{model}"
 _OVERRIDE = _MODEL + "/limit/override"
 _REGISTRY = "/v1/tenants/{tenant}/modelversions"
 
-_MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/versions/{version}/replicas")
+_MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/selection", "/versions/{version}/replicas")
 NEEDS: Mapping[tuple[str, str], Need] = {
     **{("GET", path): Need(Scope.OPEN) for path in ("/healthz", "/readyz", "/metrics")},
     ("GET", "/v1/whoami"): Need(Scope.KNOWN),
@@ -103,6 +103,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/gateways/{name}/stats"): _FLEET_READ,
     **{("GET", path + end): _READ for path in ("/v1/tenants/{tenant}", _MODEL) for end in ("/stats", "/usage")},
     ("GET", _MODEL + "/logs"): _READ,
+    ("POST", _MODEL + "/selection"): _READ,
     ("GET", _OVERRIDE): _READ,
     ("PUT", _OVERRIDE): _OPERATE,
     ("DELETE", _OVERRIDE): _OPERATE,

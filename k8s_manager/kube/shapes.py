@@ -95,6 +95,7 @@ _STATUSES: Mapping[str, Shape] = {
         "warmup": {"mode!": str, "plan!": str, "counts!": {EACH: int}, "notOpen!": [{}]},
         "autoscale": [_SCALING],
         "draining": [{"version!": str, "until!": str}],
+        "selection": {**dict.fromkeys(("strategy", "from", "to", "reason", "message", "notBefore", "expires"), str)},
     },
     "LimitOverride": {"models": int, "inForce": int},
     "ModelVersion": {"version": str, "candidate": bool, "weight": int},

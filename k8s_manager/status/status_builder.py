@@ -31,6 +31,9 @@ Released       (models with a rollout) requests go where the   Complete | NotBeg
                                                                | StatisticsMissing | Inconclusive | CheckFailed
                                                                | TooLong | NotApproved | ByHand | DocumentChanged
                                                                | VersionBlocked | Draining | ...
+Selected       (models with a selection) the version that     Chosen | Expired | NotBetter | NoEligibleVersion
+               should serve does                              | ServedVersionUnknown | WithinLimits | NotDue | Pinned
+                                                               | PinnedVersionBlocked | NothingPinned | ReleaseUnderWay
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
@@ -65,6 +68,8 @@ from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
 from k8s_manager.release.release_request import unknown_verb
+from k8s_manager.release.selection_document import Registered, registered_versions
+from k8s_manager.release.selection_status import selection_of
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -98,6 +103,7 @@ class PassOutcome:
     draining: Draining
     now: datetime
     tenants: frozenset[str]
+    registered: Registered
 
 
 class StatusBuilder:
@@ -126,7 +132,8 @@ class StatusBuilder:
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
         tenants = frozenset(stored.key.name for stored in world.tenants)
-        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants)
+        registered = self._memo.get("registered", (world.model_versions,), partial(_registered, world))
+        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered)
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
@@ -232,9 +239,22 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
         release_flaw=unknown_verb(stored.release_request),
+        selection=_selection(stored, spec, done),
         unplaced=_unplaced(namespace, model, spec, done),
         before_scales=not done.sources.scales.are_known,
     )
+
+
+def _registered(world: World) -> Registered:
+    return registered_versions(world.model_versions)
+
+
+def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest | None:
+    """Return which version should serve a model; None without a selection, or while it is not accepted."""
+    if spec.selection is None or not done.plan.admission[stored.key].accepted:
+        return None
+    versions = done.registered.get((stored.key.namespace, stored.key.name), ())
+    return selection_of(spec, spec.selection, stored.status, versions, done.now)
 
 
 def _without_pods(served: ServedModel | None, world: World) -> tuple[str, ...]:

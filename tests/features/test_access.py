@@ -132,6 +132,8 @@ MATRIX = {
     ("GET", ONE + "/versions/v1/replicas"): TENANT_READ,
     ("PUT", ONE + "/traffic"): TENANT_OPERATE,
     ("GET", ONE + "/release"): TENANT_READ,
+    ("GET", ONE + "/selection"): TENANT_READ,
+    ("POST", ONE + "/selection"): TENANT_READ,
     ("PUT", ONE + "/release"): TENANT_OPERATE,
     ("PUT", ONE + "/measurement"): TENANT_OPERATE,
     ("PUT", ONE + "/versions/v1/scale"): TENANT_OPERATE,

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from k8s_manager.cli.main import build
 from tests.features.conftest import make_search
 from tests.support.fleet import TOKEN
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -65,3 +66,23 @@ async def test_a_block_and_a_pin_say_why_and_by_whom(tidegate):
     assert (await tidegate("versions", "unpin", *one))[0] == 0
     code, said = await tidegate("versions", "pin", *one, "--until", "tomorrow")
     assert code == 2 and "until" in said and "is no moment" in said
+
+
+async def test_old_versions_that_nothing_uses_are_pruned(tidegate):
+    for name in ("v1", "v2", "v3", "v4", "v5"):
+        await tidegate("versions", "register", "search/ranker", name, "--image", f"example.com/ranker:{name}")
+    await tidegate("versions", "pin", "search/ranker", "v2")
+    prune = ("versions", "prune", "search/ranker", "--keep", "1", "--older-than", "0s")
+    code, said = await tidegate("versions", "prune", "search/ranker", "--keep", "1")
+    assert (code, said) == (0, "search/ranker has no version to forget\n"), "all are young"
+    expected = ["v3", "v4"]  # v1 is listed by the model, v2 pinned, v5 the youngest
+    told = [f"search/ranker {name} would be deleted" for name in expected]
+
+    async def are_old() -> bool:  # creation times are whole seconds
+        return (await tidegate(*prune, "--dry-run"))[1].splitlines() == told
+
+    await until(are_old, what="the versions being older than nothing")
+    code, said = await tidegate(*prune, "-o", "json")
+    assert code == 0 and json.loads(said)["pruned"] == expected
+    _, said = await tidegate("versions", "list", "-o", "json")
+    assert {obj["metadata"]["name"] for obj in json.loads(said)["items"]} == {"ranker-v1", "ranker-v2", "ranker-v5"}

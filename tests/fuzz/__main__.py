@@ -62,6 +62,7 @@ BODIES = {
     f"{MODEL}/versions/{{version}}/autoscale": {"min": 1, "max": 3},
     f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "ttl": "1m"},
     f"{MODEL}/release": {"action": "pause"},
+    f"{MODEL}/selection": {"strategy": "dataDriven"},
     f"{MODEL}/measurement": {"holder": "a" * 16, "seconds": 60},
     **{path: {"documents": [gateway(), tenant(), model()]} for path in ("/v1/plan", "/v1/render")},
     "/v1/simulate": {

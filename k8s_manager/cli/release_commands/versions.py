@@ -1,10 +1,12 @@
 """`tidegate versions`: what training has made of a model, how good it is, and which of it may serve."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from istio_templates.documents.fields import seconds
 from istio_templates.documents.versions.model_version import document_name
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands import outcome
@@ -27,6 +29,8 @@ from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import Selected, found, model_path
 from k8s_manager.document_state import last_evaluations
+from k8s_manager.release.selection.garbage_collection import RetentionRules, versions_to_remove
+from k8s_manager.release.selection_document import version_facts
 
 KIND = "ModelVersion"
 app = typer.Typer(
@@ -257,6 +261,54 @@ def delete(
     query = asked_for(dry_run, None, reason=reason, ticket=ticket)
     answer = connection.call("DELETE", _path(connection, model, version) + query)
     _show(form, answer, model, version, "is deleted")
+
+
+@app.command()
+def prune(
+    model: ModelName,
+    keep: Annotated[int, typer.Option(min=1, help="So many of the youngest stay.")] = 10,
+    older_than: Annotated[str, typer.Option(metavar="DURATION", help="Younger ones stay.")] = "720h",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Forget old versions of a model that nothing uses. What serves, is listed by the model or is pinned stays.
+
+    tidegate versions prune search/ranker --keep 10 --older-than 720h --dry-run
+    """
+    connection = connect(server, token_file, state)
+    root, name = _root(connection, model)
+    try:
+        rules = RetentionRules(keep, timedelta(seconds=float(seconds(older_than))))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--older-than") from None
+    live = outcome.live(connection, model_path(connection, model))
+    gone = prunable(rules, list(connection.items(root)), live, name, datetime.now(UTC))
+    for version in gone:
+        path = f"{root}/{document_name(name, version)}{asked_for(dry_run, None, reason=reason)}"
+        connection.call("DELETE", path)
+    if form is not Format.TABLE:
+        output.show({"model": model, "pruned": list(gone), "dryRun": dry_run}, form)
+        return
+    for version in gone:
+        typer.echo(f"{model} {version} {'would be' if dry_run else 'is'} deleted")
+    if not gone:
+        typer.echo(f"{model} has no version to forget")
+
+
+def prunable(
+    rules: RetentionRules, documents: Sequence[Object], model: Object | None, name: str, now: datetime
+) -> tuple[str, ...]:
+    """Return the versions of a model (None: there is none) that may be forgotten at `now`, the oldest first. Pure."""
+    facts = version_facts(documents, name)
+    listed = {one["name"] for one in model["spec"].get("versions") or ()} if model else set()
+    rollout = ((model or {}).get("status") or {}).get("rollout") or {}
+    released = {str(rollout.get(part)) for part in ("stable", "version")}
+    serving = {str(obj["status"].get("version")) for obj in documents if (obj.get("status") or {}).get("weight")}
+    return versions_to_remove(rules, facts, listed | released | serving, now)
 
 
 def _root(connection: Connection, model: str) -> tuple[str, str]:
