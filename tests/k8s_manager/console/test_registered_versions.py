@@ -1,5 +1,6 @@
 """The registered versions on a model's page."""
 
+from tests.support.documents import model
 from tests.support.waiting import until
 
 ROOT = "/v1/tenants/search/modelversions"
@@ -24,3 +25,16 @@ async def test_the_page_of_a_model_lists_its_registered_versions_alone(place, br
     for shown in ("s3://models/ranker/2", "auc 0.91", "holdout", "1.5", "Blocked", "&lt;b&gt;empty&lt;/b&gt; answers"):
         assert shown in page.text, shown
     assert "s3://models/other/2" not in page.text
+
+
+async def test_the_page_says_which_version_should_serve_and_on_what_evidence(place, browser):
+    for name, day in (("v1", "01"), ("v2", "20")):
+        body = {"model": "ranker", "version": name, "image": f"x:{name}", "dataUntil": f"2026-10-{day}T00:00:00Z"}
+        assert (await place.rest.call("POST", ROOT, body))[0] == 201
+    await place.fleet.apply(model(selection={"strategy": "dataDriven"}))
+
+    async def is_shown() -> bool:
+        page = await browser.get("/console/tenants/search/models/ranker")
+        return "v2 should serve instead of v1" in page.text and "The data of v2 reaches until" in page.text
+
+    await until(is_shown, what="the choice on the page")
