@@ -28,13 +28,14 @@ PATIENCE = 60.0  # seconds without a byte of the answer to a write; a stream of 
 READ_PATIENCE = 10.0  # the same for what is only read
 _SAFE = "/?&=%+,;:@!$'()*~#[]"  # of a path, besides letters and digits; what else a name may have is quoted
 MOST_TOGETHER = 200  # documents that are planned, or rendered, in one call
-Kind = Literal["gateway", "tenant", "model", "override", "grant"]
+Kind = Literal["gateway", "tenant", "model", "override", "grant", "modelversion"]
 PATHS: Mapping[str, str] = {
     "gateway": "/v1/gateways",
     "tenant": "/v1/tenants",
     "model": "/v1/tenants/{tenant}/models",
     "override": "/v1/overrides",
     "grant": "/v1/grants",
+    "modelversion": "/v1/tenants/{tenant}/modelversions",
 }
 
 
@@ -305,14 +306,14 @@ def _object(data: bytes) -> Any:
 
 
 def path_of(kind: str, name: str) -> str:
-    """Return the path of a document, or without a name of all; a model is named TENANT/MODEL, an override of a tenant's
-    own people TENANT/OVERRIDE, others by one word.
+    """Return the path of a document, or without a name of all; a model is named TENANT/MODEL, a registered version of
+    it TENANT/MODEL-VERSION, an override of a tenant's own people TENANT/OVERRIDE, others by one word.
 
-    Raises `ValueError` for a model without its tenant.
+    Raises `ValueError` for a model, or a version of it, without its tenant.
     """
     tenant, _, last = name.rpartition("/")
-    if kind == "model" and not tenant:
-        raise ValueError("a model is named TENANT/MODEL")
+    if "{tenant}" in PATHS[kind] and not tenant:
+        raise ValueError(f"a {kind} is named TENANT/{kind.upper()}")
     if kind == "override" and tenant:
         return f"/v1/tenants/{tenant}/overrides/{last}".rstrip("/")
     root = PATHS[kind].format(tenant=tenant)

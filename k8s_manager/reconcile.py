@@ -56,6 +56,9 @@ from ratelimiter import overrides
 GIVE_WAY = 0.3
 """For how many seconds at most a pass waits for a limit."""
 
+SELECTION_LOOK = 30.0
+"""Seconds after which a selection is looked at again without an event: crons, and choices that are due."""
+
 
 class Writers(NamedTuple):
     """What the main loop writes by; a failure of any of them comes back as a moment when it is due."""
@@ -179,8 +182,8 @@ class MainLoop:
     def _dues(
         self, world: World, plan: Plan, changes: Changes, results: Results, now: datetime
     ) -> Iterator[float | None]:
-        """Yield when something happens without an event: the end of a migration, a drain, or an override. The loop's
-        effects see to what failed."""
+        """Yield when something happens without an event: the end of a migration, a drain, an override, or what a
+        selection waits for. The loop's effects see to what failed."""
         yield from results.put_off.values()
         ends = (
             gateway_migration.due(world.bindings, now),
@@ -191,6 +194,8 @@ class MainLoop:
         yield from (self._clock.now() + end + 1 for end in ends if end is not None)
         if (drift := self._status_builder.drift_ends(now)) is not None:
             yield self._clock.now() + drift.total_seconds() + 0.1
+        if any(stored.spec and stored.spec.selection for stored in world.models):
+            yield self._clock.now() + SELECTION_LOOK
         if override := overrides.next_end(plan.overrides.values(), now):
             yield self._clock.now() + min(WALL_LOOK, (override - now).total_seconds()) + 0.01
 
@@ -215,7 +220,8 @@ async def _give_turn() -> None:
 
 
 KINDS: tuple[str, ...] = (
-    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "Namespace", "Pod", "Secret",
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Namespace",
+    "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
     "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry",
     "ScaledObject", *GATEWAY_API,

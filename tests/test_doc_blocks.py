@@ -117,7 +117,7 @@ def around(documents: list[Manifest]) -> list[Manifest]:
     """Return the tenants and gateways without which documents of a page cannot stand."""
     there = {(raw["kind"], raw["metadata"]["name"]) for raw in documents}
     models = [raw for raw in documents if raw["kind"] == "Model"]
-    owners = {model["metadata"]["namespace"] for model in models}
+    owners = {raw["metadata"]["namespace"] for raw in documents if raw["kind"] in ("Model", "ModelVersion")}
     housed = {raw["spec"].get("namespace", raw["metadata"]["name"]) for raw in documents if raw["kind"] == "Tenant"}
     needed = [_tenant_of(name, models) for name in sorted(owners - housed)]
     used = [raw["spec"]["gateway"]["name"] for raw in [*documents, *needed] if raw["kind"] == "Tenant"]
@@ -139,7 +139,7 @@ def test_documents_of_a_block_are_accepted_and_rendered(block: Block):
     rendered = Rendering().of(given.documents, given.places)
     wrong = [str(finding) for finding in (*given.findings, *rendered.findings) if finding.level == "error"]
     assert not wrong, wrong
-    assert rendered.objects or {raw["kind"] for raw in shown} == {"AccessGrant"}
+    assert rendered.objects or {raw["kind"] for raw in shown} <= {"AccessGrant", "ModelVersion"}
 
 
 def test_the_settings_of_a_simulation_are_read():

@@ -78,7 +78,7 @@ async def is_set_back(site: Site, kind: str, name: str, place: str) -> bool:
 
 
 async def write_rare_documents(site: Site, tenant: str) -> None:
-    """Have overrides, grants and a plan written in every way there is."""
+    """Have overrides, grants, versions and a plan written in every way there is."""
     ends = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
     override = {"author": "night", "reason": "INC-7", "expires": ends, "target": {"tenant": tenant}, "total": 5}
     grant = {"role": "viewer", "users": ["night"]}
@@ -89,6 +89,11 @@ async def write_rare_documents(site: Site, tenant: str) -> None:
         await site.rest.ok("PUT", path, {"spec": body})
         await site.rest.ok("PATCH", path, {"spec": change})
         await site.rest.ok("DELETE", path)
+    registry = f"/v1/tenants/{tenant}/modelversions"
+    await site.rest.ok("POST", registry, {"model": "ranker", "version": "rare", "image": "example.com/ranker:rare"})
+    await until(lambda: site.holds("ModelVersion", "ranker-rare", "Accepted", tenant), "the version being accepted")
+    await site.rest.ok("PUT", f"{registry}/ranker-rare/block", {"reason": "INC-7"})
+    await site.rest.ok("DELETE", f"{registry}/ranker-rare")
     found = {
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "WarmupPlan",

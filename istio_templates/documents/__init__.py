@@ -1,5 +1,5 @@
-"""The documents that people write: InferenceGateway, Tenant, Model, LimitOverride, WarmupPlan, AccessGrant
-(group `tidegate.dev/v1alpha1`)."""
+"""The documents that people write: InferenceGateway, Tenant, Model, ModelVersion, LimitOverride, WarmupPlan,
+AccessGrant (group `tidegate.dev/v1alpha1`)."""
 
 from istio_templates.documents.access import AccessGrantSpec
 from istio_templates.documents.gateway import InferenceGatewaySpec
@@ -7,6 +7,7 @@ from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.parse import AnySpec, Document, SpecT, parse, unlisted
 from istio_templates.documents.tenant import TenantSpec
+from istio_templates.documents.versions.model_version import ModelVersionSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
 from istio_templates.text.yaml_reader import load
 
@@ -17,6 +18,7 @@ __all__ = [
     "InferenceGatewaySpec",
     "LimitOverrideSpec",
     "ModelSpec",
+    "ModelVersionSpec",
     "SpecT",
     "TenantSpec",
     "WarmupPlanSpec",

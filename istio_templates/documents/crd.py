@@ -49,6 +49,14 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Users", "string", ".spec.users"),
         ("Groups", "string", ".spec.groups"),
     ],
+    "ModelVersion": [
+        ("Model", "string", ".spec.model"),
+        ("Version", "string", ".status.version"),
+        ("Data", "string", ".spec.dataUntil"),
+        ("Served", "string", '.status.conditions[?(@.type=="Served")].status'),
+        ("Blocked", "string", ".spec.blocked.reason"),
+        ("Pinned", "string", ".spec.pinned.by"),
+    ],
 }
 _AT_CREATION = {
     "Model": (
@@ -68,6 +76,7 @@ PLURALS: Mapping[str, str] = {
     "LimitOverride": "limitoverrides",
     "WarmupPlan": "warmupplans",
     "AccessGrant": "accessgrants",
+    "ModelVersion": "modelversions",
 }
 SHORT_NAMES: Mapping[str, str] = {
     "InferenceGateway": "igw",
@@ -76,6 +85,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "LimitOverride": "lor",
     "WarmupPlan": "wup",
     "AccessGrant": "agr",
+    "ModelVersion": "mdv",
 }
 """What kubectl and the command line take for a kind, besides its singular and plural."""
 _AGE = ("Age", "date", ".metadata.creationTimestamp")

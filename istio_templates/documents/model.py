@@ -23,6 +23,7 @@ from istio_templates.documents.fields import (
 from istio_templates.documents.rate_limit import RateLimit, VersionLimit
 from istio_templates.documents.rollouts.rollout import RolloutPolicy
 from istio_templates.documents.route import Route
+from istio_templates.documents.versions.selection import VersionSelection
 from istio_templates.documents.warmup import Warmup
 
 
@@ -204,6 +205,7 @@ class ModelSpec(Spec):
     versions: tuple[Version, ...] = Field(min_length=1, max_length=16)
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
     rollout: RolloutPolicy | None = None
+    selection: VersionSelection | None = None
     rate_limit: RateLimit | None = None
     warmup: Warmup = Warmup()
     drain: Duration = "30s"
@@ -308,6 +310,8 @@ class ModelSpec(Spec):
 
     @model_validator(mode="after")
     def _rolled_out(self) -> "ModelSpec":
+        if self.selection is not None and self.attach_to is not None:
+            raise ValueError("selection: with attachTo the owner of the route says which version serves; leave it out")
         if self.rollout is None:
             return self
         if self.attach_to is not None:

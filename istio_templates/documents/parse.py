@@ -16,13 +16,22 @@ from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
 from istio_templates.documents.tenant import TenantSpec
+from istio_templates.documents.versions.model_version import ModelVersionSpec
 from istio_templates.documents.warmup import WarmupPlanSpec
 from istio_templates.errors import MOST_PROBLEMS, Invalid, Problem
 from istio_templates.facts import ObjectKey
 from istio_templates.text.json_values import MAX_DEPTH, flaw_of, path_of
 
 API_VERSION = "tidegate.dev/v1alpha1"
-AnySpec = InferenceGatewaySpec | TenantSpec | ModelSpec | LimitOverrideSpec | WarmupPlanSpec | AccessGrantSpec
+AnySpec = (
+    InferenceGatewaySpec
+    | TenantSpec
+    | ModelSpec
+    | LimitOverrideSpec
+    | WarmupPlanSpec
+    | AccessGrantSpec
+    | ModelVersionSpec
+)
 SpecT = TypeVar("SpecT", bound=AnySpec, default=AnySpec, covariant=True)
 SPECS: dict[str, type[AnySpec]] = {
     "InferenceGateway": InferenceGatewaySpec,
@@ -31,8 +40,9 @@ SPECS: dict[str, type[AnySpec]] = {
     "LimitOverride": LimitOverrideSpec,
     "WarmupPlan": WarmupPlanSpec,
     "AccessGrant": AccessGrantSpec,
+    "ModelVersion": ModelVersionSpec,
 }
-NAMESPACED = ("Model", "LimitOverride", "WarmupPlan")
+NAMESPACED = ("Model", "LimitOverride", "WarmupPlan", "ModelVersion")
 _LABELS = TypeAdapter(dict[LabelKey, LabelValue])
 _LONGEST_NAME = 64
 """Characters of an unknown field up to which one that is like it is looked for."""

@@ -10,6 +10,7 @@ from k8s_manager.api.audit import Audit
 from k8s_manager.api.exchange import Exchanges
 from k8s_manager.api.guard import Guard
 from k8s_manager.api.openapi import PROBLEMS, describe
+from k8s_manager.api.registry import selection_routes, version_routes
 from k8s_manager.api.routes import (
     audit_trail,
     bundles,
@@ -52,6 +53,8 @@ def build(
     documents.add(app, backend)
     models.add(app, backend)
     overrides.add(app, backend)
+    version_routes.add(app, backend)
+    selection_routes.add(app, backend)
     events.add(app, backend, terms)
     simulation.add(app, backend)
     bundles.add(app, backend)

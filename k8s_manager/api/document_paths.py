@@ -14,6 +14,7 @@ PATHS = {
     "Model": "/v1/tenants/{tenant}/models",
     "LimitOverride": "/v1/overrides",
     "AccessGrant": "/v1/grants",
+    "ModelVersion": "/v1/tenants/{tenant}/modelversions",
 }
 
 

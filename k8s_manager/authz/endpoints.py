@@ -56,8 +56,9 @@ _READ, _OPERATE = Need(Scope.TENANT), Need(Scope.TENANT, Right.OPERATE)
 _MODELS = "/v1/tenants/{tenant}/models"
 _MODEL = _MODELS + "/{model}"
 _OVERRIDE = _MODEL + "/limit/override"
+_REGISTRY = "/v1/tenants/{tenant}/modelversions"
 
-_MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/versions/{version}/replicas")
+_MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/selection", "/versions/{version}/replicas")
 NEEDS: Mapping[tuple[str, str], Need] = {
     **{("GET", path): Need(Scope.OPEN) for path in ("/healthz", "/readyz", "/metrics")},
     ("GET", "/v1/whoami"): Need(Scope.KNOWN),
@@ -75,11 +76,16 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_crud("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_crud("/v1/overrides", Need(Scope.ANYWHERE), Need(Scope.FLEET, Right.OVERRIDE)),
     **_crud("/v1/tenants/{tenant}/overrides", _READ, _OPERATE),
+    **_crud(_REGISTRY, _READ, _OPERATE),
+    ("POST", _REGISTRY): _OPERATE,
+    ("POST", _REGISTRY + "/{name}/evaluations"): _OPERATE,
+    **{(verb, _REGISTRY + f"/{{name}}/{what}"): _OPERATE for verb in ("PUT", "DELETE") for what in ("block", "pin")},
     **_crud("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE, Need(Scope.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
     **_history("/v1/overrides", _FLEET_READ, Need(Scope.FLEET, Right.OVERRIDE)),
     **_history("/v1/tenants/{tenant}/overrides", _READ, _OPERATE),
+    **_history(_REGISTRY, _READ, _OPERATE),
     **_history("/v1/grants", _FLEET_MANAGE, _FLEET_MANAGE),
     **_history("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE),
     **_history(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
@@ -97,6 +103,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/gateways/{name}/stats"): _FLEET_READ,
     **{("GET", path + end): _READ for path in ("/v1/tenants/{tenant}", _MODEL) for end in ("/stats", "/usage")},
     ("GET", _MODEL + "/logs"): _READ,
+    ("POST", _MODEL + "/selection"): _READ,
     ("GET", _OVERRIDE): _READ,
     ("PUT", _OVERRIDE): _OPERATE,
     ("DELETE", _OVERRIDE): _OPERATE,

@@ -11,9 +11,9 @@ import typer
 from istio_templates.errors import TidegateError
 from k8s_manager.cli import contexts
 from k8s_manager.cli.connection import DEMO, Connection, connect
-from k8s_manager.cli.kinds import DocumentKind, is_kind, kind_named
+from k8s_manager.cli.kinds import OF_TENANTS, DocumentKind, is_kind, kind_named
 from k8s_manager.cli.selection import Selected, found, tenants
-from k8s_manager.client import TidegateClient
+from k8s_manager.client import TidegateClient, path_of
 
 PATIENCE = 2.0
 """Seconds: who presses a key does not wait longer for an answer."""
@@ -82,12 +82,12 @@ def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
 
 def _names(ctx: typer.Context, kind: DocumentKind) -> list[str]:
     def read(calls: Connection) -> list[str]:
-        if kind is not DocumentKind.MODEL:
+        if kind not in OF_TENANTS:
             return [obj["metadata"]["name"] for obj in found(calls, Selected(kind), None, everywhere=False)]
         return [
             obj["metadata"]["name"] if contexts.namespace() else f"{owner}/{obj['metadata']['name']}"
             for owner in tenants(calls, None, everywhere=False)
-            for obj in calls.items(f"/v1/tenants/{owner}/models")
+            for obj in calls.items(path_of(kind.value, f"{owner}/"))
         ]
 
     return _asked(ctx, read)

@@ -17,6 +17,7 @@ class DocumentKind(StrEnum):
     MODEL = "model"
     OVERRIDE = "override"
     GRANT = "grant"
+    MODEL_VERSION = "modelversion"
 
 
 KINDS: Mapping[str, DocumentKind] = {
@@ -25,7 +26,10 @@ KINDS: Mapping[str, DocumentKind] = {
     "Model": DocumentKind.MODEL,
     "LimitOverride": DocumentKind.OVERRIDE,
     "AccessGrant": DocumentKind.GRANT,
+    "ModelVersion": DocumentKind.MODEL_VERSION,
 }
+OF_TENANTS = (DocumentKind.MODEL, DocumentKind.MODEL_VERSION)
+"""Kinds that are named TENANT/NAME: they stand below a tenant only."""
 
 
 def _names() -> Iterator[tuple[str, DocumentKind]]:

@@ -46,6 +46,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "api_commands.access": ("whoami", "token", "console", "audit"),
     "api_commands.claims": ("claims",),
     "release_commands.release": ("release",),
+    "release_commands.versions": ("versions",),
+    "release_commands.selections": ("selection",),
     "api_commands.history": ("history", "rollback"),
     "api_commands.plan": ("plan", "diff"),
     "api_commands.config": ("config", "login"),

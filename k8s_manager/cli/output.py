@@ -17,7 +17,7 @@ from istio_templates.documents.crd import GROUP
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli import columns
 from k8s_manager.cli.jsonpath import Template
-from k8s_manager.document_state import state
+from k8s_manager.document_state import last_evaluations, state
 from k8s_manager.world.installation import SYSTEM
 
 Object = dict[str, Any]
@@ -105,6 +105,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
     "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
     "grant": ("NAME", "ROLE", "TENANTS", "USERS", "GROUPS", "STATE"),
+    "modelversion": ("NAME", "NAMESPACE", "MODEL", "VERSION", "DATA UNTIL", "EVALUATIONS", "COST", "STATE"),
     "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
 }
 _OPTIONAL = (
@@ -254,4 +255,23 @@ def _grant(obj: Object) -> tuple[str, ...]:
     return (obj["metadata"]["name"], spec["role"], tenants or "all", users or "-", groups or "-", state(obj))
 
 
-_ROWS = {"gateway": _gateway, "tenant": _tenant, "model": _model, "override": _override, "grant": _grant}
+def _evaluations(spec: Object) -> str:
+    """Return the last value of each metric, with its data set."""
+    return ", ".join(f"{one['metric']} {one['value']:g} ({one['dataset']})" for one in last_evaluations(spec)) or "-"
+
+
+def _model_version(obj: Object) -> tuple[str, ...]:
+    spec, status = obj["spec"], obj.get("status", {})
+    cost = "-" if spec.get("cost") is None else f"{spec['cost']:g}"
+    shown = (spec["model"], status.get("version", "-"), spec.get("dataUntil", "-"), _evaluations(spec), cost)
+    return (obj["metadata"]["name"], obj["metadata"]["namespace"], *shown, state(obj))
+
+
+_ROWS = {
+    "gateway": _gateway,
+    "tenant": _tenant,
+    "model": _model,
+    "override": _override,
+    "grant": _grant,
+    "modelversion": _model_version,
+}

@@ -9,10 +9,10 @@ from istio_templates.errors import Invalid, Problem
 from k8s_manager import client
 from k8s_manager.cli import contexts
 from k8s_manager.cli.connection import Connection
-from k8s_manager.cli.kinds import DocumentKind, is_kind, kind_named
+from k8s_manager.cli.kinds import OF_TENANTS, DocumentKind, is_kind, kind_named
 from k8s_manager.cli.output import Object
 
-NAMED_MODEL = "name a model as TENANT/MODEL, or as MODEL with -n NAMESPACE"
+NAMED_MODEL = "name it as TENANT/MODEL, or as MODEL with -n NAMESPACE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,16 @@ def model_path(connection: Connection, name: str) -> str:
 def path_of(connection: Connection, selected: Selected, tenant: str | None = None) -> str:
     """Return the path of a document; `tenant` is whose model it is where its name does not say."""
     owner, slash, last = selected.name.rpartition("/")
-    if selected.kind is not DocumentKind.MODEL:
+    if selected.kind not in OF_TENANTS:
         if slash and selected.kind is not DocumentKind.OVERRIDE:
             raise typer.BadParameter(f"{selected.name!r} is no name of a {selected.kind.value}; those have no slash")
         return client.path_of(selected.kind.value, selected.name)
     if not slash:
         owner = tenant or (tenant_in(connection, here) if (here := contexts.namespace()) else "")
     if not owner or not last or "/" in owner:
-        raise typer.BadParameter(f"{selected.name!r} is not TENANT/MODEL; {NAMED_MODEL}")
-    return client.path_of("model", f"{owner}/{last}")
+        word = selected.kind.value.upper()
+        raise typer.BadParameter(f"{selected.name!r} is not TENANT/{word}; {NAMED_MODEL.replace('MODEL', word)}")
+    return client.path_of(selected.kind.value, f"{owner}/{last}")
 
 
 def tenants(connection: Connection, tenant: str | None, everywhere: bool) -> Iterator[str]:
@@ -114,11 +115,11 @@ def owned(
         if everywhere:
             raise typer.BadParameter("a document is not read by its name in all namespaces; leave out -A or the name")
         path = path_of(connection, selected, tenant)
-        owner = path.split("/")[3] if selected.kind is DocumentKind.MODEL else ""
+        owner = path.split("/")[3] if selected.kind in OF_TENANTS else ""
         yield owner, connection.call("GET", path)
-    elif selected.kind is DocumentKind.MODEL:
+    elif selected.kind in OF_TENANTS:
         for owner in tenants(connection, tenant, everywhere):
-            for obj in connection.items(client.path_of("model", f"{owner}/")):
+            for obj in connection.items(client.path_of(selected.kind.value, f"{owner}/")):
                 yield owner, obj
     else:
         here = "" if everywhere or selected.kind is not DocumentKind.OVERRIDE else contexts.namespace()

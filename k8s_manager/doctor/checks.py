@@ -19,6 +19,7 @@ DOCUMENT_KINDS = (
     "limitoverrides.tidegate.dev",
     "warmupplans.tidegate.dev",
     "accessgrants.tidegate.dev",
+    "modelversions.tidegate.dev",
 )
 _ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
 ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)

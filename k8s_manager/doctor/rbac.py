@@ -49,7 +49,7 @@ RIGHTS = (
     RbacRule(
         "documents of which nothing is made",
         "tidegate.dev",
-        ("limitoverrides", "accessgrants"),
+        ("limitoverrides", "accessgrants", "modelversions"),
         ("get", *_FOLLOW, "create", "update", "delete"),
     ),
     RbacRule("plans that people write", "tidegate.dev", ("warmupplans",), ("get", *_FOLLOW)),
@@ -63,6 +63,7 @@ RIGHTS = (
             "limitoverrides/status",
             "warmupplans/status",
             "accessgrants/status",
+            "modelversions/status",
         ),
         ("patch",),
     ),

@@ -57,7 +57,7 @@ class WorldReader:
 
     def claims(self) -> World:
         """Return the world as far as admission needs it: without replicas and limits."""
-        gateways, tenants, models, overrides, warmup_plans, access_grants = map(self.documents.all, DOCUMENTS)
+        gateways, tenants, models, overrides, warmup_plans, access_grants, versions = map(self.documents.all, DOCUMENTS)
         gateway_pods = {s.key.name: self.pods.gateway_pods(s.spec) for s in gateways if s.spec}
         return World(
             gateways=gateways,
@@ -66,6 +66,7 @@ class WorldReader:
             overrides=overrides,
             warmup_plans=warmup_plans,
             access_grants=access_grants,
+            model_versions=versions,
             files=self._objects.files(),
             ungated=frozenset().union(*(self._ungated(stored) for stored in models if _asks_for_gates(stored))),
             namespaces=self._objects.namespaces(),

@@ -46,6 +46,8 @@ from k8s_manager.world.world import Stored
 
 MARK = ObjectKey("ConfigMap", SYSTEM, "tidegate-tree")
 TREE, CLUSTER = "tree", "cluster"
+_WITHOUT_OBJECTS = ("AccessGrant", "ModelVersion")
+"""Documents of which nothing is made that a tree could hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class PartsComposer:
             runtime |= {stored.key: self._override(stored) for stored in standing}
         self._memo.end_round()
         committed = accepted if self._with_overrides else [s for s in accepted if s.key.kind != "LimitOverride"]
-        documents = {s.key: (s.uid, s.generation) for s in committed if s.key.kind != "AccessGrant"}
+        documents = {s.key: (s.uid, s.generation) for s in committed if s.key.kind not in _WITHOUT_OBJECTS}
         owners = {key: owner_of_document(key, plan) for key in documents}
         leaving = {gone.owner for gone in plan.terminating if not gone.waits}
         kept, held = stays(changes, owned), frozenset(plan.frozen)

@@ -34,6 +34,7 @@ _ALL = (
     Resource("LimitOverride", "tidegate.dev/v1alpha1", "limitoverrides"),
     Resource("WarmupPlan", "tidegate.dev/v1alpha1", "warmupplans"),
     Resource("AccessGrant", "tidegate.dev/v1alpha1", "accessgrants", namespaced=False),
+    Resource("ModelVersion", "tidegate.dev/v1alpha1", "modelversions"),
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("Pod", "v1", "pods"),
     Resource("Secret", "v1", "secrets"),
@@ -81,7 +82,7 @@ OPTIONAL = {
     "ScaledObject": "no version can have writer keda",
 }
 """Kinds that a cluster need not have, each with what is missing where it may not be read."""
-DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant")
+DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion")
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",

@@ -95,8 +95,10 @@ _STATUSES: Mapping[str, Shape] = {
         "warmup": {"mode!": str, "plan!": str, "counts!": {EACH: int}, "notOpen!": [{}]},
         "autoscale": [_SCALING],
         "draining": [{"version!": str, "until!": str}],
+        "selection": {**dict.fromkeys(("strategy", "from", "to", "reason", "message", "notBefore", "expires"), str)},
     },
     "LimitOverride": {"models": int, "inForce": int},
+    "ModelVersion": {"version": str, "candidate": bool, "weight": int},
 }
 _DATED: Shape = {
     **dict.fromkeys(("type!", "status!", "reason!", "message!", "lastTransitionTime!"), str),

@@ -40,6 +40,7 @@ def world_with(found: Iterable[Stored], secrets: Iterable[tuple[str, str]] | Non
         overrides=tuple(by_kind["LimitOverride"]),
         warmup_plans=tuple(by_kind["WarmupPlan"]),
         access_grants=tuple(by_kind["AccessGrant"]),
+        model_versions=tuple(by_kind["ModelVersion"]),
         namespaces={},
         ready={},
         gateway_pods={},

@@ -35,6 +35,7 @@ GROUPS = {
     "Model": "models",
     "LimitOverride": "overrides",
     "AccessGrant": "access_grants",
+    "ModelVersion": "model_versions",
 }
 """The kinds that can be previewed, each with where the world keeps them."""
 

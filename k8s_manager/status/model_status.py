@@ -14,6 +14,7 @@ from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
 from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
 from k8s_manager.release.release_status import release_condition
+from k8s_manager.release.selection_status import selection_condition
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
 from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
@@ -48,9 +49,9 @@ class ModelInputs(NamedTuple):
     `unfollowed` why its traffic is not that of its VirtualService, `warmup` how far replicas with a gate have come
     (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
     its gateways if none of them has a ready pod, `scales` the decisions on its replicas, `unplaced` by version replicas
-    that have found no node for too long, `release_flaw` what is wrong in what was asked of its release.
-    `before_scales`: this manager has not looked at any replicas yet. `limit_mark` differs whenever the limit is shown
-    differently.
+    that have found no node for too long, `release_flaw` what is wrong in what was asked of its release, `selection`
+    which version should serve. `before_scales`: this manager has not looked at any replicas yet. `limit_mark` differs
+    whenever the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -70,6 +71,7 @@ class ModelInputs(NamedTuple):
     release_flaw: str | None = None
     unplaced: tuple[tuple[str, UnplacedReplicas], ...] = ()
     before_scales: bool = False
+    selection: Manifest | None = None
 
 
 def model_status(
@@ -97,6 +99,9 @@ def model_status(
         rollout = stored.status.get("rollout")
         conditions.append(release_condition(rollout, inputs.release_flaw))
         body |= {"rollout": rollout} if rollout is not None else {}
+    if inputs.selection is not None:
+        conditions.append(selection_condition(inputs.selection))
+        body["selection"] = inputs.selection
     if inputs.scales:
         body["autoscale"] = autoscale_status(inputs.scales)
     elif _awaits_scales(inputs) and "autoscale" in stored.status:

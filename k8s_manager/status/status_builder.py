@@ -9,6 +9,7 @@ Ready          it serves                                       Ready | NoReadyRe
                                                                | NotServed | Paused | ScaledToZero
 Active         (overrides) it is in force for some model       Active | Overruled | WithoutEffect | NoModel
                                                                | Pending | Expired
+Served         (registered versions) requests go to it         Served | Blocked | NoModel | NotListed | NoTraffic
 ResolvedRefs   (grants) the tenants that it names exist        ResolvedRefs | TenantNotFound
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer | NoGatewayPod
@@ -30,6 +31,9 @@ Released       (models with a rollout) requests go where the   Complete | NotBeg
                                                                | StatisticsMissing | Inconclusive | CheckFailed
                                                                | TooLong | NotApproved | ByHand | DocumentChanged
                                                                | VersionBlocked | Draining | ...
+Selected       (models with a selection) the version that     Chosen | Expired | NotBetter | NoEligibleVersion
+               should serve does                              | ServedVersionUnknown | WithinLimits | NotDue | Pinned
+                                                               | PinnedVersionBlocked | NothingPinned | ReleaseUnderWay
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
@@ -49,7 +53,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from istio_templates import names
-from istio_templates.documents import AccessGrantSpec, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import (
+    AccessGrantSpec,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    ModelVersionSpec,
+    TenantSpec,
+)
 from istio_templates.facts import Manifest, ObjectKey, ServedModel
 from k8s_manager.limits.override_reach import reach_of
 from k8s_manager.pipeline.apply import Failure, Results
@@ -57,6 +68,8 @@ from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
 from k8s_manager.release.release_request import unknown_verb
+from k8s_manager.release.selection_document import Registered, registered_versions
+from k8s_manager.release.selection_status import selection_of
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -66,6 +79,7 @@ from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
+from k8s_manager.status.versions.version_status import VersionInputs, version_inputs, version_status
 from k8s_manager.traffic.drain import Draining
 from k8s_manager.traffic.route_gateways import routes_through
 from k8s_manager.warmup_gate.progress import PodProgress
@@ -74,7 +88,7 @@ from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
 from k8s_manager.world.world import Stored, World
 
-KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | None
+KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | VersionInputs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,7 @@ class PassOutcome:
     draining: Draining
     now: datetime
     tenants: frozenset[str]
+    registered: Registered
 
 
 class StatusBuilder:
@@ -117,7 +132,8 @@ class StatusBuilder:
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
         tenants = frozenset(stored.key.name for stored in world.tenants)
-        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants)
+        registered = self._memo.get("registered", (world.model_versions,), partial(_registered, world))
+        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered)
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
@@ -157,6 +173,8 @@ def _build(stored: Stored, document: DocumentInputs, inputs: KindInputs, limits:
             return override_status(stored, document, inputs)
         case GrantInputs():
             return grant_status(stored, document, inputs)
+        case VersionInputs():
+            return version_status(stored, document, inputs)
     return accepted_status(stored, document)
 
 
@@ -174,6 +192,9 @@ def _inputs(stored: Stored, done: PassOutcome) -> KindInputs:
             matches = done.plan.override_matches.get(stored.key, ())
             reach = reach_of(override, [done.sources.limits.facts(i) for i in matches]) if override else None
             return OverrideInputs(len(matches), override, active, reach)
+        case ModelVersionSpec() as spec:
+            served = done.plan.models.get((stored.key.namespace, spec.model))
+            return version_inputs(stored, spec, served)
         case AccessGrantSpec() as spec:
             return GrantInputs(len(spec.tenants or ()), tuple(sorted(set(spec.tenants or ()) - done.tenants)))
     return None
@@ -218,9 +239,22 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
         release_flaw=unknown_verb(stored.release_request),
+        selection=_selection(stored, spec, done),
         unplaced=_unplaced(namespace, model, spec, done),
         before_scales=not done.sources.scales.are_known,
     )
+
+
+def _registered(world: World) -> Registered:
+    return registered_versions(world.model_versions)
+
+
+def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest | None:
+    """Return which version should serve a model; None without a selection, or while it is not accepted."""
+    if spec.selection is None or not done.plan.admission[stored.key].accepted:
+        return None
+    versions = done.registered.get((stored.key.namespace, stored.key.name), ())
+    return selection_of(spec, spec.selection, stored.status, versions, done.now)
 
 
 def _without_pods(served: ServedModel | None, world: World) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from istio_templates.documents import (
     InferenceGatewaySpec,
     LimitOverrideSpec,
     ModelSpec,
+    ModelVersionSpec,
     SpecT,
     TenantSpec,
     WarmupPlanSpec,
@@ -171,6 +172,7 @@ class World:
     scalers: Mapping[tuple[str, str], Scaler] = field(default_factory=dict)
     warmup_plans: tuple[Stored[WarmupPlanSpec], ...] = ()
     access_grants: tuple[Stored[AccessGrantSpec], ...] = ()
+    model_versions: tuple[Stored[ModelVersionSpec], ...] = ()
     files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     ungated: frozenset[tuple[str, str, str]] = frozenset()
     deployed: Mapping[tuple[str, str], tuple[Deployed, ...]] = field(default_factory=dict)
@@ -189,7 +191,8 @@ class World:
 
     def kinds(self) -> tuple[tuple[Stored, ...], ...]:
         """Return the documents by kind, those first that others refer to."""
-        return self.gateways, self.tenants, self.warmup_plans, self.models, self.overrides, self.access_grants
+        others = (self.overrides, self.access_grants, self.model_versions)
+        return self.gateways, self.tenants, self.warmup_plans, self.models, *others
 
     def documents(self) -> tuple[Stored, ...]:
         """Return all documents."""

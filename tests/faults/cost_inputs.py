@@ -42,6 +42,12 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
         "metadata": {"name": "readers"},
         "spec": {"role": "viewer", "users": ["anna"]},
     },
+    "ModelVersion": {
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {"name": "ranker-v9", "namespace": "search"},
+        "spec": {"model": "ranker", "uri": "s3://models/ranker/9"},
+    },
 }
 """A document of each kind that is right."""
 Path = tuple[str, ...]

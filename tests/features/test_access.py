@@ -36,6 +36,7 @@ ANYWHERE = ("daaaaaaa",) * 3
 KNOWN = ("aaaaaaaa",) * 3
 MODELS = "/v1/tenants/{tenant}/models"
 ONE = MODELS + "/ranker"
+REGISTRY = "/v1/tenants/{tenant}/modelversions"
 MATRIX = {
     ("GET", "/v1/whoami"): KNOWN,
     ("GET", "/v1/events?follow=false"): ANYWHERE,
@@ -93,6 +94,20 @@ MATRIX = {
     ("GET", "/v1/tenants/{tenant}/overrides/none/history"): TENANT_READ,
     ("GET", "/v1/tenants/{tenant}/overrides/none/history/1"): TENANT_READ,
     ("POST", "/v1/tenants/{tenant}/overrides/none/rollback"): TENANT_OPERATE,
+    ("GET", REGISTRY): TENANT_READ,
+    ("POST", REGISTRY): TENANT_OPERATE,
+    ("GET", REGISTRY + "/none"): TENANT_READ,
+    ("PUT", REGISTRY + "/new"): TENANT_OPERATE,
+    ("PATCH", REGISTRY + "/none"): TENANT_OPERATE,
+    ("DELETE", REGISTRY + "/none"): TENANT_OPERATE,
+    ("POST", REGISTRY + "/none/evaluations"): TENANT_OPERATE,
+    ("PUT", REGISTRY + "/none/block"): TENANT_OPERATE,
+    ("DELETE", REGISTRY + "/none/block"): TENANT_OPERATE,
+    ("PUT", REGISTRY + "/none/pin"): TENANT_OPERATE,
+    ("DELETE", REGISTRY + "/none/pin"): TENANT_OPERATE,
+    ("GET", REGISTRY + "/none/history"): TENANT_READ,
+    ("GET", REGISTRY + "/none/history/1"): TENANT_READ,
+    ("POST", REGISTRY + "/none/rollback"): TENANT_OPERATE,
     ("PUT", ONE + "/pause"): TENANT_OPERATE,
     ("GET", MODELS): TENANT_READ,
     ("GET", ONE): TENANT_READ,
@@ -117,6 +132,8 @@ MATRIX = {
     ("GET", ONE + "/versions/v1/replicas"): TENANT_READ,
     ("PUT", ONE + "/traffic"): TENANT_OPERATE,
     ("GET", ONE + "/release"): TENANT_READ,
+    ("GET", ONE + "/selection"): TENANT_READ,
+    ("POST", ONE + "/selection"): TENANT_READ,
     ("PUT", ONE + "/release"): TENANT_OPERATE,
     ("PUT", ONE + "/measurement"): TENANT_OPERATE,
     ("PUT", ONE + "/versions/v1/scale"): TENANT_OPERATE,

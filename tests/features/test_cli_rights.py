@@ -72,6 +72,19 @@ TABLE = [
     ("resume search/ranker --dry-run", OPERATE),
     ("release search/ranker", READ),
     ("release search/ranker abort --dry-run", OPERATE),
+    ("selection explain search/ranker", READ),
+    ("selection dry-run search/ranker --strategy dataDriven", READ),
+    ("versions list", READ),
+    ("versions list search/ranker", READ),
+    ("versions show search/ranker v9", READ),
+    ("versions register search/ranker v9 --image x:9 --dry-run", OPERATE),
+    ("versions evaluate search/ranker v9 auc 0.9 --dataset holdout --samples 10 --dry-run", OPERATE),
+    ("versions block search/ranker v9 --reason because --dry-run", OPERATE),
+    ("versions unblock search/ranker v9 --dry-run", OPERATE),
+    ("versions pin search/ranker v9 --dry-run", OPERATE),
+    ("versions unpin search/ranker v9 --dry-run", OPERATE),
+    ("versions delete search/ranker v9 --dry-run", OPERATE),
+    ("versions prune search/ranker --dry-run", READ),
     ("plan -f model.yaml", EDIT),
     ("plan -f own.yaml", OPERATE),
     ("plan -f all.yaml", MANAGE),
@@ -120,6 +133,8 @@ async def rest(fleet, tmp_path):
         assert (await calls.call("PUT", "/v1/overrides/night", night))[0] == 201
         own = {"spec": override(target={"model": "ranker"}, total=20)["spec"]}
         assert (await calls.call("PUT", "/v1/tenants/search/overrides/own", own))[0] == 201
+        version = {"model": "ranker", "version": "v9", "image": "x:9"}
+        assert (await calls.call("POST", "/v1/tenants/search/modelversions", version))[0] == 201
         for name, documents in {
             DOCUMENT: [model()],
             OWN: [override("new", "search", target={"model": "ranker"}, total=20)],

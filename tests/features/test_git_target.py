@@ -765,3 +765,16 @@ async def _is_well(fleet: Fleet) -> bool:
 
 async def _applied(fleet: Fleet, wanted: dict[str, Any]) -> bool:
     return (await state(fleet)).get("applied") == wanted
+
+
+async def test_a_registered_version_is_no_part_of_the_tree_and_of_no_commit(fleet: Fleet, server: Server, tree: Tree):
+    async with fleet.manager(settings(server)) as manager, fleet.rest(manager) as rest:
+        await served(fleet, tree)
+        body = {"model": "ranker", "version": "v2", "image": "example.com/ranker:2"}
+        status, answer = await rest.call("POST", "/v1/tenants/search/modelversions", body)
+        assert status == 201, answer
+        await fleet.apply(documents.model("other"))
+        await until(lambda: tree.has("service_search_other"), what="a later commit")
+        assert not tree.has("modelversion") and not any("ModelVersion" in entry for entry in tree.log())
+        _, answer = await rest.call("GET", "/v1/git")
+        assert "ModelVersion" not in str(answer)

@@ -21,6 +21,7 @@ from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}
+NAMES["modelversions"] = "ranker-v9"
 THERE = {"tenant": "search", "model": "ranker", "version": "v1", "revision": "1", "host": "free.example.com"}
 ORDER = ("PUT", "GET", "PATCH", "POST", "DELETE")
 
@@ -28,14 +29,16 @@ ORDER = ("PUT", "GET", "PATCH", "POST", "DELETE")
 def operations() -> list[tuple[str, str]]:
     paths = strict_description()["paths"]
     found = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-    # What autoscale decides on cannot be scaled: that comes last.
-    return sorted(found, key=lambda one: (ORDER.index(one[0]), -one[1].count("/"), "autoscale" in one[1]))
+    # What autoscale decides on cannot be scaled, and what is blocked cannot be pinned: that comes last.
+    last = re.compile("autoscale|/block$")
+    return sorted(found, key=lambda one: (ORDER.index(one[0]), -one[1].count("/"), bool(last.search(one[1]))))
 
 
 def placed(method: str, path: str) -> tuple[str, str]:
     """Return the path with names in it, and the name of its document: reads meet what is there, writes make their own."""
     kind = next((part for part in NAMES if f"/{part}/{{name}}" in path), "")
-    name = f"own-{kind}" if method in ("PUT", "DELETE") and path.endswith("{name}") else NAMES.get(kind, "")
+    own = "ranker-own" if kind == "modelversions" else f"own-{kind}"
+    name = own if method in ("PUT", "DELETE") and path.endswith("{name}") else NAMES.get(kind, "")
     filled = re.sub(r"{(\w+)}", lambda part: {**THERE, "name": name}[part[1]], path)
     return filled, name
 
@@ -71,6 +74,7 @@ async def rest(fleet, tmp_path):
             "overrides/night",
             "tenants/search/overrides/night",
             "grants/sre",
+            "tenants/search/modelversions/ranker-v9",
         ):
             await until(lambda path=path: has_history(calls, path), what=f"the history of {path}")
         yield calls

@@ -38,6 +38,9 @@ NIGHT = {"spec": {**OVERRIDE, "expires": "2999-01-01T00:00:00Z"}}
 RANGE = {"range": {"lowest": 1, "highest": 50}}
 OWN = {"spec": {**{k: v for k, v in NIGHT["spec"].items() if k not in ("action", "target")}, "total": 5}}
 OWN["spec"]["target"] = {"model": "ranker"}
+VERSION = {"spec": {"model": "ranker", "image": "example.com/ranker:v9"}}
+EVALUATION = {"dataset": "holdout", "metric": "auc", "value": 0.9, "samples": 100, "at": "2026-11-21T03:00:00Z"}
+REGISTRY = "/v1/tenants/{tenant}/modelversions"
 BODIES = {
     "/v1/gateways/{name}": {"spec": gateway("NAME", "NAME-gw")["spec"]},
     "/v1/tenants/{name}": {"spec": tenant("NAME")["spec"]},
@@ -48,12 +51,18 @@ BODIES = {
     "/v1/tenants/{tenant}/overrides/{name}": OWN,
     f"{MODEL}/pause": {"paused": None},
     "/v1/grants/{name}": GRANT,
+    REGISTRY: {"version": "v8", "uri": "s3://models/ranker/8", "model": "ranker"},
+    f"{REGISTRY}/{{name}}": VERSION,
+    f"{REGISTRY}/{{name}}/evaluations": EVALUATION,
+    f"{REGISTRY}/{{name}}/block": {"reason": "fuzz"},
+    f"{REGISTRY}/{{name}}/pin": {},
     "/v1/claims/{host}": {"tenant": "lender"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},
     f"{MODEL}/versions/{{version}}/autoscale": {"min": 1, "max": 3},
     f"{MODEL}/limit/override": {"total": 5, "reason": "fuzz", "ttl": "1m"},
     f"{MODEL}/release": {"action": "pause"},
+    f"{MODEL}/selection": {"strategy": "dataDriven"},
     f"{MODEL}/measurement": {"holder": "a" * 16, "seconds": 60},
     **{path: {"documents": [gateway(), tenant(), model()]} for path in ("/v1/plan", "/v1/render")},
     "/v1/simulate": {
@@ -104,6 +113,12 @@ def rest() -> list[dict]:
         },
         {"apiVersion": API, "kind": "AccessGrant", "metadata": {"name": "sre"}, **GRANT},
         {"apiVersion": API, "kind": "LimitOverride", "metadata": {"name": "night", "namespace": "search"}, **OWN},
+        {
+            "apiVersion": API,
+            "kind": "ModelVersion",
+            "metadata": {"name": "ranker-v9", "namespace": "search"},
+            **VERSION,
+        },
     ]
 
 

@@ -1,7 +1,7 @@
 """What calls of the REST API are tried with: every second time one that should be done, else whatever the schema says.
 
 Nothing that the right calls need is in reach of the others but by chance: they read and change `search`, `ranker` and
-their like, and make and delete `fuzz-0` to `fuzz-9`.
+their like, and make and delete `fuzz-0` to `fuzz-9`, of registered versions `ranker-fuzz-0` to `ranker-fuzz-9`.
 """
 
 import json
@@ -17,6 +17,7 @@ BODIES = json.loads(Path(os.environ["TIDEGATE_FUZZ_BODIES"]).read_text())
 SERVER = os.environ["TIDEGATE_FUZZ_SERVER"]
 THERE = {"tenant": "search", "model": "ranker", "version": "v1", "revision": 1}
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}
+NAMES["modelversions"] = "ranker-v9"
 OPTIONS = ("dryRun", "plan", "If-Match", "limit", "continue", "labelSelector", "against", "after")
 dice = random.Random(20261122)
 
@@ -33,7 +34,8 @@ def before_call(ctx, case, kwargs):
     kind = next((part for part in NAMES if f"/{part}/{{name}}" in path), "")
     deletes = method == "DELETE" and (path.endswith(("{name}", "/override")) or "{host}" in path)
     own = path.endswith("{name}") and method in ("PUT", "DELETE")
-    name = f"fuzz-{dice.randrange(10)}" if own else NAMES.get(kind, "")
+    mine = "ranker-fuzz-" if kind == "modelversions" else "fuzz-"
+    name = f"{mine}{dice.randrange(10)}" if own else NAMES.get(kind, "")
     parameters = {**THERE, "name": name, "host": f"free{dice.randrange(10)}.example.com"}
     case.path_parameters = {key: parameters[key] for key in case.path_parameters or {}}
     case.query = {key: value for key, value in (case.query or {}).items() if key not in OPTIONS}
@@ -45,8 +47,10 @@ def before_call(ctx, case, kwargs):
         case.body = {"revision": 1}
     elif method in ("PUT", "POST") and path in BODIES:
         case.body = named(BODIES[path], name)
+    made = {"If-Match": "*", "Authorization": os.environ["TIDEGATE_FUZZ_OWN_TOKEN"]}
+    if path.endswith("/pin"):  # what is blocked cannot be pinned
+        requests.delete(SERVER + case.formatted_path.removesuffix("pin") + "block", headers=made, timeout=10)
     if deletes:
-        made = {"If-Match": "*", "Authorization": os.environ["TIDEGATE_FUZZ_OWN_TOKEN"]}
         requests.put(SERVER + case.formatted_path, json=named(BODIES[path], name), headers=made, timeout=10)
 
 

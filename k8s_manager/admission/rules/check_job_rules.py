@@ -8,9 +8,9 @@ from istio_templates.documents.rollouts.rollout import RolloutPolicy
 from istio_templates.documents.tenant import PodRules
 from istio_templates.text.json_values import path_of
 from istio_templates.workloads.check_job import check_pod
+from k8s_manager.admission.pod_template import pod_security
 from k8s_manager.admission.pod_template.template import check_template
 from k8s_manager.admission.pod_template.violation import Place
-from k8s_manager.admission.rules import pod_security
 from k8s_manager.admission.rules.rejection import Rejection, invalid
 
 _CONTAINER = ("spec", "containers", 0)

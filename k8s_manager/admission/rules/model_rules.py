@@ -8,9 +8,10 @@ from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import MODEL_CONTAINER, Version
 from istio_templates.workloads.short_fields import differences
 from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.pod_template import pod_security
 from k8s_manager.admission.pod_template.formats import dns_1035_label
 from k8s_manager.admission.route_order import Holder, match_of
-from k8s_manager.admission.rules import pod_security, warmup_rules
+from k8s_manager.admission.rules import warmup_rules
 from k8s_manager.admission.rules.attachment_rules import check_attachment, check_name
 from k8s_manager.admission.rules.check_job_rules import check_jobs
 from k8s_manager.admission.rules.rejection import Rejection, conflict, invalid, not_found

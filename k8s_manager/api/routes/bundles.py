@@ -57,7 +57,8 @@ def _require_right(caller: Caller, raw: Manifest, backend: Backend) -> None:
     kind, metadata = raw.get("kind"), raw.get("metadata")
     namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
     tenant = backend.documents.tenant_of(namespace) if isinstance(namespace, str) else None
-    right = {"Model": Right.EDIT, "LimitOverride": Right.OPERATE}.get(str(kind), Right.MANAGE)
+    rights = {"Model": Right.EDIT, "LimitOverride": Right.OPERATE, "ModelVersion": Right.OPERATE}
+    right = rights.get(str(kind), Right.MANAGE)
     if kind == "LimitOverride" and tenant is None:
         right = Right.OVERRIDE
     if not caller.may(right, tenant if right in (Right.EDIT, Right.OPERATE) else None):

@@ -24,7 +24,7 @@ from k8s_manager.authz.roles import Right
 
 
 def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes of gateways, tenants, models, overrides and grants."""
+    """Add the routes of gateways, tenants, models and their versions, overrides and grants."""
     for kind, path, prefix in ROOTS:
         noun = prefix + KINDS[kind].noun
         _reads(app, backend, path, kind, noun)

@@ -6,7 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from istio_templates.documents import AccessGrantSpec, InferenceGatewaySpec, LimitOverrideSpec, ModelSpec, TenantSpec
+from istio_templates.documents import (
+    AccessGrantSpec,
+    InferenceGatewaySpec,
+    LimitOverrideSpec,
+    ModelSpec,
+    ModelVersionSpec,
+    TenantSpec,
+)
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 from k8s_manager.api.schemas.history import RevisionSummary
 from k8s_manager.api.schemas.statuses import (
@@ -14,6 +21,7 @@ from k8s_manager.api.schemas.statuses import (
     InferenceGatewayStatus,
     LimitOverrideStatus,
     ModelStatus,
+    ModelVersionStatus,
     TenantStatus,
 )
 
@@ -79,6 +87,14 @@ class AccessGrantDocument(StoredDocument):
     status: AccessGrantStatus = optional()
 
 
+class ModelVersionDocument(StoredDocument):
+    """A ModelVersion."""
+
+    kind: Literal["ModelVersion"]
+    spec: ModelVersionSpec
+    status: ModelVersionStatus = optional()
+
+
 class Page(ApiAnswer):
     """A page of a list."""
 
@@ -115,6 +131,12 @@ class AccessGrantPage(Page):
     items: list[AccessGrantDocument]
 
 
+class ModelVersionPage(Page):
+    """A page of the registered versions of a tenant's models."""
+
+    items: list[ModelVersionDocument]
+
+
 class InferenceGatewayRevision(RevisionSummary):
     """A revision of an InferenceGateway."""
 
@@ -145,6 +167,12 @@ class AccessGrantRevision(RevisionSummary):
     spec: AccessGrantSpec
 
 
+class ModelVersionRevision(RevisionSummary):
+    """A revision of a ModelVersion."""
+
+    spec: ModelVersionSpec
+
+
 class DeletedDocuments(ApiAnswer):
     """What goes, the document that was asked for last."""
 
@@ -170,4 +198,5 @@ KINDS: Mapping[str, KindSchemas] = {
     "Model": KindSchemas("model", ModelDocument, ModelPage, ModelRevision),
     "LimitOverride": KindSchemas("override", LimitOverrideDocument, LimitOverridePage, LimitOverrideRevision),
     "AccessGrant": KindSchemas("grant", AccessGrantDocument, AccessGrantPage, AccessGrantRevision),
+    "ModelVersion": KindSchemas("modelversion", ModelVersionDocument, ModelVersionPage, ModelVersionRevision),
 }

@@ -8,6 +8,7 @@ from typing import Literal
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 from k8s_manager.api.schemas.limits import LimitSummary
 from k8s_manager.api.schemas.releases.release import ReleaseSummary
+from k8s_manager.api.schemas.releases.selection import VersionChoice
 from k8s_manager.api.schemas.replicas import VersionScaling
 from k8s_manager.api.schemas.warmups import GatedReplica
 
@@ -92,6 +93,7 @@ class ModelStatus(DocumentStatus):
     warmup: WarmupSummary = optional()
     autoscale: list[VersionScaling] = optional(description="Only where versions have autoscale.")
     rollout: ReleaseSummary = optional(description="Only with spec.rollout.")
+    selection: VersionChoice = optional(description="Only with spec.selection.")
     draining: list[DrainingVersion] = optional()
 
 
@@ -104,3 +106,12 @@ class LimitOverrideStatus(DocumentStatus):
 
 class AccessGrantStatus(DocumentStatus):
     """The status of an AccessGrant."""
+
+
+class ModelVersionStatus(DocumentStatus):
+    """The status of a ModelVersion: the version that it is about, whether that may be chosen, and the per cent of the
+    model's requests that it gets."""
+
+    version: str = optional()
+    candidate: bool = optional()
+    weight: int = optional()

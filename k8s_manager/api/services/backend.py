@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.api.registry.version_registry import VersionRegistry
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.bundle_planner import BundlePlanner
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
@@ -49,6 +50,7 @@ class Backend:
     models: ModelReader
     inventory: Inventory
     actions: ModelActions
+    registry: VersionRegistry
     transfers: HostTransfers
     events: Events
     history: HistoryRecorder
@@ -101,6 +103,7 @@ def backend_of(
         models=models,
         inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader, releases),
+        registry=VersionRegistry(client, catalog, writer),
         transfers=HostTransfers(store, catalog, writer, clock, patience),
         events=events,
         history=history,

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from istio_templates import names
 from istio_templates.documents import TenantSpec
+from istio_templates.documents.versions.model_version import version_of
 from istio_templates.errors import Conflict, NotFound, Problem, TidegateError, Transient
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import WHATEVER, etag, require
@@ -95,6 +96,8 @@ class DocumentDeletion:
             raise Conflict(str(key), [Problem("", message)])
         if key.kind == "Tenant":
             self._require_no_guests(key)
+        if key.kind == "ModelVersion":
+            self._require_not_served(key)
         below = (dependent for used in dependents for dependent in [*self._dependents(used), used])
         return list(dict.fromkeys([*below, key]))
 
@@ -182,6 +185,21 @@ class DocumentDeletion:
         if using:
             said = f"delegates paths to {', '.join(using)}, which serve them; end the delegations first"
             raise Conflict(str(key), [Problem("spec.hosts", said)])
+
+    def _require_not_served(self, key: ObjectKey) -> None:
+        """Make sure that a registered version gets no requests, now or by its model's document; raises `Conflict`."""
+        live = self._catalog.live(key)
+        model = str(live["spec"].get("model"))
+        version = version_of(key.name, model)
+        found = self._catalog.here(ObjectKey("Model", key.namespace, model))
+        if found is None:
+            return
+        shares = [
+            share.get("weight") for share in found["spec"].get("traffic") or () if share.get("version") == version
+        ]
+        if any(shares) or (live.get("status") or {}).get("weight"):
+            said = f"serves requests of model {model}; move its traffic to another version first"
+            raise Conflict(str(key), [Problem("", said)])
 
     def _serves_there(self, guest: str, owner: TenantSpec) -> bool:
         found = self._store.get(ObjectKey("Tenant", "", guest))

@@ -15,6 +15,8 @@ from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_view import LimitView, LimitViews
+from k8s_manager.release.selection.version_facts import ModelVersionFact
+from k8s_manager.release.selection_document import registered_versions
 from k8s_manager.release.status_record import rollout_in
 from k8s_manager.status.limit_status import pods_status
 from k8s_manager.status.rollout_status import complaints
@@ -91,6 +93,13 @@ class ModelReader:
     def release(self, key: ObjectKey) -> Manifest | None:
         """Return the release in a model's status; None where there is none. Raises `NotFound`."""
         return rollout_in(self._catalog.live(key))
+
+    def registered(self, key: ObjectKey) -> tuple[ModelVersionFact, ...]:
+        """Return the registered versions of a model."""
+        found = (
+            stored for stored in self._reader.documents.all("ModelVersion") if stored.key.namespace == key.namespace
+        )
+        return registered_versions(found).get((key.namespace, key.name), ())
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

@@ -23,7 +23,7 @@ from k8s_manager.cli.completion import choices
 from k8s_manager.cli.connection import Connection, Failed, connect
 from k8s_manager.cli.files.document_texts import parsed_in
 from k8s_manager.cli.jsonpath import Template
-from k8s_manager.cli.kinds import KINDS, DocumentKind, is_kind
+from k8s_manager.cli.kinds import KINDS, OF_TENANTS, is_kind
 from k8s_manager.cli.output import Object
 from k8s_manager.client import READ_PATIENCE
 
@@ -102,7 +102,7 @@ def _targets(connection: Connection, words: Sequence[str], files: list[str]) -> 
             yield str(one), selection.path_of(connection, one)
             continue
         for obj in selection.found(connection, one, None, everywhere=False):
-            owner = obj["metadata"].get("namespace") if one.kind is DocumentKind.MODEL else None
+            owner = obj["metadata"].get("namespace") if one.kind in OF_TENANTS else None
             name = obj["metadata"]["name"]
             full = f"{selection.tenant_in(connection, owner)}/{name}" if owner else name
             yield f"{one.kind.value} {full}", selection.path_of(connection, replace(one, name=full))

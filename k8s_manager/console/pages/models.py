@@ -26,8 +26,11 @@ from k8s_manager.console.pages.figures import (
 )
 from k8s_manager.console.pages.fleet import counts_of
 from k8s_manager.console.site import ConsoleSite, reader_of
-from k8s_manager.document_state import state
+from k8s_manager.document_state import last_evaluations, state
 from k8s_manager.statistics.stats_query import counted_minute
+
+MOST_REGISTERED = 50
+"""Registered versions that a page shows; `tidegate versions list` has all."""
 
 
 def routes(site: ConsoleSite) -> list[Route]:
@@ -51,7 +54,7 @@ async def model(request: Request) -> Response:
     """Show the model."""
     reader, path = reader_of(request), path_of(request)
     found = await reader.api.get(path)
-    limit, explanation, scaling, ready, release, inventory, replicas, usage = await asyncio.gather(
+    limit, explanation, scaling, ready, release, inventory, replicas, usage, registered = await asyncio.gather(
         reader.api.get(f"{path}/limit"),
         reader.api.get(f"{path}/explain"),
         reader.api.get(f"{path}/explain", about="replicas"),
@@ -60,6 +63,7 @@ async def model(request: Request) -> Response:
         reader.api.get(f"{path}/objects"),
         reader.api.get(f"{path}/replicas"),
         _usage(reader.api, path),
+        _registered(reader.api, **request.path_params),
     )
     start, end = counted_minute(reader.now.timestamp())
     counts, gaps = await counts_of(reader.api, f"{path}/stats", start, end, MINUTE)
@@ -83,6 +87,7 @@ async def model(request: Request) -> Response:
         replicas=replicas["items"],
         requests=sum_of(counts, end - start),
         by_version=versions,
+        registered=registered,
         gaps=gaps,
         usage={one["pod"]: one for one in usage["items"]},
         usage_gaps=usage["gaps"],
@@ -139,6 +144,13 @@ async def _by_version(
         return None
     counts, _ = await counts_of(api, f"{path}/stats", start, end, MINUTE, by="version")
     return {**{name: RequestSum(end - start) for name in names}, **sums_by_version(counts, end - start)}
+
+
+async def _registered(api: ApiClient, tenant: str, model: str) -> list[tuple[Any, str, list[Any]]]:
+    """Return the registered versions of a model, the youngest first, each with its state and its last evaluations."""
+    found = [one for one in await api.items(f"/v1/tenants/{tenant}/modelversions") if one["spec"]["model"] == model]
+    found.sort(key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True)
+    return [(one, state(one), last_evaluations(one["spec"])) for one in found[:MOST_REGISTERED]]
 
 
 async def _usage(api: ApiClient, path: str) -> Any:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents.tenant import PodRules
-from k8s_manager.admission.rules.pod_security import CAPABILITIES, violations
+from k8s_manager.admission.pod_template.pod_security import CAPABILITIES, violations
 
 OWN = PodRules(service_accounts=("trainer",))
 POOLS = PodRules(node_pools=({"pool": "search"}, {"gpu": "a100", "team": "search"}))

@@ -1,0 +1,1 @@
+"""Documents of what training makes: the registered versions of models."""

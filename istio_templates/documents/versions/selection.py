@@ -1,0 +1,117 @@
+"""Selection of a Model: by which strategy a version is chosen among those that are registered."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from istio_templates.documents.autoscale import Cron
+from istio_templates.documents.fields import LongDuration, Spec, seconds
+from istio_templates.documents.rollouts.release_time import TimeZone
+from istio_templates.documents.versions.model_version import Amount, Named
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+_TAKES: dict[str, tuple[str, ...]] = {
+    "dataDriven": ("min_freshness", "metric", "floor", "max_regression"),
+    "accuracyDriven": ("metric", "min_delta"),
+    "periodicBest": ("metric", "min_delta", "cron", "time_zone", "lookback", "weights"),
+    "threshold": ("limits", "lasting", "fallback"),
+    "manual": (),
+}
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "accuracyDriven": ("metric",),
+    "periodicBest": ("metric", "cron"),
+    "threshold": ("limits",),
+}
+_COMMON = ("strategy", "cool_down", "max_delay", "pin_ttl")
+
+
+class SelectionMetric(Spec):
+    """A metric of evaluations on one data set; an evaluation of fewer samples says nothing."""
+
+    name: Named
+    dataset: Named
+    direction: Literal["higher", "lower"] = "higher"
+    min_samples: int = Field(default=1, ge=1, le=2**53, strict=True)
+
+
+class SelectionLimit(Spec):
+    """Between which values a metric of the version that serves has to be."""
+
+    metric: SelectionMetric
+    least: Finite | None = Field(default=None, alias="min")
+    most: Finite | None = Field(default=None, alias="max")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "SelectionLimit":
+        if self.least is None and self.most is None:
+            raise ValueError("give min, max or both")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"min {self.least:g} is above max {self.most:g}; swap them")
+        return self
+
+
+class SelectionWeights(Spec):
+    """How much each counts in a score; shares of their sum."""
+
+    accuracy: Amount = 1
+    latency: Amount = 0
+    cost: Amount = 0
+    errors: Amount = 0
+
+    @model_validator(mode="after")
+    def _counts(self) -> "SelectionWeights":
+        if not 0 < self.accuracy + self.latency + self.cost + self.errors < float("inf"):
+            raise ValueError("give at least one weight above 0, and none beyond all bounds")
+        return self
+
+
+class VersionSelection(Spec):
+    """How a version is chosen. `dataDriven`: the newest data; `accuracyDriven`: the best value of a metric;
+    `periodicBest`: the best score at each moment of a cron; `threshold`: another one once the served version has been
+    beyond a limit for long enough; `manual`: the pinned one only. A pin goes before every strategy.
+
+    Each strategy takes its own fields. A version serves for `coolDown` at least before another one is due, and a choice
+    that was not carried out within `maxDelay` expires.
+    """
+
+    strategy: Literal["dataDriven", "accuracyDriven", "periodicBest", "threshold", "manual"]
+    metric: SelectionMetric | None = None
+    min_freshness: LongDuration | None = None
+    floor: Finite | None = None
+    max_regression: Amount | None = None
+    min_delta: Amount | None = None
+    cron: Cron | None = None
+    time_zone: TimeZone | None = None
+    lookback: LongDuration | None = None
+    weights: SelectionWeights | None = None
+    limits: Annotated[tuple[SelectionLimit, ...], Field(max_length=16)] = ()
+    lasting: LongDuration | None = Field(default=None, alias="for")
+    fallback: Literal["keep", "previous"] | None = None
+    cool_down: LongDuration = "24h"
+    max_delay: LongDuration = "168h"
+    pin_ttl: LongDuration | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "VersionSelection":
+        takes, needs = _TAKES[self.strategy], _NEEDS.get(self.strategy, ())
+        names = {name: info.alias or name for name, info in type(self).model_fields.items()}
+        for name in names:
+            given = getattr(self, name) not in (None, ())
+            if given and name not in (*takes, *_COMMON):
+                allowed = ", ".join(names[one] for one in takes) or "no field of its own"
+                raise ValueError(f"{names[name]}: strategy {self.strategy} takes {allowed}; leave it out")
+            if not given and name in needs:
+                raise ValueError(f"{names[name]}: is missing; strategy {self.strategy} needs it")
+        if self.metric is None and (self.floor is not None or self.max_regression is not None):
+            raise ValueError("metric: is missing; floor and maxRegression are about it")
+        return self
+
+    @model_validator(mode="after")
+    def _spans(self) -> "VersionSelection":
+        for name, span in (("maxDelay", self.max_delay), ("lookback", self.lookback), ("pinTtl", self.pin_ttl)):
+            if span is not None and not seconds(span):
+                raise ValueError(f"{name}: {span} leaves no time; give more than 0")
+        places = [(limit.metric.name, limit.metric.dataset) for limit in self.limits]
+        if len(set(places)) < len(places):
+            raise ValueError("limits: two are about one metric on one data set; give min and max in one")
+        return self

@@ -1,0 +1,18 @@
+"""Rules for ModelVersions: they stand in a tenant's namespace and are named by their model. Pure."""
+
+from collections.abc import Iterator
+
+from istio_templates.documents import ModelVersionSpec
+from istio_templates.documents.versions.model_version import document_name, version_of
+from k8s_manager.admission.claim_index import ClaimIndex
+from k8s_manager.admission.rules.rejection import Rejection, invalid, not_found
+
+
+def check_version(key: tuple[str, str], spec: ModelVersionSpec, index: ClaimIndex) -> Iterator[Rejection]:
+    """Yield every reason against a registered version. Its model need not exist yet: training may come first."""
+    namespace, name = key
+    if namespace not in index.tenant_of:
+        yield not_found("metadata.namespace", f"namespace {namespace} belongs to no tenant; create the Tenant first")
+    if version_of(name, spec.model) is None:
+        right = document_name(spec.model, "VERSION")
+        yield invalid("metadata.name", f"{name} does not say which version of {spec.model} it is; name it {right}")

@@ -1,0 +1,91 @@
+"""The selection of a model as its status has it: the choice with its evidence, the condition Selected, sentences. Pure.
+
+Selected  the version that should serve does  any reason of a strategy | Chosen | Expired
+
+A choice keeps the moments of when it was first made, so that a new leader, or another look, does not begin its
+cool-down or its end again.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from istio_templates.documents import ModelSpec
+from istio_templates.documents.override import moment
+from istio_templates.documents.versions.selection import VersionSelection
+from istio_templates.facts import Manifest
+from k8s_manager.release.selection.selection import evaluate
+from k8s_manager.release.selection.selection_decision import NoSelection, SelectionDecision
+from k8s_manager.release.selection.version_facts import ModelVersionFact
+from k8s_manager.release.selection_document import selection_rules, served_version, with_failed_releases
+from k8s_manager.release.status_record import state_of
+from k8s_manager.world.condition import Condition
+
+CHOSEN, EXPIRED = "Chosen", "Expired"
+MOST_REJECTED = 20
+"""Rejected versions that a status names."""
+
+
+def selection_of(
+    spec: ModelSpec,
+    selection: VersionSelection,
+    status: Manifest,
+    versions: Sequence[ModelVersionFact],
+    now: datetime,
+) -> Manifest:
+    """Return which version should serve a model at `now` and why, as `status.selection` has it; `status` is the model's
+    so far."""
+    rollout = status.get("rollout")
+    state = state_of(rollout) if isinstance(rollout, dict) else None
+    known = with_failed_releases(versions, state)
+    found = evaluate(selection_rules(selection), known, served_version(spec, rollout, known), now)
+    rejected = [{"version": one.name, "why": one.why} for one in found.rejected[:MOST_REJECTED]]
+    if isinstance(found, NoSelection):
+        body = {"reason": str(found.reason), "message": found.sentence, "needsOwner": found.needs_owner}
+        return {"strategy": found.strategy, **body, "evidence": [], "rejected": rejected}
+    return {**_chosen(found, _before(status), now), "rejected": rejected}
+
+
+def selection_condition(found: Manifest) -> Condition:
+    """Return the condition of a model with a selection."""
+    said = str(found["message"])
+    message = said[:1].lower() + said[1:].rstrip(".")
+    if "to" in found:
+        return Condition("Selected", False, str(found["reason"]), message)
+    return Condition("Selected", not found["needsOwner"], str(found["reason"]), message)
+
+
+def selection_sentences(subject: str, found: Manifest) -> list[str]:
+    """Return what an explanation says of a selection."""
+    rejected = [f"Version {one['version']} {one['why']}." for one in found["rejected"]]
+    return [f"{subject}, {found['strategy']}: {found['message']}", *found["evidence"], *rejected]
+
+
+def _before(status: Manifest) -> Manifest:
+    found = status.get("selection")
+    return found if isinstance(found, dict) else {}
+
+
+def _chosen(found: SelectionDecision, before: Manifest, now: datetime) -> Manifest:
+    made = {"strategy": found.strategy, "to": found.to, **({"from": found.from_} if found.from_ else {})}
+    since, ends = found.not_before, found.expires
+    if all(before.get(name) == made.get(name) for name in ("strategy", "to", "from")):
+        since, ends = _moment(before, "notBefore") or since, _moment(before, "expires") or ends
+    reason = EXPIRED if now >= ends else CHOSEN
+    instead = f" instead of {found.from_}" if found.from_ else ""
+    to_do = "move the traffic there, or pin a version"
+    said = f"{found.to} should serve{instead}, not before {since:%Y-%m-%d %H:%M}; {to_do}."
+    if reason == EXPIRED:
+        said = f"{found.to} should serve{instead}, and has waited until {ends:%Y-%m-%d %H:%M}; {to_do}."
+    times = {"notBefore": since.isoformat(timespec="seconds"), "expires": ends.isoformat(timespec="seconds")}
+    evidence = [one.sentence for one in found.evidence]
+    return {**made, "reason": reason, "message": said, "needsOwner": True, **times, "evidence": evidence}
+
+
+def _moment(before: Manifest, name: str) -> datetime | None:
+    """Return a moment of a status; None where it is none, whoever wrote that."""
+    value: Any = before.get(name)
+    try:
+        return moment(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

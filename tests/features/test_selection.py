@@ -1,0 +1,93 @@
+"""Selection: the status of a model says which version should serve; others are tried without writing anything."""
+
+import asyncio
+
+import pytest
+from typer.testing import CliRunner
+
+from k8s_manager.cli.main import build
+from tests.features.conftest import make_search
+from tests.support.documents import model
+from tests.support.fleet import TOKEN
+from tests.support.waiting import until
+
+REGISTRY = "/v1/tenants/search/modelversions"
+SELECTION = "/v1/tenants/search/models/ranker/selection"
+
+
+def version(name: str, day: int) -> dict:
+    image, until_ = f"example.com/ranker:{name}", f"2026-10-{day:02d}T00:00:00Z"
+    return {"model": "ranker", "version": name, "image": image, "dataUntil": until_}
+
+
+@pytest.fixture
+async def rest(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as calls:
+        await make_search(fleet)
+        for name, day in (("v1", 1), ("v2", 20)):
+            assert (await calls.call("POST", REGISTRY, version(name, day)))[0] == 201
+        yield calls
+
+
+async def test_a_choice_stands_in_the_status_with_its_evidence_and_moves_nothing(fleet, rest):
+    _, answer = await rest.call("GET", SELECTION)
+    assert answer["selection"] is None and "has no selection" in answer["explanation"][0]
+    await fleet.apply(model(selection={"strategy": "dataDriven"}))
+
+    async def chosen() -> bool:
+        return (await fleet.condition("Model", "ranker", "Selected", "search")).get("reason") == "Chosen"
+
+    await until(chosen, what="the choice")
+    status = await fleet.status("Model", "ranker", "search")
+    assert (status["selection"]["from"], status["selection"]["to"]) == ("v1", "v2")
+    _, answer = await rest.call("GET", SELECTION)
+    assert answer["selection"]["notBefore"] == status["selection"]["notBefore"]
+    await rest.call("PUT", f"{REGISTRY}/ranker-v2/block", {"reason": "empty answers"})
+
+    async def rejected() -> bool:
+        found = await fleet.condition("Model", "ranker", "Selected", "search")
+        return (found.get("status"), found.get("reason")) == ("True", "NoEligibleVersion")
+
+    await until(rejected, what="the block being followed")
+    status = await fleet.status("Model", "ranker", "search")
+    assert "to" not in status["selection"] and "empty answers" in status["selection"]["rejected"][0]["why"]
+    live = await fleet.get("Model", "ranker", "search")
+    assert live["spec"]["traffic"] == model()["spec"]["traffic"]
+    await fleet.apply(model())
+
+    async def gone() -> bool:
+        return "selection" not in await fleet.status("Model", "ranker", "search")
+
+    await until(gone, what="the end of the selection")
+
+
+async def test_another_strategy_is_tried_and_nothing_is_written(fleet, rest):
+    before = await fleet.get("Model", "ranker", "search")
+    status, answer = await rest.call("POST", SELECTION, {"strategy": "dataDriven"})
+    assert (status, answer["selection"]["to"]) == (200, "v2")
+    status, answer = await rest.call("POST", SELECTION, {"strategy": "dataDriven", "minDelta": 1})
+    assert status == 422
+    assert (await fleet.get("Model", "ranker", "search"))["spec"] == before["spec"]
+
+
+async def test_the_command_line_explains_and_tries(rest, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TIDEGATE_TOKEN", TOKEN)
+    monkeypatch.setenv("TIDEGATE_SERVER", f"http://127.0.0.1:{rest._session._base_url.port}")
+
+    async def tidegate(*words: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(CliRunner().invoke, build(words), words)
+        return done.exit_code, done.output
+
+    code, said = await tidegate("selection", "explain", "search/ranker")
+    assert code == 0 and "has no selection" in said
+    code, said = await tidegate("selection", "dry-run", "search/ranker", "--strategy", "dataDriven")
+    assert code == 0 and "v2 should serve instead of v1" in said
+    file = tmp_path / "selection.yaml"
+    file.write_text("strategy: accuracyDriven\nmetric: {name: auc, dataset: holdout}\n")
+    code, said = await tidegate("selection", "dry-run", "search/ranker", "-f", str(file))
+    assert code == 0 and "Version v2 has no finite value of auc on holdout" in said
+    for words in ((), ("--strategy", "manual", "-f", str(file)), ("--strategy", "manual", "--metric", "auc")):
+        code, said = await tidegate("selection", "dry-run", "search/ranker", *words)
+        assert code == 2, said
+    code, said = await tidegate("selection", "dry-run", "search/ranker", "-f", str(tmp_path / "none.yaml"))
+    assert code != 0

@@ -1,0 +1,57 @@
+"""`spec.selection`: each strategy takes its own fields, and what is wrong is named."""
+
+import pytest
+
+from istio_templates.documents import parse
+from istio_templates.errors import Invalid
+from k8s_manager.release.selection.selection_rules import STRATEGY_NAMES
+from k8s_manager.release.selection_document import selection_rules
+from tests.support.documents import model
+
+METRIC = {"name": "auc", "dataset": "holdout"}
+WHOLE = [
+    {"strategy": "dataDriven"},
+    {"strategy": "dataDriven", "metric": METRIC, "floor": 0.8, "maxRegression": 0.01, "minFreshness": "24h"},
+    {"strategy": "accuracyDriven", "metric": {**METRIC, "direction": "lower", "minSamples": 100}, "minDelta": 0.01},
+    {"strategy": "periodicBest", "metric": METRIC, "cron": "0 3 * * 1", "timeZone": "Europe/Berlin"},
+    {"strategy": "periodicBest", "metric": METRIC, "cron": "0 3 * * 1", "weights": {"cost": 1}, "lookback": "336h"},
+    {"strategy": "threshold", "limits": [{"metric": METRIC, "min": 0.8}], "for": "30m", "fallback": "previous"},
+    {"strategy": "manual", "pinTtl": "72h", "coolDown": "0s", "maxDelay": "24h"},
+]
+
+
+@pytest.mark.parametrize("selection", WHOLE)
+def test_what_a_document_may_say_becomes_rules(selection):
+    rules = selection_rules(parse(model(selection=selection)).spec.selection)
+    assert STRATEGY_NAMES[type(rules.strategy)] == selection["strategy"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ({}, "strategy"),
+        ({"strategy": "best"}, "strategy"),
+        ({"strategy": "accuracyDriven"}, "metric: is missing; strategy accuracyDriven needs it"),
+        ({"strategy": "periodicBest", "metric": METRIC}, "cron: is missing"),
+        ({"strategy": "periodicBest", "metric": METRIC, "cron": "61 * * * *"}, "cron"),
+        ({"strategy": "periodicBest", "metric": METRIC, "cron": "0 3 * * *", "timeZone": "Mars/One"}, "timeZone"),
+        ({"strategy": "periodicBest", "metric": METRIC, "cron": "0 3 * * *", "weights": {"accuracy": 0}}, "above 0"),
+        ({"strategy": "threshold"}, "limits: is missing"),
+        ({"strategy": "threshold", "limits": [{"metric": METRIC}]}, "give min, max or both"),
+        ({"strategy": "threshold", "limits": [{"metric": METRIC, "min": 2, "max": 1}]}, "swap them"),
+        (
+            {"strategy": "threshold", "limits": [{"metric": METRIC, "min": 1}, {"metric": METRIC, "max": 2}]},
+            "one metric",
+        ),
+        ({"strategy": "manual", "metric": METRIC}, "strategy manual takes no field of its own; leave it out"),
+        ({"strategy": "dataDriven", "minDelta": 1}, "minDelta: strategy dataDriven takes"),
+        ({"strategy": "dataDriven", "floor": 0.5}, "floor and maxRegression are about it"),
+        ({"strategy": "dataDriven", "metric": METRIC, "floor": float("nan")}, "floor"),
+        ({"strategy": "dataDriven", "maxDelay": "0s"}, "maxDelay: 0s leaves no time"),
+        ({"strategy": "dataDriven", "coolDown": "24"}, "coolDown"),
+    ],
+)
+def test_what_is_wrong_is_named(selection, said):
+    with pytest.raises(Invalid) as found:
+        parse(model(selection=selection))
+    assert said in "; ".join(map(str, found.value.problems))

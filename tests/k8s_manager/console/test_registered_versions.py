@@ -1,0 +1,40 @@
+"""The registered versions on a model's page."""
+
+from tests.support.documents import model
+from tests.support.waiting import until
+
+ROOT = "/v1/tenants/search/modelversions"
+
+
+async def test_the_page_of_a_model_lists_its_registered_versions_alone(place, browser):
+    rest = place.rest
+    auc = {"dataset": "holdout", "metric": "auc", "value": 0.91, "samples": 5000, "at": "2026-11-21T03:00:00Z"}
+    registered = {"version": "v2", "image": "example.com/ranker:2", "evaluations": [auc], "cost": 1.5}
+    for name in ("ranker", "other"):
+        status, _ = await rest.call("POST", ROOT, {**registered, "model": name, "uri": f"s3://models/{name}/2"})
+        assert status == 201
+    await rest.call("PUT", f"{ROOT}/ranker-v2/block", {"reason": "<b>empty</b> answers"})
+
+    async def is_known() -> bool:
+        found = await place.fleet.condition("ModelVersion", "ranker-v2", "Served", "search")
+        return found.get("reason") == "Blocked"
+
+    await until(is_known, what="the status of the version")
+    page = await browser.get("/console/tenants/search/models/ranker")
+    assert "Registered versions" in page.text
+    for shown in ("s3://models/ranker/2", "auc 0.91", "holdout", "1.5", "Blocked", "&lt;b&gt;empty&lt;/b&gt; answers"):
+        assert shown in page.text, shown
+    assert "s3://models/other/2" not in page.text
+
+
+async def test_the_page_says_which_version_should_serve_and_on_what_evidence(place, browser):
+    for name, day in (("v1", "01"), ("v2", "20")):
+        body = {"model": "ranker", "version": name, "image": f"x:{name}", "dataUntil": f"2026-10-{day}T00:00:00Z"}
+        assert (await place.rest.call("POST", ROOT, body))[0] == 201
+    await place.fleet.apply(model(selection={"strategy": "dataDriven"}))
+
+    async def is_shown() -> bool:
+        page = await browser.get("/console/tenants/search/models/ranker")
+        return "v2 should serve instead of v1" in page.text and "The data of v2 reaches until" in page.text
+
+    await until(is_shown, what="the choice on the page")
