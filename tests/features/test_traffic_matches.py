@@ -112,3 +112,38 @@ async def test_what_goes_beyond_a_bare_root_path_needs_a_path_of_its_own(fleet):
         root["spec"]["trafficMatches"] = MATCHES
         status, answer = await rest.call("PUT", "/v1/tenants/search/models/root", {"spec": root["spec"]})
         assert status == 409 and "only the age of the models" in str(answer)
+
+
+STICKY = "tidegate-shared-sticky.search.ranker"
+
+
+async def test_sticky_weights_are_an_object_of_the_model_and_drain_nothing(fleet):
+    async with fleet.manager() as manager, fleet.rest(manager) as rest:
+        await setup(fleet, trafficMatches=[])
+        await fleet.pod("search", labels(version="v2"))
+        shares = [{"version": "v1", "weight": 75}, {"version": "v2", "weight": 25}]
+        spec = model(versions=VERSIONS, traffic=shares, sticky={"header": "x-user-id"})["spec"]
+        _, plan = await rest.call("PUT", f"{RANKER}?dryRun=true", {"spec": spec})
+        assert plan["risk"] == "medium", plan["reasons"]
+        said = f"create EnvoyFilter inference-gw/{STICKY}: callers are assigned to versions differently"
+        assert said in plan["reasons"]
+        await fleet.apply(model(versions=VERSIONS, traffic=shares, sticky={"header": "x-user-id"}))
+
+        async def split() -> bool:
+            return await rules(fleet) == {"search.ranker.0~sticky": {"v1": 75, "v2": 25}}
+
+        await until(split, what="the weights")
+        assert await fleet.get("EnvoyFilter", STICKY, "inference-gw")
+        whole = [{"version": "v1", "weight": 100}]
+        await fleet.apply(model(versions=VERSIONS, traffic=whole, sticky={"header": "x-user-id"}))
+
+        async def is_plain() -> bool:
+            return await rules(fleet) == {"search.ranker.0": {"v1": 100}}
+
+        await until(is_plain, what="a rule with one version, which no patch meets")
+        await fleet.apply(model(versions=VERSIONS, traffic=whole))
+
+        async def is_gone() -> bool:
+            return await fleet.get("EnvoyFilter", STICKY, "inference-gw") is None
+
+        await until(is_gone, what="the filter leaving with its field")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.virtual_service import weights_of
 from k8s_manager.pipeline.facts import loads
-from k8s_manager.traffic.weights import carried
+from k8s_manager.traffic.release_traffic import released
+from k8s_manager.traffic.weights import carried, declared
 from ratelimiter.capacity import capacity
 from tests.golden.case import rendered_text
 from tests.standalone.test_arms import case, weighted
@@ -55,6 +56,16 @@ def test_weights_are_read_beside_matches():
     (route,) = [obj for obj in rendered_text(case("traffic-matches")) if obj["kind"] == "VirtualService"]
     assert [rule["name"] for rule in route["spec"]["http"]][-1] == "search.ranker.0"
     assert weights_of(route) == {"v1": 100}
+
+
+def test_a_release_moves_the_weights_and_leaves_the_matches():
+    of = parse(
+        model(versions=VERSIONS, traffic=[{"version": "v2", "weight": 100}], trafficMatches=MATCHES, rollout={})
+    ).spec
+    assert isinstance(of, ModelSpec)
+    instead = released("ranker", of, {}, {"v1": 95, "v2": 5}, ())
+    assert instead is not None and declared(instead) == {"v1": 95, "v2": 5}
+    assert instead.traffic_matches == of.traffic_matches
 
 
 def version_of(weight: int, hashed: int) -> str:
