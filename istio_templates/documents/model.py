@@ -327,6 +327,12 @@ class ModelSpec(Spec):
                 "sticky: loadBalancing.policy hash is a second hash of the same requests, and would choose the version "
                 "with the replica; leave one of them out"
             )
+        scaled = [one for one in self.versions if one.autoscale and one.name in self.matched]
+        if asleep := next((one.name for one in scaled if one.autoscale and one.autoscale.min == 0), None):
+            raise ValueError(
+                f"trafficMatches: autoscale of {asleep} has min 0, and without a replica its requests go by the "
+                "weights, so that none would wake it; set min to 1 or more"
+            )
         check_matches(self.traffic_matches, [version.name for version in self.versions], self.routes)
         if self.traffic_matches and self.rate_limit and len({route.port for route in self.routes}) > 1:
             raise ValueError(

@@ -98,6 +98,15 @@ def test_sticky_takes_one_key_and_no_second_hash():
         spec(sticky={"header": "x-user-id"}, trafficPolicy=balancing)
 
 
+def test_a_version_that_nothing_would_wake_is_refused():
+    demand = {"min": 0, "max": 2, "signals": [{"name": "demand", "target": "80%"}]}
+    scaled = [VERSIONS[0], {"name": "v2", "workload": {"image": "a:1"}, "autoscale": demand}]
+    limit = {"perReplicaQps": 20, "fallback": {"cold": "closed"}}
+    assert spec(versions=scaled, rateLimit=limit)
+    with pytest.raises(Invalid, match="autoscale of v2 has min 0"):
+        spec(versions=scaled, rateLimit=limit, trafficMatches=[header()])
+
+
 @pytest.mark.parametrize("field", [{"trafficMatches": [header()]}, {"sticky": {"header": "x-a"}}])
 def test_an_attached_route_is_its_owners(field: Any):
     existing = [{"name": name, "existing": {"labels": {"app": name}}} for name in ("v1", "v2")]
