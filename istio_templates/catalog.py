@@ -6,6 +6,7 @@ Make before break: what is referred to comes before what refers to it. Removal g
 from collections.abc import Iterable
 
 from istio_templates.access_log.logger import access_logger
+from istio_templates.arms.sticky_filter import sticky_filters
 from istio_templates.autoscalers.keda_scaler import scaled_objects
 from istio_templates.destination_rule import destination_rule
 from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
@@ -65,7 +66,7 @@ def render_model(model: ServedModel) -> list[Manifest]:
     if model.attached:
         return plan
     workloads = [*deployments(model), *disruption_budgets(model), *horizontal_pod_autoscalers(model)]
-    routing = [destination_rule(model), virtual_service(model)]
+    routing = [destination_rule(model), *sticky_filters(model), virtual_service(model)]
     return [*plan, service(model), *workloads, *routing, *scaled_objects(model)]
 
 

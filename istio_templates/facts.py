@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from istio_templates.arms.arm_facts import ArmFacts, StickyFacts
+
 Pairs = tuple[tuple[str, str], ...]
 Manifest = dict[str, Any]
 # A route that is there: host, headers that a request must carry, path, namespace and name of the model.
@@ -299,7 +301,8 @@ class ServedModel:
 
     `closed` is the sentence of its 503, where it takes no requests, and `retry_after` in how many seconds a caller may
     come again, where that is known; `attached` another owner's VirtualService or
-    HTTPRoute that routes for it.
+    HTTPRoute that routes for it. `arms` are looked at in order, before the weights; with `sticky` these keep each
+    caller on one version.
     """
 
     tenant: Tenancy
@@ -311,6 +314,8 @@ class ServedModel:
     retry_after: int | None = None
     attached: ObjectKey | None = None
     warmup: WarmupFacts | None = None
+    arms: tuple[ArmFacts, ...] = ()
+    sticky: StickyFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,11 @@ def access_log_object(pool: GatewayPool) -> str:
     return f"tidegate-{pool.name}-access-log"
 
 
+def sticky_object(pool: GatewayPool, namespace: str, model: str) -> str:
+    """Return the name of the EnvoyFilter by which a gateway keeps a model's callers on one version."""
+    return f"tidegate-{pool.name}-sticky.{namespace}.{model}"
+
+
 def tracing_object(pool: GatewayPool) -> str:
     """Return the name of the Telemetry by which a gateway traces its requests."""
     return f"tidegate-{pool.name}-tracing"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from istio_templates import names
+from istio_templates.arms.arm_rules import STICKY, arm_of, arm_rule
 from istio_templates.facts import (
     CorsFacts,
     GatewayPool,
@@ -18,7 +19,6 @@ from istio_templates.facts import (
     RouteFacts,
     ServedModel,
     Tenancy,
-    VersionFacts,
 )
 from istio_templates.gateway import gateway_named
 from istio_templates.workloads.service import service_host
@@ -210,10 +210,11 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Man
     matches = _matches(route, by_authority)
     if model.closed is not None:
         return _closed(model, route, matches, model.closed)
-    out: Manifest = {"name": route.name, "match": matches}
+    targets = _destinations(model, route)
+    out: Manifest = {"name": route.name + (STICKY if model.sticky and len(targets) > 1 else ""), "match": matches}
     if route.cors:
         out["corsPolicy"] = _cors(route.cors)
-    out["route"] = _destinations(model, route)
+    out["route"] = targets
     if mirrors := _mirrors(model, route):
         out["mirrors"] = mirrors
     if route.timeout:
@@ -223,27 +224,28 @@ def _http(model: ServedModel, route: RouteFacts, by_authority: bool) -> list[Man
         out["headers"] = headers
     if rewrite := _rewrite(route):
         out["rewrite"] = rewrite
-    return [out]
+    return [*(arm_rule(out, arm, _destination(model, route, arm.version)) for arm in model.arms), out]
 
 
 def _destinations(model: ServedModel, route: RouteFacts) -> list[Manifest]:
-    return [
-        {"destination": _destination(model, route, version), "weight": version.weight}
-        for version in model.versions
-        if version.weight > 0
-    ]
+    """Return the versions with a weight; where a hash decides, in the order of their names: a caller whose hash lies
+    below a weight stays there when the document lists them in another order."""
+    found = [version for version in model.versions if version.weight > 0]
+    if model.sticky:
+        found.sort(key=lambda version: version.name)
+    return [{"destination": _destination(model, route, version.name), "weight": version.weight} for version in found]
 
 
 def _mirrors(model: ServedModel, route: RouteFacts) -> list[Manifest]:
     return [
-        {"destination": _destination(model, route, version), "percentage": {"value": version.mirror}}
+        {"destination": _destination(model, route, version.name), "percentage": {"value": version.mirror}}
         for version in model.versions
         if version.mirror > 0
     ]
 
 
-def _destination(model: ServedModel, route: RouteFacts, version: VersionFacts) -> Manifest:
-    return {"host": service_host(model), "port": {"number": route.port}, "subset": version.name}
+def _destination(model: ServedModel, route: RouteFacts, version: str) -> Manifest:
+    return {"host": service_host(model), "port": {"number": route.port}, "subset": version}
 
 
 def _closed(model: ServedModel, route: RouteFacts, matches: list[Manifest], sentence: str) -> list[Manifest]:
@@ -347,7 +349,11 @@ def _edits(edits: HeaderEdits) -> Manifest:
     return {verb: value for verb, value in out.items() if value}
 
 
+def _is_arm(http: Manifest) -> bool:
+    return arm_of(str(http.get("name") or "")) != ""
+
+
 def weights_of(virtual_service: Manifest) -> dict[str, int]:
-    """Return the weights by which a VirtualService sends requests to versions."""
-    rules = [http for http in http_of(virtual_service) if not _is_preflight(http)] or [{}]
+    """Return the weights by which a VirtualService sends requests to versions, those of its arms left out."""
+    rules = [http for http in http_of(virtual_service) if not _is_preflight(http) and not _is_arm(http)] or [{}]
     return {route["destination"].get("subset", ""): route.get("weight", 100) for route in rules[0].get("route") or []}

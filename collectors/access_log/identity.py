@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-ROUTE = re.compile(r"([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+")
+_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+ROUTE = re.compile(rf"({_LABEL})\.({_LABEL})\.[0-9]+(?:~sticky|\.{_LABEL})?")
 OWN_ROUTE = re.compile(r"/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+)")
 CLUSTER = re.compile(r"outbound\|[0-9]+\|([^|]*)\|[^|]+")
 """A whole name of a route, identity of a route, and name of a cluster; aggregation_sql gives them to other engines."""
@@ -33,7 +34,8 @@ class KnownRoutes:
 def served_by(route: str | None, config: str | None, cluster: str | None, known: KnownRoutes | None = None) -> Served:
     """Return who serves the requests of a route.
 
-    `route` is the name of Envoy's route, as it is rendered: TENANT.MODEL.NUMBER. `config` is the identity that Istio
+    `route` is the name of Envoy's route, as it is rendered: TENANT.MODEL.NUMBER, with .ARM behind it for requests of a
+    match. `config` is the identity that Istio
     gives it, and has to be that of the model's own VirtualService, in the tenant's namespace as far as that is `known`:
     who may write routes can give them any name.
     """

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from istio_templates.documents.arms.sticky import Sticky
+from istio_templates.documents.arms.traffic_match import MOST_MATCHES, TrafficMatch, check_matches
 from istio_templates.documents.attachment import AttachTo
 from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import (
@@ -197,6 +199,8 @@ class ModelSpec(Spec):
     While it is `paused`, its routes answer 503 with the reason that is given here; its replicas stay. A version that
     leaves the document gets no request any more, and its replicas stay for `drain`: requests under way may end, and if
     the change is taken back they are still warm. With a `rollout`, requests come to another version step by step.
+    Requests that one of `trafficMatches` takes, the first that fits, come to its version; `traffic` divides the others,
+    and with `sticky` each caller stays on one side of it.
     """
 
     routes: tuple[Route, ...] = Field(default=(), max_length=32)
@@ -204,6 +208,8 @@ class ModelSpec(Spec):
     traffic_policy: TrafficPolicy = TrafficPolicy()
     versions: tuple[Version, ...] = Field(min_length=1, max_length=16)
     traffic: tuple[TrafficShare, ...] = Field(min_length=1, max_length=16)
+    traffic_matches: tuple[TrafficMatch, ...] = Field(default=(), max_length=MOST_MATCHES)
+    sticky: Sticky | None = None
     rollout: RolloutPolicy | None = None
     selection: VersionSelection | None = None
     rate_limit: RateLimit | None = None
@@ -214,6 +220,11 @@ class ModelSpec(Spec):
     def figure_of(self, version: Version) -> float | None:
         """Return the requests/s that one replica of a version serves; None where no document says it."""
         return version.per_replica_qps or (self.rate_limit.per_replica_qps if self.rate_limit else None)
+
+    @property
+    def matched(self) -> frozenset[str]:
+        """The versions that a match names."""
+        return frozenset(match.version for match in self.traffic_matches)
 
     @model_validator(mode="after")
     def _preflights(self) -> "ModelSpec":
@@ -306,6 +317,30 @@ class ModelSpec(Spec):
             raise ValueError(f"traffic: {unknown[0]!r} is no version of this model; versions are {', '.join(names)}")
         if (total := sum(share.weight for share in self.traffic)) != 100:
             raise ValueError(f"traffic: the weights sum to {total}; make them sum to 100")
+        return self
+
+    @model_validator(mode="after")
+    def _matched(self) -> "ModelSpec":
+        if self.attach_to is not None and (self.traffic_matches or self.sticky):
+            field = "trafficMatches" if self.traffic_matches else "sticky"
+            raise ValueError(f"{field}: needs a route that Tidegate renders; with attachTo, write it into that route")
+        if self.sticky and self.traffic_policy.load_balancing.policy == "hash":
+            raise ValueError(
+                "sticky: loadBalancing.policy hash is a second hash of the same requests, and would choose the version "
+                "with the replica; leave one of them out"
+            )
+        scaled = [one for one in self.versions if one.autoscale and one.name in self.matched]
+        if asleep := next((one.name for one in scaled if one.autoscale and one.autoscale.min == 0), None):
+            raise ValueError(
+                f"trafficMatches: autoscale of {asleep} has min 0, and without a replica its requests go by the "
+                "weights, so that none would wake it; set min to 1 or more"
+            )
+        check_matches(self.traffic_matches, [version.name for version in self.versions], self.routes)
+        if self.traffic_matches and self.rate_limit and len({route.port for route in self.routes}) > 1:
+            raise ValueError(
+                "trafficMatches: a version that a match names has a limit of its own, which needs all routes on one "
+                "port; each port has a bucket of its own"
+            )
         return self
 
     @model_validator(mode="after")

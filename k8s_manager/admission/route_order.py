@@ -52,8 +52,16 @@ def may_meet(one: Headers, other: Headers) -> bool:
 
 
 def is_fallback(route: Route, model: ModelSpec) -> bool:
-    """Tell whether a proxy tries a route after all others of its host: a bare `/` that matches nothing else."""
-    return route.path == "/" and not route.headers and len({other.host for other in model.routes}) == 1
+    """Tell whether a proxy tries a route after all others of its host: a bare `/` that matches nothing else.
+
+    Rules for a model's matches are not tried last: they stand where the age of the model puts them.
+    """
+    return (
+        not model.traffic_matches
+        and route.path == "/"
+        and not route.headers
+        and len({other.host for other in model.routes}) == 1
+    )
 
 
 def _above(path: str) -> list[str]:

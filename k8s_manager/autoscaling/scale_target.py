@@ -36,7 +36,7 @@ class ScaleTarget:
     asks for (None: there is none yet), of which `existing` are there and `warm` serve; each is made from `template`.
     `foreign` is an autoscaler of another owner on the Deployment; `silent` are its gateways that log no requests, so
     that nothing counts them. `lacking` is the kind that its writer needs and the cluster has not; `unplaced` are
-    replicas that find no node."""
+    replicas that find no node. `has_matches`: some requests of its model go by matches, past the weights."""
 
     key: VersionKey
     tenant: str
@@ -54,6 +54,7 @@ class ScaleTarget:
     silent: tuple[str, ...] = ()
     lacking: str | None = None
     unplaced: UnplacedReplicas | None = None
+    has_matches: bool = False
 
 
 def scale_targets(world: World, plan: Plan) -> dict[VersionKey, ScaleTarget]:
@@ -103,4 +104,5 @@ def _scaled(world: World, key: VersionKey, served: ServedModel, spec: ModelSpec,
         silent=tuple(pool.name for pool in served.tenant.gateways if not pool.access_log),
         lacking="ScaledObject" if document.writer == "keda" and "ScaledObject" in world.absent else None,
         unplaced=world.unplaced.get(key),
+        has_matches=bool(spec.traffic_matches),
     )

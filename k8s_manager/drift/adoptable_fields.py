@@ -55,7 +55,7 @@ def _is_steady(wanted: Manifest, live: Manifest) -> bool:
     """Tell whether all requests of a model go to one version, and to no other than the desired one: which version
     answers, and whether any does, depends on replicas and pauses."""
     one_each = all(len(http.get("route") or ()) == 1 for http in http_of(wanted))
-    return one_each and subsets_used(live) <= {*subsets_used(wanted), ""}
+    return one_each and len(subsets_used(wanted)) == 1 and subsets_used(live) <= {*subsets_used(wanted), ""}
 
 
 def _takes(obj: Manifest) -> set[bytes]:

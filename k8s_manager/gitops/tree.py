@@ -36,6 +36,7 @@ from k8s_manager.gitops.ownership import is_runtime, place_of, stays
 from k8s_manager.gitops.sync_tool_rules import once, rules
 from k8s_manager.pipeline.apply import Basis
 from k8s_manager.pipeline.changes import Changes
+from k8s_manager.pipeline.facts import arms
 from k8s_manager.pipeline.plan import owner_of_document
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.memo import Memo
@@ -149,7 +150,8 @@ def _route(served: ServedModel, spec: ModelSpec) -> Manifest:
     weights = declared(spec)
     versions = tuple(replace(version, weight=weights.get(version.name, 0)) for version in served.versions)
     closed = served.closed if spec.paused else None
-    return once(virtual_service(replace(served, closed=closed, versions=versions)))
+    matches = arms(spec.traffic_matches)
+    return once(virtual_service(replace(served, closed=closed, versions=versions, arms=matches)))
 
 
 def _slots(pool: GatewayPool) -> dict[ObjectKey, Manifest]:

@@ -8,7 +8,10 @@ from math import ceil
 from types import MappingProxyType
 
 from istio_templates import names
+from istio_templates.arms.arm_facts import ArmFacts, StickyFacts
+from istio_templates.arms.arm_rules import cookie_test
 from istio_templates.documents import InferenceGatewaySpec, ModelSpec, TenantSpec
+from istio_templates.documents.arms.traffic_match import TrafficMatch
 from istio_templates.documents.autoscale import VersionAutoscale
 from istio_templates.documents.fields import exact, seconds
 from istio_templates.documents.gateway import Managed
@@ -18,7 +21,7 @@ from istio_templates.documents.model import (
     Version,
     Workload,
 )
-from istio_templates.documents.rate_limit import RateLimit
+from istio_templates.documents.rate_limit import RateLimit, VersionLimit
 from istio_templates.documents.route import Cors, HeaderChange, Route
 from istio_templates.documents.warmup import SlowStart as SlowStartSpec
 from istio_templates.documents.warmup import Target, Warmup
@@ -126,9 +129,11 @@ def served(
     plan: Bundle | None = None,
     weights: Mapping[str, int] | None = None,
     keda: KedaFacts = DEFAULT_KEDA,
+    matches: tuple[TrafficMatch, ...] | None = None,
 ) -> ServedModel:
     """Return the facts of a model; `plan` is its warm-up plan with all that belongs to it, if it has one, `weights` are
-    those that hold, if they are not the document's, and `keda` is how KEDA asks for numbers of replicas."""
+    those that hold, if they are not the document's, likewise `matches`, and `keda` is how KEDA asks for numbers of
+    replicas."""
     weights = declared(spec) if weights is None else weights
     return ServedModel(
         tenant=tenant,
@@ -143,7 +148,22 @@ def served(
         retry_after=COLD_RETRY if closed and not spec.paused else None,
         attached=spec.attach_to.key(tenant.namespace) if spec.attach_to else None,
         warmup=_warmup(spec.warmup, plan),
+        arms=arms(spec.traffic_matches if matches is None else matches),
+        sticky=StickyFacts(spec.sticky.header, spec.sticky.cookie.name if spec.sticky.cookie else None)
+        if spec.sticky
+        else None,
     )
+
+
+def arms(matches: tuple[TrafficMatch, ...]) -> tuple[ArmFacts, ...]:
+    """Return the facts of matches, in their order."""
+    return tuple(ArmFacts(match.arm, match.version, _tests(match)) for match in matches)
+
+
+def _tests(match: TrafficMatch) -> tuple[tuple[str, str, str], ...]:
+    if match.cookie:
+        return (cookie_test(match.cookie.name, match.cookie.value),)
+    return tuple((name, *test.way) for name, test in sorted((match.headers or {}).items()))
 
 
 def _warmup(warmup: Warmup, plan: Bundle | None) -> WarmupFacts | None:
@@ -270,17 +290,18 @@ def terms(tenant: Tenancy, model: str, spec: ModelSpec, ceiling: float | None) -
     if limit is None:
         return ()
     whole = _whole(tenant, model, spec, limit, ceiling)
-    return (whole, *(_own(whole, spec.routes[0].port, version) for version in spec.versions if version.rate_limit))
+    own = [version for version in spec.versions if version.rate_limit or version.name in spec.matched]
+    return (whole, *(_own(whole, spec.routes[0].port, version) for version in own))
 
 
 def _own(whole: Terms, port: int, version: Version) -> Terms:
-    """Return the terms of a version's own limit. Whether the model is closed without replicas is not for it to say."""
-    assert version.rate_limit is not None
+    """Return the terms of a version's own limit: what its document says, or, where matches bring it an unknown share of
+    the requests, what its replicas serve. Whether the model is closed without replicas is not for it to say."""
     cluster = names.cluster(whole.namespace, whole.model, port, version.name)
     return replace(
         whole,
         identity=whole.identity.of_part(cluster),
-        bounds=bounds_of(version.rate_limit),
+        bounds=bounds_of(version.rate_limit or VersionLimit()),
         tenant_ceiling=None,
         version=version.name,
         cold="floor" if whole.cold == "closed" else whole.cold,

@@ -6,6 +6,7 @@ from functools import partial
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec, WarmupPlanSpec
+from istio_templates.documents.arms.traffic_match import TrafficMatch
 from istio_templates.documents.tenant import TenantRateLimit
 from istio_templates.facts import KedaFacts, LimitKey, ObjectKey, ServedModel, Tenancy
 from k8s_manager.admission.host_delegation import unserved_delegation
@@ -13,7 +14,7 @@ from k8s_manager.admission.rules import warmup_rules
 from k8s_manager.pipeline import facts
 from k8s_manager.pipeline.plan_inputs import PlanInputs
 from k8s_manager.runtime.memo import Memo
-from k8s_manager.traffic.weights import can_be_split, declared, split
+from k8s_manager.traffic.weights import can_be_split, carried, declared, split
 from k8s_manager.world.owner import Owner
 from k8s_manager.world.world import Stored
 from ratelimiter.overrides import Override
@@ -63,7 +64,8 @@ def plan_models(inputs: PlanInputs, tenants: Mapping[str, Tenancy], memo: Memo) 
             continue
         message = f"{key[1]} is paused: {spec.paused}" if spec.paused else inputs.closed.get(identity_of(stored))
         bundle = warmup_rules.bundle_of(key, spec, plans, inputs.files)
-        arguments = (spec, message, ceilings.get(tenant.name), bundle, _weights(key, spec, inputs), inputs.keda)
+        holding = _weights(key, spec, inputs), _matches(key, spec, inputs)
+        arguments = (spec, message, ceilings.get(tenant.name), bundle, holding, inputs.keda)
         made = memo.get(stored.key, (tenant, *arguments), partial(_model_facts, tenant, key[1], *arguments))
         models[key] = made[0]
         limits.update((limited.terms.identity, limited) for limited in made[1])
@@ -86,20 +88,26 @@ def _model_facts(
     closed: str | None,
     limit: TenantRateLimit | None,
     bundle: Bundle | None,
-    weights: Mapping[str, int] | None,
+    holding: tuple[Mapping[str, int] | None, tuple[TrafficMatch, ...]],
     keda: KedaFacts,
 ) -> tuple[ServedModel, tuple[Limited, ...]]:
     terms = facts.terms(tenant, name, spec, limit.ceiling if limit else None)
-    served = facts.served(tenant, name, spec, closed, bundle, weights, keda)
+    weights, matches = holding
+    served = facts.served(tenant, name, spec, closed, bundle, weights, keda, matches)
     return served, tuple(Limited(one, spec) for one in terms)
 
 
 def _weights(key: tuple[str, str], spec: ModelSpec, inputs: PlanInputs) -> Mapping[str, int] | None:
     """Return the weights in force, capped to versions with warm replicas; None where they are the document's."""
-    if not can_be_split(spec):
-        return None
-    warm = [version.name for version in spec.versions if (*key, version.name) in inputs.warm]
-    return split(declared(spec), warm)
+    return split(declared(spec), _warm(key, spec, inputs)) if can_be_split(spec) else None
+
+
+def _matches(key: tuple[str, str], spec: ModelSpec, inputs: PlanInputs) -> tuple[TrafficMatch, ...]:
+    return carried(spec, _warm(key, spec, inputs)) if spec.traffic_matches else ()
+
+
+def _warm(key: tuple[str, str], spec: ModelSpec, inputs: PlanInputs) -> list[str]:
+    return [version.name for version in spec.versions if (*key, version.name) in inputs.warm]
 
 
 def _warmup_plans(inputs: PlanInputs) -> dict[tuple[str, str], WarmupPlanSpec]:

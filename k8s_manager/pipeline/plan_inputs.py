@@ -83,7 +83,7 @@ def _warm_versions(world: World) -> frozenset[tuple[str, str, str]]:
     return frozenset(
         (stored.key.namespace, stored.key.name, version.name)
         for stored in world.models
-        if stored.spec and can_be_split(stored.spec)
+        if stored.spec and (stored.spec.traffic_matches or can_be_split(stored.spec))
         for version in stored.spec.versions
         if world.ready.get((stored.key.namespace, stored.key.name, version.name))
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
+from istio_templates.arms.arm_facts import ArmFacts
 from k8s_manager.pipeline.model_plan import Limited
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.preview.forecast import ForecastShift
@@ -37,6 +38,9 @@ def effects(shifts: tuple[ForecastShift, ...], now: Plan, then: Plan) -> Iterato
         is_new = (shift.namespace, shift.model) not in now.models
         for grade, message, is_reason in _of_shift(shift, is_new):
             yield Effect(subject_of(shift.namespace, shift.model, shift.version), grade, message, is_reason)
+    for place in sorted(now.models.keys() & then.models.keys()):
+        for message in _of_arms(now.models[place].arms, then.models[place].arms):
+            yield Effect(subject_of(*place, ""), "medium", message)
     for key in sorted(now.limits.keys() & then.limits.keys()):
         before, after = now.limits[key], then.limits[key]
         if before != after:
@@ -44,6 +48,18 @@ def effects(shifts: tuple[ForecastShift, ...], now: Plan, then: Plan) -> Iterato
             for grade, message in _of_policy(before, after):
                 subject = subject_of(one.namespace, one.model, one.version)
                 yield Effect(subject, grade, message, grade != "low")
+
+
+def _of_arms(before: tuple[ArmFacts, ...], after: tuple[ArmFacts, ...]) -> Iterator[str]:
+    """Yield which requests come to another version, since a match begins, ends or leads elsewhere."""
+    for arm in after:
+        if arm not in before:
+            yield f"requests that match {arm.name} come to version {arm.version}, whatever the weights are"
+    for arm in before:
+        if arm not in after:
+            yield f"requests that matched {arm.name} come no longer to version {arm.version} for that"
+    if before != after and set(before) == set(after):
+        yield "the matches are looked at in another order, and the first that fits decides"
 
 
 def _of_shift(shift: ForecastShift, is_new: bool) -> Iterator[tuple[Grade, str, bool]]:

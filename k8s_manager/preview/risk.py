@@ -38,6 +38,8 @@ def _object_risks(change: ObjectChange) -> Iterator[Risk]:
     kind, subject = change.key.kind, f"{change.operation} {change.key}"
     if not change.alters:
         yield "low", f"{subject}: its function does not change"
+    elif _is_of_routes(change.after or change.before or {}):
+        yield "medium", f"{subject}: callers are assigned to versions differently"
     elif kind in LISTENERS and (change.operation != "create" or kind == "Telemetry"):
         yield "high", f"{subject}: a listener changes, and its connections are drained"
     elif kind in LISTENERS:
@@ -48,6 +50,12 @@ def _object_risks(change: ObjectChange) -> Iterator[Risk]:
         yield "medium", f"{subject}: requests are routed differently"
     elif change.before and change.after and kind in PODS and _template(change.before) != _template(change.after):
         yield "medium", f"{subject}: replicas are replaced"
+
+
+def _is_of_routes(obj: Manifest) -> bool:
+    """Tell whether an object patches routes only, which drains no connection."""
+    kinds = {patch.get("applyTo") for patch in (obj.get("spec") or {}).get("configPatches") or []}
+    return kinds == {"HTTP_ROUTE"}
 
 
 def _template(obj: Manifest) -> Any:

@@ -92,6 +92,7 @@ def model_status(
         *_scaling(inputs, limit, stored),
         *_sources_agree(inputs.source_doubt, stored),
         *_traffic_followed(inputs.unfollowed, stored, spec),
+        *_traffic_matched(spec, ready),
         *_counted_together(inputs.served, spec, stored),
         *rollout_conditions(inputs.rollouts, stored),
     ]
@@ -239,6 +240,20 @@ def _sources_agree(doubt: SourceDoubt | None, stored: Stored) -> list[Condition]
         "and kube-state-metrics"
     )
     return [Condition("SourcesAgree", None, "NotRead", message)]
+
+
+def _traffic_matched(spec: ModelSpec, ready: Mapping[str, int]) -> list[Condition]:
+    """Report whether every match leads to its version; nothing where a model has none."""
+    cold = {match.version: match.arm for match in spec.traffic_matches if not ready.get(match.version)}
+    if cold:
+        message = (
+            f"version {', '.join(cold)} has no ready replica, so the requests of match {', '.join(cold.values())} are "
+            "divided by the weights; scale it up, or check its pods"
+        )
+        return [Condition("TrafficMatched", False, "NoReadyReplica", message)]
+    if spec.traffic_matches:
+        return [Condition("TrafficMatched", True, "Matched", "every match leads to a version with a ready replica")]
+    return []
 
 
 def _traffic_followed(problem: str | None, stored: Stored, spec: ModelSpec) -> list[Condition]:

@@ -39,6 +39,7 @@ AutoscalerAgrees (models) document, limit, quota and           Agrees | Replicas
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
                                                                | QuotaTooSmall | NodesFull
 TrafficFollowed (attached models) as the other's route splits Followed | Unmapped
+TrafficMatched (models with trafficMatches) all lead somewhere Matched | NoReadyReplica
 CountedTogether (models on hosts of several certificates)      OneServer | SeveralServers
 Warm           (models with a gate) every replica is warm      Warm | Admitted | Waiting | Warming | TimedOut | Failed
                                                                | NoReplica

@@ -7,6 +7,7 @@ one; where none has any, the document holds as it is.
 from collections.abc import Collection, Mapping
 
 from istio_templates.documents import ModelSpec
+from istio_templates.documents.arms.traffic_match import TrafficMatch
 
 
 def split(weights: Mapping[str, int], warm: Collection[str]) -> dict[str, int]:
@@ -30,3 +31,12 @@ def declared(spec: ModelSpec) -> dict[str, int]:
 def can_be_split(spec: ModelSpec) -> bool:
     """Tell whether more than one version has traffic, so that one could take over another's share."""
     return sum(share.weight > 0 for share in spec.traffic) > 1
+
+
+def carried(spec: ModelSpec, warm: Collection[str]) -> tuple[TrafficMatch, ...]:
+    """Return the matches that hold: those to warm versions.
+
+    The requests of the others are divided by the weights until their version has a warm replica. Where no version has
+    any, the document holds as it is.
+    """
+    return tuple(match for match in spec.traffic_matches if match.version in warm or not warm)

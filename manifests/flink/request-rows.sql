@@ -79,14 +79,14 @@ SELECT * FROM access_log WHERE moment > TIMESTAMP '1970-01-01 00:00:00.000';
 
 CREATE TEMPORARY VIEW requests AS
 SELECT moment, gateway, bytes_in, bytes_out, outcome, ARRAY['platform', 'gateway', 'tenant', 'model', 'version'] AS levels,
-  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+)\z', 1) ELSE '' END AS tenant,
-  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+)\z', 2) ELSE '' END AS `model`,
+  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z', 1) ELSE '' END AS tenant,
+  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z', 2) ELSE '' END AS `model`,
   CASE WHEN is_own AND COALESCE(REGEXP(cluster, '\A(?:outbound\|[0-9]+\|([^|]*)\|[^|]+)\z'), FALSE)
     THEN REGEXP_EXTRACT(cluster, '\A(?:outbound\|[0-9]+\|([^|]*)\|[^|]+)\z', 1) ELSE '' END AS `version`,
   CASE WHEN outcome IN ('clientError', 'ok', 'serverError', 'timeout', 'upstreamLimited')
     THEN CASE WHEN duration_us > 0 THEN duration_us ELSE duration_ms * 1000 END END AS duration
 FROM (
-  SELECT *, COALESCE(REGEXP(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+)\z'), FALSE) AND COALESCE(REGEXP(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z'), FALSE) AND REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+)\z', 2) = REGEXP_EXTRACT(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z', 2) AS is_own,
+  SELECT *, COALESCE(REGEXP(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z'), FALSE) AND COALESCE(REGEXP(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z'), FALSE) AND REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z', 2) = REGEXP_EXTRACT(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z', 2) AS is_own,
   CASE
     WHEN details = 'local_rate_limited' THEN 'limited'
     WHEN details = 'cors_response' THEN 'preflight'

@@ -29,7 +29,12 @@ CASES = sorted(file.name.removesuffix(".in.yaml") for file in FOLDER.glob("*.in.
 
 def rendered(case: str) -> list[Manifest]:
     """Return what is rendered for a case, its limits included, in the order in which it is made."""
-    documents = load((FOLDER / f"{case}.in.yaml").read_text())
+    return rendered_text((FOLDER / f"{case}.in.yaml").read_text())
+
+
+def rendered_text(text: str) -> list[Manifest]:
+    """Return what is rendered for the text of a case; `warm: true` in it has the pods be warm as they are observed."""
+    documents = load(text)
     observed: dict[str, Any] = {}
     if documents[0]["kind"] == "Observed":
         observed = documents.pop(0)
@@ -37,6 +42,9 @@ def rendered(case: str) -> list[Manifest]:
     if observed.get("secrets") is not None:
         world = dataclasses.replace(world, secrets=frozenset(tuple(s.split("/")) for s in observed["secrets"]))
     world = _released(world, observed.get("rollouts", {}))
+    if observed.get("warm"):
+        ready = {tuple(place.split("/")): count for place, count in observed["ready"].items()}
+        world = dataclasses.replace(world, ready=ready)
     plan = planned(world)
     closed = _closed(plan, observed)
     if closed:
@@ -103,4 +111,5 @@ def shown(case: str) -> list[Manifest]:
 
 
 def _is_asked_for(obj: Manifest) -> bool:
-    return str(obj["metadata"]["name"]).endswith(("-endpoint-stats", "-access-log"))
+    name = str(obj["metadata"]["name"])
+    return name.endswith(("-endpoint-stats", "-access-log")) or "-sticky." in name

@@ -22,6 +22,8 @@ from k8s_manager.statistics.whole_rows import logs_nothing, whole_rows, window_e
 from ratelimiter.autoscale.document_rules import targetless
 
 KINDS: tuple[SignalKind, ...] = ("demand", "concurrency", "latency")
+Found = tuple[str] | tuple[float, int]
+"""In a sentence why there is nothing; or a figure and the end of the window that says it."""
 Place = tuple[str, str, str]
 """Tenant, model and version, which is empty for a model."""
 
@@ -44,14 +46,15 @@ class RequestSignals:
     async def read(self, versions: Sequence[ScaleTarget]) -> SignalReadings:
         """Return the signals that come from requests."""
         asked = list(signals_of(versions, KINDS))
-        levels = sorted({_level(signal) for _, signal in asked})
+        levels = sorted({level for version, signal in asked for level in _levels(version, signal)})
         windows = dict(zip(levels, await asyncio.gather(*map(self._windows, levels)), strict=True))
         sheet = SignalSheet(self._clock)
         for version, signal in asked:
-            sheet.put(version, signal, *self._found(version, signal, windows[_level(signal)]))
+            found = [self._found(version, signal, level, windows[level]) for level in _levels(version, signal)]
+            sheet.put(version, signal, *_most(found))
         return sheet.readings()
 
-    def _found(self, version: ScaleTarget, signal: Signal, windows: CountedWindows) -> tuple[str] | tuple[float, int]:
+    def _found(self, version: ScaleTarget, signal: Signal, level: str, windows: CountedWindows) -> Found:
         """Return the most that a window says, and its end; or in a sentence why there is nothing."""
         if flaw := targetless(version.document, version.per_replica).get(signal.name):
             return (flaw,)
@@ -59,9 +62,9 @@ class RequestSignals:
             return (logs_nothing(version.silent[0]),)
         if windows.flaw is not None:
             return (windows.flaw,)
-        is_demand = signal.kind == "demand"
-        place = (version.tenant, version.key.model, "" if is_demand else version.key.version)
-        part = float(version.share) if is_demand else 1.0
+        is_of_model = level == "model"
+        place = (version.tenant, version.key.model, "" if is_of_model else version.key.version)
+        part = float(version.share) if is_of_model else 1.0
         return max((request_figure(signal, rows.get(place)) * part, end) for end, rows in windows.rows.items())
 
     async def _windows(self, level: str) -> CountedWindows:
@@ -81,5 +84,15 @@ def _by_place(rows: Iterable[StatsRow]) -> dict[Place, StatsRow]:
     return {place: total(parts[0].key, parts) for place, parts in found.items()}
 
 
-def _level(signal: Signal) -> str:
-    return "model" if signal.kind == "demand" else "version"
+def _levels(version: ScaleTarget, signal: Signal) -> tuple[str, ...]:
+    """Return where a signal is counted: demand at the model, of which a version is to get its weight; where matches
+    send requests past the weights, at the version too."""
+    if signal.kind != "demand":
+        return ("version",)
+    return ("model", "version") if version.has_matches else ("model",)
+
+
+def _most(found: Sequence[Found]) -> Found:
+    """Return the first that cannot be read, else the highest figure."""
+    flaws = [one for one in found if len(one) == 1]
+    return flaws[0] if flaws else max(one for one in found if len(one) == 2)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from istio_templates.documents import Document
+from istio_templates.documents import Document, ModelSpec, parse
 from istio_templates.errors import Invalid, Problem
 from k8s_manager import client
 from k8s_manager.cli import output
@@ -22,6 +22,7 @@ from k8s_manager.cli.files.document_texts import Read, parsed_in
 from k8s_manager.cli.kinds import KINDS, DocumentKind
 from k8s_manager.cli.limit_text import limit_lines
 from k8s_manager.cli.output import FORMS, Format, plain_form_of
+from k8s_manager.cli.release_commands.traffic_text import answer_for, headers_of, traffic_lines
 from k8s_manager.cli.selection import model_path, owner_of_namespace
 from k8s_manager.world.installation import SYSTEM
 
@@ -184,7 +185,12 @@ def autoscale(
 
 def traffic(
     model: ModelName,
-    shares: Annotated[list[str], typer.Argument(help="VERSION=PER CENT, such as v1=90 v2=10.")],
+    shares: Annotated[
+        list[str] | None, typer.Argument(help="VERSION=PER CENT, such as v1=90 v2=10; without, show where requests go.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", help="NAME=VALUE: show where a request with it goes; repeatable.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also where the limit has to fall for it.")] = False,
     dry_run: DryRun = False,
     plan: Fingerprint = None,
@@ -195,14 +201,33 @@ def traffic(
     token_file: TokenFile = None,
     state: State = DEMO,
 ) -> None:
-    """Move the traffic of a model between its versions; to go back, say the old shares."""
-    wanted = [_share(share) for share in shares]
+    """Move the traffic of a model between its versions; to go back, say the old shares. Without shares, show its
+    matches and weights, or with --header which version a request would come to."""
+    wanted = [_share(share) for share in shares or []]
     asked = asked_for(dry_run, plan, force=str(force).lower(), reason=reason, ticket=ticket)
     connection = connect(server, token_file, state)
+    if not wanted or header:
+        _show_traffic(connection, model, wanted, headers_of(header or []), form)
+        return
     answer = connection.call("PUT", f"{model_path(connection, model)}/traffic{asked}", {"traffic": wanted})
     shown = ", ".join(f"{share['version']} {share['weight']} %" for share in wanted)
     said = f"{model}: {shown}{' (not written)' if dry_run else ''}"
     outcome.show(form, answer, ("Model", model), partial(_acted, said, answer))
+
+
+def _show_traffic(
+    connection: Connection, model: str, wanted: list[Object], headers: dict[str, str], form: Format
+) -> None:
+    if wanted:
+        raise typer.BadParameter("--header shows where a request goes, and shares move requests; give one of both")
+    found = connection.call("GET", model_path(connection, model))
+    spec, status = parse(found).spec, found.get("status") or {}
+    assert isinstance(spec, ModelSpec)
+    if form is not Format.TABLE:
+        output.show({name: found["spec"].get(name) for name in ("trafficMatches", "traffic", "sticky")}, form)
+        return
+    for line in [answer_for(model, spec, status, headers)] if headers else traffic_lines(model, spec, status):
+        typer.echo(line)
 
 
 def _acted(said: str, answer: Object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import extension_pb2
+from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from google.protobuf import json_format
 
@@ -107,25 +108,47 @@ _OPERATIONS = {
     "NETWORK_FILTER": "MERGE",
     "HTTP_FILTER": "INSERT_BEFORE",
     "EXTENSION_CONFIG": "ADD",
+    "HTTP_ROUTE": "MERGE",
 }
 """What the translator does with the patches of each kind."""
 _MESSAGES = {
     "CLUSTER": cluster_pb2.Cluster,
     "HTTP_FILTER": http_connection_manager_pb2.HttpFilter,
     "EXTENSION_CONFIG": extension_pb2.TypedExtensionConfig,
+    "HTTP_ROUTE": route_components_pb2.Route,
 }
 _TYPED_STRUCT = "type.googleapis.com/udpa.type.v1.TypedStruct"
 
 
 def patches_for(config: Config, pod: GatewayPod, apply_to: str) -> list[Object]:
     """Return the values of the patches of one kind for a pod, in order; what is not known is left out."""
+    return [value for _, value in _patches(config, pod, apply_to)]
+
+
+def route_patches(config: Config, pod: GatewayPod) -> dict[str, list[Object]]:
+    """Return what is merged into the routes of a pod, by their names; a patch for all routes is left out."""
+    out: dict[str, list[Object]] = {}
+    for patch, value in _patches(config, pod, "HTTP_ROUTE"):
+        out.setdefault(_route_named(patch), []).append(value)
+    return out
+
+
+def _route_named(patch: Object) -> str:
+    found = mapping(patch.get("match"), "match")
+    for name in ("routeConfiguration", "vhost", "route"):
+        found = mapping(found.get(name), f"match.{name}")
+    return str(found.get("name") or "")
+
+
+def _patches(config: Config, pod: GatewayPod, apply_to: str) -> list[tuple[Object, Object]]:
+    """Return the patches of one kind for a pod, each with its value."""
     values = []
     for found in filters_for(config, pod):
         with config.omissions.contained(found, "spec"):
             for number, patch in enumerate(mappings(found["spec"].get("configPatches"), "configPatches")):
                 with config.omissions.contained(found, f"spec.configPatches[{number}]"):
                     if (kind := _kind_of(patch)) == apply_to:
-                        values.append(_value_of(kind, patch))
+                        values.append((patch, _value_of(kind, patch)))
     return values
 
 
@@ -139,6 +162,8 @@ def _kind_of(patch: Object) -> str:
 
 def _value_of(kind: str, patch: Object) -> Object:
     value = mapping(patch["patch"].get("value"), "patch.value")
+    if kind == "HTTP_ROUTE" and not _route_named(patch):
+        raise UnknownField("match", "the translator patches routes by their names only")
     if kind == "NETWORK_FILTER":
         return mapping(value.get("typed_config"), "patch.value.typed_config")
     if kind in ("HTTP_FILTER", "EXTENSION_CONFIG") and not value.get("name"):

@@ -1,10 +1,11 @@
 """Everything that one gateway pod should run, by type and name. Pure."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from k8s_manager.standalone.translator.clusters import clusters, endpoints, hash_policies
-from k8s_manager.standalone.translator.config import Config, GatewayPod, note_telemetries
+from k8s_manager.standalone.translator.config import Config, GatewayPod, merge, note_telemetries, route_patches
 from k8s_manager.standalone.translator.listeners import extension_configs, listeners, secrets
 from k8s_manager.standalone.translator.routes import route_tables
 
@@ -29,6 +30,7 @@ def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
     hashes = hash_policies(config)
     for table in tables.values() if hashes else ():
         _add_hash_policies(table, hashes)
+    _patch_routes(tables.values(), route_patches(config, pod))
     routed = {name for table in tables.values() for name in _clusters_of(table)}
     return {
         CLUSTER: clusters(config, pod, routed),
@@ -38,6 +40,19 @@ def snapshot(config: Config, pod: GatewayPod) -> Snapshot:
         ROUTE: tables,
         SECRET: secrets(config, pod),
     }
+
+
+def _patch_routes(tables: Iterable[Object], patches: dict[str, list[Object]]) -> None:
+    """Merge what EnvoyFilters have for routes into copies of them: hosts and matches share one route."""
+    for host in (host for table in tables if patches for host in table["virtual_hosts"]):
+        host["routes"] = [_patched(route, patches.get(route["name"], ())) for route in host["routes"]]
+
+
+def _patched(route: Object, values: Sequence[Object]) -> Object:
+    out = copy.deepcopy(route) if values else route
+    for value in values:
+        merge(out, value)
+    return out
 
 
 def _clusters_of(table: Object) -> Iterator[str]:

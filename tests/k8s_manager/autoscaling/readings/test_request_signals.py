@@ -55,6 +55,19 @@ async def test_a_version_has_its_share_of_the_demand_of_its_model():
     assert (values(found, old), values(found, new)) == ({"demand": 30.0}, {"demand": 10.0})
 
 
+async def test_what_matches_bring_counts_for_a_version_without_weight():
+    """Its share of the model's demand is nothing; and who has the weights keeps what these give it."""
+    old, new = (
+        replace(target(DEMAND, version=name, share=share), has_matches=True)
+        for name, share in (("v1", Fraction(1)), ("v2", Fraction(0)))
+    )
+    matched = RowPlace("version", tenant="search", model="ranker", version="v2")
+    rows = row(MODEL, ok=400), row(VERSION, ok=250), row(matched, ok=50, limited=100)
+    async with reader(FakeCollector(*rows)) as signals:
+        found = await signals.read([old, new])
+    assert (values(found, old), values(found, new)) == ({"demand": 40.0}, {"demand": 15.0})
+
+
 async def test_concurrency_is_the_time_of_all_requests_over_the_window():
     rows = (row(VERSION, milliseconds=(2000,) * 30, ok=30), row(MODEL, ok=30))
     async with reader(FakeCollector(*rows)) as signals:

@@ -1,0 +1,20 @@
+"""What renderers need to know of matches and of sticky assignment."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFacts:
+    """Requests that pass all `tests` (header, how it is compared, text) come to `version`; `name` is the arm's."""
+
+    name: str
+    version: str
+    tests: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StickyFacts:
+    """By whose hash weights divide callers: a `header`, or else a `cookie`."""
+
+    header: str | None = None
+    cookie: str | None = None
