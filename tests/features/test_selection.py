@@ -84,10 +84,10 @@ async def test_the_command_line_explains_and_tries(rest, tmp_path, monkeypatch: 
     assert code == 0 and "v2 should serve instead of v1" in said
     file = tmp_path / "selection.yaml"
     file.write_text("strategy: accuracyDriven\nmetric: {name: auc, dataset: holdout}\n")
-    code, said = await tidegate("selection", "dry-run", "search/ranker", "-f", str(file))
+    code, said = await tidegate("selection", "dry-run", "search/ranker", "--selection", str(file))
     assert code == 0 and "Version v2 has no finite value of auc on holdout" in said
-    for words in ((), ("--strategy", "manual", "-f", str(file)), ("--strategy", "manual", "--metric", "auc")):
+    for words in ((), ("--strategy", "manual", "--selection", str(file)), ("--strategy", "manual", "--metric", "auc")):
         code, said = await tidegate("selection", "dry-run", "search/ranker", *words)
         assert code == 2, said
-    code, said = await tidegate("selection", "dry-run", "search/ranker", "-f", str(tmp_path / "none.yaml"))
+    code, said = await tidegate("selection", "dry-run", "search/ranker", "--selection", str(tmp_path / "none.yaml"))
     assert code != 0

@@ -54,9 +54,7 @@ def explain(
 @app.command("dry-run")
 def dry_run(
     model: ModelName,
-    filename: Annotated[
-        Path | None, typer.Option("-f", "--filename", help="A file that holds what spec.selection would.")
-    ] = None,
+    selection: Annotated[Path | None, typer.Option(help="A file that holds what spec.selection would.")] = None,
     strategy: Annotated[StrategyName | None, typer.Option(help="Instead of a file: a strategy alone.")] = None,
     metric: Annotated[str | None, typer.Option(help="With --strategy: the metric that counts.")] = None,
     dataset: Annotated[str | None, typer.Option(help="With --metric: on which data set.")] = None,
@@ -70,11 +68,11 @@ def dry_run(
     tidegate selection dry-run search/ranker --strategy dataDriven
     tidegate selection dry-run search/ranker --strategy accuracyDriven --metric auc --dataset holdout-2026
     """
-    if (filename is None) is (strategy is None):
-        raise typer.BadParameter("give a file with -f, or a --strategy")
+    if (selection is None) is (strategy is None):
+        raise typer.BadParameter("give a file with --selection, or a --strategy")
     if (metric is None) is not (dataset is None) or (metric and strategy is None):
         raise typer.BadParameter("--metric and --dataset belong together, beside a --strategy")
-    body: Object = _read(filename) if filename else {"strategy": str(strategy)}
+    body: Object = _read(selection) if selection else {"strategy": str(strategy)}
     body |= {"metric": {"name": metric, "dataset": dataset}} if metric else {}
     connection = connect(server, token_file, state)
     _show(connection.call("POST", f"{model_path(connection, model)}/selection", body), form)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from istio_templates.errors import Stalled, TidegateError
+from istio_templates.host_port import joined
 from istio_templates.text.web_address import HostPattern, WebAddress, web_address
 from k8s_manager.release.decision.observation import ExternalReading
 from k8s_manager.release.external.check_step import CheckStep
@@ -121,7 +122,7 @@ def host_refusal(address: WebAddress, hosts: Sequence[HostPattern]) -> str | Non
     """Return why the manager does not call an address; None where its host is one of those that are allowed."""
     if any(pattern.covers(address) for pattern in hosts):
         return None
-    named = f"{address.scheme}://{address.host}:{address.port}"
+    named = f"{address.scheme}://{joined(address.host, address.port)}"
     return f"{named} is not allowed, so it is not asked; an operator allows it with --webhook-hosts"
 
 

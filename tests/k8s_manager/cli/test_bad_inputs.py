@@ -21,6 +21,7 @@ from tests.support.documents import gateway, model, tenant
 
 TOKEN = "a-secret-that-nobody-prints"
 SCALED = {"autoscale": ["--max", "3"]}
+CHOSEN = {"selection dry-run": ["--strategy", "manual"]}
 STANDING = {"serve", "standalone", "warmup agent"}  # these run until they are stopped
 Answer = tuple[int, str, str]
 
@@ -58,14 +59,16 @@ def words_of(name: str, given: dict[str, str]) -> list[str]:
                 continue
             value = _value(parameter)
         words += [value] if isinstance(parameter, TyperArgument) else [parameter.opts[-1], value]
-    return words + {"override set": ["search/ranker", "--total", "1"], "doctor": ["--manager"], **SCALED}.get(name, [])
+    return words + {"override set": ["search/ranker", "--total", "1"], "doctor": ["--manager"], **CHOSEN, **SCALED}.get(
+        name, []
+    )
 
 
 def _value(parameter: Any) -> str:
     kind = parameter.type_descriptor.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):
         return str(next(iter(kind)).value)
-    return "1" if kind is int else VALUES.get(str(parameter.name), "x")
+    return "1" if kind in (int, float) else VALUES.get(str(parameter.name), "x")
 
 
 @pytest.fixture
