@@ -83,7 +83,7 @@ def _chosen(found: SelectionDecision, before: Manifest, now: datetime) -> Manife
 
 
 def _moment(before: Manifest, name: str) -> datetime | None:
-    """Return a moment of a status; None where it is none, whoever wrote that."""
+    """Return a moment of a status; None where others wrote something else."""
     value: Any = before.get(name)
     try:
         return moment(value) if isinstance(value, str) else None
