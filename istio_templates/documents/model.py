@@ -343,10 +343,25 @@ class ModelSpec(Spec):
             )
         return self
 
+    def _template_problem(self) -> str | None:
+        template = self.selection.version_template if self.selection else None
+        if template is None:
+            return None
+        if self.rollout is None:
+            return "a choice is carried out by a release; give rollout, an empty one will do"
+        like = next((version for version in self.versions if version.name == template.like), None)
+        if like is None:
+            return f"like: {template.like} is none of versions; name the one whose pods are copied"
+        if like.workload is None or like.workload.image is None:
+            return f"like: {template.like} has no workload.image, in whose place the chosen one could stand"
+        return None
+
     @model_validator(mode="after")
     def _rolled_out(self) -> "ModelSpec":
         if self.selection is not None and self.attach_to is not None:
             raise ValueError("selection: with attachTo the owner of the route says which version serves; leave it out")
+        if problem := self._template_problem():
+            raise ValueError(f"selection.versionTemplate: {problem}")
         if self.rollout is None:
             return self
         if self.attach_to is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from istio_templates import names
 from istio_templates.documents import Document, parse
+from istio_templates.documents.versions.chosen_version import chosen_in, with_chosen
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest
 from k8s_manager.kube.resources import DOCUMENTS
@@ -43,7 +44,9 @@ def _stored(obj: Manifest, before: Stored | None) -> Stored:
     metadata, status = obj["metadata"], obj.get("status", {})
     generation = metadata.get("generation", 0)
     known = before is not None and before.generation == generation
-    document, problems = (before.document, before.problems) if known and before else _parsed(obj)
+    written, problems = (before.written, before.problems) if known and before else _parsed(obj)
+    is_same = known and before and chosen_in(before.status) == chosen_in(status)
+    document = before.document if is_same and before else written and with_chosen(written, status)
     accepted: Manifest = next((c for c in status.get("conditions", []) if c["type"] == "Accepted"), {})
     return Stored(
         key=names.key_of(obj),
@@ -53,6 +56,7 @@ def _stored(obj: Manifest, before: Stored | None) -> Stored:
         deleting="deletionTimestamp" in metadata,
         finalizer=FINALIZER in metadata.get("finalizers", []),
         document=document,
+        written=written,
         problems=problems,
         incumbent=accepted.get("status") == "True" and accepted.get("observedGeneration") == generation,
         accepted_before=accepted.get("status") == "True",

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers update their status every few seconds; it decides nothing here.
 _RESTLESS = ("HorizontalPodAutoscaler", "ScaledObject", "Service", *GATEWAY_API)
-_CARRIED_ON = ("namespace", "gateway", "moving", "draining", "rollout")
+_CARRIED_ON = ("namespace", "gateway", "moving", "draining", "rollout", "selected")
 """What a manager that starts goes on from."""
 MOST_GONE = 10_000
 """Deleted objects that are remembered, the last ones."""

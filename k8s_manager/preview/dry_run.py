@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from istio_templates.documents import Document
+from istio_templates.documents.versions.chosen_version import with_chosen
 from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import DIGEST
@@ -220,7 +221,8 @@ def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored
         created=metadata.get("creationTimestamp", "9999"),
         deleting=False,
         finalizer=True,
-        document=document,
+        document=with_chosen(document, (live or {}).get("status") or {}),
+        written=document,
         problems=(),
         status=(live or {}).get("status") or {},
         labels=given or metadata.get("labels") or {},

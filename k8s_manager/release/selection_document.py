@@ -133,6 +133,7 @@ def _fact(name: str, created: str, spec: ModelVersionSpec) -> ModelVersionFact:
         data_until=moment(spec.data_until) if spec.data_until else None,
         uri=spec.uri or "",
         digest=spec.digest or "",
+        image=spec.image or "",
         evaluations=tuple(
             Evaluation(one.dataset, one.metric, one.value, one.samples, moment(one.at)) for one in spec.evaluations
         ),

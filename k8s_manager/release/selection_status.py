@@ -12,7 +12,9 @@ from typing import Any
 
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.override import moment
+from istio_templates.documents.versions.chosen_version import ChosenVersion, holding, pointed_at, run_image
 from istio_templates.documents.versions.selection import VersionSelection
+from istio_templates.documents.versions.version_template import VersionTemplate
 from istio_templates.facts import Manifest
 from k8s_manager.release.selection.selection import evaluate
 from k8s_manager.release.selection.selection_decision import NoSelection, SelectionDecision
@@ -21,7 +23,7 @@ from k8s_manager.release.selection_document import selection_rules, served_versi
 from k8s_manager.release.status_record import state_of
 from k8s_manager.world.condition import Condition
 
-CHOSEN, EXPIRED = "Chosen", "Expired"
+CHOSEN, EXPIRED, REFUSED = "Chosen", "Expired", "ImageNotAllowed"
 MOST_REJECTED = 20
 """Rejected versions that a status names."""
 
@@ -43,7 +45,42 @@ def selection_of(
     if isinstance(found, NoSelection):
         body = {"reason": str(found.reason), "message": found.sentence, "needsOwner": found.needs_owner}
         return {"strategy": found.strategy, **body, "evidence": [], "rejected": rejected}
-    return {**_chosen(found, _before(status), now), "rejected": rejected}
+    chosen = _chosen(found, _before(status), now, selection.version_template)
+    return {**_refused(chosen, selection.version_template, known), "rejected": rejected}
+
+
+def selected_version(
+    written: ModelSpec, selection: Manifest, status: Manifest, versions: Sequence[ModelVersionFact], now: datetime
+) -> Manifest | None:
+    """Return the version that a release brings requests to, as `status.selected` has it: the one of a choice that is
+    due, else the one before while that holds; None where the document holds as it is `written`. `selection` is
+    `status.selection` as it is now, `status` the model's so far."""
+    before = holding(written, status)
+    template = written.selection.version_template if written.selection else None
+    due = _moment(selection, "notBefore")
+    if template is None or selection["reason"] != CHOSEN or due is None or now < due:
+        return before.record if before else None
+    fact = next((version for version in versions if version.name == selection["to"]), None)
+    if fact is None:
+        return before.record if before else None
+    return _as_chosen(fact, pointed_at(written)).record
+
+
+def _as_chosen(fact: ModelVersionFact, instead: str) -> ChosenVersion:
+    return ChosenVersion(fact.name, fact.image, fact.uri, fact.digest, instead)
+
+
+def _refused(chosen: Manifest, template: VersionTemplate | None, versions: Sequence[ModelVersionFact]) -> Manifest:
+    """Return a choice, or that its image may not be run."""
+    fact = next((version for version in versions if version.name == chosen["to"]), None)
+    if template is None or fact is None:
+        return chosen
+    image = run_image(template, _as_chosen(fact, ""))
+    if template.allows(image):
+        return chosen
+    said = f"{fact.name} should serve, but its image {image or '(none)'} is none of versionTemplate.images"
+    message = f"{said}; register it with one of these, block it, or let the template take it."
+    return {**chosen, "reason": REFUSED, "message": message}
 
 
 def selection_condition(found: Manifest) -> Condition:
@@ -66,7 +103,7 @@ def _before(status: Manifest) -> Manifest:
     return found if isinstance(found, dict) else {}
 
 
-def _chosen(found: SelectionDecision, before: Manifest, now: datetime) -> Manifest:
+def _chosen(found: SelectionDecision, before: Manifest, now: datetime, template: VersionTemplate | None) -> Manifest:
     made = {"strategy": found.strategy, "to": found.to, **({"from": found.from_} if found.from_ else {})}
     since, ends = found.not_before, found.expires
     if all(before.get(name) == made.get(name) for name in ("strategy", "to", "from")):
@@ -74,6 +111,8 @@ def _chosen(found: SelectionDecision, before: Manifest, now: datetime) -> Manife
     reason = EXPIRED if now >= ends else CHOSEN
     instead = f" instead of {found.from_}" if found.from_ else ""
     to_do = "move the traffic there, or pin a version"
+    if template is not None and reason == CHOSEN:
+        to_do = "a release brings requests there; block it, or pin another, to prevent that"
     said = f"{found.to} should serve{instead}, not before {since:%Y-%m-%d %H:%M}; {to_do}."
     if reason == EXPIRED:
         said = f"{found.to} should serve{instead}, and has waited until {ends:%Y-%m-%d %H:%M}; {to_do}."

@@ -72,6 +72,7 @@ class ModelInputs(NamedTuple):
     unplaced: tuple[tuple[str, UnplacedReplicas], ...] = ()
     before_scales: bool = False
     selection: Manifest | None = None
+    selected: Manifest | None = None
 
 
 def model_status(
@@ -103,6 +104,7 @@ def model_status(
     if inputs.selection is not None:
         conditions.append(selection_condition(inputs.selection))
         body["selection"] = inputs.selection
+        body |= {"selected": inputs.selected} if inputs.selected is not None else {}
     if inputs.scales:
         body["autoscale"] = autoscale_status(inputs.scales)
     elif _awaits_scales(inputs) and "autoscale" in stored.status:

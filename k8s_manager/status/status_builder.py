@@ -70,7 +70,7 @@ from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
 from k8s_manager.release.release_request import unknown_verb
 from k8s_manager.release.selection_document import Registered, registered_versions
-from k8s_manager.release.selection_status import selection_of
+from k8s_manager.release.selection_status import selected_version, selection_of
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -240,7 +240,8 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
         release_flaw=unknown_verb(stored.release_request),
-        selection=_selection(stored, spec, done),
+        selection=(selection := _selection(stored, spec, done)),
+        selected=_selected(stored, selection, done),
         unplaced=_unplaced(namespace, model, spec, done),
         before_scales=not done.sources.scales.are_known,
     )
@@ -256,6 +257,15 @@ def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest |
         return None
     versions = done.registered.get((stored.key.namespace, stored.key.name), ())
     return selection_of(spec, spec.selection, stored.status, versions, done.now)
+
+
+def _selected(stored: Stored, selection: Manifest | None, done: PassOutcome) -> Manifest | None:
+    """Return the version that a model's selection has put into its document; None where it has put none."""
+    written = stored.written or stored.document
+    if selection is None or written is None or not isinstance(written.spec, ModelSpec):
+        return None
+    versions = done.registered.get((stored.key.namespace, stored.key.name), ())
+    return selected_version(written.spec, selection, stored.status, versions, done.now)
 
 
 def _without_pods(served: ServedModel | None, world: World) -> tuple[str, ...]:

@@ -91,3 +91,20 @@ async def test_the_command_line_explains_and_tries(rest, tmp_path, monkeypatch: 
         assert code == 2, said
     code, said = await tidegate("selection", "dry-run", "search/ranker", "--selection", str(tmp_path / "none.yaml"))
     assert code != 0
+
+
+async def test_traffic_of_a_model_whose_selection_is_carried_out_is_not_moved_by_hand(fleet, rest):
+    template = {"like": "v1", "images": ["example.com/ranker:*"]}
+    selection = {"strategy": "dataDriven", "coolDown": "0s", "versionTemplate": template}
+    await fleet.apply(model(selection=selection, rollout={}))
+
+    async def selected() -> bool:
+        return (await fleet.status("Model", "ranker", "search")).get("selected", {}).get("version") == "v2"
+
+    await until(selected, what="the version being selected")
+    status, answer = await rest.call(
+        "PUT", "/v1/tenants/search/models/ranker/traffic", {"traffic": [{"version": "v1", "weight": 100}]}
+    )
+    assert status == 409 and "the selection has chosen v2 instead of v1" in str(answer)
+    status, answer = await rest.call("GET", "/v1/tenants/search/models/ranker/selection")
+    assert status == 200 and answer["selection"]["strategy"] == "dataDriven"

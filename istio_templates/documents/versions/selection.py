@@ -8,6 +8,7 @@ from istio_templates.documents.autoscale import Cron
 from istio_templates.documents.fields import LongDuration, Spec, seconds
 from istio_templates.documents.rollouts.release_time import TimeZone
 from istio_templates.documents.versions.model_version import Amount, Named
+from istio_templates.documents.versions.version_template import VersionTemplate
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 _TAKES: dict[str, tuple[str, ...]] = {
@@ -22,7 +23,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "periodicBest": ("metric", "cron"),
     "threshold": ("limits",),
 }
-_COMMON = ("strategy", "cool_down", "max_delay", "pin_ttl")
+_COMMON = ("strategy", "cool_down", "max_delay", "pin_ttl", "version_template")
 
 
 class SelectionMetric(Spec):
@@ -71,7 +72,8 @@ class VersionSelection(Spec):
     beyond a limit for long enough; `manual`: the pinned one only. A pin goes before every strategy.
 
     Each strategy takes its own fields. A version serves for `coolDown` at least before another one is due, and a choice
-    that was not carried out within `maxDelay` expires.
+    that was not carried out within `maxDelay` expires. With a `versionTemplate` a choice is carried out by itself, by a
+    release.
     """
 
     strategy: Literal["dataDriven", "accuracyDriven", "periodicBest", "threshold", "manual"]
@@ -90,6 +92,7 @@ class VersionSelection(Spec):
     cool_down: LongDuration = "24h"
     max_delay: LongDuration = "168h"
     pin_ttl: LongDuration | None = None
+    version_template: VersionTemplate | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "VersionSelection":

@@ -8,7 +8,7 @@ from typing import Literal
 from k8s_manager.api.schemas.answer import ApiAnswer, optional
 from k8s_manager.api.schemas.limits import LimitSummary
 from k8s_manager.api.schemas.releases.release import ReleaseSummary
-from k8s_manager.api.schemas.releases.selection import VersionChoice
+from k8s_manager.api.schemas.releases.selection import SelectedVersion, VersionChoice
 from k8s_manager.api.schemas.replicas import VersionScaling
 from k8s_manager.api.schemas.warmups import GatedReplica
 
@@ -94,6 +94,7 @@ class ModelStatus(DocumentStatus):
     autoscale: list[VersionScaling] = optional(description="Only where versions have autoscale.")
     rollout: ReleaseSummary = optional(description="Only with spec.rollout.")
     selection: VersionChoice = optional(description="Only with spec.selection.")
+    selected: SelectedVersion = optional(description="Only where a choice is carried out by itself.")
     draining: list[DrainingVersion] = optional()
 
 

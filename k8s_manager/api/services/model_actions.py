@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from istio_templates.documents import ModelSpec, parse
+from istio_templates.documents.versions.chosen_version import holding
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import RELEASE, deployment
@@ -94,11 +95,15 @@ class ModelActions:
     async def traffic(self, key: ObjectKey, shares: Any, force: bool, write: WriteRequest) -> Manifest:
         """Move the traffic of a model to other shares; raises `Conflict` where its warm replicas cannot carry that,
         unless `force` lets the limit fall. With a rollout a release does it, and waits for warm replicas."""
-        spec = self._catalog.live(key)["spec"]
-        body = {"spec": {**spec, "traffic": shares}}
+        live = self._catalog.live(key)
+        body = {"spec": {**live["spec"], "traffic": shares}}
         after = parse(completed(key, body)).spec
         before = self._models.spec(key)
         assert isinstance(after, ModelSpec)
+        if (chosen := holding(after, live.get("status") or {})) is not None:
+            said = f"the selection has chosen {chosen.version} instead of {chosen.instead}, and goes on to hold"
+            remedy = "pin or block versions, abort the release, or take versionTemplate out of spec.selection"
+            raise Conflict(str(key), [Problem("spec.traffic", f"{said}; {remedy}")])
         found = objections(before, after, self._reader.pods.ready(key.namespace, key.name, after))
         if found and not force and after.rollout is None:
             raise Conflict(str(key), found)

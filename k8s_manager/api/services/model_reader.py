@@ -6,6 +6,7 @@ from collectors.replicas import present
 from istio_templates import names
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.documents.attachment import route_of
+from istio_templates.documents.versions.chosen_version import with_chosen
 from istio_templates.errors import NotFound
 from istio_templates.facts import Manifest, ObjectKey, WarmupFacts
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
@@ -59,8 +60,10 @@ class ModelReader:
         return [pod for gateway, limit in view.items() for pod in pods_status(self._probe.of(gateway), limit.slot)]
 
     def spec(self, key: ObjectKey) -> ModelSpec:
-        """Return the spec of a model; raises `NotFound` or, where it cannot be read, `Invalid`."""
-        spec = parse(self._catalog.live(key)).spec
+        """Return the spec of a model to go by, with a version that its selection has chosen; raises `NotFound` or,
+        where it cannot be read, `Invalid`."""
+        live = self._catalog.live(key)
+        spec = with_chosen(parse(live), live.get("status") or {}).spec
         assert isinstance(spec, ModelSpec)
         return spec
 

@@ -47,6 +47,7 @@ class ModelVersionFact:
     data_until: datetime | None = None
     uri: str = ""
     digest: str = ""
+    image: str = ""
     evaluations: tuple[Evaluation, ...] = ()
     cost: float | None = None
     latency: float | None = None

@@ -29,6 +29,16 @@ class VersionChoice(ApiAnswer):
     rejected: list[RejectedVersion]
 
 
+class SelectedVersion(ApiAnswer):
+    """The version that a selection has put into a model's document, as it was registered then."""
+
+    version: str
+    image: str
+    uri: str
+    digest: str
+    instead: str = Field(description="The version at which the document as it is written points.")
+
+
 class ModelSelection(ApiAnswer):
     """The selection of a model as it is now, in sentences too; null where its document has none."""
 
