@@ -8,7 +8,7 @@ import pytest
 from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
 from e2e.support.releases import ROLLOUT, ask, goes_by, kill_leader, make, prepared, released, weights
-from e2e.support.site import Site, host_of, kubectl, path_of
+from e2e.support.site import MODEL_IMAGE, Site, host_of, kubectl, path_of, version
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
@@ -82,6 +82,32 @@ async def test_a_version_that_is_slow_only_under_load_goes_back(site: Site, gate
     assert not load.outcome.strange, load.outcome.counts
     found = await released(site, tenant)
     assert found["blocked"][0]["version"] == "v2" and "slow" in found["blocked"][0]["reason"], found
+
+
+async def test_what_a_pipeline_registers_is_released_by_itself(site: Site, gateways: list[str], tenant: str):
+    """A selection chooses it, its template runs it, the rollout brings it; the document stays as it is written."""
+    await site.make_tenant(tenant)
+    await register(site, tenant, "v1", 1)
+    env = [{"name": "MODEL_VERSION", "value": "{version}"}]
+    template = {"like": "v1", "env": env, "images": [MODEL_IMAGE]}
+    selection = {"strategy": "dataDriven", "coolDown": "0s", "versionTemplate": template}
+    await site.make_model(tenant, versions=[version(2)], rollout=ROLLOUT, selection=selection)
+    written = (await site.get("Model", "ranker", tenant) or {})["spec"]
+    load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
+    async with load.on(*gateways):
+        await register(site, tenant, "v2", 2)
+        await goes_by(site, tenant, v2=100)
+        await load.measure(5)
+    assert not load.outcome.strange, load.outcome.counts
+    assert (await site.get("Model", "ranker", tenant) or {})["spec"] == written
+    found = await site.rest.ok("GET", f"/v1/tenants/{tenant}/modelversions/ranker-v2")
+    assert found["status"]["weight"] == 100, found
+
+
+async def register(site: Site, tenant: str, name: str, day: int) -> None:
+    """Register a version as a training pipeline does."""
+    body = {"model": "ranker", "version": name, "image": MODEL_IMAGE, "dataUntil": f"2026-10-0{day}T00:00:00Z"}
+    await site.rest.ok("POST", f"/v1/tenants/{tenant}/modelversions", body)
 
 
 async def test_a_version_that_never_warms_gets_no_request(site: Site, gateways: list[str], tenant: str):
