@@ -61,6 +61,23 @@ def test_a_newer_version_is_run_released_and_served_and_the_document_stays():
     run(check, requests)
 
 
+def test_the_next_one_comes_from_a_version_that_the_document_never_had():
+    requests = ServedRequests()
+
+    async def check(cluster: Cluster) -> None:
+        await cluster.apply(registered("v1", 1), registered("v2", 20))
+        await cluster.apply(document())
+        for name, day in (("v2", 20), ("v3", 25)):
+            await cluster.apply(registered(name, day))
+            await passed(cluster, lambda name=name: cluster.find("Deployment", f"ranker-{name}", "search") is not None)
+            await add_replicas(cluster, name)
+            await passed(cluster, lambda name=name: weights(cluster) == {name: 100})
+        assert {weight for seen in requests.seen for weight in (seen.get("v1", 0),) if "v3" in seen} <= {0}
+        await passed(cluster, lambda: cluster.find("Deployment", "ranker-v2", "search") is None)
+
+    run(check, requests)
+
+
 def test_one_that_fails_goes_back_is_not_chosen_again_and_the_next_one_is():
     requests = ServedRequests(behaviour={"v2": BAD})
 
