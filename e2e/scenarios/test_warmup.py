@@ -164,7 +164,7 @@ async def test_a_container_that_restarts_while_the_leader_is_away_is_closed_by_t
     site: Site, gateways: list[str], tenant: str
 ):
     """A busy machine may start the next manager, the container and who closes its gate all at once: that took more
-    than 3 s there."""
+    than the default of 5 s there."""
     await site.make_tenant(tenant)
     await put(site, tenant, spec(tenant, 2, warmup={"plan": PLAN, "restartDelay": "10s"}))
     pods = await serves(site, tenant, 2)

@@ -348,5 +348,7 @@ def _sentences(obj: Object) -> list[str]:
     if pinned := spec.get("pinned"):
         until = f" until {pinned['until']}" if "until" in pinned else ""
         lines.append(f"pinned by {pinned['by']} since {pinned['at']}{until}")
+    generation = metadata.get("generation")
     conditions = obj.get("status", {}).get("conditions", [])
-    return [*lines, *(one["message"] for one in conditions if one["type"] == "Served")]
+    current = [one for one in conditions if one["type"] == "Served" and one.get("observedGeneration") == generation]
+    return [*lines, *(one["message"] for one in current)]
