@@ -51,6 +51,11 @@ class CronTimes:
         moment = moment.astimezone(UTC)
         return moment.minute in self.minutes and moment.hour in self.hours and self._has_day(moment)
 
+    @property
+    def most_of_day(self) -> int:
+        """How many moments a day has at the most."""
+        return len(self.minutes) * len(self.hours)
+
     def last(self, moment: datetime) -> datetime | None:
         """Return the last minute that fits and is not after a moment, of its day and the one before; None where there
         is none."""

@@ -5,15 +5,20 @@ Weights that it has already stay outside a window; what is lost, fails or is abo
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from istio_templates.documents.fields import seconds
 from istio_templates.documents.override import moment
 from istio_templates.documents.rollouts.release_time import LowTraffic, ReleaseFreeze, RolloutWindow
 from k8s_manager.release.windows.cron_window import CronWindow
-from k8s_manager.release.windows.time_range import TimeRange, without
+from k8s_manager.release.windows.time_range import TimeRange
 from k8s_manager.release.windows.window_rules import LONGEST_DELAY, Freeze, WindowMode, WindowRules, freeze_at
 from k8s_manager.release.windows.window_text import span_text
+
+MOST_TURNS = 50
+"""Freezes and windows that are gone through for the next time."""
+_MINUTE = timedelta(minutes=1)
 
 
 class ReleaseTimes(NamedTuple):
@@ -38,17 +43,45 @@ class ReleaseTimes(NamedTuple):
         return f"No window of the rollout is open, so no step begins; {self._next(now)}."
 
     def _next(self, now: datetime) -> str:
-        horizon = TimeRange(now, now + LONGEST_DELAY)
-        spans = [span for window in self.windows for span in window.spans(*horizon)] if self.windows else [horizon]
         zone = self.windows[0].zone if self.windows else "UTC"
-        frozen = [span for freeze in self.freezes for span in freeze.spans(*horizon)]
-        free = next((span for span in without(spans, frozen) if span.ends > now), None)
+        free = _free_time(self, now.replace(second=0, microsecond=0))
         if free is None:
             days = LONGEST_DELAY.days
             return f"none will in the next {days} days, so correct rollout.windows or the freezes, or abort"
-        if free.ends >= horizon.ends:
+        if free.ends - now >= LONGEST_DELAY - _MINUTE:
             return f"it may from {span_text(free, zone).partition(' to ')[0]} ({zone}) on"
         return f"the next one is {span_text(free, zone)}"
+
+
+@lru_cache(1024)
+def _free_time(times: ReleaseTimes, now: datetime) -> TimeRange | None:
+    """Return the first time in which steps may begin; None where none comes, or only behind many freezes."""
+    at, end = now, now + LONGEST_DELAY
+    for _ in range(MOST_TURNS):
+        if at >= end:
+            return None
+        if freeze := freeze_at(times.freezes, at):
+            at = freeze.end_at(at) or end
+        elif times.is_open(at):
+            return TimeRange(at, _closing(times, at, end))
+        else:
+            begins = (window.begin_after(at, end - at) for window in times.windows)
+            at = min((one for one in begins if one is not None), default=end)
+    return None
+
+
+def _closing(times: ReleaseTimes, at: datetime, end: datetime) -> datetime:
+    """Return when no step may begin any more, after a moment at which one may."""
+    closes = end
+    if times.windows:
+        closes = at
+        for _ in range(MOST_TURNS):
+            ends = [one for window in times.windows if (one := window.end_at(closes)) is not None]
+            if not ends:
+                break
+            closes = max(ends)
+    begins = (freeze.begin_after(at, end - at) for freeze in times.freezes)
+    return min([closes, *(one for one in begins if one is not None)])
 
 
 ANY_TIME = ReleaseTimes()

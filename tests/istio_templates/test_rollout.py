@@ -91,6 +91,7 @@ def test_an_empty_rollout_has_steps_and_a_check_on_errors():
         ({"windows": [{"cron": "0 2 * *", "length": "1h"}]}, "windows[0].cron", "five"),
         ({"windows": [{"cron": "0 2 * * *", "length": "1m"}]}, "windows[0].length", "below 5m"),
         ({"windows": [{"cron": "0 2 * * *"}]}, "windows[0].length", "is missing"),
+        ({"windows": [{"cron": "* * * * *", "length": "5m"}]}, "windows[0].cron", "comes 1440 times a day"),
         (
             {"windows": [{"cron": "0 2 * * *", "length": "1h", "timeZone": "Mars/Base"}]},
             "windows[0].timeZone",

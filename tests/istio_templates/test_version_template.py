@@ -56,6 +56,7 @@ def test_a_version_that_the_document_lists_is_taken_as_it_stands_there():
         {"selected": {**CHOSEN.record, "version": 2}},
         {"selected": {**CHOSEN.record, "version": ""}},
         {"selected": {**CHOSEN.record, "instead": "v0"}},
+        {"selected": {**CHOSEN.record, "image": "elsewhere.example/miner:1"}},
     ],
 )
 def test_without_a_choice_for_it_a_document_goes_by_itself(status):
@@ -90,6 +91,9 @@ def test_only_images_that_are_named_are_run(image, holds):
         ({"like": "v9", "images": ["a*"]}, {}, "v9 is none of versions"),
         ({"like": "v1", "images": ["a*"], "image": "{tag}"}, {}, "{tag} is nothing that is registered"),
         ({"like": "v1", "images": ["a*"], "env": [{"name": "X", "value": "{model}"}]}, {}, "take one of {version}"),
+        ({**TEMPLATE, "env": [{"name": f"X{n}", "value": ""} for n in range(33)]}, {}, "env"),
+        ({"like": "v1", "images": ["a*"], "image": "{uri}" * 9}, {}, "9 places to fill are more than 8"),
+        ({**TEMPLATE, "env": [{"name": "X", "value": "{uri}" * 200_000}]}, {}, "places to fill are more than 8"),
         (TEMPLATE, {"rollout": None}, "give rollout, an empty one will do"),
         (TEMPLATE, {"versions": [{"name": "v1", "existing": {"labels": {"a": "b"}}}]}, "has no workload.image"),
     ],

@@ -7,11 +7,13 @@ from pydantic import AfterValidator, Field, model_validator
 from istio_templates.documents.autoscale import Cron
 from istio_templates.documents.fields import DAY, DnsLabel, LongDuration, Spec, seconds
 from istio_templates.documents.override import Moment, moment
+from istio_templates.text.cron import cron_times
 from istio_templates.text.time_zone import zone_of
 
 ZONE_MAX = 64
 SHORTEST = 300
 LONGEST_CRON_FREEZE = 30 * DAY
+MOST_OF_DAY = 24
 
 
 def _zone(value: str) -> str:
@@ -22,6 +24,16 @@ def _zone(value: str) -> str:
 TimeZone = Annotated[str, Field(min_length=1, max_length=ZONE_MAX), AfterValidator(_zone)]
 
 
+def _rare(value: str) -> str:
+    if (found := cron_times(value).most_of_day) > MOST_OF_DAY:
+        raise ValueError(f"{value} comes {found} times a day, and at most {MOST_OF_DAY} are looked at; give a length")
+    return value
+
+
+RareCron = Annotated[Cron, AfterValidator(_rare)]
+"""Moments that are not many: to find the next one takes a look at each of some days."""
+
+
 def _lasting(length: str) -> None:
     if seconds(length) < SHORTEST:
         raise ValueError(f"length: {length} is below 5m; no step is shorter than what it is looked at for")
@@ -30,7 +42,7 @@ def _lasting(length: str) -> None:
 class RolloutWindow(Spec):
     """For `length` from each moment of `cron` on (five fields, by the clocks of `timeZone`) steps may begin."""
 
-    cron: Cron
+    cron: RareCron
     length: LongDuration
     time_zone: TimeZone = "UTC"
 
@@ -70,7 +82,7 @@ class ReleaseFreeze(Spec):
     name: DnsLabel
     start: Moment | None = None
     end: Moment | None = None
-    cron: Cron | None = None
+    cron: RareCron | None = None
     length: LongDuration | None = None
     time_zone: TimeZone = "UTC"
 

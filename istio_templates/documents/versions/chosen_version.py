@@ -60,8 +60,11 @@ def with_chosen(document: Document[Any], status: Manifest) -> Document[Any]:
 
 def holding(spec: ModelSpec, status: Manifest) -> ChosenVersion | None:
     """Return the chosen version that holds for a document as it is written; None where that holds itself."""
-    chosen = chosen_in(status)
-    if chosen is None or spec.selection is None or spec.selection.version_template is None:
+    chosen, template = chosen_in(status), spec.selection.version_template if spec.selection else None
+    if chosen is None or template is None:
+        return None
+    is_listed = any(version.name == chosen.version for version in spec.versions)
+    if not is_listed and not template.allows(run_image(template, chosen)):
         return None
     return chosen if chosen.instead == pointed_at(spec) else None
 

@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from istio_templates.documents.autoscale import Cron
 from istio_templates.documents.fields import LongDuration, Spec, seconds
-from istio_templates.documents.rollouts.release_time import TimeZone
+from istio_templates.documents.rollouts.release_time import RareCron, TimeZone
 from istio_templates.documents.versions.model_version import Amount, Named
 from istio_templates.documents.versions.version_template import VersionTemplate
 
@@ -82,7 +81,7 @@ class VersionSelection(Spec):
     floor: Finite | None = None
     max_regression: Amount | None = None
     min_delta: Amount | None = None
-    cron: Cron | None = None
+    cron: RareCron | None = None
     time_zone: TimeZone | None = None
     lookback: LongDuration | None = None
     weights: SelectionWeights | None = None

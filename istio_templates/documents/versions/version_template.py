@@ -10,6 +10,9 @@ from istio_templates.documents.fields import DnsLabel, EnvVars, Spec
 
 PLACES = ("version", "image", "uri", "digest")
 """What a text of a template may take from a registered version, in braces."""
+MOST_VARIABLES = 32
+MOST_PLACES = 8
+"""Places in one text: each may be filled with much more than its own length."""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 ImagePattern = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*\*?$")]
 
@@ -23,14 +26,17 @@ class VersionTemplate(Spec):
 
     like: DnsLabel
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] = "{image}"
-    env: EnvVars = ()
+    env: Annotated[EnvVars, Field(max_length=MOST_VARIABLES)] = ()
     images: Annotated[tuple[ImagePattern, ...], Field(min_length=1, max_length=32)]
 
     @model_validator(mode="after")
     def _known_places(self) -> "VersionTemplate":
         texts = [("image", self.image), *(("env", str(one.get("value") or "")) for one in self.env)]
         for field, text in texts:
-            if unknown := [place for place in _PLACE.findall(text) if place not in PLACES]:
+            places = _PLACE.findall(text)
+            if len(places) > MOST_PLACES:
+                raise ValueError(f"{field}: {len(places)} places to fill are more than {MOST_PLACES}; leave some out")
+            if unknown := [place for place in places if place not in PLACES]:
                 known = ", ".join(f"{{{place}}}" for place in PLACES)
                 raise ValueError(f"{field}: {{{unknown[0]}}} is nothing that is registered; take one of {known}")
         return self

@@ -15,7 +15,6 @@ from k8s_manager.release.windows.time_range import TimeRange, united
 
 LONGEST_CRON_WINDOW = timedelta(days=31)
 _DAY = timedelta(days=1)
-_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,22 @@ class CronWindow:
 
     def holds(self, moment: datetime) -> bool:
         """Tell whether a moment is in one of its spans."""
-        return any(span.holds(moment) for span in self.spans(moment, moment + _INSTANT))
+        return self.end_at(moment) is not None
+
+    def end_at(self, moment: datetime) -> datetime | None:
+        """Return when the span ends that has begun last and holds a moment; None where none does."""
+        began = last_moment(self.cron, self.zone, moment, self.length + _DAY)
+        return began + self.length if began is not None and moment < began + self.length else None
+
+    def begin_after(self, moment: datetime, farthest: timedelta) -> datetime | None:
+        """Return the first beginning behind a moment; None where there is none for so long."""
+        times, zone = cron_times(self.cron), zone_of(self.zone)
+        today = moment.astimezone(zone).date()
+        for ahead in range(farthest // _DAY + 2):
+            moments = _moments_of_day(times, today + ahead * _DAY, zone)
+            if (found := min((at for at in moments if at > moment), default=None)) is not None:
+                return found if found - moment <= farthest else None
+        return None
 
     def _moments(self, begins: datetime, ends: datetime) -> Iterator[datetime]:
         """Yield its moments, in UTC, of all local days that a time touches."""

@@ -62,6 +62,18 @@ class Freeze:
     name: str
     time: TimeRange | CronWindow
 
+    def end_at(self, moment: datetime) -> datetime | None:
+        """Return when it ends that holds a moment; None where it does not."""
+        if isinstance(self.time, CronWindow):
+            return self.time.end_at(moment)
+        return self.time.ends if self.time.holds(moment) else None
+
+    def begin_after(self, moment: datetime, farthest: timedelta) -> datetime | None:
+        """Return when it begins next behind a moment; None where it does not for so long."""
+        if isinstance(self.time, CronWindow):
+            return self.time.begin_after(moment, farthest)
+        return self.time.begins if moment < self.time.begins <= moment + farthest else None
+
     def spans(self, begins: datetime, ends: datetime) -> list[TimeRange]:
         """Return its spans that overlap a time."""
         if isinstance(self.time, CronWindow):

@@ -89,3 +89,24 @@ def test_what_is_left_holds_a_moment_that_only_the_first_had(one, other, at):
         had = any(span.holds(point) for span in one) and not any(span.holds(point) for span in other)
         assert any(span.holds(point) for span in left) == had
     assert left == sorted(left) and united(left) == united(united(left))
+
+
+windows = st.builds(
+    CronWindow,
+    st.sampled_from(["0 12 * * 5", "30 2 * * *", "0 */2 * * *", "0 23 * * 5", "15 3 1,15 * *", "0 0 29 2 *"]),
+    st.integers(1, 31 * 24).map(lambda hours: timedelta(hours=hours)),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/Chicago", "Pacific/Apia"]),
+)
+moments = st.datetimes(datetime(2025, 1, 1), datetime(2028, 12, 31), timezones=st.just(UTC))
+
+
+@given(window=windows, moment=moments)
+def test_a_window_holds_what_its_spans_hold_and_begins_next_where_they_do(window, moment):
+    far = timedelta(days=40)
+    assert window.holds(moment) == any(span.holds(moment) for span in window.spans(moment, moment + far))
+    coming = [span.begins for span in window.spans(moment, moment + far) if span.begins > moment]
+    begins = window.begin_after(moment, far)
+    if coming:
+        assert begins is not None and begins <= coming[0]
+    if begins is not None:
+        assert moment < begins <= moment + far and window.holds(begins)
