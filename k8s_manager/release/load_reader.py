@@ -19,6 +19,8 @@ from k8s_manager.statistics.whole_rows import NO_COLLECTORS, whole_rows, window_
 
 KEPT, AGAIN = 3600.0, 60.0
 """Seconds for which weeks are kept, and after which they are read again where that failed."""
+AT_ONCE = 2
+"""Most models whose weeks are read at a time: each answer is thousands of rows of all collectors."""
 RECENT = 300
 """The seconds of the rate of now."""
 
@@ -38,6 +40,7 @@ class LoadReader:
         self._pool, self._clock = pool, clock
         self._read: dict[tuple[str, str], _ReadLoad] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def load(self, tenant: str, model: str) -> ModelLoad:
         """Return the load of a model as far as it is known now; it never fails."""
@@ -57,7 +60,8 @@ class LoadReader:
         end = int(now - SETTLED) // FILE_STEP * FILE_STEP
         span = TimeSpan(end - HISTORY_SLOTS * FILE_STEP, end, FILE_STEP, kept_since(now))
         try:
-            answer = await pool.rows(span.query("model", now, tenant=key[0], model=key[1]), span.kept)
+            async with self._places:
+                answer = await pool.rows(span.query("model", now, tenant=key[0], model=key[1]), span.kept)
             flaw = "; ".join(answer.flaws)
             found = ModelLoad(flaw=f"{flaw}; look at the collectors") if flaw else ModelLoad(_history(answer.rows, end))
         except TidegateError as error:
