@@ -27,7 +27,8 @@ RECENT = 300
 
 @dataclass(frozen=True, slots=True)
 class _ReadLoad:
-    """What was read of the weeks behind, and until when (seconds of the clock) that holds."""
+    """What was read of the weeks behind, and when (seconds of the clock) it is read again; until then, and while that
+    takes, it holds."""
 
     load: ModelLoad
     until: float
@@ -45,11 +46,11 @@ class LoadReader:
     async def load(self, tenant: str, model: str) -> ModelLoad:
         """Return the load of a model as far as it is known now; it never fails."""
         if self._pool is None:
-            now = self._clock.utc()
-            return ModelLoad(LoadHistory(now, ()), flaw=NO_COLLECTORS)
-        key, now_seconds = (tenant, model), self._clock.now()
-        self._read = {of: found for of, found in self._read.items() if found.until > now_seconds}
-        if key not in self._read and key not in self._tasks:
+            return ModelLoad(LoadHistory(self._clock.utc(), ()), flaw=NO_COLLECTORS)
+        key, now = (tenant, model), self._clock.now()
+        self._read = {of: found for of, found in self._read.items() if found.until + KEPT > now}
+        is_due = key not in self._read or self._read[key].until <= now
+        if is_due and key not in self._tasks:
             task = self._tasks[key] = asyncio.create_task(self._fetch(self._pool, key))
             task.add_done_callback(lambda _: self._tasks.pop(key, None))
         weeks = self._read[key].load if key in self._read else ModelLoad()

@@ -11,7 +11,7 @@ from k8s_manager.release.load_reader import LoadReader
 from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.windows.local_week import moment_of
 from k8s_manager.statistics.collector_pool import CollectorPool
-from tests.k8s_manager.autoscaling.readings.scene import CLOCK, UTC_NOW
+from tests.k8s_manager.autoscaling.readings.scene import CLOCK, UTC_NOW, SetClock
 from tests.support.fake_collector import FakeCollector, stats_row
 from tests.support.serving import serving
 from tests.support.waiting import until
@@ -79,6 +79,30 @@ async def test_weeks_are_read_once_in_an_hour():
         before = len(collector.asked)
         await asyncio.gather(*(loads.load("search", "ranker") for _ in range(3)))
     assert len(collector.asked) == before + 3
+
+
+class MovedClock(SetClock):
+    """The clock of the scene, some seconds later."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+async def test_weeks_hold_while_they_are_read_again():
+    collector, clock = FakeCollector(stats_row(MODEL, END - 600, ok=300)), MovedClock()
+    collector.about = FILES
+    async with serving("/rows", collector.answer) as port:
+        loads = LoadReader(CollectorPool(f"http://127.0.0.1:{port}", None), clock)
+        before = await read(loads)
+        clock.ahead = 3700.0
+        assert (await loads.load("search", "ranker")).history is before.history
+
+        async def is_newer() -> bool:
+            return (await loads.load("search", "ranker")).history is not before.history
+
+        await until(is_newer, "the weeks being read again")
 
 
 async def test_without_collectors_there_is_no_history():
