@@ -1,6 +1,6 @@
 """What documents say of a selection, as the strategies take it: the rules, the versions, the one that serves. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from istio_templates.documents.fields import seconds
 from istio_templates.documents.override import moment
 from istio_templates.documents.versions.model_version import PinnedVersion, version_of
 from istio_templates.documents.versions.selection import SelectionLimit, SelectionMetric, VersionSelection
-from istio_templates.facts import Manifest
+from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.release.decision.state import ReleaseState
 from k8s_manager.release.document_rules import target_version
 from k8s_manager.release.selection.selection_rules import (
@@ -47,15 +47,39 @@ def selection_rules(selection: VersionSelection) -> SelectionRules:
     return SelectionRules(_strategy(selection), _span(selection.cool_down), _span(selection.max_delay), pin_ttl=pin_ttl)
 
 
+class VersionReader:
+    """Reads the registered versions of all models; a document that has not changed is not read again."""
+
+    def __init__(self) -> None:
+        self._read: dict[ObjectKey, tuple[object, ModelVersionFact]] = {}
+
+    def read(self, found: Iterable[Stored[ModelVersionSpec]]) -> Registered:
+        """Return the versions by their models."""
+        before, self._read = self._read, {}
+        out: dict[tuple[str, str], list[ModelVersionFact]] = {}
+        for stored, spec, name in _named(found):
+            known = before.get(stored.key)
+            is_same = known is not None and known[0] is stored.document
+            fact = known[1] if known and is_same else _fact(name, stored.created, spec)
+            self._read[stored.key] = stored.document, fact
+            out.setdefault((stored.key.namespace, spec.model), []).append(fact)
+        return {place: tuple(versions) for place, versions in out.items()}
+
+
 def registered_versions(found: Iterable[Stored[ModelVersionSpec]]) -> Registered:
-    """Return the versions by their models; those whose names say no version are left out: they are rejected."""
-    out: dict[tuple[str, str], list[ModelVersionFact]] = {}
+    """Return the versions by their models."""
+    return VersionReader().read(found)
+
+
+def _named(
+    found: Iterable[Stored[ModelVersionSpec]],
+) -> Iterator[tuple[Stored[ModelVersionSpec], ModelVersionSpec, str]]:
+    """Yield documents that can be read, each with its version; those whose names say none are left out: they are
+    rejected."""
     for stored in found:
         spec = stored.spec
-        if spec is None or stored.deleting or (name := version_of(stored.key.name, spec.model)) is None:
-            continue
-        out.setdefault((stored.key.namespace, spec.model), []).append(_fact(name, stored.created, spec))
-    return {place: tuple(versions) for place, versions in out.items()}
+        if spec is not None and not stored.deleting and (name := version_of(stored.key.name, spec.model)) is not None:
+            yield stored, spec, name
 
 
 def version_facts(documents: Iterable[Manifest], model: str) -> tuple[ModelVersionFact, ...]:

@@ -69,7 +69,7 @@ from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
 from k8s_manager.release.release_request import unknown_verb
-from k8s_manager.release.selection_document import Registered, registered_versions
+from k8s_manager.release.selection_document import Registered, VersionReader
 from k8s_manager.release.selection_status import selected_version, selection_of
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
@@ -114,7 +114,7 @@ class StatusBuilder:
     """
 
     def __init__(self) -> None:
-        self._memo = Memo()
+        self._memo, self._versions = Memo(), VersionReader()
         self._drift = DriftNotes()
 
     def drift_ends(self, now: datetime) -> timedelta | None:
@@ -133,7 +133,9 @@ class StatusBuilder:
     ) -> dict[ObjectKey, Manifest]:
         """Return the status of every document at `now`."""
         tenants = frozenset(stored.key.name for stored in world.tenants)
-        registered = self._memo.get("registered", (world.model_versions,), partial(_registered, world))
+        registered = self._memo.get(
+            "registered", (world.model_versions,), partial(self._versions.read, world.model_versions)
+        )
         done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered)
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
@@ -245,10 +247,6 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         unplaced=_unplaced(namespace, model, spec, done),
         before_scales=not done.sources.scales.are_known,
     )
-
-
-def _registered(world: World) -> Registered:
-    return registered_versions(world.model_versions)
 
 
 def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest | None:

@@ -6,7 +6,7 @@ import pytest
 
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.facts import ObjectKey
-from k8s_manager.release.selection_document import registered_versions
+from k8s_manager.release.selection_document import VersionReader, registered_versions
 from k8s_manager.release.selection_status import selection_condition, selection_of, selection_sentences
 from k8s_manager.world.world import Stored
 from tests.support.documents import API, model
@@ -16,7 +16,7 @@ AUC = {"dataset": "holdout", "metric": "auc", "samples": 1000, "at": "2026-11-21
 ACCURACY = {"strategy": "accuracyDriven", "metric": {"name": "auc", "dataset": "holdout"}, "minDelta": 0.01}
 
 
-def registered(**versions):
+def stored(**versions):
     found = []
     for name, spec in versions.items():
         metadata = {"name": f"ranker-{name}", "namespace": "search"}
@@ -24,7 +24,19 @@ def registered(**versions):
         document = parse({"apiVersion": API, "kind": "ModelVersion", "metadata": metadata, "spec": whole})
         key = ObjectKey("ModelVersion", "search", f"ranker-{name}")
         found.append(Stored(key, name, 1, "2026-11-20T00:00:00Z", False, False, document, ()))
-    return registered_versions(found).get(("search", "ranker"), ())
+    return found
+
+
+def registered(**versions):
+    return registered_versions(stored(**versions)).get(("search", "ranker"), ())
+
+
+def test_a_document_that_has_not_changed_is_not_read_again():
+    reader, found = VersionReader(), stored(v1=data(1), v2=data(2))
+    first = reader.read(found)["search", "ranker"]
+    again = reader.read([found[0], *stored(v2=data(3))])["search", "ranker"]
+    assert again[0] is first[0] and again[1].data_until != first[1].data_until
+    assert [one.name for one in reader.read(found[1:])["search", "ranker"]] == ["v2"]
 
 
 def select(versions, status=None, now=NOW, **selection):
