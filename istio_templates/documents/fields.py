@@ -1,6 +1,7 @@
 """The types of single fields: each rejects with a sentence that says what is allowed."""
 
 import re
+from datetime import timedelta
 from fractions import Fraction
 from functools import cache, lru_cache
 from reprlib import Repr
@@ -80,6 +81,24 @@ def _bounds_of(model: type[Spec]) -> dict[str, int | None]:
 def brief(value: Any) -> str:
     """Return a value as a message shows it: what was sent may be of any size."""
     return _BRIEF.repr(value)
+
+
+_NOT_ALIKE = re.compile(r"[*+?]\+|\(\?|\[\[")
+
+
+def portable_regex(value: str, characters: re.Pattern[str]) -> str:
+    """Return `value` if it is a regular expression that Go, Python and RE2 read alike, of these `characters`: no group
+    options, no counted or possessive repetition, few escapes."""
+    if not characters.fullmatch(value) or _NOT_ALIKE.search(value):
+        raise ValueError(
+            f"{brief(value)} has parts that not every proxy knows; use letters, digits, "
+            r"\. \d \w and [] () | * + ? alone"
+        )
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{brief(value)} is no regular expression ({error})") from error
+    return value
 
 
 def rule(expression: str, message: str) -> ConfigDict:
@@ -223,6 +242,11 @@ def seconds(text: str) -> Fraction:
     if len(text) > DURATION_MAX:
         raise ValueError(f"{brief(text)} is longer than {DURATION_MAX} characters; no duration needs more")
     return _seconds(text)
+
+
+def span(text: str) -> timedelta:
+    """Return the length of time in a duration; `ValueError` where there is no unit."""
+    return timedelta(seconds=float(seconds(text)))
 
 
 @lru_cache(4096)

@@ -222,6 +222,11 @@ class ModelSpec(Spec):
         return version.per_replica_qps or (self.rate_limit.per_replica_qps if self.rate_limit else None)
 
     @property
+    def target(self) -> str:
+        """The version to which it gives the most traffic: with a rollout all of it in the end."""
+        return max(self.traffic, key=lambda share: share.weight).version
+
+    @property
     def matched(self) -> frozenset[str]:
         """The versions that a match names."""
         return frozenset(match.version for match in self.traffic_matches)

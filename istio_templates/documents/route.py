@@ -17,6 +17,7 @@ from istio_templates.documents.fields import (
     Spec,
     brief,
     path_sent,
+    portable_regex,
     rule,
     seconds,
 )
@@ -27,7 +28,6 @@ _DEFAULT_PORTS = ("http://", ":80"), ("https://", ":443")
 _ORIGIN_PREFIX = re.compile(r"[a-z0-9+.:/\[\]-]+")
 # What Go, Python and RE2 read alike: no group options, no counted or possessive repetition, few escapes.
 _ORIGIN_REGEX = re.compile(r"([A-Za-z0-9:/*+?()|^$.\[\]-]|\\[.dw-])+")
-_NOT_ALIKE = re.compile(r"[*+?]\+|\(\?|\[\[")
 _OF_ONE_DOMAIN = re.compile(r"[^|]*\\\.[a-z0-9-]+\\\.[a-z]{2,}(:[0-9]{1,5})?\$?")
 
 
@@ -49,16 +49,7 @@ def _prefix_of_origins(value: str) -> str:
 
 
 def _regex_of_origins(value: str) -> str:
-    if not _ORIGIN_REGEX.fullmatch(value) or _NOT_ALIKE.search(value):
-        raise ValueError(
-            f"{brief(value)} has parts that not every proxy knows; use letters, digits, "
-            r"\. \d \w and [] () | * + ? alone"
-        )
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"{brief(value)} is no regular expression ({error})") from error
-    return value
+    return portable_regex(value, _ORIGIN_REGEX)
 
 
 def _listed_header(value: str) -> str:

@@ -30,11 +30,6 @@ def release_rules(spec: ModelSpec, rollout: RolloutPolicy) -> ReleaseRules:
     )
 
 
-def target_version(spec: ModelSpec) -> str:
-    """Return the version at which the traffic of a document with a rollout points."""
-    return max(spec.traffic, key=lambda share: share.weight).version
-
-
 def _step(step: RolloutStep) -> ReleaseStep:
     hold = None if step.hold is None else float(seconds(step.hold))
     return ReleaseStep(

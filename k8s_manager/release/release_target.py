@@ -13,7 +13,7 @@ from istio_templates.facts import GatewayPool, ServedModel
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.decision.observation import ReleaseAction, VersionCapacity
 from k8s_manager.release.decision.rules import ReleaseRules
-from k8s_manager.release.document_rules import release_rules, target_version
+from k8s_manager.release.document_rules import release_rules
 from k8s_manager.release.release_request import action_in
 from k8s_manager.release.release_times import ANY_TIME, ReleaseTimes, release_times
 from k8s_manager.runtime.control_loop import each
@@ -96,7 +96,7 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
         place=place,
         tenant=served.tenant.name,
         rules=release_rules(spec, spec.rollout),
-        wanted=target_version(spec),
+        wanted=spec.target,
         live=dict(world.routing.weights.get(place, {})),
         versions={**versions, **departed},
         queries=queries,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from istio_templates.documents.fields import seconds
+from istio_templates.documents.fields import span
 from istio_templates.documents.override import moment
 from istio_templates.documents.rollouts.release_time import LowTraffic, ReleaseFreeze, RolloutWindow
 from k8s_manager.release.windows.cron_window import CronWindow
@@ -91,7 +91,7 @@ def release_times(
     windows: Sequence[RolloutWindow], freezes: Sequence[ReleaseFreeze], low_traffic: LowTraffic | None = None
 ) -> ReleaseTimes:
     """Return the times as documents say them."""
-    crons = tuple(CronWindow(one.cron, _length(one.length), one.time_zone) for one in windows)
+    crons = tuple(CronWindow(one.cron, span(one.length), one.time_zone) for one in windows)
     quiet = None if low_traffic is None else _quiet(low_traffic, crons)
     return ReleaseTimes(crons, tuple(Freeze(one.name, _time(one)) for one in freezes), quiet)
 
@@ -99,9 +99,9 @@ def release_times(
 def _quiet(found: LowTraffic, windows: tuple[CronWindow, ...]) -> WindowRules:
     return WindowRules(
         WindowMode.LOW_TRAFFIC,
-        _length(found.length),
+        span(found.length),
         windows,
-        max_delay=_length(found.max_delay),
+        max_delay=span(found.max_delay),
         zone=found.time_zone,
         peak_share=found.peak_percent / 100,
         excess=found.excess,
@@ -112,8 +112,4 @@ def _time(freeze: ReleaseFreeze) -> TimeRange | CronWindow:
     if freeze.start is not None and freeze.end is not None:
         return TimeRange(moment(freeze.start), moment(freeze.end))
     assert freeze.cron is not None and freeze.length is not None
-    return CronWindow(freeze.cron, _length(freeze.length), freeze.time_zone)
-
-
-def _length(text: str) -> timedelta:
-    return timedelta(seconds=float(seconds(text)))
+    return CronWindow(freeze.cron, span(freeze.length), freeze.time_zone)

@@ -1,17 +1,16 @@
 """What documents say of a selection, as the strategies take it: the rules, the versions, the one that serves. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from istio_templates.documents import ModelSpec, ModelVersionSpec, parse
-from istio_templates.documents.fields import seconds
+from istio_templates.documents.fields import seconds, span
 from istio_templates.documents.override import moment
 from istio_templates.documents.versions.model_version import PinnedVersion, version_of
 from istio_templates.documents.versions.selection import SelectionLimit, SelectionMetric, VersionSelection
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.release.decision.state import ReleaseState
-from k8s_manager.release.document_rules import target_version
 from k8s_manager.release.selection.selection_rules import (
     AccuracyDriven,
     DataDriven,
@@ -43,8 +42,8 @@ Registered = Mapping[tuple[str, str], tuple[ModelVersionFact, ...]]
 
 def selection_rules(selection: VersionSelection) -> SelectionRules:
     """Return the rules of `spec.selection`."""
-    pin_ttl = _span(selection.pin_ttl) if selection.pin_ttl else None
-    return SelectionRules(_strategy(selection), _span(selection.cool_down), _span(selection.max_delay), pin_ttl=pin_ttl)
+    pin_ttl = span(selection.pin_ttl) if selection.pin_ttl else None
+    return SelectionRules(_strategy(selection), span(selection.cool_down), span(selection.max_delay), pin_ttl=pin_ttl)
 
 
 class VersionReader:
@@ -96,7 +95,7 @@ def served_version(spec: ModelSpec, rollout: Any, versions: Iterable[ModelVersio
     """Return what serves a model; `rollout` is `status.rollout`. Live values of a metric are the evaluations of the
     version that serves."""
     state = state_of(rollout) if spec.rollout is not None and isinstance(rollout, dict) else None
-    name = state.stable if state else target_version(spec)
+    name = state.stable if state else spec.target
     since = datetime.fromtimestamp(state.since, UTC) if state and state.since and not state.is_under_way else None
     fact = next((version for version in versions if version.name == name), None)
     return ServedVersion(name, since, None, bool(state and state.is_under_way), _live(fact))
@@ -122,7 +121,7 @@ def _strategy(selection: VersionSelection) -> Strategy:
     delta = selection.min_delta or 0.0
     match selection.strategy:
         case "dataDriven":
-            freshness = _span(selection.min_freshness or "0s")
+            freshness = span(selection.min_freshness or "0s")
             return DataDriven(freshness, metric, selection.floor, selection.max_regression)
         case "accuracyDriven":
             assert metric is not None
@@ -130,13 +129,13 @@ def _strategy(selection: VersionSelection) -> Strategy:
         case "periodicBest":
             assert metric is not None and selection.cron is not None
             weights = selection.weights.model_dump() if selection.weights else {}
-            lookback = _span(selection.lookback or "720h")
+            lookback = span(selection.lookback or "720h")
             zone = selection.time_zone or "UTC"
             return PeriodicBest(metric, selection.cron, zone, lookback, ScoreWeights(**weights), delta)
         case "threshold":
             limits = tuple(map(_limit, selection.limits))
             fallback = ThresholdFallback(selection.fallback or "keep")
-            return Threshold(limits, _span(selection.lasting or "10m"), fallback)
+            return Threshold(limits, span(selection.lasting or "10m"), fallback)
         case "manual":
             return Manual()
 
@@ -178,7 +177,3 @@ def _live(fact: ModelVersionFact | None) -> dict[str, list[LiveSample]]:
     for one in fact.evaluations if fact else ():
         live.setdefault(f"{one.metric} on {one.dataset}", []).append(LiveSample(one.at, one.value))
     return live
-
-
-def _span(text: str) -> timedelta:
-    return timedelta(seconds=float(seconds(text)))

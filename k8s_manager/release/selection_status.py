@@ -12,7 +12,7 @@ from typing import Any
 
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.override import moment
-from istio_templates.documents.versions.chosen_version import ChosenVersion, holding, pointed_at, run_image
+from istio_templates.documents.versions.chosen_version import ChosenVersion, holding, run_image
 from istio_templates.documents.versions.selection import VersionSelection
 from istio_templates.documents.versions.version_template import VersionTemplate
 from istio_templates.facts import Manifest
@@ -63,7 +63,7 @@ def selected_version(
     fact = next((version for version in versions if version.name == selection["to"]), None)
     if fact is None:
         return before.record if before else None
-    return _as_chosen(fact, pointed_at(written)).record
+    return _as_chosen(fact, written.target).record
 
 
 def _as_chosen(fact: ModelVersionFact, instead: str) -> ChosenVersion:

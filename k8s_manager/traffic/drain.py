@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec
-from istio_templates.documents.fields import seconds
+from istio_templates.documents.fields import span
 from istio_templates.facts import Manifest
 from k8s_manager.runtime.timestamp import timestamp
 from k8s_manager.world.world import Stored, World
@@ -73,7 +73,7 @@ def _versions(stored: Stored[ModelSpec]) -> set[str]:
 def _end(stored: Stored[ModelSpec], version: str, now: datetime) -> datetime:
     """Return until when a version stays: as the status says, or from now on as long as the document says."""
     assert stored.spec is not None
-    longest = now + timedelta(seconds=float(seconds(stored.spec.drain)))
+    longest = now + span(stored.spec.drain)
     return min(longest, _told(stored, version) or longest)
 
 

@@ -1,4 +1,4 @@
-"""Versions of models: registered once by whoever comes first, evaluated side by side, blocked, pinned, forgotten."""
+"""Versions of models: registered once by the first that comes, evaluated side by side, blocked, pinned, forgotten."""
 
 import asyncio
 

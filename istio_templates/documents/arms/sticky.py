@@ -8,7 +8,7 @@ from istio_templates.documents.fields import HeaderName, Spec, rule
 
 
 class StickyCookie(Spec):
-    """A cookie by whose value callers are told apart. The application sets it: the gateway gives none to callers."""
+    """A cookie by whose value a caller is recognised. The application sets it: the gateway gives none to callers."""
 
     name: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from istio_templates.documents.fields import DnsLabel, HeaderName, Spec, brief, distinct_headers, rule
+from istio_templates.documents.fields import DnsLabel, HeaderName, Spec, brief, distinct_headers, portable_regex, rule
 from istio_templates.documents.route import Route
 
 VALUE_MAX = 256
@@ -17,7 +17,6 @@ _COOKIE_NAME = r"[A-Za-z0-9_-]{1,64}"
 _COOKIE_VALUE = r"[A-Za-z0-9._~+/=:@-]{1,256}"
 # What Python and RE2 read alike; no group options, no counted or possessive repetition, few escapes.
 _REGEX = re.compile(r"([A-Za-z0-9:/*+?()|^$._,;=~ \[\]-]|\\[.dw-])+")
-_NOT_ALIKE = re.compile(r"[*+?]\+|\(\?|\[\[")
 
 
 def _text(value: str) -> str:
@@ -30,16 +29,7 @@ def _text(value: str) -> str:
 
 
 def _regex(value: str) -> str:
-    if not _REGEX.fullmatch(value) or _NOT_ALIKE.search(value):
-        raise ValueError(
-            f"{brief(value)} has parts that not every proxy knows; use letters, digits, "
-            r"\. \d \w and [] () | * + ? alone"
-        )
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"{brief(value)} is no regular expression ({error})") from error
-    return value
+    return portable_regex(value, _REGEX)
 
 
 _Bounded = Field(json_schema_extra={"minLength": 1}, min_length=1, max_length=VALUE_MAX)
@@ -117,7 +107,7 @@ class TrafficMatch(Spec):
 
     @property
     def arm(self) -> str:
-        """The name by which requests of this match are told apart."""
+        """The name that requests of this match have in the access log."""
         return self.name or self.version
 
     def takes(self, headers: Mapping[str, str]) -> bool:

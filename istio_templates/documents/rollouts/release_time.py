@@ -12,7 +12,6 @@ from istio_templates.text.time_zone import zone_of
 
 ZONE_MAX = 64
 SHORTEST = 300
-LONGEST_CRON_FREEZE = 30 * DAY
 MOST_OF_DAY = 24
 
 

@@ -45,11 +45,6 @@ def chosen_in(status: Manifest) -> ChosenVersion | None:
     return ChosenVersion(*values)  # type: ignore[arg-type]
 
 
-def pointed_at(spec: ModelSpec) -> str:
-    """Return the version to which a document gives the most traffic."""
-    return max(spec.traffic, key=lambda share: share.weight).version
-
-
 def with_chosen(document: Document[Any], status: Manifest) -> Document[Any]:
     """Return the document of a Model to go by: with the version that its selection has chosen, if it has one."""
     spec = document.spec
@@ -66,7 +61,7 @@ def holding(spec: ModelSpec, status: Manifest) -> ChosenVersion | None:
     is_listed = any(version.name == chosen.version for version in spec.versions)
     if not is_listed and not template.allows(run_image(template, chosen)):
         return None
-    return chosen if chosen.instead == pointed_at(spec) else None
+    return chosen if chosen.instead == spec.target else None
 
 
 def run_image(template: VersionTemplate, chosen: ChosenVersion) -> str:

@@ -2,12 +2,12 @@
 
 import getpass
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from istio_templates.documents.fields import seconds
+from istio_templates.documents.fields import span
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands import outcome
@@ -219,7 +219,7 @@ def _target(model: str | None, tenant: str | None, gateway: str | None, labels: 
 
 def _expires(ttl: str) -> str:
     try:
-        end = datetime.now(UTC) + timedelta(seconds=float(seconds(ttl)))
+        end = datetime.now(UTC) + span(ttl)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"--for {ttl}: {error}") from error
     return end.isoformat(timespec="milliseconds").replace("+00:00", "Z")

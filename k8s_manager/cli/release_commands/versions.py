@@ -1,12 +1,12 @@
 """`tidegate versions`: what training has made of a model, how good it is, and which of it may serve."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from istio_templates.documents.fields import seconds
+from istio_templates.documents.fields import span
 from istio_templates.documents.versions.model_version import document_name
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands import outcome
@@ -282,7 +282,7 @@ def prune(
     connection = connect(server, token_file, state)
     root, name = _root(connection, model)
     try:
-        rules = RetentionRules(keep, timedelta(seconds=float(seconds(older_than))))
+        rules = RetentionRules(keep, span(older_than))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--older-than") from None
     live = outcome.live(connection, model_path(connection, model))

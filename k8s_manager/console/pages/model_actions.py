@@ -1,7 +1,6 @@
 """What is done to a model: each action is proposed, shown as a plan, and applied when it is confirmed."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -9,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from istio_templates.documents.fields import seconds
+from istio_templates.documents.fields import span
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.form import number
@@ -100,7 +99,7 @@ def _override(request: Request) -> WriteIntent:
 def _end(request: Request, ttl: str) -> dict[str, str]:
     """Return when an override ends, which a plan has to know; a length that is none goes to the API, which says so."""
     try:
-        end = reader_of(request).now + timedelta(seconds=float(seconds(ttl)))
+        end = reader_of(request).now + span(ttl)
     except (ValueError, OverflowError):
         return {"ttl": ttl}
     return {"expires": end.isoformat(timespec="milliseconds")}
