@@ -30,6 +30,17 @@ class Explained(NamedTuple):
         return self.least <= self.admitted <= self.most
 
 
+class Span(NamedTuple):
+    """What was admitted in a span whose last answers came `late` seconds after its end, and all answers so far."""
+
+    explained: Explained
+    late: float
+    counts: Counter[str]
+
+    def __bool__(self) -> bool:
+        return self.explained.admitted >= self.explained.least
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of the requests: by status (or the name of an error), and the moments at which those
@@ -131,15 +142,13 @@ class Load:
         What was sent last may arrive later, by as much as its answers are late: buckets fill up meanwhile.
         """
 
-        async def used_up() -> list[Explained]:
+        async def used_up() -> Span:
             since, to = await self.measure(seconds)
             late = time.monotonic() - to
             found = self.outcome.is_limited_to(total, since, to, within)
-            found = found._replace(most=found.most + total * late)
-            return [found] if found.admitted >= found.least else []
+            return Span(found._replace(most=found.most + total * late), late, self.outcome.counts)
 
-        (found,) = await until(used_up, f"{total}/s being admitted")
-        return found
+        return (await until(used_up, f"{total}/s being admitted")).explained
 
     async def until_admitted(self, span: float = 5) -> float:
         """Return after how many seconds hardly anything was refused in a span of so many; fails where that does not

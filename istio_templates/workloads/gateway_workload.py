@@ -1,14 +1,17 @@
 """The pods of a managed gateway: Istio injects the proxy into an almost empty Deployment."""
 
+from collections.abc import Mapping
+
 from istio_templates import names
 from istio_templates.facts import GatewayPods, GatewayPool, Manifest
 
 GATEWAY_ROLE = "tidegate-gateway"
-_STATS = f"""proxyStatsMatcher:
+_CONFIG, _BUCKETS = "proxy.istio.io/config", "sidecar.istio.io/statsHistogramBuckets"
+_LIMITS = """proxyStatsMatcher:
   inclusionRegexps:
   - ".*http_local_rate_limit.*"
-  - '{names.COUNTED}'
 """
+_STATS = f"{_LIMITS}  - '{names.COUNTED}'\n"
 _EDGES = f'{{"cluster.outbound": [{", ".join(map(str, names.LATENCY_EDGES))}]}}'
 """At which milliseconds Envoy divides the latency of versions: its own edges are few."""
 
@@ -25,6 +28,17 @@ def gateway_workload(pool: GatewayPool) -> list[Manifest]:
         _disruption_budget(pool),
         *_autoscaler(pool, pool.managed),
     ]
+
+
+def counts_versions(annotations: Mapping[str, object]) -> bool:
+    """Tell whether pods with these annotations count what versions answer, as managed gateways do."""
+    return annotations.get(_CONFIG) == _STATS and annotations.get(_BUCKETS) == _EDGES
+
+
+def without_counts(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations of a managed gateway's pods as releases before the counts rendered them."""
+    rest = {name: text for name, text in annotations.items() if name != _BUCKETS}
+    return {**rest, _CONFIG: _LIMITS}
 
 
 def _head(pool: GatewayPool, api_version: str, kind: str) -> Manifest:
@@ -55,8 +69,8 @@ def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
                 "labels": {**dict(pool.selector), names.GATEWAY: pool.name, "sidecar.istio.io/inject": "true"},
                 "annotations": {
                     "inject.istio.io/templates": "gateway",
-                    "proxy.istio.io/config": _STATS,
-                    "sidecar.istio.io/statsHistogramBuckets": _EDGES,
+                    _CONFIG: _STATS,
+                    _BUCKETS: _EDGES,
                 },
             },
             "spec": {

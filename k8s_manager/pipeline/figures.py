@@ -22,7 +22,7 @@ from istio_templates.documents.model import Version
 from istio_templates.facts import Manifest, ObjectKey, Pairs
 from k8s_manager.drift.compare import is_in_line
 from k8s_manager.drift.digest import stamped
-from k8s_manager.drift.pod_defaults import with_pod_defaults
+from k8s_manager.drift.pod_defaults import pod_forms, with_pod_defaults
 from k8s_manager.pipeline.facts import figure
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
@@ -216,7 +216,7 @@ def _is_written(wanted: Manifest, rollout: Rollout, live: Manifest) -> bool:
     number of replicas."""
     if not rollout.digest:
         return is_in_line(wanted, live)
-    forms = (form for one in (wanted, with_pod_defaults(wanted, None)) for form in _numbered(one, rollout.wanted))
+    forms = (form for one in pod_forms(wanted) for form in _numbered(one, rollout.wanted))
     return any(stamped(form)["metadata"]["annotations"][names.DIGEST] == rollout.digest for form in forms)
 
 

@@ -134,7 +134,9 @@ def _flaw(asked: MirrorQuestion, answers: Mapping[str, Counters | None]) -> str 
     pods = ", ".join(sorted(answers)[:NAMED])
     if all(counters is None for counters in answers.values()):
         return f"gateway pods {pods} do not show their statistics; let the manager reach their port for Prometheus"
-    remedy = f"include {names.COUNTED} in their proxyStatsMatcher, or change the document of a managed gateway"
+    remedy = (
+        f"include {names.COUNTED} in their proxyStatsMatcher, or restart a managed gateway: kubectl rollout restart"
+    )
     return f"gateway pods {pods} do not count by version; {remedy}"
 
 

@@ -13,14 +13,17 @@ from typing import Any
 import yaml
 
 from istio_templates.facts import Manifest
+from istio_templates.names import COUNTED
 from k8s_manager.kube.resources import DOCUMENTS, OWNED, RESOURCES
 from k8s_manager.world.installation import SYSTEM
 from tests.features.conftest import in_slot, is_programmed, make_search
-from tests.support.documents import labels, model, tenant
+from tests.support.documents import gateway, labels, model, tenant
 from tests.support.fleet import Fleet
 from tests.support.previous_release import unpack
 from tests.support.standalone import free_port
 from tests.support.waiting import until
+
+LOGGER = "tidegate-shared-access-log"
 
 
 def override() -> Manifest:
@@ -138,6 +141,37 @@ async def test_an_upgrade_writes_no_object_and_keeps_every_limit(fleet, tmp_path
             f"only statuses may be reworded, and revisions lose their owner: {written}"
         )
         assert await in_slot(fleet) == limits
+
+
+async def test_an_upgrade_replaces_no_pod_of_a_managed_gateway(fleet, tmp_path):
+    """What a release adds to a pod template comes with the next change of the document."""
+    async with previous_manager(fleet.server, tmp_path):
+        await fleet.apply(gateway(namespace="managed-gw", managed={"replicas": 2}))
+        await until(lambda: fleet.get("Deployment", "shared", "managed-gw"), what="the gateway's Deployment")
+        await fleet.settled(1.5)
+    before = await objects(fleet)
+    async with fleet.manager() as manager:
+        await until(manager.loops.main.passed.is_set, what="the first pass of this release")
+        await until(lambda: fleet.get("EnvoyFilter", LOGGER, "managed-gw"), what="the access log of this release")
+        await fleet.settled(1.5)
+        assert changed(outliving(before), await objects(fleet)) == {f"EnvoyFilter managed-gw/{LOGGER}"}
+        await fleet.apply(gateway(namespace="managed-gw", managed={"replicas": 3}))
+        await until(lambda: has_replicas(fleet, 3), what="the third pod")
+        assert not await counts_copies(fleet)
+        listeners = [{"name": "http", "port": 8081, "protocol": "HTTP"}]
+        await fleet.apply(gateway(namespace="managed-gw", managed={"replicas": 3}, listeners=listeners))
+        await until(lambda: counts_copies(fleet), what="the counters coming with a change that replaces the pods")
+
+
+async def has_replicas(fleet: Fleet, count: int) -> bool:
+    return (await fleet.get("Deployment", "shared", "managed-gw"))["spec"]["replicas"] == count
+
+
+async def counts_copies(fleet: Fleet) -> bool:
+    template = (await fleet.get("Deployment", "shared", "managed-gw"))["spec"]["template"]
+    counted = COUNTED in template["metadata"]["annotations"]["proxy.istio.io/config"]
+    assert counted == (template["spec"].get("enableServiceLinks") is False)
+    return counted
 
 
 async def test_the_way_back_and_up_again_keeps_every_object_and_limit_also_of_fields_that_it_does_not_know(

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_manager.drift.digest import stamped
-from k8s_manager.drift.pod_defaults import with_pod_defaults
+from k8s_manager.drift.pod_defaults import pod_forms, with_pod_defaults
+from k8s_manager.offline.offline_world import manifests
+from tests.support.documents import gateway
 
 
 def deployment(replicas: int = 2, image: str = "m:1", env: str = "", **spec) -> dict:
@@ -111,3 +113,41 @@ def test_every_write_that_brings_it_replaces_the_pods_anyway(changes):
         if links(whole) is False and links(live) is True:
             assert before != after
         live = running(whole)
+
+
+def of_gateway(port: int = 8080, replicas: int = 2) -> dict:
+    """Return the rendered Deployment of a managed gateway."""
+    pods = gateway(managed={"replicas": replicas}, listeners=[{"name": "http", "port": port, "protocol": "HTTP"}])
+    (found,) = (obj for obj in manifests([pods]) if obj["kind"] == "Deployment")
+    del found["spec"]["template"]["spec"]["enableServiceLinks"]
+    return found
+
+
+@pytest.mark.parametrize("former", list(pod_forms(of_gateway())), ids=["all", "links", "counts", "none"])
+def test_gateway_pods_of_any_release_run_on_until_their_template_changes(former):
+    live = running(former)
+    assert with_pod_defaults(of_gateway(), live) == former
+    more = with_pod_defaults(of_gateway(replicas=3), live)
+    assert more == {**former, "spec": {**former["spec"], "replicas": 3}}
+    assert with_pod_defaults(of_gateway(port=8081), live) == next(pod_forms(of_gateway(port=8081)))
+
+
+def written(by: str, at: str, **annotations) -> dict:
+    held = {f"f:{name}": {} for name in annotations}
+    fields = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": held}}}}
+    return {"manager": by, "operation": "Update", "time": at, "fieldsV1": fields}
+
+
+@pytest.mark.parametrize("ours, brings", [("2026-11-30T10:00:00Z", True), ("2026-11-30T12:00:00Z", False)])
+def test_a_restart_by_hand_brings_all_once(ours, brings):
+    former = list(pod_forms(of_gateway()))[-1]
+    live = running(former)
+    restart = written("kubectl-rollout", "2026-11-30T11:00:00Z", **{"kubectl.kubernetes.io/restartedAt": ""})
+    live["metadata"]["managedFields"] = [written("tidegate", ours), restart]
+    assert with_pod_defaults(of_gateway(), live) == (next(pod_forms(of_gateway())) if brings else former)
+
+
+def test_counts_that_another_writer_has_taken_away_are_wanted():
+    live = running(with_pod_defaults(of_gateway(), None))
+    live["spec"]["template"]["metadata"]["annotations"].pop("proxy.istio.io/config")
+    assert with_pod_defaults(of_gateway(), live) == next(pod_forms(of_gateway()))
