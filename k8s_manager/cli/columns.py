@@ -39,12 +39,15 @@ def _two(large: int, unit: str, small: int, below: str) -> str:
     return f"{large}{unit}{small}{below}" if small else f"{large}{unit}"
 
 
-def refused(limit: Mapping[str, Any]) -> str:
-    """Return how many of the counted requests a limit refuses, or would refuse in shadow; `-` where none is counted."""
+def refused(limit: Mapping[str, Any], counts: Mapping[str, Any] | None) -> str:
+    """Return how many requests a limit refuses, or would refuse in shadow: as gateway pods count it for modes, or else
+    as collectors counted a minute; `-` where there is no count."""
     observed = limit.get("observed") or {}
-    if not observed.get("requests"):
-        return "-"
-    return f"{100 * observed.get('refused', 0) / observed['requests']:.3g} % in {observed.get('over', '?')}"
+    if observed.get("requests"):
+        return f"{100 * observed.get('refused', 0) / observed['requests']:.3g} % in {observed.get('over', '?')}"
+    if counts and counts.get("demand"):
+        return f"{100 * counts['limited'] / counts['demand']:.3g} % in 1m"
+    return "-"
 
 
 def up_to_date(rollout: Mapping[str, Any] | None) -> str:

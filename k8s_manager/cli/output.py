@@ -17,6 +17,7 @@ from istio_templates.documents.crd import GROUP
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli import columns
 from k8s_manager.cli.jsonpath import Template
+from k8s_manager.cli.statistics_commands.model_figures import ModelFigures
 from k8s_manager.document_state import last_evaluations, state
 from k8s_manager.world.installation import SYSTEM
 
@@ -114,26 +115,25 @@ _OPTIONAL = (
 """What a narrow terminal does without, the first first."""
 _WHOLE = ("STATE", "AGE")
 """What is never cut."""
-Rollouts = Mapping[tuple[str, str], Object]
 
 
-def table(kind: str, objects: list[Object], wide: bool = False, rollouts: Rollouts | None = None) -> None:
+def table(kind: str, objects: list[Object], wide: bool = False, figures: ModelFigures | None = None) -> None:
     """Print documents as a table, a line each."""
-    out = rows(kind, objects, rollouts)
+    out = rows(kind, objects, figures)
     console(wide).print(fitted(out, wide))
 
 
-def line(kind: str, obj: Object, rollouts: Rollouts | None = None) -> None:
+def line(kind: str, obj: Object, figures: ModelFigures | None = None) -> None:
     """Print one document without a head, its cells beside each other: what changed while a table is watched."""
-    (row,) = rows(kind, [obj], rollouts)
+    (row,) = rows(kind, [obj], figures)
     state_now = {"STATE": "Deleted"} if obj.get("deleted") else {}
     typer.echo("  ".join({**row, **state_now}.values()))
 
 
-def rows(kind: str, objects: Iterable[Object], rollouts: Rollouts | None = None) -> list[dict[str, str]]:
-    """Return documents as rows, by column; `rollouts` by namespace and name of a model."""
+def rows(kind: str, objects: Iterable[Object], figures: ModelFigures | None = None) -> list[dict[str, str]]:
+    """Return documents as rows, by column."""
     now = datetime.now(UTC)
-    return [_row(kind, obj, now, rollouts or {}) for obj in objects] or [dict.fromkeys(_head(kind), "")]
+    return [_row(kind, obj, now, figures or ModelFigures()) for obj in objects] or [dict.fromkeys(_head(kind), "")]
 
 
 def _head(kind: str) -> list[str]:
@@ -144,14 +144,15 @@ def _head(kind: str) -> list[str]:
     return head
 
 
-def _row(kind: str, obj: Object, now: datetime, rollouts: Rollouts) -> dict[str, str]:
+def _row(kind: str, obj: Object, now: datetime, figures: ModelFigures) -> dict[str, str]:
     metadata = obj["metadata"]
     cells = dict(zip(COLUMNS[kind], _ROWS[kind](obj), strict=True))
     cells["AGE"] = columns.age(metadata.get("creationTimestamp"), now)
     if kind == "model":
-        cells["REFUSED"] = columns.refused(obj.get("status", {}).get("limit") or {})
-        cells["UP-TO-DATE"] = columns.up_to_date(rollouts.get((metadata.get("namespace", ""), metadata["name"])))
-    return {name: cells[name] for name in _head(kind)}
+        name = (metadata.get("namespace", ""), metadata["name"])
+        cells["REFUSED"] = columns.refused(obj.get("status", {}).get("limit") or {}, figures.requests.get(name))
+        cells["UP-TO-DATE"] = columns.up_to_date(figures.rollouts.get(name))
+    return {column: cells[column] for column in _head(kind)}
 
 
 def fitted(found: Sequence[Mapping[str, str]], wide: bool) -> Table:

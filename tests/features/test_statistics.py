@@ -15,10 +15,10 @@ import pytest
 from collectors.access_log.engine import Engine
 from collectors.access_log.identity import KnownRoutes
 from collectors.access_log.rows import StatsRow
+from collectors.request_statistics.series import MINUTE
 from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.own_token import Token
 from k8s_manager.api.listener.server import serve
-from k8s_manager.cli.statistics_commands.top import SPAN
 from k8s_manager.collector.collector import Collector
 from k8s_manager.collector.process import application
 from k8s_manager.collector.row_endpoint import RowReaders
@@ -225,7 +225,7 @@ async def test_top_shows_rates_limits_and_replicas_as_a_person_reads_them(fleet:
         await until(lambda: _is_ready(rest, 2), "the limit of two replicas")
         _, end = counted_minute(time.time())
         requests_of_minutes = [
-            line(float(at), **more) for at in range(end - SPAN, end + SPAN) for more in ({}, LIMITED)
+            line(float(at), **more) for at in range(end - MINUTE, end + MINUTE) for more in ({}, LIMITED)
         ]
         engine = Engine()
         collector.series.put([*engine.feed("gw/a", requests_of_minutes), *engine.end("gw/a")])
@@ -235,6 +235,9 @@ async def test_top_shows_rates_limits_and_replicas_as_a_person_reads_them(fleet:
         head, row = (text.split() for text in out.splitlines())
         assert head == ["MODEL", "DEMAND/S", "LIMIT/S", "LIMITED", "ERRORS", "P99", "READY"]
         assert row[:7] == ["search/ranker", "2.0", "40", "50.0", "%", "0.0", "%"] and row[-1] == "2/2"
+        for words in (("-n", "search"), ("-A",)):
+            code, out, error = await run_command("get", "models", *words, environment=environment)
+            assert (code, error) == (0, "") and "50 % in 1m" in out, words
         code, out, _ = await run_command("top", "nothing", "--once", "-o", "json", environment=environment)
         assert code == 0 and json.loads(out)["items"] == []
 

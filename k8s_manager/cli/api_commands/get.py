@@ -1,7 +1,7 @@
 """`tidegate get`: documents as a table that a person reads, or in a form for programs, once or as they change."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
@@ -11,8 +11,9 @@ from k8s_manager.cli.api_commands.documents import DEMO, Server, State, TenantNa
 from k8s_manager.cli.completion import choices
 from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
-from k8s_manager.cli.output import FORMS, Format, Object, Rollouts, form_of
+from k8s_manager.cli.output import FORMS, Format, Object, form_of
 from k8s_manager.cli.selection import Selected, chosen
+from k8s_manager.cli.statistics_commands.model_figures import figures_of
 from k8s_manager.document_state import trouble
 
 PAUSE = 1.0
@@ -81,17 +82,11 @@ def _show_tables(connection: Connection, found: Chosen, wide: bool) -> None:
     for number, (kind, pairs) in enumerate(by_kind.items()):
         if number:
             typer.echo()
-        output.table(kind.value, [obj for _, obj in pairs], wide, rollouts(connection, (owner for owner, _ in pairs)))
+        figures = figures_of(connection, pairs) if kind is DocumentKind.MODEL else None
+        output.table(kind.value, [obj for _, obj in pairs], wide, figures)
     for obj in _objects(found):
         for sentence in trouble(obj):
             typer.echo(f"{obj['metadata']['name']}: {sentence}")
-
-
-def rollouts(connection: Connection, tenants: Iterable[str]) -> Rollouts:
-    """Return the rollouts of the models of tenants, by namespace and name."""
-    owners = dict.fromkeys(owner for owner in tenants if owner)
-    found = [item for owner in owners for item in connection.items(f"/v1/tenants/{owner}/rollouts")]
-    return {(item["model"].partition("/")[0], item["model"].partition("/")[2]): item for item in found}
 
 
 def _watch(connection: Connection, found: Chosen, read: Callable[[], Chosen], form: Format) -> None:
@@ -109,7 +104,9 @@ def _watch(connection: Connection, found: Chosen, read: Callable[[], Chosen], fo
                 if not is_table:
                     output.show({name: value for name, value in obj.items() if name != "deleted"}, form)
                     continue
-                output.line(selection.kind_of(obj).value, obj, rollouts(connection, [owner]))
+                kind = selection.kind_of(obj)
+                figures = figures_of(connection, [(owner, obj)]) if kind is DocumentKind.MODEL else None
+                output.line(kind.value, obj, figures)
             before = now
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

@@ -18,13 +18,13 @@ from k8s_manager.cli.api_commands.documents import (
     TokenFile,
     ordered,
 )
-from k8s_manager.cli.api_commands.get import rollouts
 from k8s_manager.cli.completion import choices
 from k8s_manager.cli.connection import Connection, Failed, connect
 from k8s_manager.cli.files.document_texts import parsed_in
 from k8s_manager.cli.jsonpath import Template
 from k8s_manager.cli.kinds import KINDS, OF_TENANTS, is_kind
 from k8s_manager.cli.output import Object
+from k8s_manager.cli.statistics_commands.model_figures import rollouts
 from k8s_manager.client import READ_PATIENCE
 
 PAUSE = 0.5

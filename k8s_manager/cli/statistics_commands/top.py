@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from collectors.request_statistics.series import MINUTE
 from k8s_manager.cli import contexts, output, selection
 from k8s_manager.cli.api_commands.documents import DEMO, Output, Server, State, TokenFile
 from k8s_manager.cli.api_commands.get import Everywhere
@@ -16,10 +17,7 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import Selected, tenant_in
-from k8s_manager.statistics.stats_query import counted_minute
-
-SPAN = 60
-"""Seconds over which rates are taken."""
+from k8s_manager.cli.statistics_commands.model_figures import stats_path
 
 
 class TopSort(StrEnum):
@@ -92,9 +90,7 @@ class TopReader:
 
     def read(self) -> TopPage:
         """Return the models in their order."""
-        start, end = counted_minute(time.time())
-        path = f"/v1/tenants/{self._tenant}/stats" if self._tenant else "/v1/stats"
-        found = self._connection.call("GET", f"{path}?by=model&from={start}&to={end}&step={SPAN}s")
+        found = self._connection.call("GET", stats_path(self._tenant))
         counts = {(item["tenant"], item["model"]): item for item in found["items"]}
         models = self._documents()
         names = [name for name in {*counts, *models} if self._pattern in "/".join(name)]
@@ -132,7 +128,7 @@ def _item(name: Name, counts: Object, model: Object) -> Object:
     versions = status.get("versions", [])
     return {
         "model": "/".join(name),
-        "demand": round(demand / SPAN, 2),
+        "demand": round(demand / MINUTE, 2),
         "limit": status.get("limit", {}).get("total"),
         "limited": round(limited / demand, 4) if demand else 0.0,
         "errors": round(errors / admitted, 4) if admitted else 0.0,
