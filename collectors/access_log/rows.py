@@ -14,23 +14,25 @@ LEVEL_FIELDS: dict[str, tuple[str, ...]] = {
     "gateway": ("gateway",),
     "tenant": ("tenant",),
     "model": ("tenant", "model"),
-    "version": ("tenant", "model", "version"),
+    "version": ("tenant", "model", "version", "arm"),
 }
 """What each level tells apart. A request without a tenant is in no row of a tenant or model, one without a version in
-no row of a version."""
+no row of a version. A version has a row for the requests that the weights brought it, and one for each arm."""
 LEVELS = tuple(LEVEL_FIELDS)
 SUMMED = (*OUTCOMES, "bytes_in", "bytes_out", "latency_sum")
 """What is added up of rows besides latency buckets, by the names that it has outside."""
 
 
 class RowPlace(NamedTuple):
-    """What a row is about; fields that its level does not tell apart are empty."""
+    """What a row is about; fields that its level does not tell apart are empty, and so is the arm of requests that the
+    weights divide."""
 
     level: str
     gateway: str = ""
     tenant: str = ""
     model: str = ""
     version: str = ""
+    arm: str = ""
 
 
 class RowKey(NamedTuple):

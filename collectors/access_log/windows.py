@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from collectors.access_log.identity import OTHER, Served
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import WINDOW, RowKey, RowPlace, StatsRow, total
+from istio_templates.arms.arm_facts import MOST_ARMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ OFFLINE = Lateness(3600, 0)
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many gateways, tenants, models and versions one window tells apart; those beyond are one."""
+    """How many gateways, tenants, models and versions one window tells apart, those beyond are one; and how many arms
+    of a model, those beyond count under the weights."""
 
     gateways: int = 200
     tenants: int = 2_000
     models: int = 10_000
     versions: int = 20_000
+    arms: int = MOST_ARMS
 
 
 BOUNDS = Bounds()
@@ -42,7 +45,7 @@ BOUNDS = Bounds()
 
 @dataclass(slots=True)
 class Cell:
-    """Counts of the requests of one gateway, tenant, model and version in one window, while they are made."""
+    """Counts of the requests of one gateway, tenant, model, version and arm in one window, while they are made."""
 
     counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
     bytes_in: int = 0
@@ -62,6 +65,7 @@ class StatsWindow:
     gateways: set[str] = field(default_factory=set)
     tenants: set[str] = field(default_factory=set)
     models: set[tuple[str, str]] = field(default_factory=set)
+    arms: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
     def cell(self, gateway: str, served: Served, bounds: Bounds) -> Cell:
         """Return where a request counts, within bounds."""
@@ -88,7 +92,15 @@ class StatsWindow:
             if len(self.models) >= bounds.models:
                 return Served(served.tenant, OTHER, other)
             self.models.add((served.tenant, served.model))
-        return served if len(self.cells) < bounds.versions else Served(served.tenant, served.model, other)
+        if len(self.cells) >= bounds.versions:
+            return Served(served.tenant, served.model, other)
+        return served._replace(arm=self._arm(served, bounds)) if served.arm else served
+
+    def _arm(self, served: Served, bounds: Bounds) -> str:
+        arms = self.arms.setdefault((served.tenant, served.model), set())
+        if len(arms) < bounds.arms:
+            arms.add(served.arm)
+        return served.arm if served.arm in arms else ""
 
     def rows(self, source: str) -> list[StatsRow]:
         """Return the rows of every level. What has no version, such as a request to a closed model, is in no row of a

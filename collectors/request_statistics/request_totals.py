@@ -15,6 +15,7 @@ from collectors.access_log.rows import RowPlace, StatsRow
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds."""
 LEVELS = ("gateway", "model")
+"""Levels of which every place has totals; of versions only arms have."""
 IDLE = 3600
 """Seconds without a row after which a place is forgotten."""
 
@@ -46,7 +47,7 @@ class RequestTotals:
     def add(self, rows: Iterable[tuple[StatsRow, StatsRow | None]]) -> None:
         """Add rows, each less the one that it replaces."""
         for row, before in rows:
-            if row.key.place.level in LEVELS and row.key.start >= self._begun.get(row.key.source, self.since):
+            if _is_totalled(row.key.place) and row.key.start >= self._begun.get(row.key.source, self.since):
                 total = self.by_place.setdefault(row.key.place, PlaceTotal())
                 _add(total, row, 1)
                 if before is not None:
@@ -59,6 +60,10 @@ class RequestTotals:
             del self.by_place[place]
         for source in [source for source, since in self._begun.items() if since + IDLE < now]:
             del self._begun[source]
+
+
+def _is_totalled(place: RowPlace) -> bool:
+    return place.level in LEVELS or place.arm != ""
 
 
 def _add(total: PlaceTotal, row: StatsRow, sign: int) -> None:

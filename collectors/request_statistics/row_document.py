@@ -9,8 +9,10 @@ Document = dict[str, Any]
 
 
 def row_id(key: RowKey) -> str:
-    """Return the identity of a row as text: a row that is written again under it is the same row."""
-    return "|".join((*key.place, str(key.start), key.source))
+    """Return the identity of a row as text: a row that is written again under it is the same row. Rows without an arm
+    have the identity that they had when no row had one."""
+    *names, arm = key.place
+    return "|".join((*names, str(key.start), key.source, *([arm] if arm else [])))
 
 
 def row_document(row: StatsRow) -> Document:
@@ -33,8 +35,9 @@ def row_document(row: StatsRow) -> Document:
 
 
 def row_of(document: Document) -> StatsRow:
-    """Return the row of a document; raises `KeyError`, `TypeError` or `ValueError` where it is none."""
-    place = RowPlace(*(document[name] for name in RowPlace._fields))
+    """Return the row of a document; raises `KeyError`, `TypeError` or `ValueError` where it is none. Documents of older
+    releases have no arm: all their requests count under the weights."""
+    place = RowPlace(*(document[name] for name in RowPlace._fields[:-1]))._replace(arm=document.get("arm", ""))
     return StatsRow(
         key=RowKey(place, document["start"] // 1000, document["source"]),
         revision=document["revision"],

@@ -1,11 +1,14 @@
 """Matches and sticky weights on real gateways: who carries the header comes to its version, who returns comes back."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
+from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
 from e2e.support.site import QUICK, Site, host_of, path_of, version
 from tests.support.waiting import until
@@ -18,6 +21,16 @@ MATCHES = [
     {"name": "beta", "cookie": {"name": "arm", "value": "b"}, "version": "v2"},
 ]
 Ask = Callable[..., Awaitable[str]]
+ASKED = {"testers": 40, "beta": 20, "weights": 30}
+WINDOW = 10
+"""Seconds of a step of statistics."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parts(installed):
+    """Have collectors, which count requests by arm."""
+    with with_collectors():
+        yield
 
 
 def asking(session: aiohttp.ClientSession, gateways: list[str], tenant: str) -> Ask:
@@ -63,6 +76,7 @@ async def test_a_header_or_a_cookie_decides_and_v2_rolls_without_loss(site: Site
         await until(lambda: answers(ask, "v2", x_arm="b"), "the header leading to v2")
         assert await answers(ask, "v2", Cookie="a=1; arm=b")
         assert await answers(ask, "v1") and await answers(ask, "v1", x_arm="c")
+        await arms_are_counted(site, ask, tenant)
         load = Load(host_of(tenant), path_of("ranker"), rate=10)
         matched: list[str] = []
         async with load.on(*gateways):
@@ -76,6 +90,33 @@ async def test_a_header_or_a_cookie_decides_and_v2_rolls_without_loss(site: Site
         assert (await site.condition("Model", "ranker", "TrafficMatched", tenant))["status"] == "False"
         await scale(site, tenant, 1)
         await until(lambda: answers(ask, "v2", x_arm="b"), "the header leading to v2 again")
+
+
+async def arms_are_counted(site: Site, ask: Ask, tenant: str) -> None:
+    """Ask a number of times by each arm, from the beginning of a step, and compare what statistics say of it."""
+    begin = (int(time.time()) // WINDOW + 1) * WINDOW
+    await asyncio.sleep(begin + 0.2 - time.time())
+    sent = [{"x_arm": "b"}] * ASKED["testers"] + [{"Cookie": "arm=b"}] * ASKED["beta"] + [{}] * ASKED["weights"]
+    seen = [await ask(**headers) for headers in sent]
+    assert seen == ["v2"] * 60 + ["v1"] * 30
+    end = (int(time.time()) // WINDOW + 1) * WINDOW
+    span = f"from={begin}&to={end}&step={WINDOW}s"
+
+    async def counted(query: str) -> dict[str, int]:
+        found = await site.rest.ok("GET", f"/v1/tenants/{tenant}/models/ranker/stats?{span}&{query}")
+        sums: dict[str, int] = {}
+        for item in found["items"]:
+            name = item.get("arm") or item.get("version") or ""
+            sums[name] = sums.get(name, 0) + item["demand"]
+        return sums
+
+    async def are_all() -> bool:
+        return await counted("by=arm") == ASKED
+
+    await until(are_all, f"statistics of {ASKED}")
+    assert await counted("by=version") == {"v2": 60, "v1": 30}
+    assert await counted("by=version&arm=weights") == {"v1": 30} and await counted("arm=beta") == {"": 20}
+    print(f"by arm: {await counted('by=arm')}")
 
 
 async def scale(site: Site, tenant: str, replicas: int) -> None:

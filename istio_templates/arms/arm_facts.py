@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+MOST_ARMS = 8
+"""Arms of a model, besides its weights."""
+WEIGHTS = "weights"
+"""Stands for the requests that the weights divide, where arms are shown: no arm may have this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArmFacts:

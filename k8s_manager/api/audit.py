@@ -27,6 +27,7 @@ PARAMETERS = frozenset(
         "about",
         "after",
         "against",
+        "arm",
         "by",
         "cascade",
         "container",

@@ -112,6 +112,7 @@ class Collector:
             lag=self.metrics.lag,
             name=self.membership.identity if self.membership else "",
             members=sorted(self._members),
+            tells_arms=True,
         )
         return lambda: answer(rows=packed_rows(query, _latest(rows, fresh), self.series.is_shared))
 

@@ -31,8 +31,8 @@ class GatewayLogs:
         return found
 
     def routes(self) -> KnownRoutes:
-        """Return whose each namespace is, and each route of other owners that a model is attached to; the same object
-        while no document has changed."""
+        """Return whose each namespace is, each route of other owners that a model is attached to, and the arms of
+        models; the same object while no document has changed."""
         return self._routes.get((self._store.changes("Tenant"), self._store.changes("Model")), self._read_routes)
 
     def _read_routes(self) -> KnownRoutes:
@@ -41,10 +41,14 @@ class GatewayLogs:
             for stored in self._documents.all("Tenant")
             if stored.document
         }
-        attached = {}
+        attached, arms = dict[str, tuple[str, str]](), dict[tuple[str, str], frozenset[str]]()
         for stored in self._documents.all("Model"):
             namespace = stored.key.namespace
-            if stored.document and stored.document.spec.attach_to and namespace in tenants:
-                identity = route_identity(stored.document.spec.attach_to.key(namespace))
-                attached[identity.route] = (tenants[namespace], stored.key.name)
-        return KnownRoutes(tenants, attached)
+            if not stored.document or namespace not in tenants:
+                continue
+            spec, served = stored.document.spec, (tenants[namespace], stored.key.name)
+            if spec.attach_to:
+                attached[route_identity(spec.attach_to.key(namespace)).route] = served
+            if spec.traffic_matches:
+                arms[served] = frozenset(match.arm for match in spec.traffic_matches)
+        return KnownRoutes(tenants, attached, arms)

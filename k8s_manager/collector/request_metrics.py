@@ -37,7 +37,7 @@ class RequestMetrics:
 
     def snapshot(self) -> Snapshot:
         """Return all metrics as they are now."""
-        return Snapshot([*self._requests(), *self._own(), *self._sinks()])
+        return Snapshot([*self._requests(), *self._of_arms(), *self._own(), *self._sinks()])
 
     def _own(self) -> Iterator[Metric]:
         lines = CounterMetricFamily("tidegate_collector_lines", "Lines that were read.", labels=["result"])
@@ -82,16 +82,36 @@ class RequestMetrics:
             "tidegate_request_duration_seconds", "Durations of what a model answered.", labels=["tenant", "model"]
         )
         for place, total in self._totals.by_place.items():
+            labels = [place.tenant, place.model]
             if place.level == "gateway":
                 _count(of_gateways, [place.gateway], total)
-                continue
-            labels = [place.tenant, place.model]
-            _count(requests, labels, total)
-            sizes.add_metric([*labels, "in"], total.bytes_in)
-            sizes.add_metric([*labels, "out"], total.bytes_out)
-            names = [*map(str, BOUNDS), "+Inf"]
-            durations.add_metric(labels, list(zip(names, accumulate(total.within), strict=True)), total.seconds)
+            elif place.level == "model":
+                _count(requests, labels, total)
+                sizes.add_metric([*labels, "in"], total.bytes_in)
+                sizes.add_metric([*labels, "out"], total.bytes_out)
+                _time(durations, labels, total)
         yield from (of_gateways, requests, sizes, durations)
+
+    def _of_arms(self) -> Iterator[Metric]:
+        """Yield what matches have brought; what the weights have is the rest of the model's."""
+        labels = ["tenant", "model", "version", "arm"]
+        requests = CounterMetricFamily(
+            "tidegate_arm_requests", "Requests that a match has brought to a version.", labels=[*labels, "outcome"]
+        )
+        durations = HistogramMetricFamily(
+            "tidegate_arm_request_duration_seconds", "Durations of what a matched version answered.", labels=labels
+        )
+        for place, total in self._totals.by_place.items():
+            if place.arm:
+                values = [place.tenant, place.model, place.version, place.arm]
+                _count(requests, values, total)
+                _time(durations, values, total)
+        yield from (requests, durations)
+
+
+def _time(family: HistogramMetricFamily, labels: list[str], total: PlaceTotal) -> None:
+    names = [*map(str, BOUNDS), "+Inf"]
+    family.add_metric(labels, list(zip(names, accumulate(total.within), strict=True)), total.seconds)
 
 
 def _count(family: CounterMetricFamily, labels: list[str], total: PlaceTotal) -> None:

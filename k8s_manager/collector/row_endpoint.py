@@ -53,10 +53,11 @@ def add(app: FastAPI, collector: Collector, readers: RowReaders) -> None:
         tenant: str = "",
         model: str = "",
         grain: Annotated[int, Query(ge=MINUTE, le=FILE_STEP)] = MINUTE,
+        arms: bool = False,
     ) -> Response:
         if step % grain or start % grain or grain != FILE_STEP:
             grain = MINUTE
-        query = RowQuery(level, start, end, step, fine_since, gateway, tenant, model, grain)
+        query = RowQuery(level, start, end, step, fine_since, gateway, tenant, model, grain, arms)
         try:
             found = await collector.read(query)
         except HistoryTooLarge as error:

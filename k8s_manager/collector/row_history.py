@@ -5,8 +5,7 @@ import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from collectors.request_statistics.row_codec import packed
-from collectors.request_statistics.row_query import PackedRow, RowQuery
+from collectors.request_statistics.row_query import PackedRow, RowQuery, sent
 from istio_templates.errors import Transient
 from k8s_manager.collector.sinks.parquet_rows import ParquetRows, RowSelection
 from k8s_manager.collector.sinks.parquet_sink import ParquetSink
@@ -62,7 +61,7 @@ class RowHistory:
         unwritten = self._queue.waiting_before(end)
         names = {name: value for name in NAMES if (value := getattr(query, name))}
         shared = self._sink.shared.condition()
-        selection = RowSelection(query.level, query.start, end, query.step, names, shared)
+        selection = RowSelection(query.level, query.start, end, query.step, names, shared, query.arms)
         self._asking += 1
         try:
             async with self._turn:
@@ -81,7 +80,7 @@ class RowHistory:
 
     def _packed(self, selection: RowSelection, most: int) -> Iterable[PackedRow]:
         for row in self._files.rows(selection, most, SECONDS):
-            yield (*row.key, packed(row))
+            yield sent(row)
 
 
 def history_of(queues: Iterable[SinkQueue]) -> RowHistory | None:

@@ -1,5 +1,6 @@
 """Which versions of a model a split of requests means: the pods behind each destination, by labels that last."""
 
+from collections.abc import Collection
 from fractions import Fraction
 
 from istio_templates.facts import Manifest
@@ -22,6 +23,8 @@ class SplitReader:
     ) -> None:
         self._route, self._field, self._seen, self._proposal = route, field, seen, proposal
         self._in_percent = in_percent
+        self.names: dict[Destination, str] = {}
+        """The version behind each destination, once `versions` has found them."""
         self._namespace = namespace_of(route)
 
     def is_of_knative(self, split: Split, follows: bool) -> bool:
@@ -39,8 +42,10 @@ class SplitReader:
             self._note(f"{mover} moves the weights; traffic here does not follow them, change it after a rollout")
         return mover == KNATIVE
 
-    def versions(self, split: Split) -> Manifest:
-        """Return versions and their traffic as fields of a Model; nothing where no label that lasts tells the pods."""
+    def versions(self, weighted: Split, matched: Collection[Destination] = ()) -> Manifest:
+        """Return versions and their traffic as fields of a Model; nothing where no label that lasts tells the pods.
+        Versions behind `matched` destinations need no weight."""
+        split = {**weighted, **{place: Fraction(0) for place in matched if place not in weighted}}
         labels = {place: self._labels(place) for place in split}
         if not all(labels.values()):
             said = "is not proposed: no label that lasts tells its pods; give the Service one"
@@ -55,6 +60,7 @@ class SplitReader:
                 listed = ", ".join("/".join(filter(None, place)) for place in places)
                 self._note(f"{listed} have the same pods by labels that last: one version counts them all")
         names = _named(merged) if len(merged) == len(split) or len(merged) > 1 else dict.fromkeys(merged, "v1")
+        self.names = {place: names[places[0]] for places in alike.values() for place in places}
         whole = sum(merged.values())
         shares = rounded([100 * weight / whole for weight in merged.values()])
         if whole != 100 and self._in_percent:
@@ -62,7 +68,9 @@ class SplitReader:
         return {
             "versions": [{"name": names[place], "existing": {"labels": labels[place]}} for place in merged],
             "traffic": [
-                {"version": names[place], "weight": share} for place, share in zip(merged, shares, strict=True)
+                {"version": names[place], "weight": share}
+                for place, share in zip(merged, shares, strict=True)
+                if share or place in weighted
             ],
         }
 

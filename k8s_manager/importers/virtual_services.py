@@ -1,17 +1,18 @@
 """Istio's VirtualServices, as models: limited where they are (`attachTo`), or taken over with their routes."""
 
 from collections.abc import Container, Iterator
-from fractions import Fraction
 
 from istio_templates.documents.fields import lies_in
 from istio_templates.facts import Manifest
 from istio_templates.gateway import gateway_named
 from k8s_manager.importers.cluster_objects import ExistingObjects, items, namespace_of, part, texts
 from k8s_manager.importers.gateways import Gateways, first_of, is_host
+from k8s_manager.importers.narrow_rules import narrowed_rules, split_of
 from k8s_manager.importers.proposal import UNLIMITED, Proposal
 from k8s_manager.importers.route_edits import cors_of, rewrite_of
-from k8s_manager.importers.split_reader import Split, SplitReader
+from k8s_manager.importers.split_reader import Destination, Split, SplitReader
 from k8s_manager.importers.tenants import Tenants
+from k8s_manager.importers.traffic_matches import MatchReader, brings_to
 
 _KNOWN = ("match", "route", "timeout", "name", "headers", "rewrite", "corsPolicy")
 """What a route of Tidegate's own can say of an HTTP route."""
@@ -41,6 +42,8 @@ class _Import:
         self._gateways, self._tenants = gateways, tenants
         self._namespace, self._name = namespace_of(service), service["metadata"]["name"]
         self._spec = part(service, "spec")
+        self._rules = items(self._spec, "http")
+        self._narrowed = narrowed_rules(self._rules)
 
     def propose(self, take_over: bool, has_model: bool) -> None:
         """Propose its model, unless it has one, and note what that does not say."""
@@ -83,18 +86,34 @@ class _Import:
         reader = SplitReader(self._service, "spec.http", self._seen, self._proposal, in_percent=True)
         if reader.is_of_knative(split, follows=not take_over):
             return
-        spec = reader.versions(split)
+        spec = reader.versions(split, self._matched() if take_over else ())
         if not spec:
             return
         if take_over:
-            spec = {"routes": self._distinct(hosts, split), **spec}
+            routes = self._distinct(hosts, split)
+            tested = frozenset(name.lower() for route in routes for name in route.get("headers", {}))
+            matches = MatchReader(self._service, self._rules, reader.names, self._proposal).read(self._narrowed, tested)
+            spec = {"routes": routes, **spec, **({"trafficMatches": matches} if matches else {})}
             self._proposal.leave_out(self._service, "spec", self._spec, ("hosts", "gateways", "http"))
             self._theirs(split)
             self._note("", "is taken over as it is: look at `tidegate plan` first, and set the tenant's drift to adopt")
         else:
+            for rule in self._narrowed:
+                said = "takes requests past the weights, whose split is proposed; --take-over proposes trafficMatches"
+                self._note(f"spec.http[{rule.number}]", said)
             spec = {"attachTo": {"virtualService": self._name}, **spec}
         self._note("", UNLIMITED)
         self._proposal.put("Model", self._name, spec, self._namespace)
+
+    def _matched(self) -> list[Destination]:
+        """Return where matches bring requests."""
+        found = (brings_to(self._rules[rule.number]) for rule in self._narrowed)
+        return [place for place in found if place is not None]
+
+    def _weighted(self) -> list[tuple[int, Manifest]]:
+        """Return the rules that are no match's, with their numbers."""
+        narrowed = {rule.number for rule in self._narrowed}
+        return [(number, http) for number, http in enumerate(self._rules) if number not in narrowed]
 
     def _paths(self) -> set[str]:
         """Return the paths that it routes, as far as it names them."""
@@ -118,18 +137,8 @@ class _Import:
         return first_of(found, self._service, "spec.gateways", self._proposal)
 
     def _split(self) -> Split:
-        """Return how its requests are split, by its first route that goes somewhere."""
-        splits = []
-        for http in items(self._spec, "http"):
-            weights: Split = {}
-            targets = items(http, "route")
-            for target in targets:
-                destination = part(target, "destination")
-                place = (str(destination.get("host", "")), str(destination.get("subset") or ""))
-                weight = target.get("weight", 100 if len(targets) == 1 else 0)
-                weights[place] = weights.get(place, Fraction(0)) + Fraction(weight if isinstance(weight, int) else 0)
-            if sum(weights.values()) > 0:
-                splits.append(weights)
+        """Return how its requests are split, by its first route that goes somewhere and is no match's."""
+        splits = [split for _, http in self._weighted() if (split := split_of(http))]
         if len({tuple(sorted(split.items())) for split in splits}) > 1:
             self._note(
                 "spec.http",
@@ -161,7 +170,7 @@ class _Import:
         return list(found.values())
 
     def _routes(self, hosts: list[str], going_to: Container[str]) -> Iterator[Manifest]:
-        for number, http in enumerate(items(self._spec, "http")):
+        for number, http in self._weighted():
             place = f"spec.http[{number}]"
             if not items(http, "route"):
                 self._note(place, "is not expressed: it goes to no Service")

@@ -74,7 +74,7 @@ class CollectorPool:
         problems = [f"{silent} of {len(hosts)} collectors do not answer"] if silent else []
         rows = await asyncio.to_thread(merged_rows, query, chain.from_iterable(answer.rows for answer in answers))
         about = [answer.about for answer in answers]
-        flaws, file_flaws = (*problems, *_flaws(about)), tuple(_file_gaps(query, about, kept))
+        flaws, file_flaws = (*problems, *_flaws(about), *_older(query, about)), tuple(_file_gaps(query, about, kept))
         return PoolAnswer(rows, flaws, file_flaws, _whole_since(query, about, kept))
 
     async def _hosts(self) -> list[str]:
@@ -138,6 +138,12 @@ def _flaws(answers: list[RowAnswer]) -> list[str]:
     if (lag := max(answer.lag for answer in answers)) > BEHIND:
         out.append(f"the newest rows are {lag:.0f} s behind")
     return out
+
+
+def _older(query: RowQuery, answers: list[RowAnswer]) -> list[str]:
+    older = sum(not answer.tells_arms for answer in answers) if query.arms else 0
+    said = "are of an older release, and count every arm under the weights; upgrade them"
+    return [f"{older} of {len(answers)} collectors {said}"] if older else []
 
 
 def _file_gaps(query: RowQuery, answers: list[RowAnswer], kept: int) -> list[str]:

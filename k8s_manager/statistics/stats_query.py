@@ -45,12 +45,14 @@ class TimeSpan:
     kept: int
     is_raised: bool = False
 
-    def query(self, level: str, now: float, gateway: str = "", tenant: str = "", model: str = "") -> RowQuery:
-        """Return what is asked of collectors for this span."""
+    def query(
+        self, level: str, now: float, gateway: str = "", tenant: str = "", model: str = "", arms: bool = False
+    ) -> RowQuery:
+        """Return what is asked of collectors for this span; with `arms` they tell those of versions apart."""
         fine, grain = fine_since(now), MINUTE
         if self.step % FILE_STEP == 0:
             fine, grain = -(-fine // FILE_STEP) * FILE_STEP, FILE_STEP
-        return RowQuery(level, self.start, self.end, self.step, fine, gateway, tenant, model, grain)
+        return RowQuery(level, self.start, self.end, self.step, fine, gateway, tenant, model, grain, arms)
 
 
 def counted_minute(now: float) -> tuple[int, int]:

@@ -38,6 +38,7 @@ CREATE TEMPORARY TABLE request_rows (
   `tenant` STRING,
   `model` STRING,
   `version` STRING,
+  `arm` STRING,
   `start` BIGINT,
   `window` INT,
   `source` STRING,
@@ -79,14 +80,15 @@ SELECT * FROM access_log WHERE moment > TIMESTAMP '1970-01-01 00:00:00.000';
 
 CREATE TEMPORARY VIEW requests AS
 SELECT moment, gateway, bytes_in, bytes_out, outcome, ARRAY['platform', 'gateway', 'tenant', 'model', 'version'] AS levels,
-  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z', 1) ELSE '' END AS tenant,
-  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z', 2) ELSE '' END AS `model`,
+  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?))?)\z', 1) ELSE '' END AS tenant,
+  CASE WHEN is_own THEN REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?))?)\z', 2) ELSE '' END AS `model`,
   CASE WHEN is_own AND COALESCE(REGEXP(cluster, '\A(?:outbound\|[0-9]+\|([^|]*)\|[^|]+)\z'), FALSE)
     THEN REGEXP_EXTRACT(cluster, '\A(?:outbound\|[0-9]+\|([^|]*)\|[^|]+)\z', 1) ELSE '' END AS `version`,
+  CASE WHEN is_own THEN COALESCE(REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?))?)\z', 3), '') ELSE '' END AS arm,
   CASE WHEN outcome IN ('clientError', 'ok', 'serverError', 'timeout', 'upstreamLimited')
     THEN CASE WHEN duration_us > 0 THEN duration_us ELSE duration_ms * 1000 END END AS duration
 FROM (
-  SELECT *, COALESCE(REGEXP(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z'), FALSE) AND COALESCE(REGEXP(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z'), FALSE) AND REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?)\z', 2) = REGEXP_EXTRACT(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z', 2) AS is_own,
+  SELECT *, COALESCE(REGEXP(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?))?)\z'), FALSE) AND COALESCE(REGEXP(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z'), FALSE) AND REGEXP_EXTRACT(route, '\A(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.[0-9]+(?:~sticky|\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?))?)\z', 2) = REGEXP_EXTRACT(route_config, '\A(?:/apis/networking\.istio\.io/v1/namespaces/([-a-z0-9]+)/virtual-service/([-a-z0-9]+))\z', 2) AS is_own,
   CASE
     WHEN details = 'local_rate_limited' THEN 'limited'
     WHEN details = 'cors_response' THEN 'preflight'
@@ -143,6 +145,7 @@ SELECT moment, `level`,
   CASE WHEN `level` IN ('tenant', 'model', 'version') THEN `tenant` ELSE '' END AS `tenant`,
   CASE WHEN `level` IN ('model', 'version') THEN `model` ELSE '' END AS `model`,
   CASE WHEN `level` IN ('version') THEN `version` ELSE '' END AS `version`,
+  CASE WHEN `level` IN ('version') THEN `arm` ELSE '' END AS `arm`,
   outcome, bytes_in, bytes_out, duration, CASE WHEN duration > 1 THEN CAST(CEIL(LN(duration) / 3.92207131532813294E-02) AS BIGINT) WHEN duration IS NOT NULL THEN 0 END AS bucket
 FROM requests CROSS JOIN UNNEST(levels) AS each_level(`level`)
 WHERE (`level` NOT IN ('tenant', 'model', 'version') OR `tenant` <> '')
@@ -157,6 +160,7 @@ SELECT
   `tenant`,
   `model`,
   `version`,
+  `arm`,
   bucket,
   COUNT(*) AS requests,
   COUNT(*) FILTER (WHERE outcome = 'ok') AS `ok`,
@@ -178,16 +182,17 @@ SELECT
   SUM(bytes_out) AS bytes_out,
   SUM(COALESCE(duration, 0)) AS latency_sum
 FROM TABLE(TUMBLE(TABLE placed, DESCRIPTOR(moment), INTERVAL '10' SECOND))
-GROUP BY window_start, window_end, `level`, `gateway`, `tenant`, `model`, `version`, bucket;
+GROUP BY window_start, window_end, `level`, `gateway`, `tenant`, `model`, `version`, `arm`, bucket;
 
 INSERT INTO request_rows
-SELECT `level` || '|' || `gateway` || '|' || `tenant` || '|' || `model` || '|' || `version` || '|' || CAST(`start` / 1000 AS STRING) || '|' || `source` AS id, * FROM (
+SELECT `level` || '|' || `gateway` || '|' || `tenant` || '|' || `model` || '|' || `version` || '|' || CAST(`start` / 1000 AS STRING) || '|' || `source` || CASE WHEN `arm` <> '' THEN '|' || `arm` ELSE '' END AS id, * FROM (
 SELECT
   `level`,
   `gateway`,
   `tenant`,
   `model`,
   `version`,
+  `arm`,
   EXTRACT(EPOCH FROM window_start) * 1000 AS `start`,
   10 AS `window`,
   'flink' AS `source`,
@@ -212,5 +217,5 @@ SELECT
   SUM(`latency_sum`) AS `latency_sum`,
   CASE WHEN COUNT(bucket) > 0 THEN ARRAY_AGG(ARRAY[bucket, requests]) FILTER (WHERE bucket IS NOT NULL) ELSE ARRAY_EXCEPT(ARRAY[ARRAY[CAST(0 AS BIGINT), CAST(0 AS BIGINT)]], ARRAY[ARRAY[CAST(0 AS BIGINT), CAST(0 AS BIGINT)]]) END AS `latency`
 FROM parts
-GROUP BY window_start, window_end, `level`, `gateway`, `tenant`, `model`, `version`
+GROUP BY window_start, window_end, `level`, `gateway`, `tenant`, `model`, `version`, `arm`
 ) AS found;

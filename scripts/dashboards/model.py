@@ -54,9 +54,22 @@ RESOURCES = (
     _model("GPU", "Utilization of its pods' GPUs.", "percentunit", "model:dcgm_gpu_utilization:avg_ratio"),
     _model("GPU memory", "That its pods use.", "bytes", "model:dcgm_gpu_memory_used_bytes:sum"),
 )
+_ARMS = f"sum by (arm, outcome) (rate(tidegate_arm_requests_total{_MODEL}[$__rate_interval]))"
+
+
+def _latency_of_arms(share: float) -> str:
+    buckets = f"sum by (arm, le) (rate(tidegate_arm_request_duration_seconds_bucket{_MODEL}[$__rate_interval]))"
+    return f"histogram_quantile({share}, {buckets})"
+
+
+ARMS = (
+    graph_by("Outcomes by arm", "Of requests that a match took.", "reqps", "{{arm}} {{outcome}}", _ARMS),
+    graph_by("Median by arm", "Of what the model answered them.", "s", "{{arm}}", _latency_of_arms(0.5)),
+    graph_by("p99 by arm", "Of what the model answered them.", "s", "{{arm}}", _latency_of_arms(0.99)),
+)
 MODEL = Board(
     "model",
     "Tidegate: model",
-    {"Requests": REQUESTS, "Resources": RESOURCES},
+    {"Requests": REQUESTS, "A/B by match": ARMS, "Resources": RESOURCES},
     (TENANTS, Choice("model", "Model", 'tidegate_requests_total{tenant="$tenant"}')),
 )

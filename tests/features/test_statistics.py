@@ -30,8 +30,10 @@ from tests.features.conftest import make_search
 from tests.features.test_access import GRANTS, made
 from tests.support.command import run_command
 from tests.support.documents import labels, tenant
+from tests.support.fake_collector import FakeCollector
 from tests.support.fleet import SETTINGS, Fleet, Rest
 from tests.support.fleet import TOKEN as API_TOKEN
+from tests.support.serving import serving
 from tests.support.standalone import free_port
 from tests.support.waiting import until
 
@@ -119,6 +121,43 @@ async def test_requests_are_counted_by_model_version_outcome_and_gateway(fleet: 
         assert [item["demand"] for item in everything["items"]] == [5]
 
 
+async def test_requests_are_counted_by_arm(fleet: Fleet, token_file: Path) -> None:
+    port = free_port()
+    to_v2 = {"cluster": "outbound|8080|v2|ranker.search.svc.cluster.local"}
+    testers = {"route": "search.ranker.0.testers", **to_v2}
+    a = [requests(40), requests(40, route="search.ranker.0~sticky"), requests(40, **testers, **LIMITED)]
+    b = [
+        requests(39, **testers, status=503),
+        requests(39, route="search.ranker.1.beta", **to_v2),
+        requests(38, **to_v2),
+    ]
+    async with collector_on(fleet, "127.0.0.1", port, a=a, b=b), api(fleet, token_file, port) as rest:
+
+        async def demand(query: str, name: str = "arm") -> dict[str, int]:
+            status, found = await rest.call("GET", f"{MODEL}/stats?step=1h&{query}")
+            assert status == 200 and not found["gaps"], found
+            sums: dict[str, int] = {}
+            for item in found["items"]:
+                sums[item.get(name, "")] = sums.get(item.get(name, ""), 0) + item.get("demand", item.get("requests"))
+            return sums
+
+        assert await demand("by=arm") == {"testers": 2, "beta": 1, "weights": 3}
+        assert await demand("") == {"": 6} and await demand("by=version", "version") == {"v1": 2, "v2": 4}
+        assert await demand("arm=testers") == {"": 2} and await demand("arm=weights") == {"": 3}
+        assert await demand("by=version&arm=weights", "version") == {"v1": 2, "v2": 1}
+        assert await demand("by=outcome&arm=testers", "outcome") == {"limited": 1, "serverError": 1}
+        assert await demand("by=arm&arm=beta") == {"beta": 1} and await demand("arm=none") == {}
+
+
+async def test_a_collector_that_knows_no_arms_is_named(fleet: Fleet, token_file: Path) -> None:
+    collector, port = FakeCollector(), free_port()
+    async with serving("/rows", collector.answer, port), api(fleet, token_file, port) as rest:
+        _, found = await rest.call("GET", f"{MODEL}/stats?by=arm")
+        assert found["partial"] and "1 of 1 collectors are of an older release" in found["gaps"][0]
+        _, found = await rest.call("GET", f"{MODEL}/stats?by=version")
+        assert not found["partial"]
+
+
 async def test_what_a_line_says_is_there_before_its_window_has_closed(fleet: Fleet, token_file: Path) -> None:
     port = free_port()
     async with collector_on(fleet, "127.0.0.1", port) as collector, api(fleet, token_file, port) as rest:
@@ -176,6 +215,7 @@ async def test_a_wrong_token_reads_nothing(fleet: Fleet, tmp_path: Path) -> None
     [
         (f"{MODEL}/stats?step=1ms&from=0", 422),
         (f"{MODEL}/stats?by=tenant", 422),
+        (f"{MODEL}/stats?by=arm&arm=A.B", 422),
         (f"{MODEL}/stats?from={'9' * 50}", 422),
         ("/v1/tenants/search/models/none/stats", 404),
         ("/v1/tenants/none/stats", 404),
@@ -227,6 +267,9 @@ async def test_top_shows_rates_limits_and_replicas_as_a_person_reads_them(fleet:
         requests_of_minutes = [
             line(float(at), **more) for at in range(end - MINUTE, end + MINUTE) for more in ({}, LIMITED)
         ]
+        requests_of_minutes += [
+            line(float(at), route="search.ranker.0.testers") for at in range(end - MINUTE, end + MINUTE, 2)
+        ]
         engine = Engine()
         collector.series.put([*engine.feed("gw/a", requests_of_minutes), *engine.end("gw/a")])
         environment = {"TIDEGATE_SERVER": str(rest._session._base_url).rstrip("/"), "TIDEGATE_TOKEN": API_TOKEN}
@@ -234,12 +277,22 @@ async def test_top_shows_rates_limits_and_replicas_as_a_person_reads_them(fleet:
         assert (code, error) == (0, "")
         head, row = (text.split() for text in out.splitlines())
         assert head == ["MODEL", "DEMAND/S", "LIMIT/S", "LIMITED", "ERRORS", "P99", "READY"]
-        assert row[:7] == ["search/ranker", "2.0", "40", "50.0", "%", "0.0", "%"] and row[-1] == "2/2"
+        assert row[:7] == ["search/ranker", "2.5", "40", "40.0", "%", "0.0", "%"] and row[-1] == "2/2"
         for words in (("-n", "search"), ("-A",)):
             code, out, error = await run_command("get", "models", *words, environment=environment)
-            assert (code, error) == (0, "") and "50 % in 1m" in out, words
+            assert (code, error) == (0, "") and "40 % in 1m" in out, words
         code, out, _ = await run_command("top", "nothing", "--once", "-o", "json", environment=environment)
         assert code == 0 and json.loads(out)["items"] == []
+        of_one = ("top", "search/ranker", "--once", "--by")
+        code, out, error = await run_command(*of_one, "arm", environment=environment)
+        assert (code, error) == (0, "")
+        head, testers, weights = (text.split() for text in sorted(out.splitlines()))
+        assert head == ["ARM", "DEMAND/S", "LIMITED", "ERRORS", "P99"]
+        assert testers[:3] == ["testers", "0.5", "0.0"] and weights[:3] == ["weights", "2.0", "50.0"]
+        _, out, _ = await run_command(*of_one, "version", "-o", "json", environment=environment)
+        assert [(item["version"], item["demand"]) for item in json.loads(out)["items"]] == [("v1", 2.5)]
+        code, _, error = await run_command("top", "x", "--once", "--by", "arm", environment=environment)
+        assert code == 2 and "0 models fit 'x'" in " ".join(error.split())
 
 
 async def _is_ready(rest: Rest, count: int) -> bool:

@@ -21,6 +21,10 @@ FOLDER = Path(__file__).parent / "imports"
 CASES = sorted(file.name.removesuffix(".in.yaml") for file in FOLDER.glob("*.in.yaml"))
 
 
+TAKEN_OVER = "-taken-over"
+"""Ends the name of a case whose reviewed proposal is that of `--take-over`."""
+
+
 def proposed(case: str, take_over: bool = False) -> tuple[list[Manifest], list[str]]:
     proposal = propose(load((FOLDER / f"{case}.in.yaml").read_text()), take_over)
     return proposal.told(), [str(note) for note in proposal.notes]
@@ -31,7 +35,7 @@ def is_ours(obj: Manifest) -> bool:
 
 
 def text_of(case: str) -> str:
-    documents, notes = proposed(case)
+    documents, notes = proposed(case, case.endswith(TAKEN_OVER))
     return "".join(f"# {note}\n" for note in notes) + (yaml_text(documents) if documents else "")
 
 

@@ -38,6 +38,7 @@ WRONG: list[tuple[str, Any]] = [
     ("takes each of its requests before it", [header(), {**header(), "headers": {"x-arm": {"exact": "b"}, "x-u": {"exact": "1"}}}]),
     ("takes each of its requests before it", [cookie(), {**cookie(), "name": "again"}]),
     ("an arm is one version", [{**header(), "name": "a"}, {**cookie(version="v1"), "name": "a"}]),
+    ("stands for requests that the weights divide", [{**header(), "name": "weights"}]),
     ("exactly one of headers and cookie", [{"version": "v2"}]),
     ("exactly one of headers and cookie", [{**header(), **cookie()}]),
     ("exactly one of exact, prefix and regex", [header(exact="a", prefix="a")]),

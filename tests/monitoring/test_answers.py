@@ -16,6 +16,8 @@ from tests.support.waiting import until
 pytestmark = [needs_prometheus, pytest.mark.xdist_group("standalone")]
 CHOICES = {"$__rate_interval": "5m", "$gateway": "shared", "$tenant": "search", "$model": "ranker"}
 MODELS = "/v1/tenants/search/models"
+MATCHES = [{"name": "programs", "headers": {"user-agent": {"prefix": "Python"}}, "version": "v1"}]
+"""What this test asks with, so that an arm has requests."""
 SHADOW_PATH = "/v2/models/tagger"
 REPLICAS = 2
 
@@ -33,7 +35,8 @@ async def make_search(run: Running) -> list[str]:
     await run.put("/v1/gateways/shared", GATEWAY)
     await run.put("/v1/tenants/search", {"spec": {"gateway": {"name": "shared"}, "hosts": [{"name": HOST}]}})
     limit = {"perReplicaQps": 20, "debounce": QUICK}
-    await run.put(f"{MODELS}/ranker", ranker(autoscale={"min": REPLICAS, "max": REPLICAS}, rateLimit=limit))
+    scale = {"min": REPLICAS, "max": REPLICAS}
+    await run.put(f"{MODELS}/ranker", ranker(autoscale=scale, rateLimit=limit, trafficMatches=MATCHES))
     route = {"host": HOST, "path": SHADOW_PATH, "port": 8080, "timeout": "10s"}
     await run.put(f"{MODELS}/tagger", ranker(1, routes=[route], rateLimit={**limit, "mode": "shadow"}))
     addresses = await run.gateways()

@@ -5,8 +5,8 @@ uses. A statement is a chain of stages, each a query over the one before: `lines
 (whose, with which outcome), `placed` (once for each level), `parts` (sums of a window by bucket), and the rows.
 
 Four things differ from the engine. Caps on names (`Bounds`) do not hold. What only a reader of documents knows of
-routes is not known, as in `tidegate collect FILE`. A moment is a date, a time and Z, and no other ISO 8601. And a row
-is made once, with revision 0, when all lines that the engine would still take have come.
+routes and arms is not known, as in `tidegate collect FILE`. A moment is a date, a time and Z, and no other ISO 8601.
+And a row is made once, with revision 0, when all lines that the engine would still take have come.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -166,6 +166,7 @@ def _requests(dialect: SqlDialect) -> str:
         f"  CASE WHEN is_own THEN {dialect.group('route', ROUTE.pattern, 2)} ELSE '' END AS {model},\n"
         f"  CASE WHEN is_own AND {dialect.matches('cluster', CLUSTER.pattern)}\n"
         f"    THEN {dialect.group('cluster', CLUSTER.pattern, 1)} ELSE '' END AS {version},\n"
+        f"  CASE WHEN is_own THEN COALESCE({dialect.group('route', ROUTE.pattern, 3)}, '') ELSE '' END AS arm,\n"
         f"  CASE WHEN outcome IN ({_texts(sorted(TIMED))})\n"
         "    THEN CASE WHEN duration_us > 0 THEN duration_us ELSE duration_ms * 1000 END END AS duration\n"
         f"FROM (\n  SELECT *, {is_own} AS is_own,\n  {outcome_case()} AS outcome\n  FROM lines\n"
@@ -186,7 +187,7 @@ def _placed(dialect: SqlDialect) -> str:
     needed = [
         f"({level} NOT IN ({_texts(levels)}) OR {quoted(dialect, name)} <> '')"
         for name, levels in levels_of.items()
-        if name != "gateway"
+        if name not in ("gateway", "arm")
     ]
     return (
         f"SELECT moment, {level},\n"

@@ -158,9 +158,9 @@ def _rows_table(dialect: FlinkSqlDialect, tables: FlinkTables) -> str:
 
 def _keyed(dialect: FlinkSqlDialect, source: str) -> str:
     """Return the rows with their identities, as `row_document.row_id` makes them."""
-    names = [quoted(dialect, name) for name in RowPlace._fields]
+    names = [quoted(dialect, name) for name in RowPlace._fields if name != "arm"]
     parts = [*names, "CAST(`start` / 1000 AS STRING)", "`source`"]
-    identity = " || '|' || ".join(parts)
+    identity = " || '|' || ".join(parts) + " || CASE WHEN `arm` <> '' THEN '|' || `arm` ELSE '' END"
     return f"SELECT {identity} AS id, * FROM (\n{rows_query(dialect, source)}\n) AS found"
 
 

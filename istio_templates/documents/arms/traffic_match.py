@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from istio_templates.arms.arm_facts import MOST_ARMS, WEIGHTS
 from istio_templates.documents.fields import DnsLabel, HeaderName, Spec, brief, distinct_headers, portable_regex, rule
 from istio_templates.documents.route import Route
 
 VALUE_MAX = 256
-MOST_MATCHES = 8
+MOST_MATCHES = MOST_ARMS
 MOST_RULES = 128
 """Routes of a model times its matches: each is a rule of its VirtualService, beside the weighted ones."""
 _COOKIE_NAME = r"[A-Za-z0-9_-]{1,64}"
@@ -138,6 +139,10 @@ def check_matches(matches: Sequence[TrafficMatch], versions: Sequence[str], rout
         if match.version not in versions:
             raise ValueError(
                 f"{place}.version: {match.version!r} is no version of this model; versions are {', '.join(versions)}"
+            )
+        if match.arm == WEIGHTS:
+            raise ValueError(
+                f"{place}.name: {WEIGHTS!r} stands for requests that the weights divide; give the match another name"
             )
         for earlier, other in enumerate(matches[:number]):
             if other.covers(match):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 
+from istio_templates.documents.fields import DnsLabel
 from istio_templates.facts import ObjectKey
 from k8s_manager.api.document_paths import model_of, place_of
 from k8s_manager.api.guard import caller_of
@@ -23,6 +24,11 @@ From = Annotated[
 To = Annotated[str | None, Query(alias="to", max_length=40, description=f"Where it ends, {_MOMENT}; absent: now.")]
 Step = Annotated[
     str | None, Query(max_length=20, description="Tens of seconds, such as 10s, 1m or 1h; absent: as the span asks.")
+]
+
+Arm = Annotated[
+    DnsLabel | None,
+    Query(description="Only requests that the match of this arm took; weights: those that the weights divided."),
 ]
 
 
@@ -113,10 +119,11 @@ def _of_model(app: FastAPI, backend: Backend) -> None:
         tenant: str,
         key: Annotated[ObjectKey, Depends(model_of(backend))],
         span: Span,
-        by: Literal["version", "outcome"] | None = None,
+        by: Literal["version", "arm", "outcome"] | None = None,
+        arm: Arm = None,
     ) -> Response:
         backend.documents.live(key)
-        scope = StatsScope(tenant=tenant, model=key.name)
+        scope = StatsScope(tenant=tenant, model=key.name, arm=arm)
         return in_json(await backend.requests.answer(scope, span, by))
 
 

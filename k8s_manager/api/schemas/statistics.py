@@ -21,6 +21,9 @@ class RequestCounts(ApiAnswer):
     tenant: str = optional(description="With by=tenant or by=model.")
     model: str = optional(description="With by=model.")
     version: str = optional(description="With by=version.")
+    arm: str = optional(
+        description="With by=arm: the arm of the match that took the requests; weights: the weights divided them."
+    )
     demand: int = Field(description="Requests that were admitted or refused by the limit.")
     admitted: int = Field(description="Requests that passed the limit.")
     limited: int = Field(description="Requests that the limit refused with 429.")

@@ -20,8 +20,10 @@ from collectors.access_log.line_counts import LineCounts
 from collectors.access_log.rows import WINDOW, RowPlace, StatsRow
 from collectors.access_log.text_lines import batches
 from collectors.access_log.windows import OFFLINE
+from collectors.request_statistics.row_query import without_arms
 from collectors.request_statistics.series import in_steps
 from collectors.request_statistics.summary import summary
+from istio_templates.arms.arm_facts import WEIGHTS
 from istio_templates.errors import Invalid, Problem
 from k8s_manager.cli import output
 from k8s_manager.cli.option_groups import grouped
@@ -45,6 +47,12 @@ class Level(StrEnum):
     TENANT = "tenant"
     MODEL = "model"
     VERSION = "version"
+    ARM = "arm"
+
+    @property
+    def of_rows(self) -> str:
+        """The level of the rows that tell requests so far apart."""
+        return Level.VERSION.value if self is Level.ARM else self.value
 
 
 def add_to(app: typer.Typer) -> None:
@@ -92,12 +100,13 @@ def collect(
     _require_in(level, tenant, model)
     engine = Engine(lateness=OFFLINE)
     rows = (row for file in dict.fromkeys(files or ()) for row in _rows(engine, file))
-    found = in_steps((row for row in rows if _is_wanted(row.key.place, level, tenant, model)), span)
+    wanted = (row for row in rows if _is_wanted(row.key.place, level.of_rows, tenant, model))
+    found = in_steps(wanted if level is Level.ARM else without_arms(wanted), span)
     if form is Format.TABLE:
-        _table(found)
+        _table(found, level)
         _say(engine.counts)
     else:
-        items = [_item(row) for row in found]
+        items = [_item(row, level) for row in found]
         output.show({"step": span or None, "items": items, "lines": _lines(engine.counts)}, form)
 
 
@@ -111,10 +120,12 @@ def _require_used(pods: PodOptions, of_files: dict[str, object]) -> None:
 
 def _require_in(level: Level, tenant: str | None, model: str | None) -> None:
     """Raise `BadParameter` where a level does not tell apart what is asked for."""
-    if model is not None and level not in (Level.MODEL, Level.VERSION):
-        raise typer.BadParameter(f"--model needs --level model or version; {level} tells no models apart")
+    if model is not None and level not in (Level.MODEL, Level.VERSION, Level.ARM):
+        raise typer.BadParameter(f"--model needs --level model, version or arm; {level} tells no models apart")
     if tenant is not None and level in (Level.PLATFORM, Level.GATEWAY):
-        raise typer.BadParameter(f"--tenant needs --level tenant, model or version; {level} tells no tenants apart")
+        raise typer.BadParameter(
+            f"--tenant needs --level tenant, model, version or arm; {level} tells no tenants apart"
+        )
 
 
 def _follow(pods: PodOptions) -> None:
@@ -173,12 +184,18 @@ def _is_wanted(place: RowPlace, level: str, tenant: str | None, model: str | Non
     return place.level == level and tenant in (None, place.tenant) and model in (None, place.model)
 
 
-def _item(row: StatsRow) -> Object:
-    place = {name: value for name, value in row.key.place._asdict().items() if value and name != "level"}
+def _named(place: RowPlace, level: Level) -> Object:
+    """Return the names that a place has at a level."""
+    found = {name: value for name, value in place._asdict().items() if value and name != "level"}
+    return found | ({"arm": place.arm or WEIGHTS} if level is Level.ARM else {})
+
+
+def _item(row: StatsRow, level: Level) -> Object:
+    place = _named(row.key.place, level)
     return {"start": timestamp_at(row.key.start), **place, **summary(row)}
 
 
-def _table(rows: list[StatsRow]) -> None:
+def _table(rows: list[StatsRow], level: Level) -> None:
     out = Table(box=None, pad_edge=False)
     for name in ("START", "WHAT"):
         out.add_column(name)
@@ -190,13 +207,13 @@ def _table(rows: list[StatsRow]) -> None:
         share = f"{100 * figures['limited'] / demand:.1f} %" if demand else "-"
         counts = [str(figures[name]) for name in ("clientErrors", "serverErrors", "noAnswer")]
         latency = [_shown(figures["latency"][name]) for name in ("p50", "p99")]
-        cells = [timestamp_at(row.key.start), _name(row.key.place), str(demand), share, *counts, *latency]
+        cells = [timestamp_at(row.key.start), _name(row.key.place, level), str(demand), share, *counts, *latency]
         out.add_row(*map(Text, cells))
     output.console().print(out)
 
 
-def _name(place: RowPlace) -> str:
-    return "/".join(part for part in place[1:] if part) or "all"
+def _name(place: RowPlace, level: Level) -> str:
+    return "/".join(_named(place, level).values()) or "all"
 
 
 def _shown(value: float | None) -> str:

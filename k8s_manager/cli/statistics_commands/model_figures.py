@@ -40,9 +40,14 @@ def rollouts(connection: Connection, tenants: Iterable[str]) -> Mapping[Name, It
 
 def stats_path(tenant: str) -> str:
     """Return what asks for the requests of a tenant's models, or of all, in the last whole minute."""
-    start, end = counted_minute(time.time())
     scope = f"/v1/tenants/{tenant}/stats" if tenant else "/v1/stats"
-    return f"{scope}?by=model&from={start}&to={end}&step={MINUTE}s"
+    return f"{scope}?by=model&{minute_span()}"
+
+
+def minute_span() -> str:
+    """Return the parameters of the last whole minute that has been counted, as one step."""
+    start, end = counted_minute(time.time())
+    return f"from={start}&to={end}&step={MINUTE}s"
 
 
 def _counts(connection: Connection, tenant: str) -> list[tuple[Name, Item]]:

@@ -15,7 +15,15 @@ from collectors.request_statistics.row_document import row_of
 from collectors.request_statistics.row_query import FILE_STEP
 from istio_templates.errors import TidegateError
 from k8s_manager.collector.sinks.parquet_files import BATCH, SLOT, ParquetFiles, RowFile
-from k8s_manager.collector.sinks.parquet_sql import connected, kept_sources, readable, rows_of, steps, unique_rows
+from k8s_manager.collector.sinks.parquet_sql import (
+    arms_together,
+    connected,
+    kept_sources,
+    readable,
+    rows_of,
+    steps,
+    unique_rows,
+)
 
 READING = "256MB"
 """Memory of a DuckDB that reads."""
@@ -31,7 +39,7 @@ class HistoryTooLarge(TidegateError):
 class RowSelection:
     """Rows of a level in files that begin before `end` and end after `start` (epoch seconds), added up over `step`
     seconds, whole five minutes; of one gateway, tenant or model where they are given. Rows of a `shared` source stay
-    rows of that source and of five minutes."""
+    rows of that source and of five minutes. With `arms` the rows of versions tell arms apart."""
 
     level: str
     start: int
@@ -40,6 +48,7 @@ class RowSelection:
     names: dict[str, str] = field(default_factory=dict)
     shared: str = "false"
     """Which rows may be in the files of another collector too, as a condition of SQL."""
+    arms: bool = False
 
     @property
     def first(self) -> int:
@@ -128,7 +137,7 @@ def _query(files: list[RowFile], selection: RowSelection) -> str:
     parts = [unique_rows(rows_of(fine, selection.condition))] if fine else []
     parts += [rows_of(coarse, selection.condition)] if coarse else []
     rows = kept_sources(" UNION ALL ".join(f"SELECT * FROM ({part})" for part in parts), selection.shared)
-    return readable(steps(rows, selection.step))
+    return readable(steps(rows if selection.arms else arms_together(rows), selection.step))
 
 
 def _is_in(file: RowFile, start: int, end: int) -> bool:

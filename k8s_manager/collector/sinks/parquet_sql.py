@@ -92,9 +92,12 @@ def copy(query: str, path: Path) -> str:
 
 
 def rows_of(files: Iterable[RowFile], condition: str = "true") -> str:
-    """Return the query for the rows in files."""
+    """Return the query for the rows in files. Those of older releases have no column for the arm: all their requests
+    count under the weights."""
     listed = ", ".join(_text(file.path) for file in files)
-    return f"SELECT {_COLUMNS} FROM read_parquet([{listed}]) WHERE {condition}"
+    found = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+    named = f"SELECT NULL::VARCHAR AS arm WHERE false UNION ALL BY NAME {found}"
+    return f"SELECT {_COLUMNS} FROM (SELECT * REPLACE (COALESCE(arm, '') AS arm) FROM ({named})) WHERE {condition}"
 
 
 def ordered(query: str) -> str:
@@ -116,6 +119,11 @@ def unique_rows(query: str) -> str:
 def kept_sources(query: str, shared: str) -> str:
     """Return rows without their source, but for those of which a condition holds."""
     return f'SELECT * REPLACE (CASE WHEN {shared} THEN "source" ELSE \'\' END AS "source") FROM ({query})'
+
+
+def arms_together(query: str) -> str:
+    """Return rows that tell no arms apart; several may have one key then."""
+    return f"SELECT * REPLACE ('' AS arm) FROM ({query})"
 
 
 def steps(query: str, step: int) -> str:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiRefusal
+from k8s_manager.console.match_form import ROWS
 from k8s_manager.console.page import link, page
 from k8s_manager.console.pages.model_form import FIELDS, START, document_of, placed
 from k8s_manager.console.site import ConsoleSite, form_of, reader_of
@@ -41,7 +42,7 @@ async def check(request: Request) -> Response:
     problems = await _taken(request, form)
     if not problems:
         reply = await _intent(request, form).send(reader_of(request).api, dryRun="true")
-        problems = {} if reply.is_good else _of(reply.refusal)
+        problems = {} if reply.is_good else _of(reply.refusal, form)
     return page(request, "design_draft.html", fields=list(FIELDS), **_draft(form, problems), **request.path_params)
 
 
@@ -54,7 +55,7 @@ async def proposed(request: Request) -> Response:
     try:
         return await propose(request, _intent(request, form))
     except ApiRefusal as refusal:
-        return _shown(request, form, await _hosts(request), _of(refusal), refusal.status)
+        return _shown(request, form, await _hosts(request), _of(refusal, form), refusal.status)
 
 
 def _intent(request: Request, form: Mapping[str, str]) -> WriteIntent:
@@ -77,9 +78,9 @@ async def _hosts(request: Request) -> list[str]:
     return [one["name"] for one in document["spec"].get("hosts") or []]
 
 
-def _of(refusal: ApiRefusal) -> dict[str, list[str]]:
+def _of(refusal: ApiRefusal, form: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the problems by field of the form."""
-    return placed(refusal.problems) or {"": [refusal.detail]}
+    return placed(refusal.problems, form) or {"": [refusal.detail]}
 
 
 def _draft(form: Mapping[str, str], problems: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -96,5 +97,13 @@ def _shown(
 ) -> Response:
     draft = _draft(form, problems or {})
     return page(
-        request, "design.html", status, title="Design a model", form=form, hosts=hosts, **draft, **request.path_params
+        request,
+        "design.html",
+        status,
+        title="Design a model",
+        form=form,
+        hosts=hosts,
+        rows=ROWS,
+        **draft,
+        **request.path_params,
     )

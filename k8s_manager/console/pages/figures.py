@@ -56,6 +56,11 @@ def sums_by_version(items: Iterable[Mapping[str, Any]], seconds: float) -> dict[
     return _sums(items, lambda row: str(row["version"]), seconds)
 
 
+def sums_by_arm(items: Iterable[Mapping[str, Any]], seconds: float) -> dict[str, RequestSum]:
+    """Return the sums of the arms of a model's matches, and of its weights."""
+    return _sums(items, lambda row: str(row["arm"]), seconds)
+
+
 def _sums(
     items: Iterable[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], K], seconds: float
 ) -> dict[K, RequestSum]:

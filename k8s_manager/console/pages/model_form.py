@@ -4,11 +4,13 @@ The form has what most models need. Everything else is written in the document i
 again.
 """
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8s_manager.console.form import number
+from k8s_manager.console.match_form import MATCH_FIELDS, matches_of, rows_of, second_of, shares_of, sticky_of
 
 FIELDS = {
     "name": "metadata.name",
@@ -36,6 +38,7 @@ FIELDS = {
     "warmup": "spec.warmup.mode",
     "delay": "spec.warmup.fixedDelay",
     "plan": "spec.warmup.planRef",
+    **MATCH_FIELDS,
 }
 """Where each field of the form stands in the document."""
 GPU = "nvidia.com/gpu"
@@ -58,12 +61,16 @@ START = {
 def document_of(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of the document; what is no number stays a text, which the API refuses at its field."""
     given = {name: value.strip() for name, value in form.items()}
-    version = given.get("version", "")
+    versions = [given, *([second] if (second := second_of(given)) else [])]
     spec: dict[str, Any] = {
         "routes": [_route(given)],
-        "versions": [{"name": version, **_runs(given)}],
-        "traffic": [{"version": version, "weight": 100}],
+        "versions": [{"name": one.get("version", ""), **_runs(one)} for one in versions],
+        "traffic": shares_of(given),
     }
+    if matches := matches_of(given):
+        spec["trafficMatches"] = matches
+    if sticky := sticky_of(given):
+        spec["sticky"] = sticky
     if given.get("figure"):
         mode = {"mode": given["mode"]} if given.get("mode") not in ("", None, "enforce") else {}
         spec["rateLimit"] = {"perReplicaQps": number(given["figure"]), **mode}
@@ -72,15 +79,21 @@ def document_of(form: Mapping[str, str]) -> dict[str, Any]:
     return spec
 
 
-def placed(problems: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return the problems by the field of the form that they belong to; those of no field under an empty name."""
+def placed(problems: Iterable[tuple[str, str]], form: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+    """Return the problems by the field of the form that they belong to; those of no field under an empty name. With the
+    `form`, the document's matches are those of the rows that it fills."""
     found: dict[str, list[str]] = {}
+    rows = rows_of(form) if form is not None else []
     for field, message in problems:
         nearest = max(
             (name for name, at in FIELDS.items() if _is_at(field, at)), key=lambda n: len(FIELDS[n]), default=""
         )
+        nearest = _MATCH.sub(lambda at: f"match{rows[int(at[1])] if int(at[1]) < len(rows) else at[1]}", nearest)
         found.setdefault(nearest, []).append(message if nearest else f"{field}: {message}" if field else message)
     return found
+
+
+_MATCH = re.compile(r"^match(\d+)")
 
 
 def _is_at(field: str, at: str) -> bool:

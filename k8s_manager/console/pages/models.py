@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from collectors.request_statistics.series import MINUTE
+from istio_templates.arms.arm_facts import WEIGHTS
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
@@ -22,6 +23,7 @@ from k8s_manager.console.pages.figures import (
     series,
     step_line,
     sum_of,
+    sums_by_arm,
     sums_by_version,
 )
 from k8s_manager.console.pages.fleet import counts_of
@@ -68,6 +70,7 @@ async def model(request: Request) -> Response:
     start, end = counted_minute(reader.now.timestamp())
     counts, gaps = await counts_of(reader.api, f"{path}/stats", start, end, MINUTE)
     versions = await _by_version(reader.api, path, found["spec"], start, end)
+    arms = await _by_arm(reader.api, path, found["spec"], start, end)
     span = request.query_params.get("span", "15m")
     return page(
         request,
@@ -87,6 +90,8 @@ async def model(request: Request) -> Response:
         replicas=replicas["items"],
         requests=sum_of(counts, end - start),
         by_version=versions,
+        by_arm=arms,
+        weights_name=WEIGHTS,
         registered=registered,
         gaps=gaps,
         usage={one["pod"]: one for one in usage["items"]},
@@ -144,6 +149,16 @@ async def _by_version(
         return None
     counts, _ = await counts_of(api, f"{path}/stats", start, end, MINUTE, by="version")
     return {**{name: RequestSum(end - start) for name in names}, **sums_by_version(counts, end - start)}
+
+
+async def _by_arm(api: ApiClient, path: str, spec: Mapping[str, Any], start: int, end: int) -> dict[str, RequestSum]:
+    """Return what became of the requests of each arm, and of those that the weights divided; empty without matches."""
+    matches = spec.get("trafficMatches") or []
+    if not matches:
+        return {}
+    names = [*(one.get("name") or one["version"] for one in matches), WEIGHTS]
+    counts, _ = await counts_of(api, f"{path}/stats", start, end, MINUTE, by="arm")
+    return {**{name: RequestSum(end - start) for name in names}, **sums_by_arm(counts, end - start)}
 
 
 async def _registered(api: ApiClient, tenant: str, model: str) -> list[tuple[Any, str, list[Any]]]:

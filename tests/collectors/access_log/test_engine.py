@@ -14,16 +14,19 @@ from collectors.access_log.identity import OTHER, KnownRoutes
 from collectors.access_log.outcomes import OUTCOMES, TIMED, outcome_of
 from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, total, unique
 from collectors.access_log.windows import LATENESS, OFFLINE, Bounds
-from collectors.request_statistics.series import RowSeries
+from collectors.request_statistics.row_query import without_arms
+from collectors.request_statistics.series import RowSeries, in_steps
+from istio_templates.documents.arms.traffic_match import MOST_MATCHES
 from tests.collectors.access_log.lines import BEGIN, LIMITED, at_level, line
 
 DOCS = Path(__file__).parents[3] / "docs" / "access-log.md"
 MODEL = RowPlace("model", "", "search", "ranker")
 requests = st.builds(
-    lambda second, tenant, model, version, kind, duration: line(
+    lambda second, tenant, model, version, arm, kind, duration: line(
         BEGIN + second / 10,
         tenant,
         model,
+        route=f"{tenant}.{model}.0{arm}",
         cluster=f"outbound|8080|{version}|x.y.svc.cluster.local",
         **{**kind, "duration_us": duration},
     ),
@@ -31,14 +34,17 @@ requests = st.builds(
     tenant=st.sampled_from(["search", "ads"]),
     model=st.sampled_from(["ranker", "chat"]),
     version=st.sampled_from(["v1", "v2"]),
+    arm=st.sampled_from(["", "", "~sticky", ".testers", ".beta", ".gamma"]),
     kind=st.sampled_from([{}, LIMITED, {"status": 500}, {"status": 0, "flags": "DC", "details": "downstream"}]),
     duration=st.integers(0, 10_000_000),
 )
 
 
-def rows_of(lines: list[bytes], source: str = "gw-0", batch: int = 7) -> list[StatsRow]:
+def rows_of(
+    lines: list[bytes], source: str = "gw-0", batch: int = 7, known: KnownRoutes | None = None
+) -> list[StatsRow]:
     """Return the rows of a source that is read in batches, until its end."""
-    engine = Engine()
+    engine = Engine(known)
     rows = [row for at in range(0, len(lines), batch) for row in engine.feed(source, lines[at : at + batch])]
     return latest([*rows, *engine.end(source)])
 
@@ -60,6 +66,38 @@ def test_every_level_sums_up_to_the_lines(lines: list[bytes]):
         assert sum(row.bytes_out for row in rows) == 100 * len(lines)
         timed = sum(row.count("ok", "serverError") for row in rows)
         assert sum(sum(row.latency.values()) for row in rows) == timed
+
+
+def armless(text: bytes) -> bytes:
+    """Return a line as it would be without any match."""
+    record = orjson.loads(text)
+    return orjson.dumps({**record, "route": f"{record['route'].rpartition('.0')[0]}.0"})
+
+
+@given(st.lists(requests, min_size=1, max_size=60))
+def test_sums_over_arms_are_the_figures_without_arms(lines: list[bytes]):
+    rows = rows_of(lines)
+    assert in_steps(without_arms(rows), 10) == in_steps(rows_of([armless(text) for text in lines]), 10)
+    arms = {row.key.place.arm for row in rows if row.key.place.level == "version"}
+    assert arms == {re.fullmatch(r".*\.0(?:~sticky)?\.?(.*)", orjson.loads(text)["route"])[1] for text in lines}
+    assert {row.key.place.arm for row in rows if row.key.place.level != "version"} == {""}
+
+
+@given(st.lists(requests, min_size=1, max_size=60))
+def test_an_arm_that_no_document_names_counts_under_the_weights(lines: list[bytes]):
+    known = KnownRoutes({"search": "search", "ads": "ads"}, {}, {("search", "ranker"): frozenset({"testers"})})
+    rows = rows_of(lines, known=known)
+    arms = {row.key.place[2:4] for row in rows if row.key.place.arm}
+    assert arms <= {("search", "ranker")} and {row.key.place.arm for row in rows} <= {"", "testers"}
+    assert in_steps(without_arms(rows), 10) == in_steps(without_arms(rows_of(lines)), 10)
+
+
+def test_arms_of_a_model_are_bounded_and_those_beyond_count_under_the_weights():
+    engine = Engine(bounds=Bounds(arms=2))
+    engine.feed("gw-0", [line(BEGIN, route=f"search.ranker.0.arm-{number}") for number in (0, 1, 2, 3, 1)])
+    rows = [row for row in engine.end("gw-0") if row.key.place.level == "version"]
+    assert {row.key.place.arm: row.requests for row in rows} == {"arm-0": 1, "arm-1": 2, "": 2}
+    assert Bounds().arms == MOST_MATCHES
 
 
 @given(st.lists(requests, min_size=1, max_size=60), st.data())

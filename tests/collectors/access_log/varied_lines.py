@@ -39,6 +39,12 @@ KINDS: tuple[dict[str, object], ...] = (
 NAMES: tuple[dict[str, object], ...] = (
     {"route": "search.ranker"},
     {"route": "search.ranker.0.match"},
+    {"route": "search.ranker.3.beta"},
+    {"route": "search.ranker.0~sticky"},
+    {"route": "search.ranker.0.~sticky"},
+    {"route": "search.ranker.0.a.b"},
+    {"route": "ads.chat.0.match", "route_config": "/apis/networking.istio.io/v1/namespaces/ads/virtual-service/chat"},
+    {"route": "search.ranker.0.match", "cluster": None},
     {"route": "search.ranker.0\n"},
     {"route": "Search.ranker.0"},
     {"route": "search.-ranker.0"},

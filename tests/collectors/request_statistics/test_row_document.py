@@ -1,5 +1,7 @@
 """Rows as other systems keep them."""
 
+from dataclasses import replace
+
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ rows = st.builds(
     StatsRow,
     st.builds(
         RowKey,
-        st.builds(RowPlace, st.sampled_from(LEVELS), names, names, names, names),
+        st.builds(RowPlace, st.sampled_from(LEVELS), names, names, names, names, names),
         st.integers(0, 2**31).map(lambda second: second // 10 * 10),
         st.sampled_from(["inference-gw/gateway-0", "gw/1"]),
     ),
@@ -30,6 +32,15 @@ rows = st.builds(
 @given(rows)
 def test_a_row_comes_back_from_its_document_as_it_was(row: StatsRow) -> None:
     assert row_of(orjson.loads(orjson.dumps(row_document(row)))) == row
+
+
+@given(rows)
+def test_a_row_without_an_arm_is_the_one_of_releases_that_knew_none(row: StatsRow) -> None:
+    level, gateway, tenant, model, version, _ = row.key.place
+    plain = replace(row, key=row.key._replace(place=row.key.place._replace(arm="")))
+    assert row_id(plain.key) == f"{level}|{gateway}|{tenant}|{model}|{version}|{row.key.start}|{row.key.source}"
+    old = {name: value for name, value in row_document(plain).items() if name != "arm"}
+    assert row_of(old) == plain
 
 
 @given(rows, rows)

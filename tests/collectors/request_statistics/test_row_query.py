@@ -1,5 +1,8 @@
 """The rows of several collectors are those of one, whichever of them has read which pod at what time."""
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from collectors.access_log.engine import Engine
 from collectors.access_log.rows import StatsRow
 from collectors.request_statistics.row_query import (
+    PackedRow,
     RowAnswer,
     RowQuery,
     fine_since,
@@ -14,6 +18,7 @@ from collectors.request_statistics.row_query import (
     merged_rows,
     packed_rows,
     unpacked_rows,
+    without_arms,
 )
 from collectors.request_statistics.series import FINE, RowSeries, in_steps
 from tests.collectors.access_log.lines import LIMITED, line
@@ -21,12 +26,15 @@ from tests.collectors.access_log.lines import LIMITED, line
 T0 = 1_800_000_000
 PODS = ("gw/a", "gw/b", "gw/c")
 END = T0 + 3 * FINE
+ARMS = ("", "", ".testers", ".beta")
 
 
 def lines_of(pod: str, start: int, end: int) -> list[bytes]:
-    """Return a request each seven seconds, some of them refused, in a share of their own for each pod."""
+    """Return a request each seven seconds, some of them refused and some matched, in a share of their own for each
+    pod."""
     step = 7 + PODS.index(pod)
-    return [line(T0 + s, **(LIMITED if s % 3 else {})) for s in range(0, end - T0, step) if T0 + s >= start]
+    moments = [s for s in range(0, end - T0, step) if T0 + s >= start]
+    return [line(T0 + s, route=f"search.ranker.0{ARMS[s % 4]}", **(LIMITED if s % 3 else {})) for s in moments]
 
 
 class Reader:
@@ -60,10 +68,13 @@ def whole(query: RowQuery) -> list[StatsRow]:
     st.lists(st.tuples(st.sampled_from(PODS), st.integers(0, END - T0), st.booleans()), max_size=4),
     st.sampled_from(["platform", "model", "version"]),
     st.sampled_from([60, 300]),
+    st.booleans(),
 )
-def test_pods_that_change_hands_count_once(moves: list[tuple[str, int, bool]], level: str, step: int) -> None:
+def test_pods_that_change_hands_count_once(
+    moves: list[tuple[str, int, bool]], level: str, step: int, arms: bool
+) -> None:
     """Each pod is read by one collector until it moves to the other, which reads a quarter of an hour before that."""
-    query = RowQuery(level, T0, END, step, fine_since(END))
+    query = RowQuery(level, T0, END, step, fine_since(END), arms=arms)
     readers, by_pod = (Reader(), Reader()), dict.fromkeys(PODS, 0)
     since = dict.fromkeys(PODS, T0)
     for pod, moment, _ in sorted(moves, key=lambda move: move[1]):
@@ -98,6 +109,38 @@ def test_a_query_is_about_what_it_names() -> None:
     assert merged_rows(mine, reader.answer(mine))
     other = RowQuery("model", T0, T0 + 100, 10, tenant="search", model="other")
     assert not merged_rows(other, reader.answer(other))
+
+
+def test_arms_are_told_apart_for_who_asks_for_them() -> None:
+    reader = Reader()
+    reader.read("gw/a", T0, T0 + 600)
+    asked = RowQuery("version", T0, T0 + 600, 600, arms=True)
+    rows = merged_rows(asked, reader.answer(asked))
+    assert {row.key.place.arm for row in rows} == {"", "testers", "beta"}
+    together = merged_rows(replace(asked, arms=False), reader.answer(replace(asked, arms=False)))
+    assert together == in_steps(without_arms(rows), 600) and len(together) == 1
+
+
+class OldPlace(NamedTuple):
+    """A place as older managers read it."""
+
+    level: str
+    gateway: str = ""
+    tenant: str = ""
+    model: str = ""
+    version: str = ""
+
+
+def test_managers_and_collectors_of_older_releases_understand_each_other() -> None:
+    reader = Reader()
+    reader.read("gw/a", T0, T0 + 600)
+    query = RowQuery("version", T0, T0 + 600, 600)
+    rows = packed_rows(query, reader.series.rows(query.is_about, T0, T0 + 600), lambda _: True)
+    body = msgspec.msgpack.encode(rows)
+    old = msgspec.msgpack.decode(body, type=list[tuple[OldPlace, int, str, bytes]])
+    assert {place for place, *_ in old} == {OldPlace("version", "", "search", "ranker", "v1")}
+    newer = msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=list[PackedRow])
+    assert unpacked_rows(query, newer) == unpacked_rows(query, rows)
 
 
 def test_what_is_kept_begins_with_a_whole_minute() -> None:

@@ -60,6 +60,24 @@ async def test_steps_levels_and_names_select(log):
     assert everything["demand"] == 132 and "tenant" not in everything
 
 
+async def test_arms_are_told_apart_by_their_level(tmp_path):
+    file = tmp_path / "matched.log"
+    routes = ["search.ranker.0", "search.ranker.0~sticky", "search.ranker.0.testers"]
+    file.write_bytes(b"\n".join(line(BEGIN, route=route) for route in routes))
+    found = (await collected(str(file), "--level", "arm", "--tenant", "search", "--model", "ranker"))["items"]
+    assert [(item["version"], item["arm"], item["demand"]) for item in found] == [
+        ("v1", "weights", 2),
+        ("v1", "testers", 1),
+    ]
+    (together,) = (await collected(str(file), "--level", "version"))["items"]
+    assert together["demand"] == 3 and "arm" not in together
+    _, out, _ = await run_command("collect", str(file), "--level", "arm", environment={})
+    assert [text.split()[1] for text in out.splitlines()[1:]] == [
+        "search/ranker/v1/weights",
+        "search/ranker/v1/testers",
+    ]
+
+
 async def test_several_pods_count_together_and_one_file_counts_once(log, tmp_path):
     other = tmp_path / "gateway-1.log"
     other.write_bytes(LOG)
@@ -76,8 +94,8 @@ async def test_several_pods_count_together_and_one_file_counts_once(log, tmp_pat
         (["-", "--step", "often"], "--step 'often' is no time"),
         (["-", "--step", "15s"], "--step 15s is no multiple of 10 s"),
         (["-", "--level", "pod"], "'pod' is not one of"),
-        (["-", "--level", "gateway", "--tenant", "a"], "--tenant needs --level tenant, model or version"),
-        (["-", "--level", "tenant", "--model", "a"], "--model needs --level model or version"),
+        (["-", "--level", "gateway", "--tenant", "a"], "--tenant needs --level tenant, model, version or arm"),
+        (["-", "--level", "tenant", "--model", "a"], "--model needs --level model, version or arm"),
         ([], "give files to read, - for stdin, or --pods"),
         (["a.log", "--pods"], "give files to read, - for stdin, or --pods"),
         (["--pods", "--listen", "nowhere"], "'nowhere' is not HOST:PORT"),

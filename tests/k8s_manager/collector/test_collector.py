@@ -199,6 +199,20 @@ async def test_requests_count_for_the_tenant_whose_namespace_routes_them(site: S
     assert site.requests() == 1
 
 
+async def test_an_arm_that_no_document_names_counts_under_the_weights(site: Site):
+    versions = [{"name": name, "existing": {"labels": {"app": name}}} for name in ("v1", "v2")]
+    matches = [{"name": "testers", "headers": {"x-arm": {"exact": "b"}}, "version": "v2"}]
+    traffic = [{"version": "v1", "weight": 100}]
+    await site.fleet.apply(model(versions=versions, traffic=traffic, trafficMatches=matches))
+    logs = GatewayLogs(site.collector.store)
+    await until(lambda: logs.routes().arms == {("search", "ranker"): {"testers"}}, "the document's arms")
+    await pod(site.fleet, "gw-0")
+    site.write("gw-0", {"route": "search.ranker.0.testers"}, {"route": "search.ranker.0.made-up"}, {})
+    await until(lambda: site.requests() == 3, "all being counted")
+    rows = list(site.collector.series.rows(at_level("version"), 0, 2**40))
+    assert {row.key.place.arm: row.requests for row in rows} == {"testers": 1, "": 2}
+
+
 async def test_documents_are_read_again_only_where_they_have_changed(site: Site):
     logs = GatewayLogs(site.collector.store)
     before = logs.routes()

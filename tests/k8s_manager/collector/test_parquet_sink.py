@@ -20,6 +20,7 @@ import pytest
 from collectors.access_log.outcomes import OUTCOMES
 from collectors.access_log.rows import LEVELS, WINDOW, RowKey, RowPlace, StatsRow, unique
 from collectors.request_statistics.row_query import FILE_STEP as STEP
+from collectors.request_statistics.row_query import without_arms
 from collectors.request_statistics.series import in_steps
 from k8s_manager.collector.sinks.parquet_compaction import EVERY, QUIET, HistoryBounds
 from k8s_manager.collector.sinks.parquet_files import DAY, HOUR, SPANS
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[3]
 PLACES = (
     RowPlace("platform"),
     RowPlace("gateway", "shared"),
+    *(RowPlace("version", "", "search", "ranker", "v2", arm) for arm in ("", "testers")),
     *(RowPlace("model", "", tenant, model) for tenant in ("search", "ads") for model in ("ranker", "it's")),
 )
 
@@ -74,7 +76,8 @@ def some_rows(random: Random, start: int) -> list[StatsRow]:
 
 
 def read(root: Path, start: int = 0, end: int = 2**40, **names: str) -> list[StatsRow]:
-    return [found for level in LEVELS for found in ParquetRows(root).rows(RowSelection(level, start, end, names=names))]
+    rows = ParquetRows(root)
+    return [row for level in LEVELS for row in rows.rows(RowSelection(level, start, end, names=names, arms=True))]
 
 
 def expected(rows: list[StatsRow]) -> list[StatsRow]:
@@ -337,6 +340,43 @@ def test_without_duckdb_the_error_says_what_to_install(root: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(DuckDbMissing, match=r"pip install tidegate\[history\]"):
         ParquetSink(root, HandClock())
+
+
+async def test_arms_are_added_up_for_who_does_not_ask_for_them(root: Path):
+    random, sink = Random(3), ParquetSink(root, HandClock(BEGIN + 15))
+    written = some_rows(random, BEGIN)
+    await sink.write(written)
+    found = list(ParquetRows(root).rows(RowSelection("version", BEGIN, BEGIN + 1)))
+    assert found == in_steps(without_arms(row for row in expected(written) if row.key.place.level == "version"), STEP)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("kind", ["slot", "hour"])
+async def test_files_of_a_release_that_knew_no_arms_count_under_the_weights(root: Path, kind: str):
+    clock = HandClock(BEGIN + 15)
+    sink = ParquetSink(root, clock)
+    version = RowPlace("version", "", "search", "ranker", "v2")
+    await sink.write([row(BEGIN, version, requests=3)])
+    if kind == "hour":
+        clock.at = BEGIN + 3600 + QUIET + EVERY
+        await sink.write([])
+    await sink.close()
+    (file,) = (root / kind).glob("*.parquet")
+    with duckdb.connect() as connection:
+        query = f"COPY (SELECT * EXCLUDE (arm) FROM read_parquet($1)) TO '{root.parent}/old' (FORMAT parquet)"
+        connection.execute(query, [str(file)])
+    (root.parent / "old").replace(file)
+    assert [(one.key.place, one.requests) for one in read(root)] == [(version, 3)], "all files are old"
+    clock.at += EVERY
+    sink = ParquetSink(root, clock)
+    late = [row(BEGIN + 10, version._replace(arm="testers"), requests=5), row(BEGIN + 10, version, requests=1)]
+    assert await sink.write(late) == (2 if kind == "hour" else 0)
+    await sink.write([row(BEGIN + 7200, version._replace(arm="testers"), requests=7)])
+    found = {}
+    for one in read(root):
+        found[one.key.place.arm] = found.get(one.key.place.arm, 0) + one.requests
+    assert found == ({"": 3, "testers": 7} if kind == "hour" else {"": 4, "testers": 12})
+    await sink.close()
 
 
 async def test_any_program_can_read_the_files(root: Path):

@@ -14,6 +14,8 @@ SOUND = {
     "figure": "20",
 }
 SOUND["image"] = "example.com/reranker:1"
+SECOND = {"second": "v2", "second-image": "example.com/reranker:2"}
+ALREADY = {"runs": "existing", "labels": "app=reranker, version=v1", "second-labels": "app=reranker, version=v2"}
 
 
 def spec_errors(form: dict[str, str]) -> None:
@@ -36,6 +38,12 @@ def spec_errors(form: dict[str, str]) -> None:
         {"scaling": "demand", "least": "", "most": "8", "target": "", "writer": "keda"},
         {"warmup": "fixedDelay", "delay": "30s"},
         {"warmup": "gate", "plan": "reranker"},
+        {**SECOND, "match0": "x-arm", "match0-value": "b"},
+        {**SECOND, "second-weight": "25", "sticky": "header", "sticky-name": "x-user-id"},
+        {**SECOND, "second-weight": "100", "sticky": "cookie", "sticky-name": "session"},
+        {"match1": "arm", "match1-how": "cookie", "match1-value": "b", "match1-arm": "beta"},
+        {**SECOND, **ALREADY, "match0": "x-arm", "match0-how": "regex", "match0-value": "b|c"},
+        {**SECOND, "scaling": "demand", "most": "8", "match0": "x-arm", "match0-how": "prefix", "match0-value": "b"},
     ],
 )
 def test_a_form_makes_a_document_that_the_manager_takes(changes: dict[str, str]):
@@ -60,6 +68,30 @@ def test_replicas_follow_the_demand_or_are_always_as_many():
     assert plain["workload"]["replicas"] == 2 and "autoscale" not in plain
     (found,) = document_of({**asked, "runs": "existing", "labels": "app=a"})["versions"]
     assert found == {"name": "v1", "existing": {"labels": {"app": "a"}}}  # whose number is their owner's
+
+
+def test_a_second_version_gets_what_matches_and_its_weight():
+    rows = {"match0": "x-arm", "match0-value": "b", "match0-arm": "testers", "match2": "arm", "match2-value": "b"}
+    spec = document_of({**SOUND, **SECOND, **rows, "match2-how": "cookie", "second-weight": "10", "probe": "/ready"})
+    one, two = spec["versions"]
+    assert two == {**one, "name": "v2", "workload": {**one["workload"], "image": "example.com/reranker:2"}}
+    assert spec["traffic"] == [{"version": "v1", "weight": 90}, {"version": "v2", "weight": 10}]
+    assert spec["trafficMatches"] == [
+        {"name": "testers", "headers": {"x-arm": {"exact": "b"}}, "version": "v2"},
+        {"cookie": {"name": "arm", "value": "b"}, "version": "v2"},
+    ]
+    assert "sticky" not in spec
+    spec = document_of({**SOUND, **SECOND, **ALREADY, "sticky": "cookie", "sticky-name": "session"})
+    assert [version["existing"]["labels"]["version"] for version in spec["versions"]] == ["v1", "v2"]
+    assert spec["traffic"] == [{"version": "v1", "weight": 100}] and spec["sticky"] == {"cookie": {"name": "session"}}
+    plain = document_of(SOUND)
+    assert len(plain["versions"]) == 1 and not {"trafficMatches", "sticky"} & plain.keys()
+
+
+def test_a_problem_of_a_match_stands_at_its_row_though_one_before_it_is_empty():
+    form = {**SOUND, "match0": "x-arm", "match2": "x-user"}
+    problems = [("spec.trafficMatches[0].headers", "a"), ("spec.trafficMatches[1].name", "b")]
+    assert placed(problems, form) == {"match0": ["a"], "match2-arm": ["b"]}
 
 
 def test_problems_are_placed_at_the_nearest_field():
@@ -87,6 +119,22 @@ async def test_a_model_is_made_by_the_designer(place):
     assert made["spec"]["rateLimit"]["perReplicaQps"] == 20
 
 
+async def test_an_experiment_is_made_by_the_designer(place):
+    browser = place.browser()
+    await browser.sign_in("as-owner")
+    csrf = (await browser.get(DESIGN)).form("/design")["csrf"]
+    match = {"match0-how": "prefix", "match0": "x-user", "match0-value": "qa-", "match0-arm": "testers"}
+    form = {"csrf": csrf, **SOUND, **SECOND, **match, "sticky": "header", "sticky-name": "x-user-id"}
+    plan = await browser.send(DESIGN, form)
+    assert plan.status == 200 and "search.reranker.0.testers" in plan.text
+    done = await browser.send("/console/apply", plan.form("/apply"))
+    assert "Done." in done.text
+    made = (await place.fleet.get("Model", "reranker", "search"))["spec"]
+    headers = {"x-user": {"prefix": "qa-"}}
+    assert made["trafficMatches"] == [{"name": "testers", "headers": headers, "version": "v2"}]
+    assert made["sticky"] == {"header": "x-user-id"} and len(made["versions"]) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -108,6 +156,13 @@ async def test_a_model_is_made_by_the_designer(place):
         ({"scaling": "demand", "least": "-1", "most": "8"}, "least"),
         ({"name": "Big Name"}, "name"),
         ({"warmup": "fixedDelay", "delay": "soon"}, "delay"),
+        ({"second": "V 2", "second-image": "example.com/reranker:2"}, "second"),
+        ({"second": "v2", "second-image": "two words"}, "second-image"),
+        ({**SECOND, "second-weight": "some"}, "second-weight"),
+        ({**SECOND, "match2": "host", "match2-value": "b"}, "match2"),
+        ({**SECOND, "match0": "x-arm", "match0-value": "b", "match0-arm": "A b"}, "match0-arm"),
+        ({**SECOND, "match0": "x-arm", "match0-how": "regex", "match0-value": "(b"}, "match0"),
+        ({"sticky": "header", "sticky-name": "x y"}, "sticky"),
     ],
 )
 async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_is_kept(browser, changes, field: str):

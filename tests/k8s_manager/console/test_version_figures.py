@@ -55,6 +55,31 @@ async def test_each_version_of_several_has_its_demand_refusals_errors_and_latenc
         assert row_of(text, "v1")[7].endswith("ms") and row_of(text, "v1")[0] == "90 %"
 
 
+async def test_each_arm_has_its_figures_beside_those_of_the_weights(fleet, token_file):
+    port = free_port()
+    matches = [{"name": "testers", "headers": {"x-arm": {"exact": "b"}}, "version": "v2"}]
+    async with (
+        collector_on(fleet, "127.0.0.1", port) as collector,
+        api(fleet, token_file, port) as rest,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
+    ):
+        browser = Browser(str(rest._session._base_url).rstrip("/"), session)
+        await browser.sign_in(TOKEN)
+        assert "Arm" not in (await browser.get(RANKER)).text, "a model without matches has no arms"
+        await fleet.client.delete(ObjectKey("Model", "search", "ranker"))
+        await until(lambda: _is_gone(fleet), what="the model of one version being gone")
+        await fleet.apply(model(versions=VERSIONS, traffic=TRAFFIC, trafficMatches=matches))
+        await until(lambda: _of_two(browser), what="the status of two versions")
+        testers = of_version("v2", 1, route="search.ranker.0.testers", status=503)
+        collector._keep(collector.engine.feed("gw/a", [*of_version("v1", 2), *of_version("v2", 1), *testers]))
+        text = await _of_two(browser)
+        rates = {name: float(row_of(text, name)[2]) for name in ("testers", "weights")}
+        assert rates["testers"] > 0 and round(rates["weights"] / rates["testers"]) == 3
+        assert row_of(text, "testers")[5] == "100 %" and row_of(text, "weights")[5] == "0 %"
+        assert row_of(text, "weights")[1] == "v1 90 %, v2 10 %"
+        assert row_of(text, "v2")[6] == "50 %", "a version counts all its arms together"
+
+
 async def _is_gone(fleet) -> bool:
     return await fleet.get("Model", "ranker", "search") is None
 
