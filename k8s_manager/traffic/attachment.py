@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import TrafficShare, Version
 from k8s_manager.traffic.weights import declared, split
+from k8s_manager.world.labels import ROLLOUT_HASH
 from k8s_manager.world.world import Destination, Splits
 
 FALLBACK = "its traffic is taken from the document"
@@ -75,9 +76,12 @@ def _only(found: Iterable[Version]) -> Version | None:
 
 
 def _unmapped(spec: ModelSpec, destination: Destination) -> str:
+    remedy = "give a version the labels of those pods"
+    if ROLLOUT_HASH in dict(destination.labels or ()):
+        remedy = f"{remedy}, which their Rollout gives them by stableMetadata and canaryMetadata"
     return (
         f"{spec.attach_to} sends {destination.weight} of its weights to {destination}, "
-        f"whose pods are not those of one version, so {FALLBACK}; give a version the labels of those pods"
+        f"whose pods are not those of one version, so {FALLBACK}; {remedy}"
     )
 
 

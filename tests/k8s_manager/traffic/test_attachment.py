@@ -58,6 +58,14 @@ def test_what_is_not_one_version_leaves_the_document(split):
     assert found.spec is None and "give a version the labels" in found.problem
 
 
+def test_pods_that_differ_by_a_rollouts_hash_alone_are_to_be_labelled_by_their_rollout():
+    hashed = {"app": "fx", "rollouts-pod-template-hash": "abc"}
+    assert (
+        "by stableMetadata and canaryMetadata" in observed_traffic(BOTH, ((to(100, hashed, pods=[hashed]),),)).problem
+    )
+    assert "canaryMetadata" not in observed_traffic(BOTH, ((to(100, HASHED, pods=[HASHED]),),)).problem
+
+
 def test_the_same_split_leaves_the_document_as_it_is():
     assert observed_traffic(BOTH, ((to(100, STABLE),),)) == observed_traffic(BOTH, ())
 
