@@ -14,11 +14,12 @@ from e2e.support.argo_rollouts import (
     apply,
     change,
     is_healthy,
+    measured,
     pods,
     split,
     status,
-    theirs,
     with_argo_rollouts,
+    with_subsets,
 )
 from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
@@ -56,7 +57,7 @@ async def by_argo_rollouts(site: Site, gateways: list[str], tenant: str, prometh
     await until(lambda: site.get("Namespace", tenant), "the namespace")
     template = analysis(tenant, prometheus, INTERVAL)
     background = {"templates": [{"templateName": "errors"}], "startingStep": 1}
-    apply(template, *theirs(tenant, *STEPS, analysis=background))
+    apply(template, *with_subsets(tenant, *STEPS, analysis=background))
 
     async def is_there() -> bool:
         return await asyncio.to_thread(is_healthy, tenant)
@@ -71,7 +72,7 @@ async def by_argo_rollouts(site: Site, gateways: list[str], tenant: str, prometh
         back = time.monotonic()
         await load.measure(10)
     found = status(tenant)
-    assert found.get("abort") and "errors" in found.get("message", ""), found
+    assert found.get("abort") and "errors" in found.get("message", ""), (found, measured(tenant))
     assert not load.outcome.failed_after(back + 2), load.outcome.failed
     return f"Argo Rollouts: back at 0 % after {back - began:.1f} s; {load.outcome.counts}"
 

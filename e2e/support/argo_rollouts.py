@@ -68,6 +68,19 @@ def theirs(tenant: str, *steps: Manifest, role_labels: bool = True, **canary: An
     return [rollout(tenant, *steps, role_labels=role_labels, **canary), *services, route]
 
 
+def with_subsets(tenant: str, *steps: Manifest, **canary: Any) -> list[Manifest]:
+    """Return the same with one Service, whose DestinationRule has a subset for each role."""
+    names = {"name": "theirs", **{f"{role}SubsetName": role for role in ROLES}}
+    canary["trafficRouting"] = {"istio": {"virtualService": {"name": "theirs"}, "destinationRule": names}}
+    _, service, _, route = theirs(tenant, *steps)
+    service["metadata"]["name"] = "theirs"
+    for role, part in zip(ROLES, route["spec"]["http"][0]["route"], strict=True):
+        part["destination"] |= {"host": "theirs", "subset": role}
+    subsets = {"host": "theirs", "subsets": [{"name": role, "labels": APP} for role in ROLES]}
+    rule = _object("networking.istio.io/v1", "DestinationRule", "theirs", tenant, subsets)
+    return [rollout(tenant, *steps, **canary), service, rule, route]
+
+
 def rollout(tenant: str, *steps: Manifest, role_labels: bool = True, **canary: Any) -> Manifest:
     """Return a Rollout; without `role_labels` nothing lasts by which its pods differ."""
     roles = {f"{role}Metadata": {"labels": {"role": role}} for role in ROLES} if role_labels else {}
@@ -83,7 +96,7 @@ def rollout(tenant: str, *steps: Manifest, role_labels: bool = True, **canary: A
 def analysis(tenant: str, prometheus: str, interval: str) -> Manifest:
     """Return an AnalysisTemplate `errors`: at most 5 % of the answers of the canary are 5xx; one look that finds more
     aborts, and one that finds no request decides nothing."""
-    canary = f'cluster_name=~"outbound.8080..theirs-canary.{tenant}.svc.cluster.local.*"'
+    canary = f'cluster_name=~"outbound.8080.canary.theirs.{tenant}.svc.cluster.local.*"'
     failed = f'sum(rate(envoy_cluster_upstream_rq{{response_code_class="5xx",{canary}}}[10s]))'
     query = f"{failed} / sum(rate(envoy_cluster_upstream_rq_completed{{{canary}}}[10s]))"
     metric = {
@@ -129,6 +142,11 @@ def status(tenant: str) -> Manifest:
     """Return what Argo Rollouts says of the Rollout."""
     found = json.loads(kubectl("-n", tenant, "get", "rollout.argoproj.io", "theirs", "-o", "json"))
     return found.get("status") or {}
+
+
+def measured(tenant: str) -> str:
+    """Return what the analyses of a Rollout have measured."""
+    return kubectl("-n", tenant, "get", "analysisruns.argoproj.io", "-o", "jsonpath={.items[*].status.metricResults}")
 
 
 def is_healthy(tenant: str) -> bool:

@@ -69,14 +69,14 @@ class Repair:
         parts = [f"{of}{key} {verb} changed by {', '.join(self.writers) or UNKNOWN}"]
         if self.kept:
             parts.append(f"the manager kept {', '.join(self.kept)}")
+        what = remedy(key.kind, self.writers)
         if self.set_back:
             rest = "the other changes" if self.kept else "the change"
-            what = remedy(key.kind, self.writers) or "change the document that the object is rendered from instead"
-            parts.append(f"the manager set {rest} back; {what}")
+            do = what or "change the document that the object is rendered from instead"
+            parts.append(f"the manager set {rest} back; {do}")
         if self.fought:
-            parts.append(
-                f"it is changed often and therefore set back only every {1 / OF_ONE.rate:g} s; stop the writer"
-            )
+            pace = f"it is changed often and therefore set back only every {1 / OF_ONE.rate:g} s"
+            parts.append(pace if what else f"{pace}; stop the writer")
         return "; ".join(parts)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 ROUTING = ("VirtualService", "DestinationRule")
 _REMEDIES: Mapping[str, tuple[str, str]] = {
     "rollouts-controller": ("Argo Rollouts", "take it out of trafficRouting of its Rollout"),
-    "flagger": ("Flagger", "delete its Canary"),
+    "flagger": ("Flagger", "delete its Canary, or give the Service of that another name"),
 }
 
 
@@ -20,6 +20,6 @@ def remedy(kind: str, writers: Iterable[str]) -> str | None:
         return None
     movers, ways = " and ".join(mover for mover, _ in found), " and ".join(way for _, way in found)
     return (
-        f"{movers} and Tidegate both claim its weights, and requests may go by either's, while the limit goes by the "
-        f"document's: {ways}, or leave the weights to {movers} with a route of its own and spec.attachTo"
+        f"{movers} claims it as well, and requests may go by its weights, while the limit goes by the document's: "
+        f"{ways}, or leave the weights to {movers} with a route of its own and spec.attachTo"
     )

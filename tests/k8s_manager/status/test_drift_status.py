@@ -36,7 +36,7 @@ def test_a_controller_that_moves_weights_is_told_apart(writer, mover):
     both = {route: Repair(OWNER, "1", (writer,), fields=("spec.http",)), **repaired("spec.replicas").repaired}
     notes = DriftNotes()
     found = conditions(notes, Results(repaired=both), NOW)[OWNER]
-    assert found.reason == "Contested" and f"{mover} and Tidegate both claim" in found.message
+    assert found.reason == "Contested" and f"{mover} claims it as well" in found.message
     assert conditions(notes, repaired("spec.replicas"), NOW)[OWNER].reason == "Repaired"
     status = {"reason": found.reason, "message": found.message}
     assert DriftNotes().lasting(OWNER, status, NOW) == found
