@@ -53,11 +53,11 @@ def observed_traffic(spec: ModelSpec, splits: Splits) -> ObservedTraffic:
 
 
 def _reached(version: Version, behind: set[frozenset[tuple[str, str]] | None]) -> Version:
-    """Return a version as those of its pods that its only destination selects; as it is where it has several."""
+    """Return a version as the pods that its only destination selects; as it is where it has several."""
     labels = _only(behind)
     if labels is None or version.existing is None or labels <= _labels(version):
         return version
-    existing = version.existing.model_copy(update={"labels": {**version.existing.labels, **dict(labels)}})
+    existing = version.existing.model_copy(update={"labels": dict(labels)})
     return version.model_copy(update={"existing": existing})
 
 
@@ -70,6 +70,9 @@ def _version_of(destination: Destination, versions: tuple[Version, ...]) -> Vers
     narrowest = max((len(selected[version.name]) for version in within), default=0)
     if found := _only(version for version in within if len(selected[version.name]) == narrowest):
         return found
+    if ROLLOUT_HASH in dict(destination.labels):
+        # Pods of one generation, which get another role one by one when it is promoted.
+        return next((v for v in versions if any(selected[v.name] <= pod for pod in destination.pods)), None)
     if destination.pods:
         return _only(v for v in versions if all(selected[v.name] <= pod for pod in destination.pods))
     return _only(version for version in versions if destination.labels <= selected[version.name])
