@@ -85,7 +85,7 @@ cluster-down: $(VENV)/dev ## Take that cluster away, with everything that a fail
 e2e: $(VENV)/dev ## The scenarios on a real cluster, its own or that of E2E_KUBECONFIG
 	@$(BIN)/python -m e2e
 
-e2e-neighbours: $(VENV)/dev ## Scenarios beside real KEDA, on a cluster of their own (Go builds long the first time)
+e2e-neighbours: $(VENV)/dev ## Scenarios beside real KEDA and Argo Rollouts, on a cluster of their own (Go builds long at first)
 	@$(BIN)/python -m e2e e2e/neighbours
 
 e2e-full: e2e ## The scenarios, then the figures of docs/benchmarks.md on such a cluster, then an hour of churn

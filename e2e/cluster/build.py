@@ -8,11 +8,12 @@ from pathlib import Path
 
 from e2e.cluster.place import SOURCES, Place
 from e2e.cluster.run import run
-from e2e.cluster.versions import HUB, ISTIO, KEDA, KUBERNETES
+from e2e.cluster.versions import ARGO_ROLLOUTS, HUB, ISTIO, KEDA, KUBERNETES
 
 _STAMP = "k8s.io/component-base/version"
 _ISTIO = "istio.io/istio/pkg/version"
 _KEDA = "github.com/kedacore/keda/v2/version"
+_ARGO = "github.com/argoproj/argo-rollouts/utils/version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ MODULES = (
 KEDA_MODULE = Module(
     "keda", ("tool",), ("adapter", "operator"), (f"{_KEDA}.Version={KEDA}", f"{_KEDA}.GitCommit=v{KEDA}")
 )
-"""No part of the cluster: built where its scenarios are run."""
+ARGO_MODULE = Module("argo-rollouts", ("tool",), ("rollouts-controller",), (f"{_ARGO}.version=v{ARGO_ROLLOUTS}",))
+"""No parts of the cluster: built where their scenarios are run."""
 
 
 def programs(place: Place, go: Path) -> dict[str, Path]:

@@ -7,11 +7,12 @@ from e2e.cluster import build, needs
 from e2e.cluster.node import Node
 from e2e.cluster.place import Place
 from e2e.cluster.recipes import single
-from e2e.cluster.versions import HUB, KEDA
+from e2e.cluster.versions import ARGO_ROLLOUTS, HUB, KEDA
 
 SCENARIOS = "e2e/neighbours"
 KEDA_OPERATOR = f"{HUB}/keda:{KEDA}"
 KEDA_ADAPTER = f"{HUB}/keda-metrics-apiserver:{KEDA}"
+ROLLOUTS_CONTROLLER = f"{HUB}/argo-rollouts:{ARGO_ROLLOUTS}"
 _NOBODY = "65532"
 
 
@@ -23,7 +24,16 @@ def _keda(place: Place) -> list[Path]:
     ]
 
 
-IMAGES: Mapping[str, Callable[[Place], list[Path]]] = {"test_keda.py": _keda}
+def _argo_rollouts(place: Place) -> list[Path]:
+    built = build.build(build.ARGO_MODULE, place, needs.require())
+    return [single(place, ROLLOUTS_CONTROLLER, built["rollouts-controller"], "rollouts-controller", _NOBODY)]
+
+
+IMAGES: Mapping[str, Callable[[Place], list[Path]]] = {
+    "test_argo_rollouts.py": _argo_rollouts,
+    "test_argo_rollouts_peer.py": _argo_rollouts,
+    "test_keda.py": _keda,
+}
 """What makes the images of each file of scenarios."""
 
 

@@ -17,6 +17,7 @@ from k8s_manager.drift.field_policy import (
     writers_of,
 )
 from k8s_manager.drift.provenance import reject_foreign
+from k8s_manager.drift.weight_movers import remedy
 from k8s_manager.kube.base_version import read_live
 from k8s_manager.kube.errors import FieldConflict
 from k8s_manager.kube.event import EventOutbox, event
@@ -37,6 +38,8 @@ OF_ALL = Rate(20, 100)
 the API server, and workloads do not delay routes."""
 _ROUTES = ("Gateway", "VirtualService")
 _REASONS: dict[Drift, str] = {"repair": "Repaired", "report": "Reported", "adopt": "Adopted"}
+CONTESTED = "Contested"
+"""The reason where a controller that moves weights claims a route that Tidegate renders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,10 @@ class Repair:
     fought: bool = False
     fields: tuple[str, ...] = ()
 
-    @property
-    def reason(self) -> str:
-        """The reason of the condition and of the event."""
+    def reason(self, key: ObjectKey) -> str:
+        """Return the reason of the condition and of the event."""
+        if self.set_back and remedy(key.kind, self.writers):
+            return CONTESTED
         return _REASONS["repair" if self.set_back else self.policy]
 
     def sentence(self, key: ObjectKey) -> str:
@@ -65,13 +69,14 @@ class Repair:
         parts = [f"{of}{key} {verb} changed by {', '.join(self.writers) or UNKNOWN}"]
         if self.kept:
             parts.append(f"the manager kept {', '.join(self.kept)}")
+        what = remedy(key.kind, self.writers)
         if self.set_back:
             rest = "the other changes" if self.kept else "the change"
-            parts.append(f"the manager set {rest} back; change the document that the object is rendered from instead")
+            do = what or "change the document that the object is rendered from instead"
+            parts.append(f"the manager set {rest} back; {do}")
         if self.fought:
-            parts.append(
-                f"it is changed often and therefore set back only every {1 / OF_ONE.rate:g} s; stop the writer"
-            )
+            pace = f"it is changed often and therefore set back only every {1 / OF_ONE.rate:g} s"
+            parts.append(pace if what else f"{pace}; stop the writer")
         return "; ".join(parts)
 
 
@@ -158,4 +163,4 @@ class DriftEvents:
         for key, repair in repairs.items():
             if key not in self._told:
                 self._told[key] = now
-                self._outbox.add(event(key, repair.uid, "Warning", repair.reason, repair.sentence(key), time))
+                self._outbox.add(event(key, repair.uid, "Warning", repair.reason(key), repair.sentence(key), time))

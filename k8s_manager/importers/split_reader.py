@@ -6,7 +6,7 @@ from fractions import Fraction
 from istio_templates.facts import Manifest
 from k8s_manager.importers.cluster_objects import ExistingObjects, namespace_of, part
 from k8s_manager.importers.proposal import Proposal, label_of
-from k8s_manager.importers.rollout_labels import KNATIVE, mover_of, writer_of
+from k8s_manager.importers.rollout_labels import ARGO, KNATIVE, mover_of, writer_of
 
 Destination = tuple[str, str]
 """The host of a Service, or `InferencePool NAME`, and the subset of it."""
@@ -58,7 +58,10 @@ class SplitReader:
         for places in alike.values():
             if len(places) > 1:
                 listed = ", ".join("/".join(filter(None, place)) for place in places)
-                self._note(f"{listed} have the same pods by labels that last: one version counts them all")
+                said = f"{listed} have the same pods by labels that last: one version counts them all"
+                if any(writer_of(label) == ARGO for place in places for label in self._found(place)):
+                    said += "; stableMetadata and canaryMetadata of their Rollout would give them labels that last"
+                self._note(said)
         names = _named(merged) if len(merged) == len(split) or len(merged) > 1 else dict.fromkeys(merged, "v1")
         self.names = {place: names[places[0]] for places in alike.values() for place in places}
         whole = sum(merged.values())
@@ -79,11 +82,15 @@ class SplitReader:
 
     def _labels(self, place: Destination) -> dict[str, str]:
         """Return the labels of the pods behind a destination that last."""
-        found = self._pool(place[0]) if place[0].startswith(_POOL) else self._service(*place)
+        found = self._found(place)
         for label in sorted(label for label in found if writer_of(label)):
             said = f"label {label} of {place[0]} is left out: {writer_of(label)} writes another one at the next rollout"
             self._note(said)
         return {label: value for label, value in found.items() if not writer_of(label)}
+
+    def _found(self, place: Destination) -> dict[str, str]:
+        """Return the labels of the pods behind a destination."""
+        return self._pool(place[0]) if place[0].startswith(_POOL) else self._service(*place)
 
     def _pool(self, host: str) -> dict[str, str]:
         """Return the labels that an InferencePool selects: `matchLabels` of its selector in v1, the selector itself in

@@ -45,7 +45,7 @@ Warm           (models with a gate) every replica is warm      Warm | Admitted |
                                                                | NoReplica
 CertificatesValid (gateways, tenants) of what they serve       Valid | Absent | Unreadable | Expired | WrongHost
                                                                | Expiring
-Drift          other writers have changed objects              Repaired | Reported | Adopted
+Drift          other writers have changed objects              Repaired | Contested | Reported | Adopted
 """
 
 from collections.abc import Mapping

@@ -3,6 +3,9 @@
 from istio_templates import names
 from istio_templates.documents.model import Existing, Version
 
+ROLLOUT_HASH = "rollouts-pod-template-hash"
+"""The label by which Argo Rollouts tells generations of pods apart: another value at each rollout."""
+
 
 def workload_labels(model: str, version: str) -> list[tuple[str, str]]:
     """Return the labels of pods that the manager renders, sorted."""

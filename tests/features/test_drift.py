@@ -212,6 +212,16 @@ async def test_who_fights_over_an_object_is_answered_more_and_more_rarely(fleet)
         await told(fleet, "True", "Repaired", "night-shift", "only every 10 s")
 
 
+async def test_a_controller_that_moves_weights_of_ours_is_named_with_what_to_do(fleet):
+    async with fleet.manager():
+        await make_search(fleet)
+        for share in (20, 40):
+            live = await fleet.get(*ROUTE)
+            live["spec"]["http"][0]["route"][0]["weight"] = share
+            await edit(fleet, ROUTE, live["spec"], manager="rollouts-controller")
+            await told(fleet, "True", "Contested", "Argo Rollouts", "trafficRouting of its Rollout", "spec.attachTo")
+
+
 class Hand(SystemClock):
     """A clock that the test moves."""
 

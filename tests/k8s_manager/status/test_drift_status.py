@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from istio_templates.facts import ObjectKey
 from k8s_manager.drift.repair import Repair
 from k8s_manager.pipeline.apply import Results
@@ -26,6 +28,19 @@ def test_a_repair_names_the_fields_and_the_writer():
     several = Repair(OWNER, "1", ("a",), fields=tuple(f"spec.f{n}" for n in range(7))).sentence(DEPLOYMENT)
     assert several.startswith("spec.f0, spec.f1, spec.f2, spec.f3, spec.f4, and 2 more of Deployment")
     assert "were changed by a" in several
+
+
+@pytest.mark.parametrize("writer, mover", [("rollouts-controller", "Argo Rollouts"), ("flagger", "Flagger")])
+def test_a_controller_that_moves_weights_is_told_apart(writer, mover):
+    route = ObjectKey("VirtualService", "search", "ranker")
+    both = {route: Repair(OWNER, "1", (writer,), fields=("spec.http",)), **repaired("spec.replicas").repaired}
+    notes = DriftNotes()
+    found = conditions(notes, Results(repaired=both), NOW)[OWNER]
+    assert found.reason == "Contested" and f"{mover} claims it as well" in found.message
+    assert conditions(notes, repaired("spec.replicas"), NOW)[OWNER].reason == "Repaired"
+    status = {"reason": found.reason, "message": found.message}
+    assert DriftNotes().lasting(OWNER, status, NOW) == found
+    assert Repair(OWNER, "1", ("helm",), fields=("spec.http",)).reason(route) == "Repaired"
 
 
 def test_a_repair_is_over_after_a_while_and_another_one_begins_anew():
