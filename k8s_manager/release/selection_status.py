@@ -16,6 +16,7 @@ from istio_templates.documents.versions.chosen_version import ChosenVersion, hol
 from istio_templates.documents.versions.selection import VersionSelection
 from istio_templates.documents.versions.version_template import VersionTemplate
 from istio_templates.facts import Manifest
+from k8s_manager.release.live.model_figures import NO_FIGURES, ModelFigures
 from k8s_manager.release.selection.selection import evaluate
 from k8s_manager.release.selection.selection_decision import NoSelection, SelectionDecision
 from k8s_manager.release.selection.version_facts import ModelVersionFact
@@ -34,13 +35,14 @@ def selection_of(
     status: Manifest,
     versions: Sequence[ModelVersionFact],
     now: datetime,
+    figures: ModelFigures = NO_FIGURES,
 ) -> Manifest:
     """Return which version should serve a model at `now` and why, as `status.selection` has it; `status` is the model's
-    so far."""
+    so far, `figures` what is live."""
     rollout = status.get("rollout")
     state = state_of(rollout) if isinstance(rollout, dict) else None
     known = with_failed_releases(versions, state)
-    found = evaluate(selection_rules(selection), known, served_version(spec, rollout, known), now)
+    found = evaluate(selection_rules(selection), known, served_version(spec, rollout, known, figures), now)
     rejected = [{"version": one.name, "why": one.why} for one in found.rejected[:MOST_REJECTED]]
     if isinstance(found, NoSelection):
         body = {"reason": str(found.reason), "message": found.sentence, "needsOwner": found.needs_owner}

@@ -53,6 +53,8 @@ def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
         "checks": [_check(result) for result in state.results],
         "blocked": [{"version": one.version, "reason": one.reason, "at": _text(one.at)} for one in state.blocked],
     }
+    if state.previous:
+        found["previous"] = state.previous
     if state.window is not None and state.is_under_way:
         found["window"] = _window_text(state.window)
     return {**found, **{name: _text(at) for name in _MOMENTS if (at := getattr(state, name))}}
@@ -84,6 +86,7 @@ def state_of(found: Any) -> ReleaseState | None:
             since=_moment_of(found, "since"),
             paused=_moment_of(found, "paused"),
             window=_window(found.get("window")),
+            previous=str(found.get("previous") or ""),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -32,7 +32,8 @@ Released       (models with a rollout) requests go where the   Complete | NotBeg
                                                                | TooLong | NotApproved | ByHand | DocumentChanged
                                                                | VersionBlocked | Draining | ...
 Selected       (models with a selection) the version that     Chosen | Expired | NotBetter | NoEligibleVersion
-               should serve does                              | ServedVersionUnknown | WithinLimits | NotDue | Pinned
+               should serve does                              | ServedVersionUnknown | WithinLimits | FiguresMissing
+                                                               | NotDue | Pinned
                                                                | PinnedVersionBlocked | NothingPinned | ReleaseUnderWay
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
@@ -254,7 +255,8 @@ def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest |
     if spec.selection is None or not done.plan.admission[stored.key].accepted:
         return None
     versions = done.registered.get((stored.key.namespace, stored.key.name), ())
-    return selection_of(spec, spec.selection, stored.status, versions, done.now)
+    figures = done.sources.figures.of(stored.key.namespace, stored.key.name)
+    return selection_of(spec, spec.selection, stored.status, versions, done.now, figures)
 
 
 def _selected(stored: Stored, selection: Manifest | None, done: PassOutcome) -> Manifest | None:
