@@ -19,6 +19,7 @@ from k8s_manager.release.decision.state import (
     ReleaseState,
     ReleaseWindow,
 )
+from k8s_manager.traffic.release_record import RecordedBlock, ReleaseRecord
 
 _MOMENTS = ("started", "since", "paused")
 
@@ -58,6 +59,15 @@ def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
     if state.window is not None and state.is_under_way:
         found["window"] = _window_text(state.window)
     return {**found, **{name: _text(at) for name in _MOMENTS if (at := getattr(state, name))}}
+
+
+def record_of(state: ReleaseState, wanted: str) -> ReleaseRecord | None:
+    """Return what of a state has to outlive the status; None where the document, which points at the version `wanted`,
+    says it all."""
+    if state.stable == wanted and not state.blocked:
+        return None
+    blocked = tuple(RecordedBlock(one.version, one.reason, one.at) for one in state.blocked)
+    return ReleaseRecord(state.stable, blocked, state.handled)
 
 
 def state_of(found: Any) -> ReleaseState | None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from istio_templates import names
-from istio_templates.documents import Document, parse
+from istio_templates.documents import Document, ModelSpec, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
@@ -24,6 +24,7 @@ from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.dry_run import DryRunner
+from k8s_manager.release.release_status import lost_rollout
 from k8s_manager.world.installation import SYSTEM
 
 NAMESPACE_SECONDS = 10.0
@@ -101,6 +102,7 @@ class DocumentWriter:
         """Return what is there now, if a document may be written over it."""
         self._check.require_admitted(document)
         key, live = document.key, self._store.get(document.key)
+        _require_rollout(document, live)
         if made_from and (live is None or edited(live) != edited(made_from)):
             raise Outdated(f"{key} has been changed meanwhile; repeat the change")
         if live and "deletionTimestamp" in live["metadata"]:
@@ -153,3 +155,11 @@ class DocumentWriter:
                 message = f"namespace {key.namespace} is not there yet; look at the tenant's conditions"
                 raise Waiting(message, 2)
             await asyncio.sleep(0.05)
+
+
+def _require_rollout(document: Document, live: Manifest | None) -> None:
+    """Make sure that no release is under way, or has failed, that a document without a rollout would complete at once;
+    raises `Conflict`."""
+    status = (live or {}).get("status") or {}
+    if isinstance(document.spec, ModelSpec) and (said := lost_rollout(document.spec, status)):
+        raise Conflict(str(document), [Problem("spec.rollout", said)])
