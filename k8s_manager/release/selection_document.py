@@ -42,10 +42,12 @@ Registered = Mapping[tuple[str, str], tuple[ModelVersionFact, ...]]
 """The registered versions of each model, by its namespace and name."""
 
 
-def selection_rules(selection: VersionSelection) -> SelectionRules:
-    """Return the rules of `spec.selection`."""
+def selection_rules(selection: VersionSelection, approvers: int = 0) -> SelectionRules:
+    """Return the rules of `spec.selection`, in a tenant whose pins need so many approvals."""
     pin_ttl = span(selection.pin_ttl) if selection.pin_ttl else None
-    return SelectionRules(_strategy(selection), span(selection.cool_down), span(selection.max_delay), pin_ttl=pin_ttl)
+    return SelectionRules(
+        _strategy(selection), span(selection.cool_down), span(selection.max_delay), approvers, pin_ttl
+    )
 
 
 class VersionReader:
@@ -179,7 +181,9 @@ def _fact(name: str, created: str, spec: ModelVersionSpec) -> ModelVersionFact:
 
 
 def _pin(pinned: PinnedVersion) -> VersionPin:
-    return VersionPin(pinned.by, moment(pinned.at), ends=moment(pinned.until) if pinned.until else None)
+    return VersionPin(
+        pinned.by, moment(pinned.at), pinned.approvals, ends=moment(pinned.until) if pinned.until else None
+    )
 
 
 def _posted(fact: ModelVersionFact | None, selection: VersionSelection | None) -> dict[str, list[LiveSample]]:

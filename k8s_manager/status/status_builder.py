@@ -88,6 +88,7 @@ from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
+from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Stored, World
 
 KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | VersionInputs | None
@@ -106,6 +107,7 @@ class PassOutcome:
     now: datetime
     tenants: frozenset[str]
     registered: Registered
+    approvers: Mapping[str, int]
 
 
 class StatusBuilder:
@@ -137,7 +139,8 @@ class StatusBuilder:
         registered = self._memo.get(
             "registered", (world.model_versions,), partial(self._versions.read, world.model_versions)
         )
-        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered)
+        approvers = {namespace_of(t.key.name, t.spec): t.spec.pin_approvers for t in world.tenants if t.spec}
+        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered, approvers)
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
@@ -256,7 +259,8 @@ def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest |
         return None
     versions = done.registered.get((stored.key.namespace, stored.key.name), ())
     figures = done.sources.figures.of(stored.key.namespace, stored.key.name)
-    return selection_of(spec, spec.selection, stored.status, versions, done.now, figures)
+    approvers = done.approvers.get(stored.key.namespace, 0)
+    return selection_of(spec, spec.selection, stored.status, versions, done.now, figures, approvers)
 
 
 def _selected(stored: Stored, selection: Manifest | None, done: PassOutcome) -> Manifest | None:

@@ -58,5 +58,6 @@ def _answer(backend: Backend, key: ObjectKey, subject: str, selection: VersionSe
     # What was chosen before keeps its moments only where the same document chooses again.
     before = status if selection == spec.selection else {**status, "selection": None}
     versions, figures = backend.models.registered(key), backend.models.figures(key)
-    found = selection_of(spec, selection, before, versions, datetime.now(UTC), figures)
+    approvers = backend.documents.pin_approvers(key.namespace)
+    found = selection_of(spec, selection, before, versions, datetime.now(UTC), figures, approvers)
     return {"model": subject, "selection": found, "explanation": selection_sentences(subject, found)}

@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from istio_templates import names
-from istio_templates.documents import Document, ModelSpec, parse
+from istio_templates.documents import Document, ModelSpec, ModelVersionSpec, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import WHATEVER, etag, require
+from k8s_manager.api.registry.pin_rules import pin_problems
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.document_bodies import completed, edited, generation, marked, shown, user_metadata
 from k8s_manager.api.services.document_catalog import DocumentCatalog
@@ -58,6 +59,8 @@ class DocumentWriter:
         `made_from` another is not written where that has been edited meanwhile."""
         await self._namespaced(key)
         document = await self._check.read(key, body)
+        if not write.approves:
+            self._require_own_pin(document, write.caller)
         if write.dry_run:
             live = self._writable(document, made_from)
             if write.match is not None:
@@ -93,6 +96,14 @@ class DocumentWriter:
         answer = await write_over(self._client, live, write, lambda one, other: etag(one) == etag(other))
         self._store.put(answer)
         return answer
+
+    def _require_own_pin(self, document: Document, by: str) -> None:
+        """Make sure that a caller pins in its own name, where pins need approvals; raises `Conflict`."""
+        spec = document.spec
+        if not isinstance(spec, ModelVersionSpec) or not self._catalog.pin_approvers(document.key.namespace):
+            return
+        if found := list(pin_problems(spec, self._store.get(document.key), by)):
+            raise Conflict(str(document), found)
 
     def promised(self, key: ObjectKey, body: Manifest) -> AbstractContextManager[None]:
         """Keep for a document what it is going to hold, until the block ends."""
