@@ -25,6 +25,7 @@ APPLIED = "tidegate.dev/applied"
 SENT = "tidegate.dev/sent"
 FIGURES = "tidegate.dev/figures"
 RELEASE = "tidegate.dev/release"
+RELEASED = "tidegate.dev/released"
 PROBE_HEADER = "x-tidegate-probe"
 PROBE_HOST = "probe.tidegate.internal"
 # Pinned slots come in pairs: the first counts a model's requests, the second limits some share of them.

@@ -107,6 +107,7 @@ class GitState(TypedDict, total=False):
     applied: dict[str, Any] | None
     problem: str | None
     outOfStep: OutOfStep
+    moving: list[dict[str, str]]
 
 
 class GivenHost(TypedDict):

@@ -15,12 +15,10 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.api.app import build
 from k8s_manager.api.audit import Audit, sink_of
 from k8s_manager.api.audit_memory import AuditMemory
-from k8s_manager.api.authn.authenticators import Authenticator, Authenticators
+from k8s_manager.api.authn.authenticators import Authenticators
 from k8s_manager.api.authn.key_fetch import fetcher
-from k8s_manager.api.authn.oidc import Oidc
 from k8s_manager.api.authn.own_token import Token, given_token
-from k8s_manager.api.authn.static_tokens import StaticTokens
-from k8s_manager.api.authn.token_review import TokenReviews
+from k8s_manager.api.authn.token_kinds import proofs
 from k8s_manager.api.guard import Directory, Guard
 from k8s_manager.api.listener.server import serve
 from k8s_manager.api.services.backend import Backend, backend_of
@@ -63,6 +61,7 @@ from k8s_manager.release.external.external_checks import ExternalChecks
 from k8s_manager.release.external.job_round import JobRound
 from k8s_manager.release.external.webhook_call import WebhookCaller, WebhookTransport
 from k8s_manager.release.external.webhook_round import WebhookRound
+from k8s_manager.release.live.live_figures import LiveFigures
 from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.clock import Clock, SystemClock
@@ -96,6 +95,7 @@ class Loops:
     samples: SampleLoop
     autoscale: AutoscaleLoop
     releases: ReleaseLoop
+    live: LiveFigures
     history: HistoryRecorder
     tree: TreeLoop | None
 
@@ -132,6 +132,7 @@ class Manager:
             group.create_task(self.loops.firsts.run(leads))
             group.create_task(self.loops.autoscale.run(leads))
             group.create_task(self.loops.releases.run(leads))
+            group.create_task(self.loops.live.run())
             group.create_task(self.loops.history.run(leads))
             group.create_task(self.backend.transfers.run(leads))
             group.create_task(self.backend.deletion.run(leads))
@@ -199,11 +200,24 @@ def assemble(
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
     tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
     writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
+    live = measured.live
     loop = MainLoop(
-        store, writers, limits, probe, counters, gates, autoscale, releases, clock, settings, effects, client.spans
+        store,
+        writers,
+        limits,
+        probe,
+        counters,
+        gates,
+        autoscale,
+        releases,
+        live,
+        clock,
+        settings,
+        effects,
+        client.spans,
     )
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, releases, history, tree)
+    loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, releases, live, history, tree)
     forecaster = LimitForecaster(limits.observer_copy, counts)
     backend = _backend(client, store, events, watchers, loops, measured, forecaster, clock, settings)
     metrics = external_metrics(client, leader, store, clock, settings)
@@ -234,6 +248,7 @@ def _backend(
         loops.gates,
         loops.autoscale.views,
         loops.releases,
+        loops.live,
         events,
         watchers,
         loops.history,
@@ -297,20 +312,6 @@ def _lease(client: KubeClient, clock: Clock, settings: Settings) -> Lease | None
 
 def _lease_key(settings: Settings) -> ObjectKey | None:
     return ObjectKey("Lease", *settings.lease) if settings.lease else None
-
-
-def proofs(settings: Settings, client: KubeClient, clock: Clock, own: Authenticator | None) -> Authenticators:
-    """Return the kinds of bearer token that are taken; raises `Invalid` for a file of tokens that cannot be read."""
-    found = [own] if own else []
-    if settings.tokens_file:
-        static = StaticTokens(settings.tokens_file)
-        static.read()
-        found.append(static)
-    if settings.oidc:
-        found.append(Oidc(settings.oidc, fetcher(settings.oidc_ca_file), clock))
-    if settings.token_review:
-        found.append(TokenReviews(client, clock, settings.token_review))
-    return Authenticators(found)
 
 
 def application(

@@ -9,6 +9,7 @@ from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
+from k8s_manager.release.live.live_figures import LiveFigures
 from k8s_manager.release.release_source import MeasuredReleases, ReleaseSource
 from k8s_manager.release.request_copies import MirroredRequests
 from k8s_manager.runtime.clock import Clock
@@ -25,13 +26,14 @@ from k8s_manager.traces.spans import SpanRecorder
 @dataclass(frozen=True, slots=True)
 class Measurements:
     """Replica counts beside the watch (None: nothing counts them), requests, what pods use, the signals of
-    autoscaled versions, and what releases go by."""
+    autoscaled versions, what releases go by, and what selections do."""
 
     replicas: Prometheus | None
     requests: RequestStats
     usage: UsageReader
     signals: SignalSource
     outcomes: ReleaseSource
+    live: LiveFigures
 
 
 def measurements_of(
@@ -48,7 +50,8 @@ def measurements_of(
     sources = signals or SignalReaders(collectors, usage, partial(store.inside, "Pod"), prometheus, clock)
     mirrored = MirroredRequests(PodReader(store).answering_pods, settings.stats_port, clock)
     releases = outcomes or MeasuredReleases(collectors, prometheus, clock, mirrored)
-    return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources, releases)
+    live = LiveFigures(collectors, prometheus, clock)
+    return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources, releases, live)
 
 
 def _collectors(settings: Settings, spans: SpanRecorder) -> CollectorPool | None:

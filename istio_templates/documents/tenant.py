@@ -108,7 +108,8 @@ class TenantSpec(Spec):
     `drift` says what the manager does with fields of its objects that another writer changes. It sets them back
     (`repair`), leaves and reports them until the document says something else of them (`report`), or leaves them for
     good (`adopt`); what keeps tenants apart and cold replicas out is always set back. With `adopt`, objects that are
-    there already are taken over as they are. In one of the `freezes` no release takes a step.
+    there already are taken over as they are. In one of the `freezes` no release takes a step. A pin of a version counts
+    when `pinApprovers` persons beside its author have approved it.
     """
 
     namespace: DnsLabel | None = None
@@ -120,6 +121,7 @@ class TenantSpec(Spec):
     isolation: Literal["none", "strict"] = "none"
     drift: Drift = "repair"
     freezes: ReleaseFreezes = ()
+    pin_approvers: int = Field(default=0, ge=0, le=5, strict=True)
 
     @model_validator(mode="after")
     def _distinct(self) -> "TenantSpec":

@@ -80,6 +80,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", _REGISTRY): _OPERATE,
     ("POST", _REGISTRY + "/{name}/evaluations"): _OPERATE,
     **{(verb, _REGISTRY + f"/{{name}}/{what}"): _OPERATE for verb in ("PUT", "DELETE") for what in ("block", "pin")},
+    ("PUT", _REGISTRY + "/{name}/pin/approval"): _OPERATE,
     **_crud("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE, Need(Scope.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),

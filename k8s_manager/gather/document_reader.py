@@ -47,6 +47,7 @@ def _stored(obj: Manifest, before: Stored | None) -> Stored:
     written, problems = (before.written, before.problems) if known and before else _parsed(obj)
     is_same = known and before and chosen_in(before.status) == chosen_in(status)
     document = before.document if is_same and before else written and with_chosen(written, status)
+    annotations = metadata.get("annotations") or {}
     accepted: Manifest = next((c for c in status.get("conditions", []) if c["type"] == "Accepted"), {})
     return Stored(
         key=names.key_of(obj),
@@ -62,7 +63,8 @@ def _stored(obj: Manifest, before: Stored | None) -> Stored:
         accepted_before=accepted.get("status") == "True",
         status=status,
         labels=metadata.get("labels", {}),
-        release_request=(metadata.get("annotations") or {}).get(names.RELEASE, ""),
+        release_request=annotations.get(names.RELEASE, ""),
+        release_record=annotations.get(names.RELEASED, ""),
     )
 
 

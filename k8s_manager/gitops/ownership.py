@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from istio_templates import catalog, names
 from istio_templates.errors import Invalid
 from istio_templates.facts import Manifest, ObjectKey, Tenancy
-from istio_templates.virtual_service import gateways_of, http_of, subsets_used
+from istio_templates.virtual_service import gateways_of, http_of, subsets_used, weights_of
 from k8s_manager.gitops.layout import RUNTIME, path_of
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.runtime.sentences import cut, named
@@ -33,12 +33,31 @@ def is_runtime(obj: Manifest) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """The changes that are the manager's; how each object of Git's differs from the tree; why a route waits."""
+    """The changes that are the manager's; how each object of Git's differs from the tree; why a route waits; and the
+    weights of routes that differ from those in the tree, as a release moves them."""
 
     ours: Changes
     out_of_step: dict[ObjectKey, str] = field(default_factory=dict)
     waiting: dict[ObjectKey, str] = field(default_factory=dict)
     owners: dict[ObjectKey, Owner] = field(default_factory=dict)
+    moving: dict[ObjectKey, str] = field(default_factory=dict)
+
+
+def moving_weights(
+    desired: Mapping[ObjectKey, Manifest], committed: Mapping[ObjectKey, Manifest]
+) -> dict[ObjectKey, str]:
+    """Return, of each route whose weights the tree does not have, both of them."""
+    found = {}
+    for key, obj in committed.items():
+        if key.kind == "VirtualService" and key in desired and key.namespace:
+            now, there = weights_of(desired[key]), weights_of(obj)
+            if now != there:
+                found[key] = f"{_shares(now)}; in Git {_shares(there)}"
+    return found
+
+
+def _shares(weights: Mapping[str, int]) -> str:
+    return ", ".join(f"{version} {weight} %" for version, weight in sorted(weights.items()) if weight) or "closed"
 
 
 def shares(changes: Changes, owned: Mapping[ObjectKey, Manifest], tenants: Mapping[str, Tenancy]) -> Shares:

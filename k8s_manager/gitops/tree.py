@@ -7,7 +7,9 @@ recognises the tree that is applied. Pure.
     runtime/                  made where it is missing; the manager's from then on
     rules/                    examples for Argo CD and Flux, never applied
 
-Nothing in it moves by itself: routes in `runtime/` have the weights of their documents, slots are empty.
+Nothing in it moves by itself: routes in `runtime/` have the weights of their documents, slots are empty. The route of a
+model with a rollout leads to its stable version until a release has ended: its steps are no commits, and a cluster that
+is rebuilt begins where nothing is risked.
 """
 
 from collections.abc import Mapping
@@ -98,7 +100,7 @@ class PartsComposer:
             place = (stored.key.namespace, stored.key.name)
             is_open = ObjectKey("VirtualService", *place) in owned and place not in plan.frozen_models
             if is_open and isinstance(stored.spec, ModelSpec) and place in plan.models:
-                runtime |= self._route(plan.models[place], stored.spec)
+                runtime |= self._route(plan.models[place], stored.spec, stored.status)
         if self._with_overrides:
             standing = [s for s in accepted if s.key in plan.overrides and basis.now < plan.overrides[s.key].expires]
             runtime |= {stored.key: self._override(stored) for stored in standing}
@@ -113,13 +115,13 @@ class PartsComposer:
     def _once(self, key: ObjectKey, obj: Manifest) -> Manifest:
         return self._memo.get(("once", key), (obj,), partial(once, obj))
 
-    def _route(self, served: ServedModel, spec: ModelSpec) -> dict[ObjectKey, Manifest]:
+    def _route(self, served: ServedModel, spec: ModelSpec, status: Manifest) -> dict[ObjectKey, Manifest]:
         """Return the route of a model as its document has it, whatever is warm or closed now."""
         if served.attached:
             return {}
-        made = self._memo.get(
-            ("route", served.tenant.namespace, served.name), (served, spec), partial(_route, served, spec)
-        )
+        weights = _steady_weights(served, spec, status)
+        inputs = served, spec, weights
+        made = self._memo.get(("route", served.tenant.namespace, served.name), inputs, partial(_route, *inputs))
         return {names.key_of(made): made}
 
     def _override(self, stored: Stored) -> Manifest:
@@ -146,9 +148,16 @@ class TreeComposer:
         return Composed(dict(sorted(tree.items())), mark)
 
 
-def _route(served: ServedModel, spec: ModelSpec) -> Manifest:
-    weights = declared(spec)
-    versions = tuple(replace(version, weight=weights.get(version.name, 0)) for version in served.versions)
+def _steady_weights(served: ServedModel, spec: ModelSpec, status: Manifest) -> dict[str, int]:
+    """Return the weights of a model's route that do not move while it is released step by step."""
+    rollout = status.get("rollout")
+    stable = rollout.get("stable") if spec.rollout is not None and isinstance(rollout, dict) else None
+    known = next((version.name for version in served.versions if version.name == stable), None)
+    return {known: 100} if known else declared(spec)
+
+
+def _route(served: ServedModel, spec: ModelSpec, weights: Mapping[str, int]) -> Manifest:
+    versions = tuple(replace(one, weight=weights.get(one.name, 0), mirror=0) for one in served.versions)
     closed = served.closed if spec.paused else None
     matches = arms(spec.traffic_matches)
     return once(virtual_service(replace(served, closed=closed, versions=versions, arms=matches)))

@@ -298,11 +298,13 @@ class TreeLoop:
     async def _write_state(self) -> None:
         parted = self._parted
         out = [*(parted.out_of_step.items() if parted else ()), *(parted.waiting.items() if parted else ())]
+        moving = _first([*parted.moving.items()] if parted else [])
         said = {
             **self._state,
             "repository": self._repository(),
             "problem": self.trouble,
             "outOfStep": {"count": len(out), "objects": [{"object": str(k), "how": how} for k, how in _first(out)]},
+            "moving": [{"object": str(key), "how": how} for key, how in moving],
         }
         if said == self._written_state:
             return
@@ -356,7 +358,7 @@ def state_of(live: Any) -> dict[str, Any]:
 
 
 def _seen(parted: Shares) -> tuple[object, ...]:
-    return parted.out_of_step, parted.waiting
+    return parted.out_of_step, parted.waiting, parted.moving
 
 
 def _first(out: list[tuple[ObjectKey, str]]) -> Iterable[tuple[ObjectKey, str]]:

@@ -1,6 +1,8 @@
 """The Git tree as a target: what is Git's is committed and not written, what is the manager's is written as ever."""
 
-from k8s_manager.gitops.ownership import sentences, shares
+from dataclasses import replace
+
+from k8s_manager.gitops.ownership import moving_weights, sentences, shares
 from k8s_manager.gitops.tree_loop import TreeLoop
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.apply import ApplyTarget, Basis, Results
@@ -18,7 +20,7 @@ class TreeTarget:
         """Write what is the manager's, hand on what is Git's, and say what Git has yet to bring."""
         parted = shares(changes, self._store.owned, basis.plan.tenants)
         parts = self._tree.composer.parts(basis, changes, self._store.owned)
-        self._tree.want(parts, parted)
+        self._tree.want(parts, replace(parted, moving=moving_weights(changes.desired, parts.runtime)))
         results = await self._cluster.apply(parted.ours, basis)
         uncommitted = {parts.owners[key] for key in self._tree.uncommitted()}
         told = dict(sentences(parted))

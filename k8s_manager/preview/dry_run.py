@@ -10,7 +10,7 @@ from istio_templates.documents import Document
 from istio_templates.documents.versions.chosen_version import with_chosen
 from istio_templates.errors import Outdated, TidegateError
 from istio_templates.facts import Manifest, ObjectKey
-from istio_templates.names import DIGEST
+from istio_templates.names import DIGEST, RELEASED
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.drift.handover import given_up, with_fields
 from k8s_manager.drift.repair import resolve_drift
@@ -213,7 +213,7 @@ def _bare(live: Manifest) -> Manifest:
 
 def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored:
     metadata = live["metadata"] if live else {}
-    given = (body.get("metadata") or {}).get("labels")
+    given = body.get("metadata") or {}
     return Stored(
         key=document.key,
         uid=metadata.get("uid", _NO_UID),
@@ -225,5 +225,13 @@ def _stored(document: Document, body: Manifest, live: Manifest | None) -> Stored
         written=document,
         problems=(),
         status=(live or {}).get("status") or {},
-        labels=given or metadata.get("labels") or {},
+        labels=given.get("labels") or metadata.get("labels") or {},
+        release_record=_recorded(given) or _recorded(metadata),
     )
+
+
+def _recorded(metadata: Manifest) -> str:
+    """Return the record of a release in the annotations of a Model."""
+    annotations = metadata.get("annotations")
+    found = annotations.get(RELEASED) if isinstance(annotations, dict) else None
+    return found if isinstance(found, str) else ""

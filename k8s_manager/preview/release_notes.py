@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.rollouts.rollout import RolloutPolicy
 from istio_templates.text.web_address import web_address
+from k8s_manager.release.release_status import lost_rollout
 from k8s_manager.traffic.weights import declared
 from k8s_manager.world.world import Stored
 
@@ -15,6 +16,8 @@ def release_notes(written: Iterable[Stored], serving: Iterable[Stored]) -> Itera
     for stored, now in zip(written, serving, strict=True):
         if isinstance(stored.spec, ModelSpec) and isinstance(now.spec, ModelSpec) and now is not stored:
             yield _note(stored.spec, now.spec)
+        if isinstance(stored.spec, ModelSpec) and (said := lost_rollout(stored.spec, stored.status)):
+            yield said
 
 
 def _note(spec: ModelSpec, now: ModelSpec) -> str:

@@ -5,12 +5,13 @@ status from which the next goes on. It remembers nothing besides.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from istio_templates import names
+from istio_templates.documents import ModelSpec
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.autoscaling.replica_floors import ReplicaFloors
 from k8s_manager.autoscaling.scale_target import VersionKey
@@ -20,22 +21,24 @@ from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.plan import Plan
+from k8s_manager.release.annotation.record_writer import RecordWriter
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.external.external_checks import ExternalChecks
 from k8s_manager.release.quiet_hours import step_permission
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
+from k8s_manager.release.release_status import lost_rollout
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
 from k8s_manager.release.request_copies import MirrorQuestion
-from k8s_manager.release.status_record import rollout_in, state_of, status_of
+from k8s_manager.release.status_record import record_of, rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop, each
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import RELEASE_BLOCKED, RELEASE_WAITING, RELEASE_WEIGHT, RELEASES
 from k8s_manager.runtime.settings import Settings
-from k8s_manager.world.world import World
+from k8s_manager.world.world import Stored, World
 
 QUIET, LONGEST = 0.1, 0.5
 """Seconds for which a look waits after a change of documents or replicas."""
@@ -69,8 +72,10 @@ class ReleaseLoop:
         self._clock, self._settings, self._events = clock, settings, events
         self._effects = Effects(clock, wake)
         self._lane = self._effects.lane("release", AT_ONCE)
+        self._records = RecordWriter(client, store, self._effects)
         self._targets: dict[ModelPlace, ReleaseTarget] = {}
         self._shown: dict[ModelPlace, float] = {}
+        self._leads = False
 
     def follow(self, stored: World, world: World, plan: Plan) -> None:
         """Take over what the main loop has planned; a model that has changed is looked at now. `stored` has the
@@ -79,9 +84,18 @@ class ReleaseLoop:
         self._targets = release_targets(stored, world, plan)
         if before != self._targets:
             self._effects.wake.set()
+        if self._leads and (left := before.keys() - self._targets.keys()):
+            self._say_lost([model for model in stored.models if ModelPlace(*model.key[1:]) in left])
+
+    def _say_lost(self, models: Iterable[Stored[ModelSpec]]) -> None:
+        """Tell of releases that have lost their rollout, and with it their steps."""
+        for model in models:
+            if model.spec and (said := lost_rollout(model.spec, model.status)):
+                self._events.publish("release", f"{model.key.namespace}/{model.key.name}", said, kind="Model")
 
     async def run(self, leads: bool = True) -> None:
         """Look, decide and write, until cancelled; only a leader does."""
+        self._leads = leads
         if not leads:
             return
         self._effects.wake.set()
@@ -105,6 +119,7 @@ class ReleaseLoop:
         self._floors.ask(floors, undecided=states.keys() - found.keys())
         _count(after)
         await self._write(models, after)
+        await self._records.write({at: record_of(state, self._targets[at].wanted) for at, state in after.items()})
         is_left = await self._externals.tidy(self._looked(after))
         moving = (*after.values(), *filter(None, states.values()))  # one that has ended says next what blocks it
         return due if is_left or any(state.is_under_way for state in moving) else None
@@ -182,6 +197,7 @@ class ReleaseLoop:
             may_progress=not permission.hindrance,
             hindrance=permission.hindrance,
             is_window_over=permission.is_over,
+            record=target.record,
         )
         decision, after = decide(target.rules, state, seen)
         if state is not None and after.started == state.started:

@@ -9,9 +9,11 @@ Released  requests go where the document says  Complete | NotBegun | UnknownVerb
 from collections.abc import Iterator
 from typing import Any
 
+from istio_templates.documents import ModelSpec
 from istio_templates.facts import Manifest
 from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.status_record import state_of
+from k8s_manager.traffic.weights import declared
 from k8s_manager.world.condition import Condition
 
 
@@ -57,6 +59,27 @@ def _sentences(subject: str, found: Manifest) -> Iterator[str]:
     for blocked in _dicts(found, "blocked"):
         version, since, why = blocked.get("version"), blocked.get("at"), _stopped(blocked.get("reason"))
         yield f"Version {version} is blocked since {since}: {why} Ask for retry to release it again."
+
+
+def lost_rollout(spec: ModelSpec, status: Manifest) -> str | None:
+    """Return what a document without a rollout does to a release that is under way, or has failed, by the `status` of
+    its model, and what to do instead; None where nothing is lost."""
+    state = None if spec.rollout or spec.attach_to else state_of(status.get("rollout"))
+    wanted = {version: weight for version, weight in declared(spec).items() if weight}
+    if state is None or wanted.keys() <= {state.stable}:
+        return None
+    block = next((found for version in wanted if (found := state.block(version))), None)
+    if not state.is_under_way and block is None:
+        return None
+    weights = ", ".join(f"{version} {weight} %" for version, weight in wanted.items())
+    said = f"a release to {state.version} is under way at {state.share}"
+    remedy = "promote or abort it first"
+    if not state.is_under_way and block is not None:
+        said, remedy = f"version {block.version} is blocked: {_stopped(block.reason)[:-1]}", "retry it first"
+    return (
+        f"{said}; without a rollout requests go to {weights} at once, without steps and checks; {remedy}, "
+        f"or let traffic point at {state.stable}"
+    )
 
 
 def _stopped(said: Any) -> str:

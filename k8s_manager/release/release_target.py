@@ -17,6 +17,7 @@ from k8s_manager.release.document_rules import release_rules
 from k8s_manager.release.release_request import action_in
 from k8s_manager.release.release_times import ANY_TIME, ReleaseTimes, release_times
 from k8s_manager.runtime.control_loop import each
+from k8s_manager.traffic.release_record import ReleaseRecord, record_in
 from k8s_manager.world.world import World
 
 
@@ -32,7 +33,7 @@ class ReleaseTarget:
     """A model with a rollout: its rules, the version at which its document points, the weights in the cluster, and the
     replicas of each version. `queries` are those of its `checks` by name, `silent` is a gateway that logs no requests,
     `action` is what an operator asks for, `times` when steps may begin, `node_pool` the labels of the nodes for pods of
-    its checks (None: any). Requests come through `gateways` to `ports`."""
+    its checks (None: any). Requests come through `gateways` to `ports`. `record` is what outlives a status."""
 
     place: ModelPlace
     tenant: str
@@ -47,6 +48,7 @@ class ReleaseTarget:
     checks: tuple[RolloutCheck, ...] = ()
     node_pool: Mapping[str, str] | None = None
     gateways: tuple[GatewayPool, ...] = ()
+    record: ReleaseRecord | None = None
     ports: frozenset[int] = frozenset()
 
 
@@ -74,7 +76,8 @@ def release_targets(stored: World, world: World, plan: Plan) -> dict[ModelPlace,
         freezes = [freeze for owner in dict.fromkeys(owners) for freeze in frozen.get(owner, ())]
         times = release_times(rollout.windows, freezes, rollout.low_traffic)
         found = _target(world, served, model.spec, place)
-        return replace(found, action=action_in(model.release_request), times=times, node_pool=pool)
+        action, record = action_in(model.release_request), record_in(model.release_record)
+        return replace(found, action=action, times=times, node_pool=pool, record=record)
 
     return each("releases", models, target)
 

@@ -8,9 +8,11 @@ from istio_templates.documents import ModelSpec, ModelVersionSpec, parse
 from istio_templates.documents.fields import seconds, span
 from istio_templates.documents.override import moment
 from istio_templates.documents.versions.model_version import PinnedVersion, version_of
-from istio_templates.documents.versions.selection import SelectionLimit, SelectionMetric, VersionSelection
+from istio_templates.documents.versions.selection import VersionSelection
+from istio_templates.documents.versions.selection_limit import SelectionLimit, SelectionMetric
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.release.decision.state import ReleaseState
+from k8s_manager.release.live.model_figures import NO_FIGURES, ModelFigures
 from k8s_manager.release.selection.selection_rules import (
     AccuracyDriven,
     DataDriven,
@@ -40,10 +42,12 @@ Registered = Mapping[tuple[str, str], tuple[ModelVersionFact, ...]]
 """The registered versions of each model, by its namespace and name."""
 
 
-def selection_rules(selection: VersionSelection) -> SelectionRules:
-    """Return the rules of `spec.selection`."""
+def selection_rules(selection: VersionSelection, approvers: int = 0) -> SelectionRules:
+    """Return the rules of `spec.selection`, in a tenant whose pins need so many approvals."""
     pin_ttl = span(selection.pin_ttl) if selection.pin_ttl else None
-    return SelectionRules(_strategy(selection), span(selection.cool_down), span(selection.max_delay), pin_ttl=pin_ttl)
+    return SelectionRules(
+        _strategy(selection), span(selection.cool_down), span(selection.max_delay), approvers, pin_ttl
+    )
 
 
 class VersionReader:
@@ -91,14 +95,18 @@ def version_facts(documents: Iterable[Manifest], model: str) -> tuple[ModelVersi
     return tuple(found)
 
 
-def served_version(spec: ModelSpec, rollout: Any, versions: Iterable[ModelVersionFact]) -> ServedVersion:
+def served_version(
+    spec: ModelSpec, rollout: Any, versions: Iterable[ModelVersionFact], figures: ModelFigures = NO_FIGURES
+) -> ServedVersion:
     """Return what serves a model; `rollout` is `status.rollout`. Live values of a metric are the evaluations of the
-    version that serves."""
+    version that serves, all others `figures`."""
     state = state_of(rollout) if spec.rollout is not None and isinstance(rollout, dict) else None
     name = state.stable if state else spec.target
     since = datetime.fromtimestamp(state.since, UTC) if state and state.since and not state.is_under_way else None
     fact = next((version for version in versions if version.name == name), None)
-    return ServedVersion(name, since, None, bool(state and state.is_under_way), _live(fact))
+    live = {**_posted(fact, spec.selection), **figures.of(name or "")}
+    previous = state.previous if state and state.previous else None
+    return ServedVersion(name, since, previous, bool(state and state.is_under_way), live, dict(figures.flaws))
 
 
 def with_failed_releases(
@@ -145,8 +153,12 @@ def _metric(metric: SelectionMetric) -> Metric:
 
 
 def _limit(limit: SelectionLimit) -> VersionLimits:
-    metric = _metric(limit.metric)
-    return VersionLimits(str(metric), Measure.METRIC, limit.least, limit.most, metric)
+    least, most = limit.bounds
+    if limit.metric is not None:
+        metric = _metric(limit.metric)
+        return VersionLimits(str(metric), Measure.METRIC, least, most, metric)
+    measure = Measure(limit.live) if limit.live else Measure.DRIFT
+    return VersionLimits(str(measure), measure, least, most)
 
 
 def _fact(name: str, created: str, spec: ModelVersionSpec) -> ModelVersionFact:
@@ -169,11 +181,21 @@ def _fact(name: str, created: str, spec: ModelVersionSpec) -> ModelVersionFact:
 
 
 def _pin(pinned: PinnedVersion) -> VersionPin:
-    return VersionPin(pinned.by, moment(pinned.at), ends=moment(pinned.until) if pinned.until else None)
+    return VersionPin(
+        pinned.by, moment(pinned.at), pinned.approvals, ends=moment(pinned.until) if pinned.until else None
+    )
 
 
-def _live(fact: ModelVersionFact | None) -> dict[str, list[LiveSample]]:
+def _posted(fact: ModelVersionFact | None, selection: VersionSelection | None) -> dict[str, list[LiveSample]]:
+    """Return what evaluations of the served version say, by the names of limits."""
     live: dict[str, list[LiveSample]] = {}
     for one in fact.evaluations if fact else ():
         live.setdefault(f"{one.metric} on {one.dataset}", []).append(LiveSample(one.at, one.value))
+    drifts = (limit.drift for limit in (selection.limits if selection else ()) if limit.drift)
+    for metric in (drift.metric for drift in drifts if drift.metric):
+        live[Measure.DRIFT] = [
+            LiveSample(one.at, one.value)
+            for one in (fact.evaluations if fact else ())
+            if (one.metric, one.dataset) == (metric.name, metric.dataset) and one.samples >= metric.min_samples
+        ]
     return live

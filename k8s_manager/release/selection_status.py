@@ -16,6 +16,9 @@ from istio_templates.documents.versions.chosen_version import ChosenVersion, hol
 from istio_templates.documents.versions.selection import VersionSelection
 from istio_templates.documents.versions.version_template import VersionTemplate
 from istio_templates.facts import Manifest
+from k8s_manager.release.live.model_figures import NO_FIGURES, ModelFigures
+from k8s_manager.release.selection.candidates import SelectionView
+from k8s_manager.release.selection.manual import pending_pins
 from k8s_manager.release.selection.selection import evaluate
 from k8s_manager.release.selection.selection_decision import NoSelection, SelectionDecision
 from k8s_manager.release.selection.version_facts import ModelVersionFact
@@ -34,14 +37,18 @@ def selection_of(
     status: Manifest,
     versions: Sequence[ModelVersionFact],
     now: datetime,
+    figures: ModelFigures = NO_FIGURES,
+    approvers: int = 0,
 ) -> Manifest:
     """Return which version should serve a model at `now` and why, as `status.selection` has it; `status` is the model's
-    so far."""
+    so far, `figures` what is live; pins need the approval of so many `approvers`."""
     rollout = status.get("rollout")
     state = state_of(rollout) if isinstance(rollout, dict) else None
     known = with_failed_releases(versions, state)
-    found = evaluate(selection_rules(selection), known, served_version(spec, rollout, known), now)
-    rejected = [{"version": one.name, "why": one.why} for one in found.rejected[:MOST_REJECTED]]
+    rules, served = selection_rules(selection, approvers), served_version(spec, rollout, known, figures)
+    found = evaluate(rules, known, served, now)
+    pending = pending_pins(rules, SelectionView(tuple(known), served, now))
+    rejected = [{"version": one.name, "why": one.why} for one in (*pending, *found.rejected)[:MOST_REJECTED]]
     if isinstance(found, NoSelection):
         body = {"reason": str(found.reason), "message": found.sentence, "needsOwner": found.needs_owner}
         return {"strategy": found.strategy, **body, "evidence": [], "rejected": rejected}

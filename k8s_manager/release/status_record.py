@@ -19,6 +19,7 @@ from k8s_manager.release.decision.state import (
     ReleaseState,
     ReleaseWindow,
 )
+from k8s_manager.traffic.release_record import RecordedBlock, ReleaseRecord
 
 _MOMENTS = ("started", "since", "paused")
 
@@ -53,9 +54,20 @@ def status_of(state: ReleaseState, rules: ReleaseRules) -> Manifest:
         "checks": [_check(result) for result in state.results],
         "blocked": [{"version": one.version, "reason": one.reason, "at": _text(one.at)} for one in state.blocked],
     }
+    if state.previous:
+        found["previous"] = state.previous
     if state.window is not None and state.is_under_way:
         found["window"] = _window_text(state.window)
     return {**found, **{name: _text(at) for name in _MOMENTS if (at := getattr(state, name))}}
+
+
+def record_of(state: ReleaseState, wanted: str) -> ReleaseRecord | None:
+    """Return what of a state has to outlive the status; None where the document, which points at the version `wanted`,
+    says it all."""
+    if state.stable == wanted and not state.blocked:
+        return None
+    blocked = tuple(RecordedBlock(one.version, one.reason, one.at) for one in state.blocked)
+    return ReleaseRecord(state.stable, blocked, state.handled)
 
 
 def state_of(found: Any) -> ReleaseState | None:
@@ -84,6 +96,7 @@ def state_of(found: Any) -> ReleaseState | None:
             since=_moment_of(found, "since"),
             paused=_moment_of(found, "paused"),
             window=_window(found.get("window")),
+            previous=str(found.get("previous") or ""),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -10,6 +10,7 @@ from k8s_manager.dataplane.config_probe import Trouble
 from k8s_manager.limits.limit_view import LimitFacts, LimitView
 from k8s_manager.limits.prometheus_replicas import SourceDoubt
 from k8s_manager.limits.slot_rollback import SlotRollbacks
+from k8s_manager.release.live.live_figures import LiveFigures
 from k8s_manager.warmup_gate.progress import PodProgress
 from ratelimiter.fairness import Uneven
 
@@ -72,3 +73,4 @@ class StatusSources:
     counters: CounterSource
     gates: GateSource
     scales: ScaleViews
+    figures: LiveFigures

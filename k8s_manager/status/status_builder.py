@@ -32,7 +32,8 @@ Released       (models with a rollout) requests go where the   Complete | NotBeg
                                                                | TooLong | NotApproved | ByHand | DocumentChanged
                                                                | VersionBlocked | Draining | ...
 Selected       (models with a selection) the version that     Chosen | Expired | NotBetter | NoEligibleVersion
-               should serve does                              | ServedVersionUnknown | WithinLimits | NotDue | Pinned
+               should serve does                              | ServedVersionUnknown | WithinLimits | FiguresMissing
+                                                               | NotDue | Pinned
                                                                | PinnedVersionBlocked | NothingPinned | ReleaseUnderWay
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
@@ -87,6 +88,7 @@ from k8s_manager.warmup_gate.progress import PodProgress
 from k8s_manager.world import certificate
 from k8s_manager.world.owner import Owner, owner_of
 from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
+from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Stored, World
 
 KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | VersionInputs | None
@@ -105,6 +107,7 @@ class PassOutcome:
     now: datetime
     tenants: frozenset[str]
     registered: Registered
+    approvers: Mapping[str, int]
 
 
 class StatusBuilder:
@@ -136,7 +139,8 @@ class StatusBuilder:
         registered = self._memo.get(
             "registered", (world.model_versions,), partial(self._versions.read, world.model_versions)
         )
-        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered)
+        approvers = {namespace_of(t.key.name, t.spec): t.spec.pin_approvers for t in world.tenants if t.spec}
+        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered, approvers)
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
@@ -254,7 +258,9 @@ def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest |
     if spec.selection is None or not done.plan.admission[stored.key].accepted:
         return None
     versions = done.registered.get((stored.key.namespace, stored.key.name), ())
-    return selection_of(spec, spec.selection, stored.status, versions, done.now)
+    figures = done.sources.figures.of(stored.key.namespace, stored.key.name)
+    approvers = done.approvers.get(stored.key.namespace, 0)
+    return selection_of(spec, spec.selection, stored.status, versions, done.now, figures, approvers)
 
 
 def _selected(stored: Stored, selection: Manifest | None, done: PassOutcome) -> Manifest | None:

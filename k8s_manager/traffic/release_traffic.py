@@ -2,7 +2,8 @@
 
 The status is written before the routes are: a manager that starts in the middle of a release goes on from there.
 Where a status says nothing, requests stay where they go now, so that a document that names another version moves none
-before the release begins.
+before the release begins. Where none go anywhere either, as in a cluster that was restored, the recorded stable version
+gets them.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import TrafficShare
 from istio_templates.facts import Manifest
+from k8s_manager.traffic.release_record import ReleaseRecord
 from k8s_manager.traffic.weights import declared
 from k8s_manager.world.labels import departed_version
 
@@ -22,17 +24,23 @@ class MirroredShare(TrafficShare):
 
 
 def released(
-    model: str, spec: ModelSpec, status: Manifest, live: Mapping[str, int], deployed: Collection[str]
+    model: str,
+    spec: ModelSpec,
+    status: Manifest,
+    live: Mapping[str, int],
+    deployed: Collection[str],
+    record: ReleaseRecord | None = None,
 ) -> ModelSpec | None:
     """Return the spec to go by in place of `spec`; None where `spec` holds.
 
     `live` are the weights by which requests go now, `deployed` the versions that have a Deployment: a version that has
-    left the document serves on as long as a release has requests there.
+    left the document serves on as long as a release has requests there. `record` is what outlived the status.
     """
     if spec.rollout is None:
         return None
     known = [version.name for version in spec.versions]
-    weights = _of_known(stated_weights(status) or live, {*known, *deployed})
+    found = stated_weights(status) or live or ({record.stable: 100} if record else {})
+    weights = _of_known(found, {*known, *deployed})
     copies = stated_mirror(status) if weights else {}
     copies = {version: share for version, share in copies.items() if version in known and version not in weights}
     if not weights or (not copies and weights == {name: weight for name, weight in declared(spec).items() if weight}):

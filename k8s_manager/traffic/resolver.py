@@ -16,6 +16,7 @@ from k8s_manager.runtime.memo import Memo
 from k8s_manager.traffic import version_handover
 from k8s_manager.traffic.attachment import observed_traffic
 from k8s_manager.traffic.gateway_migration import binding
+from k8s_manager.traffic.release_record import record_in
 from k8s_manager.traffic.release_traffic import released
 from k8s_manager.world.tenant import gateway_name, namespace_of
 from k8s_manager.world.tenant_gateways import Binding
@@ -135,18 +136,19 @@ def in_release(stored: Stored[Any], world: World) -> Stored[Any]:
 
 def _release_inputs(
     stored: Stored[ModelSpec], world: World
-) -> tuple[Document[ModelSpec], Any, Mapping[str, int], tuple[str, ...]] | None:
+) -> tuple[Document[ModelSpec], Any, Mapping[str, int], tuple[str, ...], str] | None:
     if stored.document is None or stored.document.spec.rollout is None or stored.deleting:
         return None
     key = (stored.key.namespace, stored.key.name)
     deployed = tuple(found.version for found in world.deployed.get(key, ()))
-    return stored.document, stored.status.get("rollout"), world.routing.weights.get(key, {}), deployed
+    rollout, live = stored.status.get("rollout"), world.routing.weights.get(key, {})
+    return stored.document, rollout, live, deployed, stored.release_record
 
 
 def _of_release(
-    document: Document[ModelSpec], rollout: Any, live: Mapping[str, int], deployed: tuple[str, ...]
+    document: Document[ModelSpec], rollout: Any, live: Mapping[str, int], deployed: tuple[str, ...], record: str
 ) -> Document[ModelSpec] | None:
-    instead = released(document.name, document.spec, {"rollout": rollout}, live, deployed)
+    instead = released(document.name, document.spec, {"rollout": rollout}, live, deployed, record_in(record))
     return replace(document, spec=instead) if instead else None
 
 

@@ -35,7 +35,8 @@ class Stored(Generic[SpecT]):
     An `incumbent` was accepted before in this very generation, one that was `accepted_before` in an older one: they
     keep their claims against newcomers. The rest of the status decides nothing, and has no part in comparing.
     `document` is the one to go by: a version that a selection has chosen is in it, and not in what was `written`.
-    `release_request` is the annotation by which an operator steers the release of a model.
+    `release_request` is the annotation by which an operator steers the release of a model, `release_record` that by
+    which a release is found again where its status is lost.
     """
 
     key: ObjectKey
@@ -51,6 +52,7 @@ class Stored(Generic[SpecT]):
     status: Manifest = field(default_factory=dict, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     release_request: str = ""
+    release_record: str = ""
     written: Document[SpecT] | None = None
 
     @property

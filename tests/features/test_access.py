@@ -105,6 +105,7 @@ MATRIX = {
     ("DELETE", REGISTRY + "/none/block"): TENANT_OPERATE,
     ("PUT", REGISTRY + "/none/pin"): TENANT_OPERATE,
     ("DELETE", REGISTRY + "/none/pin"): TENANT_OPERATE,
+    ("PUT", REGISTRY + "/none/pin/approval"): TENANT_OPERATE,
     ("GET", REGISTRY + "/none/history"): TENANT_READ,
     ("GET", REGISTRY + "/none/history/1"): TENANT_READ,
     ("POST", REGISTRY + "/none/rollback"): TENANT_OPERATE,

@@ -82,6 +82,7 @@ TABLE = [
     ("versions block search/ranker v9 --reason because --dry-run", OPERATE),
     ("versions unblock search/ranker v9 --dry-run", OPERATE),
     ("versions pin search/ranker v9 --dry-run", OPERATE),
+    ("versions approve search/ranker v9 --dry-run", OPERATE),
     ("versions unpin search/ranker v9 --dry-run", OPERATE),
     ("versions delete search/ranker v9 --dry-run", OPERATE),
     ("versions prune search/ranker --dry-run", READ),
@@ -135,6 +136,7 @@ async def rest(fleet, tmp_path):
         assert (await calls.call("PUT", "/v1/tenants/search/overrides/own", own))[0] == 201
         version = {"model": "ranker", "version": "v9", "image": "x:9"}
         assert (await calls.call("POST", "/v1/tenants/search/modelversions", version))[0] == 201
+        assert (await calls.call("PUT", "/v1/tenants/search/modelversions/ranker-v9/pin", {}))[0] == 200
         for name, documents in {
             DOCUMENT: [model()],
             OWN: [override("new", "search", target={"model": "ranker"}, total=20)],

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.virtual_service import weights_of
 from k8s_manager.gitops.layout import HEADER
 from k8s_manager.gitops.tree import MARK
 from k8s_manager.gitops.tree_loop import STATE
+from k8s_manager.runtime.clock import SystemClock
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.metrics import GIT_COMMITS
 from k8s_manager.runtime.settings import Git, Settings
@@ -25,6 +27,7 @@ from tests.support import documents
 from tests.support.bounds import hung
 from tests.support.fleet import SETTINGS, Fleet, Rest, running_fleet
 from tests.support.git_server import Server, files, git, git_server
+from tests.support.steady_outcomes import SteadyOutcomes
 from tests.support.waiting import until
 
 ROUTE = ObjectKey("VirtualService", "search", "ranker")
@@ -295,6 +298,44 @@ async def test_requests_go_to_a_new_version_when_git_has_brought_its_subset(flee
         assert all(
             "destinationrule" not in file for commit in range(len(tree.log()) - commits) for file in _of(tree, commit)
         )
+
+
+async def test_the_steps_of_a_release_are_no_commits_and_its_end_is_one(fleet: Fleet, server: Server, tree: Tree):
+    names, end = ("v1", "v2"), [{"version": "v2", "weight": 100}]
+    versions = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in names]
+    rollout = {"steps": [{"weight": 5, "approval": True}], "hold": "10s"}
+    model = ObjectKey("Model", "search", "ranker")
+
+    def route() -> dict[str, int]:
+        (text,) = [text for path, text in tree.files().items() if "virtualservice_search_ranker" in path]
+        return weights_of(yaml.safe_load(text))
+
+    async def moving() -> list[dict[str, str]]:
+        return list((await state(fleet)).get("moving") or [])
+
+    outcomes = SteadyOutcomes(SystemClock())
+    async with fleet.manager(settings(server), outcomes=outcomes) as manager, fleet.rest(manager) as rest:
+        await served(fleet, tree)
+        for name in names:
+            for _ in range(2):
+                await fleet.pod("search", documents.labels(version=name))
+        await fleet.apply(documents.model(versions=versions, traffic=end, rollout=rollout, drain="1s"))
+        await until(lambda: tree.has("deployment_search_ranker-v2"), what="the commit")
+        await tree.apply()
+        await until(lambda: _weighs(fleet, {"v1": 95, "v2": 5}), what="the first step")
+        told = {"object": str(ROUTE), "how": "v1 95 %, v2 5 %; in Git v1 100 %"}
+        await until(lambda: _are(moving, [told]), what="both weights being told")
+        code, out, _ = await tidegate("git", server=f"http://127.0.0.1:{rest._session._base_url.port}")
+        assert (code, told["how"] in out) == (0, True), out
+        assert route() == {"v1": 100}
+        await fleet.client.merge(model, {"metadata": {"annotations": {"tidegate.dev/release": "promote 1"}}})
+        await until(lambda: _weighs(fleet, {"v2": 100}), what="all requests")
+        await until(lambda: route() == {"v2": 100}, what="the commit of its end")
+        await until(lambda: _are(moving, []), what="nothing moving")
+
+
+async def _are(found: Callable[[], Awaitable[list[dict[str, str]]]], wanted: list[dict[str, str]]) -> bool:
+    return await found() == wanted
 
 
 def _of(tree: Tree, commit: int) -> list[str]:

@@ -377,6 +377,9 @@ async def test_the_api_shows_a_release_plans_what_is_asked_and_asks_it(fleet):
         assert not any(change["object"].startswith("VirtualService") for change in found["changes"]), found
         await fleet.apply(document("v2"))
         await until(lambda: _phase(calls, place, "Preparing"), what="the release")
+        without = {name: part for name, part in document("v2")["spec"].items() if name != "rollout"}
+        status, found = await calls.call("PUT", place, {"spec": without})
+        assert status == 409 and "a release to v2 is under way at 0 %" in str(found["problems"]), found
         status, found = await calls.call("PUT", f"{place}/release", {"action": "jump"})
         assert status == 422 and "promote" in str(found["problems"]), found
         status, found = await calls.call("PUT", f"{place}/release?dryRun=true", {"action": "abort"})
@@ -386,6 +389,10 @@ async def test_the_api_shows_a_release_plans_what_is_asked_and_asks_it(fleet):
         await until(lambda: _phase(calls, place, "Aborted"), what="the end of the release")
         _, found = await calls.call("GET", f"{place}/release")
         assert "not today" in found["release"]["handled"] and found["release"]["blocked"][0]["version"] == "v2"
+        status, found = await calls.call("PATCH", place, {"spec": {"rollout": None}})
+        assert status == 409 and "version v2 is blocked: Aborted by" in str(found["problems"]), found
+        back = {**without, "traffic": [{"version": "v1", "weight": 100}]}
+        assert (await calls.call("PUT", place, {"spec": back}))[0] == 200
 
 
 async def _phase(calls, place, phase) -> bool:
@@ -416,5 +423,44 @@ def test_an_abort_does_not_wait_for_collectors_that_do_not_answer():
         assert weights(cluster) == {"v1": 75, "v2": 25} and "no answer within" in condition(cluster)[2]
         await ask(cluster, "abort")
         await passed(cluster, lambda: weights(cluster) == {"v1": 100}, most=8)
+
+    run(check, requests)
+
+
+def test_a_block_outlives_a_document_without_a_rollout():
+    requests = ServedRequests(behaviour={"v2": BAD})
+
+    async def check(cluster: Cluster) -> None:
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2"))
+        await passed(cluster, lambda: bool(status(cluster)["rollout"]["blocked"]))
+        await asyncio.sleep(5)
+        without = document("v1")
+        del without["spec"]["rollout"]
+        await cluster.apply(without)
+        await passed(cluster, lambda: "rollout" not in status(cluster))
+        await cluster.apply(document("v2"))
+        await passed(cluster, lambda: "rollout" in status(cluster) and condition(cluster)[1] == "VersionBlocked")
+        assert weights(cluster) == {"v1": 100}
+
+    run(check, requests)
+
+
+def test_a_rollout_that_is_taken_out_past_the_api_is_told():
+    requests = ServedRequests(behaviour={"v2": BAD})
+
+    async def check(cluster: Cluster) -> None:
+        assert cluster.manager is not None
+        events = cluster.manager.backend.events
+        await add_replicas(cluster, "v2")
+        await cluster.apply(document("v2"))
+        await passed(cluster, lambda: bool(status(cluster)["rollout"]["blocked"]))
+        await asyncio.sleep(5)
+        without = document("v2")
+        del without["spec"]["rollout"]
+        await cluster.apply(without)
+        await passed(cluster, lambda: weights(cluster) == {"v2": 100}, most=10)
+        said = [event.message for event in events.recent("search/ranker") if event.type == "release"]
+        assert "without a rollout requests go to v2 100 % at once" in said[-1], said
 
     run(check, requests)

@@ -1,14 +1,20 @@
 """Selection: the status of a model says which version should serve; others are tried without writing anything."""
 
 import asyncio
+import time
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
+from collectors.access_log.rows import RowPlace
 from k8s_manager.cli.main import build
 from tests.features.conftest import make_search
-from tests.support.documents import model
-from tests.support.fleet import TOKEN
+from tests.support.documents import gateway, model
+from tests.support.fake_collector import FakeCollector, stats_row
+from tests.support.fleet import SETTINGS, TOKEN
+from tests.support.serving import serving
 from tests.support.waiting import until
 
 REGISTRY = "/v1/tenants/search/modelversions"
@@ -59,6 +65,37 @@ async def test_a_choice_stands_in_the_status_with_its_evidence_and_moves_nothing
         return "selection" not in await fleet.status("Model", "ranker", "search")
 
     await until(gone, what="the end of the selection")
+
+
+async def test_live_errors_of_the_served_version_bring_another_one_and_nothing_known_brings_none(fleet):
+    place = RowPlace("version", tenant="search", model="ranker", version="v1")
+    minute = int(time.time()) // 60 * 60
+    rows = [stats_row(place, minute - 60 * back, (50,) * 200, ok=150, serverError=50) for back in range(1, 30)]
+    collector = FakeCollector()
+    limits = [{"live": "errors", "max": "5%"}]
+    async with serving("/rows", collector.answer) as port:
+        settings = replace(SETTINGS, collectors_url=f"http://127.0.0.1:{port}")
+        async with fleet.manager(settings) as manager, fleet.rest(manager) as calls:
+            await make_search(fleet)
+            await fleet.apply(gateway(accessLog={"mode": "json"}))
+            found = {**version("v2", 20), "errors": 0.01}
+            assert (await calls.call("POST", REGISTRY, found))[0] == 201
+            await fleet.apply(model(selection={"strategy": "threshold", "limits": limits, "for": "10m"}))
+
+            async def reads(reason: str) -> bool:
+                condition = await fleet.condition("Model", "ranker", "Selected", "search")
+                return condition.get("reason") == reason
+
+            await until(partial(reads, "FiguresMissing"), what="nothing being known")
+            collector.rows = tuple(rows)
+            await manager.loops.live.once()
+            manager.loops.main.trigger.set()
+            await until(partial(reads, "Chosen"), what="the choice")
+            status = await fleet.status("Model", "ranker", "search")
+            assert status["selection"]["to"] == "v2"
+            assert "v1 is beyond errors <= 0.05 since" in status["selection"]["evidence"][0]
+            _, answer = await calls.call("GET", SELECTION)
+            assert answer["selection"]["evidence"] == status["selection"]["evidence"]
 
 
 async def test_another_strategy_is_tried_and_nothing_is_written(fleet, rest):

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.features.conftest import make_search
-from tests.support.documents import API, model
+from tests.features.test_access import as_, made
+from tests.support.documents import API, model, tenant
 from tests.support.waiting import until
 
 ROOT = "/v1/tenants/search/modelversions"
@@ -141,3 +142,49 @@ async def test_documents_of_kubectl_are_rejected_with_the_remedy(fleet, rest):
 
 async def _has(fleet, expected: tuple[str, str]) -> bool:
     return await served(fleet) == expected
+
+
+async def test_where_a_tenant_asks_for_it_a_pin_counts_when_another_person_has_approved_it(fleet, tmp_path):
+    people = made(tmp_path, anna=["search-ml"], bob=["search-ml"])
+    pin, selection = f"{ONE}/pin", "/v1/tenants/search/models/ranker/selection"
+    async with fleet.manager() as manager, fleet.rest(manager, people) as rest:
+        await make_search(fleet)
+        await fleet.apply(tenant(owners=["group:search-ml"], pinApprovers=1))
+        await until(lambda: _may(rest, "bob"), what="the owners")
+        assert (await rest.call("POST", ROOT, V2))[0] == 201
+        status, answer = await rest.call("PUT", f"{pin}/approval", {}, as_("bob"))
+        assert status == 409 and "is not pinned" in str(answer)
+        assert (await rest.call("PUT", pin, {}, as_("anna")))[0] == 200
+        _, found = await rest.call("POST", selection, {"strategy": "manual"})
+        assert (found["selection"]["reason"], "to" in found["selection"]) == ("ApprovalMissing", False)
+        _, found = await rest.call("POST", selection, {"strategy": "dataDriven"})
+        assert "waits for the approval of 1 more" in str(found["selection"]["rejected"])
+        status, answer = await rest.call("PUT", f"{pin}/approval", {}, as_("anna"))
+        assert status == 409 and "who cannot approve that" in str(answer)
+        status, answer = await rest.call("PUT", f"{pin}/approval", {"of": "carl"}, as_("bob"))
+        assert status == 409 and "and not by carl" in str(answer)
+        await _refuses_what_others_have_not_said(rest)
+        for _ in range(2):
+            status, answer = await rest.call("PUT", f"{pin}/approval", {"of": "token:anna"}, as_("bob"))
+            assert status == 200, answer
+            assert answer["spec"]["pinned"]["approvals"] == ["token:bob"]
+        _, found = await rest.call("POST", selection, {"strategy": "manual"})
+        assert found["selection"]["to"] == "v2" and "approved by token:bob" in found["selection"]["evidence"][0]
+        assert (await rest.call("PUT", pin, {}, as_("anna")))[0] == 200
+        _, there = await rest.call("GET", ONE)
+        assert not there["spec"]["pinned"].get("approvals"), "another pin needs approvals of its own"
+
+
+async def _refuses_what_others_have_not_said(rest) -> None:
+    _, there = await rest.call("GET", ONE)
+    pinned = there["spec"]["pinned"]
+    for forged, said in (
+        ({"by": "bob"}, "pin a version in your own name"),
+        ({"approvals": ["bob"]}, "only by `tidegate"),
+    ):
+        status, answer = await rest.call("PATCH", ONE, {"spec": {"pinned": {**pinned, **forged}}}, as_("anna"))
+        assert status == 409 and said in str(answer), answer
+
+
+async def _may(rest, name: str) -> bool:
+    return bool((await rest.call("GET", ROOT, None, as_(name)))[0] == 200)

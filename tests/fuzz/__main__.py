@@ -38,7 +38,8 @@ NIGHT = {"spec": {**OVERRIDE, "expires": "2999-01-01T00:00:00Z"}}
 RANGE = {"range": {"lowest": 1, "highest": 50}}
 OWN = {"spec": {**{k: v for k, v in NIGHT["spec"].items() if k not in ("action", "target")}, "total": 5}}
 OWN["spec"]["target"] = {"model": "ranker"}
-VERSION = {"spec": {"model": "ranker", "image": "example.com/ranker:v9"}}
+PINNED = {"by": "anna", "at": "2026-11-21T00:00:00Z"}
+VERSION = {"spec": {"model": "ranker", "image": "example.com/ranker:v9", "pinned": PINNED}}
 EVALUATION = {"dataset": "holdout", "metric": "auc", "value": 0.9, "samples": 100, "at": "2026-11-21T03:00:00Z"}
 REGISTRY = "/v1/tenants/{tenant}/modelversions"
 BODIES = {
@@ -56,6 +57,7 @@ BODIES = {
     f"{REGISTRY}/{{name}}/evaluations": EVALUATION,
     f"{REGISTRY}/{{name}}/block": {"reason": "fuzz"},
     f"{REGISTRY}/{{name}}/pin": {},
+    f"{REGISTRY}/{{name}}/pin/approval": {},
     "/v1/claims/{host}": {"tenant": "lender"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},

@@ -14,6 +14,7 @@ from k8s_manager.release.decision.observation import (
 )
 from k8s_manager.release.decision.rules import OutcomeCheck, QuantileCheck, ReleaseRules, ReleaseStep
 from k8s_manager.release.decision.state import ReleasePhase, ReleaseState
+from k8s_manager.traffic.release_record import ReleaseRecord
 
 STEPS = tuple(ReleaseStep(weight) for weight in (1, 5, 25, 50))
 CHECKS = (OutcomeCheck("errors", "5xx", most=0.01), QuantileCheck("slow", 0.99, most=0.2, times_stable=1.2))
@@ -49,6 +50,7 @@ class ReleaseCluster:
     new: VersionStatistics | None = GOOD
     stable: VersionStatistics = GOOD
     delay: float = 5.0
+    record: ReleaseRecord | None = None
     decisions: list[ReleaseDecision] = field(default_factory=list)
 
     def observation(self, **more: Any) -> ReleaseObservation:
@@ -58,7 +60,7 @@ class ReleaseCluster:
         since = self.state.since if self.state else self.at
         until = max(since, self.at - self.delay) if self.delay < LOOK else self.at - self.delay
         statistics = StepStatistics(since, until, self.stable, self.new, self.new) if self.new else None
-        seen = ReleaseObservation(self.at, self.wanted, dict(self.live), versions, statistics)
+        seen = ReleaseObservation(self.at, self.wanted, dict(self.live), versions, statistics, record=self.record)
         return replace(seen, **more)
 
     def look(self, **more: Any) -> ReleaseDecision:

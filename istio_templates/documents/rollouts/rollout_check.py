@@ -1,13 +1,13 @@
 """What has to hold of a new version's requests while it is rolled out."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from istio_templates.documents.autoscale_signal import Name, Query, Target
-from istio_templates.documents.fields import Spec, brief, seconds
+from istio_templates.documents.fields import Spec
+from istio_templates.documents.rollouts.bound import BOUND_READERS
 from istio_templates.documents.rollouts.external_check import CheckJob, WebhookAddress
 
 Outcome = Literal["5xx", "4xx", "noAnswer"]
@@ -44,7 +44,7 @@ class RolloutCheck(Spec):
         return None if self.min is None else self._read(self.min)
 
     def _read(self, bound: Any) -> float:
-        return _READ[_source(self)](bound)
+        return BOUND_READERS[_source(self)](bound)
 
     @model_validator(mode="after")
     def _fits(self) -> "RolloutCheck":
@@ -81,25 +81,3 @@ def _check_flaws(check: RolloutCheck) -> Iterator[str]:
             yield f"min {check.min} is above max {check.max}"
     except ValueError as error:
         yield f"{check.name}: {error}"
-
-
-def _share(bound: Any) -> float:
-    found = float(bound[:-1]) if isinstance(bound, str) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%", bound) else -1.0
-    if not 0 <= found <= 100:
-        raise ValueError(f"{brief(bound)} is no share; write a string such as 1%")
-    return found / 100
-
-
-def _duration(bound: Any) -> float:
-    if not isinstance(bound, str):
-        raise ValueError(f"{brief(bound)} is no duration; write a string with its unit, such as 200ms")
-    return float(seconds(bound))
-
-
-def _number(bound: Any) -> float:
-    if not isinstance(bound, int | float) or not -1e15 < bound < 1e15:  # no NaN is
-        raise ValueError(f"{brief(bound)} is no number; write what the query may come to, such as 0.03")
-    return float(bound)
-
-
-_READ: Mapping[str, Callable[[Any], float]] = {"outcome": _share, "quantile": _duration, "prometheus": _number}

@@ -8,6 +8,7 @@ from istio_templates.documents.fields import DnsLabel, Duration, Spec, rule
 from istio_templates.documents.override import Moment, Words
 
 MOST_EVALUATIONS = 200
+MOST_APPROVALS = 10
 Named = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[!-~]([ -~]*[!-~])?$")]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -30,12 +31,13 @@ class VersionBlock(Spec):
 
 class PinnedVersion(Spec):
     """A person's choice of this version: by whom, since when, why, and until when; without `until` for as long as it
-    stands here."""
+    stands here. `approvals` are other persons who agree, as far as the tenant's `pinApprovers` asks for some."""
 
     by: Named
     at: Moment
     until: Moment | None = None
     reason: Words | None = None
+    approvals: Annotated[tuple[Named, ...], Field(max_length=MOST_APPROVALS)] = ()
 
 
 class VersionContent(Spec):

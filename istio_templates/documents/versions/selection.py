@@ -6,10 +6,13 @@ from pydantic import Field, model_validator
 
 from istio_templates.documents.fields import LongDuration, Spec, seconds
 from istio_templates.documents.rollouts.release_time import RareCron, TimeZone
-from istio_templates.documents.versions.model_version import Amount, Named
+from istio_templates.documents.versions.model_version import Amount
+from istio_templates.documents.versions.selection_limit import SelectionLimit, SelectionMetric
 from istio_templates.documents.versions.version_template import VersionTemplate
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+LONGEST_LIVE = 4 * 3600
+"""Most seconds for which live figures are looked back."""
 _TAKES: dict[str, tuple[str, ...]] = {
     "dataDriven": ("min_freshness", "metric", "floor", "max_regression"),
     "accuracyDriven": ("metric", "min_delta"),
@@ -23,31 +26,6 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "threshold": ("limits",),
 }
 _COMMON = ("strategy", "cool_down", "max_delay", "pin_ttl", "version_template")
-
-
-class SelectionMetric(Spec):
-    """A metric of evaluations on one data set; an evaluation of fewer samples says nothing."""
-
-    name: Named
-    dataset: Named
-    direction: Literal["higher", "lower"] = "higher"
-    min_samples: int = Field(default=1, ge=1, le=2**53, strict=True)
-
-
-class SelectionLimit(Spec):
-    """Between which values a metric of the version that serves has to be."""
-
-    metric: SelectionMetric
-    least: Finite | None = Field(default=None, alias="min")
-    most: Finite | None = Field(default=None, alias="max")
-
-    @model_validator(mode="after")
-    def _bounds(self) -> "SelectionLimit":
-        if self.least is None and self.most is None:
-            raise ValueError("give min, max or both")
-        if self.least is not None and self.most is not None and self.least > self.most:
-            raise ValueError(f"min {self.least:g} is above max {self.most:g}; swap them")
-        return self
 
 
 class SelectionWeights(Spec):
@@ -68,7 +46,8 @@ class SelectionWeights(Spec):
 class VersionSelection(Spec):
     """How a version is chosen. `dataDriven`: the newest data; `accuracyDriven`: the best value of a metric;
     `periodicBest`: the best score at each moment of a cron; `threshold`: another one once the served version has been
-    beyond a limit for long enough; `manual`: the pinned one only. A pin goes before every strategy.
+    beyond a limit for long enough, by its evaluations or by what is live; `manual`: the pinned one only. A pin goes
+    before every strategy.
 
     Each strategy takes its own fields. A version serves for `coolDown` at least before another one is due, and a choice
     that was not carried out within `maxDelay` expires. With a `versionTemplate` a choice is carried out by itself, by a
@@ -113,7 +92,10 @@ class VersionSelection(Spec):
         for name, span in (("maxDelay", self.max_delay), ("lookback", self.lookback), ("pinTtl", self.pin_ttl)):
             if span is not None and not seconds(span):
                 raise ValueError(f"{name}: {span} leaves no time; give more than 0")
-        places = [(limit.metric.name, limit.metric.dataset) for limit in self.limits]
+        places = [limit.place for limit in self.limits]
         if len(set(places)) < len(places):
-            raise ValueError("limits: two are about one metric on one data set; give min and max in one")
+            raise ValueError("limits: two are about one metric on one data set, or the same figure; make them one")
+        is_live = any(limit.live or (limit.drift and limit.drift.prometheus) for limit in self.limits)
+        if is_live and self.lasting and seconds(self.lasting) > LONGEST_LIVE:
+            raise ValueError(f"for: {self.lasting} is longer than live figures are looked back; give 4h at most")
         return self

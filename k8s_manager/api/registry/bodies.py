@@ -2,7 +2,7 @@
 
 from istio_templates.documents.fields import DnsLabel, Spec
 from istio_templates.documents.override import Moment, Words
-from istio_templates.documents.versions.model_version import VersionContent
+from istio_templates.documents.versions.model_version import Named, VersionContent
 
 
 class VersionRegistration(VersionContent):
@@ -22,3 +22,9 @@ class PinBody(Spec):
 
     until: Moment | None = None
     reason: Words | None = None
+
+
+class ApprovalBody(Spec):
+    """Whose pin is approved; without it that which there is."""
+
+    of: Named | None = None

@@ -57,5 +57,7 @@ def _answer(backend: Backend, key: ObjectKey, subject: str, selection: VersionSe
         return {"model": subject, "selection": None, "explanation": [said]}
     # What was chosen before keeps its moments only where the same document chooses again.
     before = status if selection == spec.selection else {**status, "selection": None}
-    found = selection_of(spec, selection, before, backend.models.registered(key), datetime.now(UTC))
+    versions, figures = backend.models.registered(key), backend.models.figures(key)
+    approvers = backend.documents.pin_approvers(key.namespace)
+    found = selection_of(spec, selection, before, versions, datetime.now(UTC), figures, approvers)
     return {"model": subject, "selection": found, "explanation": selection_sentences(subject, found)}

@@ -16,7 +16,8 @@ from istio_templates.errors import Conflict, Outdated, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import WHATEVER
 from k8s_manager.api.problems import Unconditional
-from k8s_manager.api.registry.bodies import BlockBody, PinBody, VersionRegistration
+from k8s_manager.api.registry.bodies import ApprovalBody, BlockBody, PinBody, VersionRegistration
+from k8s_manager.api.registry.pin_rules import approval_problem
 from k8s_manager.api.registry.registration import differences, evaluated_again, is_same_result
 from k8s_manager.api.services.document_bodies import shown
 from k8s_manager.api.services.document_catalog import DocumentCatalog
@@ -88,6 +89,20 @@ class VersionRegistry:
             return {"pinned": {"by": by, "at": now.isoformat(timespec="seconds"), **said}}
 
         return await self._change(key, set_pin, write)
+
+    async def approve(self, key: ObjectKey, body: ApprovalBody, by: str, write: WriteRequest) -> Manifest:
+        """Approve the pin of a version, as another person than who has made it. A repeat changes nothing; raises
+        `Conflict` where that is not possible."""
+
+        def add(spec: ModelVersionSpec) -> dict[str, Any]:
+            pin = spec.pinned
+            if why := approval_problem(pin, by, body.of):
+                raise Conflict(str(key), [Problem("", why)])
+            assert pin is not None
+            said = pin.model_dump(by_alias=True, exclude_none=True)
+            return {} if by in pin.approvals else {"pinned": {**said, "approvals": [*pin.approvals, by]}}
+
+        return await self._change(key, add, replace(write, approves=True))
 
     async def _change(self, key: ObjectKey, change: Change, write: WriteRequest) -> Manifest:
         for attempt in range(ATTEMPTS):

@@ -11,7 +11,7 @@ from k8s_manager.api.document_paths import PATHS, namespace_of, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import created, described
-from k8s_manager.api.registry.bodies import BlockBody, PinBody, VersionRegistration
+from k8s_manager.api.registry.bodies import ApprovalBody, BlockBody, PinBody, VersionRegistration
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import respond
 from k8s_manager.api.schemas.documents import ModelVersionDocument
@@ -139,5 +139,23 @@ def _pinning(app: FastAPI, backend: Backend) -> None:
         request: Request, key: Annotated[ObjectKey, Depends(place_of(KIND, backend))], write: AsAsked
     ) -> Response:
         answer = await backend.registry.pin(key, None, "", datetime.now(UTC), write)
+        note(request, key, answer)
+        return respond(answer)
+
+    @app.put(
+        _ONE + "/pin/approval",
+        tags=[KIND],
+        summary="Approve the pin of another person. A repeat changes nothing.",
+        name="approve_modelversion_pin",
+        openapi_extra=described(ApprovalBody),
+        response_model=ModelVersionDocument | WritePlan,
+    )
+    async def approve(
+        request: Request,
+        key: Annotated[ObjectKey, Depends(place_of(KIND, backend))],
+        body: Annotated[ApprovalBody, Depends(body_of(ApprovalBody, _SUBJECT))],
+        write: AsAsked,
+    ) -> Response:
+        answer = await backend.registry.approve(key, body, caller_of(request).identity.name, write)
         note(request, key, answer)
         return respond(answer)

@@ -107,6 +107,7 @@ def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -
         document = {"spec": found["data"]["spec"]} if live else document_at(found)
         if kind == "LimitOverride":
             authored(document, caller_of(request).identity)
-        answer, _ = await backend.writer.put(key, document, WriteRequest(dry_run, match or WHATEVER, why, planned))
+        asked = WriteRequest(dry_run, match or WHATEVER, why, planned, caller_of(request).identity.name)
+        answer, _ = await backend.writer.put(key, document, asked)
         note(request, key, answer)
         return in_json(answer)

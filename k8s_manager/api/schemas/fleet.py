@@ -81,6 +81,13 @@ class TreeGap(ApiAnswer):
     objects: list[StrayObject]
 
 
+class MovingRoute(ApiAnswer):
+    """A route whose weights are otherwise than in the tree, and both of them in words."""
+
+    object: str
+    how: str
+
+
 class ManifestDelivery(ApiAnswer):
     """How far manifests have come: all but `target` only where that is `git`, and the leader has written it."""
 
@@ -91,6 +98,7 @@ class ManifestDelivery(ApiAnswer):
     applied: AppliedTree | None = None
     problem: str | None = None
     out_of_step: TreeGap = optional()
+    moving: list[MovingRoute] = optional(description="Routes whose weights a release moves, at first.")
 
 
 class DoctorFinding(ApiAnswer):

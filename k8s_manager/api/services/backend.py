@@ -28,6 +28,7 @@ from k8s_manager.limits.limit_view import LimitViews
 from k8s_manager.pipeline.figures import FigureTracker
 from k8s_manager.preview.dry_run import DryRunner
 from k8s_manager.preview.forecast import LimitForecaster
+from k8s_manager.release.live.live_figures import LiveFigures
 from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.events import Events
@@ -74,6 +75,7 @@ def backend_of(
     gates: GateLoop,
     scales: ScaleViews,
     releases: ReleaseLoop,
+    live: LiveFigures,
     events: Events,
     watchers: Sequence[Watcher],
     history: HistoryRecorder,
@@ -91,7 +93,7 @@ def backend_of(
     dry_run = DryRunner(client, store, reader, traffic, plans, figures, forecaster, work)
     catalog = DocumentCatalog(store, view, watchers)
     check = AdmissionCheck(catalog, reader, traffic, plans, view, locks, work)
-    models = ModelReader(store, catalog, reader, view, limits, probe, gates, scales)
+    models = ModelReader(store, catalog, reader, view, limits, probe, gates, scales, live)
     writer = DocumentWriter(client, store, catalog, check, dry_run, locks, history)
     return Backend(
         documents=catalog,

@@ -81,6 +81,12 @@ class DocumentCatalog:
         found = self._store.get(ObjectKey("Namespace", "", namespace))
         return (found["metadata"].get("labels") or {}).get(names.TENANT) if found else None
 
+    def pin_approvers(self, namespace: str) -> int:
+        """Return how many approvals pins need in a tenant's namespace."""
+        tenant = self._store.get(ObjectKey("Tenant", "", self.tenant_of(namespace) or ""))
+        found = ((tenant or {}).get("spec") or {}).get("pinApprovers", 0)
+        return found if isinstance(found, int) else 0
+
     def namespace(self, tenant: str) -> str:
         """Return the namespace of a tenant; raises `NotFound`, or `Conflict` where another tenant has it."""
         namespace = namespace_of(self.live(ObjectKey("Tenant", "", tenant)))

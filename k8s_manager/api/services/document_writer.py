@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from istio_templates import names
-from istio_templates.documents import Document, parse
+from istio_templates.documents import Document, ModelSpec, ModelVersionSpec, parse
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.preconditions import WHATEVER, etag, require
+from k8s_manager.api.registry.pin_rules import pin_problems
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.document_bodies import completed, edited, generation, marked, shown, user_metadata
 from k8s_manager.api.services.document_catalog import DocumentCatalog
@@ -24,6 +25,7 @@ from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.own_namespace import ensure_namespace
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.dry_run import DryRunner
+from k8s_manager.release.release_status import lost_rollout
 from k8s_manager.world.installation import SYSTEM
 
 NAMESPACE_SECONDS = 10.0
@@ -57,6 +59,8 @@ class DocumentWriter:
         `made_from` another is not written where that has been edited meanwhile."""
         await self._namespaced(key)
         document = await self._check.read(key, body)
+        if not write.approves:
+            self._require_own_pin(document, write.caller)
         if write.dry_run:
             live = self._writable(document, made_from)
             if write.match is not None:
@@ -93,6 +97,14 @@ class DocumentWriter:
         self._store.put(answer)
         return answer
 
+    def _require_own_pin(self, document: Document, by: str) -> None:
+        """Make sure that a caller pins in its own name, where pins need approvals; raises `Conflict`."""
+        spec = document.spec
+        if not isinstance(spec, ModelVersionSpec) or not self._catalog.pin_approvers(document.key.namespace):
+            return
+        if found := list(pin_problems(spec, self._store.get(document.key), by)):
+            raise Conflict(str(document), found)
+
     def promised(self, key: ObjectKey, body: Manifest) -> AbstractContextManager[None]:
         """Keep for a document what it is going to hold, until the block ends."""
         return self._locks.promised(parse(completed(key, body)))
@@ -101,6 +113,7 @@ class DocumentWriter:
         """Return what is there now, if a document may be written over it."""
         self._check.require_admitted(document)
         key, live = document.key, self._store.get(document.key)
+        _require_rollout(document, live)
         if made_from and (live is None or edited(live) != edited(made_from)):
             raise Outdated(f"{key} has been changed meanwhile; repeat the change")
         if live and "deletionTimestamp" in live["metadata"]:
@@ -153,3 +166,11 @@ class DocumentWriter:
                 message = f"namespace {key.namespace} is not there yet; look at the tenant's conditions"
                 raise Waiting(message, 2)
             await asyncio.sleep(0.05)
+
+
+def _require_rollout(document: Document, live: Manifest | None) -> None:
+    """Make sure that no release is under way, or has failed, that a document without a rollout would complete at once;
+    raises `Conflict`."""
+    status = (live or {}).get("status") or {}
+    if isinstance(document.spec, ModelSpec) and (said := lost_rollout(document.spec, status)):
+        raise Conflict(str(document), [Problem("spec.rollout", said)])

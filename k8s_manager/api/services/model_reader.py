@@ -16,6 +16,8 @@ from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.kube.store import Store
 from k8s_manager.limits.limit_view import LimitView, LimitViews
+from k8s_manager.release.live.live_figures import LiveFigures
+from k8s_manager.release.live.model_figures import ModelFigures
 from k8s_manager.release.selection.version_facts import ModelVersionFact
 from k8s_manager.release.selection_document import registered_versions
 from k8s_manager.release.status_record import rollout_in
@@ -40,9 +42,11 @@ class ModelReader:
         probe: ConfigProbeLoop,
         gates: GateLoop,
         scales: ScaleViews,
+        live: LiveFigures,
     ) -> None:
         self._store, self._catalog, self._reader, self._view = store, catalog, reader, view
         self._limits, self._probe, self._gates, self._scales = limits, probe, gates, scales
+        self._live = live
 
     def limit(self, key: ObjectKey) -> tuple[Manifest | None, Mapping[str, LimitView]]:
         """Return the limit in a model's status, and the limit on each of its gateways as it is now."""
@@ -103,6 +107,10 @@ class ModelReader:
             stored for stored in self._reader.documents.all("ModelVersion") if stored.key.namespace == key.namespace
         )
         return registered_versions(found).get((key.namespace, key.name), ())
+
+    def figures(self, key: ObjectKey) -> ModelFigures:
+        """Return the live figures of a model that its selection asks for, as far as they are known."""
+        return self._live.of(key.namespace, key.name)
 
     def replicas(self, key: ObjectKey) -> list[Manifest]:
         """Return the replicas of a model that stay: version, address, whether each takes requests, and its version's

@@ -52,6 +52,8 @@ def _table(found: GitState) -> None:
         table.add_row("", f"{one['object']} {one['how']}")
     if behind["count"] > len(behind["objects"]):
         table.add_row("", f"and {behind['count'] - len(behind['objects'])} more")
+    for one in found.get("moving") or []:
+        table.add_row("moving", f"{one['object']}: {one['how']}")
     output.console().print(table)
 
 

@@ -222,6 +222,26 @@ def pin(
 
 
 @app.command()
+def approve(
+    model: ModelName,
+    version: Version,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    form: Output = Format.TABLE,
+    server: Server = None,
+    token_file: TokenFile = None,
+    state: State = DEMO,
+) -> None:
+    """Approve the pin of another person, where the tenant's pins need that.
+
+    tidegate versions approve search/ranker v1
+    """
+    connection = connect(server, token_file, state)
+    path = f"{_path(connection, model, version)}/pin/approval{asked_for(dry_run, None, reason=reason)}"
+    _show(form, connection.call("PUT", path, {}), model, version, "is approved")
+
+
+@app.command()
 def unpin(
     model: ModelName,
     version: Version,
@@ -347,7 +367,8 @@ def _sentences(obj: Object) -> list[str]:
         lines.append(f"blocked: {spec['blocked']['reason']}")
     if pinned := spec.get("pinned"):
         until = f" until {pinned['until']}" if "until" in pinned else ""
-        lines.append(f"pinned by {pinned['by']} since {pinned['at']}{until}")
+        approved = f", approved by {', '.join(pinned['approvals'])}" if pinned.get("approvals") else ""
+        lines.append(f"pinned by {pinned['by']} since {pinned['at']}{until}{approved}")
     generation = metadata.get("generation")
     conditions = obj.get("status", {}).get("conditions", [])
     current = [one for one in conditions if one["type"] == "Served" and one.get("observedGeneration") == generation]

@@ -1,7 +1,9 @@
 """What is done to a model: each action is proposed, shown as a plan, and applied when it is confirmed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,6 +28,7 @@ def routes(site: ConsoleSite) -> list[Route]:
         "traffic": _traffic,
         "pause": _pause,
         "release": _release,
+        "approval": _approval,
         "override": _override,
         "override/end": _end_override,
         "rollback": _rollback,
@@ -78,6 +81,13 @@ def _pause(request: Request) -> WriteIntent:
 def _release(request: Request) -> WriteIntent:
     action = form_of(request).get("action", "")
     return _intent(request, f"{action.capitalize()} the release of", "PUT", "/release", {"action": action})
+
+
+def _approval(request: Request) -> WriteIntent:
+    place, form = request.path_params, form_of(request)
+    name, of = form.get("name", ""), form.get("of", "")
+    path = f"/v1/tenants/{quote(place['tenant'], '')}/modelversions/{quote(name, '')}/pin/approval"
+    return replace(_intent(request, f"Approve the pin {name} of", "PUT", "", {"of": of}), path=path)
 
 
 def _override(request: Request) -> WriteIntent:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from k8s_manager.release.decision.observation import ReleaseObservation
 from k8s_manager.release.decision.rules import WHOLE, ReleaseRules
-from k8s_manager.release.decision.state import ReleasePhase, ReleaseReason, ReleaseState
+from k8s_manager.release.decision.state import BlockedVersion, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.decision.transitions import STOPPED, aborted, finished, resumed, started
 
 Notes = tuple[ReleaseReason, ...]
@@ -32,14 +32,28 @@ def directed(rules: ReleaseRules, state: ReleaseState | None, seen: ReleaseObser
 
 
 def _adopted(rules: ReleaseRules, seen: ReleaseObservation) -> tuple[ReleaseState, Notes]:
-    """Return a state from live weights alone: the status was lost, or there never was one. The step goes on that has
-    at most the weight that is live, from its beginning."""
-    others = {version: weight for version, weight in seen.live.items() if weight > 0 and version != seen.wanted}
+    """Return a state from live weights, and from what was recorded: the status was lost, or there never was one. The
+    step goes on that has at most the weight that is live, from its beginning; a version that is blocked has none."""
+    state, notes = _found(rules, seen)
+    if (record := seen.record) is None:
+        return state, notes
+    blocked = tuple(BlockedVersion(one.version, one.reason, one.at) for one in record.blocked)
+    state = replace(state, blocked=tuple(one for one in blocked if one.version != state.stable))
+    if state.is_under_way and (block := state.block(state.version)):
+        state = aborted(state, ReleaseReason.VERSION_BLOCKED, block.reason, seen.at, blocks=False)
+    return replace(state, handled=record.handled), (*notes, ReleaseReason.STATE_LOST)
+
+
+def _found(rules: ReleaseRules, seen: ReleaseObservation) -> tuple[ReleaseState, Notes]:
+    live = seen.live
+    if not any(live.values()) and seen.record is not None and seen.record.stable in seen.versions:
+        live = {seen.record.stable: WHOLE}
+    others = {version: weight for version, weight in live.items() if weight > 0 and version != seen.wanted}
     if not others:
         return ReleaseState(seen.wanted, seen.wanted, ReleasePhase.DONE, is_live=True, since=seen.at), ()
     stable = min(others, key=lambda version: (-others[version], version))
     idle = ReleaseState(stable, stable, ReleasePhase.DONE, since=seen.at)
-    weight = seen.live.get(seen.wanted, 0)
+    weight = live.get(seen.wanted, 0)
     if not weight:
         return idle, ()
     state = replace(started(rules, idle, seen.wanted, seen.at), weight=weight)

@@ -9,6 +9,7 @@ from collectors.access_log.latency import merged
 from collectors.access_log.outcomes import ADMITTED
 from collectors.access_log.rows import StatsRow
 from k8s_manager.release.decision.rules import OUTCOME_GROUPS
+from k8s_manager.traffic.release_record import ReleaseRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class ReleaseObservation:
 
     `wanted` is the version at which the document points, `live` the weights in the cluster (per cent). `statistics` are
     those since the state's `since`. `may_progress` is whether windows and freezes let a release go on, `hindrance` what
-    they say; `is_window_over` whether that is because no window is open.
+    they say; `is_window_over` whether that is because no window is open. `record` is what is left where the state was
+    lost.
     """
 
     at: float
@@ -104,6 +106,7 @@ class ReleaseObservation:
     may_progress: bool = True
     hindrance: str = ""
     is_window_over: bool = False
+    record: ReleaseRecord | None = None
 
     def replicas_of(self, version: str) -> VersionCapacity:
         """Return the replicas of a version; of one that is not known none."""

@@ -110,7 +110,7 @@ class ReleaseState:
     seen in the cluster since it was decided. `started` is when the release began, `since` when its present weight (and
     with it its statistics) did, `paused` when it was paused; all in epoch seconds. `kept` are the replicas that the
     stable version keeps, `handled` the last action that was taken notice of. `window` are the quiet hours that were
-    chosen for it.
+    chosen for it. `previous` is the version that was stable before this one.
     """
 
     stable: str
@@ -135,6 +135,7 @@ class ReleaseState:
     handled: str = ""
     blocked: tuple[BlockedVersion, ...] = ()
     window: ReleaseWindow | None = None
+    previous: str = ""
 
     @property
     def is_under_way(self) -> bool:

@@ -22,6 +22,7 @@ def started(rules: ReleaseRules, state: ReleaseState, version: str, at: float) -
         message=f"A release from {state.stable} to {version} begins.",
         handled=state.handled,
         blocked=state.blocked,
+        previous=state.previous,
     )
 
 
@@ -46,8 +47,9 @@ def aborted(state: ReleaseState, reason: ReleaseReason, message: str, at: float,
 def finished(state: ReleaseState, at: float) -> ReleaseState:
     """Return the state behind a release: what was new is stable."""
     message = f"Version {state.version} answers all requests."
-    state = replace(state, stable=state.version, phase=ReleasePhase.DONE, weight=0, begun=False, kept=0, since=at)
-    return replace(state, is_forced=False, reason=ReleaseReason.COMPLETE, message=message)
+    stable, previous = state.version, state.stable
+    state = replace(state, stable=stable, phase=ReleasePhase.DONE, weight=0, begun=False, kept=0, since=at)
+    return replace(state, is_forced=False, reason=ReleaseReason.COMPLETE, message=message, previous=previous)
 
 
 def resumed(state: ReleaseState, rules: ReleaseRules) -> ReleaseState:

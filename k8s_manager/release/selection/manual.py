@@ -3,7 +3,13 @@
 from datetime import datetime
 
 from k8s_manager.release.selection.candidates import SelectionView
-from k8s_manager.release.selection.selection_decision import Choice, NoChangeReason, NoChoice, SelectionEvidence
+from k8s_manager.release.selection.selection_decision import (
+    Choice,
+    NoChangeReason,
+    NoChoice,
+    SelectionEvidence,
+    VersionRejection,
+)
 from k8s_manager.release.selection.selection_rules import SelectionRules
 from k8s_manager.release.selection.version_facts import ModelVersionFact, VersionPin, rank_of_name
 
@@ -38,6 +44,15 @@ def without_pin(rules: SelectionRules, view: SelectionView) -> NoChoice:
             sentence = f"{version.name} is pinned by {pin.by} and needs the approval of {lacking} more; approve it."
             return NoChoice(NoChangeReason.NOT_APPROVED, sentence)
     return NoChoice(NoChangeReason.NO_PIN, "No version is pinned; pin one to have it released.")
+
+
+def pending_pins(rules: SelectionRules, view: SelectionView) -> tuple[VersionRejection, ...]:
+    """Return the versions whose pins wait for approval, and for how many."""
+    return tuple(
+        VersionRejection(version.name, f"is pinned by {pin.by}, which waits for the approval of {lacking} more")
+        for version in view.versions
+        if (pin := version.pinned) and _holds(rules, pin, view.now) and (lacking := _lacking(rules, pin))
+    )
 
 
 def _holds(rules: SelectionRules, pin: VersionPin, now: datetime) -> bool:

@@ -17,6 +17,7 @@ class NoChangeReason(StrEnum):
     NOT_APPROVED = "ApprovalMissing"
     NOT_DUE = "NotDue"
     WITHIN_LIMITS = "WithinLimits"
+    FIGURES_MISSING = "FiguresMissing"
     NO_CANDIDATE = "NoEligibleVersion"
     NOT_BETTER = "NotBetter"
     NOT_COMPARABLE = "ServedVersionUnknown"

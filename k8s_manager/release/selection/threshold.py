@@ -23,7 +23,7 @@ def choose_within_limits(strategy: Threshold, view: SelectionView) -> Choice | N
     """Return the version that meets all limits with the most room, once the served one does not."""
     broken = [limit for limit in strategy.limits if _lasted(limit, view) >= strategy.lasting]
     if view.served.name is not None and not broken:
-        return NoChoice(NoChangeReason.WITHIN_LIMITS, f"The served {view.served.name} is within its limits.")
+        return _within(strategy, view)
     found, rejected = view.eligible(lambda version: _flaw(strategy, view, version))
     evidence = tuple(_violation(limit, view) for limit in broken)
     if not found:
@@ -34,6 +34,24 @@ def choose_within_limits(strategy: Threshold, view: SelectionView) -> Choice | N
     figures = () if math.isinf(room) else (("room", room),)
     mine = SelectionEvidence(f"{best.name} meets all limits{known}; {len(found)} eligible.", figures)
     return Choice(best, (*evidence, mine), rejected)
+
+
+def _within(strategy: Threshold, view: SelectionView) -> NoChoice:
+    """Return that no limit is known to be broken, and of which nothing is known."""
+    unknown = [limit for limit in strategy.limits if not _is_known(limit, view)]
+    if not unknown:
+        return NoChoice(NoChangeReason.WITHIN_LIMITS, f"The served {view.served.name} is within its limits.")
+    flaws = [f"{limit.name} ({view.served.flaws[limit.name]})" for limit in unknown if limit.name in view.served.flaws]
+    quiet = [limit.name for limit in unknown if limit.name not in view.served.flaws]
+    what = ", ".join((*flaws, *(f"{name} (no value of the last ten minutes)" for name in quiet)))
+    sentence = f"No limit of the served {view.served.name} is known to be broken; nothing is known of {what}."
+    return NoChoice(NoChangeReason.FIGURES_MISSING, sentence, needs_owner=bool(flaws))
+
+
+def _is_known(limit: VersionLimits, view: SelectionView) -> bool:
+    """Tell whether there is a fresh value of what is limited."""
+    samples = view.served.live.get(limit.name, ())
+    return any(math.isfinite(one.value) and timedelta(0) <= view.now - one.at <= FRESH for one in samples)
 
 
 def violated_since(limit: VersionLimits, samples: Sequence[LiveSample], now: datetime) -> datetime | None:

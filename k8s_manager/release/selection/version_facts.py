@@ -81,13 +81,14 @@ class LiveSample:
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
     """What serves a model: the version (None: none yet) and the one before it, since when, whether a release is under
-    way, and the live values of each measure, by its name."""
+    way, the live values of each measure, by its name, and why there are none of some, as clauses."""
 
     name: str | None
     since: datetime | None = None
     previous: str | None = None
     releasing: bool = False
     live: Mapping[str, Sequence[LiveSample]] = field(default_factory=dict)
+    flaws: Mapping[str, str] = field(default_factory=dict)
 
 
 def rank_of_name(name: str) -> tuple[tuple[int, int, str], ...]:

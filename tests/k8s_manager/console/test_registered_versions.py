@@ -27,6 +27,23 @@ async def test_the_page_of_a_model_lists_its_registered_versions_alone(place, br
     assert "s3://models/other/2" not in page.text
 
 
+async def test_a_pin_of_another_person_is_approved_on_the_page(place, browser):
+    rest, page = place.rest, "/console/tenants/search/models/ranker"
+    assert (await rest.call("POST", ROOT, {"model": "ranker", "version": "v2", "image": "x:2"}))[0] == 201
+    pinned = {"by": "anna", "at": "2026-11-21T00:00:00Z"}
+    assert (await rest.call("PATCH", f"{ROOT}/ranker-v2", {"spec": {"pinned": pinned}}))[0] == 200
+
+    async def is_shown() -> bool:
+        return "Approve the pin of anna" in (await browser.get(page)).text
+
+    await until(is_shown, what="the pin on the page")
+    csrf = (await browser.get(page)).form("/sign-out")["csrf"]
+    plan = await browser.send(f"{page}/approval", {"csrf": csrf, "name": "ranker-v2", "of": "anna"})
+    assert plan.status == 200 and "Approve the pin ranker-v2 of" in plan.text, plan.text
+    assert "Done." in (await browser.send("/console/apply", plan.form("/apply"))).text
+    assert "approved by" in (await browser.get(page)).text
+
+
 async def test_the_page_says_which_version_should_serve_and_on_what_evidence(place, browser):
     for name, day in (("v1", "01"), ("v2", "20")):
         body = {"model": "ranker", "version": name, "image": f"x:{name}", "dataUntil": f"2026-10-{day}T00:00:00Z"}

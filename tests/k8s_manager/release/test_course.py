@@ -1,11 +1,16 @@
 """A document that changes in the middle, and a status that is lost or old."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from k8s_manager.release.decision.observation import ReleaseAction
 from k8s_manager.release.decision.rules import ReleaseStep
 from k8s_manager.release.decision.state import BlockedVersion, ReleasePhase, ReleaseReason
+from k8s_manager.traffic.release_record import MOST_TEXT, RecordedBlock, ReleaseRecord, record_in
 from tests.support.releases import FAILING, GOOD, IDLE, RULES, ReleaseCluster
 
 P, R = ReleasePhase, ReleaseReason
@@ -124,6 +129,59 @@ def test_a_lost_status_goes_on_from_the_live_weights(live, weight):
     assert (found.weights["v2"], R.STATE_LOST in found.reasons) == (weight, True)
     cluster.reach(P.DONE)
     assert cluster.live == {"v2": 100}
+
+
+BLOCK = RecordedBlock("v2", "errors: 20 %", 900_000.0)
+
+
+def test_a_lost_status_keeps_its_blocks_and_retry_takes_them_away():
+    cluster = ReleaseCluster(state=None, record=ReleaseRecord("v1", (BLOCK,), "retry-1"))
+    asked = ReleaseAction("retry-1", "retry", "ops")
+    found = cluster.look(action=asked)
+    assert (found.reasons[0], R.STATE_LOST in found.reasons) == (R.VERSION_BLOCKED, True)
+    assert cluster.live == {"v1": 100} and "errors: 20 %" in found.message
+    assert {cluster.look(action=asked).weights["v2"] for _ in range(50)} == {0}
+    cluster.act("retry")
+    cluster.reach(P.DONE)
+    assert cluster.live == {"v2": 100} and cluster.state.blocked == ()
+
+
+def test_where_routes_are_gone_too_requests_go_to_the_stable_version_and_a_release_begins():
+    cluster = ReleaseCluster(state=None, live={}, warm={"v1": 10}, record=ReleaseRecord("v1"))
+    found = cluster.look()
+    assert found.weights == {"v1": 100, "v2": 0} and cluster.state.is_under_way
+    cluster.reach(P.DONE)
+    assert cluster.live == {"v2": 100}
+    cluster = ReleaseCluster(state=None, live={}, record=ReleaseRecord("v1", (BLOCK,)))
+    assert {cluster.look().weights["v1"] for _ in range(50)} == {100}
+
+
+def test_a_stable_version_that_is_gone_leaves_the_document():
+    cluster = ReleaseCluster(state=None, live={}, record=ReleaseRecord("v0", (BLOCK,)))
+    assert cluster.look().weights["v2"] == 100 and cluster.state.blocked == ()
+
+
+def test_a_blocked_version_with_live_requests_loses_them():
+    cluster = ReleaseCluster(state=None, live={"v1": 75, "v2": 25}, warm={"v1": 10, "v2": 5})
+    cluster.record = ReleaseRecord("v1", (BLOCK,))
+    assert cluster.look().weights == {"v1": 100, "v2": 0}
+    assert [one.version for one in cluster.state.blocked] == ["v2"]
+
+
+@given(text=st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_what_others_have_written_is_no_record(text):
+    assert record_in(text) is None
+
+
+@given(
+    stable=st.text(min_size=1, max_size=63),
+    blocked=st.lists(st.builds(RecordedBlock, st.text(), st.text(max_size=300), st.integers(0, 2**32).map(float))),
+    handled=st.text(max_size=1024),
+)
+def test_a_record_is_read_as_it_was_written_but_for_the_oldest_blocks(stable, blocked, handled):
+    record = ReleaseRecord(stable, tuple(blocked), handled)
+    found = record_in(record.text)
+    assert found == replace(record, blocked=record.blocked[-16:]) or len(record.text) > MOST_TEXT
 
 
 def test_a_lost_status_below_the_first_step_keeps_what_is_live():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from istio_templates.documents import parse
 from k8s_manager.release.decision.rules import ReleaseRules, ReleaseStep
 from k8s_manager.release.decision.state import (
     BlockedVersion,
@@ -13,8 +14,9 @@ from k8s_manager.release.decision.state import (
     ReleaseReason,
     ReleaseState,
 )
-from k8s_manager.release.release_status import release_condition, release_sentences
+from k8s_manager.release.release_status import lost_rollout, release_condition, release_sentences
 from k8s_manager.release.status_record import status_of
+from tests.support.documents import model
 
 RULES = ReleaseRules(steps=(ReleaseStep(5),))
 ERRORS = CheckResult("errors", CheckVerdict.PASS, "5xx: 1 % of 90 requests; at most 2 %: pass", 1.0)
@@ -31,6 +33,27 @@ RUNNING = ReleaseState(
     results=(ERRORS,),
     blocked=(BlockedVersion("v3", "errors failed.", 1.0),),
 )
+IDLE = replace(RUNNING, phase=ReleasePhase.DONE, version="v1", weight=0)
+ROLLOUT = {"rollout": {}}
+
+
+def test_what_a_document_without_a_rollout_does_to_a_release_is_said():
+    under_way, ended = {"rollout": status_of(RUNNING, RULES)}, {"rollout": status_of(IDLE, RULES)}
+
+    def lost(status, *to, **more):
+        versions = [{"name": name} for name in ("v1", "v2", "v3")]
+        workloads = [{**one, "workload": {"replicas": 1, "image": f"x:{one['name']}"}} for one in versions]
+        shares = [{"version": name, "weight": 100 // len(to)} for name in to]
+        return lost_rollout(parse(model(versions=workloads, traffic=shares, **more)).spec, status)
+
+    assert lost(under_way, "v2") == (
+        "a release to v2 is under way at 5 %; without a rollout requests go to v2 100 % at once, without steps and "
+        "checks; promote or abort it first, or let traffic point at v1"
+    )
+    assert "go to v1 50 %, v2 50 % at once" in lost(under_way, "v1", "v2")
+    assert "version v3 is blocked: errors failed; without" in lost(ended, "v3")
+    for status, to, more in ((under_way, "v1", {}), (ended, "v2", {}), ({}, "v2", {}), (under_way, "v2", ROLLOUT)):
+        assert lost(status, to, **more) is None
 
 
 def test_sentences_have_one_full_stop_each():

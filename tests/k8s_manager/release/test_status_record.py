@@ -58,6 +58,7 @@ states = st.builds(
     approved=st.lists(st.integers(0, 19), max_size=3).map(tuple),
     handled=texts,
     blocked=st.lists(st.builds(BlockedVersion, version=names, reason=texts, at=moments), max_size=2).map(tuple),
+    previous=texts,
     window=st.none() | st.builds(ReleaseWindow, start=st.none() | moments, end=moments, message=texts),
 )
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istio_templates.documents import parse
+from k8s_manager.traffic.release_record import ReleaseRecord
 from k8s_manager.traffic.release_traffic import mirrored, released, stated_weights
 from k8s_manager.traffic.weights import declared
 from tests.support.documents import model
@@ -108,3 +109,13 @@ def test_whatever_is_written_the_document_to_go_by_is_one_that_could_be_written(
     if found is not None:
         assert sum(declared(found).values()) == 100
         assert {name for name, weight in declared(found).items() if weight} <= {one.name for one in found.versions}
+
+
+def test_without_status_and_routes_the_recorded_stable_version_gets_the_requests():
+    spec, record = spec_of(), ReleaseRecord("v1")
+    found = released("ranker", spec, {}, {}, (), record)
+    assert found is not None and declared(found) == {"v1": 100, "v2": 0}
+    assert released("ranker", spec, {}, {"v2": 100}, (), record) is None
+    assert released("ranker", spec, status(v2=100), {}, (), record) is None
+    assert released("ranker", spec, {}, {}, (), ReleaseRecord("gone")) is None
+    assert released("ranker", spec_of(rollout=False), {}, {}, (), record) is None

@@ -71,6 +71,7 @@ class ReleaseSummary(ApiAnswer):
     checks: list[ReleaseCheckResult]
     blocked: list[BlockedRelease]
     window: ReleaseHours = optional()
+    previous: str = optional(description="The version that was stable before this one.")
     started: str = optional()
     since: str = optional(description="Since when the present weights hold.")
     paused: str = optional()

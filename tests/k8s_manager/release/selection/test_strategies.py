@@ -213,23 +213,30 @@ def live(*values: float, name: str = "p99", step: timedelta = timedelta(minutes=
         ((0.3, math.nan, 0.3), True),
         ((math.inf, math.inf, math.inf), False),
         ((), False),
+        ((0.3,), False),
     ],
 )
 def test_threshold_acts_once_a_limit_is_broken_for_long_enough(values, changes):
-    found = chosen(LIMITS, version("v2", 0.9, latency=0.1), served=live(*values))[0]
-    assert found == ("v2" if changes else NoChangeReason.WITHIN_LIMITS)
+    good = {GOOD.name: [LiveSample(NOW, 0.9)]}
+    served = live(*values)
+    found = chosen(LIMITS, version("v2", 0.9, latency=0.1), served=replace(served, live={**served.live, **good}))[0]
+    is_known = any(map(math.isfinite, values))
+    assert found == ("v2" if changes else NoChangeReason.WITHIN_LIMITS if is_known else NoChangeReason.FIGURES_MISSING)
 
 
 def test_a_gap_in_the_live_values_begins_the_time_beyond_a_limit_again():
     served = live(0.3, 0.3, 0.3, step=timedelta(minutes=11))
-    assert chosen(LIMITS, version("v2", 0.9, latency=0.1), served=served)[0] is NoChangeReason.WITHIN_LIMITS
+    strategy = replace(LIMITS, limits=(SLOW,))
+    assert chosen(strategy, version("v2", 0.9, latency=0.1), served=served)[0] is NoChangeReason.WITHIN_LIMITS
 
 
-def test_live_values_that_are_old_break_no_limit():
-    assert (
-        chosen(LIMITS, version("v2", 0.9, latency=0.1), served=live(0.3, 0.3, 0.3), now=NOW + HOUR)[0]
-        is NoChangeReason.WITHIN_LIMITS
-    )
+def test_live_values_that_are_old_break_no_limit_and_are_said_to_be_missing():
+    served, versions = live(0.3, 0.3, 0.3, flaws={"p99": "no collector answers"}), [BASE, version("v2", latency=0.1)]
+    found = evaluate(SelectionRules(LIMITS), versions, served, NOW + HOUR)
+    assert said(found)[0] is NoChangeReason.FIGURES_MISSING and found.needs_owner
+    assert "nothing is known of p99 (no collector answers), accuracy (no value of the last ten min" in found.sentence
+    found = evaluate(SelectionRules(LIMITS), versions, replace(served, flaws={}), NOW + HOUR)
+    assert said(found)[0] is NoChangeReason.FIGURES_MISSING and not found.needs_owner
 
 
 @pytest.mark.parametrize(

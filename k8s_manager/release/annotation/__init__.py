@@ -1,0 +1,1 @@
+"""Annotations of Models by which releases outlive their statuses."""

@@ -1,0 +1,1 @@
+"""Live figures of models: what the limits of the strategy `threshold` are held against."""
