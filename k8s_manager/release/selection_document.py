@@ -137,7 +137,7 @@ def _strategy(selection: VersionSelection) -> Strategy:
             fallback = ThresholdFallback(selection.fallback or "keep")
             return Threshold(limits, span(selection.lasting or "10m"), fallback)
         case "manual":
-            return Manual()
+            return Manual(selection.alias)
 
 
 def _metric(metric: SelectionMetric) -> Metric:
@@ -165,6 +165,7 @@ def _fact(name: str, created: str, spec: ModelVersionSpec) -> ModelVersionFact:
         errors=spec.errors,
         blocked=spec.blocked.reason if spec.blocked else None,
         pinned=_pin(spec.pinned) if spec.pinned else None,
+        aliases=frozenset(spec.aliases),
     )
 
 

@@ -65,6 +65,16 @@ class Git:
 
 
 @dataclass(frozen=True, slots=True)
+class MlflowSettings:
+    """The MLflow server whose registered models are read: its URL, a file with the bearer token that it asks for (read
+    again for each call), and its certificate authorities, where they are not publicly known."""
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The manager's settings."""
 
@@ -158,6 +168,9 @@ class Settings:
     webhook_ca_file: Path | None = None
     """Certificate authorities for the hosts of webhooks, beside the public ones."""
 
+    mlflow: MlflowSettings | None = None
+    """Where registered models are read; absent: none are."""
+
     traces_url: str | None = None
     """The OTLP/HTTP endpoint that takes the spans of the manager's own work; absent: none are made."""
 
@@ -221,6 +234,9 @@ class Settings:
 
     release_every: float = 5.0
     """No flag: seconds between two looks at a release that is under way."""
+
+    registry_every: float = 30.0
+    """No flag: seconds between two looks at a registered model."""
 
     proof_patience: float = 15.0
     """No flag: seconds after which a gateway pod that does not run the written slots counts as having rejected them.
