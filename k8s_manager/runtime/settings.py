@@ -18,6 +18,8 @@ from k8s_manager.runtime.git_address import Address
 
 # DNS caches and the longest connection of a managed gateway, whose connections end after ten minutes.
 GATEWAY_OVERLAP = 660.0
+REGISTRY_EVERY = 30.0
+"""Seconds between two reads of a registered model in MLflow."""
 SERVICE = ("tidegate-system", "tidegate")
 """The managers' Service, as the shipped manifests have it."""
 
@@ -67,11 +69,13 @@ class Git:
 @dataclass(frozen=True, slots=True)
 class MlflowSettings:
     """The MLflow server whose registered models are read: its URL, a file with the bearer token that it asks for (read
-    again for each call), and its certificate authorities, where they are not publicly known."""
+    again for each call), its certificate authorities, where they are not publicly known, and the seconds between two
+    reads of a registered model."""
 
     url: str
     token_file: Path | None = None
     ca_file: Path | None = None
+    every: float = REGISTRY_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +238,6 @@ class Settings:
 
     release_every: float = 5.0
     """No flag: seconds between two looks at a release that is under way."""
-
-    registry_every: float = 30.0
-    """No flag: seconds between two looks at a registered model."""
 
     proof_patience: float = 15.0
     """No flag: seconds after which a gateway pod that does not run the written slots counts as having rejected them.

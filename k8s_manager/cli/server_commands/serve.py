@@ -14,8 +14,9 @@ from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
 from k8s_manager.cli.server_commands.free_port import require_free
+from k8s_manager.cli.server_commands.registry_options import RegistryOptions, mlflow_settings
 from k8s_manager.runtime.git_address import Address
-from k8s_manager.runtime.settings import SERVICE, Git, MlflowSettings, Settings, Tls
+from k8s_manager.runtime.settings import SERVICE, Git, Settings, Tls
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +52,7 @@ def serve(
     statistics: options.StatisticsOptions,
     metrics: options.MetricOptions,
     releases: options.ReleaseOptions,
-    registries: options.RegistryOptions,
+    registries: RegistryOptions,
     git: options.GitOptions,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
@@ -93,7 +94,7 @@ def serve(
         webhook_hosts=_webhook_hosts(releases),
         webhook_key_file=releases.webhook_key_file,
         webhook_ca_file=releases.webhook_ca_file,
-        mlflow=_mlflow(registries),
+        mlflow=mlflow_settings(registries),
         traces_url=server.traces,
         external_metrics_listen=address(metrics.external_metrics_listen) if metrics.external_metrics_listen else None,
         external_metrics_service=_pair(metrics.external_metrics_service) or SERVICE,
@@ -107,16 +108,6 @@ def serve(
 def _require_prometheus(limits: options.LimitOptions, prometheus: options.PrometheusOptions) -> None:
     if limits.replica_source is not options.ReplicaSource.WATCH and prometheus.prometheus_url is None:
         raise typer.BadParameter(f"--replica-source {limits.replica_source.value} needs --prometheus")
-
-
-def _mlflow(registries: options.RegistryOptions) -> MlflowSettings | None:
-    """Return the server of registered models; None without one."""
-    url = registries.mlflow_url
-    if not url:
-        return None
-    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", url):
-        raise typer.BadParameter(f"--mlflow-url {url!r} is no URL, such as http://mlflow.ml.svc:5000")
-    return MlflowSettings(url, registries.mlflow_token_file, registries.mlflow_ca_file)
 
 
 def _webhook_hosts(releases: options.ReleaseOptions) -> tuple[HostPattern, ...]:

@@ -19,7 +19,6 @@ _prometheus = partial(typer.Option, rich_help_panel="Prometheus")
 _metrics = partial(typer.Option, rich_help_panel="External metrics")
 _SERVICE, _KEDA_AUTH = "/".join(SERVICE), "/".join(DEFAULT_KEDA.auth)
 _releases = partial(typer.Option, rich_help_panel="Releases")
-_registries = partial(typer.Option, rich_help_panel="Registered models in MLflow")
 _git = partial(typer.Option, rich_help_panel="Manifests in Git")
 
 
@@ -247,22 +246,6 @@ WebhookCaFile = Annotated[
     _releases(envvar="TIDEGATE_WEBHOOK_CA_FILE", help="Authorities for their certificates, beside the public ones."),
 ]
 
-MlflowUrl = Annotated[
-    str | None,
-    _registries(
-        metavar="URL",
-        envvar="TIDEGATE_MLFLOW_URL",
-        help="The MLflow server whose registered models models may name, such as http://mlflow.ml.svc:5000.",
-    ),
-]
-MlflowTokenFile = Annotated[
-    Path | None,
-    _registries(envvar="TIDEGATE_MLFLOW_TOKEN_FILE", help="A file with the bearer token that it asks for."),
-]
-MlflowCaFile = Annotated[
-    Path | None, _registries(envvar="TIDEGATE_MLFLOW_CA_FILE", help="The authorities for its certificate.")
-]
-
 GitUrl = Annotated[
     str | None,
     _git(
@@ -376,15 +359,6 @@ class ReleaseOptions:
     webhook_hosts: WebhookHosts = ""
     webhook_key_file: WebhookKeyFile = None
     webhook_ca_file: WebhookCaFile = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryOptions:
-    """Where registered models are read."""
-
-    mlflow_url: MlflowUrl = None
-    mlflow_token_file: MlflowTokenFile = None
-    mlflow_ca_file: MlflowCaFile = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

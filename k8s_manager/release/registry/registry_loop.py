@@ -33,11 +33,11 @@ from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import REGISTRY_LAST_READ, REGISTRY_MODELS, REGISTRY_READS
-from k8s_manager.runtime.settings import Settings
+from k8s_manager.runtime.settings import REGISTRY_EVERY, Settings
 from k8s_manager.world.world import World
 
-AWAY = Backoff(15.0, 300.0)
-"""The pauses while the server does not answer."""
+AWAY = 300.0
+"""The longest pause while the server does not answer, in seconds."""
 SOON = 1.0
 """Seconds until the next round of a model of which more versions wait."""
 QUIET = Cadence(0.1, 0.5)
@@ -59,7 +59,9 @@ class RegistryLoop:
         changed: asyncio.Event,
     ) -> None:
         self._client, self._store, self._server = client, store, server
-        self._clock, self._every, self._events, self._changed = clock, settings.registry_every, events, changed
+        self._clock, self._events, self._changed = clock, events, changed
+        self._every = settings.mlflow.every if settings.mlflow else REGISTRY_EVERY
+        self._away = Backoff(self._every / 2, AWAY)
         self._effects = Effects(clock, asyncio.Event())
         self._targets: dict[ModelPlace, RegistryTarget] = {}
         self._views: dict[ModelPlace, RegistryView] = {}
@@ -189,7 +191,7 @@ class RegistryLoop:
         self._failures += 1
         for place, target in self._targets.items():
             self._fail(place, target, RegistryReason.UNAVAILABLE, error)
-        self._away_until = self._clock.now() + AWAY.after(self._failures)
+        self._away_until = self._clock.now() + self._away.after(self._failures)
         return self._away_until
 
     def _show(self, place: ModelPlace, view: RegistryView) -> None:
