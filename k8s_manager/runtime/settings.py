@@ -69,13 +69,20 @@ class Git:
 @dataclass(frozen=True, slots=True)
 class MlflowSettings:
     """The MLflow server whose registered models are read: its URL, a file with the bearer token that it asks for (read
-    again for each call), its certificate authorities, where they are not publicly known, and the seconds between two
-    reads of a registered model."""
+    again for each call), its certificate authorities, where they are not publicly known, the seconds between two reads
+    of a registered model, and which of them the models of a tenant may name: `{tenant}` stands for its name, and a `*`
+    at the end for whatever follows."""
 
     url: str
     token_file: Path | None = None
     ca_file: Path | None = None
     every: float = REGISTRY_EVERY
+    names: str = "*"
+
+    def allows(self, tenant: str, name: str) -> bool:
+        """Tell whether the models of a tenant may name a registered model."""
+        whole = self.names.replace("{tenant}", tenant)
+        return name.startswith(whole[:-1]) if whole.endswith("*") else name == whole
 
 
 @dataclass(frozen=True, slots=True)

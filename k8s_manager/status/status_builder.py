@@ -37,7 +37,8 @@ Selected       (models with a selection) the version that     Chosen | Expired |
                                                                | AliasServes | NoVersionWithAlias
                                                                | AliasedVersionBlocked
 RegistryRead   (models with a registry) their versions are     Read | SomeLeftOut | NotReadYet | NotConfigured
-               those of MLflow                                 | Unavailable | NotFound | OddAnswer | NotWritten
+               those of MLflow                                 | NotAllowed | Unavailable | NotFound | OddAnswer
+                                                               | NotWritten
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh

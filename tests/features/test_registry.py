@@ -1,12 +1,14 @@
 """Versions from a registry of models: read, chosen by alias, released and served; in simulated time."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from istio_templates.facts import ObjectKey
 from k8s_manager.release.registry.registry_answer import OddRegistryAnswer, RegistryUnavailable, RunMetric
+from k8s_manager.runtime.settings import MlflowSettings
 from tests.features.test_release import ROLLOUT, add_replicas, passed, serving, status, weights
-from tests.support.direct_api import Cluster
+from tests.support.direct_api import SETTINGS, Cluster
 from tests.support.documents import model
 from tests.support.registered_models import CREATED, RegistryInMemory, registered
 from tests.support.served_requests import ServedRequests
@@ -110,6 +112,23 @@ def test_without_a_server_the_condition_says_how_to_give_one():
         assert "give it to one, or pin a version" in condition(cluster, "Selected")[2]
 
     run(check, None)
+
+
+def test_a_registered_model_that_is_not_the_tenants_own_is_not_read():
+    registry = two_versions()
+    registry.versions["search.ranker"] = [registered(7)]
+    own = replace(SETTINGS, mlflow=MlflowSettings("http://mlflow.test", names="{tenant}.*"))
+
+    async def main() -> None:
+        async with serving(ServedRequests(), own, registry=registry) as cluster:
+            await cluster.apply(document())
+            await passed(cluster, lambda: condition(cluster)[1] == "NotAllowed")
+            assert "(--mlflow-names {tenant}.*); name another one" in condition(cluster)[2]
+            await cluster.apply(document("search.ranker"))
+            await passed(cluster, lambda: version(cluster, "v7") is not None)
+            assert "fleet-ranker" not in registry.calls and version(cluster, "v2") is None
+
+    simulate(main())
 
 
 def test_the_next_leader_goes_on_and_does_not_make_again_what_was_deleted():

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from asyncio.subprocess import STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -20,7 +21,7 @@ ROOT = "/api/2.0/mlflow"
 
 
 class Mlflow:
-    """A server that runs; `stop` and `start` are an outage."""
+    """A server that runs; one that is frozen answers nobody until it is thawed."""
 
     def __init__(self, folder: Path, session: aiohttp.ClientSession) -> None:
         self._folder, self._session, self._port = folder, session, free_port()
@@ -50,8 +51,12 @@ class Mlflow:
         """Move an alias."""
         await self.call("POST", "registered-models/alias", {"name": model, "alias": alias, "version": str(version)})
 
+    async def answers(self) -> None:
+        """Wait until it does."""
+        await until(self._is_up, "MLflow answering")
+
     async def start(self) -> None:
-        """Run the server until it answers."""
+        """Start the server."""
         words = ("server", "--backend-store-uri", f"sqlite:///{self._folder / 'store.db'}", "--host", "127.0.0.1")
         more = ("--artifacts-destination", str(self._folder / "artifacts"), "--workers", "1", "--port", str(self._port))
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -60,7 +65,11 @@ class Mlflow:
                 str(PROGRAM), *words, *more, stdout=log, stderr=STDOUT, env=environment, cwd=self._folder,
                 start_new_session=True,
             )  # fmt: skip
-        await until(self._is_up, "MLflow answering")
+
+    def freeze(self, is_frozen: bool = True) -> None:
+        """Stop all its processes where they are, or let them go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
 
     async def stop(self) -> None:
         """End the server and what it has started."""
@@ -68,12 +77,13 @@ class Mlflow:
         if process is None:
             return
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, 15)
+            os.killpg(process.pid, signal.SIGCONT)
+            os.killpg(process.pid, signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(hung()):
                 await process.wait()
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
     async def _is_up(self) -> bool:
@@ -90,12 +100,12 @@ class Mlflow:
 
 @asynccontextmanager
 async def mlflow(folder: Path) -> AsyncIterator[Mlflow]:
-    """Run a server until the block ends; all that it writes is in a folder."""
+    """Start a server, and end it with the block; all that it writes is in a folder. Wait for it by `answers`."""
     folder.mkdir()
     async with aiohttp.ClientSession(trust_env=False) as session:
         found = Mlflow(folder, session)
+        await found.start()
         try:
-            await found.start()
             yield found
         finally:
             await found.stop()

@@ -70,6 +70,7 @@ async def page(run: Running) -> str:
 
 async def prepared(server: Mlflow, run: Running) -> str:
     """Register two versions, the first of them the champion; return the gateway's address once v1 serves."""
+    await server.answers()
     await server.call("POST", "registered-models/create", {"name": NAME})
     await server.train(NAME, 1, 0.90)
     await server.train(NAME, 2, 0.93, tidegate_dataUntil="2026-11-20T00:00:00Z")
@@ -138,7 +139,7 @@ async def _released(server: Mlflow, run: Running, seen: Counter[tuple[int, str]]
 
 
 async def _survives_an_outage(server: Mlflow, run: Running) -> None:
-    await server.stop()
+    server.freeze()
 
     async def away() -> bool:
         return (await condition(run, "RegistryRead")).get("reason") == "Unavailable"
@@ -146,7 +147,7 @@ async def _survives_an_outage(server: Mlflow, run: Running) -> None:
     await until(away, "the condition saying that MLflow is away")
     assert "the last answer is of" in (await condition(run, "RegistryRead"))["message"]
     assert await weights(run) == {"v2": 100} and (await condition(run, "Selected"))["reason"] == "AliasServes"
-    await server.start()
+    server.freeze(False)
     await server.train(NAME, 3, 0.95)
 
     async def read() -> bool:

@@ -33,6 +33,15 @@ MlflowEvery = Annotated[
     ),
 ]
 
+MlflowNames = Annotated[
+    str,
+    _registries(
+        metavar="PATTERN",
+        envvar="TIDEGATE_MLFLOW_NAMES",
+        help="Which registered models a tenant's models may name, such as {tenant}.*; by default all.",
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryOptions:
@@ -42,6 +51,7 @@ class RegistryOptions:
     mlflow_token_file: MlflowTokenFile = None
     mlflow_ca_file: MlflowCaFile = None
     mlflow_every: MlflowEvery = REGISTRY_EVERY
+    mlflow_names: MlflowNames = "*"
 
 
 def mlflow_settings(given: RegistryOptions) -> MlflowSettings | None:
@@ -51,4 +61,9 @@ def mlflow_settings(given: RegistryOptions) -> MlflowSettings | None:
         return None
     if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", url):
         raise typer.BadParameter(f"--mlflow-url {url!r} is no URL, such as http://mlflow.ml.svc:5000")
-    return MlflowSettings(url, given.mlflow_token_file, given.mlflow_ca_file, given.mlflow_every)
+    if not re.fullmatch(r"[^{}*]*(\{tenant\}([^-a-z0-9{}*][^{}*]*)?)?\*?", given.mlflow_names):
+        said = f"--mlflow-names {given.mlflow_names!r} is no pattern, such as {{tenant}}.* or search_*"
+        raise typer.BadParameter(f"{said}; after {{tenant}} comes what no tenant's name has, such as a dot")
+    if given.mlflow_names.endswith("{tenant}*"):
+        raise typer.BadParameter("--mlflow-names {tenant}* is that of other tenants too; write {tenant}.*")
+    return MlflowSettings(url, given.mlflow_token_file, given.mlflow_ca_file, given.mlflow_every, given.mlflow_names)

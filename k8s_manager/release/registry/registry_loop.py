@@ -33,7 +33,7 @@ from k8s_manager.runtime.control_loop import Cadence, control_loop
 from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import REGISTRY_LAST_READ, REGISTRY_MODELS, REGISTRY_READS
-from k8s_manager.runtime.settings import REGISTRY_EVERY, Settings
+from k8s_manager.runtime.settings import MlflowSettings, Settings
 from k8s_manager.world.world import World
 
 AWAY = 300.0
@@ -60,10 +60,12 @@ class RegistryLoop:
     ) -> None:
         self._client, self._store, self._server = client, store, server
         self._clock, self._events, self._changed = clock, events, changed
-        self._every = settings.mlflow.every if settings.mlflow else REGISTRY_EVERY
+        self._settings = settings.mlflow or MlflowSettings("")
+        self._every = self._settings.every
         self._away = Backoff(self._every / 2, AWAY)
         self._effects = Effects(clock, asyncio.Event())
         self._targets: dict[ModelPlace, RegistryTarget] = {}
+        self._refused: set[ModelPlace] = set()
         self._views: dict[ModelPlace, RegistryView] = {}
         self._due: dict[ModelPlace, float] = {}
         self._flaws: dict[ModelPlace, list[LeftOut]] = {}
@@ -71,7 +73,9 @@ class RegistryLoop:
 
     def follow(self, world: World, plan: Plan) -> None:
         """Take over what the documents say; a model that is new or changed is read now."""
-        before, self._targets = self._targets, _targets(world, plan)
+        found = _targets(world, plan)
+        self._refused = {place for place, one in found.items() if not self._is_allowed(one, plan)}
+        before, self._targets = self._targets, {k: one for k, one in found.items() if k not in self._refused}
         REGISTRY_MODELS.set(len(self._targets))
         for place in before.keys() | self._targets.keys():
             if before.get(place) != self._targets.get(place):
@@ -83,8 +87,14 @@ class RegistryLoop:
         """Return how it is with the registered model of a Model."""
         if self._server is None:
             return RegistryView(name, RegistryReason.NOT_CONFIGURED)
+        if place in self._refused:
+            return RegistryView(name, RegistryReason.NOT_ALLOWED, f"--mlflow-names {self._settings.names}")
         found = self._views.get(place)
         return found if found is not None and found.name == name else RegistryView(name)
+
+    def _is_allowed(self, target: RegistryTarget, plan: Plan) -> bool:
+        served = plan.models.get((target.namespace, target.model))
+        return served is not None and self._settings.allows(served.tenant.name, target.name)
 
     async def run(self, leads: bool = True) -> None:
         """Read again and again until cancelled; only a leader does."""

@@ -1,7 +1,7 @@
 """What the status of a model says of the registry that its versions come from. Pure.
 
 RegistryRead  its versions are those of MLflow   Read | SomeLeftOut | NotReadYet | NotConfigured | Unavailable
-                                                 | NotFound | OddAnswer | NotWritten
+                                                 | NotAllowed | NotFound | OddAnswer | NotWritten
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ class RegistryReason(StrEnum):
     SOME_LEFT_OUT = "SomeLeftOut"
     NOT_READ_YET = "NotReadYet"
     NOT_CONFIGURED = "NotConfigured"
+    NOT_ALLOWED = "NotAllowed"
     UNAVAILABLE = "Unavailable"
     NOT_FOUND = "NotFound"
     ODD_ANSWER = "OddAnswer"
@@ -54,6 +55,10 @@ class RegistryView:
         return self.reason in (RegistryReason.READ, RegistryReason.SOME_LEFT_OUT)
 
 
+_OF_SETTINGS = (RegistryReason.NOT_CONFIGURED, RegistryReason.NOT_ALLOWED)
+"""What is known without reading anything."""
+
+
 def reason_of(error: TidegateError) -> RegistryReason:
     """Return as what a failure to read the registry is reported."""
     if isinstance(error, RegisteredModelAbsent):
@@ -68,7 +73,7 @@ def registry_condition(source: RegistrySource, view: RegistryView, before: Manif
     last = f"; the last answer is of {view.last:%Y-%m-%d %H:%M}" if view.last else ""
     match view.reason:
         case RegistryReason.NOT_READ_YET:
-            if before is not None and before["reason"] != RegistryReason.NOT_CONFIGURED:
+            if before is not None and before["reason"] not in _OF_SETTINGS:
                 holds = {"True": True, "False": False}.get(before["status"])
                 return Condition("RegistryRead", holds, before["reason"], before["message"])
             said, holds = f"registered model {name} in MLflow is read within a minute; wait", None
@@ -80,6 +85,9 @@ def registry_condition(source: RegistrySource, view: RegistryView, before: Manif
                 said += f"; left out: {listed_reasons(view.left_out, MOST_SAID)}"
         case RegistryReason.NOT_CONFIGURED:
             said = "the manager knows no MLflow server; start it with --mlflow-url, or remove spec.selection.registry"
+            holds = False
+        case RegistryReason.NOT_ALLOWED:
+            said = f"registered model {name} is none that models of this tenant may name ({view.why}); name another one"
             holds = False
         case RegistryReason.NOT_FOUND:
             said = f"MLflow has no registered model {name}{last}; {stays}; create it there, or correct the name"
