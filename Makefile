@@ -8,7 +8,7 @@ WORKERS ?= 6
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-pipeline test-identity fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-neighbours e2e-full bench bench-quick sbom audit clean
+.PHONY: help demo test test-servers test-pipeline test-identity test-registry fuzz faults check lint types imports generated format generate golden lock screenshots cluster-up cluster-down e2e e2e-neighbours e2e-full bench bench-quick sbom audit clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ test-pipeline: $(VENV)/dev ## The collector against a real Kafka, OpenSearch and
 
 test-identity: $(VENV)/dev ## The console and the API with a real Keycloak, in a browser (Java, Maven; 177 MB the first time)
 	@$(BIN)/pytest --timeout 1800 tests/identity
+
+$(VENV)/mlflow: tests/mlflow/requirements.txt $(VENV)/dev
+	@$(PYTHON) -m venv $@ && $@/bin/pip install -q --disable-pip-version-check --no-deps -r $< && touch $@
+
+test-registry: $(VENV)/mlflow ## A version comes into production by an alias in a real MLflow (390 MB the first time)
+	@$(BIN)/pytest --timeout 900 tests/mlflow
 
 fuzz: $(VENV)/dev ## 20,000 calls of the REST API with all rights and as many with none (its own environment)
 	@test -x $(VENV)/fuzz/bin/st || ($(PYTHON) -m venv $(VENV)/fuzz && $(VENV)/fuzz/bin/pip install -q -r tests/fuzz/requirements.txt)

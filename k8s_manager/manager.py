@@ -57,11 +57,11 @@ from k8s_manager.pipeline.apply import ApplyTarget, ClusterTarget
 from k8s_manager.pipeline.figure_records import FigureRecords
 from k8s_manager.preview.forecast import LimitForecaster
 from k8s_manager.reconcile import KINDS, MainLoop, Writers
-from k8s_manager.release.external.external_checks import ExternalChecks
-from k8s_manager.release.external.job_round import JobRound
-from k8s_manager.release.external.webhook_call import WebhookCaller, WebhookTransport
-from k8s_manager.release.external.webhook_round import WebhookRound
+from k8s_manager.release.external.external_checks import external_checks
+from k8s_manager.release.external.webhook_call import WebhookTransport
 from k8s_manager.release.live.live_figures import LiveFigures
+from k8s_manager.release.registry.mlflow_server import MlflowServer, RegistryServer
+from k8s_manager.release.registry.registry_loop import RegistryLoop
 from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.clock import Clock, SystemClock
@@ -96,6 +96,7 @@ class Loops:
     autoscale: AutoscaleLoop
     releases: ReleaseLoop
     live: LiveFigures
+    registries: RegistryLoop
     history: HistoryRecorder
     tree: TreeLoop | None
 
@@ -133,6 +134,7 @@ class Manager:
             group.create_task(self.loops.autoscale.run(leads))
             group.create_task(self.loops.releases.run(leads))
             group.create_task(self.loops.live.run())
+            group.create_task(self.loops.registries.run(leads))
             group.create_task(self.loops.history.run(leads))
             group.create_task(self.backend.transfers.run(leads))
             group.create_task(self.backend.deletion.run(leads))
@@ -173,10 +175,12 @@ def assemble(
     signals: SignalSource | None = None,
     outcomes: ReleaseSource | None = None,
     webhooks: WebhookTransport | None = None,
+    registry: RegistryServer | None = None,
 ) -> Manager:
     """Assemble a manager. What a leader changes goes through its fence; the API of any manager writes documents. The
     repository of the manifests is `remote`; the source of what autoscaling reads `signals`, and of what releases read
-    `outcomes`, or those that the settings name; `webhooks` sends what releases ask."""
+    `outcomes`, or those that the settings name; `webhooks` sends what releases ask, `registry` has the
+    registered models."""
     lease = _lease(client, clock, settings)
     leader = FencedClient(client, lease.fence if lease else Fence(None))
     events, store = Events(clock), Store(KINDS, clock)
@@ -195,29 +199,24 @@ def assemble(
     gates = _gate_loop(client, leader, store, clock, settings, events, firsts, triggers.gates)
     floors = ReplicaFloors()
     autoscale = AutoscaleLoop(leader, store, measured.signals, clock, settings, events, changed, floors)
-    releases = _release_loop(leader, store, measured.outcomes, webhooks, floors, clock, settings, events)
+    wake = asyncio.Event()
+    externals = external_checks(leader, store, webhooks, clock, settings, events, wake)
+    releases = ReleaseLoop(leader, store, measured.outcomes, externals, floors, clock, settings, events, wake)
+    registry = registry or (MlflowServer(settings.mlflow) if settings.mlflow else None)
+    registries = RegistryLoop(leader, store, registry, clock, settings, events, changed)
     history = HistoryRecorder(client, leader, store, clock, settings.history_quiet, triggers.history)
     cluster = ClusterTarget(leader, store, clock, effects, settings.in_flight)
     tree = tree_loop(leader, store, history, clock, settings.git, changed, remote) if settings.git else None
     writers = _writers(leader, store, clock, events, effects, TreeTarget(cluster, tree, store) if tree else cluster)
     live = measured.live
     loop = MainLoop(
-        store,
-        writers,
-        limits,
-        probe,
-        counters,
-        gates,
-        autoscale,
-        releases,
-        live,
-        clock,
-        settings,
-        effects,
+        store, writers, limits, probe, counters, gates, autoscale, releases, live, registries, clock, settings, effects,
         client.spans,
-    )
+    )  # fmt: skip
     watchers = [Watcher(client, store, RESOURCES[kind], clock, selector_of(kind)) for kind in KINDS]
-    loops = Loops(loop, limits, probe, counters, gates, firsts, samples, autoscale, releases, live, history, tree)
+    loops = Loops(
+        loop, limits, probe, counters, gates, firsts, samples, autoscale, releases, live, registries, history, tree
+    )
     forecaster = LimitForecaster(limits.observer_copy, counts)
     backend = _backend(client, store, events, watchers, loops, measured, forecaster, clock, settings)
     metrics = external_metrics(client, leader, store, clock, settings)
@@ -277,22 +276,6 @@ def _gate_loop(
     lead."""
     effects = Effects(clock, trigger)
     return GateLoop(leader, store, clock, settings, events, firsts, effects, GateCloser(client, store, clock, effects))
-
-
-def _release_loop(
-    leader: FencedClient,
-    store: Store,
-    outcomes: ReleaseSource,
-    webhooks: WebhookTransport | None,
-    floors: ReplicaFloors,
-    clock: Clock,
-    settings: Settings,
-    events: Events,
-) -> ReleaseLoop:
-    wake, transport = asyncio.Event(), webhooks or WebhookCaller(settings.webhook_ca_file)
-    asked = WebhookRound(transport, settings.webhook_hosts, settings.webhook_key_file, clock, wake)
-    externals = ExternalChecks(asked, JobRound(leader, store, clock, events))
-    return ReleaseLoop(leader, store, outcomes, externals, floors, clock, settings, events, wake)
 
 
 def _writers(

@@ -32,6 +32,7 @@ from k8s_manager.pipeline.plan import Plan, Planner
 from k8s_manager.pipeline.render import Renderer
 from k8s_manager.pipeline.write_order import hold_draining
 from k8s_manager.release.live.live_figures import LiveFigures
+from k8s_manager.release.registry.registry_loop import RegistryLoop
 from k8s_manager.release.release_loop import ReleaseLoop
 from k8s_manager.runtime.clock import WALL_LOOK, Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop
@@ -86,6 +87,7 @@ class MainLoop:
         autoscale: AutoscaleLoop,
         releases: ReleaseLoop,
         live: LiveFigures,
+        registries: RegistryLoop,
         clock: Clock,
         settings: Settings,
         effects: Effects,
@@ -96,7 +98,7 @@ class MainLoop:
         self._store, self._limits = store, limits
         self._target, self._statuses, self._finalizers, self._drift_events, self._records, self._outbox = writers
         self._proofs, self._counters, self._gates, self._autoscale = proofs, counters, gates, autoscale
-        self._releases, self._live = releases, live
+        self._releases, self._live, self._registries = releases, live, registries
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store, keda=settings.keda)
         self.traffic = TrafficResolver(settings.gateway_overlap)
@@ -161,6 +163,7 @@ class MainLoop:
         self._autoscale.follow(world, plan)
         self._releases.follow(settled, world, plan)
         self._live.follow(world, plan)
+        self._registries.follow(world, plan)
         self._show(world, plan)
         if not leads:
             return None
@@ -175,9 +178,8 @@ class MainLoop:
         self._drift_events.record(results.repaired)
         await self._outbox.write()
         await self._finalizers.remove(plan, store.owned, self.gatherer.slots.limited())
-        sources = StatusSources(
-            self._limits.views, self._proofs, self._counters, self._gates, self._autoscale.views, self._live
-        )
+        scales, live, registries = self._autoscale.views, self._live, self._registries
+        sources = StatusSources(self._limits.views, self._proofs, self._counters, self._gates, scales, live, registries)
         statuses = self._status_builder.statuses(world, plan, results, sources, store.owned, changes, now)
         await _give_turn()
         later = await self._statuses.write(read, statuses)

@@ -52,6 +52,7 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
     "ModelVersion": [
         ("Model", "string", ".spec.model"),
         ("Version", "string", ".status.version"),
+        ("Aliases", "string", ".spec.aliases"),
         ("Data", "string", ".spec.dataUntil"),
         ("Served", "string", '.status.conditions[?(@.type=="Served")].status'),
         ("Blocked", "string", ".spec.blocked.reason"),

@@ -106,7 +106,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "tenant": ("NAME", "NAMESPACE", "GATEWAY", "HOSTS", "STATE"),
     "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
     "grant": ("NAME", "ROLE", "TENANTS", "USERS", "GROUPS", "STATE"),
-    "modelversion": ("NAME", "NAMESPACE", "MODEL", "VERSION", "DATA UNTIL", "EVALUATIONS", "COST", "STATE"),
+    "modelversion": ("NAME", "NAMESPACE", "MODEL", "VERSION", "ALIASES", "DATA UNTIL", "EVALUATIONS", "COST", "STATE"),
     "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
 }
 _OPTIONAL = (
@@ -264,7 +264,8 @@ def _evaluations(spec: Object) -> str:
 def _model_version(obj: Object) -> tuple[str, ...]:
     spec, status = obj["spec"], obj.get("status", {})
     cost = "-" if spec.get("cost") is None else f"{spec['cost']:g}"
-    shown = (spec["model"], status.get("version", "-"), spec.get("dataUntil", "-"), _evaluations(spec), cost)
+    aliases = ", ".join(spec.get("aliases") or ()) or "-"
+    shown = (spec["model"], status.get("version", "-"), aliases, spec.get("dataUntil", "-"), _evaluations(spec), cost)
     return (obj["metadata"]["name"], obj["metadata"]["namespace"], *shown, state(obj))
 
 

@@ -96,6 +96,7 @@ _STATUSES: Mapping[str, Shape] = {
         "autoscale": [_SCALING],
         "draining": [{"version!": str, "until!": str}],
         "selection": {**dict.fromkeys(("strategy", "from", "to", "reason", "message", "notBefore", "expires"), str)},
+        "registry": {"name!": str, "readUpTo!": int, "leftOut": [{"version!": str, "why!": str}]},
     },
     "LimitOverride": {"models": int, "inForce": int},
     "ModelVersion": {"version": str, "candidate": bool, "weight": int},

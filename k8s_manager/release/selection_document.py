@@ -145,7 +145,7 @@ def _strategy(selection: VersionSelection) -> Strategy:
             fallback = ThresholdFallback(selection.fallback or "keep")
             return Threshold(limits, span(selection.lasting or "10m"), fallback)
         case "manual":
-            return Manual()
+            return Manual(selection.alias)
 
 
 def _metric(metric: SelectionMetric) -> Metric:
@@ -177,6 +177,7 @@ def _fact(name: str, created: str, spec: ModelVersionSpec) -> ModelVersionFact:
         errors=spec.errors,
         blocked=spec.blocked.reason if spec.blocked else None,
         pinned=_pin(spec.pinned) if spec.pinned else None,
+        aliases=frozenset(spec.aliases),
     )
 
 

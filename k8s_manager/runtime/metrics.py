@@ -102,6 +102,18 @@ RELEASE_CHECKS = Counter(
     registry=REGISTRY,
 )
 RELEASES = Counter("tidegate_releases", "Releases that have ended.", ["outcome"], registry=REGISTRY)
+REGISTRY_READS = Counter(
+    "tidegate_registry_reads",
+    "Looks at registered models in MLflow: success, failure, or not written: ModelVersions could not be.",
+    ["result"],
+    registry=REGISTRY,
+)
+REGISTRY_LAST_READ = Gauge(
+    "tidegate_registry_last_read_timestamp_seconds", "When MLflow was last read; 0: never.", registry=REGISTRY
+)
+REGISTRY_MODELS = Gauge(
+    "tidegate_registry_models", "Models whose versions are those of a registered model in MLflow.", registry=REGISTRY
+)
 WARMING = Gauge("tidegate_warmup_pods", "Replicas that are being warmed now.", registry=REGISTRY)
 WARMED = Histogram(
     "tidegate_warmup_seconds",

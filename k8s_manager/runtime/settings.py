@@ -18,6 +18,8 @@ from k8s_manager.runtime.git_address import Address
 
 # DNS caches and the longest connection of a managed gateway, whose connections end after ten minutes.
 GATEWAY_OVERLAP = 660.0
+REGISTRY_EVERY = 30.0
+"""Seconds between two reads of a registered model in MLflow."""
 SERVICE = ("tidegate-system", "tidegate")
 """The managers' Service, as the shipped manifests have it."""
 
@@ -62,6 +64,25 @@ class Git:
     longest: float = 10.0
     every: float = 60.0
     patience: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowSettings:
+    """The MLflow server whose registered models are read: its URL, a file with the bearer token that it asks for (read
+    again for each call), its certificate authorities, where they are not publicly known, the seconds between two reads
+    of a registered model, and which of them the models of a tenant may name: `{tenant}` stands for its name, and a `*`
+    at the end for whatever follows."""
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    every: float = REGISTRY_EVERY
+    names: str = "*"
+
+    def allows(self, tenant: str, name: str) -> bool:
+        """Tell whether the models of a tenant may name a registered model."""
+        whole = self.names.replace("{tenant}", tenant)
+        return name.startswith(whole[:-1]) if whole.endswith("*") else name == whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +178,9 @@ class Settings:
 
     webhook_ca_file: Path | None = None
     """Certificate authorities for the hosts of webhooks, beside the public ones."""
+
+    mlflow: MlflowSettings | None = None
+    """Where registered models are read; absent: none are."""
 
     traces_url: str | None = None
     """The OTLP/HTTP endpoint that takes the spans of the manager's own work; absent: none are made."""

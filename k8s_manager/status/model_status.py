@@ -13,6 +13,7 @@ from k8s_manager.autoscaling.scale_view import ScaleView
 from k8s_manager.limits.limit_view import LimitView
 from k8s_manager.limits.override_text import override_sentence
 from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
+from k8s_manager.release.registry.registry_status import RegistryView, registry_condition, registry_status
 from k8s_manager.release.release_status import release_condition
 from k8s_manager.release.selection_status import selection_condition
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
@@ -50,7 +51,8 @@ class ModelInputs(NamedTuple):
     (None without gates), `draining` which versions drain, `rollouts` the Deployments of its versions, `without_pods`
     its gateways if none of them has a ready pod, `scales` the decisions on its replicas, `unplaced` by version replicas
     that have found no node for too long, `release_flaw` what is wrong in what was asked of its release, `selection`
-    which version should serve. `before_scales`: this manager has not looked at any replicas yet. `limit_mark` differs
+    which version should serve, `registry` how it is with the registered model that its versions come from.
+    `before_scales`: this manager has not looked at any replicas yet. `limit_mark` differs
     whenever the limit is shown differently.
     """
 
@@ -73,6 +75,7 @@ class ModelInputs(NamedTuple):
     before_scales: bool = False
     selection: Manifest | None = None
     selected: Manifest | None = None
+    registry: RegistryView | None = None
 
 
 def model_status(
@@ -105,6 +108,10 @@ def model_status(
         conditions.append(selection_condition(inputs.selection))
         body["selection"] = inputs.selection
         body |= {"selected": inputs.selected} if inputs.selected is not None else {}
+    if inputs.registry is not None and spec.selection is not None and spec.selection.registry is not None:
+        before = condition_before(stored, "RegistryRead")
+        conditions.append(registry_condition(spec.selection.registry, inputs.registry, before))
+        body["registry"] = registry_status(inputs.registry, stored.status.get("registry"))
     if inputs.scales:
         body["autoscale"] = autoscale_status(inputs.scales)
     elif _awaits_scales(inputs) and "autoscale" in stored.status:

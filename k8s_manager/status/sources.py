@@ -11,6 +11,8 @@ from k8s_manager.limits.limit_view import LimitFacts, LimitView
 from k8s_manager.limits.prometheus_replicas import SourceDoubt
 from k8s_manager.limits.slot_rollback import SlotRollbacks
 from k8s_manager.release.live.live_figures import LiveFigures
+from k8s_manager.release.registry.registry_status import RegistryView
+from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.warmup_gate.progress import PodProgress
 from ratelimiter.fairness import Uneven
 
@@ -64,6 +66,13 @@ class GateSource(Protocol):
         """Return the warm-up state of each gated pod of a model."""
 
 
+class RegistrySources(Protocol):
+    """The registry loop, as far as statuses need it."""
+
+    def view(self, place: ModelPlace, name: str) -> RegistryView:
+        """Return how it is with the registered model of a Model."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatusSources:
     """All sources of statuses beside the store."""
@@ -74,3 +83,4 @@ class StatusSources:
     gates: GateSource
     scales: ScaleViews
     figures: LiveFigures
+    registries: RegistrySources

@@ -35,6 +35,11 @@ Selected       (models with a selection) the version that     Chosen | Expired |
                should serve does                              | ServedVersionUnknown | WithinLimits | FiguresMissing
                                                                | NotDue | Pinned
                                                                | PinnedVersionBlocked | NothingPinned | ReleaseUnderWay
+                                                               | AliasServes | NoVersionWithAlias
+                                                               | AliasedVersionBlocked
+RegistryRead   (models with a registry) their versions are     Read | SomeLeftOut | NotReadYet | NotConfigured
+               those of MLflow                                 | NotAllowed | Unavailable | NotFound | OddAnswer
+                                                               | NotWritten
 SourcesAgree   (models) Prometheus counts what the watch does  Agree | Disagree | NotRead
 AutoscalerAgrees (models) document, limit, quota and           Agrees | ReplicasDeclared | CeilingUnreachable
                autoscalers fit                                 | TargetAboveLimit | RefusalsHidden | FigureTooHigh
@@ -69,7 +74,9 @@ from k8s_manager.pipeline.apply import Failure, Results
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.model_plan import identity_of
 from k8s_manager.pipeline.plan import Plan, owner_of_document
+from k8s_manager.release.registry.registry_status import RegistryView
 from k8s_manager.release.release_request import unknown_verb
+from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.release.selection_document import Registered, VersionReader
 from k8s_manager.release.selection_status import selected_version, selection_of
 from k8s_manager.runtime.memo import Memo
@@ -248,6 +255,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         release_flaw=unknown_verb(stored.release_request),
         selection=(selection := _selection(stored, spec, done)),
         selected=_selected(stored, selection, done),
+        registry=_registry(spec, ModelPlace(namespace, model), done) if selection is not None else None,
         unplaced=_unplaced(namespace, model, spec, done),
         before_scales=not done.sources.scales.are_known,
     )
@@ -270,6 +278,12 @@ def _selected(stored: Stored, selection: Manifest | None, done: PassOutcome) -> 
         return None
     versions = done.registered.get((stored.key.namespace, stored.key.name), ())
     return selected_version(written.spec, selection, stored.status, versions, done.now)
+
+
+def _registry(spec: ModelSpec, place: ModelPlace, done: PassOutcome) -> RegistryView | None:
+    """Return how it is with the registered model that a model's versions come from; None where they come from none."""
+    source = spec.selection.registry if spec.selection else None
+    return done.sources.registries.view(place, source.name) if source else None
 
 
 def _without_pods(served: ServedModel | None, world: World) -> tuple[str, ...]:

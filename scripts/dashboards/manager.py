@@ -113,6 +113,26 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Registered models in MLflow": (
+        Panel(
+            "Read",
+            "Looks at registered models; not written: their versions could not be registered here.",
+            "short",
+            (Query("{{result}}", "sum by (result) (increase(tidegate_registry_reads_total[$__rate_interval]))"),),
+        ),
+        Panel(
+            "Since the last answer",
+            "How long ago MLflow was read, while models name a registered model.",
+            "s",
+            (
+                Query(
+                    "last answer",
+                    "(time() - max(tidegate_registry_last_read_timestamp_seconds)) "
+                    "and on() (max(tidegate_registry_models) > 0)",
+                ),
+            ),
+        ),
+    ),
     "Gateway pods": (
         Panel(
             "Requests",

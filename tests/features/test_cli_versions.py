@@ -51,6 +51,26 @@ async def test_a_version_is_registered_evaluated_shown_and_forgotten(tidegate):
     assert code == 2 and "there is no ModelVersion search/ranker-v2" in said
 
 
+async def test_aliases_and_where_a_version_was_read_are_shown(tidegate, tmp_path):
+    spec = {"model": "ranker", "uri": "s3://m/3", "aliases": ["champion", "new"]}
+    spec["registry"] = {"name": "fleet-ranker", "version": "3"}
+    metadata = {"name": "ranker-v3", "namespace": "search"}
+    file = tmp_path / "version.json"
+    file.write_text(
+        json.dumps({"apiVersion": "tidegate.dev/v1alpha1", "kind": "ModelVersion", "metadata": metadata, "spec": spec})
+    )
+    assert (await tidegate("apply", "-f", str(file)))[0] == 0
+    code, said = await tidegate("versions", "show", "search/ranker", "v3")
+    assert code == 0 and "read from fleet-ranker, version 3, in MLflow" in said and "alias champion" in said
+    code, said = await tidegate("versions", "list", "search/ranker")
+    assert code == 0 and "champion, new" in said
+    dry_run = ("selection", "dry-run", "search/ranker", "--strategy")
+    code, said = await tidegate(*dry_run, "manual", "--alias", "champion")
+    assert code == 0 and "v3 should serve instead of v1" in said and "v3 has the alias champion." in said
+    code, said = await tidegate(*dry_run, "dataDriven", "--alias", "champion")
+    assert code == 2 and "--alias belongs to --strategy manual" in said
+
+
 async def test_a_block_and_a_pin_say_why_and_by_whom(tidegate):
     one = ("search/ranker", "v2")
     await tidegate("versions", "register", *one, "--image", "example.com/ranker:2")

@@ -40,6 +40,10 @@ def problems(**spec) -> str:
         ({"pinned": {"by": "anna"}}, "spec.pinned.at"),
         ({"errors": 2}, "spec.errors"),
         ({"evaluation": []}, "did you mean evaluations?"),
+        ({"aliases": ["champion", "champion"]}, "one is listed twice"),
+        ({"aliases": ["the champion"]}, "spec.aliases[0]"),
+        ({"aliases": [f"a{n}" for n in range(21)]}, "spec.aliases"),
+        ({"registry": {"name": "ranker", "version": "three"}}, "spec.registry.version"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_field(spec, said):

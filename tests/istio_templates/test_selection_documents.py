@@ -27,6 +27,8 @@ WHOLE = [
     },
     {"strategy": "threshold", "limits": [{"drift": {"metric": METRIC}, "max": 0.2}], "for": "720h"},
     {"strategy": "manual", "pinTtl": "72h", "coolDown": "0s", "maxDelay": "24h"},
+    {"strategy": "manual", "alias": "champion", "registry": {"name": "fleet ranker (EU)"}},
+    {"strategy": "dataDriven", "registry": {"name": "ml.search.ranker"}},
 ]
 
 
@@ -41,6 +43,11 @@ def test_what_a_document_may_say_becomes_rules(selection):
     [
         ({}, "strategy"),
         ({"strategy": "best"}, "strategy"),
+        ({"strategy": "dataDriven", "alias": "champion"}, "alias: strategy dataDriven takes"),
+        ({"strategy": "manual", "alias": "the champion"}, "alias"),
+        ({"strategy": "manual", "registry": {"name": "x' OR name='y"}}, "registry.name"),
+        ({"strategy": "manual", "registry": {"name": "a/b"}}, "registry.name"),
+        ({"strategy": "manual", "registry": {"name": "ranker", "url": "http://169.254.169.254"}}, "url"),
         ({"strategy": "accuracyDriven"}, "metric: is missing; strategy accuracyDriven needs it"),
         ({"strategy": "periodicBest", "metric": METRIC}, "cron: is missing"),
         ({"strategy": "periodicBest", "metric": METRIC, "cron": "61 * * * *"}, "cron"),
@@ -65,7 +72,7 @@ def test_what_a_document_may_say_becomes_rules(selection):
         ({"strategy": "threshold", "limits": [{"metric": METRIC, "min": 1, "minRequests": 5}]}, "only live figures"),
         ({"strategy": "threshold", "limits": [{"live": "errors", "max": "1%"}], "for": "5h"}, "give 4h at most"),
         ({"strategy": "threshold", "limits": 2 * [{"live": "errors", "max": "1%"}]}, "make them one"),
-        ({"strategy": "manual", "metric": METRIC}, "strategy manual takes no field of its own; leave it out"),
+        ({"strategy": "manual", "metric": METRIC}, "strategy manual takes alias; leave it out"),
         ({"strategy": "dataDriven", "minDelta": 1}, "minDelta: strategy dataDriven takes"),
         ({"strategy": "dataDriven", "floor": 0.5}, "floor and maxRegression are about it"),
         ({"strategy": "dataDriven", "metric": METRIC, "floor": float("nan")}, "floor"),

@@ -13,6 +13,7 @@ from collectors.request_statistics.request_totals import RequestTotals
 from k8s_manager.collector.request_metrics import RequestMetrics
 from k8s_manager.runtime.metrics import (
     REGISTRY,
+    REGISTRY_READS,
     RELEASE_BLOCKED,
     RELEASE_CHECKS,
     RELEASE_WAITING,
@@ -34,6 +35,7 @@ RARE = (
     "tidegate_release_weight",
     "tidegate_release_blocked",
     "tidegate_release_waiting",
+    "tidegate_registry_reads_total",
 )
 
 
@@ -41,6 +43,7 @@ async def rare_of_manager(_: web.Request) -> web.Response:
     """Show what a manager has only with another source of replica counts, and while a version is released."""
     SOURCE_READS.labels("success").inc()
     RELEASES.labels("promoted").inc()
+    REGISTRY_READS.labels("success").inc()
     RELEASE_CHECKS.labels("webhook", "passed").inc()
     RELEASE_WEIGHT.labels("search", "ranker", "v2").set(5)
     RELEASE_BLOCKED.labels("search", "ranker", "v3").set(1)

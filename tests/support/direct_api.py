@@ -22,6 +22,7 @@ from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.resources import RESOURCES
 from k8s_manager.manager import Manager, assemble, until
 from k8s_manager.release.external.webhook_call import WebhookTransport
+from k8s_manager.release.registry.mlflow_server import RegistryServer
 from k8s_manager.release.release_source import ReleaseSource
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.standalone.apiserver.errors import ApiError
@@ -178,8 +179,10 @@ class Cluster:
         # A session of its own: it meets no faults, and what it calls is not counted.
         self.client = KubeClient(SERVER, DirectSession(self.session.registrar))  # type: ignore[arg-type]
         self.manager: Manager | None = None
-        self._made: tuple[Settings, SignalSource | None, ReleaseSource | None, WebhookTransport | None]
-        self._made = (SETTINGS, None, None, None)
+        self._made: tuple[
+            Settings, SignalSource | None, ReleaseSource | None, WebhookTransport | None, RegistryServer | None
+        ]
+        self._made = (SETTINGS, None, None, None, None)
         self._stop, self._running = asyncio.Event(), asyncio.Future[None]()
 
     async def start(
@@ -188,9 +191,10 @@ class Cluster:
         signals: SignalSource | None = None,
         outcomes: ReleaseSource | None = None,
         webhooks: WebhookTransport | None = None,
+        registry: RegistryServer | None = None,
     ) -> None:
         """Run a manager that knows what the cluster shows, and no more."""
-        self._made, self._stop = (settings, signals, outcomes, webhooks), asyncio.Event()
+        self._made, self._stop = (settings, signals, outcomes, webhooks, registry), asyncio.Event()
         self.manager = manager = assemble(  # type: ignore[arg-type]
             KubeClient(SERVER, self.session),
             SimulatedClock(),
@@ -198,6 +202,7 @@ class Cluster:
             signals=signals,
             outcomes=outcomes,
             webhooks=webhooks,
+            registry=registry,
         )
         self._running = asyncio.ensure_future(until(self._stop, *manager.parts()))
         synced = asyncio.create_task(manager.store.synced.wait())
@@ -267,13 +272,14 @@ async def managed(
     signals: SignalSource | None = None,
     outcomes: ReleaseSource | None = None,
     webhooks: WebhookTransport | None = None,
+    registry: RegistryServer | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run a cluster and a manager in it, in the simulated loop."""
     cluster = Cluster()
     await cluster.apply(*crds(), *istio_crds())
     if prepare:
         await prepare(cluster)
-    await cluster.start(settings, signals, outcomes, webhooks)
+    await cluster.start(settings, signals, outcomes, webhooks, registry)
     try:
         yield cluster
         cluster.assert_runs()

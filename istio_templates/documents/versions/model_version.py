@@ -6,9 +6,11 @@ from pydantic import Field, model_validator
 
 from istio_templates.documents.fields import DnsLabel, Duration, Spec, rule
 from istio_templates.documents.override import Moment, Words
+from istio_templates.documents.versions.registry_source import Alias, RegistryOrigin
 
 MOST_EVALUATIONS = 200
 MOST_APPROVALS = 10
+MOST_ALIASES = 20
 Named = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[!-~]([ -~]*[!-~])?$")]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -85,12 +87,22 @@ class ModelVersionSpec(VersionContent):
     """A version of a model of the same namespace, as training has registered it. Nothing is rendered from it.
 
     The document's name is `MODEL-VERSION`, so that two pipelines that register one version meet in one document.
-    `blocked` keeps it from being chosen, `pinned` chooses it. `registeredBy` is written by the REST API.
+    `blocked` keeps it from being chosen, `pinned` chooses it. `aliases` are the names that point at it, such as
+    champion. `registeredBy` is written by the REST API, `registry` by the manager, where it has read the version from
+    MLflow: it keeps `aliases` as they are there, and adds what was not known.
     """
 
     blocked: VersionBlock | None = None
     pinned: PinnedVersion | None = None
+    aliases: Annotated[tuple[Alias, ...], Field(max_length=MOST_ALIASES)] = ()
     registered_by: Named | None = None
+    registry: RegistryOrigin | None = None
+
+    @model_validator(mode="after")
+    def _aliased_once(self) -> "ModelVersionSpec":
+        if len(set(self.aliases)) < len(self.aliases):
+            raise ValueError("aliases: one is listed twice; keep one")
+        return self
 
 
 def document_name(model: str, version: str) -> str:

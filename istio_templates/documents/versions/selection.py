@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from istio_templates.documents.fields import LongDuration, Spec, seconds
 from istio_templates.documents.rollouts.release_time import RareCron, TimeZone
 from istio_templates.documents.versions.model_version import Amount
+from istio_templates.documents.versions.registry_source import Alias, RegistrySource
 from istio_templates.documents.versions.selection_limit import SelectionLimit, SelectionMetric
 from istio_templates.documents.versions.version_template import VersionTemplate
 
@@ -18,14 +19,14 @@ _TAKES: dict[str, tuple[str, ...]] = {
     "accuracyDriven": ("metric", "min_delta"),
     "periodicBest": ("metric", "min_delta", "cron", "time_zone", "lookback", "weights"),
     "threshold": ("limits", "lasting", "fallback"),
-    "manual": (),
+    "manual": ("alias",),
 }
 _NEEDS: dict[str, tuple[str, ...]] = {
     "accuracyDriven": ("metric",),
     "periodicBest": ("metric", "cron"),
     "threshold": ("limits",),
 }
-_COMMON = ("strategy", "cool_down", "max_delay", "pin_ttl", "version_template")
+_COMMON = ("strategy", "cool_down", "max_delay", "pin_ttl", "version_template", "registry")
 
 
 class SelectionWeights(Spec):
@@ -46,12 +47,13 @@ class SelectionWeights(Spec):
 class VersionSelection(Spec):
     """How a version is chosen. `dataDriven`: the newest data; `accuracyDriven`: the best value of a metric;
     `periodicBest`: the best score at each moment of a cron; `threshold`: another one once the served version has been
-    beyond a limit for long enough, by its evaluations or by what is live; `manual`: the pinned one only. A pin goes
+    beyond a limit for long enough, by its evaluations or by what is live; `manual`: the one that has the `alias`,
+    without one the pinned one only. A pin goes
     before every strategy.
 
     Each strategy takes its own fields. A version serves for `coolDown` at least before another one is due, and a choice
     that was not carried out within `maxDelay` expires. With a `versionTemplate` a choice is carried out by itself, by a
-    release.
+    release. With a `registry` the versions of a registered model in MLflow are registered by themselves.
     """
 
     strategy: Literal["dataDriven", "accuracyDriven", "periodicBest", "threshold", "manual"]
@@ -70,6 +72,8 @@ class VersionSelection(Spec):
     cool_down: LongDuration = "24h"
     max_delay: LongDuration = "168h"
     pin_ttl: LongDuration | None = None
+    alias: Alias | None = None
+    registry: RegistrySource | None = None
     version_template: VersionTemplate | None = None
 
     @model_validator(mode="after")
@@ -79,7 +83,7 @@ class VersionSelection(Spec):
         for name in names:
             given = getattr(self, name) not in (None, ())
             if given and name not in (*takes, *_COMMON):
-                allowed = ", ".join(names[one] for one in takes) or "no field of its own"
+                allowed = ", ".join(names[one] for one in takes)
                 raise ValueError(f"{names[name]}: strategy {self.strategy} takes {allowed}; leave it out")
             if not given and name in needs:
                 raise ValueError(f"{names[name]}: is missing; strategy {self.strategy} needs it")

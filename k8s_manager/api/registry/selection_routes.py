@@ -60,4 +60,14 @@ def _answer(backend: Backend, key: ObjectKey, subject: str, selection: VersionSe
     versions, figures = backend.models.registered(key), backend.models.figures(key)
     approvers = backend.documents.pin_approvers(key.namespace)
     found = selection_of(spec, selection, before, versions, datetime.now(UTC), figures, approvers)
-    return {"model": subject, "selection": found, "explanation": selection_sentences(subject, found)}
+    explanation = [*selection_sentences(subject, found), *_of_registry(spec.selection, status)]
+    return {"model": subject, "selection": found, "explanation": explanation}
+
+
+def _of_registry(selection: VersionSelection | None, status: Manifest) -> list[str]:
+    """Return what the explanation says of the registered model that versions come from."""
+    if selection is None or selection.registry is None:
+        return []
+    conditions = status.get("conditions") or ()
+    found = next((str(one["message"]) for one in conditions if one["type"] == "RegistryRead"), "")
+    return [f"{found[:1].upper()}{found[1:]}."] if found else []

@@ -84,6 +84,21 @@ class WarmupSummary(ApiAnswer):
     not_open: list[GatedReplica]
 
 
+class LeftOutVersion(ApiAnswer):
+    """A version in MLflow, or what it says, that is not taken over, and why."""
+
+    version: str
+    why: str
+
+
+class RegistrySummary(ApiAnswer):
+    """The registered model in MLflow that versions come from, and up to which of its versions it was read."""
+
+    name: str
+    read_up_to: int
+    left_out: list[LeftOutVersion] = optional()
+
+
 class ModelStatus(DocumentStatus):
     """The status of a Model."""
 
@@ -95,6 +110,7 @@ class ModelStatus(DocumentStatus):
     rollout: ReleaseSummary = optional(description="Only with spec.rollout.")
     selection: VersionChoice = optional(description="Only with spec.selection.")
     selected: SelectedVersion = optional(description="Only where a choice is carried out by itself.")
+    registry: RegistrySummary = optional(description="Only with spec.selection.registry.")
     draining: list[DrainingVersion] = optional()
 
 

@@ -58,6 +58,7 @@ def dry_run(
     strategy: Annotated[StrategyName | None, typer.Option(help="Instead of a file: a strategy alone.")] = None,
     metric: Annotated[str | None, typer.Option(help="With --strategy: the metric that counts.")] = None,
     dataset: Annotated[str | None, typer.Option(help="With --metric: on which data set.")] = None,
+    alias: Annotated[str | None, typer.Option(help="With --strategy manual: the alias that decides.")] = None,
     form: Output = Format.TABLE,
     server: Server = None,
     token_file: TokenFile = None,
@@ -67,13 +68,17 @@ def dry_run(
 
     tidegate selection dry-run search/ranker --strategy dataDriven
     tidegate selection dry-run search/ranker --strategy accuracyDriven --metric auc --dataset holdout-2026
+    tidegate selection dry-run search/ranker --strategy manual --alias challenger
     """
     if (selection is None) is (strategy is None):
         raise typer.BadParameter("give a file with --selection, or a --strategy")
     if (metric is None) is not (dataset is None) or (metric and strategy is None):
         raise typer.BadParameter("--metric and --dataset belong together, beside a --strategy")
+    if alias is not None and strategy is not StrategyName.MANUAL:
+        raise typer.BadParameter("--alias belongs to --strategy manual")
     body: Object = _read(selection) if selection else {"strategy": str(strategy)}
     body |= {"metric": {"name": metric, "dataset": dataset}} if metric else {}
+    body |= {"alias": alias} if alias is not None else {}
     connection = connect(server, token_file, state)
     _show(connection.call("POST", f"{model_path(connection, model)}/selection", body), form)
 

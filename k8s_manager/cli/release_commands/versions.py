@@ -357,7 +357,10 @@ def _sentences(obj: Object) -> list[str]:
     """Return what is known of a version, a line each."""
     spec, metadata = obj["spec"], obj["metadata"]
     by = f" by {spec['registeredBy']}" if "registeredBy" in spec else ""
+    if origin := spec.get("registry"):
+        by = f", read from {origin['name']}, version {origin['version']}, in MLflow"
     lines = [f"registered {metadata['creationTimestamp']}{by}"]
+    lines += [f"alias {alias}" for alias in spec.get("aliases") or ()]
     named = {"uri": "files", "digest": "digest", "image": "image", "dataUntil": "data until", "cost": "cost"}
     named |= {"latency": "p99", "errors": "share of errors"}
     lines += [f"{word} {spec[name]}" for name, word in named.items() if name in spec]

@@ -14,6 +14,7 @@ from k8s_manager.authz.issuer import Issuer
 from k8s_manager.cli.option_groups import grouped
 from k8s_manager.cli.server_commands import serve_options as options
 from k8s_manager.cli.server_commands.free_port import require_free
+from k8s_manager.cli.server_commands.registry_options import RegistryOptions, mlflow_settings
 from k8s_manager.runtime.git_address import Address
 from k8s_manager.runtime.settings import SERVICE, Git, Settings, Tls
 
@@ -51,6 +52,7 @@ def serve(
     statistics: options.StatisticsOptions,
     metrics: options.MetricOptions,
     releases: options.ReleaseOptions,
+    registries: RegistryOptions,
     git: options.GitOptions,
 ) -> None:
     """Run the manager against a cluster, until SIGTERM.
@@ -60,9 +62,7 @@ def serve(
     """
     from k8s_manager.manager import run
 
-    by_watch = limits.replica_source is options.ReplicaSource.WATCH
-    if not by_watch and prometheus.prometheus_url is None:
-        raise typer.BadParameter(f"--replica-source {limits.replica_source.value} needs --prometheus")
+    _require_prometheus(limits, prometheus)
     settings = Settings(
         kubeconfig=server.kubeconfig,
         listen=address(server.listen),
@@ -94,6 +94,7 @@ def serve(
         webhook_hosts=_webhook_hosts(releases),
         webhook_key_file=releases.webhook_key_file,
         webhook_ca_file=releases.webhook_ca_file,
+        mlflow=mlflow_settings(registries),
         traces_url=server.traces,
         external_metrics_listen=address(metrics.external_metrics_listen) if metrics.external_metrics_listen else None,
         external_metrics_service=_pair(metrics.external_metrics_service) or SERVICE,
@@ -102,6 +103,11 @@ def serve(
     )
     require_free(*settings.listen)
     uvloop.run(run(settings))
+
+
+def _require_prometheus(limits: options.LimitOptions, prometheus: options.PrometheusOptions) -> None:
+    if limits.replica_source is not options.ReplicaSource.WATCH and prometheus.prometheus_url is None:
+        raise typer.BadParameter(f"--replica-source {limits.replica_source.value} needs --prometheus")
 
 
 def _webhook_hosts(releases: options.ReleaseOptions) -> tuple[HostPattern, ...]:

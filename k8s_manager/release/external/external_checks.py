@@ -1,13 +1,20 @@
 """The checks of all releases that other systems decide, behind one door for the release loop."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
+from k8s_manager.kube.fence import FencedClient
+from k8s_manager.kube.store import Store
 from k8s_manager.release.decision.observation import ExternalReading
 from k8s_manager.release.decision.state import ReleaseState
 from k8s_manager.release.external.check_step import check_steps
 from k8s_manager.release.external.job_round import JobRound
+from k8s_manager.release.external.webhook_call import WebhookCaller, WebhookTransport
 from k8s_manager.release.external.webhook_round import WebhookRound
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget
+from k8s_manager.runtime.clock import Clock
+from k8s_manager.runtime.events import Events
+from k8s_manager.runtime.settings import Settings
 
 Looked = Sequence[tuple[ReleaseTarget, ReleaseState | None]]
 """Models with a rollout, each with the state of its release."""
@@ -34,6 +41,21 @@ class ExternalChecks:
         """End what is under way, as the loop ends."""
         self._jobs.forget()
         await self._webhooks.close()
+
+
+def external_checks(
+    leader: FencedClient,
+    store: Store,
+    webhooks: WebhookTransport | None,
+    clock: Clock,
+    settings: Settings,
+    events: Events,
+    wake: asyncio.Event,
+) -> ExternalChecks:
+    """Return what asks others, as the settings say; `webhooks` instead of what calls them, where it is given."""
+    transport = webhooks or WebhookCaller(settings.webhook_ca_file)
+    asked = WebhookRound(transport, settings.webhook_hosts, settings.webhook_key_file, clock, wake)
+    return ExternalChecks(asked, JobRound(leader, store, clock, events))
 
 
 def _with_jobs(targets: Iterable[ReleaseTarget]) -> set[str]:

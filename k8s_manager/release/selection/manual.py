@@ -1,4 +1,5 @@
-"""Strategy `manual`: the version that a person has pinned. A pin overrides every other strategy until it ends."""
+"""Strategy `manual`: the version that a person has pinned, or to which an alias was moved. A pin overrides every other
+strategy until it ends."""
 
 from datetime import datetime
 
@@ -53,6 +54,29 @@ def pending_pins(rules: SelectionRules, view: SelectionView) -> tuple[VersionRej
         for version in view.versions
         if (pin := version.pinned) and _holds(rules, pin, view.now) and (lacking := _lacking(rules, pin))
     )
+
+
+def choose_aliased(alias: str, view: SelectionView) -> Choice | NoChoice:
+    """Return the version that has an alias, unless it serves or is blocked; none where two have it."""
+    found = [version for version in view.versions if alias in version.aliases]
+    if len(found) != 1:
+        names = " and ".join(version.name for version in found)
+        sentence = (
+            f"Versions {names} have the alias {alias}; leave it with one."
+            if found
+            else f"No registered version has the alias {alias}; give it to one, or pin a version."
+        )
+        return NoChoice(NoChangeReason.NO_ALIAS, sentence, needs_owner=True)
+    (version,) = found
+    if version.name == view.served.name:
+        return NoChoice(NoChangeReason.ALIAS_SERVES, f"{version.name} serves and has the alias {alias}.")
+    if version.blocked is not None:
+        sentence = (
+            f"{version.name} has the alias {alias}, and is blocked ({version.blocked}); unblock or retry it, or move "
+            "the alias."
+        )
+        return NoChoice(NoChangeReason.ALIAS_BLOCKED, sentence, needs_owner=True)
+    return Choice(version, (SelectionEvidence(f"{version.name} has the alias {alias}."),))
 
 
 def _holds(rules: SelectionRules, pin: VersionPin, now: datetime) -> bool:

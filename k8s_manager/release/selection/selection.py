@@ -13,7 +13,7 @@ from typing import assert_never
 from k8s_manager.release.selection.accuracy_driven import choose_most_accurate
 from k8s_manager.release.selection.candidates import SelectionView
 from k8s_manager.release.selection.data_driven import choose_newest
-from k8s_manager.release.selection.manual import choose_pinned, pinned_version, without_pin
+from k8s_manager.release.selection.manual import choose_aliased, choose_pinned, pinned_version, without_pin
 from k8s_manager.release.selection.periodic_best import choose_periodic_best
 from k8s_manager.release.selection.selection_decision import (
     Choice,
@@ -68,8 +68,8 @@ def _chosen(rules: SelectionRules, strategy: Strategy, view: SelectionView) -> C
             return choose_periodic_best(strategy, view)
         case Threshold():
             return choose_within_limits(strategy, view)
-        case Manual():
-            return without_pin(rules, view)
+        case Manual(alias):
+            return choose_aliased(alias, view) if alias else without_pin(rules, view)
         case _:
             assert_never(strategy)
 

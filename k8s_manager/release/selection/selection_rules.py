@@ -170,7 +170,9 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Manual:
-    """The version that a person pins, and no other."""
+    """The version that a person pins, or that has the alias, and no other."""
+
+    alias: str | None = None
 
 
 Strategy = DataDriven | AccuracyDriven | PeriodicBest | Threshold | Manual

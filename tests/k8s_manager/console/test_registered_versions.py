@@ -44,6 +44,15 @@ async def test_a_pin_of_another_person_is_approved_on_the_page(place, browser):
     assert "approved by" in (await browser.get(page)).text
 
 
+async def test_the_page_says_which_alias_a_version_has_and_where_it_was_read(place, browser):
+    spec = {"model": "ranker", "uri": "s3://models/ranker/7", "aliases": ["champion"]}
+    body = {"spec": {**spec, "registry": {"name": "fleet-ranker", "version": "7"}}}
+    assert (await place.rest.call("PUT", f"{ROOT}/ranker-v7", body))[0] == 201
+    page = await browser.get("/console/tenants/search/models/ranker")
+    for shown in ("champion</span>", "MLflow, fleet-ranker 7", "s3://models/ranker/7"):
+        assert shown in page.text, shown
+
+
 async def test_the_page_says_which_version_should_serve_and_on_what_evidence(place, browser):
     for name, day in (("v1", "01"), ("v2", "20")):
         body = {"model": "ranker", "version": name, "image": f"x:{name}", "dataUntil": f"2026-10-{day}T00:00:00Z"}

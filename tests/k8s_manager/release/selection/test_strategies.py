@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 
 from k8s_manager.release.selection.selection import evaluate
-from k8s_manager.release.selection.selection_decision import NoChangeReason, SelectionDecision
+from k8s_manager.release.selection.selection_decision import NoChangeReason, NoSelection, SelectionDecision
 from k8s_manager.release.selection.selection_rules import (
     AccuracyDriven,
     DataDriven,
     Direction,
+    Manual,
     Measure,
     Metric,
     PeriodicBest,
@@ -21,7 +22,7 @@ from k8s_manager.release.selection.selection_rules import (
     ThresholdFallback,
     VersionLimits,
 )
-from k8s_manager.release.selection.version_facts import Evaluation, LiveSample, ServedVersion
+from k8s_manager.release.selection.version_facts import Evaluation, LiveSample, ServedVersion, VersionPin
 from tests.k8s_manager.release.selection.facts import AUC, DAY, HOUR, NOW, evaluated, said, version
 
 V1 = ServedVersion("v1", NOW - 10 * DAY, previous="v0")
@@ -31,6 +32,33 @@ BASE = version("v1", 0.9, data=20)
 
 def chosen(strategy, *versions, served: ServedVersion = V1, now=NOW):
     return said(evaluate(SelectionRules(strategy), [BASE, *versions], served, now))
+
+
+def aliased(name: str, *aliases: str, **more):
+    return version(name, aliases=frozenset(aliases), **more)
+
+
+@pytest.mark.parametrize(
+    ("versions", "to"),
+    [
+        ([aliased("v2", "champion"), aliased("v3", "challenger")], "v2"),
+        ([aliased("v2", "champion", "challenger")], "v2"),
+        ([aliased("v2")], NoChangeReason.NO_ALIAS),
+        ([aliased("v2", "champion"), aliased("v3", "champion")], NoChangeReason.NO_ALIAS),
+        ([aliased("v2", "champion", blocked="empty answers")], NoChangeReason.ALIAS_BLOCKED),
+        ([aliased("v2", "champion"), version("v3", pinned=VersionPin("anna", NOW - HOUR))], "v3"),
+    ],
+)
+def test_manual_with_an_alias_chooses_the_one_that_has_it(versions, to):
+    assert chosen(Manual("champion"), *versions)[0] == to
+
+
+def test_an_alias_of_the_served_version_asks_for_nothing_and_a_moved_one_waits_for_the_cool_down():
+    found = evaluate(SelectionRules(Manual("champion")), [aliased("v1", "champion")], V1, NOW)
+    assert isinstance(found, NoSelection) and found.reason == NoChangeReason.ALIAS_SERVES and not found.needs_owner
+    young = replace(V1, since=NOW - HOUR)
+    found = evaluate(SelectionRules(Manual("champion")), [BASE, aliased("v2", "champion")], young, NOW)
+    assert isinstance(found, SelectionDecision) and found.not_before == NOW + 23 * HOUR
 
 
 NEWEST = DataDriven(2 * DAY, AUC, floor=0.8, max_regression=0.05)
