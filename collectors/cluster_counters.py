@@ -16,7 +16,7 @@ from collectors import http
 from istio_templates import names
 
 _LINE = re.compile(
-    r"^envoy_cluster_(?:(?P<rest>\w+?)_)?upstream_rq(?P<what>_completed|_xx|_time_bucket|)"
+    r"^envoy_cluster_(?:(?P<rest>\w+?)_)?upstream_rq(?P<what>_completed|_xx|_time_bucket|_retry|)"
     r"\{(?P<labels>[^}]*)\} (?P<value>\d+)$",
     re.MULTILINE,
 )
@@ -26,12 +26,14 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 @dataclass(frozen=True, slots=True)
 class ClusterCounts:
     """What became of the requests to a cluster since the pod began: how many were answered, by the gateway itself too,
-    with which class of status, and how many took up to so many milliseconds (infinity: all)."""
+    with which class of status, and how many took up to so many milliseconds (infinity: all). Attempts that were tried
+    again, `retries` of them, count by themselves."""
 
     completed: int = 0
     client_errors: int = 0
     server_errors: int = 0
     latency: Mapping[float, int] = field(default_factory=dict)
+    retries: int = 0
 
 
 def parse(text: str) -> dict[str, ClusterCounts]:
@@ -59,6 +61,7 @@ def increase(before: ClusterCounts, after: ClusterCounts) -> ClusterCounts:
         max(0, after.client_errors - before.client_errors),
         max(0, after.server_errors - before.server_errors),
         {edge: max(0, count - before.latency.get(edge, 0)) for edge, count in after.latency.items()},
+        max(0, after.retries - before.retries),
     )
 
 
@@ -70,6 +73,7 @@ def summed(one: ClusterCounts, other: ClusterCounts) -> ClusterCounts:
         one.client_errors + other.client_errors,
         one.server_errors + other.server_errors,
         {edge: one.latency.get(edge, 0) + other.latency.get(edge, 0) for edge in sorted(edges)},
+        one.retries + other.retries,
     )
 
 
@@ -106,8 +110,8 @@ def _spellings(cluster: str) -> tuple[str, str]:
 
 def _name(what: str, labels: Mapping[str, str]) -> str:
     """Return which counter a line has: Envoy's own names say the class as 5, Istio's as 5xx."""
-    if what == "_completed":
-        return "completed"
+    if what in ("_completed", "_retry"):
+        return what[1:]
     said = labels.get("response_code_class") or labels.get("envoy_response_code_class", "")
     return f"{said[:1]}xx"
 
@@ -117,4 +121,6 @@ def _edge(text: str) -> float:
 
 
 def _counts(values: Mapping[str, int], latency: Mapping[float, int]) -> ClusterCounts:
-    return ClusterCounts(values.get("completed", 0), values.get("4xx", 0), values.get("5xx", 0), latency)
+    return ClusterCounts(
+        values.get("completed", 0), values.get("4xx", 0), values.get("5xx", 0), latency, values.get("retry", 0)
+    )

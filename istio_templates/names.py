@@ -191,7 +191,7 @@ def route_identity(route: ObjectKey) -> LimitKey:
 
 
 # Istio's names of what has a cluster of its own end with a semicolon, so that the name and the rest can be told apart.
-COUNTED_OF_CLUSTERS = "upstream_rq_(completed|4xx|5xx|time)"
+COUNTED_OF_CLUSTERS = "upstream_rq_(completed|4xx|5xx|time|retry)"
 COUNTED = rf"cluster\.outbound\|[0-9]+\|[^|]+\|[^|]+\.svc\.cluster\.local;?\.{COUNTED_OF_CLUSTERS}"
 """The regular expression of a `proxyStatsMatcher` that lets a gateway pod show what it counts of versions."""
 LATENCY_EDGES = (

@@ -9,9 +9,9 @@ from k8s_manager.autoscaling.signal_source import SignalSource
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.store import Store
+from k8s_manager.release.gateway_counts import GatewayCounts
 from k8s_manager.release.live.live_figures import LiveFigures
 from k8s_manager.release.release_source import MeasuredReleases, ReleaseSource
-from k8s_manager.release.request_copies import MirroredRequests
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.settings import Settings
 from k8s_manager.statistics.collector_pool import CollectorPool
@@ -48,7 +48,7 @@ def measurements_of(
     collectors, prometheus = _collectors(settings, client.spans), _prometheus(settings)
     usage = UsageReader(PrometheusUsage(prometheus) if prometheus else MetricsApi(client), clock)
     sources = signals or SignalReaders(collectors, usage, partial(store.inside, "Pod"), prometheus, clock)
-    mirrored = MirroredRequests(PodReader(store).answering_pods, settings.stats_port, clock)
+    mirrored = GatewayCounts(PodReader(store).answering_pods, settings.stats_port, clock)
     releases = outcomes or MeasuredReleases(collectors, prometheus, clock, mirrored)
     live = LiveFigures(collectors, prometheus, clock)
     return Measurements(_replica_source(settings), RequestStats(collectors, clock), usage, sources, releases, live)

@@ -17,7 +17,7 @@ from istio_templates.documents.crd import GROUP
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.cli import columns
 from k8s_manager.cli.jsonpath import Template
-from k8s_manager.cli.statistics_commands.model_figures import ModelFigures
+from k8s_manager.cli.statistics_commands.table_figures import TableFigures
 from k8s_manager.document_state import last_evaluations, state
 from k8s_manager.world.installation import SYSTEM
 
@@ -117,23 +117,23 @@ _WHOLE = ("STATE", "AGE")
 """What is never cut."""
 
 
-def table(kind: str, objects: list[Object], wide: bool = False, figures: ModelFigures | None = None) -> None:
+def table(kind: str, objects: list[Object], wide: bool = False, figures: TableFigures | None = None) -> None:
     """Print documents as a table, a line each."""
     out = rows(kind, objects, figures)
     console(wide).print(fitted(out, wide))
 
 
-def line(kind: str, obj: Object, figures: ModelFigures | None = None) -> None:
+def line(kind: str, obj: Object, figures: TableFigures | None = None) -> None:
     """Print one document without a head, its cells beside each other: what changed while a table is watched."""
     (row,) = rows(kind, [obj], figures)
     state_now = {"STATE": "Deleted"} if obj.get("deleted") else {}
     typer.echo("  ".join({**row, **state_now}.values()))
 
 
-def rows(kind: str, objects: Iterable[Object], figures: ModelFigures | None = None) -> list[dict[str, str]]:
+def rows(kind: str, objects: Iterable[Object], figures: TableFigures | None = None) -> list[dict[str, str]]:
     """Return documents as rows, by column."""
     now = datetime.now(UTC)
-    return [_row(kind, obj, now, figures or ModelFigures()) for obj in objects] or [dict.fromkeys(_head(kind), "")]
+    return [_row(kind, obj, now, figures or TableFigures()) for obj in objects] or [dict.fromkeys(_head(kind), "")]
 
 
 def _head(kind: str) -> list[str]:
@@ -144,7 +144,7 @@ def _head(kind: str) -> list[str]:
     return head
 
 
-def _row(kind: str, obj: Object, now: datetime, figures: ModelFigures) -> dict[str, str]:
+def _row(kind: str, obj: Object, now: datetime, figures: TableFigures) -> dict[str, str]:
     metadata = obj["metadata"]
     cells = dict(zip(COLUMNS[kind], _ROWS[kind](obj), strict=True))
     cells["AGE"] = columns.age(metadata.get("creationTimestamp"), now)

@@ -26,11 +26,11 @@ from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
 from k8s_manager.release.external.external_checks import ExternalChecks
+from k8s_manager.release.gateway_counts import CountQuestion
 from k8s_manager.release.quiet_hours import step_permission
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings, ReleaseSource
 from k8s_manager.release.release_status import lost_rollout
 from k8s_manager.release.release_target import ModelPlace, ReleaseTarget, release_targets
-from k8s_manager.release.request_copies import MirrorQuestion
 from k8s_manager.release.status_record import record_of, rollout_in, state_of, status_of
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.control_loop import Cadence, control_loop, each
@@ -192,6 +192,7 @@ class ReleaseLoop:
             live=target.live,
             versions=target.versions,
             statistics=read.statistics,
+            counts=read.counts,
             readings=read.readings,
             action=target.action,
             may_progress=not permission.hindrance,
@@ -261,9 +262,7 @@ def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
 
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
-    mirror = None
-    if state.mirror and not state.weight:
-        mirror = MirrorQuestion(target.place, state.stable, state.version, state.since, target.gateways, target.ports)
+    counted = CountQuestion(target.place, state.stable, state.version, state.since, target.gateways, target.ports)
     return ReleaseQuestion(
         target.place,
         target.tenant,
@@ -273,7 +272,8 @@ def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
         target.queries,
         target.silent,
         by_load=target.times.quiet is not None,
-        mirror=mirror,
+        counted=counted,
+        mirrors=bool(state.mirror and not state.weight),
     )
 
 

@@ -1,5 +1,5 @@
-"""Sources of a release: collectors, which count the requests of its two versions, gateway pods, which count mirrored
-ones, and Prometheus for its queries."""
+"""Sources of a release: collectors and gateway pods, which count the requests of its two versions, and Prometheus for
+its queries."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from collectors.request_statistics.series import FINE, MINUTE
 from k8s_manager.autoscaling.readings.query_figures import QueryFigure
 from k8s_manager.autoscaling.readings.query_signals import QueryRound
 from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, version_statistics
+from k8s_manager.release.gateway_counts import CountQuestion, GatewayCounts
 from k8s_manager.release.load_reader import LoadReader
 from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_target import ModelPlace
-from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON
@@ -31,7 +31,8 @@ LONGEST = 5 * 3600
 class ReleaseQuestion:
     """What a release wants to know of its model: the requests of two versions since a moment (epoch seconds), and the
     figures of queries by the names of their checks. `silent` is a gateway that logs no requests; with `by_load` quiet
-    hours are chosen by the model's load; with `mirror` the new version has no requests but mirrored ones."""
+    hours are chosen by the model's load. Gateway pods are asked what is `counted`; where the step `mirrors`, the new
+    version has no other requests."""
 
     place: ModelPlace
     tenant: str
@@ -41,14 +42,17 @@ class ReleaseQuestion:
     queries: Mapping[str, str] = field(default_factory=dict)
     silent: str | None = None
     by_load: bool = False
-    mirror: MirrorQuestion | None = None
+    counted: CountQuestion | None = None
+    mirrors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReadings:
-    """What was read; without `statistics` the `flaw` says why. `load` is what quiet hours are chosen by."""
+    """What was read; without `statistics` the `flaw` says why. `counts` are what gateway pods count of the same step,
+    `load` is what quiet hours are chosen by."""
 
     statistics: StepStatistics | None = None
+    counts: StepStatistics | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
     flaw: str = ""
     load: ModelLoad = field(default_factory=ModelLoad)
@@ -62,16 +66,16 @@ class ReleaseSource(Protocol):
 
 
 class MeasuredReleases:
-    """Asks collectors and Prometheus for all releases at once, and gateway pods for mirrored requests."""
+    """Asks collectors, gateway pods and Prometheus for all releases at once."""
 
     def __init__(
         self,
         pool: CollectorPool | None,
         prometheus: PrometheusServer | None,
         clock: Clock,
-        mirrored: MirroredRequests | None = None,
+        counts: GatewayCounts | None = None,
     ) -> None:
-        self._pool, self._prometheus, self._clock, self._mirrored = pool, prometheus, clock, mirrored
+        self._pool, self._prometheus, self._clock, self._counts = pool, prometheus, clock, counts
         self._loads = LoadReader(pool, clock)
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
@@ -86,21 +90,18 @@ class MeasuredReleases:
 
     async def _statistics(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
         """Return what was counted of each model: by collectors, or by gateway pods where requests are mirrored."""
-        real = [one for one in asked if one.mirror is None]
-        copies, counted = await asyncio.gather(self._copied(asked), asyncio.gather(*map(self._counted, real)))
-        return {**copies, **{one.place: readings for one, readings in zip(real, counted, strict=True)}}
+        logged = [one for one in asked if not one.mirrors]
+        counts, rows = await asyncio.gather(self._at_gateways(asked), asyncio.gather(*map(self._counted, logged)))
+        by_rows = dict(zip([one.place for one in logged], rows, strict=True))
+        return {one.place: _readings(counts[one.place], by_rows.get(one.place)) for one in asked}
 
-    async def _copied(self, asked: Sequence[ReleaseQuestion]) -> dict[ModelPlace, ReleaseReadings]:
-        """Return what gateway pods have counted of requests that are mirrored."""
-        questions = [one.mirror for one in asked if one.mirror is not None]
-        if self._mirrored is None:
-            flaw = "nothing reads what gateway pods count"
-            return {one.place: ReleaseReadings(flaw=flaw) for one in questions}
-        found = await self._mirrored.read(questions) if questions else {}
-        return {
-            place: ReleaseReadings(flaw=said) if isinstance(said, str) else ReleaseReadings(said)
-            for place, said in found.items()
+    async def _at_gateways(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, StepStatistics | str]:
+        """Return what gateway pods count for each model, or why that is not known."""
+        found: dict[ModelPlace, StepStatistics | str] = {
+            one.place: "nothing reads what gateway pods count" for one in asked
         }
+        questions = [one.counted for one in asked if one.counted is not None]
+        return {**found, **(await self._counts.read(questions) if self._counts and questions else {})}
 
     async def _load(self, asked: ReleaseQuestion) -> ModelLoad:
         return await self._loads.load(asked.tenant, asked.place.name) if asked.by_load else ModelLoad()
@@ -125,6 +126,13 @@ class MeasuredReleases:
         if isinstance(counted, str):
             return ReleaseReadings(flaw=counted)
         return ReleaseReadings(step_statistics(asked, counted, query.end))
+
+
+def _readings(counts: StepStatistics | str, rows: ReleaseReadings | None) -> ReleaseReadings:
+    """Return what is known by rows, or without any by the counts of gateway pods."""
+    if rows is not None:
+        return rows if isinstance(counts, str) else replace(rows, counts=counts)
+    return ReleaseReadings(flaw=counts) if isinstance(counts, str) else ReleaseReadings(counts)
 
 
 def _reading(answer: QueryFigure | str, now: float) -> ExternalReading:

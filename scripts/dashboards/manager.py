@@ -128,7 +128,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 Query(
                     "last answer",
                     "(time() - max(tidegate_registry_last_read_timestamp_seconds)) "
-                    "and on() (max(tidegate_registry_models) > 0)",
+                    "* scalar(max(tidegate_registry_models) > bool 0)",
                 ),
             ),
         ),

@@ -18,6 +18,7 @@ envoy_cluster_search_svc_cluster_local_upstream_rq_xx{envoy_response_code_class=
 envoy_cluster_search_svc_cluster_local_upstream_rq_time_bucket{envoy_cluster_name="outbound|8080|v2|ranker",le="50"} 4
 envoy_cluster_search_svc_cluster_local_upstream_rq_time_bucket{envoy_cluster_name="outbound|8080|v2|ranker",le="100"} 4
 envoy_cluster_search_svc_cluster_local_upstream_rq_time_bucket{envoy_cluster_name="outbound|8080|v2|ranker",le="+Inf"} 9
+envoy_cluster_search_svc_cluster_local_upstream_rq_retry{envoy_cluster_name="outbound|8080|v2|ranker"} 2
 envoy_cluster_search_2_svc_cluster_local_upstream_rq_completed{envoy_cluster_name="outbound|8080|v2|ranker"} 50
 """
 ISTIOS = f"""envoy_cluster_internal_upstream_rq_completed{{cluster_name="{V2};"}} 99
@@ -27,8 +28,10 @@ envoy_cluster_upstream_rq{{response_code_class="4xx",cluster_name="{V2};"}} 1
 envoy_cluster_upstream_rq_time_bucket{{cluster_name="{V2};",le="50"}} 4
 envoy_cluster_upstream_rq_time_bucket{{cluster_name="{V2};",le="100"}} 4
 envoy_cluster_upstream_rq_time_bucket{{cluster_name="{V2};",le="+Inf"}} 9
+envoy_cluster_upstream_rq_retry{{cluster_name="{V2};"}} 2
+envoy_cluster_upstream_rq_retry_success{{cluster_name="{V2};"}} 1
 """
-COUNTS = ClusterCounts(12, 1, 3, {50: 4, 100: 4, INF: 9})
+COUNTS = ClusterCounts(12, 1, 3, {50: 4, 100: 4, INF: 9}, 2)
 
 
 @pytest.mark.parametrize("text", [ENVOYS, ISTIOS, ISTIOS.replace(";", "")])
@@ -45,8 +48,8 @@ def test_what_else_stands_there_is_no_counter():
 
 
 def test_an_increase_is_what_was_added_and_a_pod_that_began_again_has_added_all():
-    after = ClusterCounts(20, 1, 5, {50: 10, 100: 10, INF: 17})
-    assert increase(COUNTS, after) == ClusterCounts(8, 0, 2, {50: 6, 100: 6, INF: 8})
+    after = ClusterCounts(20, 1, 5, {50: 10, 100: 10, INF: 17}, 6)
+    assert increase(COUNTS, after) == ClusterCounts(8, 0, 2, {50: 6, 100: 6, INF: 8}, 4)
     assert increase(after, COUNTS) == COUNTS
     assert summed(COUNTS, increase(COUNTS, after)) == after
 
@@ -65,4 +68,4 @@ async def test_a_pod_is_asked_for_the_clusters_alone_and_may_not_answer():
     async with serving("/stats/prometheus", answer) as port, aiohttp.ClientSession() as session:
         assert await cluster_counters.read(session, "127.0.0.1", port, [V2]) == {V2: COUNTS}
         assert await cluster_counters.read(session, "127.0.0.2", port, [V2]) is None
-    assert asked == ["(outbound.8080.v2.ranker.search.svc.cluster.local);?.upstream_rq_(completed|4xx|5xx|time)"]
+    assert asked == ["(outbound.8080.v2.ranker.search.svc.cluster.local);?.upstream_rq_(completed|4xx|5xx|time|retry)"]

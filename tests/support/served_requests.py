@@ -80,7 +80,7 @@ class ServedRequests:
         until = max((at + WINDOW for at, _ in found), default=end)
         first = min((at for at, _ in found), default=until)
         stable = _sum(found, asked.stable)
-        if asked.mirror is not None:
+        if asked.mirrors:
             return StepStatistics(first, until, stable, mirrored=_sum(found, f"mirrored {asked.version}"))
         return StepStatistics(first, until, stable, _sum(found, asked.version))
 

@@ -13,7 +13,7 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import FORMS, Format, Object, form_of
 from k8s_manager.cli.selection import Selected, chosen
-from k8s_manager.cli.statistics_commands.model_figures import figures_of
+from k8s_manager.cli.statistics_commands.table_figures import figures_of
 from k8s_manager.document_state import trouble
 
 PAUSE = 1.0

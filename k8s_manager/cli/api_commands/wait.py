@@ -24,7 +24,7 @@ from k8s_manager.cli.files.document_texts import parsed_in
 from k8s_manager.cli.jsonpath import Template
 from k8s_manager.cli.kinds import KINDS, OF_TENANTS, is_kind
 from k8s_manager.cli.output import Object
-from k8s_manager.cli.statistics_commands.model_figures import rollouts
+from k8s_manager.cli.statistics_commands.table_figures import rollouts
 from k8s_manager.client import READ_PATIENCE
 
 PAUSE = 0.5

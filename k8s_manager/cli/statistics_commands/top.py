@@ -17,7 +17,7 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import Selected, tenant_in
-from k8s_manager.cli.statistics_commands.model_figures import minute_span, stats_path
+from k8s_manager.cli.statistics_commands.table_figures import minute_span, stats_path
 from k8s_manager.cli.statistics_commands.top_figures import TopBy, TopPage, parts_table, rates, shown
 
 

@@ -9,6 +9,9 @@
   for it, so that luck alone promotes nothing.
 - *inconclusive*: all else, and everything where statistics are missing, old, or of other weights.
 
+What gateway pods count at the moment is enough to fail, and passes nothing: it lacks what callers saw besides. Where
+it is known, the chance of a false alarm is divided once more, by two.
+
 A single value of a Prometheus query has no known spread, so that two in a row have to be out of bounds. A webhook or a
 Job decides by itself, once for each step; a Job is made for the steps below 100 % alone, which wait for it.
 """
@@ -57,9 +60,18 @@ def check_results(
     rules: ReleaseRules, index: int, state: ReleaseState, seen: ReleaseObservation
 ) -> tuple[CheckResult, ...]:
     """Return what every check says of the step that is in force, by its index."""
-    compared = _compared(rules, index, state, seen)
+    compared = _compared(rules, index, state, seen, step_statistics(state, seen))
+    sooner = _compared(rules, index, state, seen, _of_step(seen.counts, state, seen))
     checks = [check for check in rules.checks if index < rules.last or not _is_job(check)]
-    return tuple(_result(check, state, seen, compared) for check in checks)
+    return tuple(_early_failure(check, sooner) or _result(check, state, seen, compared) for check in checks)
+
+
+def _early_failure(check: ReleaseCheck, sooner: ComparedRequests | None) -> CheckResult | None:
+    """Return what gateway pods have counted where that is enough to fail; nothing passes by it."""
+    if sooner is None or isinstance(check, ExternalCheck):
+        return None
+    found = _measurement(check, sooner)
+    return found if found.verdict is FAIL else None
 
 
 def _is_job(check: ReleaseCheck) -> bool:
@@ -68,7 +80,10 @@ def _is_job(check: ReleaseCheck) -> bool:
 
 def step_statistics(state: ReleaseState, seen: ReleaseObservation) -> StepStatistics | None:
     """Return the statistics of the present weights; None where they are missing, old, or of other weights."""
-    found = seen.statistics
+    return _of_step(seen.statistics, state, seen)
+
+
+def _of_step(found: StepStatistics | None, state: ReleaseState, seen: ReleaseObservation) -> StepStatistics | None:
     if found is None or found.since < state.since or not 0 <= seen.at - found.until <= FRESH:
         return None
     return found
@@ -82,12 +97,12 @@ def source_of(state: ReleaseState) -> str:
 
 
 def _compared(
-    rules: ReleaseRules, index: int, state: ReleaseState, seen: ReleaseObservation
+    rules: ReleaseRules, index: int, state: ReleaseState, seen: ReleaseObservation, found: StepStatistics | None
 ) -> ComparedRequests | None:
-    found = step_statistics(state, seen)
     if found is None:
         return None
-    error = FALSE_ALARM / max(1, rules.statistical_checks * (rules.last + 1))
+    sources = 1 if seen.counts is None else 2
+    error = FALSE_ALARM / max(1, sources * rules.statistical_checks * (rules.last + 1))
     return ComparedRequests(seen.at, found.of_new(state.weight), found.stable, error, index >= rules.last - 1)
 
 
@@ -102,6 +117,10 @@ def _result(
     if compared is None:
         sentence = f"Statistics of these weights are missing or old; see that {source_of(state)}."
         return CheckResult(check.name, INCONCLUSIVE, sentence, seen.at)
+    return _measurement(check, compared)
+
+
+def _measurement(check: OutcomeCheck | QuantileCheck, compared: ComparedRequests) -> CheckResult:
     return _outcome(check, compared) if isinstance(check, OutcomeCheck) else _quantile(check, compared)
 
 

@@ -91,9 +91,9 @@ class ReleaseObservation:
     """What is seen `at` a moment (epoch seconds).
 
     `wanted` is the version at which the document points, `live` the weights in the cluster (per cent). `statistics` are
-    those since the state's `since`. `may_progress` is whether windows and freezes let a release go on, `hindrance` what
-    they say; `is_window_over` whether that is because no window is open. `record` is what is left where the state was
-    lost.
+    those since the state's `since`, and `counts` what gateway pods have counted sooner: enough to fail. `may_progress`
+    is whether windows and freezes let a release go on, `hindrance` what they say; `is_window_over` whether that is
+    because no window is open. `record` is what is left where the state was lost.
     """
 
     at: float
@@ -101,6 +101,7 @@ class ReleaseObservation:
     live: Mapping[str, int]
     versions: Mapping[str, VersionCapacity]
     statistics: StepStatistics | None = None
+    counts: StepStatistics | None = None
     readings: Mapping[str, ExternalReading] = field(default_factory=dict)
     action: ReleaseAction | None = None
     may_progress: bool = True

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_manager.cli import columns, output
-from k8s_manager.cli.statistics_commands.model_figures import ModelFigures
+from k8s_manager.cli.statistics_commands.table_figures import TableFigures
 
 AGES = {0: "0s", 119: "119s", 120: "2m", 200: "3m20s", 700: "11m", 3 * 3600 - 1: "179m", 3 * 3600: "3h",
         7 * 3600 + 300: "7h5m", 30 * 3600: "30h", 50 * 3600: "2d2h", 9 * 86_400: "9d", 800 * 86_400: "2y70d"}  # fmt: skip
@@ -66,7 +66,7 @@ def test_what_goes_into_a_pipe_is_not_cut_and_tells_the_refused(monkeypatch, cap
     rollout = {
         "versions": [{"name": "v1", "updated": 2}, {"name": "canary", "updated": 0}, {"name": "old", "ready": 1}]
     }
-    output.table("model", [MODEL], figures=ModelFigures({("search", "ranker-with-a-long-name"): rollout}))
+    output.table("model", [MODEL], figures=TableFigures({("search", "ranker-with-a-long-name"): rollout}))
     head, line = capsys.readouterr().out.splitlines()
     assert head.split("  ")[0] == "NAME" and "1.25 % in hour" in line and "v1 2, canary 0" in line
     output.table("model", [])

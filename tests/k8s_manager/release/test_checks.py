@@ -195,3 +195,33 @@ def test_statistics_are_made_of_rows(stats_row):
     found = version_statistics([stats_row(ok=90, limited=50, serverError=6, timeout=2), stats_row(clientError=2)])
     assert (found.requests, dict(found.outcomes)) == (100, {"5xx": 8, "4xx": 2, "noAnswer": 0})
     assert found.latency == {250: 2}
+
+
+@pytest.mark.parametrize(
+    ("check", "bad", "good"),
+    [(ERRORS, requests(50, 40), requests(50, 0)), (SLOW, requests(400, seconds=0.9), requests(400, seconds=0.1))],
+)
+def test_what_gateway_pods_count_is_enough_to_fail_and_passes_nothing(check, bad, good):
+    def verdict(counts: StepStatistics | None, statistics: StepStatistics | None = None) -> str:
+        seen = ReleaseObservation(200, "v2", {}, {}, statistics=statistics, counts=counts)
+        return str(check_results(ReleaseRules(STEPS, (check,)), FIRST, STATE, seen)[0].verdict)
+
+    def step(new: VersionStatistics, since: float = 100, until: float = 199) -> StepStatistics:
+        return StepStatistics(since, until, new, new=new)
+
+    assert verdict(step(bad)) == "fail"
+    assert verdict(step(bad), step(good, until=180)) == "fail", "rows come later"
+    assert verdict(step(good)) == "inconclusive"
+    assert verdict(step(good), step(good)) == "pass"
+    assert verdict(step(good), step(bad)) == "fail"
+    assert verdict(step(bad, since=99)) == "inconclusive", "of the step before"
+    assert verdict(step(bad, until=139)) == "inconclusive", "too old"
+
+
+def test_two_sources_share_the_chance_of_a_false_alarm():
+    edge = StepStatistics(100, 190, NONE, requests(1000, 25))
+    verdicts = []
+    for counts in (None, StepStatistics(100, 190)):
+        seen = ReleaseObservation(200, "v2", {}, {}, statistics=edge, counts=counts)
+        verdicts.append(str(check_results(ReleaseRules(STEPS, (ERRORS,)), FIRST, STATE, seen)[0].verdict))
+    assert verdicts == ["fail", "inconclusive"]

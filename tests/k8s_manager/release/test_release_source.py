@@ -8,9 +8,9 @@ import pytest
 
 from collectors.access_log.rows import RowPlace
 from k8s_manager.release.decision.observation import StepStatistics, VersionStatistics
+from k8s_manager.release.gateway_counts import CountQuestion, GatewayCounts
 from k8s_manager.release.release_source import LONGEST, MeasuredReleases, ReleaseQuestion, step_query
 from k8s_manager.release.release_target import ModelPlace
-from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 from k8s_manager.statistics.collector_pool import CollectorPool
 from tests.k8s_manager.autoscaling.readings.scene import CLOCK, UTC_NOW
 from tests.support.fake_collector import FakeCollector, stats_row
@@ -28,12 +28,12 @@ def question(since: float = END - 60, **more) -> ReleaseQuestion:
 
 
 @asynccontextmanager
-async def source(collector: FakeCollector, copies: MirroredRequests | None = None) -> AsyncIterator[MeasuredReleases]:
+async def source(collector: FakeCollector, copies: GatewayCounts | None = None) -> AsyncIterator[MeasuredReleases]:
     async with serving("/rows", collector.answer) as port:
         yield MeasuredReleases(CollectorPool(f"http://127.0.0.1:{port}", None), None, CLOCK, copies)
 
 
-class CountedCopies(MirroredRequests):
+class CountedCopies(GatewayCounts):
     """Gateway pods that all say the same of the copies."""
 
     def __init__(self, said: StepStatistics | str) -> None:
@@ -73,23 +73,28 @@ async def test_half_an_answer_is_none_and_says_why(about, said):
     assert found.statistics is None and said in found.flaw and "look at the collectors" in found.flaw
 
 
-async def test_gateway_pods_are_asked_for_copies_and_collectors_for_requests():
+async def test_gateway_pods_are_asked_for_copies_and_collectors_too_for_requests():
     other = ModelPlace("search", "other")
-    copies = MirrorQuestion(PLACE, "v1", "v2", NOW - 60, (), frozenset({8080}))
-    pages = [question(mirror=copies), replace(question(), place=other)]
+    asked = CountQuestion(PLACE, "v1", "v2", NOW - 60, (), frozenset({8080}))
+    pages = [
+        question(counted=asked, mirrors=True),
+        replace(question(counted=replace(asked, place=other)), place=other),
+    ]
     counted = StepStatistics(NOW - 50, NOW, mirrored=VersionStatistics(7))
     collector = FakeCollector(
         stats_row(RowPlace("version", tenant="search", model="other", version="v2"), END - 20, ok=3)
     )
     async with source(collector, CountedCopies(counted)) as releases:
         found = await releases.read(pages)
-    assert found[PLACE].statistics is counted
+    assert (found[PLACE].statistics, found[PLACE].counts) == (counted, None)
     assert found[other].statistics is not None and found[other].statistics.new.requests == 3
+    assert found[other].counts is counted
     async with source(collector, CountedCopies("gateway pods gw/a do not answer")) as releases:
-        found = await releases.read([question(mirror=copies)])
+        found = await releases.read(pages)
     assert (found[PLACE].statistics, found[PLACE].flaw) == (None, "gateway pods gw/a do not answer")
+    assert found[other].statistics is not None and (found[other].counts, found[other].flaw) == (None, "")
     async with source(collector) as releases:
-        assert "nothing reads" in (await releases.read([question(mirror=copies)]))[PLACE].flaw
+        assert "nothing reads" in (await releases.read(pages))[PLACE].flaw
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Statistics of requests that are mirrored to a version: what the gateway pods count of it and of the stable version.
+"""What the gateway pods of a release count of its two versions, at the moment: mirrored requests, which they log
+nowhere, and others sooner than their logs are counted.
 
-While a version has no weight, all that gateway pods send to it is mirrored. They log no mirrored request, but count it
-in the cluster of the version; the stable version is read in the same way, so that both are measured alike. Counters
-are compared with those of the first look at a step: a manager that begins in the middle of one counts from there.
+Both versions are read in the same way, in the clusters that gateway pods have of them. Counters are compared with those
+of the last look before a step, or of the first one at it: a manager that begins in the middle of one counts from there.
 """
 
 import asyncio
@@ -29,13 +29,15 @@ NAMED = 3
 Counters = Mapping[str, ClusterCounts]
 Source = tuple[str, str]
 """A gateway pod and a cluster."""
+Release = tuple[ModelPlace, str, str]
+"""A model, its stable version and the new one."""
 PodsOf = Callable[[GatewayPool], Sequence[PodState]]
 
 
 @dataclass(frozen=True, slots=True)
-class MirrorQuestion:
-    """What is to be known of a step whose requests are mirrored from a version to another since a moment (epoch
-    seconds): the gateways that mirror them, and the ports of the model's routes."""
+class CountQuestion:
+    """What is to be known of a step since a moment (epoch seconds): the stable and the new version, the gateways that
+    send requests to them, and the ports of the model's routes."""
 
     place: ModelPlace
     stable: str
@@ -43,6 +45,11 @@ class MirrorQuestion:
     since: float
     gateways: tuple[GatewayPool, ...]
     ports: frozenset[int]
+
+    @property
+    def release(self) -> Release:
+        """Which release asks."""
+        return self.place, self.stable, self.version
 
     def clusters(self, version: str) -> list[str]:
         """Return the names by which Envoy knows the replicas of a version."""
@@ -67,8 +74,10 @@ def pod_reader(session: aiohttp.ClientSession, port: int) -> ClusterReader:
 
 @dataclass(slots=True)
 class _StepCounts:
-    """What was counted in a step: since when, the last reading of each source, and what each cluster had since."""
+    """What was counted in a step that began at `step`: since when, the last reading of each source, and what each
+    cluster had since."""
 
+    step: float
     since: float
     last: dict[Source, ClusterCounts] = field(default_factory=dict)
     added: dict[str, ClusterCounts] = field(default_factory=dict)
@@ -81,30 +90,30 @@ class _StepCounts:
         self.last[source] = counts
 
 
-class MirroredRequests:
-    """Counts the mirrored requests of the steps that are asked about. It forgets a step that is asked about no more."""
+class GatewayCounts:
+    """Counts the requests of the steps that are asked about. It forgets a release that is asked about no more."""
 
     def __init__(self, pods_of: PodsOf, port: int, clock: Clock) -> None:
         self._pods_of, self._port, self._clock = pods_of, port, clock
-        self._steps: dict[tuple[ModelPlace, str, float], _StepCounts] = {}
+        self._steps: dict[Release, _StepCounts] = {}
 
-    async def read(self, asked: Sequence[MirrorQuestion]) -> Mapping[ModelPlace, StepStatistics | str]:
+    async def read(self, asked: Sequence[CountQuestion]) -> Mapping[ModelPlace, StepStatistics | str]:
         """Return the statistics of each step, or why there are none."""
         async with aiohttp.ClientSession(trust_env=False) as session:
             return await self.read_by(pod_reader(session, self._port), asked)
 
     async def read_by(
-        self, reader: ClusterReader, asked: Sequence[MirrorQuestion]
+        self, reader: ClusterReader, asked: Sequence[CountQuestion]
     ) -> Mapping[ModelPlace, StepStatistics | str]:
         """Return the same by another reader of pods."""
-        keys = {(one.place, one.version, one.since) for one in asked}
-        self._steps = {key: found for key, found in self._steps.items() if key in keys}
+        releases = {one.release for one in asked}
+        self._steps = {release: step for release, step in self._steps.items() if release in releases}
         places = asyncio.Semaphore(AT_ONCE)
         found = await asyncio.gather(*(self._step(reader, places, one) for one in asked))
         return {one.place: statistics for one, statistics in zip(asked, found, strict=True)}
 
     async def _step(
-        self, reader: ClusterReader, places: asyncio.Semaphore, asked: MirrorQuestion
+        self, reader: ClusterReader, places: asyncio.Semaphore, asked: CountQuestion
     ) -> StepStatistics | str:
         clusters = {*asked.clusters(asked.stable), *asked.clusters(asked.version)}
         pods = {f"{pool.namespace}/{pod.name}": pod for pool in asked.gateways for pod in self._pods_of(pool)}
@@ -117,18 +126,25 @@ class MirroredRequests:
         if flaw := _flaw(asked, answers):
             return flaw
         now = self._clock.utc().timestamp()
-        step = self._steps.setdefault((asked.place, asked.version, asked.since), _StepCounts(now))
+        step = self._steps[asked.release] = self._begun(asked, now)
         for pod, counters in answers.items():
             for cluster, counts in (counters or {}).items():
                 step.take((pod, cluster), counts)
         return _statistics(asked, step, now)
 
+    def _begun(self, asked: CountQuestion, now: float) -> _StepCounts:
+        """Return the counts of a step; those of one that has begun since the last look go on from there."""
+        before = self._steps.get(asked.release)
+        if before is None:
+            return _StepCounts(asked.since, now)
+        return before if before.step == asked.since else _StepCounts(asked.since, asked.since, before.last)
 
-def _flaw(asked: MirrorQuestion, answers: Mapping[str, Counters | None]) -> str | None:
-    """Return why nothing is known of mirrored requests; None where something is."""
+
+def _flaw(asked: CountQuestion, answers: Mapping[str, Counters | None]) -> str | None:
+    """Return why nothing is known of the requests; None where something is."""
     if not answers:
         gateways = ", ".join(pool.name for pool in asked.gateways)
-        return f"gateway {gateways} has no ready pod that could count mirrored requests; start one"
+        return f"gateway {gateways} has no ready pod that could count requests; start one"
     if any(answers.values()):
         return None
     pods = ", ".join(sorted(answers)[:NAMED])
@@ -140,18 +156,20 @@ def _flaw(asked: MirrorQuestion, answers: Mapping[str, Counters | None]) -> str 
     return f"gateway pods {pods} do not count by version; {remedy}"
 
 
-def _statistics(asked: MirrorQuestion, step: _StepCounts, now: float) -> StepStatistics:
+def _statistics(asked: CountQuestion, step: _StepCounts, now: float) -> StepStatistics:
     stable = _of_version(step, asked.clusters(asked.stable), at_most=False)
-    mirrored = _of_version(step, asked.clusters(asked.version), at_most=True)
-    return StepStatistics(step.since, now, stable=stable, mirrored=mirrored)
+    new = _of_version(step, asked.clusters(asked.version), at_most=True)
+    return StepStatistics(step.since, now, stable=stable, new=new, mirrored=new)
 
 
 def _of_version(step: _StepCounts, clusters: Sequence[str], at_most: bool) -> VersionStatistics:
     counts = ClusterCounts()
     for cluster in clusters:
         counts = summed(counts, step.added.get(cluster, ClusterCounts()))
-    outcomes = {"5xx": counts.server_errors, "4xx": counts.client_errors, "noAnswer": 0}
-    return VersionStatistics(counts.completed, outcomes, _latency(counts, at_most))
+    # An attempt that is tried again is counted twice, and its caller has one answer.
+    errors = max(0, counts.server_errors - counts.retries)
+    outcomes = {"5xx": errors, "4xx": counts.client_errors, "noAnswer": 0}
+    return VersionStatistics(max(0, counts.completed - counts.retries), outcomes, _latency(counts, at_most))
 
 
 def _latency(counts: ClusterCounts, at_most: bool) -> dict[int, int]:

@@ -14,7 +14,7 @@ Name = tuple[str, str]
 Item = Mapping[str, Any]
 
 
-class ModelFigures(NamedTuple):
+class TableFigures(NamedTuple):
     """Rollouts of models, and counts of their requests over a minute: of models that were asked, and where collectors
     count."""
 
@@ -22,14 +22,14 @@ class ModelFigures(NamedTuple):
     requests: Mapping[Name, Item] = {}
 
 
-def figures_of(connection: Connection, models: Iterable[tuple[str, Item]]) -> ModelFigures:
+def figures_of(connection: Connection, models: Iterable[tuple[str, Item]]) -> TableFigures:
     """Return the figures of models, each given with its tenant (an empty one for documents of the fleet)."""
     namespaces = {tenant: str(obj["metadata"].get("namespace", "")) for tenant, obj in models if tenant}
     if not namespaces:
-        return ModelFigures()
+        return TableFigures()
     scope = next(iter(namespaces)) if len(namespaces) == 1 else ""
     requests = {(namespaces.get(tenant, ""), model): item for (tenant, model), item in _counts(connection, scope)}
-    return ModelFigures(rollouts(connection, namespaces), requests)
+    return TableFigures(rollouts(connection, namespaces), requests)
 
 
 def rollouts(connection: Connection, tenants: Iterable[str]) -> Mapping[Name, Item]:

@@ -1,4 +1,4 @@
-"""Statistics of mirrored requests, from what gateway pods count."""
+"""Statistics of a step from what gateway pods count."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,13 +10,13 @@ from collectors.cluster_counters import ClusterCounts
 from collectors.replicas import PodState
 from istio_templates.facts import GatewayPool
 from k8s_manager.release.decision.observation import StepStatistics
+from k8s_manager.release.gateway_counts import CountQuestion, GatewayCounts
 from k8s_manager.release.release_target import ModelPlace
-from k8s_manager.release.request_copies import MirroredRequests, MirrorQuestion
 
 INF = float("inf")
 SHARED = GatewayPool("shared", "gw", (), ())
 PLACE = ModelPlace("search", "ranker")
-ASKED = MirrorQuestion(PLACE, "v1", "v2", 100.0, (SHARED,), frozenset({8080}))
+ASKED = CountQuestion(PLACE, "v1", "v2", 100.0, (SHARED,), frozenset({8080}))
 V1, V2 = (f"outbound|8080|{version}|ranker.search.svc.cluster.local" for version in ("v1", "v2"))
 
 
@@ -32,7 +32,7 @@ class Gateways:
 
     def __init__(self) -> None:
         self.clock, self.pods = Clock(), dict[str, dict[str, ClusterCounts] | None]()
-        self.requests = MirroredRequests(lambda _: list(map(self._pod, self.pods)), 15090, self.clock)
+        self.requests = GatewayCounts(lambda _: list(map(self._pod, self.pods)), 15090, self.clock)
 
     def _pod(self, address: str) -> PodState:
         return PodState(address, frozenset(), True, False, address)
@@ -64,7 +64,25 @@ async def test_requests_count_from_the_first_look_at_a_step_on(gateways):
     assert (later.since, later.until - later.since) == (first.since, 5.0)
     assert (later.stable.requests, later.stable.outcomes["5xx"]) == (200, 1)
     assert (later.mirrored.requests, later.mirrored.outcomes["5xx"]) == (20, 3)
-    assert later.new.requests == 0
+    assert later.new == later.mirrored, "whether they are mirrored is the step's affair"
+
+
+async def test_a_step_counts_from_the_last_look_before_it_on(gateways):
+    gateways.pods = {"a": {V1: counted(1000), V2: counted(0)}}
+    await gateways.look(since=50.0)
+    gateways.pods = {"a": {V1: counted(1090, 1), V2: counted(10, 4)}}
+    found = await gateways.look(since=200.0)
+    assert (found.since, found.new.requests, found.new.outcomes["5xx"]) == (200.0, 10, 4)
+    other = await gateways.look(stable="v2", version="v1", since=200.0)
+    assert (other.since, other.new.requests) == (other.until, 0), "another release begins at its first look"
+
+
+async def test_attempts_that_were_tried_again_count_once(gateways):
+    gateways.pods = {"a": {V1: counted(100), V2: counted(100)}}
+    await gateways.look()
+    gateways.pods = {"a": {V1: counted(100), V2: replace(counted(130, 12), retries=10)}}
+    found = (await gateways.look()).new
+    assert (found.requests, found.outcomes["5xx"]) == (20, 2)
 
 
 async def test_pods_that_begin_again_come_and_go_lose_nothing_that_was_counted(gateways):
