@@ -121,6 +121,18 @@ def test_arms_are_told_apart_for_who_asks_for_them() -> None:
     assert together == in_steps(without_arms(rows), 600) and len(together) == 1
 
 
+def test_arms_of_one_window_that_two_collectors_have_read_count_once_together() -> None:
+    lines = [line(T0 + 1, route=f"search.ranker.0{arm}") for arm in ARMS for _ in range(3)]
+    query = RowQuery("version", T0, T0 + 60, 60, fine_since(T0 + 60))
+    readers = (Reader(), Reader())
+    for reader in readers:
+        engine = Engine()
+        reader.series.put([*engine.feed("gw/a", lines), *engine.end("gw/a")])
+        reader.series.share("gw/a", T0 + 60)
+    (row,) = merged_rows(query, [row for reader in readers for row in reader.answer(query)])
+    assert row.requests == len(lines) and row.key.place.arm == ""
+
+
 class OldPlace(NamedTuple):
     """A place as older managers read it."""
 
