@@ -4,8 +4,10 @@ Its owner moves weights, subsets and destinations (Argo Rollouts and Flagger at 
 within a pass. The document's traffic is the fallback where destinations cannot be mapped by the pods behind them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from istio_templates.documents import ModelSpec
 from istio_templates.documents.model import TrafficShare, Version
@@ -13,6 +15,7 @@ from k8s_manager.traffic.weights import declared, split
 from k8s_manager.world.labels import ROLLOUT_HASH
 from k8s_manager.world.world import Destination, Splits
 
+T = TypeVar("T")
 FALLBACK = "its traffic is taken from the document"
 
 
@@ -25,9 +28,11 @@ class ObservedTraffic:
 
 
 def observed_traffic(spec: ModelSpec, splits: Splits) -> ObservedTraffic:
-    """Return the traffic of an attached model as its route has it."""
+    """Return the traffic of an attached model as its route has it, and of its versions the pods that the route reaches:
+    at the end of a rollout the old pods still carry the labels of the new ones."""
     assert spec.attach_to is not None
     found: set[tuple[tuple[str, int], ...]] = set()
+    behind: dict[str, set[frozenset[tuple[str, str]] | None]] = defaultdict(set)
     for destinations in splits:
         weights = dict.fromkeys(declared(spec), 0) | {version.name: 0 for version in spec.versions}
         for destination in destinations:
@@ -35,14 +40,25 @@ def observed_traffic(spec: ModelSpec, splits: Splits) -> ObservedTraffic:
             if version is None:
                 return ObservedTraffic(problem=_unmapped(spec, destination))
             weights[version.name] += destination.weight
+            behind[version.name].add(destination.labels)
         found.add(tuple(split(weights, list(weights)).items()))
     if len(found) > 1:
         return ObservedTraffic(problem=_uneven(spec))
     shares: dict[str, int] = dict(*found)
-    if not found or shares == {**dict.fromkeys(shares, 0), **declared(spec)}:
+    versions = tuple(_reached(version, behind[version.name]) for version in spec.versions)
+    if not found or (shares == {**dict.fromkeys(shares, 0), **declared(spec)} and versions == spec.versions):
         return ObservedTraffic()
     traffic = tuple(TrafficShare(version=version, weight=weight) for version, weight in shares.items())
-    return ObservedTraffic(spec.model_copy(update={"traffic": traffic}))
+    return ObservedTraffic(spec.model_copy(update={"traffic": traffic, "versions": versions}))
+
+
+def _reached(version: Version, behind: set[frozenset[tuple[str, str]] | None]) -> Version:
+    """Return a version as the pods that its only destination selects; as it is where it has several."""
+    labels = _only(behind)
+    if labels is None or version.existing is None or labels <= _labels(version):
+        return version
+    existing = version.existing.model_copy(update={"labels": dict(labels)})
+    return version.model_copy(update={"existing": existing})
 
 
 def _version_of(destination: Destination, versions: tuple[Version, ...]) -> Version | None:
@@ -54,6 +70,9 @@ def _version_of(destination: Destination, versions: tuple[Version, ...]) -> Vers
     narrowest = max((len(selected[version.name]) for version in within), default=0)
     if found := _only(version for version in within if len(selected[version.name]) == narrowest):
         return found
+    if ROLLOUT_HASH in dict(destination.labels):
+        # Pods of one generation, which get another role one by one when it is promoted.
+        return next((v for v in versions if any(selected[v.name] <= pod for pod in destination.pods)), None)
     if destination.pods:
         return _only(v for v in versions if all(selected[v.name] <= pod for pod in destination.pods))
     return _only(version for version in versions if destination.labels <= selected[version.name])
@@ -70,9 +89,9 @@ def _is_named_after(destination: Destination, version: str) -> bool:
     return version in (destination.subset, name) or name.endswith(f"-{version}")
 
 
-def _only(found: Iterable[Version]) -> Version | None:
-    versions = list(found)
-    return versions[0] if len(versions) == 1 else None
+def _only(found: Iterable[T]) -> T | None:
+    listed = list(found)
+    return listed[0] if len(listed) == 1 else None
 
 
 def _unmapped(spec: ModelSpec, destination: Destination) -> str:

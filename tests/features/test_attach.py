@@ -288,6 +288,22 @@ async def test_subsets_and_destinations_that_the_owner_moves_are_followed(search
     await until(lambda: split_limit_is(search, 80), "the limit of the subset's new pods")
 
 
+async def test_old_pods_that_the_route_no_longer_reaches_are_not_counted(search):
+    """As at the end of a rollout of Argo Rollouts: new pods have the role of the old ones, and the canary's Service."""
+    await make_split(search)
+    await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")
+    for _ in range(2):
+        await search.pod("search", {"app": "fx", "role": "stable", "hash": "new"})
+    await until(lambda: split_limit_is(search, 120), "the limit of all pods of the role")
+    canary = role_service("canary")
+    canary["spec"]["selector"] = {"app": "fx", "hash": "new"}
+    await search.apply(canary, manager="argo")
+    await search.apply(theirs("fx", http=split_route(0, 100)), manager="argo")
+    await until(lambda: split_limit_is(search, 40), "the limit of the two new pods")
+    _, explained = await search.calls.call("GET", "/v1/tenants/search/models/fx/explain")
+    assert "stable" in str(explained)
+
+
 async def test_what_cannot_be_mapped_leaves_the_document_and_says_so(search):
     await make_split(search, rateLimit={"perReplicaQps": 20, "debounce": QUICK})
     await until(lambda: split_limit_is(search, 80), "the limit of four stable pods")

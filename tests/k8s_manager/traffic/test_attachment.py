@@ -58,6 +58,25 @@ def test_what_is_not_one_version_leaves_the_document(split):
     assert found.spec is None and "give a version the labels" in found.problem
 
 
+def labels_of(found, place):
+    return found.spec.versions[place].existing.labels
+
+
+def test_a_version_is_the_pods_that_the_route_reaches():
+    new = {**STABLE, "hash": "abc"}
+    found = observed_traffic(BOTH, ((to(100, HASHED, pods=[new]),),))
+    assert declared(found.spec) == {"v1": 100, "v2": 0}
+    assert labels_of(found, 0) == HASHED and labels_of(found, 1) == CANARY
+    two = ((to(30, HASHED, pods=[new]), to(70, {**HASHED, "hash": "old"}, pods=[{**STABLE, "hash": "old"}])),)
+    assert observed_traffic(BOTH, two).spec is None
+
+
+def test_pods_of_one_generation_are_one_version_while_they_change_their_role():
+    hashed = {"app": "fx", "rollouts-pod-template-hash": "abc"}
+    found = observed_traffic(BOTH, ((to(100, hashed, pods=[{**STABLE, **hashed}, {**CANARY, **hashed}, hashed]),),))
+    assert found.problem is None and declared(found.spec) == {"v1": 100, "v2": 0} and labels_of(found, 0) == hashed
+
+
 def test_pods_that_differ_by_a_rollouts_hash_alone_are_to_be_labelled_by_their_rollout():
     hashed = {"app": "fx", "rollouts-pod-template-hash": "abc"}
     assert (
