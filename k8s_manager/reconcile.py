@@ -43,6 +43,7 @@ from k8s_manager.status.finalizers import Finalizers
 from k8s_manager.status.sources import StatusSources
 from k8s_manager.status.status_builder import StatusBuilder
 from k8s_manager.status.status_writer import StatusWriter
+from k8s_manager.status.versions.selection_memo import SELECTION_LOOK
 from k8s_manager.traces.document_changes import DocumentChanges
 from k8s_manager.traces.spans import DOCUMENTS, NO_SPANS, SpanRecorder
 from k8s_manager.traffic import gateway_migration
@@ -57,9 +58,6 @@ from ratelimiter import overrides
 
 GIVE_WAY = 0.3
 """For how many seconds at most a pass waits for a limit."""
-
-SELECTION_LOOK = 30.0
-"""Seconds after which a selection is looked at again without an event: crons, and choices that are due."""
 
 
 class Writers(NamedTuple):

@@ -78,7 +78,7 @@ from k8s_manager.release.registry.registry_status import RegistryView
 from k8s_manager.release.release_request import unknown_verb
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.release.selection_document import Registered, VersionReader
-from k8s_manager.release.selection_status import selected_version, selection_of
+from k8s_manager.release.selection_status import selected_version
 from k8s_manager.runtime.memo import Memo
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
@@ -88,6 +88,7 @@ from k8s_manager.status.override_status import OverrideInputs, override_status
 from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
+from k8s_manager.status.versions.selection_memo import SelectionMemo
 from k8s_manager.status.versions.version_status import VersionInputs, version_inputs, version_status
 from k8s_manager.traffic.drain import Draining
 from k8s_manager.traffic.route_gateways import routes_through
@@ -115,6 +116,7 @@ class PassOutcome:
     tenants: frozenset[str]
     registered: Registered
     approvers: Mapping[str, int]
+    selections: SelectionMemo
 
 
 class StatusBuilder:
@@ -124,7 +126,7 @@ class StatusBuilder:
     """
 
     def __init__(self) -> None:
-        self._memo, self._versions = Memo(), VersionReader()
+        self._memo, self._versions, self._selections = Memo(), VersionReader(), SelectionMemo()
         self._drift = DriftNotes()
 
     def drift_ends(self, now: datetime) -> timedelta | None:
@@ -147,7 +149,19 @@ class StatusBuilder:
             "registered", (world.model_versions,), partial(self._versions.read, world.model_versions)
         )
         approvers = {namespace_of(t.key.name, t.spec): t.spec.pin_approvers for t in world.tenants if t.spec}
-        done = PassOutcome(world, plan, results, sources, owned, changes.draining, now, tenants, registered, approvers)
+        done = PassOutcome(
+            world,
+            plan,
+            results,
+            sources,
+            owned,
+            changes.draining,
+            now,
+            tenants,
+            registered,
+            approvers,
+            self._selections,
+        )
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
         put_off = _put_off(changes, results, plan, owned)
@@ -170,6 +184,7 @@ class StatusBuilder:
             build = partial(_build, stored, document, inputs, sources.limits)
             out[key] = self._memo.get(key, (stored, stored.status, document, inputs), build)
         self._memo.end_round()
+        self._selections.end_round()
         return out
 
 
@@ -268,7 +283,7 @@ def _selection(stored: Stored, spec: ModelSpec, done: PassOutcome) -> Manifest |
     versions = done.registered.get((stored.key.namespace, stored.key.name), ())
     figures = done.sources.figures.of(stored.key.namespace, stored.key.name)
     approvers = done.approvers.get(stored.key.namespace, 0)
-    return selection_of(spec, spec.selection, stored.status, versions, done.now, figures, approvers)
+    return done.selections.selection(stored, spec, spec.selection, versions, figures, approvers, done.now)
 
 
 def _selected(stored: Stored, selection: Manifest | None, done: PassOutcome) -> Manifest | None:
