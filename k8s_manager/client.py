@@ -334,7 +334,8 @@ def refused(error: urllib.error.HTTPError) -> ApiProblem:
         problems = [Problem(found["field"], found["message"]) for found in told["problems"]]
         return ApiProblem(error.code, told["title"], told["detail"], problems)
     except (ValueError, KeyError, TypeError, OSError, HTTPException):
-        return ApiProblem(error.code, str(error.reason), "", ())
+        said = "no manager answered, but what stands before it or in its place; check the address"
+        return ApiProblem(error.code, str(error.reason), said, ())
 
 
 def _host(host: str) -> str:

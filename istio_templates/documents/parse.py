@@ -205,6 +205,9 @@ def _problem(details: ErrorDetails, spec_type: type[BaseModel], root: tuple[str,
         message = f"is unknown; {_nearest(str(location[-1]), known)}"
     elif details["type"] == "missing":
         message = "is missing; it is required"
+    elif details["type"] == "string_type":
+        remedy = "quote it" if isinstance(details.get("input"), bool | int | float) else "write a text"
+        message = f"{brief(details.get('input'))} is no text; {remedy}"
     elif details["type"] == "literal_error" and isinstance(details.get("input"), str):
         allowed = re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
         message = f"{brief(details['input'])} is not allowed; {_nearest(details['input'], allowed)}"

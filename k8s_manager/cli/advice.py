@@ -3,10 +3,12 @@
 import re
 
 _OVERWRITE = r"read it and send its ETag as If-Match, or If-Match: \* to overwrite it unseen"
+_TOKEN = r"no bearer token; send 'Authorization: Bearer TOKEN'"
 _LONGER = r"a longer one is written under /v1/overrides, with expires"
 _WORDS = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
+        (_TOKEN, "no bearer token; run tidegate login SERVER once, or give --token-file"),
         (r"say \?cascade=true", "add --cascade"),
         (r"send force=true", "add --force"),
         (_OVERWRITE, "run the command again"),

@@ -39,6 +39,10 @@ def _names() -> Iterator[tuple[str, DocumentKind]]:
 
 
 NAMES: Mapping[str, DocumentKind] = dict(_names())
+_ELSEWHERE = {
+    **dict.fromkeys(("event", "events", "ev"), "events are shown by tidegate events, with -n those of a tenant"),
+    **dict.fromkeys(("pod", "pods", "po"), "the pods of a model are shown by tidegate describe model TENANT/MODEL"),
+}
 _BY_KUBECTL = {"warmupplan", PLURALS["WarmupPlan"], SHORT_NAMES["WarmupPlan"]}
 
 
@@ -49,6 +53,8 @@ def kind_named(word: str) -> DocumentKind:
         return NAMES[bare]
     if bare in _BY_KUBECTL:
         raise typer.BadParameter("the REST API has no warm-up plans; use kubectl: kubectl get warmupplans")
+    if bare in _ELSEWHERE:
+        raise typer.BadParameter(_ELSEWHERE[bare])
     close = get_close_matches(bare, NAMES, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise typer.BadParameter(f"{word!r} is no kind; {hint}(one of {', '.join(kind.value for kind in DocumentKind)})")

@@ -1,7 +1,7 @@
 """Dry run of a write: what it would change, the API server's answer, and whether that is still so."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -100,15 +100,17 @@ class DryRunner:
         if await self._work.run(partial(fingerprint, run.preview)) != planned:
             raise Outdated(f"{run.subject}: the plan is outdated; plan the write again and review the differences")
 
-    async def report(self, run: DryRun) -> Manifest:
-        """Return a plan for people and programs, with the API server's answer for each object."""
+    async def report(self, run: DryRun, staying: Collection[ObjectKey] = ()) -> Manifest:
+        """Return a plan for people and programs, with the API server's answer for each object; what a deletion leaves
+        where it is (`staying`) is no change."""
         places = asyncio.Semaphore(AT_ONCE)
 
         async def tried(change: ObjectChange) -> tuple[ObjectChange, str]:
             async with places:
                 return await self._tried(change, run.preview)
 
-        found = await asyncio.gather(*map(tried, run.preview.changes))
+        shown = [change for change in run.preview.changes if change.key not in staying]
+        found = await asyncio.gather(*map(tried, shown))
         changes = [change for change, _ in found]
         out = await self._work.run(partial(report, run.preview, changes, run.shifts))
         for line, (_, server) in zip(out["changes"], found, strict=True):

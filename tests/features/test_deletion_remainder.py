@@ -23,6 +23,8 @@ async def test_a_namespace_with_what_others_made_stays_and_is_told_before_and_af
     said = "Namespace search stays without Tidegate's labels, as it holds what others made: Secret hf-token"
     status, plan = await rest.call("DELETE", "/v1/tenants/search?cascade=true&dryRun=true")
     assert (status, plan["kept"]) == (200, [said])
+    assert "Namespace search" not in {change["object"] for change in plan["changes"]}
+    assert not [reason for reason in plan["reasons"] if "Namespace search" in reason]
     code, out, _ = await tidegate("delete", "tenant", "search", "--cascade", server=rest.server)
     assert code == 0 and f"  {said}\n" in out
     await until(lambda: _gone(rest.fleet, "Tenant", "search"), "the tenant being gone")
@@ -31,7 +33,7 @@ async def test_a_namespace_with_what_others_made_stays_and_is_told_before_and_af
 
 async def test_nothing_is_said_to_stay_where_nothing_does(rest):
     _, plan = await rest.call("DELETE", "/v1/tenants/search?cascade=true&dryRun=true")
-    assert plan["kept"] == []
+    assert plan["kept"] == [] and "Namespace search" in {change["object"] for change in plan["changes"]}
 
 
 async def test_a_namespace_that_was_there_before_its_tenant_stays(rest):

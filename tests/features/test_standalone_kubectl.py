@@ -61,6 +61,8 @@ async def test_kubectl_reads_applies_follows_and_deletes(tmp_path):
             json.loads(await asked("get", "deploy", "-n", "search", "-o", "json"))["items"][0]["kind"] == "Deployment"
         )
         assert "deployments" in await asked("api-resources")
+        for short in ("vs", "dr"):
+            assert await asked("get", short, "-n", "search", "-o", "name")
         assert "not found" in await asked("get", "pod", "none", "-n", "search", code=1)
         first = (await asked("get", "pods", "-n", "search", "-o", "name")).splitlines()[0]
         assert "condition met" in await asked("wait", "-n", "search", "--for=condition=Ready", first)

@@ -142,6 +142,16 @@ CONTAINER = {
 
 
 @pytest.mark.parametrize(
+    ("value", "said"), [(True, "quote it"), (3, "quote it"), (["a"], "write a text"), ({}, "write a text")]
+)
+def test_what_stands_where_a_text_belongs_is_named_with_the_remedy(value: object, said: str):
+    document = model()
+    document["spec"]["paused"] = value
+    with pytest.raises(Invalid, match=f"spec.paused: .* is no text; {said}"):
+        parse(document)
+
+
+@pytest.mark.parametrize(
     ("path", "value"),
     [
         (TEMPLATE, None),

@@ -1,6 +1,7 @@
 """What a deletion leaves where it is, and why."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from istio_templates import names
 from istio_templates.documents import ModelSpec
@@ -16,15 +17,22 @@ from k8s_manager.runtime.sentences import named
 NAMED = 5
 
 
-async def remainder(client: KubeClient, store: Store, going: Sequence[ObjectKey]) -> list[str]:
-    """Return, in sentences, what stays once documents are deleted."""
-    out = []
+class KeptObject(NamedTuple):
+    """What stays once documents are deleted: a sentence about it, and its key where it is a namespace."""
+
+    said: str
+    namespace: ObjectKey | None = None
+
+
+async def remainder(client: KubeClient, store: Store, going: Sequence[ObjectKey]) -> list[KeptObject]:
+    """Return what stays once documents are deleted."""
+    out: list[KeptObject] = []
     for key in going:
         document = store.get(key)
         if document is None:
             continue
         if key.kind == "Model":
-            out += list(_of_model(document))
+            out += map(KeptObject, _of_model(document))
         if key.kind == "Tenant":
             out += await _of_namespace(client, store, namespace_of(document), going)
         if key.kind == "InferenceGateway" and document["spec"].get("namespace"):
@@ -46,14 +54,15 @@ def _of_model(document: Manifest) -> Iterator[str]:
         yield f"the pods of {found}, version {', '.join(existing)}, stay, as Tidegate did not make them"
 
 
-async def _of_namespace(client: KubeClient, store: Store, name: str, going: Sequence[ObjectKey]) -> list[str]:
-    live = store.get(ObjectKey("Namespace", "", name))
+async def _of_namespace(client: KubeClient, store: Store, name: str, going: Sequence[ObjectKey]) -> list[KeptObject]:
+    key = ObjectKey("Namespace", "", name)
+    live = store.get(key)
     if live is None:
         return []
     if (live["metadata"].get("labels") or {}).get(names.MANAGED_BY) != names.MANAGER:
-        return [f"Namespace {name} stays, as Tidegate did not make it"]
+        return [KeptObject(f"{key} stays, as Tidegate did not make it", key)]
     others = await others_in(client, name, going)
     if not others:
         return []
     held = named([f"{key.kind} {key.name}" for key in others], NAMED)
-    return [f"Namespace {name} stays without Tidegate's labels, as it holds what others made: {held}"]
+    return [KeptObject(f"{key} stays without Tidegate's labels, as it holds what others made: {held}", key)]

@@ -72,9 +72,10 @@ class DocumentDeletion:
         """Delete a document; what others depend on only with `cascade`."""
         if write.dry_run:
             going = self._going(key, cascade, write.match)
-            told = await self._dry_run.report(await self._dry_run.preview_deletion(going))
             kept = await remainder(self._client, self._store, going)
-            return {**told, "documents": [str(gone) for gone in going], "kept": kept}
+            staying = {one.namespace for one in kept if one.namespace}
+            told = await self._dry_run.report(await self._dry_run.preview_deletion(going), staying)
+            return {**told, "documents": [str(gone) for gone in going], "kept": [one.said for one in kept]}
         async with self._locks.deleting():
             going = self._going(key, cascade, write.match)
             if write.planned is not None:
@@ -84,7 +85,7 @@ class DocumentDeletion:
                 await self._delete(key, write.match, write.change)
             else:
                 await self._delete_recorded(going, write)
-            return {"deleted": [str(gone) for gone in going], "kept": kept}
+            return {"deleted": [str(gone) for gone in going], "kept": [one.said for one in kept]}
 
     def _going(self, key: ObjectKey, cascade: bool, match: str | None) -> list[ObjectKey]:
         """Return what is deleted with a document, itself last; raises `Conflict` where it is in use."""

@@ -61,7 +61,7 @@ def diff(filename: Files, server: Server = None, token_file: TokenFile = None, s
     for _, answer in _planned(connect(server, token_file, state), read):
         for change in answer["changes"]:
             differs = True
-            typer.echo(change["diff"], nl=False)
+            typer.echo(output.coloured(change["diff"]), nl=False)
         for effect in answer["effects"]:
             differs = True
             typer.echo(f"# {effect['subject']}: {effect['message']} (risk {effect['grade']})")

@@ -3,10 +3,10 @@
 import codecs
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from istio_templates.documents import load, unlisted
 from istio_templates.errors import Invalid, Problem
@@ -17,6 +17,8 @@ ENDS = (".yaml", ".yml", ".json")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """What a text begins with that is not UTF-8: PowerShell writes so."""
 _ADDRESSES = ("http://", "https://")
+LARGEST = 64 << 20
+"""Bytes of one file that are read: a device such as /dev/zero never ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,12 @@ class Reading:
 
     def _texts(self, places: Sequence[str]) -> Iterator[tuple[str, str]]:
         if "-" in places:
-            yield from self._text("standard input", sys.stdin.buffer.read)
+            yield from self._text("standard input", sys.stdin.buffer)
         for address in (place for place in places if place.startswith(_ADDRESSES)):
             self._note(address, f"is an address; read it first: curl {address} | tidegate COMMAND -f -")
         given = [Path(place) for place in places if place != "-" and not place.startswith(_ADDRESSES)]
         for file in dict.fromkeys(file for path in given for file in self._some_of(path)):
-            yield from self._text(str(file), file.read_bytes)
+            yield from self._text(str(file), file)
 
     def _some_of(self, path: Path) -> Iterator[Path]:
         """Yield the files of a path; where there is none, that is a problem."""
@@ -88,9 +90,12 @@ class Reading:
         if is_empty and len(self.problems) == before:
             self._note(str(path), f"is empty: no file in it ends with {', '.join(ENDS)}; name another folder")
 
-    def _text(self, name: str, read: Callable[[], bytes]) -> Iterator[tuple[str, str]]:
+    def _text(self, name: str, source: Path | BinaryIO) -> Iterator[tuple[str, str]]:
         try:
-            raw = read()
+            raw = _bytes(source)
+            if len(raw) > LARGEST:
+                self._note(name, f"holds more than {LARGEST >> 20} MiB; give its documents in several files")
+                return
             yield name, raw.decode(_ENCODINGS.get(raw[:2], "utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             self._note(name, f"cannot be read: {error}")
@@ -119,3 +124,11 @@ class Reading:
                     self._note(str(own), said)
             files = (Path(folder, name) for name in sorted(names) if name not in kustomizations.NAMES)
             yield from (file for file in files if file.suffix in ENDS)
+
+
+def _bytes(source: Path | BinaryIO) -> bytes:
+    """Return what a file or stream holds, and no more than a byte beyond the `LARGEST`."""
+    if not isinstance(source, Path):
+        return source.read(LARGEST + 1)
+    with source.open("rb") as stream:
+        return stream.read(LARGEST + 1)

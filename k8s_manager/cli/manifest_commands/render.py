@@ -10,6 +10,7 @@ import typer
 from istio_templates.catalog import in_order
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.yaml_text import yaml_text
+from k8s_manager.cli import output
 from k8s_manager.cli.api_commands.documents import Files
 from k8s_manager.cli.files.document_files import Reading
 from k8s_manager.gitops import folder
@@ -66,7 +67,7 @@ def render(
         return
     stale = folder.compare(output_dir, Layout().tree(objects))
     if check:
-        typer.echo(stale.diff(), nl=False)
+        typer.echo(output.coloured(stale.diff()), nl=False)
         raise typer.Exit(STALE if stale.files else 0)
     folder.write(output_dir, stale)
     typer.echo(f"{output_dir}: {stale}")

@@ -17,7 +17,8 @@ SHORT = {
     "namespaces": ["ns"], "pods": ["po"], "services": ["svc"], "configmaps": ["cm"], "events": ["ev"],
     "nodes": ["no"], "persistentvolumeclaims": ["pvc"], "serviceaccounts": ["sa"], "deployments": ["deploy"],
     "statefulsets": ["sts"], "poddisruptionbudgets": ["pdb"], "horizontalpodautoscalers": ["hpa"],
-    "networkpolicies": ["netpol"], "customresourcedefinitions": ["crd", "crds"],
+    "networkpolicies": ["netpol"], "customresourcedefinitions": ["crd", "crds"], "virtualservices": ["vs"],
+    "destinationrules": ["dr"], "authorizationpolicies": ["ap"],
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Whatever a command is given, it answers in sentences and with an exit code, never with a traceback."""
 
+import json
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import yaml
 from typer.core import TyperArgument
 
 from k8s_manager import client
+from k8s_manager.cli.files import document_files
 from k8s_manager.cli.main import build, main
 from tests.support.documents import gateway, model, tenant
 
@@ -265,6 +267,24 @@ def test_json_of_another_program_is_told_where_it_is_read(what, run, good, answe
         assert "Traceback" not in error and (error.strip() or code == 0 or name == "git"), (name, code, error)
 
 
+@pytest.mark.parametrize("code", [401, 404, 502])
+def test_an_error_of_another_program_is_told_as_such(code, run, good, answering):
+    server = answering(b"HTTP/1.1 %d Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % code)
+    for name in ("get", "scale", "whoami"):
+        is_told(run(*words_of(name, {**good, "server": server})), "no manager answered", "check the address")
+
+
+def test_every_difference_has_colours_on_a_terminal(run, good, answering, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    plan = json.dumps({"documents": [], "effects": [], "changes": [{"diff": "--- a\n+++ b\n-x\n+y\n"}]}).encode()
+    server = answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(plan), plan))
+    _, shown, _ = run(*words_of("diff", {**good, "server": server}))
+    assert "\x1b[32m+y" in shown and "\x1b[31m-x" in shown
+    _, shown, _ = run("render", "--check", "-f", good["filename"], "-d", str(tmp_path / "tree"))
+    assert "\x1b[32m+kind" in shown
+
+
 def test_https_where_http_is_spoken_is_told(run, good, answering):
     server = answering(ANSWERS["text"]).replace("http://", "https://")
     for name in ASKING:
@@ -281,6 +301,13 @@ def test_a_manager_that_is_silent_is_not_waited_for(name, run, good, answering, 
 
 def test_the_time_to_wait_stands_before_a_command_too(run, good, answering):
     is_told(run("--timeout", "0.2", *words_of("get", {**good, "server": answering(None)})), "no answer from")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("events", "tidegate events"), ("ev", "tidegate events"), ("po", "describe")]
+)
+def test_what_kubectl_gets_and_tidegate_shows_elsewhere_is_named(word, said, run):
+    is_told(run("get", word), said)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", ""])
@@ -320,6 +347,12 @@ def unreadable(tmp_path: Path) -> dict[str, str]:
         locked.chmod(0)
         found["no right"] = str(locked)
     return found
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_file_without_an_end_is_told(name, run, good, monkeypatch):
+    monkeypatch.setattr(document_files, "LARGEST", 1 << 20)
+    is_told(run(*words_of(name, {**good, "filename": "/dev/zero"})), "/dev/zero", "holds more than 1 MiB")
 
 
 @pytest.mark.parametrize("name", READING)

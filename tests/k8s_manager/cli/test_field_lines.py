@@ -85,8 +85,9 @@ def test_a_place_knows_its_file_its_number_and_its_lines(tmp_path):
         ("read it and send its ETag as If-Match, or If-Match: * to overwrite it unseen", "run the command again"),
         ('send {"replicas": N} with a whole number from 0 on', "give a whole number from 0 on"),
         ("plan it with ?dryRun=true", "plan it with --dry-run"),
+        ("no bearer token; send 'Authorization: Bearer TOKEN'", "run tidegate login SERVER once, or give --token-file"),
     ],
 )
 def test_advice_is_in_options(said, words):
     assert in_options(said).endswith(words)
-    assert not any(sign in in_options(said) for sign in ("=true", "If-Match", "{", "?"))
+    assert not any(sign in in_options(said) for sign in ("=true", "If-Match", "{", "?", "Authorization"))
