@@ -109,6 +109,11 @@ def revision(slot: SlotFacts) -> int:
     return (slot.index + 1 << _REVISION_BITS) + (int.from_bytes(digest[:4], "big") >> 32 - _REVISION_BITS)
 
 
+def revision_text(value: int) -> str:
+    """Return the hash in the figure that a probe shows, as people compare it."""
+    return f"{value & (1 << _REVISION_BITS) - 1:05x}"
+
+
 def slot_of_revision(value: int) -> int | None:
     """Return the slot that shows a revision; None where no slot does."""
     slot = (value >> _REVISION_BITS) - 1

@@ -32,6 +32,7 @@ from k8s_manager.console.oidc_sign_in import OidcClient
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.dataplane.first_request import FirstRequestLoop
+from k8s_manager.dataplane.gateway_reader import GatewayReader
 from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.drift.repair import DriftEvents
 from k8s_manager.external_metrics.external_metrics import ExternalMetrics, external_metrics
@@ -235,11 +236,12 @@ def _backend(
     settings: Settings,
 ) -> Backend:
     loop = loops.main
+    reader = WorldReader(store, loop.gatherer.documents, settings.keda)
     return backend_of(
         client,
         store,
         loop,
-        WorldReader(store, loop.gatherer.documents, settings.keda),
+        reader,
         loop.traffic,
         loop.plan_checks,
         loops.limits.views,
@@ -256,6 +258,7 @@ def _backend(
         measured.requests,
         measured.usage,
         ManagerReports(client, store, clock, _lease_key(settings), settings.identity),
+        GatewayReader(loop, reader, loops.config_probe, loops.counters, loops.limits.rolled_back, clock),
         forecaster,
         clock,
         settings.change_patience,

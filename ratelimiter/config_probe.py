@@ -22,6 +22,14 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownRevision:
+    """The revision that a pod shows of a slot, and since when (seconds)."""
+
+    revision: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class PodConfigState:
     """How far one gateway pod is.
 
@@ -46,6 +54,14 @@ def lags(
             known = before.get(slot)
             out[slot] = known if known is not None and known.shown == shown else Lag(shown, now)
     return out
+
+
+def shown(before: Mapping[int, ShownRevision], running: Mapping[int, int], now: float) -> dict[int, ShownRevision]:
+    """Return what a pod shows of each slot, each since it was first seen there."""
+    return {
+        slot: known if (known := before.get(slot)) and known.revision == value else ShownRevision(value, now)
+        for slot, value in running.items()
+    }
 
 
 def answering_state(lagging: Mapping[int, Lag], now: float, patience: float) -> PodConfigState:

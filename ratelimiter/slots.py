@@ -10,11 +10,20 @@ for models that need slots of their own.
 
 import hashlib
 from functools import lru_cache
+from typing import Literal
 
 from istio_templates.names import PINNED_SLOTS, QUIET_SLOTS, SLOTS
 
 QUIET = range(PINNED_SLOTS, PINNED_SLOTS + QUIET_SLOTS)
 RESTLESS = range(PINNED_SLOTS + QUIET_SLOTS, SLOTS)
+
+
+SlotUse = Literal["pinned", "quiet", "restless"]
+
+
+def use_of(slot: int) -> SlotUse:
+    """Return for which models a slot is."""
+    return "restless" if slot in RESTLESS else "quiet" if slot in QUIET else "pinned"
 
 
 @lru_cache(maxsize=65_536)

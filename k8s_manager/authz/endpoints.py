@@ -101,7 +101,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     },
     **{(verb, _MODEL + "/versions/{version}/autoscale"): _OPERATE for verb in ("PUT", "DELETE")},
     ("GET", "/v1/stats"): Need(Scope.ANYWHERE),
-    ("GET", "/v1/gateways/{name}/stats"): _FLEET_READ,
+    **{("GET", "/v1/gateways/{name}" + path): _FLEET_READ for path in ("/stats", "/dataplane")},
     **{("GET", path + end): _READ for path in ("/v1/tenants/{tenant}", _MODEL) for end in ("/stats", "/usage")},
     ("GET", _MODEL + "/logs"): _READ,
     ("POST", _MODEL + "/selection"): _READ,

@@ -21,6 +21,7 @@ from k8s_manager.console.pages import (
 )
 from k8s_manager.console.sessions import Sessions
 from k8s_manager.console.sign_in import SignIn
+from k8s_manager.console.sign_out import SignOut
 from k8s_manager.console.site import ConsoleSite, application, beside
 from k8s_manager.runtime.clock import Clock
 
@@ -55,6 +56,7 @@ def with_console(
     ]
     routes = [
         *sign_in.routes(),
+        *SignOut(site, client, fetch).routes(),
         *at_issuer,
         *LivePages(site, hub, clock).routes(),
         *(route for found in pages for route in found),

@@ -34,6 +34,8 @@ STATE_COOKIE = "tidegate-sign-in"
 HOLDS = 600.0
 """Seconds in which a sign-in that has begun may end."""
 MOST_BEGUN = 1_000
+SIGNED_OUT = "signed-out"
+"""The state with which a browser comes back from a sign-out."""
 SCOPE = "openid profile email groups"
 """What is asked for of that which the issuer knows: some refuse a sign-in for a scope that they do not."""
 
@@ -79,8 +81,8 @@ class OidcSignIn:
     async def _leave(self, request: Request) -> Response:
         back = wanted_page(request.query_params.get("next", ""))
         try:
-            issuer = await self._discovered()
-            where, scope = self._endpoint(issuer, "authorization_endpoint"), self._scope(issuer)
+            issuer = await discovered(self._client, self._fetch)
+            where, scope = endpoint_of(self._client, issuer, "authorization_endpoint"), self._scope(issuer)
         except Transient as error:
             return self._sign_in.form(request, back, f"The issuer cannot be reached: {error}", 503)
         state, begun = secrets.token_urlsafe(24), self._begin(request, back)
@@ -105,6 +107,8 @@ class OidcSignIn:
 
     async def _return(self, request: Request) -> Response:
         given = request.query_params
+        if given.get("state") == SIGNED_OUT and not {"code", "error"} & given.keys():
+            return RedirectResponse(f"{ROOT}/sign-in", 303)
         begun = self._begun.pop(given.get("state", ""), None)
         browser = request.cookies.get(STATE_COOKIE, "")
         is_own = begun is not None and hmac.compare_digest(begun.browser.encode(), browser.encode())
@@ -148,9 +152,9 @@ class OidcSignIn:
     def _given(self, request: Request, user: str, token: str, tokens: dict[str, Any]) -> SessionToken:
         """Return what a session begins or goes on with."""
         left = float(_claims(token).get("exp", 0)) - self._clock.utc().timestamp()
-        refresh = tokens.get("refresh_token")
+        refresh, id_token = tokens.get("refresh_token"), str(tokens.get("id_token") or "")
         if not isinstance(refresh, str):
-            return SessionToken(token, left)
+            return SessionToken(token, left, id_token=id_token)
 
         async def renew() -> SessionToken:
             found = await self._ask({"grant_type": "refresh_token", "refresh_token": refresh})
@@ -159,23 +163,12 @@ class OidcSignIn:
                 raise Transient(f"the issuer renewed the token of {user} for {whose}")
             return self._given(request, user, following, {"refresh_token": refresh, **found})
 
-        return SessionToken(token, left, renew)
+        return SessionToken(token, left, renew, id_token)
 
     def _begin(self, request: Request, back: str) -> _Begun:
-        base = (self._client.url or f"{request.url.scheme}://{request.url.netloc}").rstrip("/")
-        redirect = f"{base}{ROOT}/oidc/callback"
+        redirect = callback_of(self._client, request)
         made = [secrets.token_urlsafe(32) for _ in range(3)]
         return _Begun(made[0], made[1] + made[1], made[2], redirect, back, self._clock.now() + HOLDS)
-
-    async def _discovered(self) -> dict[str, Any]:
-        """Return what the issuer says of itself; raises `Transient`."""
-        return await self._fetch(f"{self._client.issuer.url.rstrip('/')}/.well-known/openid-configuration")
-
-    def _endpoint(self, issuer: dict[str, Any], name: str) -> str:
-        found = issuer.get(name)
-        if not isinstance(found, str) or urlsplit(found).scheme not in ("https", "http"):
-            raise Transient(f"the discovery document of {self._client.issuer.url} has no {name}")
-        return found
 
     def _scope(self, issuer: dict[str, Any]) -> str:
         known = issuer.get("scopes_supported")
@@ -195,7 +188,27 @@ class OidcSignIn:
                 form["client_secret"] = self._client.secret_file.read_text().strip()
             except OSError as error:
                 raise Transient(f"the client's secret cannot be read: {error}") from error
-        return await self._fetch.send(self._endpoint(await self._discovered(), "token_endpoint"), form)
+        issuer = await discovered(self._client, self._fetch)
+        return await self._fetch.send(endpoint_of(self._client, issuer, "token_endpoint"), form)
+
+
+def callback_of(client: OidcClient, request: Request) -> str:
+    """Return where an issuer sends browsers back to, after a sign-in and after a sign-out: one address to register."""
+    base = (client.url or f"{request.url.scheme}://{request.url.netloc}").rstrip("/")
+    return f"{base}{ROOT}/oidc/callback"
+
+
+async def discovered(client: OidcClient, fetch: Fetcher) -> dict[str, Any]:
+    """Return what an issuer says of itself; raises `Transient`."""
+    return await fetch(f"{client.issuer.url.rstrip('/')}/.well-known/openid-configuration")
+
+
+def endpoint_of(client: OidcClient, issuer: dict[str, Any], name: str) -> str:
+    """Return an address of an issuer by what it says of itself; raises `Transient` where it has none."""
+    found = issuer.get(name)
+    if not isinstance(found, str) or urlsplit(found).scheme not in ("https", "http"):
+        raise Transient(f"the discovery document of {client.issuer.url} has no {name}")
+    return found
 
 
 def _claims(token: object) -> dict[str, Any]:

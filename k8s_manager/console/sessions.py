@@ -36,11 +36,12 @@ AGAIN = 10.0
 @dataclass(frozen=True, slots=True)
 class SessionToken:
     """A token of the API, how many seconds it holds, and what gets the one after it, if anything does (it raises
-    `TidegateError`)."""
+    `TidegateError`). With `id_token` the issuer knows which of its sessions this is."""
 
     token: str
     seconds: float = math.inf
     renew: "Renewal | None" = None
+    id_token: str = ""
 
 
 Renewal = Callable[[], Awaitable[SessionToken]]
@@ -60,6 +61,8 @@ class Session:
     """The moment at which its token ends."""
     due: float = math.inf
     """From when on its token is renewed, if it can be."""
+    id_token: str = ""
+    """The issuer's word of who this is, by which its own session is ended; empty where no issuer began it."""
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: bool = False
     """Whether it was signed out of, or was over when it was looked for."""
@@ -68,6 +71,7 @@ class Session:
     def take(self, given: SessionToken, now: float) -> None:
         """Go on with a token that is got now."""
         self.token, self.renew, self.token_ends = given.token, given.renew, now + given.seconds
+        self.id_token = given.id_token or self.id_token
         self.due = now + max(given.seconds / 2, given.seconds - RENEWED_BEFORE)
 
     def holds(self, now: float) -> bool:

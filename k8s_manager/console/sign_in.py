@@ -1,4 +1,4 @@
-"""How a session begins and ends: a token that is pasted, a link that works once, and the way out."""
+"""How a session begins: a token that is pasted, or a link that works once."""
 
 from urllib.parse import urlsplit
 
@@ -28,7 +28,6 @@ class SignIn:
         return [
             Route(f"{ROOT}/sign-in", self._asked, methods=["GET"]),
             Route(f"{ROOT}/sign-in", self._given, methods=["POST"]),
-            Route(f"{ROOT}/sign-out", self._site.write(self._out), methods=["POST"]),
             Route(f"{ROOT}/links", self._made, methods=["POST"]),
             Route(f"{ROOT}/links/{{secret}}", self._used, methods=["GET"]),
         ]
@@ -48,12 +47,6 @@ class SignIn:
             return self.form(request, back, refusal.detail, refusal.status)
         self._site.leave(request)
         return self.let_in(request, self._site.sessions.begin(SessionToken(token), caller["user"]), back)
-
-    async def _out(self, request: Request) -> Response:
-        self._site.leave(request)
-        answer = RedirectResponse(f"{ROOT}/sign-in", 303)
-        answer.delete_cookie(COOKIE, ROOT)
-        return answer
 
     async def _made(self, request: Request) -> Response:
         """Give the holder of a bearer token a link that signs it in once."""

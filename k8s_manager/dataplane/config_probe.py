@@ -29,7 +29,7 @@ from k8s_manager.runtime.events import Events
 from k8s_manager.runtime.metrics import EFFECT, GATEWAY_PODS
 from k8s_manager.runtime.settings import Settings
 from ratelimiter import config_probe
-from ratelimiter.config_probe import Lag, PodConfigState
+from ratelimiter.config_probe import Lag, PodConfigState, ShownRevision
 from ratelimiter.controller import Limits
 
 log = logging.getLogger(__name__)
@@ -46,18 +46,21 @@ Trouble = tuple[tuple[str, str, tuple[int, ...]], ...]  # (pod, state, slots)
 class ProbedGateway:
     """What is known of a gateway.
 
-    What is in its slots (`limits`); how far each pod is, where it lags, when it answered last; since when slots are
-    `pending` that were written while there were pods to ask; how often a slot was rolled back; how often one was `sent`
-    again, how often in a row (`resends`) and when that is due next; the trouble that was announced. Until it is `known`
-    of each pod whether it answers, what the last manager found out is the better answer.
+    What is in its slots (`limits`); how far each pod is, what it was `shown` to run, where it lags, when it answered
+    last; since when slots are `pending` that were written while there were pods to ask, and how many seconds each
+    `took` the last time; how often a slot was rolled back; how often one was `sent` again, how often in a row
+    (`resends`) and when that is due next; the trouble that was announced. Until it is `known` of each pod whether it
+    answers, what the last manager found out is the better answer.
     """
 
     limits: dict[int, Limits] = field(default_factory=dict)
     revisions: dict[int, int] = field(default_factory=dict)
     states: dict[str, PodConfigState] = field(default_factory=dict)
+    shown: dict[str, dict[int, ShownRevision]] = field(default_factory=dict)
     lags: dict[str, dict[int, Lag]] = field(default_factory=dict)
     answered: dict[str, float] = field(default_factory=dict)
     pending: dict[int, float] = field(default_factory=dict)
+    took: dict[int, float] = field(default_factory=dict)
     rolled_back: dict[int, int] = field(default_factory=dict)
     sent: dict[int, int] = field(default_factory=dict)
     resends: dict[int, tuple[int, float]] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class ProbedGateway:
         self.states = states
         self.answered = {pod: at for pod, at in self.answered.items() if pod in states}
         self.lags = {pod: at for pod, at in self.lags.items() if pod in states}
+        self.shown = {pod: at for pod, at in self.shown.items() if pod in states}
         self.known |= not any(found.silent and found.state == "Pending" for found in states.values())
 
     def trouble(self) -> Trouble | None:
@@ -148,6 +152,10 @@ class ConfigProbeLoop:
             pod: PodConfigState(p.state, p.behind | newer, p.late - newer, p.silent) for pod, p in seen.states.items()
         }
 
+    def probed(self, gateway: str) -> ProbedGateway | None:
+        """Return what is known of a gateway, to be read alone; None where it has no probe, or was not asked yet."""
+        return self._gateways.get(gateway)
+
     def trouble(self, gateway: str) -> Trouble | None:
         """Return the pods of a gateway that are not as they should be; None where that is not known."""
         seen = self._gateways.get(gateway)
@@ -205,6 +213,7 @@ class ConfigProbeLoop:
         if running is None:
             return config_probe.silent_state(written, now - seen.answered.setdefault(pod.name, now), self._patience)
         seen.answered[pod.name] = now
+        seen.shown[pod.name] = config_probe.shown(seen.shown.get(pod.name, {}), running, now)
         seen.lags[pod.name] = config_probe.lags(seen.lags.get(pod.name, {}), written, running, now)
         return config_probe.answering_state(seen.lags[pod.name], now, self._patience)
 
@@ -216,7 +225,7 @@ class ConfigProbeLoop:
         ran = {(gateway, slot): limits for slot, limits in seen.limits.items() if slot not in behind}
         self._limits.rolled_back.applied.update(ran)
         for slot in seen.pending.keys() - behind:
-            took = self._clock.now() - seen.pending.pop(slot)
+            took = seen.took[slot] = self._clock.now() - seen.pending.pop(slot)
             if self._leads:
                 EFFECT.observe(took)
 

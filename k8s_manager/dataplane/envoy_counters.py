@@ -94,6 +94,13 @@ class CounterLoop:
         """Return the gateway pods whose counters could not be read; None before the load could be compared."""
         return self._unread.get(gateway)
 
+    def loads(self, gateway: str) -> dict[str, PodLoad]:
+        """Return what came to each pod of a gateway in the last minute, by the readings in which all of them answered;
+        empty before there was one."""
+        read = self._read.get(gateway, Read())
+        rounds = [each for _, each in read.loads if read.counts.keys() <= each.keys()]
+        return {pod: fairness.summed(each[pod] for each in rounds) for pod in read.counts} if rounds else {}
+
     async def _gateway(self, session: aiohttp.ClientSession, pool: GatewayPool, pairs: dict[int, LimitKey]) -> None:
         pods = self._reader.pods.answering_pods(pool)
         answers = await asyncio.gather(*(self._pod(session, str(pod.address)) for pod in pods))
@@ -148,9 +155,7 @@ class CounterLoop:
 
     def _compare(self, gateway: str) -> None:
         """Compare the loads of the last minute, over the pods that were read."""
-        pods = self._read[gateway].counts.keys()
-        rounds = [each for _, each in self._read[gateway].loads if pods <= each.keys()]
-        found = fairness.uneven({pod: fairness.summed(each[pod] for each in rounds) for pod in pods})
+        found = fairness.uneven(self.loads(gateway))
         if found != self._uneven.get(gateway):
             self._changed.set()
         self._uneven[gateway] = found

@@ -25,10 +25,23 @@ Uses = Mapping[Place, tuple[str, ...]]  # the hosts for which each is served
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The end of a certificate's time, and the hosts it is for."""
+    """The end of a certificate's time, the hosts it is for, and where its time begins."""
 
     until: datetime
     hosts: tuple[str, ...]
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedCertificate:
+    """A Secret from which a gateway serves `hosts`: what is in it (None: nothing that can be read), and how that is, in
+    the words of the condition."""
+
+    place: Place
+    hosts: tuple[str, ...]
+    certificate: Certificate | None
+    state: str
+    message: str
 
 
 def read(secret: Manifest) -> Certificate | None:
@@ -37,7 +50,7 @@ def read(secret: Manifest) -> Certificate | None:
     text = next((data[key] for key in KEYS if key in data), "")
     try:
         first = x509.load_pem_x509_certificates(base64.b64decode(text))[0]
-        return Certificate(first.not_valid_after_utc, _hosts(first))
+        return Certificate(first.not_valid_after_utc, _hosts(first), first.not_valid_before_utc)
     except Exception:  # a Secret can hold anything, and the parser's errors have no base class
         return None
 
@@ -53,6 +66,15 @@ def validity(uses: Uses, found: Mapping[Place, Certificate | None], now: datetim
     return Condition(
         "CertificatesValid", True, "Valid", f"all certificates are valid until {ends:%Y-%m-%d %H:%M} UTC at least"
     )
+
+
+def served(
+    place: Place, hosts: tuple[str, ...], found: Mapping[Place, Certificate | None], now: datetime
+) -> ServedCertificate:
+    """Return how a certificate is that a gateway serves for some hosts."""
+    trouble = sorted(_trouble({place: hosts}, found, now))
+    _, state, message = trouble[0] if trouble else (0, "Valid", "")
+    return ServedCertificate(place, hosts, found.get(place), state, message)
 
 
 def due(uses: Mapping[ObjectKey, Uses], found: Mapping[Place, Certificate | None], now: datetime) -> float | None:

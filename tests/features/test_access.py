@@ -122,6 +122,7 @@ MATRIX = {
     ("GET", "/v1/tenants/{tenant}/rollouts"): TENANT_READ,
     ("GET", "/v1/stats?by=tenant"): ANYWHERE,
     ("GET", "/v1/gateways/shared/stats"): FLEET_READ,
+    ("GET", "/v1/gateways/shared/dataplane"): FLEET_READ,
     ("GET", "/v1/tenants/{tenant}/stats"): TENANT_READ,
     ("GET", ONE + "/stats"): TENANT_READ,
     ("GET", ONE + "/logs"): TENANT_READ,

@@ -95,6 +95,9 @@ async def test_a_person_signs_in_at_keycloak_acts_within_the_own_groups_and_sign
         await anna.context.add_cookies(cookies)  # type: ignore[arg-type]
         await anna.show(MODEL)
         await page.wait_for_url("**/console/sign-in?**")
+        await page.get_by_role("link", name=f"Sign in at {place.server.issuer}").click()
+        await page.wait_for_url(f"{place.server.issuer}/**")
+        await anna.sees("Password", "label[for=password]")
 
 
 async def test_another_group_gives_other_rights(place: Place):

@@ -28,6 +28,9 @@ class TestIssuer:
         self.codes: dict[str, dict[str, str]] = {}
         self.changes: dict[str, object] = {}
         self.is_away = False
+        self.ends: list[dict[str, str]] = []
+        """What it was asked to end."""
+        self.has_end = True
         self.scopes: list[str] = []
         """The scopes that it knows; all where there are none."""
         self.refresh: set[str] = set()
@@ -42,6 +45,8 @@ class TestIssuer:
         if self.is_away:
             raise web.HTTPServiceUnavailable
         names = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
+        if self.has_end:
+            names["end_session_endpoint"] = "end?of=fleet"
         known = {"scopes_supported": self.scopes} if self.scopes else {}
         places = {name: f"{self.url}/{at}" for name, at in names.items()}
         return web.json_response({"issuer": self.url, **places, **known})
@@ -59,6 +64,15 @@ class TestIssuer:
         code = secrets.token_urlsafe()
         self.codes[code] = asked
         raise web.HTTPFound(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}")
+
+    async def end(self, request: web.Request) -> web.Response:
+        """End the session of an ID token, expired or not."""
+        asked = dict(request.query)
+        jwt.decode(
+            asked["id_token_hint"], KEY.public_key(), ["RS256"], audience="tidegate", options={"verify_exp": False}
+        )
+        self.ends.append(asked)
+        raise web.HTTPFound(f"{asked['post_logout_redirect_uri']}?{urlencode({'state': asked['state']})}")
 
     async def token(self, request: web.Request) -> web.Response:
         form = await request.post()
@@ -98,6 +112,7 @@ async def issuing() -> AsyncIterator[TestIssuer]:
     app.router.add_get("/.well-known/openid-configuration", found.discovery)
     app.router.add_get("/keys", found.keys)
     app.router.add_get("/authorize", found.authorize)
+    app.router.add_get("/end", found.end)
     app.router.add_post("/token", found.token)
     runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()

@@ -12,7 +12,7 @@ from k8s_manager.api.document_paths import PATHS, model_of, place_of
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.documents import KINDS
-from k8s_manager.api.schemas.inventory import DocumentInventory, RolloutList
+from k8s_manager.api.schemas.inventory import DocumentInventory, GatewayDataplane, RolloutList
 from k8s_manager.api.schemas.statistics import LogLineList
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.streams.event_stream import StreamTerms, proved
@@ -39,6 +39,7 @@ def add(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
     """Add the routes."""
     for kind in _OWNERS:
         _objects(app, backend, kind)
+    _dataplane(app, backend)
     _logs(app, backend, terms)
 
     @app.get(
@@ -70,6 +71,19 @@ def _objects(app: FastAPI, backend: Backend, kind: str) -> None:
         ]
         body = {"objects": backend.inventory.objects(key), "pods": backend.inventory.pods(key)}
         return in_json({**body, "events": found[-SHOWN:]})
+
+
+def _dataplane(app: FastAPI, backend: Backend) -> None:
+    @app.get(
+        "/v1/gateways/{name}/dataplane",
+        tags=["InferenceGateway"],
+        summary="What runs at a gateway: its slots, what each pod runs of them, its load and certificates.",
+        name="get_gateway_dataplane",
+        response_model=GatewayDataplane,
+    )
+    async def dataplane(key: Annotated[ObjectKey, Depends(place_of("InferenceGateway", backend))]) -> Response:
+        backend.documents.live(key)
+        return in_json(backend.gateways.dataplane(key.name))
 
 
 def _logs(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:

@@ -17,6 +17,7 @@ from k8s_manager.api.services.model_reader import ModelReader
 from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.autoscaling.scale_view import ScaleViews
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
+from k8s_manager.dataplane.gateway_reader import GatewayReader
 from k8s_manager.doctor.manager_report import ManagerReports
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import TreeLoop
@@ -49,6 +50,7 @@ class Backend:
     deletion: DocumentDeletion
     bundles: BundlePlanner
     models: ModelReader
+    gateways: GatewayReader
     inventory: Inventory
     actions: ModelActions
     registry: VersionRegistry
@@ -84,6 +86,7 @@ def backend_of(
     requests: RequestStats,
     usage: UsageReader,
     doctor: ManagerReports,
+    gateways: GatewayReader,
     forecaster: LimitForecaster,
     clock: Clock,
     patience: float,
@@ -103,6 +106,7 @@ def backend_of(
         ),
         bundles=BundlePlanner(store, catalog, dry_run, work),
         models=models,
+        gateways=gateways,
         inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader, releases),
         registry=VersionRegistry(client, catalog, writer),

@@ -13,6 +13,7 @@ from k8s_manager.cli.connection import Connection, connect
 from k8s_manager.cli.kinds import DocumentKind
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import Selected, chosen
+from k8s_manager.cli.statistics_commands.gateway_tables import dataplane_tables
 
 _OWNERS = (DocumentKind.GATEWAY, DocumentKind.TENANT, DocumentKind.MODEL)
 """The kinds of which objects are rendered."""
@@ -33,6 +34,8 @@ def describe(
     state: State = DEMO,
 ) -> None:
     """Show a document in full: its spec, its conditions, what was rendered of it, its pods with their reasons, events.
+
+    Of a gateway also its slots, what each pod runs of them, how even its load is, and its certificates.
 
     tidegate describe model search/ranker
     """
@@ -59,7 +62,10 @@ def _inventory(connection: Connection, obj: Object, one: Selected, tenant: str |
         owner = one.name.rpartition("/")[0] or tenant or selection.tenant_in(connection, obj["metadata"]["namespace"])
         name = f"{owner}/{name}"
     path = selection.path_of(connection, Selected(one.kind, name))
-    return dict(connection.call("GET", f"{path}/objects"))
+    found = dict(connection.call("GET", f"{path}/objects"))
+    if one.kind is DocumentKind.GATEWAY:
+        found["dataplane"] = connection.call("GET", f"{path}/dataplane")
+    return found
 
 
 def _lines(obj: Object, inventory: Object, now: datetime) -> Iterator[str]:
@@ -85,9 +91,19 @@ def _lines(obj: Object, inventory: Object, now: datetime) -> Iterator[str]:
     if obj["kind"] != "Tenant":
         yield "Pods:"
         yield from _table(("NAME", "VERSION", "READY", "STATE", "RESTARTS", "AGE", "MESSAGE"), _pods(inventory, now))
+    if "dataplane" in inventory:
+        yield from _dataplane(inventory["dataplane"], now)
     yield "Events:"
     events = [(event["time"], event["type"], event["message"]) for event in inventory["events"]]
     yield from _table(("AT", "TYPE", "MESSAGE"), events)
+
+
+def _dataplane(found: Object, now: datetime) -> Iterator[str]:
+    for table in dataplane_tables(found, now):
+        yield table.title
+        yield from _table(table.head, table.rows)
+        if table.note:
+            yield f"  {table.note}"
 
 
 def _pairs(title: str, found: Mapping[str, str]) -> Iterator[str]:

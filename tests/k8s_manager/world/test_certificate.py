@@ -20,7 +20,9 @@ HOSTS = ("search.example.com",)
 @pytest.mark.parametrize("key", ["tls.crt", "cert"])
 def test_a_certificate_is_read_with_its_end_and_its_hosts(key):
     found = read(secret(NOW + timedelta(days=60), "Search.example.com", "*.models.example.com", key=key))
-    assert found == Certificate(NOW + timedelta(days=60), ("search.example.com", "*.models.example.com"))
+    assert found and found.since and found.since < NOW
+    hosts = ("search.example.com", "*.models.example.com")
+    assert found == Certificate(NOW + timedelta(days=60), hosts, found.since)
 
 
 @pytest.mark.parametrize(
