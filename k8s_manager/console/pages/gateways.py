@@ -74,7 +74,7 @@ async def gateway(request: Request) -> Response:
         inventory=inventory,
         tenants=tenants,
         pods=_pods(inventory["pods"], runs),
-        slots=[_slot(slot, tenants) for slot in runs["slots"] if slot["limits"] or is_odd(slot)],
+        slots=_slots(runs["slots"], tenants),
         empty=sum(not slot["limits"] and not is_odd(slot) for slot in runs["slots"]),
         certificates=[
             (one, _days(one["notAfter"], reader_of(request).now)) for one in runs["certificates"][:MOST_CERTIFICATES]
@@ -100,9 +100,13 @@ def _pod_line(pod: Item, probe: Item, load: Item) -> GatewayPodLine:
     return GatewayPodLine(pod, probe, load, since, [one for one in probe["slots"] if one["state"] != "Applied"])
 
 
-def _slot(slot: Item, tenants: Iterable[Item]) -> SlotLine:
-    """Return a slot with links: a model is named by its tenant's namespace."""
+def _slots(slots: Iterable[Item], tenants: Iterable[Item]) -> list[SlotLine]:
+    """Return the slots that are worth a line; a model is named by its tenant's namespace."""
     of_namespace = {one["spec"].get("namespace") or one["metadata"]["name"]: one["metadata"]["name"] for one in tenants}
+    return [_slot(slot, of_namespace) for slot in slots if slot["limits"] or is_odd(slot)]
+
+
+def _slot(slot: Item, of_namespace: Mapping[str, str]) -> SlotLine:
     named = [name.partition("/") for name in slot["models"][:MOST_NAMED]]
     models = [(of_namespace.get(namespace, namespace), model) for namespace, _, model in named]
     return SlotLine(slot, models, max(0, len(slot["models"]) - MOST_NAMED))
