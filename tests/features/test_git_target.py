@@ -325,8 +325,12 @@ async def test_the_steps_of_a_release_are_no_commits_and_its_end_is_one(fleet: F
         await until(lambda: _weighs(fleet, {"v1": 95, "v2": 5}), what="the first step")
         told = {"object": str(ROUTE), "how": "v1 95 %, v2 5 %; in Git v1 100 %"}
         await until(lambda: _are(moving, [told]), what="both weights being told")
-        code, out, _ = await tidegate("git", server=f"http://127.0.0.1:{rest._session._base_url.port}")
-        assert (code, told["how"] in out) == (0, True), out
+
+        async def is_shown() -> bool:
+            code, out, _ = await tidegate("git", server=f"http://127.0.0.1:{rest._session._base_url.port}")
+            return code == 0 and told["how"] in out
+
+        await until(is_shown, what="the command showing both, and nothing out of step once all is applied")
         assert route() == {"v1": 100}
         await fleet.client.merge(model, {"metadata": {"annotations": {"tidegate.dev/release": "promote 1"}}})
         await until(lambda: _weighs(fleet, {"v2": 100}), what="all requests")
