@@ -138,6 +138,11 @@ class Tenancy:
     adopted: tuple[str, str] | None = None
     leaving: tuple[str, ...] = ()
 
+    @property
+    def silent_gateways(self) -> tuple[str, ...]:
+        """The names of its gateways that log no requests."""
+        return tuple(pool.name for pool in self.gateways if not pool.access_log)
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderEdits:

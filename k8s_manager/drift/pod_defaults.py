@@ -24,12 +24,10 @@ def with_pod_defaults(wanted: Manifest, live: Manifest | None, policy: Drift = "
     if wanted["kind"] != "Deployment":
         return wanted
     full, *former = pod_forms(wanted)
-    if live is None or _adds_alike(full, live) or is_restarted(live):
+    if live is None or _adds_alike(full, live) or _is_restarted(live):
         return full
     digest = digest_of(live)
-    if digest == digest_of(stamped(full)):
-        return full
-    running = next((form for form in former if digest == digest_of(stamped(form))), None)
+    running = next((form for form in (full, *former) if digest == digest_of(stamped(form))), None)
     if running is not None:
         return running
     nearest = next((form for form in former if _adds_alike(form, live)), None)
@@ -41,7 +39,7 @@ def with_pod_defaults(wanted: Manifest, live: Manifest | None, policy: Drift = "
 
 def pod_forms(wanted: Manifest) -> Iterator[Manifest]:
     """Yield a rendered Deployment with all that releases added to its pods, then as those before them rendered it."""
-    links = [DEFAULTS, {}] if not DEFAULTS.keys() <= _pod_spec(wanted).keys() else [{}]
+    links = [{}] if DEFAULTS.keys() <= _pod_spec(wanted).keys() else [DEFAULTS, {}]
     annotations = _annotations(wanted)
     counts = [annotations, without_counts(annotations)] if counts_versions(annotations) else [annotations]
     for count in counts:
@@ -49,7 +47,7 @@ def pod_forms(wanted: Manifest) -> Iterator[Manifest]:
             yield _with(wanted, link, count) if link or count is not annotations else wanted
 
 
-def is_restarted(live: Manifest) -> bool:
+def _is_restarted(live: Manifest) -> bool:
     """Tell whether `kubectl rollout restart` has come to a Deployment that the manager has not written since."""
     entries = live["metadata"].get("managedFields") or []
     restarted = max((str(entry.get("time")) for entry in entries if _holds_restart(entry)), default="")
@@ -58,10 +56,8 @@ def is_restarted(live: Manifest) -> bool:
 
 
 def _holds_restart(entry: Manifest) -> bool:
-    found: object = entry.get("fieldsV1")
-    for name in ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found is not None
+    annotations = _inside(entry, "fieldsV1", "f:spec", "f:template", "f:metadata", "f:annotations")
+    return "f:kubectl.kubernetes.io/restartedAt" in annotations
 
 
 def has_pod_defaults(live: Manifest) -> bool:
@@ -83,17 +79,16 @@ def _with(wanted: Manifest, link: Manifest, annotations: Manifest) -> Manifest:
 
 
 def _annotations(obj: Manifest) -> Manifest:
-    found = _part(obj, "metadata").get("annotations")
-    return found if isinstance(found, dict) else {}
+    return _inside(obj, "spec", "template", "metadata", "annotations")
 
 
 def _pod_spec(obj: Manifest) -> Manifest:
-    return _part(obj, "spec")
+    return _inside(obj, "spec", "template", "spec")
 
 
-def _part(obj: Manifest, part: str) -> Manifest:
-    """Return a part of a pod template; an empty one where a file has none."""
+def _inside(obj: Manifest, *path: str) -> Manifest:
+    """Return the mapping at a path; an empty one where a file has none."""
     found: object = obj
-    for name in ("spec", "template", part):
+    for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}

@@ -21,7 +21,7 @@ from k8s_manager.runtime.clock import Clock
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SOON
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
-from k8s_manager.statistics.whole_rows import CountedRows, logs_nothing, rows_since_gap, window_end
+from k8s_manager.statistics.whole_rows import CountedRows, rows_since_gap, window_end
 
 LONGEST = 5 * 3600
 """Seconds of a step that count, its last ones: collectors keep six hours in memory."""
@@ -118,11 +118,9 @@ class MeasuredReleases:
 
     async def _counted(self, asked: ReleaseQuestion) -> ReleaseReadings:
         """Return what collectors have counted for a model."""
-        if self._pool is not None and asked.silent is not None:
-            return ReleaseReadings(flaw=logs_nothing(asked.silent))
         now = self._clock.utc().timestamp()
         query = step_query(asked, now)
-        counted = await rows_since_gap(self._pool, query, now)
+        counted = await rows_since_gap(self._pool, query, now, asked.silent)
         if isinstance(counted, str):
             return ReleaseReadings(flaw=counted)
         return ReleaseReadings(step_statistics(asked, counted, query.end))

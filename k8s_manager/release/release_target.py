@@ -104,7 +104,7 @@ def _target(world: World, served: ServedModel, spec: ModelSpec, place: ModelPlac
         versions={**versions, **departed},
         queries=queries,
         checks=spec.rollout.checks,
-        silent=next((pool.name for pool in served.tenant.gateways if not pool.access_log), None),
+        silent=next(iter(served.tenant.silent_gateways), None),
         gateways=tuple(served.tenant.gateways),
         ports=frozenset(route.port for route in served.routes),
     )

@@ -32,10 +32,15 @@ async def whole_rows(pool: CollectorPool | None, query: RowQuery, now: float) ->
     return _in_part(LATE) if found.since > query.start else found.rows
 
 
-async def rows_since_gap(pool: CollectorPool | None, query: RowQuery, now: float) -> CountedRows | str:
-    """Return the rows since the last gap, in whole steps of the query; or in a sentence why there are none."""
+async def rows_since_gap(
+    pool: CollectorPool | None, query: RowQuery, now: float, silent: str | None = None
+) -> CountedRows | str:
+    """Return the rows since the last gap, in whole steps of the query; or in a sentence why there are none. `silent` is
+    a gateway of the model that logs no requests."""
     if pool is None:
         return NO_COLLECTORS
+    if silent is not None:
+        return logs_nothing(silent)
     try:
         answer = await pool.rows(query, kept_since(now))
     except TidegateError as error:

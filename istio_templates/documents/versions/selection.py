@@ -48,8 +48,7 @@ class VersionSelection(Spec):
     """How a version is chosen. `dataDriven`: the newest data; `accuracyDriven`: the best value of a metric;
     `periodicBest`: the best score at each moment of a cron; `threshold`: another one once the served version has been
     beyond a limit for long enough, by its evaluations or by what is live; `manual`: the one that has the `alias`,
-    without one the pinned one only. A pin goes
-    before every strategy.
+    without one the pinned one only. A pin goes before every strategy.
 
     Each strategy takes its own fields. A version serves for `coolDown` at least before another one is due, and a choice
     that was not carried out within `maxDelay` expires. With a `versionTemplate` a choice is carried out by itself, by a

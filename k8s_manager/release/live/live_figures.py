@@ -24,7 +24,7 @@ from k8s_manager.runtime.effects.lane import Effects
 from k8s_manager.statistics.collector_pool import CollectorPool
 from k8s_manager.statistics.stats_query import SETTLED
 from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
-from k8s_manager.statistics.whole_rows import logs_nothing, rows_since_gap
+from k8s_manager.statistics.whole_rows import rows_since_gap
 from k8s_manager.world.world import World
 
 EVERY = 60.0
@@ -77,10 +77,8 @@ class LiveFigures:
         end = int(now - SETTLED) // MINUTE * MINUTE
         start = (end - asked.lookback) // MINUTE * MINUTE
         query = RowQuery("version", start, end, MINUTE, fine_since(now), tenant=asked.tenant, model=asked.place.name)
-        if self._pool is not None and asked.silent is not None:
-            return _without(asked, logs_nothing(asked.silent))
         async with self._turn:
-            rows = await rows_since_gap(self._pool, query, now)
+            rows = await rows_since_gap(self._pool, query, now, asked.silent)
         if isinstance(rows, str):
             return _without(asked, rows)
         return ModelFigures(version_samples(rows.rows, rows.since, end, asked.least))

@@ -49,5 +49,5 @@ def live_question(place: ModelPlace, served: ServedModel, selection: VersionSele
     if not least and drift is None:
         return None
     lasting = min(LONGEST_LIVE, float(seconds(selection.lasting or "10m")))
-    silent = next((pool.name for pool in served.tenant.gateways if not pool.access_log), None)
+    silent = next(iter(served.tenant.silent_gateways), None)
     return LiveQuestion(place, served.tenant.name, least, drift, int(lasting + FRESH.total_seconds()) + WINDOW, silent)

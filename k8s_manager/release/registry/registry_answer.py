@@ -93,7 +93,7 @@ def aliases_in(answer: Any, name: str) -> dict[str, int]:
     _require_name(model, name)
     found: dict[str, int] = {}
     for one in _items(model, "aliases"):
-        alias, number = one.get("alias"), _number(one.get("version"))
+        alias, number = one.get("alias"), version_number(one.get("version"))
         if isinstance(alias, str) and _ALIAS.fullmatch(alias) and number is not None:
             found[alias] = number
     return found
@@ -116,7 +116,7 @@ def page_of(found: Sequence[RegisteredVersion | LeftOut], token: str = "") -> Ve
 
 def version_in(one: Mapping[str, Any], name: str) -> RegisteredVersion | LeftOut:
     """Return a version, or why it is left out."""
-    number, source = _number(one.get("version")), one.get("source")
+    number, source = version_number(one.get("version")), one.get("source")
     if number is None:
         return LeftOut(brief(one.get("version")), "is no number of a version")
     if one.get("name") != name:
@@ -186,7 +186,8 @@ def _items(found: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
     yield from (one for one in (items[:MOST_LISTED] if isinstance(items, list) else ()) if isinstance(one, dict))
 
 
-def _number(value: Any) -> int | None:
+def version_number(value: Any) -> int | None:
+    """Return the number of a version, written as a number or as a text; None where it is none."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return int(text) if _NUMBER.fullmatch(text) else None
 

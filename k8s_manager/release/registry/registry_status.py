@@ -69,38 +69,40 @@ def reason_of(error: TidegateError) -> RegistryReason:
 def registry_condition(source: RegistrySource, view: RegistryView, before: Manifest | None) -> Condition:
     """Return the condition RegistryRead; `before` is the one of the live status: it holds until a new leader has
     looked."""
-    name, stays = source.name, "what was read stays, and the selection goes on with it"
+    is_waiting = view.reason is RegistryReason.NOT_READ_YET
+    if is_waiting and before is not None and before["reason"] not in _OF_SETTINGS:
+        holds = {"True": True, "False": False}.get(before["status"])
+        return Condition("RegistryRead", holds, before["reason"], before["message"])
+    return Condition(
+        "RegistryRead", None if is_waiting else view.is_read, str(view.reason), _sentence(source.name, view)
+    )
+
+
+def _sentence(name: str, view: RegistryView) -> str:
+    stays = "what was read stays, and the selection goes on with it"
     last = f"; the last answer is of {view.last:%Y-%m-%d %H:%M}" if view.last else ""
     match view.reason:
         case RegistryReason.NOT_READ_YET:
-            if before is not None and before["reason"] not in _OF_SETTINGS:
-                holds = {"True": True, "False": False}.get(before["status"])
-                return Condition("RegistryRead", holds, before["reason"], before["message"])
-            said, holds = f"registered model {name} in MLflow is read within a minute; wait", None
+            return f"registered model {name} in MLflow is read within a minute; wait"
         case RegistryReason.READ | RegistryReason.SOME_LEFT_OUT:
-            said, holds = f"the versions of registered model {name} in MLflow are registered", True
+            said = f"the versions of registered model {name} in MLflow are registered"
             if view.deleted:
                 said += f"; {view.deleted} that were deleted here stay so, unless they get an alias"
             if view.left_out:
                 said += f"; left out: {listed_reasons(view.left_out, MOST_SAID)}"
+            return said
         case RegistryReason.NOT_CONFIGURED:
-            said = "the manager knows no MLflow server; start it with --mlflow-url, or remove spec.selection.registry"
-            holds = False
+            return "the manager knows no MLflow server; start it with --mlflow-url, or remove spec.selection.registry"
         case RegistryReason.NOT_ALLOWED:
-            said = f"registered model {name} is none that models of this tenant may name ({view.why}); name another one"
-            holds = False
+            return f"registered model {name} is none that models of this tenant may name ({view.why}); name another one"
         case RegistryReason.NOT_FOUND:
-            said = f"MLflow has no registered model {name}{last}; {stays}; create it there, or correct the name"
-            holds = False
+            return f"MLflow has no registered model {name}{last}; {stays}; create it there, or correct the name"
         case RegistryReason.UNAVAILABLE:
-            said = f"MLflow cannot be read ({view.why}){last}; {stays}; check the server and what the manager was given"
-            holds = False
+            return f"MLflow cannot be read ({view.why}){last}; {stays}; check the server and what the manager was given"
         case RegistryReason.ODD_ANSWER:
-            said = f"{view.why}{last}; {stays}; check what answers at --mlflow-url"
-            holds = False
+            return f"{view.why}{last}; {stays}; check what answers at --mlflow-url"
         case RegistryReason.NOT_WRITTEN:
-            said, holds = f"versions from MLflow are not registered yet ({view.why}); it is tried again", False
-    return Condition("RegistryRead", holds, str(view.reason), said)
+            return f"versions from MLflow are not registered yet ({view.why}); it is tried again"
 
 
 def registry_status(view: RegistryView, before: Any) -> Manifest:

@@ -12,7 +12,7 @@ from typing import Any
 from istio_templates.documents.fields import brief
 from istio_templates.documents.versions.model_version import MOST_ALIASES, document_name
 from istio_templates.facts import Manifest
-from k8s_manager.release.registry.registry_answer import LeftOut, RegisteredVersion, RegistryListing
+from k8s_manager.release.registry.registry_answer import LeftOut, RegisteredVersion, RegistryListing, version_number
 from k8s_manager.release.registry.version_content import content_of, document_of, moment_of
 
 MOST_AT_ONCE = 20
@@ -157,5 +157,4 @@ def _number_of(document: Manifest, name: str) -> int | None:
     origin = document["spec"].get("registry")
     if not isinstance(origin, dict) or origin.get("name") != name:
         return None
-    number = str(origin.get("version"))
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    return version_number(origin.get("version"))

@@ -9,6 +9,7 @@ import pytest
 from collectors.access_log.rows import RowPlace
 from istio_templates.documents import ModelSpec, parse
 from istio_templates.errors import Transient
+from istio_templates.facts import Tenancy
 from k8s_manager.release.live.live_figures import LiveFigures
 from k8s_manager.release.live.live_question import LiveQuestion, live_question
 from k8s_manager.release.live.model_figures import ModelFigures, version_samples
@@ -62,8 +63,7 @@ def selection(*limits, **more):
 class Served:
     """A served model, as far as questions look at it."""
 
-    class tenant:  # noqa: N801
-        name, gateways = "search", ()
+    tenant = Tenancy("search", "search", gateways=(), hosts=())
 
 
 def test_only_what_limits_are_about_is_asked_for():
