@@ -115,7 +115,7 @@ async def limits(site: Site, tenant: str) -> AsyncIterator[list[tuple[float, tup
 
 
 async def test_the_limit_follows_the_canary_of_a_rollout(site: Site, gateways: list[str], tenant: str) -> None:
-    """Argo Rollouts owns the weights; Tidegate writes nothing of theirs, and no request is lost."""
+    """Argo Rollouts owns the weights; Tidegate does not write the route, and no request is lost."""
     await site.make_tenant(tenant)
     await until(lambda: site.get("Namespace", tenant), "the namespace")
     apply(*theirs(tenant, *STEPS))

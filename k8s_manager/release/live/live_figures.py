@@ -1,6 +1,6 @@
 """The loop of live figures: asks collectors and Prometheus every minute for what limits of selections are about.
 
-Requests are read anew each time, as far back as a limit looks, so that another manager sees the same at once. What a
+Requests are read again each time, as far back as a limit looks, so that another manager sees the same at once. What a
 query gave is remembered here alone: after a restart the time beyond such a limit begins again.
 """
 

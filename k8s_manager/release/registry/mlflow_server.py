@@ -1,4 +1,4 @@
-"""MLflow over its REST API: it is asked and never told, each call bounded in time and bytes, and never redirected.
+"""MLflow over its REST API: it is read and never written, each call bounded in time and bytes, and never redirected.
 
 Only the manager's own settings say where it is. A registered model takes two calls or three (its aliases, its newest
 versions in pages), a new version one (its run), and a version that an alias points at beyond the newest one.

@@ -122,7 +122,7 @@ def _loses(before: Manifest, after: Manifest) -> bool:
 
 
 def _added(target: RegistryTarget, version: RegisteredVersion | None, spec: Manifest) -> Manifest:
-    """Return what MLflow says by now and did not when a version was read: its tags, where nothing stood."""
+    """Return what MLflow says now and did not say when a version was read: its tags, where nothing stood."""
     if version is None:
         return {}
     content, _ = content_of(version, target.namespace, target.model)
