@@ -8,6 +8,7 @@ import pytest
 
 from k8s_manager.console.assets import FOLDER, assets
 from k8s_manager.console.security_headers import POLICY
+from tests.k8s_manager.console.conftest import Browser, Seen
 from tests.support.documents import tenant
 from tests.support.fleet import TOKEN
 from tests.support.waiting import until
@@ -20,9 +21,19 @@ PAGES = (
 )  # fmt: skip
 
 
+async def _seen(browser: Browser, path: str) -> Seen:
+    """Return a page; a revision is written some time after its document, so its page is waited for."""
+
+    async def recorded() -> Seen | None:
+        seen = await browser.get(path)
+        return None if "has no revision" in seen.text else seen
+
+    return await until(recorded, what=f"the revision of {path}")
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_is_whole_and_carries_the_headers(browser, path: str):
-    seen = await browser.get(f"/console/{path}")
+    seen = await _seen(browser, f"/console/{path}")
     assert seen.status == 200, seen.text
     assert seen.headers["Content-Security-Policy"] == POLICY and seen.headers["Cache-Control"] == "no-store"
     assert seen.headers["X-Frame-Options"] == "DENY" and seen.headers["X-Content-Type-Options"] == "nosniff"
