@@ -317,7 +317,6 @@ def application(
     terms, backend = StreamTerms(settings.proved_again, stop), manager.backend
     app = build(backend, guard, trail, terms, spans)
     app.state.changes = ChangeHub(backend.events, backend.documents.tenant_of, guard, clock, terms)
-    app.state.work = backend.work
     app.state.metrics_token = given_token(settings.metrics_token_file) if settings.metrics_token_file else None
     return app
 

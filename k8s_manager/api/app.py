@@ -1,15 +1,16 @@
-"""The REST API's routes."""
+"""The REST API as an application."""
 
 from typing import cast
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from k8s_manager.api import guard, problems
+from k8s_manager.api.application_parts import ApplicationParts
 from k8s_manager.api.audit import Audit
 from k8s_manager.api.exchange import Exchanges
 from k8s_manager.api.guard import Guard
-from k8s_manager.api.openapi import PROBLEMS, describe
+from k8s_manager.api.openapi import describe
 from k8s_manager.api.registry import selection_routes, version_routes
 from k8s_manager.api.routes import (
     audit_trail,
@@ -29,7 +30,32 @@ from k8s_manager.api.routes import (
 )
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.streams.event_stream import StreamTerms
+from k8s_manager.runtime.metrics import MetricsPage
 from k8s_manager.traces.spans import NO_SPANS, SpanRecorder
+
+ROUTES = tuple(
+    route
+    for part in (
+        probes,
+        documents,
+        models,
+        overrides,
+        version_routes,
+        selection_routes,
+        events,
+        simulation,
+        bundles,
+        whoami,
+        installation,
+        audit_trail,
+        claims,
+        history,
+        inventory,
+        statistics,
+    )
+    for route in part.router.routes
+)
+"""The routes, which all applications of a process share."""
 
 
 def build(
@@ -41,30 +67,12 @@ def build(
         version="v1",
         docs_url=None,
         redoc_url=None,
-        responses=PROBLEMS,
-        dependencies=[Depends(guarding)],
-        separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: route.name,
         telemetry=cast(TelemetryConfig, spans.served_calls()),
     )
+    app.state.parts = ApplicationParts(backend, guarding, audit, terms, MetricsPage(probes.registries))
     problems.install(app)
     app.add_middleware(Exchanges, audit=audit, spans=spans)
-    probes.add(app, backend)
-    documents.add(app, backend)
-    models.add(app, backend)
-    overrides.add(app, backend)
-    version_routes.add(app, backend)
-    selection_routes.add(app, backend)
-    events.add(app, backend, terms)
-    simulation.add(app, backend)
-    bundles.add(app, backend)
-    whoami.add(app)
-    installation.add(app, backend)
-    audit_trail.add(app, audit)
-    claims.add(app, backend)
-    history.add(app, backend)
-    inventory.add(app, backend, terms)
-    statistics.add(app, backend)
+    app.router.routes.extend(ROUTES)  # not include_router, which analyses every route again
     guard.install(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app

@@ -1,11 +1,12 @@
 """Where the documents of each kind stand in the REST API."""
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.services.backend import Backend
+from k8s_manager.api.application_parts import Api, parts_of
 from k8s_manager.world.installation import SYSTEM
 
 PATHS = {
@@ -27,27 +28,27 @@ ROOTS: tuple[tuple[str, str, str], ...] = (
 two places, the operators' and the tenants'."""
 
 
-def place_of(kind: str, backend: Backend) -> Callable[[Request], Awaitable[ObjectKey]]:
+def place_of(kind: str) -> Callable[[Request], Awaitable[ObjectKey]]:
     """Return the dependency that reads which document a path ends in; an override without a tenant in its path is the
     operators'."""
 
     async def place(request: Request) -> ObjectKey:
-        namespace = namespace_of(request, backend) or (SYSTEM if kind == "LimitOverride" else "")
+        namespace = namespace_of(request) or (SYSTEM if kind == "LimitOverride" else "")
         return ObjectKey(kind, namespace, request.path_params["name"])
 
     return place
 
 
-def model_of(backend: Backend) -> Callable[[str, str], Awaitable[ObjectKey]]:
-    """Return the dependency that reads which model a path is about."""
-
-    async def place(tenant: str, model: str) -> ObjectKey:
-        return ObjectKey("Model", backend.documents.namespace(tenant), model)
-
-    return place
-
-
-def namespace_of(request: Request, backend: Backend) -> str:
+def namespace_of(request: Request) -> str:
     """Return the namespace of the tenant in a path; empty where there is none in it."""
     tenant = request.path_params.get("tenant")
-    return "" if tenant is None else backend.documents.namespace(tenant)
+    return "" if tenant is None else parts_of(request).backend.documents.namespace(tenant)
+
+
+async def _model(backend: Api, tenant: str, model: str) -> ObjectKey:
+    return ObjectKey("Model", backend.documents.namespace(tenant), model)
+
+
+GatewayKey = Annotated[ObjectKey, Depends(place_of("InferenceGateway"))]
+ModelKey = Annotated[ObjectKey, Depends(_model)]
+"""Which gateway, and which model, a path is about."""

@@ -19,8 +19,8 @@ from istio_templates.documents.parse import problems_of
 from istio_templates.errors import Invalid, Problem
 from istio_templates.text.json_reader import json_value
 from istio_templates.text.json_values import flaw_of
+from k8s_manager.api.application_parts import parts_of
 from k8s_manager.api.problems import Broken, TooLarge
-from k8s_manager.runtime.work.work_queue import WorkQueue
 
 LIMIT = 2**20
 SMALL = 16_384
@@ -50,9 +50,8 @@ async def _read(request: Request, made: Callable[[dict[str, Any]], T]) -> T:
     """Return what is `made` of the mapping in a body."""
     raw = await _raw(request)
     is_yaml = "yaml" in request.headers.get("content-type", "")
-    work: WorkQueue = request.app.state.work
     if is_yaml or len(raw) > SMALL:
-        return await work.run(lambda: made(_mapping(raw, is_yaml)))
+        return await parts_of(request).backend.work.run(lambda: made(_mapping(raw, is_yaml)))
     return made(_mapping(raw, is_yaml))
 
 

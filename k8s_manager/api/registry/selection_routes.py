@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, Response
 
 from istio_templates.documents.versions.selection import VersionSelection
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.document_paths import model_of
+from k8s_manager.api.application_parts import Api, api_router
+from k8s_manager.api.document_paths import ModelKey
 from k8s_manager.api.openapi import described
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
@@ -15,39 +16,38 @@ from k8s_manager.api.schemas.releases.selection import ModelSelection
 from k8s_manager.api.services.backend import Backend
 from k8s_manager.release.selection_status import selection_of, selection_sentences
 
+router = api_router()
 ROOT = "/v1/tenants/{tenant}/models/{model}/selection"
 _SUBJECT = "selection of {tenant}/{model}"
 
 
-def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes."""
-    place = model_of(backend)
+@router.get(
+    ROOT,
+    tags=["Model"],
+    summary="Which version of a model should serve, and why.",
+    name="explain_model_selection",
+    response_model=ModelSelection,
+)
+async def _explained(backend: Api, tenant: str, model: str, key: ModelKey) -> Response:
+    return in_json(_answer(backend, key, f"{tenant}/{model}", backend.models.spec(key).selection))
 
-    @app.get(
-        ROOT,
-        tags=["Model"],
-        summary="Which version of a model should serve, and why.",
-        name="explain_model_selection",
-        response_model=ModelSelection,
-    )
-    async def explained(tenant: str, model: str, key: Annotated[ObjectKey, Depends(place)]) -> Response:
-        return in_json(_answer(backend, key, f"{tenant}/{model}", backend.models.spec(key).selection))
 
-    @app.post(
-        ROOT,
-        tags=["Model"],
-        summary="Which version another selection would choose. Nothing is written.",
-        name="try_model_selection",
-        openapi_extra=described(VersionSelection),
-        response_model=ModelSelection,
-    )
-    async def tried(
-        tenant: str,
-        model: str,
-        key: Annotated[ObjectKey, Depends(place)],
-        body: Annotated[VersionSelection, Depends(body_of(VersionSelection, _SUBJECT))],
-    ) -> Response:
-        return in_json(_answer(backend, key, f"{tenant}/{model}", body))
+@router.post(
+    ROOT,
+    tags=["Model"],
+    summary="Which version another selection would choose. Nothing is written.",
+    name="try_model_selection",
+    openapi_extra=described(VersionSelection),
+    response_model=ModelSelection,
+)
+async def _tried(
+    backend: Api,
+    tenant: str,
+    model: str,
+    key: ModelKey,
+    body: Annotated[VersionSelection, Depends(body_of(VersionSelection, _SUBJECT))],
+) -> Response:
+    return in_json(_answer(backend, key, f"{tenant}/{model}", body))
 
 
 def _answer(backend: Backend, key: ObjectKey, subject: str, selection: VersionSelection | None) -> Manifest:

@@ -3,9 +3,10 @@
 from typing import Annotated
 
 import orjson
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, Request, Response
 
 from istio_templates.facts import Manifest
+from k8s_manager.api.application_parts import Api, api_router
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.openapi import described
 from k8s_manager.api.problems import Denied, TooLarge
@@ -18,38 +19,37 @@ from k8s_manager.api.services.backend import Backend
 from k8s_manager.authz.roles import Caller, Right, roles_with
 from k8s_manager.offline.offline_world import manifests
 
+router = api_router()
 MOST_BYTES = 16 * 2**20
 Bundle = Annotated[DocumentsBody, Depends(body_of(DocumentsBody, "the documents"))]
 
 
-def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes."""
+@router.post(
+    "/v1/plan",
+    tags=["Documents"],
+    summary="What writing these documents would change. Nothing is written.",
+    name="plan_documents",
+    openapi_extra=described(DocumentsBody),
+    response_model=BundlePlan,
+)
+async def _plan(request: Request, backend: Api, body: Bundle) -> Response:
+    for raw in body.documents:
+        _require_right(caller_of(request), raw, backend)
+        if raw.get("kind") == "LimitOverride":
+            overrides.authored(raw, caller_of(request).identity)
+    return in_json(await backend.bundles.plan(body.documents))
 
-    @app.post(
-        "/v1/plan",
-        tags=["Documents"],
-        summary="What writing these documents would change. Nothing is written.",
-        name="plan_documents",
-        openapi_extra=described(DocumentsBody),
-        response_model=BundlePlan,
-    )
-    async def plan(request: Request, body: Bundle) -> Response:
-        for raw in body.documents:
-            _require_right(caller_of(request), raw, backend)
-            if raw.get("kind") == "LimitOverride":
-                overrides.authored(raw, caller_of(request).identity)
-        return in_json(await backend.bundles.plan(body.documents))
 
-    @app.post(
-        "/v1/render",
-        tags=["Documents"],
-        summary="The manifests that follow from these documents alone.",
-        name="render_documents",
-        openapi_extra=described(DocumentsBody),
-        response_model=RenderedManifests,
-    )
-    async def render(body: Bundle) -> Response:
-        return Response(await backend.work.run(lambda: _rendered(body.documents)), media_type="application/json")
+@router.post(
+    "/v1/render",
+    tags=["Documents"],
+    summary="The manifests that follow from these documents alone.",
+    name="render_documents",
+    openapi_extra=described(DocumentsBody),
+    response_model=RenderedManifests,
+)
+async def _render(backend: Api, body: Bundle) -> Response:
+    return Response(await backend.work.run(lambda: _rendered(body.documents)), media_type="application/json")
 
 
 def _require_right(caller: Caller, raw: Manifest, backend: Backend) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.api.application_parts import Api, api_router
 from k8s_manager.api.document_paths import ROOTS, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
@@ -22,6 +23,7 @@ from k8s_manager.api.services.backend import Backend
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import difference, document_at, line
 
+router = api_router()
 Against = Annotated[int | None, Query(ge=1, description="Another revision; the answer is the difference from it.")]
 
 Deleted = Annotated[
@@ -30,31 +32,23 @@ Deleted = Annotated[
 ]
 
 
-def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes."""
-    for kind, path, prefix in ROOTS:
-        noun = prefix + KINDS[kind].noun
-        _reads(app, backend, path + "/{name}", kind, noun)
-        _rollback(app, backend, path + "/{name}/rollback", kind, noun)
-
-
-def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
+def _reads(path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
-    place = place_of(kind, backend)
+    place = place_of(kind)
 
-    @app.get(
+    @router.get(
         path + "/history",
         tags=["History"],
         summary=f"The revisions of a {kind}.",
         name=f"list_{noun}_revisions",
         response_model=RevisionList,
     )
-    async def revisions(key: Annotated[ObjectKey, Depends(place)], deleted: Deleted = False) -> Response:
+    async def revisions(backend: Api, key: Annotated[ObjectKey, Depends(place)], deleted: Deleted = False) -> Response:
         live = backend.documents.here(key)
         found = await backend.history.of(key, live, deleted)
         return in_json({"items": [line(obj, live) for obj in found]})
 
-    @app.get(
+    @router.get(
         path + "/history/{revision}",
         tags=["History"],
         summary=f"One revision of a {kind}.",
@@ -62,7 +56,11 @@ def _reads(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> N
         response_model=types.revision,
     )
     async def revision(
-        key: Annotated[ObjectKey, Depends(place)], revision: int, against: Against = None, deleted: Deleted = False
+        backend: Api,
+        key: Annotated[ObjectKey, Depends(place)],
+        revision: int,
+        against: Against = None,
+        deleted: Deleted = False,
     ) -> Response:
         live = backend.documents.here(key)
         found = await backend.history.one(key, live, revision, deleted)
@@ -80,12 +78,12 @@ async def _target(backend: Backend, key: ObjectKey, live: Manifest | None, body:
     return await backend.history.one(key, live, body.revision, body.deleted)
 
 
-def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -> None:
+def _rollback(path: str, kind: str, noun: str) -> None:
     types = KINDS[kind]
-    place = place_of(kind, backend)
+    place = place_of(kind)
     subject = f"the rollback of {kind} " + ("{tenant}/{name}" if "{tenant}" in path else "{name}")
 
-    @app.post(
+    @router.post(
         path,
         tags=["History"],
         summary=f"Back to a revision of a {kind}.",
@@ -95,6 +93,7 @@ def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -
     )
     async def rollback(
         request: Request,
+        backend: Api,
         key: Annotated[ObjectKey, Depends(place)],
         body: Annotated[RollbackBody, Depends(body_of(RollbackBody, subject))],
         dry_run: DryRun = False,
@@ -111,3 +110,8 @@ def _rollback(app: FastAPI, backend: Backend, path: str, kind: str, noun: str) -
         answer, _ = await backend.writer.put(key, document, asked)
         note(request, key, answer)
         return in_json(answer)
+
+
+for _kind, _path, _prefix in ROOTS:
+    _reads(_path + "/{name}", _kind, _prefix + KINDS[_kind].noun)
+    _rollback(_path + "/{name}/rollback", _kind, _prefix + KINDS[_kind].noun)

@@ -4,22 +4,24 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.document_paths import PATHS, model_of, place_of
+from k8s_manager.api.application_parts import Api, Terms, api_router
+from k8s_manager.api.document_paths import PATHS, GatewayKey, ModelKey, place_of
 from k8s_manager.api.guard import caller_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.documents import KINDS
 from k8s_manager.api.schemas.inventory import DocumentInventory, GatewayDataplane, RolloutList
 from k8s_manager.api.schemas.statistics import LogLineList
 from k8s_manager.api.services.backend import Backend
-from k8s_manager.api.streams.event_stream import StreamTerms, proved
+from k8s_manager.api.streams.event_stream import proved
 from k8s_manager.api.streams.event_view import event_line, is_shown
 from k8s_manager.authz.roles import Right
 from k8s_manager.statistics.pod_logs import LogQuery
 
+router = api_router()
 SHOWN = 50
 """Events of one document, the last ones."""
 _OWNERS = ("InferenceGateway", "Tenant", "Model")
@@ -35,33 +37,26 @@ Container = Annotated[str, Query(max_length=63, pattern="^[-a-z0-9]*$", descript
 PodName = Annotated[str, Query(max_length=253, description="Of this pod only.")]
 
 
-def add(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
-    """Add the routes."""
-    for kind in _OWNERS:
-        _objects(app, backend, kind)
-    _dataplane(app, backend)
-    _logs(app, backend, terms)
-
-    @app.get(
-        "/v1/tenants/{tenant}/rollouts",
-        tags=["Model"],
-        summary="How far the replicas of a tenant's models are those of their documents.",
-        name="list_model_rollouts",
-        response_model=RolloutList,
-    )
-    async def rollouts(tenant: str) -> Response:
-        return in_json({"items": backend.inventory.rollouts(backend.documents.namespace(tenant))})
+@router.get(
+    "/v1/tenants/{tenant}/rollouts",
+    tags=["Model"],
+    summary="How far the replicas of a tenant's models are those of their documents.",
+    name="list_model_rollouts",
+    response_model=RolloutList,
+)
+async def _rollouts(backend: Api, tenant: str) -> Response:
+    return in_json({"items": backend.inventory.rollouts(backend.documents.namespace(tenant))})
 
 
-def _objects(app: FastAPI, backend: Backend, kind: str) -> None:
-    @app.get(
+def _objects(kind: str) -> None:
+    @router.get(
         PATHS[kind] + "/{name}/objects",
         tags=[kind],
         summary=f"What belongs to a {kind}: objects, pods with their reasons, the last events.",
         name=f"list_{KINDS[kind].noun}_objects",
         response_model=DocumentInventory,
     )
-    async def objects(request: Request, key: Annotated[ObjectKey, Depends(place_of(kind, backend))]) -> Response:
+    async def objects(request: Request, backend: Api, key: Annotated[ObjectKey, Depends(place_of(kind))]) -> Response:
         subject = f"{key.namespace}/{key.name}" if key.namespace else key.name
         found = [
             event_line(event)
@@ -73,56 +68,54 @@ def _objects(app: FastAPI, backend: Backend, kind: str) -> None:
         return in_json({**body, "events": found[-SHOWN:]})
 
 
-def _dataplane(app: FastAPI, backend: Backend) -> None:
-    @app.get(
-        "/v1/gateways/{name}/dataplane",
-        tags=["InferenceGateway"],
-        summary="What runs at a gateway: its slots, what each pod runs of them, its load and certificates.",
-        name="get_gateway_dataplane",
-        response_model=GatewayDataplane,
-    )
-    async def dataplane(key: Annotated[ObjectKey, Depends(place_of("InferenceGateway", backend))]) -> Response:
-        backend.documents.live(key)
-        return in_json(backend.gateways.dataplane(key.name))
+@router.get(
+    "/v1/gateways/{name}/dataplane",
+    tags=["InferenceGateway"],
+    summary="What runs at a gateway: its slots, what each pod runs of them, its load and certificates.",
+    name="get_gateway_dataplane",
+    response_model=GatewayDataplane,
+)
+async def _dataplane(backend: Api, key: GatewayKey) -> Response:
+    backend.documents.live(key)
+    return in_json(backend.gateways.dataplane(key.name))
 
 
-def _logs(app: FastAPI, backend: Backend, terms: StreamTerms) -> None:
-    place = model_of(backend)
+@router.get(
+    "/v1/tenants/{tenant}/models/{model}/logs",
+    tags=["Model"],
+    summary="What the pods of a model have written.",
+    name="read_model_logs",
+    response_model=LogLineList,
+    responses=_STREAM,
+)
+async def _logs(
+    request: Request,
+    backend: Api,
+    terms: Terms,
+    tenant: str,
+    key: ModelKey,
+    tail: Tail = 100,
+    since: Since = None,
+    follow: bool = False,
+    previous: Previous = False,
+    container: Container = "",
+    pod: PodName = "",
+) -> Response:
+    query = LogQuery(tail, since, previous, container)
 
-    @app.get(
-        "/v1/tenants/{tenant}/models/{model}/logs",
-        tags=["Model"],
-        summary="What the pods of a model have written.",
-        name="read_model_logs",
-        response_model=LogLineList,
-        responses=_STREAM,
-    )
-    async def logs(
-        request: Request,
-        tenant: str,
-        key: Annotated[ObjectKey, Depends(place)],
-        tail: Tail = 100,
-        since: Since = None,
-        follow: bool = False,
-        previous: Previous = False,
-        container: Container = "",
-        pod: PodName = "",
-    ) -> Response:
-        query = LogQuery(tail, since, previous, container)
+    def pods() -> Sequence[ObjectKey]:
+        return [one for one in _pods(backend, key) if not pod or one.name == pod]
 
-        def pods() -> Sequence[ObjectKey]:
-            return [one for one in _pods(backend, key) if not pod or one.name == pod]
+    there = pods()  # a model that is none is said before a stream begins
+    if not follow:
+        return in_json({"items": [line.shown() for line in await backend.logs.recent(there, query)]})
+    backend.logs.require_room()
 
-        there = pods()  # a model that is none is said before a stream begins
-        if not follow:
-            return in_json({"items": [line.shown() for line in await backend.logs.recent(there, query)]})
-        backend.logs.require_room()
+    def may_read() -> bool:
+        return bool(request.state.caller_now().may(Right.READ, tenant))
 
-        def may_read() -> bool:
-            return bool(request.state.caller_now().may(Right.READ, tenant))
-
-        lines = proved(_events(backend, pods, query, may_read), request.state.proved_again, terms)
-        return StreamingResponse(lines, media_type="text/event-stream")
+    lines = proved(_events(backend, pods, query, may_read), request.state.proved_again, terms)
+    return StreamingResponse(lines, media_type="text/event-stream")
 
 
 def _pods(backend: Backend, key: ObjectKey) -> list[ObjectKey]:
@@ -136,3 +129,7 @@ async def _events(
         if not may_read():
             return
         yield b"data: %s\n\n" % orjson.dumps(line.shown())
+
+
+for _kind in _OWNERS:
+    _objects(_kind)

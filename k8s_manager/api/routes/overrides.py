@@ -4,13 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, Request, Response
 
 from istio_templates.documents.fields import seconds
 from istio_templates.documents.override import moment
 from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.rules.override_rules import override_name
+from k8s_manager.api.application_parts import Api, api_router
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import created, deleting, described
@@ -25,6 +26,7 @@ from k8s_manager.api.services.write_request import AsAsked
 from k8s_manager.authz.roles import Caller, Identity, Right
 from k8s_manager.world.installation import SYSTEM
 
+router = api_router()
 LONGEST = 86_400
 _SUBJECT = "override of {tenant}/{model}"
 _ROOT = "/v1/tenants/{tenant}/models/{model}/limit/override"
@@ -57,13 +59,6 @@ def is_visible(override: Manifest, caller: Caller, backend: Backend) -> bool:
     return tenant is None or caller.may(Right.READ, tenant)
 
 
-def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes of one model's override."""
-    _add_reading(app, backend)
-    _add_setting(app, backend)
-    _add_ending(app, backend)
-
-
 def _own(backend: Backend, tenant: str, model: str) -> ObjectKey:
     return key_of(tenant, model, backend.documents.namespace(tenant))
 
@@ -74,65 +69,64 @@ def _in_force(backend: Backend, tenant: str, model: str) -> ObjectKey:
     return tenants if backend.documents.holds(tenants) and not backend.documents.holds(operators) else operators
 
 
-def _add_reading(app: FastAPI, backend: Backend) -> None:
-    @app.get(
-        _ROOT,
-        tags=["LimitOverride"],
-        summary="The override of a model that was set here.",
-        name="get_model_override",
-        response_model=LimitOverrideDocument,
-    )
-    async def get(tenant: str, model: str) -> Response:
-        return in_json(backend.documents.one(_in_force(backend, tenant, model)))
+@router.get(
+    _ROOT,
+    tags=["LimitOverride"],
+    summary="The override of a model that was set here.",
+    name="get_model_override",
+    response_model=LimitOverrideDocument,
+)
+async def _get(backend: Api, tenant: str, model: str) -> Response:
+    return in_json(backend.documents.one(_in_force(backend, tenant, model)))
 
 
-def _add_setting(app: FastAPI, backend: Backend) -> None:
-    async def tenants_key(tenant: str, model: str) -> ObjectKey:
-        return _own(backend, tenant, model)  # also for operators: there has to be such a tenant
-
-    @app.put(
-        _ROOT,
-        tags=["LimitOverride"],
-        summary="Override a model's limit for a time.",
-        name="set_model_override",
-        openapi_extra=described(OverrideBody),
-        response_model=LimitOverrideDocument | WritePlan,
-        responses=created(LimitOverrideDocument),
-    )
-    async def put(
-        request: Request,
-        tenant: str,
-        model: str,
-        tenants: Annotated[ObjectKey, Depends(tenants_key)],
-        body: Annotated[OverrideBody, Depends(body_of(OverrideBody, _SUBJECT))],
-        write: AsAsked,
-    ) -> Response:
-        is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
-        key = key_of(tenant, model) if is_operator else tenants
-        document = {"spec": spec_of(body, tenant, model, datetime.now(UTC))}
-        authored(document, caller_of(request).identity)
-        change = change_by(request, document["spec"]["reason"], "")
-        asked = replace(write, match=write.match or WHATEVER, change=change)
-        answer, is_new = await backend.writer.put(key, document, asked)
-        note(request, key, answer)
-        return in_json(answer, 201 if is_new and not write.dry_run else 200)
+async def _tenants_key(backend: Api, tenant: str, model: str) -> ObjectKey:
+    return _own(backend, tenant, model)  # also for operators: there has to be such a tenant
 
 
-def _add_ending(app: FastAPI, backend: Backend) -> None:
-    @app.delete(
-        _ROOT,
-        tags=["LimitOverride"],
-        summary="End the override of a model.",
-        name="end_model_override",
-        response_model=BundlePlan,
-        responses=deleting(),
-    )
-    async def delete(request: Request, tenant: str, model: str, write: AsAsked) -> Response:
-        is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
-        key = _in_force(backend, tenant, model) if is_operator else _own(backend, tenant, model)
-        answer = await backend.deletion.delete(key, False, write)
-        note(request, key, answer)
-        return in_json(answer, 200 if write.dry_run else 202)
+@router.put(
+    _ROOT,
+    tags=["LimitOverride"],
+    summary="Override a model's limit for a time.",
+    name="set_model_override",
+    openapi_extra=described(OverrideBody),
+    response_model=LimitOverrideDocument | WritePlan,
+    responses=created(LimitOverrideDocument),
+)
+async def _put(
+    request: Request,
+    backend: Api,
+    tenant: str,
+    model: str,
+    tenants: Annotated[ObjectKey, Depends(_tenants_key)],
+    body: Annotated[OverrideBody, Depends(body_of(OverrideBody, _SUBJECT))],
+    write: AsAsked,
+) -> Response:
+    is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
+    key = key_of(tenant, model) if is_operator else tenants
+    document = {"spec": spec_of(body, tenant, model, datetime.now(UTC))}
+    authored(document, caller_of(request).identity)
+    change = change_by(request, document["spec"]["reason"], "")
+    asked = replace(write, match=write.match or WHATEVER, change=change)
+    answer, is_new = await backend.writer.put(key, document, asked)
+    note(request, key, answer)
+    return in_json(answer, 201 if is_new and not write.dry_run else 200)
+
+
+@router.delete(
+    _ROOT,
+    tags=["LimitOverride"],
+    summary="End the override of a model.",
+    name="end_model_override",
+    response_model=BundlePlan,
+    responses=deleting(),
+)
+async def _delete(request: Request, backend: Api, tenant: str, model: str, write: AsAsked) -> Response:
+    is_operator = caller_of(request).may(Right.OVERRIDE, tenant)
+    key = _in_force(backend, tenant, model) if is_operator else _own(backend, tenant, model)
+    answer = await backend.deletion.delete(key, False, write)
+    note(request, key, answer)
+    return in_json(answer, 200 if write.dry_run else 202)
 
 
 def spec_of(body: OverrideBody, tenant: str, model: str, now: datetime) -> Manifest:

@@ -4,48 +4,48 @@ import asyncio
 import hmac
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
 
+from k8s_manager.api.application_parts import Api, Metrics, api_router
 from k8s_manager.api.authn.authenticators import Unidentified
 from k8s_manager.api.guard import bearer_of
 from k8s_manager.api.openapi import PROBLEMS
-from k8s_manager.api.services.backend import Backend
-from k8s_manager.runtime.metrics import MEDIA_TYPE, REGISTRY, TASKS, MetricsPage
+from k8s_manager.runtime.metrics import MEDIA_TYPE, REGISTRY, TASKS
 
+router = api_router()
 _UNREADY: dict[str, Any] = {
     "description": "Not yet, and why.",
     "content": {**PROBLEMS[503]["content"], "text/plain": {"schema": {"type": "string"}}},
 }
 
 
-def add(app: FastAPI, backend: Backend) -> None:
-    """Add the routes."""
-    page = MetricsPage(_registries)
-
-    @app.get("/healthz", response_class=PlainTextResponse, summary="Is the process alive?", name="healthz")
-    async def healthz() -> str:
-        return "ok\n"
-
-    @app.get(
-        "/readyz",
-        response_class=PlainTextResponse,
-        summary="Has everything been read?",
-        name="readyz",
-        responses={503: _UNREADY},
-    )
-    async def readyz() -> Response:
-        reason = backend.documents.unready()
-        return PlainTextResponse("ok\n" if reason is None else f"{reason}\n", 200 if reason is None else 503)
-
-    @app.get("/metrics", response_class=PlainTextResponse, summary="Metrics in Prometheus' format.", name="metrics")
-    async def metrics(request: Request) -> Response:
-        _require(request.app.state.metrics_token, bearer_of(request))
-        return PlainTextResponse(await page.text(), media_type=MEDIA_TYPE)
+@router.get("/healthz", response_class=PlainTextResponse, summary="Is the process alive?", name="healthz")
+async def _healthz() -> str:
+    return "ok\n"
 
 
-def _registries() -> list[CollectorRegistry]:
+@router.get(
+    "/readyz",
+    response_class=PlainTextResponse,
+    summary="Has everything been read?",
+    name="readyz",
+    responses={503: _UNREADY},
+)
+async def _readyz(backend: Api) -> Response:
+    reason = backend.documents.unready()
+    return PlainTextResponse("ok\n" if reason is None else f"{reason}\n", 200 if reason is None else 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse, summary="Metrics in Prometheus' format.", name="metrics")
+async def _metrics(request: Request, page: Metrics) -> Response:
+    _require(request.app.state.metrics_token, bearer_of(request))
+    return PlainTextResponse(await page.text(), media_type=MEDIA_TYPE)
+
+
+def registries() -> list[CollectorRegistry]:
+    """Return the registries that `/metrics` shows, with what is counted only then."""
     TASKS.set(len(asyncio.all_tasks()))
     return [REGISTRY]
 
