@@ -15,6 +15,7 @@ import jsonschema_rs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
+_ADDRESS = "urn:api"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -52,20 +53,26 @@ def _schema(method: str, path: str | None, status: int, kind: str) -> dict[str, 
     return content[kind]["schema"] if kind in content else None
 
 
+@lru_cache(1)
+def _named() -> jsonschema_rs.Registry:
+    """Return the named schemas, to which those of answers refer."""
+    return jsonschema_rs.Registry([(_ADDRESS, {"components": _description()["components"]})])
+
+
 @lru_cache(None)
-def _validator(method: str, path: str | None, status: int, kind: str) -> jsonschema_rs.Validator:
-    schema = _schema(method, path, status, kind)
-    return jsonschema_rs.Draft202012Validator({**(schema or {}), "components": _description()["components"]})
+def _validator(schema: str) -> jsonschema_rs.Validator:
+    """Return what holds an answer to a schema, which is JSON: most operations share those of their problems."""
+    absolute = json.loads(schema.replace('"#/', f'"{_ADDRESS}#/'))
+    return jsonschema_rs.Draft202012Validator(absolute, registry=_named())
 
 
 def wrong(method: str, path: str | None, status: int, kind: str, body: bytes) -> Iterator[str]:
     """Yield what is wrong with an answer to a call of the operation at `path`; None: it is no operation."""
-    answer = (method, path, status, kind)
-    place = f"{method} {path}: {status} {kind}"
-    if _schema(*answer) is None:
+    place, schema = f"{method} {path}: {status} {kind}", _schema(method, path, status, kind)
+    if schema is None:
         yield f"{place} is not described"
     elif "json" in kind:
-        for error in _validator(*answer).iter_errors(json.loads(body)):
+        for error in _validator(json.dumps(schema)).iter_errors(json.loads(body)):
             yield f"{place}: {'.'.join(map(str, error.instance_path))}: {error.message[:500]}"
 
 

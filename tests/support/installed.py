@@ -18,9 +18,10 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def registrar_with_crds(store: ObjectStore, *args: object, istio: bool = True) -> Registrar:
     """Return a registrar of an empty store, with these arguments beside it, that serves all CRDs, or our own only."""
     kinds, installed = _installed(istio)
-    store._objects[CRDS] = {("", crd["metadata"]["name"]): crd for crd in installed}
     store.version = store.oldest = FIRST_VERSION
     found = Registrar(store, *args)  # type: ignore[arg-type]
+    # A registrar that finds CRDs in its store compiles them.
+    store._objects[CRDS] = {("", crd["metadata"]["name"]): crd for crd in installed}
     found.kinds = dict(kinds)
     return found
 
