@@ -254,11 +254,13 @@ def _count(states: Mapping[ModelPlace, ReleaseState]) -> None:
 
 
 def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
-    """Tell whether an operator asks for something, or the document for another version, that was not looked at yet."""
+    """Tell whether an operator asks for something, or the document for another version, that was not looked at yet. A
+    release that begins so is looked at for the first time before its version has requests."""
     if state is None:
         return True
     is_handled = target.action is None or target.action.id == state.handled
-    return not is_handled or (state.is_under_way and target.wanted != state.version)
+    goes_by = state.version if state.is_under_way else state.stable
+    return not is_handled or (target.wanted != goes_by and state.block(target.wanted) is None)
 
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
