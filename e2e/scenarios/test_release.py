@@ -9,6 +9,7 @@ from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
 from e2e.support.releases import ROLLOUT, ask, goes_by, kill_leader, make, prepared, released, weights
 from e2e.support.site import MODEL_IMAGE, Site, host_of, kubectl, path_of, version
+from tests.support.bounds import hung
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
@@ -23,20 +24,27 @@ def parts(installed):
 
 
 async def test_a_good_version_comes_and_a_bad_one_goes_back(site: Site, gateways: list[str], tenant: str):
-    """Side by side, in a tenant each; the leader is killed while the good one has its first step."""
+    """Side by side, in a tenant each; the leader is killed while the good one is under way, and the bad one back."""
+    is_back = asyncio.Event()
     said = await asyncio.gather(
-        good_version_comes(site, gateways, f"{tenant}-good"), bad_version_goes_back(site, gateways, f"{tenant}-bad")
+        good_version_comes(site, gateways, f"{tenant}-good", is_back),
+        bad_version_goes_back(site, gateways, f"{tenant}-bad", is_back),
     )
     print("\n".join(said))
 
 
-async def good_version_comes(site: Site, gateways: list[str], tenant: str) -> str:
-    await prepared(site, tenant)
+async def good_version_comes(site: Site, gateways: list[str], tenant: str, is_alone: asyncio.Event) -> str:
+    small = [{"weight": weight, "minRequests": 2} for weight in (1, 5)]
+    rollout = {**ROLLOUT, "steps": [*small, {"weight": 25}, {"weight": 50}]}
+    await prepared(site, tenant, rollout)
     load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
     async with load.on(*gateways):
         began = time.monotonic()
-        await make(site, tenant, to="v2")
-        await goes_by(site, tenant, v1=75, v2=25)
+        await make(site, tenant, "v2", rollout)
+        for weight in (1, 5, 25):
+            await goes_by(site, tenant, v1=100 - weight, v2=weight)
+        async with asyncio.timeout(hung()):
+            await is_alone.wait()
         await kill_leader(site)
         await goes_by(site, tenant, v1=50, v2=50)
         await goes_by(site, tenant, v2=100)
@@ -47,7 +55,7 @@ async def good_version_comes(site: Site, gateways: list[str], tenant: str) -> st
     return f"good: 100 % after {took:.0f} s; {load.outcome.counts}"
 
 
-async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) -> str:
+async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str, is_back: asyncio.Event) -> str:
     await prepared(site, tenant, MODEL_FAILS="2")
     load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
     async with load.on(*gateways):
@@ -56,6 +64,7 @@ async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) ->
         began = time.monotonic()
         await goes_by(site, tenant, v1=100)
         back = time.monotonic()
+        is_back.set()
         await load.measure(10)
     assert not load.outcome.failed_after(back + 2), load.outcome.failed
     assert set(load.outcome.strange) == {"500"}, load.outcome.counts
@@ -63,12 +72,12 @@ async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) ->
     assert share <= 0.25 * 0.5 * 1.5, f"more failed than the share of the version explains: {load.outcome.counts}"
     found = await released(site, tenant)
     assert found["blocked"][0]["version"] == "v2" and "errors" in found["blocked"][0]["reason"], found
-    return f"bad: back at 0 % after {back - began:.0f} s; {load.outcome.counts}"
+    return f"bad: back at 0 % after {back - began:.1f} s; {load.outcome.counts}"
 
 
 async def test_a_version_that_is_slow_only_under_load_goes_back(site: Site, gateways: list[str], tenant: str):
-    """Two replicas that answer one request at a time in 0.15 s: enough for a tenth of the requests, not for half."""
-    slow = {"MODEL_SECONDS": "0.15", "MODEL_AT_ONCE": "1"}
+    """Two replicas that answer one request at a time in 0.2 s: enough for a tenth of the requests, not for half."""
+    slow = {"MODEL_SECONDS": "0.2", "MODEL_AT_ONCE": "1"}
     check = {"name": "slow", "quantile": 0.9, "max": "700ms"}
     rollout = {**ROLLOUT, "steps": [{"weight": 10}, {"weight": 50}], "checks": [check]}
     await prepared(site, tenant, rollout, **slow)
@@ -77,11 +86,14 @@ async def test_a_version_that_is_slow_only_under_load_goes_back(site: Site, gate
         await make(site, tenant, "v2", rollout, **slow)
         await goes_by(site, tenant, v1=90, v2=10)
         await goes_by(site, tenant, v1=50, v2=50)
+        began = time.monotonic()
         await goes_by(site, tenant, v1=100)
+        took = time.monotonic() - began
         await load.measure(5)
     assert not load.outcome.strange, load.outcome.counts
     found = await released(site, tenant)
     assert found["blocked"][0]["version"] == "v2" and "slow" in found["blocked"][0]["reason"], found
+    print(f"slow under load: back at 0 % {took:.1f} s after it got 50 %; {found['message']}; {load.outcome.counts}")
 
 
 async def test_what_a_pipeline_registers_is_released_by_itself(site: Site, gateways: list[str], tenant: str):

@@ -130,7 +130,7 @@ class MeasuredReleases:
     async def _answers(self, asked: Sequence[ReleaseQuestion]) -> list[dict[str, ExternalReading]]:
         """Return what each model's own queries come to, by the names of its checks."""
         queries = {(one.place.namespace, query) for one in asked for query in one.queries.values()}
-        late = dict.fromkeys(queries, self._late("Prometheus"))
+        late: dict[tuple[str, str], QueryFigure | str] = dict.fromkeys(queries, self._late("Prometheus"))
         found = await self._within(QueryRound(self._prometheus, self._clock).answers(queries), late)
         now = self._clock.utc().timestamp()
         return [

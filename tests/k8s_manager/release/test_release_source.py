@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from collectors.access_log.rows import RowPlace
-from k8s_manager.release.decision.observation import StepStatistics, VersionStatistics
+from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, VersionStatistics
 from k8s_manager.release.gateway_counts import CountQuestion, GatewayCounts
 from k8s_manager.release.release_source import LONGEST, MeasuredReleases, ReleaseQuestion, step_query
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.statistics.collector_pool import CollectorPool
+from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
 from tests.k8s_manager.autoscaling.readings.scene import CLOCK, UTC_NOW
+from tests.k8s_manager.autoscaling.readings.test_query_signals import FakePrometheus, vector
 from tests.support.fake_collector import FakeCollector, stats_row
 from tests.support.serving import serving
 
@@ -99,6 +101,16 @@ async def test_gateway_pods_are_asked_for_copies_and_collectors_too_for_requests
         assert "nothing reads" in (await releases.read(pages))[PLACE].flaw
 
 
+async def test_a_query_is_asked_and_its_one_number_kept_with_its_moment():
+    fake = FakePrometheus(clicks=vector((NOW - 1.5, "0.04")), many=vector((NOW, "1"), (NOW, "2")))
+    async with serving("/api/v1/query", fake.answer) as port:
+        releases = MeasuredReleases(None, PrometheusServer(f"http://127.0.0.1:{port}"), CLOCK)
+        queries = {"clicks": "sum(clicks)", "many": "many"}
+        found = (await releases.read([question(queries=queries)]))[PLACE].readings
+    assert found["clicks"] == ExternalReading(NOW - 1.5, "value", 0.04)
+    assert found["many"].outcome == "pending" and "the query gives 2 series" in found["many"].sentence
+
+
 async def test_what_gateway_pods_count_does_not_wait_for_a_source_that_is_late():
     """A collector that takes long is missing at this look; a failure is found all the same."""
     asked = CountQuestion(PLACE, "v1", "v2", NOW - 60, (), frozenset({8080}))
@@ -108,7 +120,9 @@ async def test_what_gateway_pods_count_does_not_wait_for_a_source_that_is_late()
     async with source(collector, CountedCopies(counted), patience=0.05) as releases:
         found = (await releases.read([question(counted=asked, by_load=True)]))[PLACE]
     assert found.counts is counted and found.statistics is None
-    assert "no answer within 0.05 s; look at the collectors" in found.flaw and "look at the collectors" in found.load.flaw
+    assert (
+        "no answer within 0.05 s; look at the collectors" in found.flaw and "look at the collectors" in found.load.flaw
+    )
 
 
 @pytest.mark.parametrize(
