@@ -26,6 +26,8 @@ DRIFT_SECONDS = 620.0
 """For how long a condition says that others have changed an object, and a little more."""
 FINISHED_SECONDS, ROLLED_BACK_SECONDS = 80.0, 80.0
 """After how long a leader has finished a recorded change of another manager, and has tried rejected limits again."""
+READ_AGAIN_SECONDS = 40.0
+"""After how long what MLflow says is seen that was missed once, and what follows from it is written."""
 GIT = replace(SETTINGS, git=Git(Address("https://git.example.com/tree.git"), every=20.0, patience=10.0))
 WITH_MLFLOW = replace(SETTINGS, mlflow=MlflowSettings("http://mlflow.example.com"))
 BY_GIT: dict[str, Any] = {"settings": GIT}
@@ -410,7 +412,7 @@ SCENES = {
         _scene("git-delete", with_model_in_git, delete_in_git, **BY_GIT),
         _scene("git-move", with_model_in_git, move_in_git, **BY_GIT),
         _scene("git-delete-all", with_model_in_git, delete_all_in_git, **BY_GIT),
-        _scene("registry", with_registered_model, register, settings=WITH_MLFLOW),
+        _scene("registry", with_registered_model, register, settings=WITH_MLFLOW, later=READ_AGAIN_SECONDS),
     )
 }
 __all__ = ["SCENES", "SETTINGS"]
